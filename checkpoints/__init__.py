@@ -1,0 +1,1 @@
+"""What stays: run directories, atomic checkpoints, export to other formats, bundled weights."""

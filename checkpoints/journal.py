@@ -1,0 +1,89 @@
+"""``events.jsonl``: everything that happened in a run, one JSON object a line, only ever appended to.
+
+When a run resumes at an earlier step it appends a ``started`` event with that step; readers forget what the journal
+said about later steps. So nothing is rewritten, and a follower never loses its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+class Journal:
+    """Appends events. A failed write (full disk) is remembered in ``failure`` and tried again with the next one.
+
+    What could not be written waits in memory up to ``PENDING`` bytes, so a disk that is full for a while costs
+    nothing; the journal of a run whose disk stays full has a gap, and training goes on.
+    """
+
+    PENDING = 1 << 22
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._pending = bytearray()
+        self.failure: OSError | None = None
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            self._pending += b"\n"  # the last owner was killed in the middle of a line
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Add one event. Never raises :class:`OSError`; see ``failure``."""
+        if len(self._pending) < self.PENDING:
+            self._pending += json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        try:
+            while self._pending:
+                del self._pending[: os.write(self._descriptor, self._pending)]
+            self.failure = None
+        except OSError as error:
+            self.failure = error
+
+    def close(self) -> None:
+        """Write what is pending to the disk itself and let go of the file."""
+        self.flush()
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self.failure = error
+        os.close(self._descriptor)
+
+
+class Reader:
+    """Reads a journal from its beginning, then whatever was added since the last call."""
+
+    LIMIT = 1 << 20  # bytes taken by one call, so a long journal arrives in pieces
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def read(self) -> list[dict[str, Any]]:
+        """Events that were appended since the last call, up to about a megabyte of them; damaged lines are skipped."""
+        if self._file is None:
+            try:
+                self._file = self._path.open("rb")
+            except FileNotFoundError:
+                return []
+        *lines, self._rest = (self._rest + self._file.read(self.LIMIT)).split(b"\n")
+        events = []
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                events.append(event)
+        return events
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,197 @@
+"""A run directory: everything there is to know about one training run, as files.
+
+``spec.json`` what was asked for · ``env.json`` the machine and versions · ``corpus.txt`` the text (when it is small)
+· ``events.jsonl`` everything that happened · ``inbox/`` messages to the owner · ``lock`` who owns it ·
+``checkpoints/`` the states it can go on from · ``trainer.log`` stray output of a detached owner.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from checkpoints import store
+from checkpoints.lock import Lock, Owner, owner
+
+_serial = itertools.count()
+TAIL = 1 << 16  # bytes of the journal's end read at first for a summary
+TAIL_LIMIT = 1 << 22
+
+
+class NoSuchRun(Exception):
+    """No run answers to the name or path that was given."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory. Creating the object touches nothing."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def inbox(self) -> Path:
+        return self.path / "inbox"
+
+    def lock(self) -> Lock:
+        """Own the run. Raises :class:`checkpoints.lock.Locked`."""
+        return Lock(self.path / "lock")
+
+    def owner(self) -> Owner | None:
+        """The living process that owns the run, or None."""
+        return owner(self.path / "lock")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Content of a JSON file of the run; empty when it is missing or damaged."""
+        try:
+            content = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Replace a JSON file of the run atomically."""
+        store.replace_file(self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
+
+    def post(self, message: dict[str, Any]) -> None:
+        """Leave a message for the owner. Messages are taken in the order in which they were posted."""
+        name = f"{time.time_ns():020d}-{os.getpid()}-{next(_serial):06d}.json"
+        temporary = self.inbox / f".{name}"
+        temporary.write_text(json.dumps(message))
+        temporary.rename(self.inbox / name)
+
+    def collect(self) -> list[dict[str, Any]]:
+        """Take every message out of the inbox, oldest first. Damaged ones are dropped."""
+        messages = []
+        try:
+            with os.scandir(self.inbox) as entries:
+                names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        except OSError:
+            return []
+        for name in names:
+            try:
+                content = json.loads((self.inbox / name).read_bytes())
+                (self.inbox / name).unlink()
+            except (OSError, ValueError):
+                (self.inbox / name).unlink(missing_ok=True)
+                continue
+            if isinstance(content, dict):
+                messages.append(content)
+        return messages
+
+    def delete(self) -> None:
+        """Remove the run and everything in it. Raises :class:`checkpoints.lock.Locked` when it is in use."""
+        with self.lock():
+            doomed = self.path.with_name(f".deleted-{self.name}")
+            self.path.rename(doomed)
+            shutil.rmtree(doomed)
+
+
+def create(runs: Path, name: str, spec: dict[str, Any], env: dict[str, Any]) -> Run:
+    """Make the directory ``<utc-time>-<name>`` under ``runs``. Raises :class:`OSError`."""
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(name)}"
+    runs.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        path = runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir(mode=0o700)
+            break
+        except FileExistsError:
+            continue
+    run = Run(path)
+    run.inbox.mkdir()
+    run.checkpoints.mkdir()
+    run.events.touch(mode=0o600)
+    run.write_json("env.json", env)
+    run.write_json("spec.json", spec)
+    return run
+
+
+def slug(name: str) -> str:
+    """A name that is safe as part of a folder's name."""
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:40].lower() or "run"
+
+
+def every(runs: Path) -> list[Run]:
+    """All runs under ``runs``, newest first."""
+    try:
+        found = [Run(entry) for entry in runs.iterdir() if (entry / "spec.json").is_file()]
+    except OSError:
+        return []
+    return sorted(found, key=lambda run: run.name, reverse=True)
+
+
+def find(runs: Path, wanted: str) -> Run:
+    """The run called ``wanted``: a path, a full name, the name after the time, or ``latest``.
+
+    Raises :class:`NoSuchRun` and names what there is.
+    """
+    known = every(runs)
+    if wanted == "latest":
+        if not known:
+            raise NoSuchRun(f"there are no runs in {runs} yet")
+        return known[0]
+    path = Path(wanted).expanduser()
+    if (path / "spec.json").is_file():
+        return Run(path.resolve())
+    for run in known:
+        if wanted in (run.name, run.name.partition("-")[2].partition("-")[2]):
+            return run
+    names = ", ".join(run.name for run in known[:5]) or "none yet"
+    raise NoSuchRun(f"no run is called {wanted!r}; there are: {names}")
+
+
+def read_tail(run: Run, wanted: frozenset[str]) -> dict[str, dict[str, Any]]:
+    """The last event of each wanted kind, newest first, within the last ``TAIL_LIMIT`` bytes of the journal."""
+    last: dict[str, dict[str, Any]] = {}
+    for event in _backwards(run.events):
+        kind = event.get("event")
+        if isinstance(kind, str) and kind in wanted and kind not in last:
+            last[kind] = event
+            if len(last) == len(wanted):
+                break
+    return last
+
+
+def _backwards(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            position = file.seek(0, os.SEEK_END)
+            limit = max(0, position - TAIL_LIMIT)
+            rest = b""
+            span = TAIL
+            while position > limit:
+                start = max(0, position - span)
+                file.seek(start)
+                lines = (file.read(position - start) + rest).split(b"\n")
+                rest = lines.pop(0) if start else b""
+                for line in reversed(lines):
+                    try:
+                        event = json.loads(line) if line.strip() else None
+                    except ValueError:
+                        continue
+                    if isinstance(event, dict):
+                        yield event
+                position, span = start, span * 4
+    except OSError:
+        return

@@ -1,0 +1,195 @@
+"""Atomic checkpoints: folders that are either whole or not there. Knows files, not tensors.
+
+A checkpoint is written into a temporary folder beside its target, every file is fsynced, the folder is renamed and
+its parent fsynced. ``state.json`` is written last and lists size and SHA-256 of its siblings, so a folder is whole
+exactly when it parses and they match. Temporary folders lie on the same file system as their target by construction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+State: TypeAlias = dict[str, Any]
+
+STATE = "state.json"
+BLOCK = 1 << 22  # bytes written at a time
+_NAME = re.compile(r"step-(\d{6,})")
+
+
+class CheckpointError(Exception):
+    """A checkpoint is missing, incomplete or damaged; the message says which and how."""
+
+
+def name_of(step: int) -> str:
+    """Folder name of the checkpoint at ``step``."""
+    return f"step-{step:06d}"
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint folder's name tells."""
+    found = _NAME.fullmatch(checkpoint.name)
+    if not found:
+        raise CheckpointError(f"{checkpoint} is not a checkpoint folder")
+    return int(found[1])
+
+
+def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) -> Path:
+    """Write ``files`` and ``state`` as the checkpoint of ``step`` under ``folder`` and return its path.
+
+    An older checkpoint of the same step is replaced. On any :class:`OSError` the temporary folder is removed, what
+    was there before is untouched, and the error is raised.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / name_of(step)
+    temporary = folder / f"tmp-{os.getpid()}-{target.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir()
+        listing = {name: _write(temporary / name, content) for name, content in files.items()}
+        _write(temporary / STATE, json.dumps({**state, "step": step, "files": listing}, indent=1).encode())
+        _sync_folder(temporary)
+        retired = None
+        if target.exists():
+            retired = folder / f"tmp-{os.getpid()}-old-{target.name}"
+            shutil.rmtree(retired, ignore_errors=True)
+            os.rename(target, retired)
+        os.rename(temporary, target)
+        _sync_folder(folder)
+        if retired is not None:
+            shutil.rmtree(retired, ignore_errors=True)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return target
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Write one small file atomically: readers see the old content or the new, also after a crash."""
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        _write(temporary, content)
+        os.rename(temporary, target)
+        _sync_folder(target.parent)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Checkpoint folders under ``folder``, newest step first, whole or not."""
+    try:
+        found = [entry for entry in folder.iterdir() if _NAME.fullmatch(entry.name)]
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=step_of, reverse=True)
+
+
+def read_state(checkpoint: Path) -> State:
+    """``state.json`` of a checkpoint whose files have the sizes that it lists. Raises :class:`CheckpointError`."""
+    try:
+        state = json.loads((checkpoint / STATE).read_bytes())
+        for name, facts in state["files"].items():
+            size = (checkpoint / name).stat().st_size
+            if size != facts["bytes"]:
+                raise CheckpointError(f"{checkpoint.name}/{name} has {size:,} bytes instead of {facts['bytes']:,}")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{checkpoint.name}/{Path(error.filename).name} is missing") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{checkpoint.name}/{STATE} cannot be read ({error})") from None
+    return dict(state)
+
+
+def read(checkpoint: Path) -> tuple[State, dict[str, bytes]]:
+    """State and file contents of a checkpoint, sizes and hashes verified. Raises :class:`CheckpointError`."""
+    state = read_state(checkpoint)
+    contents: dict[str, bytes] = {}
+    for name, facts in state["files"].items():
+        try:
+            contents[name] = (checkpoint / name).read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{checkpoint.name}/{name}: {error.strerror or error}") from None
+        if hashlib.sha256(contents[name]).hexdigest() != facts["sha256"]:
+            raise CheckpointError(f"{checkpoint.name}/{name} is damaged: its SHA-256 does not match")
+    return state, contents
+
+
+def newest(folder: Path) -> Iterator[tuple[Path, State, dict[str, bytes]] | CheckpointError]:
+    """From the newest checkpoint on, each as ``(path, state, contents)`` or as the error that reading it gave.
+
+    The caller takes the first that is whole and can say what was passed over.
+    """
+    for checkpoint in checkpoints(folder):
+        try:
+            yield checkpoint, *read(checkpoint)
+        except CheckpointError as error:
+            yield error
+
+
+def prune(folder: Path, *, keep_last: int = 2, keep: frozenset[int] = frozenset()) -> list[Path]:
+    """Remove checkpoints but the newest ``keep_last`` whole ones, the steps in ``keep`` and those the user pinned.
+
+    A file ``pinned`` inside a checkpoint pins it. Returns what was removed. Never removes the only whole one.
+    """
+    removed = []
+    whole = 0
+    for checkpoint in checkpoints(folder):
+        try:
+            read_state(checkpoint)
+            whole += 1
+            spare = whole > keep_last
+        except CheckpointError:
+            spare = whole >= keep_last
+        if spare and step_of(checkpoint) not in keep and not (checkpoint / "pinned").exists():
+            doomed = checkpoint.with_name(f"tmp-{os.getpid()}-old-{checkpoint.name}")
+            try:
+                os.rename(checkpoint, doomed)
+            except OSError:
+                continue
+            shutil.rmtree(doomed, ignore_errors=True)
+            removed.append(checkpoint)
+    return removed
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary folders that a killed process left behind; put back a checkpoint it was replacing.
+
+    Only the owner of the run may call this.
+    """
+    for left in folder.glob("tmp-*"):
+        _, _, rest = left.name.split("-", 2)
+        target = folder / rest.removeprefix("old-")
+        if rest.startswith("old-step-") and not target.exists():
+            os.rename(left, target)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    view = memoryview(content)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        for start in range(0, len(view), BLOCK):
+            block = view[start : start + BLOCK]
+            digest.update(block)
+            while block:
+                block = block[os.write(descriptor, block) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return {"bytes": len(view), "sha256": digest.hexdigest()}
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What goes in: corpora and task data, cleaned, checked and fingerprinted."""

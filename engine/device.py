@@ -1,0 +1,89 @@
+"""Which device trains, in what precision, with how many threads, and how fast its arithmetic is."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+
+from engine.machine import available_memory, cpu_name, physical_cores
+from engine.spec import BadSpec, Problem, TrainSpec
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how a task computes."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """of matrix products; weights stay float32"""
+    threads: int
+    name: str
+    """for the user: the GPU's name, or the CPU's"""
+
+
+def place(spec: TrainSpec) -> Placement:
+    """Choose device, precision and threads, and set torch up for them.
+
+    Raises :class:`engine.spec.BadSpec` when the spec asks for a device that is not there.
+    """
+    kind = spec.device if spec.device != "auto" else best_device()
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise BadSpec([Problem("device", "no CUDA device answers here; use auto or cpu")])
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise BadSpec([Problem("device", "no Metal device answers here; use auto or cpu")])
+    threads = spec.threads or physical_cores()
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")
+    if kind == "cuda":
+        index = int(os.environ.get("LOCAL_RANK", "0"))
+        half = torch.cuda.is_bf16_supported(including_emulation=False)
+        chosen = spec.precision if spec.precision != "auto" else "bfloat16" if half else "float32"
+        device, name = torch.device("cuda", index), torch.cuda.get_device_name(index)
+    else:
+        chosen = "float32" if spec.precision == "auto" else spec.precision
+        device, name = torch.device(kind), cpu_name() if kind == "cpu" else "Apple GPU"
+    return Placement(device, torch.bfloat16 if chosen == "bfloat16" else torch.float32, threads, name)
+
+
+def best_device() -> str:
+    """``cuda``, ``mps`` or ``cpu``: the fastest kind that answers."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes free on ``device``; None where the system does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return available_memory()
+
+
+def measure_peak(placement: Placement, seconds: float = 0.1) -> float:
+    """Floating point operations per second of a large matrix product here, in the run's precision: the machine's limit.
+
+    The best of several products within about ``seconds``.
+    """
+    size = 4096 if placement.device.type == "cuda" else 768
+    a = torch.ones(size, size, device=placement.device, dtype=placement.dtype)
+    torch.mm(a, a)
+    best = 0.0
+    deadline = time.perf_counter() + seconds
+    while time.perf_counter() < deadline:
+        synchronise(placement.device)
+        begin = time.perf_counter()
+        torch.mm(a, a)
+        synchronise(placement.device)
+        best = max(best, 2.0 * size**3 / (time.perf_counter() - begin))
+    return best
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -1,0 +1,141 @@
+"""Facts about this machine that need no tensor library: cores, memory, GPUs and how busy they are."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+def preset_for(device: str) -> tuple[str, str]:
+    """The preset that ``auto`` means on a kind of device, and why."""
+    if device == "cuda":
+        return "karpathy", "a GPU is here: the full model of the video"
+    if device == "mps":
+        return "small", "a laptop's GPU is here: the middle model"
+    return "nano", "no GPU here: the model that learns on a CPU in minutes"
+
+
+def physical_cores() -> int:
+    """Physical cores this process may use; logical ones where the system does not tell."""
+    try:
+        allowed = os.sched_getaffinity(0)
+    except AttributeError:
+        return os.cpu_count() or 1
+    cores = set()
+    for cpu in allowed:
+        try:
+            base = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+            cores.add(((base / "physical_package_id").read_text(), (base / "core_id").read_text()))
+        except OSError:
+            return len(allowed)
+    return max(1, len(cores))
+
+
+def cpu_name() -> str:
+    """The processor's name and how many physical cores of it are ours."""
+    name = "CPU"
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = " ".join(line.partition(":")[2].split())
+                break
+    except OSError:
+        pass
+    cores = physical_cores()
+    return f"{name}, {cores} core{'s' if cores > 1 else ''}"
+
+
+def available_memory() -> int | None:
+    """Bytes of main memory that can be had without swapping; None where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def total_memory() -> int | None:
+    """Bytes of main memory; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True)
+class GpuGauge:
+    """One reading of a GPU. Memory in bytes, load from 0 to 1."""
+
+    name: str
+    load: float
+    used: int
+    total: int
+
+
+class Gpus:
+    """NVIDIA's management library, if there is one. Never touches CUDA, so it is safe beside any work."""
+
+    def __init__(self) -> None:
+        self._nvml: Any = None
+        self._handles: list[Any] = []
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+            self._handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+            self._nvml = pynvml
+        except Exception:  # no library, no driver, no permission: there is nothing to show
+            self._handles = []
+
+    def read(self) -> list[GpuGauge]:
+        """A reading of every GPU; empty where there are none or the driver stopped answering."""
+        gauges = []
+        try:
+            for handle in self._handles:
+                memory = self._nvml.nvmlDeviceGetMemoryInfo(handle)
+                load = self._nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+                name = self._nvml.nvmlDeviceGetName(handle)
+                gauges.append(GpuGauge(str(name), load, int(memory.used), int(memory.total)))
+        except Exception:
+            return []
+        return gauges
+
+
+class CpuGauge:
+    """How busy the processor was since the last reading, by the kernel's own count."""
+
+    def __init__(self) -> None:
+        self._last = self._times()
+
+    def read(self) -> float | None:
+        """Load from 0 to 1 over all cores; None where the system does not tell or no time has passed."""
+        now = self._times()
+        busy, total = now[0] - self._last[0], now[1] - self._last[1]
+        self._last = now
+        return busy / total if total > 0 else None
+
+    @staticmethod
+    def _times() -> tuple[int, int]:
+        try:
+            values = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        except (OSError, ValueError):
+            return 0, 0
+        idle = values[3] + values[4]
+        return sum(values) - idle, sum(values)
+
+
+def likely_device(gpus: list[GpuGauge]) -> str:
+    """The kind of device that training will find, without asking torch (which takes seconds to load)."""
+    try:
+        cpu_build = importlib.metadata.version("torch").endswith("+cpu")
+    except importlib.metadata.PackageNotFoundError:
+        cpu_build = True
+    if gpus and not cpu_build and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
+        return "cuda"
+    return "mps" if platform.system() == "Darwin" and platform.machine() == "arm64" else "cpu"

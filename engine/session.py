@@ -1,0 +1,213 @@
+"""Runs and the processes that own them: recording, following, and handing work to a process of its own.
+
+A run is always trained by one process that owns its lock. The screen never trains: it starts such a process in a
+session of its own, follows the run's journal and posts messages to its inbox, exactly as it does with a run that it
+finds already going. So a closed terminal, a lost link or a killed screen has nothing to hand over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from checkpoints import home
+from checkpoints import run as runs
+from checkpoints.journal import Journal, Reader
+from checkpoints.run import Run
+from engine import events as happened
+from engine.control import Control, Message, from_record, to_record
+from engine.events import Event, Finished, Notice
+from engine.machine import cpu_name
+from engine.spec import TrainSpec, from_dict, to_dict
+
+POLL = 0.1  # seconds between looks at a journal
+START_UP = 120.0  # seconds that a new owner has to take the lock: loading torch from a slow network disk takes long
+NICENESS = 5
+PROGRAM = "tui"  # the package whose ``python -m`` is the headless command
+
+
+def create(spec: TrainSpec) -> Run:
+    """Make the run directory for ``spec``. Raises :class:`OSError`."""
+    name = spec.name or f"{Path(spec.corpus).stem or 'text'}-{spec.preset}"
+    return runs.create(home.runs(), name, to_dict(spec), environment())
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions, for ``env.json``."""
+    packages = ("llmlab-tui", "torch", "numpy", "safetensors", "transformers", "tokenizers", "textual")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"python": platform.python_version(), "system": platform.platform(), "cpu": cpu_name(), **versions}
+
+
+def inbox(run: Run) -> Control:
+    """A control that takes the messages in the run's inbox."""
+    return Control(lambda: [message for record in run.collect() if (message := from_record(record))])
+
+
+def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = None) -> Iterator[Event]:
+    """Own ``run``, train it and record everything that happens.
+
+    ``spec`` replaces the recorded one. Raises what :func:`engine.train.train` raises and
+    :class:`checkpoints.lock.Locked`; a failure is recorded before it is raised.
+    """
+    from engine.train import train
+
+    with run.lock() as lock:
+        run.collect()  # messages to the owner before are not for this one
+        if spec is None:
+            spec = from_dict(run.read_json("spec.json"))
+        else:
+            run.write_json("spec.json", to_dict(spec))
+        told: list[Event] = []
+        if lock.inherited is not None:
+            told.append(Notice(f"{lock.inherited} ended without releasing this run: taken over", "warning", "lock"))
+        yield from record(run, _chain(told, train(spec, control, run=run, resume=resume)))
+
+
+def record(run: Run, events: Iterator[Event]) -> Iterator[Event]:
+    """Pass ``events`` on and append them to the run's journal; an exception is recorded and raised again.
+
+    A journal that cannot be written is told once and tried again with every event.
+    """
+    journal = Journal(run.events)
+    failing = False
+    step = 0
+    try:
+        for event in events:
+            step = getattr(event, "step", None) or step
+            journal.append(happened.to_dict(event))
+            yield event
+            if journal.failure is not None and not failing:
+                reason = journal.failure.strerror or journal.failure
+                yield Notice(f"the run's journal cannot be written ({reason}); trying on", "error", "journal")
+            failing = journal.failure is not None
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        text = str(error) or type(error).__name__
+        for last in (Notice(text, "error", "failure", step), Finished("failed", step, None, run.name)):
+            journal.append(happened.to_dict(last))
+        raise
+    finally:
+        journal.close()
+
+
+def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = None) -> Iterator[Event]:
+    """Everything that happened in ``run`` and, while a process owns it, everything that goes on to happen.
+
+    Messages to ``control`` are posted to the owner. Ends with the run's :class:`Finished`; when the owner died
+    without one, with ``Finished("died")``. ``alive`` says that an owner is expected that has not taken the lock yet.
+    """
+    reader = Reader(run.events)
+    last: Finished | None = None
+    step, best = 0, None
+    try:
+        while True:
+            for message in control.take():
+                run.post(to_record(message))
+            owned = run.owner() is not None or (alive is not None and alive())
+            records = reader.read()
+            for fields in records:
+                event = happened.from_dict(fields)
+                if event is None:
+                    continue
+                if last is not None:  # the run was taken up again after it had finished
+                    last = None
+                if isinstance(event, Finished):
+                    last = event
+                    continue
+                step = getattr(event, "step", None) or step
+                best = getattr(event, "best_val_loss", best)
+                yield event
+            if records:
+                continue
+            if not owned:
+                break
+            control.wait(POLL)
+    finally:
+        reader.close()
+    if last is not None:
+        yield last
+        return
+    if step or run.events.stat().st_size:
+        yield Notice("the process that trained this run is gone; resume it to go on", "warning", "died", step)
+    yield Finished("died", step, best, run.name)
+
+
+def launch(run: Run, control: Control, *, resume: bool = False) -> Iterator[Event]:
+    """Start a process of its own that trains ``run`` and follow it. It outlives this process and its terminal.
+
+    When it ends without having recorded anything, the end of its output is told in an error notice.
+    """
+    process = spawn(run)
+    begun = time.monotonic()
+    owned = False
+
+    def alive() -> bool:
+        nonlocal owned
+        owned = owned or run.owner() is not None
+        return not owned and process.poll() is None and time.monotonic() - begun < START_UP
+
+    failed = False
+    for event in follow(run, control, alive=alive):
+        failed = isinstance(event, Finished) and event.reason == "died" and process.poll() not in (None, 0)
+        if failed:
+            yield Notice(_tail(run), "error", "failure")
+        yield event
+    process.poll()
+
+
+def spawn(run: Run) -> subprocess.Popen[bytes]:
+    """Start the headless command on ``run`` in a session of its own, without a terminal, and a little nicer."""
+    log = os.open(run.path / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", PROGRAM, "resume", str(run.path), "--quiet"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
+        # Threads inherit it: whoever types beside the training comes first.
+        with contextlib.suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        return process
+    finally:
+        os.close(log)
+
+
+def send(run: Run, message: Message) -> bool:
+    """Post a message to the run's owner; False when nobody owns it."""
+    if run.owner() is None:
+        return False
+    run.post(to_record(message))
+    return True
+
+
+def _chain(first: list[Event], rest: Iterator[Event]) -> Iterator[Event]:
+    yield from first
+    yield from rest
+
+
+def _tail(run: Run) -> str:
+    try:
+        lines = (run.path / "trainer.log").read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return "the trainer could not start: " + (lines[-1] if lines else "it said nothing")
+
+

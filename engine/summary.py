@@ -1,0 +1,68 @@
+"""What a list of runs says about each, from the end of its journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from checkpoints import store
+from checkpoints.run import Run, read_tail
+
+_WANTED = frozenset({"started", "step", "evaluated", "paused", "continued", "finished"})
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in a list. Losses in nats per character; ``changed`` is Unix time."""
+
+    name: str
+    path: str
+    state: str
+    """training, paused, starting, interrupted, or the reason that it finished for"""
+    step: int
+    steps: int
+    best_val_loss: float | None
+    best_step: int | None
+    corpus: str
+    preset: str
+    parameters: int | None
+    changed: float
+    checkpoints: int
+    owner: int | None
+    """process that owns it"""
+
+
+def summarise(run: Run) -> Summary:
+    """Read just enough of a run to list it. Never raises for a damaged run; what is unknown is None or 0."""
+    spec = run.read_json("spec.json")
+    tail = read_tail(run, _WANTED)
+    order = list(tail)  # newest first
+    owner = run.owner()
+    finished = tail.get("finished")
+    if finished and "started" in tail and order.index("started") < order.index("finished"):
+        finished = None
+    paused = "paused" in tail and ("continued" not in tail or order.index("paused") < order.index("continued"))
+    if owner is not None:
+        state = "paused" if paused else "training" if "started" in tail else "starting"
+    else:
+        state = str(finished["reason"]) if finished else "interrupted"
+    evaluated, started = tail.get("evaluated", {}), tail.get("started", {})
+    step = max((int(tail[kind].get("step") or 0) for kind in ("step", "evaluated") if kind in tail), default=0)
+    try:
+        changed = run.events.stat().st_mtime
+    except OSError:
+        changed = 0.0
+    return Summary(
+        name=run.name,
+        path=str(run.path),
+        state=state,
+        step=step,
+        steps=int(started.get("steps") or spec.get("steps") or 0),
+        best_val_loss=evaluated.get("best_val_loss"),
+        best_step=evaluated.get("best_step"),
+        corpus=str(started.get("corpus") or spec.get("corpus") or "?"),
+        preset=str(spec.get("preset") or "?"),
+        parameters=started.get("parameters"),
+        changed=changed,
+        checkpoints=len(store.checkpoints(run.checkpoints)),
+        owner=owner.pid if owner else None,
+    )

@@ -1,0 +1,555 @@
+"""Training as a generator of events: ``for event in train(spec, control)`` is all there is to it.
+
+Between two steps the task reads its messages; at a *boundary* (a step at which something is due) it evaluates, saves
+and samples, in this order. A run that resumes at a step first does what was still due there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from checkpoints import home, state, store
+from checkpoints.run import Run
+from checkpoints.saver import Outcome, Saver
+from data import dante
+from data.corpus import Corpus, CorpusError, from_text
+from data.vocabulary import UnknownCharacterError
+from engine import control as ask
+from engine.control import Control
+from engine.device import free_memory, measure_peak, place
+from engine.diagnose import Evaluation, diagnose
+from engine.events import (
+    Continued,
+    Estimated,
+    Evaluated,
+    Event,
+    Finished,
+    Notice,
+    Paused,
+    Progress,
+    SampleText,
+    Saved,
+    Started,
+    Step,
+)
+from engine.readings import Readings
+from engine.sampler import Request, Sampler
+from engine.spec import TrainSpec, from_dict, to_dict
+from engine.trainer import Position, Trainer
+
+OWN_COPY = 64 * 1024 * 1024  # characters up to which a run keeps its own copy of the corpus
+BACK_OFF = (5.0, 15.0, 60.0)  # seconds to the next try after a failed save, the last one again and again
+ESTIMATE_AFTER = 10  # steps of this process after which the run's duration is told
+
+
+class TrainingFailed(Exception):
+    """Training cannot go on; the message is for the user."""
+
+
+def train(
+    spec: TrainSpec, control: Control | None = None, *, run: Run | None = None, resume: bool = False
+) -> Iterator[Event]:
+    """Train a GPT as ``spec`` says and yield what happens.
+
+    With a ``run`` checkpoints are saved in it; the caller owns its lock. With ``resume`` the newest whole checkpoint
+    of ``run`` is continued exactly; where ``spec`` differs from it, ``spec`` counts. Raises
+    :class:`engine.spec.BadSpec`, :class:`data.corpus.CorpusError`, :class:`checkpoints.store.CheckpointError` before
+    the first step and :class:`TrainingFailed` after it.
+    """
+    session = _Session(spec, control or Control(), run)
+    try:
+        yield from session.events(resume)
+    finally:
+        session.close()
+
+
+class _Session:
+    """One stretch of a run in one process."""
+
+    def __init__(self, spec: TrainSpec, control: Control, run: Run | None) -> None:
+        self.spec, self.control, self.run = spec, control, run
+        self.saver = Saver(run.checkpoints) if run else None
+        self.stop: str | None = None
+        self.save_at_end = True
+        self.paused = False
+        self.estimated = False
+        self.steps_read = 0
+        self.training_here = 0.0
+        self.saved_at = time.monotonic()
+        self.saved_step = -1
+        self.failures = 0
+        self.retry_at = math.inf
+        self.held: tuple[int, state.Snapshot, store.State] | None = None
+
+    def close(self) -> None:
+        if self.saver is not None:
+            self.saver.close()
+
+    # -- the shape of a run ------------------------------------------------------------------------------------------
+
+    def events(self, resume: bool) -> Iterator[Event]:
+        yield from self._set_up(resume)
+        yield from self._boundary()
+        while self.stop is None and self.position.step < self.spec.steps:
+            yield from self._obey()
+            if self.paused or self.stop is not None:
+                continue
+            yield from self._step()
+            if self.readings.due():
+                yield from self._read()
+            if self.stop is None and self._boundary_due():
+                yield from self._boundary()
+        yield from self._end()
+
+    def _set_up(self, resume: bool) -> Iterator[Event]:
+        placement = place(self.spec)
+        corpus = yield from self._corpus(resume)
+        self.spec.check(characters=len(corpus.ids))
+        yield Progress("measuring the machine", 0, 0)
+        peak = measure_peak(placement)
+        free = free_memory(placement.device)
+        self.corpus = corpus
+        self.trainer = Trainer(self.spec, corpus, placement)
+        self.position = self.trainer.position
+        notices = [Notice(text, "warning", "corpus") for text in corpus.notices]
+        notices += [Notice(f"{corpus.name}: {cut}", "info", "corpus") for cut in corpus.cuts]
+        if resume:
+            notices += self._restore()
+        shape = self.trainer.model.config
+        needed = shape.training_memory(self.position.micro_batch)
+        if free is not None and needed > free:
+            notices.append(
+                Notice(f"needs about {_gib(needed)}, {_gib(free)} are free: it may run out", "warning", "memory")
+            )
+        self.sampler = Sampler(self.trainer.model, corpus.vocabulary, self.spec.seed, self.spec.temperature)
+        self.readings = Readings(placement.device)
+        self.peak = peak
+        self.flops = shape.flops_per_token()
+        self.tokens_per_step = self.spec.batch * self.spec.context
+        facts = corpus.facts
+        yield Started(
+            run=self.run.name if self.run else "",
+            step=self.position.step,
+            steps=self.spec.steps,
+            corpus=corpus.name,
+            fingerprint=corpus.fingerprint,
+            characters=facts.characters,
+            distinct=facts.distinct,
+            train_tokens=self.trainer.train_tokens,
+            validation_tokens=len(self.trainer.validation),
+            uniform_entropy=facts.uniform,
+            unigram_entropy=facts.unigram,
+            bigram_entropy=None if math.isnan(facts.bigram) else facts.bigram,
+            parameters=shape.parameters(),
+            tokens_per_step=self.tokens_per_step,
+            memory_needed=needed,
+            memory_free=free,
+            device=placement.name,
+            precision=str(placement.dtype).removeprefix("torch."),
+            threads=placement.threads,
+            peak_flops=peak,
+            preset=self.spec.preset,
+        )
+        yield from notices
+
+    def _end(self) -> Iterator[Event]:
+        if self.stop != "diverged":
+            yield from self._read(everything=True)
+        reason = self.stop or "steps"
+        if reason != "diverged" and self.save_at_end:
+            yield from self._finish_sample()
+            if self.saved_step != self.position.step:
+                yield from self._save()
+        if self.saver is not None:
+            yield from self._report(self.saver.wait())
+            if self.held is not None and self.save_at_end:
+                yield from self._save_held()
+                yield from self._report(self.saver.wait())
+        best = self.position.best_val_loss if self.position.best_step >= 0 else None
+        name = self.run.name if self.run else ""
+        yield Finished(reason, self.position.step, best, name, self.position.seconds)
+
+    # -- setting up --------------------------------------------------------------------------------------------------
+
+    def _corpus(self, resume: bool) -> Iterator[Event]:
+        """Load the corpus (the run's own copy first) and return it."""
+        copy = self.run.path / "corpus.txt" if self.run else None
+        about = self.run.read_json("corpus.json") if self.run else {}
+        if copy is not None and copy.exists() and about:
+            text = copy.read_bytes().decode("utf-8", "surrogatepass")
+            corpus = from_text(text, name=about["name"], source=about["source"], wrapped=False)
+        else:
+            corpus = yield from _as_events(dante.load(self.spec.corpus, cache=home.cache()), self.control)
+        if resume and about and about["fingerprint"] != corpus.fingerprint:
+            raise CorpusError(
+                f"{corpus.source} has changed since this run began, so it cannot be continued exactly; "
+                "put the old text back or start a new run"
+            )
+        if self.run is not None and not about:
+            if corpus.facts.characters <= OWN_COPY:
+                store.replace_file(self.run.path / "corpus.txt", corpus.text().encode("utf-8", "surrogatepass"))
+            described = {"name": corpus.name, "source": corpus.source, "fingerprint": corpus.fingerprint}
+            self.run.write_json("corpus.json", {**described, "cuts": [str(cut) for cut in corpus.cuts]})
+        return corpus
+
+    def _restore(self) -> list[Notice]:
+        """Continue from the newest whole checkpoint; from the beginning when there is none."""
+        assert self.run is not None
+        store.sweep(self.run.checkpoints)
+        notices = []
+        for found in store.newest(self.run.checkpoints):
+            if isinstance(found, store.CheckpointError):
+                notices.append(Notice(f"passed over a damaged checkpoint: {found}", "warning", "checkpoint"))
+                continue
+            path, saved, contents = found
+            if list(self.corpus.vocabulary.characters) != saved["vocabulary"]:
+                raise store.CheckpointError(f"{path.name} was trained on another vocabulary than this corpus has")
+            before = from_dict(saved["spec"])
+            state.restore_model(self.trainer.model, contents)
+            state.restore_optimizer(self.trainer.model, self.trainer.optimizer, contents)
+            self.position = self.trainer.position = Position.from_dict(saved["position"])
+            if before.batch != self.spec.batch:
+                self.position.micro_batch = self.spec.batch
+            if before.learning_rate != self.spec.learning_rate:
+                self.position.learning_rate = self.spec.learning_rate
+            if self.spec.patience and self.position.without_progress >= self.spec.patience:
+                self.position.without_progress = 0
+            self.saved_step = self.position.step
+            return notices
+        if notices:
+            raise store.CheckpointError("no checkpoint of this run is whole: " + "; ".join(n.text for n in notices))
+        return [Notice("there is no checkpoint yet: starting from the beginning", "info", "checkpoint")]
+
+    # -- between two steps -------------------------------------------------------------------------------------------
+
+    def _obey(self) -> Iterator[Event]:
+        for message in self.control.take():
+            match message:
+                case ask.Stop(save=save):
+                    self.stop, self.save_at_end = "stopped", save
+                case ask.Pause() if not self.paused:
+                    yield from self._read(everything=True)
+                    self.paused = True
+                    yield Paused(self.position.step)
+                case ask.Continue() if self.paused:
+                    self.paused = False
+                    self.readings.restart()
+                    yield Continued(self.position.step)
+                case ask.SaveNow(pin=pin):
+                    yield from self._save(pin=pin)
+                case ask.SetLearningRate(learning_rate=rate):
+                    yield self._set_learning_rate(rate)
+                case ask.SampleNow(prompt=prompt, length=length):
+                    yield from self._asked(prompt, length)
+        if self.paused and self.stop is None:
+            if self.sampler.busy:
+                yield from self._begin_sample()
+                yield from self._spend(0.05 / 0.15)
+                yield from self._read(everything=True)
+            else:
+                self.control.wait(0.05)
+            yield from self._keep_saved()
+
+    def _set_learning_rate(self, rate: float) -> Notice:
+        if not 0 < rate <= 1:
+            return Notice(f"a learning rate of {rate:g} is out of range; it stays as it is", "warning", "learning_rate")
+        self.position.learning_rate = rate
+        return Notice(f"learning rate {rate:g} from here on", "info", "learning_rate", self.position.step)
+
+    def _asked(self, prompt: str, length: int) -> Iterator[Event]:
+        try:
+            encoded = self.corpus.vocabulary.encode(prompt or self.spec.sample_prompt)
+        except UnknownCharacterError as error:
+            yield Notice(f"no sample: {error}", "warning", "prompt")
+            return
+        if encoded.mapped:
+            yield Notice(f"prompt: {encoded.explain()}", "info", "prompt")
+        self.position.requests += 1
+        ident = f"{self.position.step}-{self.position.requests}"
+        length = length or self.spec.sample_length
+        self.sampler.ask(Request(ident, prompt or self.spec.sample_prompt, encoded.ids, length, asked=True))
+        yield from self._begin_sample()
+
+    # -- a step ------------------------------------------------------------------------------------------------------
+
+    def _step(self) -> Iterator[Event]:
+        begun = time.perf_counter()
+        try:
+            loss, norm, rate = self.trainer.step()
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            yield self._out_of_memory(error)
+            return
+        self.readings.add(self.position.step, rate, loss, norm)
+        spent = time.perf_counter() - begun
+        self.position.seconds += spent
+        yield from self._spend(spent)
+
+    def _out_of_memory(self, error: RuntimeError) -> Notice:
+        """Halve the micro-batch once; raise when that was tried, or when memory is not the trouble."""
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise error
+        batch, micro = self.spec.batch, self.position.micro_batch
+        if micro < batch or micro == 1:
+            raise TrainingFailed(
+                f"out of memory with {micro} windows at a time, after halving already: "
+                "lower the batch, the context or the width"
+            ) from error
+        self.position.micro_batch = math.ceil(micro / 2)
+        self.trainer.optimizer.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return Notice(
+            f"out of memory: taking {self.position.micro_batch} windows at a time from here on; "
+            f"a step still learns from {batch}",
+            "warning",
+            "memory",
+            self.position.step,
+        )
+
+    def _spend(self, seconds: float) -> Iterator[Event]:
+        """Give the sample under way its share of the time."""
+        for ids in self.sampler.spend(seconds):
+            self.readings.add_sampled(ids)
+        if self.sampler.finished():
+            yield from self._finish_sample()
+
+    def _read(self, *, everything: bool = False) -> Iterator[Event]:
+        """Turn what the device has measured into events; end the run at the first number that is not finite."""
+        readings, ids = self.readings.take(everything=everything)
+        for reading in readings:
+            if not (math.isfinite(reading.loss) and math.isfinite(reading.gradient_norm)):
+                yield self._diverged(reading.step)
+                return
+            self.position.train_sum += reading.loss
+            self.position.train_count += 1
+            self.training_here += reading.seconds
+            self.steps_read += 1
+            rate = self.tokens_per_step / reading.seconds
+            yield Step(
+                step=reading.step,
+                loss=reading.loss,
+                learning_rate=reading.learning_rate,
+                gradient_norm=reading.gradient_norm,
+                tokens_per_second=round(rate, 1),
+                peak_share=round(rate * self.flops / self.peak, 4),
+                seconds_left=round((self.spec.steps - reading.step) * self.training_here / self.steps_read, 1),
+            )
+        if ids and self.sampler.current is not None:
+            request = self.sampler.current
+            yield SampleText(self.sampler.step, request.ident, self.corpus.vocabulary.decode(ids))
+        if not self.estimated and self.steps_read >= ESTIMATE_AFTER:
+            self.estimated = True
+            each = self.training_here / self.steps_read
+            yield Estimated(round(each, 6), round((self.spec.steps - self.position.step) * each, 1))
+        yield from self._keep_saved()
+
+    def _diverged(self, step: int) -> Notice:
+        self.stop = "diverged"
+        kept = "its last good checkpoint is kept" if self.saved_step >= 0 else "there was no checkpoint yet"
+        return Notice(
+            f"the loss is no longer a number at step {step:,}: stopped, {kept}. "
+            f"Resume with a lower learning rate, say {self.position.learning_rate / 2:.2g}",
+            "error",
+            "divergence",
+            step,
+        )
+
+    # -- boundaries --------------------------------------------------------------------------------------------------
+
+    def _boundary_due(self) -> bool:
+        step, spec = self.position.step, self.spec
+        sample = spec.sample_every and step % spec.sample_every == 0
+        return step >= spec.steps or step % spec.evaluate_every == 0 or bool(sample) or self._save_due()
+
+    def _save_due(self) -> bool:
+        now = time.monotonic()
+        return self.saver is not None and (now >= self.retry_at or now - self.saved_at >= self.spec.save_every)
+
+    def _boundary(self) -> Iterator[Event]:
+        """Evaluate, save and sample, whatever is due at this step and not done yet."""
+        yield from self._read(everything=True)
+        if self.stop is not None:
+            return
+        step, spec, position = self.position.step, self.spec, self.position
+        last = step >= spec.steps
+        if (last or step % spec.evaluate_every == 0) and position.evaluated_step != step:
+            yield from self._evaluate()
+            if self.stop is not None:
+                return
+        if self._save_due() and self.saved_step != step:
+            yield from self._finish_sample()
+            yield from self._save()
+        if spec.sample_every and position.sampled_step != step and (last or step % spec.sample_every == 0):
+            yield from self._finish_sample()
+            ids = self.corpus.vocabulary.encode(spec.sample_prompt).ids
+            self.sampler.ask(Request(str(step), spec.sample_prompt, ids, spec.sample_length, asked=False))
+            yield from self._begin_sample()
+        self.readings.restart()
+
+    def _evaluate(self) -> Iterator[Event]:
+        position, begun = self.position, time.perf_counter()
+        total, told = len(self.trainer.validation) - 1, begun
+        loss = math.nan
+        for done, loss in self.trainer.evaluate():
+            if (now := time.perf_counter()) - told > 1.0:
+                told = now
+                yield Progress("evaluating", done, total)
+                yield from self._obey_during_evaluation()
+                if self.stop is not None:
+                    return
+        if not math.isfinite(loss):
+            yield self._diverged(position.step)
+            return
+        train_loss = position.train_sum / position.train_count if position.train_count else None
+        position.train_sum, position.train_count, position.evaluated_step = 0.0, 0, position.step
+        position.history = [*position.history[-255:], Evaluation(position.step, loss, train_loss)]
+        best = loss < position.best_val_loss
+        if best:
+            position.best_step, position.best_val_loss, position.without_progress = position.step, loss, 0
+        else:
+            position.without_progress += 1
+        yield Evaluated(
+            step=position.step,
+            val_loss=loss,
+            bits_per_character=loss / math.log(2),
+            train_loss=train_loss,
+            best_val_loss=position.best_val_loss,
+            best_step=position.best_step,
+            seconds=round(time.perf_counter() - begun, 3),
+        )
+        yield from self._remark()
+        if best and self.saver is not None and position.step > 0:
+            self.held = (position.step, self._snapshot(), self._state())
+        if self.spec.patience and position.without_progress >= self.spec.patience:
+            self.stop = "early_stop"
+            yield Notice(
+                f"no better validation loss in {self.spec.patience} evaluations: stopped early, "
+                f"best was {position.best_val_loss:.4f} at step {position.best_step:,}",
+                "info",
+                "early_stop",
+                position.step,
+            )
+
+    def _obey_during_evaluation(self) -> Iterator[Event]:
+        """Only a stop can interrupt an evaluation; everything else waits for its end."""
+        waiting = self.control.take()
+        for message in waiting:
+            if isinstance(message, ask.Stop):
+                self.stop, self.save_at_end = "stopped", message.save
+            else:
+                self.control.send(message)
+        yield from ()
+
+    def _remark(self) -> Iterator[Event]:
+        found = diagnose(self.position.history, self.corpus.facts.uniform)
+        kind = found[0] if found else ""
+        if found and kind != self.position.said:
+            yield Notice(found[1], "warning", kind, self.position.step)
+        self.position.said = kind
+
+    # -- samples -----------------------------------------------------------------------------------------------------
+
+    def _begin_sample(self) -> Iterator[Event]:
+        request = self.sampler.begin(self.position.step)
+        if request is not None:
+            yield from self._read(everything=True)
+            yield SampleText(self.position.step, request.ident, "", request.prompt)
+
+    def _finish_sample(self) -> Iterator[Event]:
+        """Decode the sample under way to its end, if there is one, and begin the next."""
+        while self.sampler.current is not None:
+            for ids in self.sampler.drain():
+                self.readings.add_sampled(ids)
+            yield from self._read(everything=True)
+            request = self.sampler.close()
+            if not request.asked:
+                self.position.sampled_step = self.sampler.step
+            yield SampleText(self.sampler.step, request.ident, "", done=True)
+            yield from self._begin_sample()
+
+    # -- saving ------------------------------------------------------------------------------------------------------
+
+    def _snapshot(self) -> state.Snapshot:
+        return state.capture(self.trainer.model, self.trainer.optimizer)
+
+    def _state(self) -> store.State:
+        return {
+            "format": 1,
+            "spec": to_dict(dataclasses.replace(self.spec, threads=self.trainer.placement.threads)),
+            "position": self.position.to_dict(),
+            "vocabulary": list(self.corpus.vocabulary.characters),
+            "fingerprint": self.corpus.fingerprint,
+            "randomness": "derived from the seed and the step",
+            "torch": torch.__version__,
+        }
+
+    def _save(self, *, pin: bool = False) -> Iterator[Event]:
+        """Save this step, after the best one that still waits in memory."""
+        if self.saver is None:
+            return
+        yield from self._read(everything=True)
+        if self.stop == "diverged":
+            return
+        begun = time.perf_counter()
+        step = self.position.step
+        if self.held is not None and self.held[0] != step:
+            yield from self._save_held()
+        self.held = None
+        snapshot, saved = self._snapshot(), self._state()
+        best = self.position.best_step
+        self.saver.submit(
+            step, snapshot.encode, saved, begun=begun, keep=frozenset({best}), best=best == step, pin=pin
+        )
+        self.saved_at, self.saved_step, self.retry_at = time.monotonic(), step, math.inf
+        yield from self._report(self.saver.poll())
+
+    def _save_held(self) -> Iterator[Event]:
+        assert self.saver is not None and self.held is not None
+        step, snapshot, saved = self.held
+        self.held = None
+        best = frozenset({self.position.best_step})
+        self.saver.submit(step, snapshot.encode, saved, begun=time.perf_counter(), keep=best, best=True)
+        yield from self._report(self.saver.poll())
+
+    def _keep_saved(self) -> Iterator[Event]:
+        if self.saver is not None:
+            yield from self._report(self.saver.poll())
+
+    def _report(self, outcomes: list[Outcome]) -> Iterator[Event]:
+        for outcome in outcomes:
+            if outcome.path is not None:
+                self.failures = 0
+                sizes = (outcome.bytes, round(outcome.seconds, 4), round(outcome.stall, 4))
+                yield Saved(outcome.step, str(outcome.path), *sizes, outcome.best)
+            else:
+                wait = BACK_OFF[min(self.failures, len(BACK_OFF) - 1)]
+                self.failures += 1
+                self.retry_at = time.monotonic() + wait
+                self.saved_step = -1
+                assert outcome.error is not None
+                yield Notice(
+                    f"could not save step {outcome.step:,}: {outcome.error.strerror or outcome.error}. "
+                    f"Training goes on; the next try is in {wait:.0f} s",
+                    "error",
+                    "save",
+                    outcome.step,
+                )
+
+
+def _as_events(reading: dante.Reading, control: Control) -> Iterator[Event]:
+    while True:
+        try:
+            what, done, total = next(reading)
+        except StopIteration as end:
+            return end.value
+        yield Progress(what, done, total)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,1 @@
+"""What the user sees: the full-screen program and the command line."""

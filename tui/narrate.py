@@ -1,0 +1,119 @@
+"""Events for people on stderr, for programs on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from engine import events as happened
+from engine.events import (
+    Estimated,
+    Evaluated,
+    Event,
+    Finished,
+    Notice,
+    Paused,
+    Progress,
+    SampleText,
+    Saved,
+    Started,
+    Step,
+)
+from tui import units
+from tui.text import safe
+
+STEP_LINES = 2.0  # seconds between lines about steps
+
+
+class Narrator:
+    """Prints events. ``as_json`` puts one JSON object a line on stdout; otherwise lines go to stderr.
+
+    A terminal that went away (EIO) silences it; a reader that went away (EPIPE) raises :class:`BrokenPipeError`.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
+        self._json, self._quiet = as_json, quiet
+        self._told = 0.0
+        self._column = 0
+
+    def tell(self, event: Event) -> None:
+        """Print one event."""
+        if self._json:
+            say(json.dumps(happened.to_dict(event), ensure_ascii=False))
+        elif not self._quiet:
+            self._narrate(event)
+        elif isinstance(event, Notice) and event.level == "error":
+            self._line(event.text)
+
+    def _narrate(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._line(
+                    f"{event.run}: {event.preset}, {event.parameters:,} parameters on {event.device} "
+                    f"({event.precision}, {event.threads} threads), corpus {event.corpus}: "
+                    f"{event.characters:,} characters, {event.distinct} distinct; step {event.step:,} of {event.steps:,}"
+                )
+                self._line(
+                    f"needs about {units.size(event.memory_needed)} of {units.size(event.memory_free)} free; "
+                    f"loss of knowing nothing {event.uniform_entropy:.3f}, "
+                    f"letter frequencies {event.unigram_entropy:.3f}, pairs {units.loss(event.bigram_entropy)}"
+                )
+            case Step() if time.monotonic() - self._told >= STEP_LINES or event.seconds_left == 0:
+                self._told = time.monotonic()
+                self._line(
+                    f"step {event.step:>7,}  loss {event.loss:.4f}  lr {units.rate(event.learning_rate):>7}  "
+                    f"grad {event.gradient_norm:.2f}  {units.count(event.tokens_per_second)} tokens/s "
+                    f"({event.peak_share:.0%} of peak)  {units.duration(event.seconds_left)} left"
+                )
+            case Evaluated():
+                mark = "  best" if event.best_step == event.step else ""
+                self._line(
+                    f"step {event.step:>7,}  validation loss {event.val_loss:.4f} nats, "
+                    f"{event.bits_per_character:.4f} bits per character{mark}"
+                )
+            case SampleText():
+                self._write(safe(event.prompt + event.text))
+            case Estimated():
+                self._line(
+                    f"{event.seconds_per_step * 1000:.1f} ms a step, {units.duration(event.seconds_left)} to go"
+                )
+            case Saved():
+                self._line(f"step {event.step:>7,}  saved {units.size(event.bytes)} in {event.seconds:.2f} s")
+            case Notice():
+                self._line(f"{event.level}: {safe(event.text)}" if event.level != "info" else safe(event.text))
+            case Paused():
+                self._line(f"paused at step {event.step:,}")
+            case Progress() if event.total == 0 or time.monotonic() - self._told >= STEP_LINES:
+                self._told = time.monotonic()
+                share = f" {event.done / event.total:.0%}" if event.total else ""
+                self._line(f"{event.what}{share}")
+            case Finished():
+                best = f", best validation loss {event.best_val_loss:.4f}" if event.best_val_loss is not None else ""
+                self._line(f"finished ({event.reason}) at step {event.step:,}{best}")
+
+    def _line(self, text: str) -> None:
+        self._write(("\n" if self._column else "") + text + "\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._column = len(text) - text.rfind("\n") - 1
+            _print(text, sys.stderr.fileno())
+
+
+def say(line: str) -> None:
+    """Print one line of data on stdout."""
+    _print(line + "\n", sys.stdout.fileno())
+
+
+def _print(text: str, descriptor: int) -> None:
+    import os
+
+    content = text.encode("utf-8", "replace")
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass  # the terminal is gone; the run goes on

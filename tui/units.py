@@ -1,0 +1,50 @@
+"""Numbers as people read them: aligned, short, with units."""
+
+from __future__ import annotations
+
+import math
+
+
+def count(value: float) -> str:
+    """10,794,312 as ``10.8 M``; three significant digits."""
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            scale = 1e3 if unit == "k" else limit
+            return f"{value / scale:.3g} {unit}"
+    return f"{value:,.0f}"
+
+
+def size(bytes_: float | None) -> str:
+    """Bytes in binary units; ``?`` when unknown."""
+    if bytes_ is None:
+        return "?"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if bytes_ < 1024 or unit == "GiB":
+            return f"{bytes_:.0f} B" if unit == "B" else f"{bytes_:.1f} {unit}"
+        bytes_ /= 1024
+    raise AssertionError
+
+
+def duration(seconds: float | None) -> str:
+    """``1 h 02 min``, ``3 min 20 s``, ``12 s``; ``?`` when unknown."""
+    if seconds is None or not math.isfinite(seconds):
+        return "?"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
+
+
+def loss(value: float | None) -> str:
+    """Four decimals, or a dash."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def rate(value: float) -> str:
+    """A learning rate: ``3e-4``, ``9.5e-4``."""
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
