@@ -31,7 +31,7 @@ class Snapshot:
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> Snapshot:
     """Copy parameters and optimizer state to the host. A tied parameter is held once."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     states = {
         f"{names[parameter]}.{key}": _copy(value)
         for parameter, state in optimizer.state.items()

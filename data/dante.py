@@ -81,7 +81,7 @@ def fetch(target: Path, urls: Sequence[str]) -> Generator[tuple[str, int, int], 
 
 
 def checked(raw: bytes) -> str:
-    """The Inferno out of a downloaded file, header and footer cut. Raises :class:`TextError` if it is not the Inferno."""
+    """The Inferno out of a downloaded file, header and footer cut. Raises :class:`TextError` for anything else."""
     text, _ = clean(normalise_line_ends(raw.decode(detect_encoding(raw, whole=True), "replace")))
     if count_cantos(text) < CANTOS or "mezzo del cammin di nostra vita" not in text or not 1.5e5 < len(text) < 7e5:
         raise TextError("what it sent is not the Inferno")
@@ -95,7 +95,7 @@ def _download(url: str, partial: Path) -> Iterator[tuple[int, int]]:
     if held:
         request.add_header("Range", f"bytes={held}-")
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)  # noqa: S310 - the scheme is https, set above
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and held:  # nothing is missing: the last attempt ended right after the last byte
             return

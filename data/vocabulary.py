@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 # Punctuation that keyboards and typesetters write differently and Unicode normalisation keeps apart.
-_LOOKALIKES = ("'\u2019\u2018\u02bc`\u00b4", '"\u201c\u201d\u00ab\u00bb\u201e', "-\u2010\u2011\u2013\u2014\u2212", " \u00a0\t")
+_LOOKALIKES = (
+    "'\u2019\u2018\u02bc`\u00b4",
+    '"\u201c\u201d\u00ab\u00bb\u201e',
+    "-\u2010\u2011\u2013\u2014\u2212",
+    " \u00a0\t",
+)
 
 
 class UnknownCharacterError(ValueError):

@@ -77,7 +77,7 @@ class Evaluated(Event):
 
 @dataclass(frozen=True)
 class SampleText(Event):
-    """A piece of a sample from the weights of ``step``; pieces of one ``sample`` follow each other, the last is ``done``."""
+    """A piece of a sample from the weights of ``step``. Pieces of a ``sample`` come in order, the last is ``done``."""
 
     step: int
     sample: str

@@ -90,7 +90,7 @@ class Readings:
             if sampled is not None:
                 pinned = torch.empty_like(sampled, device="cpu", pin_memory=True)
                 sampled = pinned.copy_(sampled, non_blocking=True)
-            ready = torch.cuda.Event()
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record()
         else:
             values = values.to("cpu", copy=True)

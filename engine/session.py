@@ -209,5 +209,3 @@ def _tail(run: Run) -> str:
     except OSError:
         lines = []
     return "the trainer could not start: " + (lines[-1] if lines else "it said nothing")
-
-

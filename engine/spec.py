@@ -107,7 +107,11 @@ class TrainSpec:
             need(getattr(self, name) >= 1, name, "must be at least 1")
         for name in ("warmup", "patience", "save_every", "sample_every", "sample_length", "temperature", "threads"):
             need(getattr(self, name) >= 0, name, "must not be negative")
-        need(self.heads < 1 or self.width % self.heads == 0, "heads", f"{self.heads} do not divide the width {self.width}")
+        need(
+            self.heads < 1 or self.width % self.heads == 0,
+            "heads",
+            f"{self.heads} do not divide the width {self.width}",
+        )
         need(0 <= self.dropout < 1, "dropout", "must lie in 0 ≤ dropout < 1")
         need(0 < self.learning_rate <= 1, "learning_rate", "must lie in 0 < rate ≤ 1")
         need(0 <= self.final_rate <= 1, "final_rate", "must lie between 0 and 1")
@@ -256,4 +260,3 @@ def to_dict(spec: TrainSpec) -> dict[str, Any]:
 def from_dict(record: Mapping[str, Any]) -> TrainSpec:
     """The spec that ``to_dict`` wrote; fields of other versions are passed over."""
     return TrainSpec(**{name: record[name] for name in field_names() if name in record})
-

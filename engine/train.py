@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
 
 import torch
 
@@ -18,7 +17,7 @@ from checkpoints import home, state, store
 from checkpoints.run import Run
 from checkpoints.saver import Outcome, Saver
 from data import dante
-from data.corpus import Corpus, CorpusError, from_text
+from data.corpus import Corpus, CorpusError, Reading, from_text
 from data.vocabulary import UnknownCharacterError
 from engine import control as ask
 from engine.control import Control
@@ -177,7 +176,7 @@ class _Session:
 
     # -- setting up --------------------------------------------------------------------------------------------------
 
-    def _corpus(self, resume: bool) -> Iterator[Event]:
+    def _corpus(self, resume: bool) -> Generator[Event, None, Corpus]:
         """Load the corpus (the run's own copy first) and return it."""
         copy = self.run.path / "corpus.txt" if self.run else None
         about = self.run.read_json("corpus.json") if self.run else {}
@@ -185,7 +184,7 @@ class _Session:
             text = copy.read_bytes().decode("utf-8", "surrogatepass")
             corpus = from_text(text, name=about["name"], source=about["source"], wrapped=False)
         else:
-            corpus = yield from _as_events(dante.load(self.spec.corpus, cache=home.cache()), self.control)
+            corpus = yield from _as_progress(dante.load(self.spec.corpus, cache=home.cache()))
         if resume and about and about["fingerprint"] != corpus.fingerprint:
             raise CorpusError(
                 f"{corpus.source} has changed since this run began, so it cannot be continued exactly; "
@@ -396,7 +395,8 @@ class _Session:
         position, begun = self.position, time.perf_counter()
         total, told = len(self.trainer.validation) - 1, begun
         loss = math.nan
-        for done, loss in self.trainer.evaluate():
+        for done, mean in self.trainer.evaluate():
+            loss = mean
             if (now := time.perf_counter()) - told > 1.0:
                 told = now
                 yield Progress("evaluating", done, total)
@@ -503,14 +503,13 @@ class _Session:
         self.held = None
         snapshot, saved = self._snapshot(), self._state()
         best = self.position.best_step
-        self.saver.submit(
-            step, snapshot.encode, saved, begun=begun, keep=frozenset({best}), best=best == step, pin=pin
-        )
+        self.saver.submit(step, snapshot.encode, saved, begun=begun, keep=frozenset({best}), best=best == step, pin=pin)
         self.saved_at, self.saved_step, self.retry_at = time.monotonic(), step, math.inf
         yield from self._report(self.saver.poll())
 
     def _save_held(self) -> Iterator[Event]:
-        assert self.saver is not None and self.held is not None
+        assert self.saver is not None
+        assert self.held is not None
         step, snapshot, saved = self.held
         self.held = None
         best = frozenset({self.position.best_step})
@@ -542,12 +541,13 @@ class _Session:
                 )
 
 
-def _as_events(reading: dante.Reading, control: Control) -> Iterator[Event]:
+def _as_progress(reading: Reading) -> Generator[Event, None, Corpus]:
     while True:
         try:
             what, done, total = next(reading)
         except StopIteration as end:
-            return end.value
+            corpus: Corpus = end.value
+            return corpus
         yield Progress(what, done, total)
 
 

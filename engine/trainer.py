@@ -102,7 +102,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         inputs, targets = self.windows.at(position.step)
         total: Tensor | None = None
-        for x, y in zip(inputs.split(position.micro_batch), targets.split(position.micro_batch), strict=True):
+        micro = position.micro_batch
+        for x, y in zip(torch.split(inputs, micro), torch.split(targets, micro), strict=True):
             with self._autocast():
                 loss = self.model.loss(x, y) * (len(x) / len(inputs))
             loss.backward()  # type: ignore[no-untyped-call]

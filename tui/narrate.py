@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
@@ -35,7 +36,7 @@ class Narrator:
     def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
         self._json, self._quiet = as_json, quiet
         self._told = 0.0
-        self._column = 0
+        self._sample = ""
 
     def tell(self, event: Event) -> None:
         """Print one event."""
@@ -52,7 +53,8 @@ class Narrator:
                 self._line(
                     f"{event.run}: {event.preset}, {event.parameters:,} parameters on {event.device} "
                     f"({event.precision}, {event.threads} threads), corpus {event.corpus}: "
-                    f"{event.characters:,} characters, {event.distinct} distinct; step {event.step:,} of {event.steps:,}"
+                    f"{event.characters:,} characters, {event.distinct} distinct; "
+                    f"step {event.step:,} of {event.steps:,}"
                 )
                 self._line(
                     f"needs about {units.size(event.memory_needed)} of {units.size(event.memory_free)} free; "
@@ -73,11 +75,13 @@ class Narrator:
                     f"{event.bits_per_character:.4f} bits per character{mark}"
                 )
             case SampleText():
-                self._write(safe(event.prompt + event.text))
+                self._sample += event.text
+                if event.done:
+                    self._line(f"sample of step {event.step:,}:")
+                    self._line("  │ " + safe(self._sample).strip("\n").replace("\n", "\n  │ "))
+                    self._sample = ""
             case Estimated():
-                self._line(
-                    f"{event.seconds_per_step * 1000:.1f} ms a step, {units.duration(event.seconds_left)} to go"
-                )
+                self._line(f"{event.seconds_per_step * 1000:.1f} ms a step, {units.duration(event.seconds_left)} to go")
             case Saved():
                 self._line(f"step {event.step:>7,}  saved {units.size(event.bytes)} in {event.seconds:.2f} s")
             case Notice():
@@ -93,12 +97,7 @@ class Narrator:
                 self._line(f"finished ({event.reason}) at step {event.step:,}{best}")
 
     def _line(self, text: str) -> None:
-        self._write(("\n" if self._column else "") + text + "\n")
-
-    def _write(self, text: str) -> None:
-        if text:
-            self._column = len(text) - text.rfind("\n") - 1
-            _print(text, sys.stderr.fileno())
+        _print(text + "\n", sys.stderr.fileno())
 
 
 def say(line: str) -> None:
@@ -107,8 +106,6 @@ def say(line: str) -> None:
 
 
 def _print(text: str, descriptor: int) -> None:
-    import os
-
     content = text.encode("utf-8", "replace")
     try:
         while content:

@@ -1,0 +1,161 @@
+"""A trained GPT as a folder that ``transformers`` loads: ``GPT2LMHeadModel`` and a character tokenizer.
+
+GPT-2's head has no bias. A head bias ``b`` folds exactly into the last layer norm's bias when the head matrix ``W``
+(vocabulary x width) has full row rank: ``W (n + d) = W n + b`` for ``d = W⁺ b``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from checkpoints.store import CheckpointError, replace_file
+
+FOLD_TOLERANCE = 1e-4  # largest share of the head bias that may be lost
+
+
+def write(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    *,
+    layers: int,
+    heads: int,
+    activation: str,
+    vocabulary: Sequence[str],
+    about: Mapping[str, Any],
+    half: bool = False,
+) -> None:
+    """Write the model and its tokenizer into ``folder``.
+
+    ``tensors`` are the parameters of :class:`engine.gpt.GPT` by name; a missing ``head.weight`` means that it is tied.
+    ``about`` goes into ``training.json`` (the spec and the losses that were reached). ``half`` stores float16.
+    Raises :class:`checkpoints.store.CheckpointError` for a head bias that GPT-2 cannot express, and :class:`OSError`.
+    """
+    width = tensors["tokens.weight"].shape[1]
+    context = tensors["positions.weight"].shape[0]
+    converted = to_gpt2(tensors, layers)
+    if half:
+        converted = {name: tensor.half() for name, tensor in converted.items()}
+    config = {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": len(vocabulary),
+        "n_positions": context,
+        "n_embd": width,
+        "n_layer": layers,
+        "n_head": heads,
+        "activation_function": "relu" if activation == "relu" else "gelu_new",
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": "lm_head.weight" not in converted,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "dtype": "float16" if half else "float32",
+    }
+    tokenizer_config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context,
+        "clean_up_tokenization_spaces": False,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / "model.safetensors", to_safetensors(converted, metadata={"format": "pt"}))
+    for name, content in (
+        ("tokenizer.json", tokenizer(vocabulary)),
+        ("tokenizer_config.json", tokenizer_config),
+        ("generation_config.json", {"do_sample": True, "top_k": 0, "max_length": context}),
+        ("training.json", dict(about)),
+        ("config.json", config),
+    ):
+        replace_file(folder / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
+
+
+def to_gpt2(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Parameters under GPT-2's names; its linear layers are stored transposed."""
+    width = tensors["tokens.weight"].shape[1]
+    result = {"transformer.wte.weight": tensors["tokens.weight"], "transformer.wpe.weight": tensors["positions.weight"]}
+    zeros = torch.zeros(3 * width)
+    for index in range(layers):
+        ours, theirs = f"blocks.{index}", f"transformer.h.{index}"
+        for our, their in _PARTS.items():
+            weight = tensors[f"{ours}.{our}.weight"]
+            result[f"{theirs}.{their}.weight"] = weight if weight.dim() == 1 else weight.T
+            result[f"{theirs}.{their}.bias"] = tensors.get(f"{ours}.{our}.bias", zeros)
+    bias = tensors["norm.bias"]
+    if "head.bias" in tensors:
+        head = tensors.get("head.weight", tensors["tokens.weight"])
+        bias = bias + fold(head, tensors["head.bias"])
+    result["transformer.ln_f.weight"], result["transformer.ln_f.bias"] = tensors["norm.weight"], bias
+    if "head.weight" in tensors:
+        result["lm_head.weight"] = tensors["head.weight"]
+    return {name: tensor.contiguous() for name, tensor in result.items()}
+
+
+def from_gpt2(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
+    """Config, parameters under our names in float32, and vocabulary of a folder that :func:`write` made.
+
+    Raises :class:`checkpoints.store.CheckpointError` when it is not one.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        ids = json.loads((folder / "tokenizer.json").read_bytes())["model"]["vocab"]
+        held = from_safetensors((folder / "model.safetensors").read_bytes())
+        theirs = {name: tensor.float() for name, tensor in held.items()}
+        tensors = {
+            "tokens.weight": theirs["transformer.wte.weight"],
+            "positions.weight": theirs["transformer.wpe.weight"],
+        }
+        for index in range(config["n_layer"]):
+            for our, their in _PARTS.items():
+                weight = theirs[f"transformer.h.{index}.{their}.weight"]
+                tensors[f"blocks.{index}.{our}.weight"] = weight if weight.dim() == 1 else weight.T.contiguous()
+                tensors[f"blocks.{index}.{our}.bias"] = theirs[f"transformer.h.{index}.{their}.bias"]
+        tensors["norm.weight"], tensors["norm.bias"] = (
+            theirs["transformer.ln_f.weight"],
+            theirs["transformer.ln_f.bias"],
+        )
+        if "lm_head.weight" in theirs:
+            tensors["head.weight"] = theirs["lm_head.weight"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} is not an exported character GPT ({error})") from None
+    return config, tensors, sorted(ids, key=ids.__getitem__)
+
+
+def fold(head: Tensor, bias: Tensor) -> Tensor:
+    """The addition to the last norm's bias that does what a head bias does. Computed in float64."""
+    wide, wanted = head.double(), bias.double()
+    delta = torch.linalg.pinv(wide) @ wanted
+    lost = (wide @ delta - wanted).abs().max()
+    if lost > FOLD_TOLERANCE * (1e-3 + wanted.abs().max()):
+        raise CheckpointError(
+            f"the head bias cannot be expressed by GPT-2: {head.shape[0]} characters are more than the width of "
+            f"{head.shape[1]} carries exactly. Train with head_bias = false or a larger width to export"
+        )
+    folded: Tensor = delta.to(bias.dtype)
+    return folded
+
+
+def tokenizer(vocabulary: Sequence[str]) -> dict[str, Any]:
+    """``tokenizer.json`` of a character vocabulary: byte-pair encoding without a single merge."""
+    from tokenizers import Tokenizer, decoders, models
+
+    model = models.BPE(vocab={character: index for index, character in enumerate(vocabulary)}, merges=[])
+    result = Tokenizer(model)
+    result.decoder = decoders.Fuse()
+    content: dict[str, Any] = json.loads(result.to_str())
+    return content
+
+
+_PARTS = {
+    "norm_1": "ln_1",
+    "qkv": "attn.c_attn",
+    "project": "attn.c_proj",
+    "norm_2": "ln_2",
+    "widen": "mlp.c_fc",
+    "narrow": "mlp.c_proj",
+}

@@ -1,0 +1,344 @@
+"""The command line. stdout is data, stderr is narration; exit 0 done, 1 failed, 2 bad input, 130 interrupted."""
+
+from __future__ import annotations
+
+import json as encoder
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from dataclasses import fields as fields_of
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from checkpoints import home
+from checkpoints import run as runs
+from checkpoints.lock import Locked
+from checkpoints.store import CheckpointError
+from data.corpus import CorpusError
+from data.vocabulary import UnknownCharacterError
+from engine import session
+from engine.control import Control, Stop
+from engine.events import Event, Finished, Started
+from engine.spec import BadSpec, Problem, TrainSpec, build, from_dict, read_toml
+from engine.summary import summarise
+from tui import units
+from tui.narrate import Narrator, say
+from tui.text import safe
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun)
+
+app = App(
+    name="llmlab-tui",
+    help="A laboratory for language models in one terminal program. Without a command it opens full-screen.",
+    version_flags=["--version"],
+    result_action="return_value",
+)
+Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command and return its exit code. Nothing the user does wrong ends in a traceback."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+    except (CycloptsError, *_BAD) as error:
+        return _complain(str(error), BAD_INPUT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", BAD_INPUT)
+    return int(code or 0)
+
+
+@app.command
+def train(
+    *,
+    corpus: str = "dante",
+    preset: Literal["auto", "nano", "small", "karpathy"] = "auto",
+    steps: int | None = None,
+    seed: int | None = None,
+    name: str = "",
+    config: Path | None = None,
+    json: Json = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+    **fields: str,
+) -> int:
+    """Train a GPT from scratch on a text, here and now, without the screen.
+
+    Parameters
+    ----------
+    corpus
+        A text file, or dante (fetched once) or dantesque (bundled).
+    preset
+        The model and its training; auto picks by device.
+    steps
+        Optimizer steps.
+    seed
+        Decides initial weights, batches, dropout and samples.
+    name
+        Name of the run.
+    config
+        A TOML file with fields; the command line goes before it.
+    quiet
+        Say nothing but errors.
+    fields
+        Any other field, as --learning-rate 3e-4; `llmlab-tui fields` lists them.
+    """
+    from engine.device import best_device
+    from engine.machine import preset_for
+
+    given: dict[str, Any] = read_toml(config) if config else {}
+    told = {"corpus": corpus, "preset": preset, "steps": steps, "seed": seed, "name": name, **fields}
+    defaults = {"corpus": "dante", "preset": "auto", "name": "", "steps": None, "seed": None}
+    given |= {key: value for key, value in told.items() if key not in defaults or value != defaults[key]}
+    wanted = str(given.get("device", "auto"))
+    chosen, reason = preset_for(best_device() if wanted == "auto" else wanted)
+    spec = build(given, preset_for_auto=chosen)
+    if given.get("preset", "auto") == "auto" and not (quiet or json):
+        print(f"preset {chosen}: {reason}", file=sys.stderr)
+    run = session.create(spec)
+    return _drive(run, None, resume=False, as_json=json, quiet=quiet)
+
+
+@app.command
+def fields() -> int:
+    """List every field of a training run with its default."""
+    for entry in fields_of(TrainSpec):
+        choices = f" ({', '.join(entry.metadata['choices'])})" if entry.metadata["choices"] else ""
+        unit = f", {entry.metadata['unit']}" if entry.metadata["unit"] else ""
+        say(f"--{entry.name.replace('_', '-'):<18} {entry.metadata['help']}{choices}{unit} [{entry.default!r}]")
+    return DONE
+
+
+@app.command
+def resume(
+    run: str,
+    *,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    json: Json = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Continue a run exactly where its newest whole checkpoint left it.
+
+    Parameters
+    ----------
+    run
+        Name, path or latest.
+    steps
+        Train to this step; more than before to go on with a finished run.
+    learning_rate
+        Peak learning rate from here on.
+    quiet
+        Say nothing but errors.
+    """
+    found = runs.find(home.runs(), run)
+    spec = from_dict(found.read_json("spec.json"))
+    summary = summarise(found)
+    changes = {"steps": steps, "learning_rate": learning_rate}
+    changed = TrainSpec(**{**asdict(spec), **{key: value for key, value in changes.items() if value is not None}})
+    if problems := changed.validate():
+        raise BadSpec(problems)
+    if summary.state == "steps" and summary.step >= changed.steps:
+        raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
+    return _drive(found, changed if changed != spec else None, resume=True, as_json=json, quiet=quiet)
+
+
+@app.command(name="runs")
+def list_runs(*, json: Json = False) -> int:
+    """List every run: state, steps, best validation loss."""
+    for run in runs.every(home.runs()):
+        found = summarise(run)
+        if json:
+            say(encoder.dumps(asdict(found), ensure_ascii=False))
+        else:
+            say(
+                f"{safe(found.name):<40}  {found.state:<11}  {found.step:>8,} / {found.steps:<8,}  "
+                f"{units.loss(found.best_val_loss):>7}  {safe(found.corpus, lines=False)}"
+            )
+    return DONE
+
+
+@app.command
+def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False) -> int:
+    """Write a run as a folder that transformers loads (GPT2LMHeadModel and AutoTokenizer).
+
+    Parameters
+    ----------
+    run
+        Name, path, latest or bundled.
+    folder
+        Where to write.
+    checkpoint
+        best, last or a step.
+    half
+        Store float16.
+    """
+    from engine.load import load, write_export
+
+    if folder.exists() and not folder.is_dir():
+        raise BadSpec([Problem("", f"{folder} is not a folder")])
+    trained = load(run, which=checkpoint)
+    write_export(trained, folder, half=half)
+    print(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})", file=sys.stderr)
+    say(str(folder.absolute()))
+    return DONE
+
+
+@app.command
+def sample(
+    run: str,
+    *,
+    prompt: str = "\n",
+    length: int = 500,
+    seed: int = 1337,
+    temperature: float = 0.8,
+    checkpoint: str = "best",
+    json: Json = False,
+) -> int:
+    """Write verse with a trained model: the prompt's continuation goes to stdout.
+
+    Parameters
+    ----------
+    run
+        Name, path, latest or bundled.
+    prompt
+        Text to go on from.
+    length
+        Characters.
+    seed
+        The same seed gives the same text.
+    temperature
+        0 is greedy.
+    checkpoint
+        best, last or a step.
+    """
+    problems = [
+        Problem(field, "must not be " + what)
+        for field, bad, what in (
+            ("length", length < 1, "less than 1"),
+            ("temperature", temperature < 0, "negative"),
+            ("prompt", not prompt, "empty; a line break will do"),
+        )
+        if bad
+    ]
+    if problems:
+        raise BadSpec(problems)
+    from engine.events import Notice, SampleText
+    from engine.load import load, take_sample
+
+    narrator = Narrator(as_json=json)
+    raw = not os.isatty(sys.stdout.fileno())
+    for event in take_sample(load(run, which=checkpoint), prompt, length, seed, temperature):
+        if json or isinstance(event, Notice):
+            narrator.tell(event)
+        elif isinstance(event, SampleText):
+            sys.stdout.write(event.text if raw else safe(event.text))
+            sys.stdout.flush()
+    if not json and not raw:
+        sys.stdout.write("\n")
+    return DONE
+
+
+@app.command
+def doctor(*, json: Json = False) -> int:
+    """Tell versions, device, terminal and paths: what to send with a question."""
+    from tui.doctor import report
+
+    facts = report(torch=True)
+    if json:
+        say(encoder.dumps(facts, ensure_ascii=False))
+    else:
+        for section, entries in facts.items():
+            say(section)
+            for key, value in entries.items():
+                say(f"  {key:<16} {value}")
+    return DONE
+
+
+@app.command
+def bench(what: Literal["start", "train", "ui", "save"], *, json: Json = False, seconds: float = 20.0) -> int:
+    """Measure this machine: start-up, training, what the screen costs, saving. The last line is JSON.
+
+    Parameters
+    ----------
+    what
+        start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls).
+    seconds
+        About how long to measure.
+    """
+    from tui.bench import measure
+
+    return measure(what, seconds, as_json=json)
+
+
+def _drive(run: runs.Run, spec: TrainSpec | None, *, resume: bool, as_json: bool, quiet: bool) -> int:
+    control = session.inbox(run)
+    interrupted = _obey_signals(control)
+    narrator = Narrator(as_json=as_json, quiet=quiet)
+    begun, reason = False, "failed"
+    try:
+        for event in _until_pipe_breaks(session.drive(run, control, resume=resume, spec=spec), narrator, control):
+            begun = begun or isinstance(event, Started)
+            if isinstance(event, Finished):
+                reason = event.reason
+    except (BadSpec, CorpusError) as error:
+        if not begun and not resume:
+            run.delete()
+        return _complain(str(error), BAD_INPUT)
+    except (Locked, CheckpointError) as error:
+        return _complain(str(error), BAD_INPUT)
+    except Exception as error:
+        from engine.train import TrainingFailed
+
+        if not isinstance(error, TrainingFailed | OSError):
+            raise
+        return _complain(str(error), FAILED)
+    if not as_json and not quiet:
+        say(run.name)
+    if interrupted:
+        return INTERRUPTED
+    return DONE if reason in ("steps", "early_stop", "stopped") else FAILED
+
+
+def _until_pipe_breaks(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
+    """Narrate; when whoever reads stdout goes away, save and end."""
+    broken = False
+    for event in events:
+        if not broken:
+            try:
+                narrator.tell(event)
+            except BrokenPipeError:
+                broken = True
+                control.send(Stop())
+        yield event
+
+
+def _obey_signals(control: Control) -> list[int]:
+    """SIGINT and SIGTERM save and end, a second one ends at once; a hang-up changes nothing. Returns what came."""
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if came:
+            os._exit(INTERRUPTED)
+        came.append(number)
+        control.send(Stop())
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return came
+
+
+def _complain(message: str, code: int) -> int:
+    for line in message.splitlines() or [""]:
+        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
+    return code
