@@ -54,6 +54,11 @@ class SetLearningRate(Message):
     learning_rate: float
 
 
+@dataclass(frozen=True)
+class Detach(Message):
+    """For a follower: look away. The run goes on."""
+
+
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in Message.__subclasses__()}
 
 

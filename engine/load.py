@@ -87,7 +87,7 @@ def write_export(trained: Trained, folder: Path, *, half: bool = False) -> None:
             "source": trained.source,
             "step": trained.step,
             "validation_loss_nats_per_character": trained.val_loss,
-            "spec": trained.spec,
+            "spec": {**trained.spec, "corpus": Path(str(trained.spec.get("corpus", ""))).name},
         },
         half=half,
     )

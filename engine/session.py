@@ -23,7 +23,7 @@ from checkpoints import run as runs
 from checkpoints.journal import Journal, Reader
 from checkpoints.run import Run
 from engine import events as happened
-from engine.control import Control, Message, from_record, to_record
+from engine.control import Control, Detach, Message, from_record, to_record
 from engine.events import Event, Finished, Notice
 from engine.machine import cpu_name
 from engine.spec import TrainSpec, from_dict, to_dict
@@ -108,7 +108,7 @@ def record(run: Run, events: Iterator[Event]) -> Iterator[Event]:
 def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = None) -> Iterator[Event]:
     """Everything that happened in ``run`` and, while a process owns it, everything that goes on to happen.
 
-    Messages to ``control`` are posted to the owner. Ends with the run's :class:`Finished`; when the owner died
+    Messages to ``control`` are posted to the owner, but :class:`engine.control.Detach`, which ends this. Ends with the run's :class:`Finished`; when the owner died
     without one, with ``Finished("died")``. ``alive`` says that an owner is expected that has not taken the lock yet.
     """
     reader = Reader(run.events)
@@ -117,6 +117,8 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
     try:
         while True:
             for message in control.take():
+                if isinstance(message, Detach):
+                    return
                 run.post(to_record(message))
             owned = run.owner() is not None or (alive is not None and alive())
             records = reader.read()

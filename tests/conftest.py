@@ -1,0 +1,33 @@
+"""What every test gets: a home of its own, and small texts to train on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from workbench import VERSE
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same suite everywhere; set before torch looks for devices
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's runs."""
+    monkeypatch.setenv("LLMLAB_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def verse(tmp_path: Path) -> Path:
+    """A file of about 3,000 characters, 20 of them distinct."""
+    path = tmp_path / "verse.txt"
+    path.write_text(VERSE, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def known_peak(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Do not measure the machine before each training."""
+    monkeypatch.setattr("engine.train.measure_peak", lambda placement: 1e9)
+    return 1e9

@@ -1,0 +1,213 @@
+"""Files become ids: encodings, line ends, refusals, facts, and the same for files that do not fit into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import socket
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from workbench import INFERNO, make_verse
+
+from data import corpus
+from data.corpus import Corpus, CorpusError, finish, from_file, from_text
+
+TEXT = "Più lieve è l’aere,\ne ’l ciel s’apre.\n"
+
+
+def read(path: Path, tmp_path: Path) -> Corpus:
+    return finish(from_file(path, cache=tmp_path / "cache"))
+
+
+def write(tmp_path: Path, content: bytes, name: str = "text.txt") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
+def test_unicode_encodings_give_the_same_corpus(encoding: str, tmp_path: Path) -> None:
+    marks = {"utf-16-le-bom": (b"\xff\xfe", "utf-16-le"), "utf-16-be-bom": (b"\xfe\xff", "utf-16-be")}
+    mark, codec = marks.get(encoding, (b"", encoding))
+    found = read(write(tmp_path, mark + TEXT.encode(codec)), tmp_path)
+    assert found.text() == TEXT
+    assert found.fingerprint == hashlib.sha256(TEXT.encode()).hexdigest()
+    assert found.facts.characters == len(TEXT)
+    assert found.vocabulary.characters == tuple(sorted(set(TEXT)))
+
+
+def test_latin_1_is_what_is_not_unicode(tmp_path: Path) -> None:
+    text = TEXT.replace("’", "'")
+    assert read(write(tmp_path, text.encode("latin-1")), tmp_path).text() == text
+
+
+def test_latin_1_is_recognised_by_an_accent_late_in_a_long_file(tmp_path: Path) -> None:
+    text = "abcdefg\n" * 150_000 + "perché\n"  # the accent lies behind the first mebibyte
+    assert read(write(tmp_path, text.encode("latin-1")), tmp_path).text(-8) == "\nperché\n"
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r", b"\n"])
+def test_line_ends_become_line_feeds(end: bytes, tmp_path: Path) -> None:
+    raw = TEXT.encode().replace(b"\n", end)
+    found = read(write(tmp_path, raw), tmp_path)
+    assert found.text() == TEXT
+    assert "\r" not in found.vocabulary.characters
+
+
+def test_mixed_line_ends_become_line_feeds(tmp_path: Path) -> None:
+    assert read(write(tmp_path, b"a\r\nb\rc\n\r\nd"), tmp_path).text() == "a\nb\nc\n\nd"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\x7fELF\x02\x01\x00\x00" + bytes(range(256)), "binary file"),
+        (bytes(byte for byte in range(1, 256)) * 4, "binary file"),
+        (b"", "empty"),
+        (b" \r\n\t\n", "white space"),
+        (b"\xff\xfea", "not valid utf-16"),
+    ],
+)
+def test_an_unusable_file_is_refused_by_path_and_reason(content: bytes, says: str, tmp_path: Path) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(CorpusError, match=says) as caught:
+        read(path, tmp_path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="folder; name a text file"):
+        read(tmp_path, tmp_path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"nowhere\.txt: there is no such file"):
+        read(tmp_path / "nowhere.txt", tmp_path)
+
+
+def test_a_path_through_a_file_is_refused(verse: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="Not a directory"):
+        read(verse / "text.txt", tmp_path)
+
+
+def test_a_file_without_read_permission_is_refused(verse: Path, tmp_path: Path) -> None:
+    verse.chmod(0)
+    if os.access(verse, os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(CorpusError, match="Permission denied"):
+        read(verse, tmp_path)
+
+
+def test_a_socket_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(str(path))
+        except OSError:
+            pytest.skip("the path is too long for a socket here")
+        with pytest.raises(CorpusError, match=str(path)):
+            read(path, tmp_path)
+
+
+def brute_force(text: str) -> tuple[float, float]:
+    """Entropy of a character, and of a character given the one before, by definition."""
+    counts = Counter(text)
+    unigram = -sum(n / len(text) * math.log(n / len(text)) for n in counts.values())
+    pairs = Counter(zip(text, text[1:], strict=False))
+    firsts = Counter(text[:-1])
+    total = len(text) - 1
+    bigram = -sum(n / total * math.log(n / firsts[pair[0]]) for pair, n in pairs.items())
+    return unigram, bigram
+
+
+@pytest.mark.parametrize("text", [make_verse(50), "ab" * 100, "aab" * 7, "abcdefgh", "aaaa"])
+def test_entropies_are_those_of_the_definition(text: str) -> None:
+    facts = from_text(text, name="t", source="t").facts
+    unigram, bigram = brute_force(text)
+    assert facts.unigram == pytest.approx(unigram, abs=1e-12)
+    assert facts.bigram == pytest.approx(bigram, abs=1e-9)
+    assert facts.uniform == pytest.approx(math.log(len(set(text))))
+    assert (facts.characters, facts.distinct) == (len(text), len(set(text)))
+
+
+def test_bigrams_of_a_huge_vocabulary_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "BIGRAM_LIMIT", 4)
+    assert math.isnan(from_text("abcde" * 3, name="t", source="t").facts.bigram)
+    assert not math.isnan(from_text("abcd" * 3, name="t", source="t").facts.bigram)
+
+
+def test_more_than_256_characters_get_wider_ids() -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 300))) * 2
+    found = from_text(text, name="t", source="t")
+    assert found.ids.max() == 299
+    assert found.text() == text
+
+
+def test_the_split_is_contiguous_and_whole() -> None:
+    found = from_text(make_verse(20), name="t", source="t")
+    training, validation = found.split()
+    assert len(validation) == len(found.ids) - int(len(found.ids) * 0.9)
+    assert np.array_equal(np.concatenate([training, validation]), found.ids)
+
+
+# Line ends, two-byte and four-byte characters at every offset of a small chunk.
+AWKWARD = "".join(f"{'x' * n}è\r\n{'y' * n}\r{'z' * n}\U0001d11e\n\r\n" for n in range(1, 24))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("chunk", [1, 3, 7, 64])
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+def test_a_large_file_gives_what_a_small_one_gives(
+    encoding: str, chunk: int, memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, AWKWARD.encode(encoding))
+    small = read(path, tmp_path)
+    monkeypatch.setattr(corpus, "CLEAN_LIMIT", 16)
+    monkeypatch.setattr(corpus, "CHUNK", chunk)
+    monkeypatch.setattr(corpus, "MEMORY_LIMIT", memory)
+    reports = []
+    reading = from_file(path, cache=tmp_path / "cache")
+    while True:
+        try:
+            reports.append(next(reading))
+        except StopIteration as end:
+            large = end.value
+            break
+    assert large.text() == small.text() == AWKWARD.replace("\r\n", "\n").replace("\r", "\n")
+    assert np.array_equal(large.ids, small.ids)
+    assert large.ids.dtype == small.ids.dtype
+    assert large.fingerprint == small.fingerprint
+    assert large.vocabulary == small.vocabulary
+    assert large.facts == small.facts
+    assert [done for _, done, _ in reports] == sorted(done for _, done, _ in reports)
+    assert reports[-1][1] == reports[-1][2] == 2 * path.stat().st_size
+
+
+def test_ids_that_do_not_fit_into_memory_are_mapped_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, AWKWARD.encode())
+    monkeypatch.setattr(corpus, "CLEAN_LIMIT", 16)
+    monkeypatch.setattr(corpus, "MEMORY_LIMIT", 16)
+    found = read(path, tmp_path)
+    assert isinstance(found.ids, np.memmap)
+    files = list((tmp_path / "cache").iterdir())
+    assert [file.name for file in files] == [f"{found.fingerprint}.uint8"]
+    assert files[0].read_bytes() == found.ids.tobytes()
+    assert not found.ids.flags.writeable
+    again = read(path, tmp_path)
+    assert np.array_equal(again.ids, found.ids)
+
+
+@pytest.mark.skipif(not INFERNO.exists(), reason="the Inferno is not here")
+def test_the_inferno_has_its_known_size(tmp_path: Path) -> None:
+    found = read(INFERNO, tmp_path)
+    assert (found.facts.characters, found.facts.distinct) == (187_621, 72)
+    assert found.cuts == ()
+    unigram, bigram = brute_force(found.text())
+    assert found.facts.unigram == pytest.approx(unigram)
+    assert found.facts.bigram == pytest.approx(bigram)

@@ -1,0 +1,90 @@
+"""Batches against plain slicing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data.windows import BLOCK, Windows, derive_seed, sweep
+
+CPU = torch.device("cpu")
+IDS = np.random.default_rng(3).integers(0, 200, 500).astype(np.uint8)
+
+
+def starts(inputs: torch.Tensor, ids: np.ndarray) -> list[int]:
+    """Where in ``ids`` each row stands."""
+    found = []
+    for row in inputs.tolist():
+        (place,) = [i for i in range(len(ids) - len(row)) if ids[i : i + len(row)].tolist() == row]
+        found.append(place)
+    return found
+
+
+@pytest.mark.parametrize("step", [0, 1, BLOCK - 1, BLOCK, 5 * BLOCK + 7])
+def test_rows_are_slices_and_targets_are_the_next_characters(step: int) -> None:
+    inputs, targets = Windows(IDS, 8, 5, 1, CPU).at(step)
+    assert inputs.shape == targets.shape == (5, 8)
+    assert inputs.dtype == torch.int64
+    for row, place in enumerate(starts(inputs, IDS)):
+        assert inputs[row].tolist() == IDS[place : place + 8].tolist()
+        assert targets[row].tolist() == IDS[place + 1 : place + 9].tolist()
+
+
+def test_a_batch_depends_on_seed_and_step_alone() -> None:
+    straight = Windows(IDS, 8, 5, 1, CPU)
+    in_order = [straight.at(step)[0] for step in range(2 * BLOCK)]
+    jumping = Windows(IDS, 8, 5, 1, CPU)
+    for step in (2 * BLOCK - 1, 0, BLOCK, 3, BLOCK - 1):
+        torch.manual_seed(step)
+        torch.rand(17)
+        assert torch.equal(jumping.at(step)[0], in_order[step])
+    assert not torch.equal(Windows(IDS, 8, 5, 2, CPU).at(0)[0], in_order[0])
+    assert not torch.equal(in_order[0], in_order[1])
+    assert not torch.equal(in_order[0], in_order[BLOCK])
+
+
+def test_the_first_and_the_last_window_are_drawn() -> None:
+    ids = np.arange(12, dtype=np.uint8)
+    seen = {int(row[0]) for step in range(20) for row in Windows(ids, 8, 5, 1, CPU).at(step)[0]}
+    assert seen == {0, 1, 2, 3}
+
+
+def test_a_mapped_corpus_gives_the_same_batches(tmp_path: Path) -> None:
+    mapped = np.memmap(tmp_path / "ids", np.uint8, "w+", shape=IDS.shape)
+    mapped[:] = IDS
+    training = mapped[:450]
+    held, streamed = Windows(IDS[:450], 8, 5, 1, CPU), Windows(training, 8, 5, 1, CPU)
+    for step in (0, 1, BLOCK):
+        for one, other in zip(held.at(step), streamed.at(step), strict=True):
+            assert torch.equal(one, other)
+    for one, other in zip(sweep(IDS[450:], 8, 2, CPU), sweep(mapped[450:], 8, 2, CPU), strict=True):
+        assert torch.equal(one[0], other[0])
+
+
+def test_too_short_a_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="too few for a context of 8"):
+        Windows(IDS[:8], 8, 1, 1, CPU)
+    assert Windows(IDS[:9], 8, 1, 1, CPU).at(0)[0].tolist() == [IDS[:8].tolist()]
+
+
+@pytest.mark.parametrize("length", [2, 8, 9, 10, 16, 17, 33, 100, 129, 130])
+def test_a_sweep_has_every_target_once_in_order(length: int) -> None:
+    ids = np.arange(length, dtype=np.uint8)
+    targets, pairs = [], []
+    for inputs, wanted in sweep(ids, 8, 4, CPU):
+        assert inputs.shape[1] == 8
+        assert inputs.shape[0] <= 4
+        counts = wanted >= 0
+        targets += wanted[counts].tolist()
+        pairs += [wanted[counts] - inputs[counts]]
+    assert targets == list(range(1, length))
+    assert all((step == 1).all() for step in pairs)
+
+
+def test_seeds_for_different_purposes_differ() -> None:
+    seeds = {derive_seed(seed, label, step) for seed in (1, 2) for label in ("a", "b") for step in (0, 1)}
+    assert len(seeds) == 8
+    assert all(0 <= seed < 1 << 63 for seed in seeds)

@@ -1,0 +1,194 @@
+"""Tiny specs, texts and small loops that the tests share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.control import Control
+    from engine.events import Event
+    from engine.spec import TrainSpec
+
+PROJECT = Path(__file__).parent.parent
+INFERNO = PROJECT.parent / "shared" / "data" / "inferno.txt"
+
+
+def make_verse(lines: int, seed: int = 5) -> str:
+    """Lines of words over a small alphabet, one of its letters outside ASCII."""
+    rng = random.Random(seed)
+    syllables = ["ma", "re", "lo", "sel", "va", "tì", "no", "gu", "i'"]
+    words = ["".join(rng.choices(syllables, k=rng.randint(1, 3))) for _ in range(40)]
+    return "\n".join(" ".join(rng.choices(words, k=5)) for _ in range(lines)) + "\n"
+
+
+VERSE = make_verse(120)
+
+TINY: dict[str, Any] = {
+    "steps": 40,
+    "layers": 2,
+    "heads": 2,
+    "width": 16,
+    "context": 8,
+    "batch": 4,
+    "warmup": 5,
+    "evaluate_every": 10,
+    "sample_every": 10,
+    "sample_length": 12,
+    "patience": 0,
+    "save_every": 1e9,
+    "device": "cpu",
+    "threads": 1,
+}
+# The switches of the two presets that differ most, on models small enough for a test.
+NANO: dict[str, Any] = {**TINY, "preset": "nano"}
+KARPATHY: dict[str, Any] = {**TINY, "preset": "karpathy", "warmup": 0, "width": 32}
+
+
+def spec(corpus: Path | str = "", **changes: Any) -> TrainSpec:
+    """A valid spec of a tiny model."""
+    from engine.spec import build
+
+    return build({**NANO, "corpus": str(corpus), **changes}, preset_for_auto="nano")
+
+
+def new_run(made: TrainSpec) -> Any:
+    """A run directory for ``made``."""
+    from engine import session
+
+    return session.create(made)
+
+
+def train(
+    made: TrainSpec,
+    *,
+    run: Any = None,
+    resume: bool = False,
+    control: Control | None = None,
+    on: Callable[[Event, Control], object] | None = None,
+) -> list[Event]:
+    """Every event of a training; ``on`` sees each as it comes and can send messages."""
+    from engine.control import Control
+    from engine.train import train as task
+
+    control = control or Control()
+    events = []
+    for event in task(made, control, run=run, resume=resume):
+        events.append(event)
+        if on is not None:
+            on(event, control)
+    return events
+
+
+def stop_at(step: int) -> Callable[[Event, Control], None]:
+    """Ask to stop as soon as ``step`` is told."""
+    from engine.control import Stop
+    from engine.events import Step
+
+    def look(event: Event, control: Control) -> None:
+        if isinstance(event, Step) and event.step == step:
+            control.send(Stop())
+
+    return look
+
+
+def only(kind: type, events: list[Any]) -> list[Any]:
+    """The events of one kind."""
+    return [event for event in events if isinstance(event, kind)]
+
+
+def notices(kind: str, events: list[Any]) -> list[Any]:
+    """The notices of one kind."""
+    from engine.events import Notice
+
+    return [event for event in only(Notice, events) if event.kind == kind]
+
+
+def measured(events: list[Any]) -> list[tuple[int, float, float, float]]:
+    """What the steps measured that does not depend on the clock."""
+    from engine.events import Step
+
+    return [(e.step, e.loss, e.gradient_norm, e.learning_rate) for e in only(Step, events)]
+
+
+def samples(events: list[Any]) -> dict[str, tuple[str, str]]:
+    """Prompt and text of every sample that ended, by its name."""
+    from engine.events import SampleText
+
+    texts: dict[str, str] = {}
+    prompts: dict[str, str] = {}
+    ended = {}
+    for event in only(SampleText, events):
+        texts[event.sample] = texts.get(event.sample, "") + event.text
+        prompts[event.sample] = prompts.get(event.sample, "") + event.prompt
+        if event.done:
+            ended[event.sample] = (prompts[event.sample], texts[event.sample])
+    return ended
+
+
+def weights(run: Any, step: int) -> dict[str, bytes]:
+    """The verified tensors' bytes of a checkpoint."""
+    from checkpoints import store
+
+    _, contents = store.read(run.checkpoints / store.name_of(step))
+    return contents
+
+
+def python(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in a process of its own."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=PROJECT, **options)
+
+
+def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, to its end."""
+    full = [sys.executable, "-m", "tui", *map(str, arguments)]
+    return subprocess.run(full, capture_output=True, text=True, timeout=120, check=False, cwd=PROJECT, **options)
+
+
+@contextlib.contextmanager
+def process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive the test."""
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT, **options
+    ) as child:
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.kill()
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    """JSON objects, one a line."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class FailAt:
+    """A system call that raises ``error`` at the ``k``-th of all the calls counted by ``counter``."""
+
+    def __init__(self, error: int, k: int) -> None:
+        self.error, self.k, self.count = error, k, 0
+
+    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """``call``, counted."""
+
+        def counted(*arguments: Any) -> Any:
+            self.count += 1
+            if self.count == self.k:
+                raise OSError(self.error, os.strerror(self.error))
+            return call(*arguments)
+
+        return counted
+
+    @property
+    def happened(self) -> bool:
+        """Whether the call failed."""
+        return self.count >= self.k

@@ -1,0 +1,84 @@
+"""The top line: panes by number, what trains, and how busy the machine is."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Static
+
+from engine.machine import CpuGauge, Gpus, available_memory, cpu_name, total_memory
+from tui import units
+
+PANES = (("train", "1", "Train"), ("runs", "7", "Runs"))
+
+
+class Tab(Static):
+    """The name of a pane; a click shows it."""
+
+    class Chosen(Message):
+        """A pane was asked for."""
+
+        def __init__(self, pane: str) -> None:
+            super().__init__()
+            self.pane = pane
+
+    def __init__(self, pane: str, key: str, title: str) -> None:
+        super().__init__(Text.assemble((f" {key} ", "bold"), f"{title} "), id=f"tab-{pane}")
+        self._pane = pane
+
+    def on_click(self) -> None:
+        self.post_message(self.Chosen(self._pane))
+
+
+class Bar(Horizontal):
+    """Gauges are read only while something trains, so an idle screen sends nothing."""
+
+    DEFAULT_CSS = """
+    Bar { height: 1; background: $panel; }
+    Bar #brand { width: auto; padding: 0 1; color: $primary; text-style: bold; }
+    Bar Tab { width: auto; color: $text-muted; }
+    Bar Tab.-on { background: $primary; color: $background; text-style: bold; }
+    Bar #gauges { width: 1fr; content-align: right middle; text-align: right; padding: 0 1; color: $text-muted; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gpus, self._cpu = Gpus(), CpuGauge()
+        self._shown = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static("llmlab", id="brand")
+        for pane, key, title in PANES:
+            yield Tab(pane, key, title)
+        yield Static(id="gauges")
+
+    def on_mount(self) -> None:
+        self.read()
+
+    def show(self, pane: str) -> None:
+        """Mark the pane that is on the screen."""
+        for name, _, _ in PANES:
+            self.query_one(f"#tab-{name}").set_class(name == pane, "-on")
+
+    def read(self, *, busy: bool = False) -> None:
+        """Show the device, and while ``busy`` its load and memory."""
+        text = self._text(busy, self.app.size.width)
+        if text != self._shown:
+            self._shown = text
+            self.query_one("#gauges", Static).update(Text(text, no_wrap=True, overflow="ellipsis"), layout=False)
+
+    def _text(self, busy: bool, width: int) -> str:
+        gauges = self._gpus.read()
+        if gauges:
+            gauge = gauges[0]
+            name = gauge.name.removeprefix("NVIDIA ")
+            load = f" {gauge.load:4.0%} {units.size(gauge.used)}/{units.size(gauge.total)}" if busy else ""
+            return f"{name}{load}" + (f" +{len(gauges) - 1}" if len(gauges) > 1 else "")
+        load_now = self._cpu.read()
+        total, free = total_memory(), available_memory()
+        if not busy or load_now is None:
+            return cpu_name() if width >= 80 else ""
+        memory = f"  mem {units.size(total - free)}/{units.size(total)}" if total and free and width >= 80 else ""
+        return f"CPU {load_now:4.0%}{memory}"

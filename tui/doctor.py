@@ -1,0 +1,92 @@
+"""What one wants to know when something is wrong: versions, device, terminal, paths."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from checkpoints import home
+from engine import machine
+from tui import units
+
+PACKAGES = ("llmlab-tui", "textual", "rich", "plotext", "torch", "transformers", "tokenizers", "safetensors", "numpy")
+
+
+def report(*, torch: bool = False) -> dict[str, dict[str, str]]:
+    """Facts by section. ``torch`` asks torch itself about devices, which takes seconds."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "machine": _machine(torch),
+        "terminal": {
+            "TERM": os.environ.get("TERM", "not set"),
+            "COLORTERM": os.environ.get("COLORTERM", "not set"),
+            "NO_COLOR": os.environ.get("NO_COLOR", "not set"),
+            "size": "{0.columns}×{0.lines}".format(shutil.get_terminal_size()),
+            "remote": "yes (SSH)" if "SSH_CONNECTION" in os.environ else "no",
+            "multiplexer": "tmux" if "TMUX" in os.environ else "screen" if "STY" in os.environ else "none",
+            "encoding": sys.stdout.encoding or "?",
+        },
+        "paths": {
+            "runs": str(home.runs()),
+            "cache": str(home.cache()),
+            "writable": _writable(home.home()),
+            "free disk": _free(home.home()),
+            "python": sys.executable,
+        },
+    }
+
+
+def _machine(ask_torch: bool) -> dict[str, str]:
+    facts = {
+        "system": platform.platform(),
+        "cpu": machine.cpu_name(),
+        "memory": f"{units.size(machine.available_memory())} of {units.size(machine.total_memory())} free",
+    }
+    gauges = machine.Gpus().read()
+    for number, gauge in enumerate(gauges):
+        facts[f"gpu {number}"] = f"{gauge.name}, {units.size(gauge.used)} of {units.size(gauge.total)} used"
+    if not gauges:
+        facts["gpu"] = "none that NVIDIA's management library knows"
+    if ask_torch:
+        import torch
+
+        facts["torch sees"] = (
+            f"cuda ({torch.cuda.get_device_name(0)})"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available()
+            else "no accelerator"
+        )
+    facts["trains on"], facts["preset"] = (kind := machine.likely_device(gauges)), machine.preset_for(kind)[0]
+    return facts
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _writable(folder: Path) -> str:
+    there = _existing(folder)
+    if not there.is_dir():
+        return f"no: {there} is not a folder"
+    return "yes" if os.access(there, os.W_OK) else f"no: {there} may not be written"
+
+
+def _free(folder: Path) -> str:
+    try:
+        return units.size(shutil.disk_usage(_existing(folder)).free)
+    except OSError as error:
+        return str(error)

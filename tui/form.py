@@ -1,0 +1,348 @@
+"""The form that a training run starts from: validated while it is typed, and what it will cost beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Horizontal, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Button, Input, Label, Static
+
+from checkpoints import home
+from engine import machine
+from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
+from tui import units
+from tui.text import safe
+
+FIELDS = (
+    ("run", ("corpus", "preset", "name", "steps", "seed")),
+    ("model", ("layers", "heads", "width", "context", "dropout")),
+    ("training", ("batch", "learning_rate", "evaluate_every", "patience")),
+    ("samples", ("sample_every", "sample_prompt", "temperature")),
+)
+
+
+class Choice(Widget, can_focus=True):
+    """A few values in one line; left and right choose."""
+
+    DEFAULT_CSS = """
+    Choice { height: 1; width: 1fr; padding: 0 1; background: $surface; }
+    Choice:focus { background: $primary 25%; }
+    """
+    BINDINGS = [
+        Binding("left", "step(-1)", "Previous", show=False),
+        Binding("right,space", "step(1)", "Next", show=False),
+    ]
+    value: reactive[str] = reactive("")
+
+    @dataclass
+    class Changed(Message):
+        """Another value was chosen."""
+
+        choice: Choice
+
+        @property
+        def control(self) -> Choice:
+            return self.choice
+
+    def __init__(self, values: tuple[str, ...], value: str, *, id: str) -> None:
+        super().__init__(id=id)
+        self._values = values
+        self.set_reactive(Choice.value, value)
+
+    def render(self) -> Content:
+        parts = []
+        for value in self._values:
+            chosen = value == self.value
+            parts.append(Content.styled(f" {value} ", "reverse bold" if chosen else "$text-muted"))
+        return Content(" ").join(parts)
+
+    def watch_value(self) -> None:
+        self.post_message(self.Changed(self))
+
+    def action_step(self, by: int) -> None:
+        """Choose the value ``by`` places on."""
+        self.value = self._values[(self._values.index(self.value) + by) % len(self._values)]
+
+    def on_click(self) -> None:
+        self.action_step(1)
+
+
+class TrainForm(Container):
+    """Fields, facts about the corpus, cost of the model, and everything that is wrong."""
+
+    DEFAULT_CSS = """
+    TrainForm { layout: horizontal; height: 1fr; }
+    TrainForm #fields { width: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+    TrainForm #side { width: 1fr; max-width: 62; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
+    TrainForm .section { color: $primary; text-style: bold; margin-top: 1; }
+    TrainForm .field { height: 1; }
+    TrainForm .field Label { width: 16; color: $text-muted; }
+    TrainForm .field Input { width: 1fr; background: $surface; }
+    TrainForm .field Input:focus { background: $primary 25%; }
+    TrainForm .field.-bad Label { color: $error; text-style: bold; }
+    TrainForm #go { width: 100%; margin: 1 0 0 0; }
+    TrainForm #problems { color: $error; }
+    TrainForm #why { color: $text-muted; }
+    .-narrow TrainForm { layout: vertical; }
+    .-narrow TrainForm #fields { height: 1fr; }
+    .-narrow TrainForm #side { max-width: 100%; width: 1fr; height: auto; max-height: 45%; border-left: none;
+        border-top: solid $panel; padding: 0 1; }
+    .-low TrainForm #go { margin: 0; }
+    .-low TrainForm .section { margin: 0; }
+    """
+
+    @dataclass
+    class Wanted(Message):
+        """The user wants to train this."""
+
+        spec: TrainSpec
+
+    def __init__(self) -> None:
+        super().__init__(id="form")
+        kind = machine.likely_device(machine.Gpus().read())
+        self._auto, self._reason = machine.preset_for(kind)
+        self._touched: set[str] = set()
+        self._filling = False
+        self._problems: list[Problem] = []
+        self._characters: int | None = None
+        self._distinct: int | None = None
+        self._corpus_problem = ""
+        self._facts = Content("")
+
+    def compose(self) -> ComposeResult:
+        start = build({}, preset_for_auto=self._auto)
+        with VerticalScroll(id="fields", can_focus=False):
+            yield Button("Start training   F5", id="go", variant="primary", compact=True)
+            for title, names in FIELDS:
+                yield Label(title, classes="section")
+                for name in names:
+                    with Horizontal(classes="field", id=f"row-{name}"):
+                        yield Label(name.replace("_", " "))
+                        if name == "preset":
+                            yield Choice(("auto", *PRESETS), "auto", id="field-preset")
+                        else:
+                            yield Input(
+                                _shown(getattr(start, name)),
+                                id=f"field-{name}",
+                                compact=True,
+                                select_on_focus=False,
+                                placeholder=_placeholder(name),
+                            )
+        with VerticalScroll(id="side", can_focus=False):
+            yield Static(id="problems")
+            yield Static(id="cost")
+            yield Static(id="corpus-facts")
+            yield Static(id="why")
+
+    def on_mount(self) -> None:
+        self._look_at_corpus("dante")
+        self._refresh()
+        self.query_one("#go").focus()
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def given(self) -> dict[str, Any]:
+        """What the user set, by field; untouched fields are left to the preset."""
+        values: dict[str, Any] = {"preset": self.query_one(Choice).value}
+        for name in self._touched:
+            values[name] = _read(name, self.query_one(f"#field-{name}", Input).value)
+        return values
+
+    def spec(self) -> TrainSpec:
+        """The spec that the form describes. Raises :class:`engine.spec.BadSpec`."""
+        spec = build(self.given(), preset_for_auto=self._auto)
+        if self._corpus_problem:
+            raise BadSpec([Problem("corpus", self._corpus_problem)])
+        if self._characters is not None:
+            spec.check(characters=self._characters)
+        return spec
+
+    def fill(self, spec: TrainSpec) -> None:
+        """Show the values of a spec, as if the user had set them."""
+        base = build({"preset": spec.preset}, preset_for_auto=self._auto)
+        self._filling = True
+        self._touched = {
+            name
+            for _, names in FIELDS
+            for name in names
+            if name != "preset" and getattr(spec, name) != getattr(base, name)
+        }
+        self.query_one(Choice).value = spec.preset
+        for name in [name for _, names in FIELDS for name in names if name != "preset"]:
+            self.query_one(f"#field-{name}", Input).value = _shown(getattr(spec, name))
+        self._filling = False
+        self._look_at_corpus(spec.corpus)
+        self._refresh()
+
+    def start(self) -> None:
+        """Ask for a run with these values, or move to the first field that is wrong."""
+        try:
+            self.post_message(self.Wanted(self.spec()))
+        except BadSpec as error:
+            self._refresh()
+            name = error.problems[0].field
+            if name and (found := self.query(f"#field-{name}")):
+                found.first().focus()
+            self.app.bell()
+
+    # -- reactions ---------------------------------------------------------------------------------------------------
+
+    @on(Button.Pressed, "#go")
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.start()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.start()
+
+    @on(Input.Changed)
+    def _edited(self, event: Input.Changed) -> None:
+        event.stop()
+        name = (event.input.id or "").removeprefix("field-")
+        if self._filling or not event.input.has_focus:
+            return
+        self._touched.add(name)
+        if name == "corpus":
+            self._look_at_corpus(event.value)
+        self._refresh()
+
+    @on(Choice.Changed)
+    def _chosen(self, event: Choice.Changed) -> None:
+        event.stop()
+        if not self._filling:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        """Show what follows from the values: preset's fields, problems, cost."""
+        preset = self.query_one(Choice).value
+        base = build({"preset": preset}, preset_for_auto=self._auto)
+        self._filling = True
+        with self.prevent(Input.Changed):
+            for _, names in FIELDS:
+                for name in names:
+                    if name not in self._touched and name not in ("preset", "corpus"):
+                        self.query_one(f"#field-{name}", Input).value = _shown(getattr(base, name))
+        self._filling = False
+        try:
+            spec, self._problems = self.spec(), []
+        except BadSpec as error:
+            spec, self._problems = None, error.problems
+        bad = {problem.field for problem in self._problems}
+        for row in self.query(".field"):
+            row.set_class((row.id or "").removeprefix("row-") in bad, "-bad")
+        text = "\n".join(f"✗ {problem}" for problem in self._problems)
+        self.query_one("#problems", Static).update(Content(safe(text)))
+        chosen = self._auto if preset == "auto" else preset
+        why = f"{chosen}: {PRESET_HELP[chosen]}."
+        if preset == "auto":
+            why = f"auto is {chosen}, since {self._reason}. {why}"
+        self.query_one("#why", Static).update(Content(f"\n{why}\n↑↓ or Tab between fields, F1 for help."))
+        self.query_one("#cost", Static).update(self._cost(spec) if spec else Content(""))
+        self.query_one("#corpus-facts", Static).update(self._facts)
+
+    def _cost(self, spec: TrainSpec) -> Content:
+        shape = spec.model(self._distinct or 72)
+        needed, free = shape.training_memory(spec.batch), machine.available_memory()
+        rows = [
+            ("parameters", f"{shape.parameters():,}"),
+            ("memory", f"{units.size(needed)} of {units.size(free)} free"),
+        ]
+        tokens = spec.batch * spec.context
+        rows.append(("per step", f"{tokens:,} characters"))
+        if self._characters:
+            rows.append(("one epoch", f"{self._characters * 0.9 / tokens:,.1f} steps"))
+            rows.append(("whole run", f"{spec.steps * tokens / (self._characters * 0.9):,.1f} epochs"))
+        return _rows("cost", rows)
+
+    # -- the corpus --------------------------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="corpus", exit_on_error=False)
+    def _look_at_corpus(self, source: str) -> None:
+        """Read the corpus off the event loop, as far as that needs no network."""
+        from textual.worker import get_current_worker
+
+        from data import dante
+        from data.corpus import CorpusError, finish
+
+        worker = get_current_worker()
+        cache = home.cache()
+        problem, corpus, rows = "", None, []
+        try:
+            if source == "dante" and not (cache / "inferno.txt").exists():
+                rows = [
+                    ("Inferno", "not here yet: fetched once when training starts."),
+                    ("", "Without a network,"),
+                    ("", "'dantesque' trains instead: verse sampled"),
+                    ("", "from the bundled Dante model."),
+                    ("own text", "type the path of any .txt above"),
+                ]
+            elif source not in ("dante", "dantesque") and _large(source):
+                rows = [(Path(source).name, "large: it is read when training starts")]
+            else:
+                corpus = finish(dante.load(source, cache=cache))
+        except CorpusError as error:
+            problem = str(error)
+        if corpus is not None:
+            facts = corpus.facts
+            rows = [
+                ("characters", f"{facts.characters:,}, {facts.distinct} distinct"),
+                ("ln V", f"{facts.uniform:.3f}  knowing nothing"),
+                ("letters", f"{facts.unigram:.3f}  their frequencies"),
+                ("pairs", f"{facts.bigram:.3f}  the one before"),
+                *(("cut", str(cut).removeprefix("cut ")) for cut in corpus.cuts),
+            ]
+            if source == "dantesque":
+                rows.append(("", "verse sampled from the bundled Dante model,"))
+                rows.append(("", "not Dante: for that give a text file"))
+        if not worker.is_cancelled:
+            size = (corpus.facts.characters, corpus.facts.distinct) if corpus else (None, None)
+            self.app.call_from_thread(self._know_corpus, source, size, rows, problem)
+
+    def _know_corpus(
+        self, source: str, size: tuple[int | None, int | None], rows: list[tuple[str, str]], problem: str
+    ) -> None:
+        self._characters, self._distinct = size
+        self._corpus_problem = problem
+        self._facts = _rows(f"corpus {safe(source, lines=False)}", rows) if rows else Content("")
+        self._refresh()
+
+
+def _rows(title: str, rows: list[tuple[str, str]]) -> Content:
+    lines = [Content.styled(title, "bold $primary")]
+    for name, value in rows:
+        lines.append(Content.assemble(Content.styled(f"{safe(name):<12}", "$text-muted"), Content(safe(value))))
+    return Content("\n").join(lines) + Content("\n")
+
+
+def _large(source: str) -> bool:
+    try:
+        return Path(source).expanduser().stat().st_size > 64 * 1024 * 1024
+    except OSError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).replace("\n", "\\n")
+
+
+def _read(name: str, text: str) -> str:
+    return text.replace("\\n", "\n") if name == "sample_prompt" else text.strip()
+
+
+def _placeholder(name: str) -> str:
+    entry = next(entry for entry in dataclasses.fields(TrainSpec) if entry.name == name)
+    return str(entry.metadata["help"])

@@ -1,0 +1,322 @@
+"""The Train pane: a form to start from, and the curve, the numbers and the verse of the run that is shown."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from rich.console import Console
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.strip import Strip
+from textual.widgets import ContentSwitcher
+
+from engine.events import Event
+from tui import units
+from tui.actions import bindings
+from tui.curve import CurveOptions, draw, legend
+from tui.form import TrainForm
+from tui.lines import Lines
+from tui.story import Story
+from tui.text import safe
+
+CURVE_EVERY = 1.0  # seconds between two drawings of the curve
+SMOOTHING = (0.0, 0.6, 0.9, 0.98)
+CELL = 25  # columns of one number in the table
+
+
+class TrainPane(Container):
+    """Shows the form or the run. Knows a :class:`tui.story.Story` and nothing of threads or processes."""
+
+    BINDINGS = bindings("train")
+    DEFAULT_CSS = """
+    TrainPane { height: 1fr; }
+    TrainPane ContentSwitcher { height: 1fr; }
+    #run { height: 1fr; }
+    #run-status { padding: 0 1; background: $panel; }
+    #run-body { layout: horizontal; height: 1fr; }
+    #run-left { width: 2fr; }
+    #run-right { width: 1fr; border-left: solid $panel; }
+    #run-legend { padding: 0 1; }
+    #run-curve { height: 1fr; }
+    #run-numbers { height: 4; margin: 1 1 0 1; }
+    #run-sample-title { padding: 0 1; background: $surface; }
+    #run-sample { height: 1fr; padding: 0 1; }
+    #run-notices { height: 2; padding: 0 1; background: $surface; }
+    .-narrow #run-body { layout: vertical; }
+    .-narrow #run-left { width: 1fr; height: 2fr; }
+    .-narrow #run-right { width: 1fr; height: 1fr; border-left: none; }
+    .-narrow #run-numbers { margin: 0 1; }
+    .-low #run-numbers { height: 3; margin: 0 1; }
+    .-low #run-notices { height: 1; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="train")
+        self.story = Story()
+        self.run_name = ""
+        self.state = ""
+        self.options = CurveOptions()
+        self._drawn = -1
+        self._drawn_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        with ContentSwitcher(initial="form"):
+            yield TrainForm()
+            with RunView(id="run"):
+                yield Lines(id="run-status")
+                with Container(id="run-body"):
+                    with Vertical(id="run-left"):
+                        yield Lines(id="run-legend")
+                        yield Lines(id="run-curve")
+                        yield Lines(id="run-numbers")
+                    with Vertical(id="run-right"):
+                        yield Lines(id="run-sample-title")
+                        yield Lines(id="run-sample")
+                yield Lines(id="run-notices")
+
+    # -- what the app tells ------------------------------------------------------------------------------------------
+
+    @property
+    def form(self) -> TrainForm:
+        return self.query_one(TrainForm)
+
+    @property
+    def showing_run(self) -> bool:
+        """Whether the run is on the screen rather than the form."""
+        return self.query_one(ContentSwitcher).current == "run"
+
+    def begin(self, name: str) -> None:
+        """Show a run from its beginning."""
+        self.story, self.run_name, self.state = Story(), name, "starting"
+        self.options = replace(self.options, cursor=None)
+        self._drawn = -1
+        self.show_run()
+
+    def show_run(self) -> None:
+        """Put the run on the screen."""
+        self.query_one(ContentSwitcher).current = "run"
+        self.focus_run()
+        self.call_after_refresh(self.redraw, curve=True)
+
+    def show_form(self) -> None:
+        """Put the form on the screen."""
+        self.query_one(ContentSwitcher).current = "form"
+        self.query_one("#go").focus()
+
+    def focus_run(self) -> None:
+        """Take the focus out of the form, so that letters are keys again."""
+        self.query_one(RunView).focus()
+
+    def fold(self, events: list[Event], state: str) -> None:
+        """Take in what happened since the last call and repaint once."""
+        changed = bool(events) or state != self.state
+        for event in events:
+            self.story.fold(event)
+        self.state = state
+        if self.showing_run and (changed or self._drawn != self.story.version):
+            self.redraw(curve=time.monotonic() - self._drawn_at >= CURVE_EVERY)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.redraw, curve=True)
+
+    def redraw(self, *, curve: bool) -> None:
+        """Bring every line up to date; the curve, which costs most, only when asked."""
+        if not self.is_attached or not self.showing_run:
+            return
+        story = self.story
+        self._lines("run-status", self._status)
+        self._lines("run-numbers", self._numbers)
+        self._lines("run-sample-title", self._sample_title)
+        self._lines("run-sample", self._sample)
+        self._lines("run-notices", self._notices)
+        if curve:
+            self._drawn, self._drawn_at = story.version, time.monotonic()
+            self._lines("run-legend", lambda width, _: [_strip(legend(self.options), width)])
+            self._lines("run-curve", lambda width, height: draw(story, width, height, self.options))
+
+    def _lines(self, name: str, make: Callable[[int, int], list[Strip]]) -> None:
+        view = self.query_one(f"#{name}", Lines)
+        width, height = view.size
+        if width and height:
+            view.set_strips(make(width, height))
+
+    def _status(self, width: int, _: int) -> list[Strip]:
+        story = self.story
+        word, mark, colour = describe(self.state, story)
+        steps = story.started.steps if story.started else 0
+        text = Text(no_wrap=True)
+        text.append(f"{mark} {word}", f"bold {colour}")
+        text.append(f"  {safe(self.run_name, lines=False)}  ", "bold")
+        if story.progress is not None and not story.finished:
+            part = f" {story.progress.done / story.progress.total:.0%}" if story.progress.total else ""
+            text.append(f"{safe(story.progress.what, lines=False)}{part}…", "bright_black")
+        elif steps:
+            share = min(1.0, story.step / steps)
+            cells = max(6, min(24, width - text.cell_len - 34))
+            done = round(share * cells)
+            text.append("━" * done, colour)
+            text.append("━" * (cells - done), "bright_black")
+            text.append(f" {share:4.0%}  ")
+            if story.last is not None and not story.finished:
+                text.append(f"{units.duration(story.last.seconds_left)} left", "bright_black")
+            elif story.finished:
+                text.append(units.duration(story.finished.seconds), "bright_black")
+        return [_strip(text, width)]
+
+    def _numbers(self, width: int, height: int) -> list[Strip]:
+        cells = self._cells()
+        columns = max(1, width // CELL)
+        rows = min(height, -(-len(cells) // columns))
+        strips = []
+        for row in range(rows):
+            text = Text(no_wrap=True)
+            for name, value, style in cells[row * columns : (row + 1) * columns]:
+                text.append(f"{name:<10}", "bright_black")
+                text.append(f"{value:>11}", style)
+                text.append(" " * (CELL - 21))
+            strips.append(_strip(text, width))
+        return strips
+
+    def _cells(self) -> list[tuple[str, str, str]]:
+        """Name, value and style of each number, the most important first."""
+        story, cursor = self.story, self.options.cursor
+        bucket = story.train.at(cursor) if cursor is not None else None
+        step = bucket.last if bucket else story.last
+        evaluated = (
+            story.evaluation_at(cursor)
+            if cursor is not None
+            else (story.evaluations[-1] if story.evaluations else None)
+        )
+        best, started = story.best, story.started
+        shown = cursor if cursor is not None else story.step
+        epoch = shown * started.tokens_per_step / started.train_tokens if started else 0.0
+        loss = bucket.mean if bucket else step.loss if step else None
+        style = "bold bright_white" if cursor is not None else "bold"
+        return [
+            ("step", f"{shown:,}", style),
+            ("loss", units.loss(loss), style),
+            ("val loss", units.loss(evaluated.val_loss if evaluated else None), "bright_yellow"),
+            ("bits/char", units.loss(evaluated.bits_per_character if evaluated else None), "bright_yellow"),
+            ("best", units.loss(best.val_loss if best else None), "bright_green"),
+            ("tokens/s", units.count(step.tokens_per_second) if step else "–", ""),
+            ("of peak", f"{step.peak_share:.0%}" if step else "–", ""),
+            ("rate", units.rate(step.learning_rate) if step else "–", ""),
+            ("gradient", f"{step.gradient_norm:.3f}" if step else "–", ""),
+            ("epoch", f"{epoch:.2f}", ""),
+            ("saved", f"{story.saved.step:,}" if story.saved else "–", ""),
+            ("parameters", units.count(started.parameters) if started else "–", ""),
+        ]
+
+    def _sample_title(self, width: int, _: int) -> list[Strip]:
+        sample = self.story.sample_at(self.options.cursor)
+        text = Text(no_wrap=True)
+        if sample is None:
+            text.append("verse", "bright_black")
+        else:
+            text.append("verse ", "bright_black")
+            text.append(f"of step {sample.step:,}", "bold")
+            if not sample.done:
+                text.append("  writing…", "bright_yellow")
+            elif sample.prompt.strip():
+                text.append(f"  after “{safe(sample.prompt.strip(), lines=False)}”", "bright_black")
+        return [_strip(text, width)]
+
+    def _sample(self, width: int, height: int) -> list[Strip]:
+        sample = self.story.sample_at(self.options.cursor)
+        if sample is None:
+            return [_strip(Text("The model writes here while it learns.", "bright_black"), width)]
+        text = Text(safe(sample.prompt), "bright_black")
+        text.append(safe(sample.text), "default")
+        if not sample.done:
+            text.append("▌", "bright_yellow")
+        lines = list(text.wrap(_CONSOLE, width, tab_size=4))
+        while lines and not lines[0].plain.strip():
+            lines.pop(0)
+        return [_strip(line, width) for line in lines[-height:]]
+
+    def _notices(self, width: int, height: int) -> list[Strip]:
+        colours = {"error": "bright_red", "warning": "bright_yellow"}
+        marks = {"error": "✗", "warning": "!"}
+        lines: list[Text] = []
+        for notice in reversed(self.story.notices):
+            text = Text(f"{marks.get(notice.level, '·')} {safe(notice.text, lines=False)}")
+            text.stylize(colours.get(notice.level, "bright_black"))
+            wrapped = list(text.wrap(_CONSOLE, width))
+            lines = wrapped + lines
+            if len(lines) >= height or notice.level != "info":
+                lines = wrapped[:height] if len(wrapped) >= height else lines
+                break
+        return [_strip(line, width) for line in lines[:height]]
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def toggle_log(self) -> None:
+        """Loss axis linear or logarithmic."""
+        self.options = replace(self.options, log=not self.options.log)
+        self.redraw(curve=True)
+
+    def next_smoothing(self) -> None:
+        """The next amount of smoothing."""
+        where = SMOOTHING.index(self.options.smoothing) if self.options.smoothing in SMOOTHING else 0
+        self.options = replace(self.options, smoothing=SMOOTHING[(where + 1) % len(SMOOTHING)])
+        self.redraw(curve=True)
+
+    def move_cursor(self, by: int | None) -> None:
+        """Walk along the steps that have an evaluation or a sample; None takes the cursor away."""
+        stops = self.story.steps_to_visit()
+        if by is None or not stops:
+            self.options = replace(self.options, cursor=None)
+        else:
+            here = self.options.cursor
+            if here is None:
+                target = stops[-1] if by < 0 else stops[0]
+            elif by > 0:
+                target = next((step for step in stops if step > here), stops[-1])
+            else:
+                target = next((step for step in reversed(stops) if step < here), stops[0])
+            self.options = replace(self.options, cursor=target)
+        self.redraw(curve=True)
+
+    def first_sample(self) -> None:
+        """Cursor to the first step that has anything to show."""
+        stops = self.story.steps_to_visit()
+        if stops:
+            self.options = replace(self.options, cursor=stops[0])
+            self.redraw(curve=True)
+
+
+class RunView(Container, can_focus=True):
+    """Holds the focus while a run is shown."""
+
+    DEFAULT_CSS = "RunView { height: 1fr; }"
+
+
+def describe(state: str, story: Story) -> tuple[str, str, str]:
+    """Word, mark and colour for what a run is doing."""
+    if story.finished is not None:
+        reason = story.finished.reason
+        if reason in ("failed", "died", "diverged"):
+            return reason, "✗", "bright_red"
+        words = {"steps": "finished", "early_stop": "stopped early", "stopped": "stopped"}
+        return words.get(reason, reason), "■", "bright_blue"
+    if story.paused:
+        return "paused", "⏸", "bright_yellow"
+    if state == "stopping":
+        return "stopping", "◍", "bright_yellow"
+    if story.started is None:
+        return "starting", "◌", "bright_yellow"
+    return "training", "●", "bright_green"
+
+
+def _strip(text: Text, width: int) -> Strip:
+    text.truncate(width, overflow="ellipsis")
+    return Strip([segment for segment in text.render(_CONSOLE) if segment.text]).adjust_cell_length(width)
+
+
+_CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, file=io.StringIO())

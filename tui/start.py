@@ -1,0 +1,34 @@
+"""Opens the screen: decides about the terminal first, imports Textual after, and leaves the terminal as it was."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+from checkpoints import home
+from tui import terminal
+
+
+def open_screen() -> int:
+    """Run the full-screen program. Returns its exit code; 2 when this terminal cannot show it."""
+    there = sys.stdin.isatty() and sys.stderr.isatty()
+    problem = terminal.refusal(os.environ, terminal=there, size=terminal.size() if there else (0, 0))
+    if problem is not None:
+        print(f"llmlab-tui: {problem}", file=sys.stderr)
+        return 2
+    few = terminal.colours(os.environ) == 16 and "TEXTUAL_COLOR_SYSTEM" not in os.environ
+    os.environ.update(terminal.settings(os.environ))
+    from tui.app import LabApp
+    from tui.themes import SIXTEEN
+
+    log = home.home() / "screen.log"
+    app = LabApp(theme=SIXTEEN if few else None)
+    gc.collect()
+    gc.freeze()
+    with terminal.guarded(log):
+        code = app.run(mouse=os.environ.get("LLMLAB_MOUSE", "1") != "0")
+    if app.return_code:
+        print(f"llmlab-tui: the screen failed; what it said is in {log}", file=sys.stderr)
+        return 1
+    return code or 0
