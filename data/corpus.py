@@ -87,12 +87,13 @@ def from_file(path: Path, *, cache: Path, name: str | None = None) -> Reading:
             raise CorpusError("this is a folder; name a text file")
         if size == 0:
             raise CorpusError("the file is empty")
+        if size <= CLEAN_LIMIT:
+            raw = path.read_bytes()
+            text = normalise_line_ends(raw.decode(detect_encoding(raw, whole=True)))
+            return from_text(text, name=name or path.stem, source=str(path))
         with path.open("rb") as file:
             head = file.read(min(size, 1 << 20))
         encoding = detect_encoding(head, whole=len(head) == size)
-        if size <= CLEAN_LIMIT:
-            text = normalise_line_ends(path.read_bytes().decode(encoding))
-            return from_text(text, name=name or path.stem, source=str(path))
         return (yield from _from_large(path, encoding, size, cache, name or path.stem))
     except FileNotFoundError:
         raise CorpusError(f"{path}: there is no such file") from None

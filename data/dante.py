@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -75,6 +76,8 @@ def fetch(target: Path, urls: Sequence[str]) -> Generator[tuple[str, int, int], 
             partial.unlink(missing_ok=True)
         except urllib.error.URLError as error:
             failures.append(f"{host}: {getattr(error, 'reason', error)}")
+        except http.client.HTTPException as error:
+            failures.append(f"{host}: {type(error).__name__}")
         except OSError as error:
             failures.append(f"{host}: {error.strerror or error}")
     return failures

@@ -100,19 +100,16 @@ class Vocabulary:
     def _resolve(self, source: str) -> str | None:
         if len(source) == 1 and source in self._ids:
             return source
-        stripped = "".join(c for c in unicodedata.normalize("NFKD", source) if not unicodedata.combining(c))
-        for form in (
-            unicodedata.normalize("NFC", source),
-            unicodedata.normalize("NFKC", source),
-            unicodedata.normalize("NFKD", source),
-            stripped,
-        ):
+        for kind in ("NFC", "NFKC", "NFKD"):
+            form = unicodedata.normalize(kind, source)
             if form and all(character in self._ids for character in form):
                 return form
+        # Before accents are dropped: Unicode takes ´ apart into a space and an accent.
         for group in _LOOKALIKES:
             if source in group:
                 return next((character for character in group if character in self._ids), None)
-        return None
+        stripped = "".join(c for c in unicodedata.normalize("NFKD", source) if not unicodedata.combining(c))
+        return stripped if stripped and all(character in self._ids for character in stripped) else None
 
     @staticmethod
     def _refuse(character: str, position: int) -> NoReturn:

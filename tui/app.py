@@ -46,7 +46,7 @@ class LabApp(App[int]):
     TITLE = "llmlab-tui"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = bindings("everywhere")
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
     CSS = (
         dialogs.CSS
@@ -63,6 +63,7 @@ class LabApp(App[int]):
         self.register_theme(themes.DARK)
         self.register_theme(themes.LIGHT)
         self.theme = theme or themes.DARK.name
+        self.ansi_theme_dark, self.ansi_theme_light = themes.ANSI_DARK, themes.ANSI_LIGHT
         self._worker = Worker("follower")
         self._job: Job | None = None
         self._run: Run | None = None
@@ -108,9 +109,8 @@ class LabApp(App[int]):
             return True
         if action in ("pause", "stop", "sample", "save", "learning_rate"):
             return True if self.training else None
-        if action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing") and not self.pane.showing_run:
-            return False
-        return True
+        of_a_run = action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing")
+        return self.pane.showing_run or not of_a_run
 
     # -- what the run says -------------------------------------------------------------------------------------------
 
@@ -128,12 +128,11 @@ class LabApp(App[int]):
     def _read_gauges(self) -> None:
         self.query_one(Bar).read(busy=self.training)
 
-    def _show(self, run: Run, task: Task, *, switch: bool = True) -> None:
+    def _show(self, run: Run, task: Task) -> None:
         """Show ``run``; ``task`` makes its events. What was shown before goes on by itself."""
         self._run = run
         self.pane.begin(run.name)
-        if switch:
-            self.action_show_pane("train")
+        self.action_show_pane("train")
         self._hand_over(run, task)
 
     @work(exclusive=True, group="hand-over", exit_on_error=False)
@@ -151,7 +150,7 @@ class LabApp(App[int]):
         """A run that trains already is shown live at once."""
         for run in runs.every(home.runs())[:50]:
             if run.owner() is not None:
-                self.call_from_thread(self._show, run, lambda control: session.follow(run, control), switch=False)
+                self.call_from_thread(self._follow, run)
                 return
 
     # -- starting ----------------------------------------------------------------------------------------------------
@@ -394,7 +393,7 @@ class LabApp(App[int]):
         for section, entries in report().items():
             parts.append(Content.styled(f"{section}\n", "bold $primary"))
             for key, value in entries.items():
-                parts.append(Content.styled(f"  {key:<14}", "$text-muted"))
+                parts.append(Content.styled(f"  {key:<14}", "$foreground 60%"))
                 parts.append(Content(f"{safe(value, lines=False)}\n"))
         self.push_screen(Page("doctor", Content.assemble(*parts)))
 

@@ -149,7 +149,8 @@ def resume(
         raise BadSpec(problems)
     if summary.state == "steps" and summary.step >= changed.steps:
         raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
-    return _drive(found, changed if changed != spec else None, resume=True, as_json=json, quiet=quiet)
+    begun = found.events.exists() and found.events.stat().st_size > 0
+    return _drive(found, changed if changed != spec else None, resume=begun, as_json=json, quiet=quiet)
 
 
 @app.command(name="runs")

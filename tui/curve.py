@@ -150,8 +150,12 @@ def _step_ticks(right: int, width: int) -> tuple[list[int], list[str]]:
 
 
 def _label_references(strips: list[Strip], scale: _Scale, width: int, height: int) -> list[Strip]:
+    taken: set[int] = set()
     for value, label in scale.references:
         row = scale.row(value, height - 2)
+        if row in taken:
+            continue
+        taken.add(row)
         text = f" {label} {value:.2f}"
         if 0 <= row < len(strips) and width > len(text) + 30:
             kept = strips[row].crop(0, width - len(text))

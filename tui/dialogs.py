@@ -26,7 +26,7 @@ ModalScreen Horizontal { height: auto; align-horizontal: right; }
 ModalScreen Button { margin-left: 1; min-width: 10; }
 ModalScreen .problem { color: $error; width: 100%; }
 ModalScreen VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
-ModalScreen.wide > Vertical { width: 84; height: 90%; }
+ModalScreen.wide > Vertical { width: 96; height: 90%; }
 ModalScreen.wide VerticalScroll { height: 1fr; }
 .-low ModalScreen > Vertical { padding: 0 1; }
 """
@@ -98,7 +98,7 @@ class Entry(ModalScreen[str | None]):
             yield Static(Content(safe(self._text)), classes="text")
             yield Input(self._value, compact=True)
             yield Static(classes="problem")
-            yield Static(Content.styled("Enter to go on, Esc to leave it", "$text-muted"))
+            yield Static(Content.styled("Enter to go on, Esc to leave it", "$foreground 60%"))
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -131,7 +131,7 @@ class Page(ModalScreen[None]):
             yield Label(Content(self._title), classes="title")
             with VerticalScroll():
                 yield Static(self._text)
-            yield Static(Content.styled("Esc closes, ↑↓ scroll", "$text-muted"))
+            yield Static(Content.styled("Esc closes, ↑↓ scroll", "$foreground 60%"))
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
@@ -143,8 +143,8 @@ def help_page(where: str) -> Page:
     for title, place in ((f"Keys of this pane ({where})", where), ("Keys everywhere", "everywhere")):
         parts.append(Content.styled(f"{title}\n", "bold $primary"))
         for keys, name, text in table(place):
-            parts.append(Content.styled(f"  {keys:<12}", "bold"))
-            parts.append(Content.assemble(f"{name:<9}", Content.styled(f"{text}\n", "$text-muted")))
+            parts.append(Content.styled(f"  {keys:<16}", "bold"))
+            parts.append(Content.assemble(f"{name:<9}", Content.styled(f"{text}\n", "$foreground 60%")))
         parts.append(Content("\n"))
     parts.append(Content.styled("What the curve shows\n", "bold $primary"))
     parts.append(Content(_CURVE_HELP))

@@ -63,7 +63,7 @@ class Choice(Widget, can_focus=True):
         parts = []
         for value in self._values:
             chosen = value == self.value
-            parts.append(Content.styled(f" {value} ", "reverse bold" if chosen else "$text-muted"))
+            parts.append(Content.styled(f" {value} ", "reverse bold" if chosen else "$foreground 60%"))
         return Content(" ").join(parts)
 
     def watch_value(self) -> None:
@@ -80,10 +80,15 @@ class Choice(Widget, can_focus=True):
 class TrainForm(Container):
     """Fields, facts about the corpus, cost of the model, and everything that is wrong."""
 
+    BINDINGS = [
+        Binding("down", "app.focus_next", "Next field", show=False),
+        Binding("up", "app.focus_previous", "Field before", show=False),
+    ]
+    SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = """
     TrainForm { layout: horizontal; height: 1fr; }
-    TrainForm #fields { width: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
-    TrainForm #side { width: 1fr; max-width: 62; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
+    TrainForm #fields { width: 1fr; max-width: 58; padding: 0 1; scrollbar-size-vertical: 1; }
+    TrainForm #side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
     TrainForm .section { color: $primary; text-style: bold; margin-top: 1; }
     TrainForm .field { height: 1; }
     TrainForm .field Label { width: 16; color: $text-muted; }
@@ -91,10 +96,11 @@ class TrainForm(Container):
     TrainForm .field Input:focus { background: $primary 25%; }
     TrainForm .field.-bad Label { color: $error; text-style: bold; }
     TrainForm #go { width: 100%; margin: 1 0 0 0; }
+    TrainForm #go:focus { text-style: bold; background: $success; }
     TrainForm #problems { color: $error; }
     TrainForm #why { color: $text-muted; }
     .-narrow TrainForm { layout: vertical; }
-    .-narrow TrainForm #fields { height: 1fr; }
+    .-narrow TrainForm #fields { height: 1fr; max-width: 100%; }
     .-narrow TrainForm #side { max-width: 100%; width: 1fr; height: auto; max-height: 45%; border-left: none;
         border-top: solid $panel; padding: 0 1; }
     .-low TrainForm #go { margin: 0; }
@@ -282,11 +288,17 @@ class TrainForm(Container):
         try:
             if source == "dante" and not (cache / "inferno.txt").exists():
                 rows = [
-                    ("Inferno", "not here yet: fetched once when training starts."),
-                    ("", "Without a network,"),
-                    ("", "'dantesque' trains instead: verse sampled"),
-                    ("", "from the bundled Dante model."),
-                    ("own text", "type the path of any .txt above"),
+                    ("Inferno", "fetched once, when training starts"),
+                    ("no network?", "'dantesque' trains instead:"),
+                    ("", "verse sampled from the bundled model"),
+                    ("your text", "give the path of any .txt file"),
+                ]
+            elif source not in ("dante", "dantesque") and _large(source):
+                rows = [
+                    ("Inferno", "fetched once, when training starts"),
+                    ("no network?", "'dantesque' trains instead:"),
+                    ("", "verse sampled from the bundled model"),
+                    ("your text", "give the path of any .txt file"),
                 ]
             elif source not in ("dante", "dantesque") and _large(source):
                 rows = [(Path(source).name, "large: it is read when training starts")]
@@ -322,7 +334,7 @@ class TrainForm(Container):
 def _rows(title: str, rows: list[tuple[str, str]]) -> Content:
     lines = [Content.styled(title, "bold $primary")]
     for name, value in rows:
-        lines.append(Content.assemble(Content.styled(f"{safe(name):<12}", "$text-muted"), Content(safe(value))))
+        lines.append(Content.assemble(Content.styled(f"{safe(name):<12}", "$foreground 60%"), Content(safe(value))))
     return Content("\n").join(lines) + Content("\n")
 
 

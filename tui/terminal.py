@@ -61,15 +61,16 @@ def colours(environment: Mapping[str, str]) -> int:
 def guarded(log: Path) -> Iterator[None]:
     """Send what anything writes to stdout and stderr behind Python's back to ``log`` while the screen is open.
 
-    Textual draws on ``sys.__stderr__``, which keeps the terminal; the descriptors 1 and 2 get the log.
+    Textual draws on ``sys.__stderr__`` and asks ``sys.__stdout__`` for its size; both keep the terminal, while the
+    descriptors 1 and 2 get the log.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     kept_out, kept_err = os.dup(1), os.dup(2)
     screen: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8", newline="")
-    before = sys.__stderr__
+    before = sys.__stdout__, sys.__stderr__
     sink = _open_log(log)
-    sys.__stderr__ = screen  # type: ignore[misc,assignment]
+    sys.__stdout__ = sys.__stderr__ = screen  # type: ignore[misc,assignment]
     os.dup2(sink, 1)
     os.dup2(sink, 2)
     try:
@@ -77,7 +78,7 @@ def guarded(log: Path) -> Iterator[None]:
     finally:
         os.dup2(kept_out, 1)
         os.dup2(kept_err, 2)
-        sys.__stderr__ = before  # type: ignore[misc]
+        sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
         with contextlib.suppress(OSError):
             screen.close()
         for descriptor in (kept_out, kept_err, sink):

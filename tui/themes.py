@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.terminal_theme import TerminalTheme
 from textual.theme import Theme
 
 DARK = Theme(
@@ -31,6 +32,35 @@ LIGHT = Theme(
     warning="#8f5e15",
     error="#c0304c",
     dark=False,
+)
+
+
+def _colours(background: str, foreground: str, normal: str, bright: str) -> TerminalTheme:
+    """What the 16 colour names mean where more colours can be shown: the names are all that drawing code uses."""
+
+    def parse(text: str) -> tuple[int, int, int]:
+        return int(text[0:2], 16), int(text[2:4], 16), int(text[4:6], 16)
+
+    return TerminalTheme(
+        parse(background),
+        parse(foreground),
+        [parse(colour) for colour in normal.split()],
+        [parse(colour) for colour in bright.split()],
+    )
+
+
+# In the terminal's order: black, red, green, yellow, blue, magenta, cyan, white.
+ANSI_DARK = _colours(
+    "12141c",
+    "c8d0e0",
+    "1f2432 f7768e 9ece6a e0af68 7aa2f7 bb9af7 7dcfff a9b1d6",
+    "747d97 f7768e 9ece6a e0af68 7aa2f7 bb9af7 7dcfff e6ebf7",
+)
+ANSI_LIGHT = _colours(
+    "f6f7f9",
+    "2a2f3a",
+    "2a2f3a c0304c 3f7d20 8f5e15 2f5fc4 7847bd 00727d 5b6374",
+    "737b8c c0304c 3f7d20 8f5e15 2f5fc4 7847bd 00727d 14171d",
 )
 SIXTEEN = "ansi-dark"
 """Textual's own theme for terminals with 16 colours."""

@@ -15,6 +15,7 @@ from workbench import make_verse
 
 from data import dante
 from data.corpus import Corpus, CorpusError, finish, from_text
+from engine.spec import TrainSpec
 
 BOOK = "header\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\n"
 BOOK += "Canto I\nNel mezzo del cammin di nostra vita\n\n"
@@ -180,7 +181,7 @@ def test_a_path_and_nothing_are_told_apart(verse: Path, tmp_path: Path) -> None:
 def test_the_bundled_verse_is_long_enough_to_train_on(tmp_path: Path) -> None:
     found = load(tmp_path, source="dantesque")
     assert found.name == "dantesque"
-    assert found.facts.characters > 20_000
+    TrainSpec(corpus="dantesque").check(characters=found.facts.characters)
     assert "sampled" in found.source
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from rich.text import Text
@@ -29,7 +30,7 @@ _COLOURS = {
     "died": "bright_red",
 }
 _WORDS = {"steps": "finished", "early_stop": "early stop"}
-_COLUMNS = (("state", 12), ("name", None), ("steps", 15), ("best loss", 9), ("age", 12), ("corpus", None))
+_COLUMNS = (("state", 13), ("name", None), ("steps", 13), ("best", 7), ("age", 8), ("corpus", None))
 
 
 class RunsPane(Container):
@@ -39,6 +40,8 @@ class RunsPane(Container):
     DEFAULT_CSS = """
     RunsPane { height: 1fr; padding: 0 1; }
     RunsPane DataTable { height: 1fr; scrollbar-size-vertical: 1; background: $background; }
+    RunsPane #about-run { height: 5; padding: 0 1; border-top: solid $panel; }
+    RunsPane.-empty #about-run { display: none; }
     RunsPane #no-runs { display: none; height: 1fr; content-align: center middle; color: $text-muted; }
     RunsPane.-empty #no-runs { display: block; }
     RunsPane.-empty DataTable { display: none; }
@@ -57,6 +60,7 @@ class RunsPane(Container):
             "No runs yet.\n\nF5 trains the first one; whatever you start is listed here for good.", id="no-runs"
         )
         yield DataTable(cursor_type="row", zebra_stripes=False, cell_padding=1)
+        yield Static(id="about-run")
 
     def on_mount(self) -> None:
         table = self.query_one(DataTable)
@@ -90,6 +94,32 @@ class RunsPane(Container):
         event.stop()
         self.post_message(self.Opened())
 
+    @on(DataTable.RowHighlighted)
+    def _row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        event.stop()
+        self._tell_about(self.selected)
+
+    def _tell_about(self, summary: Summary | None) -> None:
+        text = Text()
+        if summary is not None:
+            best = f"{units.loss(summary.best_val_loss)} nats"
+            if summary.best_val_loss is not None:
+                best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
+            at = f" at step {summary.best_step:,}" if summary.best_step is not None else ""
+            size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
+            for name, value in (
+                ("best", best + at),
+                ("model", f"{summary.preset}{size}, trained on {summary.corpus}"),
+                (
+                    "on disk",
+                    f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}",
+                ),
+                ("owner", f"process {summary.owner}" if summary.owner else "nobody: r resumes it exactly"),
+            ):
+                text.append(f"{name:<9}", "bright_black")
+                text.append(safe(value, lines=False) + "\n")
+        self.query_one("#about-run", Static).update(text)
+
     @property
     def selected(self) -> Summary | None:
         """The run that the cursor is on."""
@@ -111,11 +141,14 @@ class RunsPane(Container):
             self._shown = names
             if keep in names:
                 table.move_cursor(row=names.index(keep))
+            self._tell_about(self.selected)
             return
         for summary in found:
             for (column, _), cell in zip(_COLUMNS, _cells(summary), strict=True):
                 if table.get_cell(summary.name, column) != cell:
                     table.update_cell(summary.name, column, cell)
+                    if summary == self.selected:
+                        self._tell_about(summary)
 
 
 def _cells(summary: Summary) -> list[Text]:
@@ -125,7 +158,7 @@ def _cells(summary: Summary) -> list[Text]:
     return [
         Text(f"{mark} {_WORDS.get(summary.state, summary.state)}", colour),
         Text(safe(summary.name, lines=False), "bold" if summary.owner else ""),
-        Text(f"{summary.step:>6,} / {summary.steps:,}", justify="right"),
+        Text(f"{summary.step:,}/{summary.steps:,}", justify="right"),
         Text(units.loss(summary.best_val_loss), justify="right"),
         Text("now" if summary.owner else _age(age), justify="right"),
         Text(safe(summary.corpus, lines=False), "bright_black"),
@@ -135,5 +168,5 @@ def _cells(summary: Summary) -> list[Text]:
 def _age(seconds: float) -> str:
     for limit, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= limit:
-            return f"{seconds // limit:.0f} {unit} ago"
-    return "just now"
+            return f"{seconds // limit:.0f} {unit}"
+    return "< 1 min"

@@ -32,6 +32,7 @@ class TrainPane(Container):
     """Shows the form or the run. Knows a :class:`tui.story.Story` and nothing of threads or processes."""
 
     BINDINGS = bindings("train")
+    SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = """
     TrainPane { height: 1fr; }
     TrainPane ContentSwitcher { height: 1fr; }
@@ -39,7 +40,7 @@ class TrainPane(Container):
     #run-status { padding: 0 1; background: $panel; }
     #run-body { layout: horizontal; height: 1fr; }
     #run-left { width: 2fr; }
-    #run-right { width: 1fr; border-left: solid $panel; }
+    #run-right { width: 1fr; min-width: 36; border-left: solid $panel; }
     #run-legend { padding: 0 1; }
     #run-curve { height: 1fr; }
     #run-numbers { height: 4; margin: 1 1 0 1; }
@@ -48,7 +49,7 @@ class TrainPane(Container):
     #run-notices { height: 2; padding: 0 1; background: $surface; }
     .-narrow #run-body { layout: vertical; }
     .-narrow #run-left { width: 1fr; height: 2fr; }
-    .-narrow #run-right { width: 1fr; height: 1fr; border-left: none; }
+    .-narrow #run-right { width: 1fr; min-width: 0; height: 1fr; border-left: none; }
     .-narrow #run-numbers { margin: 0 1; }
     .-low #run-numbers { height: 3; margin: 0 1; }
     .-low #run-notices { height: 1; }
@@ -306,7 +307,7 @@ def describe(state: str, story: Story) -> tuple[str, str, str]:
         words = {"steps": "finished", "early_stop": "stopped early", "stopped": "stopped"}
         return words.get(reason, reason), "■", "bright_blue"
     if story.paused:
-        return "paused", "⏸", "bright_yellow"
+        return "paused", "‖", "bright_yellow"
     if state == "stopping":
         return "stopping", "◍", "bright_yellow"
     if story.started is None:

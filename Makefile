@@ -1,0 +1,33 @@
+# Two commands: `make run` opens the program, `make test` checks it. Both need Python 3.11 or newer with venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check pictures clean
+
+run: .venv/.run-stamp
+	@$(BIN)/llmlab-tui
+
+test: check
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/.test-stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+pictures: .venv/.test-stamp
+	$(BIN)/python docs/pictures.py
+
+.venv/.run-stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bundled]'
+	@touch $@
+
+.venv/.test-stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bundled,dev]'
+	@touch $@ .venv/.run-stamp
+
+clean:
+	rm -rf .venv dist

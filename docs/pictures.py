@@ -1,0 +1,64 @@
+"""Make the pictures in README from the program itself: a real run on the bundled corpus, the real screen, as SVG.
+
+``make pictures`` trains for a minute or two first. With ``LLMLAB_HOME`` set, the runs that are there are shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SIZE = (120, 36)
+
+
+def prepare() -> None:
+    """Train what the pictures show."""
+    from engine import session
+    from engine.control import Control
+    from engine.spec import build
+
+    for name, steps, width in (("first-try", "120", "64"), ("verse", "1000", "128")):
+        given = {"corpus": "dantesque", "preset": "nano", "name": name, "steps": steps, "width": width}
+        spec = build({**given, "evaluate_every": "50", "sample_every": "50"}, preset_for_auto="nano")
+        for _ in session.drive(session.create(spec), Control(), resume=False):
+            pass
+
+
+async def draw() -> None:
+    """Show the panes one after the other and save each."""
+    from tui.app import LabApp
+    from tui.panes.runs import RunsPane
+
+    app = LabApp()
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause(1.5)
+        _save(app, "form")
+        await pilot.press("7")
+        await pilot.pause(1.5)
+        _save(app, "runs")
+        assert app.query_one(RunsPane).selected is not None
+        await pilot.press("enter")
+        await pilot.pause(2.5)
+        await pilot.press("left", "left", "left")
+        await pilot.pause(0.5)
+        _save(app, "train")
+        await pilot.press("f1")
+        await pilot.pause(0.5)
+        _save(app, "help")
+
+
+def _save(app: object, name: str) -> None:
+    path = FOLDER / f"{name}.svg"
+    path.write_text(app.export_screenshot(title="llmlab-tui", simplify=True), "utf-8")  # type: ignore[attr-defined]
+    print(path.name, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    if "LLMLAB_HOME" not in os.environ:
+        os.environ["LLMLAB_HOME"] = tempfile.mkdtemp(prefix="llmlab-pictures-")
+        prepare()
+    asyncio.run(draw())

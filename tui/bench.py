@@ -1,0 +1,346 @@
+"""Where measurements live: ratios from pairs taken in one run, since a machine drifts, and one JSON line last."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Callable
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any
+
+from engine.machine import cpu_name
+from tui.narrate import say
+
+PAIRS = 5
+SIZE = (120, 40)
+
+
+def measure(what: str, seconds: float, *, as_json: bool) -> int:
+    """Run one benchmark, narrate it on stderr and print its figures, as JSON on the last line of stdout."""
+    benches: dict[str, Callable[[float], dict[str, Any]]] = {
+        "start": _start,
+        "train": _train,
+        "ui": _ui,
+        "save": _save,
+    }
+    _note(f"bench {what} on {cpu_name()}")
+    with tempfile.TemporaryDirectory(prefix="llmlab-bench-") as home:
+        os.environ["LLMLAB_HOME"] = home
+        figures = benches[what](seconds)
+    if not as_json:
+        for name, value in figures.items():
+            say(f"{name:<34} {value}")
+    say(json.dumps({"bench": what, "machine": cpu_name(), **figures}))
+    return 0
+
+
+# -- start-up --------------------------------------------------------------------------------------------------------
+
+
+def _start(_: float) -> dict[str, Any]:
+    """From starting the process to the last byte of the first full picture, on a real pseudo-terminal."""
+    times = []
+    for number in range(PAIRS + 1):
+        with Screen() as screen:
+            painted = screen.wait_for("Start training", 30.0)
+            if number:  # the first run fills the file cache
+                times.append(painted)
+    return {
+        "first_paint_s_median": round(statistics.median(times), 3),
+        "first_paint_s_min": round(min(times), 3),
+        "first_paint_s_max": round(max(times), 3),
+        "runs": len(times),
+    }
+
+
+# -- training --------------------------------------------------------------------------------------------------------
+
+
+def _train(seconds: float) -> dict[str, Any]:
+    """Steps per second of a recorded run, samples, evaluations and saves included, against the bare loop."""
+    import torch
+
+    from data import dante
+    from data.corpus import finish
+    from engine import session
+    from engine.control import Control
+    from engine.device import measure_peak, place
+    from engine.events import Step
+    from engine.spec import build
+    from engine.trainer import Trainer
+
+    steps = max(50, int(seconds / PAIRS / 2 / 0.04))
+    spec = build(
+        {"corpus": "dantesque", "preset": "nano", "steps": str(steps), "evaluate_every": "250"}, preset_for_auto="nano"
+    )
+    placement = place(spec)
+    corpus = finish(dante.load("dantesque", cache=Path(os.environ["LLMLAB_HOME"])))
+    ours, bare, rates = [], [], []
+    for pair in range(PAIRS):
+        trainer = Trainer(spec, corpus, placement)
+        trainer.step()
+        begun = time.perf_counter()
+        for _ in range(steps):
+            inputs, targets = trainer.windows.at(trainer.position.step)
+            trainer.position.step += 1
+            trainer.optimizer.zero_grad(set_to_none=True)
+            loss = trainer.model.loss(inputs, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), spec.clip)
+            trainer.optimizer.step()
+        loss.item()
+        bare.append(steps / (time.perf_counter() - begun))
+        run = session.create(spec)
+        times = {}
+        for event in session.drive(run, Control(), resume=False):
+            if isinstance(event, Step):
+                times[event.step] = time.perf_counter()
+                rates.append(event.tokens_per_second)
+        ended = time.perf_counter()
+        first = min(times)
+        ours.append((steps - first) / (ended - times[first]))
+        _note(f"pair {pair + 1}: bare {bare[-1]:.2f}, ours {ours[-1]:.2f} steps/s, ratio {ours[-1] / bare[-1]:.3f}")
+    ratios = [a / b for a, b in zip(ours, bare, strict=True)]
+    return {
+        "bare_steps_per_s_median": round(statistics.median(bare), 2),
+        "ours_steps_per_s_median": round(statistics.median(ours), 2),
+        "ratio_median": round(statistics.median(ratios), 3),
+        "ratio_min": round(min(ratios), 3),
+        "ratio_max": round(max(ratios), 3),
+        "tokens_per_s_median": round(statistics.median(rates)),
+        "peak_gflops": round(measure_peak(placement) / 1e9, 1),
+        "steps_each": steps,
+        "pairs": PAIRS,
+    }
+
+
+# -- what the screen costs -------------------------------------------------------------------------------------------
+
+
+def _ui(seconds: float) -> dict[str, Any]:
+    """One run, watched and not watched in turn: steps per second, bytes to the terminal, key to paint; then idle."""
+    from engine import session
+    from engine.control import Stop
+    from engine.spec import build
+
+    spec = build({"corpus": "dantesque", "preset": "nano", "steps": "1000000", "patience": "0"}, preset_for_auto="nano")
+    run = session.create(spec)
+    process = session.spawn(run)
+    each = max(4.0, seconds / PAIRS / 2)
+    try:
+        _wait_for_steps(run.events, 20)
+        with_screen, without, sent, keys = [], [], [], []
+        for pair in range(PAIRS):
+            without.append(_steps_per_second(run.events, each))
+            with Screen() as screen:
+                screen.wait_for("training", 30.0)
+                screen.settle(2.0)
+                before = screen.received
+                begun = time.monotonic()
+                with_screen.append(_steps_per_second(run.events, each, meanwhile=screen.read))
+                sent.append((screen.received - before) / (time.monotonic() - begun))
+                keys += [screen.key_to_paint("g") for _ in range(20)]
+            _note(
+                f"pair {pair + 1}: without {without[-1]:.2f}, with {with_screen[-1]:.2f} steps/s, "
+                f"{sent[-1] / 1024:.2f} KiB/s"
+            )
+        session.send(run, Stop())
+        process.wait(60)
+    finally:
+        process.kill()
+    with Screen() as screen:
+        screen.wait_for("Runs", 30.0)
+        screen.settle(3.0)
+        before = screen.received
+        screen.settle(6.0)
+        idle = (screen.received - before) / 6.0
+    ratios = [a / b for a, b in zip(with_screen, without, strict=True)]
+    keys.sort()
+    return {
+        "steps_per_s_without": round(statistics.median(without), 2),
+        "steps_per_s_with": round(statistics.median(with_screen), 2),
+        "ratio_median": round(statistics.median(ratios), 3),
+        "ratio_min": round(min(ratios), 3),
+        "ratio_max": round(max(ratios), 3),
+        "kib_per_s_median": round(statistics.median(sent) / 1024, 2),
+        "kib_per_s_max": round(max(sent) / 1024, 2),
+        "key_to_paint_ms_median": round(statistics.median(keys) * 1000, 1),
+        "key_to_paint_ms_p99": round(keys[min(len(keys) - 1, int(len(keys) * 0.99))] * 1000, 1),
+        "idle_bytes_per_s": round(idle, 1),
+        "keys": len(keys),
+    }
+
+
+def _wait_for_steps(journal: Path, step: int) -> None:
+    deadline = time.monotonic() + 120
+    while _last_step(journal) < step:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the trainer did not get going")
+        time.sleep(0.2)
+
+
+def _steps_per_second(journal: Path, seconds: float, meanwhile: Callable[[float], object] | None = None) -> float:
+    """Steps that the journal gains, over the time between the two lines that were seen."""
+    first, begun = _next_step(journal, meanwhile)
+    deadline = begun + seconds
+    while time.monotonic() < deadline:
+        (meanwhile or time.sleep)(0.05)
+    last, ended = _next_step(journal, meanwhile)
+    return (last - first) / (ended - begun)
+
+
+def _next_step(journal: Path, meanwhile: Callable[[float], object] | None) -> tuple[int, float]:
+    """Wait until the journal tells a new step, so that the moment is the step's and not ours."""
+    here = _last_step(journal)
+    while (now := _last_step(journal)) == here:
+        (meanwhile or time.sleep)(0.005)
+    return now, time.monotonic()
+
+
+def _last_step(journal: Path) -> int:
+    with journal.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+        found = re.findall(rb'"event":"step","step":(\d+)', file.read())
+    return int(found[-1]) if found else 0
+
+
+# -- saving ----------------------------------------------------------------------------------------------------------
+
+
+def _save(_: float) -> dict[str, Any]:
+    """How long training stands still for a checkpoint, and how long until it is on the disk."""
+    from engine.gpt import GPT
+    from engine.spec import build
+
+    figures: dict[str, Any] = {}
+    for preset in ("nano", "karpathy"):
+        stalls, totals, size = _saves(GPT, build({"preset": preset}, preset_for_auto="nano"))
+        figures |= {
+            f"{preset}_mib": round(size / 2**20, 1),
+            f"{preset}_stall_ms_median": round(statistics.median(stalls) * 1000, 1),
+            f"{preset}_on_disk_ms_median": round(statistics.median(totals) * 1000, 1),
+        }
+    return figures
+
+
+def _saves(kind: Any, spec: Any) -> tuple[list[float], list[float], int]:
+    import torch
+
+    from checkpoints.saver import Saver
+    from checkpoints.state import capture
+
+    model = kind(spec.model(72))
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    model.loss(*(torch.zeros(1, 8, dtype=torch.long),) * 2).backward()
+    optimizer.step()
+    saver = Saver(Path(os.environ["LLMLAB_HOME"]) / spec.preset)
+    stalls, totals, size = [], [], 0
+    for step in range(PAIRS):
+        begun = time.perf_counter()
+        snapshot = capture(model, optimizer)
+        saver.submit(step, snapshot.encode, {}, begun=begun, keep=frozenset(), best=False)
+        stalls.append(time.perf_counter() - begun)
+        for outcome in saver.wait():
+            totals.append(outcome.seconds)
+            size = outcome.bytes
+    saver.close()
+    return stalls, totals, size
+
+
+# -- a terminal of our own -------------------------------------------------------------------------------------------
+
+
+class Screen:
+    """The full-screen program on a pseudo-terminal of 120×40 cells, read as a terminal would."""
+
+    def __enter__(self) -> Screen:
+        self._begun = time.monotonic()
+        master, slave = pty.openpty()
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
+        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tui"],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env=environment,
+            close_fds=True,
+        )
+        os.close(slave)
+        self._master = master
+        self._seen = b""
+        self.received = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self.read(0.05)
+        self._process.kill()
+        self._process.wait()
+        os.close(self._master)
+
+    def read(self, seconds: float) -> int:
+        """Take what arrives within ``seconds``; returns how many bytes came."""
+        came = 0
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self._master], [], [], left)[0]:
+                try:
+                    block = os.read(self._master, 1 << 16)
+                except OSError:
+                    break
+                if not block:
+                    break
+                came += len(block)
+                self._seen = (self._seen + block)[-200_000:]
+        self.received += came
+        return came
+
+    def settle(self, seconds: float) -> None:
+        """Read for ``seconds``."""
+        self.read(seconds)
+
+    def wait_for(self, text: str, seconds: float) -> float:
+        """Seconds from the start of the process until ``text`` stood on the screen and nothing came for 30 ms."""
+        deadline = time.monotonic() + seconds
+        while text.encode() not in self._seen:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the screen never showed {text!r}")
+            self.read(0.002)
+        found = time.monotonic()
+        while self.read(0.03):
+            found = time.monotonic() - 0.03
+        return found - self._begun
+
+    def key_to_paint(self, key: str) -> float:
+        """Seconds from a key to the first byte that answers it, taken when the screen is quiet."""
+        for _ in range(200):
+            if not self.read(0.02):
+                break
+        begun = time.monotonic()
+        os.write(self._master, key.encode())
+        select.select([self._master], [], [], 5.0)
+        took = time.monotonic() - begun
+        self.read(0.15)
+        return took
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
