@@ -294,13 +294,6 @@ class TrainForm(Container):
                     ("your text", "give the path of any .txt file"),
                 ]
             elif source not in ("dante", "dantesque") and _large(source):
-                rows = [
-                    ("Inferno", "fetched once, when training starts"),
-                    ("no network?", "'dantesque' trains instead:"),
-                    ("", "verse sampled from the bundled model"),
-                    ("your text", "give the path of any .txt file"),
-                ]
-            elif source not in ("dante", "dantesque") and _large(source):
                 rows = [(Path(source).name, "large: it is read when training starts")]
             else:
                 corpus = finish(dante.load(source, cache=cache))
