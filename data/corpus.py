@@ -68,7 +68,8 @@ class Corpus:
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The characters from ``start`` to ``stop``."""
-        return self.vocabulary.decode(self.ids[start:stop].tolist())
+        points = np.array([ord(character) for character in self.vocabulary.characters], np.uint32)
+        return points[self.ids[start:stop]].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
     def split(self, validation: float = 0.1) -> tuple[Ids, Ids]:
         """The first part to train on and the last ``validation`` share to validate on, both contiguous."""

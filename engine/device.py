@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 
@@ -38,10 +37,9 @@ def place(spec: TrainSpec) -> Placement:
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high")
     if kind == "cuda":
-        index = int(os.environ.get("LOCAL_RANK", "0"))
         half = torch.cuda.is_bf16_supported(including_emulation=False)
         chosen = spec.precision if spec.precision != "auto" else "bfloat16" if half else "float32"
-        device, name = torch.device("cuda", index), torch.cuda.get_device_name(index)
+        device, name = torch.device("cuda", 0), torch.cuda.get_device_name(0)
     else:
         chosen = "float32" if spec.precision == "auto" else spec.precision
         device, name = torch.device(kind), cpu_name() if kind == "cpu" else "Apple GPU"

@@ -108,8 +108,9 @@ def record(run: Run, events: Iterator[Event]) -> Iterator[Event]:
 def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = None) -> Iterator[Event]:
     """Everything that happened in ``run`` and, while a process owns it, everything that goes on to happen.
 
-    Messages to ``control`` are posted to the owner, but :class:`engine.control.Detach`, which ends this. Ends with the run's :class:`Finished`; when the owner died
-    without one, with ``Finished("died")``. ``alive`` says that an owner is expected that has not taken the lock yet.
+    Messages to ``control`` are posted to the owner, but :class:`engine.control.Detach`, which ends this. Ends with
+    the run's :class:`Finished`; when the owner died without one, with ``Finished("died")``.
+    ``alive`` says that an owner is expected that has not taken the lock yet.
     """
     reader = Reader(run.events)
     last: Finished | None = None

@@ -15,7 +15,6 @@ import torch
 
 from checkpoints import home, state, store
 from checkpoints.run import Run
-from checkpoints.saver import Outcome, Saver
 from data import dante
 from data.corpus import Corpus, CorpusError, Reading, from_text
 from data.vocabulary import UnknownCharacterError
@@ -33,17 +32,16 @@ from engine.events import (
     Paused,
     Progress,
     SampleText,
-    Saved,
     Started,
     Step,
 )
+from engine.keeper import Keeper
 from engine.readings import Readings
 from engine.sampler import Request, Sampler
 from engine.spec import TrainSpec, from_dict, to_dict
 from engine.trainer import Position, Trainer
 
 OWN_COPY = 64 * 1024 * 1024  # characters up to which a run keeps its own copy of the corpus
-BACK_OFF = (5.0, 15.0, 60.0)  # seconds to the next try after a failed save, the last one again and again
 ESTIMATE_AFTER = 10  # steps of this process after which the run's duration is told
 
 
@@ -73,22 +71,16 @@ class _Session:
 
     def __init__(self, spec: TrainSpec, control: Control, run: Run | None) -> None:
         self.spec, self.control, self.run = spec, control, run
-        self.saver = Saver(run.checkpoints) if run else None
+        self.keeper = Keeper(run.checkpoints if run else None, spec.save_every, self._capture)
         self.stop: str | None = None
         self.save_at_end = True
         self.paused = False
         self.estimated = False
         self.steps_read = 0
         self.training_here = 0.0
-        self.saved_at = time.monotonic()
-        self.saved_step = -1
-        self.failures = 0
-        self.retry_at = math.inf
-        self.held: tuple[int, state.Snapshot, store.State] | None = None
 
     def close(self) -> None:
-        if self.saver is not None:
-            self.saver.close()
+        self.keeper.close()
 
     # -- the shape of a run ------------------------------------------------------------------------------------------
 
@@ -163,13 +155,9 @@ class _Session:
         reason = self.stop or "steps"
         if reason != "diverged" and self.save_at_end:
             yield from self._finish_sample()
-            if self.saved_step != self.position.step:
+            if self.keeper.saved_step != self.position.step:
                 yield from self._save()
-        if self.saver is not None:
-            yield from self._report(self.saver.wait())
-            if self.held is not None and self.save_at_end:
-                yield from self._save_held()
-                yield from self._report(self.saver.wait())
+        yield from self.keeper.finish(self.position.best_step, save=self.save_at_end)
         best = self.position.best_val_loss if self.position.best_step >= 0 else None
         name = self.run.name if self.run else ""
         yield Finished(reason, self.position.step, best, name, self.position.seconds)
@@ -219,7 +207,7 @@ class _Session:
                 self.position.learning_rate = self.spec.learning_rate
             if self.spec.patience and self.position.without_progress >= self.spec.patience:
                 self.position.without_progress = 0
-            self.saved_step = self.position.step
+            self.keeper.saved_step = self.position.step
             return notices
         if notices:
             raise store.CheckpointError("no checkpoint of this run is whole: " + "; ".join(n.text for n in notices))
@@ -253,7 +241,7 @@ class _Session:
                 yield from self._read(everything=True)
             else:
                 self.control.wait(0.05)
-            yield from self._keep_saved()
+            yield from self.keeper.report()
 
     def _set_learning_rate(self, rate: float) -> Notice:
         if not 0 < rate <= 1:
@@ -272,6 +260,7 @@ class _Session:
         self.position.requests += 1
         ident = f"{self.position.step}-{self.position.requests}"
         length = length or self.spec.sample_length
+        yield from self._finish_sample()  # somebody waits: no room for a leisurely one
         self.sampler.ask(Request(ident, prompt or self.spec.sample_prompt, encoded.ids, length, asked=True))
         yield from self._begin_sample()
 
@@ -346,11 +335,11 @@ class _Session:
             self.estimated = True
             each = self.training_here / self.steps_read
             yield Estimated(round(each, 6), round((self.spec.steps - self.position.step) * each, 1))
-        yield from self._keep_saved()
+        yield from self.keeper.report()
 
     def _diverged(self, step: int) -> Notice:
         self.stop = "diverged"
-        kept = "its last good checkpoint is kept" if self.saved_step >= 0 else "there was no checkpoint yet"
+        kept = "its last good checkpoint is kept" if self.keeper.saved_step >= 0 else "there was no checkpoint yet"
         return Notice(
             f"the loss is no longer a number at step {step:,}: stopped, {kept}. "
             f"Resume with a lower learning rate, say {self.position.learning_rate / 2:.2g}",
@@ -364,11 +353,7 @@ class _Session:
     def _boundary_due(self) -> bool:
         step, spec = self.position.step, self.spec
         sample = spec.sample_every and step % spec.sample_every == 0
-        return step >= spec.steps or step % spec.evaluate_every == 0 or bool(sample) or self._save_due()
-
-    def _save_due(self) -> bool:
-        now = time.monotonic()
-        return self.saver is not None and (now >= self.retry_at or now - self.saved_at >= self.spec.save_every)
+        return step >= spec.steps or step % spec.evaluate_every == 0 or bool(sample) or self.keeper.due()
 
     def _boundary(self) -> Iterator[Event]:
         """Evaluate, save and sample, whatever is due at this step and not done yet."""
@@ -381,7 +366,7 @@ class _Session:
             yield from self._evaluate()
             if self.stop is not None:
                 return
-        if self._save_due() and self.saved_step != step:
+        if self.keeper.due() and self.keeper.saved_step != step:
             yield from self._finish_sample()
             yield from self._save()
         if spec.sample_every and position.sampled_step != step and (last or step % spec.sample_every == 0):
@@ -424,8 +409,8 @@ class _Session:
             seconds=round(time.perf_counter() - begun, 3),
         )
         yield from self._remark()
-        if best and self.saver is not None and position.step > 0:
-            self.held = (position.step, self._snapshot(), self._state())
+        if best and position.step > 0:
+            self.keeper.hold(position.step)
         if self.spec.patience and position.without_progress >= self.spec.patience:
             self.stop = "early_stop"
             yield Notice(
@@ -475,11 +460,14 @@ class _Session:
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
-    def _snapshot(self) -> state.Snapshot:
-        return state.capture(self.trainer.model, self.trainer.optimizer)
+    def _save(self, *, pin: bool = False) -> Iterator[Event]:
+        yield from self._read(everything=True)
+        if self.stop != "diverged":
+            yield from self.keeper.save(self.position.step, self.position.best_step, pin=pin)
 
-    def _state(self) -> store.State:
-        return {
+    def _capture(self) -> tuple[state.Snapshot, store.State]:
+        """Everything that the next step depends on."""
+        return state.capture(self.trainer.model, self.trainer.optimizer), {
             "format": 1,
             "spec": to_dict(dataclasses.replace(self.spec, threads=self.trainer.placement.threads)),
             "position": self.position.to_dict(),
@@ -488,57 +476,6 @@ class _Session:
             "randomness": "derived from the seed and the step",
             "torch": torch.__version__,
         }
-
-    def _save(self, *, pin: bool = False) -> Iterator[Event]:
-        """Save this step, after the best one that still waits in memory."""
-        if self.saver is None:
-            return
-        yield from self._read(everything=True)
-        if self.stop == "diverged":
-            return
-        begun = time.perf_counter()
-        step = self.position.step
-        if self.held is not None and self.held[0] != step:
-            yield from self._save_held()
-        self.held = None
-        snapshot, saved = self._snapshot(), self._state()
-        best = self.position.best_step
-        self.saver.submit(step, snapshot.encode, saved, begun=begun, keep=frozenset({best}), best=best == step, pin=pin)
-        self.saved_at, self.saved_step, self.retry_at = time.monotonic(), step, math.inf
-        yield from self._report(self.saver.poll())
-
-    def _save_held(self) -> Iterator[Event]:
-        assert self.saver is not None
-        assert self.held is not None
-        step, snapshot, saved = self.held
-        self.held = None
-        best = frozenset({self.position.best_step})
-        self.saver.submit(step, snapshot.encode, saved, begun=time.perf_counter(), keep=best, best=True)
-        yield from self._report(self.saver.poll())
-
-    def _keep_saved(self) -> Iterator[Event]:
-        if self.saver is not None:
-            yield from self._report(self.saver.poll())
-
-    def _report(self, outcomes: list[Outcome]) -> Iterator[Event]:
-        for outcome in outcomes:
-            if outcome.path is not None:
-                self.failures = 0
-                sizes = (outcome.bytes, round(outcome.seconds, 4), round(outcome.stall, 4))
-                yield Saved(outcome.step, str(outcome.path), *sizes, outcome.best)
-            else:
-                wait = BACK_OFF[min(self.failures, len(BACK_OFF) - 1)]
-                self.failures += 1
-                self.retry_at = time.monotonic() + wait
-                self.saved_step = -1
-                assert outcome.error is not None
-                yield Notice(
-                    f"could not save step {outcome.step:,}: {outcome.error.strerror or outcome.error}. "
-                    f"Training goes on; the next try is in {wait:.0f} s",
-                    "error",
-                    "save",
-                    outcome.step,
-                )
 
 
 def _as_progress(reading: Reading) -> Generator[Event, None, Corpus]:
