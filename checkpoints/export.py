@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
@@ -68,7 +69,7 @@ def write(
     for name, content in (
         ("tokenizer.json", tokenizer(vocabulary)),
         ("tokenizer_config.json", tokenizer_config),
-        ("generation_config.json", {"do_sample": True, "top_k": 0, "max_length": context}),
+        ("generation_config.json", {"do_sample": True, "top_k": 0}),
         ("training.json", dict(about)),
         ("config.json", config),
     ):
@@ -79,13 +80,14 @@ def to_gpt2(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Parameters under GPT-2's names; its linear layers are stored transposed."""
     width = tensors["tokens.weight"].shape[1]
     result = {"transformer.wte.weight": tensors["tokens.weight"], "transformer.wpe.weight": tensors["positions.weight"]}
-    zeros = torch.zeros(3 * width)
     for index in range(layers):
         ours, theirs = f"blocks.{index}", f"transformer.h.{index}"
         for our, their in _PARTS.items():
             weight = tensors[f"{ours}.{our}.weight"]
             result[f"{theirs}.{their}.weight"] = weight if weight.dim() == 1 else weight.T
-            result[f"{theirs}.{their}.bias"] = tensors.get(f"{ours}.{our}.bias", zeros)
+            # A bias that is not there becomes zeros of its own: safetensors refuses tensors that share memory.
+            bias = tensors.get(f"{ours}.{our}.bias")
+            result[f"{theirs}.{their}.bias"] = torch.zeros(3 * width) if bias is None else bias
     bias = tensors["norm.bias"]
     if "head.bias" in tensors:
         head = tensors.get("head.weight", tensors["tokens.weight"])
@@ -121,9 +123,14 @@ def from_gpt2(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[str
         )
         if "lm_head.weight" in theirs:
             tensors["head.weight"] = theirs["lm_head.weight"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        vocabulary = sorted(ids, key=ids.__getitem__)
+        if vocabulary != sorted(vocabulary) or any(len(token) != 1 for token in vocabulary):
+            raise ValueError("its tokens are not single characters in code point order")
+        if missing := _NEEDED - set(config):
+            raise ValueError(f"config.json lacks {', '.join(sorted(missing))}")
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not an exported character GPT ({error})") from None
-    return config, tensors, sorted(ids, key=ids.__getitem__)
+    return config, tensors, vocabulary
 
 
 def fold(head: Tensor, bias: Tensor) -> Tensor:
@@ -151,6 +158,7 @@ def tokenizer(vocabulary: Sequence[str]) -> dict[str, Any]:
     return content
 
 
+_NEEDED = {"n_layer", "n_head", "n_embd", "n_positions", "activation_function", "tie_word_embeddings"}
 _PARTS = {
     "norm_1": "ln_1",
     "qkv": "attn.c_attn",

@@ -7,6 +7,7 @@ exactly when it parses and they match. Temporary folders lie on the same file sy
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -49,13 +50,13 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / name_of(step)
     temporary = folder / f"tmp-{os.getpid()}-{target.name}"
+    retired: Path | None = None
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir()
         listing = {name: _write(temporary / name, content) for name, content in files.items()}
         _write(temporary / STATE, json.dumps({**state, "step": step, "files": listing}, indent=1).encode())
         _sync_folder(temporary)
-        retired = None
         if target.exists():
             retired = folder / f"tmp-{os.getpid()}-old-{target.name}"
             shutil.rmtree(retired, ignore_errors=True)
@@ -65,6 +66,11 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
         if retired is not None:
             shutil.rmtree(retired, ignore_errors=True)
     except OSError:
+        if retired is not None and retired.exists():
+            with contextlib.suppress(OSError):  # where even this fails, ``sweep`` does it
+                if not temporary.exists():
+                    os.rename(target, temporary)
+                os.rename(retired, target)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return target
@@ -147,7 +153,8 @@ def prune(folder: Path, *, keep_last: int = 2, keep: frozenset[int] = frozenset(
         except CheckpointError:
             spare = whole >= keep_last
         if spare and step_of(checkpoint) not in keep and not (checkpoint / "pinned").exists():
-            doomed = checkpoint.with_name(f"tmp-{os.getpid()}-old-{checkpoint.name}")
+            # Not "old": a sweep puts those back, and this one may be half removed by then.
+            doomed = checkpoint.with_name(f"tmp-{os.getpid()}-gone-{checkpoint.name}")
             try:
                 os.rename(checkpoint, doomed)
             except OSError:

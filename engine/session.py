@@ -155,6 +155,7 @@ def launch(run: Run, control: Control, *, resume: bool = False) -> Iterator[Even
 
     When it ends without having recorded anything, the end of its output is told in an error notice.
     """
+    told = run.events.stat().st_size
     process = spawn(run)
     begun = time.monotonic()
     owned = False
@@ -164,10 +165,9 @@ def launch(run: Run, control: Control, *, resume: bool = False) -> Iterator[Even
         owned = owned or run.owner() is not None
         return not owned and process.poll() is None and time.monotonic() - begun < START_UP
 
-    failed = False
     for event in follow(run, control, alive=alive):
-        failed = isinstance(event, Finished) and event.reason == "died" and process.poll() not in (None, 0)
-        if failed:
+        ended = isinstance(event, Finished) and event.reason == "died" and process.poll() not in (None, 0)
+        if ended and run.events.stat().st_size == told:
             yield Notice(_tail(run), "error", "failure")
         yield event
     process.poll()

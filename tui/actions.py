@@ -57,6 +57,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("cursor_off", ("escape", "end"), "Now", "Cursor away: show what happens now.", "train"),
     Action("open", ("enter",), "Open", "Show the run, live when a process trains it.", "runs", True),
     Action("resume", ("r",), "Resume", "Go on from the newest checkpoint, exactly.", "runs", True),
+    Action("again", ("c",), "Copy", "The form with this run's values, for a new run.", "runs", True),
     Action("export", ("x",), "Export", "Write it as a folder that transformers loads.", "runs", True),
     Action("delete", ("delete", "d"), "Delete", "Remove the run and all its checkpoints; asks first.", "runs", True),
     Action("theme", ("t",), "Theme", "Next theme: dark, light, 16 colours."),
@@ -87,6 +88,13 @@ def bindings(where: str) -> list[BindingType]:
                 )
             )
     return made
+
+
+def markdown() -> str:
+    """The table of keys for README."""
+    lines = ["| key | what it does | where |", "|---|---|---|"]
+    lines += [f"| {a.key_text} | **{a.title}**: {a.help} | {a.where} |" for a in ACTIONS]
+    return "\n".join(lines)
 
 
 def table(where: str | None = None) -> list[tuple[str, str, str]]:

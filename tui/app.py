@@ -13,8 +13,10 @@ from pathlib import Path
 from textual import on, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Footer
+from textual.events import Resize
+from textual.screen import ModalScreen, Screen
+from textual.widgets import ContentSwitcher, Footer, Static
+from textual.worker import Worker, WorkerState
 
 from checkpoints import home
 from checkpoints import run as runs
@@ -23,8 +25,8 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine import control as ask
 from engine import session
+from engine import worker as follower
 from engine.spec import BadSpec, TrainSpec, convert, from_dict
-from engine.worker import Job, Task, Worker
 from tui import dialogs, themes, units
 from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
@@ -32,12 +34,13 @@ from tui.dialogs import Entry, Option, Page, Question
 from tui.form import TrainForm
 from tui.panes.runs import RunsPane
 from tui.panes.train import TrainPane
+from tui.terminal import SMALLEST
 from tui.text import safe
 
 DRAIN = 1 / 8  # seconds between two looks at what the run said
 GAUGES = 2.0  # seconds between two readings of the machine
 WATCHDOG = 5.0  # seconds between two looks whether the terminal is still there
-SMALLEST = (60, 18)
+_NAMES = frozenset(action.name.partition("(")[0] for action in ACTIONS)
 
 
 class LabApp(App[int]):
@@ -55,6 +58,8 @@ class LabApp(App[int]):
     #panes { height: 1fr; }
     Footer { background: $panel; }
     #too-small { display: none; height: 1fr; content-align: center middle; text-align: center; }
+    .-small #too-small { display: block; }
+    .-small Bar, .-small #panes, .-small Footer { display: none; }
     """
     )
 
@@ -64,8 +69,8 @@ class LabApp(App[int]):
         self.register_theme(themes.LIGHT)
         self.theme = theme or themes.DARK.name
         self.ansi_theme_dark, self.ansi_theme_light = themes.ANSI_DARK, themes.ANSI_LIGHT
-        self._worker = Worker("follower")
-        self._job: Job | None = None
+        self._follower = follower.Worker("follower")
+        self._job: follower.Job | None = None
         self._run: Run | None = None
         self._leaving = 0
 
@@ -76,6 +81,9 @@ class LabApp(App[int]):
         with ContentSwitcher(initial="train", id="panes"):
             yield TrainPane()
             yield RunsPane()
+        yield Static(
+            "llmlab-tui needs {}×{} cells.\nEnlarge the terminal; nothing is lost.".format(*SMALLEST), id="too-small"
+        )
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -84,6 +92,16 @@ class LabApp(App[int]):
         self.set_interval(GAUGES, self._read_gauges)
         self._watch_terminal()
         self.call_after_refresh(self._show_living_run)
+
+    def on_resize(self, event: Resize) -> None:
+        small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
+        for screen in self.screen_stack:
+            screen.set_class(small, "-small")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Whatever goes wrong in the background is told, never swallowed and never fatal."""
+        if event.state is WorkerState.ERROR:
+            self.tell("Something went wrong", f"{type(event.worker.error).__name__}: {event.worker.error}")
 
     @property
     def pane(self) -> TrainPane:
@@ -104,7 +122,9 @@ class LabApp(App[int]):
                 )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what makes no sense now."""
+        """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
+        if isinstance(self.screen, ModalScreen) and action != "leave" and action in _NAMES:
+            return False
         if not self.query(TrainPane):
             return True
         if action in ("pause", "stop", "sample", "save", "learning_rate"):
@@ -128,7 +148,7 @@ class LabApp(App[int]):
     def _read_gauges(self) -> None:
         self.query_one(Bar).read(busy=self.training)
 
-    def _show(self, run: Run, task: Task) -> None:
+    def _show(self, run: Run, task: follower.Task) -> None:
         """Show ``run``; ``task`` makes its events. What was shown before goes on by itself."""
         self._run = run
         self.pane.begin(run.name)
@@ -136,13 +156,13 @@ class LabApp(App[int]):
         self._hand_over(run, task)
 
     @work(exclusive=True, group="hand-over", exit_on_error=False)
-    async def _hand_over(self, run: Run, task: Task) -> None:
+    async def _hand_over(self, run: Run, task: follower.Task) -> None:
         """Look away from the run shown before, then follow the new one."""
         if self._job is not None and self._job.active:
             self._job.control.send(ask.Detach())
             await asyncio.to_thread(self._job.wait, 10.0)
         if self._run == run:
-            self._job = self._worker.start(task)
+            self._job = self._follower.start(task)
             self.refresh_bindings()
 
     @work(thread=True, exclusive=True, group="living", exit_on_error=False)
@@ -157,10 +177,10 @@ class LabApp(App[int]):
 
     def action_start(self) -> None:
         """Start what the form says, whatever is on the screen."""
-        self.pane.form.start()
-        if self.pane.form._problems:
+        if not self.pane.form.start():
             self.action_show_pane("train")
             self.pane.show_form()
+            self.pane.form.show_problem()
 
     @on(TrainForm.Wanted)
     @work(exclusive=True, group="start", exit_on_error=False)
@@ -190,7 +210,7 @@ class LabApp(App[int]):
             run = await asyncio.to_thread(session.create, spec)
         except OSError as error:
             where = error.filename or home.runs()
-            self._tell(
+            self.tell(
                 "The run cannot be created",
                 f"{where}: {error.strerror or error}\n\nRuns live under {home.home()}; set LLMLAB_HOME to a folder "
                 "that can be written, or make room on the disk.",
@@ -310,9 +330,16 @@ class LabApp(App[int]):
                 spec = from_dict({**run.read_json("spec.json"), "steps": convert("steps", more)})
                 await asyncio.to_thread(run.write_json, "spec.json", vars(spec))
             except (BadSpec, OSError) as error:
-                self._tell("It cannot be resumed", str(error))
+                self.tell("It cannot be resumed", str(error))
                 return
         self._show(run, lambda control: session.launch(run, control))
+
+    def action_again(self) -> None:
+        """The form with the values of the selected run."""
+        if summary := self.query_one(RunsPane).selected:
+            self.action_show_pane("train")
+            self.pane.show_form()
+            self.pane.form.fill(from_dict(Run(Path(summary.path)).read_json("spec.json")))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:
@@ -334,7 +361,7 @@ class LabApp(App[int]):
         try:
             said = await asyncio.to_thread(_export, summary.path, Path(target).expanduser())
         except (CheckpointError, OSError) as error:
-            self._tell("It cannot be exported", str(error))
+            self.tell("It cannot be exported", str(error))
         else:
             self.notify(safe(said), markup=False, timeout=8)
 
@@ -358,7 +385,7 @@ class LabApp(App[int]):
         try:
             await asyncio.to_thread(Run(Path(summary.path)).delete)
         except (Locked, OSError) as error:
-            self._tell("It cannot be deleted", str(error))
+            self.tell("It cannot be deleted", str(error))
         pane.look()
 
     # -- keys everywhere ---------------------------------------------------------------------------------------------
@@ -427,7 +454,8 @@ class LabApp(App[int]):
         if answer != "stay":
             self.exit(0)
 
-    def _tell(self, title: str, text: str) -> None:
+    def tell(self, title: str, text: str) -> None:
+        """Say something that must be read."""
         self.push_screen(Question(title, text, (Option("close", "close", "c", "primary"),)))
 
     # -- a terminal that goes away -----------------------------------------------------------------------------------

@@ -100,6 +100,9 @@ class Entry(ModalScreen[str | None]):
             yield Static(classes="problem")
             yield Static(Content.styled("Enter to go on, Esc to leave it", "$foreground 60%"))
 
+    def on_mount(self) -> None:
+        self.query_one(Input).cursor_blink = False
+
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         self.query_one(".problem", Static).update(Content(safe(self._check(event.value))))

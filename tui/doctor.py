@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import platform
 import shutil
@@ -28,7 +29,7 @@ def report(*, torch: bool = False) -> dict[str, dict[str, str]]:
             "size": "{0.columns}×{0.lines}".format(shutil.get_terminal_size()),
             "remote": "yes (SSH)" if "SSH_CONNECTION" in os.environ else "no",
             "multiplexer": "tmux" if "TMUX" in os.environ else "screen" if "STY" in os.environ else "none",
-            "encoding": sys.stdout.encoding or "?",
+            "encoding": locale.getencoding(),
         },
         "paths": {
             "runs": str(home.runs()),

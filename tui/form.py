@@ -118,7 +118,7 @@ class TrainForm(Container):
         kind = machine.likely_device(machine.Gpus().read())
         self._auto, self._reason = machine.preset_for(kind)
         self._touched: set[str] = set()
-        self._filling = False
+        self._put: dict[str, str] = {}  # what the program wrote into each field; anything else there is the user's
         self._problems: list[Problem] = []
         self._characters: int | None = None
         self._distinct: int | None = None
@@ -137,8 +137,9 @@ class TrainForm(Container):
                         if name == "preset":
                             yield Choice(("auto", *PRESETS), "auto", id="field-preset")
                         else:
+                            self._put[name] = _shown(getattr(start, name))
                             yield Input(
-                                _shown(getattr(start, name)),
+                                self._put[name],
                                 id=f"field-{name}",
                                 compact=True,
                                 select_on_focus=False,
@@ -151,6 +152,8 @@ class TrainForm(Container):
             yield Static(id="why")
 
     def on_mount(self) -> None:
+        for field in self.query(Input):
+            field.cursor_blink = False  # a blinking cursor is traffic
         self._look_at_corpus("dante")
         self._refresh()
         self.query_one("#go").focus()
@@ -160,8 +163,10 @@ class TrainForm(Container):
     def given(self) -> dict[str, Any]:
         """What the user set, by field; untouched fields are left to the preset."""
         values: dict[str, Any] = {"preset": self.query_one(Choice).value}
-        for name in self._touched:
-            values[name] = _read(name, self.query_one(f"#field-{name}", Input).value)
+        for name, put in self._put.items():
+            value = self.query_one(f"#field-{name}", Input).value
+            if name in self._touched or value != put:
+                values[name] = _read(name, value)
         return values
 
     def spec(self) -> TrainSpec:
@@ -176,30 +181,29 @@ class TrainForm(Container):
     def fill(self, spec: TrainSpec) -> None:
         """Show the values of a spec, as if the user had set them."""
         base = build({"preset": spec.preset}, preset_for_auto=self._auto)
-        self._filling = True
-        self._touched = {
-            name
-            for _, names in FIELDS
-            for name in names
-            if name != "preset" and getattr(spec, name) != getattr(base, name)
-        }
+        self._touched = {name for name in self._put if getattr(spec, name) != getattr(base, name)}
         self.query_one(Choice).value = spec.preset
-        for name in [name for _, names in FIELDS for name in names if name != "preset"]:
-            self.query_one(f"#field-{name}", Input).value = _shown(getattr(spec, name))
-        self._filling = False
+        for name in self._put:
+            self._put[name] = self.query_one(f"#field-{name}", Input).value = _shown(getattr(spec, name))
         self._look_at_corpus(spec.corpus)
         self._refresh()
 
-    def start(self) -> None:
-        """Ask for a run with these values, or move to the first field that is wrong."""
+    def start(self) -> bool:
+        """Ask for a run with these values; False when something is wrong with them."""
         try:
             self.post_message(self.Wanted(self.spec()))
-        except BadSpec as error:
+        except BadSpec:
             self._refresh()
-            name = error.problems[0].field
-            if name and (found := self.query(f"#field-{name}")):
-                found.first().focus()
-            self.app.bell()
+            self.show_problem()
+            return False
+        return True
+
+    def show_problem(self) -> None:
+        """Move to the first field that is wrong."""
+        names = [problem.field for problem in self._problems]
+        if names and names[0] and (found := self.query(f"#field-{names[0]}")):
+            found.first().focus()
+        self.app.bell()
 
     # -- reactions ---------------------------------------------------------------------------------------------------
 
@@ -217,7 +221,7 @@ class TrainForm(Container):
     def _edited(self, event: Input.Changed) -> None:
         event.stop()
         name = (event.input.id or "").removeprefix("field-")
-        if self._filling or not event.input.has_focus:
+        if name not in self._touched and event.value == self._put[name]:
             return
         self._touched.add(name)
         if name == "corpus":
@@ -227,20 +231,17 @@ class TrainForm(Container):
     @on(Choice.Changed)
     def _chosen(self, event: Choice.Changed) -> None:
         event.stop()
-        if not self._filling:
-            self._refresh()
+        self._refresh()
 
     def _refresh(self) -> None:
         """Show what follows from the values: preset's fields, problems, cost."""
         preset = self.query_one(Choice).value
         base = build({"preset": preset}, preset_for_auto=self._auto)
-        self._filling = True
         with self.prevent(Input.Changed):
-            for _, names in FIELDS:
-                for name in names:
-                    if name not in self._touched and name not in ("preset", "corpus"):
-                        self.query_one(f"#field-{name}", Input).value = _shown(getattr(base, name))
-        self._filling = False
+            for name, put in self._put.items():
+                field = self.query_one(f"#field-{name}", Input)
+                if name not in self._touched and name != "corpus" and field.value == put:
+                    self._put[name] = field.value = _shown(getattr(base, name))
         try:
             spec, self._problems = self.spec(), []
         except BadSpec as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-SMALLEST = (60, 18)
+SMALLEST = (60, 20)
 
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -449,7 +449,7 @@ def test_a_save_that_fails_is_told_and_tried_again_while_training_goes_on(
         return real(*arguments)
 
     monkeypatch.setattr(store, "commit", commit)
-    monkeypatch.setattr(module, "BACK_OFF", (0.0,))
+    monkeypatch.setattr("engine.keeper.BACK_OFF", (0.0,))
 
     def on(event: Event, control: Control) -> None:
         if isinstance(event, Step) and event.step == 5:
@@ -474,7 +474,7 @@ def test_failed_saves_wait_longer_each_time(verse: Path, monkeypatch: pytest.Mon
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(store, "commit", commit)
-    monkeypatch.setattr(module, "BACK_OFF", (0.0, 0.0, 7.0))
+    monkeypatch.setattr("engine.keeper.BACK_OFF", (0.0, 0.0, 7.0))
     made = spec(verse, save_every=0)
     events = train(made, run=new_run(made))
     waits = [notice.text.rsplit("in ", 1)[1] for notice in notices("save", events)]

@@ -1,0 +1,258 @@
+"""Run directories: who owns one, what it is called, what it is told, what a list says about it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from workbench import process, python
+
+from checkpoints import lock as locks
+from checkpoints import run as runs
+from checkpoints.journal import Journal
+from checkpoints.lock import Lock, Locked, owner
+from checkpoints.run import NoSuchRun, Run
+from engine.summary import summarise
+
+HOLD = "import sys, time; from checkpoints.lock import Lock; from pathlib import Path\n"
+HOLD += "lock = Lock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    return runs.create(folder, "first", {"steps": 10, "corpus": "verse.txt", "preset": "nano"}, {"python": "3"})
+
+
+@pytest.fixture
+def held(run: Run) -> Iterator[int]:
+    """The run is owned by another process; its pid."""
+    import subprocess
+
+    with process([sys.executable, "-c", HOLD, str(run.path / "lock")], stdin=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        yield child.pid
+
+
+def test_a_second_owner_is_refused_and_told_who_the_first_is(
+    run: Run, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.0)
+    found = run.owner()
+    assert found is not None
+    assert found.pid == held
+    with pytest.raises(Locked, match=f"in use by process {held}$") as caught:
+        run.lock()
+    assert caught.value.owner == found
+    with pytest.raises(Locked):
+        run.delete()
+    assert run.path.is_dir()
+
+
+def test_a_killed_owner_leaves_its_name_and_nothing_else(run: Run, held: int) -> None:
+    os.kill(held, signal.SIGKILL)
+    with run.lock() as lock:  # waits as long as it takes the kernel to let go
+        assert lock.inherited is not None
+        assert lock.inherited.pid == held
+        found = run.owner()
+        assert found is not None
+        assert found.pid == os.getpid()
+    assert run.owner() is None
+
+
+def test_an_owner_that_released_leaves_nothing_to_inherit(run: Run) -> None:
+    first = run.lock()
+    first.release()
+    first.release()
+    with run.lock() as lock:
+        assert lock.inherited is None
+
+
+def test_a_damaged_lock_file_is_no_obstacle(run: Run) -> None:
+    for content in (b"", b"{", b'{"pid": 1}', b"[]", b"\xff"):
+        (run.path / "lock").write_bytes(content)
+        assert run.owner() is None
+        with run.lock() as lock:
+            assert lock.inherited is None
+
+
+def test_somebody_who_looks_does_not_keep_an_owner_out(tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "lock"
+    Lock(path).release()
+    looking = os.open(path, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locks.time, "sleep", lambda seconds: os.close(looking))
+        with Lock(path):
+            found = owner(path)
+            assert found is not None
+            assert found.pid == os.getpid()
+
+
+def test_nobody_owns_what_is_not_there(tmp_path: Path) -> None:
+    assert owner(tmp_path / "lock") is None
+
+
+def test_a_deleted_run_is_gone(run: Run, folder: Path) -> None:
+    run.delete()
+    assert list(folder.iterdir()) == []
+    assert runs.every(folder) == []
+
+
+def test_runs_are_found_by_name_by_what_they_were_called_by_path_and_by_age(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Later(runs.datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> runs.datetime:  # type: ignore[override]
+            return cls(2099, 1, 1, tzinfo=runs.UTC)
+
+    monkeypatch.setattr(runs, "datetime", Later)
+    second = runs.create(folder, "second-run", {}, {})
+    third = runs.create(folder, "second-run", {}, {})
+    assert second.name == "20990101-000000-second-run"
+    assert third.name == "20990101-000000-second-run-2"
+    assert runs.find(folder, run.name) == run
+    assert runs.find(folder, "first") == run
+    assert runs.find(folder, "second-run") == second
+    assert runs.find(folder, str(run.path)) == run
+    assert runs.find(folder, "latest") == third
+    assert runs.every(folder) == [third, second, run]
+    with pytest.raises(NoSuchRun, match=f"'zweiter'; there are: {third.name}"):
+        runs.find(folder, "zweiter")
+
+
+def test_without_runs_latest_says_so(folder: Path) -> None:
+    with pytest.raises(NoSuchRun, match="no runs in"):
+        runs.find(folder, "latest")
+    with pytest.raises(NoSuchRun, match="none yet"):
+        runs.find(folder, "first")
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Dante nano", "dante-nano"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("\x1b[31mred", "31mred"),
+        ("perché", "perch"),
+        ("...", "run"),
+        ("", "run"),
+        ("x" * 100, "x" * 40),
+    ],
+)
+def test_names_become_safe_folders(name: str, slug: str, folder: Path) -> None:
+    made = runs.create(folder, name, {}, {})
+    assert made.path.parent == folder
+    assert made.name.partition("-")[2].partition("-")[2] == slug
+
+
+def test_messages_are_taken_once_and_in_order(run: Run) -> None:
+    given = [{"message": "Pause", "n": n} for n in range(20)]
+    for message in given:
+        run.post(message)
+    (run.inbox / "0-damaged.json").write_text("{")
+    (run.inbox / "1-list.json").write_text("[]")
+    (run.inbox / ".half-written").write_text("{")
+    assert run.collect() == given
+    assert run.collect() == []
+    assert [entry.name for entry in run.inbox.iterdir()] == [".half-written"]
+
+
+def test_a_missing_inbox_is_an_empty_one(run: Run) -> None:
+    run.inbox.rmdir()
+    assert run.collect() == []
+
+
+def test_a_damaged_json_file_is_an_empty_one(run: Run) -> None:
+    assert run.read_json("spec.json")["steps"] == 10
+    for content in ("{", "[]", "\x00"):
+        (run.path / "spec.json").write_text(content)
+        assert run.read_json("spec.json") == {}
+    assert run.read_json("none.json") == {}
+
+
+def write(run: Run, *events: dict[str, object]) -> None:
+    journal = Journal(run.events)
+    for event in events:
+        journal.append(event)
+    journal.close()
+
+
+STARTED = {"event": "started", "step": 0, "steps": 10, "corpus": "verse", "parameters": 123}
+EVALUATED = {"event": "evaluated", "step": 4, "best_val_loss": 1.5, "best_step": 4}
+
+
+def test_a_summary_is_the_end_of_the_journal(run: Run) -> None:
+    assert summarise(run).state == "interrupted"
+    write(run, STARTED, {"event": "step", "step": 4}, EVALUATED)
+    found = summarise(run)
+    assert (found.state, found.step, found.steps, found.corpus) == ("interrupted", 4, 10, "verse")
+    assert (found.best_val_loss, found.best_step, found.parameters, found.owner) == (1.5, 4, 123, None)
+    write(run, {"event": "step", "step": 10}, {"event": "finished", "reason": "steps", "step": 10})
+    assert (summarise(run).state, summarise(run).step) == ("steps", 10)
+    write(run, {**STARTED, "step": 10})  # taken up again, and killed
+    assert summarise(run).state == "interrupted"
+
+
+def test_a_summary_tells_an_owned_run_from_a_dead_one(run: Run) -> None:
+    with run.lock():
+        assert summarise(run).state == "starting"
+        write(run, STARTED)
+        assert (summarise(run).state, summarise(run).owner) == ("training", os.getpid())
+        write(run, {"event": "paused", "step": 3})
+        assert summarise(run).state == "paused"
+        write(run, {"event": "continued", "step": 3})
+        assert summarise(run).state == "training"
+
+
+def test_a_summary_reads_little_of_a_long_journal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "TAIL", 100)
+    lines = [STARTED, EVALUATED, *({"event": "step", "step": n, "text": "è" * (n % 50)} for n in range(300))]
+    write(run, *lines)
+    assert list(runs._backwards(run.events)) == lines[::-1]
+    monkeypatch.setattr(runs, "TAIL_LIMIT", 1000)
+    assert 0 < len(list(runs._backwards(run.events))) < 50
+    assert summarise(run).step == 299
+
+
+def test_a_damaged_run_can_still_be_listed(run: Run) -> None:
+    run.events.write_bytes(b'\xff{"event": 3}\n{"event": ["step"]}\nnull\n{"event":"step","step":2}\n{"event":"st')
+    (run.path / "spec.json").write_text("{")
+    assert summarise(run).step == 2
+    run.events.unlink()
+    assert (summarise(run).step, summarise(run).steps) == (0, 0)
+
+
+def test_only_the_screen_knows_the_screen_and_the_store_no_tensors() -> None:
+    code = (
+        "import importlib, json, pkgutil, sys\n"
+        "names = ('run', 'store', 'lock', 'journal', 'saver', 'home')\n"
+        "for name in names: importlib.import_module('checkpoints.' + name)\n"
+        "heavy = [n for n in ('torch', 'numpy', 'safetensors') if n in sys.modules]\n"
+        "count = 0\n"
+        "for package in ('data', 'checkpoints', 'engine'):\n"
+        "    for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + '.'):\n"
+        "        importlib.import_module(found.name); count += 1\n"
+        "screen = [n for n in ('textual', 'rich', 'plotext', 'tui') if n in sys.modules]\n"
+        "print(json.dumps([heavy, screen, count]))"
+    )
+    ran = python(code)
+    assert ran.returncode == 0, ran.stderr
+    import json
+
+    heavy, screen, count = json.loads(ran.stdout)
+    assert heavy == []
+    assert screen == []
+    assert count > 25

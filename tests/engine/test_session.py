@@ -1,0 +1,265 @@
+"""Runs, their owners, and processes of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workbench import NANO, measured, new_run, notices, only, samples, spec, stop_at, train, weights
+
+from checkpoints import home
+from checkpoints import journal as journals
+from checkpoints import run as runs
+from checkpoints.lock import Locked
+from engine import control as ask
+from engine import events as happened
+from engine import session
+from engine.control import Control
+from engine.events import Event, Finished, Notice, Paused, SampleText, Saved, Started, Step
+from engine.summary import summarise
+from engine.train import TrainingFailed
+
+pytestmark = pytest.mark.usefixtures("known_peak")
+
+
+def drive(run: Any, on: Any = None, **options: Any) -> list[Event]:
+    """Every event of driving ``run`` in this process."""
+    control = session.inbox(run)
+    events = []
+    for event in session.drive(run, control, **{"resume": False, **options}):
+        events.append(event)
+        if on is not None:
+            on(event, control)
+    return events
+
+
+def followed(run: Any) -> list[Event]:
+    """What a follower of a run that nobody owns reads."""
+    return list(session.follow(run, Control()))
+
+
+def test_a_run_is_created_with_what_was_asked_and_where(verse: Path) -> None:
+    run = new_run(spec(verse))
+    assert run.path.parent == home.runs()
+    assert run.name.endswith("-verse-nano")
+    assert run.read_json("spec.json")["width"] == 16
+    assert {"python", "torch", "cpu", "llmlab-tui"} <= run.read_json("env.json").keys()
+    assert new_run(spec(verse, name="My run!")).name.endswith("-my-run")
+
+
+def test_what_is_recorded_is_what_happened(verse: Path) -> None:
+    run = new_run(spec(verse))
+    events = drive(run)
+    assert followed(run) == events
+    assert isinstance(events[-1], Finished)
+    assert run.owner() is None
+    assert summarise(run).state == "steps"
+
+
+def test_a_follower_of_a_resumed_run_reads_both_stretches(verse: Path) -> None:
+    run = new_run(spec(verse))
+    first = drive(run, stop_at(20))
+    rest = drive(run, resume=True)
+    found = followed(run)
+    assert found == [*first[:-1], *rest]  # it is not finished any more, so the first end is not told
+    assert measured(found) == measured(train(spec(verse)))
+    assert len(only(Started, found)) == 2
+
+
+def test_numbers_that_are_none_survive_as_none() -> None:
+    step = Step(1, float("nan"), 1e-3, float("inf"), 1.0, 0.5, 2.0)
+    record = happened.to_dict(step)
+    assert (record["loss"], record["gradient_norm"]) == (None, None)
+    assert happened.from_dict(record) == dataclasses.replace(step, loss=None, gradient_norm=None)  # type: ignore[arg-type]
+
+
+def test_records_of_other_versions_are_passed_over_or_trimmed() -> None:
+    assert happened.from_dict({"event": "teleported", "step": 1}) is None
+    assert happened.from_dict({"step": 1}) is None
+    assert happened.from_dict({"event": "step", "step": 1}) is None
+    assert happened.from_dict({"event": "paused", "step": 1, "mood": "calm"}) == Paused(1)
+
+
+@pytest.mark.parametrize("kind", ask.Message.__subclasses__())
+def test_messages_survive_the_inbox(kind: type[ask.Message]) -> None:
+    given = {"learning_rate": 0.5} if kind is ask.SetLearningRate else {}
+    message = kind(**given)
+    assert ask.from_record(ask.to_record(message)) == message
+
+
+@pytest.mark.parametrize("record", [{}, {"message": "Explode"}, {"message": "Stop", "how": 1}, {"message": ["Stop"]}])
+def test_what_is_no_message_is_ignored(record: dict[str, Any]) -> None:
+    assert ask.from_record(record) is None
+
+
+def test_a_failure_is_recorded_and_then_raised(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Iterator[Event]:
+        yield Notice("so far so good", step=3)
+        raise TrainingFailed("out of luck")
+
+    monkeypatch.setattr("engine.train.train", broken)
+    run = new_run(spec(verse))
+    seen = []
+    with pytest.raises(TrainingFailed, match="out of luck"):
+        for event in session.drive(run, Control(), resume=False):
+            seen.append(event)
+    assert seen == [Notice("so far so good", step=3)]
+    assert followed(run) == [
+        *seen,
+        Notice("out of luck", "error", "failure", 3),
+        Finished("failed", 3, None, run.name),
+    ]
+    assert run.owner() is None
+    assert summarise(run).state == "failed"
+
+
+def test_a_journal_that_cannot_be_written_is_told_once_and_kept_up(
+    verse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Disk:
+        full = False
+
+        def write(self, file: int, content: bytes) -> int:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            return os.write(file, content)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+    disk = Disk()
+    monkeypatch.setattr(journals, "os", disk)
+
+    def on(event: Event, control: Control) -> None:
+        if isinstance(event, Step):
+            disk.full = 10 <= event.step < 20
+
+    run = new_run(spec(verse))
+    events = drive(run, on)
+    (notice,) = notices("journal", events)
+    assert "No space left on device" in notice.text
+    events.remove(notice)  # it could not be recorded, that is what it says
+    assert followed(run) == events
+
+
+def test_a_run_has_one_owner(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checkpoints.lock.PATIENCE", 0.0)
+    run = new_run(spec(verse))
+    with run.lock(), pytest.raises(Locked, match=f"process {os.getpid()}"):
+        drive(run)
+    assert run.events.read_bytes() == b""
+
+
+def test_messages_to_an_earlier_owner_are_not_obeyed(verse: Path) -> None:
+    run = new_run(spec(verse))
+    run.post(ask.to_record(ask.Stop()))
+    assert only(Finished, drive(run))[0].reason == "steps"
+
+
+def test_nobody_is_there_to_get_a_message(verse: Path) -> None:
+    run = new_run(spec(verse))
+    assert session.send(run, ask.Stop()) is False
+    assert run.collect() == []
+    with run.lock():
+        assert session.send(run, ask.Stop()) is True
+    assert run.collect() == [{"message": "Stop", "save": True}]
+
+
+def test_a_follower_of_a_run_without_an_end_says_that_it_died(verse: Path) -> None:
+    run = new_run(spec(verse))
+    events = drive(run)
+    lines = run.events.read_bytes().splitlines(keepends=True)
+    run.events.write_bytes(b"".join(lines[:-1]) + lines[-1][:5])
+    *told, notice, last = followed(run)
+    assert told == events[:-1]
+    assert (notice.kind, notice.level) == ("died", "warning")
+    assert (last.reason, last.step, last.best_val_loss) == ("died", 40, events[-1].best_val_loss)  # type: ignore[attr-defined]
+
+
+def test_a_killed_trainer_is_told_resumed_and_its_run_is_the_undisturbed_one(
+    verse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = spec(verse, steps=400, evaluate_every=100, sample_every=200, save_every=0.05, schedule="constant")
+    undisturbed = new_run(made)
+    expected = train(made, run=undisturbed)
+    run = new_run(made)
+    owner = 0
+    first = []
+    for event in session.launch(run, Control()):
+        first.append(event)
+        if isinstance(event, Saved) and event.step > 5 and not owner:
+            found = run.owner()
+            assert found is not None
+            owner = found.pid
+            assert owner != os.getpid()
+            os.kill(owner, signal.SIGKILL)
+    assert owner
+    assert isinstance(first[-1], Finished)
+    assert first[-1].reason == "died"
+    assert len(notices("died", first)) == 1
+    assert summarise(run).state == "interrupted"
+    assert "step-000400" not in [path.name for path in run.checkpoints.iterdir()]
+
+    rest = list(session.launch(run, Control(), resume=True))[len(first) - 2 :]
+    assert f"process {owner} ended without releasing this run" in notices("lock", rest)[0].text
+    resumed_at = only(Started, rest)[0].step
+    assert resumed_at >= 5
+    before = [row for row in measured(first) if row[0] <= resumed_at]
+    assert before + measured(rest) == measured(expected)
+    assert only(Finished, rest)[0].reason == "steps"
+    assert weights(run, 400) == weights(undisturbed, 400)
+    taken = samples(first) | samples(rest)
+    assert taken == samples(expected)
+    assert not [entry.name for entry in run.checkpoints.iterdir() if entry.name.startswith("tmp-")]
+
+
+def test_a_launched_run_obeys_its_inbox(verse: Path) -> None:
+    run = new_run(spec(verse, steps=1_000_000, evaluate_every=1000, sample_every=0))
+    control = Control()
+    told = []
+    for event in session.launch(run, control):
+        told.append(event)
+        if isinstance(event, Step) and not only(Paused, told):
+            control.send(ask.Pause())
+        if isinstance(event, Paused):
+            assert summarise(run).state == "paused"
+            control.send(ask.SampleNow("ma", 6))
+        if isinstance(event, SampleText) and event.done:
+            control.send(ask.SaveNow(pin=True))
+            control.send(ask.Stop())
+    assert samples(told)[f"{only(Paused, told)[0].step}-1"][0] == "ma"
+    (finished,) = only(Finished, told)
+    assert (finished.reason, finished.step) == ("stopped", only(Paused, told)[0].step)
+    (checkpoint,) = run.checkpoints.iterdir()
+    assert (checkpoint / "pinned").exists()
+    assert run.owner() is None
+
+
+def test_looking_away_leaves_the_run_alone(verse: Path) -> None:
+    run = new_run(spec(verse))
+    with run.lock():
+        control = Control()
+        control.send(ask.Detach())
+        assert list(session.follow(run, control)) == []
+    assert run.collect() == []
+
+
+def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
+    run = runs.create(home.runs(), "short", {**dataclasses.asdict(spec("x")), **NANO}, {})
+    run.write_json("spec.json", {**run.read_json("spec.json"), "corpus": str(tmp_path / "none.txt")})
+    events = list(session.launch(run, Control()))
+    assert "there is no such file" in notices("failure", events)[0].text
+    assert only(Finished, events)[0].reason == "failed"
+    assert run.owner() is None
+
+
+def test_a_launch_that_dies_at_once_tells_its_last_words(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "PROGRAM", "no_such_program")
+    events = list(session.launch(new_run(spec(verse)), Control()))
+    assert "no_such_program" in notices("failure", events)[0].text
+    assert only(Finished, events)[0].reason == "died"

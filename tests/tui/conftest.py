@@ -1,0 +1,18 @@
+"""A home of its own for every test of the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs, cache and log of this test, and surroundings that do not change what is drawn."""
+    path = tmp_path / "home"
+    monkeypatch.setenv("LLMLAB_HOME", str(path))
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    for name in ("NO_COLOR", "SSH_CONNECTION", "COLUMNS", "LINES", "TEXTUAL_COLOR_SYSTEM", "TEXTUAL_FPS"):
+        monkeypatch.delenv(name, raising=False)
+    return path

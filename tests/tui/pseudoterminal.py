@@ -1,0 +1,164 @@
+"""The real program on a real pseudo-terminal, its bytes kept and its picture held by a terminal emulator."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from fcntl import ioctl
+from pathlib import Path
+from types import TracebackType
+
+import pyte
+
+from tui.form import FIELDS
+
+PROJECT = Path(__file__).parent.parent.parent
+END, CLEAR, TAB = b"\x1b[F", b"\x15", b"\t"
+F5, F6, F7, F12 = b"\x1b[15~", b"\x1b[17~", b"\x1b[18~", b"\x1b[24~"
+# Take the terminal as the controlling one, as a shell has it, so that its end is told by a signal.
+_CONTROL = "import fcntl,os,sys,termios;fcntl.ioctl(0,termios.TIOCSCTTY,0);os.execv(sys.argv[1],sys.argv[1:])"
+
+
+class Terminal:
+    """``python -m tui`` in a terminal of ``size`` columns and rows; ``controlling`` says that a hang-up signals."""
+
+    def __init__(
+        self,
+        *,
+        size: tuple[int, int] = (120, 40),
+        controlling: bool = True,
+        term: str | None = "xterm-256color",
+    ) -> None:
+        environment = {name: value for name, value in os.environ.items() if name not in ("TERM", "COLORTERM")}
+        environment |= {"COLORTERM": "truecolor"} | ({"TERM": term} if term is not None else {})
+        self.master, slave = pty.openpty()
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        program = [sys.executable, "-m", "tui"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-c", _CONTROL, *program] if controlling else program,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env=environment,
+            cwd=PROJECT,
+        )
+        os.close(slave)
+        self.raw = bytearray()
+        self._screen = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self._screen)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.hang_up()
+
+    @property
+    def text(self) -> str:
+        """What stands on the screen."""
+        return "\n".join(self._screen.display)
+
+    def read(self, seconds: float) -> int:
+        """Take what arrives within ``seconds``, returning at the first piece; returns how many bytes came."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return 0
+        try:
+            block = os.read(self.master, 1 << 16)
+        except OSError:
+            return 0
+        self.raw += block
+        self._stream.feed(block)
+        return len(block)
+
+    def count(self, seconds: float) -> int:
+        """Bytes that arrive within ``seconds``."""
+        came, deadline = 0, time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            came += self.read(left)
+        return came
+
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
+        """Read until ``condition`` holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"never: {what}\n{self.text}\nexit code {self.process.poll()}")
+            self.read(0.05)
+
+    def shows(self, *texts: str, seconds: float = 40.0) -> None:
+        """Read until all ``texts`` stand on the screen together."""
+        self.until(lambda: all(text in self.text for text in texts), f"{texts} on the screen", seconds)
+
+    def settle(self, quiet: float = 1.0, seconds: float = 30.0) -> None:
+        """Read until nothing has come for ``quiet`` seconds."""
+        deadline = time.monotonic() + seconds
+        while self.count(quiet):
+            assert time.monotonic() < deadline, "the screen never came to rest"
+
+    def press(self, *keys: bytes) -> None:
+        """Type."""
+        for key in keys:
+            os.write(self.master, key)
+            self.read(0.01)
+
+    def fill(self, **values: object) -> None:
+        """Go through the form from its button, type ``values`` into their fields and come back to the button."""
+        self.shows("Start training", "parameters")
+        for _, names in FIELDS:
+            for name in names:
+                self.press(TAB)
+                if name in values:
+                    self.press(END, CLEAR, str(values[name]).encode())
+        self.press(TAB)
+        typed = [f" {name.replace('_', ' '):<15} {value} " for name, value in values.items() if name != "corpus"]
+        self.shows(*typed)
+
+    def ended(self, seconds: float = 30.0) -> int:
+        """Read to the end of the program; its exit code."""
+        self.until(lambda: self.process.poll() is not None, "the program ends", seconds)
+        while self.read(0.1):
+            pass
+        return int(self.process.wait())
+
+    def hang_up(self) -> None:
+        """Close the terminal."""
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+
+
+@contextlib.contextmanager
+def no_trainer_left(home: Path) -> Iterator[None]:
+    """End every process that works in ``home``, also those that nobody here has started directly."""
+    try:
+        yield
+    finally:
+        for pid in working_in(home):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def working_in(home: Path) -> list[int]:
+    """Processes whose command line names a path under ``home``, which belongs to one test."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if f"{home}{os.sep}".encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return found
