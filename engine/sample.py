@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import torch
@@ -41,6 +42,17 @@ def sample(
             feed = choose(logits, generator, temperature, top_k)
             kept.append(feed)
         yield feed
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one CPU thread: a single token is too little work to share, and waiting for the others costs more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from data.vocabulary import Vocabulary
 from data.windows import derive_seed
 from engine.gpt import GPT
-from engine.sample import sample
+from engine.sample import one_thread, sample
 
 SHARE = 0.03  # of the training time, for samples that nobody waits for
 SHARE_ASKED = 0.15  # for samples that somebody asked for
@@ -102,4 +102,5 @@ class Sampler:
     def _next(self) -> Tensor:
         assert self._stream is not None
         self._left -= 1
-        return next(self._stream)
+        with one_thread():
+            return next(self._stream)

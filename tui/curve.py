@@ -93,7 +93,7 @@ class _Scale:
         grid = 0.25
         known = [getattr(story.started, name) for name, _ in REFERENCES] if story.started else []
         labels = [label for _, label in REFERENCES]
-        top = max(high, *(value for value in known if value and value <= high * 1.02)) if known else high
+        top = max([high, *(value for value in known if value and value <= high * 1.02)])
         low, top = math.floor(low / grid) * grid, math.ceil((top + 0.02) / grid) * grid
         if log:
             low = max(low, 0.05)
@@ -113,7 +113,7 @@ class _Scale:
         """Round losses to write beside the axis, about one for three rows."""
         low, high = self._limits
         rough = (high - low) / max(2, height // 3)
-        step = next(step for step in (0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 1e9) if step >= rough)
+        step = next((step for step in (0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 1e9) if step >= rough), rough)
         first = math.ceil(low / step - 1e-9)
         values = [round(n * step, 4) for n in range(first, math.floor(high / step + 1e-9) + 1)] or [low, high]
         return [self.place(value) for value in values], [f"{value:5.2f}" for value in values]

@@ -10,10 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from tui.actions import table
+from tui.field import Field
 from tui.text import safe
 
 CSS = """
@@ -68,10 +70,10 @@ class Question(ModalScreen[str]):
                         compact=True,
                     )
 
-    def on_key(self, event: object) -> None:
-        key = getattr(event, "key", "")
+    def on_key(self, event: Key) -> None:
         for option in self._options:
-            if key == option.key:
+            if event.key == option.key:
+                event.stop()  # the screen below has a use for the same letter
                 self.dismiss(option.value)
 
     @on(Button.Pressed)
@@ -96,7 +98,7 @@ class Entry(ModalScreen[str | None]):
         with Vertical():
             yield Label(Content(safe(self._title)), classes="title")
             yield Static(Content(safe(self._text)), classes="text")
-            yield Input(self._value, compact=True)
+            yield Field(self._value, compact=True)
             yield Static(classes="problem")
             yield Static(Content.styled("Enter to go on, Esc to leave it", "$foreground 60%"))
 

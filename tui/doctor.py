@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from checkpoints import home
+from data import packaged
 from engine import machine
 from tui import units
 
@@ -31,6 +32,7 @@ def report(*, torch: bool = False) -> dict[str, dict[str, str]]:
             "multiplexer": "tmux" if "TMUX" in os.environ else "screen" if "STY" in os.environ else "none",
             "encoding": locale.getencoding(),
         },
+        "bundled": {file.name: _packaged(file) for file in packaged.EVERY},
         "paths": {
             "runs": str(home.runs()),
             "cache": str(home.cache()),
@@ -71,6 +73,14 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def _packaged(file: packaged.PackagedFile) -> str:
+    try:
+        packaged.find(file)
+    except packaged.NotPackaged as error:
+        return str(error)
+    return f"verified ({file.distribution})"
 
 
 def _existing(folder: Path) -> Path:

@@ -21,6 +21,7 @@ from checkpoints import home
 from engine import machine
 from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
 from tui import units
+from tui.field import Field
 from tui.text import safe
 
 FIELDS = (
@@ -138,7 +139,7 @@ class TrainForm(Container):
                             yield Choice(("auto", *PRESETS), "auto", id="field-preset")
                         else:
                             self._put[name] = _shown(getattr(start, name))
-                            yield Input(
+                            yield Field(
                                 self._put[name],
                                 id=f"field-{name}",
                                 compact=True,

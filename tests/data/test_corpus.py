@@ -7,6 +7,7 @@ import math
 import os
 import socket
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def brute_force(text: str) -> tuple[float, float]:
     """Entropy of a character, and of a character given the one before, by definition."""
     counts = Counter(text)
     unigram = -sum(n / len(text) * math.log(n / len(text)) for n in counts.values())
-    pairs = Counter(zip(text, text[1:], strict=False))
+    pairs = Counter(pairwise(text))
     firsts = Counter(text[:-1])
     total = len(text) - 1
     bigram = -sum(n / total * math.log(n / firsts[pair[0]]) for pair, n in pairs.items())
@@ -155,7 +156,7 @@ def test_the_split_is_contiguous_and_whole() -> None:
 
 
 # Line ends, two-byte and four-byte characters at every offset of a small chunk.
-AWKWARD = "".join(f"{'x' * n}è\r\n{'y' * n}\r{'z' * n}\U0001d11e\n\r\n" for n in range(1, 24))
+AWKWARD = "".join(f"{'x' * n}è\r\n{'y' * n}\r{'z' * n}\U0001d11e\n\r\n" for n in range(1, 12))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -123,6 +123,7 @@ def test_a_broken_download_is_taken_up_again(path: str, server: Server, stand_in
     assert server.asked == [(path, None), (path, "bytes=70000-")]
     assert second.name == "inferno"
     assert second.text() == from_text(BOOK, name="", source="").text()
+    assert (tmp_path / "inferno.txt").read_text("utf-8") == second.text()
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -188,6 +189,6 @@ def test_the_bundled_verse_is_long_enough_to_train_on(tmp_path: Path) -> None:
 def test_other_books_are_not_the_inferno() -> None:
     cut = BOOK.replace("Canto 34\n", "\n")
     for raw in (cut.encode(), BOOK.replace("mezzo", "metà").encode(), random.Random(1).randbytes(200_000), b""):
-        with pytest.raises(ValueError, match="not the Inferno|binary"):
+        with pytest.raises(ValueError, match=r"not the Inferno|binary"):
             dante.checked(raw)
     assert dante.checked(RAW).startswith("Canto I\n")

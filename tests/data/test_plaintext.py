@@ -46,7 +46,8 @@ def test_gutenbergs_header_and_licence_are_cut() -> None:
 
 
 def test_the_old_small_print_is_a_header_too() -> None:
-    old = "Etext\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n\nVerse.\n\nEnd of the Project Gutenberg Etext\nrest"
+    header = "Etext\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n\n"
+    old = header + "Verse.\n\nEnd of the Project Gutenberg Etext\nrest"
     assert clean(old)[0] == "Verse.\n"
 
 

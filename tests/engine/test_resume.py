@@ -48,7 +48,7 @@ def disturb(event: Event, control: Control) -> None:
     """Draw from every global source of random numbers."""
     torch.rand(3)
     torch.randperm(5)
-    np.random.rand()  # noqa: NPY002
+    np.random.rand()
     random.random()
 
 

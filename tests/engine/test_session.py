@@ -104,10 +104,9 @@ def test_a_failure_is_recorded_and_then_raised(verse: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("engine.train.train", broken)
     run = new_run(spec(verse))
-    seen = []
+    seen: list[Event] = []
     with pytest.raises(TrainingFailed, match="out of luck"):
-        for event in session.drive(run, Control(), resume=False):
-            seen.append(event)
+        seen.extend(session.drive(run, Control(), resume=False))
     assert seen == [Notice("so far so good", step=3)]
     assert followed(run) == [
         *seen,
@@ -177,8 +176,19 @@ def test_a_follower_of_a_run_without_an_end_says_that_it_died(verse: Path) -> No
     run.events.write_bytes(b"".join(lines[:-1]) + lines[-1][:5])
     *told, notice, last = followed(run)
     assert told == events[:-1]
+    assert isinstance(notice, Notice)
+    assert isinstance(last, Finished)
     assert (notice.kind, notice.level) == ("died", "warning")
     assert (last.reason, last.step, last.best_val_loss) == ("died", 40, events[-1].best_val_loss)  # type: ignore[attr-defined]
+
+
+def test_a_finished_run_that_was_taken_up_again_and_killed_is_not_finished(verse: Path) -> None:
+    run = new_run(spec(verse))
+    drive(run)
+    journal = journals.Journal(run.events)
+    journal.append({"event": "continued", "step": 40})
+    journal.close()
+    assert [event.reason for event in only(Finished, followed(run))] == ["died"]
 
 
 def test_a_killed_trainer_is_told_resumed_and_its_run_is_the_undisturbed_one(

@@ -343,8 +343,7 @@ def test_running_out_of_memory_again_fails_with_advice(
     limit_memory(monkeypatch, windows)
     events: list[Event] = []
     with pytest.raises(TrainingFailed, match="lower the batch, the context or the width"):
-        for event in module.train(spec(verse, batch=batch)):
-            events.append(event)
+        events.extend(module.train(spec(verse, batch=batch)))
     assert len(notices("memory", events)) == (batch > 1)
 
 

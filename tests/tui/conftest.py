@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from stage import FakeTrainers
+
+from engine import session
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +19,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("NO_COLOR", "SSH_CONNECTION", "COLUMNS", "LINES", "TEXTUAL_COLOR_SYSTEM", "TEXTUAL_FPS"):
         monkeypatch.delenv(name, raising=False)
     return path
+
+
+@pytest.fixture
+def trainers(monkeypatch: pytest.MonkeyPatch) -> FakeTrainers:
+    """No process is started by this test."""
+    fake = FakeTrainers()
+    monkeypatch.setattr(session, "launch", fake.launch)
+    return fake

@@ -24,8 +24,16 @@ from tui.form import FIELDS
 PROJECT = Path(__file__).parent.parent.parent
 END, CLEAR, TAB = b"\x1b[F", b"\x15", b"\t"
 F5, F6, F7, F12 = b"\x1b[15~", b"\x1b[17~", b"\x1b[18~", b"\x1b[24~"
-# Take the terminal as the controlling one, as a shell has it, so that its end is told by a signal.
-_CONTROL = "import fcntl,os,sys,termios;fcntl.ioctl(0,termios.TIOCSCTTY,0);os.execv(sys.argv[1],sys.argv[1:])"
+# On one core, so that trainers take one thread and do not wait for each other where tests run side by side. With
+# "1" the terminal becomes the controlling one, as a shell has it, and its end is told by a signal.
+_LAUNCH = """
+import fcntl, os, sys, termios
+cores = sorted(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
+if sys.argv[1] == "1":
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Terminal:
@@ -44,7 +52,7 @@ class Terminal:
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         program = [sys.executable, "-m", "tui"]
         self.process = subprocess.Popen(
-            [sys.executable, "-S", "-c", _CONTROL, *program] if controlling else program,
+            [sys.executable, "-S", "-c", _LAUNCH, str(int(controlling)), *program],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -116,17 +124,36 @@ class Terminal:
             os.write(self.master, key)
             self.read(0.01)
 
+    def answer(self, key: bytes) -> None:
+        """Type a key that changes the picture and read until it has: a later one could overtake it."""
+        os.write(self.master, key)
+        if self.read(0.5):
+            while self.read(0.05):
+                pass
+
     def fill(self, **values: object) -> None:
-        """Go through the form from its button, type ``values`` into their fields and come back to the button."""
+        """Go through the form from its button and type ``values`` into their fields."""
         self.shows("Start training", "parameters")
-        for _, names in FIELDS:
-            for name in names:
-                self.press(TAB)
-                if name in values:
-                    self.press(END, CLEAR, str(values[name]).encode())
-        self.press(TAB)
-        typed = [f" {name.replace('_', ' '):<15} {value} " for name, value in values.items() if name != "corpus"]
-        self.shows(*typed)
+        left = dict(values)
+        for name in (name for _, names in FIELDS for name in names):
+            if left:
+                self.answer(TAB)
+            if name in left:
+                self._type(name, str(left.pop(name)))
+
+    def _type(self, name: str, value: str) -> None:
+        for _ in range(3):
+            self.answer(END)
+            self.answer(CLEAR)
+            self.press(value.encode())
+            with contextlib.suppress(AssertionError):
+                return self.until(lambda: self._field(name).endswith(value[-20:]), f"{name} is typed", 2.0)
+        raise AssertionError(f"{name} cannot be typed\n{self.text}")
+
+    def _field(self, name: str) -> str:
+        label = f" {name.replace('_', ' '):<15} "
+        line = next((line for line in self._screen.display if line.startswith(label)), label)
+        return line.removeprefix(label).split("│")[0].rstrip()
 
     def ended(self, seconds: float = 30.0) -> int:
         """Read to the end of the program; its exit code."""

@@ -156,7 +156,7 @@ def _cells(summary: Summary) -> list[Text]:
     mark = "●" if summary.owner else " "
     age = time.time() - summary.changed
     return [
-        Text(f"{mark} {_WORDS.get(summary.state, summary.state)}", colour),
+        Text(f"{mark} {safe(_WORDS.get(summary.state, summary.state), lines=False)}", colour),
         Text(safe(summary.name, lines=False), "bold" if summary.owner else ""),
         Text(f"{summary.step:,}/{summary.steps:,}", justify="right"),
         Text(units.loss(summary.best_val_loss), justify="right"),

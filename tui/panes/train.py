@@ -152,7 +152,7 @@ class TrainPane(Container):
         word, mark, colour = describe(self.state, story)
         steps = story.started.steps if story.started else 0
         text = Text(no_wrap=True)
-        text.append(f"{mark} {word}", f"bold {colour}")
+        text.append(f"{mark} {safe(word, lines=False)}", f"bold {colour}")
         text.append(f"  {safe(self.run_name, lines=False)}  ", "bold")
         if story.progress is not None and not story.finished:
             part = f" {story.progress.done / story.progress.total:.0%}" if story.progress.total else ""

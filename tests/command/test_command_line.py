@@ -1,0 +1,455 @@
+"""The command line: stdout is data, stderr is narration, exit codes mean something, nothing ends in a traceback."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workbench import TINY, VERSE, command, measured, process, records, spec, train, weights
+
+from checkpoints import home
+from checkpoints import run as runs
+from engine import events as happened
+from engine.events import Finished, Started
+from engine.gpt import GPT
+from tui.cli import main
+
+pytestmark = pytest.mark.usefixtures("known_peak")
+
+
+def flags(**changes: object) -> list[str]:
+    """The tiny model as options; a change of None leaves the option out."""
+    given = TINY | {"preset": "nano"} | changes
+    options = ((f"--{name.replace('_', '-')}", str(value)) for name, value in given.items() if value is not None)
+    return [part for option in options for part in option]
+
+
+FLAGS = flags()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Run a command in this process."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def ran(*arguments: object) -> Ran:
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Ran(code, *capfd.readouterr())
+
+    yield ran
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def trained(verse: Path, run: Command) -> runs.Run:
+    """A finished run called ``done``."""
+    assert run("train", "--corpus", verse, *FLAGS, "--name", "done", "--quiet").code == 0
+    return runs.find(home.runs(), "done")
+
+
+def lines_of(text: str) -> list[str]:
+    return text.strip().splitlines()
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def test_training_prints_one_event_a_line_and_the_last_tells_the_end(verse: Path, run: Command) -> None:
+    ran = run("train", "--corpus", verse, *FLAGS, "--json")
+    assert ran.code == 0
+    assert ran.err == ""
+    printed = records(ran.out)
+    last = printed[-1]
+    (found,) = runs.every(home.runs())
+    assert (last["event"], last["reason"], last["step"], last["run"]) == ("finished", "steps", 40, found.name)
+    assert last["best_val_loss"] == min(line["val_loss"] for line in printed if line["event"] == "evaluated")
+    assert printed == records(found.events.read_text("utf-8"))
+    events = [event for line in printed if (event := happened.from_dict(line))]
+    assert len(events) == len(printed)
+    assert measured(events) == measured(train(spec(verse)))
+
+
+def test_without_json_stdout_is_the_runs_name_and_stderr_the_story(verse: Path, run: Command) -> None:
+    ran = run("train", "--corpus", verse, *FLAGS)
+    assert ran.code == 0
+    assert lines_of(ran.out) == [runs.every(home.runs())[0].name]
+    for word in ("17 distinct", "validation loss", "sample of step 40", "saved", "finished (steps) at step 40"):
+        assert word in ran.err
+    assert run("train", "--corpus", verse, *FLAGS, "--quiet") == Ran(0, "", "")
+
+
+def test_a_preset_chosen_for_the_machine_is_explained(verse: Path, run: Command) -> None:
+    ran = run("train", "--corpus", verse, *flags(preset=None, steps=1))
+    assert ran.code == 0
+    assert "preset nano: no GPU here" in ran.err
+
+
+def test_the_command_line_goes_before_the_file_of_fields(verse: Path, tmp_path: Path, run: Command) -> None:
+    config = tmp_path / "spec.toml"
+    config.write_text(f'[train]\ncorpus = "{verse}"\nsteps = 3\nseed = 9\nname = "from-file"\npreset = "karpathy"\n')
+    options = flags(steps=None, preset=None, seed=8)
+    assert run("train", "--config", config, *options, "--quiet").code == 0
+    made = runs.find(home.runs(), "from-file").read_json("spec.json")
+    assert (made["steps"], made["seed"], made["preset"], made["activation"]) == (3, 8, "karpathy", "relu")
+
+
+def test_control_characters_of_a_corpus_do_not_reach_the_terminal(tmp_path: Path, run: Command) -> None:
+    path = tmp_path / "escape.txt"
+    path.write_text("\x1b[31m\x07\u202e\n" * 300)
+    ran = run("train", "--corpus", path, *FLAGS)
+    assert ran.code == 0
+    assert "␛" in ran.err
+    assert not set("\x1b\x07\u202e") & set(ran.err)
+
+
+def test_a_run_that_diverges_fails(verse: Path, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = GPT.loss
+    monkeypatch.setattr(GPT, "loss", lambda self, *a, **k: real(self, *a, **k) * (math.nan if self.training else 1))
+    ran = run("train", "--corpus", verse, *FLAGS)
+    assert ran.code == 1
+    assert "Resume with a lower learning rate" in ran.err
+
+
+def test_a_run_without_memory_fails_with_advice(verse: Path, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def loss(self: GPT, *_: Any, **__: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory\nmany\nlines")
+
+    real = GPT.loss
+    monkeypatch.setattr(GPT, "loss", lambda self, *a, **k: (loss if self.training else real)(self, *a, **k))
+    ran = run("train", "--corpus", verse, *FLAGS, "--quiet")
+    assert ran.code == 1
+    assert len(lines_of(ran.err)) == 1
+    assert "lower the batch" in ran.err
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+BAD_CORPUS = {
+    "empty": (b"", "the file is empty"),
+    "binary": (b"\x00\x01\x02" * 100, "binary file"),
+    "blank": (b"\n \n", "white space"),
+    "short": (b"too short a text", "characters are too few"),
+}
+
+
+def assert_refused(ran: Ran, *says: str) -> None:
+    assert ran.code == 2
+    assert ran.out == ""
+    assert "Traceback" not in ran.err
+    told = [line for line in lines_of(ran.err) if line.startswith("llmlab-tui: ")]
+    assert len(told) == len(says), ran.err
+    for line, words in zip(told, says, strict=True):
+        assert words in line
+
+
+@pytest.mark.parametrize("kind", BAD_CORPUS)
+def test_an_unusable_corpus_is_refused_and_leaves_no_run(kind: str, tmp_path: Path, run: Command) -> None:
+    content, says = BAD_CORPUS[kind]
+    path = tmp_path / "corpus.txt"
+    path.write_bytes(content)
+    assert_refused(run("train", "--corpus", path, *FLAGS, "--quiet"), says)
+    assert runs.every(home.runs()) == []
+    assert list(home.runs().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--corpus", "/nowhere/x.txt"], ["/nowhere/x.txt: there is no such file"]),
+        (["--corpus", "/"], ["folder; name a text file"]),
+        (["--corpus", "/nowhere/\x1b[31mred.txt"], ["␛[31mred.txt"]),
+        (["--corpus", "v", "--widht", "8"], ["did you mean width?"]),
+        (["--corpus", "v", "--heads", "3", "--width", "16"], ["3 do not divide the width 16"]),
+        (["--corpus", "v", "--batch", "0", "--tied", "perhaps"], ["tied: 'perhaps'", "batch: must be at least 1"]),
+        (["--corpus", "v", "--learning-rate", "fast"], ["'fast' is not a number"]),
+        (["--corpus", "v", "--steps", "many"], ["many"]),
+        (["--corpus", "v", "--preset", "huge"], ["huge"]),
+        (["--corpus", "v", "--config", "/nowhere/spec.toml"], ["/nowhere/spec.toml: No such file"]),
+        (["--corpus", ""], ["name a text file"]),
+        (["--steps"], ["--steps"]),
+    ],
+)
+def test_bad_fields_are_refused(arguments: list[str], says: list[str], run: Command) -> None:
+    assert_refused(run("train", *arguments), *says)
+    assert runs.every(home.runs()) == []
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["resume"], ["export", "latest"], ["sample"], ["runs", "--jason"]])
+def test_bad_commands_are_refused(arguments: list[str], run: Command) -> None:
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert ran.err.startswith("llmlab-tui: ")
+    assert "Traceback" not in ran.err
+
+
+def test_an_unknown_run_is_refused_and_told_what_there_is(trained: runs.Run, tmp_path: Path, run: Command) -> None:
+    for arguments in (["resume", "other"], ["sample", "other"], ["export", "other", tmp_path / "out"]):
+        assert_refused(run(*arguments), f"no run is called 'other'; there are: {trained.name}")
+    assert_refused(run("sample", "done", "--checkpoint", "7"), "has no checkpoint 7")
+
+
+def test_a_home_that_cannot_be_written_is_refused(
+    verse: Path, tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LLMLAB_HOME", str(tmp_path / "file" / "home"))
+    assert_refused(run("train", "--corpus", verse, *FLAGS, "--quiet"), "Not a directory")
+    assert run("runs") == Ran(0, "", "")
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    if not os.access(locked, os.W_OK):
+        monkeypatch.setenv("LLMLAB_HOME", str(locked))
+        assert_refused(run("train", "--corpus", verse, *FLAGS, "--quiet"), "Permission denied")
+
+
+def test_a_finished_run_goes_on_only_with_more_steps(trained: runs.Run, run: Command) -> None:
+    assert_refused(run("resume", "done"), "has done its 40 steps; give more with --steps")
+    assert_refused(run("resume", "done", "--steps", "50", "--learning-rate", "7"), "learning_rate: must lie in")
+    ran = run("resume", "done", "--steps", "45", "--json")
+    assert ran.code == 0
+    assert [line["step"] for line in records(ran.out) if line["event"] == "step"] == [41, 42, 43, 44, 45]
+    assert trained.read_json("spec.json")["steps"] == 45
+
+
+def test_a_damaged_checkpoint_is_refused(trained: runs.Run, tmp_path: Path, run: Command) -> None:
+    (path,) = trained.checkpoints.glob("*/model.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert_refused(run("resume", "done", "--steps", "50", "--quiet"), "no checkpoint of this run is whole")
+    assert_refused(run("sample", "done"), "damaged: its SHA-256 does not match")
+    assert_refused(run("export", "done", tmp_path / "out"), "damaged")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_in_use_is_refused(trained: runs.Run, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checkpoints.lock.PATIENCE", 0.0)
+    before = trained.events.read_bytes()
+    with trained.lock():
+        assert_refused(run("resume", "done", "--steps", "50", "--quiet"), f"in use by process {os.getpid()}")
+        assert json.loads(run("runs", "--json").out)["owner"] == os.getpid()
+    assert trained.events.read_bytes() == before
+
+
+# -- using what was trained --------------------------------------------------------------------------------------------
+
+
+def test_runs_are_listed_for_programs_and_people(trained: runs.Run, run: Command) -> None:
+    (listed,) = records(run("runs", "--json").out)
+    assert (listed["name"], listed["state"], listed["step"], listed["steps"]) == (trained.name, "steps", 40, 40)
+    assert (listed["corpus"], listed["preset"], listed["owner"]) == ("verse", "nano", None)
+    (line,) = lines_of(run("runs").out)
+    assert line.startswith(trained.name)
+    assert f"{listed['best_val_loss']:.4f}" in line
+
+
+def test_a_sample_is_decided_by_its_seed(trained: runs.Run, run: Command) -> None:
+    ask = ["sample", "done", "--length", "60", "--prompt", "ma"]
+    first = run(*ask, "--seed", "1")
+    assert first.code == 0
+    assert len(first.out) == 60
+    assert set(first.out) <= set(VERSE)
+    assert run(*ask, "--seed", "1") == first
+    assert run(*ask, "--seed", "2").out != first.out
+    assert run(*ask, "--temperature", "0", "--seed", "1") == run(*ask, "--temperature", "0", "--seed", "2")
+    *pieces, last = records(run(*ask, "--seed", "1", "--json").out)
+    assert "".join(piece["text"] for piece in pieces) == first.out
+    assert last["event"] == "finished"
+
+
+def test_prompts_follow_the_vocabularys_policy(trained: runs.Run, run: Command) -> None:
+    ran = run("sample", "done", "--prompt", "l’", "--length", "5")
+    assert ran.code == 0
+    assert "read '’' as \"'\"" in ran.err
+    assert len(ran.out) == 5
+    assert_refused(run("sample", "done", "--prompt", "m€"), "'€' (U+20AC EURO SIGN) at position 1")
+    assert_refused(run("sample", "done", "--length", "0", "--prompt", ""), "length: must not be", "prompt: must not be")
+
+
+def test_an_export_is_loaded_by_transformers_and_by_this_program(
+    trained: runs.Run, tmp_path: Path, run: Command
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    out = tmp_path / "exported"
+    ran = run("export", "latest", out)
+    assert ran.code == 0
+    assert lines_of(ran.out) == [str(out)]
+    assert f"{trained.name}/step-" in ran.err
+    assert transformers.GPT2LMHeadModel.from_pretrained(out).config.n_layer == 2
+    ask = ["--length", "40", "--temperature", "0", "--prompt", "ma re"]
+    assert run("sample", out, *ask).out == run("sample", "done", *ask).out
+    (tmp_path / "file").touch()
+    assert_refused(run("export", "latest", tmp_path / "file"), "is not a folder")
+
+
+def test_every_field_is_listed_with_its_default(run: Command) -> None:
+    ran = run("fields")
+    assert ran.code == 0
+    listed = lines_of(ran.out)
+    assert len(listed) == len(spec("x").__dataclass_fields__)
+    assert any(line.startswith("--learning-rate") and "[0.001]" in line for line in listed)
+
+
+# -- processes: signals and pipes --------------------------------------------------------------------------------------
+
+LONG = flags(steps=100_000, evaluate_every=500, sample_every=0, schedule="constant")
+
+
+def read_until(child: subprocess.Popen[str], kind: str) -> list[dict[str, Any]]:
+    """Lines up to the first event of a kind."""
+    assert child.stdout is not None
+    lines = []
+    for line in child.stdout:
+        lines.append(json.loads(line))
+        if lines[-1]["event"] == kind:
+            return lines
+    raise AssertionError(f"it ended without {kind}")
+
+
+def rest_of(child: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it still prints until it ends; ``communicate`` would pass over lines that were read ahead."""
+    assert child.stdout is not None
+    assert child.stderr is not None
+    rest = child.stdout.read(), child.stderr.read()
+    child.wait(60)
+    return rest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_an_interrupted_training_saves_and_a_resume_continues_exactly(
+    number: signal.Signals, verse: Path, run: Command
+) -> None:
+    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    with process(arguments) as child:
+        first = read_until(child, "step")
+        os.kill(child.pid, signal.SIGHUP)  # the terminal is gone: no reason to end
+        first += read_until(child, "step")
+        os.kill(child.pid, number)
+        rest, err = rest_of(child)
+        assert child.returncode == 130
+        assert err == ""
+    first += records(rest)
+    last = first[-1]
+    assert (last["event"], last["reason"]) == ("finished", "stopped")
+    found = runs.find(home.runs(), "latest")
+    step = last["step"]
+    assert (found.checkpoints / f"step-{step:06d}").is_dir()
+    ran = run("resume", "latest", "--steps", step + 20, "--json")
+    assert ran.code == 0
+    second = records(ran.out)
+    assert [line["step"] for line in second if line["event"] == "started"] == [step]
+    both = [happened.from_dict(line) for line in first + second]
+    made = spec(verse, steps=step + 20, evaluate_every=500, sample_every=0, schedule="constant")
+    assert measured(both) == measured(train(made))
+
+
+def test_a_second_signal_ends_at_once(verse: Path) -> None:
+    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    with process(arguments) as child:
+        first = read_until(child, "step")
+        # Stopped, the process finds both signals when it goes on, before it has had time to save.
+        os.kill(child.pid, signal.SIGSTOP)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            os.kill(child.pid, number)
+        rest, err = rest_of(child)
+        assert child.returncode == 130
+        assert "Traceback" not in err
+    assert "finished" not in [line["event"] for line in first + records(rest)]
+    assert list(runs.find(home.runs(), "latest").checkpoints.glob("step-*")) == []
+
+
+def test_a_reader_that_goes_away_ends_the_training_cleanly(verse: Path) -> None:
+    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    with process(arguments) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        json.loads(child.stdout.readline())
+        child.stdout.close()
+        assert child.wait(60) == 0
+        assert child.stderr.read() == ""
+    found = runs.find(home.runs(), "latest")
+    *_, last = records(found.events.read_text("utf-8"))
+    assert last["reason"] == "stopped"
+    assert (found.checkpoints / f"step-{last['step']:06d}").is_dir()
+
+
+def test_a_reader_of_verse_that_goes_away_leaves_no_traceback(trained: runs.Run) -> None:
+    arguments = [sys.executable, "-m", "tui", "sample", "done", "--length", "100000"]
+    with process(arguments) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert child.stdout.read(3)
+        child.stdout.close()
+        assert child.wait(60) in (0, 1)
+        assert child.stderr.read() == ""
+
+
+def test_the_program_as_a_process_exits_with_the_commands_code(verse: Path) -> None:
+    done = command("train", "--corpus", verse, *flags(steps=2))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == runs.find(home.runs(), "latest").name + "\n"
+    weights(runs.find(home.runs(), "latest"), 2)
+    refused = command("resume", "none")
+    assert refused.returncode == 2
+    assert lines_of(refused.stderr)[-1].startswith("llmlab-tui: no run is called 'none'")
+
+
+def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui import narrate
+
+    def gone(descriptor: int, content: bytes) -> int:
+        raise OSError(5, "Input/output error")
+
+    started = Finished("steps", 1, None, "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(narrate.os, "write", gone)
+        narrate.Narrator(as_json=False).tell(started)
+        narrate.Narrator(as_json=True).tell(started)
+
+    def closed(descriptor: int, content: bytes) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(narrate.os, "write", closed)
+        with pytest.raises(BrokenPipeError):
+            narrate.Narrator(as_json=True).tell(started)
+
+
+def test_every_event_can_be_told(capfd: pytest.CaptureFixture[str]) -> None:
+    from tui.narrate import Narrator
+
+    fill: dict[str, Any] = {"int": 3, "float": 0.5, "str": "x\x1b[2J", "bool": True}
+    for kind in happened.Event.__subclasses__():
+        fields = {name: fill[str(f.type).split(" ")[0]] for name, f in kind.__dataclass_fields__.items()}
+        if kind is Started:
+            fields |= {"run": "r", "corpus": "c", "device": "d", "preset": "p", "precision": "q", "memory_free": None}
+        event = kind(**fields)
+        for as_json in (True, False):
+            Narrator(as_json=as_json).tell(event)
+        out, _ = capfd.readouterr()
+        assert happened.from_dict(json.loads(out)) == event

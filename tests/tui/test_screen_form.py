@@ -1,0 +1,218 @@
+"""The form: what it shows, what it refuses and why, and whose values it keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from stage import HOSTILE, SIZES, FakeTrainers, controls, shown, shows, until
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from engine.spec import build
+from tui.app import LabApp
+from tui.form import Choice, TrainForm
+
+pytestmark = pytest.mark.usefixtures("trainers")
+
+
+async def put(pilot: Pilot[int], name: str, value: str) -> None:
+    """Type ``value`` into a field, in place of what stands there."""
+    field = pilot.app.query_one(f"#field-{name}", Input)
+    field.focus()
+    await pilot.pause()
+    await pilot.press("end", "ctrl+u")
+    if len(value) < 15:
+        await pilot.press(*value)
+    else:
+        field.post_message(events.Paste(value))
+    await until(pilot, lambda: field.value == value)
+
+
+def form(pilot: Pilot[int]) -> TrainForm:
+    """The form on the screen."""
+    return pilot.app.query_one(TrainForm)
+
+
+def problems(pilot: Pilot[int]) -> str:
+    """What the form says is wrong."""
+    return str(pilot.app.query_one("#problems").render())
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_form_comes_first_with_its_start_button_cost_and_keys(size: tuple[int, int]) -> None:
+    async with LabApp().run_test(size=size) as pilot:
+        await shows(pilot, "Start training", "corpus", "steps", "parameters", "F1", "F5")
+        assert len(shown(pilot.app).splitlines()) == size[1]
+
+
+@pytest.mark.parametrize("size", [(60, 20), (200, 50)])
+async def test_every_field_can_be_reached_with_the_keyboard_and_is_then_in_sight(size: tuple[int, int]) -> None:
+    async with LabApp().run_test(size=size) as pilot:
+        await shows(pilot, "Start training")
+        fields = [*pilot.app.query(Input), *pilot.app.query(Choice)]
+        visited = set()
+        for _ in range(len(fields) + 1):
+            await pilot.press("tab")
+            await pilot.pause()
+            focused = pilot.app.focused
+            assert focused is not None
+            visited.add(focused)
+            area = focused.region
+            assert area.height
+            assert pilot.app.query_one("#fields").region.contains_region(area)
+        assert set(fields) <= visited
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("heads", "3", "3 do not divide the width 128"),
+        ("steps", "many", "'many' is not a whole number"),
+        ("learning_rate", "2", "must lie in 0 < rate"),
+        ("dropout", "1", "must lie in 0"),
+        ("sample_prompt", "", "must not be empty"),
+        ("steps", "0", "must be at least 1"),
+    ],
+)
+async def test_a_wrong_value_is_named_while_it_is_typed_and_does_not_start_a_run(
+    trainers: FakeTrainers,
+    field: str,
+    value: str,
+    message: str,
+) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await put(pilot, field, value)
+        await until(pilot, lambda: f"{field}: {message}" in problems(pilot))
+        assert pilot.app.query_one(f"#row-{field}").has_class("-bad")
+        await pilot.press("f5")
+        await pilot.pause()
+        assert pilot.app.focused is pilot.app.query_one(f"#field-{field}")
+        assert not trainers.started
+        assert not pilot.app.pane.showing_run  # type: ignore[attr-defined]
+
+
+async def test_a_corpus_that_cannot_be_read_or_is_too_short_is_named_and_does_not_start(
+    trainers: FakeTrainers,
+    tmp_path: Path,
+) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("too short for any context\n")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        for value, message in ((str(tmp_path / "missing"), "no such file"), (str(short), "are too few")):
+            await put(pilot, "corpus", value)
+            await until(pilot, lambda message=message: message in problems(pilot))
+            assert "corpus: " in problems(pilot)
+            await pilot.press("f5")
+            await pilot.pause(0.1)
+            assert not trainers.started
+
+
+async def test_a_corrected_value_starts_a_run_with_what_was_typed(
+    trainers: FakeTrainers,
+    verse: Path,
+) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await put(pilot, "corpus", str(verse))
+        await put(pilot, "heads", "3")
+        await until(pilot, lambda: "do not divide" in problems(pilot))
+        await put(pilot, "heads", "8")
+        await put(pilot, "sample_prompt", "re\\nma")
+        await until(pilot, lambda: not problems(pilot))
+        await pilot.press("f5")
+        await until(pilot, lambda: trainers.started)
+        spec = json.loads((trainers.started[0].path / "spec.json").read_text())
+        assert (spec["corpus"], spec["heads"], spec["sample_prompt"]) == (str(verse), 8, "re\nma")
+        assert {**build({}, preset_for_auto="nano").__dict__, **spec} == spec
+        await shows(pilot, "training", trainers.started[0].name[:12])
+
+
+async def test_what_was_typed_counts_even_when_the_start_follows_at_once(verse: Path) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await put(pilot, "corpus", str(verse))
+        field = pilot.app.query_one("#field-steps", Input)
+        field.value = "77"  # its message is still under way, as after typing ahead on a slow link
+        assert form(pilot).spec().steps == 77
+
+
+async def test_a_value_typed_before_leaving_its_field_is_not_put_back() -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        field = pilot.app.query_one("#field-steps", Input)
+        field.focus()
+        await pilot.pause()
+        field.value = "60"
+        pilot.app.query_one("#field-seed").focus()  # before the form has heard of the new value
+        await pilot.pause(0.1)
+        form(pilot)._refresh()
+        assert field.value == "60"
+        assert form(pilot).given()["steps"] == "60"
+
+
+async def test_a_preset_changes_only_the_fields_that_nobody_has_touched() -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await put(pilot, "steps", "77")
+        choice = pilot.app.query_one(Choice)
+        choice.focus()
+        await pilot.pause()
+        for preset in ("nano", "small"):
+            await pilot.press("right")
+            await until(pilot, lambda preset=preset: choice.value == preset)
+        await until(pilot, lambda: pilot.app.query_one("#field-width", Input).value == "192")
+        assert pilot.app.query_one("#field-layers", Input).value == "6"
+        assert pilot.app.query_one("#field-steps", Input).value == "77"
+        given = form(pilot).given()
+        assert given == {"preset": "small", "steps": "77"}
+        await pilot.press("left")
+        await until(pilot, lambda: pilot.app.query_one("#field-width", Input).value == "128")
+        assert pilot.app.query_one("#field-steps", Input).value == "77"
+
+
+async def test_letters_and_digits_in_a_field_are_text_and_not_commands(
+    trainers: FakeTrainers,
+) -> None:
+    letters = "nwlgstq71xrd?"
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        theme = pilot.app.theme
+        await put(pilot, "name", letters)
+        await pilot.pause()
+        assert pilot.app.query_one("#field-name", Input).value == letters
+        assert pilot.app.theme == theme
+        assert len(pilot.app.screen_stack) == 1
+        assert pilot.app.is_running
+        assert pilot.app.query_one("#panes").current == "train"  # type: ignore[attr-defined]
+        assert not trainers.started
+
+
+async def test_outside_a_field_the_same_letters_are_commands() -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        theme = pilot.app.theme
+        await pilot.press("t")
+        await until(pilot, lambda: pilot.app.theme != theme)
+
+
+@pytest.mark.parametrize("field", ["corpus", "name", "sample_prompt"])
+async def test_pasted_markup_and_escape_sequences_are_shown_and_never_sent(field: str) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        box = pilot.app.query_one(f"#field-{field}", Input)
+        box.focus()
+        await pilot.pause()
+        await pilot.press("end", "ctrl+u")
+        box.post_message(events.Paste("[red]" + HOSTILE))
+        await until(pilot, lambda: "PAYLOAD" in box.value)
+        await pilot.press("home")
+        await shows(pilot, "PAYLOAD")
+        assert controls(pilot.app) == []
+        assert "[red]" in shown(pilot.app)
+
+
+async def test_the_facts_of_a_corpus_are_shown_whatever_characters_it_is_made_of(tmp_path: Path) -> None:
+    corpus = tmp_path / "[bold]hostile[.txt"
+    corpus.write_text(("[red]text[/nope] \x1b]0;PAYLOAD\x07\n") * 60, encoding="utf-8")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await put(pilot, "corpus", str(corpus))
+        await shows(pilot, "distinct", "ln V")
+        assert controls(pilot.app) == []

@@ -1,0 +1,191 @@
+"""A run on the screen: curve, numbers and sample of a recorded run, and what happens to hostile text."""
+
+from __future__ import annotations
+
+import pytest
+from stage import (
+    HOSTILE,
+    SIZES,
+    controls,
+    evaluated,
+    recorded,
+    sample,
+    shown,
+    shows,
+    started,
+    step,
+    story,
+    until,
+    view,
+)
+from textual.pilot import Pilot
+
+from engine.events import Event, Finished, Notice, Progress, SampleText, Started
+from tui.app import LabApp
+from tui.panes.runs import RunsPane
+
+
+async def open_first(pilot: Pilot[int]) -> None:
+    """Show the newest run from the list."""
+    await shows(pilot, "Start training")
+    await pilot.press("7")
+    await until(pilot, lambda: pilot.app.query_one(RunsPane).selected is not None)
+    await pilot.press("enter")
+    await until(pilot, lambda: pilot.app.pane.showing_run and pilot.app.pane.story.finished)  # type: ignore[attr-defined]
+
+
+def numbers(app: LabApp) -> dict[str, str]:
+    """The table of numbers by name."""
+    return {name: value for name, value, _ in app.pane._cells()}
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_recorded_run_shows_its_state_curve_numbers_and_sample(size: tuple[int, int]) -> None:
+    run = recorded("past")
+    app = LabApp()
+    async with app.run_test(size=size) as pilot:
+        await open_first(pilot)
+        await shows(pilot, "finished", run.name[:16], "sample-100")
+        await until(pilot, lambda: any("⠀" < mark <= "⣿" for mark in view(app, "run-curve")))
+        assert "2.5000" in view(app, "run-numbers")
+        assert "told at the end" in view(app, "run-notices")
+        assert not app.training
+
+
+async def test_the_cursor_shows_values_and_sample_of_its_step_and_goes_away_again() -> None:
+    recorded("past")
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_first(pilot)
+        assert numbers(app)["step"] == "100"
+        await pilot.press("left")
+        await pilot.press("left")
+        await until(pilot, lambda: numbers(app)["step"] == "80")
+        assert numbers(app)["loss"] == "2.2000"
+        assert numbers(app)["val loss"] == "2.6000"
+        assert "sample-80" in view(app, "run-sample")
+        await pilot.press("right")
+        await until(pilot, lambda: "sample-100" in view(app, "run-sample"))
+        await pilot.press("home")
+        await until(pilot, lambda: "sample-0" in view(app, "run-sample"))
+        assert numbers(app)["val loss"] == "3.0000"
+        await pilot.press("left")  # there is nothing before it
+        await pilot.pause()
+        assert numbers(app)["step"] == "0"
+        await pilot.press("escape")
+        await until(pilot, lambda: numbers(app)["step"] == "100")
+        assert app.pane.options.cursor is None
+
+
+async def test_the_axis_and_the_smoothing_can_be_changed_and_the_legend_says_so() -> None:
+    recorded("past")
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_first(pilot)
+        await until(pilot, lambda: "linear" in view(app, "run-legend"))
+        linear = view(app, "run-curve")
+        await pilot.press("g")
+        await until(pilot, lambda: "log" in view(app, "run-legend"))
+        assert view(app, "run-curve") != linear
+        seen = set()
+        for _ in range(4):
+            before = app.pane.options.smoothing
+            await pilot.press("s")
+            await until(pilot, lambda before=before: app.pane.options.smoothing != before)
+            seen.add(view(app, "run-legend"))
+        assert len(seen) == 4
+        await pilot.press("g")
+        await until(pilot, lambda: view(app, "run-curve") == linear)
+
+
+async def test_a_run_is_redrawn_to_fit_whatever_size_the_terminal_takes() -> None:
+    recorded("past")
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_first(pilot)
+        for width, height in (*SIZES, (61, 19), (30, 8), (10, 3), (120, 40)):
+            await pilot.resize_terminal(width, height)
+            await until(pilot, lambda width=width, height=height: app.size == (width, height))
+            await pilot.pause()
+            assert all(len(line) == width for line in shown(app).splitlines())
+        await shows(pilot, "sample-100", "finished", "2.5000")
+        await until(pilot, lambda: any("⠀" < mark <= "⣿" for mark in view(app, "run-curve")))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_that_a_run_says_is_taken_as_markup_or_as_a_command(size: tuple[int, int]) -> None:
+    app = LabApp()
+    async with app.run_test(size=size) as pilot:
+        await shows(pilot, "Start training")
+        app.pane.begin(HOSTILE)
+        told: list[Event] = [
+            Progress(HOSTILE, 0, 0),
+            started(HOSTILE, corpus=HOSTILE),
+            evaluated(0, 3.0),
+            step(1),
+            *sample(1, HOSTILE + "[/red]\ud800 end", HOSTILE),
+            SampleText(2, HOSTILE, HOSTILE, HOSTILE),
+            Notice(HOSTILE, "error", HOSTILE),
+        ]
+        for number in range(1, len(told) + 1):
+            app.pane.begin(HOSTILE)
+            app.pane.fold(told[:number], "running")
+            await pilot.pause()
+            assert controls(app) == []
+        await shows(pilot, "␛]0;PAYLOAD␇[red]")
+        assert "✗ ␛]0;PAYLOAD" in view(app, "run-notices")
+        shown(app).encode("utf-8")
+        app.pane.move_cursor(-1)
+        app.pane.fold([Finished(HOSTILE, 2, None, HOSTILE)], HOSTILE)
+        await pilot.pause()
+        assert controls(app) == []
+        assert app.is_running
+
+
+async def test_losses_that_are_no_numbers_are_survived_and_the_divergence_is_told() -> None:
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        app.pane.begin("run")
+        bad = [step(2, float("nan")), step(3, float("inf")), step(4, float("-inf")), step(5, 1e30)]
+        lost = Notice("the loss is no longer a number", "error", "divergence", 5)
+        app.pane.fold([started(), step(1), *bad, lost, Finished("diverged", 5, None, "run")], "failed")
+        await shows(pilot, "diverged", "no longer a number")
+        await pilot.press("g")
+        await pilot.pause()
+        assert app.is_running
+
+
+async def test_a_damaged_journal_shows_what_can_be_read() -> None:
+    run = recorded("past")
+    whole = run.events.read_bytes().splitlines(keepends=True)
+    extra = [b"\xff\xfe not json\n", b'{"event": "step"}\n', b'{"event": "unknown"}\n', b"[1, 2]\n", b"\n", b"null\n"]
+    run.events.write_bytes(b"".join([*whole[:30], *extra, *whole[30:], b'{"event":"step","st']))
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_first(pilot)
+        await shows(pilot, "finished", "sample-100")
+        assert numbers(app)["step"] == "100"
+
+
+async def test_a_resumed_run_forgets_what_was_said_about_later_steps() -> None:
+    def told(run: str) -> list[Event]:
+        return [*story(run)[:-1], started(run, step=60), *(step(n, 1.0) for n in range(61, 71)), story(run)[-1]]
+
+    recorded("resumed", told)
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_first(pilot)
+        await shows(pilot, "sample-60")
+        assert [point.step for point in app.pane.story.evaluations] == [0, 20, 40, 60]
+        assert numbers(app)["step"] == "70"
+
+
+async def test_a_run_that_nobody_owns_and_that_never_finished_is_said_to_have_died() -> None:
+    recorded("lost", lambda run: [started(run), step(1), step(2)])
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_first(pilot)
+        await shows(pilot, "died", "resume it to go on")
+        assert app.pane.story.started is not None
+        assert isinstance(app.pane.story.started, Started)

@@ -1,0 +1,331 @@
+"""The list of runs, and the questions that stand before what cannot be undone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pseudoterminal import PROJECT
+from stage import HOSTILE, SIZES, FakeTrainers, controls, recorded, shown, shows, started, step, until
+from textual.pilot import Pilot
+from textual.screen import ModalScreen
+from textual.widgets import DataTable, Input
+
+from engine.control import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
+from tui.app import LabApp
+
+pytestmark = pytest.mark.usefixtures("trainers")
+
+
+async def list_runs(pilot: Pilot[int], count: int) -> None:
+    """Go to the list and wait until it shows ``count`` runs."""
+    await shows(pilot, "Start training")
+    await pilot.press("7")
+    await until(pilot, lambda: pilot.app.query_one(DataTable).row_count == count)
+    await pilot.pause()
+
+
+async def asked(pilot: Pilot[int], text: str) -> None:
+    """Wait for a question."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
+    await shows(pilot, text)
+
+
+async def begin(pilot: Pilot[int], trainers: FakeTrainers) -> None:
+    """Start a run of the stand-in."""
+    await shows(pilot, "Start training")
+    await pilot.press("f5")
+    await until(pilot, lambda: pilot.app.training and pilot.app.pane.story.step == 5)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_without_runs_the_list_says_how_to_begin(size: tuple[int, int]) -> None:
+    async with LabApp().run_test(size=size) as pilot:
+        await list_runs(pilot, 0)
+        await shows(pilot, "No runs yet", "F5")
+        for key in ("enter", "r", "x", "d", "delete"):  # nothing is selected, nothing happens
+            await pilot.press(key)
+        await pilot.pause()
+        assert len(pilot.app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_run_is_listed_with_state_steps_and_best_loss(size: tuple[int, int]) -> None:
+    recorded("first")
+    recorded("second", lambda run: [started(run), step(1), step(7)])
+    async with LabApp().run_test(size=size) as pilot:
+        await list_runs(pilot, 2)
+        await shows(pilot, "finished", "interrupted", "100/100", "7/100")
+        if size[0] >= 80:
+            assert "2.5000" in shown(pilot.app)  # type: ignore[arg-type]
+
+
+async def test_runs_with_hostile_names_and_corpora_are_listed_as_text(home: Path) -> None:
+    run = recorded("plain", lambda name: [started(name, corpus=HOSTILE), step(1)])
+    run.path.rename(run.path.with_name("20990101-000000-[red]x\x1b]0;PAYLOAD\x07[bold"))
+    async with LabApp().run_test(size=(200, 50)) as pilot:
+        await list_runs(pilot, 1)
+        await shows(pilot, "␛]0;PAYLOAD")
+        await pilot.press("d")
+        await asked(pilot, "Delete this run?")
+        assert controls(pilot.app) == []  # type: ignore[arg-type]
+        await pilot.press("escape")
+        await pilot.press("x")
+        await asked(pilot, "Export")
+        await pilot.pause()
+        assert controls(pilot.app) == []  # type: ignore[arg-type]
+
+
+async def test_a_run_is_deleted_only_after_a_yes() -> None:
+    run = recorded("kept")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        for answer in ("escape", "k"):
+            await pilot.press("d")
+            await asked(pilot, "Delete this run?")
+            assert run.name in shown(pilot.app)  # type: ignore[arg-type]
+            await pilot.press(answer)
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+            await pilot.pause(0.1)
+            assert run.path.is_dir()
+        await pilot.press("delete")
+        await asked(pilot, "Delete this run?")
+        await pilot.press("d")
+        await until(pilot, lambda: not run.path.exists())
+        await shows(pilot, "No runs yet")
+
+
+async def test_a_run_in_use_is_not_deleted_and_its_owner_is_named() -> None:
+    run = recorded("busy")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        with run.lock():
+            await pilot.press("d")
+            await asked(pilot, "Delete this run?")
+            await pilot.press("d")
+            await asked(pilot, "in use by process")
+        assert run.path.is_dir()
+        await pilot.press("escape")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+
+
+async def test_a_finished_run_is_resumed_only_to_a_later_step(trainers: FakeTrainers) -> None:
+    run = recorded("done")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("r")
+        await asked(pilot, "is finished")
+        box = pilot.app.screen.query_one(Input)
+        for wrong in ("50", "soon"):
+            box.value = wrong
+            await pilot.press("enter")
+            await pilot.pause()
+            assert isinstance(pilot.app.screen, ModalScreen)
+        box.value = "150"
+        await pilot.press("enter")
+        await until(pilot, lambda: trainers.started)
+        assert trainers.started[0] == run
+        assert json.loads((run.path / "spec.json").read_text())["steps"] == 150
+
+
+async def test_an_interrupted_run_is_resumed_without_a_question(trainers: FakeTrainers) -> None:
+    run = recorded("lost", lambda name: [started(name), step(1)])
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("r")
+        await until(pilot, lambda: trainers.started == [run])
+        await shows(pilot, "training", "lost")
+
+
+async def test_keys_of_the_run_send_messages_to_its_trainer(trainers: FakeTrainers) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await begin(pilot, trainers)
+        await pilot.press("f6")
+        await shows(pilot, "paused")
+        await pilot.press("f6")
+        await shows(pilot, "training")
+        await pilot.press("w")
+        await pilot.press("f8")
+        await asked(pilot, "Sample now")
+        await pilot.press(*"mare", "enter")
+        await until(pilot, lambda: SampleNow("mare") in trainers.messages)
+        await pilot.press("l")
+        await asked(pilot, "Learning rate")
+        box = pilot.app.screen.query_one(Input)
+        box.value = "7"
+        await pilot.press("enter")
+        await shows(pilot, "it must lie in")
+        box.value = "2e-4"
+        await pilot.press("enter")
+        await until(pilot, lambda: SetLearningRate(2e-4) in trainers.messages)
+        await pilot.press("f7")
+        await shows(pilot, "stopped")
+        assert trainers.messages == [
+            Pause(), Continue(), SaveNow(), SampleNow("mare"), SetLearningRate(2e-4), Stop(),
+        ]  # fmt: skip
+
+
+async def test_keys_of_a_run_do_nothing_when_nothing_trains(trainers: FakeTrainers) -> None:
+    recorded("past")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("enter")
+        await shows(pilot, "sample-100")
+        for key in ("f6", "f7", "f8", "w", "l"):
+            await pilot.press(key)
+        await pilot.pause()
+        assert len(pilot.app.screen_stack) == 1
+        assert not trainers.messages
+
+
+@pytest.mark.parametrize(("answer", "stops", "leaves"), [("k", False, True), ("s", True, True), ("y", False, False)])
+async def test_leaving_asks_about_a_run_that_trains(
+    trainers: FakeTrainers,
+    answer: str,
+    stops: bool,
+    leaves: bool,
+) -> None:
+    app = LabApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await begin(pilot, trainers)
+        await pilot.press("q")
+        await asked(pilot, "A run is training")
+        await pilot.press(answer)
+        if leaves:
+            await until(pilot, lambda: app.return_value == 0)
+        else:
+            await until(pilot, lambda: len(app.screen_stack) == 1)
+            await pilot.pause(0.1)
+            assert app.return_value is None
+        assert (Stop() in trainers.messages) is stops
+
+
+async def test_leaving_twice_leaves_without_an_answer(trainers: FakeTrainers) -> None:
+    app = LabApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await begin(pilot, trainers)
+        await pilot.press("ctrl+c")
+        await asked(pilot, "A run is training")
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: app.return_value == 0)
+        assert Stop() not in trainers.messages
+
+
+async def test_without_a_training_run_leaving_does_not_ask() -> None:
+    app = LabApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Start training")
+        await pilot.press("q")
+        await until(pilot, lambda: app.return_value == 0)
+
+
+async def test_a_second_run_is_started_only_after_a_question(trainers: FakeTrainers) -> None:
+    other = recorded("other", lambda name: [started(name), step(1)])
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        with other.lock():
+            await pilot.press("f5")
+            await asked(pilot, "Something trains already")
+            await pilot.press("c")
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+            assert not trainers.started
+            await pilot.press("f5")
+            await asked(pilot, "Something trains already")
+            await pilot.press("s")
+            await until(pilot, lambda: trainers.started)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_help_doctor_and_palette_open_and_close(size: tuple[int, int]) -> None:
+    async with LabApp().run_test(size=size) as pilot:
+        await shows(pilot, "Start training")
+        for key, text in (("f1", "Keys"), ("question_mark", "Keys"), ("f12", "versions"), ("ctrl+p", "Search")):
+            await pilot.press(key)
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+            await shows(pilot, text)
+            await pilot.press("escape")
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        for key in ("f1", "f12"):  # the key that opens a page closes it
+            await pilot.press(key)
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+            await pilot.press(key)
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+
+
+async def test_the_palette_carries_out_what_is_chosen() -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        theme = pilot.app.theme
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        await pilot.press(*"theme")
+        await shows(pilot, "Next theme")
+        await pilot.pause(0.2)
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.theme != theme)
+
+
+async def test_a_question_is_answered_before_anything_else_is_done(trainers: FakeTrainers) -> None:
+    recorded("kept")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("d")
+        await asked(pilot, "Delete this run?")
+        for key in ("f5", "f1", "f12", "7", "1", "t"):
+            await pilot.press(key)
+        await pilot.pause(0.2)
+        assert len(pilot.app.screen_stack) == 2
+        assert not trainers.started
+
+
+async def test_the_theme_goes_round_and_every_one_can_draw_the_screen() -> None:
+    recorded("past")
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("enter")
+        await shows(pilot, "sample-100")
+        first, seen = pilot.app.theme, []
+        for _ in range(3):
+            await pilot.press("t")
+            await until(pilot, lambda: pilot.app.theme != (seen[-1] if seen else first))
+            seen.append(pilot.app.theme)
+            await shows(pilot, "sample-100", "finished")
+        assert len(set(seen)) == 3
+        assert seen[-1] == first
+
+
+@pytest.mark.parametrize("kind", ["a file in its place", "a file above it"])
+async def test_a_home_that_cannot_hold_runs_is_explained_and_not_a_crash(
+    home: Path,
+    trainers: FakeTrainers,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    home.write_text("a file, not a folder")
+    if kind == "a file above it":
+        monkeypatch.setenv("LLMLAB_HOME", str(home / "below"))
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Start training")
+        await pilot.press("f5")
+        await asked(pilot, "The run cannot be created")
+        await shows(pilot, "LLMLAB_HOME")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        await pilot.press("7")
+        await shows(pilot, "No runs yet")
+        await pilot.press("f12")
+        await shows(pilot, "versions")
+        assert not trainers.started
+
+
+def test_opening_the_screen_does_not_import_torch() -> None:
+    code = (
+        "import sys, tui.app, tui.start; print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

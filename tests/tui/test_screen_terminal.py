@@ -1,0 +1,90 @@
+"""The real program on a real pseudo-terminal: opening, refusing, resting, leaving."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from pseudoterminal import F12, PROJECT, Terminal
+
+
+@pytest.mark.parametrize(
+    ("term", "size", "word"),
+    [("dumb", (120, 40), "TERM is dumb"), (None, (120, 40), "TERM is not set"), ("xterm", (40, 10), "40×10")],
+)
+def test_a_terminal_that_cannot_show_the_screen_is_told_so_in_one_plain_line(
+    term: str | None, size: tuple[int, int], word: str
+) -> None:
+    with Terminal(term=term, size=size) as terminal:
+        assert terminal.ended() == 2
+        said = terminal.raw.decode()
+        assert said.count("\n") == 1
+        assert word in said
+        assert said.startswith("llmlab-tui: ")
+        assert "\x1b" not in said
+
+
+def test_without_a_terminal_the_commands_are_named_and_nothing_is_drawn() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tui"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        cwd=PROJECT,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert done.stderr.count(b"\n") == 1
+    assert b"llmlab-tui train" in done.stderr
+    assert b"\x1b" not in done.stderr
+
+
+def restored(terminal: Terminal) -> bool:
+    """Whether the terminal was left as it was found: its own page, a cursor, no reports of the mouse or pastes."""
+    raw = bytes(terminal.raw)
+    modes = ((b"?1049h", b"?1049l"), (b"?25l", b"?25h"), (b"?1000h", b"?1000l"), (b"?2004h", b"?2004l"))
+    return all(on in raw and raw.rfind(off) > raw.rfind(on) for on, off in modes)
+
+
+def test_an_idle_screen_sends_nothing_and_gives_the_terminal_back_when_it_leaves() -> None:
+    with Terminal() as terminal:
+        terminal.shows("Start training", "corpus dante")
+        terminal.settle(1.0)
+        assert terminal.count(3.0) == 0
+        terminal.press(F12)
+        terminal.shows("versions", "encoding")
+        terminal.press(b"q")
+        terminal.shows("Start training")
+        assert not restored(terminal)
+        terminal.press(b"q")
+        assert terminal.ended() == 0
+        assert restored(terminal)
+
+
+def test_a_request_to_end_gives_the_terminal_back_too() -> None:
+    with Terminal(size=(80, 24)) as terminal:
+        terminal.shows("Start training")
+        terminal.settle(0.3)
+        os.kill(terminal.process.pid, signal.SIGTERM)
+        terminal.ended()
+        assert restored(terminal)
+
+
+def test_a_benchmark_ends_with_one_line_of_json() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tui", "bench", "save", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        timeout=100,
+        check=True,
+    )
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["bench"] == "save"
+    assert figures["nano_mib"] > 0
+    assert figures["nano_stall_ms_median"] >= 0
