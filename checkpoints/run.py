@@ -80,8 +80,11 @@ class Run:
         temporary.write_text(json.dumps(message))
         temporary.rename(self.inbox / name)
 
-    def collect(self) -> list[dict[str, Any]]:
-        """Take every message out of the inbox, oldest first. Damaged ones are dropped."""
+    def collect(self, since: int = 0) -> list[dict[str, Any]]:
+        """Take every message out of the inbox, oldest first.
+
+        Damaged ones are dropped, and so are those posted before ``since`` (nanoseconds of Unix time).
+        """
         messages = []
         try:
             with os.scandir(self.inbox) as entries:
@@ -95,7 +98,7 @@ class Run:
             except (OSError, ValueError):
                 (self.inbox / name).unlink(missing_ok=True)
                 continue
-            if isinstance(content, dict):
+            if isinstance(content, dict) and name >= f"{since:020d}":
                 messages.append(content)
         return messages
 

@@ -59,7 +59,7 @@ class Saver:
                 size = sum(map(len, files.values()))
                 path = store.commit(self._folder, step, files, state)
                 if pin:
-                    (path / "pinned").touch()
+                    (path / store.PINNED).touch()
                 store.prune(self._folder, keep=keep)
             except OSError as error:
                 return Outcome(step, None, error, size, time.perf_counter() - begun, stall, best)

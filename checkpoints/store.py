@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 State: TypeAlias = dict[str, Any]
 
 STATE = "state.json"
+PINNED = "pinned"  # a file of this name keeps a checkpoint from being pruned
 BLOCK = 1 << 22  # bytes written at a time
 _NAME = re.compile(r"step-(\d{6,})")
 
@@ -58,6 +59,8 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
         _write(temporary / STATE, json.dumps({**state, "step": step, "files": listing}, indent=1).encode())
         _sync_folder(temporary)
         if target.exists():
+            if (target / PINNED).exists():
+                (temporary / PINNED).touch()
             retired = folder / f"tmp-{os.getpid()}-old-{target.name}"
             shutil.rmtree(retired, ignore_errors=True)
             os.rename(target, retired)
@@ -152,7 +155,7 @@ def prune(folder: Path, *, keep_last: int = 2, keep: frozenset[int] = frozenset(
             spare = whole > keep_last
         except CheckpointError:
             spare = whole >= keep_last
-        if spare and step_of(checkpoint) not in keep and not (checkpoint / "pinned").exists():
+        if spare and step_of(checkpoint) not in keep and not (checkpoint / PINNED).exists():
             # Not "old": a sweep puts those back, and this one may be half removed by then.
             doomed = checkpoint.with_name(f"tmp-{os.getpid()}-gone-{checkpoint.name}")
             try:

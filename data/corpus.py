@@ -95,7 +95,10 @@ def from_file(path: Path, *, cache: Path, name: str | None = None) -> Reading:
         with path.open("rb") as file:
             head = file.read(min(size, 1 << 20))
         encoding = detect_encoding(head, whole=len(head) == size)
-        return (yield from _from_large(path, encoding, size, cache, name or path.stem))
+        try:
+            return (yield from _from_large(path, encoding, size, cache, name or path.stem))
+        except UnicodeDecodeError:  # a beginning without accents looks like UTF-8 and need not be
+            return (yield from _from_large(path, "latin-1", size, cache, name or path.stem))
     except FileNotFoundError:
         raise CorpusError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:

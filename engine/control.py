@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import typing
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,8 +72,16 @@ def from_record(record: dict[str, Any]) -> Message | None:
     """The message that a record describes, or None when it describes none."""
     fields = {name: value for name, value in record.items() if name != "message"}
     kind = _KINDS.get(str(record.get("message")))
+    if kind is None:
+        return None
+    wanted = typing.get_type_hints(kind)
+    for name, value in fields.items():
+        if wanted.get(name) is float and type(value) is int:
+            fields[name] = float(value)
+        elif type(value) is not wanted.get(name):
+            return None
     try:
-        return kind(**fields) if kind else None
+        return kind(**fields)
     except TypeError:
         return None
 

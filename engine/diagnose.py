@@ -18,10 +18,10 @@ class Evaluation:
 def diagnose(history: Sequence[Evaluation], uniform: float) -> tuple[str, str] | None:
     """The kind of trouble that the last evaluations show and a sentence about it, or None.
 
-    ``uniform`` is ln V. The rules: *divergence*, the training loss is above what it was three evaluations ago and
-    above knowing nothing; *overfitting*, the validation loss is at least 1% above its best for three evaluations
-    while the training loss fell; *plateau*, the best of the last five evaluations improves on the best before them
-    by less than 0.2% and the curve is not overfitting.
+    ``uniform`` is ln V. The rules: *divergence*, the training loss is above that of knowing nothing after the
+    first evaluation; *overfitting*, the validation loss is at least 1% above its best for three evaluations while the
+    training loss fell; *plateau*, the best of the last five evaluations improves on the best before them by less than
+    0.2% and the curve is not overfitting.
     """
     if len(history) < 2:
         return None

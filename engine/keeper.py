@@ -29,8 +29,15 @@ class Keeper:
         self._retry_at = math.inf
         self._failures = 0
         self._held: tuple[int, Snapshot, State] | None = None
+        self._writing: tuple[int, Snapshot, State] | None = None
+        self._pin = False
         self.saved_step = -1
         """step of the last checkpoint that was handed to the disk and not reported as failed"""
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last save failed and is still to be made good."""
+        return self._failures > 0
 
     def due(self) -> bool:
         """Whether it is time to save."""
@@ -47,10 +54,12 @@ class Keeper:
         if self._saver is None:
             return
         begun = time.perf_counter()
+        yield from self._tell(self._saver.wait())
         if self._held is not None and self._held[0] != step:
             yield from self._save_held(best)
         self._held = None
-        self._submit(step, *self._capture(), begun, best, pin)
+        self._pin = self._pin or pin
+        self._submit(step, *self._capture(), begun, best, self._pin)
         self._saved_at, self.saved_step, self._retry_at = time.monotonic(), step, math.inf
         yield from self.report()
 
@@ -82,12 +91,14 @@ class Keeper:
     def _submit(self, step: int, snapshot: Snapshot, state: State, begun: float, best: int, pin: bool) -> None:
         assert self._saver is not None
         keep = frozenset({best})
+        self._writing = (step, snapshot, state)
         self._saver.submit(step, snapshot.encode, state, begun=begun, keep=keep, best=best == step, pin=pin)
 
     def _tell(self, outcomes: list[Outcome]) -> Iterator[Event]:
         for outcome in outcomes:
             if outcome.path is not None:
-                self._failures = 0
+                self._failures, self._writing = 0, None
+                self._pin = self._pin and outcome.step < self.saved_step
                 sizes = (outcome.bytes, round(outcome.seconds, 4), round(outcome.stall, 4))
                 yield Saved(outcome.step, str(outcome.path), *sizes, outcome.best)
             else:
@@ -96,6 +107,8 @@ class Keeper:
                 self._failures += 1
                 self._retry_at = time.monotonic() + wait
                 self.saved_step = -1
+                if outcome.best and self._held is None:
+                    self._held = self._writing
                 yield Notice(
                     f"could not save step {outcome.step:,}: {outcome.error.strerror or outcome.error}. "
                     f"Training goes on; the next try is in {wait:.0f} s",

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from checkpoints import home
+from checkpoints import home, store
 from checkpoints import run as runs
 from checkpoints.journal import Journal, Reader
 from checkpoints.run import Run
@@ -31,6 +31,7 @@ from engine.spec import TrainSpec, from_dict, to_dict
 POLL = 0.1  # seconds between looks at a journal
 START_UP = 120.0  # seconds that a new owner has to take the lock: loading torch from a slow network disk takes long
 NICENESS = 5
+SINCE = "LLMLAB_MESSAGES_SINCE"  # tells a launched process which messages are for it
 PROGRAM = "tui"  # the package whose ``python -m`` is the headless command
 
 
@@ -54,7 +55,22 @@ def environment() -> dict[str, Any]:
 
 def inbox(run: Run) -> Control:
     """A control that takes the messages in the run's inbox."""
-    return Control(lambda: [message for record in run.collect() if (message := from_record(record))])
+    return Control(lambda: _messages(run, 0))
+
+
+def spec_of(run: Run) -> TrainSpec:
+    """The spec of a run, from its newest readable checkpoint when ``spec.json`` is damaged.
+
+    Raises :class:`checkpoints.store.CheckpointError` when neither tells.
+    """
+    record = run.read_json("spec.json")
+    for checkpoint in store.checkpoints(run.checkpoints) if not record else []:
+        with contextlib.suppress(store.CheckpointError):
+            record = dict(store.read_state(checkpoint)["spec"])
+            break
+    if not record:
+        raise store.CheckpointError(f"{run.name}: spec.json is damaged and no checkpoint tells what it said")
+    return from_dict(record)
 
 
 def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = None) -> Iterator[Event]:
@@ -66,9 +82,11 @@ def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = 
     from engine.train import train
 
     with run.lock() as lock:
-        run.collect()  # messages to the owner before are not for this one
+        # What was asked of the owner before is not for this one; what was asked since this one was launched is.
+        for message in _messages(run, int(os.environ.get(SINCE) or time.time_ns())):
+            control.send(message)
         if spec is None:
-            spec = from_dict(run.read_json("spec.json"))
+            spec = spec_of(run)
         else:
             run.write_json("spec.json", to_dict(spec))
         told: list[Event] = []
@@ -175,6 +193,7 @@ def launch(run: Run, control: Control, *, resume: bool = False) -> Iterator[Even
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
     """Start the headless command on ``run`` in a session of its own, without a terminal, and a little nicer."""
+    since = time.time_ns()
     log = os.open(run.path / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
@@ -184,6 +203,7 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
             cwd="/",
+            env={**os.environ, SINCE: str(since)},
         )
         # Threads inherit it: whoever types beside the training comes first.
         with contextlib.suppress(OSError, AttributeError):
@@ -199,6 +219,10 @@ def send(run: Run, message: Message) -> bool:
         return False
     run.post(to_record(message))
     return True
+
+
+def _messages(run: Run, since: int) -> list[Message]:
+    return [message for record in run.collect(since) if (message := from_record(record))]
 
 
 def _chain(first: list[Event], rest: Iterator[Event]) -> Iterator[Event]:

@@ -41,7 +41,9 @@ from engine.sampler import Request, Sampler
 from engine.spec import TrainSpec, from_dict, to_dict
 from engine.trainer import Position, Trainer
 
+LONGEST_SAMPLE = 10_000  # characters of a sample that is asked for during training
 OWN_COPY = 64 * 1024 * 1024  # characters up to which a run keeps its own copy of the corpus
+LAST_TRIES = 20  # saves at the end of a run that cannot be saved: about 20 minutes
 ESTIMATE_AFTER = 10  # steps of this process after which the run's duration is told
 
 
@@ -158,9 +160,26 @@ class _Session:
             if self.keeper.saved_step != self.position.step:
                 yield from self._save()
         yield from self.keeper.finish(self.position.best_step, save=self.save_at_end)
+        if reason != "diverged" and self.save_at_end:
+            yield from self._insist()
+            if self.keeper.failing:
+                reason = "failed"
         best = self.position.best_val_loss if self.position.best_step >= 0 else None
         name = self.run.name if self.run else ""
         yield Finished(reason, self.position.step, best, name, self.position.seconds)
+
+    def _insist(self) -> Iterator[Event]:
+        """Try the last save again while it fails, since leaving would lose it; a stop gives up."""
+        tries = 0
+        while self.keeper.failing and tries < LAST_TRIES:
+            while not self.keeper.due():
+                self.control.wait(0.1)
+                if any(isinstance(message, ask.Stop) for message in self.control.take()):
+                    yield Notice("gave up saving: the last steps are lost", "error", "save", self.position.step)
+                    return
+            tries += 1
+            yield from self._save()
+            yield from self.keeper.finish(self.position.best_step, save=True)
 
     # -- setting up --------------------------------------------------------------------------------------------------
 
@@ -259,7 +278,7 @@ class _Session:
             yield Notice(f"prompt: {encoded.explain()}", "info", "prompt")
         self.position.requests += 1
         ident = f"{self.position.step}-{self.position.requests}"
-        length = length or self.spec.sample_length
+        length = min(length, LONGEST_SAMPLE) if length > 0 else self.spec.sample_length
         yield from self._finish_sample()  # somebody waits: no room for a leisurely one
         self.sampler.ask(Request(ident, prompt or self.spec.sample_prompt, encoded.ids, length, asked=True))
         yield from self._begin_sample()
@@ -270,18 +289,18 @@ class _Session:
         begun = time.perf_counter()
         try:
             loss, norm, rate = self.trainer.step()
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            yield self._out_of_memory(error)
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            yield self._halve_micro_batch(error)
             return
         self.readings.add(self.position.step, rate, loss, norm)
         spent = time.perf_counter() - begun
         self.position.seconds += spent
         yield from self._spend(spent)
 
-    def _out_of_memory(self, error: RuntimeError) -> Notice:
-        """Halve the micro-batch once; raise when that was tried, or when memory is not the trouble."""
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise error
+    def _halve_micro_batch(self, error: RuntimeError) -> Notice:
+        """After memory ran out; raise when that was tried already."""
         batch, micro = self.spec.batch, self.position.micro_batch
         if micro < batch or micro == 1:
             raise TrainingFailed(
@@ -378,16 +397,9 @@ class _Session:
 
     def _evaluate(self) -> Iterator[Event]:
         position, begun = self.position, time.perf_counter()
-        total, told = len(self.trainer.validation) - 1, begun
-        loss = math.nan
-        for done, mean in self.trainer.evaluate():
-            loss = mean
-            if (now := time.perf_counter()) - told > 1.0:
-                told = now
-                yield Progress("evaluating", done, total)
-                yield from self._obey_during_evaluation()
-                if self.stop is not None:
-                    return
+        loss = yield from self._validation_loss()
+        if self.stop is not None:
+            return
         if not math.isfinite(loss):
             yield self._diverged(position.step)
             return
@@ -421,15 +433,36 @@ class _Session:
                 position.step,
             )
 
-    def _obey_during_evaluation(self) -> Iterator[Event]:
+    def _validation_loss(self) -> Generator[Event, None, float]:
+        """The loss on the whole validation split; meaningless when a stop came in between."""
+        total, told, loss = len(self.trainer.validation) - 1, time.perf_counter(), math.nan
+        while True:
+            try:
+                for done, mean in self.trainer.evaluate():
+                    loss = mean
+                    if (now := time.perf_counter()) - told > 1.0:
+                        told = now
+                        yield Progress("evaluating", done, total)
+                        self._look_for_stop()
+                        if self.stop is not None:
+                            break
+                return loss
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                if self.trainer.evaluation_tokens <= self.spec.context:
+                    raise TrainingFailed("out of memory in an evaluation of one window") from error
+                self.trainer.evaluation_tokens //= 2
+                text = f"out of memory: evaluating {self.trainer.evaluation_tokens:,} characters at a time from here on"
+                yield Notice(text, "warning", "memory", self.position.step)
+
+    def _look_for_stop(self) -> None:
         """Only a stop can interrupt an evaluation; everything else waits for its end."""
-        waiting = self.control.take()
-        for message in waiting:
+        for message in self.control.take():
             if isinstance(message, ask.Stop):
                 self.stop, self.save_at_end = "stopped", message.save
             else:
                 self.control.send(message)
-        yield from ()
 
     def _remark(self) -> Iterator[Event]:
         found = diagnose(self.position.history, self.corpus.facts.uniform)
@@ -486,6 +519,10 @@ def _as_progress(reading: Reading) -> Generator[Event, None, Corpus]:
             corpus: Corpus = end.value
             return corpus
         yield Progress(what, done, total)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _gib(size: int) -> str:

@@ -76,6 +76,7 @@ class Trainer:
         train_ids, self.validation = corpus.split()
         self.windows = Windows(train_ids, spec.context, spec.batch, spec.seed, placement.device)
         self.train_tokens = len(train_ids)
+        self.evaluation_tokens = EVALUATION_TOKENS
         self.position = Position(learning_rate=spec.learning_rate, micro_batch=spec.batch)
 
     def rate(self, step: int) -> float:
@@ -124,7 +125,7 @@ class Trainer:
         """
         self.model.eval()
         total, done = 0.0, 0
-        rows = max(1, EVALUATION_TOKENS // self.spec.context)
+        rows = max(1, self.evaluation_tokens // self.spec.context)
         for inputs, targets in sweep(self.validation, self.spec.context, rows, self.placement.device):
             with torch.inference_mode(), self._autocast():
                 total += self.model.loss(inputs, targets, reduction="sum").double().item()

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,9 +21,9 @@ from checkpoints.store import CheckpointError
 from data.corpus import CorpusError
 from data.vocabulary import UnknownCharacterError
 from engine import session
-from engine.control import Control, Stop
+from engine.control import Control, SetLearningRate, Stop
 from engine.events import Event, Finished, Started
-from engine.spec import BadSpec, Problem, TrainSpec, build, from_dict, read_toml
+from engine.spec import BadSpec, Problem, TrainSpec, build, read_toml
 from engine.summary import summarise
 from tui import units
 from tui.narrate import Narrator, say
@@ -92,20 +92,21 @@ def train(
     fields
         Any other field, as --learning-rate 3e-4; `llmlab-tui fields` lists them.
     """
-    from engine.device import best_device
-    from engine.machine import preset_for
-
     given: dict[str, Any] = read_toml(config) if config else {}
     told = {"corpus": corpus, "preset": preset, "steps": steps, "seed": seed, "name": name, **fields}
     defaults = {"corpus": "dante", "preset": "auto", "name": "", "steps": None, "seed": None}
     given |= {key: value for key, value in told.items() if key not in defaults or value != defaults[key]}
+    build(given, preset_for_auto="nano")  # what is wrong by itself is told before torch is loaded
+    from engine.device import best_device
+    from engine.machine import preset_for
+
     wanted = str(given.get("device", "auto"))
     chosen, reason = preset_for(best_device() if wanted == "auto" else wanted)
     spec = build(given, preset_for_auto=chosen)
     if given.get("preset", "auto") == "auto" and not (quiet or json):
         print(f"preset {chosen}: {reason}", file=sys.stderr)
     run = session.create(spec)
-    return _drive(run, None, resume=False, as_json=json, quiet=quiet)
+    return _drive(run, None, [], resume=False, as_json=json, quiet=quiet)
 
 
 @app.command
@@ -141,16 +142,17 @@ def resume(
         Say nothing but errors.
     """
     found = runs.find(home.runs(), run)
-    spec = from_dict(found.read_json("spec.json"))
+    spec = session.spec_of(found)
     summary = summarise(found)
-    changes = {"steps": steps, "learning_rate": learning_rate}
-    changed = TrainSpec(**{**asdict(spec), **{key: value for key, value in changes.items() if value is not None}})
-    if problems := changed.validate():
+    changed = replace(spec, steps=steps if steps is not None else spec.steps)
+    asked = replace(changed, learning_rate=learning_rate if learning_rate is not None else spec.learning_rate)
+    if problems := asked.validate():
         raise BadSpec(problems)
     if summary.state == "steps" and summary.step >= changed.steps:
         raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
     begun = found.events.exists() and found.events.stat().st_size > 0
-    return _drive(found, changed if changed != spec else None, resume=begun, as_json=json, quiet=quiet)
+    first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
+    return _drive(found, changed if changed != spec else None, first, resume=begun, as_json=json, quiet=quiet)
 
 
 @app.command(name="runs")
@@ -281,8 +283,12 @@ def bench(what: Literal["start", "train", "ui", "save"], *, json: Json = False, 
     return measure(what, seconds, as_json=json)
 
 
-def _drive(run: runs.Run, spec: TrainSpec | None, *, resume: bool, as_json: bool, quiet: bool) -> int:
+def _drive(
+    run: runs.Run, spec: TrainSpec | None, first: list[SetLearningRate], *, resume: bool, as_json: bool, quiet: bool
+) -> int:
     control = session.inbox(run)
+    for message in first:
+        control.send(message)
     interrupted = _obey_signals(control)
     narrator = Narrator(as_json=as_json, quiet=quiet)
     begun, reason = False, "failed"

@@ -78,14 +78,14 @@ class Narrator:
                 self._sample += event.text
                 if event.done:
                     self._line(f"sample of step {event.step:,}:")
-                    self._line("  │ " + safe(self._sample).strip("\n").replace("\n", "\n  │ "))
+                    self._line("  │ " + self._sample.strip("\n").replace("\n", "\n  │ "))
                     self._sample = ""
             case Estimated():
                 self._line(f"{event.seconds_per_step * 1000:.1f} ms a step, {units.duration(event.seconds_left)} to go")
             case Saved():
                 self._line(f"step {event.step:>7,}  saved {units.size(event.bytes)} in {event.seconds:.2f} s")
             case Notice():
-                self._line(f"{event.level}: {safe(event.text)}" if event.level != "info" else safe(event.text))
+                self._line(f"{event.level}: {event.text}" if event.level != "info" else event.text)
             case Paused():
                 self._line(f"paused at step {event.step:,}")
             case Progress() if event.total == 0 or time.monotonic() - self._told >= STEP_LINES:
@@ -97,7 +97,7 @@ class Narrator:
                 self._line(f"finished ({event.reason}) at step {event.step:,}{best}")
 
     def _line(self, text: str) -> None:
-        _print(text + "\n", sys.stderr.fileno())
+        _print(safe(text) + "\n", sys.stderr.fileno())
 
 
 def say(line: str) -> None:

@@ -67,7 +67,7 @@ def begin_run(terminal: Terminal, corpus: Path, steps: int) -> Run:
 def test_a_hang_up_ends_the_screen_and_not_the_run_whose_losses_stay_the_same_to_the_bit(
     home: Path, verse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = 900
+    steps = 700
     with no_trainer_left(home):
         with Terminal() as terminal:
             run = begin_run(terminal, verse, steps)
