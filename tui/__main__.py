@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Open the screen, or run the command that the arguments name, and exit with its code."""
     arguments = sys.argv[1:]
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # GNU OpenMP's threads spin for milliseconds at every barrier. Two trainings that share two cores then block
+        # each other to a fiftieth of their speed; this short a spin costs a lone training nothing. Read at load time.
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     if arguments:
         from tui.cli import main as run_command
 

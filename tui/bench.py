@@ -25,6 +25,7 @@ from engine.machine import cpu_name
 from tui.narrate import say
 
 PAIRS = 5
+SPAN = 250  # steps that a pair of the training benchmark counts
 SIZE = (120, 40)
 
 
@@ -70,48 +71,55 @@ def _start(_: float) -> dict[str, Any]:
 
 
 def _train(seconds: float) -> dict[str, Any]:
-    """Steps per second of a recorded run, samples, evaluations and saves included, against the bare loop."""
+    """Steps per second of a recorded run, with its evaluation, sample and saves, against the bare loop.
+
+    One evaluation, one sample and whatever saves fall due lie within the ``SPAN`` steps of a recorded run that count.
+    """
     import torch
 
     from data import dante
     from data.corpus import finish
     from engine import session
-    from engine.control import Control
+    from engine.control import Control, Stop
     from engine.device import measure_peak, place
     from engine.events import Step
     from engine.spec import build
     from engine.trainer import Trainer
 
-    steps = max(50, int(seconds / PAIRS / 2 / 0.04))
-    spec = build(
-        {"corpus": "dantesque", "preset": "nano", "steps": str(steps), "evaluate_every": "250"}, preset_for_auto="nano"
-    )
+    given = {"corpus": "dantesque", "preset": "nano", "steps": "1000000", "evaluate_every": str(SPAN)}
+    spec = build({**given, "sample_every": str(SPAN)}, preset_for_auto="nano")
     placement = place(spec)
     corpus = finish(dante.load("dantesque", cache=Path(os.environ["LLMLAB_HOME"])))
     ours, bare, rates = [], [], []
-    for pair in range(PAIRS):
-        trainer = Trainer(spec, corpus, placement)
-        trainer.step()
+
+    def loop(trainer: Trainer) -> float:
+        """Seconds for half a span of the bare loop; one half goes before ours and one after, against the drift."""
         begun = time.perf_counter()
-        for _ in range(steps):
-            inputs, targets = trainer.windows.at(trainer.position.step)
-            trainer.position.step += 1
+        for step in range(SPAN // 2):
+            inputs, targets = trainer.windows.at(step)
             trainer.optimizer.zero_grad(set_to_none=True)
             loss = trainer.model.loss(inputs, targets)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), spec.clip)
             trainer.optimizer.step()
         loss.item()
-        bare.append(steps / (time.perf_counter() - begun))
-        run = session.create(spec)
-        times = {}
-        for event in session.drive(run, Control(), resume=False):
+        return time.perf_counter() - begun
+
+    for pair in range(PAIRS):
+        trainer = Trainer(spec, corpus, placement)
+        trainer.step()
+        before = loop(trainer)
+        control, times = Control(), {}
+        for event in session.drive(session.create(spec), control, resume=False):
             if isinstance(event, Step):
                 times[event.step] = time.perf_counter()
                 rates.append(event.tokens_per_second)
-        ended = time.perf_counter()
-        first = min(times)
-        ours.append((steps - first) / (ended - times[first]))
+                if event.step >= SPAN + 40:
+                    control.send(Stop(save=False))
+        first = min(step for step in times if step >= 20)
+        last = min(step for step in times if step >= first + SPAN)
+        ours.append((last - first) / (times[last] - times[first]))
+        bare.append(SPAN / (before + loop(trainer)))
         _note(f"pair {pair + 1}: bare {bare[-1]:.2f}, ours {ours[-1]:.2f} steps/s, ratio {ours[-1] / bare[-1]:.3f}")
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]
     return {
@@ -122,7 +130,7 @@ def _train(seconds: float) -> dict[str, Any]:
         "ratio_max": round(max(ratios), 3),
         "tokens_per_s_median": round(statistics.median(rates)),
         "peak_gflops": round(measure_peak(placement) / 1e9, 1),
-        "steps_each": steps,
+        "steps_each": SPAN,
         "pairs": PAIRS,
     }
 

@@ -35,7 +35,7 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     """The curve of a story in exactly ``height`` lines of ``width`` cells."""
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return _message("the curve needs more room", width, height)
-    raw = [(bucket.last.step, bucket.mean) for bucket in story.train.buckets]
+    raw = story.train.extremes()
     validation = [(point.step, point.val_loss) for point in story.evaluations if math.isfinite(point.val_loss)]
     if not raw and not validation:
         return _message("the curve begins with the first steps", width, height)
@@ -44,12 +44,11 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     values = [value for _, value in (*raw, *validation)]
     scale = _Scale(min(values), max(values), options.log, story)
     steps = story.started.steps if story.started else 0
-    right = max(1, max(step for step, _ in (*raw, *validation)))
-    right = min(max(steps, right), right * 4) if right * 4 < steps else max(steps, right)
-    _plot(figure, decimate(raw, inner), scale, TRAIN)
+    right = _right_end(max(step for step, _ in (*raw, *validation)), steps)
+    _plot(figure, decimate(raw, inner, right), scale, TRAIN)
     if options.smoothing and len(raw) > 3:
-        _plot(figure, decimate(story.train.smooth(options.smoothing), inner), scale, SMOOTH)
-    _plot(figure, decimate(validation, inner), scale, VALIDATION)
+        _plot(figure, decimate(story.train.smooth(options.smoothing), inner, right), scale, SMOOTH)
+    _plot(figure, decimate(validation, inner, right), scale, VALIDATION)
     best = story.best
     if best is not None:
         figure.scatter([best.step], [scale.place(best.val_loss)], marker="●", color=BEST)
@@ -139,6 +138,13 @@ def _figure(width: int, height: int) -> Any:
 def _plot(figure: Any, points: list[tuple[int, float]], scale: _Scale, colour: str) -> None:
     if points:
         figure.plot([x for x, _ in points], [scale.place(y) for _, y in points], marker="braille", color=colour)
+
+
+def _right_end(step: int, steps: int) -> int:
+    """Where the step axis ends: a round number beyond ``step``, at most the run's last, so that it seldom moves."""
+    power = int(10 ** max(1, math.floor(math.log10(max(1, step)))))
+    round_number = next(n * power for n in (1, 2, 5, 10) if n * power > step)
+    return max(1, step, min(round_number, steps) if steps else round_number)
 
 
 def _step_ticks(right: int, width: int) -> tuple[list[int], list[str]]:

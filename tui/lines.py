@@ -1,14 +1,20 @@
-"""A view of styled lines that sends only the lines that changed: the difference between usable and not over SSH."""
+"""A view of styled lines that sends only the cells that changed: the difference between usable and not over SSH."""
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
+from rich.cells import cell_len
+from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+GAP = 10  # unchanged cells between two changes that cost less than a second move of the cursor and its colours
+
 
 class Lines(Widget):
-    """Shows strips. Textual repaints a whole widget by default; this one compares and refreshes single lines."""
+    """Shows strips. Textual repaints a whole widget by default; this one compares and refreshes what differs."""
 
     DEFAULT_CSS = "Lines { height: 1; width: 1fr; }"
 
@@ -19,12 +25,15 @@ class Lines(Widget):
     def set_strips(self, strips: list[Strip]) -> None:
         """Show ``strips`` from the top; lines beyond them are blank."""
         old, self._strips = self._strips, strips
-        width = self.size.width
-        for y in range(min(max(len(old), len(strips)), self.size.height)):
-            before = old[y] if y < len(old) else None
-            after = strips[y] if y < len(strips) else None
-            if before != after:
-                self.refresh(Region(0, y, width, 1))
+        blank = Strip.blank(self.size.width)
+        regions = [
+            Region(x, y, width, 1)
+            for y, (before, after) in enumerate(zip_longest(old, strips, fillvalue=blank))
+            if y < self.size.height and before != after
+            for x, width in changes(before, after)
+        ]
+        if regions:
+            self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -32,3 +41,32 @@ class Lines(Widget):
         if y >= len(self._strips):
             return Strip.blank(width, style)
         return self._strips[y].adjust_cell_length(width, style).apply_style(style)
+
+
+def changes(before: Strip, after: Strip) -> list[tuple[int, int]]:
+    """``(column, width)`` of the stretches in which two lines differ; those with small gaps between them are one."""
+    runs: list[tuple[int, int]] = []
+    for x, (one, other) in enumerate(zip_longest(_cells(before), _cells(after))):
+        if one == other:
+            continue
+        if runs and x - runs[-1][1] <= GAP:
+            runs[-1] = (runs[-1][0], x + 1)
+        else:
+            runs.append((x, x + 1))
+    return [(start, end - start) for start, end in runs]
+
+
+def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
+    """What stands in each cell; the second half of a wide character is empty but changes with the first."""
+    cells: list[tuple[str, Style | None]] = []
+    for segment in strip:
+        style = segment.style
+        if len(segment.text) == segment.cell_length:
+            cells.extend((character, style) for character in segment.text)
+            continue
+        for character in segment.text:
+            width = cell_len(character)
+            if width == 0 and cells:  # a combining mark belongs to the cell before it
+                cells[-1] = (cells[-1][0] + character, style)
+            cells.extend([(character, style)] * width)
+    return cells

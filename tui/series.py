@@ -67,6 +67,15 @@ class Series:
                 high = middle
         return self.buckets[low - 1] if low else (self.buckets[0] if self.buckets else None)
 
+    def extremes(self) -> list[tuple[int, float]]:
+        """``(step, loss)``: every step while they are few, later the lowest and the highest of each bucket."""
+        points = []
+        for bucket in self.buckets:
+            points.append((bucket.first, bucket.low))
+            if bucket.count > 1:
+                points.append((bucket.last.step, bucket.high))
+        return points
+
     def smooth(self, amount: float) -> list[tuple[int, float]]:
         """``(step, loss)`` by exponential moving average; ``amount`` 0 is the plain mean of each bucket.
 
@@ -88,14 +97,26 @@ class Series:
         self._span *= 2
 
 
-def decimate(points: list[tuple[int, float]], columns: int) -> list[tuple[int, float]]:
-    """At most ``2 * columns`` points: the lowest and the highest of each column, in order, so no spike is lost."""
+def decimate(points: list[tuple[int, float]], columns: int, end: int = 0) -> list[tuple[int, float]]:
+    """At most ``2 * columns`` points: the lowest and the highest of each column, in order, so no spike is lost.
+
+    Columns are equal stretches from step 0 to ``end`` (the last point's step if that is later), so points that come
+    later leave those before them where they are.
+    """
     if len(points) <= 2 * columns or columns < 1:
         return points
-    result = []
-    for column in range(columns):
-        piece = points[column * len(points) // columns : (column + 1) * len(points) // columns]
-        if piece:
-            ends = {min(piece, key=lambda p: p[1]), max(piece, key=lambda p: p[1])}
-            result.extend(sorted(ends))
+    stretch = (max(end, points[-1][0]) + 1) / columns
+    result: list[tuple[int, float]] = []
+    low = high = points[0]
+    column = int(low[0] / stretch)
+    for point in points:
+        if (here := int(point[0] / stretch)) != column:
+            result.extend(sorted({low, high}))
+            low = high = point
+            column = here
+        elif point[1] < low[1]:
+            low = point
+        elif point[1] > high[1]:
+            high = point
+    result.extend(sorted({low, high}))
     return result

@@ -24,6 +24,7 @@ from tui.story import Story
 from tui.text import safe
 
 CURVE_EVERY = 1.0  # seconds between two drawings of the curve
+NUMBERS_EVERY = 0.3  # seconds between two updates of the numbers; more nobody can read
 SMOOTHING = (0.0, 0.6, 0.9, 0.98)
 CELL = 25  # columns of one number in the table
 
@@ -63,6 +64,8 @@ class TrainPane(Container):
         self.options = CurveOptions()
         self._drawn = -1
         self._drawn_at = 0.0
+        self._counted_at = 0.0
+        self._made: dict[str, object] = {}
 
     def compose(self) -> ComposeResult:
         with ContentSwitcher(initial="form"):
@@ -95,6 +98,7 @@ class TrainPane(Container):
         self.story, self.run_name, self.state = Story(), name, "starting"
         self.options = replace(self.options, cursor=None)
         self._drawn = -1
+        self._made.clear()
         self.show_run()
 
     def show_run(self) -> None:
@@ -130,22 +134,32 @@ class TrainPane(Container):
         """Bring every line up to date; the curve, which costs most, only when asked."""
         if not self.is_attached or not self.showing_run:
             return
-        story = self.story
-        self._lines("run-status", self._status)
-        self._lines("run-numbers", self._numbers)
-        self._lines("run-sample-title", self._sample_title)
-        self._lines("run-sample", self._sample)
-        self._lines("run-notices", self._notices)
+        story, cursor = self.story, self.options.cursor
+        sample = story.sample_at(cursor)
+        written = (sample.ident, len(sample.text), sample.done) if sample else None
+        now = time.monotonic()
+        if curve or now - self._counted_at >= NUMBERS_EVERY:
+            self._counted_at = now
+            self._lines("run-status", self._status, (story.version, self.state))
+            self._lines("run-numbers", self._numbers, (story.version, cursor))
+        self._lines("run-sample-title", self._sample_title, written)
+        self._lines("run-sample", self._sample, written)
+        self._lines("run-notices", self._notices, (len(story.notices), story.notices[-1] if story.notices else None))
         if curve:
-            self._drawn, self._drawn_at = story.version, time.monotonic()
-            self._lines("run-legend", lambda width, _: [_strip(legend(self.options), width)])
-            self._lines("run-curve", lambda width, height: draw(story, width, height, self.options))
+            self._drawn, self._drawn_at = story.version, now
+            self._lines("run-legend", lambda width, _: [_strip(legend(self.options), width)], self.options)
+            self._lines(
+                "run-curve",
+                lambda width, height: draw(story, width, height, self.options),
+                (story.version, self.options),
+            )
 
-    def _lines(self, name: str, make: Callable[[int, int], list[Strip]]) -> None:
+    def _lines(self, name: str, make: Callable[[int, int], list[Strip]], reason: object) -> None:
+        """Bring a view up to date if its size or ``reason``, what it is made from, has changed."""
         view = self.query_one(f"#{name}", Lines)
-        width, height = view.size
-        if width and height:
-            view.set_strips(make(width, height))
+        if view.size and self._made.get(name) != (view.size, self.run_name, reason):
+            self._made[name] = (view.size, self.run_name, reason)
+            view.set_strips(make(*view.size))
 
     def _status(self, width: int, _: int) -> list[Strip]:
         story = self.story
