@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
+import typing
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,6 +162,9 @@ _KINDS: dict[str, type[Event]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
+_allowed: dict[type[Event], dict[str, frozenset[type]]] = {}
+
+
 def to_dict(event: Event) -> dict[str, Any]:
     """An event as JSON can hold it: its name under ``event``, then its fields; non-finite numbers become null."""
     fields = {
@@ -172,12 +175,30 @@ def to_dict(event: Event) -> dict[str, Any]:
 
 
 def from_dict(record: dict[str, Any]) -> Event | None:
-    """The event that a record describes; None for a kind this version does not know or a record that lacks fields."""
-    kind = _KINDS.get(record.get("event", ""))
+    """The event that a record describes.
+
+    None for a kind this version does not know, a record that lacks fields, and one whose values are of another type:
+    a journal is a file, and files get damaged.
+    """
+    kind = _KINDS.get(str(record.get("event")))
     if kind is None:
         return None
-    known = {field.name for field in dataclasses.fields(kind)}
+    types = _types(kind)
+    fields = {name: value for name, value in record.items() if name in types}
+    if not all(type(value) in types[name] for name, value in fields.items()):
+        return None
     try:
-        return kind(**{name: value for name, value in record.items() if name in known})
+        return kind(**fields)
     except TypeError:
         return None
+
+
+def _types(kind: type[Event]) -> dict[str, frozenset[type]]:
+    """The types that JSON may give for each field; a whole number stands for any number."""
+    if kind in _allowed:
+        return _allowed[kind]
+    allowed = _allowed[kind] = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        wanted = set(typing.get_args(hint)) or {hint}
+        allowed[name] = frozenset(wanted | {int} if float in wanted else wanted)
+    return allowed

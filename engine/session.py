@@ -168,13 +168,17 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
     yield Finished("died", step, best, run.name)
 
 
-def launch(run: Run, control: Control, *, resume: bool = False) -> Iterator[Event]:
-    """Start a process of its own that trains ``run`` and follow it. It outlives this process and its terminal.
+def launch(run: Run, control: Control) -> Iterator[Event]:
+    """Start a process of its own that trains ``run`` and follow it. It outlives this process and its terminal."""
+    told = run.events.stat().st_size
+    return attend(run, spawn(run), control, told)
+
+
+def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: int) -> Iterator[Event]:
+    """Follow ``run``, which ``process`` was started to train when its journal had ``told`` bytes.
 
     When it ends without having recorded anything, the end of its output is told in an error notice.
     """
-    told = run.events.stat().st_size
-    process = spawn(run)
     begun = time.monotonic()
     owned = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import signal
@@ -91,7 +92,14 @@ class LabApp(App[int]):
         self.set_interval(DRAIN, self._drain)
         self.set_interval(GAUGES, self._read_gauges)
         self._watch_terminal()
-        self.call_after_refresh(self._show_living_run)
+        self.call_after_refresh(self._settle)
+
+    def _settle(self) -> None:
+        """What can wait until the first picture is there."""
+        gc.collect()
+        gc.freeze()  # widgets live as long as the program: a collection need not look at them again
+        gc.set_threshold(20_000, 20, 20)
+        self._show_living_run()
 
     def on_resize(self, event: Resize) -> None:
         small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
@@ -216,7 +224,13 @@ class LabApp(App[int]):
                 "that can be written, or make room on the disk.",
             )
             return
-        self._show(run, lambda control: session.launch(run, control))
+        await self._train(run)
+
+    async def _train(self, run: Run) -> None:
+        """Start the process that trains ``run`` and show it; from here on nothing on the screen can prevent it."""
+        told = run.events.stat().st_size
+        process = await asyncio.to_thread(session.spawn, run)
+        self._show(run, lambda control: session.attend(run, process, control, told))
 
     def _follow(self, run: Run) -> None:
         self._show(run, lambda control: session.follow(run, control))
@@ -332,7 +346,7 @@ class LabApp(App[int]):
             except (BadSpec, OSError) as error:
                 self.tell("It cannot be resumed", str(error))
                 return
-        self._show(run, lambda control: session.launch(run, control))
+        await self._train(run)
 
     def action_again(self) -> None:
         """The form with the values of the selected run."""

@@ -42,7 +42,7 @@ def refusal(environment: Mapping[str, str], *, terminal: bool, size: tuple[int, 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Variables that must be set before Textual is imported, none that the user has set already."""
     wanted = dict(QUIET)
-    wanted["TEXTUAL_FPS"] = "15" if "SSH_CONNECTION" in environment else "30"
+    wanted["TEXTUAL_FPS"] = "30" if "SSH_CONNECTION" in environment else "60"
     wanted["TEXTUAL_COLOR_SYSTEM"] = {16: "standard", 256: "256", 1 << 24: "truecolor"}[colours(environment)]
     return {name: value for name, value in wanted.items() if name not in environment}
 

@@ -16,11 +16,12 @@ from checkpoints import home
 from checkpoints import journal as journals
 from checkpoints import run as runs
 from checkpoints.lock import Locked
+from checkpoints.store import CheckpointError
 from engine import control as ask
 from engine import events as happened
 from engine import session
 from engine.control import Control
-from engine.events import Event, Finished, Notice, Paused, SampleText, Saved, Started, Step
+from engine.events import Evaluated, Event, Finished, Notice, Paused, SampleText, Saved, Started, Step
 from engine.summary import summarise
 from engine.train import TrainingFailed
 
@@ -71,11 +72,12 @@ def test_a_follower_of_a_resumed_run_reads_both_stretches(verse: Path) -> None:
     assert len(only(Started, found)) == 2
 
 
-def test_numbers_that_are_none_survive_as_none() -> None:
-    step = Step(1, float("nan"), 1e-3, float("inf"), 1.0, 0.5, 2.0)
-    record = happened.to_dict(step)
-    assert (record["loss"], record["gradient_norm"]) == (None, None)
-    assert happened.from_dict(record) == dataclasses.replace(step, loss=None, gradient_norm=None)  # type: ignore[arg-type]
+def test_numbers_that_json_cannot_hold_become_null_and_come_back_only_where_none_is_allowed() -> None:
+    step = happened.to_dict(Step(1, float("nan"), 1e-3, float("inf"), 1.0, 0.5, 2.0))
+    assert (step["loss"], step["gradient_norm"]) == (None, None)
+    assert happened.from_dict(step) is None
+    evaluated = Evaluated(1, 2.0, 3.0, None, 2.0, 1, 0.1)
+    assert happened.from_dict(happened.to_dict(evaluated)) == evaluated
 
 
 def test_records_of_other_versions_are_passed_over_or_trimmed() -> None:
@@ -215,7 +217,7 @@ def test_a_killed_trainer_is_told_resumed_and_its_run_is_the_undisturbed_one(
     assert summarise(run).state == "interrupted"
     assert "step-000400" not in [path.name for path in run.checkpoints.iterdir()]
 
-    rest = list(session.launch(run, Control(), resume=True))[len(first) - 2 :]
+    rest = list(session.launch(run, Control()))[len(first) - 2 :]
     assert f"process {owner} ended without releasing this run" in notices("lock", rest)[0].text
     resumed_at = only(Started, rest)[0].step
     assert resumed_at >= 5
@@ -273,3 +275,54 @@ def test_a_launch_that_dies_at_once_tells_its_last_words(verse: Path, monkeypatc
     events = list(session.launch(new_run(spec(verse)), Control()))
     assert "no_such_program" in notices("failure", events)[0].text
     assert only(Finished, events)[0].reason == "died"
+
+
+def test_a_message_sent_while_the_trainer_still_starts_is_obeyed(verse: Path) -> None:
+    run, control = new_run(spec(verse, steps=5000)), Control()
+    control.send(ask.Stop())
+    events = list(session.launch(run, control))
+    assert events[-1] == Finished("stopped", events[-1].step, events[-1].best_val_loss, run.name, events[-1].seconds)
+    assert events[-1].step < 5000
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"message": "SetLearningRate", "learning_rate": "abc"},
+        {"message": "SampleNow", "prompt": 5, "length": 3},
+        {"message": "SampleNow", "prompt": "a", "length": 1.5},
+        {"message": "Stop", "save": 1},
+    ],
+)
+def test_a_message_with_a_value_of_the_wrong_type_is_no_message(record: dict[str, Any]) -> None:
+    assert ask.from_record(record) is None
+
+
+def test_a_sample_of_negative_length_gets_the_usual_one(verse: Path) -> None:
+    def on(event: Event, control: Control) -> None:
+        if isinstance(event, Step) and event.step == 5:
+            control.send(ask.SampleNow("a", -3))
+
+    made = spec(verse)
+    events = train(made, on=on)
+    (text,) = [text for name, (_, text) in samples(events).items() if "-" in name]
+    assert len(text) == made.sample_length
+
+
+@pytest.mark.parametrize("loss", [None, "3", [1.0], True])
+def test_a_journal_line_with_a_value_of_the_wrong_type_is_passed_over(loss: object) -> None:
+    record = happened.to_dict(Step(1, 2.0, 0.1, 1.0, 1.0, 0.5, 1.0))
+    assert happened.from_dict(record) == Step(1, 2.0, 0.1, 1.0, 1.0, 0.5, 1.0)
+    assert happened.from_dict({**record, "loss": loss}) is None
+
+
+def test_a_damaged_spec_is_taken_from_the_newest_checkpoint(verse: Path) -> None:
+    made = spec(verse)
+    run = new_run(made)
+    train(made, run=run, on=stop_at(20))
+    (run.path / "spec.json").write_text("{damaged")
+    assert dataclasses.replace(session.spec_of(run), threads=made.threads) == made
+    for checkpoint in run.checkpoints.iterdir():
+        (checkpoint / "state.json").unlink()
+    with pytest.raises(CheckpointError, match=r"spec\.json is damaged"):
+        session.spec_of(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from workbench import VERSE, measured, new_run, notices, only, samples, spec, st
 from checkpoints import store
 from data.corpus import CorpusError, from_text
 from data.windows import derive_seed
-from engine import session
+from engine import keeper, session
 from engine import train as module
 from engine.control import Continue, Control, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from engine.events import (
@@ -557,3 +558,33 @@ def test_a_checkpoint_of_another_shape_is_refused(verse: Path) -> None:
 def test_notices_have_known_levels(verse: Path) -> None:
     events = train(spec(verse, steps=5))
     assert {event.level for event in only(Notice, events)} <= {"info", "warning", "error"}
+
+
+def test_a_last_save_that_fails_is_tried_again_before_the_run_ends(
+    verse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, left = store.commit, [2]
+
+    def full_for_a_while(*arguments: Any, **options: Any) -> Path:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return commit(*arguments, **options)
+
+    monkeypatch.setattr(store, "commit", full_for_a_while)
+    monkeypatch.setattr(keeper, "BACK_OFF", (0.05,))
+    run = new_run(spec(verse))
+    events = train(spec(verse, save_every=1000), run=run)
+    assert len(notices("save", events)) == 2
+    assert only(Finished, events)[0].reason == "steps"
+    assert store.read_state(store.checkpoints(run.checkpoints)[0])["step"] == 40
+
+
+def test_a_run_whose_last_save_never_succeeds_has_failed(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "commit", full)
+    monkeypatch.setattr(keeper, "BACK_OFF", (0.01,))
+    events = train(spec(verse, save_every=1000), run=new_run(spec(verse)))
+    assert only(Finished, events)[0].reason == "failed"

@@ -25,5 +25,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trainers(monkeypatch: pytest.MonkeyPatch) -> FakeTrainers:
     """No process is started by this test."""
     fake = FakeTrainers()
-    monkeypatch.setattr(session, "launch", fake.launch)
+    monkeypatch.setattr(session, "spawn", fake.spawn)
+    monkeypatch.setattr(session, "attend", fake.attend)
     return fake

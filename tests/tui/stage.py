@@ -110,8 +110,11 @@ class FakeTrainers:
         self.messages: list[Message] = []
         self.play: Callable[[str], list[Event]] = lambda run: [started(run), *(step(n) for n in range(1, 6))]
 
-    def launch(self, run: Run, control: Control, *, resume: bool = False) -> Iterator[Event]:
-        """As :func:`engine.session.launch`, until it is asked to stop."""
+    def spawn(self, run: Run) -> None:
+        """As :func:`engine.session.spawn`, but nothing is started."""
+
+    def attend(self, run: Run, process: object, control: Control, told: int) -> Iterator[Event]:
+        """As :func:`engine.session.attend`, until it is asked to stop."""
         from engine.control import Continue, Pause, Stop
         from engine.events import Continued, Paused
 
