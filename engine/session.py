@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ PROGRAM = "tui"  # the package whose ``python -m`` is the headless command
 def create(spec: TrainSpec) -> Run:
     """Make the run directory for ``spec``. Raises :class:`OSError`."""
     name = spec.name or f"{Path(spec.corpus).stem or 'text'}-{spec.preset}"
+    if spec.corpus not in ("dante", "dantesque"):  # who trains it may stand in another folder
+        spec = replace(spec, corpus=str(Path(spec.corpus).expanduser().absolute()))
     return runs.create(home.runs(), name, to_dict(spec), environment())
 
 
@@ -207,7 +210,7 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, SINCE: str(since)},
+            env={**os.environ, SINCE: str(since), "LLMLAB_HOME": str(home.home())},
         )
         # Threads inherit it: whoever types beside the training comes first.
         with contextlib.suppress(OSError, AttributeError):

@@ -98,8 +98,10 @@ class Trainer:
         rate = self.rate(position.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step))
-        self.model.train()
+        if self.spec.dropout:
+            torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step))
+        if not self.model.training:
+            self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         inputs, targets = self.windows.at(position.step)
         total: Tensor | None = None

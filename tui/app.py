@@ -92,14 +92,14 @@ class LabApp(App[int]):
         self.set_interval(DRAIN, self._drain)
         self.set_interval(GAUGES, self._read_gauges)
         self._watch_terminal()
-        self.call_after_refresh(self._settle)
+        self.call_after_refresh(self._show_living_run)
+        self.set_timer(0.5, self._settle)
 
     def _settle(self) -> None:
         """What can wait until the first picture is there."""
         gc.collect()
         gc.freeze()  # widgets live as long as the program: a collection need not look at them again
         gc.set_threshold(20_000, 20, 20)
-        self._show_living_run()
 
     def on_resize(self, event: Resize) -> None:
         small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]

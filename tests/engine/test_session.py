@@ -326,3 +326,15 @@ def test_a_damaged_spec_is_taken_from_the_newest_checkpoint(verse: Path) -> None
         (checkpoint / "state.json").unlink()
     with pytest.raises(CheckpointError, match=r"spec\.json is damaged"):
         session.spec_of(run)
+
+
+def test_a_text_given_by_a_relative_path_is_found_from_any_folder(
+    verse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "verse.txt").write_bytes(verse.read_bytes())
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("LLMLAB_HOME", "relative")
+    run = session.create(spec("verse.txt", steps=3))
+    assert list(session.launch(run, Control()))[-1].reason == "steps"  # type: ignore[attr-defined]
+    assert run.path.is_relative_to(tmp_path / "here" / "relative")
