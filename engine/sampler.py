@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from data.vocabulary import Vocabulary
 from data.windows import derive_seed
 from engine.gpt import GPT
 from engine.sample import one_thread, sample
@@ -34,9 +33,8 @@ class Request:
 class Sampler:
     """Takes one sample after the other. What it draws depends on seed and sample alone, not on when it is called."""
 
-    def __init__(self, model: GPT, vocabulary: Vocabulary, seed: int, temperature: float) -> None:
-        self._source, self._vocabulary = model, vocabulary
-        self._seed, self._temperature = seed, temperature
+    def __init__(self, model: GPT, seed: int, temperature: float) -> None:
+        self._source, self._seed, self._temperature = model, seed, temperature
         self._copy: GPT | None = None
         self._queue: deque[Request] = deque()
         self._stream: Iterator[Tensor] | None = None

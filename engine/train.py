@@ -39,11 +39,12 @@ from engine.keeper import Keeper
 from engine.readings import Readings
 from engine.sampler import Request, Sampler
 from engine.spec import TrainSpec, from_dict, to_dict
-from engine.trainer import Position, Trainer
+from engine.trainer import HISTORY, Position, Trainer
 
 LONGEST_SAMPLE = 10_000  # characters of a sample that is asked for during training
 OWN_COPY = 64 * 1024 * 1024  # characters up to which a run keeps its own copy of the corpus
 LAST_TRIES = 20  # saves at the end of a run that cannot be saved: about 20 minutes
+PAUSED_SPENDS = 1 / 3  # seconds of training whose share a sample gets at a time while nothing trains
 ESTIMATE_AFTER = 10  # steps of this process after which the run's duration is told
 
 
@@ -120,7 +121,7 @@ class _Session:
             notices.append(
                 Notice(f"needs about {_gib(needed)}, {_gib(free)} are free: it may run out", "warning", "memory")
             )
-        self.sampler = Sampler(self.trainer.model, corpus.vocabulary, self.spec.seed, self.spec.temperature)
+        self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
         self.readings = Readings(placement.device)
         self.peak = peak
         self.flops = shape.flops_per_token()
@@ -256,7 +257,7 @@ class _Session:
         if self.paused and self.stop is None:
             if self.sampler.busy:
                 yield from self._begin_sample()
-                yield from self._spend(0.05 / 0.15)
+                yield from self._spend(PAUSED_SPENDS)
                 yield from self._read(everything=True)
             else:
                 self.control.wait(0.05)
@@ -405,7 +406,7 @@ class _Session:
             return
         train_loss = position.train_sum / position.train_count if position.train_count else None
         position.train_sum, position.train_count, position.evaluated_step = 0.0, 0, position.step
-        position.history = [*position.history[-255:], Evaluation(position.step, loss, train_loss)]
+        position.history = [*position.history, Evaluation(position.step, loss, train_loss)][-HISTORY:]
         best = loss < position.best_val_loss
         if best:
             position.best_step, position.best_val_loss, position.without_progress = position.step, loss, 0

@@ -176,10 +176,8 @@ class LabApp(App[int]):
     @work(thread=True, exclusive=True, group="living", exit_on_error=False)
     def _show_living_run(self) -> None:
         """A run that trains already is shown live at once."""
-        for run in runs.every(home.runs())[:50]:
-            if run.owner() is not None:
-                self.call_from_thread(self._follow, run)
-                return
+        if living := _living():
+            self.call_from_thread(self._follow, living[0])
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +197,7 @@ class LabApp(App[int]):
             answer = await self.push_screen_wait(
                 Question(
                     "Something trains already",
-                    f"{living[0]} is training on this machine. Two runs share it and each is slower.",
+                    f"{living[0].name} is training on this machine. Two runs share it and each is slower.",
                     (
                         Option("start", "start anyway", "s"),
                         Option("show", "show it", "v", "primary"),
@@ -208,7 +206,7 @@ class LabApp(App[int]):
                 )
             )
             if answer == "show":
-                self._follow(runs.find(home.runs(), living[0]))
+                self._follow(living[0])
             if answer != "start":
                 return
         await self._launch(event.spec)
@@ -493,8 +491,9 @@ def _leave_if_hung_up() -> None:
         os._exit(129)
 
 
-def _living() -> list[str]:
-    return [run.name for run in runs.every(home.runs())[:200] if run.owner() is not None]
+def _living() -> list[Run]:
+    """Runs that some process trains, newest first."""
+    return [run for run in runs.every(home.runs())[:200] if run.owner() is not None]
 
 
 def _export(path: str, folder: Path) -> str:
