@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.sampling import Sampling
+
 
 @dataclass(frozen=True)
 class Message:
@@ -53,6 +55,13 @@ class SetLearningRate(Message):
     """Use this learning rate as the schedule's peak from the next step on."""
 
     learning_rate: float
+
+
+@dataclass(frozen=True)
+class SetSampling(Message):
+    """Draw the next token, and all after it, with these settings."""
+
+    sampling: Sampling
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import typing
@@ -156,10 +157,75 @@ class Finished(Event):
     seconds: float = 0.0
 
 
-_KINDS: dict[str, type[Event]] = {
-    re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in Event.__subclasses__()
+@dataclass(frozen=True)
+class Candidate:
+    """A token that could stand at one place, on its way through the settings. Probabilities from 0 to 1."""
+
+    id: int
+    text: str
+    probability: float
+    """of the model itself"""
+    tempered: float
+    """after repetition penalty and temperature"""
+    final: float
+    """with which it was drawn: 0 when it was cut"""
+    cut: str = ""
+    """what cut it: ``top_k``, ``top_p``, ``min_p``, or nothing"""
+
+
+@dataclass(frozen=True)
+class Token(Event):
+    """One token of a prompt or a completion."""
+
+    index: int
+    """place in the sequence, prompt included"""
+    id: int
+    text: str
+    """what it adds to the text: nothing while a code point is incomplete"""
+    logprob: float | None
+    """natural logarithm of the model's own probability; None for the first token, which nothing predicts"""
+    drawn_logprob: float | None
+    """of the probability with which it was drawn; None for a prompt's token"""
+    rank: int | None
+    """1 when the model held it most probable"""
+    entropy: float | None
+    """of the model's distribution at this place, nats"""
+    kept: int | None
+    """how many tokens the settings left to draw from"""
+    prompt: bool
+    candidates: tuple[Candidate, ...] = ()
+    """the most probable first; the token itself is among them"""
+    stream: int = 0
+
+
+@dataclass(frozen=True)
+class Completed(Event):
+    """The last event of a completion.
+
+    ``reason``: ``length`` (as many tokens as asked for, or the model's positions are full), ``eos``, ``stop`` on
+    request.
+    """
+
+    reason: str
+    text: str
+    """the completion without its prompt"""
+    prompt_tokens: int
+    tokens: int
+    reused: int
+    """tokens of the prompt whose keys and values were still there"""
+    first_token_seconds: float
+    tokens_per_second: float
+    """of decoding, without the prefill"""
+    seconds: float
+    stream: int = 0
+
+
+_SPELLED: dict[type[Event], str] = {Completed: "finished"}  # every command's last event carries this name
+_NAMES = {
+    kind: _SPELLED.get(kind, re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()) for kind in Event.__subclasses__()
 }
-_NAMES = {kind: name for name, kind in _KINDS.items()}
+# What a journal holds: completions are never recorded.
+_KINDS: dict[str, type[Event]] = {name: kind for kind, name in _NAMES.items() if kind not in (Token, Completed)}
 
 
 _allowed: dict[type[Event], dict[str, frozenset[type]]] = {}
@@ -167,11 +233,18 @@ _allowed: dict[type[Event], dict[str, frozenset[type]]] = {}
 
 def to_dict(event: Event) -> dict[str, Any]:
     """An event as JSON can hold it: its name under ``event``, then its fields; non-finite numbers become null."""
-    fields = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in vars(event).items()
-    }
-    return {"event": _NAMES[type(event)], **fields}
+    return {"event": _NAMES[type(event)], **_plain(vars(event))}
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON can hold it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    return _plain(vars(value)) if dataclasses.is_dataclass(value) else value
 
 
 def from_dict(record: dict[str, Any]) -> Event | None:
