@@ -69,7 +69,8 @@ class Detach(Message):
     """For a follower: look away. The run goes on."""
 
 
-_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in Message.__subclasses__()}
+# What can come through an inbox: completions are made in the process that asks for them.
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in Message.__subclasses__() if kind is not SetSampling}
 
 
 def to_record(message: Message) -> dict[str, Any]:
