@@ -9,7 +9,10 @@ from textual.binding import Binding, BindingType
 
 @dataclass(frozen=True)
 class Action:
-    """One thing to do. ``where`` is the pane it belongs to or ``everywhere``; ``shown`` puts it into the footer."""
+    """One thing to do. ``shown`` puts it into the footer.
+
+    ``where`` is the pane it belongs to, which carries it out, or ``everywhere``: then the app does.
+    """
 
     name: str
     keys: tuple[str, ...]
@@ -17,6 +20,11 @@ class Action:
     help: str
     where: str = "everywhere"
     shown: bool = False
+
+    @property
+    def target(self) -> str:
+        """The action as a binding names it."""
+        return f"app.{self.name}" if self.where == "everywhere" else self.name
 
     @property
     def key_text(self) -> str:
@@ -40,10 +48,11 @@ _NAMES = {
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", ("f1", "question_mark"), "Help", "Keys, what the screen shows, where runs live.", shown=True),
-    Action("start", ("f5",), "Start", "Train with what the form says; from anywhere.", shown=True),
-    Action("pause", ("f6",), "Pause", "Pause the run shown, or let it go on. The model stays loaded.", shown=True),
-    Action("stop", ("f7",), "Stop", "Save the run shown and end it. It can be resumed exactly.", shown=True),
-    Action("sample", ("f8",), "Sample", "Sample now, with a prompt of your own.", shown=True),
+    Action("start", ("f5",), "Start", "Train with what the form says; in Tokens and Generate: complete.", shown=True),
+    Action("pause", ("f6",), "Pause", "Pause the work, or let it go on. The model stays loaded.", shown=True),
+    Action("stop", ("f7",), "Stop", "Save the run and end it, exactly resumable; end a completion.", shown=True),
+    Action("sample", ("f8",), "Sample", "Sample now, with a prompt of your own; in Generate: once more.", shown=True),
+    Action("next_pane", ("f2",), "Pane", "The next pane, also from inside a text."),
     Action("show_pane('train')", ("1",), "Train", "The Train pane: form, curve, sample."),
     Action("show_pane('runs')", ("7",), "Runs", "The Runs pane: every run there is."),
     Action("form", ("n",), "New run", "Show the form, or go back to the run.", "train", True),
@@ -68,7 +77,7 @@ ACTIONS: tuple[Action, ...] = (
 
 
 def bindings(where: str) -> list[BindingType]:
-    """Textual's bindings for the actions of one pane, or of everywhere. All are carried out by the app."""
+    """Textual's bindings for the actions of one pane, or of everywhere."""
     made: list[BindingType] = []
     for action in ACTIONS:
         if action.where != where:
@@ -78,7 +87,7 @@ def bindings(where: str) -> list[BindingType]:
             made.append(
                 Binding(
                     key,
-                    f"app.{action.name}",
+                    action.target,
                     action.title,
                     show=action.shown and number == 0,
                     key_display=action.key_text.split()[0] if number == 0 else None,

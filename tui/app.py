@@ -9,7 +9,6 @@ import select
 import signal
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
 from textual import on, work
 from textual.app import App, ComposeResult, SystemCommand
@@ -21,18 +20,17 @@ from textual.worker import Worker, WorkerState
 
 from checkpoints import home
 from checkpoints import run as runs
-from checkpoints.lock import Locked
 from checkpoints.run import Run
-from checkpoints.store import CheckpointError
 from engine import control as ask
 from engine import session
 from engine import worker as follower
-from engine.spec import BadSpec, TrainSpec, convert, from_dict
-from tui import dialogs, themes, units
+from engine.spec import TrainSpec
+from tui import bar, dialogs, panes, themes
 from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
-from tui.dialogs import Entry, Option, Page, Question
+from tui.dialogs import Option, Page, Question
 from tui.form import TrainForm
+from tui.panes.pane import Pane, UsePrompt
 from tui.panes.runs import RunsPane
 from tui.panes.train import TrainPane
 from tui.terminal import SMALLEST
@@ -41,11 +39,11 @@ from tui.text import safe
 DRAIN = 1 / 8  # seconds between two looks at what the run said
 GAUGES = 2.0  # seconds between two readings of the machine
 WATCHDOG = 5.0  # seconds between two looks whether the terminal is still there
-_NAMES = frozenset(action.name.partition("(")[0] for action in ACTIONS)
+_NAMES = frozenset(action.name.partition("(")[0] for action in ACTIONS if action.where == "everywhere")
 
 
 class LabApp(App[int]):
-    """One run is shown at a time; any number may be training, each in a process of its own."""
+    """Holds the panes and the run that is shown; any number may be training, each in a process of its own."""
 
     TITLE = "llmlab-tui"
     ENABLE_COMMAND_PALETTE = True
@@ -113,7 +111,18 @@ class LabApp(App[int]):
 
     @property
     def pane(self) -> TrainPane:
+        """The Train pane, which is always there."""
         return self.query_one(TrainPane)
+
+    @property
+    def here(self) -> Pane:
+        """The pane on the screen."""
+        return self.query_one(f"#panes > #{self.query_one('#panes', ContentSwitcher).current}", Pane)
+
+    @property
+    def working(self) -> Pane:
+        """The pane that start, pause, stop and sample reach."""
+        return self.here if self.here.WORKS else self.pane
 
     @property
     def training(self) -> bool:
@@ -122,39 +131,39 @@ class LabApp(App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette offers what the table of actions holds and the pane on the screen allows."""
-        here = self.query_one("#panes", ContentSwitcher).current
+        here = self.here
         for action in ACTIONS:
-            if action.where in ("everywhere", here) and action.name != "command_palette":
-                yield SystemCommand(
-                    action.title, f"{action.help}  ({action.key_text})", partial(self.run_action, action.name)
-                )
+            if action.where in ("everywhere", here.id) and action.name != "command_palette":
+                run = partial(self.run_action, action.target, here)
+                yield SystemCommand(action.title, f"{action.help}  ({action.key_text})", run)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action != "leave" and action in _NAMES:
             return False
-        if not self.query(TrainPane):
-            return True
-        if action in ("pause", "stop", "sample", "save", "learning_rate"):
-            return True if self.training else None
-        of_a_run = action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing")
-        return self.pane.showing_run or not of_a_run
+        if action in ("start", "pause", "stop", "sample") and self.query(TrainPane):
+            return self.working.allows(action)
+        return True
 
     # -- what the run says -------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        if self._job is None:
+        if self._job is None or not self.is_running:  # widgets go one by one when the screen is taken down
             return
         events = self._job.channel.drain()
         before = self.training
         was = (self.pane.story.paused, self.pane.story.started is None)
+        self.pane.training = self.training
         self.pane.fold(events, self._job.state.value)
+        self.pane.training = self.training
         if events and ((self.pane.story.paused, self.pane.story.started is None) != was or before != self.training):
             self.refresh_bindings()
             self._read_gauges()
 
     def _read_gauges(self) -> None:
-        self.query_one(Bar).read(busy=self.training)
+        if not self.is_running:
+            return
+        self.query_one(Bar).read(busy=self.training or self.here.busy)
 
     def _show(self, run: Run, task: follower.Task) -> None:
         """Show ``run``; ``task`` makes its events. What was shown before goes on by itself."""
@@ -180,13 +189,6 @@ class LabApp(App[int]):
             self.call_from_thread(self._follow, living[0])
 
     # -- starting ----------------------------------------------------------------------------------------------------
-
-    def action_start(self) -> None:
-        """Start what the form says, whatever is on the screen."""
-        if not self.pane.form.start():
-            self.action_show_pane("train")
-            self.pane.show_form()
-            self.pane.form.show_problem()
 
     @on(TrainForm.Wanted)
     @work(exclusive=True, group="start", exit_on_error=False)
@@ -233,172 +235,28 @@ class LabApp(App[int]):
     def _follow(self, run: Run) -> None:
         self._show(run, lambda control: session.follow(run, control))
 
-    # -- keys of the run ---------------------------------------------------------------------------------------------
-
-    def action_pause(self) -> None:
-        """Pause, or go on."""
-        if self._job is not None and self.training:
-            if self.pane.story.paused:
-                self._job.resume()
-            else:
-                self._job.pause()
-
-    def action_stop(self) -> None:
-        """Save and end the run that is shown."""
-        if self._job is not None and self.training:
-            self._job.stop()
-
-    def action_save(self) -> None:
-        """Write a checkpoint now and pin it."""
-        if self._job is not None and self.training:
-            self._job.control.send(ask.SaveNow())
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_sample(self) -> None:
-        """Sample now, after a prompt."""
-        prompt = await self.push_screen_wait(
-            Entry("Sample now", "The model goes on from your text. Empty: a new line.", "", lambda _: "")
-        )
-        if prompt is not None and self._job is not None:
-            self.pane.move_cursor(None)
-            self._job.control.send(ask.SampleNow(prompt.replace("\\n", "\n")))
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_learning_rate(self) -> None:
-        """Change the learning rate from the next step on."""
-        last = self.pane.story.last
-        answer = await self.push_screen_wait(
-            Entry(
-                "Learning rate",
-                "The schedule's peak from the next step on.",
-                units.rate(last.learning_rate) if last else "",
-                _rate_problem,
-            )
-        )
-        if answer is not None and self._job is not None:
-            self._job.control.send(ask.SetLearningRate(float(answer)))
-
-    def action_form(self) -> None:
-        """Between the form and the run."""
-        if self.pane.showing_run:
-            self.pane.show_form()
-        elif self._run is not None:
-            self.pane.show_run()
-        self.refresh_bindings()
-
-    def action_log(self) -> None:
-        """Linear or logarithmic."""
-        self.pane.toggle_log()
-
-    def action_smoothing(self) -> None:
-        """More or less smoothing."""
-        self.pane.next_smoothing()
-
-    def action_cursor(self, by: int) -> None:
-        """Walk along the curve."""
-        self.pane.move_cursor(by)
-
-    def action_cursor_first(self) -> None:
-        """To the first sample."""
-        self.pane.first_sample()
-
-    def action_cursor_off(self) -> None:
-        """Back to now."""
-        self.pane.move_cursor(None)
-
-    # -- keys of the list --------------------------------------------------------------------------------------------
+    @on(TrainPane.Asked)
+    def _asked(self, event: TrainPane.Asked) -> None:
+        if self._job is None or not self.training:
+            return
+        if isinstance(event.message, ask.Stop):
+            self._job.stop(event.message)
+        else:
+            self._job.control.send(event.message)
 
     @on(RunsPane.Opened)
-    def _opened(self) -> None:
-        self.action_open()
+    def _opened(self, event: RunsPane.Opened) -> None:
+        self._follow(event.run)
 
-    def action_open(self) -> None:
-        """Show the selected run."""
-        if summary := self.query_one(RunsPane).selected:
-            self._follow(Run(Path(summary.path)))
+    @on(RunsPane.Resumed)
+    async def _resumed(self, event: RunsPane.Resumed) -> None:
+        await self._train(event.run)
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_resume(self) -> None:
-        """Go on with the selected run in a process of its own."""
-        summary = self.query_one(RunsPane).selected
-        if summary is None:
-            return
-        run = Run(Path(summary.path))
-        if summary.owner is not None:
-            self._follow(run)
-            return
-        if summary.state == "steps":
-            more = await self.push_screen_wait(
-                Entry(
-                    f"{summary.name} is finished",
-                    f"It has done its {summary.steps:,} steps. Train to which step?",
-                    str(summary.steps * 2),
-                    lambda text: _steps_problem(text, summary.steps),
-                )
-            )
-            if more is None:
-                return
-            try:
-                spec = from_dict({**run.read_json("spec.json"), "steps": convert("steps", more)})
-                await asyncio.to_thread(run.write_json, "spec.json", vars(spec))
-            except (BadSpec, OSError) as error:
-                self.tell("It cannot be resumed", str(error))
-                return
-        await self._train(run)
-
-    def action_again(self) -> None:
-        """The form with the values of the selected run."""
-        if summary := self.query_one(RunsPane).selected:
-            self.action_show_pane("train")
-            self.pane.show_form()
-            self.pane.form.fill(from_dict(Run(Path(summary.path)).read_json("spec.json")))
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_export(self) -> None:
-        """Write the selected run for transformers."""
-        summary = self.query_one(RunsPane).selected
-        if summary is None:
-            return
-        target = await self.push_screen_wait(
-            Entry(
-                "Export",
-                "The best checkpoint as a folder that GPT2LMHeadModel and AutoTokenizer load.",
-                str(home.home() / "exports" / summary.name),
-                lambda text: "" if text.strip() else "name a folder",
-            )
-        )
-        if target is None:
-            return
-        self.notify("Exporting…", timeout=3)
-        try:
-            said = await asyncio.to_thread(_export, summary.path, Path(target).expanduser())
-        except (CheckpointError, OSError) as error:
-            self.tell("It cannot be exported", str(error))
-        else:
-            self.notify(safe(said), markup=False, timeout=8)
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_delete(self) -> None:
-        """Remove the selected run, after a question."""
-        pane = self.query_one(RunsPane)
-        summary = pane.selected
-        if summary is None:
-            return
-        answer = await self.push_screen_wait(
-            Question(
-                "Delete this run?",
-                f"{summary.name} with its {summary.checkpoints} checkpoints and all that it said. "
-                "There is no way back.",
-                (Option("delete", "delete", "d", "error"), Option("keep", "keep", "k")),
-            )
-        )
-        if answer != "delete":
-            return
-        try:
-            await asyncio.to_thread(Run(Path(summary.path)).delete)
-        except (Locked, OSError) as error:
-            self.tell("It cannot be deleted", str(error))
-        pane.look()
+    @on(RunsPane.Copied)
+    def _copied(self, event: RunsPane.Copied) -> None:
+        self.action_show_pane("train")
+        self.pane.show_form()
+        self.pane.form.fill(event.spec)
 
     # -- keys everywhere ---------------------------------------------------------------------------------------------
 
@@ -406,23 +264,56 @@ class LabApp(App[int]):
     def _chosen(self, event: Tab.Chosen) -> None:
         self.action_show_pane(event.pane)
 
+    @on(UsePrompt)
+    async def _use_prompt(self, event: UsePrompt) -> None:
+        await self._bring("generate")
+        self.here.take(event.text)
+
     def action_show_pane(self, pane: str) -> None:
         """Put a pane on the screen and the focus into it."""
+        if self.query(f"#panes > #{pane}"):
+            self._put(pane)
+        else:
+            self.run_worker(self._bring(pane), exclusive=True, group="panes", exit_on_error=False)
+
+    async def _bring(self, pane: str) -> None:
+        """As :meth:`action_show_pane`, and make the pane first if it was never shown."""
+        if not self.query(f"#panes > #{pane}"):
+            await self.query_one("#panes", ContentSwitcher).add_content(panes.make(pane))
+        self._put(pane)
+
+    def _put(self, pane: str) -> None:
         self.query_one("#panes", ContentSwitcher).current = pane
         self.query_one(Bar).show(pane)
-        if pane == "runs":
-            self.query_one(RunsPane).look()
-            self.query_one(RunsPane).query_one("DataTable").focus()
-        elif self.pane.showing_run:
-            self.pane.focus_run()
-            self.pane.redraw(curve=True)
-        else:
-            self.query_one("#go").focus()
+        self.here.arrive()
         self.refresh_bindings()
+
+    def action_next_pane(self) -> None:
+        """The next pane, the first after the last."""
+        names = [name for name, _, _ in bar.PANES]
+        self.action_show_pane(names[(names.index(self.here.id or "") + 1) % len(names)])
+
+    def action_start(self) -> None:
+        """Do what the pane on the screen is for; from a pane without work of its own, train."""
+        if not self.here.WORKS:
+            self.action_show_pane("train")
+        self.working.start()
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.working.pause()
+
+    def action_stop(self) -> None:
+        """Save and end."""
+        self.working.stop()
+
+    def action_sample(self) -> None:
+        """Another sample."""
+        self.working.sample()
 
     def action_help(self) -> None:
         """Keys, and what the screen shows."""
-        self.push_screen(dialogs.help_page(self.query_one("#panes", ContentSwitcher).current or "train"))
+        self.push_screen(dialogs.help_page(self.here.id or "", self.here.help()))
 
     def action_doctor(self) -> None:
         """Versions, device, terminal, paths."""
@@ -494,25 +385,3 @@ def _leave_if_hung_up() -> None:
 def _living() -> list[Run]:
     """Runs that some process trains, newest first."""
     return [run for run in runs.every(home.runs())[:200] if run.owner() is not None]
-
-
-def _export(path: str, folder: Path) -> str:
-    from engine.load import load, write_export
-
-    trained = load(path)
-    write_export(trained, folder)
-    return f"{trained.source} exported to {folder}"
-
-
-def _rate_problem(text: str) -> str:
-    try:
-        return "" if 0 < float(text) <= 1 else "it must lie in 0 < rate ≤ 1"
-    except ValueError:
-        return "it must be a number, like 3e-4"
-
-
-def _steps_problem(text: str, done: int) -> str:
-    try:
-        return "" if int(convert("steps", text)) > done else f"more than the {done:,} it has done"
-    except BadSpec:
-        return "it must be a whole number"

@@ -11,7 +11,10 @@ from textual.widgets import Static
 from engine.machine import CpuGauge, Gpus, available_memory, cpu_name, total_memory
 from tui import units
 
-PANES = (("train", "1", "Train"), ("runs", "7", "Runs"))
+PANES = (
+    ("train", "1", "Train"),
+    ("runs", "7", "Runs"),
+)
 
 
 class Tab(Static):

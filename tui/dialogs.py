@@ -142,31 +142,13 @@ class Page(ModalScreen[None]):
         self.query_one(VerticalScroll).focus()
 
 
-def help_page(where: str) -> Page:
-    """The help: keys from the table of actions, and what the screen shows."""
+def help_page(where: str, about: Content) -> Page:
+    """The help: keys from the table of actions, and what the pane ``where`` says about itself."""
     parts = []
     for title, place in ((f"Keys of this pane ({where})", where), ("Keys everywhere", "everywhere")):
         parts.append(Content.styled(f"{title}\n", "bold $primary"))
         for keys, name, text in table(place):
             parts.append(Content.styled(f"  {keys:<16}", "bold"))
-            parts.append(Content.assemble(f"{name:<9}", Content.styled(f"{text}\n", "$foreground 60%")))
+            parts.append(Content.assemble(f"{name:<10}", Content.styled(f"{text}\n", "$foreground 60%")))
         parts.append(Content("\n"))
-    parts.append(Content.styled("What the curve shows\n", "bold $primary"))
-    parts.append(Content(_CURVE_HELP))
-    parts.append(Content.styled("\nA run cannot be lost\n", "bold $primary"))
-    parts.append(Content(_RUN_HELP))
-    return Page("llmlab-tui: help", Content.assemble(*parts))
-
-
-_CURVE_HELP = """\
-  Loss is the mean cross-entropy in nats per character; divided by ln 2
-  it is bits per character. Grey is each batch, cyan its moving average,
-  yellow the whole validation split, green the best of it. The grey
-  lines are what a guesser reaches who knows nothing (ln V), how often
-  each letter occurs (letters), and the letter before (pairs).
-"""
-_RUN_HELP = """\
-  Training runs in a process of its own. Close the terminal, lose the
-  link, kill this program: it goes on. Start llmlab-tui again and you
-  see it live. Stop saves first; resume goes on to the bit.
-"""
+    return Page("llmlab-tui: help", Content.assemble(*parts, about))

@@ -18,11 +18,13 @@ from textual.app import App, ComposeResult
 from textual.strip import Strip
 
 from engine.events import Event, Finished, Notice, SampleText, Step
-from tui import terminal, units
+from tui import panes, terminal, units
 from tui.actions import ACTIONS, bindings, table
 from tui.app import LabApp
+from tui.bar import PANES
 from tui.curve import CurveOptions, draw
 from tui.lines import Lines
+from tui.panes.pane import Pane
 from tui.panes.runs import RunsPane
 from tui.panes.train import TrainPane
 from tui.series import CAPACITY, Series, decimate
@@ -359,9 +361,14 @@ def test_a_log_that_cannot_be_written_does_not_keep_the_screen_from_opening(tmp_
 # -- actions ---------------------------------------------------------------------------------------------------------
 
 
+def pane(name: str) -> type[Pane]:
+    """The class of a pane."""
+    return {"train": TrainPane, "runs": RunsPane}.get(name) or type(panes.make(name))
+
+
 def test_no_key_means_two_things_in_one_pane() -> None:
-    for pane in ("train", "runs"):
-        keys = [key for action in ACTIONS if action.where in (pane, "everywhere") for key in action.keys]
+    for where, _, _ in PANES:
+        keys = [key for action in ACTIONS if action.where in (where, "everywhere") for key in action.keys]
         assert len(keys) == len(set(keys))
 
 
@@ -370,13 +377,14 @@ def test_every_action_has_a_title_and_help_and_is_carried_out_by_the_program() -
         assert action.title
         assert action.help.endswith(".")
         name = action.name.partition("(")[0]
-        assert hasattr(LabApp, f"action_{name}"), name
+        holder = LabApp if action.where == "everywhere" else pane(action.where)
+        assert hasattr(holder, f"action_{name}"), name
 
 
 def test_bindings_and_help_come_from_the_same_table() -> None:
-    for where, holder in (("everywhere", LabApp), ("train", TrainPane), ("runs", RunsPane)):
+    for where, holder in (("everywhere", LabApp), *((name, pane(name)) for name, _, _ in PANES)):
         made = {(binding.key, binding.action) for binding in bindings(where)}
-        wanted = {(key, f"app.{a.name}") for a in ACTIONS if a.where == where for key in a.keys}
+        wanted = {(key, a.target) for a in ACTIONS if a.where == where for key in a.keys}
         assert made == wanted
         assert {(binding.key, binding.action) for binding in holder.BINDINGS} == wanted
         assert [title for _, title, _ in table(where)] == [a.title for a in ACTIONS if a.where == where]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from checkpoints import home
 from checkpoints import run as runs
+from checkpoints.lock import Locked
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from engine.spec import BadSpec, TrainSpec, convert, from_dict
 from engine.summary import Summary, summarise
 from tui import units
 from tui.actions import bindings
+from tui.dialogs import Entry, Option, Question
+from tui.panes.pane import Pane
 from tui.text import safe
 
 REFRESH = 2.0  # seconds
@@ -33,8 +41,17 @@ _WORDS = {"steps": "finished", "early_stop": "early stop"}
 _COLUMNS = (("state", 13), ("name", None), ("steps", 13), ("best", 7), ("age", 8), ("corpus", None))
 
 
-class RunsPane(Container):
+class RunsPane(Pane):
     """A table of runs. Reads directories off the event loop and touches only the cells that changed."""
+
+    ABOUT = (
+        (
+            "What the table shows",
+            "Every run on this machine, newest first, whoever trains it: ● has a process that owns it. The best loss "
+            "is that of the whole validation split, in nats per character. Resuming goes on from the newest whole "
+            "checkpoint, exactly.",
+        ),
+    )
 
     BINDINGS = bindings("runs")
     DEFAULT_CSS = """
@@ -47,8 +64,23 @@ class RunsPane(Container):
     RunsPane.-empty DataTable { display: none; }
     """
 
+    @dataclass
     class Opened(Message):
-        """The run under the cursor was asked for."""
+        """Show this run."""
+
+        run: Run
+
+    @dataclass
+    class Resumed(Message):
+        """Train this run further."""
+
+        run: Run
+
+    @dataclass
+    class Copied(Message):
+        """Fill the form with this."""
+
+        spec: TrainSpec
 
     def __init__(self) -> None:
         super().__init__(id="runs")
@@ -67,6 +99,11 @@ class RunsPane(Container):
         for name, width in _COLUMNS:
             table.add_column(name, width=width, key=name)
         self.set_interval(REFRESH, self.refresh_if_visible)
+
+    def arrive(self) -> None:
+        """The table as it is now."""
+        self.look()
+        self.query_one(DataTable).focus()
 
     def refresh_if_visible(self) -> None:
         """Look at the runs again while the pane is on the screen."""
@@ -92,7 +129,7 @@ class RunsPane(Container):
     @on(DataTable.RowSelected)
     def _row_selected(self, event: DataTable.RowSelected) -> None:
         event.stop()
-        self.post_message(self.Opened())
+        self.action_open()
 
     @on(DataTable.RowHighlighted)
     def _row_highlighted(self, event: DataTable.RowHighlighted) -> None:
@@ -128,6 +165,95 @@ class RunsPane(Container):
             entry = self._known.get(self._shown[table.cursor_row])
             return entry[1] if entry else None
         return None
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def action_open(self) -> None:
+        """Show the selected run."""
+        if summary := self.selected:
+            self.post_message(self.Opened(Run(Path(summary.path))))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_resume(self) -> None:
+        """Go on with the selected run in a process of its own."""
+        summary = self.selected
+        if summary is None:
+            return
+        run = Run(Path(summary.path))
+        if summary.owner is not None:
+            self.post_message(self.Opened(run))
+            return
+        if summary.state == "steps":
+            more = await self.app.push_screen_wait(
+                Entry(
+                    f"{summary.name} is finished",
+                    f"It has done its {summary.steps:,} steps. Train to which step?",
+                    str(summary.steps * 2),
+                    lambda text: _steps_problem(text, summary.steps),
+                )
+            )
+            if more is None:
+                return
+            try:
+                spec = from_dict({**run.read_json("spec.json"), "steps": convert("steps", more)})
+                await asyncio.to_thread(run.write_json, "spec.json", vars(spec))
+            except (BadSpec, OSError) as error:
+                self.tell("It cannot be resumed", str(error))
+                return
+        self.post_message(self.Resumed(run))
+
+    def action_again(self) -> None:
+        """The form with the values of the selected run."""
+        if summary := self.selected:
+            self.post_message(self.Copied(from_dict(Run(Path(summary.path)).read_json("spec.json"))))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_export(self) -> None:
+        """Write the selected run for transformers."""
+        summary = self.selected
+        if summary is None:
+            return
+        target = await self.app.push_screen_wait(
+            Entry(
+                "Export",
+                "The best checkpoint as a folder that GPT2LMHeadModel and AutoTokenizer load.",
+                str(home.home() / "exports" / summary.name),
+                lambda text: "" if text.strip() else "name a folder",
+            )
+        )
+        if target is None:
+            return
+        self.notify("Exporting…", timeout=3)
+        try:
+            said = await asyncio.to_thread(_export, summary.path, Path(target).expanduser())
+        except (CheckpointError, OSError) as error:
+            self.tell("It cannot be exported", str(error))
+        else:
+            self.notify(safe(said), markup=False, timeout=8)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_delete(self) -> None:
+        """Remove the selected run, after a question."""
+        summary = self.selected
+        if summary is None:
+            return
+        answer = await self.app.push_screen_wait(
+            Question(
+                "Delete this run?",
+                f"{summary.name} with its {summary.checkpoints} checkpoints and all that it said. "
+                "There is no way back.",
+                (Option("delete", "delete", "d", "error"), Option("keep", "keep", "k")),
+            )
+        )
+        if answer != "delete":
+            return
+        try:
+            await asyncio.to_thread(Run(Path(summary.path)).delete)
+        except (Locked, OSError) as error:
+            self.tell("It cannot be deleted", str(error))
+        self.look()
+
+    # -- showing -----------------------------------------------------------------------------------------------------
 
     def _show(self, found: list[Summary]) -> None:
         self.set_class(not found, "-empty")
@@ -170,3 +296,18 @@ def _age(seconds: float) -> str:
         if seconds >= limit:
             return f"{seconds // limit:.0f} {unit}"
     return "< 1 min"
+
+
+def _export(path: str, folder: Path) -> str:
+    from engine.load import load, write_export
+
+    trained = load(path)
+    write_export(trained, folder)
+    return f"{trained.source} exported to {folder}"
+
+
+def _steps_problem(text: str, done: int) -> str:
+    try:
+        return "" if int(convert("steps", text)) > done else f"more than the {done:,} it has done"
+    except BadSpec:
+        return "it must be a whole number"

@@ -9,17 +9,22 @@ from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
+from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import ContentSwitcher
 
+from engine import control as ask
 from engine.events import Event
 from tui import units
 from tui.actions import bindings
 from tui.curve import CurveOptions, draw, legend
+from tui.dialogs import Entry
 from tui.form import TrainForm
 from tui.lines import Lines
+from tui.panes.pane import Pane
 from tui.story import Story
 from tui.text import safe
 
@@ -29,8 +34,24 @@ SMOOTHING = (0.0, 0.6, 0.9, 0.98)
 CELL = 25  # columns of one number in the table
 
 
-class TrainPane(Container):
+class TrainPane(Pane):
     """Shows the form or the run. Knows a :class:`tui.story.Story` and nothing of threads or processes."""
+
+    WORKS = True
+    ABOUT = (
+        (
+            "What the curve shows",
+            "Loss is the mean cross-entropy in nats per character; divided by ln 2 it is bits per character. Grey is "
+            "each batch, cyan its moving average, yellow the whole validation split, green the best of it. The grey "
+            "lines are what a guesser reaches who knows nothing (ln V), how often each letter occurs (letters), and "
+            "the letter before (pairs).\n",
+        ),
+        (
+            "A run cannot be lost",
+            "Training runs in a process of its own. Close the terminal, lose the link, kill this program: it goes on. "
+            "Start llmlab-tui again and you see it live. Stop saves first; resume goes on to the bit.",
+        ),
+    )
 
     BINDINGS = bindings("train")
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
@@ -56,8 +77,17 @@ class TrainPane(Container):
     .-low #run-notices { height: 1; }
     """
 
+    class Asked(Message):
+        """Something is asked of the run that is shown."""
+
+        def __init__(self, message: ask.Message) -> None:
+            super().__init__()
+            self.message = message
+
     def __init__(self) -> None:
         super().__init__(id="train")
+        self.training = False
+        """whether the run shown is being trained, as far as the app knows"""
         self.story = Story()
         self.run_name = ""
         self.state = ""
@@ -271,16 +301,100 @@ class TrainPane(Container):
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
-    def toggle_log(self) -> None:
+    def arrive(self) -> None:
+        """The run as it is now, or the form."""
+        if self.showing_run:
+            self.focus_run()
+            self.redraw(curve=True)
+        else:
+            self.query_one("#go").focus()
+
+    def start(self) -> None:
+        """Train with what the form says."""
+        if not self.form.start():
+            self.show_form()
+            self.form.show_problem()
+
+    def pause(self) -> None:
+        """Pause, or go on."""
+        self._ask(ask.Continue() if self.story.paused else ask.Pause())
+
+    def stop(self) -> None:
+        """Save and end the run that is shown."""
+        self._ask(ask.Stop())
+
+    def sample(self) -> None:
+        """Sample now, after a prompt."""
+        self._sample_after_prompt()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def _sample_after_prompt(self) -> None:
+        prompt = await self.app.push_screen_wait(
+            Entry("Sample now", "The model goes on from your text. Empty: a new line.", "", lambda _: "")
+        )
+        if prompt is not None:
+            self.move_cursor(None)
+            self._ask(ask.SampleNow(prompt.replace("\\n", "\n")))
+
+    def allows(self, action: str) -> bool | None:
+        """What is asked of a run needs one that trains."""
+        return True if action == "start" or self.training else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what makes no sense now."""
+        if action in ("save", "learning_rate"):
+            return True if self.training else None
+        of_a_run = action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing")
+        return self.showing_run or not of_a_run
+
+    def action_save(self) -> None:
+        """Write a checkpoint now and pin it."""
+        self._ask(ask.SaveNow())
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_learning_rate(self) -> None:
+        """Change the learning rate from the next step on."""
+        last = self.story.last
+        answer = await self.app.push_screen_wait(
+            Entry(
+                "Learning rate",
+                "The schedule's peak from the next step on.",
+                units.rate(last.learning_rate) if last else "",
+                _rate_problem,
+            )
+        )
+        if answer is not None:
+            self._ask(ask.SetLearningRate(float(answer)))
+
+    def action_form(self) -> None:
+        """Between the form and the run."""
+        if self.showing_run:
+            self.show_form()
+        elif self.run_name:
+            self.show_run()
+        self.refresh_bindings()
+
+    def _ask(self, message: ask.Message) -> None:
+        self.post_message(self.Asked(message))
+
+    def action_log(self) -> None:
         """Loss axis linear or logarithmic."""
         self.options = replace(self.options, log=not self.options.log)
         self.redraw(curve=True)
 
-    def next_smoothing(self) -> None:
+    def action_smoothing(self) -> None:
         """The next amount of smoothing."""
         where = SMOOTHING.index(self.options.smoothing) if self.options.smoothing in SMOOTHING else 0
         self.options = replace(self.options, smoothing=SMOOTHING[(where + 1) % len(SMOOTHING)])
         self.redraw(curve=True)
+
+    def action_cursor(self, by: int) -> None:
+        """Walk along the curve."""
+        self.move_cursor(by)
+
+    def action_cursor_off(self) -> None:
+        """Back to now."""
+        self.move_cursor(None)
 
     def move_cursor(self, by: int | None) -> None:
         """Walk along the steps that have an evaluation or a sample; None takes the cursor away."""
@@ -298,7 +412,7 @@ class TrainPane(Container):
             self.options = replace(self.options, cursor=target)
         self.redraw(curve=True)
 
-    def first_sample(self) -> None:
+    def action_cursor_first(self) -> None:
         """Cursor to the first step that has anything to show."""
         stops = self.story.steps_to_visit()
         if stops:
@@ -310,6 +424,13 @@ class RunView(Container, can_focus=True):
     """Holds the focus while a run is shown."""
 
     DEFAULT_CSS = "RunView { height: 1fr; }"
+
+
+def _rate_problem(text: str) -> str:
+    try:
+        return "" if 0 < float(text) <= 1 else "it must lie in 0 < rate ≤ 1"
+    except ValueError:
+        return "it must be a number, like 3e-4"
 
 
 def describe(state: str, story: Story) -> tuple[str, str, str]:
