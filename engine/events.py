@@ -224,8 +224,9 @@ _SPELLED: dict[type[Event], str] = {Completed: "finished"}  # every command's la
 _NAMES = {
     kind: _SPELLED.get(kind, re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()) for kind in Event.__subclasses__()
 }
-# What a journal holds: completions are never recorded.
-_KINDS: dict[str, type[Event]] = {name: kind for kind, name in _NAMES.items() if kind not in (Token, Completed)}
+UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed})
+"""kinds that no journal holds: completions are kept by who asked for them"""
+_KINDS: dict[str, type[Event]] = {name: kind for kind, name in _NAMES.items() if kind not in UNRECORDED}
 
 
 _allowed: dict[type[Event], dict[str, frozenset[type]]] = {}
