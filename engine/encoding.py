@@ -79,6 +79,11 @@ class Tokenizer(abc.ABC):
     eos: int | None
     specials: frozenset[int]
 
+    @property
+    @abc.abstractmethod
+    def cuttable(self) -> bool:
+        """Whether a text may be cut before any space that follows a non-space without changing a token."""
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} from {self.source}>"
 
@@ -121,6 +126,7 @@ class CharacterTokenizer(Tokenizer):
     kind: Kind = "characters"
     eos = None
     specials = frozenset()
+    cuttable = True
 
     def __init__(self, vocabulary: Vocabulary, name: str, source: str) -> None:
         self.vocabulary, self.name, self.source, self.size = vocabulary, name, source, len(vocabulary)
@@ -234,7 +240,6 @@ class BackedTokenizer(Tokenizer):
 
     @cached_property
     def cuttable(self) -> bool:
-        """Whether a text may be cut before any space that follows a non-space without changing a token."""
         added = self.backend.get_added_tokens_decoder().values()
         if any(token.rstrip or any(map(str.isspace, token.content)) for token in added):
             return False
