@@ -25,12 +25,14 @@ from engine.control import Control, SetLearningRate, Stop
 from engine.events import Event, Finished, Started
 from engine.spec import BadSpec, Problem, TrainSpec, build, read_toml
 from engine.summary import summarise
+from engine.tokenizer import NoTokenizer
 from tui import units
 from tui.narrate import Narrator, say
 from tui.text import safe
+from tui.tokenize_command import tokenize
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun)
+_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer)
 
 app = App(
     name="llmlab-tui",
@@ -249,6 +251,9 @@ def sample(
     if not json and not raw:
         sys.stdout.write("\n")
     return DONE
+
+
+app.command(tokenize)
 
 
 @app.command
