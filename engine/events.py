@@ -170,7 +170,7 @@ class Candidate:
     final: float
     """with which it was drawn: 0 when it was cut"""
     cut: str = ""
-    """what cut it: ``top_k``, ``top_p``, ``min_p``, or nothing"""
+    """what cut it: ``top_k``, ``top_p``, ``min_p``, ``greedy`` (all but the most probable), or nothing"""
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,11 @@ class Token(Event):
     """place in the sequence, prompt included"""
     id: int
     text: str
-    """what it adds to the text: nothing while a code point is incomplete"""
+    """what it adds to the text: nothing while a code point is incomplete, nor for the end of text that was drawn"""
     logprob: float | None
     """natural logarithm of the model's own probability; None for the first token, which nothing predicts"""
     drawn_logprob: float | None
-    """of the probability with which it was drawn; None for a prompt's token"""
+    """after the settings, as ``transformers`` scores it: for greedy, after the penalty; None for a prompt's token"""
     rank: int | None
     """1 when the model held it most probable"""
     entropy: float | None
@@ -203,7 +203,7 @@ class Completed(Event):
     """The last event of a completion.
 
     ``reason``: ``length`` (as many tokens as asked for, or the model's positions are full), ``eos``, ``stop`` on
-    request.
+    request, ``failed`` when the model's logits are no numbers.
     """
 
     reason: str
