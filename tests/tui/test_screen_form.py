@@ -88,8 +88,7 @@ async def test_a_wrong_value_is_named_while_it_is_typed_and_does_not_start_a_run
         await until(pilot, lambda: f"{field}: {message}" in problems(pilot))
         assert pilot.app.query_one(f"#row-{field}").has_class("-bad")
         await pilot.press("f5")
-        await pilot.pause()
-        assert pilot.app.focused is pilot.app.query_one(f"#field-{field}")
+        await until(pilot, lambda: pilot.app.focused is pilot.app.query_one(f"#field-{field}"))
         assert not trainers.started
         assert not pilot.app.pane.showing_run  # type: ignore[attr-defined]
 

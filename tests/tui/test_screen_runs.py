@@ -12,7 +12,7 @@ from pseudoterminal import PROJECT
 from stage import HOSTILE, SIZES, FakeTrainers, controls, recorded, shown, shows, started, step, until
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
-from textual.widgets import DataTable, Input
+from textual.widgets import DataTable, Input, OptionList
 
 from engine.control import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from tui.app import LabApp
@@ -262,8 +262,8 @@ async def test_the_palette_carries_out_what_is_chosen() -> None:
         await pilot.press("ctrl+p")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
         await pilot.press(*"theme")
-        await shows(pilot, "Next theme")
-        await pilot.pause(0.2)
+        listed = pilot.app.screen.query_one(OptionList)
+        await until(pilot, lambda: listed.highlighted_option and "Theme" in str(listed.highlighted_option.prompt))
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.theme != theme)
 
