@@ -273,19 +273,28 @@ def doctor(*, json: Json = False) -> int:
 
 
 @app.command
-def bench(what: Literal["start", "train", "ui", "save"], *, json: Json = False, seconds: float = 20.0) -> int:
-    """Measure this machine: start-up, training, what the screen costs, saving. The last line is JSON.
+def bench(
+    what: Literal["start", "train", "ui", "save", "decode"],
+    *,
+    json: Json = False,
+    seconds: float = 20.0,
+    model: str = "",
+) -> int:
+    """Measure this machine: start-up, training, what the screen costs, saving, decoding. The last line is JSON.
 
     Parameters
     ----------
     what
-        start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls).
+        start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls),
+        decode (against transformers' generate and the memory bus).
     seconds
         About how long to measure.
+    model
+        For decode: any model; without one, GPT-2's 124M shape with random weights.
     """
     from tui.bench import measure
 
-    return measure(what, seconds, as_json=json)
+    return measure(what, seconds, as_json=json, model=model)
 
 
 def _drive(
