@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.choose import Place
 from engine.encoding import Tokenizer
 from engine.gpt import GPT
 from engine.machine import physical_cores
@@ -53,6 +54,8 @@ class LanguageModel(abc.ABC):
         self.bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights)
         self.held: list[int] = []
         """ids whose keys and values are kept"""
+        self.scored: list[Place] = []
+        """what was found of ``held[1:]``, as far as it was looked at, so that an edited prompt is scored from there"""
 
     def reuse(self, ids: Sequence[int]) -> int:
         """Keep what is held as far as ``ids`` begin with it, and say how far. The last id is always left to feed."""
@@ -61,10 +64,14 @@ class LanguageModel(abc.ABC):
             if ours != theirs:
                 break
             common += 1
-        if common < len(self.held):
-            common = self._keep(common)
-            del self.held[common:]
-        return common
+        del self.scored[max(0, common - 1) :]
+        return self.keep(common)
+
+    def keep(self, length: int) -> int:
+        """Let go of what is held beyond ``length`` tokens, and say how many are left, which may be fewer."""
+        if length < len(self.held):
+            del self.held[self._keep(length) :]
+        return len(self.held)
 
     def feed(self, ids: Sequence[int], *, every: bool = False, there: Tensor | None = None) -> Tensor:
         """Logits after the last of ``ids`` ``(vocabulary,)``, float32, or after ``every`` one ``(ids, vocabulary)``.
@@ -86,7 +93,7 @@ class LanguageModel(abc.ABC):
     def forget(self) -> None:
         """Hold nothing."""
         self._keep(0)
-        self.held = []
+        self.held, self.scored = [], []
 
     def fingerprint(self) -> str:
         """SHA-256 of the weights, by name; takes about a second for each gigabyte."""

@@ -41,6 +41,7 @@ class Place:
     """None for a token that was given, not drawn; so is ``kept``"""
     kept: int | None
     options: tuple[Option, ...]
+    """the most probable first, then the token itself unless it is among them"""
 
 
 def choose(logits: Tensor, sampling: Sampling, seen: Tensor, u: float, candidates: int) -> tuple[Tensor, Tensor]:
@@ -73,8 +74,8 @@ def choose(logits: Tensor, sampling: Sampling, seen: Tensor, u: float, candidate
     return chosen, torch.cat([head, torch.stack([column.double() for column in columns], 1).flatten()])
 
 
-def read(row: Sequence[float], greedy: bool, candidates: int) -> Place | None:
-    """What a row of :func:`choose` says, with the first ``candidates`` and the token drawn; None when not numbers."""
+def read(row: Sequence[float], greedy: bool) -> Place | None:
+    """What a row of :func:`choose` says; None when the logits were no numbers."""
     if not math.isfinite(row[0]):
         return None
     chosen, logprob, rank, entropy, drawn = row[1:6]
@@ -89,8 +90,7 @@ def read(row: Sequence[float], greedy: bool, candidates: int) -> Place | None:
             cut = next((name for name, length in zip(_CUTS, lengths, strict=True) if place >= length), "")
         left = 0.0 if cut else math.exp(final)
         options[int(ident)] = Option(int(ident), math.exp(own), math.exp(tempered), left, cut)
-    shown = tuple(options.values()) if candidates else ()
-    return Place(int(chosen), logprob, int(rank), entropy, drawn, int(lengths[2]), shown)
+    return Place(int(chosen), logprob, int(rank), entropy, drawn, int(lengths[2]), tuple(options.values()))
 
 
 def score(logits: Tensor, ids: Tensor, candidates: int) -> Tensor:
@@ -105,7 +105,7 @@ def score(logits: Tensor, ids: Tensor, candidates: int) -> Tensor:
     return torch.cat([*(column.double() for column in head), torch.stack([shown, logprobs], 2).flatten(1)], 1)
 
 
-def read_score(row: Sequence[float], candidates: int) -> Place | None:
+def read_score(row: Sequence[float]) -> Place | None:
     """What a row of :func:`score` says; None when the logits were no numbers."""
     if not math.isfinite(row[0]):
         return None
@@ -114,7 +114,7 @@ def read_score(row: Sequence[float], candidates: int) -> Place | None:
         int(ident): Option(int(ident), math.exp(own), math.exp(own), math.exp(own), "")
         for ident, own in zip(row[5::2], row[6::2], strict=True)
     }
-    return Place(int(chosen), logprob, int(rank), entropy, None, None, tuple(options.values()) if candidates else ())
+    return Place(int(chosen), logprob, int(rank), entropy, None, None, tuple(options.values()))
 
 
 def _own(own: Tensor, chosen: Tensor) -> tuple[Tensor, ...]:

@@ -220,11 +220,37 @@ class Completed(Event):
     stream: int = 0
 
 
+@dataclass(frozen=True)
+class Compared(Event):
+    """One setting of a comparison has been run. Figures are those of :mod:`engine.compare`."""
+
+    stream: int
+    name: str
+    """what tells it from the others"""
+    greedy: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    max_new_tokens: int
+    seed: int
+    text: str
+    reason: str
+    tokens: int
+    repetition_rate: float
+    distinct_2: float | None
+    """None for fewer than two tokens"""
+    mean_logprob: float | None
+    """of the model's own probabilities, nats a token; None without a token"""
+    tokens_per_second: float
+
+
 _SPELLED: dict[type[Event], str] = {Completed: "finished"}  # every command's last event carries this name
 _NAMES = {
     kind: _SPELLED.get(kind, re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()) for kind in Event.__subclasses__()
 }
-UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed})
+UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed, Compared})
 """kinds that no journal holds: completions are kept by who asked for them"""
 _KINDS: dict[str, type[Event]] = {name: kind for kind, name in _NAMES.items() if kind not in UNRECORDED}
 

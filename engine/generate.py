@@ -117,10 +117,11 @@ class _Completion:
     def run(self) -> Iterator[Event]:
         """Every event of it."""
         logits: list[Tensor] = []
+        self._reused = self._lm.reuse(self._ids)
         if self._spec.score_prompt:
+            self._reused = min(self._reused, len(self._lm.scored))
             yield from _scored(self._lm, self._ids, self._control, self._spec.candidates, self._spec.stream, logits)
         else:
-            self._reused = self._lm.reuse(self._ids)
             yield from self._prefill(logits)
         if not logits:
             yield self._completed("stop")
@@ -156,7 +157,7 @@ class _Completion:
             with torch.inference_mode(), threads(1):
                 u = warp.number(sampling.seed, index)
                 chosen, row = choose.choose(logits, sampling, seen[:index], u, spec.candidates)
-                place = choose.read(row.tolist(), sampling.greedy, spec.candidates)
+                place = choose.read(row.tolist(), sampling.greedy)
             if place is None:
                 yield _not_numbers(index)
                 reason = "failed"
@@ -167,7 +168,7 @@ class _Completion:
             self._text.append(text)
             if not self._first:
                 self._first = time.perf_counter()
-            yield _token(lm, place, index, text, spec.stream, prompt=False)
+            yield _token(lm, place, index, text, spec.stream, spec.candidates, prompt=False)
             if ended:
                 reason = "eos"
             elif len(self._ids) - self._prompt >= self._sampling.max_new_tokens:
@@ -230,10 +231,16 @@ def _scored(
 
     from engine import choose
 
-    lm.forget()
+    lm.reuse(ids)
+    if lm.scored and len(lm.scored[0].options) < min(candidates, lm.vocabulary):
+        lm.scored.clear()
     spelled = lm.tokenizer.stream()
     yield Token(0, ids[0], spelled.step(ids[0]), None, None, None, None, None, True, (), stream)
-    for start in range(0, len(ids), SCORED):
+    known = len(lm.scored)
+    for index, place in enumerate(lm.scored, 1):
+        yield _token(lm, place, index, spelled.step(place.id), stream, candidates, prompt=True)
+    # The place after the last known one is judged by the logits at that one, so it is fed again.
+    for start in range(lm.keep(known), len(ids), SCORED):
         if any(isinstance(message, Stop) for message in control.take()):
             return
         piece = lm.feed(ids[start : start + SCORED], every=True)
@@ -242,18 +249,24 @@ def _scored(
             target = torch.tensor(following, dtype=torch.long, device=lm.device)
             rows = choose.score(piece[: len(following)], target, candidates).tolist()
         for index, row in enumerate(rows, start + 1):
-            place = choose.read_score(row, candidates)
-            if place is None:
+            found = choose.read_score(row)
+            if found is None:
                 yield _not_numbers(index)
                 return
-            yield _token(lm, place, index, spelled.step(place.id), stream, prompt=True)
+            if index > known:  # a model that cannot go back begins anew
+                lm.scored.append(found)
+                yield _token(lm, found, index, spelled.step(found.id), stream, candidates, prompt=True)
     logits.append(piece[-1])
 
 
-def _token(lm: LanguageModel, place: Place, index: int, text: str, stream: int, *, prompt: bool) -> Token:
+def _token(
+    lm: LanguageModel, place: Place, index: int, text: str, stream: int, candidates: int, *, prompt: bool
+) -> Token:
+    shown = place.options[:candidates]
+    if candidates and all(one.id != place.id for one in shown):
+        shown += tuple(one for one in place.options[candidates:] if one.id == place.id)
     options = tuple(
-        Candidate(one.id, lm.tokenizer.decode([one.id]), one.probability, one.tempered, one.final, one.cut)
-        for one in place.options
+        Candidate(one.id, _spelled(lm, one.id), one.probability, one.tempered, one.final, one.cut) for one in shown
     )
     return Token(
         index,
@@ -268,6 +281,11 @@ def _token(lm: LanguageModel, place: Place, index: int, text: str, stream: int, 
         options,
         stream,
     )
+
+
+def _spelled(lm: LanguageModel, token: int) -> str:
+    """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
+    return lm.tokenizer.piece(token).decode("utf-8", "replace")
 
 
 def _not_numbers(index: int) -> Notice:
