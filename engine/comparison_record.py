@@ -54,14 +54,9 @@ def save(lm: LanguageModel, comparison: Comparison, results: Sequence[Compared],
 
 
 def write(lm: LanguageModel, comparison: Comparison, results: Sequence[Compared]) -> str:
-    """The Markdown. The TOML block comes before any text of the user or the model, so none can stand in for it."""
+    """The Markdown. No text of the user or the model begins a line before the TOML block, so none can pose as it."""
     lines = [
         "# Comparison of sampling settings",
-        "",
-        "`llmlab-tui sweep --from FILE` runs this file again. Texts in the TOML block are exact; below it, control",
-        "characters are shown as pictures.",
-        "",
-        _fenced(_toml(lm, comparison, results), "toml"),
         "",
         f"- model: {_inline(lm.name)}, {_inline(lm.source)}",
         f"- {lm.parameters:,} parameters, {lm.precision} on {lm.device}",
@@ -72,6 +67,13 @@ def write(lm: LanguageModel, comparison: Comparison, results: Sequence[Compared]
         "",
         "Repetition rate: share of tokens in a run of four that stood earlier in the completion. distinct-2: different",
         "pairs of neighbours over all pairs. Mean log-probability: under the model itself, nats a token.",
+        "",
+        "## To run it again",
+        "",
+        "`llmlab-tui sweep --from FILE` reads this block; its texts are exact. In those below, control characters are",
+        "shown as pictures.",
+        "",
+        _fenced(_toml(lm, comparison, results), "toml"),
         "",
         "## Prompt",
         "",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as encoder
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -23,16 +22,19 @@ from data.vocabulary import UnknownCharacterError
 from engine import session
 from engine.control import Control, SetLearningRate, Stop
 from engine.events import Event, Finished, Started
+from engine.lm import NoModel
 from engine.spec import BadSpec, Problem, TrainSpec, build, read_toml
 from engine.summary import summarise
 from engine.tokenizer import NoTokenizer
 from tui import units
+from tui.generate_command import generate, sweep
+from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator, say
 from tui.text import safe
 from tui.tokenize_command import tokenize
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer)
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
 
 app = App(
     name="llmlab-tui",
@@ -254,6 +256,8 @@ def sample(
 
 
 app.command(tokenize)
+app.command(generate)
+app.command(sweep)
 
 
 @app.command
@@ -303,7 +307,7 @@ def _drive(
     control = session.inbox(run)
     for message in first:
         control.send(message)
-    interrupted = _obey_signals(control)
+    interrupted = obey_signals(control)
     narrator = Narrator(as_json=as_json, quiet=quiet)
     begun, reason = False, "failed"
     try:
@@ -341,22 +345,6 @@ def _until_pipe_breaks(events: Iterator[Event], narrator: Narrator, control: Con
                 broken = True
                 control.send(Stop())
         yield event
-
-
-def _obey_signals(control: Control) -> list[int]:
-    """SIGINT and SIGTERM save and end, a second one ends at once; a hang-up changes nothing. Returns what came."""
-    came: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        if came:
-            os._exit(INTERRUPTED)
-        came.append(number)
-        control.send(Stop())
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return came
 
 
 def _complain(message: str, code: int) -> int:
