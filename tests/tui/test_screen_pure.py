@@ -81,6 +81,18 @@ def test_what_lies_after_a_step_is_forgotten_and_the_curve_can_go_on() -> None:
     assert len(made) == 0
 
 
+def test_nothing_of_a_forgotten_step_is_left_in_a_coarse_curve() -> None:
+    made = series([1.0] * 50_001 + [7.0] * 50_000)
+    assert made.buckets[0].count > 1
+    made.forget_after(50_001)
+    assert {bucket.high for bucket in made.buckets} == {1.0}
+    assert made.buckets[-1].last.step > 50_001 - made.buckets[0].count
+    for number in range(50_002, 50_300):
+        made.add(step(number, 2.0))
+    steps = [at for at, _ in made.smooth(0.0)]
+    assert steps == sorted(set(steps))
+
+
 def test_losses_that_are_no_numbers_are_left_out_of_the_curve() -> None:
     assert len(series([math.nan, math.inf, -math.inf])) == 0
 
