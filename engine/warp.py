@@ -1,9 +1,10 @@
 """From logits to the next token: the settings' cuts, exactly as ``transformers`` makes them, and the draw.
 
 The order is that of ``transformers``: repetition penalty, temperature, top-k, top-p, min-p. Each cut keeps the first
-tokens of one ranking (by score; among equals the higher id first, as its ascending sort has it), so a cut is a length,
-and what a token fell to follows from its place. On the CPU the ranking is made only as far down as the settings and
-the draw reach; elsewhere whole, since a sort there costs less than waiting for an answer.
+tokens of one ranking (by score; among equals the higher id first), so a cut is a length, and what a token fell to
+follows from its place. Where top-p's boundary runs through equals, as many stay as in ``transformers``; which ones is
+an accident of an unstable sort there. On the CPU the ranking is made only as far down as the settings and the draw
+reach; elsewhere whole, since a sort there costs less than waiting for an answer.
 
 The draw inverts the cumulated probabilities of that ranking at one number, which depends on the seed and the place in
 the sequence alone. Two settings under one seed therefore draw with the same number: they part only where the boundary
@@ -80,9 +81,17 @@ def warp(logits: Tensor, sampling: Sampling, seen: Tensor, u: float) -> Kept:
 
 def draw(kept: Kept, u: float) -> Tensor:
     """The place in the ranking ``(1,)`` at which the cumulated probability passes ``u``."""
-    cumulated = (kept.values - kept.normaliser).double().exp().cumsum(0)
-    wanted = cumulated[-1:] * u if kept.complete else torch.full_like(cumulated[:1], u)
-    return torch.searchsorted(cumulated, wanted, right=True)
+    cumulated = _cumulated(kept.values, kept.normaliser)
+    if not kept.complete:
+        return torch.searchsorted(cumulated, torch.full_like(cumulated[:1], u), right=True)
+    total = cumulated[-1:]  # a little off 1; below it, so that what has no probability is never reached
+    below = torch.minimum(total * u, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulated, below, right=True)
+
+
+def _cumulated(values: Tensor, normaliser: Tensor) -> Tensor:
+    """Probabilities added up along the ranking, in float64."""
+    return (values - normaliser).double().exp().cumsum(0)
 
 
 def _ranked(scores: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,7 +132,7 @@ def _beginning(scores: Tensor, sampling: Sampling, u: float) -> Kept | None:
     values, ids = _ranked(scores, ids)
     whole = scores.logsumexp(0)
     probabilities = (values - whole).exp()
-    cumulated = probabilities.double().cumsum(0)
+    cumulated = _cumulated(values, whole)
     top_p = min_p = size
     if sampling.top_p < 1:
         top_p = min_p = 1 + int((cumulated < sampling.top_p).sum())
