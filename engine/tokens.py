@@ -134,12 +134,26 @@ class Tokenized:
     def between(self, start: int, end: int) -> Iterator[Token]:
         """Tokens that touch the characters from ``start`` up to ``end``, in order."""
         index = self.at(start)
-        while index is not None and index < len(self):
-            token = self.token(index)
-            if token.start >= end:
-                return
-            yield token
-            index += 1
+        if index is None:
+            return
+        for number in range(bisect_right(self._tokens, index) - 1, len(self.blocks)):
+            for place in range(max(index, self._tokens[number]), self._tokens[number + 1]):
+                token = self._token(number, place)
+                if token.start >= end:
+                    return
+                yield token
+
+    def id(self, index: int) -> int:
+        """The id at ``index``."""
+        number = bisect_right(self._tokens, index) - 1
+        return self.blocks[number].encoding.ids[index - self._tokens[number]]
+
+    def tensor_line(self) -> str:
+        """See :func:`tensor_line`; does not gather more ids than are shown."""
+        if len(self) <= _THRESHOLD:
+            return tensor_line(self.ids)
+        near = [self.id(index) for index in (*range(_EDGE), *range(len(self) - _EDGE, len(self)))]
+        return tensor_line([*near[:_EDGE], *[0] * (_THRESHOLD + 1 - 2 * _EDGE), *near[_EDGE:]])
 
     def __iter__(self) -> Iterator[Token]:
         for number in range(len(self.blocks)):
