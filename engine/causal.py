@@ -146,7 +146,7 @@ class ForeignModel(LanguageModel):
 
     def _keep(self, length: int) -> int:
         if length and self._crops():
-            self._cache.crop(length)
+            self._cache.crop(length - len(self.held))  # a negative number of tokens to remove
             return length
         self._cache = self._new_cache()
         return 0

@@ -186,11 +186,12 @@ def _of_folder(folder: _Folder, control: Control | None) -> Generator[Event, Non
     shape = _own_shape(config)
     if shape is None:
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
+        _look(control, folder.name)
         model, context = _by_transformers(folder)
         return ForeignModel(facts, model, context)
     tensors: dict[str, Tensor] = {}
-    for tensor in _read(files, tensors, folder):
-        yield tensor
+    for progress in _read(files, tensors, folder):
+        yield progress
         _look(control, folder.name)
     return OwnModel(facts, lay_out(_placed(_built(shape, tensors, folder))))
 
@@ -254,6 +255,7 @@ def _read(files: list[Path], tensors: dict[str, Tensor], folder: _Folder) -> Ite
 
     halves = best_device() == "cuda"
     total = sum(file.stat().st_size for file in files)
+    yield Progress(f"loading {folder.name}", 0, total)
     done = told = 0
     for file in files:
         try:
