@@ -16,6 +16,7 @@ from textual.widgets import DataTable, Input, OptionList
 
 from engine.control import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from tui.app import LabApp
+from tui.panes.runs import RunsPane
 
 pytestmark = pytest.mark.usefixtures("trainers")
 
@@ -58,9 +59,24 @@ async def test_every_run_is_listed_with_state_steps_and_best_loss(size: tuple[in
     recorded("second", lambda run: [started(run), step(1), step(7)])
     async with LabApp().run_test(size=size) as pilot:
         await list_runs(pilot, 2)
-        await shows(pilot, "finished", "interrupted", "100/100", "7/100")
-        if size[0] >= 80:
-            assert "2.5000" in shown(pilot.app)  # type: ignore[arg-type]
+        await shows(pilot, "finished", "interrupted", "first", "second", "100/100", "7/100", "2.5000")
+
+
+async def test_the_table_takes_the_columns_that_a_new_width_has_room_for() -> None:
+    recorded("first")
+    recorded("second", lambda run: [started(run), step(1), step(7)])
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 2)
+        await pilot.press("down")
+        table, chosen = pilot.app.query_one(DataTable), pilot.app.query_one(RunsPane).selected
+        for width, columns in ((60, "state name steps best"), (80, "state name steps best age")):
+            await pilot.resize_terminal(width, 24)
+            await until(pilot, lambda columns=columns: " ".join(str(key.value) for key in table.columns) == columns)
+            await shows(pilot, " first ", "2.5000", "7/100")
+            assert table.virtual_size.width <= table.size.width
+            assert pilot.app.query_one(RunsPane).selected == chosen
+        await pilot.resize_terminal(120, 40)
+        await shows(pilot, "corpus", "second", "2.5000")
 
 
 async def test_runs_with_hostile_names_and_corpora_are_listed_as_text(home: Path) -> None:
