@@ -60,12 +60,12 @@ class LanguageModel(abc.ABC):
     def reuse(self, ids: Sequence[int]) -> int:
         """Keep what is held as far as ``ids`` begin with it, and say how far. The last id is always left to feed."""
         common = 0
-        for ours, theirs in zip(self.held, ids[:-1], strict=False):
+        for ours, theirs in zip(self.held, ids, strict=False):
             if ours != theirs:
                 break
             common += 1
         del self.scored[max(0, common - 1) :]
-        return self.keep(common)
+        return self.keep(min(common, len(ids) - 1))
 
     def keep(self, length: int) -> int:
         """Let go of what is held beyond ``length`` tokens, and say how many are left, which may be fewer."""
