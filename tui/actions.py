@@ -56,6 +56,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("show_pane('train')", ("1",), "Train", "The Train pane: form, curve, sample."),
     Action("show_pane('runs')", ("7",), "Runs", "The Runs pane: every run there is."),
     Action("form", ("n",), "New run", "Show the form, or go back to the run.", "train", True),
+    Action("defaults", ("u",), "Defaults", "The form as it comes, without what you set or started last.", "train"),
     Action("save", ("w",), "Save", "Write a checkpoint now and keep it for good.", "train"),
     Action("learning_rate", ("l",), "Rate", "Change the learning rate of the run while it trains.", "train", True),
     Action("log", ("g",), "Log", "Loss axis linear or logarithmic.", "train", True),
