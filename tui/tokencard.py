@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -14,13 +15,16 @@ from engine.encoding import UNKNOWN
 from engine.merges import matches, word_of
 from engine.tokens import Token
 from tui.text import safe
+from tui.tokenbuffer import Buffer
 from tui.tokenglyphs import plain
 from tui.tokenrows import short
+from tui.tokenshelf import Shelf
 from tui.tokenstudy import Study
 
 LABEL = 8  # cells of the names on the left
 _NAME = Style.parse("bright_black")
 _BOLD = Style.parse("bold")
+_FOCUS = Style.parse("bold reverse")
 _PLAIN = Style.null()
 _WARN = Style.parse("bright_yellow")
 _BAD = Style.parse("bright_red")
@@ -29,11 +33,12 @@ _TRIED = 3  # candidates of WordPiece that are shown of each piece
 Chunk = tuple[str, Style]
 
 
-def card(study: Study, token: Token | None, text: str, width: int) -> list[Strip]:
-    """The card of a token, most important first. ``text`` is what it was found in."""
-    tokenizer, view = study.tokenizer, study.view
-    if tokenizer is None or view is None:
+def card(shelf: Shelf, token: Token | None, width: int) -> list[Strip]:
+    """The card of the caret's token, most important first."""
+    study, text = shelf.study, shelf.text
+    if study is None or study.tokenizer is None or study.view is None:
         return []
+    tokenizer, view = study.tokenizer, study.view
     if token is None:
         return flow("token", [("none here", _NAME)], width)
     spelled = safe(tokenizer.token(token.id), lines=False)
@@ -63,30 +68,27 @@ def card(study: Study, token: Token | None, text: str, width: int) -> list[Strip
     return lines + _neighbours(study, token, width)
 
 
-def counts(studies: Sequence[Study], primary: int, reference: str, width: int) -> list[Strip]:
+def counts(shelf: Shelf, reference: str, width: int) -> list[Strip]:
     """A table: a row for each vocabulary, and how much more tokens a character costs than in the reference."""
-    views = [study.view for study in studies if study.view is not None]
-    if not views:
+    if not shelf.views:
         return []
-    first = views[0].counts
+    first = shelf.views[0].counts
     header = f"{first.characters:,} characters, {first.bytes:,} bytes"
     lines = [_line([(set_cell_size(header, width), _BOLD)])]
     name_width = max(6, width - 32)
     titles = f"{'':<{name_width}}{'tokens':>9}{'ch/tok':>7}{'unk':>4}{'split':>6}{'ref':>6}"
     lines.append(_line([(titles, _NAME)]))
-    for number, study in enumerate(studies):
+    for study in shelf.ready:
         if study.view is None:
             continue
-        each = study.view.counts
+        each, chosen = study.view.counts, study is shelf.study
         per = f"{each.characters_per_token:.2f}" if each.characters_per_token else "–"
         ratio = study.against_reference()
-        name = set_cell_size(
-            ("▸" if number == primary else " ") + short(safe(study.name, lines=False), name_width - 2), name_width
-        )
+        name = ("▸" if chosen else " ") + short(safe(study.name, lines=False), name_width - 2)
         lines.append(
             _line(
                 [
-                    (name, _BOLD if number == primary else _PLAIN),
+                    (set_cell_size(name, name_width), _BOLD if chosen else _PLAIN),
                     (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
                     (f"{_short(each.unknown):>4}", _BAD if each.unknown else _NAME),
                     (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
@@ -95,10 +97,37 @@ def counts(studies: Sequence[Study], primary: int, reference: str, width: int) -
             )
         )
     note = f"ref: this text against {reference}"
-    if special := sum(study.view.counts.special for study in studies if study.view is not None):
+    if special := sum(view.counts.special for view in shelf.views):
         note = f"{special:,} special. " + note
     lines.append(_line([(set_cell_size(note, width), _NAME)]))
     return lines
+
+
+def tensor(label: str, line: str, width: int) -> Strip:
+    """The tensor on one line of the screen, cut where that ends."""
+    line = re.sub(r"\n\s*", " ", line)
+    room = max(8, width - cell_len(label) - 2)
+    return _line([(f"{label}  ", _NAME), (line if len(line) <= room else line[: room - 1] + "…", _PLAIN)])
+
+
+def title(buffer: Buffer, focused: bool) -> Strip:
+    """The line above the editor."""
+    line = buffer.text.count("\n", 0, buffer.caret) + 1
+    column = buffer.caret - buffer.line_start() + 1
+    chosen = f", {len(buffer.selected):,} selected" if buffer.selected else ""
+    facts = f"{len(buffer.text):,} characters, line {line:,}, column {column:,}{chosen}"
+    hint = "Esc: to its tokens" if focused else "e: edit"
+    return _line([(" Text ", _FOCUS if focused else _BOLD), (f" {facts}   {hint}", _NAME)])
+
+
+def status(shelf: Shelf, focused: bool, late: bool) -> Strip:
+    """The line above the rows."""
+    study = shelf.study
+    facts = "no vocabulary yet"
+    if study is not None and study.view is not None:
+        facts = f"{safe(study.name, lines=False)}: {len(study.view):,} tokens"
+    hint = "   tokenizing…" if late else "   ←→ from token to token, k: next vocabulary" if focused else ""
+    return _line([(" Tokens ", _FOCUS if focused else _BOLD), (f" {facts}{hint}", _NAME)])
 
 
 def flow(label: str, chunks: Iterable[Chunk], width: int) -> list[Strip]:
