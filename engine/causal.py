@@ -118,6 +118,7 @@ class OwnModel(LanguageModel):
     def __init__(self, facts: Facts, gpt: GPT) -> None:
         super().__init__(facts, gpt, gpt.config.context, gpt.config.vocabulary)
         self._gpt = gpt
+        self.parameters = gpt.config.parameters()  # rounded weights are no parameters to torch
         with torch.inference_mode():
             self._cache = gpt.new_cache()
 

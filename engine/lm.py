@@ -14,14 +14,15 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from engine import hub, tokenizer
 from engine.control import Control, Stop
-from engine.events import Event, Progress
+from engine.events import Event, Notice, Progress
 from engine.shape import GPTConfig
 from engine.tokenizer import NoTokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.causal import LanguageModel
+    from engine.causal import Facts, LanguageModel
+    from engine.gpt import GPT
 
 _GPT2 = ("openai-community/gpt2", "gpt2")
 _ALIASES = {"gpt2": _GPT2, _GPT2[0]: _GPT2}
@@ -53,28 +54,30 @@ class _Folder:
     """the name to load its tokenizer by"""
 
 
-def load(name: str, control: Control | None = None) -> Generator[Event, None, LanguageModel]:
+def load(name: str, control: Control | None = None, *, int8: bool = False) -> Generator[Event, None, LanguageModel]:
     """Load the model that ``name`` names, from the first place that has it, and return it.
 
     ``gpt2`` (openai-community/gpt2), ``bundled`` (the Dante GPT), a folder, a run (name, path or ``latest``), or a
     name on the Hugging Face Hub. Places in order: the path, a run, the Hugging Face cache, the Hub if it answers
-    within seconds. Nothing else is put in a missing model's place. Yields ``Progress``. Raises :class:`NoModel`.
+    within seconds. Nothing else is put in a missing model's place. ``int8`` rounds the weights of a model that the
+    project's own GPT computes, on a CPU, and tells what that did. Yields ``Progress`` and ``Notice``. Raises
+    :class:`NoModel`.
     """
     if not name.strip():
         raise NoModel("no model named: give gpt2, bundled, a run, a folder or a name on the Hub")
     yield Progress(f"loading {name}", 0, 0)
     if name == "bundled":
-        return _of_run(name)
+        return (yield from _of_run(name, int8))
     path = Path(name).expanduser()
     with contextlib.suppress(OSError):  # a name that no file can have
         if (path / "config.json").is_file():
-            return (yield from _of_folder(_Folder(path, name, str(path), str(path)), control))
+            return (yield from _of_folder(_Folder(path, name, str(path), str(path)), control, int8))
         if path.is_file():
             raise NoModel(f"{path} is a file: give the folder with config.json, {_WEIGHTS} and tokenizer.json")
         if path.is_dir() and not (path / "spec.json").is_file() and "/" in name:
             raise NoModel(f"the folder {path} holds no config.json, so it is no model that transformers saved")
     if name not in _ALIASES and _is_run(name):
-        return _of_run(name)
+        return (yield from _of_run(name, int8))
     reasons: list[str] = []
     for repository in _ALIASES.get(name, (name,)):
         try:
@@ -82,7 +85,7 @@ def load(name: str, control: Control | None = None) -> Generator[Event, None, La
         except hub.NotOnHub as error:
             reasons.append(str(error))
             continue
-        return (yield from _of_folder(folder, control))
+        return (yield from _of_folder(folder, control, int8))
     raise NoModel(
         f"no model {name[:80]!r}: no folder or run is called so, the Hugging Face cache does not hold it, and "
         f"{reasons[0]}. The bundled Dante GPT is always there: bundled"
@@ -101,10 +104,10 @@ def _is_run(name: str) -> bool:
     return True
 
 
-def _of_run(name: str) -> LanguageModel:
+def _of_run(name: str, int8: bool) -> Generator[Event, None, LanguageModel]:
     """A character model of this project: a run's best checkpoint, or the bundled one."""
     from engine import load as loading
-    from engine.causal import Facts, OwnModel, lay_out
+    from engine.causal import Facts
 
     try:
         trained = loading.load(name)
@@ -114,7 +117,7 @@ def _of_run(name: str) -> LanguageModel:
     vocabulary = trained.vocabulary
     start = vocabulary.encode("\n").ids[0] if "\n" in vocabulary.characters else 0
     facts = Facts(name, source, tokenizer.from_vocabulary(vocabulary, name, source), start=start)
-    return OwnModel(facts, lay_out(_placed(trained.model)))
+    return (yield from _own(facts, trained.model, int8))
 
 
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, _Folder]:
@@ -164,7 +167,7 @@ def _download(repository: str, name: str, control: Control | None) -> Generator[
     return done[0]
 
 
-def _of_folder(folder: _Folder, control: Control | None) -> Generator[Event, None, LanguageModel]:
+def _of_folder(folder: _Folder, control: Control | None, int8: bool) -> Generator[Event, None, LanguageModel]:
     config = _json(folder.path / "config.json")
     files = _files(folder.path)
     _refuse_others(config, folder)
@@ -175,7 +178,7 @@ def _of_folder(folder: _Folder, control: Control | None) -> Generator[Event, Non
     generation = _json(folder.path / "generation_config.json", missing_is_empty=True)
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     starts = generation.get("bos_token_id", config.get("bos_token_id"))
-    from engine.causal import Facts, ForeignModel, OwnModel, lay_out
+    from engine.causal import Facts, ForeignModel
 
     eos = frozenset(ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else [])
     start = next((one for one in (starts, *sorted(eos), spelled.eos) if isinstance(one, int)), None)
@@ -188,12 +191,33 @@ def _of_folder(folder: _Folder, control: Control | None) -> Generator[Event, Non
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
         _look(control, folder.name)
         model, context = _by_transformers(folder)
+        if int8:
+            yield Notice(f"int8 weights are for GPT-2's architecture: {folder.name} stays as it is", "warning", "int8")
         return ForeignModel(facts, model, context)
     tensors: dict[str, Tensor] = {}
     for progress in _read(files, tensors, folder):
         yield progress
         _look(control, folder.name)
-    return OwnModel(facts, lay_out(_placed(_built(shape, tensors, folder))))
+    return (yield from _own(facts, _built(shape, tensors, folder), int8))
+
+
+def _own(facts: Facts, gpt: GPT, int8: bool) -> Generator[Event, None, LanguageModel]:
+    """A model of the project's own GPT, on the fastest device."""
+    from engine.causal import OwnModel, lay_out
+    from engine.device import best_device
+
+    placed = lay_out(gpt.to(best_device()))
+    if not int8:
+        return OwnModel(facts, placed)
+    if best_device() != "cpu":
+        yield Notice(f"int8 weights are for a CPU: {facts.name} stays as it is on the GPU", "warning", "int8")
+        return OwnModel(facts, placed)
+    from engine.int8 import quantised
+
+    yield Progress(f"rounding the weights of {facts.name}", 0, 0)
+    model, effect = quantised(facts, placed)
+    yield Notice(effect.explain(), "info" if effect.speed > 1 else "warning", "int8")
+    return model
 
 
 def _own_shape(config: dict[str, Any]) -> GPTConfig | None:
@@ -356,12 +380,6 @@ def _check_memory(files: list[Path], folder: _Folder) -> None:
     free = free_memory(torch.device(best_device()))
     if free is not None and size > free:
         raise NoModel(f"{folder.name} needs at least {size / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free")
-
-
-def _placed(model: Any) -> Any:
-    from engine.device import best_device
-
-    return model.to(best_device())
 
 
 def _look(control: Control | None, name: str) -> None:

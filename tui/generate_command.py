@@ -49,6 +49,7 @@ def generate(
     seed: int = 1337,
     n: Annotated[int, Parameter(name="--n")] = 1,
     score_prompt: Annotated[bool, _Flag] = False,
+    int8: Annotated[bool, _Flag] = False,
     json: _Json = False,
 ) -> int:
     """Complete a prompt: the completion goes to stdout, token by token.
@@ -82,6 +83,8 @@ def generate(
         Samples to take, with seeds from --seed upwards.
     score_prompt
         With --json: tell the prompt's own tokens first.
+    int8
+        Round the weights to eight bits (GPT-2's architecture on a CPU) and tell what that does.
     """
     sampling = Sampling(greedy, temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
     sampling.check()
@@ -92,7 +95,7 @@ def generate(
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
     try:
-        lm = _finish(load(model, control), narrator.tell)
+        lm = _finish(load(model, control, int8=int8), narrator.tell)
     except LoadingStopped:
         return INTERRUPTED
     if not json:
