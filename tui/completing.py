@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import hub
+from engine.compare import PROMPT
 from engine.control import Control
 from engine.events import Completed, Event, Notice, Token
 from engine.sampling import GenerateSpec, Sampling
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from engine.compare import Comparison
 
 CANDIDATES = 20
+VERSE = "Nel mezzo del cammin di nostra vita\n"
 KNOWN_GPT2 = ("openai-community/gpt2", "gpt2")
 
 
@@ -166,6 +168,12 @@ def comparing(lm: LanguageModel, comparison: Comparison) -> Task:
                 yield Kept(str(path))
 
     return task
+
+
+def usual_prompt(lm: LanguageModel) -> str:
+    """The lab's prompt; for a model that only ever saw Italian letters, Dante's first verse; else nothing."""
+    known = (text for text in (PROMPT, VERSE) if not lm.tokenizer.encode(text).unknown)
+    return next(known, "")
 
 
 def _probe(

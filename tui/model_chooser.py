@@ -24,6 +24,7 @@ from tui.field import Field
 from tui.text import safe
 
 RUNS = 30  # the newest that are offered
+WIDTH = 92  # cells of the box, where there are so many
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,6 @@ class ModelChooser(ModalScreen[str | None]):
 
     BINDINGS = [Binding("escape", "cancel", "Cancel")]
     DEFAULT_CSS = """
-    ModelChooser > Vertical { width: 90; }
     ModelChooser OptionList { height: auto; max-height: 12; margin: 1 0; background: $surface; border: none;
         padding: 0; }
     ModelChooser OptionList:focus { border: none; }
@@ -67,7 +67,8 @@ class ModelChooser(ModalScreen[str | None]):
         self._choices, self._current = choices, current
 
     def compose(self) -> ComposeResult:
-        with Vertical():
+        with Vertical() as box:
+            box.styles.width = WIDTH
             yield Label("Which model?", classes="title")
             yield OptionList(*(Option(self._spell(offer)) for offer in self._choices), compact=True, markup=False)
             yield Field(placeholder="or a run, a folder, or a name on the Hub", compact=True, id="model-name")

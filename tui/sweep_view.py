@@ -194,7 +194,7 @@ class SweepView(Lines, can_focus=True):
 
     def _text(self, column: Column, room: int, height: int) -> list[Strip]:
         items = [Item(token.index, safe(token.text) or NOTHING) for token in column.tokens]
-        column.flow.lay(items, room)
+        column.flow.lay(items, room - 1)
         rows = column.flow.rows
         if column.compared is None and self._follow:
             first = max(0, len(rows) - height)
@@ -204,7 +204,8 @@ class SweepView(Lines, can_focus=True):
             first = min(self._top, max(0, len(rows) - height))
         strips = []
         for row in rows[first : first + max(0, height)]:
-            segments = [Segment(text, heat(column.tokens[place].logprob)) for place, text in row]
+            segments = [Segment(" ")]
+            segments += [Segment(text, heat(column.tokens[place].logprob)) for place, text in row]
             strips.append(Strip(segments).adjust_cell_length(room))
         return strips
 

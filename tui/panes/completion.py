@@ -52,7 +52,16 @@ F5  let the model begin from nothing
 m   choose a model: the bundled Dante GPT, gpt2, your own runs
 w   one prompt under greedy and a ladder of temperatures
 o   open a text file"""
-PLACEHOLDER = "Write a prompt, then F5: the model goes on from its end. Esc walks over the tokens."
+PLACEHOLDER = """Write a prompt here, then F5: the model goes on from its end.
+
+Esc leaves the editor. Then letters are keys: m chooses a model, w runs one
+prompt under a ladder of temperatures, arrows walk over the tokens."""
+FAILURES = {
+    "load": "The model cannot be loaded",
+    "complete": "The model cannot go on from this text",
+    "compare": "The comparison has ended",
+}
+"""titles of what must be read, by the work that failed"""
 EDIT, WALK, SWEEP = "edit", "walk", "sweep"
 
 
@@ -272,9 +281,9 @@ class CompletionPane(Pane):
                 self.say(headline.summary(event))
             case Notice():
                 self.notices.append(event)
-                if event.level == "error" and kind == "load":
-                    still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None else ""
-                    self.tell("The model cannot be loaded", f"{event.text}{still}")
+                if event.level == "error" and kind in FAILURES:
+                    still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None and kind == "load" else ""
+                    self.tell(FAILURES[kind], f"{event.text}{still}")
 
     def _fold_comparison(self, event: Token | Compared | Kept) -> None:
         sweep = self.query_one(SweepView).sweep
@@ -295,6 +304,9 @@ class CompletionPane(Pane):
             self.changed()
         if kind in ("complete", "replay"):
             self._save()
+        sweep = self.query_one(SweepView).sweep
+        if kind == "compare" and failed and self.mode == SWEEP and sweep is not None and not sweep.columns[0].tokens:
+            self.walk()
         if kind == "load" and self.start_wanted:
             self.start_wanted = False
             self.start()

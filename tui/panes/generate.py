@@ -265,7 +265,7 @@ class GeneratePane(CompletionPane):
         if self.lm is None or self.errands.kind == "load":
             self.say("the model is not loaded yet", "warning")
             return
-        comparison = make(self.loom.prompt or compare.PROMPT)
+        comparison = make(self.loom.prompt or completing.usual_prompt(self.lm))
         self.show_comparison(Sweep(comparison))
         self.ask("compare", completing.comparing(self.lm, comparison))
 
