@@ -6,7 +6,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.causal import LanguageModel
-    from engine.events import Completed, Event
+    from engine.events import Event
 
 PAIRS = 5
 PROMPT, NEW = 100, 48  # tokens
@@ -25,12 +26,23 @@ READ = 1 << 29  # bytes read at a time to measure the memory bus
 _Result = TypeVar("_Result")
 
 
+@dataclass(frozen=True)
+class Taken:
+    """One completion, timed."""
+
+    ids: list[int]
+    first: float
+    """seconds to the first token"""
+    rate: float
+    """tokens per second after it"""
+
+
 def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
     """Tokens per second and time to the first token, ours and ``generate``'s, pair by pair in one process.
 
     Without a ``model``: GPT-2's 124M shape with random weights. Ours is the whole task as a pane drives it: greedy,
-    with ten candidates a token, its text and its events. ``generate`` is greedy too, with its defaults; on a CPU the
-    faster of one thread and all counts, since on a busy machine one is.
+    with ten candidates a token, its text and its events. ``generate`` is greedy too, with its defaults; on a CPU it
+    gets one thread or all, whichever was faster at first. Int8 weights are measured beside, where there are any.
     """
     from engine import lm as models
 
@@ -38,46 +50,46 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         folder = _folder(model, Path(scratch))
         ours = _drive(models.load(folder))
         theirs = _transformers(folder, ours)
-        prompt = _prompt(ours)
-        new = min(NEW, ours.context - len(prompt))
+        rounded = _drive(models.load(folder, int8=True)) if ours.device.type == "cpu" else ours
+    _note(f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}")
+    prompt = _prompt(ours)
+    new = min(NEW, ours.context - len(prompt))
+    count = _threads(theirs, prompt)
+    _complete(ours, prompt, 2)
+    runs: list[tuple[Taken, Taken, Taken]] = []
+    limits: list[float] = []
+    for pair in range(pairs):
+        limits.append(_bandwidth(ours))
+        if pair % 2:
+            one, other = _complete(ours, prompt, new), _generate(theirs, prompt, new, count)
+        else:
+            other, one = _generate(theirs, prompt, new, count), _complete(ours, prompt, new)
+        runs.append((one, other, _complete(rounded, prompt, new)))
         _note(
-            f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}"
+            f"pair {pair + 1}: generate {other.rate:.2f}, ours {one.rate:.2f} tokens/s, ratio "
+            f"{one.rate / other.rate:.3f}; {rounded.precision} {runs[-1][2].rate:.2f}"
         )
-        _complete(ours, prompt, 2)
-        _generate(theirs, prompt, 2)
-        rates, limits, firsts = ([], []), [], ([], [])  # type: ignore[var-annotated]
-        same = True
-        for pair in range(pairs):
-            limits.append(_bandwidth(ours))
-            turns = (0, 1) if pair % 2 else (1, 0)
-            taken: list[list[int]] = [[], []]
-            for turn in turns:
-                ids, first, rate = (_complete if turn == 0 else _generate)((ours, theirs)[turn], prompt, new)
-                taken[turn] = ids
-                firsts[turn].append(first)
-                rates[turn].append(rate)
-            same = same and taken[0] == taken[1]
-            _note(
-                f"pair {pair + 1}: generate {rates[1][-1]:.2f}, ours {rates[0][-1]:.2f} tokens/s, "
-                f"ratio {rates[0][-1] / rates[1][-1]:.3f}"
-            )
-    ratios = [a / b for a, b in zip(*rates, strict=True)]
-    shares = [ours.bytes * rate / limit for rate, limit in zip(rates[0], limits, strict=True)]
+    ratios = [one.rate / other.rate for one, other, _ in runs]
     return {
         "model": model or "random GPT-2 124M",
         "device": str(ours.device),
         "weights_mib": round(ours.bytes / 2**20, 1),
-        "generate_tokens_per_s_median": round(statistics.median(rates[1]), 2),
-        "ours_tokens_per_s_median": round(statistics.median(rates[0]), 2),
-        "ratio_median": round(statistics.median(ratios), 3),
+        "generate_tokens_per_s_median": round(_median(other.rate for _, other, _ in runs), 2),
+        "ours_tokens_per_s_median": round(_median(one.rate for one, _, _ in runs), 2),
+        "ratio_median": round(_median(ratios), 3),
         "ratio_min": round(min(ratios), 3),
         "ratio_max": round(max(ratios), 3),
-        "memory_gb_per_s_median": round(statistics.median(limits) / 1e9, 1),
-        "share_of_memory_limit_median": round(statistics.median(shares), 3),
+        "memory_gb_per_s_median": round(_median(limits) / 1e9, 1),
+        "share_of_memory_limit_median": round(
+            _median(ours.bytes * one.rate / limit for (one, _, _), limit in zip(runs, limits, strict=True)), 3
+        ),
+        "rounded": rounded.precision,
+        "rounded_over_ours_median": round(_median(third.rate / one.rate for one, _, third in runs), 3),
         "prompt_tokens": len(prompt),
-        "first_token_s_generate": round(statistics.median(firsts[1]), 3),
-        "first_token_s_ours": round(statistics.median(firsts[0]), 3),
-        "same_tokens": same,
+        "first_token_s_generate": round(_median(other.first for _, other, _ in runs), 3),
+        "first_token_s_ours": round(_median(one.first for one, _, _ in runs), 3),
+        "same_tokens": all(one.ids == other.ids for one, other, _ in runs),
+        "generate_threads": count,
         "pairs": pairs,
     }
 
@@ -128,8 +140,7 @@ def _prompt(ours: LanguageModel) -> list[int]:
     return known[: min(PROMPT, ours.context // 2)]
 
 
-def _complete(ours: LanguageModel, prompt: list[int], new: int) -> tuple[list[int], float, float]:
-    """Ids, seconds to the first token, tokens per second after it."""
+def _complete(ours: LanguageModel, prompt: list[int], new: int) -> Taken:
     from engine.control import Control
     from engine.events import Completed, Token
     from engine.generate import generate
@@ -138,15 +149,28 @@ def _complete(ours: LanguageModel, prompt: list[int], new: int) -> tuple[list[in
     ours.forget()
     spec = GenerateSpec(ids=tuple(prompt), sampling=Sampling(greedy=True, max_new_tokens=new))
     events = list(generate(ours, spec, Control()))
-    end: Event | Completed = events[-1]
+    end = events[-1]
     assert isinstance(end, Completed)
-    return [e.id for e in events if isinstance(e, Token)], end.first_token_seconds, end.tokens_per_second
+    ids = [event.id for event in events if isinstance(event, Token)]
+    return Taken(ids, end.first_token_seconds, end.tokens_per_second)
 
 
-def _generate(theirs: Any, prompt: list[int], new: int, count: int | None = None) -> tuple[list[int], float, float]:
-    """The same of ``generate``, timed by a streamer that only notes the time."""
+def _threads(theirs: Any, prompt: list[int]) -> int:
+    """One thread or all: with which ``generate`` is faster just now."""
+    from engine.machine import physical_cores
+
+    if theirs.device.type != "cpu":
+        return 1
+    _generate(theirs, prompt, 2, 1)
+    return max({1, physical_cores()}, key=lambda count: _generate(theirs, prompt, 12, count).rate)
+
+
+def _generate(theirs: Any, prompt: list[int], new: int, count: int) -> Taken:
+    """``generate`` on ``count`` threads, timed by a streamer that only notes the time."""
     import torch
     from transformers.generation.streamers import BaseStreamer
+
+    from engine.causal import threads
 
     times: list[float] = []
 
@@ -157,18 +181,9 @@ def _generate(theirs: Any, prompt: list[int], new: int, count: int | None = None
         def end(self) -> None:
             pass
 
-    if theirs.device.type == "cpu" and count is None:
-        from engine.causal import threads
-        from engine.machine import physical_cores
-
-        every = []
-        for number in {1, physical_cores()}:
-            with threads(number):
-                every.append(_generate(theirs, prompt, new, number))
-        return max(every, key=lambda taken: taken[2])
     ids = torch.tensor([prompt], device=theirs.device)
     begun = time.perf_counter()
-    with torch.inference_mode():
+    with torch.inference_mode(), threads(count):
         out = theirs.generate(
             ids,
             attention_mask=torch.ones_like(ids),
@@ -179,7 +194,11 @@ def _generate(theirs: Any, prompt: list[int], new: int, count: int | None = None
         )
     decoding = times[-1] - times[1]  # the first call brings the prompt
     rate = (len(times) - 2) / decoding if decoding else 0.0
-    return out[0, len(prompt) :].tolist(), times[1] - begun, rate
+    return Taken(out[0, len(prompt) :].tolist(), times[1] - begun, rate)
+
+
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
 
 
 def _bandwidth(ours: LanguageModel) -> float:
