@@ -88,8 +88,7 @@ def loading(names: Sequence[tuple[str, str]]) -> Task:
                 yield Notice(str(error), "warning", "no_model")
                 continue
             yield Loaded(model)
-            if why:
-                yield Notice(f"{model.name}: {why}", "info", "model")
+            yield Notice(f"{model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model")
             return
 
     return task

@@ -159,7 +159,7 @@ def _row(
     else:
         segments.append(Segment(f"  {percent(one.tempered)}  ", DIM + background))
         segments.append(Segment(f"{percent(one.final):>6}", WORD + KEPT + background))
-    return Strip(segments).adjust_cell_length(width, background)
+    return Strip(segments).simplify().adjust_cell_length(width, background)
 
 
 def _cuts(sight: Sight) -> list[Segment]:
@@ -225,6 +225,7 @@ class Funnel(Lines, can_focus=True):
         super().__init__(id=id)
         self.sight = Sight()
         self._picked: int | None = None
+        self._most: int | None = None
 
     @property
     def picked(self) -> int:
@@ -239,11 +240,11 @@ class Funnel(Lines, can_focus=True):
         """The candidate that is picked."""
         return self.sight.candidates[self.picked] if self.sight.candidates else None
 
-    def show(self, sight: Sight) -> None:
-        """Show another sight; what was picked stays picked while the place is the same."""
+    def show(self, sight: Sight, most: int | None = None) -> None:
+        """Show another sight, no more than ``most`` candidates; what was picked stays picked at the same place."""
         if sight.place != self.sight.place or sight.node is not self.sight.node:
             self._picked = None
-        self.sight = sight
+        self.sight, self._most = sight, most
         self.draw()
 
     def draw(self) -> None:
@@ -251,7 +252,9 @@ class Funnel(Lines, can_focus=True):
         if self.size:
             width, height = self.size
             head = card(self.sight, width, focused=self.has_focus)
-            self.set_strips([*head, *draw(self.sight, self.picked, width, height - len(head))])
+            room = height - len(head)
+            room = room if self._most is None else min(room, self._most + 2)
+            self.set_strips([*head, *draw(self.sight, self.picked, width, room)])
 
     def pick(self, by: int) -> None:
         """The candidate ``by`` places on."""

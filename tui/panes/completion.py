@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from engine.causal import LanguageModel
 
 DRAIN = 1 / 8  # seconds between two looks at what the worker said
-NUMBERS_EVERY = 0.5  # seconds between two updates of numbers and candidates while text streams
+NUMBERS_EVERY = 0.5  # seconds between two updates of the numbers while text streams
+CANDIDATES_EVERY = 2.0  # and of the candidates, most of which change each time
+STREAMED = 8  # candidates that are shown while text streams: each costs some 400 bytes
 REST = 0.15  # seconds that the cursor stands still before candidates are computed for its place
 SAVE = 1.0  # seconds from a change to the disk
 SAVE_STREAM = 10.0  # and while text streams, which can be drawn again
@@ -107,7 +109,7 @@ class CompletionPane(Pane):
         self._failed_at = -1
         self._baseline = ""
         self._made, self._since, self._speed = 0, 0.0, 0.0
-        self._numbers_at = 0.0
+        self._numbers_at = self._candidates_at = 0.0
         self._dirty = False
         self._ticker: Timer | None = None
         self._rest: Timer | None = None
@@ -381,7 +383,10 @@ class CompletionPane(Pane):
         if calm and now - self._numbers_at < NUMBERS_EVERY:
             return
         self._numbers_at = now
-        self.query_one(Funnel).show(self.see()[0])
+        if not calm or now - self._candidates_at >= CANDIDATES_EVERY:
+            self._candidates_at = now
+            moving = self.writing and not self.paused and self.loom.cursor >= len(self.loom.path)
+            self.query_one(Funnel).show(self.see()[0], STREAMED if moving else None)
         state = self.errands
         used = min(len(self.loom.path), self.lm.context) if self.lm is not None else 0
         standing = Standing(state.kind, state.state, self._progress, self._speed or None, used)

@@ -258,7 +258,7 @@ class TokensPane(TokenErrands):
             look = Look(max(8, width - GUTTER), GUTTER, self._ids, self._marks, colours)
             names = [short(safe(study.name, lines=False), GUTTER - 1) for study in shelf.ready]
             self._sheet = Sheet(shelf.text, shelf.views, names, look)
-        current = [token if study is shelf.study else shelf.under(study, caret) for study in shelf.ready]
+        current = [token if study is shelf.study else shelf.beside(study, token, caret) for study in shelf.ready]
         self.rows.show(self._sheet, min(caret, len(shelf.text)), current, shelf.said())
         self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
         counts, card, bar = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card", "tensor"))
@@ -368,8 +368,11 @@ class TokensPane(TokenErrands):
 
     def action_next_vocabulary(self) -> None:
         """The card and the arrows go to the next vocabulary."""
+        token = self.token
         self.shelf.next()
-        self._index = None
+        if self.shelf.study is not None:
+            found = self.shelf.beside(self.shelf.study, token, self.editor.buffer.caret)
+            self._index = found.index if found is not None else None
         self._draw()
 
     def action_ids(self) -> None:
