@@ -29,6 +29,7 @@ _PLAIN = Style.null()
 _WARN = Style.parse("bright_yellow")
 _BAD = Style.parse("bright_red")
 _SHOWN = 24  # characters or bytes of one token that are shown in full
+_LONG = 200  # characters of a token that is no word
 _TRIED = 3  # candidates of WordPiece that are shown of each piece
 Chunk = tuple[str, Style]
 
@@ -194,6 +195,8 @@ def _built(study: Study, token: Token, text: str, width: int) -> list[Strip]:
         return flow("merges", chunks or [("none: a single byte", _NAME)], width)
     if tokenizer.kind != "wordpiece":
         return []
+    if token.end - token.start > _LONG:
+        return flow("path", [("longer than any word it looks at", _NAME)], width)
     path: list[Chunk] = []
     for match in matches(tokenizer, word_of(view, token, text)):
         tried = [safe(candidate, lines=False) for candidate in match.tried[-_TRIED:]]
