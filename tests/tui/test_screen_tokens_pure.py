@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from stage import CONTROLS, HOSTILE
 from textual.strip import Strip
+from workbench import python
 
 from checkpoints import home
 from engine.encoding import Tokenizer
@@ -368,6 +369,13 @@ def test_no_text_breaks_the_card(studies: list[Study], text: str) -> None:
             assert not CONTROLS.search(shown.replace("\n", ""))
         shelf.next()
     assert lines(tokencard.counts(shelf, "a page", 44))
+
+
+def test_the_pane_needs_neither_torch_nor_transformers() -> None:
+    code = "import sys, tui.panes.tokens; from engine.tokenizer import load; load('gpt2'); print(*sys.modules)"
+    said = python(code)
+    assert said.returncode == 0, said.stderr
+    assert not {"torch", "transformers"} & set(said.stdout.split())
 
 
 # -- samples and what is kept ---------------------------------------------------------------------------------------
