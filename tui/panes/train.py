@@ -31,7 +31,7 @@ from tui.text import safe
 CURVE_EVERY = 1.0  # seconds between two drawings of the curve
 NUMBERS_EVERY = 0.3  # seconds between two updates of the numbers; more nobody can read
 SMOOTHING = (0.0, 0.6, 0.9, 0.98)
-CELL = (22, 25)  # columns of one number in the table, at least and at most
+CELL = (21, 25)  # columns of one number in the table, at least and at most
 
 
 class TrainPane(Pane):
@@ -224,8 +224,8 @@ class TrainPane(Pane):
             text = Text(no_wrap=True)
             for name, value, style in cells[row * columns : (row + 1) * columns]:
                 text.append(f"{name:<10}", "bright_black")
-                text.append(f"{value:>11}", style)
-                text.append(" " * (cell - 21))
+                text.append(f"{value:>10}", style)
+                text.append(" " * (cell - 20))
             strips.append(_strip(text, width))
         return strips
 
