@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.captured import StaticStep
 from engine.choose import Place
 from engine.encoding import Tokenizer
 from engine.gpt import GPT
@@ -121,8 +122,19 @@ class OwnModel(LanguageModel):
         self.parameters = gpt.config.parameters()  # rounded weights are no parameters to torch
         with torch.inference_mode():
             self._cache = gpt.new_cache()
+        self._step: StaticStep | None = None
+
+    def use_static_step(self) -> None:
+        """Decode with a step that can be captured, and is on a GPU. Only while nothing is held.
+
+        Raises whatever the capture does; nothing is changed then.
+        """
+        with torch.inference_mode():
+            self._step = StaticStep(self._gpt, self._cache)
 
     def _logits(self, ids: Tensor, every: bool) -> Tensor:
+        if self._step is not None and ids.shape[1] == 1:
+            return self._step(ids, len(self.held))
         logits: Tensor = self._gpt(ids, self._cache, len(self.held), last=not every)
         return logits
 

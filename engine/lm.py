@@ -207,10 +207,18 @@ def _own(facts: Facts, gpt: GPT, int8: bool) -> Generator[Event, None, LanguageM
     from engine.device import best_device
 
     placed = lay_out(gpt.to(best_device()))
-    if not int8:
-        return OwnModel(facts, placed)
     if best_device() != "cpu":
-        yield Notice(f"int8 weights are for a CPU: {facts.name} stays as it is on the GPU", "warning", "int8")
+        plain = OwnModel(facts, placed)
+        if int8:
+            yield Notice(f"int8 weights are for a CPU: {facts.name} stays as it is on the GPU", "warning", "int8")
+        if best_device() == "cuda":
+            try:
+                plain.use_static_step()
+            except Exception as error:  # whatever the driver says: decoding works without
+                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                yield Notice(f"the decoding step runs without a CUDA graph ({first})", "warning", "graph")
+        return plain
+    if not int8:
         return OwnModel(facts, placed)
     from engine.int8 import quantised
 

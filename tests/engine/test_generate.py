@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from workbench import notices, only
 
 from engine import generate as module
-from engine.causal import Facts, LanguageModel
+from engine.causal import Facts, LanguageModel, OwnModel
 from engine.control import Continue, Control, Pause, SetSampling, Stop
 from engine.encoding import BYTE_OF
 from engine.events import Completed, Continued, Event, Paused, Token
@@ -466,3 +466,14 @@ def test_candidates_are_as_many_as_asked_for(lm: LanguageModel) -> None:
 def test_several_streams_carry_their_number(lm: LanguageModel) -> None:
     spec = GenerateSpec(ids=tuple(PROMPT), sampling=Sampling(max_new_tokens=3), stream=4, score_prompt=True)
     assert {event.stream for event in generate(lm, spec, Control()) if isinstance(event, Token | Completed)} == {4}
+
+
+def test_the_step_that_can_be_captured_changes_nothing(gpt2: Path, lm: LanguageModel) -> None:
+    static = tinylm.load(gpt2)
+    assert isinstance(static, OwnModel)
+    static.use_static_step()
+    for settings in ({"greedy": True}, {"top_k": 0}, {"repetition_penalty": 1.3}):
+        one, other = (tinylm.complete(model, PROMPT, max_new_tokens=59, **settings) for model in (lm, static))
+        assert tinylm.ids(one) == tinylm.ids(other)
+        for ours, theirs in zip(tinylm.tokens(one), tinylm.tokens(other), strict=True):
+            assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-4)
