@@ -304,6 +304,21 @@ def test_an_empty_prompt_begins_a_line_of_a_character_model() -> None:
     assert end(one).text == end(other).text != ""
 
 
+def test_a_text_begins_as_its_tokenizer_begins_it(llama: Path) -> None:
+    """What the tokenizer puts before a text is fed and says nothing; what it puts after would end the text."""
+    loaded = tinylm.load(llama)
+    events = tinylm.complete(loaded, "ma re", score_prompt=True, greedy=True, max_new_tokens=4)
+    given = tinylm.tokens(events, prompt=True)
+    text = loaded.tokenizer.encode("ma re").ids
+    assert [token.id for token in given] == [END, *text]
+    assert "".join(token.text for token in given) == "ma re"
+    assert tinylm.ids(events) == tinylm.ids(tinylm.complete(loaded, [END, *text], greedy=True, max_new_tokens=4))
+    empty = tinylm.complete(loaded, "", score_prompt=True, max_new_tokens=1)
+    assert [(token.id, token.text) for token in tinylm.tokens(empty, prompt=True)] == [(END, "")]
+    typed = tinylm.complete(loaded, tinylm.END, score_prompt=True, max_new_tokens=1)
+    assert [(token.id, token.text) for token in tinylm.tokens(typed, prompt=True)] == [(END, ""), (END, tinylm.END)]
+
+
 def test_a_prompt_that_cannot_be(lm: LanguageModel) -> None:
     bundled = tinylm.load("bundled")
     with pytest.raises(BadSpec, match=r"character '日' \(U\+65E5\) at position 4"):
