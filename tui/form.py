@@ -99,6 +99,7 @@ class TrainForm(Container):
     TrainForm .field.-bad Label { color: $error; text-style: bold; }
     TrainForm #go { width: 100%; margin: 1 0 0 0; }
     TrainForm #go:focus { text-style: bold; background: $success; }
+    TrainForm #go:focus:ansi { color: ansi_black; }
     TrainForm #problems { color: $error; }
     TrainForm #why { color: $text-muted; }
     .-narrow TrainForm { layout: vertical; }

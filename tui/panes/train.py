@@ -210,7 +210,7 @@ class TrainPane(Pane):
             text.append(f" {share:4.0%}  ")
             if story.last is not None and not story.finished:
                 text.append(f"{units.duration(story.last.seconds_left)} left", "bright_black")
-            elif story.finished:
+            elif story.finished and story.finished.seconds:  # who died could not tell
                 text.append(units.duration(story.finished.seconds), "bright_black")
         return [_strip(text, width)]
 
