@@ -55,17 +55,18 @@ def card(shelf: Shelf, token: Token | None, width: int) -> list[Strip]:
         width,
     )
     lines += flow("span", _span(token), width)
-    lines += flow("text", _characters(text[token.start : token.end]), width)
     piece = tokenizer.piece(token.id) if token.id != UNKNOWN else b""
     content = piece or text[token.start : token.end].encode("utf-8", "replace")
     lines += flow("bytes", _bytes(content), width)
-    if study.occurrences is not None and token.id != UNKNOWN:
-        seen = study.occurrences.counts[token.id]
-        share = f"{seen / max(1, study.occurrences.tokens):.3%}"
-        lines += flow("corpus", [(f"{seen:,} times", _PLAIN), (f"{share} of {study.occurrences.corpus}", _NAME)], width)
+    if token.id != UNKNOWN:
+        lines += _built(study, token, text, width)
+    lines += flow("text", _characters(text[token.start : token.end]), width)
     if token.id == UNKNOWN:
         return lines
-    lines += _built(study, token, text, width)
+    if study.occurrences is not None:
+        seen = study.occurrences.counts[token.id]
+        share = f"{seen / max(1, study.occurrences.tokens):.3%}"
+        lines += flow("corpus", [(f"{seen:,} in {study.occurrences.corpus}", _PLAIN), (share, _NAME)], width)
     return lines + _neighbours(study, token, width)
 
 
@@ -166,8 +167,8 @@ def _notes(token: Token) -> list[Chunk]:
 
 def _span(token: Token) -> list[Chunk]:
     return [
-        (f"characters {token.start:,}–{token.end:,}", _PLAIN),
-        (f"bytes {token.byte_start:,}–{token.byte_end:,}", _PLAIN),
+        (f"char {token.start:,}–{token.end:,}", _PLAIN),
+        (f"byte {token.byte_start:,}–{token.byte_end:,}", _PLAIN),
     ]
 
 

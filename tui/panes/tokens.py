@@ -82,7 +82,7 @@ class TokensPane(TokenErrands):
     TokensPane.-broad #tokens-card { width: 100%; height: 1fr; }
     .-high #tokens-editor { height: 8; }
     .-low #tokens-editor { height: 3; }
-    .-low #tokens-side { height: 7; }
+    .-low #tokens-side { height: 8; }
     .-narrow #tokens-counts { display: none; }
     .-narrow #tokens-side { height: 5; }
     """
