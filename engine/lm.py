@@ -185,7 +185,7 @@ def _of_folder(folder: _Folder, control: Control | None, int8: bool) -> Generato
     if start is None and spelled.kind == "characters":
         start = spelled.id_of("\n")
     facts = Facts(folder.name, folder.source, spelled, eos, start)
-    _check_memory(files, folder)
+    _check_memory(files, folder, config)
     shape = _own_shape(config)
     if shape is None:
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
@@ -281,6 +281,7 @@ def _built(shape: GPTConfig, tensors: dict[str, Tensor], folder: _Folder) -> Any
 
 def _read(files: list[Path], tensors: dict[str, Tensor], folder: _Folder) -> Iterator[Progress]:
     """Read safetensors into ``tensors``, in float32 where nothing computes with less, and tell how far it is."""
+    import torch
     from safetensors import SafetensorError, safe_open
 
     from engine.device import best_device
@@ -296,7 +297,7 @@ def _read(files: list[Path], tensors: dict[str, Tensor], folder: _Folder) -> Ite
                     tensor = opened.get_tensor(name)
                     done += tensor.numel() * tensor.element_size()
                     if tensor.is_floating_point():
-                        tensors[name] = tensor.clone() if halves else tensor.float().clone()
+                        tensors[name] = tensor.to(tensor.dtype if halves else torch.float32, copy=True)
                     if done - told >= _STEP:
                         told = done
                         yield Progress(f"loading {folder.name}", done, total)
@@ -378,14 +379,16 @@ def _json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
     return content
 
 
-def _check_memory(files: list[Path], folder: _Folder) -> None:
+def _check_memory(files: list[Path], folder: _Folder, config: dict[str, Any]) -> None:
     """Raise before a model that cannot fit takes the machine down."""
     import torch
 
     from engine.device import best_device, free_memory
 
-    size = sum(file.stat().st_size for file in files)
-    free = free_memory(torch.device(best_device()))
+    device = torch.device(best_device())
+    short = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
+    size = sum(file.stat().st_size for file in files) * (2 if short and device.type != "cuda" else 1)
+    free = free_memory(device)
     if free is not None and size > free:
         raise NoModel(f"{folder.name} needs at least {size / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free")
 

@@ -305,3 +305,9 @@ def test_a_model_in_the_cache_of_hugging_face(gpt2: Path, tmp_path: Path) -> Non
 def test_the_screen_can_import_it_without_torch() -> None:
     code = "import sys, engine.lm, engine.generate, engine.compare, tui.generate_command; print('torch' in sys.modules)"
     assert python(code).stdout == "False\n"
+
+
+def test_a_model_that_cannot_fit_is_refused(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.device.available_memory", lambda: 10_000)
+    with pytest.raises(lm.NoModel, match=r"needs at least .* are free"):
+        tinylm.load(gpt2)
