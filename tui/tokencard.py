@@ -75,7 +75,8 @@ def counts(shelf: Shelf, reference: str, width: int) -> list[Strip]:
     if not shelf.views:
         return []
     first = shelf.views[0].counts
-    header = f"{first.characters:,} characters, {first.bytes:,} bytes"
+    special = sum(view.counts.special for view in shelf.views)
+    header = f"{first.characters:,} characters, {first.bytes:,} bytes" + (f", {special:,} special" if special else "")
     lines = [_line([(set_cell_size(header, width), _BOLD)])]
     name_width = max(6, width - 32)
     titles = f"{'':<{name_width}}{'tokens':>9}{'ch/tok':>7}{'unk':>4}{'split':>6}{'ref':>6}"
@@ -98,10 +99,7 @@ def counts(shelf: Shelf, reference: str, width: int) -> list[Strip]:
                 ]
             )
         )
-    note = f"ref: this text against {reference}"
-    if special := sum(view.counts.special for view in shelf.views):
-        note = f"{special:,} special. " + note
-    lines.append(_line([(set_cell_size(note, width), _NAME)]))
+    lines.append(_line([(set_cell_size(f"ref: this text against {reference}", width), _NAME)]))
     return lines
 
 

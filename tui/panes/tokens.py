@@ -78,7 +78,7 @@ class TokensPane(TokenErrands):
     TokensPane.-broad #tokens-body { layout: horizontal; }
     TokensPane.-broad #tokens-side { width: 46; height: 100%; layout: vertical; }
     TokensPane.-broad #tokens-main { width: 1fr; height: 100%; }
-    TokensPane.-broad #tokens-counts { width: 100%; height: 10; }
+    TokensPane.-broad #tokens-counts { width: 100%; }
     TokensPane.-broad #tokens-card { width: 100%; height: 1fr; }
     .-high #tokens-editor { height: 8; }
     .-low #tokens-editor { height: 3; }
@@ -262,7 +262,9 @@ class TokensPane(TokenErrands):
         self.rows.show(self._sheet, min(caret, len(shelf.text)), current, shelf.said())
         self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
         counts, card, bar = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card", "tensor"))
-        counts.set_strips(tokencard.counts(shelf, self._reference_name, counts.content_size.width))
+        table = tokencard.counts(shelf, self._reference_name, counts.content_size.width)
+        counts.styles.height = len(table) + 1 if self.has_class("-broad") else "100%"
+        counts.set_strips(table)
         card.set_strips(tokencard.card(shelf, token, card.content_size.width))
         bar.set_strips([tokencard.tensor(*self.tensor, bar.content_size.width)])
         self._titles()
