@@ -192,7 +192,8 @@ class _Completion:
                 with torch.inference_mode():
                     seen[index] = chosen[0]
                 logits = lm.feed([place.id], there=chosen)
-        self._text.append(stream.flush())
+        if self._text:  # else what is incomplete is the prompt's
+            self._text.append(stream.flush())
         yield self._completed(reason)
 
     def _obey(self) -> Generator[Event, None, bool]:

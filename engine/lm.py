@@ -115,6 +115,8 @@ def _download(repository: str, name: str, control: Control | None) -> Generator[
     """One file, in a thread of its own so that the task can tell how far it is and be stopped."""
     if (found := hub.cached(repository, name)) is not None:
         return found
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
     done: list[Path | hub.NotOnHub] = []
 
     def fetch() -> None:
@@ -126,14 +128,20 @@ def _download(repository: str, name: str, control: Control | None) -> Generator[
             done.append(hub.NotOnHub(f"the Hub failed ({error})"))
 
     thread = threading.Thread(target=fetch, daemon=True, name="download")
+    bars = are_progress_bars_disabled()
+    disable_progress_bars()
     thread.start()
     blobs = hub.cache() / f"models--{repository.replace('/', '--')}" / "blobs"
-    while thread.is_alive():
-        thread.join(0.5)
-        with contextlib.suppress(OSError):
-            arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
-            yield Progress(f"downloading {name}", arrived, 0)
-        pretrained.look(control, repository)
+    try:
+        while thread.is_alive():
+            thread.join(0.5)
+            with contextlib.suppress(OSError):
+                arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
+                yield Progress(f"downloading {name}", arrived, 0)
+            pretrained.look(control, repository)
+    finally:
+        if not bars:
+            enable_progress_bars()
     if isinstance(done[0], hub.NotOnHub):
         raise done[0]
     return done[0]
