@@ -18,7 +18,7 @@ from engine.sampling import Sampling
 from tui import keepsake, loom
 from tui.keepsake import Damaged, Drawer, Keepsake
 from tui.loom import RAW, Loom
-from tui.recoding import Pieces, pieces, recode
+from tui.recoding import Pieces, encode, recode
 
 COLD = Sampling(temperature=0.5)
 
@@ -324,13 +324,8 @@ def gpt2() -> Tokenizer:
     return tokenizer.load("gpt2")
 
 
-def again(known: Tokenizer, before: Pieces, draft: str) -> tuple[int, Pieces]:
-    """As the pane reads an edited text."""
-    return recode(before, draft, lambda text: pieces(known.encode(text), text), cuttable=known.cuttable)
-
-
 def encoded(known: Tokenizer, text: str) -> Pieces:
-    return pieces(known.encode(text), text)
+    return encode(known, text, opening=False)
 
 
 @pytest.mark.parametrize(
@@ -352,19 +347,32 @@ def test_an_edited_text_gets_the_tokens_of_the_whole_text(gpt2: Tokenizer, seed:
         kept.pop()
     draft = "".join(rng.choices(["s", " dog", "?", "\n", " ", "é", "ing"], k=rng.randint(1, 9)))
     whole = "".join(piece for _, piece in kept) + draft
-    stay, new = again(gpt2, kept, draft)
+    stay, new = recode(kept, draft, gpt2)
     assert [*kept[:stay], *new] == encoded(gpt2, whole)
 
 
 def test_tokens_that_a_model_drew_stay_where_the_tokenizer_would_spell_them_otherwise(gpt2: Tokenizer) -> None:
     drawn = [*encoded(gpt2, "I"), (gpt2.id_of("Ġth") or 0, " th"), (gpt2.id_of("ink") or 0, "ink")]
     assert len(encoded(gpt2, "I think")) == 2
-    stay, new = again(gpt2, drawn, " so")
+    stay, new = recode(drawn, " so", gpt2)
     assert (stay, [piece for _, piece in new]) == (3, [" so"])
 
 
+def test_what_begins_a_text_for_its_tokenizer_adds_nothing_to_it() -> None:
+    wordpiece = tokenizer.load("wordpiece")  # puts [CLS] before a text and [SEP] after it
+    made = encode(wordpiece, "the cat", opening=True)
+    assert [(wordpiece.token(number), text) for number, text in made] == [
+        ("[CLS]", ""),
+        ("the", "the"),
+        ("cat", " cat"),
+    ]
+    stay, new = recode(made, " sat", wordpiece)
+    assert stay == 3
+    assert [text for _, text in new] == [" sat"]
+
+
 def test_nothing_new_is_nothing_to_read(gpt2: Tokenizer) -> None:
-    assert again(gpt2, encoded(gpt2, "a b"), "") == (2, [])
+    assert recode(encoded(gpt2, "a b"), "", gpt2) == (2, [])
 
 
 # -- a restart -------------------------------------------------------------------------------------------------------
