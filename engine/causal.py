@@ -8,10 +8,9 @@ only what changed.
 from __future__ import annotations
 
 import abc
-import contextlib
 import hashlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from engine.choose import Place
 from engine.encoding import Tokenizer
 from engine.gpt import GPT
 from engine.machine import physical_cores
+from engine.sample import threads
 
 
 @dataclass(frozen=True)
@@ -172,17 +172,6 @@ class ForeignModel(LanguageModel):
         from transformers import DynamicCache
 
         return DynamicCache(config=self._model.config)
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute on ``count`` CPU threads here: for one token, waiting for the others costs more than they do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def lay_out(gpt: GPT) -> GPT:

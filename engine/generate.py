@@ -151,7 +151,7 @@ class _Completion:
         import torch
 
         from engine import choose, warp
-        from engine.causal import threads
+        from engine.sample import threads
 
         lm, spec = self._lm, self._spec
         stream = lm.tokenizer.stream()
