@@ -6,6 +6,7 @@ import base64
 import contextlib
 import functools
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,27 @@ async def test_a_tokenizer_that_cannot_be_had_says_so_and_the_rest_works() -> No
         await shows(pilot, "No vocabulary. a adds one")
         await pilot.press("right", "k", "v", "c", "y", "e", "x")
         assert pane.editor.buffer.text.startswith("x")
+
+
+async def test_a_tokenizer_that_breaks_is_told_and_one_that_never_comes_keeps_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forever = threading.Event()
+
+    def broken(name: str) -> Tokenizer:
+        if name == "slow":
+            forever.wait(60)
+        if name == "broken":
+            raise ZeroDivisionError("deep inside")
+        return _load(name)
+
+    monkeypatch.setattr(tokenstudy, "load", broken)
+    tokenstore.save(tokenstore.Desk("Hello World", 0, ("slow", "broken", "gpt2")))
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_show_pane("tokens")
+        await shows(pilot, "slow: loading", "ZeroDivisionError: deep inside", "15496")
+    forever.set()  # the screen was left while it still loaded
 
 
 async def test_adding_a_vocabulary() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
+import threading
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -156,10 +159,15 @@ class TokensPane(TokenErrands):
 
     # -- loading and tokenizing --------------------------------------------------------------------------------------
 
-    @work(thread=True, group="tokenizers", exit_on_error=False)
     def _load(self, study: Study) -> None:
+        """In a thread that nobody waits for when the program is left: a network may take its time."""
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._find, study), daemon=True, name="tokenizer").start()
+
+    def _find(self, study: Study) -> None:
         study.load()
-        self.post_message(self.Loaded(study))
+        with contextlib.suppress(RuntimeError):  # the screen is gone
+            self.post_message(self.Loaded(study))
 
     @on(Loaded)
     def _loaded(self, event: Loaded) -> None:
