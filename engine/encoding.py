@@ -22,6 +22,7 @@ UNKNOWN = -1  # the id of a character that a character vocabulary does not know
 REPLACEMENT = "\ufffd"
 _ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
 _BEFORE_SPACE = re.compile(r"(?<=\S)[ \n]")
+_BYTE = re.compile("<0x([0-9A-Fa-f]{2})>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -231,8 +232,8 @@ class BackedTokenizer(Tokenizer):
                 return bytes(BYTE_OF[character] for character in spelled)
             except KeyError:
                 return spelled.encode()
-        if len(spelled) == 6 and spelled.startswith("<0x") and spelled.endswith(">"):
-            return bytes.fromhex(spelled[3:5])
+        if byte := _BYTE.fullmatch(spelled):
+            return bytes.fromhex(byte[1])
         if self.kind == "wordpiece":
             return spelled.removeprefix(self._prefix).encode()
         return spelled.replace("▁", " ").encode()

@@ -16,7 +16,7 @@ from data import packaged
 from data.vocabulary import Vocabulary
 from engine import hub
 from engine.encoding import UNKNOWN, repaired
-from engine.tokenizer import NoTokenizer, Tokenizer, from_vocabulary, load
+from engine.tokenizer import NoTokenizer, Tokenizer, from_backend, from_vocabulary, load
 
 LAB = {
     "Hello World": [15496, 2159],
@@ -205,6 +205,30 @@ def test_file_that_is_no_tokenizer(content: str, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(NoTokenizer, match=r"is not a tokenizer\.json"):
         load(str(tmp_path))
+
+
+def test_tokenizer_that_breaks_on_the_unknown_is_refused(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import models
+
+    Backend(models.WordLevel({"a": 0}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(NoTokenizer, match="breaks on a text"):
+        load(str(tmp_path))
+
+
+def test_byte_fallback_tokens_are_bytes() -> None:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models
+
+    vocabulary = {"<unk>": 0, "▁a": 1, "<0xE2>": 2, "<0x98>": 3, "<0x83>": 4, "<0xZZ>": 5}
+    backend = Backend(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer = from_backend(backend, "mine", "a test")
+    found = tokenizer.encode("☃")
+    assert b"".join(map(tokenizer.piece, found.ids)) == "☃".encode()
+    assert (tokenizer.piece(1), tokenizer.piece(5)) == (b" a", b"<0xZZ>")
+    stream = tokenizer.stream()
+    assert "".join([*map(stream.step, found.ids), stream.flush()]) == "☃"
 
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
