@@ -146,9 +146,14 @@ def test_a_new_text_keeps_the_one_before_as_a_branch_even_where_it_had_no_tokens
     made.write("only written")
     made.begin("from elsewhere")
     assert made.text == "from elsewhere"
+    assert (made.branches(0), made.fork()) == ((2, 2), 0)  # a draft is a branch too
+    assert made.switch(-1)
+    assert made.text == "only written"
+    assert made.undo()
     made.settle(0, [(5, "from elsewhere")], made.number_of("m"), 0)
-    assert made.branches(0) == (2, 2)
-    assert made.switch(1)
+    assert made.branches(0)[1] == 3  # as text, and as tokens
+    made.switch(-1)
+    made.switch(-1)
     assert made.text == "only written"
     assert made.pieces(0) == ("", [], "only written")  # without tokens, so it is read anew
     assert made.switch(1)

@@ -28,7 +28,7 @@ from tui.headline import Standing
 from tui.heat import TokenView
 from tui.keepsake import Damaged, Drawer, Keepsake
 from tui.lines import Lines
-from tui.loom import Loom
+from tui.loom import RAW, Loom
 from tui.panes.pane import Pane
 from tui.prompt_editor import PromptEditor
 from tui.scout import Scout
@@ -371,10 +371,10 @@ class CompletionPane(Pane):
         self._rest = self.set_timer(REST, self._look)
 
     def _look(self) -> None:
-        idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.is_on_screen
+        idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.display
         if self.lm is None or not idle or self.loom.version == self._failed_at:
             return
-        if self.loom.draft:
+        if self.loom.model == RAW and self.loom.text:
             self.read_text()
             return
         sight, more = self.see()
@@ -390,7 +390,7 @@ class CompletionPane(Pane):
 
     def redraw(self, *, calm: bool = False) -> None:
         """Bring everything up to date; numbers and candidates only now and then when ``calm``."""
-        if not self.is_attached or not self.is_on_screen:
+        if not self.is_attached or not self.display:
             return
         now = time.monotonic()
         if self.mode == WALK:
