@@ -28,18 +28,19 @@ def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterato
 
     With ``score_prompt`` the prompt's own tokens come first. Between two tokens ``Stop``, ``Pause``, ``Continue`` and
     ``SetSampling`` are obeyed. What the prompt shares with the ids fed last is not computed again. A prompt longer
-    than the context keeps its end and leaves room (see :func:`fit`); a completion ends where the context does. Both
-    are said. Logits that are no numbers end it with the reason ``failed``.
+    than the context keeps its end and leaves room (see :func:`fit`); a completion ends where the context does, unless
+    the model slides (see :func:`window`). All of it is said. Logits that are no numbers end it with the reason
+    ``failed``.
 
     Raises :class:`engine.spec.BadSpec` for settings or a prompt that cannot be, before anything is computed.
     """
     begun = time.perf_counter()
     spec.sampling.check()
     given, added = _prompt(lm, spec)
-    ids, notices = fit(given, lm.context, spec.sampling.max_new_tokens)
+    ids, notices = fit(lm, given, spec.sampling.max_new_tokens)
     yield from notices
-    silent = added if len(ids) == len(given) else 0
-    yield from _Completion(lm, spec, control, ids, silent, begun).run()
+    left_out = len(given) - len(ids)
+    yield from _Completion(lm, spec, control, ids, left_out, 0 if left_out else added, begun).run()
 
 
 def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
@@ -63,12 +64,16 @@ def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
     return _prompt(lm, spec)[0]
 
 
-def fit(ids: list[int], context: int, max_new_tokens: int) -> tuple[list[int], list[Notice]]:
-    """The end of ``ids`` that leaves room for a completion, and what to say about it.
+def fit(lm: LanguageModel, ids: list[int], max_new_tokens: int) -> tuple[list[int], list[Notice]]:
+    """The end of ``ids`` that ``lm`` can go on from, and what to say about it.
 
     A prompt that fills the context is cut at its beginning, so that ``max_new_tokens`` or a quarter of the context,
-    whichever is less, can follow.
+    whichever is less, can follow; for a model that slides, where its :func:`window` begins.
     """
+    context = lm.context
+    if lm.slides:
+        begin = window(len(ids), context)
+        return ids[begin:], [_slid(context)] if begin else []
     if len(ids) < context:
         room = context - len(ids)
         if max_new_tokens <= room:
@@ -79,6 +84,17 @@ def fit(ids: list[int], context: int, max_new_tokens: int) -> tuple[list[int], l
     left_out = len(ids) - kept
     text = f"the prompt's {len(ids):,} tokens are more than the context of {context:,} holds with a completion: "
     return ids[-kept:], [Notice(f"{text}the first {left_out:,} are left out", "warning", "context")]
+
+
+def window(length: int, context: int) -> int:
+    """Where what a sliding model sees begins, for the token after ``length`` tokens.
+
+    Learned positions cannot slide one by one: when the context is full, its last half is fed again at the beginning.
+    Where it begins depends on the length alone, so a completion that was stopped and continued sees what one sees that
+    was not.
+    """
+    half = max(1, context // 2)
+    return max(0, -(-(length - context) // half)) * half
 
 
 def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
@@ -114,9 +130,16 @@ class _Completion:
     """One run of the decoding loop."""
 
     def __init__(
-        self, lm: LanguageModel, spec: GenerateSpec, control: Control, ids: list[int], silent: int, begun: float
+        self,
+        lm: LanguageModel,
+        spec: GenerateSpec,
+        control: Control,
+        ids: list[int],
+        left_out: int,
+        silent: int,
+        begun: float,
     ) -> None:
-        self._lm, self._spec, self._control, self._ids = lm, spec, control, ids
+        self._lm, self._spec, self._control, self._ids, self._left_out = lm, spec, control, ids, left_out
         self._begun, self._first = begun, 0.0
         self._prompt, self._silent = len(ids), silent
         self._reused = 0
@@ -159,6 +182,7 @@ class _Completion:
             stream.step(token)
         seen = torch.zeros(lm.context, dtype=torch.long, device=lm.device)
         seen[: self._prompt] = torch.tensor(self._ids, device=lm.device)
+        begin = 0  # of what the model sees, in ``self._ids``
         reason = ""
         while not reason:
             if (yield from self._obey()):
@@ -166,8 +190,8 @@ class _Completion:
                 break
             sampling, index = self._sampling, len(self._ids)
             with torch.inference_mode(), threads(1):
-                u = warp.number(sampling.seed, index)
-                chosen, row = choose.choose(logits, sampling, seen[:index], u, spec.candidates)
+                u = warp.number(sampling.seed, self._left_out + index)
+                chosen, row = choose.choose(logits, sampling, seen[: index - begin], u, spec.candidates)
                 place = choose.read(row.tolist(), sampling.greedy)
             if place is None:
                 yield _not_numbers(index)
@@ -184,13 +208,19 @@ class _Completion:
                 reason = "eos"
             elif len(self._ids) - self._prompt >= self._sampling.max_new_tokens:
                 reason = "length"
-            elif len(self._ids) >= lm.context:
+            elif not lm.slides and len(self._ids) >= lm.context:
                 if self._spec.sampling.max_new_tokens <= lm.context - self._prompt:  # else it was said at the start
                     yield Notice(f"the context of {lm.context:,} tokens is full", "warning", "context")
                 reason = "length"
+            elif lm.slides and (moved := window(self._left_out + index + 1, lm.context) - self._left_out) > begin:
+                if not begin and not self._left_out:
+                    yield _slid(lm.context)
+                begin, ids = moved, self._ids[moved:]
+                logits = lm.feed(ids[lm.reuse(ids) :])
+                seen[: len(ids)] = torch.tensor(ids, device=lm.device)
             else:
                 with torch.inference_mode():
-                    seen[index] = chosen[0]
+                    seen[index - begin] = chosen[0]
                 logits = lm.feed([place.id], there=chosen)
         if self._text:  # else what is incomplete is the prompt's
             self._text.append(stream.flush())
@@ -308,6 +338,15 @@ def _token(
 def _spelled(lm: LanguageModel, token: int) -> str:
     """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
     return lm.tokenizer.piece(token).decode("utf-8", "replace")
+
+
+def _slid(context: int) -> Notice:
+    return Notice(
+        f"the context of {context:,} tokens is full: {context - context // 2:,} to {context:,} of the text's last are "
+        "seen from here on",
+        "info",
+        "context",
+    )
 
 
 def _not_numbers(index: int) -> Notice:

@@ -130,6 +130,7 @@ def _download(repository: str, name: str, control: Control | None) -> Generator[
     thread = threading.Thread(target=fetch, daemon=True, name="download")
     bars = are_progress_bars_disabled()
     disable_progress_bars()
+    yield Progress(f"downloading {name}", 0, 0)
     thread.start()
     blobs = hub.cache() / f"models--{repository.replace('/', '--')}" / "blobs"
     try:

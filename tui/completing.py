@@ -209,7 +209,7 @@ def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[T
         kept, made, ids = 0, every[-most:], ids[-most:]
     elif source.lead:
         kept += 1
-    base = bool(lead or source.lead) + len(ids) - len(fit(ids, lm.context, max_new_tokens)[0])
+    base = bool(lead or source.lead) + len(ids) - len(fit(lm, ids, max_new_tokens)[0])
     return Tokenized(kept, lead, tuple(made), base), ids, bool(made) or source.unscored > base
 
 
