@@ -62,7 +62,8 @@ class FakeModels:
         return SimpleNamespace(
             name=name, source=f"fake {name}", tokenizer=tokenizer.from_vocabulary(vocabulary, name, "fake"),
             parameters=1_000_000, bytes=4_000_000, precision="float32", device=SimpleNamespace(type="cpu"), context=200,
-            eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), fingerprint=lambda: "f" * 64,
+            eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), slides=False,
+            fingerprint=lambda: "f" * 64,
         )  # fmt: skip
 
     def generate(self, lm: Any, spec: GenerateSpec, control: Control) -> Iterator[Event]:

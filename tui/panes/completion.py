@@ -160,6 +160,11 @@ class CompletionPane(Pane):
         """Whether work goes on that the gauges should be read for."""
         return self.errands.kind in ("complete", "compare", "load")
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way or about to be."""
+        return self.ready and not self.errands.active and self._rest is None
+
     # -- keeping -----------------------------------------------------------------------------------------------------
 
     @work(exclusive=True, group="restore", exit_on_error=False)
@@ -371,6 +376,7 @@ class CompletionPane(Pane):
         self._rest = self.set_timer(REST, self._look)
 
     def _look(self) -> None:
+        self._rest = None
         idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.display
         if self.lm is None or not idle or self.loom.version == self._failed_at:
             return
