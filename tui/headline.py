@@ -85,14 +85,13 @@ def head(lm: LanguageModel | None, standing: Standing, width: int) -> Strip:
 
 def status(loom: Loom, width: int) -> Strip:
     """What the text is made of."""
-    nodes = [loom.nodes[number] for number in loom.path]
     parts: list[Segment] = []
     for name, prompt in (("prompt", True), ("completion", False)):
-        number = sum(node.prompt == prompt for node in nodes)
+        number, perplexity = loom.tally(prompt=prompt)
         if number:
             parts += [Segment(f"{name} ", DIM), Segment(f"{number:,} token{'' if number == 1 else 's'}", BOLD)]
-            if (value := loom.perplexity(prompt=prompt)) is not None:
-                parts += [Segment(", perplexity ", DIM), Segment(_short(value), BOLD)]
+            if perplexity is not None:
+                parts += [Segment(", perplexity ", DIM), Segment(_short(perplexity), BOLD)]
             parts.append(Segment("   "))
     if loom.draft:
         parts += [Segment(f"{len(loom.draft):,} characters not tokenized yet", DIM), Segment("   ")]

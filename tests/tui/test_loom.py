@@ -75,8 +75,8 @@ def test_scores_of_a_prompt_reach_its_tokens_and_give_its_perplexity() -> None:
     ):
         made.fold(event)
     assert made.unscored == 0
-    assert made.perplexity(prompt=True) == pytest.approx(math.exp(1.0))
-    assert made.perplexity(prompt=False) is None
+    assert made.tally(prompt=True) == (3, pytest.approx(math.exp(1.0)))
+    assert made.tally(prompt=False) == (0, None)
     made.fold(token(1, 77, "x", prompt=True, logprob=-9.0))  # of another text: not this one's token
     assert made.nodes[made.path[1]].logprob == -1.0
 
