@@ -66,6 +66,7 @@ def head(lm: LanguageModel | None, standing: Standing, width: int) -> Strip:
     else:
         left = max(0, lm.context - standing.context)
         spent = Style(color="bright_red") if not left else Style(color="bright_yellow") if left < 16 else DIM
+        spent = DIM if lm.slides else spent  # it goes on when its context is full
         right = [Segment(f"context {standing.context:,}/{lm.context:,}", spent)]
         if standing.speed:
             right.append(Segment(f"  {standing.speed:,.1f} tokens/s", BOLD))

@@ -512,6 +512,15 @@ async def test_a_text_file_is_opened_the_text_saved_and_copied(models: FakeModel
         await shows(pilot, "It cannot be opened")
 
 
+async def test_a_prompt_longer_than_the_context_is_said_after_the_completion_too(models: FakeModels) -> None:
+    async with generate() as pilot:
+        models.warn = "the first 300 are left out"
+        of(pilot).take("word " * 100)
+        await quiet(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "! the first 300 are left out · 100 tokens")
+
+
 async def test_a_text_too_large_for_a_clipboard_goes_into_the_file_only(models: FakeModels, home: Path) -> None:
     async with generate() as pilot:
         of(pilot).take("word " * 20_000)

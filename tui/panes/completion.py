@@ -111,6 +111,7 @@ class CompletionPane(Pane):
         self._progress: Progress | None = None
         self._failed_at = -1
         self._baseline = ""
+        self._warned: list[str] = []
         self._made, self._since, self._speed = 0, 0.0, 0.0
         self._numbers_at = self._candidates_at = 0.0
         self._dirty = False
@@ -250,6 +251,7 @@ class CompletionPane(Pane):
             self.loom.move(len(self.loom.path))
             self.loom.grow(self.sampling)
             self._made, self._speed = 0, 0.0
+            self._warned.clear()
             self.ask("complete", completing.completing(self.lm, scout.source(self.loom, self.lm), self.sampling))
             self.show_mode(WALK)
             self.changed()
@@ -297,9 +299,11 @@ class CompletionPane(Pane):
                 self._progress = event
             case Completed() if kind == "complete":
                 self._speed = event.tokens_per_second
-                self.say(headline.summary(event))
+                self.say(" · ".join([*self._warned, headline.summary(event)]), "warning" if self._warned else "info")
             case Notice():
                 self.notices.append(event)
+                if kind == "complete" and event.level == "warning":
+                    self._warned.append(event.text)
                 if event.level == "error" and kind in FAILURES:
                     still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None and kind == "load" else ""
                     self.tell(FAILURES[kind], f"{event.text}{still}")
