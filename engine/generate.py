@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from engine.causal import LanguageModel
     from engine.choose import Place
+    from engine.encoding import Tokenizer
 
 PIECE = 128  # tokens of a prompt fed at once: a stop waits for no more than this
 SCORED = 32  # of them when each place's distribution is looked at: bounds the memory of the logits
@@ -64,6 +65,13 @@ def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
     return _prompt(lm, spec)[0]
 
 
+def opening(tokenizer: Tokenizer) -> list[int]:
+    """What the tokenizer puts before any text: Llama's start of text, say, or nothing."""
+    encoding = tokenizer.encode("a", special=True)
+    text = next(place for place, end in enumerate(encoding.ends) if end or place not in encoding.special)
+    return encoding.ids[:text]
+
+
 def fit(lm: LanguageModel, ids: list[int], max_new_tokens: int) -> tuple[list[int], list[Notice]]:
     """The end of ``ids`` that ``lm`` can go on from, and what to say about it.
 
@@ -102,7 +110,7 @@ def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
     if spec.ids is not None:
         ids, added = list(spec.ids), 0
     else:
-        encoding = lm.tokenizer.encode(spec.prompt, special=True)
+        encoding = lm.tokenizer.encode(spec.prompt)
         if lm.tokenizer.kind == "characters" and encoding.unknown:
             place = encoding.starts[min(encoding.unknown)]
             character = spec.prompt[place]
@@ -115,9 +123,8 @@ def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
                     )
                 ]
             )
-        real = [place for place, end in enumerate(encoding.ends) if end or place not in encoding.special]
-        added = real[0] if real else 0
-        ids = encoding.ids[: real[-1] + 1] if real else []  # what follows the text would end it
+        before = opening(lm.tokenizer) if encoding.ids else []
+        ids, added = [*before, *encoding.ids], len(before)
     if not ids:
         if lm.start is None:
             raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
