@@ -84,7 +84,6 @@ class CompletionPane(Pane):
     .-low #gen-side { height: 10; }
     .-low.-narrow #gen-side { height: 9; }
     .-narrow #gen-settings { width: 25; }
-    .-narrow #gen-legend { display: none; }
     CompletionPane.-side #gen-body { layout: horizontal; }
     CompletionPane.-side #gen-side { width: 48; height: 1fr; layout: vertical; border-top: none;
         border-left: solid $panel; }
