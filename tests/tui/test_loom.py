@@ -18,11 +18,11 @@ from engine.control import Control
 from engine.encoding import Tokenizer
 from engine.events import Candidate, Token
 from engine.sampling import GenerateSpec, Sampling
-from tui import completing, keepsake, loom
-from tui.completing import Source, Tokenized
-from tui.keepsake import Damaged, Drawer, Keepsake
-from tui.loom import RAW, Loom
-from tui.recoding import Pieces, encode, recode
+from tui.generate import completing, keepsake, loom
+from tui.generate.completing import Source, Tokenized
+from tui.generate.keepsake import Damaged, Drawer, Keepsake
+from tui.generate.loom import RAW, Loom
+from tui.generate.recoding import Pieces, encode, recode
 
 COLD = Sampling(temperature=0.5)
 
