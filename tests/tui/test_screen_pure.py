@@ -25,7 +25,6 @@ from tui.bar import PANES
 from tui.curve import CurveOptions, draw
 from tui.lines import Lines
 from tui.panes.pane import Pane
-from tui.panes.runs import RunsPane
 from tui.panes.train import TrainPane
 from tui.series import CAPACITY, Series, decimate
 from tui.story import EVALUATIONS, NOTICES, SAMPLES, Story
@@ -375,7 +374,7 @@ def test_a_log_that_cannot_be_written_does_not_keep_the_screen_from_opening(tmp_
 
 def pane(name: str) -> type[Pane]:
     """The class of a pane."""
-    return {"train": TrainPane, "runs": RunsPane}.get(name) or type(panes.make(name))
+    return {"train": TrainPane}.get(name) or type(panes.make(name))
 
 
 def test_no_key_means_two_things_in_one_pane() -> None:

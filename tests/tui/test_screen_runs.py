@@ -25,7 +25,7 @@ async def list_runs(pilot: Pilot[int], count: int) -> None:
     """Go to the list and wait until it shows ``count`` runs."""
     await shows(pilot, "Start training")
     await pilot.press("7")
-    await until(pilot, lambda: pilot.app.query_one(DataTable).row_count == count)
+    await until(pilot, lambda: [table.row_count for table in pilot.app.query(DataTable)] == [count])
     await pilot.pause()
 
 
