@@ -108,21 +108,7 @@ def from_gpt2(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[str
         ids = json.loads((folder / "tokenizer.json").read_bytes())["model"]["vocab"]
         held = from_safetensors((folder / "model.safetensors").read_bytes())
         theirs = {name: tensor.float() for name, tensor in held.items()}
-        tensors = {
-            "tokens.weight": theirs["transformer.wte.weight"],
-            "positions.weight": theirs["transformer.wpe.weight"],
-        }
-        for index in range(config["n_layer"]):
-            for our, their in _PARTS.items():
-                weight = theirs[f"transformer.h.{index}.{their}.weight"]
-                tensors[f"blocks.{index}.{our}.weight"] = weight if weight.dim() == 1 else weight.T.contiguous()
-                tensors[f"blocks.{index}.{our}.bias"] = theirs[f"transformer.h.{index}.{their}.bias"]
-        tensors["norm.weight"], tensors["norm.bias"] = (
-            theirs["transformer.ln_f.weight"],
-            theirs["transformer.ln_f.bias"],
-        )
-        if "lm_head.weight" in theirs:
-            tensors["head.weight"] = theirs["lm_head.weight"]
+        tensors = renamed(theirs, config["n_layer"])
         vocabulary = sorted(ids, key=ids.__getitem__)
         if vocabulary != sorted(vocabulary) or any(len(token) != 1 for token in vocabulary):
             raise ValueError("its tokens are not single characters in code point order")
@@ -131,6 +117,24 @@ def from_gpt2(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[str
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not an exported character GPT ({error})") from None
     return config, tensors, vocabulary
+
+
+def renamed(theirs: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """GPT-2's parameters under our names, linear layers as transposed views. Raises :class:`KeyError`."""
+    names = {"tokens.weight": "wte.weight", "positions.weight": "wpe.weight"}
+    names |= {f"norm.{kind}": f"ln_f.{kind}" for kind in ("weight", "bias")}
+    for index in range(layers):
+        for our, their in _PARTS.items():
+            names |= {f"blocks.{index}.{our}.{kind}": f"h.{index}.{their}.{kind}" for kind in ("weight", "bias")}
+    # Checkpoints of the bare GPT-2, as the original is stored, lack the prefix.
+    prefix = "transformer." if "transformer.wte.weight" in theirs else ""
+    tensors = {our: theirs[prefix + their] for our, their in names.items()}
+    for our, tensor in tensors.items():
+        if our.startswith("blocks.") and tensor.dim() == 2:
+            tensors[our] = tensor.T
+    if "lm_head.weight" in theirs:
+        tensors["head.weight"] = theirs["lm_head.weight"]
+    return tensors
 
 
 def fold(head: Tensor, bias: Tensor) -> Tensor:

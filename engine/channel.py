@@ -1,4 +1,4 @@
-"""The only way from a worker thread to the screen: bounded, never blocking, and honest about what it drops."""
+"""The only way from a worker thread to the screen: bounded, and patient where the worker can wait."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from engine.events import Event, Progress, SampleText, Step
 class Channel:
     """Events wait here until somebody drains them.
 
-    Steps are dropped oldest first beyond ``limit`` (they are in the journal already). Pieces of one sample are
-    merged, never dropped. Of progress only the last of its kind is kept. Everything else is rare and kept.
+    With ``limit`` steps inside, the next one waits up to ``patience`` seconds for a drain, so that who reads a long
+    journal loses nothing; after that the oldest is dropped (it is in the journal). Pieces of one sample are merged,
+    never dropped. Of progress only the last of its kind is kept. Everything else is rare and kept.
     """
 
-    def __init__(self, limit: int = 4096) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, limit: int = 4096, patience: float = 0.0) -> None:
+        self._drained = threading.Condition()
+        self._limit, self._patience = limit, patience
         self._order = itertools.count()
         self._steps: deque[tuple[int, Event]] = deque(maxlen=limit)
         self._others: list[tuple[int, Event]] = []
-        self.dropped = 0
 
     def put(self, event: Event) -> None:
-        """Add an event. Any thread; waits at most for the copy that a drain makes."""
-        with self._lock:
+        """Add an event. For the worker's thread, since it may wait."""
+        with self._drained:
+            if isinstance(event, Step) and len(self._steps) == self._limit:
+                self._drained.wait(self._patience)
             number = next(self._order)
             if isinstance(event, Step):
-                self.dropped += len(self._steps) == self._steps.maxlen
                 self._steps.append((number, event))
                 return
             last = self._others[-1][1] if self._others else None
@@ -43,10 +45,11 @@ class Channel:
 
     def drain(self) -> list[Event]:
         """Everything that waits, in order."""
-        with self._lock:
+        with self._drained:
             waiting = [*self._steps, *self._others]
             self._steps.clear()
             self._others = []
+            self._drained.notify_all()
         waiting.sort(key=lambda entry: entry[0])
         return [event for _, event in waiting]
 

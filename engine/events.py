@@ -170,7 +170,7 @@ class Candidate:
     final: float
     """with which it was drawn: 0 when it was cut"""
     cut: str = ""
-    """what cut it: ``top_k``, ``top_p``, ``min_p``, or nothing"""
+    """what cut it: ``top_k``, ``top_p``, ``min_p``, ``greedy`` (all but the most probable), or nothing"""
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,11 @@ class Token(Event):
     """place in the sequence, prompt included"""
     id: int
     text: str
-    """what it adds to the text: nothing while a code point is incomplete"""
+    """what it adds to the text: nothing while a code point is incomplete, nor for the end of text that was drawn"""
     logprob: float | None
     """natural logarithm of the model's own probability; None for the first token, which nothing predicts"""
     drawn_logprob: float | None
-    """of the probability with which it was drawn; None for a prompt's token"""
+    """after the settings, as ``transformers`` scores it: for greedy, after the penalty; None for a prompt's token"""
     rank: int | None
     """1 when the model held it most probable"""
     entropy: float | None
@@ -203,7 +203,7 @@ class Completed(Event):
     """The last event of a completion.
 
     ``reason``: ``length`` (as many tokens as asked for, or the model's positions are full), ``eos``, ``stop`` on
-    request.
+    request, ``failed`` when the model's logits are no numbers.
     """
 
     reason: str
@@ -218,6 +218,32 @@ class Completed(Event):
     """of decoding, without the prefill"""
     seconds: float
     stream: int = 0
+
+
+@dataclass(frozen=True)
+class Compared(Event):
+    """One setting of a comparison has been run. Figures are those of :mod:`engine.compare`."""
+
+    stream: int
+    name: str
+    """what tells it from the others"""
+    greedy: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    max_new_tokens: int
+    seed: int
+    text: str
+    reason: str
+    tokens: int
+    repetition_rate: float
+    distinct_2: float | None
+    """None for fewer than two tokens"""
+    mean_logprob: float | None
+    """of the model's own probabilities, nats a token; None without a token"""
+    tokens_per_second: float
 
 
 @dataclass(frozen=True)
@@ -309,7 +335,7 @@ _NAMES = {
     kind: _SPELLED.get(kind, re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()) for kind in Event.__subclasses__()
 }
 _NAMES[Classified] = "finished"
-UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed})
+UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed, Compared})
 """kinds that no journal holds: completions are kept by who asked for them"""
 _KINDS: dict[str, type[Event]] = {
     name: kind for kind, name in _NAMES.items() if kind not in UNRECORDED and kind is not Classified

@@ -28,7 +28,7 @@ class Block(nn.Module):
         self.widen = nn.Linear(c, 4 * c)
         self.narrow = nn.Linear(4 * c, c)
 
-    def forward(self, x: Tensor, cache: tuple[Tensor, Tensor] | None, position: int) -> Tensor:
+    def forward(self, x: Tensor, cache: tuple[Tensor, Tensor] | None, position: int, mask: Tensor | None) -> Tensor:
         batch, time, c = x.shape
         q, k, v = self.qkv(self.norm_1(x)).view(batch, time, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
         if cache is not None:
@@ -36,9 +36,9 @@ class Block(nn.Module):
             keys[:, :, position : position + time] = k
             values[:, :, position : position + time] = v
             k, v = keys[:, :, : position + time], values[:, :, : position + time]
-        # A single new token sees everything before it; a longer piece is only ever fed at position 0.
+        # Without a mask, a single new token sees everything before it, and a longer piece begins at position 0.
         mixed = functional.scaled_dot_product_attention(
-            q, k, v, is_causal=time > 1, dropout_p=self.dropout if self.training else 0.0
+            q, k, v, mask, is_causal=time > 1 and mask is None, dropout_p=self.dropout if self.training else 0.0
         )
         mixed = mixed.transpose(1, 2).reshape(batch, time, c)
         x = x + self._drop(self.project(mixed))
@@ -67,17 +67,23 @@ class GPT(nn.Module):
                 if name.endswith(("project.weight", "narrow.weight")):
                     nn.init.normal_(parameter, std=0.02 / (2 * config.layers) ** 0.5)
 
-    def forward(self, ids: Tensor, cache: Cache | None = None, position: int = 0) -> Tensor:
-        """Logits for ``ids`` that begin at ``position``. With a ``cache`` the keys and values before it are reused."""
+    def forward(self, ids: Tensor, cache: Cache | None = None, position: int = 0, *, last: bool = False) -> Tensor:
+        """Logits for ``ids`` that begin at ``position``. With a ``cache`` the keys and values before it are reused.
+
+        ``last`` gives the logits of the last position alone: ``(batch, 1, vocabulary)``.
+        """
         time = ids.shape[1]
         if position + time > self.config.context:
             raise ValueError(f"position {position + time} lies beyond the context of {self.config.context}")
         x = self.tokens(ids) + self.positions.weight[position : position + time]
         if self.config.activation == "gelu" and self.config.dropout and self.training:
             x = functional.dropout(x, self.config.dropout, True)
+        mask = None
+        if time > 1 and position:  # a later piece sees all before it and, of itself, what is not ahead
+            mask = torch.ones(time, position + time, dtype=torch.bool, device=x.device).tril(position)
         for index, block in enumerate(self.blocks):
-            x = block(x, cache[index] if cache is not None else None, position)
-        logits: Tensor = self.head(self.norm(x))
+            x = block(x, cache[index] if cache is not None else None, position, mask)
+        logits: Tensor = self.head(self.norm(x[:, -1:] if last else x))
         return logits
 
     def loss(self, inputs: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:

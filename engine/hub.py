@@ -6,8 +6,6 @@ import os
 import re
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 PATIENCE = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
@@ -105,6 +103,9 @@ def fetch(repository: str, name: str) -> Path:
 
 
 def _ask(address: str) -> bool:
+    import urllib.error
+    import urllib.request
+
     request = urllib.request.Request(address, method="HEAD", headers={"User-Agent": "llmlab-tui"})
     try:
         urllib.request.urlopen(request, timeout=PATIENCE).close()

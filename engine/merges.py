@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from engine.encoding import BackedTokenizer, Tokenizer
+from engine.encoding import BackedTokenizer, Tokenizer, repaired
 from engine.tokens import Token, Tokenized
 
 
@@ -113,7 +113,7 @@ def word_of(view: Tokenized, token: Token, text: str) -> str:
         if not tokenizer.token(view.token(last + 1).id).startswith(prefix):
             break
         last += 1
-    word = text[view.token(first).start : view.token(last).end]
+    word = repaired(text[view.token(first).start : view.token(last).end])
     normalizer = tokenizer.backend.normalizer
     return normalizer.normalize_str(word).strip() if normalizer is not None else word
 

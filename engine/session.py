@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +44,9 @@ def create(spec: TrainSpec) -> Run:
 
 def environment() -> dict[str, Any]:
     """The machine and the versions, for ``env.json``."""
+    import platform
+    from importlib import metadata  # it reads mails: 10 ms that the first picture need not wait for
+
     packages = ("llmlab-tui", "torch", "numpy", "safetensors", "transformers", "tokenizers", "textual")
     versions = {}
     for package in packages:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -242,6 +241,8 @@ def convert(name: str, value: Any) -> Any:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Fields from a TOML file, flat or under ``[train]``. Raises :class:`BadSpec`."""
+    import tomllib
+
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

@@ -58,10 +58,10 @@ class Counts:
 class Block:
     """A stretch of the text and its tokens, all counted from the block's own beginning."""
 
-    def __init__(self, tokenizer: Tokenizer, text: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, text: str, *, special: bool = False) -> None:
         self.text = text
         self._tokenizer = tokenizer
-        self.encoding: Encoding = tokenizer.encode(text)
+        self.encoding: Encoding = tokenizer.encode(text, special=special)
         self.counts = Counts(
             len(text),
             len(repaired(text).encode()),
@@ -72,8 +72,8 @@ class Block:
         )
 
     def _shared_characters(self) -> set[int]:
-        starts, ends = self.encoding.starts, self.encoding.ends
-        return {place for end, after in zip(ends, starts[1:], strict=False) for place in range(after, end)}
+        spans = [span for span in zip(self.encoding.starts, self.encoding.ends, strict=True) if span[0] < span[1]]
+        return {place for (_, end), (after, _) in pairwise(spans) for place in range(after, end)}
 
     @cached_property
     def bytes(self) -> list[tuple[int, int]]:
@@ -134,12 +134,26 @@ class Tokenized:
     def between(self, start: int, end: int) -> Iterator[Token]:
         """Tokens that touch the characters from ``start`` up to ``end``, in order."""
         index = self.at(start)
-        while index is not None and index < len(self):
-            token = self.token(index)
-            if token.start >= end:
-                return
-            yield token
-            index += 1
+        if index is None:
+            return
+        for number in range(bisect_right(self._tokens, index) - 1, len(self.blocks)):
+            for place in range(max(index, self._tokens[number]), self._tokens[number + 1]):
+                token = self._token(number, place)
+                if token.start >= end:
+                    return
+                yield token
+
+    def id(self, index: int) -> int:
+        """The id at ``index``."""
+        number = bisect_right(self._tokens, index) - 1
+        return self.blocks[number].encoding.ids[index - self._tokens[number]]
+
+    def tensor_line(self) -> str:
+        """See :func:`tensor_line`; does not gather more ids than are shown."""
+        if len(self) <= _THRESHOLD:
+            return tensor_line(self.ids)
+        near = [self.id(index) for index in (*range(_EDGE), *range(len(self) - _EDGE, len(self)))]
+        return tensor_line([*near[:_EDGE], *[0] * (_THRESHOLD + 1 - 2 * _EDGE), *near[_EDGE:]])
 
     def __iter__(self) -> Iterator[Token]:
         for number in range(len(self.blocks)):
@@ -150,9 +164,8 @@ class Tokenized:
         block, local = self.blocks[number], index - self._tokens[number]
         encoding, offset, byte_offset = block.encoding, self._characters[number], self._bytes[number]
         starts, ends, (byte_start, byte_end) = encoding.starts, encoding.ends, block.bytes[local]
-        shared = (local > 0 and ends[local - 1] > starts[local]) or (
-            local + 1 < len(starts) and starts[local + 1] < ends[local]
-        )
+        beside = [near for near in (local - 1, local + 1) if 0 <= near < len(starts) and starts[near] < ends[near]]
+        shared = any(starts[near] < ends[local] and starts[local] < ends[near] for near in beside)
         return Token(
             index,
             encoding.ids[local],

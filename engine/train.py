@@ -13,12 +13,11 @@ from collections.abc import Generator, Iterator
 
 import torch
 
-from checkpoints import home, state, store
+from checkpoints import state, store
 from checkpoints.run import Run
-from data import dante
-from data.corpus import Corpus, CorpusError, Reading, from_text
 from data.vocabulary import UnknownCharacterError
 from engine import control as ask
+from engine import opening
 from engine.control import Control
 from engine.device import free_memory, measure_peak, place
 from engine.diagnose import Evaluation, diagnose
@@ -32,17 +31,15 @@ from engine.events import (
     Paused,
     Progress,
     SampleText,
-    Started,
     Step,
 )
 from engine.keeper import Keeper
 from engine.readings import Readings
 from engine.sampler import Request, Sampler
-from engine.spec import TrainSpec, from_dict, to_dict
-from engine.trainer import HISTORY, Position, Trainer
+from engine.spec import TrainSpec, to_dict
+from engine.trainer import HISTORY, Trainer
 
 LONGEST_SAMPLE = 10_000  # characters of a sample that is asked for during training
-OWN_COPY = 64 * 1024 * 1024  # characters up to which a run keeps its own copy of the corpus
 LAST_TRIES = 20  # saves at the end of a run that cannot be saved: about 20 minutes
 PAUSED_SPENDS = 1 / 3  # seconds of training whose share a sample gets at a time while nothing trains
 ESTIMATE_AFTER = 10  # steps of this process after which the run's duration is told
@@ -103,7 +100,7 @@ class _Session:
 
     def _set_up(self, resume: bool) -> Iterator[Event]:
         placement = place(self.spec)
-        corpus = yield from self._corpus(resume)
+        corpus = yield from opening.load_corpus(self.spec, self.run, resume=resume)
         self.spec.check(characters=len(corpus.ids))
         yield Progress("measuring the machine", 0, 0)
         peak = measure_peak(placement)
@@ -114,42 +111,20 @@ class _Session:
         notices = [Notice(text, "warning", "corpus") for text in corpus.notices]
         notices += [Notice(f"{corpus.name}: {cut}", "info", "corpus") for cut in corpus.cuts]
         if resume:
-            notices += self._restore()
-        shape = self.trainer.model.config
-        needed = shape.training_memory(self.position.micro_batch)
-        if free is not None and needed > free:
-            notices.append(
-                Notice(f"needs about {_gib(needed)}, {_gib(free)} are free: it may run out", "warning", "memory")
-            )
+            assert self.run is not None
+            self.keeper.saved_step, said = opening.restore(self.run, self.trainer)
+            self.position = self.trainer.position
+            notices += said
         self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
         self.readings = Readings(placement.device)
         self.peak = peak
-        self.flops = shape.flops_per_token()
+        self.flops = self.trainer.model.config.flops_per_token()
         self.tokens_per_step = self.spec.batch * self.spec.context
-        facts = corpus.facts
-        yield Started(
-            run=self.run.name if self.run else "",
-            step=self.position.step,
-            steps=self.spec.steps,
-            corpus=corpus.name,
-            fingerprint=corpus.fingerprint,
-            characters=facts.characters,
-            distinct=facts.distinct,
-            train_tokens=self.trainer.train_tokens,
-            validation_tokens=len(self.trainer.validation),
-            uniform_entropy=facts.uniform,
-            unigram_entropy=facts.unigram,
-            bigram_entropy=None if math.isnan(facts.bigram) else facts.bigram,
-            parameters=shape.parameters(),
-            tokens_per_step=self.tokens_per_step,
-            memory_needed=needed,
-            memory_free=free,
-            device=placement.name,
-            precision=str(placement.dtype).removeprefix("torch."),
-            threads=placement.threads,
-            peak_flops=peak,
-            preset=self.spec.preset,
-        )
+        started = opening.describe(self.trainer, run=self.run, peak=peak, free=free)
+        yield started
+        if free is not None and started.memory_needed > free:
+            told = f"needs about {_gib(started.memory_needed)}, {_gib(free)} are free: it may run out"
+            notices.append(Notice(told, "warning", "memory"))
         yield from notices
 
     def _end(self) -> Iterator[Event]:
@@ -181,57 +156,6 @@ class _Session:
             tries += 1
             yield from self._save()
             yield from self.keeper.finish(self.position.best_step, save=True)
-
-    # -- setting up --------------------------------------------------------------------------------------------------
-
-    def _corpus(self, resume: bool) -> Generator[Event, None, Corpus]:
-        """Load the corpus (the run's own copy first) and return it."""
-        copy = self.run.path / "corpus.txt" if self.run else None
-        about = self.run.read_json("corpus.json") if self.run else {}
-        if copy is not None and copy.exists() and about:
-            text = copy.read_bytes().decode("utf-8", "surrogatepass")
-            corpus = from_text(text, name=about["name"], source=about["source"], wrapped=False)
-        else:
-            corpus = yield from _as_progress(dante.load(self.spec.corpus, cache=home.cache()))
-        if resume and about and about["fingerprint"] != corpus.fingerprint:
-            raise CorpusError(
-                f"{corpus.source} has changed since this run began, so it cannot be continued exactly; "
-                "put the old text back or start a new run"
-            )
-        if self.run is not None and not about:
-            if corpus.facts.characters <= OWN_COPY:
-                store.replace_file(self.run.path / "corpus.txt", corpus.text().encode("utf-8", "surrogatepass"))
-            described = {"name": corpus.name, "source": corpus.source, "fingerprint": corpus.fingerprint}
-            self.run.write_json("corpus.json", {**described, "cuts": [str(cut) for cut in corpus.cuts]})
-        return corpus
-
-    def _restore(self) -> list[Notice]:
-        """Continue from the newest whole checkpoint; from the beginning when there is none."""
-        assert self.run is not None
-        store.sweep(self.run.checkpoints)
-        notices = []
-        for found in store.newest(self.run.checkpoints):
-            if isinstance(found, store.CheckpointError):
-                notices.append(Notice(f"passed over a damaged checkpoint: {found}", "warning", "checkpoint"))
-                continue
-            path, saved, contents = found
-            if list(self.corpus.vocabulary.characters) != saved["vocabulary"]:
-                raise store.CheckpointError(f"{path.name} was trained on another vocabulary than this corpus has")
-            before = from_dict(saved["spec"])
-            state.restore_model(self.trainer.model, contents)
-            state.restore_optimizer(self.trainer.model, self.trainer.optimizer, contents)
-            self.position = self.trainer.position = Position.from_dict(saved["position"])
-            if before.batch != self.spec.batch:
-                self.position.micro_batch = self.spec.batch
-            if before.learning_rate != self.spec.learning_rate:
-                self.position.learning_rate = self.spec.learning_rate
-            if self.spec.patience and self.position.without_progress >= self.spec.patience:
-                self.position.without_progress = 0
-            self.keeper.saved_step = self.position.step
-            return notices
-        if notices:
-            raise store.CheckpointError("no checkpoint of this run is whole: " + "; ".join(n.text for n in notices))
-        return [Notice("there is no checkpoint yet: starting from the beginning", "info", "checkpoint")]
 
     # -- between two steps -------------------------------------------------------------------------------------------
 
@@ -510,16 +434,6 @@ class _Session:
             "randomness": "derived from the seed and the step",
             "torch": torch.__version__,
         }
-
-
-def _as_progress(reading: Reading) -> Generator[Event, None, Corpus]:
-    while True:
-        try:
-            what, done, total = next(reading)
-        except StopIteration as end:
-            corpus: Corpus = end.value
-            return corpus
-        yield Progress(what, done, total)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

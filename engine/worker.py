@@ -14,6 +14,8 @@ from engine.events import Continued, Event, Finished, Notice, Paused, Progress
 
 Task: TypeAlias = Callable[[Control], Iterator[Event]]
 
+PATIENCE = 5.0  # seconds that a task waits for a screen that is slow; what it follows is on the disk already
+
 
 class State(Enum):
     """Of a job. Only the worker's thread leaves STOPPING."""
@@ -36,7 +38,7 @@ class Job:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.control = Control()
-        self.channel = Channel()
+        self.channel = Channel(patience=PATIENCE)
         self.error: BaseException | None = None
         self._state = State.STARTING
         self._lock = threading.Lock()

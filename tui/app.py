@@ -9,6 +9,7 @@ import select
 import signal
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import App, ComposeResult, SystemCommand
@@ -31,10 +32,12 @@ from tui.bar import Bar, Tab
 from tui.dialogs import Option, Page, Question
 from tui.form import TrainForm
 from tui.panes.pane import Pane, UsePrompt
-from tui.panes.runs import RunsPane
 from tui.panes.train import TrainPane
 from tui.terminal import SMALLEST
 from tui.text import safe
+
+if TYPE_CHECKING:
+    from tui.panes.runs import RunsPane
 
 DRAIN = 1 / 8  # seconds between two looks at what the run said
 GAUGES = 2.0  # seconds between two readings of the machine
@@ -79,7 +82,6 @@ class LabApp(App[int]):
         yield Bar()
         with ContentSwitcher(initial="train", id="panes"):
             yield TrainPane()
-            yield RunsPane()
         yield Static(
             "llmlab-tui needs {}×{} cells.\nEnlarge the terminal; nothing is lost.".format(*SMALLEST), id="too-small"
         )
@@ -244,16 +246,13 @@ class LabApp(App[int]):
         else:
             self._job.control.send(event.message)
 
-    @on(RunsPane.Opened)
-    def _opened(self, event: RunsPane.Opened) -> None:
+    def on_runs_pane_opened(self, event: RunsPane.Opened) -> None:
         self._follow(event.run)
 
-    @on(RunsPane.Resumed)
-    async def _resumed(self, event: RunsPane.Resumed) -> None:
+    async def on_runs_pane_resumed(self, event: RunsPane.Resumed) -> None:
         await self._train(event.run)
 
-    @on(RunsPane.Copied)
-    def _copied(self, event: RunsPane.Copied) -> None:
+    def on_runs_pane_copied(self, event: RunsPane.Copied) -> None:
         self.action_show_pane("train")
         self.pane.show_form()
         self.pane.form.fill(event.spec)

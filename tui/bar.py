@@ -13,6 +13,8 @@ from tui import units
 
 PANES = (
     ("train", "1", "Train"),
+    ("tokens", "2", "Tokens"),
+    ("generate", "3", "Generate"),
     ("runs", "7", "Runs"),
 )
 

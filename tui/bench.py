@@ -29,7 +29,7 @@ SPAN = 250  # steps that a pair of the training benchmark counts
 SIZE = (120, 40)
 
 
-def measure(what: str, seconds: float, *, as_json: bool) -> int:
+def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int:
     """Run one benchmark, narrate it on stderr and print its figures, as JSON on the last line of stdout."""
     benches: dict[str, Callable[[float], dict[str, Any]]] = {
         "start": _start,
@@ -39,8 +39,13 @@ def measure(what: str, seconds: float, *, as_json: bool) -> int:
     }
     _note(f"bench {what} on {cpu_name()}")
     with tempfile.TemporaryDirectory(prefix="llmlab-bench-") as home:
-        os.environ["LLMLAB_HOME"] = home
-        figures = benches[what](seconds)
+        if what == "decode":  # looks for the user's models
+            from tui.bench_decode import decode
+
+            figures = decode(model)
+        else:
+            os.environ["LLMLAB_HOME"] = home
+            figures = benches[what](seconds)
     if not as_json:
         for name, value in figures.items():
             say(f"{name:<34} {value}")

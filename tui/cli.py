@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as encoder
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -23,14 +22,19 @@ from data.vocabulary import UnknownCharacterError
 from engine import session
 from engine.control import Control, SetLearningRate, Stop
 from engine.events import Event, Finished, Started
+from engine.lm import NoModel
 from engine.spec import BadSpec, Problem, TrainSpec, build, read_toml
 from engine.summary import summarise
+from engine.tokenizer import NoTokenizer
 from tui import units
+from tui.generate_command import generate, sweep
+from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator, say
 from tui.text import safe
+from tui.tokenize_command import tokenize
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun)
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
 
 app = App(
     name="llmlab-tui",
@@ -251,6 +255,11 @@ def sample(
     return DONE
 
 
+app.command(tokenize)
+app.command(generate)
+app.command(sweep)
+
+
 @app.command
 def doctor(*, json: Json = False) -> int:
     """Tell versions, device, terminal and paths: what to send with a question."""
@@ -268,19 +277,28 @@ def doctor(*, json: Json = False) -> int:
 
 
 @app.command
-def bench(what: Literal["start", "train", "ui", "save"], *, json: Json = False, seconds: float = 20.0) -> int:
-    """Measure this machine: start-up, training, what the screen costs, saving. The last line is JSON.
+def bench(
+    what: Literal["start", "train", "ui", "save", "decode"],
+    *,
+    json: Json = False,
+    seconds: float = 20.0,
+    model: str = "",
+) -> int:
+    """Measure this machine: start-up, training, what the screen costs, saving, decoding. The last line is JSON.
 
     Parameters
     ----------
     what
-        start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls).
+        start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls),
+        decode (against transformers' generate and the memory bus).
     seconds
         About how long to measure.
+    model
+        For decode: any model; without one, GPT-2's 124M shape with random weights.
     """
     from tui.bench import measure
 
-    return measure(what, seconds, as_json=json)
+    return measure(what, seconds, as_json=json, model=model)
 
 
 def _drive(
@@ -289,7 +307,7 @@ def _drive(
     control = session.inbox(run)
     for message in first:
         control.send(message)
-    interrupted = _obey_signals(control)
+    interrupted = obey_signals(control)
     narrator = Narrator(as_json=as_json, quiet=quiet)
     begun, reason = False, "failed"
     try:
@@ -327,22 +345,6 @@ def _until_pipe_breaks(events: Iterator[Event], narrator: Narrator, control: Con
                 broken = True
                 control.send(Stop())
         yield event
-
-
-def _obey_signals(control: Control) -> list[int]:
-    """SIGINT and SIGTERM save and end, a second one ends at once; a hang-up changes nothing. Returns what came."""
-    came: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        if came:
-            os._exit(INTERRUPTED)
-        came.append(number)
-        control.send(Stop())
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return came
 
 
 def _complain(message: str, code: int) -> int:

@@ -149,6 +149,6 @@ def help_page(where: str, about: Content) -> Page:
         parts.append(Content.styled(f"{title}\n", "bold $primary"))
         for keys, name, text in table(place):
             parts.append(Content.styled(f"  {keys:<16}", "bold"))
-            parts.append(Content.assemble(f"{name:<10}", Content.styled(f"{text}\n", "$foreground 60%")))
+            parts.append(Content.assemble(f"{name:<12}", Content.styled(f"{text}\n", "$foreground 60%")))
         parts.append(Content("\n"))
     return Page("llmlab-tui: help", Content.assemble(*parts, about))

@@ -20,7 +20,7 @@ from textual.widgets import Button, Input, Label, Static
 from checkpoints import home
 from engine import machine
 from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
-from tui import units
+from tui import last_start, units
 from tui.field import Field
 from tui.text import safe
 
@@ -125,9 +125,12 @@ class TrainForm(Container):
         self._distinct: int | None = None
         self._corpus_problem = ""
         self._facts = Content("")
+        self._recalled = last_start.recall(("preset", *(name for _, names in FIELDS for name in names)))
 
     def compose(self) -> ComposeResult:
-        start = build({}, preset_for_auto=self._auto)
+        preset = self._recalled.get("preset", "auto")
+        preset = preset if preset in PRESETS else "auto"
+        start = build({"preset": preset}, preset_for_auto=self._auto)
         with VerticalScroll(id="fields", can_focus=False):
             yield Button("Start training   F5", id="go", variant="primary", compact=True)
             for title, names in FIELDS:
@@ -136,9 +139,12 @@ class TrainForm(Container):
                     with Horizontal(classes="field", id=f"row-{name}"):
                         yield Label(name.replace("_", " "))
                         if name == "preset":
-                            yield Choice(("auto", *PRESETS), "auto", id="field-preset")
+                            yield Choice(("auto", *PRESETS), preset, id="field-preset")
                         else:
                             self._put[name] = _shown(getattr(start, name))
+                            if name in self._recalled:
+                                self._put[name] = _shown(self._recalled[name])
+                                self._touched.add(name)
                             yield Field(
                                 self._put[name],
                                 id=f"field-{name}",
@@ -190,6 +196,17 @@ class TrainForm(Container):
         self._look_at_corpus(spec.corpus)
         self._refresh()
 
+    def reset(self) -> None:
+        """The form as it comes: nothing of what the user set."""
+        base = build({}, preset_for_auto=self._auto)
+        self._touched.clear()
+        self.query_one(Choice).value = "auto"
+        with self.prevent(Input.Changed):
+            for name in self._put:
+                self._put[name] = self.query_one(f"#field-{name}", Input).value = _shown(getattr(base, name))
+        self._look_at_corpus(base.corpus)
+        self._refresh()
+
     def start(self) -> bool:
         """Ask for a run with these values; False when something is wrong with them."""
         try:
@@ -198,7 +215,12 @@ class TrainForm(Container):
             self._refresh()
             self.show_problem()
             return False
+        self._remember(self.given())
         return True
+
+    @work(thread=True, group="remember", exit_on_error=False)
+    def _remember(self, values: dict[str, Any]) -> None:
+        last_start.remember(values)
 
     def show_problem(self) -> None:
         """Move to the first field that is wrong."""
@@ -257,7 +279,8 @@ class TrainForm(Container):
         why = f"{chosen}: {PRESET_HELP[chosen]}."
         if preset == "auto":
             why = f"auto is {chosen}, since {self._reason}. {why}"
-        self.query_one("#why", Static).update(Content(f"\n{why}\n↑↓ or Tab between fields, F1 for help."))
+        back = "\nu takes back what you set." if self._touched else ""
+        self.query_one("#why", Static).update(Content(f"\n{why}\n↑↓ or Tab between fields, F1 for help.{back}"))
         self.query_one("#cost", Static).update(self._cost(spec) if spec else Content(""))
         self.query_one("#corpus-facts", Static).update(self._facts)
 

@@ -52,8 +52,12 @@ class Series:
         self.buckets.append(Bucket(step.step, step, loss, loss, loss, 1))
 
     def forget_after(self, step: int) -> None:
-        """Forget what lies after ``step``: the run went on from there again."""
-        while self.buckets and self.buckets[-1].first > step:
+        """Forget what lies after ``step``: the run went on from there again.
+
+        A bucket that holds steps on both sides goes as a whole, since what it took from the later ones cannot be
+        taken out of it again; it is one of a thousand or more.
+        """
+        while self.buckets and self.buckets[-1].last.step > step:
             self.buckets.pop()
 
     def at(self, step: int) -> Bucket | None:

@@ -47,12 +47,18 @@ def test_a_save_does_not_hold_up_the_caller_but_the_next_one_waits_for_it(
     submit(saver, 1)
     assert saver.poll() == []
     assert order == []
-    threading.Timer(0.1, gate.set).start()
-    submit(saver, 2)
+    begun = time.perf_counter()
+    second = threading.Thread(target=submit, args=(saver, 2), kwargs={"begun": begun})
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()
+    waited = time.perf_counter() - begun
+    gate.set()
+    second.join(30)
     assert order[0] == 1
-    first, second = saver.wait()
-    assert first.stall < second.stall
-    assert order == [1, 2]
+    outcomes = saver.wait()
+    assert [outcome.step for outcome in outcomes] == order == [1, 2]
+    assert outcomes[1].stall >= waited
     saver.close()
 
 

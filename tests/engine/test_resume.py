@@ -129,13 +129,17 @@ def test_a_changed_learning_rate_is_remembered(verse: Path) -> None:
     assert_same(whole, first + train(made, run=interrupted, resume=True), (straight, interrupted), 40)
 
 
-def test_the_nano_preset_itself_resumes_exactly(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("preset", "steps", "batch"), [("nano", 12, 12), ("karpathy", 4, 1)], ids=["nano", "karpathy"])
+def test_a_preset_in_its_real_shape_resumes_exactly(preset: str, steps: int, batch: int, tmp_path: Path) -> None:
+    """The video's batch of 64 would take minutes here; everything else is as a user gets it."""
     path = tmp_path / "verse.txt"
     path.write_text(make_verse(120), encoding="utf-8")
-    given = {"corpus": str(path), "steps": 12, "evaluate_every": 6, "sample_every": 6, "sample_length": 70}
-    made: TrainSpec = build({**given, "device": "cpu", "threads": 1}, preset_for_auto="nano")
+    half = steps // 2
+    given = {"corpus": str(path), "preset": preset, "steps": steps, "batch": batch, "evaluate_every": half}
+    samples_too = {"sample_every": half, "sample_length": 70}
+    made: TrainSpec = build({**given, **samples_too, "device": "cpu", "threads": 1}, preset_for_auto="nano")
     straight, interrupted = new_run(made), new_run(made)
     whole = train(made, run=straight)
-    first = train(made, run=interrupted, on=stop_at(6))
-    assert only(Finished, first)[0].step == 6
-    assert_same(whole, first + train(made, run=interrupted, resume=True), (straight, interrupted), 12)
+    first = train(made, run=interrupted, on=stop_at(half))
+    assert only(Finished, first)[0].step == half
+    assert_same(whole, first + train(made, run=interrupted, resume=True), (straight, interrupted), steps)

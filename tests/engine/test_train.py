@@ -15,6 +15,7 @@ import torch
 from workbench import VERSE, measured, new_run, notices, only, samples, spec, stop_at, train
 
 from checkpoints import store
+from checkpoints.saver import Outcome, Saver
 from data.corpus import CorpusError, from_text
 from data.windows import derive_seed
 from engine import keeper, session
@@ -448,7 +449,13 @@ def test_a_save_that_fails_is_told_and_tried_again_while_training_goes_on(
             raise OSError(28, "No space left on device")
         return real(*arguments)
 
+    def answered(saver: Saver) -> list[Outcome]:
+        saver._settle()  # however busy the machine is, the disk has answered by the next look
+        return poll(saver)
+
+    poll = Saver.poll
     monkeypatch.setattr(store, "commit", commit)
+    monkeypatch.setattr(Saver, "poll", answered)
     monkeypatch.setattr("engine.keeper.BACK_OFF", (0.0,))
 
     def on(event: Event, control: Control) -> None:

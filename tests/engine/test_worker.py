@@ -40,8 +40,17 @@ def test_a_full_channel_drops_the_oldest_steps_and_nothing_else() -> None:
     assert only(Notice, drained) == notices
     assert [event.step for event in only(Step, drained)] == list(range(40, 50))
     assert drained[-2:] == [step(49), notices[49]]
-    assert channel.dropped == 40
     assert channel.drain() == []
+
+
+def test_who_reads_a_long_journal_waits_for_a_slow_screen_and_loses_nothing() -> None:
+    job = Worker("follower").start(lambda control: map(step, range(20_000)))
+    seen: list[Event] = []
+    while job.active:
+        seen += job.channel.drain()
+        time.sleep(0.01)
+    seen += job.channel.drain()
+    assert [event.step for event in only(Step, seen)] == list(range(20_000))
 
 
 def test_text_is_merged_and_never_lost() -> None:

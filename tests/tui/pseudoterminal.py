@@ -13,15 +13,18 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from fcntl import ioctl
 from pathlib import Path
 from types import TracebackType
 
 import pyte
 
+from engine.spec import TrainSpec
 from tui.form import FIELDS
 
 PROJECT = Path(__file__).parent.parent.parent
+HELP = {entry.name: str(entry.metadata["help"]) for entry in fields(TrainSpec)}  # what stands in an empty field
 END, CLEAR, TAB = b"\x1b[F", b"\x15", b"\t"
 F5, F6, F7, F12 = b"\x1b[15~", b"\x1b[17~", b"\x1b[18~", b"\x1b[24~"
 # On one core, so that trainers take one thread and do not wait for each other where tests run side by side. With
@@ -124,34 +127,36 @@ class Terminal:
             os.write(self.master, key)
             self.read(0.01)
 
-    def answer(self, key: bytes) -> None:
-        """Type a key that changes the picture and read until it has: a later one could overtake it."""
-        os.write(self.master, key)
-        if self.read(0.5):
-            while self.read(0.05):
-                pass
-
     def fill(self, **values: object) -> None:
         """Go through the form from its button and type ``values`` into their fields."""
         self.shows("Start training", "parameters")
         left = dict(values)
         for name in (name for _, names in FIELDS for name in names):
             if left:
-                self.answer(TAB)
+                self.press(TAB)
+                self.until(lambda name=name: self._focused(name), f"{name} has the focus")
             if name in left:
                 self._type(name, str(left.pop(name)))
 
     def _type(self, name: str, value: str) -> None:
-        for _ in range(3):
-            self.answer(END)
-            self.answer(CLEAR)
-            self.press(value.encode())
-            with contextlib.suppress(AssertionError):
-                return self.until(lambda: self._field(name).endswith(value[-20:]), f"{name} is typed", 2.0)
-        raise AssertionError(f"{name} cannot be typed\n{self.text}")
+        """Each key waits for what the one before it has done: a letter would overtake a key that is bound."""
+        self.press(END, CLEAR)
+        self.until(lambda: HELP[name].startswith(self._field(name)), f"{name} is empty")
+        self.press(value.encode())
+        self.until(lambda: self._field(name).endswith(value[-20:]), f"{name} is typed")
+
+    def _focused(self, name: str) -> bool:
+        """Whether this field has another background than all the others."""
+        colours = []
+        for y, line in enumerate(self._screen.display):
+            for other in HELP:
+                if line.startswith(_label(other)):
+                    colours.append((other == name, self._screen.buffer[y][len(_label(other))].bg))
+        wanted = [colour for here, colour in colours if here]
+        return len(wanted) == 1 and [colour for _, colour in colours].count(wanted[0]) == 1
 
     def _field(self, name: str) -> str:
-        label = f" {name.replace('_', ' '):<15} "
+        label = _label(name)
         line = next((line for line in self._screen.display if line.startswith(label)), label)
         return line.removeprefix(label).split("│")[0].rstrip()
 
@@ -167,6 +172,10 @@ class Terminal:
         if self.master >= 0:
             os.close(self.master)
             self.master = -1
+
+
+def _label(name: str) -> str:
+    return f" {name.replace('_', ' '):<15} "
 
 
 @contextlib.contextmanager

@@ -88,8 +88,7 @@ async def test_a_wrong_value_is_named_while_it_is_typed_and_does_not_start_a_run
         await until(pilot, lambda: f"{field}: {message}" in problems(pilot))
         assert pilot.app.query_one(f"#row-{field}").has_class("-bad")
         await pilot.press("f5")
-        await pilot.pause()
-        assert pilot.app.focused is pilot.app.query_one(f"#field-{field}")
+        await until(pilot, lambda: pilot.app.focused is pilot.app.query_one(f"#field-{field}"))
         assert not trainers.started
         assert not pilot.app.pane.showing_run  # type: ignore[attr-defined]
 
@@ -217,3 +216,50 @@ async def test_the_facts_of_a_corpus_are_shown_whatever_characters_it_is_made_of
         await put(pilot, "corpus", str(corpus))
         await shows(pilot, "distinct", "ln V")
         assert controls(pilot.app) == []
+
+
+async def test_the_form_begins_with_what_was_started_last_and_a_key_brings_the_defaults_back(
+    trainers: FakeTrainers, verse: Path, home: Path
+) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        for name, value in (("corpus", str(verse)), ("name", "once"), ("steps", "77"), ("sample_prompt", "ma\\nre")):
+            await put(pilot, name, value)
+        choice = pilot.app.query_one(Choice)
+        choice.focus()
+        for _ in range(2):
+            await pilot.press("right")
+        await until(pilot, lambda: choice.value == "small" and not problems(pilot))
+        await pilot.press("f5")
+        await until(pilot, lambda: trainers.started and (home / "form.json").exists())
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training", "distinct", "u takes back what you set")
+        given = form(pilot).given()
+        assert given == {"preset": "small", "corpus": str(verse), "steps": "77", "sample_prompt": "ma\nre"}
+        assert form(pilot).spec().layers == 6
+        await pilot.press("u")
+        await until(pilot, lambda: form(pilot).given() == {"preset": "auto"})
+        assert pilot.app.query_one("#field-corpus", Input).value == "dante"
+        assert "u takes back what you set" not in shown(pilot.app)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{not json", b"\xff\xfe", b"[1]", b'{"steps": 5, "preset": "huge", "name": null}', b'{"steps": {"a": 1}}'],
+)
+async def test_a_damaged_memory_of_the_form_is_ignored(content: bytes, home: Path) -> None:
+    home.mkdir()
+    (home / "form.json").write_bytes(content)
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Start training", "parameters")
+        assert form(pilot).given() == {"preset": "auto"}
+
+
+async def test_remembered_values_that_are_wrong_now_are_named_and_hostile_ones_are_text(home: Path) -> None:
+    home.mkdir()
+    values = {"preset": "nano", "steps": "many", "corpus": "[red]/nowhere" + HOSTILE}
+    (home / "form.json").write_text(json.dumps(values), encoding="utf-8")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training", "'many' is not a whole number", "[red]/nowhere")
+        assert controls(pilot.app) == []
+        await pilot.press("u")
+        await until(pilot, lambda: not problems(pilot))

@@ -25,7 +25,6 @@ from tui.bar import PANES
 from tui.curve import CurveOptions, draw
 from tui.lines import Lines
 from tui.panes.pane import Pane
-from tui.panes.runs import RunsPane
 from tui.panes.train import TrainPane
 from tui.series import CAPACITY, Series, decimate
 from tui.story import EVALUATIONS, NOTICES, SAMPLES, Story
@@ -79,6 +78,18 @@ def test_what_lies_after_a_step_is_forgotten_and_the_curve_can_go_on() -> None:
     assert (made.buckets[-1].last.step, made.buckets[-1].mean) == (601, 2.0)
     made.forget_after(0)
     assert len(made) == 0
+
+
+def test_nothing_of_a_forgotten_step_is_left_in_a_coarse_curve() -> None:
+    made = series([1.0] * 50_001 + [7.0] * 50_000)
+    assert made.buckets[0].count > 1
+    made.forget_after(50_001)
+    assert {bucket.high for bucket in made.buckets} == {1.0}
+    assert made.buckets[-1].last.step > 50_001 - made.buckets[0].count
+    for number in range(50_002, 50_300):
+        made.add(step(number, 2.0))
+    steps = [at for at, _ in made.smooth(0.0)]
+    assert steps == sorted(set(steps))
 
 
 def test_losses_that_are_no_numbers_are_left_out_of_the_curve() -> None:
@@ -363,7 +374,7 @@ def test_a_log_that_cannot_be_written_does_not_keep_the_screen_from_opening(tmp_
 
 def pane(name: str) -> type[Pane]:
     """The class of a pane."""
-    return {"train": TrainPane, "runs": RunsPane}.get(name) or type(panes.make(name))
+    return {"train": TrainPane}.get(name) or type(panes.make(name))
 
 
 def test_no_key_means_two_things_in_one_pane() -> None:

@@ -29,7 +29,7 @@ async def open_first(pilot: Pilot[int]) -> None:
     """Show the newest run from the list."""
     await shows(pilot, "Start training")
     await pilot.press("7")
-    await until(pilot, lambda: pilot.app.query_one(RunsPane).selected is not None)
+    await until(pilot, lambda: any(pane.selected for pane in pilot.app.query(RunsPane)))
     await pilot.press("enter")
     await until(pilot, lambda: pilot.app.pane.showing_run and pilot.app.pane.story.finished)  # type: ignore[attr-defined]
 

@@ -53,14 +53,22 @@ def eventually(condition: Callable[[], object], what: str, seconds: float = 60.0
         time.sleep(0.05)
 
 
-def begin_run(terminal: Terminal, corpus: Path, steps: int) -> Run:
-    """Fill the form, start, and wait until steps stand on the screen."""
+def begin_run(terminal: Terminal, corpus: Path, steps: int, *, frozen: bool = False) -> Run:
+    """Fill the form, start, and wait until steps stand on the screen.
+
+    ``frozen`` stops the trainer's process in the middle of its work, so that it cannot end before SIGCONT comes.
+    """
     terminal.shows("Start training")
     terminal.fill(corpus=corpus, steps=steps, **MODEL)
     terminal.press(F5)
-    terminal.shows("training", "% ", " left", seconds=40)
+    terminal.until(lambda: runs.every(places.runs()), "a run is made")
     run = only_run()
-    assert of_kind(run, "step")
+    terminal.until(lambda: of_kind(run, "step"), "the trainer steps")
+    if frozen:
+        owner = run.owner()
+        assert owner is not None
+        os.kill(owner.pid, signal.SIGSTOP)
+    terminal.shows("training", "% ", " left")
     return run
 
 
@@ -70,7 +78,7 @@ def test_a_hang_up_ends_the_screen_and_not_the_run_whose_losses_stay_the_same_to
     steps = 700
     with no_trainer_left(home):
         with Terminal() as terminal:
-            run = begin_run(terminal, verse, steps)
+            run = begin_run(terminal, verse, steps, frozen=True)
             owner = run.owner()
             assert owner is not None
             assert owner.pid != terminal.process.pid
@@ -78,6 +86,7 @@ def test_a_hang_up_ends_the_screen_and_not_the_run_whose_losses_stay_the_same_to
             assert terminal.process.wait(15) != 0
             assert not of_kind(run, "finished"), "the run ended before the hang-up; it must be longer"
             assert run.owner() == owner
+            os.kill(owner.pid, signal.SIGCONT)
         eventually(lambda: of_kind(run, "finished"), "the run finishes")
         assert [event["reason"] for event in of_kind(run, "finished")] == ["steps"]
         assert len(of_kind(run, "started")) == 1

@@ -6,7 +6,11 @@ from importlib import import_module
 
 from tui.panes.pane import Pane
 
-LATER = {"tokens": ("tui.panes.tokens", "TokensPane"), "generate": ("tui.panes.generate", "GeneratePane")}
+LATER = {
+    "tokens": ("tui.panes.tokens", "TokensPane"),
+    "generate": ("tui.panes.generate", "GeneratePane"),
+    "runs": ("tui.panes.runs", "RunsPane"),
+}
 
 
 def make(name: str) -> Pane:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,9 @@ _COLOURS = {
     "died": "bright_red",
 }
 _WORDS = {"steps": "finished", "early_stop": "early stop"}
-_COLUMNS = (("state", 13), ("name", None), ("steps", 13), ("best", 7), ("age", 8), ("corpus", None))
+_FIXED: dict[str, int] = {"state": 13, "steps": 13, "best": 7, "age": 8}
+_ROOMY = 100  # columns of a screen that has room for a run's whole name and its corpus
+_STAMP = re.compile(r"\d{8}-\d{6}-")  # before the name of every run; where there is no room, the panel below tells it
 
 
 class RunsPane(Pane):
@@ -86,6 +89,7 @@ class RunsPane(Pane):
         super().__init__(id="runs")
         self._known: dict[str, tuple[tuple[float, int], Summary]] = {}
         self._shown: list[str] = []
+        self._columns: tuple[tuple[str, int], ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Static(
@@ -95,10 +99,20 @@ class RunsPane(Pane):
         yield Static(id="about-run")
 
     def on_mount(self) -> None:
-        table = self.query_one(DataTable)
-        for name, width in _COLUMNS:
-            table.add_column(name, width=width, key=name)
+        self.on_resize()
         self.set_interval(REFRESH, self.refresh_if_visible)
+
+    def on_resize(self) -> None:
+        """The columns that this width has room for."""
+        if (columns := _columns(self.app.size.width)) != self._columns:
+            self._columns = columns
+            table = self.query_one(DataTable)
+            row = table.cursor_row
+            table.clear(columns=True)
+            for name, width in columns:
+                table.add_column(name, width=width, key=name)
+            self._fill([self._known[name][1] for name in self._shown])
+            table.move_cursor(row=row)
 
     def arrive(self) -> None:
         """The table as it is now."""
@@ -255,6 +269,26 @@ class RunsPane(Pane):
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
+    def _fill(self, found: list[Summary]) -> None:
+        table = self.query_one(DataTable)
+        for summary in found:
+            table.add_row(*self._cells(summary).values(), key=summary.name)
+
+    def _cells(self, summary: Summary) -> dict[str, Text]:
+        colour = _COLOURS.get(summary.state, "bright_blue" if summary.state in _WORDS else "")
+        mark = "●" if summary.owner else " "
+        age = time.time() - summary.changed
+        name = summary.name if "corpus" in dict(self._columns) else _STAMP.sub("", summary.name, count=1)
+        made = {
+            "state": Text(f"{mark} {safe(_WORDS.get(summary.state, summary.state), lines=False)}", colour),
+            "name": Text(safe(name, lines=False), "bold" if summary.owner else ""),
+            "steps": Text(f"{summary.step:,}/{summary.steps:,}", justify="right"),
+            "best": Text(units.loss(summary.best_val_loss), justify="right"),
+            "age": Text("now" if summary.owner else _age(age), justify="right"),
+            "corpus": Text(safe(summary.corpus, lines=False), "bright_black"),
+        }
+        return {column: made[column] for column, _ in self._columns}
+
     def _show(self, found: list[Summary]) -> None:
         self.set_class(not found, "-empty")
         table = self.query_one(DataTable)
@@ -262,33 +296,28 @@ class RunsPane(Pane):
         if names != self._shown:
             keep = self._shown[table.cursor_row] if 0 <= table.cursor_row < len(self._shown) else None
             table.clear()
-            for summary in found:
-                table.add_row(*_cells(summary), key=summary.name)
+            self._fill(found)
             self._shown = names
             if keep in names:
                 table.move_cursor(row=names.index(keep))
             self._tell_about(self.selected)
             return
         for summary in found:
-            for (column, _), cell in zip(_COLUMNS, _cells(summary), strict=True):
+            for column, cell in self._cells(summary).items():
                 if table.get_cell(summary.name, column) != cell:
                     table.update_cell(summary.name, column, cell)
                     if summary == self.selected:
                         self._tell_about(summary)
 
 
-def _cells(summary: Summary) -> list[Text]:
-    colour = _COLOURS.get(summary.state, "bright_blue" if summary.state in _WORDS else "")
-    mark = "●" if summary.owner else " "
-    age = time.time() - summary.changed
-    return [
-        Text(f"{mark} {safe(_WORDS.get(summary.state, summary.state), lines=False)}", colour),
-        Text(safe(summary.name, lines=False), "bold" if summary.owner else ""),
-        Text(f"{summary.step:,}/{summary.steps:,}", justify="right"),
-        Text(units.loss(summary.best_val_loss), justify="right"),
-        Text("now" if summary.owner else _age(age), justify="right"),
-        Text(safe(summary.corpus, lines=False), "bright_black"),
-    ]
+def _columns(width: int) -> tuple[tuple[str, int], ...]:
+    """Names and widths of the columns for a screen of ``width``: the best loss is always among them."""
+    fixed = [name for name in _FIXED if name != "age" or width >= 80]
+    left = width - 5 - sum(_FIXED[name] + 2 for name in fixed)  # two for the pane, one for the bar, two for the cell
+    corpus = min(24, left - 34) if width >= _ROOMY else 0
+    name = min(48, left - corpus - 2) if corpus else left
+    columns = (("state", _FIXED["state"]), ("name", name), *((name, _FIXED[name]) for name in fixed[1:]))
+    return (*columns, ("corpus", corpus)) if corpus else columns
 
 
 def _age(seconds: float) -> str:

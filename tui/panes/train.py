@@ -344,6 +344,8 @@ class TrainPane(Pane):
         """Hide what makes no sense now."""
         if action in ("save", "learning_rate"):
             return True if self.training else None
+        if action == "defaults":
+            return not self.showing_run
         of_a_run = action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing")
         return self.showing_run or not of_a_run
 
@@ -373,6 +375,10 @@ class TrainPane(Pane):
         elif self.run_name:
             self.show_run()
         self.refresh_bindings()
+
+    def action_defaults(self) -> None:
+        """The form as it comes."""
+        self.form.reset()
 
     def _ask(self, message: ask.Message) -> None:
         self.post_message(self.Asked(message))

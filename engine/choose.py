@@ -1,0 +1,128 @@
+"""One place of a sequence: what the model held, what the settings left, what was drawn, as one row of numbers.
+
+The row is made where the logits are and the host reads it in one go: one transfer a token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine import warp
+from engine.sampling import Sampling
+
+_CUTS = ("top_k", "top_p", "min_p")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A candidate in numbers; see :class:`engine.events.Candidate`."""
+
+    id: int
+    probability: float
+    tempered: float
+    final: float
+    cut: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place in numbers; see :class:`engine.events.Token`."""
+
+    id: int
+    logprob: float
+    rank: int
+    entropy: float
+    drawn_logprob: float | None
+    """None for a token that was given, not drawn; so is ``kept``"""
+    kept: int | None
+    options: tuple[Option, ...]
+    """the most probable first, then the token itself unless it is among them"""
+
+
+def choose(logits: Tensor, sampling: Sampling, seen: Tensor, u: float, candidates: int) -> tuple[Tensor, Tensor]:
+    """Draw from ``logits`` ``(vocabulary,)``, float32, with the number ``u``.
+
+    ``seen`` holds the ids of the whole sequence. Returns the id ``(1,)`` and the row that :func:`read` reads, on the
+    logits' device. Logits that are no numbers give a row that :func:`read` gives None for.
+    """
+    size = logits.shape[0]
+    own = logits.log_softmax(0)
+    sound = own.max()  # NaN when a logit is NaN or +inf, or when all are -inf
+    if sound.device.type == "cpu" and not math.isfinite(sound):
+        return torch.zeros(1, dtype=torch.long), sound[None].double()
+    lengths: tuple[Tensor | int, ...]
+    if sampling.greedy:
+        scores = warp.penalise(logits, seen, sampling.repetition_penalty)
+        chosen = ids = scores.argmax(0, keepdim=True)
+        normaliser, lengths = scores.logsumexp(0), (size, size, 1)
+    else:
+        kept = warp.warp(logits, sampling, seen, u)
+        chosen = kept.ids[warp.draw(kept, u).clamp(max=len(kept.ids) - 1)]
+        scores, normaliser, ids = kept.scores, kept.normaliser, kept.ids
+        lengths = (kept.top_k, kept.top_p, kept.min_p)
+    shown = torch.cat([own.topk(min(candidates, size)).indices, chosen])
+    place = torch.full((size,), size - 1, device=logits.device)
+    place[ids] = torch.arange(len(ids), device=logits.device)
+    numbers: list[Tensor | int] = [sound, *_own(own, chosen), (scores[chosen] - normaliser)[0], *lengths]
+    head = torch.stack([torch.as_tensor(entry, dtype=torch.float64, device=logits.device) for entry in numbers])
+    columns = (shown, own[shown], scores[shown] - scores.logsumexp(0), scores[shown] - normaliser, place[shown])
+    return chosen, torch.cat([head, torch.stack([column.double() for column in columns], 1).flatten()])
+
+
+def read(row: Sequence[float], greedy: bool) -> Place | None:
+    """What a row of :func:`choose` says; None when the logits were no numbers."""
+    if not math.isfinite(row[0]):
+        return None
+    chosen, logprob, rank, entropy, drawn = row[1:6]
+    lengths = row[6:9]
+    options: dict[int, Option] = {}
+    for start in range(9, len(row), 5):
+        ident, own, tempered, final, place = row[start : start + 5]
+        if greedy:
+            cut = "" if ident == chosen else "greedy"
+            final = 0.0
+        else:
+            cut = next((name for name, length in zip(_CUTS, lengths, strict=True) if place >= length), "")
+        left = 0.0 if cut else math.exp(final)
+        options[int(ident)] = Option(int(ident), math.exp(own), math.exp(tempered), left, cut)
+    return Place(int(chosen), logprob, int(rank), entropy, drawn, int(lengths[2]), tuple(options.values()))
+
+
+def score(logits: Tensor, ids: Tensor, candidates: int) -> Tensor:
+    """Rows for tokens that were given: ``ids`` ``(places,)`` under ``logits`` ``(places, vocabulary)``, float32."""
+    own = logits.log_softmax(1)
+    sound = own.max(1, keepdim=True).values
+    chosen = ids[:, None]
+    mine = own.gather(1, chosen)
+    best = own.topk(min(candidates, own.shape[1]), 1)
+    shown, logprobs = torch.cat([best.indices, chosen], 1), torch.cat([best.values, mine], 1)
+    head = (sound, chosen, mine, (own > mine).sum(1, keepdim=True) + 1, _entropy(own)[:, None])
+    return torch.cat([*(column.double() for column in head), torch.stack([shown, logprobs], 2).flatten(1)], 1)
+
+
+def read_score(row: Sequence[float]) -> Place | None:
+    """What a row of :func:`score` says; None when the logits were no numbers."""
+    if not math.isfinite(row[0]):
+        return None
+    chosen, logprob, rank, entropy = row[1:5]
+    options = {
+        int(ident): Option(int(ident), math.exp(own), math.exp(own), math.exp(own), "")
+        for ident, own in zip(row[5::2], row[6::2], strict=True)
+    }
+    return Place(int(chosen), logprob, int(rank), entropy, None, None, tuple(options.values()))
+
+
+def _own(own: Tensor, chosen: Tensor) -> tuple[Tensor, ...]:
+    """Of the chosen token: its id, log-probability, rank; then the entropy of the distribution."""
+    mine = own[chosen]
+    return chosen[0], mine[0], (own > mine).sum() + 1, _entropy(own)
+
+
+def _entropy(own: Tensor) -> Tensor:
+    entropy: Tensor = torch.special.entr(own.exp()).sum(-1)
+    return entropy

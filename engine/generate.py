@@ -1,0 +1,302 @@
+"""Completing a prompt, as a task: one decoding loop for every causal language model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from engine.control import Continue, Control, Pause, SetSampling, Stop
+from engine.events import Candidate, Completed, Continued, Event, Notice, Paused, Token
+from engine.sampling import GenerateSpec
+from engine.spec import BadSpec, Problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.causal import LanguageModel
+    from engine.choose import Place
+
+PIECE = 128  # tokens of a prompt fed at once: a stop waits for no more than this
+SCORED = 32  # of them when each place's distribution is looked at: bounds the memory of the logits
+PRIMED = 16  # tokens of the prompt that the text of the first new ones may depend on
+IDLE = 0.1  # seconds between two looks at the control while paused
+
+
+def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterator[Event]:
+    """Complete ``spec.prompt``: a ``Token`` for each new token, with its candidates, then ``Completed``.
+
+    With ``score_prompt`` the prompt's own tokens come first. Between two tokens ``Stop``, ``Pause``, ``Continue`` and
+    ``SetSampling`` are obeyed. What the prompt shares with the ids fed last is not computed again. A prompt longer
+    than the context keeps its end and leaves room (see :func:`fit`); a completion ends where the context does. Both
+    are said. Logits that are no numbers end it with the reason ``failed``.
+
+    Raises :class:`engine.spec.BadSpec` for settings or a prompt that cannot be, before anything is computed.
+    """
+    begun = time.perf_counter()
+    spec.sampling.check()
+    given = prompt_ids(lm, spec)
+    ids, notices = fit(given, lm.context, spec.sampling.max_new_tokens)
+    yield from notices
+    yield from _Completion(lm, spec, control, ids, begun).run()
+
+
+def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
+    """A ``Token`` for each of ``ids``: its log-probability, rank, entropy and alternatives.
+
+    The first has none of these, since nothing predicts it. The logits of ``SCORED`` places are held at once. A
+    ``Stop`` ends it early. Raises :class:`engine.spec.BadSpec` for ids that the model does not have or has no room for.
+    """
+    ids = list(ids)
+    _check_ids(lm, ids)
+    if len(ids) > lm.context:
+        raise BadSpec([Problem("prompt", f"has {len(ids):,} tokens, and the model's context is {lm.context:,}")])
+    yield from _scored(lm, ids, control, candidates, 0, [])
+
+
+def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
+    """The ids that a spec's prompt stands for. An empty one begins from the model's start of text.
+
+    Raises :class:`engine.spec.BadSpec`.
+    """
+    if spec.ids is not None:
+        ids = list(spec.ids)
+    else:
+        encoding = lm.tokenizer.encode(spec.prompt)
+        if lm.tokenizer.kind == "characters" and encoding.unknown:
+            place = encoding.starts[min(encoding.unknown)]
+            character = spec.prompt[place]
+            raise BadSpec(
+                [
+                    Problem(
+                        "prompt",
+                        f"character {character!r} (U+{ord(character):04X}) at position {place} is not in the "
+                        f"vocabulary of {lm.name}",
+                    )
+                ]
+            )
+        ids = encoding.ids
+    if not ids:
+        if lm.start is None:
+            raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
+        ids = [lm.start]
+    _check_ids(lm, ids)
+    return ids
+
+
+def fit(ids: list[int], context: int, max_new_tokens: int) -> tuple[list[int], list[Notice]]:
+    """The end of ``ids`` that leaves room for a completion, and what to say about it.
+
+    A prompt that fills the context is cut at its beginning, so that ``max_new_tokens`` or a quarter of the context,
+    whichever is less, can follow.
+    """
+    if len(ids) < context:
+        room = context - len(ids)
+        if max_new_tokens <= room:
+            return ids, []
+        text = f"the context of {context:,} tokens leaves room for {room:,} after the prompt's {len(ids):,}"
+        return ids, [Notice(text, "warning", "context")]
+    kept = context - max(1, min(max_new_tokens, context // 4))
+    left_out = len(ids) - kept
+    text = f"the prompt's {len(ids):,} tokens are more than the context of {context:,} holds with a completion: "
+    return ids[-kept:], [Notice(f"{text}the first {left_out:,} are left out", "warning", "context")]
+
+
+class _Completion:
+    """One run of the decoding loop."""
+
+    def __init__(self, lm: LanguageModel, spec: GenerateSpec, control: Control, ids: list[int], begun: float) -> None:
+        self._lm, self._spec, self._control, self._ids = lm, spec, control, ids
+        self._begun, self._first = begun, 0.0
+        self._prompt = len(ids)
+        self._reused = 0
+        self._sampling = spec.sampling
+        self._text: list[str] = []
+        self._waited = 0.0
+
+    def run(self) -> Iterator[Event]:
+        """Every event of it."""
+        logits: list[Tensor] = []
+        self._reused = self._lm.reuse(self._ids)
+        if self._spec.score_prompt:
+            self._reused = min(self._reused, len(self._lm.scored))
+            yield from _scored(self._lm, self._ids, self._control, self._spec.candidates, self._spec.stream, logits)
+        else:
+            yield from self._prefill(logits)
+        if not logits:
+            yield self._completed("stop")
+            return
+        yield from self._decode(logits.pop())
+
+    def _prefill(self, logits: list[Tensor]) -> Iterator[Event]:
+        """Feed what is not held of the prompt; leaves the last logits unless it was stopped."""
+        for start in range(self._reused, self._prompt, PIECE):
+            if (yield from self._obey()):
+                return
+            last = self._lm.feed(self._ids[start : start + PIECE])
+        logits.append(last)
+
+    def _decode(self, logits: Tensor) -> Iterator[Event]:
+        import torch
+
+        from engine import choose, warp
+        from engine.causal import threads
+
+        lm, spec = self._lm, self._spec
+        stream = lm.tokenizer.stream()
+        for token in self._ids[-PRIMED:]:
+            stream.step(token)
+        seen = torch.zeros(lm.context, dtype=torch.long, device=lm.device)
+        seen[: self._prompt] = torch.tensor(self._ids, device=lm.device)
+        reason = ""
+        while not reason:
+            if (yield from self._obey()):
+                reason = "stop"
+                break
+            sampling, index = self._sampling, len(self._ids)
+            with torch.inference_mode(), threads(1):
+                u = warp.number(sampling.seed, index)
+                chosen, row = choose.choose(logits, sampling, seen[:index], u, spec.candidates)
+                place = choose.read(row.tolist(), sampling.greedy)
+            if place is None:
+                yield _not_numbers(index)
+                reason = "failed"
+                break
+            ended = place.id in lm.eos
+            text = "" if ended else stream.step(place.id)
+            self._ids.append(place.id)
+            self._text.append(text)
+            if not self._first:
+                self._first = time.perf_counter()
+            yield _token(lm, place, index, text, spec.stream, spec.candidates, prompt=False)
+            if ended:
+                reason = "eos"
+            elif len(self._ids) - self._prompt >= self._sampling.max_new_tokens:
+                reason = "length"
+            elif len(self._ids) >= lm.context:
+                if self._spec.sampling.max_new_tokens <= lm.context - self._prompt:  # else it was said at the start
+                    yield Notice(f"the context of {lm.context:,} tokens is full", "warning", "context")
+                reason = "length"
+            else:
+                with torch.inference_mode():
+                    seen[index] = chosen[0]
+                logits = lm.feed([place.id], there=chosen)
+        self._text.append(stream.flush())
+        yield self._completed(reason)
+
+    def _obey(self) -> Generator[Event, None, bool]:
+        """Take what the control holds; wait while paused. True for a stop."""
+        paused, since = False, time.perf_counter()
+        while True:
+            for message in self._control.take():
+                match message:
+                    case Stop():
+                        return True
+                    case SetSampling() if not message.sampling.validate():
+                        self._sampling = message.sampling
+                    case Pause() if not paused:
+                        paused = True
+                        yield Paused(len(self._ids) - self._prompt)
+                    case Continue() if paused:
+                        paused = False
+                        yield Continued(len(self._ids) - self._prompt)
+            if not paused:
+                self._waited += time.perf_counter() - since if self._first else 0.0
+                return False
+            self._control.wait(IDLE)
+
+    def _completed(self, reason: str) -> Completed:
+        now = time.perf_counter()
+        made = len(self._ids) - self._prompt
+        first = self._first or now
+        decoding = now - first - self._waited
+        return Completed(
+            reason=reason,
+            text="".join(self._text),
+            prompt_tokens=self._prompt,
+            tokens=made,
+            reused=self._reused,
+            first_token_seconds=first - self._begun,
+            tokens_per_second=(made - 1) / decoding if made > 1 and decoding > 0 else 0.0,
+            seconds=now - self._begun,
+            stream=self._spec.stream,
+        )
+
+
+def _scored(
+    lm: LanguageModel, ids: list[int], control: Control, candidates: int, stream: int, logits: list[Tensor]
+) -> Iterator[Token | Notice]:
+    """Score ``ids`` from the first; leaves the logits that follow them unless it was stopped."""
+    import torch
+
+    from engine import choose
+
+    lm.reuse(ids)
+    if lm.scored and len(lm.scored[0].options) < min(candidates, lm.vocabulary):
+        lm.scored.clear()
+    spelled = lm.tokenizer.stream()
+    yield Token(0, ids[0], spelled.step(ids[0]), None, None, None, None, None, True, (), stream)
+    known = len(lm.scored)
+    for index, place in enumerate(lm.scored, 1):
+        yield _token(lm, place, index, spelled.step(place.id), stream, candidates, prompt=True)
+    # The place after the last known one is judged by the logits at that one, so it is fed again.
+    for start in range(lm.keep(known), len(ids), SCORED):
+        if any(isinstance(message, Stop) for message in control.take()):
+            return
+        piece = lm.feed(ids[start : start + SCORED], every=True)
+        following = ids[start + 1 : start + SCORED + 1]
+        with torch.inference_mode():
+            target = torch.tensor(following, dtype=torch.long, device=lm.device)
+            rows = choose.score(piece[: len(following)], target, candidates).tolist()
+        for index, row in enumerate(rows, start + 1):
+            found = choose.read_score(row)
+            if found is None:
+                yield _not_numbers(index)
+                return
+            if index > known:  # a model that cannot go back begins anew
+                lm.scored.append(found)
+                yield _token(lm, found, index, spelled.step(found.id), stream, candidates, prompt=True)
+    logits.append(piece[-1])
+
+
+def _token(
+    lm: LanguageModel, place: Place, index: int, text: str, stream: int, candidates: int, *, prompt: bool
+) -> Token:
+    shown = place.options[:candidates]
+    if candidates and all(one.id != place.id for one in shown):
+        shown += tuple(one for one in place.options[candidates:] if one.id == place.id)
+    options = tuple(
+        Candidate(one.id, _spelled(lm, one.id), one.probability, one.tempered, one.final, one.cut) for one in shown
+    )
+    return Token(
+        index,
+        place.id,
+        text,
+        place.logprob,
+        place.drawn_logprob,
+        place.rank,
+        place.entropy,
+        place.kept,
+        prompt,
+        options,
+        stream,
+    )
+
+
+def _spelled(lm: LanguageModel, token: int) -> str:
+    """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
+    return lm.tokenizer.piece(token).decode("utf-8", "replace")
+
+
+def _not_numbers(index: int) -> Notice:
+    return Notice(
+        f"the model's logits for token {index} are no numbers (NaN or infinite): its weights are damaged, or its "
+        "precision is too low",
+        "error",
+        "nonfinite",
+    )
+
+
+def _check_ids(lm: LanguageModel, ids: list[int]) -> None:
+    if bad := next((token for token in ids if not 0 <= token < lm.vocabulary), None):
+        raise BadSpec([Problem("prompt", f"holds the token {bad}, and {lm.name} has {lm.vocabulary:,}")])

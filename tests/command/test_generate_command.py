@@ -1,0 +1,149 @@
+"""``generate`` and ``sweep`` as processes: what they print, how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tinylm
+from workbench import PROJECT, command, process, records
+
+BUNDLED = ("--model", "bundled")
+
+
+def test_a_completion_as_events() -> None:
+    found = command("generate", "Nel mezzo", *BUNDLED, "--max-new-tokens", 6, "--seed", 3, "--score-prompt", "--json")
+    assert found.returncode == 0, found.stderr
+    lines = records(found.stdout)
+    told = [line for line in lines if line["event"] == "token"]
+    assert [line["text"] for line in told if line["prompt"]] == list("Nel mezzo")
+    drawn = [line for line in told if not line["prompt"]]
+    assert len(drawn) == 6
+    for line in drawn:
+        assert {"id", "text", "logprob", "rank", "entropy", "candidates"} <= line.keys()
+        assert line["id"] in [candidate["id"] for candidate in line["candidates"]]
+        assert {"id", "text", "probability", "tempered", "final", "cut"} == line["candidates"][0].keys()
+    last = lines[-1]
+    assert (last["event"], last["reason"]) == ("finished", "length")
+    assert last["text"] == "".join(line["text"] for line in drawn)
+    assert last["tokens_per_second"] > 0
+
+
+def test_a_completion_is_data_on_stdout() -> None:
+    found = command("generate", "Nel mezzo", *BUNDLED, "--max-new-tokens", 30, "--seed", 3)
+    events = command("generate", "-", *BUNDLED, "--max-new-tokens", 30, "--seed", 3, "--json", input="Nel mezzo")
+    assert found.stdout == records(events.stdout)[-1]["text"]
+    assert "2,707,968 parameters" in found.stderr
+
+
+def test_several_samples() -> None:
+    lines = records(command("generate", "Nel", *BUNDLED, "--max-new-tokens", 9, "--n", 3, "--json").stdout)
+    ends = [line for line in lines if line["event"] == "finished"]
+    assert [line["stream"] for line in ends] == [0, 1, 2]
+    assert len({line["text"] for line in ends}) == 3
+    assert lines[-1] == ends[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("generate", "x"), "the Hub is not asked"),
+        (("generate", "x", "--model", "nobody/nothing"), "no model 'nobody/nothing'"),
+        (("generate", "日", *BUNDLED), "not in the vocabulary"),
+        (("generate", "x", *BUNDLED, "--temperature", "0"), "temperature"),
+        (("generate", "x", *BUNDLED, "--n", "0"), "n: must be at least 1"),
+        (("generate", "--no-such-option", *BUNDLED), "no option --no-such-option"),
+        (("sweep", "x", *BUNDLED, "--setting", "warmth=3"), "'warmth' is none"),
+        (("sweep", "x", *BUNDLED, "--setting", "top-k=many"), "cannot be 'many'"),
+        (("sweep", "x", *BUNDLED, "--setting", "temperature=0"), "temperature=0: temperature"),
+        (("sweep", *BUNDLED, "--from", "nothing.md"), "nothing.md"),
+        (("sweep", "x", *BUNDLED, "--from", "README.md"), "no saved comparison"),
+    ],
+)
+def test_bad_input(arguments: tuple[str, ...], message: str) -> None:
+    found = command(*arguments)
+    assert found.returncode == 2
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr
+    assert found.stdout == ""
+
+
+def test_an_interrupt_ends_with_what_was_there(tmp_path: Path) -> None:
+    tinylm.write_gpt2(tmp_path, n_positions=4096, eos_token_id=None)
+    arguments = ["generate", "ma re", "--model", str(tmp_path), "--max-new-tokens", "4000", "--json"]
+    with process([sys.executable, "-m", "tui", *arguments]) as child:
+        assert child.stdout is not None
+        lines = []
+        for line in child.stdout:
+            lines.append(json.loads(line))
+            if len([one for one in lines if one["event"] == "token"]) == 3:
+                child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 130
+    assert (lines[-1]["event"], lines[-1]["reason"]) == ("finished", "stop")
+    told = [line["text"] for line in lines if line["event"] == "token"]
+    assert lines[-1]["tokens"] == len(told)
+    assert lines[-1]["text"].startswith("".join(told))
+
+
+def test_a_terminal_is_left_alone(tmp_path: Path) -> None:
+    """A model of random bytes writes to a pseudo-terminal: nothing of it acts there."""
+    tinylm.write_gpt2(tmp_path, eos_token_id=None, initializer_range=0.01, n_positions=512)
+    arguments = ["generate", "\x1b[31m", "--model", str(tmp_path), "--top-k", "0", "--max-new-tokens", "300"]
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tui", *arguments], stdin=slave, stdout=slave, stderr=slave, cwd=PROJECT
+    ) as child:
+        os.close(slave)
+        content = b"".join(iter(lambda: read(master), b""))
+        assert child.wait(30) == 0
+    os.close(master)
+    text = content.decode()
+    assert "300 tokens" in text
+    assert "␛" in text
+    assert not [c for c in text if (ord(c) < 32 and c not in "\r\n") or 0x7F <= ord(c) < 0xA0]
+
+
+def read(master: int) -> bytes:
+    """What a terminal shows next; nothing when its last writer has gone."""
+    try:
+        return os.read(master, 65536)
+    except OSError:
+        return b""
+
+
+def test_a_sweep_is_saved_and_repeated() -> None:
+    settings = ("--setting", "greedy", "--setting", "temperature=0.7,top-p=0.9", "--max-new-tokens", 15)
+    found = command("sweep", "Nel mezzo", *BUNDLED, *settings, "--json")
+    assert found.returncode == 0, found.stderr
+    lines = records(found.stdout)
+    compared = [line for line in lines if line["event"] == "compared"]
+    assert [(line["greedy"], line["temperature"], line["top_p"]) for line in compared] == [
+        (True, 1, 1),
+        (False, 0.7, 0.9),
+    ]
+    assert (lines[-1]["event"], lines[-1]["reason"], lines[-1]["compared"]) == ("finished", "done", 2)
+    path = Path(lines[-1]["path"])
+    assert path.parent == Path(os.environ["LLMLAB_HOME"]) / "sweeps"
+    again = command("sweep", "--from", path, "--json")
+    assert again.returncode == 0
+    repeated = records(again.stdout)
+    assert repeated[-1]["same"] is True
+    assert [line["text"] for line in repeated if line["event"] == "compared"] == [line["text"] for line in compared]
+    path.write_text(path.read_text().replace('text = "', 'text = "other ', 1))
+    changed = command("sweep", "--from", path)
+    assert changed.returncode == 1
+    assert "the texts differ" in changed.stderr
+
+
+def test_a_sweep_for_people() -> None:
+    found = command("sweep", "Nel mezzo", *BUNDLED, "--max-new-tokens", 5)
+    assert found.returncode == 0, found.stderr
+    for name in ("greedy", "temperature 0.3", "temperature 2", "repetition", "distinct-2"):
+        assert name in found.stdout
+    assert "saved:" in found.stderr

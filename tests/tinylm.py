@@ -1,0 +1,154 @@
+"""Small random language models on disk, as ``save_pretrained`` leaves them, and how tests drive them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import VERSE
+
+if TYPE_CHECKING:
+    from engine.causal import LanguageModel
+    from engine.control import Control
+    from engine.events import Event, Token
+
+VOCABULARY = 300
+END = "<|endoftext|>"
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A byte-level BPE of ``VOCABULARY`` tokens, the last of which ends a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.train_from_iterator(
+        [VERSE],
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY - 1,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    made.add_special_tokens([END])
+    assert made.get_vocab_size() == VOCABULARY
+    made.save(str(folder / "tokenizer.json"))
+
+
+def write_gpt2(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
+    """A random GPT-2 with a tokenizer; returns the model of ``transformers``."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        **{
+            "vocab_size": VOCABULARY,
+            "n_positions": 64,
+            "n_embd": 32,
+            "n_layer": 3,
+            "n_head": 4,
+            "initializer_range": 0.3,
+            "bos_token_id": VOCABULARY - 1,
+            "eos_token_id": VOCABULARY - 1,
+            **changes,
+        }
+    )
+    model = GPT2LMHeadModel(config).eval()
+    with torch.no_grad():  # a norm or a bias that stayed where it began would hide a mistake
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    model.save_pretrained(folder)
+    write_tokenizer(folder)
+    return model
+
+
+def write_llama(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
+    """A random Llama (or, with ``sliding_window``, Mistral) with a tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(seed)
+    given = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.3,
+        "bos_token_id": VOCABULARY - 1,
+        "eos_token_id": VOCABULARY - 1,
+        **changes,
+    }
+    model: Any = (
+        MistralForCausalLM(MistralConfig(**given))
+        if "sliding_window" in changes
+        else LlamaForCausalLM(LlamaConfig(**given))
+    ).eval()
+    model.save_pretrained(folder)
+    write_tokenizer(folder)
+    return model
+
+
+def drive(task: Generator[Event, None, Any]) -> Any:
+    """What a task returns."""
+    while True:
+        try:
+            next(task)
+        except StopIteration as end:
+            return end.value
+
+
+def load(name: Path | str) -> LanguageModel:
+    """The model of that name."""
+    from engine import lm
+
+    loaded: LanguageModel = drive(lm.load(str(name)))
+    return loaded
+
+
+def complete(
+    lm: LanguageModel,
+    prompt: str | Sequence[int],
+    *,
+    control: Control | None = None,
+    on: Callable[[Event, Control], object] | None = None,
+    candidates: int = 5,
+    score_prompt: bool = False,
+    **sampling: Any,
+) -> list[Event]:
+    """Every event of a completion; ``on`` sees each as it comes and can send messages."""
+    from engine.control import Control
+    from engine.generate import generate
+    from engine.sampling import GenerateSpec, Sampling
+
+    control = control or Control()
+    spec = GenerateSpec(
+        prompt if isinstance(prompt, str) else "",
+        None if isinstance(prompt, str) else tuple(prompt),
+        Sampling(**sampling),
+        candidates,
+        score_prompt,
+    )
+    events = []
+    for event in generate(lm, spec, control):
+        events.append(event)
+        if on is not None:
+            on(event, control)
+    return events
+
+
+def tokens(events: list[Event], *, prompt: bool = False) -> list[Token]:
+    """The tokens of the completion, or of the prompt."""
+    from engine.events import Token
+
+    return [event for event in events if isinstance(event, Token) and event.prompt is prompt]
+
+
+def ids(events: list[Event]) -> list[int]:
+    """Ids of the completion."""
+    return [token.id for token in tokens(events)]

@@ -1,0 +1,226 @@
+"""What the Generate pane asks of its worker: tasks in the project's form, around the engine's.
+
+The engine, and torch with it, is imported when a task runs, in the worker's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from engine import hub
+from engine.compare import PROMPT
+from engine.control import Control
+from engine.events import Completed, Event, Notice, Token
+from engine.sampling import GenerateSpec, Sampling
+from engine.spec import BadSpec, Problem
+from engine.worker import Task
+from tui.recoding import Pieces, pieces, recode
+
+if TYPE_CHECKING:
+    from engine.causal import LanguageModel
+    from engine.compare import Comparison
+
+CANDIDATES = 20
+VERSE = "Nel mezzo del cammin di nostra vita\n"
+KNOWN_GPT2 = ("openai-community/gpt2", "gpt2")
+
+
+@dataclass(frozen=True)
+class Loaded(Event):
+    """A model is there."""
+
+    model: LanguageModel
+
+
+@dataclass(frozen=True)
+class Tokenized(Event):
+    """What the text is made of; see :meth:`tui.loom.Loom.settle`."""
+
+    kept: int
+    lead: str
+    tokens: tuple[tuple[int, str], ...]
+    base: int
+
+
+@dataclass(frozen=True)
+class Probed(Event):
+    """What could stand at ``place``, under ``sampling``."""
+
+    place: int
+    sampling: Sampling
+    token: Token
+
+
+@dataclass(frozen=True)
+class Kept(Event):
+    """A comparison has been written to a file."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text to go on from, as :meth:`tui.loom.Loom.pieces` gives it."""
+
+    lead: str
+    tokens: Pieces
+    rest: str
+    unscored: int
+    """the last place whose token has no probability yet"""
+
+
+def loading(names: Sequence[tuple[str, str]]) -> Task:
+    """Load the first of ``names`` that can be had; each comes with why it is tried. Raises ``NoModel`` for the last."""
+
+    def task(control: Control) -> Iterator[Event]:
+        from engine import lm
+
+        for place, (name, why) in enumerate(names, 1):
+            try:
+                model = yield from lm.load(name, control)
+            except lm.LoadingStopped:
+                raise
+            except lm.NoModel as error:
+                if place == len(names):
+                    raise
+                yield Notice(str(error), "warning", "no_model")
+                continue
+            yield Loaded(model)
+            yield Notice(f"{model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model")
+            return
+
+    return task
+
+
+def first_choices(recent: Sequence[str]) -> list[tuple[str, str]]:
+    """Models to begin with, in order, and why: the last used, GPT-2 where it is at hand, the bundled one."""
+    choices = [(name, "the model of last time") for name in recent[:1]]
+    if any(hub.has(repository) for repository in KNOWN_GPT2):
+        choices.append(("gpt2", "it is in the Hugging Face cache; m chooses another"))
+        choices.append(("bundled", "the program's own Dante GPT, since gpt2 could not be loaded"))
+    else:
+        choices.append(
+            ("bundled", "the program's own Dante GPT, since gpt2 is not in the Hugging Face cache (m loads it)")
+        )
+    return [one for place, one in enumerate(choices) if one[0] not in [name for name, _ in choices[:place]]]
+
+
+def completing(lm: LanguageModel, source: Source, sampling: Sampling) -> Task:
+    """Go on from the end of a text: ``Tokenized``, tokens of the prompt not scored yet, then the completion."""
+
+    def task(control: Control) -> Iterator[Event]:
+        from engine.generate import generate
+
+        known, ids, score = _tokenize(lm, source, sampling.max_new_tokens)
+        yield known
+        yield from generate(lm, GenerateSpec("", tuple(ids), sampling, CANDIDATES, score), control)
+
+    return task
+
+
+def looking(lm: LanguageModel, source: Source, sampling: Sampling) -> Task:
+    """Tokenize and score a text, and look what could come next."""
+
+    def task(control: Control) -> Iterator[Event]:
+        known, ids, score = _tokenize(lm, source, 1)
+        yield known
+        place = known.kept + bool(known.lead) + len(known.tokens)
+        yield from _probe(lm, ids, sampling, place, control, score=score)
+
+    return task
+
+
+def probing(lm: LanguageModel, ids: Sequence[int], sampling: Sampling, place: int) -> Task:
+    """Look what could follow ``ids``, the model's tokens before ``place``."""
+    return lambda control: _probe(lm, ids, sampling, place, control, score=False)
+
+
+def replaying(lm: LanguageModel, source: Source, tokens: Sequence[Token]) -> Task:
+    """Tokenize and score a text, then tell a completion that was made of it before."""
+
+    def task(control: Control) -> Iterator[Event]:
+        known, ids, score = _tokenize(lm, source, 1)
+        yield known
+        if score:
+            yield from (e for e in _probe(lm, ids, Sampling(), 0, control, score=True) if isinstance(e, Token))
+        yield from tokens
+
+    return task
+
+
+def comparing(lm: LanguageModel, comparison: Comparison) -> Task:
+    """Run every setting, then write what came of it as Markdown: ``Kept`` says where."""
+
+    def task(control: Control) -> Iterator[Event]:
+        from engine import comparison_record
+        from engine.compare import compare
+
+        results = yield from compare(lm, comparison, control)
+        if results:
+            try:
+                path = comparison_record.save(lm, comparison, results)
+            except OSError as error:
+                yield Notice(f"the comparison cannot be saved: {error.strerror or error}", "error", "save")
+            else:
+                yield Kept(str(path))
+
+    return task
+
+
+def usual_prompt(lm: LanguageModel) -> str:
+    """The lab's prompt; for a model that only ever saw Italian letters, Dante's first verse; else nothing."""
+    known = (text for text in (PROMPT, VERSE) if not lm.tokenizer.encode(text).unknown)
+    return next(known, "")
+
+
+def _probe(
+    lm: LanguageModel, ids: Sequence[int], sampling: Sampling, place: int, control: Control, *, score: bool
+) -> Iterator[Event]:
+    from engine.generate import generate
+
+    spec = GenerateSpec("", tuple(ids), replace(sampling, max_new_tokens=1), CANDIDATES, score)
+    for event in generate(lm, spec, control):
+        if isinstance(event, Token) and not event.prompt:
+            yield Probed(place, sampling, event)
+        elif not isinstance(event, Completed) and not (isinstance(event, Notice) and event.kind == "context"):
+            yield event
+
+
+def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[Tokenized, list[int], bool]:
+    """The text as tokens, their ids as the engine takes them, and whether some of them are to be scored."""
+    from engine.generate import fit
+
+    tokenizer = lm.tokenizer
+    if tokenizer.kind == "characters" and source.rest:
+        _refuse_unknown(lm, source.rest)
+    kept, made = recode(
+        source.tokens, source.rest, lambda text: pieces(tokenizer.encode(text), text), cuttable=tokenizer.cuttable
+    )
+    ids = [number for number, _ in (*source.tokens[:kept], *made)]
+    if not ids:
+        if lm.start is None:
+            raise BadSpec([Problem("", f"{lm.name} has no token to begin a text with: write something first")])
+        start = tokenizer.decode([lm.start]) if lm.start not in tokenizer.specials else ""
+        made, ids = [(lm.start, start)], [lm.start]
+    lead, most = "", 2 * lm.context
+    if source.rest and len(ids) > 2 * most:  # what no completion will ever see need not be taken apart
+        every = [*source.tokens[:kept], *made]
+        lead = source.lead + "".join(text for _, text in every[:-most])
+        kept, made, ids = 0, every[-most:], ids[-most:]
+    elif source.lead:
+        kept += 1
+    base = bool(lead or source.lead) + len(ids) - len(fit(ids, lm.context, max_new_tokens)[0])
+    return Tokenized(kept, lead, tuple(made), base), ids, bool(made) or source.unscored > base
+
+
+def _refuse_unknown(lm: LanguageModel, text: str) -> None:
+    encoding = lm.tokenizer.encode(text)
+    if encoding.unknown:
+        unknown = {text[encoding.starts[place]]: None for place in sorted(encoding.unknown)}
+        names = ", ".join(f"{one!r} (U+{ord(one):04X})" for one in list(unknown)[:5])
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise BadSpec(
+            [Problem("", f"{lm.name} does not know {names}{more}: it only ever saw {lm.vocabulary} characters")]
+        )

@@ -1,0 +1,91 @@
+"""One worker, one task at a time: the next one waits until the one before has noticed that it is no longer wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.control import Message
+from engine.events import Event
+from engine.worker import Job, State, Task, Worker
+
+
+@dataclass(frozen=True)
+class News:
+    """What a task said since the last look."""
+
+    kind: str
+    events: list[Event]
+    ended: bool = False
+    failed: bool = False
+
+
+class Errands:
+    """Hands tasks to a thread of its own. Nothing here waits."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._worker: Worker | None = None
+        self._job: Job | None = None
+        self._kind = ""
+        self._wanted = True
+        self._waiting: tuple[str, Task] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What is worked on, or will be next; empty when nothing is."""
+        if self._waiting is not None:
+            return self._waiting[0]
+        return self._kind if self._job is not None and self._wanted else ""
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is under way or waits."""
+        return self._job is not None or self._waiting is not None
+
+    @property
+    def state(self) -> State | None:
+        """Of the task that is worked on."""
+        return self._job.state if self._job is not None and self._wanted else None
+
+    def ask(self, kind: str, task: Task) -> None:
+        """Do ``task`` next, in place of what is under way."""
+        self.drop()
+        self._waiting = (kind, task)
+        self._begin()
+
+    def send(self, message: Message) -> None:
+        """Tell the task that is worked on."""
+        if self._job is not None and self._wanted:
+            self._job.control.send(message)
+
+    def stop(self) -> None:
+        """Ask the task to end; what it still says is heard."""
+        if self._job is not None:
+            self._job.stop()
+
+    def drop(self) -> None:
+        """Forget what is under way and what waits: it ends, and what it still says is not heard."""
+        self._waiting = None
+        if self._job is not None:
+            self._wanted = False
+            self._job.stop()
+
+    def look(self) -> News | None:
+        """What has been said; None when there is nothing under way."""
+        job, kind, wanted = self._job, self._kind, self._wanted
+        if job is None:
+            return None
+        ended = not job.active  # before the last drain, so that nothing said before the end is missed
+        events = job.channel.drain()
+        if ended:
+            self._job, self._wanted = None, True
+            self._begin()
+        if not wanted:
+            return News("", [])
+        return News(kind, events, ended, job.state is State.FAILED)
+
+    def _begin(self) -> None:
+        if self._job is None and self._waiting is not None:
+            (self._kind, task), self._waiting = self._waiting, None
+            self._worker = self._worker or Worker(self._name)
+            self._job = self._worker.start(task)

@@ -1,0 +1,276 @@
+"""The funnel: what could stand at one place, from the model's own probability to that of the draw, cuts included."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding
+from textual.strip import Strip
+
+from engine.events import Candidate, Token
+from engine.sampling import Sampling
+from tui.heat import DIM, NOTHING, PLAIN, heat
+from tui.lines import Lines
+from tui.loom import Node
+from tui.text import safe
+
+WORD = Style(bold=True)
+CUT = Style(color="bright_red", strike=True)
+GONE = Style(color="bright_red")
+KEPT = Style(color="bright_green")
+MINE = Style(color="bright_white", bold=True)
+TITLE = Style(color="bright_blue", bold=True)
+FOCUSED = Style(color="bright_blue", bold=True, reverse=True)
+PICKED = Style(bgcolor="bright_black", color="bright_white", bold=True)
+CUTS = {"top_k": "top-k", "top_p": "top-p", "min_p": "min-p", "greedy": "greedy"}
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is known of the place under the cursor."""
+
+    place: int = 0
+    node: Node | None = None
+    """the token there; None at the end of the text"""
+    branch: tuple[int, int] = (0, 0)
+    seen: Token | None = None
+    """a draw at this place, with its candidates"""
+    sampling: Sampling | None = None
+    """the settings of that draw; None when the candidates show the model alone"""
+    note: str = ""
+    """why there are no candidates"""
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What could stand here, the most probable first."""
+        return self.seen.candidates if self.seen is not None else ()
+
+
+def percent(probability: float) -> str:
+    """Five cells: ``12.3``, ``0.04``, ``<0.01``, ``100``; of a hundred."""
+    value = 100 * probability
+    if value >= 99.95:
+        return "  100"
+    if value >= 10:
+        return f"{value:5.1f}"
+    if value >= 0.01 or value == 0:
+        return f"{value:5.2f}"
+    return "<0.01"
+
+
+def mark_spaces(text: str) -> str:
+    """A token's text in one line, its spaces and breaks visible."""
+    shown = safe(text, lines=False)
+    return shown.replace(" ", "␣") if shown else NOTHING
+
+
+def cut_mass(sight: Sight) -> float:
+    """The share of the probability, after temperature, that the settings cut away."""
+    kept = [one for one in sight.candidates if one.final > 0 and one.tempered > 0]
+    return max(0.0, 1 - kept[0].tempered / kept[0].final) if kept and not _greedy(sight) else 0.0
+
+
+def card(sight: Sight, width: int, *, focused: bool) -> list[Strip]:
+    """Three lines about the token itself."""
+    node, seen = sight.node, sight.seen
+    if node is None:
+        title = [Segment(" next token ", FOCUSED if focused else TITLE), Segment(f" at {sight.place:,}", DIM)]
+        entropy = seen.entropy if seen else None
+        facts = [("entropy", f"{entropy:.2f} nats" if entropy is not None else "–")]
+        drawn = [("Enter", "takes ▸ and goes on")] if sight.candidates else []
+        return [_line(title, width), _facts(facts, width), _facts(drawn, width)]
+    kind = "chosen by you" if node.chosen else "prompt" if node.prompt else "completion"
+    title = [
+        Segment(f" {mark_spaces(node.text)[: max(4, width - 26)]} ", FOCUSED if focused else TITLE),
+        Segment(f" token {sight.place:,}", DIM),
+        Segment(f" · {kind}", DIM),
+    ]
+    own = f"{percent(math.exp(min(0.0, node.logprob))).strip()}%" if node.logprob is not None else "–"
+    facts = [
+        ("p", own),
+        ("rank", f"{node.rank:,}" if node.rank is not None else "–"),
+        ("entropy", f"{node.entropy:.2f}" if node.entropy is not None else "–"),
+    ]
+    more = []
+    if node.drawn_logprob is not None:
+        more.append(("drawn", f"{percent(math.exp(min(0.0, node.drawn_logprob))).strip()}%"))
+    if node.kept is not None:
+        more.append(("kept", f"{node.kept:,}"))
+    if sight.branch[1] > 1:
+        more.append(("branch", f"{sight.branch[0]} of {sight.branch[1]}"))
+    elif node.id >= 0:
+        more.append(("id", f"{node.id}"))
+    return [_line(title, width), _facts(facts, width, heat(node.logprob)), _facts(more, width)]
+
+
+def draw(sight: Sight, picked: int, width: int, height: int) -> list[Strip]:
+    """A line for each candidate that has room, then what was cut."""
+    if not sight.candidates:
+        return _wrapped(sight.note, width, height)
+    sampling = sight.sampling
+    bar = max(0, min(24, width - 35))
+    word = max(4, width - bar - 23)
+    tempered = "T" if sampling is None or sampling.greedy else f"T {sampling.temperature:g}"
+    last = "greedy" if sampling is not None and sampling.greedy else "drawn"
+    header = f"  {'could stand here':<{word + bar}}" if bar >= 8 else f"  {'token':<{word + bar}}"
+    header = set_cell_size(header, 2 + word + bar)
+    strips = [Strip([Segment(f"{header} {'model':>5}  {tempered:>5}  {last:>6}", DIM)]).adjust_cell_length(width)]
+    rows = max(1, height - 2)
+    first = max(0, min(picked - rows // 2, len(sight.candidates) - rows))
+    most = max(max(one.probability, one.final) for one in sight.candidates)
+    here = sight.node.id if sight.node is not None else None
+    for number, one in enumerate(sight.candidates[first : first + rows], first):
+        strips.append(_row(one, number == picked, one.id == here, sight, (word, bar), most, width))
+    if height > 2:
+        strips.append(_line(_cuts(sight), width))
+    return strips
+
+
+def _row(
+    one: Candidate, picked: bool, here: bool, sight: Sight, sizes: tuple[int, int], most: float, width: int
+) -> Strip:
+    word, bar = sizes
+    background = PICKED if picked else PLAIN
+    name = _fit(mark_spaces(one.text), word - 1)
+    style = CUT if one.cut else MINE if here else PLAIN
+    segments = [
+        Segment("▸" if picked else " ", KEPT + background),
+        Segment("•" if here else " ", MINE + background),
+        Segment(name.rstrip(), style + background),
+        Segment(" " * (word - cell_len(name.rstrip())), background),
+    ]
+    if bar:
+        final = round(one.final / most * (bar - 1)) if most else 0
+        whole = max(final, round(one.probability / most * (bar - 1)) if most else 0)
+        segments.append(Segment("█" * final, KEPT + background))
+        segments.append(Segment("░" * (whole - final), (GONE if one.cut else DIM) + background))
+        segments.append(Segment(" " * (bar - whole), background))
+    segments.append(Segment(f" {percent(one.probability)}", heat(_log(one.probability)) + background))
+    if sight.sampling is None:
+        segments.append(Segment(f"  {'':>5}  {'':>6}", background))
+    elif one.cut:
+        after = "" if one.cut == "greedy" else percent(one.tempered)
+        segments.append(Segment(f"  {after:>5}  ", DIM + background))
+        segments.append(Segment(f"{CUTS.get(one.cut, one.cut):>6}", GONE + background))
+    else:
+        segments.append(Segment(f"  {percent(one.tempered)}  ", DIM + background))
+        segments.append(Segment(f"{percent(one.final):>6}", WORD + KEPT + background))
+    return Strip(segments).simplify().adjust_cell_length(width, background)
+
+
+def _cuts(sight: Sight) -> list[Segment]:
+    """How much the settings left, in words."""
+    seen = sight.seen
+    if sight.sampling is None or seen is None:
+        return [Segment("  the model alone; its settings count when it draws", DIM)]
+    if _greedy(sight):
+        return [Segment("  greedy takes the most probable", DIM)]
+    mass = cut_mass(sight)
+    kept = f"  {seen.kept:,} kept" if seen.kept is not None else " "
+    if mass < 5e-5:
+        return [Segment(f"{kept}, nothing cut", DIM)]
+    names = dict.fromkeys(CUTS[one.cut] for one in sight.candidates if one.cut in CUTS)
+    by = f" by {', '.join(names)}" if names else ""
+    return [Segment(f"{kept}, ", DIM), Segment(f"{percent(mass).strip()}% cut{by}", GONE)]
+
+
+def _greedy(sight: Sight) -> bool:
+    return sight.sampling is not None and sight.sampling.greedy
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else -math.inf
+
+
+def _facts(facts: list[tuple[str, str]], width: int, first: Style = WORD) -> Strip:
+    segments = []
+    for number, (name, value) in enumerate(facts):
+        segments += [Segment(f" {name} ", DIM), Segment(f"{value} ", WORD if number else first + WORD)]
+    return _line(segments, width)
+
+
+def _line(segments: list[Segment], width: int) -> Strip:
+    return Strip(segments).adjust_cell_length(width)
+
+
+def _fit(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + "…"
+
+
+def _wrapped(text: str, width: int, height: int) -> list[Strip]:
+    words, lines = text.split(), [" "]
+    for word in words:
+        if cell_len(lines[-1]) + cell_len(word) + 1 > width:
+            lines.append(" ")
+        lines[-1] += f" {word}" if lines[-1].strip() else word
+    return [_line([Segment(line, DIM)], width) for line in lines[:height]]
+
+
+class Funnel(Lines, can_focus=True):
+    """Shows a :class:`Sight`; up and down pick a candidate, Enter takes it."""
+
+    DEFAULT_CSS = """
+    Funnel { height: 1fr; width: 1fr; padding: 0 1; }
+    """
+    BINDINGS = [
+        Binding("up", "pick(-1)", "Up", show=False),
+        Binding("down", "pick(1)", "Down", show=False),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.sight = Sight()
+        self._picked: int | None = None
+        self._most: int | None = None
+
+    @property
+    def picked(self) -> int:
+        """The candidate that Enter takes: the one picked, else the one that stands there, else the most probable."""
+        if self._picked is not None:
+            return max(0, min(self._picked, len(self.sight.candidates) - 1))
+        here = self.sight.node.id if self.sight.node is not None else None
+        return next((n for n, one in enumerate(self.sight.candidates) if one.id == here), 0)
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The candidate that is picked."""
+        return self.sight.candidates[self.picked] if self.sight.candidates else None
+
+    def show(self, sight: Sight, most: int | None = None) -> None:
+        """Show another sight, no more than ``most`` candidates; what was picked stays picked at the same place."""
+        if sight.place != self.sight.place or sight.node is not self.sight.node:
+            self._picked = None
+        self.sight, self._most = sight, most
+        self.draw()
+
+    def draw(self) -> None:
+        """Bring the lines up to date."""
+        if self.size:
+            width, height = self.size
+            head = card(self.sight, width, focused=self.has_focus)
+            room = height - len(head)
+            room = room if self._most is None else min(room, self._most + 2)
+            self.set_strips([*head, *draw(self.sight, self.picked, width, room)])
+
+    def pick(self, by: int) -> None:
+        """The candidate ``by`` places on."""
+        if self.sight.candidates:
+            self._picked = max(0, min(self.picked + by, len(self.sight.candidates) - 1))
+            self.draw()
+
+    def action_pick(self, by: int) -> None:
+        """The candidate ``by`` places on."""
+        self.pick(by)
+
+    def on_resize(self) -> None:
+        self.draw()
+
+    def on_focus(self) -> None:
+        self.draw()
+
+    def on_blur(self) -> None:
+        self.draw()

@@ -1,0 +1,279 @@
+"""``llmlab-tui generate`` and ``sweep``: completions on stdout, narration on stderr, or events for programs."""
+
+from __future__ import annotations
+
+import json as encoder
+import os
+import re
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+
+from engine.compare import PROMPT, Comparison, Setting, compare, ladder, samples
+from engine.control import Control
+from engine.events import Compared, Completed, Event, Notice, Token
+from engine.lm import LoadingStopped, load
+from engine.sampling import GenerateSpec, Sampling
+from engine.spec import BadSpec, Problem
+from tui import piped
+from tui.interrupt import INTERRUPTED, obey_signals
+from tui.narrate import Narrator, say
+from tui.text import safe
+
+if TYPE_CHECKING:
+    from engine.causal import LanguageModel
+
+FAILED = 1
+CANDIDATES = 10
+_Result = TypeVar("_Result")
+_Flag = Parameter(negative="")
+_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
+_Prompt = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+
+
+def generate(
+    prompt: _Prompt = None,
+    *,
+    model: str = "gpt2",
+    greedy: Annotated[bool, _Flag] = False,
+    temperature: float = 1.0,
+    top_k: int = 50,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    max_new_tokens: int = 100,
+    seed: int = 1337,
+    n: Annotated[int, Parameter(name="--n")] = 1,
+    score_prompt: Annotated[bool, _Flag] = False,
+    int8: Annotated[bool, _Flag] = False,
+    json: _Json = False,
+) -> int:
+    """Complete a prompt: the completion goes to stdout, token by token.
+
+    Settings work in the order and with the defaults of transformers: repetition penalty, temperature, top-k, top-p,
+    min-p.
+
+    Parameters
+    ----------
+    prompt
+        The text, or - for what comes on stdin; without it, stdin too.
+    model
+        gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
+    greedy
+        Always the most probable token; nothing but the repetition penalty counts then.
+    temperature
+        Divides the logits: below 1 sharper, above 1 flatter.
+    top_k
+        Keep this many most probable tokens; 0 keeps all.
+    top_p
+        Keep the most probable tokens that together reach this probability; 1 keeps all.
+    min_p
+        Keep tokens at least this share as probable as the most probable; 0 keeps all.
+    repetition_penalty
+        Divides logits of tokens seen, or multiplies them if negative; 1 is none.
+    max_new_tokens
+        Tokens to add at most.
+    seed
+        Decides the draws; the same seed gives the same text.
+    n
+        Samples to take, with seeds from --seed upwards.
+    score_prompt
+        With --json: tell the prompt's own tokens first.
+    int8
+        Round the weights to eight bits (GPT-2's architecture on a CPU) and tell what that does.
+    """
+    sampling = Sampling(greedy, temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
+    sampling.check()
+    if n < 1:
+        raise BadSpec([Problem("n", "must be at least 1")])
+    text = _given(prompt)
+    control = Control()
+    came = obey_signals(control)
+    narrator = Narrator(as_json=json)
+    try:
+        lm = _finish(load(model, control, int8=int8), narrator.tell)
+    except LoadingStopped:
+        return INTERRUPTED
+    if not json:
+        _note(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
+    reason = ""
+    for stream, each in enumerate(samples(text, sampling, n).settings):
+        if came:
+            break
+        if n > 1 and not json:
+            _note(each.name)
+        spec = GenerateSpec(text, None, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
+        reason = _complete(lm, spec, control, narrator, json=json)
+    return INTERRUPTED if came else FAILED if reason == "failed" else 0
+
+
+def sweep(
+    prompt: _Prompt = None,
+    *,
+    model: str = "gpt2",
+    setting: Annotated[list[str] | None, Parameter(negative="")] = None,
+    max_new_tokens: int = 100,
+    seed: int = 1337,
+    source: Annotated[Path | None, Parameter(name="--from")] = None,
+    json: _Json = False,
+) -> int:
+    """Complete one prompt under several settings and compare: text, repetition, distinct-2, log-probability, speed.
+
+    Without settings: greedy and a ladder of temperatures, everything kept. All are drawn with the same random numbers.
+    The result is saved as Markdown, which --from runs again.
+
+    Parameters
+    ----------
+    prompt
+        The text, - for stdin; without it, "Who knows if God exists, but for sure I".
+    model
+        gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
+    setting
+        One to compare, as temperature=0.7,top-p=0.9 or greedy; give it again for each.
+    max_new_tokens
+        Tokens to add at most, where a setting does not say.
+    seed
+        Decides the draws, where a setting does not say.
+    source
+        A file that sweep has saved: run the same model, prompt and settings, and tell whether the texts are the same.
+    """
+    from engine import comparison_record as record
+
+    base = Sampling(max_new_tokens=max_new_tokens, seed=seed)
+    base.check()
+    saved = record.read(source) if source else None
+    if saved is not None:
+        if prompt is not None or setting:
+            raise BadSpec([Problem("", "--from brings its own prompt and settings")])
+        comparison, model = saved.comparison, saved.model
+    else:
+        text = PROMPT if prompt is None else _given(prompt)
+        comparison = Comparison(text, tuple(_setting(one, base) for one in setting)) if setting else ladder(text, base)
+    comparison.check()
+    control = Control()
+    came = obey_signals(control)
+    narrator = Narrator(as_json=json)
+    try:
+        lm = _finish(load(model, control), narrator.tell)
+    except LoadingStopped:
+        return INTERRUPTED
+    if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
+        narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
+    task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)
+    results = _finish(task, narrator.tell if json else lambda event: _compared(event, narrator))
+    path = record.save(lm, comparison, results)
+    same = None
+    if saved is not None and len(saved.texts) == len(results):
+        same = [result.text for result in results] == list(saved.texts)
+        if not json:
+            _note("the texts are those of the file" if same else "the texts differ from those of the file")
+    reason = results[-1].reason if results[-1].reason in ("stop", "failed") else "done"
+    if json:
+        last = {"event": "finished", "reason": reason, "compared": len(results), "path": str(path)}
+        say(encoder.dumps(last | ({} if same is None else {"same": same}), ensure_ascii=False))
+    else:
+        _table(results)
+        _note(f"saved: {path}")
+    return INTERRUPTED if came else FAILED if reason == "failed" or same is False else 0
+
+
+def _compared(event: Event, narrator: Narrator) -> None:
+    """Tell a comparison to people: texts on stdout as they are done, the rest on stderr."""
+    if isinstance(event, Compared):
+        text = event.text if _raw() else safe(event.text)
+        say(f"── {safe(event.name, lines=False)} ──\n{text}\n")
+    elif not isinstance(event, Token):
+        narrator.tell(event)
+
+
+def _complete(lm: LanguageModel, spec: GenerateSpec, control: Control, narrator: Narrator, *, json: bool) -> str:
+    """One completion, told as it comes; returns the reason it ended for."""
+    from engine.generate import generate as task
+
+    told = 0
+    for event in task(lm, spec, control):
+        if json or isinstance(event, Notice):
+            narrator.tell(event)
+        elif isinstance(event, Token):
+            told += len(event.text)
+            _write(event.text)
+        elif isinstance(event, Completed):
+            _write(event.text[told:])  # what an incomplete character left
+            _write("" if _raw() and spec.stream == 0 else "\n")
+            _note(
+                f"{event.tokens} tokens ({event.reason}), {event.tokens_per_second:.1f} tokens/s, first after "
+                f"{event.first_token_seconds:.2f} s"
+            )
+        if isinstance(event, Completed):
+            reason = event.reason
+    return reason
+
+
+def _raw() -> bool:
+    """Whether stdout takes text as it is: a terminal would act on it."""
+    return not os.isatty(sys.stdout.fileno())
+
+
+def _write(text: str) -> None:
+    if text:
+        sys.stdout.buffer.write((text if _raw() else safe(text)).encode("utf-8", "replace"))
+        sys.stdout.buffer.flush()
+
+
+def _finish(task: Generator[Event, None, _Result], tell: Callable[[Event], None]) -> _Result:
+    """Tell every event of a task and return what it returns."""
+    while True:
+        try:
+            event = next(task)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        tell(event)
+
+
+def _setting(text: str, base: Sampling) -> Setting:
+    """A setting as it is spelled on the command line: ``greedy`` or ``name=value`` pairs, joined by commas."""
+    changes: dict[str, Any] = {}
+    kinds = {entry.name: type(getattr(base, entry.name)) for entry in fields(Sampling)}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, given, value = part.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in kinds:
+            known = ", ".join(sorted(kind.replace("_", "-") for kind in kinds))
+            raise BadSpec([Problem("setting", f"{name!r} is none; there are {known}")])
+        try:
+            changes[name] = (
+                value.strip().lower() in ("", "true", "yes", "1") if name == "greedy" else kinds[name](value)
+            )
+        except ValueError:
+            raise BadSpec([Problem(f"setting {name}", f"cannot be {value!r}" if given else "needs a value")]) from None
+    return Setting(text, replace(base, **changes))
+
+
+def _given(prompt: str | None) -> str:
+    if prompt is None or prompt == "-":
+        return piped.read()
+    if re.fullmatch("--[a-z][a-z-]*", prompt):
+        raise BadSpec([Problem("", f"no option {prompt}; a prompt that looks like one can come through a pipe")])
+    return prompt
+
+
+def _table(results: list[Compared]) -> None:
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3f}"
+
+    wide = max(7, *(len(result.name) for result in results))
+    say(f"{'setting':<{wide}}  tokens  repetition  distinct-2  log-prob  tokens/s  ended")
+    for one in results:
+        say(
+            f"{safe(one.name, lines=False):<{wide}}  {one.tokens:>6}  {one.repetition_rate:>10.3f}  "
+            f"{number(one.distinct_2):>10}  {number(one.mean_logprob):>8}  {one.tokens_per_second:>8.1f}  {one.reason}"
+        )
+
+
+def _note(text: str) -> None:
+    print(safe(text), file=sys.stderr, flush=True)

@@ -1,0 +1,129 @@
+"""The lines around the text of the Generate pane: the model, the state of the work, what the text is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from engine.events import Completed, Notice, Progress
+from engine.worker import State
+from tui import units
+from tui.heat import DIM
+from tui.loom import Loom
+from tui.text import safe
+
+if TYPE_CHECKING:
+    from engine.causal import LanguageModel
+
+BOLD = Style(bold=True)
+_LEVELS = {"error": ("✗", Style(color="bright_red")), "warning": ("!", Style(color="bright_yellow"))}
+_WORDS = {
+    "load": ("◌", "loading", "bright_yellow"),
+    "complete": ("●", "writing", "bright_green"),
+    "replay": ("●", "reading", "bright_green"),
+    "compare": ("●", "comparing", "bright_green"),
+    "look": ("○", "reading", "bright_blue"),
+    "probe": ("○", "looking", "bright_blue"),
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the head line tells."""
+
+    kind: str = ""
+    """of the work under way"""
+    state: State | None = None
+    progress: Progress | None = None
+    speed: float | None = None
+    """tokens per second of the completion"""
+    context: int = 0
+    """tokens of the context that are used"""
+
+
+def head(lm: LanguageModel | None, standing: Standing, width: int) -> Strip:
+    """What is done, with which model, where it came from, what it costs, how much of its context is left."""
+    mark, word, colour = _WORDS.get(standing.kind, ("■", "ready", "bright_blue"))
+    if standing.state is State.PAUSED:
+        mark, word, colour = "‖", "paused", "bright_yellow"
+    elif standing.state is State.STOPPING:
+        mark, word, colour = "◍", "stopping", "bright_yellow"
+    elif lm is None and standing.kind != "load":
+        mark, word, colour = "○", "no model", "bright_yellow"
+    parts = [Segment(f"{mark} {word:<9}", Style(color=colour, bold=True))]
+    if standing.kind == "load" and standing.progress is not None:
+        progress = standing.progress
+        share = f" {progress.done / progress.total:.0%}" if progress.total else ""
+        share = share or (f" {units.size(progress.done)}" if progress.done else "")
+        parts.append(Segment(f" {safe(progress.what, lines=False)}{share}…", DIM))
+    elif lm is None:
+        parts.append(Segment(" m chooses one", DIM))
+    else:
+        left = max(0, lm.context - standing.context)
+        spent = Style(color="bright_red") if not left else Style(color="bright_yellow") if left < 16 else DIM
+        right = [Segment(f"context {standing.context:,}/{lm.context:,}", spent)]
+        if standing.speed:
+            right.append(Segment(f"  {standing.speed:,.1f} tokens/s", BOLD))
+        facts = [f"{units.count(lm.parameters)} parameters", f"{units.size(lm.bytes)} {lm.precision}", lm.device.type]
+        parts.append(Segment(f" {safe(lm.name, lines=False)}", BOLD))
+        room = width - _cells(parts) - _cells(right) - 2
+        told = f"  {', '.join(facts)}"
+        if len(told) <= room:
+            source = safe(lm.source, lines=False)
+            told = f"  {source}{told}" if len(source) + len(told) + 2 <= room and source != lm.name else told
+            parts.append(Segment(told, DIM))
+        parts.append(Segment(" " * max(1, width - _cells(parts) - _cells(right))))
+        parts += right
+    return Strip(parts).adjust_cell_length(width)
+
+
+def status(loom: Loom, width: int) -> Strip:
+    """What the text is made of."""
+    nodes = [loom.nodes[number] for number in loom.path]
+    parts: list[Segment] = []
+    for name, prompt in (("prompt", True), ("completion", False)):
+        number = sum(node.prompt == prompt for node in nodes)
+        if number:
+            parts += [Segment(f"{name} ", DIM), Segment(f"{number:,} token{'' if number == 1 else 's'}", BOLD)]
+            if (value := loom.perplexity(prompt=prompt)) is not None:
+                parts += [Segment(", perplexity ", DIM), Segment(_short(value), BOLD)]
+            parts.append(Segment("   "))
+    if loom.draft:
+        parts += [Segment(f"{len(loom.draft):,} characters not tokenized yet", DIM), Segment("   ")]
+    if (place := loom.fork()) is not None:
+        now, of = loom.branches(place)
+        parts += [Segment(f"branch {now} of {of}", Style(color="bright_magenta", bold=True))]
+        parts.append(Segment(f" at token {place:,}  [ ]", DIM))
+    return Strip(parts).adjust_cell_length(width)
+
+
+def notice(said: Notice | None, width: int) -> Strip:
+    """The last thing that was said."""
+    if said is None:
+        return Strip.blank(width)
+    mark, style = _LEVELS.get(said.level, ("·", DIM))
+    text = f"{mark} {safe(said.text, lines=False)}"
+    return Strip([Segment(text if len(text) <= width else f"{text[: width - 1]}…", style)]).adjust_cell_length(width)
+
+
+def summary(done: Completed) -> str:
+    """How a completion went."""
+    words = {"length": "as many as asked for", "eos": "the model ended the text", "stop": "stopped"}
+    reused = f", {done.reused:,} of {done.prompt_tokens:,} prompt tokens not computed again" if done.reused else ""
+    speed = f", {done.tokens_per_second:,.1f} tokens/s" if done.tokens_per_second else ""
+    return (
+        f"{done.tokens:,} tokens, {words.get(done.reason, done.reason)}{speed}, "
+        f"first after {done.first_token_seconds:.2f} s{reused}"
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
+
+
+def _cells(parts: list[Segment]) -> int:
+    return sum(part.cell_length for part in parts)

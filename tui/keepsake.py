@@ -1,0 +1,175 @@
+"""What the Generate pane keeps on disk: the tree of tokens, the settings, the models used. One file, replaced whole.
+
+Its size is bounded by ``loom.MOST`` nodes of about a hundred bytes and what the user typed. Candidates are not kept:
+they are computed again when a token is looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checkpoints import home, store
+from engine.sampling import Sampling
+from tui.loom import MOST, RAW, Loom, Node
+
+VERSION = 1
+RECENT = 8  # names of models
+
+
+class Damaged(Exception):
+    """The file cannot be read back; the message says where it has been put."""
+
+
+@dataclass
+class Keepsake:
+    """Everything that is there again after a restart."""
+
+    loom: Loom = field(default_factory=Loom)
+    sampling: Sampling = field(default_factory=Sampling)
+    recent: list[str] = field(default_factory=list)
+    """names of models as the user gave them, the last used first"""
+
+    def used(self, model: str) -> None:
+        """``model`` is the last used."""
+        self.recent = [model, *(name for name in self.recent if name != model)][:RECENT]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        loom = self.loom
+        return {
+            "version": VERSION,
+            "recent": self.recent,
+            "sampling": dataclasses.asdict(self.sampling),
+            "models": list(loom.models),
+            "tip": loom.tip,
+            "draft": loom.draft,
+            "cursor": loom.cursor,
+            "nodes": [_row(node) for node in loom.nodes[1:]],
+        }
+
+
+class Drawer:
+    """The file, and what this process knows of it."""
+
+    def __init__(self) -> None:
+        self._stamp: tuple[int, int] | None = None
+        self._one = threading.Lock()
+
+    @property
+    def folder(self) -> Path:
+        """Where the pane's files lie."""
+        return home.home() / "generate"
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / "session.json"
+
+    def read(self) -> Keepsake:
+        """What was kept; something empty when nothing was. Raises :class:`Damaged`, the file put aside."""
+        try:
+            content = self.path.read_bytes()
+            self._stamp = self._look()
+        except FileNotFoundError:
+            return Keepsake()
+        except OSError as error:
+            raise Damaged(f"{self.path} cannot be read: {error.strerror or error}") from None
+        try:
+            return _restored(json.loads(content))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+            aside = self._aside("damaged")
+            raise Damaged(f"the text of last time is damaged ({error}); the file was put aside as {aside}") from None
+
+    def write(self, record: dict[str, Any]) -> Path | None:
+        """Replace the file. Any thread. Raises :class:`OSError`.
+
+        Where another process has written meanwhile, its file is put aside and the path returned.
+        """
+        with self._one:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            there = self._look()
+            other = self._aside("other") if there is not None and there != self._stamp else None
+            store.replace_file(self.path, json.dumps(record).encode())
+            self._stamp = self._look()
+            return other
+
+    def add(self, name: str, text: str) -> Path:
+        """Append to a text file beside it. Raises :class:`OSError`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / name).open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+        return self.folder / name
+
+    def _look(self) -> tuple[int, int] | None:
+        with contextlib.suppress(OSError):
+            stat = self.path.stat()
+            return stat.st_ino, stat.st_mtime_ns
+        return None
+
+    def _aside(self, why: str) -> Path:
+        target = self.path.with_name(f"session-{why}-{time.time_ns()}.json")
+        with contextlib.suppress(OSError):
+            os.rename(self.path, target)
+        return target
+
+
+def _row(node: Node) -> list[Any]:
+    flags = node.prompt | node.head << 1 | node.chosen << 2
+    numbers = [_finite(value) for value in (node.logprob, node.drawn_logprob, node.rank, node.entropy, node.kept)]
+    return [node.parent, node.id, node.text, node.model, flags, node.latest, *numbers]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _restored(record: dict[str, Any]) -> Keepsake:
+    """Raises whatever comes first for a record that is none."""
+    if record["version"] != VERSION:
+        raise ValueError(f"it is of version {record['version']!r}")
+    loom = Loom()
+    loom.models = [str(name) for name in record["models"]]
+    rows = record["nodes"]
+    if len(rows) > 2 * MOST:
+        raise ValueError(f"it holds {len(rows):,} tokens")
+    for number, row in enumerate(rows, 1):
+        parent, ident, text, model, flags, latest, logprob, drawn, rank, entropy, kept = row
+        whole = (parent, ident, model, flags, latest)
+        if not all(type(value) is int for value in whole) or type(text) is not str:
+            raise ValueError(f"token {number} is none")
+        if not 0 <= parent < number or not RAW <= model < len(loom.models) or not latest <= len(rows):
+            raise ValueError(f"token {number} stands nowhere")
+        if not all(value is None or isinstance(value, int | float) for value in (logprob, drawn, rank, entropy, kept)):
+            raise ValueError(f"token {number} has no numbers")
+        node = Node(parent, ident, text, model, bool(flags & 1), bool(flags & 2), bool(flags & 4))
+        node.logprob, node.drawn_logprob, node.rank, node.entropy, node.kept = logprob, drawn, rank, entropy, kept
+        node.latest = latest
+        loom.nodes.append(node)
+        loom.nodes[parent].children.append(number)
+    for node in loom.nodes:
+        if node.latest not in node.children:
+            node.latest = node.children[-1] if node.children else -1
+    tip = record["tip"]
+    if type(tip) is not int or not 0 <= tip < len(loom.nodes):
+        raise ValueError("the text ends nowhere")
+    loom.show(loom.way(tip), str(record["draft"]), int(record["cursor"]))
+    return Keepsake(loom, _settings(record["sampling"]), [str(name) for name in record["recent"]][:RECENT])
+
+
+def _settings(record: dict[str, Any]) -> Sampling:
+    """Settings that cannot be used are not worth losing a text for: those get their defaults."""
+    fields = {entry.name for entry in dataclasses.fields(Sampling)}
+    with contextlib.suppress(TypeError, AttributeError):
+        sampling = Sampling(**{name: value for name, value in record.items() if name in fields})
+        if not sampling.validate():
+            return sampling
+    return Sampling()

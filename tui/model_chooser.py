@@ -1,0 +1,105 @@
+"""Which language model to use: what is there, and a field for any other name or path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from checkpoints import home
+from checkpoints import run as runs
+from engine import hub
+from engine.summary import summarise
+from tui import units
+from tui.completing import KNOWN_GPT2
+from tui.field import Field
+from tui.text import safe
+
+RUNS = 30  # the newest that are offered
+WIDTH = 92  # cells of the box, where there are so many
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A model by name, and what is known of it."""
+
+    name: str
+    about: str
+
+
+def offers(recent: Sequence[str]) -> list[Offer]:
+    """What can be chosen. Reads directories; not for the thread of a screen."""
+    cached = any(hub.has(repository) for repository in KNOWN_GPT2)
+    made = [
+        Offer("bundled", "the program's own Dante GPT, always there"),
+        Offer("gpt2", "in the Hugging Face cache" if cached else "from the Hub, when it answers"),
+    ]
+    for run in runs.every(home.runs())[:RUNS]:
+        summary = summarise(run)
+        if summary.checkpoints:
+            loss = f", best loss {units.loss(summary.best_val_loss)}" if summary.best_val_loss is not None else ""
+            made.append(Offer(run.name, f"your run on {summary.corpus}, step {summary.step:,}{loss}"))
+    known = {offer.name for offer in made}
+    return made + [Offer(name, "used before") for name in recent if name not in known]
+
+
+class ModelChooser(ModalScreen[str | None]):
+    """A list and a field."""
+
+    BINDINGS = [Binding("escape", "cancel", "Cancel")]
+    DEFAULT_CSS = """
+    ModelChooser OptionList { height: auto; max-height: 12; margin: 1 0; background: $surface; border: none;
+        padding: 0; }
+    ModelChooser OptionList:focus { border: none; }
+    .-low ModelChooser OptionList { margin: 0; max-height: 8; }
+    """
+
+    def __init__(self, choices: Sequence[Offer], current: str) -> None:
+        super().__init__()
+        self._choices, self._current = choices, current
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.styles.width = WIDTH
+            yield Label("Which model?", classes="title")
+            yield OptionList(*(Option(self._spell(offer)) for offer in self._choices), compact=True, markup=False)
+            yield Field(placeholder="or a run, a folder, or a name on the Hub", compact=True, id="model-name")
+            yield Static(Content.styled("↑↓ and Enter choose, Tab to type a name, Esc leaves it", "$foreground 60%"))
+
+    def on_mount(self) -> None:
+        self.query_one(Input).cursor_blink = False
+        names = [offer.name for offer in self._choices]
+        choices = self.query_one(OptionList)
+        choices.highlighted = names.index(self._current) if self._current in names else 0
+        choices.focus()
+
+    def _spell(self, offer: Offer) -> Content:
+        mark = "●" if offer.name == self._current else " "
+        return Content.assemble(
+            Content.styled(f"{mark} ", "$success"),
+            Content.styled(safe(f"{offer.name:<26}", lines=False), "bold"),
+            Content.styled(f" {safe(offer.about, lines=False)}", "$foreground 60%"),
+        )
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(self._choices[event.option_index].name)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if event.value.strip():
+            self.dismiss(event.value.strip())
+
+    def action_cancel(self) -> None:
+        """Leave the model as it is."""
+        self.dismiss(None)

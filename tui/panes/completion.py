@@ -1,0 +1,489 @@
+"""A text that a language model completes: what is kept of it, what the worker says, and how both are drawn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widgets import TextArea
+
+from engine.events import Compared, Completed, Event, Notice, Progress, Token
+from engine.sampling import Sampling
+from engine.worker import State, Task
+from tui import completing, headline, heat, scout
+from tui.completing import Kept, Loaded, Probed, Tokenized
+from tui.errands import Errands
+from tui.funnel import Funnel, Sight
+from tui.headline import Standing
+from tui.heat import TokenView
+from tui.keepsake import Damaged, Drawer, Keepsake
+from tui.lines import Lines
+from tui.loom import Loom
+from tui.panes.pane import Pane
+from tui.prompt_editor import PromptEditor
+from tui.scout import Scout
+from tui.settings_strip import SettingsStrip
+from tui.sweep_view import Sweep, SweepView
+from tui.text import safe
+
+if TYPE_CHECKING:
+    from engine.causal import LanguageModel
+
+DRAIN = 1 / 8  # seconds between two looks at what the worker said
+NUMBERS_EVERY = 0.5  # seconds between two updates of the numbers while text streams
+CANDIDATES_EVERY = 2.0  # and of the candidates, most of which change each time
+STREAMED = 8  # candidates that are shown while text streams: each costs some 400 bytes
+REST = 0.15  # seconds that the cursor stands still before candidates are computed for its place
+SAVE = 1.0  # seconds from a change to the disk
+SAVE_STREAM = 10.0  # and while text streams, which can be drawn again
+SIDE = 100  # columns from which the candidates stand beside the text
+HINT = """Nothing is written yet.
+
+e   write a prompt, then F5: the model goes on from its end
+F5  let the model begin from nothing
+m   choose a model: the bundled Dante GPT, gpt2, your own runs
+w   one prompt under greedy and a ladder of temperatures
+o   open a text file"""
+PLACEHOLDER = """Write a prompt here, then F5: the model goes on from its end.
+
+Esc leaves the editor. Then letters are keys: m chooses a model, w runs one
+prompt under a ladder of temperatures, arrows walk over the tokens."""
+FAILURES = {
+    "load": "The model cannot be loaded",
+    "complete": "The model cannot go on from this text",
+    "compare": "The comparison has ended",
+}
+"""titles of what must be read, by the work that failed"""
+EDIT, WALK, SWEEP = "edit", "walk", "sweep"
+
+
+class CompletionPane(Pane):
+    """Holds the text as a :class:`tui.loom.Loom` and asks a worker of its own. Keys are a subclass's."""
+
+    SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
+    DEFAULT_CSS = """
+    CompletionPane { height: 1fr; }
+    #gen-head { padding: 0 1; background: $panel; }
+    #gen-body { height: 1fr; layout: vertical; }
+    #gen-text { height: 1fr; }
+    #gen-legend { padding: 0 1; }
+    #gen-side { height: 11; layout: horizontal; border-top: solid $panel; }
+    #gen-settings { width: 28; }
+    #gen-status { padding: 0 1; }
+    #gen-notice { padding: 0 1; background: $surface; }
+    .-low #gen-side { height: 10; }
+    .-low.-narrow #gen-side { height: 9; }
+    .-narrow #gen-settings { width: 25; }
+    .-narrow #gen-legend { display: none; }
+    CompletionPane.-side #gen-body { layout: horizontal; }
+    CompletionPane.-side #gen-side { width: 48; height: 1fr; layout: vertical; border-top: none;
+        border-left: solid $panel; }
+    CompletionPane.-side #gen-settings { width: 1fr; height: 10; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="generate")
+        self.kept = Keepsake()
+        self.lm: LanguageModel | None = None
+        self.errands = Errands("generator")
+        self.mode = WALK
+        self.ready = False
+        """whether what was kept has been read"""
+        self.notices: deque[Notice] = deque(maxlen=50)
+        self.drawer = Drawer()
+        self.start_wanted = False
+        """whether a completion is to begin as soon as there is a model"""
+        self._early: list[str] = []
+        self._scout = Scout()
+        self._progress: Progress | None = None
+        self._failed_at = -1
+        self._baseline = ""
+        self._made, self._since, self._speed = 0, 0.0, 0.0
+        self._numbers_at = self._candidates_at = 0.0
+        self._dirty = False
+        self._ticker: Timer | None = None
+        self._rest: Timer | None = None
+        self._saver: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="gen-head")
+        with Container(id="gen-body"):
+            with Container(id="gen-text"):
+                yield PromptEditor(id="gen-editor", placeholder=PLACEHOLDER)
+                yield TokenView(id="gen-walk")
+                yield SweepView(id="gen-sweep")
+                yield Lines(id="gen-legend")
+            with Container(id="gen-side"):
+                yield Funnel(id="gen-funnel")
+                yield SettingsStrip(id="gen-settings")
+        yield Lines(id="gen-status")
+        yield Lines(id="gen-notice")
+
+    def on_mount(self) -> None:
+        self._ticker = self.set_interval(DRAIN, self._tick, pause=True)
+        self.show_mode(WALK, focus=False)
+        self._restore()
+
+    @property
+    def loom(self) -> Loom:
+        return self.kept.loom
+
+    @property
+    def sampling(self) -> Sampling:
+        return self.kept.sampling
+
+    @property
+    def writing(self) -> bool:
+        """Whether a completion is under way, paused or not."""
+        return self.errands.kind == "complete"
+
+    @property
+    def paused(self) -> bool:
+        """Whether the completion waits."""
+        return self.errands.state is State.PAUSED
+
+    @property
+    def busy(self) -> bool:
+        """Whether work goes on that the gauges should be read for."""
+        return self.errands.kind in ("complete", "compare", "load")
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="restore", exit_on_error=False)
+    async def _restore(self) -> None:
+        """Bring back what was there last time, then the model."""
+        try:
+            self.kept = await asyncio.to_thread(self.drawer.read)
+        except Damaged as error:
+            self.say(str(error), "warning")
+        self.ready = True
+        self.query_one(SettingsStrip).show(self.sampling)
+        for text in self._early:
+            self.loom.begin(text)
+        if not self.loom.text and self.query_one(TokenView).has_focus:
+            self.edit()
+        self.redraw()
+        if self.lm is None and not self.errands.active:
+            self.load(completing.first_choices(self.kept.recent))
+
+    def changed(self) -> None:
+        """Something that is kept has changed: draw it now, write it soon."""
+        self._dirty = True
+        if self._saver is None:
+            self._saver = self.set_timer(SAVE_STREAM if self.writing else SAVE, self._save)
+        self.redraw()
+
+    def _save(self) -> None:
+        if self._saver is not None:
+            self._saver.stop()
+            self._saver = None
+        if not self._dirty or not self.ready:
+            return
+        self._dirty = False
+        if self.mode == EDIT:
+            self._read_editor()
+        if dropped := self.loom.prune():
+            self._scout.forget()
+        self._write(self.kept.record(), dropped)
+
+    @work(thread=True, group="save", exit_on_error=False)
+    def _write(self, record: dict[str, object], dropped: list[str]) -> None:
+        said, level = "", "warning"
+        try:
+            if dropped:
+                self.drawer.add("old-branches.txt", "\n\n".join(["", *dropped]))
+            if (other := self.drawer.write(record)) is not None:
+                said = f"another llmlab-tui wrote its text meanwhile; that is now {other}"
+        except OSError as error:
+            said, level = f"the text cannot be kept in {self.drawer.folder}: {error.strerror or error}", "error"
+        if said:
+            with contextlib.suppress(RuntimeError):  # the screen may be gone
+                self.app.call_from_thread(self.say, said, level)
+
+    def on_unmount(self) -> None:
+        """Leaving waits for no model, only for the few milliseconds of this file."""
+        self.errands.drop()
+        if self.ready and self._dirty:
+            with contextlib.suppress(OSError):  # it was said while there was a screen to say it on
+                self.drawer.write(self.kept.record())
+
+    # -- what the worker says ----------------------------------------------------------------------------------------
+
+    def ask(self, kind: str, task: Task) -> None:
+        """Give the worker something to do, in place of what it does."""
+        self.errands.ask(kind, task)
+        if self._ticker is not None:
+            self._ticker.resume()
+        self.app.refresh_bindings()
+
+    def load(self, names: list[tuple[str, str]]) -> None:
+        """Load the first of these models that can be had."""
+        self.ask("load", completing.loading(names))
+        self.redraw()
+
+    def complete(self) -> None:
+        """Go on from the end of the text with the model that is there."""
+        if self.lm is not None:
+            self.loom.move(len(self.loom.path))
+            self.loom.grow(self.sampling)
+            self._made, self._speed = 0, 0.0
+            self.ask("complete", completing.completing(self.lm, scout.source(self.loom, self.lm), self.sampling))
+            self.show_mode(WALK)
+            self.changed()
+
+    def read_text(self) -> None:
+        """Tokenize and score the text, and look what could come next."""
+        if self.lm is not None:
+            self.ask("look", completing.looking(self.lm, scout.source(self.loom, self.lm), self.sampling))
+
+    def _tick(self) -> None:
+        before = (self.errands.kind, self.errands.state)
+        news = self.errands.look()
+        if news is not None:
+            for event in news.events:
+                self._fold(news.kind, event)
+            if news.ended:
+                self._ended(news.kind, news.failed)
+            if before != (self.errands.kind, self.errands.state):
+                self.app.refresh_bindings()
+            if news.events or news.ended:
+                self.redraw(calm=self.errands.kind in ("complete", "compare"))
+        if not self.errands.active and self._ticker is not None:
+            self._ticker.pause()
+
+    def _fold(self, kind: str, event: Event) -> None:
+        loom = self.loom
+        match event:
+            case Loaded():
+                self._arrived(event.model)
+            case Tokenized() if self.lm is not None:
+                loom.settle(event.kept, event.tokens, scout.number_of(loom, self.lm), event.base, event.lead)
+            case Probed():
+                self._scout.learn(loom.before(event.place), event.sampling, event.token)
+            case Token() | Compared() | Kept() if kind == "compare":
+                self._fold_comparison(event)
+            case Token():
+                loom.fold(event)
+                if not event.prompt:
+                    self._count()
+            case Progress():
+                self._progress = event
+            case Completed() if kind == "complete":
+                self._speed = event.tokens_per_second
+                self.say(headline.summary(event))
+            case Notice():
+                self.notices.append(event)
+                if event.level == "error" and kind in FAILURES:
+                    still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None and kind == "load" else ""
+                    self.tell(FAILURES[kind], f"{event.text}{still}")
+
+    def _fold_comparison(self, event: Token | Compared | Kept) -> None:
+        sweep = self.query_one(SweepView).sweep
+        if sweep is None:
+            return
+        if isinstance(event, Kept):
+            sweep.path = event.path
+            self.say(f"the comparison is saved as {event.path}")
+        else:
+            sweep.fold(event)
+
+    def _ended(self, kind: str, failed: bool) -> None:
+        self._progress = None
+        if failed:
+            self._failed_at = self.loom.version
+            self.start_wanted = False
+        if kind in ("complete", "replay", "look"):
+            self.changed()
+        if kind in ("complete", "replay"):
+            self._save()
+        sweep = self.query_one(SweepView).sweep
+        if kind == "compare" and failed and self.mode == SWEEP and sweep is not None and not sweep.columns[0].tokens:
+            self.walk()
+        if kind == "load" and self.start_wanted:
+            self.start_wanted = False
+            self.start()
+        if not self.errands.active:
+            self.look_soon()
+
+    def _arrived(self, model: LanguageModel) -> None:
+        before, self.lm = self.lm, model
+        self._scout.forget()
+        self.kept.used(model.name)
+        self.changed()
+        if before is not None and self.loom.text and self.loom.model != scout.number_of(self.loom, model):
+            self.loom.remember()
+            if not self.start_wanted:
+                self.read_text()
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        if not self._made:
+            self._since = now
+        self._made += 1
+        if now > self._since + 0.2:
+            self._speed = (self._made - 1) / (now - self._since)
+
+    # -- candidates --------------------------------------------------------------------------------------------------
+
+    def see(self) -> tuple[Sight, bool]:
+        """What is known of the place under the cursor, and whether the model could tell more."""
+        place = self.loom.cursor
+        if self.writing and not self.paused and place >= len(self.loom.path) > 0:
+            place = len(self.loom.path) - 1  # what was drawn last
+        sight, more = self._scout.see(self.loom, place, self.sampling, self.lm)
+        if self.loom.version == self._failed_at and self.notices and not sight.candidates:
+            sight = replace(sight, note=safe(self.notices[-1].text))
+        return sight, more
+
+    def look_soon(self) -> None:
+        """Find out about the place under the cursor once it has stood still."""
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(REST, self._look)
+
+    def _look(self) -> None:
+        idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.is_on_screen
+        if self.lm is None or not idle or self.loom.version == self._failed_at:
+            return
+        if self.loom.draft:
+            self.read_text()
+            return
+        sight, more = self.see()
+        ids = scout.ids_before(self.loom, sight.place, self.lm) if more else None
+        if ids is not None:
+            self.ask("probe", completing.probing(self.lm, ids, self.sampling, sight.place))
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.width >= SIDE, "-side")
+        self.call_after_refresh(self.redraw)
+
+    def redraw(self, *, calm: bool = False) -> None:
+        """Bring everything up to date; numbers and candidates only now and then when ``calm``."""
+        if not self.is_attached or not self.is_on_screen:
+            return
+        now = time.monotonic()
+        if self.mode == WALK:
+            view = self.query_one(TokenView)
+            view.hint = HINT if self.ready and not self.writing else ""
+            view.show(self.loom, writing=self.writing and not self.paused)
+        elif self.mode == SWEEP:
+            self.query_one(SweepView).draw()
+        if calm and now - self._numbers_at < NUMBERS_EVERY:
+            return
+        self._numbers_at = now
+        if not calm or now - self._candidates_at >= CANDIDATES_EVERY:
+            self._candidates_at = now
+            moving = self.writing and not self.paused and self.loom.cursor >= len(self.loom.path)
+            self.query_one(Funnel).show(self.see()[0], STREAMED if moving else None)
+        state = self.errands
+        used = min(len(self.loom.path), self.lm.context) if self.lm is not None else 0
+        standing = Standing(state.kind, state.state, self._progress, self._speed or None, used)
+        self._line("gen-head", lambda width: headline.head(self.lm, standing, width))
+        self._line("gen-legend", heat.legend)
+        self._line("gen-status", lambda width: headline.status(self.loom, width))
+        said = self.notices[-1] if self.notices else None
+        self._line("gen-notice", lambda width: headline.notice(said, width))
+
+    def _line(self, name: str, make: Callable[[int], Strip]) -> None:
+        view = self.query_one(f"#{name}", Lines)
+        if view.size:
+            view.set_strips([make(view.size.width)])
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Tell something in the last line."""
+        self.notices.append(Notice(text, level))
+        self.redraw()
+
+    # -- modes -------------------------------------------------------------------------------------------------------
+
+    def show_mode(self, mode: str, *, focus: bool = True) -> None:
+        """Show the editor, the tokens or the comparison."""
+        self.mode = mode
+        self.query_one(PromptEditor).display = mode == EDIT
+        self.query_one(TokenView).display = mode == WALK
+        self.query_one(SweepView).display = mode == SWEEP
+        self.query_one("#gen-side").display = mode != SWEEP
+        self.query_one("#gen-legend").display = mode != EDIT
+        if focus:
+            self.focus_mode()
+        if self.is_attached:
+            self.app.refresh_bindings()
+            self.call_after_refresh(self.redraw)
+
+    def focus_mode(self) -> None:
+        """Put the focus where the mode's keys are."""
+        names = {EDIT: "#gen-editor", WALK: "#gen-walk", SWEEP: "#gen-sweep"}
+        self.query_one(names[self.mode]).focus()
+
+    def edit(self) -> None:
+        """Write: the text in an editor. What only looked at the text is given up."""
+        if self.errands.kind != "load":
+            self.errands.drop()
+        editor = self.query_one(PromptEditor)
+        with editor.prevent(TextArea.Changed):
+            editor.fill(self.loom.text)
+        self._baseline = editor.text
+        self.show_mode(EDIT)
+
+    def walk(self) -> None:
+        """From the editor or a comparison to the tokens."""
+        if self.mode == EDIT:
+            self._read_editor()
+        if self.mode != WALK:
+            self.show_mode(WALK)
+            self.changed()
+            self.look_soon()
+
+    def _read_editor(self) -> None:
+        """Take over what was written; tokens of the unchanged beginning stay."""
+        text = self.query_one(PromptEditor).text
+        if text != self._baseline:
+            self._baseline = text
+            self.loom.write(text)
+
+    @on(TextArea.Changed)
+    def _edited(self, event: TextArea.Changed) -> None:
+        event.stop()
+        if self.mode == EDIT and self._saver is None:
+            self._dirty = True
+            self._saver = self.set_timer(SAVE, self._save)
+
+    def show_comparison(self, sweep: Sweep) -> None:
+        """Show a comparison from its beginning."""
+        self.query_one(SweepView).begin(sweep)
+        self.show_mode(SWEEP)
+
+    # -- what the shell asks -----------------------------------------------------------------------------------------
+
+    def arrive(self) -> None:
+        """The text as it is now."""
+        self.focus_mode()
+        if self.ready and not self.loom.text and self.mode == WALK:
+            self.edit()
+        self.call_after_refresh(self.redraw)
+        self.look_soon()
+
+    def take(self, text: str) -> None:
+        """A text from another pane; the one before stays as a branch."""
+        if not self.ready:
+            self._early.append(text)
+            return
+        self.walk()
+        if self.errands.kind != "load":
+            self.errands.drop()
+        self.loom.begin(text)
+        self.changed()
+        self.focus_mode()
+        self.look_soon()

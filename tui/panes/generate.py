@@ -1,0 +1,356 @@
+"""The Generate pane: what keys do to a text that a language model completes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from textual import on, work
+
+from engine import compare
+from engine.compare import Comparison
+from engine.control import Continue, Pause, SetSampling
+from tui import completing, scout, textfiles
+from tui.actions import bindings
+from tui.dialogs import Entry
+from tui.funnel import Funnel
+from tui.heat import TokenView
+from tui.panes.completion import EDIT, SWEEP, WALK, CompletionPane
+from tui.settings_strip import SettingsDialog, SettingsStrip
+from tui.sweep_view import Sweep, SweepView
+
+CLIPBOARD = 70_000  # bytes that common terminals take
+SAMPLES = 4  # completions that are offered to be drawn at once
+MOST_SAMPLES = 32
+
+
+class GeneratePane(CompletionPane):
+    """Every key of the pane, and what the keys everywhere mean here."""
+
+    WORKS = True
+    ABOUT = (
+        (
+            "What the colours say",
+            "Each token has the colour of the probability that the model itself gave it: blue was expected, red was "
+            "a surprise (underlined below 1%). Your prompt is bold and scored too: its perplexity is how many tokens "
+            "the model hesitates between on average. ² marks a place with two branches; [ and ] change between them.\n",
+        ),
+        (
+            "The funnel",
+            "For the place under the cursor: the model's own probability, then after temperature, then that of the "
+            "draw; what top-k, top-p or min-p cut is red and says what cut it. Enter takes the picked token and goes "
+            "on from there, Space takes only it; what stood there stays as a branch. Tab goes to the candidates and "
+            "to the settings, which act with the next token, also while the model writes.\n",
+        ),
+        (
+            "Nothing is lost",
+            "The text, its tokens, all branches and the settings are on the disk a second after each change. A draw "
+            "depends on the seed and the place alone: stopped and continued, the text is the same. F8 draws with the "
+            "next seed, r with the same.",
+        ),
+    )
+    BINDINGS = bindings("generate")
+
+    # -- keys everywhere ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Go on from the end of the text; from a pause, on with the same completion."""
+        self.walk()
+        if self.writing:
+            self.errands.send(Continue())
+        elif self.lm is None:
+            self.start_wanted = True
+            if self.errands.kind != "load":
+                self.load(completing.first_choices(self.kept.recent))
+        elif self.errands.kind == "load":
+            self.start_wanted = True
+        else:
+            self.loom.remember()
+            self.complete()
+
+    def pause(self) -> None:
+        """Pause, or go on."""
+        if self.writing:
+            self.errands.send(Continue() if self.paused else Pause())
+
+    def stop(self) -> None:
+        """End what is under way, keeping what it made."""
+        self.start_wanted = False
+        self.errands.stop()
+        self.redraw()
+
+    def sample(self) -> None:
+        """The last completion again, with the next seed."""
+        self.kept.sampling = replace(self.sampling, seed=(self.sampling.seed + 1) % 2**63)
+        self.query_one(SettingsStrip).show(self.sampling)
+        self.action_again()
+
+    def allows(self, action: str) -> bool | None:
+        """Pause and stop need something under way."""
+        if action == "pause":
+            return True if self.writing else None
+        if action == "stop":
+            return True if self.busy else None
+        return True
+
+    # -- walking and branching ---------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what makes no sense now."""
+        if action == "edit":
+            return self.mode != EDIT
+        if action == "walk_mode":
+            return self.mode != WALK
+        if action in ("take", "walk", "line", "page", "alternative"):
+            return self.mode == WALK
+        return True
+
+    def action_edit(self) -> None:
+        """Write."""
+        if self.ready:
+            self.edit()
+
+    def action_walk_mode(self) -> None:
+        """Back to the tokens."""
+        self.walk()
+
+    def action_walk(self, by: int) -> None:
+        """The cursor along the tokens."""
+        self._move(self.loom.cursor + by)
+
+    def action_line(self, by: int) -> None:
+        """The cursor up or down."""
+        self._move(self.query_one(TokenView).line_from(self.loom.cursor, by))
+
+    def action_page(self, by: int) -> None:
+        """The cursor a page up or down."""
+        view = self.query_one(TokenView)
+        self._move(view.line_from(self.loom.cursor, by * max(1, view.size.height - 1)))
+
+    def action_line_start(self) -> None:
+        """The cursor to the beginning of its line; from there to that of the text."""
+        place = self.query_one(TokenView).line_start(self.loom.cursor)
+        self._move(place if place != self.loom.cursor else 0)
+
+    def action_text_end(self) -> None:
+        """The cursor to the end of the text."""
+        self._move(len(self.loom.path))
+
+    @on(TokenView.Walked)
+    def _walked(self, event: TokenView.Walked) -> None:
+        event.stop()
+        self._move(event.place)
+
+    def _move(self, place: int) -> None:
+        self.loom.move(place)
+        self.redraw()
+        self.look_soon()
+
+    def action_alternative(self, by: int) -> None:
+        """Pick another candidate."""
+        self.query_one(Funnel).pick(by)
+
+    def action_take(self, go_on: bool) -> None:
+        """Put the picked candidate where the cursor is; then go on from there, or look at the next place."""
+        sight = self.query_one(Funnel).sight
+        choice = self.query_one(Funnel).candidate
+        if choice is None or sight.seen is None:
+            if go_on and self.loom.cursor >= len(self.loom.path):
+                self.start()
+            return
+        ids = scout.ids_before(self.loom, sight.place, self.lm)
+        if self.lm is None or ids is None:
+            self.say("the model of these tokens is not loaded: m chooses it, F5 goes on with the one that is")
+            return
+        self.errands.drop()
+        self.loom.take(sight.place, sight.seen, choice, scout.spelled(self.lm, ids, choice.id))
+        if go_on:
+            self.complete()
+        else:
+            self.changed()
+            self.look_soon()
+
+    def action_again(self) -> None:
+        """The last completion again, with the same seed."""
+        self.walk()
+        if self.lm is None or self.errands.kind == "load":
+            self.start()
+            return
+        self.errands.drop()
+        self.loom.remember()
+        self.loom.cut_back()
+        self.complete()
+
+    def action_branch(self, by: int) -> None:
+        """Another branch at the nearest fork."""
+        self._change(lambda: self.loom.switch(by), "there is one branch only; another candidate or F8 makes a second")
+
+    def action_undo(self) -> None:
+        """Back to before the last change."""
+        self._change(self.loom.undo, "nothing to undo")
+
+    def action_redo(self) -> None:
+        """Forward again."""
+        self._change(self.loom.redo, "nothing to redo")
+
+    def _change(self, change: Callable[[], bool], otherwise: str) -> None:
+        self.walk()
+        if self.errands.kind != "load":
+            self.errands.drop()
+        if change():
+            self.changed()
+            self.look_soon()
+        else:
+            self.say(otherwise)
+
+    @on(SettingsStrip.Changed)
+    def _settings_changed(self, event: SettingsStrip.Changed) -> None:
+        event.stop()
+        self.kept.sampling = event.sampling
+        if self.writing:
+            self.errands.send(SetSampling(event.sampling))
+            self.loom.drawn_with(event.sampling)
+        self.changed()
+        self.look_soon()
+
+    # -- comparisons -------------------------------------------------------------------------------------------------
+
+    def action_sweep(self) -> None:
+        """Greedy and a ladder of temperatures."""
+        self._compare(lambda prompt: compare.ladder(prompt, self.sampling))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_ab(self) -> None:
+        """Two settings on common random numbers."""
+        if self._comparing():
+            return
+        other = await self.app.push_screen_wait(
+            SettingsDialog(
+                "A/B", "A are the settings of the pane; these are B. Both draw with A's seed.", self.sampling
+            )
+        )
+        if other is not None:
+            self._compare(lambda prompt: compare.ab(prompt, self.sampling, other))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_several(self) -> None:
+        """Several samples at once."""
+        if self._comparing():
+            return
+        count = await self.app.push_screen_wait(
+            Entry(
+                "Several samples",
+                f"How many? Each with its own seed, from {self.sampling.seed} on.",
+                f"{SAMPLES}",
+                _count_problem,
+            )
+        )
+        if count is not None:
+            self._compare(lambda prompt: compare.samples(prompt, self.sampling, int(count)))
+
+    def _comparing(self) -> bool:
+        """Whether a comparison is under way, which is shown then."""
+        if self.errands.kind == "compare":
+            self.show_mode(SWEEP)
+            return True
+        return False
+
+    def _compare(self, make: Callable[[str], Comparison]) -> None:
+        if self._comparing():
+            return
+        self.walk()
+        if self.lm is None or self.errands.kind == "load":
+            self.say("the model is not loaded yet", "warning")
+            return
+        comparison = make(self.loom.prompt or completing.usual_prompt(self.lm))
+        self.show_comparison(Sweep(comparison))
+        self.ask("compare", completing.comparing(self.lm, comparison))
+
+    @on(SweepView.Taken)
+    def _taken(self, event: SweepView.Taken) -> None:
+        event.stop()
+        sweep = self.query_one(SweepView).sweep
+        if sweep is None or self.lm is None:
+            return
+        self.show_mode(WALK)
+        self.loom.write(sweep.comparison.prompt)
+        self.loom.remember()
+        self.loom.grow(event.column.setting.sampling)
+        source = scout.source(self.loom, self.lm)
+        self.ask("replay", completing.replaying(self.lm, source, event.column.tokens))
+        self.changed()
+
+    @on(SweepView.Left)
+    def _left(self, event: SweepView.Left) -> None:
+        event.stop()
+        self.walk()
+
+    # -- models and files --------------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_models(self) -> None:
+        """Choose a model."""
+        from tui.model_chooser import ModelChooser, offers
+
+        choices = await asyncio.to_thread(offers, self.kept.recent)
+        current = self.lm.name if self.lm is not None else ""
+        name = await self.app.push_screen_wait(ModelChooser(choices, current))
+        if name is not None:
+            self.load([(name, "")])
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_open_text(self) -> None:
+        """A text file as the text."""
+        path = await self.app.push_screen_wait(
+            Entry("Open a text file", "Its text becomes the prompt; the text before stays as a branch.", "", _no_path)
+        )
+        if path is None:
+            return
+        try:
+            text = await asyncio.to_thread(textfiles.read, Path(path).expanduser())
+        except (OSError, ValueError) as error:
+            self.tell("It cannot be opened", f"{path}: {getattr(error, 'strerror', None) or error}")
+        else:
+            self.take(text)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_save_text(self) -> None:
+        """The text into a file."""
+        self.walk()
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}.txt"
+        path = await self.app.push_screen_wait(
+            Entry("Save the text", "As plain UTF-8.", str(self.drawer.folder / name), _no_path)
+        )
+        if path is not None:
+            await self._write_text(Path(path).expanduser(), "saved as {}")
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_copy(self) -> None:
+        """The text to the terminal's clipboard, and into a file."""
+        content = self.loom.text.encode("utf-8", "replace")
+        told = f"{len(content):,} bytes are more than a terminal's clipboard takes: they are in {{}}"
+        if len(content) <= CLIPBOARD:
+            self.app.copy_to_clipboard(content.decode())
+            told = f"{len(content):,} bytes sent to the terminal's clipboard (OSC 52) and written to {{}}"
+        await self._write_text(self.drawer.folder / "copied.txt", told)
+
+    async def _write_text(self, target: Path, told: str) -> None:
+        try:
+            await asyncio.to_thread(textfiles.write, target, self.loom.text)
+        except OSError as error:
+            self.tell("It cannot be written", f"{target}: {error.strerror or error}")
+        else:
+            self.say(told.format(target))
+
+
+def _no_path(text: str) -> str:
+    return "" if text.strip() else "name a file"
+
+
+def _count_problem(text: str) -> str:
+    if text.isdigit() and text.isascii() and 1 <= int(text[:9]) <= MOST_SAMPLES:
+        return ""
+    return f"it must be a whole number from 1 to {MOST_SAMPLES}"

@@ -1,0 +1,404 @@
+"""The Tokens pane: a text, how several vocabularies cut it, and everything about the token under the caret."""
+
+from __future__ import annotations
+
+import asyncio
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.message import Message
+from textual.timer import Timer
+from textual.worker import get_current_worker
+
+from engine.lexicon import corpus
+from engine.tokens import Token, Tokenized, tokenize
+from tui import tokencard, tokencolours, tokensamples, tokenstore
+from tui.actions import bindings
+from tui.lines import Lines
+from tui.panes.pane import UsePrompt
+from tui.text import safe
+from tui.tokeneditor import TokenEditor
+from tui.tokenerrands import TokenErrands, reason
+from tui.tokenrows import Look, Sheet, short
+from tui.tokenshelf import Shelf
+from tui.tokenstudy import Study
+from tui.tokenview import TokenRows
+
+SAVE_AFTER = 1.0  # seconds without a key after which the text is kept
+LARGE = 100_000  # characters
+WAIT, WAIT_LARGE = 0.03, 0.25  # seconds without a key after which a text is tokenized, and one that is large
+BROAD = 110  # columns from which the card stands beside the rows
+GUTTER = 10  # cells of the names before the rows
+
+
+class TokensPane(TokenErrands):
+    """Holds the text and the vocabularies. Whatever takes time happens in threads; what comes too late is dropped."""
+
+    WORKS = True
+    ABOUT = (
+        (
+            "What the rows show",
+            "Each row is the same text in one vocabulary; every character stands in the same columns in all of them. "
+            "Coloured spans are tokens, the bright one is the caret's. Text without a colour belongs to no token "
+            "(WordPiece drops spaces). Red is unknown to the vocabulary, violet a special token, ┊ stands for a token "
+            "that holds only the last bytes of the character before it. Under the spans are the ids; under "
+            "single characters they are written downwards.\n",
+        ),
+        (
+            "What the table counts",
+            "Tokens, characters per token, tokens unknown, code points that more than one token is needed for, and "
+            "ref: tokens per character here, divided by the same for the reference text (an English page until f "
+            "takes another). ×1.60 says that this text costs 60% more tokens than the reference, for as much text.\n",
+        ),
+        (
+            "What is kept",
+            "The text is kept a second after you stop typing, with the vocabularies, and is there at the next start. "
+            "Saved ids, what was copied and the text lie under tokens/ in LLMLAB_HOME.\n",
+        ),
+        (
+            "Keys inside the text",
+            "Arrows, with Ctrl by words, with Shift to select; Home, End, PgUp, PgDn; Ctrl+W and Ctrl+U delete back, "
+            "Ctrl+K on; Ctrl+Z and Ctrl+Y undo and redo; Ctrl+X cuts, Ctrl+L selects everything. Esc leaves it.",
+        ),
+    )
+    BINDINGS = bindings("tokens")
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    TokensPane { height: 1fr; }
+    #tokens-body { height: 1fr; layout: vertical; }
+    #tokens-main { height: 1fr; }
+    #tokens-side { height: 9; layout: horizontal; background: $surface; }
+    .tokens-title { height: 1; background: $panel; }
+    #tokens-editor { height: 5; margin: 0 1; }
+    #tokens-rows { height: 1fr; margin: 0 1; }
+    #tokens-counts { width: 46; height: 100%; padding: 0 1; }
+    #tokens-card { width: 1fr; height: 100%; padding: 0 1; }
+    #tokens-tensor { height: 1; padding: 0 1; background: $surface; }
+    TokensPane.-broad #tokens-body { layout: horizontal; }
+    TokensPane.-broad #tokens-side { width: 46; height: 100%; layout: vertical; }
+    TokensPane.-broad #tokens-main { width: 1fr; height: 100%; }
+    TokensPane.-broad #tokens-counts { width: 100%; height: 10; }
+    TokensPane.-broad #tokens-card { width: 100%; height: 1fr; }
+    .-high #tokens-editor { height: 8; }
+    .-low #tokens-editor { height: 3; }
+    .-low #tokens-side { height: 7; }
+    .-narrow #tokens-counts { display: none; }
+    .-narrow #tokens-side { height: 5; }
+    """
+
+    class Loaded(Message):
+        """A tokenizer was found, or was not."""
+
+        def __init__(self, study: Study) -> None:
+            super().__init__()
+            self.study = study
+
+    class Learnt(Message):
+        """More is known about a vocabulary."""
+
+    class Made(Message):
+        """A text has been tokenized in every vocabulary."""
+
+        def __init__(self, version: int, text: str, views: list[Tokenized]) -> None:
+            super().__init__()
+            self.version, self.text, self.views = version, text, views
+
+    def __init__(self) -> None:
+        super().__init__(id="tokens")
+        self.shelf = Shelf()
+        self._ids, self._marks = True, True
+        self._sheet: Sheet | None = None
+        self._index: int | None = None
+        self._reference, self._reference_name = tokensamples.ENGLISH, "a page of English"
+        self._wait: Timer | None = None
+        self._keep: Timer | None = None
+        self.behind = False
+        """whether the rows show an older text than the editor"""
+
+    def compose(self) -> ComposeResult:
+        with Container(id="tokens-body"):
+            with Container(id="tokens-main"):
+                yield Lines(id="tokens-title", classes="tokens-title")
+                yield TokenEditor(id="tokens-editor")
+                yield Lines(id="tokens-status", classes="tokens-title")
+                yield TokenRows(id="tokens-rows")
+            with Container(id="tokens-side"):
+                yield Lines(id="tokens-counts")
+                yield Lines(id="tokens-card")
+        yield Lines(id="tokens-tensor")
+
+    def on_mount(self) -> None:
+        self.watch(self.app, "theme", self._new_look, init=False)
+        desk = tokenstore.restore()
+        self._ids, self._marks = desk.ids, desk.marks
+        self.shelf.studies = [Study(name) for name in desk.names]
+        self.editor.load(desk.text, desk.caret)
+        for study in self.shelf.studies:
+            self._load(study)
+
+    # -- the shell's questions ---------------------------------------------------------------------------------------
+
+    def arrive(self) -> None:
+        self.editor.focus()
+        self._draw()
+
+    def take(self, text: str) -> None:
+        self.editor.load(text)
+
+    def start(self) -> None:
+        self.post_message(UsePrompt(self.editor.buffer.text))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("edit", "leave_text") and self.is_mounted:
+            return self.editor.has_focus is (action == "leave_text")
+        return True
+
+    # -- loading and tokenizing --------------------------------------------------------------------------------------
+
+    @work(thread=True, group="tokenizers", exit_on_error=False)
+    def _load(self, study: Study) -> None:
+        study.load()
+        self.post_message(self.Loaded(study))
+
+    @on(Loaded)
+    def _loaded(self, event: Loaded) -> None:
+        if event.study in self.shelf.studies:
+            self._retokenize()
+            self._learn(event.study, self._reference)
+            self._draw()
+
+    @work(thread=True, group="learning", exit_on_error=False)
+    def _learn(self, study: Study, reference: str) -> None:
+        worker = get_current_worker()
+        study.compare(reference)
+        self.post_message(self.Learnt())
+        study.learn(lambda: worker.is_cancelled)
+        self.post_message(self.Learnt())
+
+    @on(Learnt)
+    def _learnt(self) -> None:
+        self._draw()
+
+    @on(TokenEditor.Changed)
+    def _changed(self) -> None:
+        """Tokenize once the keys rest; what was on its way is no longer wanted."""
+        self._index = None
+        self.behind = True
+        large = len(self.editor.buffer.text) > LARGE
+        for timer in (self._wait, self._keep):
+            if timer is not None:
+                timer.stop()
+        self._wait = self.set_timer(WAIT_LARGE if large else WAIT, self._retokenize)
+        self._keep = self.set_timer(SAVE_AFTER, self._save)
+        self._titles()
+
+    def _retokenize(self) -> None:
+        self._tokenize(self.editor.buffer.version, self.editor.buffer.text, list(self.shelf.studies))
+
+    @work(thread=True, exclusive=True, group="tokenize", exit_on_error=False)
+    def _tokenize(self, version: int, text: str, studies: list[Study]) -> None:
+        worker = get_current_worker()
+        views: list[Tokenized] = []
+        for study in studies:
+            if study.tokenizer is None:
+                continue
+            view = tokenize(study.tokenizer, text, study.view, stale=lambda: worker.is_cancelled)
+            if view is None:
+                return
+            views.append(view)
+        if not worker.is_cancelled:
+            self.post_message(self.Made(version, text, views))
+
+    @on(Made)
+    def _made(self, event: Made) -> None:
+        if event.version == self.editor.buffer.version:
+            self.shelf.put(event.text, event.views)
+            self.behind, self._sheet = False, None
+            self._draw()
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def token(self) -> Token | None:
+        """The caret's token in the vocabulary whose card is shown."""
+        study = self.shelf.study
+        if study is None or study.view is None:
+            return None
+        if self._index is not None and self._index < len(study.view):
+            return study.view.token(self._index)
+        return self.shelf.under(study, self.editor.buffer.caret)
+
+    @property
+    def tensor(self) -> tuple[str, str]:
+        return self.shelf.tensor(self.editor.buffer.caret)
+
+    @property
+    def rows(self) -> TokenRows:
+        """Where the tokens are shown."""
+        return self.query_one(TokenRows)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width >= BROAD, "-broad")
+        self.call_after_refresh(self._new_look)
+
+    def _new_look(self) -> None:
+        self._sheet = None
+        self._draw()
+
+    def _draw(self) -> None:
+        """Show everything that depends on the caret."""
+        width = self.rows.size.width if self.is_attached else 0
+        if not width:
+            return
+        shelf, caret, token = self.shelf, self.editor.buffer.caret, self.token
+        if self._sheet is None:
+            theme = self.app.current_theme
+            colours = tokencolours.palette(theme.name, dark=theme.dark, no_colour=self.app.no_color)
+            look = Look(max(8, width - GUTTER), GUTTER, self._ids, self._marks, colours)
+            names = [short(safe(study.name, lines=False), GUTTER - 1) for study in shelf.ready]
+            self._sheet = Sheet(shelf.text, shelf.views, names, look)
+        current = [token if study is shelf.study else shelf.beside(study, token, caret) for study in shelf.ready]
+        self.rows.show(self._sheet, min(caret, len(shelf.text)), current, shelf.said())
+        self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
+        counts, card, bar = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card", "tensor"))
+        counts.set_strips(tokencard.counts(shelf, self._reference_name, counts.content_size.width))
+        card.set_strips(tokencard.card(shelf, token, card.content_size.width))
+        bar.set_strips([tokencard.tensor(*self.tensor, bar.content_size.width)])
+        self._titles()
+
+    def _titles(self) -> None:
+        editor, rows = self.editor, self.rows
+        large = self.behind and len(editor.buffer.text) > LARGE
+        self.query_one("#tokens-title", Lines).set_strips([tokencard.title(editor.buffer, editor.has_focus)])
+        self.query_one("#tokens-status", Lines).set_strips([tokencard.status(self.shelf, rows.has_focus, large)])
+
+    # -- the caret ---------------------------------------------------------------------------------------------------
+
+    @on(TokenEditor.Moved)
+    def _moved(self) -> None:
+        self._index = None
+        self._draw()
+
+    @on(TokenRows.Pointed)
+    def _pointed(self, event: TokenRows.Pointed) -> None:
+        self._go(event.offset)
+
+    def _go(self, offset: int) -> None:
+        self._index = None
+        self.editor.go_to(offset)
+        self._draw()
+
+    def on_descendant_focus(self) -> None:
+        self._titles()
+        self.refresh_bindings()
+
+    def action_edit(self) -> None:
+        """Into the text."""
+        self.editor.focus()
+
+    def action_leave_text(self) -> None:
+        """Out of the text, to its tokens."""
+        self.rows.focus()
+
+    def action_walk(self, step: int) -> None:
+        """To the next token or the one before, also within a code point."""
+        study, token = self.shelf.study, self.token
+        if study is None or study.view is None or not len(study.view):
+            return
+        if token is None:
+            near = study.view.at(self.editor.buffer.caret)
+            index = len(study.view) - 1 if near is None else near if step > 0 else max(0, near - 1)
+        else:
+            index = max(0, min(token.index + step, len(study.view) - 1))
+        self._index = index
+        self.editor.go_to(study.view.token(index).start)
+        self._draw()
+
+    def action_line(self, step: int) -> None:
+        """Rows down or up."""
+        self._go(self.rows.away(step))
+
+    def action_page(self, step: int) -> None:
+        """A screen of rows down or up."""
+        self._go(self.rows.away(step * self.rows.page))
+
+    def action_ends(self, last: int) -> None:
+        """The first token or the last."""
+        self._go(len(self.shelf.text) if last else 0)
+
+    # -- texts and vocabularies --------------------------------------------------------------------------------------
+
+    def action_lab(self) -> None:
+        """The lab's five examples, a line each."""
+        self.editor.load("\n".join(tokensamples.LAB))
+
+    def action_english(self) -> None:
+        """A page of English."""
+        self.editor.load(tokensamples.ENGLISH)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_dante(self) -> None:
+        """Some tercets of the corpus at hand."""
+        name, text, _ = await asyncio.to_thread(corpus)
+        self.editor.load(tokensamples.verses(text))
+        self.app.notify(f"from {name}", timeout=3)
+
+    def action_reference(self) -> None:
+        """Measure other texts against this one."""
+        self._reference, self._reference_name = self.editor.buffer.text, "the text taken"
+        for study in self.shelf.studies:
+            self._learn(study, self._reference)
+
+    def add(self, name: str) -> None:
+        """Show one more vocabulary; one that failed before is tried again."""
+        studies = [study for study in self.shelf.studies if study.name != name or not study.problem]
+        if any(study.name == name for study in studies):
+            self.app.notify(safe(f"{name} is there already", lines=False), markup=False)
+            return
+        self.shelf.studies = [*studies, Study(name)]
+        self._load(self.shelf.studies[-1])
+        self._changed_look()
+
+    def action_remove(self) -> None:
+        """Take a vocabulary away."""
+        if self.shelf.remove():
+            self._index = None
+            self._changed_look()
+
+    def action_next_vocabulary(self) -> None:
+        """The card and the arrows go to the next vocabulary."""
+        token = self.token
+        self.shelf.next()
+        if self.shelf.study is not None:
+            found = self.shelf.beside(self.shelf.study, token, self.editor.buffer.caret)
+            self._index = found.index if found is not None else None
+        self._draw()
+
+    def action_ids(self) -> None:
+        """Ids under the spans, or not."""
+        self._ids = not self._ids
+        self._changed_look()
+
+    def action_marks(self) -> None:
+        """Spaces and tabs visible, or not."""
+        self._marks = not self._marks
+        self._changed_look()
+
+    def _changed_look(self) -> None:
+        self._new_look()
+        self._save()
+
+    # -- what is kept ------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        buffer = self.editor.buffer
+        self._write(tokenstore.Desk(buffer.text, buffer.caret, self.shelf.names, self._ids, self._marks))
+
+    @work(thread=True, exclusive=True, group="keep", exit_on_error=False)
+    def _write(self, desk: tokenstore.Desk) -> None:
+        try:
+            tokenstore.save(desk)
+        except OSError as error:
+            told = safe(f"the text is not kept: {reason(error)}", lines=False)
+            self.app.call_from_thread(self.app.notify, told, severity="warning", markup=False)

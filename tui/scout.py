@@ -1,0 +1,110 @@
+"""What is known of each place of a text: candidates seen there before, and what would have to be computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.events import Token
+from engine.sampling import Sampling
+from tui.completing import Source
+from tui.funnel import Sight
+from tui.loom import Loom, Node
+from tui.text import safe
+
+if TYPE_CHECKING:
+    from engine.causal import LanguageModel
+
+MOST = 500  # places whose candidates are remembered
+
+
+class Scout:
+    """Remembers draws by the node before and what of the settings decides the probabilities."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], tuple[Token, Sampling]] = {}
+
+    def learn(self, before: int, sampling: Sampling, token: Token) -> None:
+        """A draw after the node ``before``."""
+        self._known[before, *essence(sampling)] = token, sampling
+        while len(self._known) > MOST:
+            del self._known[next(iter(self._known))]
+
+    def forget(self) -> None:
+        """The model or the tree is another one."""
+        self._known.clear()
+
+    def see(self, loom: Loom, place: int, sampling: Sampling, lm: LanguageModel | None) -> tuple[Sight, bool]:
+        """What is known of ``place`` under ``sampling``, and whether the model could tell more."""
+        node = loom.at(place)
+        branch = loom.branches(place)
+        if known := self._known.get((loom.before(place), *essence(sampling))):
+            return Sight(place, node, branch, *known), False
+        more = ids_before(loom, place, lm) is not None
+        if node is not None and node.candidates:
+            same = node.drawn is not None and essence(node.drawn) == essence(sampling)
+            return Sight(place, node, branch, _as_token(node, place), node.drawn), more and not same
+        return Sight(place, node, branch, note="…" if more else _why_nothing(loom, place, lm)), more
+
+
+def number_of(loom: Loom, lm: LanguageModel) -> int:
+    """The model's number in the loom."""
+    return loom.number_of(f"{lm.name} ({lm.source})")
+
+
+def source(loom: Loom, lm: LanguageModel) -> Source:
+    """What the model goes on from."""
+    return Source(*loom.pieces(number_of(loom, lm)), loom.unscored)
+
+
+def ids_before(loom: Loom, place: int, lm: LanguageModel | None) -> list[int] | None:
+    """The model's own tokens before a place; None where it cannot say what follows."""
+    if lm is None or (place >= len(loom.path) and loom.draft):
+        return None
+    lead, tokens, _ = loom.pieces(number_of(loom, lm))
+    before = place - bool(lead)
+    return [number for number, _ in tokens[:before]] if 0 < before <= len(tokens) else None
+
+
+def spelled(lm: LanguageModel, before: list[int], choice: int) -> str:
+    """The text that the token ``choice`` adds after the tokens ``before``."""
+    if choice in lm.eos:
+        return ""
+    stream = lm.tokenizer.stream()
+    for number in before[-4:]:  # a character has four bytes at most
+        stream.step(number)
+    return stream.step(choice)
+
+
+def essence(sampling: Sampling) -> tuple[object, ...]:
+    """What of the settings decides the probabilities."""
+    if sampling.greedy:
+        return True, sampling.repetition_penalty
+    cuts = (sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
+    return False, sampling.repetition_penalty, *cuts
+
+
+def _as_token(node: Node, place: int) -> Token:
+    return Token(
+        place,
+        node.id,
+        node.text,
+        node.logprob,
+        node.drawn_logprob,
+        node.rank,
+        node.entropy,
+        node.kept,
+        node.prompt,
+        node.candidates,
+    )
+
+
+def _why_nothing(loom: Loom, place: int, lm: LanguageModel | None) -> str:
+    if not loom.text and not loom.path:
+        return "For each token, what else could stand there, and what the settings cut."
+    if lm is None:
+        return "With a model (m) this shows what could stand here."
+    if loom.draft and place >= len(loom.path):
+        return "…"
+    if place == 0:
+        return "Nothing comes before the first token, so nothing predicts it."
+    return f"These are another model's tokens. F5 goes on with {safe(lm.name, lines=False)}; m changes it."

@@ -1,0 +1,245 @@
+"""Completions of one prompt under several settings, side by side where there is room, else one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.cells import set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding
+from textual.message import Message
+from textual.strip import Strip
+
+from engine.compare import Comparison, Setting
+from engine.events import Compared, Event, Token
+from tui.flow import Flow, Item
+from tui.heat import DIM, NOTHING, PLAIN, heat
+from tui.lines import Lines
+from tui.text import safe
+
+NARROWEST = 18  # cells of a column that can still be read
+FIGURES = ("repetition", "distinct-2", "log-prob", "tokens/s")
+SHORT = ("repeat", "dist-2", "logp", "tok/s")
+_NAME = Style(color="bright_blue", bold=True)
+_CHOSEN = Style(color="black", bgcolor="bright_blue", bold=True)
+_BOLD = Style(bold=True)
+
+
+@dataclass
+class Column:
+    """What has come of one setting."""
+
+    setting: Setting
+    tokens: list[Token] = field(default_factory=list)
+    compared: Compared | None = None
+    flow: Flow = field(default_factory=Flow)
+
+    def figures(self) -> tuple[str, ...]:
+        """Repetition rate, distinct-2, mean log-probability, tokens per second; dots while they are not known."""
+        done = self.compared
+        if done is None:
+            return ("…",) * 4 if self.tokens else ("",) * 4
+        distinct = f"{done.distinct_2:.2f}" if done.distinct_2 is not None else "–"
+        mean = f"{done.mean_logprob:.2f}" if done.mean_logprob is not None else "–"
+        return f"{done.repetition_rate:.2f}", distinct, mean, f"{done.tokens_per_second:.1f}"
+
+
+class Sweep:
+    """A comparison as far as it has come. Plain state."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+        self.columns = [Column(setting) for setting in comparison.settings]
+        self.current = 0
+        """the column that is written"""
+        self.path = ""
+        """where it has been saved"""
+
+    @property
+    def done(self) -> bool:
+        """Whether every setting has been run."""
+        return all(column.compared is not None for column in self.columns)
+
+    def fold(self, event: Event) -> None:
+        """Take in a token, or the end of a column."""
+        if isinstance(event, Token | Compared) and 0 <= event.stream < len(self.columns):
+            column = self.columns[event.stream]
+            self.current = event.stream
+            if isinstance(event, Compared):
+                column.compared = event
+            else:
+                column.tokens.append(event)
+
+
+class SweepView(Lines, can_focus=True):
+    """Draws a :class:`Sweep`. Left and right choose a column, up and down look further up or down in the texts."""
+
+    DEFAULT_CSS = """
+    SweepView { height: 1fr; width: 1fr; padding: 0 1; }
+    """
+    BINDINGS = [
+        Binding("left", "choose(-1)", "Column before", show=False),
+        Binding("right", "choose(1)", "Next column", show=False),
+        Binding("up", "roll(-1)", "Up", show=False),
+        Binding("down", "roll(1)", "Down", show=False),
+        Binding("pageup", "roll(-10)", "Page up", show=False),
+        Binding("pagedown", "roll(10)", "Page down", show=False),
+        Binding("enter", "take", "Take it"),
+        Binding("escape", "leave", "Back"),
+    ]
+
+    @dataclass
+    class Taken(Message):
+        """This column is to become the text."""
+
+        column: Column
+
+    class Left(Message):
+        """Back to the text."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.sweep: Sweep | None = None
+        self.chosen = 0
+        self._top = 0
+        self._follow = True
+
+    def begin(self, sweep: Sweep) -> None:
+        """Show another comparison from its beginning."""
+        self.sweep, self.chosen, self._top, self._follow = sweep, 0, 0, True
+        self.draw()
+
+    def draw(self) -> None:
+        """Bring the lines up to date."""
+        if self.sweep is None or not self.size:
+            return
+        width, height = self.size
+        columns = self.sweep.columns
+        room = (width - (len(columns) - 1)) // len(columns)
+        if self._follow and not self.sweep.done:
+            self.chosen = self.sweep.current
+        strips = [self._prompt(width)]
+        if room >= NARROWEST or len(columns) == 1:
+            strips += self._side_by_side(min(room, 72), height - 2)
+        else:
+            strips += self._one_at_a_time(width, height - 2)
+        strips = strips[: height - 1]
+        strips += [Strip.blank(width)] * (height - 1 - len(strips))
+        strips.append(self._foot(width))
+        self.set_strips([strip.adjust_cell_length(width) for strip in strips])
+
+    def _prompt(self, width: int) -> Strip:
+        assert self.sweep is not None
+        prompt = safe(self.sweep.comparison.prompt, lines=False)
+        room = max(8, width - 9)
+        shown = prompt if len(prompt) <= room else f"…{prompt[1 - room :]}"
+        return Strip([Segment(" prompt ", DIM), Segment(shown, _BOLD)])
+
+    def _foot(self, width: int) -> Strip:
+        assert self.sweep is not None
+        said = "←→ column  ↑↓ scroll  Enter takes it as the text  Esc back"
+        saved = f"saved as {self.sweep.path}  " if self.sweep.path else ""
+        return Strip([Segment(f" {safe(saved, lines=False)}", PLAIN), Segment(said, DIM)])
+
+    def _side_by_side(self, room: int, height: int) -> list[Strip]:
+        assert self.sweep is not None
+        cells = [self._column(number, column, room, height) for number, column in enumerate(self.sweep.columns)]
+        rows = []
+        for y in range(height):
+            segments: list[Segment] = []
+            for number, column in enumerate(cells):
+                if number:
+                    segments.append(Segment("│", DIM))
+                segments += column[y] if y < len(column) else Strip.blank(room)
+            rows.append(Strip(segments))
+        return rows
+
+    def _column(self, number: int, column: Column, room: int, height: int) -> list[Strip]:
+        head = [self._title(number, column, room)]
+        for name, value in zip(FIGURES, column.figures(), strict=True):
+            text = f" {name:<11}"
+            head.append(Strip([Segment(text, DIM), Segment(f"{value:>{room - len(text) - 1}} ", _BOLD)]))
+        head.append(Strip([Segment("─" * room, DIM)]))
+        return head + self._text(column, room, height - len(head))
+
+    def _one_at_a_time(self, width: int, height: int) -> list[Strip]:
+        assert self.sweep is not None
+        figures, cell = (FIGURES, 11) if width >= 68 else (SHORT, 8)
+        name = min(20, width - 4 * cell - 2)
+        header = "".join(f"{figure:>{cell}}" for figure in figures)
+        rows = [Strip([Segment(f"  {'':<{name}}{header}", DIM)])]
+        for number, column in enumerate(self.sweep.columns):
+            style = _CHOSEN if number == self.chosen else _NAME
+            values = "".join(f"{value:>{cell}}" for value in column.figures())
+            title = set_cell_size(safe(column.setting.name, lines=False), name)
+            mark = self._mark(number, column)
+            rows.append(Strip([Segment(f"{mark} ", _NAME), Segment(title, style), Segment(values, PLAIN)]))
+        if len(rows) > height // 2:  # many samples: those around the one that is chosen
+            first = max(1, min(self.chosen + 1 - height // 4, len(rows) - height // 2 + 1))
+            rows = [rows[0], *rows[first : first + height // 2 - 1]]
+        rows.append(Strip([Segment("─" * width, DIM)]))
+        return rows + self._text(self.sweep.columns[self.chosen], width, height - len(rows))
+
+    def _title(self, number: int, column: Column, room: int) -> Strip:
+        style = _CHOSEN if number == self.chosen and self.has_focus else _NAME
+        name = set_cell_size(safe(column.setting.name, lines=False), max(0, room - 3))
+        return Strip([Segment(f" {name}", style), Segment(f"{self._mark(number, column)} ", style)])
+
+    def _mark(self, number: int, column: Column) -> str:
+        assert self.sweep is not None
+        if column.compared is not None:
+            return {"eos": "■", "stop": "✗", "failed": "✗"}.get(column.compared.reason, " ")
+        return "▌" if number == self.sweep.current and column.tokens else " "
+
+    def _text(self, column: Column, room: int, height: int) -> list[Strip]:
+        items = [Item(token.index, safe(token.text) or NOTHING) for token in column.tokens]
+        column.flow.lay(items, room - 1)
+        rows = column.flow.rows
+        if column.compared is None and self._follow:
+            first = max(0, len(rows) - height)
+            first -= first % max(1, height // 2)  # a turned page is sent whole, so it is turned by half
+            first = max(0, first if len(rows) - first <= height else len(rows) - height)
+        else:
+            first = min(self._top, max(0, len(rows) - height))
+        strips = []
+        for row in rows[first : first + max(0, height)]:
+            segments = [Segment(" ")]
+            segments += [Segment(text, heat(column.tokens[place].logprob)) for place, text in row]
+            strips.append(Strip(segments).adjust_cell_length(room))
+        return strips
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def action_choose(self, by: int) -> None:
+        """Another column."""
+        if self.sweep is not None:
+            self._follow = False
+            self.chosen = (self.chosen + by) % len(self.sweep.columns)
+            self.draw()
+
+    def action_roll(self, by: int) -> None:
+        """Further up or down in the texts."""
+        if self.sweep is not None:
+            longest = max(len(column.flow.rows) for column in self.sweep.columns)
+            self._follow = False
+            self._top = max(0, min(self._top + by, longest - 1))
+            self.draw()
+
+    def action_take(self) -> None:
+        """The chosen column becomes the text."""
+        if self.sweep is not None and self.sweep.columns[self.chosen].tokens:
+            self.post_message(self.Taken(self.sweep.columns[self.chosen]))
+
+    def action_leave(self) -> None:
+        """Back to the text."""
+        self.post_message(self.Left())
+
+    def on_resize(self) -> None:
+        self.draw()
+
+    def on_focus(self) -> None:
+        self.draw()
+
+    def on_blur(self) -> None:
+        self.draw()

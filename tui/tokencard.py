@@ -1,0 +1,237 @@
+"""What is known about the caret's token, and what the text costs in each vocabulary, as lines to show."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from engine.encoding import UNKNOWN
+from engine.merges import matches, word_of
+from engine.tokens import Token
+from tui.text import safe
+from tui.tokenbuffer import Buffer
+from tui.tokenglyphs import plain
+from tui.tokenrows import short
+from tui.tokenshelf import Shelf
+from tui.tokenstudy import Study
+
+LABEL = 8  # cells of the names on the left
+_NAME = Style.parse("bright_black")
+_BOLD = Style.parse("bold")
+_FOCUS = Style.parse("bold reverse")
+_PLAIN = Style.null()
+_WARN = Style.parse("bright_yellow")
+_BAD = Style.parse("bright_red")
+_SHOWN = 24  # characters or bytes of one token that are shown in full
+_TRIED = 3  # candidates of WordPiece that are shown of each piece
+Chunk = tuple[str, Style]
+
+
+def card(shelf: Shelf, token: Token | None, width: int) -> list[Strip]:
+    """The card of the caret's token, most important first."""
+    study, text = shelf.study, shelf.text
+    if study is None or study.tokenizer is None or study.view is None:
+        return []
+    tokenizer, view = study.tokenizer, study.view
+    if token is None:
+        return flow("token", [("none here", _NAME)], width)
+    spelled = safe(tokenizer.token(token.id), lines=False)
+    ident = "unknown" if token.id == UNKNOWN else f"{token.id}"
+    lines = flow(
+        "token",
+        [
+            (ident, _BOLD),
+            (f" {spelled or '?'} ", Style(reverse=True)),
+            (f"{token.index + 1:,} of {len(view):,}", _NAME),
+            *_notes(token),
+        ],
+        width,
+    )
+    lines += flow("span", _span(token), width)
+    lines += flow("text", _characters(text[token.start : token.end]), width)
+    piece = tokenizer.piece(token.id) if token.id != UNKNOWN else b""
+    content = piece or text[token.start : token.end].encode("utf-8", "replace")
+    lines += flow("bytes", _bytes(content), width)
+    if study.occurrences is not None and token.id != UNKNOWN:
+        seen = study.occurrences.counts[token.id]
+        share = f"{seen / max(1, study.occurrences.tokens):.3%}"
+        lines += flow("corpus", [(f"{seen:,} times", _PLAIN), (f"{share} of {study.occurrences.corpus}", _NAME)], width)
+    if token.id == UNKNOWN:
+        return lines
+    lines += _built(study, token, text, width)
+    return lines + _neighbours(study, token, width)
+
+
+def counts(shelf: Shelf, reference: str, width: int) -> list[Strip]:
+    """A table: a row for each vocabulary, and how much more tokens a character costs than in the reference."""
+    if not shelf.views:
+        return []
+    first = shelf.views[0].counts
+    header = f"{first.characters:,} characters, {first.bytes:,} bytes"
+    lines = [_line([(set_cell_size(header, width), _BOLD)])]
+    name_width = max(6, width - 32)
+    titles = f"{'':<{name_width}}{'tokens':>9}{'ch/tok':>7}{'unk':>4}{'split':>6}{'ref':>6}"
+    lines.append(_line([(titles, _NAME)]))
+    for study in shelf.ready:
+        if study.view is None:
+            continue
+        each, chosen = study.view.counts, study is shelf.study
+        per = f"{each.characters_per_token:.2f}" if each.characters_per_token else "–"
+        ratio = study.against_reference()
+        name = ("▸" if chosen else " ") + short(safe(study.name, lines=False), name_width - 2)
+        lines.append(
+            _line(
+                [
+                    (set_cell_size(name, name_width), _BOLD if chosen else _PLAIN),
+                    (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
+                    (f"{_short(each.unknown):>4}", _BAD if each.unknown else _NAME),
+                    (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
+                    (f"{f'×{ratio:.2f}' if ratio else '–':>6}", _PLAIN),
+                ]
+            )
+        )
+    note = f"ref: this text against {reference}"
+    if special := sum(view.counts.special for view in shelf.views):
+        note = f"{special:,} special. " + note
+    lines.append(_line([(set_cell_size(note, width), _NAME)]))
+    return lines
+
+
+def tensor(label: str, line: str, width: int) -> Strip:
+    """The tensor on one line of the screen, cut where that ends."""
+    line = re.sub(r"\n\s*", " ", line)
+    room = max(8, width - cell_len(label) - 2)
+    return _line([(f"{label}  ", _NAME), (line if len(line) <= room else line[: room - 1] + "…", _PLAIN)])
+
+
+def title(buffer: Buffer, focused: bool) -> Strip:
+    """The line above the editor."""
+    line = buffer.text.count("\n", 0, buffer.caret) + 1
+    column = buffer.caret - buffer.line_start() + 1
+    chosen = f", {len(buffer.selected):,} selected" if buffer.selected else ""
+    facts = f"{len(buffer.text):,} characters, line {line:,}, column {column:,}{chosen}"
+    hint = "Esc: to its tokens" if focused else "e: edit"
+    return _line([(" Text ", _FOCUS if focused else _BOLD), (f" {facts}   {hint}", _NAME)])
+
+
+def status(shelf: Shelf, focused: bool, late: bool) -> Strip:
+    """The line above the rows."""
+    study = shelf.study
+    facts = "no vocabulary yet"
+    if study is not None and study.view is not None:
+        facts = f"{safe(study.name, lines=False)}: {len(study.view):,} tokens"
+    hint = "   tokenizing…" if late else "   ←→ from token to token, k: next vocabulary" if focused else ""
+    return _line([(" Tokens ", _FOCUS if focused else _BOLD), (f" {facts}{hint}", _NAME)])
+
+
+def flow(label: str, chunks: Iterable[Chunk], width: int) -> list[Strip]:
+    """Chunks behind a label, over as many lines as they need; a chunk longer than a line is cut."""
+    room = max(4, width - LABEL)
+    lines: list[list[Chunk]] = [[]]
+    used = 0
+    for text, style in chunks:
+        text = text if cell_len(text) <= room else set_cell_size(text, room - 1) + "…"
+        cells = cell_len(text)
+        if used and used + 1 + cells > room:
+            lines.append([])
+            used = 0
+        if used:
+            lines[-1].append((" ", _PLAIN))
+            used += 1
+        lines[-1].append((text, style))
+        used += cells
+    return [
+        _line([(f"{label if number == 0 else '':<{LABEL}}", _NAME), *line])
+        for number, line in enumerate(lines)
+        if line or number == 0
+    ]
+
+
+def _notes(token: Token) -> list[Chunk]:
+    if token.unknown:
+        return [("not in the vocabulary", _BAD)]
+    if token.special:
+        return [("special", _WARN)]
+    if token.shared:
+        return [("part of a code point", _WARN)]
+    return []
+
+
+def _span(token: Token) -> list[Chunk]:
+    return [
+        (f"characters {token.start:,}–{token.end:,}", _PLAIN),
+        (f"bytes {token.byte_start:,}–{token.byte_end:,}", _PLAIN),
+    ]
+
+
+def _characters(text: str) -> list[Chunk]:
+    if len(text) == 1:
+        name = unicodedata.name(text, "no name").lower()
+        return [(plain(text), _BOLD), (f"U+{ord(text):04X}", _PLAIN), (name, _NAME)]
+    more = f"and {len(text) - _SHOWN:,} more" if len(text) > _SHOWN else ""
+    return [(plain(text[:_SHOWN]), _BOLD), *([(more, _NAME)] if more else [])]
+
+
+def _bytes(content: bytes) -> list[Chunk]:
+    shown = [(f"{byte:02x}", _PLAIN) for byte in content[:_SHOWN]]
+    return [*shown, (f"and {len(content) - _SHOWN:,} more", _NAME)] if len(content) > _SHOWN else shown
+
+
+def _built(study: Study, token: Token, text: str, width: int) -> list[Strip]:
+    """How the token came about."""
+    tokenizer, view = study.tokenizer, study.view
+    if tokenizer is None or view is None or token.special:
+        return []
+    if study.merges is not None:
+        steps = study.merges.steps(tokenizer.token(token.id))
+        chunks: list[Chunk] = [(safe(f"{s.left}+{s.right}→{s.result} #{s.rank:,}", lines=False), _PLAIN) for s in steps]
+        return flow("merges", chunks or [("none: a single byte", _NAME)], width)
+    if tokenizer.kind != "wordpiece":
+        return []
+    path: list[Chunk] = []
+    for match in matches(tokenizer, word_of(view, token, text)):
+        tried = [safe(candidate, lines=False) for candidate in match.tried[-_TRIED:]]
+        earlier = len(match.tried) - len(tried)
+        path += [(("✗ " if number == 0 else "") + each, _NAME) for number, each in enumerate(tried)]
+        if earlier:
+            path.append((f"(after {earlier} longer)", _NAME))
+        here = match.id == token.id
+        path.append(
+            (
+                "✓ " + safe(match.text, lines=False) if match.id is not None else "nothing fits",
+                _BOLD if here else _PLAIN,
+            )
+        )
+    return flow("path", path, width)
+
+
+def _neighbours(study: Study, token: Token, width: int) -> list[Strip]:
+    tokenizer, lexicon = study.tokenizer, study.lexicon
+    if tokenizer is None or lexicon is None:
+        return []
+
+    def named(ident: int) -> str:
+        return safe(tokenizer.token(ident), lines=False).replace(" ", "␣")
+
+    beside = [(f"{ident} {named(ident)}", _PLAIN) for ident in lexicon.around(token.id)]
+    lines = flow("beside", beside, width)
+    prefix, sharing = lexicon.sharing(token.id)
+    if sharing:
+        shown = [(named(ident), _PLAIN) for ident in sharing]
+        lines += flow("shares", [(f"{safe(prefix, lines=False)}…", _NAME), *shown], width)
+    return lines
+
+
+def _short(number: int) -> str:
+    """A number for a narrow column."""
+    return f"{number:,}" if number < 10_000_000 else f"{number / 1e6:.0f}M"
+
+
+def _line(chunks: Iterable[Chunk]) -> Strip:
+    return Strip([Segment(text, style) for text, style in chunks if text])

@@ -1,0 +1,153 @@
+"""What the Tokens pane asks the user, and what leaves it: files, the clipboard, the search in a vocabulary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from textual import on, work
+
+from tui import tokenstore, units
+from tui.dialogs import Entry
+from tui.panes.pane import Pane
+from tui.text import safe
+from tui.tokeneditor import LIMIT, TokenEditor
+from tui.tokensearch import TokenSearch
+from tui.tokenshelf import MOST, Shelf
+
+CLIPBOARD = 70_000  # bytes; common terminals drop more without a word
+
+
+class TokenErrands(Pane):
+    """The part of the Tokens pane that talks to the user and to the disk; the pane itself draws and moves."""
+
+    shelf: Shelf
+
+    @property
+    def editor(self) -> TokenEditor:
+        """Where the text is typed."""
+        return self.query_one(TokenEditor)
+
+    @property
+    def tensor(self) -> tuple[str, str]:
+        """What to call the tensor that is shown, and the tensor."""
+        raise NotImplementedError
+
+    def add(self, name: str) -> None:
+        """Show one more vocabulary."""
+        raise NotImplementedError
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_open_file(self) -> None:
+        """A file into the editor."""
+        path = await self.app.push_screen_wait(
+            Entry("Open", "A text file. What is in the editor now comes back with Ctrl+Z.", "", _named)
+        )
+        if path is None:
+            return
+        try:
+            text = await asyncio.to_thread(tokenstore.read, Path(path).expanduser())
+        except (OSError, ValueError, RuntimeError) as error:
+            self.tell("It cannot be opened", reason(error))
+            return
+        self.editor.load(text)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_add(self) -> None:
+        """Another vocabulary beside the others."""
+        if len(self.shelf.studies) >= MOST:
+            self.app.notify(f"{MOST} vocabularies are the most; z takes one away", severity="warning")
+            return
+        name = await self.app.push_screen_wait(
+            Entry(
+                "Add a vocabulary",
+                "gpt2, wordpiece, bundled, a run (name or latest), a folder with tokenizer.json, or a name on "
+                "the Hugging Face Hub.",
+                "",
+                _named,
+            )
+        )
+        if name is not None:
+            self.add(name.strip())
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_search(self) -> None:
+        """Look for entries of the vocabulary."""
+        study = self.shelf.study
+        if study is None or study.lexicon is None:
+            self.app.notify("the vocabulary is still being read", timeout=3)
+            return
+        text = await self.app.push_screen_wait(TokenSearch(study))
+        if text is not None:
+            self.editor.insert(text)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_save_ids(self) -> None:
+        """Write text, ids and offsets of every vocabulary as JSON."""
+        views = self.shelf.views
+        path = await self.app.push_screen_wait(
+            Entry(
+                "Save ids", "Text, ids and offsets in every vocabulary, as JSON.", str(tokenstore.export_path()), _named
+            )
+        )
+        if path is None:
+            return
+        target = Path(path).expanduser()
+        try:
+            await asyncio.to_thread(tokenstore.export, target, self.shelf.text, views)
+        except (OSError, RuntimeError) as error:
+            self.tell("It cannot be saved", reason(error))
+        else:
+            self.app.notify(safe(f"saved {target}", lines=False), markup=False, timeout=8)
+
+    def action_copy_ids(self) -> None:
+        """All ids to the clipboard."""
+        study = self.shelf.study
+        if study is not None and study.view is not None:
+            view = study.view
+            self._copy(lambda: str(view.ids))
+
+    def action_copy_tensor(self) -> None:
+        """The tensor to the clipboard."""
+        line = self.tensor[1]
+        if line:
+            self._copy(lambda: line)
+
+    @on(TokenEditor.Cut)
+    def _cut(self, event: TokenEditor.Cut) -> None:
+        self._copy(lambda: event.text)
+
+    @on(TokenEditor.Full)
+    def _full(self) -> None:
+        self.app.notify(f"only the first {LIMIT:,} characters were taken", severity="warning")
+
+    @work(exclusive=True, group="copy", exit_on_error=False)
+    async def _copy(self, make: Callable[[], str]) -> None:
+        """To the terminal's clipboard if it is not too large for one, and always into a file."""
+        text = await asyncio.to_thread(make)
+        size = len(text.encode("utf-8", "replace"))
+        sent = size <= CLIPBOARD
+        if sent:
+            self.app.copy_to_clipboard(text.encode("utf-8", "replace").decode())
+        told = (
+            f"sent {units.size(size)} to the terminal's clipboard"
+            if sent
+            else f"{units.size(size)} are too much for it"
+        )
+        try:
+            path = await asyncio.to_thread(tokenstore.copied, text)
+        except OSError as error:
+            self.app.notify(f"{told}; not kept: {reason(error)}", markup=False, severity="warning")
+        else:
+            self.app.notify(safe(f"{told}; it is in {path}", lines=False), markup=False, timeout=8)
+
+
+def _named(text: str) -> str:
+    return "" if text.strip() else "give a name"
+
+
+def reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    return str(error)

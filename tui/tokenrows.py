@@ -1,0 +1,246 @@
+"""The same text in several vocabularies, row under row: every character stands in the same columns in each of them.
+
+Tokens cut the text differently, ids want more room than their tokens, and a code point may fall to several tokens. So
+columns belong to characters: each is as wide as the row that needs most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from engine.tokens import Token, Tokenized
+from tui.tokencolours import Palette, colour
+from tui.tokenglyphs import PART, glyph
+from tui.tokenwrap import Rows, Span
+
+
+@dataclass(frozen=True)
+class Look:
+    """How rows are drawn: ``width`` of the text in cells, ``gutter`` of the names before it."""
+
+    width: int
+    gutter: int
+    ids: bool
+    marks: bool
+    palette: Palette
+
+
+@dataclass
+class _Row:
+    """The tokens of one vocabulary over one piece of the text."""
+
+    tokens: list[Token]
+    holders: dict[int, list[int]] = field(default_factory=dict)
+    """places in ``tokens`` of those that hold a character, by its offset"""
+    cells: dict[int, list[int]] = field(default_factory=dict)
+    """cells of each holder's part of a character that several hold"""
+
+
+class Sheet:
+    """A text with its views, laid out. Only the pieces that are asked for cost anything."""
+
+    def __init__(self, text: str, views: Sequence[Tokenized], names: Sequence[str], look: Look) -> None:
+        self.text, self.views, self.names, self.look = text, tuple(views), tuple(names), look
+        self.rows = Rows(text, self._split)
+        self._wide: dict[int, int] = {}
+        self._pieces: dict[Span, list[_Row]] = {}
+        self._of: dict[int, list[_Row]] = {}
+
+    @property
+    def height(self) -> int:
+        """Lines of one row of text in all vocabularies, with the space below it."""
+        return max(1, sum(1 + self.id_lines(view) for view in self.views) + 1)
+
+    def id_lines(self, view: Tokenized) -> int:
+        """Lines for ids under a vocabulary's spans: characters have theirs written downwards."""
+        if not self.look.ids:
+            return 0
+        return len(str(view.tokenizer.size - 1)) if view.tokenizer.kind == "characters" else 1
+
+    def strips(self, row: Span, current: Sequence[Token | None]) -> list[Strip]:
+        """The lines of one row of text. ``current`` is the caret's token in each vocabulary."""
+        self.rows.at(row[0])
+        lines: list[Strip] = []
+        pieces = self._of.get(row[0], [])
+        for number, (view, piece) in enumerate(zip(self.views, pieces, strict=False)):
+            now = current[number]
+            lines.append(self._spans(row, view, piece, self.names[number], now))
+            lines += self._ids(row, view, piece, now)
+        if lines:
+            lines.append(Strip.blank(self.look.gutter + self.look.width))
+        return lines
+
+    def offset(self, row: Span, column: int) -> int | None:
+        """The character that stands at a column of the screen, None beside the text."""
+        column -= self.look.gutter
+        for offset in range(*row):
+            if 0 <= column < self._wide[offset]:
+                return offset
+            column -= self._wide[offset]
+        return None
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    def _split(self, start: int, end: int) -> list[Span]:
+        """Rows of a piece: the widths of its characters first, then as many as fit."""
+        pieces = [_hold(list(view.between(start, end)), start, end) for view in self.views]
+        for offset in range(start, end):
+            self._wide[offset] = glyph(self.text[offset], self.look.marks)[1]
+        for view, piece in zip(self.views, pieces, strict=True):
+            self._widen(view, piece, start, end)
+        rows: list[Span] = []
+        while start < end:
+            edge = self._edge(start, end)
+            rows.append((start, edge))
+            self._of[start] = pieces
+            start = edge
+        return rows
+
+    def _widen(self, view: Tokenized, piece: _Row, start: int, end: int) -> None:
+        """Give every part of a character a cell, and every id its digits and a space."""
+        wide = self._wide
+        for offset, holders in piece.holders.items():
+            if len(holders) > 1:
+                parts = [glyph(self.text[offset], self.look.marks)[1]] + [1] * (len(holders) - 1)
+                piece.cells[offset] = parts
+                wide[offset] = max(wide[offset], sum(parts))
+        if not self.look.ids or view.tokenizer.kind == "characters":
+            return
+        for place, token in enumerate(piece.tokens):
+            inside = range(max(token.start, start), min(token.end, end))
+            if not inside or token.start < start:
+                continue
+            lacking = len(str(token.id)) + 1 - sum(self._cells(piece, offset, place) for offset in inside)
+            if lacking > 0:
+                last = inside[-1]
+                if last in piece.cells:
+                    parts = piece.cells[last]
+                    parts[piece.holders[last].index(place)] += lacking
+                    wide[last] = max(wide[last], sum(parts))
+                else:
+                    wide[last] += lacking
+
+    def _cells(self, piece: _Row, offset: int, place: int) -> int:
+        """Cells of a character that belong to one of its tokens; what is left over belongs to the last."""
+        if offset not in piece.cells:
+            return self._wide[offset]
+        parts, holders = piece.cells[offset], piece.holders[offset]
+        number = holders.index(place)
+        return parts[number] + (self._wide[offset] - sum(parts) if number == len(parts) - 1 else 0)
+
+    def _edge(self, start: int, end: int) -> int:
+        """Where the row from ``start`` ends: before a space if one is near, else where no more fits."""
+        used, edge = 0, start
+        while edge < end and (edge == start or used + self._wide[edge] <= self.look.width):
+            used += self._wide[edge]
+            edge += 1
+        if edge < end and self.text[edge] != "\n":
+            for place in range(edge, start + (edge - start) // 2, -1):
+                if self.text[place].isspace() and not self.text[place - 1].isspace():
+                    return place
+        return edge
+
+    # -- lines -------------------------------------------------------------------------------------------------------
+
+    def _spans(self, row: Span, view: Tokenized, piece: _Row, name: str, now: Token | None) -> Strip:
+        palette = self.look.palette
+        segments = [self._label(name)]
+        used = 0
+        for offset in range(*row):
+            shown, _ = glyph(self.text[offset], self.look.marks)
+            holders = piece.holders.get(offset)
+            wide = self._wide[offset]
+            used += wide
+            if not holders:
+                segments.append(Segment(set_cell_size(shown, wide), palette.quiet))
+                continue
+            for number, place in enumerate(holders):
+                token = piece.tokens[place]
+                cells = self._cells(piece, offset, place)
+                text = PART if number else shown
+                style = self._style(view, token, now)
+                if offset == token.end - 1:  # room for an id behind a token is no part of it
+                    segments += [Segment(text, style), Segment(" " * (cells - cell_len(text)))]
+                else:
+                    segments.append(Segment(set_cell_size(text, cells), style))
+        return _strip(segments, self.look.gutter + used)
+
+    def _ids(self, row: Span, view: Tokenized, piece: _Row, now: Token | None) -> list[Strip]:
+        lines = self.id_lines(view)
+        if not lines:
+            return []
+        marks: list[tuple[int, int, str, Style]] = []  # column, cells, id, style
+        column = 0
+        begun: set[int] = set()
+        for offset in range(*row):
+            inside = 0
+            for place in piece.holders.get(offset, ()):
+                token, cells = piece.tokens[place], self._cells(piece, offset, place)
+                if place in begun:
+                    marks[-1] = (marks[-1][0], marks[-1][1] + cells, *marks[-1][2:])
+                else:
+                    begun.add(place)
+                    style = self.look.palette.strong if _is(token, now) else self.look.palette.quiet
+                    text = "" if token.start < row[0] else str(token.id) if token.id >= 0 else "?"
+                    marks.append((column + inside, cells, text, style))
+                inside += cells
+            column += self._wide[offset]
+        if view.tokenizer.kind == "characters":
+            return [
+                self._under([(x, w, _digit(text, line), style) for x, w, text, style in marks]) for line in range(lines)
+            ]
+        return [self._under([(x, w, text if len(text) < w or w == len(text) else "…", s) for x, w, text, s in marks])]
+
+    def _under(self, marks: list[tuple[int, int, str, Style]]) -> Strip:
+        segments = [Segment(" " * self.look.gutter)]
+        reached = 0
+        for column, _, text, style in marks:
+            if text:
+                segments += [Segment(" " * (column - reached)), Segment(text, style)]
+                reached = column + len(text)
+        return _strip(segments, self.look.gutter + reached)
+
+    def _label(self, name: str) -> Segment:
+        return Segment(set_cell_size(name, self.look.gutter - 1) + " ", self.look.palette.label)
+
+    def _style(self, view: Tokenized, token: Token, now: Token | None) -> Style:
+        palette = self.look.palette
+        if _is(token, now):
+            return palette.current
+        if token.unknown:
+            return palette.unknown
+        if token.special:
+            return palette.special
+        return palette.spans[colour(view, token.index)]
+
+
+def short(name: str, width: int) -> str:
+    """A name for a narrow column: the last part of a path or of a repository's name, cut with an ellipsis."""
+    name = name.rstrip("/").rpartition("/")[2] or name
+    return name if cell_len(name) <= width else set_cell_size(name, width - 1).rstrip() + "…"
+
+
+def _hold(tokens: list[Token], start: int, end: int) -> _Row:
+    row = _Row(tokens)
+    for place, token in enumerate(tokens):
+        for offset in range(max(token.start, start), min(token.end, end)):
+            row.holders.setdefault(offset, []).append(place)
+    return row
+
+
+def _is(token: Token, now: Token | None) -> bool:
+    return now is not None and token.index == now.index
+
+
+def _digit(text: str, line: int) -> str:
+    return text[line : line + 1]
+
+
+def _strip(segments: list[Segment], cells: int) -> Strip:
+    return Strip(Segment.simplify([segment for segment in segments if segment.text]), cells)

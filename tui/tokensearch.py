@@ -1,0 +1,137 @@
+"""Search in a vocabulary: a line to type into, and what was found as it is typed."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import DataTable, Input, Label, Static
+from textual.worker import get_current_worker
+
+from tui.field import Field
+from tui.text import safe
+from tui.tokenglyphs import plain
+from tui.tokenstudy import Study
+
+SHOWN = 200
+_LONGEST = 28  # characters of a token's text that are shown
+
+
+class TokenSearch(ModalScreen[str | None]):
+    """Gives the text of the token that was chosen, or None."""
+
+    BINDINGS = [
+        Binding("escape", "cancel", show=False),
+        Binding("f8", "case", "Case", priority=True),
+        Binding("down", "into", show=False),
+    ]
+    DEFAULT_CSS = """
+    TokenSearch DataTable { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
+    TokenSearch > Vertical { height: 80%; width: 72; }
+    TokenSearch #found { color: $text-muted; }
+    """
+
+    class Found(Message):
+        """A search has ended."""
+
+        def __init__(self, wanted: str, ids: list[int]) -> None:
+            super().__init__()
+            self.wanted, self.ids = wanted, ids
+
+    def __init__(self, study: Study) -> None:
+        super().__init__()
+        self._study = study
+        self._case = False
+        self._ids: list[int] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Label(Content(f"Vocabulary of {safe(self._study.name, lines=False)}"), classes="title")
+            yield Field(placeholder="part of a token, ·the with a space, or an id", compact=True)
+            yield Static(id="found")
+            yield DataTable(cursor_type="row", cell_padding=1)
+            yield Static(
+                Content.styled(
+                    "↓ to the list, Enter types the token into the text, F8 case, Esc closes", "$foreground 60%"
+                )
+            )
+
+    def on_mount(self) -> None:
+        self.query_one(Input).cursor_blink = False
+        table: DataTable[Text] = self.query_one(DataTable)
+        for name in ("id", "spelled", "text", "in the corpus"):
+            table.add_column(name, key=name)
+        self._tell("")
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        self._look(event.value, self._case)
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self._choose()
+
+    @on(DataTable.RowSelected)
+    def _selected(self) -> None:
+        self._choose()
+
+    @work(thread=True, exclusive=True, group="search", exit_on_error=False)
+    def _look(self, wanted: str, case: bool) -> None:
+        lexicon = self._study.lexicon
+        if lexicon is None:
+            return
+        found = lexicon.search(wanted, case=case, limit=SHOWN)
+        if not get_current_worker().is_cancelled:
+            self.post_message(self.Found(wanted, found))
+
+    @on(Found)
+    def _show(self, event: Found) -> None:
+        if event.wanted != self.query_one(Input).value:
+            return
+        self._ids = event.ids
+        tokenizer, seen = self._study.tokenizer, self._study.occurrences
+        table: DataTable[Text] = self.query_one(DataTable)
+        table.clear()
+        if tokenizer is None or self._study.lexicon is None:
+            return
+        for ident in event.ids:
+            text = self._study.lexicon.text(ident)
+            table.add_row(
+                Text(str(ident), justify="right"),
+                Text(safe(tokenizer.token(ident), lines=False).replace(" ", "␣")[:_LONGEST]),
+                Text(plain(text)[:_LONGEST], "reverse"),
+                Text(f"{seen.counts[ident]:,}" if seen else "", justify="right"),
+            )
+        self._tell(event.wanted)
+
+    def _tell(self, wanted: str) -> None:
+        number = len(self._ids)
+        found = f"{number}{' or more' if number == SHOWN else ''} found" if wanted else ""
+        letters = "case matters" if self._case else "any case"
+        self.query_one("#found", Static).update(Content(f"{found}  ({letters})"))
+
+    def action_case(self) -> None:
+        """Capital letters matter, or do not."""
+        self._case = not self._case
+        self._tell(self.query_one(Input).value)
+        self._look(self.query_one(Input).value, self._case)
+
+    def action_into(self) -> None:
+        """From the line into the list."""
+        self.query_one(DataTable).focus()
+
+    def action_cancel(self) -> None:
+        """Leave the text as it is."""
+        self.dismiss(None)
+
+    def _choose(self) -> None:
+        row = self.query_one(DataTable).cursor_row
+        if self._study.lexicon is None or not 0 <= row < len(self._ids):
+            self.app.bell()
+            return
+        self.dismiss(self._study.lexicon.text(self._ids[row]))

@@ -1,0 +1,99 @@
+"""The vocabularies beside each other on the screen, and the one text that all of them have cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.tokens import Token, Tokenized, tokenize
+from tui.tokenstudy import Study
+
+MOST = 6  # vocabularies side by side
+
+
+class Shelf:
+    """Studies in the order of their rows. ``text`` is what every view in ``views`` is of."""
+
+    def __init__(self) -> None:
+        self.studies: list[Study] = []
+        self.text = ""
+        self._primary = 0
+
+    @property
+    def ready(self) -> list[Study]:
+        """Those that show the text."""
+        return [study for study in self.studies if study.view is not None]
+
+    @property
+    def views(self) -> list[Tokenized]:
+        """The text in each of them."""
+        return [study.view for study in self.studies if study.view is not None]
+
+    @property
+    def study(self) -> Study | None:
+        """The one whose card is shown and whose tokens the arrows walk over."""
+        ready = self.ready
+        return ready[min(self._primary, len(ready) - 1)] if ready else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As the user gave them."""
+        return tuple(study.name for study in self.studies)
+
+    def put(self, text: str, views: Sequence[Tokenized]) -> None:
+        """Show another text, or the same one in other vocabularies."""
+        by_tokenizer = {view.tokenizer: view for view in views}
+        for study in self.studies:
+            study.view = by_tokenizer.get(study.tokenizer) if study.tokenizer is not None else None
+        self.text = text
+
+    def next(self) -> None:
+        """Card and arrows to the next one."""
+        if ready := self.ready:
+            self._primary = (min(self._primary, len(ready) - 1) + 1) % len(ready)
+
+    def remove(self) -> bool:
+        """Take one away: one that could not be loaded, else the one whose card is shown."""
+        gone = next((study for study in self.studies if study.problem), self.study)
+        if gone is not None:
+            self.studies.remove(gone)
+            self._primary = max(0, min(self._primary, len(self.ready) - 1))
+        return gone is not None
+
+    def under(self, study: Study, caret: int) -> Token | None:
+        """The token that holds the character at ``caret``, or at the end of the text the last one."""
+        view = study.view
+        if view is None:
+            return None
+        place = min(caret, max(0, view.counts.characters - 1))
+        index = view.at(place)
+        if index is None:
+            return None
+        token = view.token(index)
+        return token if token.start <= place else None
+
+    def tensor(self, caret: int) -> tuple[str, str]:
+        """What ``return_tensors="pt"`` gives for the caret's line as a text of its own, and what to call it."""
+        study = self.study
+        if study is None or study.tokenizer is None or study.view is None:
+            return "", ""
+        if "\n" not in self.text:
+            return "tensor", study.view.tensor_line()
+        caret = min(caret, len(self.text))
+        start = self.text.rfind("\n", 0, caret) + 1
+        found = self.text.find("\n", caret)
+        view = tokenize(study.tokenizer, self.text[start : len(self.text) if found < 0 else found])
+        return "this line alone", view.tensor_line() if view is not None else ""
+
+    def said(self) -> list[tuple[str, bool]]:
+        """Lines to say above the rows, with whether something is wrong: what loads, what failed, what to do."""
+        said = [(f"{study.name}: {study.problem}", True) for study in self.studies if study.problem]
+        said += [(f"{s.name}: loading…", False) for s in self.studies if not s.problem and s.tokenizer is None]
+        if not self.text and self.ready:
+            said.append(
+                ("Type or paste a text. Keys outside the text: l the lab's examples, s English, d Dante.", False)
+            )
+        if not self.studies:
+            said.append(
+                ("No vocabulary. a adds one: gpt2, wordpiece, bundled, a run, a path, a name on the Hub.", False)
+            )
+        return said

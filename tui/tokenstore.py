@@ -1,0 +1,94 @@
+"""What the Tokens pane keeps on the disk: the text that is edited, ids that were saved, what was copied."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checkpoints import home, store
+from data.plaintext import TextError, detect_encoding, normalise_line_ends
+from engine.tokens import Tokenized
+
+LARGEST = 8_000_000  # bytes of a file that the editor opens
+DEFAULTS = ("gpt2", "wordpiece", "bundled")
+_MOST = 6  # vocabularies side by side
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What was on the screen, so that it can be there again."""
+
+    text: str = ""
+    caret: int = 0
+    names: tuple[str, ...] = DEFAULTS
+    ids: bool = True
+    marks: bool = True
+
+
+def folder() -> Path:
+    """The folder of all this."""
+    return home.home() / "tokens"
+
+
+def save(desk: Desk) -> None:
+    """Keep it, atomically. Raises :class:`OSError`."""
+    _write(folder() / "desk.json", json.dumps(vars(desk)))
+
+
+def restore() -> Desk:
+    """What was kept; the defaults where there is nothing, or nothing that can be read."""
+    try:
+        content = json.loads((folder() / "desk.json").read_bytes())
+        text, names = content["text"], content["names"]
+        if not isinstance(text, str) or not all(isinstance(name, str) for name in names):
+            return Desk()
+        return Desk(text, int(content["caret"]), tuple(names[:_MOST]), bool(content["ids"]), bool(content["marks"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Desk()
+
+
+def export(path: Path, text: str, views: Sequence[Tokenized]) -> None:
+    """Write the ids of ``text`` in every vocabulary as one JSON object. Raises :class:`OSError`."""
+    tokenizers: list[dict[str, Any]] = [
+        {
+            "tokenizer": view.tokenizer.name,
+            "source": view.tokenizer.source,
+            "ids": view.ids,
+            "offsets": [[token.start, token.end] for token in view],
+        }
+        for view in views
+    ]
+    _write(path, json.dumps({"text": text, "tokenizers": tokenizers}))
+
+
+def export_path() -> Path:
+    """A name for saved ids that is not taken."""
+    return folder() / f"ids-{time.strftime('%Y%m%d-%H%M%S')}.json"
+
+
+def copied(text: str) -> Path:
+    """Keep what was copied, for terminals without a clipboard; returns the path. Raises :class:`OSError`."""
+    path = folder() / "copied.txt"
+    _write(path, text)
+    return path
+
+
+def read(path: Path) -> str:
+    """The text of a file. Raises :class:`OSError` and :class:`data.plaintext.TextError`, which say what is wrong."""
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise TextError(
+            f"{path} has {size:,} bytes, more than the {LARGEST:,} that can be edited; "
+            "`llmlab-tui tokenize < FILE` takes any size"
+        )
+    raw = path.read_bytes()
+    return normalise_line_ends(raw.decode(detect_encoding(raw, whole=True)))
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.replace_file(path, content.encode("utf-8", "backslashreplace"))
