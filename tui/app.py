@@ -258,6 +258,10 @@ class LabApp(App[int]):
         else:
             await self._train(event.run)
 
+    async def on_runs_pane_copied_task(self, event: RunsPane.CopiedTask) -> None:
+        if pane := await self._pane_of(event.run):
+            pane.copy(event.run)
+
     async def _pane_of(self, run: Run) -> Pane | None:
         """The pane of the task that a run did, put on the screen; None for a training."""
         task = await asyncio.to_thread(_task, run)
@@ -349,13 +353,16 @@ class LabApp(App[int]):
     async def action_leave(self) -> None:
         """Leave; ask about a run that trains."""
         self._leaving += 1
-        if not self.training or self._leaving > 1:
+        others = [pane for pane in self.query(Pane) if pane.trains]
+        names = [self.pane.run_name] * self.training + [pane.trains for pane in others]
+        if not names or self._leaving > 1:
             self.exit(0)
             return
+        whose = "trains in a process of its own" if len(names) == 1 else "train in processes of their own"
         answer = await self.push_screen_wait(
             Question(
                 "A run is training",
-                f"{self.pane.run_name} trains in a process of its own.",
+                f"{' and '.join(names)} {whose}.",
                 (
                     Option("keep", "keep it running", "k", "primary"),
                     Option("stop", "save and stop it", "s"),
@@ -364,9 +371,11 @@ class LabApp(App[int]):
             )
         )
         self._leaving = 0
-        if answer == "stop" and self._job is not None:
+        if answer == "stop" and self.training and self._job is not None:
             self._job.stop()
             await asyncio.to_thread(self._job.wait, 15.0)
+        if answer == "stop":
+            await asyncio.gather(*(pane.see_out() for pane in others))
         if answer != "stay":
             self.exit(0)
 

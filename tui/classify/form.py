@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
+from engine.features import POOLING_HELP, POOLINGS
 from tui.classify import values
 from tui.classify.looking import Seen, look
 from tui.classify.values import CHOICES, DEFAULTS, HEADS, Wrong
@@ -29,6 +31,7 @@ FIELDS = (
     ("features", ("encoder", "pooling")),
     ("routes", ("heads", "class_weights", "seed")),
 )
+COLUMNS = ("text_column", "label_column")
 LABELS = {"test": "test file", "limit": "rows at most", "heads": "train"}
 HINTS = {
     "data": "helpdesk, a file, a folder, or owner/name on the Hub",
@@ -38,6 +41,7 @@ HINTS = {
     "seed": "decides splits, batches and dropout",
 }
 HEAD_NAMES = {"lr": "logistic regression", "mlp": "MLP", "finetune": "fine-tune"}
+SHORT_NAMES = {**HEAD_NAMES, "lr": "LR"}
 EXPLAINED = (
     "The encoder stays as it is for logistic regression and MLP: their features are computed once and kept. "
     "Fine-tuning trains all of it: best, and slowest by far without a GPU. The majority class and TF-IDF with "
@@ -46,22 +50,27 @@ EXPLAINED = (
 )
 
 
-class Columns(Choice):
-    """A choice whose values are a table's columns, once they are known."""
+class Picker(Choice):
+    """A choice of many values, of which only the chosen one is shown, with what it means."""
+
+    def __init__(self, all_of: tuple[str, ...], value: str, *, id: str, help: Mapping[str, str] | None = None) -> None:
+        super().__init__(all_of, value, id=id)
+        self._help = help or {}
 
     def offer(self, names: tuple[str, ...]) -> None:
-        """Offer these names; a value that is none of them goes."""
+        """Offer these names beside auto; a value that is none of them goes."""
         self._values = ("auto", *names)
         if self.value not in self._values:
             self.value = "auto"
         self.refresh()
 
     def render(self) -> Content:
-        room = max(8, self.size.width - 8)
+        room = max(8, self.size.width - 7)
         name = safe(self.value, lines=False)
         name = name if len(name) <= room else name[: room - 1] + "…"
-        few = Content.styled(f" {name} ", "reverse bold")
-        return Content.assemble(few, Content.styled("  ◂ ▸" if len(self._values) > 1 else "", "$foreground 60%"))
+        about = self._help.get(self.value, "") if room - len(name) > 14 else ""
+        told = " ◂ ▸" * (len(self._values) > 1) + (f"  {about}" if about else "")
+        return Content.assemble(Content.styled(f" {name} ", "reverse bold"), Content.styled(told, "$foreground 60%"))
 
 
 class Ticks(Widget, can_focus=True):
@@ -100,10 +109,10 @@ class Ticks(Widget, can_focus=True):
         for place, name in enumerate(self._all):
             ticked = name in self.value.split()
             here = self.has_focus and place == self.place
-            spelled = HEAD_NAMES.get(name, name) if roomy else name
+            spelled = (HEAD_NAMES if roomy else SHORT_NAMES).get(name, name)
             style = "bold" if ticked else "$foreground 60%"
             parts.append(Content.styled(f"{'■' if ticked else '□'} {spelled}", f"{style} underline" if here else style))
-        return Content("  ").join(parts)
+        return Content("  " if roomy else " ").join(parts)
 
     def watch_value(self) -> None:
         self.post_message(self.Changed(self))
@@ -138,7 +147,7 @@ class ClassifyForm(Container):
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = """
     ClassifyForm { layout: horizontal; height: 1fr; }
-    ClassifyForm #cl-fields { width: 1fr; max-width: 62; padding: 0 1; scrollbar-size-vertical: 1; }
+    ClassifyForm #cl-fields { width: 1fr; min-width: 42; max-width: 62; padding: 0 1; scrollbar-size-vertical: 1; }
     ClassifyForm #cl-side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
     ClassifyForm .section { color: $primary; text-style: bold; margin-top: 1; }
     ClassifyForm .field { height: 1; }
@@ -152,7 +161,7 @@ class ClassifyForm(Container):
     ClassifyForm #cl-rows { text-wrap: nowrap; text-overflow: ellipsis; }
     ClassifyForm #cl-why { color: $text-muted; }
     .-narrow ClassifyForm { layout: vertical; }
-    .-narrow ClassifyForm #cl-fields { height: auto; max-height: 60%; max-width: 100%; }
+    .-narrow ClassifyForm #cl-fields { min-width: 0; height: auto; max-height: 60%; max-width: 100%; }
     .-narrow ClassifyForm #cl-side { max-width: 100%; width: 1fr; height: 1fr; border-left: none;
         border-top: solid $panel; padding: 0 1; }
     .-low ClassifyForm #cl-go { margin: 0; }
@@ -193,10 +202,12 @@ class ClassifyForm(Container):
         value, ident = self._start[name], f"cl-field-{name}"
         if name == "heads":
             return Ticks(HEADS, value, id=ident)
+        if name == "pooling":
+            return Picker(POOLINGS, value, id=ident, help=POOLING_HELP)
         if name in CHOICES:
             return Choice(CHOICES[name], value, id=ident)
-        if name in ("text_column", "label_column"):
-            return Columns(("auto",), value, id=ident)
+        if name in COLUMNS:
+            return Picker(("auto",), value, id=ident)
         return Field(value, id=ident, compact=True, select_on_focus=False, placeholder=HINTS[name])
 
     def on_mount(self) -> None:
@@ -224,7 +235,7 @@ class ClassifyForm(Container):
         self._filling = True
         for name, value in new.items():
             widget: Any = self.query_one(f"#cl-field-{name}")
-            if isinstance(widget, Columns):
+            if name in COLUMNS:
                 widget.offer(tuple(dict.fromkeys([*self._seen.columns, *([value] if value != "auto" else [])])))
             widget.value = value
         self._filling = False
@@ -306,8 +317,8 @@ class ClassifyForm(Container):
             return
         self._seen = seen
         if seen.columns:
-            for name in ("text_column", "label_column"):
-                self.query_one(f"#cl-field-{name}", Columns).offer(seen.columns)
+            for name in COLUMNS:
+                self.query_one(f"#cl-field-{name}", Picker).offer(seen.columns)
         self._refresh()
 
     def _refresh(self) -> None:

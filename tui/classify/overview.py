@@ -8,6 +8,7 @@ from textual.strip import Strip
 from tui.classify import figures
 from tui.classify.findings import Findings
 from tui.classify.ink import BAD, DIM, FAIR, TITLE, strip, wrap
+from tui.classify.pages import message
 from tui.classify.story import ClassifyStory, plain_words
 from tui.classify.table import differences, table
 from tui.text import safe
@@ -18,7 +19,9 @@ CURVE = 6  # lines below which a curve says nothing
 
 def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
-    top = [strip(line, width) for line in table(story, chosen, width)]
+    if not story.routes and not story.notices:
+        return message("The process is starting and reads the data…", width, height)
+    top = [strip(line, width) for line in table(story, chosen, width)] if story.routes else []
     top.append(Strip.blank(width))
     room = height - len(top)
     if room <= 0:
@@ -46,6 +49,9 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
 
 def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
     lines: list[Text] = []
+    for said in story.notices:
+        if said.level == "error":
+            lines += [*wrap(Text(f"✗ {safe(said.text)}", f"bold {BAD}"), width), Text("")]
     verdict = story.verdict or plain_words(story)
     if verdict:
         lines += wrap(Text(safe(verdict), "bold bright_white"), width)
@@ -53,10 +59,16 @@ def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: 
     route = story.routes.get(chosen)
     if route is not None and route.report is not None and route.report.settings:
         lines += wrap(Text.assemble(("chosen on validation: ", DIM), safe(route.report.settings)), width)
-    if told := differences(story, findings, chosen):
+    if told := differences(story, findings, chosen, width):
         lines += [*told, Text("")]
     if story.data is not None:
         lines += _data(story, width)
+    for said in story.notices:
+        if said.kind != "screen" and said.level != "error":
+            colour = FAIR if said.level == "warning" else DIM
+            lines += wrap(
+                Text(f"{'!' if said.level == 'warning' else '·'} {safe(said.text, lines=False)}", colour), width
+            )
     return lines
 
 

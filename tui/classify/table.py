@@ -71,25 +71,26 @@ def table(story: ClassifyStory, chosen: str, width: int) -> list[Text]:
     return lines
 
 
-def differences(story: ClassifyStory, findings: Findings | None, chosen: str) -> list[Text]:
+def differences(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
     """McNemar's test of the chosen route against every other one."""
     if findings is None or chosen not in findings.probabilities:
         return []
     name = ROUTES.get(chosen, chosen).strip()
-    lines = [Text.assemble((f"{name} against", TITLE), ("  rows only one has right, McNemar's p", DIM))]
+    roomy = width >= 52
+    told = "rows only one has right, McNemar's p" if roomy else "McNemar's test"
+    lines = [Text.assemble((f"{name} against", TITLE), (f"  {told}", DIM))]
     for other in story.done:
         found = findings.pairs.get((chosen, other.name))
         if found is None:
             continue
         line = Text().append(f"  {ROUTES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
-        line.append(f"{found.only_first:>5,} : {found.only_second:<5,}")
-        line.append(f" {_p(found.p):>9}  ")
+        line.append(f"{found.only_first:>5,}:{found.only_second:<5,}{_p(found.p):>9} ")
         if found.p >= SURE:
-            line.append("could be chance", DIM)
+            line.append("≈" + " could be chance" * roomy, DIM)
         elif found.only_first > found.only_second:
-            line.append("▲ better", GOOD)
+            line.append("▲" + " better" * roomy, GOOD)
         else:
-            line.append("▼ worse", BAD)
+            line.append("▼" + " worse" * roomy, BAD)
         lines.append(line)
     return lines
 

@@ -167,6 +167,15 @@ class ClassifyPane(Pane):
             self.query_one("#cl-go").focus()
         self.call_after_refresh(self.redraw)
 
+    @property
+    def trains(self) -> str:
+        return self.run_shown.name if self.running and self.run_shown is not None else ""
+
+    async def see_out(self) -> None:
+        if self.running and self._job is not None:
+            self._job.stop()
+            await asyncio.to_thread(self._job.wait, 15.0)
+
     def start(self) -> None:
         """Run what the form says."""
         if self.running or self._starting:
