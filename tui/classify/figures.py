@@ -75,7 +75,7 @@ def calibration(report: Report, route: str, width: int, height: int) -> list[Str
     for row in range(height):
         left = drawn[row] if row < len(drawn) else Strip.blank(plot_width)
         right = table[row] if row < len(table) else Strip.blank(beside)
-        rows.append(Strip.join([left, Strip.blank(2), right]))
+        rows.append(Strip.join([left, Strip.blank(2), right]).adjust_cell_length(width))
     return rows
 
 

@@ -247,12 +247,17 @@ class ClassifyForm(Container):
         given = self.given()
         self._refresh()
         if self._wrong:
-            self.query_one(f"#cl-field-{self._wrong[0].field}").focus()
-            self.app.bell()
+            self.show_problem()
             return False
         self._remember(given)
         self.post_message(self.Wanted(given))
         return True
+
+    def show_problem(self) -> None:
+        """Move to the first field that is wrong."""
+        if self._wrong:
+            self.query_one(f"#cl-field-{self._wrong[0].field}").focus()
+            self.app.bell()
 
     @work(thread=True, group="remember", exit_on_error=False)
     def _remember(self, given: dict[str, str]) -> None:

@@ -36,7 +36,8 @@ def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, 
             rows.append(line.append_text(right[row] if row < len(right) else blank))
         return [strip(row, width) for row in rows]
     grid = _grid(report, sight, label, CELL, width, max(4, min(count + 3, height - 6)))
-    return [strip(row, width) for row in (*grid, *_texts(report, findings, route, sight, width, height - len(grid)))]
+    lines = [*grid, *_texts(report, findings, route, sight, width, height - len(grid))]
+    return [strip(line, width) for line in lines[:height]]
 
 
 def _grid(report: Report, sight: Sight, label: int, cell: int, width: int, height: int) -> list[Text]:

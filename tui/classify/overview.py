@@ -58,7 +58,8 @@ def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: 
         lines.append(Text(""))
     route = story.routes.get(chosen)
     if route is not None and route.report is not None and route.report.settings:
-        lines += wrap(Text.assemble(("chosen on validation: ", DIM), safe(route.report.settings)), width)
+        what = "always says: " if chosen == "majority" else "chosen on validation: "
+        lines += wrap(Text.assemble((what, DIM), safe(route.report.settings)), width)
     if told := differences(story, findings, chosen, width):
         lines += [*told, Text("")]
     if story.data is not None:

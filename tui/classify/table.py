@@ -92,7 +92,7 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
         else:
             line.append("▼" + " worse" * roomy, BAD)
         lines.append(line)
-    return lines
+    return lines if len(lines) > 1 else []
 
 
 def _p(p: float) -> str:

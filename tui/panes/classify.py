@@ -183,6 +183,7 @@ class ClassifyPane(Pane):
             self.say("it is running: F7 stops it, then F5 starts another", "warning")
         elif not self.form.start():
             self.show_form()
+            self.form.show_problem()
 
     def pause(self) -> None:
         """Pause, or go on."""
@@ -445,13 +446,9 @@ class ClassifyPane(Pane):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense now."""
-        if action in ("route", "walk", "read", "back", "page", "ends"):
+        if action in ("route", "walk", "read", "page", "export"):
             return self.showing_results
-        if action == "defaults":
-            return not self.showing_results
-        if action == "form":
-            return not self.showing_results or True
-        return self.showing_results or action not in ("export",)
+        return not self.showing_results if action == "defaults" else True
 
     def action_form(self) -> None:
         """Between the form and the results."""
@@ -520,8 +517,10 @@ class ClassifyPane(Pane):
             self.redraw()
 
     def action_back(self) -> None:
-        """Out of the texts, or out of the line that is typed into."""
-        if self.sight.view == "sentence" and self.query_one("#cl-sentence").has_focus:
+        """Out of the texts, or out of the line that is typed into, so that letters are keys again."""
+        if not self.showing_results:
+            self.query_one("#cl-go").focus()
+        elif self.sight.view == "sentence" and self.query_one("#cl-sentence").has_focus:
             self.query_one(Board).focus()
         elif self.sight.reading:
             self.sight.reading = False
