@@ -35,10 +35,11 @@ def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterato
     """
     begun = time.perf_counter()
     spec.sampling.check()
-    given = prompt_ids(lm, spec)
+    given, added = _prompt(lm, spec)
     ids, notices = fit(given, lm.context, spec.sampling.max_new_tokens)
     yield from notices
-    yield from _Completion(lm, spec, control, ids, begun).run()
+    silent = added if len(ids) == len(given) else 0
+    yield from _Completion(lm, spec, control, ids, silent, begun).run()
 
 
 def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
@@ -51,37 +52,15 @@ def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates
     _check_ids(lm, ids)
     if len(ids) > lm.context:
         raise BadSpec([Problem("prompt", f"has {len(ids):,} tokens, and the model's context is {lm.context:,}")])
-    yield from _scored(lm, ids, control, candidates, 0, [])
+    yield from _scored(lm, ids, control, candidates, 0, 0, [])
 
 
 def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
-    """The ids that a spec's prompt stands for. An empty one begins from the model's start of text.
+    """The ids that a spec's prompt stands for, with what the tokenizer puts before any text (a start of text, or none).
 
-    Raises :class:`engine.spec.BadSpec`.
+    An empty prompt begins from the model's start of text. Raises :class:`engine.spec.BadSpec`.
     """
-    if spec.ids is not None:
-        ids = list(spec.ids)
-    else:
-        encoding = lm.tokenizer.encode(spec.prompt)
-        if lm.tokenizer.kind == "characters" and encoding.unknown:
-            place = encoding.starts[min(encoding.unknown)]
-            character = spec.prompt[place]
-            raise BadSpec(
-                [
-                    Problem(
-                        "prompt",
-                        f"character {character!r} (U+{ord(character):04X}) at position {place} is not in the "
-                        f"vocabulary of {lm.name}",
-                    )
-                ]
-            )
-        ids = encoding.ids
-    if not ids:
-        if lm.start is None:
-            raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
-        ids = [lm.start]
-    _check_ids(lm, ids)
-    return ids
+    return _prompt(lm, spec)[0]
 
 
 def fit(ids: list[int], context: int, max_new_tokens: int) -> tuple[list[int], list[Notice]]:
@@ -102,13 +81,44 @@ def fit(ids: list[int], context: int, max_new_tokens: int) -> tuple[list[int], l
     return ids[-kept:], [Notice(f"{text}the first {left_out:,} are left out", "warning", "context")]
 
 
+def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
+    """The ids of a prompt, and how many of them at its beginning stand for no text of it."""
+    if spec.ids is not None:
+        ids, added = list(spec.ids), 0
+    else:
+        encoding = lm.tokenizer.encode(spec.prompt, special=True)
+        if lm.tokenizer.kind == "characters" and encoding.unknown:
+            place = encoding.starts[min(encoding.unknown)]
+            character = spec.prompt[place]
+            raise BadSpec(
+                [
+                    Problem(
+                        "prompt",
+                        f"character {character!r} (U+{ord(character):04X}) at position {place} is not in the "
+                        f"vocabulary of {lm.name}",
+                    )
+                ]
+            )
+        real = [place for place, end in enumerate(encoding.ends) if end or place not in encoding.special]
+        added = real[0] if real else 0
+        ids = encoding.ids[: real[-1] + 1] if real else []  # what follows the text would end it
+    if not ids:
+        if lm.start is None:
+            raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
+        ids, added = [lm.start], 1
+    _check_ids(lm, ids)
+    return ids, added
+
+
 class _Completion:
     """One run of the decoding loop."""
 
-    def __init__(self, lm: LanguageModel, spec: GenerateSpec, control: Control, ids: list[int], begun: float) -> None:
+    def __init__(
+        self, lm: LanguageModel, spec: GenerateSpec, control: Control, ids: list[int], silent: int, begun: float
+    ) -> None:
         self._lm, self._spec, self._control, self._ids = lm, spec, control, ids
         self._begun, self._first = begun, 0.0
-        self._prompt = len(ids)
+        self._prompt, self._silent = len(ids), silent
         self._reused = 0
         self._sampling = spec.sampling
         self._text: list[str] = []
@@ -120,7 +130,8 @@ class _Completion:
         self._reused = self._lm.reuse(self._ids)
         if self._spec.score_prompt:
             self._reused = min(self._reused, len(self._lm.scored))
-            yield from _scored(self._lm, self._ids, self._control, self._spec.candidates, self._spec.stream, logits)
+            count, stream = self._spec.candidates, self._spec.stream
+            yield from _scored(self._lm, self._ids, self._control, count, stream, self._silent, logits)
         else:
             yield from self._prefill(logits)
         if not logits:
@@ -140,7 +151,7 @@ class _Completion:
         import torch
 
         from engine import choose, warp
-        from engine.causal import threads
+        from engine.sample import threads
 
         lm, spec = self._lm, self._spec
         stream = lm.tokenizer.stream()
@@ -181,7 +192,8 @@ class _Completion:
                 with torch.inference_mode():
                     seen[index] = chosen[0]
                 logits = lm.feed([place.id], there=chosen)
-        self._text.append(stream.flush())
+        if self._text:  # else what is incomplete is the prompt's
+            self._text.append(stream.flush())
         yield self._completed(reason)
 
     def _obey(self) -> Generator[Event, None, bool]:
@@ -224,9 +236,18 @@ class _Completion:
 
 
 def _scored(
-    lm: LanguageModel, ids: list[int], control: Control, candidates: int, stream: int, logits: list[Tensor]
+    lm: LanguageModel,
+    ids: list[int],
+    control: Control,
+    candidates: int,
+    stream: int,
+    silent: int,
+    logits: list[Tensor],
 ) -> Iterator[Token | Notice]:
-    """Score ``ids`` from the first; leaves the logits that follow them unless it was stopped."""
+    """Score ``ids`` from the first, of which ``silent`` stand for no text; leaves the logits that follow them.
+
+    It leaves none when it was stopped.
+    """
     import torch
 
     from engine import choose
@@ -235,10 +256,11 @@ def _scored(
     if lm.scored and len(lm.scored[0].options) < min(candidates, lm.vocabulary):
         lm.scored.clear()
     spelled = lm.tokenizer.stream()
-    yield Token(0, ids[0], spelled.step(ids[0]), None, None, None, None, None, True, (), stream)
+    texts = ["" if place < silent else spelled.step(token) for place, token in enumerate(ids)]
+    yield Token(0, ids[0], texts[0], None, None, None, None, None, True, (), stream)
     known = len(lm.scored)
     for index, place in enumerate(lm.scored, 1):
-        yield _token(lm, place, index, spelled.step(place.id), stream, candidates, prompt=True)
+        yield _token(lm, place, index, texts[index], stream, candidates, prompt=True)
     # The place after the last known one is judged by the logits at that one, so it is fed again.
     for start in range(lm.keep(known), len(ids), SCORED):
         if any(isinstance(message, Stop) for message in control.take()):
@@ -255,7 +277,7 @@ def _scored(
                 return
             if index > known:  # a model that cannot go back begins anew
                 lm.scored.append(found)
-                yield _token(lm, found, index, spelled.step(found.id), stream, candidates, prompt=True)
+                yield _token(lm, found, index, texts[index], stream, candidates, prompt=True)
     logits.append(piece[-1])
 
 

@@ -86,6 +86,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("page(1)", ("pagedown",), "Page down", "A screen of rows down.", "tokens"),
     Action("ends(0)", ("home",), "First", "The first token.", "tokens"),
     Action("ends(1)", ("end",), "Last", "The last token.", "tokens"),
+    Action("card", ("space",), "Card", "All that is known about the token, on a page of its own.", "tokens"),
     Action("lab", ("l",), "Lab", "The lab's five examples, a line each.", "tokens", True),
     Action("english", ("s",), "English", "A page of English.", "tokens", True),
     Action("dante", ("d",), "Dante", "Some tercets of the corpus at hand.", "tokens", True),

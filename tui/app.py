@@ -75,6 +75,7 @@ class LabApp(App[int]):
         self._job: follower.Job | None = None
         self._run: Run | None = None
         self._leaving = 0
+        self._starting = False
 
     # -- the screen --------------------------------------------------------------------------------------------------
 
@@ -193,10 +194,25 @@ class LabApp(App[int]):
     # -- starting ----------------------------------------------------------------------------------------------------
 
     @on(TrainForm.Wanted)
-    @work(exclusive=True, group="start", exit_on_error=False)
-    async def _start(self, event: TrainForm.Wanted) -> None:
+    def _wanted(self, event: TrainForm.Wanted) -> None:
         event.stop()
+        if not self._starting:  # a key that was pressed twice is one wish
+            self._starting = True
+            self._start(event.spec)
+
+    @work(group="start", exit_on_error=False)
+    async def _start(self, spec: TrainSpec) -> None:
+        try:
+            if await self._may_start():
+                await self._launch(spec)
+        finally:
+            self._starting = False
+
+    async def _may_start(self) -> bool:
+        """Whether nothing trains here, or the user wants a second run beside it."""
         living = await asyncio.to_thread(_living)
+        if not living and self.training and self._run is not None:  # its process does not own it yet
+            living = [self._run]
         if living:
             answer = await self.push_screen_wait(
                 Question(
@@ -211,9 +227,8 @@ class LabApp(App[int]):
             )
             if answer == "show":
                 self._follow(living[0])
-            if answer != "start":
-                return
-        await self._launch(event.spec)
+            return answer == "start"
+        return True
 
     async def _launch(self, spec: TrainSpec) -> None:
         try:

@@ -16,7 +16,7 @@ from engine.events import Completed, Event, Notice, Token
 from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
 from engine.worker import Task
-from tui.recoding import Pieces, pieces, recode
+from tui.recoding import Pieces, recode
 
 if TYPE_CHECKING:
     from engine.causal import LanguageModel
@@ -195,9 +195,7 @@ def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[T
     tokenizer = lm.tokenizer
     if tokenizer.kind == "characters" and source.rest:
         _refuse_unknown(lm, source.rest)
-    kept, made = recode(
-        source.tokens, source.rest, lambda text: pieces(tokenizer.encode(text), text), cuttable=tokenizer.cuttable
-    )
+    kept, made = recode(source.tokens, source.rest, tokenizer)
     ids = [number for number, _ in (*source.tokens[:kept], *made)]
     if not ids:
         if lm.start is None:

@@ -69,7 +69,9 @@ def head(lm: LanguageModel | None, standing: Standing, width: int) -> Strip:
         if standing.speed:
             right.append(Segment(f"  {standing.speed:,.1f} tokens/s", BOLD))
         facts = [f"{units.count(lm.parameters)} parameters", f"{units.size(lm.bytes)} {lm.precision}", lm.device.type]
-        parts.append(Segment(f" {safe(lm.name, lines=False)}", BOLD))
+        name = safe(lm.name, lines=False)
+        room = max(8, width - _cells(parts) - _cells(right) - 3)
+        parts.append(Segment(f" {name if len(name) <= room else '…' + name[1 - room :]}", BOLD))
         room = width - _cells(parts) - _cells(right) - 2
         told = f"  {', '.join(facts)}"
         if len(told) <= room:

@@ -254,15 +254,15 @@ class Loom:
             self.version += 1
 
     def branches(self, place: int) -> tuple[int, int]:
-        """Which branch the text takes at ``place``, from 1, and how many there are."""
-        if not 0 <= place < len(self.path):
-            return 0, 0
-        siblings = self.nodes[self.before(place)].children
-        return siblings.index(self.path[place]) + 1, len(siblings)
+        """Which branch the text takes at ``place``, from 1, and how many there are. A draft is a branch too."""
+        siblings = self.nodes[self.before(place)].children if 0 <= place <= len(self.path) else []
+        if 0 <= place < len(self.path):
+            return siblings.index(self.path[place]) + 1, len(siblings)
+        return (len(siblings) + 1, len(siblings) + 1) if self.draft and siblings else (0, 0)
 
     def fork(self) -> int | None:
         """The nearest place with branches, from the cursor back, else after it; None when there is none."""
-        places = [*range(min(self.cursor, len(self.path) - 1), -1, -1), *range(self.cursor + 1, len(self.path))]
+        places = [*range(self.cursor, -1, -1), *range(self.cursor + 1, len(self.path) + 1)]
         return next((place for place in places if self.branches(place)[1] > 1), None)
 
     def switch(self, by: int) -> bool:
@@ -271,9 +271,10 @@ class Loom:
         if place is None:
             return False
         self.remember()
-        self._keep_draft()
+        drafted = self._keep_draft()
+        here = drafted if place == len(self.path) else self.path[place]
         siblings = self.nodes[self.before(place)].children
-        node = siblings[(siblings.index(self.path[place]) + by) % len(siblings)]
+        node = siblings[(siblings.index(here) + by) % len(siblings)]
         path = self.path[:place]
         while node >= 0:
             path.append(node)
@@ -391,10 +392,11 @@ class Loom:
             parent = node
         self.version += 1
 
-    def _keep_draft(self) -> None:
-        """A draft that is left behind becomes a branch of its own, as one piece without an id."""
-        if self.draft:
-            self._child(self.tip, _raw(self.draft), self.draft, RAW, prompt=True)
+    def _keep_draft(self) -> int:
+        """A draft that is left behind becomes a branch of its own, as one piece without an id; returns its node."""
+        if not self.draft:
+            return 0
+        return self._child(self.tip, _raw(self.draft), self.draft, RAW, prompt=True)
 
     def _unchanged(self, text: str) -> tuple[int, str]:
         """How many tokens ``text`` begins with, and what follows them."""

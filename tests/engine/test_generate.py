@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from workbench import notices, only
 
 from engine import generate as module
-from engine.causal import Facts, LanguageModel
+from engine.causal import Facts, LanguageModel, OwnModel
 from engine.control import Continue, Control, Pause, SetSampling, Stop
 from engine.encoding import BYTE_OF
 from engine.events import Completed, Continued, Event, Paused, Token
@@ -304,6 +304,21 @@ def test_an_empty_prompt_begins_a_line_of_a_character_model() -> None:
     assert end(one).text == end(other).text != ""
 
 
+def test_a_text_begins_as_its_tokenizer_begins_it(llama: Path) -> None:
+    """What the tokenizer puts before a text is fed and says nothing; what it puts after would end the text."""
+    loaded = tinylm.load(llama)
+    events = tinylm.complete(loaded, "ma re", score_prompt=True, greedy=True, max_new_tokens=4)
+    given = tinylm.tokens(events, prompt=True)
+    text = loaded.tokenizer.encode("ma re").ids
+    assert [token.id for token in given] == [END, *text]
+    assert "".join(token.text for token in given) == "ma re"
+    assert tinylm.ids(events) == tinylm.ids(tinylm.complete(loaded, [END, *text], greedy=True, max_new_tokens=4))
+    empty = tinylm.complete(loaded, "", score_prompt=True, max_new_tokens=1)
+    assert [(token.id, token.text) for token in tinylm.tokens(empty, prompt=True)] == [(END, "")]
+    typed = tinylm.complete(loaded, tinylm.END, score_prompt=True, max_new_tokens=1)
+    assert [(token.id, token.text) for token in tinylm.tokens(typed, prompt=True)] == [(END, ""), (END, tinylm.END)]
+
+
 def test_a_prompt_that_cannot_be(lm: LanguageModel) -> None:
     bundled = tinylm.load("bundled")
     with pytest.raises(BadSpec, match=r"character '日' \(U\+65E5\) at position 4"):
@@ -466,3 +481,14 @@ def test_candidates_are_as_many_as_asked_for(lm: LanguageModel) -> None:
 def test_several_streams_carry_their_number(lm: LanguageModel) -> None:
     spec = GenerateSpec(ids=tuple(PROMPT), sampling=Sampling(max_new_tokens=3), stream=4, score_prompt=True)
     assert {event.stream for event in generate(lm, spec, Control()) if isinstance(event, Token | Completed)} == {4}
+
+
+def test_the_step_that_can_be_captured_changes_nothing(gpt2: Path, lm: LanguageModel) -> None:
+    static = tinylm.load(gpt2)
+    assert isinstance(static, OwnModel)
+    static.use_static_step()
+    for settings in ({"greedy": True}, {"top_k": 0}, {"repetition_penalty": 1.3}):
+        one, other = (tinylm.complete(model, PROMPT, max_new_tokens=59, **settings) for model in (lm, static))
+        assert tinylm.ids(one) == tinylm.ids(other)
+        for ours, theirs in zip(tinylm.tokens(one), tinylm.tokens(other), strict=True):
+            assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-4)
