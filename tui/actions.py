@@ -56,7 +56,13 @@ _NAMES = {
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", ("f1", "question_mark"), "Help", "Keys, what the screen shows, where runs live.", shown=True),
-    Action("start", ("f5",), "Start", "Train with what the form says; in Tokens and Generate: complete.", shown=True),
+    Action(
+        "start",
+        ("f5",),
+        "Start",
+        "Train with what the form says; in Classify: run the routes; in Tokens and Generate: complete.",
+        shown=True,
+    ),
     Action("pause", ("f6",), "Pause", "Pause the work, or let it go on. The model stays loaded.", shown=True),
     Action("stop", ("f7",), "Stop", "Save the run and end it, exactly resumable; end a completion.", shown=True),
     Action("sample", ("f8",), "Sample", "Sample now, with a prompt of your own; in Generate: once more.", shown=True),

@@ -28,14 +28,14 @@ _PLOTEXT = {
 }
 
 
-def losses(routes: Sequence[Route], width: int, height: int) -> list[Strip]:
-    """Training and validation loss of the routes that have a curve, side by side."""
+def losses(routes: Sequence[Route], wanted: str, width: int, height: int) -> list[Strip]:
+    """Training and validation loss of the routes that have a curve, side by side; ``wanted`` where one only fits."""
     shown = [route for route in routes if route.curve.version]
     if not shown or height < 4:
         return message("the loss of MLP and fine-tuning is drawn here", width, height) if height > 0 else []
     each = width // len(shown)
     if each < 30:
-        shown, each = shown[-1:], width
+        shown, each = [route for route in shown if route.name == wanted] or shown[-1:], width
     columns = []
     for route in shown:
         unit = "epoch" if route.name == "mlp" else "step"

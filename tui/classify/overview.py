@@ -9,7 +9,7 @@ from tui.classify import figures
 from tui.classify.findings import Findings
 from tui.classify.ink import BAD, DIM, FAIR, TITLE, strip, wrap
 from tui.classify.pages import message
-from tui.classify.story import ClassifyStory, plain_words
+from tui.classify.story import CURVED, ClassifyStory, plain_words
 from tui.classify.table import differences, table
 from tui.text import safe
 
@@ -27,12 +27,13 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
     if room <= 0:
         return top[:height]
     curves = [route for route in story.routes.values() if route.curve.version]
+    wanted = story.doing if story.doing in CURVED else chosen
     if not curves:
         return top + _strips(_words(story, findings, chosen, width), width, room)
     if width >= SPLIT and room >= CURVE:
         left = max(38, min(width // 2, 64))
         words = _strips(_words(story, findings, chosen, left - 2), left, room)
-        plots = figures.losses(curves, width - left, min(room, 18))
+        plots = figures.losses(curves, wanted, width - left, min(room, 18))
         rows = []
         for row in range(room):
             one = words[row] if row < len(words) else Strip.blank(left)
@@ -41,9 +42,9 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
         return top + rows
     words = _strips(_words(story, findings, chosen, width), width, room)
     if story.finished is None and room >= CURVE:
-        return top + figures.losses(curves[-1:], width, room)
+        return top + figures.losses(curves, wanted, width, room)
     if room - len(words) > CURVE:
-        words += [Strip.blank(width), *figures.losses(curves[-1:], width, room - len(words) - 1)]
+        words += [Strip.blank(width), *figures.losses(curves, wanted, width, room - len(words) - 1)]
     return top + words
 
 

@@ -11,6 +11,7 @@ from tui import units
 from tui.classify.findings import Findings
 from tui.classify.ink import BAD, COLOURS, CURSOR, DIM, FAIR, GOOD, ROUTES, TITLE, fit, share
 from tui.classify.story import ClassifyStory, Route
+from tui.text import safe
 
 NAME = 16
 PLOT = 24  # cells of the drawn interval at most
@@ -127,6 +128,9 @@ def _seconds(seconds: float) -> str:
 
 def _waiting(story: ClassifyStory, route: Route) -> str:
     """What stands where the figures will."""
+    if story.finished is not None and route.last is not None:
+        of = f" of {route.last.steps:,}" if route.last.steps else ""
+        return f"   {safe(story.finished.reason, lines=False)} at step {route.last.step:,}{of}"
     if story.finished is not None:
         return "   not run"
     if story.doing != route.name or route.last is None:

@@ -38,7 +38,7 @@ from tui.panes.pane import Pane
 from tui.text import safe
 
 DRAIN = 1 / 8  # seconds between two looks at what the run said
-DRAW_EVERY = 0.5  # between two drawings of the views while something trains
+DRAW_EVERY = 1.0  # between two drawings of the views while something trains
 NUMBERS_EVERY = 0.3  # between two updates of the line that tells how far it is
 REST = 0.12  # seconds that typing rests before a sentence is judged
 FORM, RESULTS = "cl-form", "cl-results"
