@@ -158,7 +158,7 @@ def mlp(
     import numpy as np
     import torch
 
-    from engine.causal import threads
+    from engine.sample import threads
 
     torch.manual_seed(seed)
     mean, scale = _standard(train[0])
