@@ -44,7 +44,7 @@ async def finished(pilot: Pilot[int], fake: FakeLaboratory) -> ClassifyPane:
     return pane
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[1], SIZES[3]])
 async def test_the_form_shows_the_bundled_data_set_and_starts_with_it_at_once(
     size: tuple[int, int], laboratory_of_fakes: FakeLaboratory
 ) -> None:

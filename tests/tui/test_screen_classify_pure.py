@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from classifying import CLASSES, GOLD, GUESSES, findings, loaded, probabilities, report, told
+from pseudoterminal import PROJECT
 from sklearn.metrics import confusion_matrix
 from stage import CONTROLS, HOSTILE, SIZES
 from textual.strip import Strip
@@ -149,8 +152,8 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
     return drawn
 
 
-@pytest.mark.parametrize("size", [*SIZES, (58, 4), (200, 1), (31, 9)])
-@pytest.mark.parametrize("count", range(0, 15, 2))
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[3], (58, 4), (200, 1), (31, 9)])
+@pytest.mark.parametrize("count", [0, 2, 7, 14])
 def test_every_view_fits_whatever_room_there_is_at_every_moment(size: tuple[int, int], count: int) -> None:
     events = told()
     for found in (None, findings()):
@@ -219,6 +222,13 @@ def test_small_parts_keep_their_width() -> None:
         assert cursor in shown
         assert len(shown) == min(count, height)
     assert fit("漢字漢字", 5) in ("漢字…", "漢… ")
+
+
+def test_opening_the_pane_waits_for_no_heavy_library() -> None:
+    heavy = ("torch", "transformers", "sklearn", "scipy", "datasets", "pyarrow", "plotext", "numpy")
+    told = f"import sys, tui.panes.classify; print([name for name in {heavy} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, cwd=PROJECT, check=True)
+    assert run.stdout.strip() == "[]"
 
 
 # -- what is asked for -----------------------------------------------------------------------------------------------
