@@ -306,7 +306,7 @@ async def test_without_any_classifier_views_say_how_to_begin(laboratory_of_fakes
 async def test_what_does_not_change_is_not_sent_again(laboratory_of_fakes: FakeLaboratory) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await finished(pilot, laboratory_of_fakes)
-        await until(pilot, lambda: pane._job is None)
+        await until(pilot, lambda: pane.job is None)
         await pilot.pause(0.2)
         assert pane._ticker is not None
         assert not pane._ticker._active.is_set()
@@ -337,10 +337,10 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
         await pilot.press("l")
         await shows(pilot, "labels a class")
         await pilot.press("e", *"my parcel is late")
-        await until(pilot, lambda: pane._judged is not None and pane._judged.words, 60)
+        await until(pilot, lambda: pane.judged is not None and pane.judged.words, 60)
         await shows(pilot, "what each word does to")
-        assert pane._judged is not None
-        for row in pane._judged.probabilities.values():
+        assert pane.judged is not None
+        for row in pane.judged.probabilities.values():
             assert sum(row) == pytest.approx(1)
         await pilot.press("escape", "x")
         await shows(pilot, "Export the fine-tuned model")

@@ -49,10 +49,10 @@ def table(story: ClassifyStory, chosen: str, width: int) -> list[Text]:
     plot = min(PLOT, room) if room >= 12 else 0
     head = Text().append(f"{'  route':<{NAME}}", DIM)
     for column in columns:
-        head.append(f"{column.title:>{column.width}}")
+        head.append(f"{column.title:>{column.width}}", DIM)
     if plot:
         low, high = _limits(story)
-        head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}")
+        head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}", DIM)
     best = story.best
     lines = [head]
     for route in story.routes.values():
