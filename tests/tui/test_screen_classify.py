@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from classifying import CLASSES, FakeLaboratory, findings, laboratory_of_fakes, loaded, report, told
+from classifying import CLASSES, FakeLaboratory, begun, findings, laboratory_of_fakes, loaded, report, told
 from pseudoterminal import PROJECT
 from stage import HOSTILE, SIZES, controls, shown, shows, until, view
 from textual.pilot import Pilot
@@ -354,3 +354,20 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
     assert classify_run.spec_of(run) == ClassifySpec(
         data="helpdesk", encoder=str(folder), limit=24, heads=("lr", "finetune"), curve=True, suspects=True
     )
+
+
+async def test_a_route_that_finishes_later_answers_too(laboratory_of_fakes: FakeLaboratory) -> None:
+    fake = laboratory_of_fakes
+    fake.play = lambda run: [*begun(), RouteDone("majority", report("majority"))]
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        pane = await go(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "majority class", "1.5")
+        await pilot.press("e", *"bill")
+        await shows(pilot, "No trained route can answer yet")
+        assert pane.job is not None
+        pane.job.channel.put(RouteDone("tfidf", report("tfidf")))
+        await shows(pilot, "billing", "80%")
+        first = pane.classifier
+        pane.job.channel.put(RouteDone("lr", report("lr")))
+        await until(pilot, lambda: pane.classifier is not None and pane.classifier is not first)

@@ -128,6 +128,11 @@ class ClassificationPane(Pane):
         return self.job is not None and self.job.active and self.story.finished is None
 
     @property
+    def able(self) -> bool:
+        """Whether there is a route that can judge a sentence."""
+        return any(route.name != "majority" for route in self.story.done)
+
+    @property
     def busy(self) -> bool:
         return self.running
 
@@ -241,6 +246,9 @@ class ClassificationPane(Pane):
             self._dirty = True
         if ended or any(isinstance(event, RouteDone) for event in events):
             self._read_findings()
+            self.classifier = None  # it knows the routes that were there when it was opened
+            if self.sight.view == "sentence":
+                self.judge()
         if (self.running, self.story.paused) != was:
             self.app.refresh_bindings()
 
@@ -325,9 +333,8 @@ class ClassificationPane(Pane):
         story, sight, route = self.story, self.sight, self.route
         if sight.view == "sentence":
             text = self.query_one("#cl-sentence", Input).value
-            able = self.classifier is not None or bool(story.done)
             working = {"open": "the trained routes are being opened…", "judge": "…"}.get(self.errands.kind, "")
-            return sentence(self.judged, text, route, able, working, width, height)
+            return sentence(self.judged, text, route, self.able, working, width, height)
         if sight.view == "suspects":
             return pages.suspects(self.findings, sight, width, height)
         if sight.view == "labels":
@@ -347,7 +354,7 @@ class ClassificationPane(Pane):
         """Ask the trained routes about what has been typed; open them first."""
         text = self.query_one("#cl-sentence", Input).value
         run = self.run_shown
-        if run is None or not self.story.done:
+        if run is None or not self.able:
             self.redraw()
             return
         if self.classifier is None or self.classifier.run != run:
