@@ -47,6 +47,9 @@ class LanguageModel(abc.ABC):
         self.name, self.source, self.tokenizer = facts.name, facts.source, facts.tokenizer
         self.eos, self.start = facts.eos, facts.start
         self.context, self.vocabulary = context, vocabulary
+        self.slides = facts.tokenizer.kind == "characters"
+        """whether a completion goes on when the context is full, seeing the end of the text: a model of characters was
+        trained on windows from anywhere in a text, and its whole context is a verse or two"""
         self.network = network
         weights = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}.values()
         first = next(network.parameters())

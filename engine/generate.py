@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from engine.causal import LanguageModel
     from engine.choose import Place
+    from engine.encoding import Tokenizer
 
 PIECE = 128  # tokens of a prompt fed at once: a stop waits for no more than this
 SCORED = 32  # of them when each place's distribution is looked at: bounds the memory of the logits
@@ -28,18 +29,19 @@ def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterato
 
     With ``score_prompt`` the prompt's own tokens come first. Between two tokens ``Stop``, ``Pause``, ``Continue`` and
     ``SetSampling`` are obeyed. What the prompt shares with the ids fed last is not computed again. A prompt longer
-    than the context keeps its end and leaves room (see :func:`fit`); a completion ends where the context does. Both
-    are said. Logits that are no numbers end it with the reason ``failed``.
+    than the context keeps its end and leaves room (see :func:`fit`); a completion ends where the context does, unless
+    the model slides (see :func:`window`). All of it is said. Logits that are no numbers end it with the reason
+    ``failed``.
 
     Raises :class:`engine.spec.BadSpec` for settings or a prompt that cannot be, before anything is computed.
     """
     begun = time.perf_counter()
     spec.sampling.check()
     given, added = _prompt(lm, spec)
-    ids, notices = fit(given, lm.context, spec.sampling.max_new_tokens)
+    ids, notices = fit(lm, given, spec.sampling.max_new_tokens)
     yield from notices
-    silent = added if len(ids) == len(given) else 0
-    yield from _Completion(lm, spec, control, ids, silent, begun).run()
+    left_out = len(given) - len(ids)
+    yield from _Completion(lm, spec, control, ids, left_out, 0 if left_out else added, begun).run()
 
 
 def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
@@ -63,12 +65,23 @@ def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
     return _prompt(lm, spec)[0]
 
 
-def fit(ids: list[int], context: int, max_new_tokens: int) -> tuple[list[int], list[Notice]]:
-    """The end of ``ids`` that leaves room for a completion, and what to say about it.
+def opening(tokenizer: Tokenizer) -> list[int]:
+    """What the tokenizer puts before any text: Llama's start of text, say, or nothing."""
+    encoding = tokenizer.encode("a", special=True)
+    text = next(place for place, end in enumerate(encoding.ends) if end or place not in encoding.special)
+    return encoding.ids[:text]
+
+
+def fit(lm: LanguageModel, ids: list[int], max_new_tokens: int) -> tuple[list[int], list[Notice]]:
+    """The end of ``ids`` that ``lm`` can go on from, and what to say about it.
 
     A prompt that fills the context is cut at its beginning, so that ``max_new_tokens`` or a quarter of the context,
-    whichever is less, can follow.
+    whichever is less, can follow; for a model that slides, where its :func:`window` begins.
     """
+    context = lm.context
+    if lm.slides:
+        begin = window(len(ids), context)
+        return ids[begin:], [_slid(context)] if begin else []
     if len(ids) < context:
         room = context - len(ids)
         if max_new_tokens <= room:
@@ -81,12 +94,23 @@ def fit(ids: list[int], context: int, max_new_tokens: int) -> tuple[list[int], l
     return ids[-kept:], [Notice(f"{text}the first {left_out:,} are left out", "warning", "context")]
 
 
+def window(length: int, context: int) -> int:
+    """Where what a sliding model sees begins, for the token after ``length`` tokens.
+
+    Learned positions cannot slide one by one: when the context is full, its last half is fed again at the beginning.
+    Where it begins depends on the length alone, so a completion that was stopped and continued sees what one sees that
+    was not.
+    """
+    half = max(1, context // 2)
+    return max(0, -(-(length - context) // half)) * half
+
+
 def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
     """The ids of a prompt, and how many of them at its beginning stand for no text of it."""
     if spec.ids is not None:
         ids, added = list(spec.ids), 0
     else:
-        encoding = lm.tokenizer.encode(spec.prompt, special=True)
+        encoding = lm.tokenizer.encode(spec.prompt)
         if lm.tokenizer.kind == "characters" and encoding.unknown:
             place = encoding.starts[min(encoding.unknown)]
             character = spec.prompt[place]
@@ -99,9 +123,8 @@ def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
                     )
                 ]
             )
-        real = [place for place, end in enumerate(encoding.ends) if end or place not in encoding.special]
-        added = real[0] if real else 0
-        ids = encoding.ids[: real[-1] + 1] if real else []  # what follows the text would end it
+        before = opening(lm.tokenizer) if encoding.ids else []
+        ids, added = [*before, *encoding.ids], len(before)
     if not ids:
         if lm.start is None:
             raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
@@ -114,9 +137,16 @@ class _Completion:
     """One run of the decoding loop."""
 
     def __init__(
-        self, lm: LanguageModel, spec: GenerateSpec, control: Control, ids: list[int], silent: int, begun: float
+        self,
+        lm: LanguageModel,
+        spec: GenerateSpec,
+        control: Control,
+        ids: list[int],
+        left_out: int,
+        silent: int,
+        begun: float,
     ) -> None:
-        self._lm, self._spec, self._control, self._ids = lm, spec, control, ids
+        self._lm, self._spec, self._control, self._ids, self._left_out = lm, spec, control, ids, left_out
         self._begun, self._first = begun, 0.0
         self._prompt, self._silent = len(ids), silent
         self._reused = 0
@@ -159,6 +189,7 @@ class _Completion:
             stream.step(token)
         seen = torch.zeros(lm.context, dtype=torch.long, device=lm.device)
         seen[: self._prompt] = torch.tensor(self._ids, device=lm.device)
+        begin = 0  # of what the model sees, in ``self._ids``
         reason = ""
         while not reason:
             if (yield from self._obey()):
@@ -166,8 +197,8 @@ class _Completion:
                 break
             sampling, index = self._sampling, len(self._ids)
             with torch.inference_mode(), threads(1):
-                u = warp.number(sampling.seed, index)
-                chosen, row = choose.choose(logits, sampling, seen[:index], u, spec.candidates)
+                u = warp.number(sampling.seed, self._left_out + index)
+                chosen, row = choose.choose(logits, sampling, seen[: index - begin], u, spec.candidates)
                 place = choose.read(row.tolist(), sampling.greedy)
             if place is None:
                 yield _not_numbers(index)
@@ -184,13 +215,19 @@ class _Completion:
                 reason = "eos"
             elif len(self._ids) - self._prompt >= self._sampling.max_new_tokens:
                 reason = "length"
-            elif len(self._ids) >= lm.context:
+            elif not lm.slides and len(self._ids) >= lm.context:
                 if self._spec.sampling.max_new_tokens <= lm.context - self._prompt:  # else it was said at the start
                     yield Notice(f"the context of {lm.context:,} tokens is full", "warning", "context")
                 reason = "length"
+            elif lm.slides and (moved := window(self._left_out + index + 1, lm.context) - self._left_out) > begin:
+                if not begin and not self._left_out:
+                    yield _slid(lm.context)
+                begin, ids = moved, self._ids[moved:]
+                logits = lm.feed(ids[lm.reuse(ids) :])
+                seen[: len(ids)] = torch.tensor(ids, device=lm.device)
             else:
                 with torch.inference_mode():
-                    seen[index] = chosen[0]
+                    seen[index - begin] = chosen[0]
                 logits = lm.feed([place.id], there=chosen)
         if self._text:  # else what is incomplete is the prompt's
             self._text.append(stream.flush())
@@ -308,6 +345,15 @@ def _token(
 def _spelled(lm: LanguageModel, token: int) -> str:
     """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
     return lm.tokenizer.piece(token).decode("utf-8", "replace")
+
+
+def _slid(context: int) -> Notice:
+    return Notice(
+        f"the context of {context:,} tokens is full: {context - context // 2:,} to {context:,} of the text's last are "
+        "seen from here on",
+        "info",
+        "context",
+    )
 
 
 def _not_numbers(index: int) -> Notice:

@@ -128,6 +128,7 @@ def _download(repository: str, name: str, control: Control | None) -> Generator[
             done.append(hub.NotOnHub(f"the Hub failed ({error})"))
 
     thread = threading.Thread(target=fetch, daemon=True, name="download")
+    yield Progress(f"downloading {name}", 0, 0)
     bars = are_progress_bars_disabled()
     disable_progress_bars()
     thread.start()

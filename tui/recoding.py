@@ -10,20 +10,16 @@ Pieces: TypeAlias = list[tuple[int, str]]
 """Tokens as ids, each with the text that it adds."""
 
 
-def encode(tokenizer: Tokenizer, text: str, *, opening: bool) -> Pieces:
+def encode(tokenizer: Tokenizer, text: str) -> Pieces:
     """The tokens of ``text`` with what each adds to it, so that their texts joined are ``text``.
 
-    ``opening`` puts what the tokenizer has begin a text before it, which adds nothing. Of tokens that share a
-    character the last one adds it.
+    Of tokens that share a character the last one adds it.
     """
-    encoding = tokenizer.encode(text, special=opening)
-    ids = list(encoding.ids)
-    while ids and len(ids) - 1 in encoding.special and not encoding.ends[len(ids) - 1]:
-        ids.pop()  # what the tokenizer has end a text
+    encoding = tokenizer.encode(text)
     made: Pieces = []
     done = 0
-    for place, number in enumerate(ids):
-        last = place + 1 == len(ids)
+    for place, number in enumerate(encoding.ids):
+        last = place + 1 == len(encoding.ids)
         end = len(text) if last else min(encoding.ends[place], encoding.starts[place + 1])
         made.append((number, text[done : max(done, end)]))
         done = max(done, end)
@@ -44,7 +40,7 @@ def recode(tokens: Pieces, draft: str, tokenizer: Tokenizer) -> tuple[int, Piece
     while start > 0 and not (following.startswith(" ") and _ends_word(tokens[start - 1][1])):
         start -= 1
         following = tokens[start][1]
-    made = encode(tokenizer, "".join(text for _, text in tokens[start:]) + draft, opening=start == 0)
+    made = encode(tokenizer, "".join(text for _, text in tokens[start:]) + draft)
     same = 0
     for ours, theirs in zip(tokens[start:], made, strict=False):
         if ours != theirs:

@@ -142,7 +142,7 @@ def flow(label: str, chunks: Iterable[Chunk], width: int) -> list[Strip]:
             lines.append([])
             used = 0
         if used:
-            lines[-1].append((" ", _PLAIN))
+            lines[-1].append((" ", style if style == lines[-1][-1][1] else _PLAIN))
             used += 1
         lines[-1].append((text, style))
         used += cells
@@ -236,4 +236,4 @@ def _short(number: int) -> str:
 
 
 def _line(chunks: Iterable[Chunk]) -> Strip:
-    return Strip([Segment(text, style) for text, style in chunks if text])
+    return Strip(Segment.simplify(Segment(text, style) for text, style in chunks if text))

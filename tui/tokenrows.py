@@ -64,15 +64,19 @@ class Sheet:
             return 0
         return len(str(view.tokenizer.size - 1)) if view.tokenizer.kind == "characters" else 1
 
-    def strips(self, row: Span, current: Sequence[Token | None]) -> list[Strip]:
-        """The lines of one row of text. ``current`` is the caret's token in each vocabulary."""
+    def strips(self, row: Span, current: Sequence[Token | None], bold: int = 0) -> list[Strip]:
+        """The lines of one row of text.
+
+        ``current`` is the caret's token in each vocabulary. Only in one of them, ``bold``, its id is set off: every
+        line that changes as the caret walks is sent to the terminal.
+        """
         self.rows.at(row[0])
         lines: list[Strip] = []
         pieces = self._of.get(row[0], [])
         for number, (view, piece) in enumerate(zip(self.views, pieces, strict=False)):
             now = current[number]
             lines.append(self._spans(row, view, piece, self.names[number], now))
-            lines += self._ids(row, view, piece, now)
+            lines += self._ids(row, view, piece, now if number == bold else None)
         if lines:
             lines.append(Strip.blank(self.look.gutter + self.look.width))
         return lines
@@ -205,11 +209,12 @@ class Sheet:
         return [self._under([(x, w, text if len(text) < w or w == len(text) else "…", s) for x, w, text, s in marks])]
 
     def _under(self, marks: list[tuple[int, int, str, Style]]) -> Strip:
-        segments = [Segment(" " * self.look.gutter)]
+        quiet = self.look.palette.quiet  # of the spaces too: what looks the same is sent in one piece
+        segments = [Segment(" " * self.look.gutter, quiet)]
         reached = 0
         for column, _, text, style in marks:
             if text:
-                segments += [Segment(" " * (column - reached)), Segment(text, style)]
+                segments += [Segment(" " * (column - reached), quiet), Segment(text, style)]
                 reached = column + len(text)
         return _strip(segments, self.look.gutter + reached)
 

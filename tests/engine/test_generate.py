@@ -293,6 +293,33 @@ def test_a_prompt_as_long_as_the_context(lm: LanguageModel) -> None:
     assert (end(events).prompt_tokens, end(events).tokens) == (63, 1)
 
 
+@pytest.mark.parametrize("length", [5, 100, 128, 129, 200])
+def test_a_model_of_characters_goes_on_when_its_context_is_full(length: int) -> None:
+    """Each token is the best after the window that belongs to its place, computed from nothing."""
+    dante = tinylm.load("bundled")
+    given = [(7 * place) % 60 for place in range(length)]
+    events = tinylm.complete(dante, given, greedy=True, max_new_tokens=140)
+    made = tinylm.ids(events)
+    assert (end(events).reason, len(made)) == ("length", 140)
+    assert len(notices("context", events)) == 1
+    whole = [*given, *made]
+    for place in range(length, length + 140, 9):
+        begin = 0 if place <= 128 else 64 * -(-(place - 128) // 64)
+        dante.forget()
+        assert int(dante.feed(whole[begin:place]).argmax()) == whole[place]
+
+
+def test_a_sample_beyond_the_context_can_be_stopped_and_continued() -> None:
+    dante = tinylm.load("bundled")
+    settings: dict[str, Any] = {"seed": 5, "temperature": 0.9, "repetition_penalty": 1.2}
+    straight = tinylm.ids(tinylm.complete(dante, [1, 2, 3], max_new_tokens=300, **settings))
+    parts = [1, 2, 3]
+    for count in (40, 110, 1, 149):
+        dante.forget()
+        parts += tinylm.ids(tinylm.complete(dante, parts, max_new_tokens=count, **settings))
+    assert parts[3:] == straight
+
+
 def test_an_empty_prompt_begins_a_text(lm: LanguageModel) -> None:
     events = tinylm.complete(lm, "", greedy=True, max_new_tokens=3)
     assert tinylm.ids(events) == tinylm.ids(tinylm.complete(lm, [END], greedy=True, max_new_tokens=3))

@@ -14,7 +14,7 @@ import pytest
 from data.vocabulary import Vocabulary
 from engine import tokenizer
 from engine.control import Continue, Control, Message, Pause, SetSampling, Stop
-from engine.events import Candidate, Completed, Continued, Event, Paused, Progress, Token
+from engine.events import Candidate, Completed, Continued, Event, Notice, Paused, Progress, Token
 from engine.sampling import GenerateSpec
 
 LETTERS = string.ascii_lowercase
@@ -30,6 +30,8 @@ class FakeModels:
         self.missing: set[str] = set()
         self.spell: Callable[[int], str] = lambda number: ""
         """another text for an id; empty for its own"""
+        self.warn = ""
+        """a warning to begin a completion with"""
         self._allowed = threading.Semaphore(0)
         self._free = True
         monkeypatch.setattr("engine.lm.load", self.load)
@@ -62,13 +64,16 @@ class FakeModels:
         return SimpleNamespace(
             name=name, source=f"fake {name}", tokenizer=tokenizer.from_vocabulary(vocabulary, name, "fake"),
             parameters=1_000_000, bytes=4_000_000, precision="float32", device=SimpleNamespace(type="cpu"), context=200,
-            eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), fingerprint=lambda: "f" * 64,
+            eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), slides=False,
+            fingerprint=lambda: "f" * 64,
         )  # fmt: skip
 
     def generate(self, lm: Any, spec: GenerateSpec, control: Control) -> Iterator[Event]:
         """As :func:`engine.generate.generate`: letters from the seed on, one after the other."""
         self.specs.append(spec)
         ids = list(spec.ids or lm.tokenizer.encode(spec.prompt).ids)
+        if self.warn:
+            yield Notice(self.warn, "warning", "context")
         prompt, sampling, made = len(ids), spec.sampling, list[str]()
         if spec.score_prompt:
             for index, number in enumerate(ids):

@@ -75,8 +75,8 @@ def test_scores_of_a_prompt_reach_its_tokens_and_give_its_perplexity() -> None:
     ):
         made.fold(event)
     assert made.unscored == 0
-    assert made.perplexity(prompt=True) == pytest.approx(math.exp(1.0))
-    assert made.perplexity(prompt=False) is None
+    assert made.tally(prompt=True) == (3, pytest.approx(math.exp(1.0)))
+    assert made.tally(prompt=False) == (0, None)
     made.fold(token(1, 77, "x", prompt=True, logprob=-9.0))  # of another text: not this one's token
     assert made.nodes[made.path[1]].logprob == -1.0
 
@@ -330,7 +330,7 @@ def gpt2() -> Tokenizer:
 
 
 def encoded(known: Tokenizer, text: str) -> Pieces:
-    return encode(known, text, opening=False)
+    return encode(known, text)
 
 
 @pytest.mark.parametrize(
@@ -361,19 +361,6 @@ def test_tokens_that_a_model_drew_stay_where_the_tokenizer_would_spell_them_othe
     assert len(encoded(gpt2, "I think")) == 2
     stay, new = recode(drawn, " so", gpt2)
     assert (stay, [piece for _, piece in new]) == (3, [" so"])
-
-
-def test_what_begins_a_text_for_its_tokenizer_adds_nothing_to_it() -> None:
-    wordpiece = tokenizer.load("wordpiece")  # puts [CLS] before a text and [SEP] after it
-    made = encode(wordpiece, "the cat", opening=True)
-    assert [(wordpiece.token(number), text) for number, text in made] == [
-        ("[CLS]", ""),
-        ("the", "the"),
-        ("cat", " cat"),
-    ]
-    stay, new = recode(made, " sat", wordpiece)
-    assert stay == 3
-    assert [text for _, text in new] == [" sat"]
 
 
 def test_nothing_new_is_nothing_to_read(gpt2: Tokenizer) -> None:

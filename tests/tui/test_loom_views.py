@@ -228,6 +228,7 @@ class FakeModel:
     """What the head line tells of a model."""
 
     name, source, parameters, bytes, precision, context = HOSTILE, HOSTILE, 124_439_808, 497_759_232, "float32", 1024
+    slides = False
 
     class device:
         type = "cpu"

@@ -111,6 +111,7 @@ class CompletionPane(Pane):
         self._progress: Progress | None = None
         self._failed_at = -1
         self._baseline = ""
+        self._warned: list[str] = []
         self._made, self._since, self._speed = 0, 0.0, 0.0
         self._numbers_at = self._candidates_at = 0.0
         self._dirty = False
@@ -159,6 +160,11 @@ class CompletionPane(Pane):
     def busy(self) -> bool:
         """Whether work goes on that the gauges should be read for."""
         return self.errands.kind in ("complete", "compare", "load")
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way or about to be."""
+        return self.ready and not self.errands.active and self._rest is None
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
@@ -245,6 +251,7 @@ class CompletionPane(Pane):
             self.loom.move(len(self.loom.path))
             self.loom.grow(self.sampling)
             self._made, self._speed = 0, 0.0
+            self._warned.clear()
             self.ask("complete", completing.completing(self.lm, scout.source(self.loom, self.lm), self.sampling))
             self.show_mode(WALK)
             self.changed()
@@ -292,9 +299,11 @@ class CompletionPane(Pane):
                 self._progress = event
             case Completed() if kind == "complete":
                 self._speed = event.tokens_per_second
-                self.say(headline.summary(event))
+                self.say(" · ".join([*self._warned, headline.summary(event)]), "warning" if self._warned else "info")
             case Notice():
                 self.notices.append(event)
+                if kind == "complete" and event.level == "warning":
+                    self._warned.append(event.text)
                 if event.level == "error" and kind in FAILURES:
                     still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None and kind == "load" else ""
                     self.tell(FAILURES[kind], f"{event.text}{still}")
@@ -371,6 +380,7 @@ class CompletionPane(Pane):
         self._rest = self.set_timer(REST, self._look)
 
     def _look(self) -> None:
+        self._rest = None
         idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.display
         if self.lm is None or not idle or self.loom.version == self._failed_at:
             return

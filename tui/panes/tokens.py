@@ -267,11 +267,14 @@ class TokensPane(TokenErrands):
             names = [short(safe(study.name, lines=False), GUTTER - 1) for study in shelf.ready]
             self._sheet = Sheet(shelf.text, shelf.views, names, look)
         current = [token if study is shelf.study else shelf.beside(study, token, caret) for study in shelf.ready]
-        self.rows.show(self._sheet, min(caret, len(shelf.text)), current, shelf.said())
+        bold = shelf.ready.index(shelf.study) if shelf.study is not None else 0
+        self.rows.show(self._sheet, min(caret, len(shelf.text)), current, bold, shelf.said())
         self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
         counts, card, bar = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card", "tensor"))
         table = tokencard.counts(shelf, self._reference_name, counts.content_size.width)
-        counts.styles.height = len(table) + 1 if self.has_class("-broad") else "100%"
+        height = str(len(table) + 1) if self.has_class("-broad") else "100%"
+        if str(counts.styles.height) != height:  # setting it lays the screen out anew
+            counts.styles.height = height
         counts.set_strips(table)
         card.set_strips(tokencard.card(shelf, token, card.content_size.width))
         bar.set_strips([tokencard.tensor(*self.tensor, bar.content_size.width)])
