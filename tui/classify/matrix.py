@@ -12,7 +12,7 @@ from tui.classify.sight import Sight
 from tui.text import safe
 
 LABEL = 14
-CELL, WIDE = 7, 10  # cells of a number, and where there is room
+CELL, WIDE = 7, 12  # cells of a number at least, and at most
 SIDE = 34  # cells that texts need beside the matrix
 _SHADES = " ░▒▓█"
 
@@ -23,7 +23,7 @@ def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, 
     sight.true, sight.predicted = min(sight.true, count - 1), min(sight.predicted, count - 1)
     label = min(LABEL, max([6, *(len(one.name) for one in report.classes)]) + 2)
     if width - label - count * CELL >= SIDE:
-        cell = WIDE if width - label - count * WIDE >= SIDE + 20 else CELL
+        cell = _cell(report, (width - label - SIDE) // count)
         wide = label + count * cell
         left = _grid(report, sight, label, cell, wide, height)
         right = _texts(report, findings, route, sight, width - wide - 3, height)
@@ -35,9 +35,16 @@ def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, 
             line.append(" │ ", DIM)
             rows.append(line.append_text(right[row] if row < len(right) else blank))
         return [strip(row, width) for row in rows]
-    grid = _grid(report, sight, label, CELL, width, max(4, min(count + 3, height - 6)))
+    grid = _grid(
+        report, sight, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
+    )
     lines = [*grid, *_texts(report, findings, route, sight, width, height - len(grid))]
     return [strip(line, width) for line in lines[:height]]
+
+
+def _cell(report: Report, room: int) -> int:
+    """Cells of a column: enough for the longest name where there is ``room``."""
+    return max(CELL, min(room, WIDE, max(len(one.name) for one in report.classes) + 1))
 
 
 def _grid(report: Report, sight: Sight, label: int, cell: int, width: int, height: int) -> list[Text]:
