@@ -246,13 +246,100 @@ class Compared(Event):
     tokens_per_second: float
 
 
+@dataclass(frozen=True)
+class DataLoaded(Event):
+    """A classification data set is read and checked."""
+
+    data: str
+    source: str
+    classes: tuple[str, ...]
+    train: int
+    validation: int
+    test: int
+    fingerprint: str
+    text_column: str
+    label_column: str
+    encoder: str
+    """what was asked for"""
+    routes: tuple[str, ...]
+    checks: tuple[str, ...]
+    """what the checks found, in words"""
+    repairs: tuple[str, ...]
+    """what was changed while reading, in words"""
+
+
+@dataclass(frozen=True)
+class Encoded(Event):
+    """How far an encoder is with its texts."""
+
+    what: str
+    """the encoder"""
+    done: int
+    total: int
+    cached: int
+    """of those done, how many came from the disk"""
+    sequences_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class RouteStep(Event):
+    """How far the training of one route is: a slice of the solver, an epoch of the MLP, a batch of fine-tuning."""
+
+    route: str
+    step: int
+    steps: int
+    """at most; 0 when unknown"""
+    loss: float
+    """mean cross-entropy, nats: of the batch or the epoch just trained, of the training rows for a solver"""
+    validation_loss: float | None
+    """nats a row; None where this step did not look"""
+    validation_accuracy: float | None
+    seconds_left: float | None
+    note: str = ""
+    """for instance the regularisation that is tried"""
+
+
+@dataclass(frozen=True)
+class RouteDone(Event):
+    """One line of the comparison. ``result`` is :class:`engine.metrics.Report` as JSON can hold it."""
+
+    route: str
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CurvePoint(Event):
+    """Test accuracy of a route trained on ``labels`` labels of each class: mean, lowest and highest of the draws."""
+
+    route: str
+    labels: int
+    rows: int
+    accuracy: float
+    low: float
+    high: float
+    draws: int
+
+
+@dataclass(frozen=True)
+class Classified(Finished):
+    """The last event of a classification. ``results``: route to its figures, baselines included."""
+
+    results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    verdict: str = ""
+    """what a learner should take home, in a sentence or two"""
+
+
 _SPELLED: dict[type[Event], str] = {Completed: "finished"}  # every command's last event carries this name
 _NAMES = {
     kind: _SPELLED.get(kind, re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()) for kind in Event.__subclasses__()
 }
+_NAMES[Classified] = "finished"
 UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed, Compared})
 """kinds that no journal holds: completions are kept by who asked for them"""
-_KINDS: dict[str, type[Event]] = {name: kind for kind, name in _NAMES.items() if kind not in UNRECORDED}
+_KINDS: dict[str, type[Event]] = {
+    name: kind for kind, name in _NAMES.items() if kind not in UNRECORDED and kind is not Classified
+}
 
 
 _allowed: dict[type[Event], dict[str, frozenset[type]]] = {}
@@ -281,6 +368,8 @@ def from_dict(record: dict[str, Any]) -> Event | None:
     a journal is a file, and files get damaged.
     """
     kind = _KINDS.get(str(record.get("event")))
+    if kind is Finished and "results" in record:
+        kind = Classified
     if kind is None:
         return None
     types = _types(kind)
@@ -288,7 +377,7 @@ def from_dict(record: dict[str, Any]) -> Event | None:
     if not all(type(value) in types[name] for name, value in fields.items()):
         return None
     try:
-        return kind(**fields)
+        return kind(**{name: tuple(value) if type(value) is list else value for name, value in fields.items()})
     except TypeError:
         return None
 
@@ -299,6 +388,7 @@ def _types(kind: type[Event]) -> dict[str, frozenset[type]]:
         return _allowed[kind]
     allowed = _allowed[kind] = {}
     for name, hint in typing.get_type_hints(kind).items():
-        wanted = set(typing.get_args(hint)) or {hint}
+        kept_in: dict[Any, set[type]] = {tuple: {list}, dict: {dict}}
+        wanted = kept_in.get(typing.get_origin(hint)) or set(typing.get_args(hint)) or {hint}
         allowed[name] = frozenset(wanted | {int} if float in wanted else wanted)
     return allowed

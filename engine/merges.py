@@ -121,4 +121,3 @@ def word_of(view: Tokenized, token: Token, text: str) -> str:
 def _begins(view: Tokenized, index: int) -> bool:
     """Whether a token cannot continue the one before it, because something lies between them."""
     return view.token(index - 1).end < view.token(index).start
-

@@ -19,7 +19,7 @@ from engine.encoding import BackedTokenizer, CharacterTokenizer, Encoding, Strea
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
-__all__ = ["Encoding", "NoTokenizer", "Stream", "Tokenizer", "from_backend", "from_vocabulary", "load"]
+__all__ = ["Encoding", "NoTokenizer", "Stream", "Tokenizer", "bundled", "from_backend", "from_vocabulary", "load"]
 
 _GPT2_END = "<|endoftext|>"
 _GPT2 = ("openai-community/gpt2", "gpt2")
@@ -65,6 +65,11 @@ def load(name: str) -> Tokenizer:
         f"no tokenizer {name[:80]!r}: no file, folder or run is called so, the Hugging Face cache does not hold it, "
         f"and {reasons[0]}. There are always gpt2, wordpiece and bundled; give others as a folder with tokenizer.json"
     )
+
+
+def bundled(which: str) -> Tokenizer:
+    """``gpt2`` or ``wordpiece`` as they are bundled, without looking elsewhere. Raises :class:`NoTokenizer`."""
+    return _bundled(which, which, "only what is bundled was asked for")
 
 
 def from_vocabulary(vocabulary: Vocabulary, name: str, source: str) -> Tokenizer:

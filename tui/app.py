@@ -261,11 +261,29 @@ class LabApp(App[int]):
         else:
             self._job.control.send(event.message)
 
-    def on_runs_pane_opened(self, event: RunsPane.Opened) -> None:
-        self._follow(event.run)
+    async def on_runs_pane_opened(self, event: RunsPane.Opened) -> None:
+        if pane := await self._pane_of(event.run):
+            pane.open(event.run)
+        else:
+            self._follow(event.run)
 
     async def on_runs_pane_resumed(self, event: RunsPane.Resumed) -> None:
-        await self._train(event.run)
+        if pane := await self._pane_of(event.run):
+            await pane.resume(event.run)
+        else:
+            await self._train(event.run)
+
+    async def on_runs_pane_copied_task(self, event: RunsPane.CopiedTask) -> None:
+        if pane := await self._pane_of(event.run):
+            pane.copy(event.run)
+
+    async def _pane_of(self, run: Run) -> Pane | None:
+        """The pane of the task that a run did, put on the screen; None for a training."""
+        task = await asyncio.to_thread(_task, run)
+        if task not in panes.LATER:
+            return None
+        await self._bring(task)
+        return self.here
 
     def on_runs_pane_copied(self, event: RunsPane.Copied) -> None:
         self.action_show_pane("train")
@@ -350,13 +368,16 @@ class LabApp(App[int]):
     async def action_leave(self) -> None:
         """Leave; ask about a run that trains."""
         self._leaving += 1
-        if not self.training or self._leaving > 1:
+        others = [pane for pane in self.query(Pane) if pane.trains]
+        names = [self.pane.run_name] * self.training + [pane.trains for pane in others]
+        if not names or self._leaving > 1:
             self.exit(0)
             return
+        whose = "trains in a process of its own" if len(names) == 1 else "train in processes of their own"
         answer = await self.push_screen_wait(
             Question(
                 "A run is training",
-                f"{self.pane.run_name} trains in a process of its own.",
+                f"{' and '.join(names)} {whose}.",
                 (
                     Option("keep", "keep it running", "k", "primary"),
                     Option("stop", "save and stop it", "s"),
@@ -365,9 +386,11 @@ class LabApp(App[int]):
             )
         )
         self._leaving = 0
-        if answer == "stop" and self._job is not None:
+        if answer == "stop" and self.training and self._job is not None:
             self._job.stop()
             await asyncio.to_thread(self._job.wait, 15.0)
+        if answer == "stop":
+            await asyncio.gather(*(pane.see_out() for pane in others))
         if answer != "stay":
             self.exit(0)
 
@@ -397,5 +420,10 @@ def _leave_if_hung_up() -> None:
 
 
 def _living() -> list[Run]:
-    """Runs that some process trains, newest first."""
-    return [run for run in runs.every(home.runs())[:200] if run.owner() is not None]
+    """Runs that some process trains, newest first. Runs of other tasks are found by their own panes."""
+    owned = [run for run in runs.every(home.runs())[:200] if run.owner() is not None]
+    return [run for run in owned if _task(run) == "train"]
+
+
+def _task(run: Run) -> str:
+    return str(run.read_json("spec.json").get("task") or "train")

@@ -8,6 +8,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
 
+from checkpoints.run import Run
 from tui.dialogs import Option, Question
 
 
@@ -34,6 +35,23 @@ class Pane(Container):
 
     def take(self, text: str) -> None:
         """Work with this text, which another pane sent."""
+
+    def open(self, run: Run) -> None:
+        """Show this run, which did this pane's task."""
+
+    async def resume(self, run: Run) -> None:
+        """Go on with this run, which did this pane's task."""
+
+    def copy(self, run: Run) -> None:
+        """Show the form with what this run was asked for."""
+
+    @property
+    def trains(self) -> str:
+        """The run that a process of its own works on for this pane; empty when there is none."""
+        return ""
+
+    async def see_out(self) -> None:
+        """Ask that run to keep what it made and to end, and wait until it has, though not for ever."""
 
     @property
     def busy(self) -> bool:

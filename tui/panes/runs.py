@@ -38,7 +38,7 @@ _COLOURS = {
     "diverged": "bright_red",
     "died": "bright_red",
 }
-_WORDS = {"steps": "finished", "early_stop": "early stop"}
+_WORDS = {"steps": "finished", "done": "finished", "early_stop": "early stop"}
 _FIXED: dict[str, int] = {"state": 13, "steps": 13, "best": 7, "age": 8}
 _ROOMY = 100  # columns of a screen that has room for a run's whole name and its corpus
 _STAMP = re.compile(r"\d{8}-\d{6}-")  # before the name of every run; where there is no room, the panel below tells it
@@ -84,6 +84,12 @@ class RunsPane(Pane):
         """Fill the form with this."""
 
         spec: TrainSpec
+
+    @dataclass
+    class CopiedTask(Message):
+        """Fill the form of another task with what this run was asked for."""
+
+        run: Run
 
     def __init__(self) -> None:
         super().__init__(id="runs")
@@ -158,9 +164,13 @@ class RunsPane(Pane):
                 best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
             at = f" at step {summary.best_step:,}" if summary.best_step is not None else ""
             size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
+            model = f"{summary.preset}{size}, trained on {summary.corpus}"
+            if summary.task == "classify":
+                best, at = f"accuracy {_best(summary)} on the test split", ""
+                model = f"classifiers of {summary.corpus}, {summary.preset} pooling"
             for name, value in (
                 ("best", best + at),
-                ("model", f"{summary.preset}{size}, trained on {summary.corpus}"),
+                ("model", model),
                 (
                     "on disk",
                     f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}",
@@ -194,7 +204,7 @@ class RunsPane(Pane):
         if summary is None:
             return
         run = Run(Path(summary.path))
-        if summary.owner is not None:
+        if summary.owner is not None or summary.state == "done":
             self.post_message(self.Opened(run))
             return
         if summary.state == "steps":
@@ -218,8 +228,11 @@ class RunsPane(Pane):
 
     def action_again(self) -> None:
         """The form with the values of the selected run."""
-        if summary := self.selected:
+        summary = self.selected
+        if summary is not None and summary.task == "train":
             self.post_message(self.Copied(from_dict(Run(Path(summary.path)).read_json("spec.json"))))
+        elif summary is not None:
+            self.post_message(self.CopiedTask(Run(Path(summary.path))))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:
@@ -227,10 +240,13 @@ class RunsPane(Pane):
         summary = self.selected
         if summary is None:
             return
+        what, kind = "The best checkpoint", "GPT2LMHeadModel"
+        if summary.task == "classify":
+            what, kind = "The fine-tuned encoder", "AutoModelForSequenceClassification"
         target = await self.app.push_screen_wait(
             Entry(
                 "Export",
-                "The best checkpoint as a folder that GPT2LMHeadModel and AutoTokenizer load.",
+                f"{what} as a folder that {kind} and AutoTokenizer load.",
                 str(home.home() / "exports" / summary.name),
                 lambda text: "" if text.strip() else "name a folder",
             )
@@ -239,7 +255,7 @@ class RunsPane(Pane):
             return
         self.notify("Exporting…", timeout=3)
         try:
-            said = await asyncio.to_thread(_export, summary.path, Path(target).expanduser())
+            said = await asyncio.to_thread(_export, summary, Path(target).expanduser())
         except (CheckpointError, OSError) as error:
             self.tell("It cannot be exported", str(error))
         else:
@@ -283,7 +299,7 @@ class RunsPane(Pane):
             "state": Text(f"{mark} {safe(_WORDS.get(summary.state, summary.state), lines=False)}", colour),
             "name": Text(safe(name, lines=False), "bold" if summary.owner else ""),
             "steps": Text(f"{summary.step:,}/{summary.steps:,}", justify="right"),
-            "best": Text(units.loss(summary.best_val_loss), justify="right"),
+            "best": Text(_best(summary), justify="right"),
             "age": Text("now" if summary.owner else _age(age), justify="right"),
             "corpus": Text(safe(summary.corpus, lines=False), "bright_black"),
         }
@@ -310,6 +326,10 @@ class RunsPane(Pane):
                         self._tell_about(summary)
 
 
+def _best(summary: Summary) -> str:
+    return units.loss(summary.best_val_loss) if summary.accuracy is None else f"{summary.accuracy:.1%}"
+
+
 def _columns(width: int) -> tuple[tuple[str, int], ...]:
     """Names and widths of the columns for a screen of ``width``: the best loss is always among them."""
     fixed = [name for name in _FIXED if name != "age" or width >= 80]
@@ -327,10 +347,14 @@ def _age(seconds: float) -> str:
     return "< 1 min"
 
 
-def _export(path: str, folder: Path) -> str:
+def _export(summary: Summary, folder: Path) -> str:
+    if summary.task == "classify":
+        from tui.classify.laboratory import export
+
+        return export(Run(Path(summary.path)), folder)
     from engine.load import load, write_export
 
-    trained = load(path)
+    trained = load(summary.path)
     write_export(trained, folder)
     return f"{trained.source} exported to {folder}"
 

@@ -1,0 +1,335 @@
+"""Data sets for classification: texts with a label each, from files or the Hub, repaired where that can be stated.
+
+``load`` never guesses silently: what it chose, changed or left out is in ``repairs``, what it found in ``checks``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from data import hubtables, tablefiles
+from data.tablechecks import Checks, check
+from data.tablefiles import Raw, TableError
+
+__all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "load", "preview"]
+
+BUNDLED = "helpdesk"
+LONGEST = 20_000  # characters of a text that are kept
+MOST_CLASSES = 500
+VALIDATION_SHARE = 0.1
+TEST_SHARE = 0.2
+TEXT_NAMES = ("text", "sentence", "content", "message", "review", "comment", "tweet", "utterance", "question", "title")
+LABEL_NAMES = ("label", "labels", "class", "category", "intent", "target", "sentiment", "emotion", "topic")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One split: texts and, for each, the index of its class."""
+
+    texts: tuple[str, ...] = ()
+    labels: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class TextData:
+    """A data set ready for training: three splits that share their classes."""
+
+    name: str
+    source: str
+    text_column: str
+    label_column: str
+    classes: tuple[str, ...]
+    train: Rows
+    validation: Rows
+    test: Rows
+    checks: Checks
+    repairs: tuple[str, ...] = field(default=())
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of classes, texts and labels of all splits."""
+        digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "replace"))
+        for rows in (self.train, self.validation, self.test):
+            digest.update(len(rows).to_bytes(8, "little"))
+            for text, label in zip(rows.texts, rows.labels, strict=True):
+                content = text.encode("utf-8", "replace")
+                digest.update(len(content).to_bytes(8, "little") + content + label.to_bytes(4, "little"))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The beginning of a data set, for choosing columns. ``rows`` are cells as text, in the order of ``columns``."""
+
+    source: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_column: str | None
+    label_column: str | None
+    splits: tuple[str, ...]
+
+
+def load(
+    name: str,
+    *,
+    test: str = "",
+    text_column: str = "",
+    label_column: str = "",
+    limit: int = 0,
+    seed: int = 1337,
+    unreachable: Callable[[], str] = lambda: "",
+) -> TextData:
+    """The data set that ``name`` names: ``helpdesk`` (bundled), a file, a folder with one file a split, or the Hub's.
+
+    ``test`` is a file with the test split. ``limit`` keeps at most so many rows of each split, in the classes' shares.
+    ``unreachable`` says why the Hub cannot be asked, or nothing. Raises :class:`TableError`.
+    """
+    raw, source = _read(name, test, unreachable)
+    text, label = _choose(raw, text_column, label_column)
+    repairs = list(raw.repairs)
+    splits = {split: _clean(split, rows, text, label, repairs) for split, rows in raw.splits.items()}
+    names = _classes(splits, raw.names.get(label), label, repairs)
+    rows = _index(splits, names, repairs)
+    rows = _complete(rows, seed, repairs)
+    if limit > 0:
+        rows = {split: _sample(part, limit, seed) for split, part in rows.items()}
+    names, rows = _drop_unlearnable(names, rows, repairs)
+    checks = check(names, {split: (part.texts, part.labels) for split, part in rows.items()})
+    return TextData(
+        name, source, text, label, names, rows["train"], rows["validation"], rows["test"], checks, tuple(repairs)
+    )
+
+
+def preview(name: str, *, count: int = 20, unreachable: Callable[[], str] = lambda: "") -> Preview:
+    """Columns and first rows of a data set, and the columns that would be chosen. Raises :class:`TableError`."""
+    raw, source = _read(name, "", unreachable, most=count)
+    first = raw.splits.get("train") or next(iter(raw.splits.values()))
+    columns = tuple(raw.columns)
+    cells = tuple(tuple(_cell(row.get(column))[:500] for column in columns) for row in first[:count])
+    found: list[str | None] = []
+    for wanted in (TEXT_NAMES, LABEL_NAMES):
+        found.append(next((column for name in wanted for column in columns if column.lower() == name), None))
+    return Preview(source, columns, cells, found[0], found[1], tuple(raw.splits))
+
+
+def _read(name: str, test: str, unreachable: Callable[[], str], most: int = 0) -> tuple[Raw, str]:
+    if not name.strip():
+        raise TableError(f"no data set named: give {BUNDLED}, a file, a folder or a name on the Hub")
+    if name == BUNDLED:
+        with resources.as_file(resources.files("data").joinpath("bundled", f"{BUNDLED}.csv")) as file:
+            raw, source = tablefiles.read(Path(file), most=0), "bundled with the program"
+    else:
+        try:
+            path = Path(name).expanduser()
+            there = path.exists()
+        except (OSError, RuntimeError, ValueError):
+            there = False
+        if there:
+            raw, source = tablefiles.read(path, most=most), str(path.absolute())
+        elif hubtables.possible(name):
+            raw, source = hubtables.read(name, unreachable), f"the Hub ({name})"
+        else:
+            raise TableError(f"there is no file or folder {name[:200]!r}, and no data set on the Hub can be called so")
+    raw = _by_column(raw)
+    if test:
+        other = tablefiles.read(Path(test).expanduser(), most=most)
+        rows = other.splits.get("test") or next(iter(other.splits.values()))
+        names = {**raw.names, **other.names}
+        raw = replace(raw, splits={**raw.splits, "test": rows}, repairs=[*raw.repairs, *other.repairs], names=names)
+    if "train" not in raw.splits:
+        raise TableError(f"{name} has no split called train; it has: {', '.join(raw.splits) or 'none'}")
+    return raw, source
+
+
+def _by_column(raw: Raw) -> Raw:
+    """Rows of one file that tells each row's split in a column of that name."""
+    if list(raw.splits) != ["train"] or "split" not in raw.columns:
+        return raw
+    splits: dict[str, list[Mapping[str, Any]]] = {}
+    for row in raw.splits["train"]:
+        splits.setdefault(tablefiles.split_called(str(row.get("split"))) or "train", []).append(row)
+    return replace(raw, splits=splits, columns=[column for column in raw.columns if column != "split"])
+
+
+def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
+    """The two columns: those that were named, else those whose names say it. All that is wrong is told at once."""
+    problems: list[str] = []
+    chosen: list[str] = []
+    for what, given, names in (("text", text, TEXT_NAMES), ("label", label, LABEL_NAMES)):
+        if given:
+            if given not in raw.columns:
+                problems.append(f"there is no column {given!r}")
+            chosen.append(given)
+            continue
+        found = [column for name in names for column in raw.columns if column.lower() == name and column not in chosen]
+        if not found:
+            problems.append(f"which column holds the {what} cannot be told: name it with --{what}-column")
+        chosen.append(found[0] if found else "")
+    if not problems and chosen[0] == chosen[1]:
+        problems.append(f"text and label cannot both be the column {chosen[0]!r}")
+    if problems:
+        raise TableError("; ".join(problems) + f". The columns are: {', '.join(map(repr, raw.columns)) or 'none'}")
+    return chosen[0], chosen[1]
+
+
+def _clean(
+    split: str, rows: Sequence[Mapping[str, Any]], text: str, label: str, repairs: list[str]
+) -> list[tuple[str, Any]]:
+    """Pairs of text and raw label; rows without either are left out, and texts beyond measure cut."""
+    result: list[tuple[str, Any]] = []
+    done: Counter[str] = Counter()
+    for row in rows:
+        content, mark = row.get(text), row.get(label)
+        if isinstance(mark, float) and mark == int(mark):
+            mark = int(mark)
+        if mark is None or mark == "" or mark == -1:
+            done["without a label left out"] += 1
+            continue
+        if not isinstance(content, str):
+            if content is not None:
+                done["whose text was no text taken as it prints"] += 1
+            content = _cell(content)
+        if not content.strip():
+            done["with an empty text left out"] += 1
+            continue
+        if len(content) > LONGEST:
+            done[f"cut to their first {LONGEST:,} characters"] += 1
+            content = content[:LONGEST]
+        result.append((content, mark))
+    repairs += [f"{split}: {count:,} row{'s' * (count != 1)} {what}" for what, count in done.items()]
+    return result
+
+
+def _classes(
+    splits: Mapping[str, Sequence[tuple[str, Any]]], known: list[str] | None, column: str, repairs: list[str]
+) -> tuple[str, ...]:
+    marks = [mark for rows in splits.values() for _, mark in rows]
+    kinds = {type(mark) for mark in marks}
+    if known and kinds == {int}:
+        return tuple(known)
+    if len(kinds) > 1:
+        spelled = ", ".join(sorted(kind.__name__ for kind in kinds))
+        repairs.append(f"the column {column!r} mixes types ({spelled}): every label is taken as text")
+    names = {_cell(mark) for mark in marks}
+    if len(names) > MOST_CLASSES:
+        raise TableError(
+            f"the column {column!r} holds {len(names):,} different values, so it is no label; at most "
+            f"{MOST_CLASSES} classes are told apart"
+        )
+    whole = all(name.lstrip("-").isdecimal() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name), name) if whole else (0, name)))
+
+
+def _index(
+    splits: Mapping[str, Sequence[tuple[str, Any]]], names: Sequence[str], repairs: list[str]
+) -> dict[str, Rows]:
+    place = {name: index for index, name in enumerate(names)}
+    result: dict[str, Rows] = {}
+    for split, rows in splits.items():
+        texts, labels, odd = [], [], 0
+        for text, mark in rows:
+            index = place.get(_cell(mark))
+            if index is None and isinstance(mark, int) and 0 <= mark < len(names):
+                index = mark
+            if index is None:
+                odd += 1
+                continue
+            texts.append(text)
+            labels.append(index)
+        if odd:
+            repairs.append(f"{split}: {odd:,} row{'s' * (odd != 1)} left out, whose label is none of the known names")
+        result[split] = Rows(tuple(texts), tuple(labels))
+    return result
+
+
+def _complete(rows: dict[str, Rows], seed: int, repairs: list[str]) -> dict[str, Rows]:
+    """Set aside what is missing: a test split, then a validation split, of train, in the classes' shares."""
+    train = rows["train"]
+    if len(train) < 2 or len(set(train.labels)) < 2:
+        kept = f"{len(train):,} usable row{'s' * (len(train) != 1)} of {len(set(train.labels))} class"
+        raise TableError(f"train has {kept}{'es' * (len(set(train.labels)) != 1)}: it takes two classes to tell apart")
+    for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
+        if len(rows.get(split, ())) > 0:
+            continue
+        train, aside = _split(train, share, f"{seed}/{split}")
+        if not len(aside):
+            raise TableError(f"train has {len(train):,} rows, too few to set some aside for {split}")
+        repairs.append(
+            f"no {split} split: {len(aside):,} rows of train set aside ({share:.0%} of each class, seed {seed})"
+        )
+        rows = {**rows, "train": train, split: aside}
+    return rows
+
+
+def _drop_unlearnable(
+    names: tuple[str, ...], rows: dict[str, Rows], repairs: list[str]
+) -> tuple[tuple[str, ...], dict[str, Rows]]:
+    """Leave out rows of classes that train lacks: no route could ever be right on them."""
+    known = sorted(set(rows["train"].labels))
+    if len(known) < 2:
+        raise TableError("after that, train has rows of one class only: it takes two classes to tell apart")
+    if len(known) == len(names):
+        return names, rows
+    place = {old: new for new, old in enumerate(known)}
+    result: dict[str, Rows] = {}
+    for split, part in rows.items():
+        kept = [row for row, label in enumerate(part.labels) if label in place]
+        if lost := len(part) - len(kept):
+            strange = sorted({names[label] for label in part.labels if label not in place})
+            repairs.append(
+                f"{split}: {lost:,} row{'s' * (lost != 1)} left out, whose label train lacks "
+                f"({', '.join(strange[:5])}{', …' * (len(strange) > 5)})"
+            )
+        result[split] = Rows(tuple(part.texts[row] for row in kept), tuple(place[part.labels[row]] for row in kept))
+        if not kept:
+            raise TableError(f"no row of {split} has a label that train knows")
+    return tuple(names[old] for old in known), result
+
+
+def _split(rows: Rows, share: float, seed: str) -> tuple[Rows, Rows]:
+    """``rows`` without, and with, ``share`` of each class; a class keeps at least one row in the first."""
+    chosen: set[int] = set()
+    rng = random.Random(seed)
+    for label in sorted(set(rows.labels)):
+        own = [row for row, mark in enumerate(rows.labels) if mark == label]
+        rng.shuffle(own)
+        chosen.update(own[: min(len(own) - 1, max(1, round(len(own) * share)))])
+    kept, aside = ([row for row in range(len(rows)) if (row in chosen) == wanted] for wanted in (False, True))
+    return _take(rows, kept), _take(rows, aside)
+
+
+def _sample(rows: Rows, count: int, seed: int) -> Rows:
+    if len(rows) <= count:
+        return rows
+    share = count / len(rows)
+    rng = random.Random(f"{seed}/limit")
+    picked: list[int] = []
+    spare: list[int] = []
+    for label in sorted(set(rows.labels)):
+        own = [row for row, mark in enumerate(rows.labels) if mark == label]
+        rng.shuffle(own)
+        cut = max(1, int(len(own) * share))
+        picked += own[:cut]
+        spare += own[cut:]
+    rng.shuffle(spare)
+    return _take(rows, sorted((picked + spare)[: max(count, len(set(rows.labels)))]))
+
+
+def _take(rows: Rows, which: Sequence[int]) -> Rows:
+    return Rows(tuple(rows.texts[row] for row in which), tuple(rows.labels[row] for row in which))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
