@@ -73,6 +73,11 @@ async def draw() -> None:
         await pilot.press("w")
         await pilot.pause(12)
         _save(app, "sweep")
+        await pilot.press("escape", "4")
+        await pilot.pause(2)
+        await pilot.press("f5")
+        await pilot.pause(45)
+        _save(app, "classify")
 
 
 def _save(app: object, name: str) -> None:
