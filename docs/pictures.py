@@ -87,6 +87,7 @@ def _save(app: object, name: str) -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the program does: see tui/__main__.py
     if "LLMLAB_HOME" not in os.environ:
         os.environ["LLMLAB_HOME"] = tempfile.mkdtemp(prefix="llmlab-pictures-")
         prepare()

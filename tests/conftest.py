@@ -10,6 +10,7 @@ from workbench import VERSE
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same suite everywhere; set before torch looks for devices
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the program does: two workers that compute would block each other
 
 
 @pytest.fixture(autouse=True)
