@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TELL = 0.25  # seconds between two words about progress
-BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 4096}
-"""tokens in a batch, padding included"""
+BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
+"""tokens in a batch, padding included; on a CPU small enough for what is computed on to stay in its caches"""
 
 
 class EncodeFailed(Exception):

@@ -43,6 +43,10 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
             from tui.bench_decode import decode
 
             figures = decode(model)
+        elif what == "encode":
+            from tui.bench_encode import encode
+
+            figures = encode(model)
         else:
             os.environ["LLMLAB_HOME"] = home
             figures = benches[what](seconds)

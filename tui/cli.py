@@ -287,23 +287,24 @@ def doctor(*, json: Json = False) -> int:
 
 @app.command
 def bench(
-    what: Literal["start", "train", "ui", "save", "decode"],
+    what: Literal["start", "train", "ui", "save", "decode", "encode"],
     *,
     json: Json = False,
     seconds: float = 20.0,
     model: str = "",
 ) -> int:
-    """Measure this machine: start-up, training, what the screen costs, saving, decoding. The last line is JSON.
+    """Measure this machine: start-up, training, what the screen costs, saving, decoding, encoding. JSON comes last.
 
     Parameters
     ----------
     what
         start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls),
-        decode (against transformers' generate and the memory bus).
+        decode (against transformers' generate and the memory bus), encode (against sentence-transformers).
     seconds
         About how long to measure.
     model
-        For decode: any model; without one, GPT-2's 124M shape with random weights.
+        For decode: any model; without one, GPT-2's 124M shape with random weights. For encode: any encoder; minilm
+        without one.
     """
     from tui.bench import measure
 
