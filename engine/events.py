@@ -322,8 +322,51 @@ class CurvePoint(Event):
 
 
 @dataclass(frozen=True)
+class ItemsLoaded(Event):
+    """Multiple-choice questions are read and checked."""
+
+    data: str
+    source: str
+    train: int
+    held_out: int
+    judged: int
+    judged_split: str
+    """what the judged split is called where it comes from"""
+    fingerprint: str
+    methods: tuple[str, ...]
+    checks: tuple[str, ...]
+    """what the checks found, in words"""
+    repairs: tuple[str, ...]
+    """what was changed while reading, in words"""
+
+
+@dataclass(frozen=True)
+class ItemRanked(Event):
+    """A method has ranked one judged question, and how good it was until then."""
+
+    method: str
+    item: int
+    """its place among the judged"""
+    done: int
+    total: int
+    gold: int
+    """place of the right choice; -1 when nobody said"""
+    scores: tuple[float, ...]
+    """of the choices; the highest is chosen"""
+    accuracy: float
+    """of the questions done"""
+    low: float
+    """of the 95% interval (Wilson)"""
+    high: float
+    ways: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """zero-shot: the scores by every way of counting log-probabilities"""
+    strips: tuple[Any, ...] = ()
+    """zero-shot: for each choice its tokens and their log-probabilities"""
+
+
+@dataclass(frozen=True)
 class Classified(Finished):
-    """The last event of a classification. ``results``: route to its figures, baselines included."""
+    """The last event of a classification, or of a ranking of choices. ``results``: route to its figures, baselines included."""
 
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
     verdict: str = ""
