@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -80,6 +81,19 @@ class Encoder:
         """Whether a token sees only those before it, so that only the last has seen the whole text."""
         kinds = [str(kind) for kind in self.config.get("architectures") or []]
         return self.config.get("model_type") == "gpt2" or any("CausalLM" in kind or "LMHead" in kind for kind in kinds)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Numbers in the weights' files."""
+        from safetensors import safe_open
+
+        total = 0
+        for file in self.weights:
+            with safe_open(file, framework="numpy") as opened:
+                for name in opened.keys():  # noqa: SIM118 - not a mapping
+                    if not name.endswith("position_ids"):
+                        total += math.prod(opened.get_slice(name).get_shape())
+        return total
 
     @cached_property
     def identity(self) -> str:

@@ -1,6 +1,7 @@
 """Fine-tuning of a whole encoder with a fresh head: the costly route, which starts again where an epoch ended.
 
-AdamW with decoupled decay (Loshchilov and Hutter, 2019), linear warm-up and decay, the best epoch by validation accuracy.
+AdamW with decoupled decay (Loshchilov and Hutter, 2019),
+linear warm-up and decay, the best epoch by validation accuracy.
 """
 
 from __future__ import annotations

@@ -1,0 +1,405 @@
+"""From texts with labels to a comparison of routes: baselines, heads on frozen features, the fine-tuned encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from checkpoints.run import Run
+from data import tables
+from data.tables import TextData
+from engine import baselines, encoders, heads, hub, metrics
+from engine.control import Control
+from engine.encode import encode
+from engine.encoders import Encoder
+from engine.events import Classified, DataLoaded, Event, Notice, Progress, RouteDone
+from engine.features import POOLINGS, Features, group_of
+from engine.finetune import ROUTE as FINETUNE
+from engine.finetune import Tuned, TuneSettings, finetune, probabilities
+from engine.heed import Stopped, heed
+from engine.metrics import Report
+from engine.spec import BadSpec, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.outcome import Store
+
+LR, MLP = "lr", "mlp"
+HEADS = (LR, MLP, FINETUNE)
+ROUTE_NAMES: Mapping[str, str] = {
+    baselines.MAJORITY: "most frequent class",
+    baselines.TFIDF: "TF-IDF + logistic regression",
+    LR: "frozen encoder + logistic regression",
+    MLP: "frozen encoder + MLP",
+    FINETUNE: "fine-tuned encoder",
+}
+TASK = "classify"
+
+
+@dataclass(frozen=True)
+class ClassifySpec:
+    """Everything that decides a classification."""
+
+    data: str = tables.BUNDLED
+    test: str = ""
+    text_column: str = ""
+    label_column: str = ""
+    encoder: str = "auto"
+    pooling: str = "mean"
+    length: int = 128
+    """tokens of a text that are read"""
+    heads: tuple[str, ...] = (LR, MLP)
+    class_weights: bool = False
+    limit: int = 0
+    """rows of each split at most; 0 for all"""
+    seed: int = 1337
+    epochs: int = 4
+    """of fine-tuning, at most"""
+    learning_rate: float = 0.0
+    """peak of fine-tuning; 0 for what suits the encoder's width"""
+    curve: bool = False
+    """also train on 8, 16, 32, … labels per class"""
+    suspects: bool = False
+    """also look for labels that the other rows contradict"""
+    device: str = "auto"
+    name: str = ""
+
+    def validate(self) -> list[Problem]:
+        """Everything that is wrong with it by itself."""
+        wrong = [head for head in self.heads if head not in HEADS]
+        checks = (
+            ("data", not self.data.strip(), "name a data set: helpdesk is bundled"),
+            ("head", bool(wrong), f"{', '.join(map(repr, wrong))}: there are {', '.join(HEADS)}"),
+            ("head", not self.heads, f"name at least one of {', '.join(HEADS)}"),
+            ("pooling", self.pooling not in POOLINGS, f"{self.pooling!r} is none of {', '.join(POOLINGS)}"),
+            ("length", not 4 <= self.length <= 100_000, "must be 4 tokens or more"),
+            ("limit", self.limit < 0, "must not be negative"),
+            ("epochs", not 1 <= self.epochs <= 1000, "must be between 1 and 1,000"),
+            ("learning_rate", not 0 <= self.learning_rate < 1, "must be between 0 and 1"),
+            ("device", self.device not in ("auto", "cpu", "cuda", "mps"), "must be auto, cpu, cuda or mps"),
+        )
+        return [Problem(name, message) for name, bad, message in checks if bad]
+
+
+def to_dict(spec: ClassifySpec) -> dict[str, Any]:
+    """The spec as JSON can hold it, marked as this task's."""
+    return {"task": TASK, **dataclasses.asdict(spec), "heads": list(spec.heads)}
+
+
+def from_dict(record: Mapping[str, Any]) -> ClassifySpec:
+    """The spec that :func:`to_dict` wrote; fields of other versions are passed over."""
+    known = {entry.name for entry in dataclasses.fields(ClassifySpec)}
+    values = {name: value for name, value in record.items() if name in known}
+    return ClassifySpec(**{**values, "heads": tuple(values.get("heads", (LR, MLP)))})
+
+
+@dataclass
+class Trained:
+    """What the routes came to: for the run directory, and for whoever goes on with it."""
+
+    data: TextData
+    encoder: Encoder | None = None
+    words: baselines.Words | None = None
+    heads: dict[str, heads.Head] = field(default_factory=dict)
+    tuned: Tuned | None = None
+    reports: dict[str, Report] = field(default_factory=dict)
+    probabilities: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """of the test rows"""
+
+
+def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> Iterator[Event]:
+    """Train every route that ``spec`` names, baselines first, and judge each on the test split.
+
+    Everything that comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
+    :class:`engine.control.Stop`; shards of features and epochs of fine-tuning that were finished are found again by a
+    new start. Raises :class:`engine.spec.BadSpec`, :class:`data.tables.TableError`,
+    :class:`engine.encoders.NoEncoder`, :class:`engine.encode.EncodeFailed`, :class:`OSError`.
+    """
+    if problems := spec.validate():
+        raise BadSpec(problems)
+    begun = time.monotonic()
+    trained: Trained | None = None
+    store: Store | None = None
+    reason = "done"
+    try:
+        yield Progress(f"reading {spec.data}", 0, 0)
+        data = tables.load(
+            spec.data,
+            test=spec.test,
+            text_column=spec.text_column,
+            label_column=spec.label_column,
+            limit=spec.limit,
+            seed=spec.seed,
+            unreachable=unreachable,
+        )
+        yield from heed(control, 0)
+        trained = Trained(data)
+        yield _loaded(spec, data)
+        if run is not None:
+            from engine.outcome import Store
+
+            store = Store(run, spec, data)
+        yield from _Routes(spec, trained, control, store).run()
+    except Stopped:
+        reason = "stopped"
+    results = {route: _figures(report) for route, report in trained.reports.items()} if trained else {}
+    verdict = _verdict(trained) if trained else ""
+    name = run.name if run is not None else ""
+    spent = round(time.monotonic() - begun, 3)
+    yield Classified(reason, len(results), None, name, spent, results, verdict)
+
+
+def unreachable() -> str:
+    """Why the Hub cannot be asked; nothing when it can."""
+    if hub.forbidden():
+        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
+    return "" if hub.answers() else "the Hub does not answer"
+
+
+class _Routes:
+    """The routes of one classification, in the order in which they cost."""
+
+    def __init__(self, spec: ClassifySpec, trained: Trained, control: Control, store: Store | None) -> None:
+        self.spec, self.trained, self.control, self.store = spec, trained, control, store
+        self.data = trained.data
+        self.classes = len(self.data.classes)
+        self.features: dict[str, Features] = {}
+        self.encode_seconds = 0.0
+
+    def run(self) -> Iterator[Event]:
+        spec, data = self.spec, self.data
+        shares = baselines.majority(data.train.labels, self.classes, len(data.test))
+        yield from self._done(baselines.MAJORITY, shares, 0.0, 0, 0, settings=data.classes[data.checks.majority])
+        yield from self._tfidf()
+        self.trained.encoder = yield from encoders.find(spec.encoder, self.control)
+        if self.store is not None:
+            self.store.encoder(self.trained.encoder)
+        if LR in spec.heads or MLP in spec.heads or spec.curve or spec.suspects:
+            yield from self._encode()
+        for route in (LR, MLP):
+            if route in spec.heads:
+                yield from self._head(route)
+        if spec.curve:
+            from engine.insight import efficiency
+
+            yield from efficiency(
+                self._pooled("train"),
+                data.train.labels,
+                self._pooled("test"),
+                data.test.labels,
+                self.classes,
+                self.control,
+                penalty=self._penalty(),
+                seed=spec.seed,
+            )
+        if spec.suspects:
+            from engine.insight import suspects
+
+            found = yield from suspects(
+                self.features["train"].pooled("mean"), data.train.labels, self.classes, self.control, seed=spec.seed
+            )
+            if self.store is not None:
+                self.store.suspects(found)
+        if FINETUNE in spec.heads:
+            yield from self._finetune()
+
+    def _tfidf(self) -> Iterator[Event]:
+        begun = time.monotonic()
+        data = self.data
+        try:
+            words, head = yield from baselines.tfidf(
+                (data.train.texts, data.train.labels),
+                (data.validation.texts, data.validation.labels),
+                self.control,
+                classes=self.classes,
+                class_weights=self.spec.class_weights,
+            )
+        except ValueError as error:
+            yield Notice(f"TF-IDF is left out: {error}", "warning", "tfidf")
+            return
+        found = head.probabilities(words.features(data.test.texts))
+        self.trained.words, self.trained.heads[baselines.TFIDF] = words, head
+        if self.store is not None:
+            self.store.words(words)
+            self.store.head(baselines.TFIDF, head)
+        settings = f"{len(words.vocabulary):,} words and pairs, {head.settings}"
+        yield from self._done(
+            baselines.TFIDF,
+            found,
+            time.monotonic() - begun,
+            head.parameters,
+            head.parameters,
+            settings=settings,
+            validation=head.validation_accuracy,
+        )
+
+    def _encode(self) -> Iterator[Event]:
+        assert self.trained.encoder is not None
+        begun = time.monotonic()
+        for split in ("test", "validation", "train"):  # the short ones first: they show soon how long the last takes
+            self.features[split] = yield from encode(
+                getattr(self.data, split).texts,
+                self.trained.encoder,
+                self.control,
+                length=self.spec.length,
+                group=group_of(self.spec.pooling),
+                device=self.spec.device,
+            )
+        self.encode_seconds = time.monotonic() - begun
+
+    def _head(self, route: str) -> Iterator[Event]:
+        assert self.trained.encoder is not None
+        begun = time.monotonic()
+        pairs = [(self._pooled(split), getattr(self.data, split).labels) for split in ("train", "validation")]
+        common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}
+        if route == LR:
+            head = yield from heads.logistic(LR, pairs[0], pairs[1], self.control, **common)
+        else:
+            from engine.encode import placed
+
+            where, _ = placed(self.spec.device)
+            head = yield from heads.mlp(
+                MLP, pairs[0], pairs[1], self.control, seed=self.spec.seed, device=where, **common
+            )
+        found = head.probabilities(self._pooled("test"))
+        self.trained.heads[route] = head
+        if self.store is not None:
+            self.store.head(route, head)
+        frozen = self.trained.encoder.parameters
+        seconds = time.monotonic() - begun + self.encode_seconds
+        yield from self._done(
+            route,
+            found,
+            seconds,
+            head.parameters,
+            head.parameters + frozen,
+            settings=f"{self.spec.pooling} pooling, {head.settings}",
+            validation=head.validation_accuracy,
+        )
+
+    def _finetune(self) -> Iterator[Event]:
+        assert self.trained.encoder is not None
+        begun = time.monotonic()
+        spec, data, encoder = self.spec, self.data, self.trained.encoder
+        settings = TuneSettings(
+            epochs=spec.epochs,
+            learning_rate=spec.learning_rate,
+            length=spec.length,
+            class_weights=spec.class_weights,
+            seed=spec.seed,
+        )
+        tuned = yield from finetune(
+            (data.train.texts, data.train.labels),
+            (data.validation.texts, data.validation.labels),
+            data.classes,
+            encoder,
+            settings,
+            self.control,
+            fingerprint=data.fingerprint,
+            device=spec.device,
+        )
+        ids = encoder.ids(list(data.test.texts), min(spec.length, encoder.positions))
+        found = yield from probabilities(tuned.model, ids, tuned.device)
+        self.trained.tuned = tuned
+        if self.store is not None:
+            self.store.tuned(tuned)
+        told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
+        best = tuned.history[tuned.best_epoch - 1][1]
+        count = tuned.parameters
+        yield from self._done(FINETUNE, found, time.monotonic() - begun, count, count, settings=told, validation=best)
+
+    def _done(
+        self,
+        route: str,
+        found: NDArray[np.float64],
+        seconds: float,
+        trained: int,
+        parameters: int,
+        *,
+        settings: str = "",
+        validation: float | None = None,
+    ) -> Iterator[Event]:
+        data = self.data
+        report = replace(
+            metrics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked, seed=self.spec.seed),
+            seconds=round(seconds, 3),
+            trained_parameters=trained,
+            parameters=parameters,
+            settings=settings,
+            validation_accuracy=validation,
+        )
+        self.trained.reports[route], self.trained.probabilities[route] = report, found
+        if self.store is not None:
+            self.store.report(route, report, found)
+        yield RouteDone(route, report.to_dict())
+        yield from heed(self.control, len(self.trained.reports))
+
+    def _pooled(self, split: str) -> NDArray[np.float32]:
+        return self.features[split].pooled(self.spec.pooling)
+
+    def _penalty(self) -> float:
+        head = self.trained.heads.get(LR)
+        return float(head.settings.removeprefix("C = ")) if head is not None else 0.01
+
+
+def _loaded(spec: ClassifySpec, data: TextData) -> DataLoaded:
+    return DataLoaded(
+        data=data.name,
+        source=data.source,
+        classes=data.classes,
+        train=len(data.train),
+        validation=len(data.validation),
+        test=len(data.test),
+        fingerprint=data.fingerprint,
+        text_column=data.text_column,
+        label_column=data.label_column,
+        encoder=spec.encoder,
+        routes=(baselines.MAJORITY, baselines.TFIDF, *(head for head in HEADS if head in spec.heads)),
+        checks=data.checks.lines(),
+        repairs=data.repairs,
+    )
+
+
+def _figures(report: Report) -> dict[str, Any]:
+    """A line of ``results``."""
+    return {
+        "accuracy": round(report.accuracy, 6),
+        "interval": [round(end, 6) for end in report.interval],
+        "accuracy_without_leaks": report.accuracy_without_leaks,
+        "macro_f1": round(report.macro_f1, 6),
+        "log_loss": round(report.log_loss, 6),
+        "calibration_error": round(report.calibration_error, 6),
+        "seconds": report.seconds,
+        "trained_parameters": report.trained_parameters,
+        "parameters": report.parameters,
+        "settings": report.settings,
+    }
+
+
+def _verdict(trained: Trained) -> str:
+    """What a learner should take home, in plain words."""
+    reports, gold = trained.reports, trained.data.test.labels
+    frozen = max((route for route in (LR, MLP) if route in reports), key=lambda one: reports[one].accuracy, default="")
+    told: list[str] = []
+    for route in (frozen, FINETUNE):
+        if route not in reports or baselines.TFIDF not in reports:
+            continue
+        test = metrics.mcnemar(trained.probabilities[route], trained.probabilities[baselines.TFIDF], gold)
+        ours, theirs = reports[route].accuracy, reports[baselines.TFIDF].accuracy
+        sure = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
+        chance = f"a difference that chance explains ({sure})" if test.p >= 0.05 else f"more than chance ({sure})"
+        name = "the frozen encoder" if route == frozen else "fine-tuning"
+        if theirs > ours:
+            told.append(f"Counting words (TF-IDF, {theirs:.3f}) beats {name} ({ours:.3f}): {chance}.")
+        elif theirs < ours:
+            told.append(
+                f"{name[0].upper()}{name[1:]} ({ours:.3f}) beats counting words (TF-IDF, {theirs:.3f}): {chance}."
+            )
+        else:
+            told.append(f"{name[0].upper()}{name[1:]} and counting words (TF-IDF) are equally good ({ours:.3f}).")
+    return " ".join(told)

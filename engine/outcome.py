@@ -1,0 +1,180 @@
+"""A classification in its run directory: written route by route, read back for showing and for predicting.
+
+``results.json`` every report · ``test.jsonl`` texts and labels that they were made on · ``predictions/`` the test
+probabilities of each route · ``heads/`` arrays and settings · ``words.json`` the TF-IDF vocabulary · ``finetuned/`` a
+folder that ``transformers`` loads · ``classifier.json`` classes, encoder, pooling. Safetensors and JSON, no pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from checkpoints import store
+from checkpoints.run import Run
+from engine import metrics
+from engine.metrics import Report
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from data.tables import TextData
+    from engine.baselines import Words
+    from engine.classify import ClassifySpec
+    from engine.encoders import Encoder
+    from engine.finetune import Tuned
+    from engine.heads import Head
+    from engine.insight import Suspect
+
+FORMAT = 1
+TUNED = "finetuned"
+
+
+class Store:
+    """Writes what comes of a classification, each file atomically. Raises :class:`OSError`."""
+
+    def __init__(self, run: Run, spec: ClassifySpec, data: TextData) -> None:
+        self._run, self._data = run, data
+        self._about: dict[str, Any] = {
+            "format": FORMAT,
+            "classes": list(data.classes),
+            "pooling": spec.pooling,
+            "length": spec.length,
+            "fingerprint": data.fingerprint,
+            "encoder": None,
+            "heads": {},
+        }
+        self._reports: dict[str, Any] = {}
+        for folder in ("heads", "predictions"):
+            (run.path / folder).mkdir(exist_ok=True)
+        rows = zip(data.test.texts, data.test.labels, strict=True)
+        lines = [json.dumps({"text": text, "label": data.classes[label]}) for text, label in rows]
+        store.replace_file(run.path / "test.jsonl", ("\n".join(lines) + "\n").encode())
+        run.write_json("checks.json", {"checks": asdict(data.checks), "repairs": list(data.repairs)})
+        self._describe()
+
+    def encoder(self, encoder: Encoder) -> None:
+        self._about["encoder"] = {
+            "name": encoder.name,
+            "source": encoder.source,
+            "identity": encoder.identity,
+            "weights": [str(file) for file in encoder.weights],
+        }
+        self._describe()
+
+    def words(self, words: Words) -> None:
+        from safetensors.numpy import save
+
+        self._run.write_json("words.json", {"vocabulary": words.vocabulary})
+        store.replace_file(self._run.path / "words.safetensors", save({"idf": words.idf}))
+
+    def head(self, route: str, head: Head) -> None:
+        from safetensors.numpy import save
+
+        held = {name: _dense(array) for name, array in head.arrays().items()}
+        store.replace_file(self._run.path / "heads" / f"{route}.safetensors", save(held))
+        self._about["heads"][route] = {"settings": head.settings, "parameters": head.parameters}
+        self._describe()
+
+    def tuned(self, tuned: Tuned) -> None:
+        from engine.finetune import save
+
+        save(tuned, self._run.path / TUNED)
+
+    def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
+        from safetensors.numpy import save
+
+        content = save({"probabilities": found})
+        store.replace_file(self._run.path / "predictions" / f"{route}.safetensors", content)
+        self._reports[route] = report.to_dict()
+        self._run.write_json("results.json", self._reports)
+
+    def suspects(self, found: tuple[Suspect, ...]) -> None:
+        data = self._data
+        rows = [{**asdict(one), "text": data.train.texts[one.row]} for one in found]
+        self._run.write_json("suspects.json", {"suspects": rows})
+
+    def _describe(self) -> None:
+        self._run.write_json("classifier.json", self._about)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to, as far as it got."""
+
+    classes: tuple[str, ...]
+    texts: tuple[str, ...]
+    """of the test split"""
+    labels: tuple[int, ...]
+    reports: dict[str, Report]
+    probabilities: dict[str, NDArray[np.float64]]
+    """route: of every class, for every test text"""
+    suspects: tuple[tuple[Suspect, str], ...]
+    """training rows whose label looks wrong, each with its text, the most suspicious first"""
+    checks: Mapping[str, Any]
+
+    def errors(self, route: str) -> list[int]:
+        """Test rows that a route has wrong, the surest mistake first."""
+        import numpy as np
+
+        found, gold = self.probabilities[route], np.asarray(self.labels)
+        rows = np.flatnonzero(found.argmax(1) != gold)
+        return [int(row) for row in rows[np.argsort(-found[rows].max(1), kind="stable")]]
+
+    def cell(self, route: str, true: int, predicted: int) -> list[int]:
+        """Test rows in a cell of the confusion matrix, the surest first."""
+        import numpy as np
+
+        found, gold = self.probabilities[route], np.asarray(self.labels)
+        rows = np.flatnonzero((gold == true) & (found.argmax(1) == predicted))
+        return [int(row) for row in rows[np.argsort(-found[rows, predicted], kind="stable")]]
+
+
+def read(run: Run) -> Outcome:
+    """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no classification."""
+    from engine.insight import Suspect
+
+    about = run.read_json("classifier.json")
+    try:
+        classes = tuple(map(str, about["classes"]))
+        place = {name: index for index, name in enumerate(classes)}
+        lines = (run.path / "test.jsonl").read_text("utf-8").split("\n")
+        rows = [json.loads(line) for line in lines if line]
+        reports = {route: metrics.report_from(one) for route, one in run.read_json("results.json").items()}
+        found = {route: load_arrays(run.path / "predictions" / f"{route}.safetensors") for route in reports}
+        listed = run.read_json("suspects.json").get("suspects", [])
+        return Outcome(
+            classes,
+            tuple(row["text"] for row in rows),
+            tuple(place[row["label"]] for row in rows),
+            reports,
+            {route: arrays["probabilities"] for route, arrays in found.items()},
+            tuple(
+                (Suspect(**{name: value for name, value in one.items() if name != "text"}), str(one["text"]))
+                for one in listed
+            ),
+            run.read_json("checks.json"),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise store.CheckpointError(f"{run.name} holds no classification that can be read ({error})") from None
+
+
+def load_arrays(file: Path) -> dict[str, Any]:
+    """Arrays of a safetensors file. Raises :class:`OSError` and :class:`ValueError`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return dict(load(file.read_bytes()))
+    except SafetensorError as error:
+        raise ValueError(f"{file.name} is damaged ({error})") from None
+
+
+def _dense(array: Any) -> Any:
+    import numpy as np
+
+    return np.ascontiguousarray(array, np.float32)
