@@ -129,8 +129,11 @@ class Encoder:
         model = self._load(AutoModel, getattr(torch, dtype))
         return model.eval().requires_grad_(False).to(device)
 
-    def open_classifier(self, classes: list[str]) -> Any:
-        """The encoder with a fresh head for ``classes`` on it, trainable, float32. Raises :class:`NoEncoder`."""
+    def open_classifier(self, classes: list[str], *, trained: bool = False) -> Any:
+        """The encoder with a head for ``classes`` on it, trainable, float32; fresh unless it is ``trained``.
+
+        Raises :class:`NoEncoder`.
+        """
         import torch
         from transformers import AutoModelForSequenceClassification
 
@@ -139,13 +142,18 @@ class Encoder:
             "id2label": dict(enumerate(classes)),
             "label2id": {name: index for index, name in enumerate(classes)},
         }
-        model = self._load(AutoModelForSequenceClassification, torch.float32, **labels)
+        model = self._load(
+            AutoModelForSequenceClassification, torch.float32, head="trained" if trained else "fresh", **labels
+        )
         if model.config.pad_token_id is None:
             model.config.pad_token_id = self.tokenizer.eos or 0
         return model.train()
 
-    def _load(self, kind: Any, dtype: Any, **changes: Any) -> Any:
-        """The model of an ``Auto`` class around our tensors; transformers itself matches the names."""
+    def _load(self, kind: Any, dtype: Any, *, head: str = "", **changes: Any) -> Any:
+        """The model of an ``Auto`` class around our tensors; transformers itself matches the names.
+
+        A pooler may be missing, and with a ``fresh`` head all that is not the encoder; with a ``trained`` one nothing.
+        """
         from safetensors.torch import load_file
         from transformers import AutoConfig
 
@@ -168,10 +176,10 @@ class Encoder:
         except Exception as error:  # whatever a stranger's files make it raise
             raise NoEncoder(f"{self.name} cannot be loaded ({_first_line(error)})") from None
         lost = [*found["missing_keys"], *found["mismatched_keys"]]
-        if changes:
+        if head == "fresh":
             base = f"{model.base_model_prefix}."
             lost = [name for name in lost if str(name).startswith(base)]
-        if lost := [str(name) for name in lost if "pooler" not in str(name)]:
+        if lost := [str(name) for name in lost if head == "trained" or "pooler" not in str(name)]:
             raise NoEncoder(f"{self.name}: the weights lack {', '.join(lost[:3])}, so they are not of this encoder")
         return model
 

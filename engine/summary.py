@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from checkpoints import store
 from checkpoints.run import Run, read_tail
 
+_CLASSIFYING = frozenset({"data_loaded", "paused", "continued", "finished"})
 _WANTED = frozenset({"started", "step", "evaluated", "paused", "continued", "finished"})
 
 
@@ -29,11 +31,17 @@ class Summary:
     checkpoints: int
     owner: int | None
     """process that owns it"""
+    task: str = "train"
+    """train or classify"""
+    accuracy: float | None = None
+    """of a classification: the best of its trained routes on the test split"""
 
 
 def summarise(run: Run) -> Summary:
     """Read just enough of a run to list it. Never raises for a damaged run; what is unknown is None or 0."""
     spec = run.read_json("spec.json")
+    if spec.get("task") == "classify":
+        return _classification(run, spec)
     tail = read_tail(run, _WANTED)
     order = list(tail)  # newest first
     owner = run.owner()
@@ -65,4 +73,43 @@ def summarise(run: Run) -> Summary:
         changed=changed,
         checkpoints=len(store.checkpoints(run.checkpoints)),
         owner=owner.pid if owner else None,
+    )
+
+
+def _classification(run: Run, spec: dict[str, Any]) -> Summary:
+    """A run that trains classifiers: its steps are routes."""
+    tail = read_tail(run, _CLASSIFYING)
+    order = list(tail)
+    owner, finished = run.owner(), tail.get("finished")
+    if finished and "data_loaded" in tail and order.index("data_loaded") < order.index("finished"):
+        finished = None
+    paused = "paused" in tail and ("continued" not in tail or order.index("paused") < order.index("continued"))
+    if owner is not None:
+        state = "paused" if paused else "training" if "data_loaded" in tail else "starting"
+    else:
+        state = str(finished["reason"]) if finished else "interrupted"
+    reports = run.read_json("results.json")
+    scores = [one["accuracy"] for one in reports.values() if isinstance(one, dict) and one.get("trained_parameters")]
+    loaded = tail.get("data_loaded", {})
+    routes = loaded.get("routes") or spec.get("heads") or []
+    try:
+        changed = run.events.stat().st_mtime
+    except OSError:
+        changed = 0.0
+    return Summary(
+        name=run.name,
+        path=str(run.path),
+        state=state,
+        step=len(reports),
+        steps=max(len(routes), len(reports)),
+        best_val_loss=None,
+        best_step=None,
+        corpus=str(loaded.get("data") or spec.get("data") or "?"),
+        preset=str(run.read_json("classifier.json").get("pooling") or spec.get("pooling") or "?"),
+        parameters=None,
+        changed=changed,
+        checkpoints=0,
+        owner=owner.pid if owner else None,
+        task="classify",
+        accuracy=max((float(score) for score in scores if isinstance(score, int | float)), default=None),
     )

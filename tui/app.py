@@ -246,11 +246,25 @@ class LabApp(App[int]):
         else:
             self._job.control.send(event.message)
 
-    def on_runs_pane_opened(self, event: RunsPane.Opened) -> None:
-        self._follow(event.run)
+    async def on_runs_pane_opened(self, event: RunsPane.Opened) -> None:
+        if pane := await self._pane_of(event.run):
+            pane.open(event.run)
+        else:
+            self._follow(event.run)
 
     async def on_runs_pane_resumed(self, event: RunsPane.Resumed) -> None:
-        await self._train(event.run)
+        if pane := await self._pane_of(event.run):
+            await pane.resume(event.run)
+        else:
+            await self._train(event.run)
+
+    async def _pane_of(self, run: Run) -> Pane | None:
+        """The pane of the task that a run did, put on the screen; None for a training."""
+        task = await asyncio.to_thread(_task, run)
+        if task not in panes.LATER:
+            return None
+        await self._bring(task)
+        return self.here
 
     def on_runs_pane_copied(self, event: RunsPane.Copied) -> None:
         self.action_show_pane("train")
@@ -382,5 +396,10 @@ def _leave_if_hung_up() -> None:
 
 
 def _living() -> list[Run]:
-    """Runs that some process trains, newest first."""
-    return [run for run in runs.every(home.runs())[:200] if run.owner() is not None]
+    """Runs that some process trains, newest first. Runs of other tasks are found by their own panes."""
+    owned = [run for run in runs.every(home.runs())[:200] if run.owner() is not None]
+    return [run for run in owned if _task(run) == "train"]
+
+
+def _task(run: Run) -> str:
+    return str(run.read_json("spec.json").get("task") or "train")

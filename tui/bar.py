@@ -15,6 +15,7 @@ PANES = (
     ("train", "1", "Train"),
     ("tokens", "2", "Tokens"),
     ("generate", "3", "Generate"),
+    ("classify", "4", "Classify"),
     ("runs", "7", "Runs"),
 )
 

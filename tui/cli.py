@@ -27,6 +27,8 @@ from engine.spec import BadSpec, Problem, TrainSpec, build, read_toml
 from engine.summary import summarise
 from engine.tokenizer import NoTokenizer
 from tui import units
+from tui.classify_command import classify, predict
+from tui.classify_command import resume as resume_classification
 from tui.generate_command import generate, sweep
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator, say
@@ -146,6 +148,10 @@ def resume(
         Say nothing but errors.
     """
     found = runs.find(home.runs(), run)
+    if found.read_json("spec.json").get("task") == "classify":
+        if steps is not None or learning_rate is not None:
+            raise BadSpec([Problem("", f"{found.name} trains classifiers: it has neither steps nor a rate to change")])
+        return resume_classification(found, as_json=json, quiet=quiet)
     spec = session.spec_of(found)
     summary = summarise(found)
     changed = replace(spec, steps=steps if steps is not None else spec.steps)
@@ -167,9 +173,10 @@ def list_runs(*, json: Json = False) -> int:
         if json:
             say(encoder.dumps(asdict(found), ensure_ascii=False))
         else:
+            best = units.loss(found.best_val_loss) if found.accuracy is None else f"{found.accuracy:.1%}"
             say(
                 f"{safe(found.name):<40}  {found.state:<11}  {found.step:>8,} / {found.steps:<8,}  "
-                f"{units.loss(found.best_val_loss):>7}  {safe(found.corpus, lines=False)}"
+                f"{best:>7}  {safe(found.corpus, lines=False)}"
             )
     return DONE
 
@@ -256,6 +263,8 @@ def sample(
 
 
 app.command(tokenize)
+app.command(classify)
+app.command(predict)
 app.command(generate)
 app.command(sweep)
 

@@ -9,6 +9,10 @@ import time
 
 from engine import events as happened
 from engine.events import (
+    Classified,
+    CurvePoint,
+    DataLoaded,
+    Encoded,
     Estimated,
     Evaluated,
     Event,
@@ -16,6 +20,8 @@ from engine.events import (
     Notice,
     Paused,
     Progress,
+    RouteDone,
+    RouteStep,
     SampleText,
     Saved,
     Started,
@@ -92,6 +98,36 @@ class Narrator:
                 self._told = time.monotonic()
                 share = f" {event.done / event.total:.0%}" if event.total else ""
                 self._line(f"{event.what}{share}")
+            case DataLoaded():
+                splits = f"{event.train:,} train, {event.validation:,} validation, {event.test:,} test texts"
+                self._line(f"{event.data} ({event.source}): {splits}")
+                for line in (*event.repairs, *event.checks):
+                    self._line(f"  {line}")
+            case Encoded() if event.done == event.total or time.monotonic() - self._told >= STEP_LINES:
+                self._told = time.monotonic()
+                speed = f", {event.sequences_per_second:.0f} a second" if event.sequences_per_second else ", cached"
+                left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
+                self._line(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
+            case RouteStep() if event.validation_loss is not None or time.monotonic() - self._told >= STEP_LINES:
+                self._told = time.monotonic()
+                looked = ""
+                if event.validation_loss is not None and event.validation_accuracy is not None:
+                    looked = f"  validation loss {event.validation_loss:.4f}, accuracy {event.validation_accuracy:.4f}"
+                left = f"  {units.duration(event.seconds_left)} left" if event.seconds_left else ""
+                of = f" of {event.steps:,}" if event.steps else ""
+                note = f"  {event.note}" if event.note else ""
+                self._line(f"{event.route}: step {event.step:,}{of}  loss {event.loss:.4f}{looked}{note}{left}")
+            case RouteDone():
+                told, (low, high) = event.result, event.result["interval"]
+                self._line(
+                    f"{event.route}: accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}), macro F1 "
+                    f"{told['macro_f1']:.4f}, log loss {told['log_loss']:.4f}, "
+                    f"{told['trained_parameters']:,} parameters trained in {units.duration(told['seconds'])}"
+                )
+            case CurvePoint():
+                self._line(f"{event.labels:,} labels a class: accuracy {event.accuracy:.4f}")
+            case Classified():
+                self._line(f"finished ({event.reason}): {event.step} routes in {units.duration(event.seconds)}")
             case Finished():
                 best = f", best validation loss {event.best_val_loss:.4f}" if event.best_val_loss is not None else ""
                 self._line(f"finished ({event.reason}) at step {event.step:,}{best}")

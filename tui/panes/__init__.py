@@ -9,6 +9,7 @@ from tui.panes.pane import Pane
 LATER = {
     "tokens": ("tui.panes.tokens", "TokensPane"),
     "generate": ("tui.panes.generate", "GeneratePane"),
+    "classify": ("tui.panes.classify", "ClassifyPane"),
     "runs": ("tui.panes.runs", "RunsPane"),
 }
 

@@ -8,6 +8,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
 
+from checkpoints.run import Run
 from tui.dialogs import Option, Question
 
 
@@ -34,6 +35,12 @@ class Pane(Container):
 
     def take(self, text: str) -> None:
         """Work with this text, which another pane sent."""
+
+    def open(self, run: Run) -> None:
+        """Show this run, which did this pane's task."""
+
+    async def resume(self, run: Run) -> None:
+        """Go on with this run, which did this pane's task."""
 
     @property
     def busy(self) -> bool:

@@ -38,7 +38,7 @@ _COLOURS = {
     "diverged": "bright_red",
     "died": "bright_red",
 }
-_WORDS = {"steps": "finished", "early_stop": "early stop"}
+_WORDS = {"steps": "finished", "done": "finished", "early_stop": "early stop"}
 _FIXED: dict[str, int] = {"state": 13, "steps": 13, "best": 7, "age": 8}
 _ROOMY = 100  # columns of a screen that has room for a run's whole name and its corpus
 _STAMP = re.compile(r"\d{8}-\d{6}-")  # before the name of every run; where there is no room, the panel below tells it
@@ -158,9 +158,13 @@ class RunsPane(Pane):
                 best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
             at = f" at step {summary.best_step:,}" if summary.best_step is not None else ""
             size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
+            model = f"{summary.preset}{size}, trained on {summary.corpus}"
+            if summary.task == "classify":
+                best, at = f"accuracy {_best(summary)} on the test split", ""
+                model = f"classifiers of {summary.corpus}, {summary.preset} pooling"
             for name, value in (
                 ("best", best + at),
-                ("model", f"{summary.preset}{size}, trained on {summary.corpus}"),
+                ("model", model),
                 (
                     "on disk",
                     f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}",
@@ -218,7 +222,7 @@ class RunsPane(Pane):
 
     def action_again(self) -> None:
         """The form with the values of the selected run."""
-        if summary := self.selected:
+        if (summary := self.selected) and summary.task == "train":
             self.post_message(self.Copied(from_dict(Run(Path(summary.path)).read_json("spec.json"))))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
@@ -283,7 +287,7 @@ class RunsPane(Pane):
             "state": Text(f"{mark} {safe(_WORDS.get(summary.state, summary.state), lines=False)}", colour),
             "name": Text(safe(name, lines=False), "bold" if summary.owner else ""),
             "steps": Text(f"{summary.step:,}/{summary.steps:,}", justify="right"),
-            "best": Text(units.loss(summary.best_val_loss), justify="right"),
+            "best": Text(_best(summary), justify="right"),
             "age": Text("now" if summary.owner else _age(age), justify="right"),
             "corpus": Text(safe(summary.corpus, lines=False), "bright_black"),
         }
@@ -308,6 +312,10 @@ class RunsPane(Pane):
                     table.update_cell(summary.name, column, cell)
                     if summary == self.selected:
                         self._tell_about(summary)
+
+
+def _best(summary: Summary) -> str:
+    return units.loss(summary.best_val_loss) if summary.accuracy is None else f"{summary.accuracy:.1%}"
 
 
 def _columns(width: int) -> tuple[tuple[str, int], ...]:

@@ -1,0 +1,178 @@
+"""Plots of the pane: loss, calibration, and accuracy by the number of labels. plotext on a private figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+from textual.strip import Strip
+
+from engine.events import CurvePoint
+from engine.metrics import Report
+from tui.classify.ink import COLOURS, DIM, FAIR, GOOD, ROUTES, bar, share, strip
+from tui.classify.pages import message
+from tui.classify.story import ClassifyStory, Route
+from tui.curve import CurveOptions, draw
+
+TABLE = 44  # cells of the table beside a plot
+EMPTY_LABELS = """The label-efficiency curve is drawn when the frozen features are there:
+accuracy with 8, 16, 32, … labels of each class."""
+_PLOTEXT = {
+    "bright_black": "gray",
+    "bright_magenta": "magenta+",
+    "bright_cyan": "cyan+",
+    "bright_yellow": "orange+",
+    "bright_green": "green+",
+}
+
+
+def losses(routes: Sequence[Route], width: int, height: int) -> list[Strip]:
+    """Training and validation loss of the routes that have a curve, side by side."""
+    shown = [route for route in routes if route.curve.version]
+    if not shown or height < 4:
+        return message("the loss of MLP and fine-tuning is drawn here", width, height) if height > 0 else []
+    each = width // len(shown)
+    if each < 30:
+        shown, each = shown[-1:], width
+    columns = []
+    for route in shown:
+        unit = "epoch" if route.name == "mlp" else "step"
+        head = Text.assemble((ROUTES[route.name], COLOURS[route.name]), (f" loss by {unit}  ", DIM))
+        head.append("─", DIM).append(" train  ").append("─", FAIR).append(" validation  ").append("●", GOOD)
+        head.append(" best")
+        made = draw(route.curve, each - 1, height - 1, CurveOptions(smoothing=0.6 if route.name == "finetune" else 0.0))
+        columns.append([strip(head, each - 1), *made])
+    rows = []
+    for row in range(height):
+        parts = [column[row] if row < len(column) else Strip.blank(each - 1) for column in columns]
+        rows.append(Strip.join([piece for part in parts for piece in (part, Strip.blank(1))]))
+    return [row.adjust_cell_length(width) for row in rows]
+
+
+def calibration(report: Report, route: str, width: int, height: int) -> list[Strip]:
+    """How sure the route was against how often it was right; on the diagonal it can be believed."""
+    beside = width >= TABLE + 34
+    plot_width = width - TABLE - 2 if beside else width
+    plot_height = height if beside else max(0, height - len(report.bins) - 4)
+    table = _bins(report, TABLE if beside else width)
+    drawn: list[Strip] = []
+    if plot_height >= 7:
+        figure = _figure(min(plot_width, plot_height * 4), plot_height)
+        figure.plot([0, 1], [0, 1], marker="braille", color="gray")
+        colour = _PLOTEXT.get(COLOURS.get(route, ""), "cyan+")
+        xs, ys = [one.confidence for one in report.bins], [one.accuracy for one in report.bins]
+        if len(xs) > 1:
+            figure.plot(xs, ys, marker="braille", color=colour)
+        figure.scatter(xs, ys, marker="●", color=colour)
+        figure.xlim(0, 1)
+        figure.ylim(0, 1)
+        ticks = [0, 0.25, 0.5, 0.75, 1]
+        figure.xticks(ticks, ["0", ".25", ".5", ".75", "1"])
+        figure.yticks(ticks, ["0.00", "0.25", "0.50", "0.75", "1.00"])
+        drawn = _built(figure, min(plot_width, plot_height * 4), plot_height)
+    if not beside:
+        return [*(line.adjust_cell_length(width) for line in drawn), *table][:height]
+    rows = []
+    for row in range(height):
+        left = drawn[row] if row < len(drawn) else Strip.blank(plot_width)
+        right = table[row] if row < len(table) else Strip.blank(TABLE)
+        rows.append(Strip.join([left.adjust_cell_length(plot_width), Strip.blank(2), right]))
+    return rows
+
+
+def _bins(report: Report, width: int) -> list[Strip]:
+    most = max((one.count for one in report.bins), default=1)
+    room = max(4, min(14, width - 34))
+    lines = [Text(f"{'confidence':<12}{'said':>6}{'right':>7}  {'rows':>6}", DIM)]
+    for one in report.bins:
+        gap = one.accuracy - one.confidence
+        colour = GOOD if abs(gap) < 0.05 else FAIR
+        line = Text().append(f"{one.low:.1f} to {one.high:.1f}  ", DIM)
+        line.append(f"{one.confidence:6.2f}")
+        line.append(f"{one.accuracy:7.2f}", f"bold {colour}")
+        line.append(f"  {one.count:>6,} ").append(bar(one.count / most, room), DIM)
+        lines.append(line)
+    known = [one for one in report.bins if one.count]
+    sure = sum(one.count * (one.confidence - one.accuracy) for one in known) / max(1, sum(one.count for one in known))
+    word = "surer than it is right" if sure > 0.01 else "less sure than it is right" if sure < -0.01 else "believable"
+    lines += [
+        Text(""),
+        Text.assemble(("calibration error ", DIM), (share(report.calibration_error), "bold"), (f", {word}", DIM)),
+        Text.assemble(("log loss ", DIM), (share(report.log_loss), "bold"), (" nats a row", DIM)),
+    ]
+    return [strip(line, width) for line in lines]
+
+
+def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
+    """Accuracy by labels of each class, a line for each route, and what all labels give."""
+    points = story.points
+    if not points:
+        return message(EMPTY_LABELS, width, height)
+    table = _points(points, story, width)
+    plot_height = height - len(table)
+    if plot_height < 8:
+        return table[:height]
+    figure = _figure(width, plot_height)
+    places = sorted({point.labels for point in points})
+    lowest, highest = 1.0, 0.0
+    for name in dict.fromkeys(point.route for point in points):
+        own = sorted((point for point in points if point.route == name), key=lambda point: point.labels)
+        xs = [math.log2(point.labels) for point in own]
+        colour = _PLOTEXT.get(COLOURS.get(name, ""), "cyan+")
+        figure.plot(xs, [point.accuracy for point in own], marker="braille", color=colour)
+        figure.scatter(xs, [point.accuracy for point in own], marker="●", color=colour)
+        for x, point in zip(xs, own, strict=True):
+            figure.plot([x, x], [point.low, point.high], marker="braille", color=colour)
+        lowest, highest = min(lowest, *(p.low for p in own)), max(highest, *(p.high for p in own))
+    for route in story.done:
+        if route.report is not None and route.name in {point.route for point in points} | {"tfidf"}:
+            figure.hline(route.report.accuracy, color="gray")
+            lowest, highest = min(lowest, route.report.accuracy), max(highest, route.report.accuracy)
+    low, high = max(0.0, math.floor(lowest * 10) / 10), min(1.0, math.ceil(highest * 10 + 1e-9) / 10)
+    figure.ylim(low, max(high, low + 0.1))
+    figure.xlim(math.log2(places[0]) - 0.2, math.log2(places[-1]) + 0.2)
+    figure.xticks([math.log2(place) for place in places], [f"{place}" for place in places])
+    steps = max(1, round((high - low) * 10))
+    each = max(1, math.ceil(steps / max(2, plot_height // 3)))
+    ticks = [low + step / 10 for step in range(0, steps + 1, each)]
+    figure.yticks(ticks, [f"{tick:.1f}" for tick in ticks])
+    return [*_built(figure, width, plot_height), *table]
+
+
+def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> list[Strip]:
+    """The same as figures: as many as fit, the most labels last."""
+    places = sorted({point.labels for point in points})
+    fit = max(1, (width - 26) // 8)
+    places = places[-fit:]
+    head = Text().append(f"{'labels a class':<18}" + "".join(f"{place:>8,}" for place in places) + f"{'all':>8}", DIM)
+    lines = [Text("accuracy on the test split; vertical lines span the draws, grey lines are all labels", DIM), head]
+    known = {route.name: route.report.accuracy for route in story.done if route.report}
+    for name in dict.fromkeys(point.route for point in points):
+        own = {point.labels: point.accuracy for point in points if point.route == name}
+        line = Text().append(f"{ROUTES.get(name, name):<18}", COLOURS.get(name, ""))
+        line.append("".join(f"{share(own.get(place)):>8}" for place in places))
+        line.append(f"{share(known.get(name)):>8}", "bold")
+        lines.append(line)
+    if "tfidf" in known:
+        line = Text().append(f"{ROUTES['tfidf']:<18}", COLOURS["tfidf"])
+        line.append(" " * 8 * len(places) + f"{share(known['tfidf']):>8}", "bold")
+        lines.append(line)
+    return [strip(line, width) for line in lines]
+
+
+def _figure(width: int, height: int) -> Any:
+    from plotext._figure import _figure_class
+
+    figure = _figure_class()
+    figure.theme("clear")
+    figure.plotsize(width, height)
+    figure._set_size(width, height)
+    figure.xaxes(True, False)
+    figure.yaxes(True, False)
+    return figure
+
+
+def _built(figure: Any, width: int, height: int) -> list[Strip]:
+    return [strip(line, width) for line in Text.from_ansi(figure.build()).split("\n")[:height]]

@@ -1,0 +1,88 @@
+"""All routes at once: the comparison, what it means in words, and the losses of what trains."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.strip import Strip
+
+from tui.classify import figures
+from tui.classify.findings import Findings
+from tui.classify.ink import BAD, DIM, FAIR, TITLE, strip, wrap
+from tui.classify.story import ClassifyStory, plain_words
+from tui.classify.table import differences, table
+from tui.text import safe
+
+SPLIT = 76  # columns from which words and curves stand side by side
+CURVE = 6  # lines below which a curve says nothing
+
+
+def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
+    """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
+    top = [strip(line, width) for line in table(story, chosen, width)]
+    top.append(Strip.blank(width))
+    room = height - len(top)
+    if room <= 0:
+        return top[:height]
+    curves = [route for route in story.routes.values() if route.curve.version]
+    if not curves:
+        return top + _strips(_words(story, findings, chosen, width), width, room)
+    if width >= SPLIT and room >= CURVE:
+        left = max(38, min(width // 2, 64))
+        words = _strips(_words(story, findings, chosen, left - 2), left, room)
+        plots = figures.losses(curves, width - left, min(room, 18))
+        rows = []
+        for row in range(room):
+            one = words[row] if row < len(words) else Strip.blank(left)
+            other = plots[row] if row < len(plots) else Strip.blank(width - left)
+            rows.append(Strip.join([one, other]))
+        return top + rows
+    words = _strips(_words(story, findings, chosen, width), width, room)
+    if story.finished is None and room >= CURVE:
+        return top + figures.losses(curves[-1:], width, room)
+    if room - len(words) > CURVE:
+        words += [Strip.blank(width), *figures.losses(curves[-1:], width, room - len(words) - 1)]
+    return top + words
+
+
+def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
+    lines: list[Text] = []
+    verdict = story.verdict or plain_words(story)
+    if verdict:
+        lines += wrap(Text(safe(verdict), "bold bright_white"), width)
+        lines.append(Text(""))
+    route = story.routes.get(chosen)
+    if route is not None and route.report is not None and route.report.settings:
+        lines += wrap(Text.assemble(("chosen on validation: ", DIM), safe(route.report.settings)), width)
+    if told := differences(story, findings, chosen):
+        lines += [*told, Text("")]
+    if story.data is not None:
+        lines += _data(story, width)
+    return lines
+
+
+def _data(story: ClassifyStory, width: int) -> list[Text]:
+    """Size, checks and repairs of the data set."""
+    data = story.data
+    assert data is not None
+    source = safe(data.source, lines=False)
+    lines = [
+        Text.assemble((safe(data.data, lines=False), TITLE), (f"  {source}" if data.source != data.data else "", DIM))
+    ]
+    lines.append(
+        Text.assemble(
+            *(
+                part
+                for name, count in (("train ", data.train), ("validation ", data.validation), ("test ", data.test))
+                for part in ((name, DIM), (f"{count:,}  ", "bold"))
+            )
+        )
+    )
+    for mark, style, told in (("· ", DIM, data.checks), ("! ", FAIR, data.repairs)):
+        for entry in told:
+            colour = BAD if "test texts are in train" in entry else style
+            lines += wrap(Text(mark + safe(entry, lines=False), colour), width)
+    return lines
+
+
+def _strips(lines: list[Text], width: int, height: int) -> list[Strip]:
+    return [strip(line, width) for line in lines[:height]]

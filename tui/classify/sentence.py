@@ -1,0 +1,117 @@
+"""A sentence that is typed: what every route makes of it, and which of its words matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.text import Text
+from textual.strip import Strip
+
+from tui.classify.ink import BAD, COLOURS, DIM, FAIR, GOOD, ROUTES, TITLE, bar, fit, strip, window, wrap
+from tui.classify.pages import message
+from tui.text import safe
+
+HINT = """Type a sentence: every trained route gives its probabilities while you type,
+and the words are coloured by what they do. Esc leaves the line, e goes back into it."""
+NOTHING = """No trained route can answer yet: run the routes first (n shows the form, F5 runs),
+or open a classifier that was trained before with o."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the routes say of one text."""
+
+    text: str
+    classes: tuple[str, ...]
+    probabilities: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    words: tuple[tuple[str, float], ...] = ()
+    """each word, and how much the winner's probability falls without it"""
+    route: str = ""
+    """the route whose words these are"""
+    winner: int = 0
+    """the class that the words are for or against"""
+
+
+def sentence(
+    found: Judgement | None, text: str, chosen: str, able: bool, working: str, width: int, height: int
+) -> list[Strip]:
+    """Bars for every class and route, winners marked, and the words below."""
+    if not able:
+        return message(NOTHING, width, height)
+    if not text.strip():
+        return message(HINT if not working else f"{HINT}\n\n{working}", width, height)
+    if found is None:
+        return message(working or "…", width, height)
+    lines: list[Text] = []
+    stale = found.text != text
+    routes = list(found.probabilities)
+    each = max(10, min(24, (width - 16) // max(1, len(routes))))
+    name = min(22, max(9, width - each * len(routes) - 1))
+    head = Text(" " * name)
+    for route in routes:
+        style = f"{COLOURS.get(route, '')} {'reverse ' if route == chosen else ''}bold".strip()
+        head.append(fit(ROUTES.get(route, route), each - 2), style).append("  ")
+    lines.append(head)
+    order = sorted(
+        range(len(found.classes)), key=lambda label: -max(float(p[label]) for p in found.probabilities.values())
+    )
+    room = max(2, height - 7)
+    for label in order[:room] if len(order) > room else range(len(found.classes)):
+        line = Text().append(fit(found.classes[label], name - 1) + " ", "bold" if _wins(found, chosen, label) else DIM)
+        for route in routes:
+            value = float(found.probabilities[route][label])
+            wins = _wins(found, route, label)
+            colour = COLOURS.get(route, "")
+            line.append(f"{value:4.0%} ", f"bold {colour}" if wins else DIM)
+            line.append(bar(value, each - 7), colour if wins else DIM).append("  ")
+        lines.append(line)
+    if len(order) > room:
+        lines.append(Text(f"{len(order) - room} classes less", DIM))
+    lines.append(Text(""))
+    lines += _words(found, width)
+    if stale or working:
+        lines.append(Text(working or "…", DIM))
+    return [strip(line, width) for line in lines[:height]]
+
+
+def _wins(found: Judgement, route: str, label: int) -> bool:
+    row = found.probabilities.get(route)
+    return row is not None and float(row[label]) == max(map(float, row))
+
+
+def _words(found: Judgement, width: int) -> list[Text]:
+    """The text with its words coloured, and the weightiest of them as figures."""
+    if not found.words:
+        return []
+    winner = safe(found.classes[found.winner], lines=False)
+    head = Text.assemble(
+        ("what each word does to ", DIM),
+        (winner, TITLE),
+        (" in ", DIM),
+        (ROUTES.get(found.route, found.route), COLOURS.get(found.route, "")),
+        (", left out one at a time: ", DIM),
+        ("for", GOOD),
+        (" / ", DIM),
+        ("against", BAD),
+    )
+    body = Text("")
+    for word, change in found.words:
+        body.append(safe(word, lines=False), _style(change)).append(" ")
+    lines = [head, *wrap(body, width)]
+    strong = sorted(found.words, key=lambda one: -abs(one[1]))
+    listed = Text("")
+    for place in window(len(strong), 0, 6):
+        word, change = strong[place]
+        if abs(change) >= 0.005:
+            listed.append(f"{safe(word, lines=False)[:18]} ", _style(change)).append(f"{change:+.2f}  ", "bold")
+    return [*lines, listed]
+
+
+def _style(change: float) -> str:
+    if abs(change) < 0.01:
+        return ""
+    colour = GOOD if change > 0 else BAD
+    if abs(change) >= 0.2:
+        return f"bold underline {colour}"
+    return f"bold {colour}" if abs(change) >= 0.05 else colour if change < 0 or abs(change) >= 0.02 else FAIR

@@ -1,0 +1,231 @@
+"""``llmlab-tui classify`` and ``predict``: the comparison of routes and its use, without the screen."""
+
+from __future__ import annotations
+
+import json as encoder
+import os
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from checkpoints import home
+from checkpoints import run as runs
+from checkpoints.lock import Locked
+from checkpoints.run import Run
+from engine.control import Control, Stop
+from engine.events import Classified, Event
+from engine.spec import BadSpec, Problem
+from tui.interrupt import INTERRUPTED, obey_signals
+from tui.narrate import Narrator, say
+from tui.text import safe
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
+_Flag = Parameter(negative="")
+
+
+def classify(
+    *,
+    data: str = "helpdesk",
+    test: str = "",
+    text_column: str = "",
+    label_column: str = "",
+    encoder: str = "auto",
+    pooling: Literal["cls", "mean", "max", "last", "last4", "all"] = "mean",
+    head: Annotated[list[Literal["lr", "mlp", "finetune"]] | None, Parameter(negative="")] = None,
+    class_weights: Annotated[bool, _Flag] = False,
+    limit: int = 0,
+    length: int = 128,
+    epochs: int = 4,
+    learning_rate: float = 0.0,
+    curve: Annotated[bool, _Flag] = False,
+    suspects: Annotated[bool, _Flag] = False,
+    seed: int = 1337,
+    name: str = "",
+    json: _Json = False,
+    quiet: Annotated[bool, _Flag] = False,
+) -> int:
+    """Turn a pre-trained encoder into a classifier and compare the routes: frozen features, fine-tuning, baselines.
+
+    Majority class and TF-IDF with logistic regression are always among the results.
+
+    Parameters
+    ----------
+    data
+        helpdesk (bundled), a CSV, TSV, JSON lines or Parquet file, a folder with train, validation and test, or a name
+        on the Hugging Face Hub.
+    test
+        A file with the test split.
+    text_column
+        Column of the texts, where its name does not tell.
+    label_column
+        Column of the labels, where its name does not tell.
+    encoder
+        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
+    pooling
+        What becomes of a text's tokens: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
+    head
+        lr, mlp or finetune; give it again for another. lr and mlp when not given.
+    class_weights
+        Let every class count the same in training.
+    limit
+        Rows of each split at most.
+    length
+        Tokens of a text that are read.
+    epochs
+        Of fine-tuning, at most.
+    learning_rate
+        Peak of fine-tuning; 0 for what suits the encoder.
+    curve
+        Also train on 8, 16, 32, ... labels of each class.
+    suspects
+        Also look for training labels that the other rows contradict.
+    seed
+        Decides splits, initial weights, order and dropout.
+    name
+        Name of the run.
+    quiet
+        Say nothing but errors.
+    """
+    from engine import classify_run
+    from engine.classify import ClassifySpec
+
+    spec = ClassifySpec(
+        data=data,
+        test=test,
+        text_column=text_column,
+        label_column=label_column,
+        encoder=encoder,
+        pooling=pooling,
+        heads=tuple(dict.fromkeys(head or ("lr", "mlp"))),
+        class_weights=class_weights,
+        limit=limit,
+        seed=seed,
+        length=length,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        curve=curve,
+        suspects=suspects,
+        name=name,
+    )
+    if problems := spec.validate():
+        raise BadSpec(problems)
+    return resume(classify_run.create(spec), as_json=json, quiet=quiet, fresh=True)
+
+
+def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
+    """Train the routes of a run, from what is cached on. A ``fresh`` run whose input is bad leaves nothing behind."""
+    from data.tables import TableError
+    from engine import classify_run, session
+    from engine.encode import EncodeFailed
+    from engine.encoders import NoEncoder
+
+    control = session.inbox(run)
+    came = obey_signals(control)
+    last: Classified | None = None
+    try:
+        for event in _narrated(classify_run.drive(run, control), Narrator(as_json=as_json, quiet=quiet), control):
+            last = event if isinstance(event, Classified) else last
+    except (TableError, NoEncoder, BadSpec, Locked) as error:
+        if fresh and not (run.path / "classifier.json").exists():
+            run.delete()
+        return _complain(str(error), BAD_INPUT)
+    except (EncodeFailed, OSError) as error:
+        return _complain(str(error), FAILED)
+    if not as_json and not quiet:
+        if last is not None:
+            _table(last)
+        say(run.name)
+    return INTERRUPTED if came else DONE
+
+
+def predict(
+    run: str,
+    text: Annotated[list[str] | None, Parameter(allow_leading_hyphen=True, negative="")] = None,
+    /,
+    *,
+    json: _Json = False,
+) -> int:
+    """Classify texts with every trained route of a run.
+
+    Parameters
+    ----------
+    run
+        Name, path or latest.
+    text
+        One text or more; without any, or for -, the lines of stdin.
+    """
+    from engine.classifier import Classifier
+    from engine.encoders import NoEncoder
+
+    classifier = Classifier(runs.find(home.runs(), run))
+    texts = _texts(text)
+    try:
+        found = classifier.predict(texts)
+    except NoEncoder as error:
+        return _complain(str(error), BAD_INPUT)
+    classes = classifier.classes
+    for number, each in enumerate(texts):
+        if not json and len(texts) > 1:
+            say(safe(each, lines=False))
+        for route in classifier.routes:
+            shares = found[route][number]
+            best = int(shares.argmax())
+            if json:
+                told = {name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)}
+                record = {"event": "predicted", "text": each, "route": route, "class": classes[best]}
+                say(encoder.dumps({**record, "probabilities": told}, ensure_ascii=False))
+                continue
+            order = shares.argsort()[::-1][:4]
+            rest = "  ".join(f"{safe(classes[place], lines=False)} {shares[place]:.3f}" for place in order)
+            say(f"  {route:<9} {rest}")
+    if json:
+        say(encoder.dumps({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.routes}))
+    return DONE
+
+
+def _texts(given: list[str] | None) -> list[str]:
+    if given and given != ["-"]:
+        return given
+    if sys.stdin.isatty():
+        raise BadSpec([Problem("", "no text: give it as an argument, or through a pipe")])
+    lines = [line for line in sys.stdin.buffer.read().decode("utf-8", "replace").split("\n") if line.strip()]
+    if not lines:
+        raise BadSpec([Problem("", "no text: give it as an argument, or through a pipe")])
+    return lines
+
+
+def _narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
+    """Narrate; when whoever reads stdout goes away, end."""
+    broken = False
+    for event in events:
+        if not broken:
+            try:
+                narrator.tell(event)
+            except BrokenPipeError:
+                broken = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                control.send(Stop())
+        yield event
+
+
+def _table(last: Classified) -> None:
+    say(
+        f"{'route':<10} {'accuracy':>8}  {'95% interval':<15} {'macro F1':>8}  {'log loss':>8}  {'seconds':>8}  trained"
+    )
+    for route, result in last.results.items():
+        low, high = result["interval"]
+        say(
+            f"{route:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f}   {result['macro_f1']:>8.4f}  "
+            f"{result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  {result['trained_parameters']:,}"
+        )
+    if last.verdict:
+        say(last.verdict)
+
+
+def _complain(message: str, code: int) -> int:
+    for line in message.splitlines() or [""]:
+        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
+    return code
