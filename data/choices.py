@@ -87,10 +87,8 @@ class ChoiceData:
         return digest.hexdigest()
 
 
-def load(
-    name: str, *, limit: int = 0, seed: int = 1337, unreachable: Callable[[], str] = lambda: ""
-) -> ChoiceData:
-    """The questions that ``name`` names: ``everyday`` (bundled), a file, a folder with a file for each split, the Hub's.
+def load(name: str, *, limit: int = 0, seed: int = 1337, unreachable: Callable[[], str] = lambda: "") -> ChoiceData:
+    """The questions that ``name`` names: ``everyday`` (bundled), a file, a folder with a file a split, or the Hub's.
 
     ``limit`` keeps at most so many items of each split. ``unreachable`` says why the Hub cannot be asked, or nothing.
     An item that cannot be used is left out and told in ``repairs``. Raises :class:`TableError` when none is left.
@@ -106,8 +104,6 @@ def load(
     if not judged:
         judged_split = "train"
         train, judged = _aside(train, JUDGED_SHARE, f"{seed}/judged")
-        if not train:
-            train, judged = [], [*judged, *train]
         repairs.append(f"no validation or test split with answers: {len(judged):,} items of train are judged instead")
     held = splits.get("validation", [])
     if not held and len(train) > 1:

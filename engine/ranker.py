@@ -55,8 +55,8 @@ class RankSettings:
 class Pairs:
     """Features of items, padded to the most choices of any of them; rows are unit vectors times the root of the width.
 
-    ``question`` ``(items, width)``, ``choice`` and ``pair`` (the two in one text) ``(items, choices, width)``, ``there``
-    ``(items, choices)`` tells choices from padding.
+    ``question`` ``(items, width)``, ``choice`` and ``pair`` (the two in one text) ``(items, choices, width)``,
+    ``there`` ``(items, choices)`` tells choices from padding.
     """
 
     question: Matrix
@@ -114,17 +114,26 @@ class Ranker:
         return np.asarray(torch.cat(found).numpy())
 
 
-def pair_texts(items: Sequence[Item]) -> tuple[list[str], list[str], list[str]]:
-    """Questions, choices and both in one text, choices in the order of the items."""
+def pair_texts(items: Sequence[Item], length: int = 128) -> tuple[list[str], list[str], list[str]]:
+    """Questions, choices and both in one text, choices in the order of the items.
+
+    Of a question only the end is kept that surely fits into ``length`` tokens beside its choice.
+    """
+    stems = [item.stem[-3 * length :] for item in items]
     return (
-        [item.stem for item in items],
+        stems,
         [choice for item in items for choice in item.choices],
-        [f"{item.stem} {choice}" for item in items for choice in item.choices],
+        [f"{stem} {choice}" for stem, item in zip(stems, items, strict=True) for choice in item.choices],
     )
 
 
 def featurise(
-    items: Sequence[Item], encoder: Encoder, control: Control, *, pooling: str = "mean", length: int = 128,
+    items: Sequence[Item],
+    encoder: Encoder,
+    control: Control,
+    *,
+    pooling: str = "mean",
+    length: int = 128,
     device: str = "auto",
 ) -> Generator[Event, None, Pairs]:
     """Frozen features of every item, from the disk as far as they are there.
@@ -134,7 +143,7 @@ def featurise(
     if pooling not in POOLINGS:
         raise ValueError(f"no pooling {pooling!r}; there are: {', '.join(POOLINGS)}")
     found: list[Matrix] = []
-    for texts in pair_texts(items):
+    for texts in pair_texts(items, length):
         known = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         features: Features = yield from encode(
             list(known), encoder, control, length=length, group=group_of(pooling), device=device
@@ -171,19 +180,19 @@ def fit(
     torch.manual_seed(settings.seed)
     draws = torch.Generator().manual_seed(settings.seed)
     network = _network(train.question.shape[1], settings).to(device)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     best: tuple[float, float, int, dict[str, Tensor]] | None = None
     begun, epoch = time.monotonic(), 0
     for epoch in range(1, settings.epochs + 1):
         network.train()
         total = 0.0
-        for rows in torch.randperm(len(train), generator=draws).split(settings.rows):
-            scores = network(*_tensors(train, rows.numpy(), device))
-            loss = loss_of(scores, torch.from_numpy(train.gold[rows.numpy()]).to(device), settings)
+        order = torch.randperm(len(train), generator=draws).numpy()
+        for start in range(0, len(order), settings.rows):
+            rows = order[start : start + settings.rows]
+            scores = network(*_tensors(train, rows, device))
+            loss = loss_of(scores, torch.from_numpy(train.gold[rows]).to(device), settings)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += float(loss.detach()) * len(rows)
             yield from heed(control, epoch)
@@ -222,9 +231,23 @@ def loss_of(scores: Tensor, gold: Tensor, settings: RankSettings) -> Tensor:
     return functional.margin_ranking_loss(right, wrong, torch.ones_like(right), margin=settings.margin)
 
 
-def arrays(ranker: Ranker) -> Mapping[str, Matrix]:
+def arrays(ranker: Ranker) -> dict[str, Matrix]:
     """Every weight by name, for safetensors."""
     return {name: part.cpu().numpy() for name, part in ranker.network.state_dict().items()}
+
+
+def ranker_from(held: Mapping[str, Matrix], loss: Loss) -> Ranker:
+    """The ranker that :func:`arrays` gave. Raises :class:`KeyError` and :class:`ValueError` for other arrays."""
+    import torch
+
+    hidden, inputs = held["hidden.weight"].shape
+    network = _network(inputs // 5, RankSettings(hidden=hidden))
+    try:
+        network.load_state_dict({name: torch.from_numpy(part) for name, part in held.items()})
+    except RuntimeError as error:
+        raise ValueError(f"the weights are not of a ranker ({str(error).splitlines()[0]})") from None
+    network.eval().requires_grad_(False)
+    return Ranker(network, loss, inputs // 5, "cpu", 0, 0, 0.0)
 
 
 def _network(width: int, settings: RankSettings) -> nn.Module:

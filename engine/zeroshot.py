@@ -1,10 +1,10 @@
 """Zero-shot ranking: a causal language model says how probable each choice is as what follows the question.
 
-Four ways to turn the log-probabilities of a choice's tokens into a score: their sum, the mean a token, the sum over the
-choice's characters, and how much the question raised the sum (pointwise mutual information, Holtzman et al., 2021). Sum,
-characters and, with an empty uninformative prompt, PMI are ``acc``, ``acc_norm`` and ``acc_mutual_info`` of
-lm-evaluation-harness. Its cut between question and choice is used too: the tokens of both together, without as many as
-the question has by itself.
+Four ways to turn the log-probabilities of a choice's tokens into a score: their sum, the mean a token, the sum over
+the choice's characters, and how much the question raised the sum (pointwise mutual information, Holtzman et al., 2021).
+Sum, characters and, with an empty uninformative prompt, PMI are ``acc``, ``acc_norm`` and ``acc_mutual_info`` of
+lm-evaluation-harness. Its cut between question and choice is used too: the tokens of both together, without as many
+as the question has by itself.
 """
 
 from __future__ import annotations
