@@ -25,7 +25,7 @@ __all__ = ["BUNDLED", "ChoiceData", "Item", "TableError", "load"]
 BUNDLED = "everyday"
 FEWEST, MOST = 2, 10  # choices of an item
 LONGEST = 8_000  # characters of a question or a context that are kept
-HELD_OUT_SHARE = 0.1
+HELD_OUT_SHARE, FEWEST_HELD_OUT = 0.1, 24  # of a small set up to a quarter, since few items tell little
 JUDGED_SHARE = 0.3
 LETTERS = "ABCDEFGHIJ"
 _QUESTIONS = ("question", "question_stem", "stem", "query", "prompt", "sent2", "ctx")
@@ -107,7 +107,8 @@ def load(name: str, *, limit: int = 0, seed: int = 1337, unreachable: Callable[[
         repairs.append(f"no validation or test split with answers: {len(judged):,} items of train are judged instead")
     held = splits.get("validation", [])
     if not held and len(train) > 1:
-        train, held = _aside(train, HELD_OUT_SHARE, f"{seed}/held-out")
+        share = max(HELD_OUT_SHARE, min(0.25, FEWEST_HELD_OUT / len(train)))
+        train, held = _aside(train, share, f"{seed}/held-out")
         repairs.append(f"{len(held):,} items of train are held out to stop training by ({judged_split} is only judged)")
     if limit > 0:
         train, held, judged = (_sample(part, limit, seed) for part in (train, held, judged))

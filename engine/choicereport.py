@@ -22,7 +22,7 @@ CHANCE, LONGEST = "chance", "longest"
 CONTROLS = (CHANCE, LONGEST)
 
 
-def figures(scores: Scores, gold: Sequence[int], *, seed: int, seconds: float, settings: str = "") -> dict[str, Any]:
+def figures(scores: Scores, items: Sequence[Item], *, seed: int, seconds: float, settings: str = "") -> dict[str, Any]:
     """Accuracy with interval, log loss and calibration of the softmax, what stands at each place, and the margins.
 
     ``places`` holds for each letter how often the right choice stands there, how often it is chosen, and the share of
@@ -30,11 +30,12 @@ def figures(scores: Scores, gold: Sequence[int], *, seed: int, seconds: float, s
     """
     import numpy as np
 
+    gold = [item.gold for item in items]
     shares = softmax(scores)
     report = metrics.evaluate(shares, gold, LETTERS[: scores.shape[1]], seed=seed)
     right = scores.argmax(1) == np.asarray(gold)
     chosen = np.asarray(report.confusion).sum(0)
-    chance = float((1 / np.isfinite(scores).sum(1)).mean())
+    chance = guessing(items)
     return {
         "accuracy": round(report.accuracy, 6),
         "interval": [round(end, 6) for end in report.interval],
@@ -51,6 +52,11 @@ def figures(scores: Scores, gold: Sequence[int], *, seed: int, seconds: float, s
         "seconds": round(seconds, 3),
         "settings": settings,
     }
+
+
+def guessing(items: Sequence[Item]) -> float:
+    """The accuracy that guessing can expect."""
+    return sum(1 / len(item.choices) for item in items) / len(items)
 
 
 def against(scores: Scores, control: Scores, gold: Sequence[int], seed: int) -> dict[str, Any]:

@@ -155,15 +155,13 @@ class _Methods:
 
     def run(self) -> Iterator[Event]:
         spec, judged = self.spec, self.judged
-        chance = sum(1 / len(item.choices) for item in judged) / len(judged)
+        chance = choicereport.guessing(judged)
         yield from self._result(
             choicereport.CHANCE,
             {"accuracy": round(chance, 6), "interval": [round(chance, 6)] * 2, "items": len(judged), "seconds": 0.0},
         )
         found = choicereport.longest(judged, spec.seed)
-        yield from self._result(
-            choicereport.LONGEST, choicereport.figures(found, self.gold, seed=spec.seed, seconds=0.0)
-        )
+        yield from self._result(choicereport.LONGEST, choicereport.figures(found, judged, seed=spec.seed, seconds=0.0))
         if ZERO_SHOT in spec.methods:
             yield from self._zero_shot()
         wanted = [method for method in METHODS[1:] if method in spec.methods]
@@ -284,7 +282,7 @@ class _Methods:
         told = f"{spec.pooling} pooling, epoch {first.best_epoch} of {first.epochs}"
         result = choicereport.figures(
             scores,
-            self.gold,
+            self.judged,
             seed=spec.seed,
             seconds=seconds + encoding,
             settings=told + (f", margin {spec.margin:g}" if method == MARGIN else ""),
@@ -322,7 +320,7 @@ class _Methods:
         yield from self._tell(FINETUNE, scores)
         told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
         result = choicereport.figures(
-            scores, self.gold, seed=spec.seed, seconds=time.monotonic() - begun, settings=told
+            scores, self.judged, seed=spec.seed, seconds=time.monotonic() - begun, settings=told
         )
         hidden = [replace(item, question="", context="") for item in self.judged]
         blind = yield from tuned.scores(hidden, self.control)

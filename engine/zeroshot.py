@@ -135,9 +135,9 @@ def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequen
 
     first = len(context) - 1
     rows: list[Tensor] = []  # log-probabilities of the token after position first, first + 1, …
-    found: list[list[float]] = [[] for _ in choices]
-    for index in sorted((place for place, ids in enumerate(choices) if ids), key=lambda place: list(choices[place])):
-        ids = [*context, *choices[index][:-1]]  # after the last token nothing is asked
+    found: dict[tuple[int, ...], list[float]] = {(): []}
+    for choice in sorted({tuple(ids) for ids in choices} - {()}):
+        ids = [*context, *choice[:-1]]  # after the last token nothing is asked
         kept = lm.keep(min(lm.reuse(ids), first + len(rows)))
         del rows[max(0, kept - first) :]
         if first - kept > ALONE:
@@ -146,10 +146,10 @@ def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequen
         logits = lm.feed(ids[kept:], every=True)[max(0, first - kept) :]
         with torch.inference_mode():
             rows += logits.log_softmax(-1).unbind()
-            targets = torch.tensor(list(choices[index]), device=logits.device)
+            targets = torch.tensor(choice, device=logits.device)
             picked = torch.stack(rows).gather(1, targets[:, None])[:, 0]
-        found[index] = picked.tolist()
-    return found
+        found[choice] = picked.tolist()
+    return [found[tuple(ids)] for ids in choices]
 
 
 def _total(each: Sequence[float]) -> float:

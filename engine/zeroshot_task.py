@@ -67,9 +67,10 @@ class Judging:
         """Figures of what was judged, every way side by side, and the scores of the leading way."""
         import numpy as np
 
-        gold = [item.gold for item in self.items[: len(self.done)]]
+        items = self.items[: len(self.done)]
+        gold = [item.gold for item in items]
         scores = self.scores(LEADING)
-        result = choicereport.figures(scores, gold, seed=seed, seconds=seconds, settings=settings)
+        result = choicereport.figures(scores, items, seed=seed, seconds=seconds, settings=settings)
         chosen = np.stack([self.scores(way).argmax(1) for way in WAYS])
         result["ways"] = {}
         for way, row in zip(WAYS, chosen, strict=True):

@@ -57,17 +57,22 @@ def cell(scores: Sequence[float], place: int, gold: int, cells: int, colour: str
     return text
 
 
-def tokens(strip: Sequence[Sequence[object]]) -> Text:
-    """The tokens of a choice in the colour of their probability: blue was expected, red a surprise."""
-    text = Text()
+def tokens(strip: Sequence[Sequence[object]], room: int) -> Text:
+    """The tokens of a choice in the colour of their probability: blue was expected, red and underlined a surprise.
+
+    Their log-probabilities stand beside them where all of them fit into ``room`` cells.
+    """
+    bare, told = Text(), Text()
     for entry in strip:
         piece, logprob = str(entry[0]), entry[1]
-        probability = math.exp(min(0.0, logprob)) if isinstance(logprob, int | float) else 0.0
+        known = isinstance(logprob, int | float)
+        probability = math.exp(min(0.0, float(logprob))) if isinstance(logprob, int | float) else 0.0
         colour = next(colour for least, colour in _PROBABLE if probability >= least)
         shown = safe(piece, lines=False).replace(" ", "·")
-        text.append(shown, f"{colour} underline" if probability < 0.01 else colour)
-        text.append(f"{logprob:.1f} " if isinstance(logprob, int | float) else "? ", DIM)
-    return text
+        style = f"{colour} underline" if probability < 0.01 else colour
+        bare.append(shown, style)
+        told.append(shown, style).append(f"{logprob:.1f} " if known else "? ", DIM)
+    return told if told.cell_len <= room else bare
 
 
 def p_value(value: float) -> str:

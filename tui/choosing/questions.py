@@ -16,7 +16,8 @@ from tui.classify.ink import CURSOR, TITLE, fit, strip, window, wrap
 from tui.text import safe
 
 BESIDE = 110  # columns from which list and question stand side by side
-COLUMN = 16  # cells of one method's scores at most
+COLUMN, NUMBER = 16, 8  # cells of one method's scores at most, and at least
+TOKENS = 36  # cells beside the ways of counting below which tokens get lines of their own
 WAYS = ("sum", "token", "character", "pmi")
 
 
@@ -31,6 +32,8 @@ def questions(
     here = found[sight.row]
     item = items[here.item] if here.item < len(items) else None
     ranked = {name: each.ranked[here.item] for name, each in story.methods.items() if here.item in each.ranked}
+    if sight.reading:
+        return card(item, ranked, method, width, height)
     if width >= BESIDE:
         left = min(56, width // 2 - 4)
         rows = _list(found, items, sight, left, height)
@@ -68,15 +71,10 @@ def card(
     if item.question:
         lines += wrap(Text(safe(item.question, lines=False), "bold bright_white"), width)
     names = [name for name in ranked if len(ranked[name].scores) == len(item.choices)]
-    longest = max(len(choice) for choice in item.choices) + 5
-    room = max(1, len(names))
-    cells = max(8, min(COLUMN, (width - min(longest, max(14, width // 3))) // room - 2))
-    while names and len(names) * (cells + 2) > width - 14:
-        names = names[:-1] if names[-1] != method or len(names) == 1 else [*names[:-2], names[-1]]
-        if len(names) == 1:
-            break
-    name_room = max(12, width - len(names) * (cells + 2))
-    name_room = min(name_room, max(longest, 14))
+    name_room = max(14, min(max(len(choice) for choice in item.choices) + 5, width // 3))
+    while len(names) > 1 and (width - name_room) // len(names) - 2 < NUMBER:  # the one that is looked at stays
+        names.remove(next(name for name in reversed(names) if name != method))
+    cells = max(NUMBER, min(COLUMN, (width - name_room) // max(1, len(names)) - 2))
     lines.append(Text(""))
     head = Text(" " * name_room)
     for name in names:
@@ -129,19 +127,25 @@ def _zero_shot(item: Item, event: ItemRanked, width: int) -> list[Text]:
     head = Text("   ")
     for way in ways:
         head.append(f"{way:>10}", DIM)
-    lines.append(head.append("   tokens and their log-probabilities", DIM))
+    beside = width - head.cell_len - 3 >= TOKENS
+    lines.append(head.append("   tokens, coloured by probability" if beside else "", DIM))
     winners = {way: chosen(event.ways[way]) for way in ways}
+    below: list[Text] = []
     for place in range(len(item.choices)):
         line = Text().append(f" {LETTERS[place]} ", f"bold {GOOD}" if place == item.gold else "")
         for way in ways:
-            style = (GOOD if place == item.gold else BAD) if winners[way] == place and item.gold >= 0 else DIM
-            if winners[way] == place:
-                style = f"bold {style if item.gold >= 0 else 'bright_white'}"
-            line.append(f"{number(_real(event.ways[way][place])):>10}", style)
+            style = (GOOD if place == item.gold else BAD) if item.gold >= 0 else "bright_white"
+            won = winners[way] == place
+            line.append(f"{number(_real(event.ways[way][place])):>10}", f"bold {style}" if won else DIM)
         if place < len(event.strips):
-            line.append("   ").append_text(tokens(event.strips[place]))
+            room = width - line.cell_len - 3 if beside else width - 3
+            spelled = tokens(event.strips[place], room)
+            if beside:
+                line.append("   ").append_text(spelled)
+            else:
+                below.append(Text(f" {LETTERS[place]} ", DIM).append_text(spelled))
         lines.append(line)
-    return lines
+    return lines + below
 
 
 def _real(score: float | None) -> float:

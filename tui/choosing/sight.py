@@ -21,10 +21,12 @@ class Sight:
     order: str = SORTS[0]
     row: int = 0
     """within the list of questions"""
+    reading: bool = False
+    """whether the question under the cursor has the whole view"""
 
     def look(self, view: str) -> None:
         """Another view."""
-        self.view = view
+        self.view, self.reading = view, False
 
     def filter(self) -> None:
         """The next filter."""

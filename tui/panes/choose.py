@@ -438,7 +438,7 @@ class ChoosePane(Pane):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense now."""
-        if action in ("filter", "sort"):
+        if action in ("filter", "sort", "read"):
             return self.showing_results and self.sight.view == "items"
         if action in ("method", "walk", "page", "ends", "back"):
             return self.showing_results
@@ -482,6 +482,11 @@ class ChoosePane(Pane):
         for name, text in zip(TYPED, asking.spelled(self.items[event.item]), strict=True):
             self.query_one(name, Input).value = text
 
+    def action_read(self) -> None:
+        """The question under the cursor alone, or beside the others."""
+        self.sight.reading = not self.sight.reading
+        self.redraw()
+
     def action_filter(self) -> None:
         """Only the wrong ones, the right ones, those on which methods disagree, or all."""
         self.sight.filter()
@@ -523,6 +528,8 @@ class ChoosePane(Pane):
         """Out of the lines that are typed into, then to the overview."""
         if self.sight.view == "own" and any(self.query_one(name).has_focus for name in TYPED):
             self.query_one(Board).focus()
+        elif self.sight.reading:
+            self.sight.reading = False
         else:
             self.sight.look("overview")
             self._focus_view()
