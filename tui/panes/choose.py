@@ -8,6 +8,7 @@ import time
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
@@ -34,6 +35,7 @@ from tui.errands import Errands
 from tui.field import Field
 from tui.lines import Lines
 from tui.panes.pane import Pane
+from tui.text import safe
 
 DRAIN = 1 / 8  # seconds between two looks at what the run said
 DRAW_EVERY = 0.5  # between two drawings of the views while something trains
@@ -47,6 +49,12 @@ class Board(Lines, can_focus=True):
     """Holds the focus while results are shown, so that letters and arrows are keys of the pane."""
 
     DEFAULT_CSS = "Board { height: 1fr; padding: 0 1; }"
+
+    class Sized(Message):
+        """There is room to draw in, or another one."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Sized())
 
 
 class ChoosePane(Pane):
@@ -346,6 +354,12 @@ class ChoosePane(Pane):
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
+    @on(Board.Sized)
+    def _sized(self, event: Board.Sized) -> None:
+        """Its events may all have been told before the board was laid out."""
+        event.stop()
+        self.redraw()
+
     def on_resize(self) -> None:
         self.call_after_refresh(self.redraw)
 
@@ -480,7 +494,7 @@ class ChoosePane(Pane):
         if event is None or event.item >= len(self.items) or (typed and self.sight.view != "items"):
             return
         for name, text in zip(TYPED, asking.spelled(self.items[event.item]), strict=True):
-            self.query_one(name, Input).value = text
+            self.query_one(name, Input).value = safe(text, lines=False)
 
     def action_read(self) -> None:
         """The question under the cursor alone, or beside the others."""
