@@ -8,20 +8,21 @@ only what changed.
 from __future__ import annotations
 
 import abc
-import contextlib
 import hashlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from engine.captured import StaticStep
 from engine.choose import Place
 from engine.encoding import Tokenizer
 from engine.gpt import GPT
 from engine.machine import physical_cores
+from engine.sample import threads
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class LanguageModel(abc.ABC):
         self.name, self.source, self.tokenizer = facts.name, facts.source, facts.tokenizer
         self.eos, self.start = facts.eos, facts.start
         self.context, self.vocabulary = context, vocabulary
+        self.slides = facts.tokenizer.kind == "characters"
+        """whether a completion goes on when the context is full, seeing the end of the text: a model of characters was
+        trained on windows from anywhere in a text, and its whole context is a verse or two"""
         self.network = network
         weights = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}.values()
         first = next(network.parameters())
@@ -121,8 +125,19 @@ class OwnModel(LanguageModel):
         self.parameters = gpt.config.parameters()  # rounded weights are no parameters to torch
         with torch.inference_mode():
             self._cache = gpt.new_cache()
+        self._step: StaticStep | None = None
+
+    def use_static_step(self) -> None:
+        """Decode with a step that can be captured, and is on a GPU. Only while nothing is held.
+
+        Raises whatever the capture does; nothing is changed then.
+        """
+        with torch.inference_mode():
+            self._step = StaticStep(self._gpt, self._cache)
 
     def _logits(self, ids: Tensor, every: bool) -> Tensor:
+        if self._step is not None and ids.shape[1] == 1:
+            return self._step(ids, len(self.held))
         logits: Tensor = self._gpt(ids, self._cache, len(self.held), last=not every)
         return logits
 
@@ -160,17 +175,6 @@ class ForeignModel(LanguageModel):
         from transformers import DynamicCache
 
         return DynamicCache(config=self._model.config)
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute on ``count`` CPU threads here: for one token, waiting for the others costs more than they do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def lay_out(gpt: GPT) -> GPT:

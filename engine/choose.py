@@ -51,26 +51,29 @@ def choose(logits: Tensor, sampling: Sampling, seen: Tensor, u: float, candidate
     logits' device. Logits that are no numbers give a row that :func:`read` gives None for.
     """
     size = logits.shape[0]
-    own = logits.log_softmax(0)
-    sound = own.max()  # NaN when a logit is NaN or +inf, or when all are -inf
-    if sound.device.type == "cpu" and not math.isfinite(sound):
-        return torch.zeros(1, dtype=torch.long), sound[None].double()
+    own = logits.logsumexp(0)  # NaN or infinite when a logit is NaN or +inf, or when all are -inf
+    if own.device.type == "cpu" and not math.isfinite(own):
+        return torch.zeros(1, dtype=torch.long), own[None].double()
     lengths: tuple[Tensor | int, ...]
     if sampling.greedy:
         scores = warp.penalise(logits, seen, sampling.repetition_penalty)
         chosen = ids = scores.argmax(0, keepdim=True)
-        normaliser, lengths = scores.logsumexp(0), (size, size, 1)
+        whole = normaliser = own if scores is logits else scores.logsumexp(0)
+        lengths = (size, size, 1)
     else:
         kept = warp.warp(logits, sampling, seen, u)
         chosen = kept.ids[warp.draw(kept, u).clamp(max=len(kept.ids) - 1)]
         scores, normaliser, ids = kept.scores, kept.normaliser, kept.ids
+        whole = own if scores is logits else scores.logsumexp(0)
         lengths = (kept.top_k, kept.top_p, kept.min_p)
-    shown = torch.cat([own.topk(min(candidates, size)).indices, chosen])
-    place = torch.full((size,), size - 1, device=logits.device)
-    place[ids] = torch.arange(len(ids), device=logits.device)
-    numbers: list[Tensor | int] = [sound, *_own(own, chosen), (scores[chosen] - normaliser)[0], *lengths]
+    shown = torch.cat([logits.topk(min(candidates, size)).indices, chosen])
+    mine = logits[chosen]
+    rank = (logits > mine).sum() + 1
+    drawn = scores[chosen] - normaliser
+    numbers: list[Tensor | int] = [own, chosen[0], (mine - own)[0], rank, _entropy(logits, own), drawn[0], *lengths]
     head = torch.stack([torch.as_tensor(entry, dtype=torch.float64, device=logits.device) for entry in numbers])
-    columns = (shown, own[shown], scores[shown] - scores.logsumexp(0), scores[shown] - normaliser, place[shown])
+    values = scores[shown]
+    columns = (shown, logits[shown] - own, values - whole, values - normaliser, _places(shown, ids, size))
     return chosen, torch.cat([head, torch.stack([column.double() for column in columns], 1).flatten()])
 
 
@@ -95,13 +98,13 @@ def read(row: Sequence[float], greedy: bool) -> Place | None:
 
 def score(logits: Tensor, ids: Tensor, candidates: int) -> Tensor:
     """Rows for tokens that were given: ``ids`` ``(places,)`` under ``logits`` ``(places, vocabulary)``, float32."""
-    own = logits.log_softmax(1)
-    sound = own.max(1, keepdim=True).values
+    own = logits.logsumexp(1, keepdim=True)
     chosen = ids[:, None]
-    mine = own.gather(1, chosen)
-    best = own.topk(min(candidates, own.shape[1]), 1)
-    shown, logprobs = torch.cat([best.indices, chosen], 1), torch.cat([best.values, mine], 1)
-    head = (sound, chosen, mine, (own > mine).sum(1, keepdim=True) + 1, _entropy(own)[:, None])
+    mine = logits.gather(1, chosen)
+    best = logits.topk(min(candidates, logits.shape[1]), 1)
+    shown, logprobs = torch.cat([best.indices, chosen], 1), torch.cat([best.values, mine], 1) - own
+    rank = (logits > mine).sum(1, keepdim=True) + 1
+    head = (own, chosen, mine - own, rank, _entropy(logits, own)[:, None])
     return torch.cat([*(column.double() for column in head), torch.stack([shown, logprobs], 2).flatten(1)], 1)
 
 
@@ -117,12 +120,17 @@ def read_score(row: Sequence[float]) -> Place | None:
     return Place(int(chosen), logprob, int(rank), entropy, None, None, tuple(options.values()))
 
 
-def _own(own: Tensor, chosen: Tensor) -> tuple[Tensor, ...]:
-    """Of the chosen token: its id, log-probability, rank; then the entropy of the distribution."""
-    mine = own[chosen]
-    return chosen[0], mine[0], (own > mine).sum() + 1, _entropy(own)
+def _places(shown: Tensor, ids: Tensor, size: int) -> Tensor:
+    """Where ``shown`` stand in the ranking ``ids``; behind all that can be cut where they do not."""
+    if len(ids) > 2 * warp.FIRST[0]:
+        places = torch.full((size,), size - 1, device=ids.device)
+        places[ids] = torch.arange(len(ids), device=ids.device)
+        return places[shown]
+    met = shown[:, None] == ids
+    return torch.where(met.any(1), met.int().argmax(1), size - 1)
 
 
-def _entropy(own: Tensor) -> Tensor:
-    entropy: Tensor = torch.special.entr(own.exp()).sum(-1)
-    return entropy
+def _entropy(logits: Tensor, normaliser: Tensor) -> Tensor:
+    """In nats, over the last dimension: the normaliser less the mean logit, of which -inf has no part."""
+    mean = ((logits - normaliser).exp() * logits.clamp(min=-1e30)).sum(-1)
+    return ((normaliser.squeeze(-1) if normaliser.dim() else normaliser) - mean).clamp(min=0)

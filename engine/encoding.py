@@ -21,6 +21,8 @@ Kind: TypeAlias = Literal["bpe", "wordpiece", "unigram", "characters", "other"]
 UNKNOWN = -1  # the id of a character that a character vocabulary does not know
 REPLACEMENT = "\ufffd"
 _ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
+_BEFORE_SPACE = re.compile(r"(?<=\S)[ \n]")
+_BYTE = re.compile("<0x([0-9A-Fa-f]{2})>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -81,8 +83,13 @@ class Tokenizer(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def cut(self) -> re.Pattern[str] | None:
+        """Matches where a text may be cut without changing a token; None when no such place is known."""
+
+    @property
     def cuttable(self) -> bool:
         """Whether a text may be cut before any space that follows a non-space without changing a token."""
+        return self.cut is not None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} from {self.source}>"
@@ -126,7 +133,7 @@ class CharacterTokenizer(Tokenizer):
     kind: Kind = "characters"
     eos = None
     specials = frozenset()
-    cuttable = True
+    cut = re.compile("[ -~\n]")  # none of these combines with what stands before it
 
     def __init__(self, vocabulary: Vocabulary, name: str, source: str) -> None:
         self.vocabulary, self.name, self.source, self.size = vocabulary, name, source, len(vocabulary)
@@ -225,8 +232,8 @@ class BackedTokenizer(Tokenizer):
                 return bytes(BYTE_OF[character] for character in spelled)
             except KeyError:
                 return spelled.encode()
-        if len(spelled) == 6 and spelled.startswith("<0x") and spelled.endswith(">"):
-            return bytes.fromhex(spelled[3:5])
+        if byte := _BYTE.fullmatch(spelled):
+            return bytes.fromhex(byte[1])
         if self.kind == "wordpiece":
             return spelled.removeprefix(self._prefix).encode()
         return spelled.replace("▁", " ").encode()
@@ -239,15 +246,14 @@ class BackedTokenizer(Tokenizer):
         return content
 
     @cached_property
-    def cuttable(self) -> bool:
+    def cut(self) -> re.Pattern[str] | None:
         added = self.backend.get_added_tokens_decoder().values()
         if any(token.rstrip or any(map(str.isspace, token.content)) for token in added):
-            return False
+            return None
         splitter, normalizer = repr(self.backend.pre_tokenizer), repr(self.backend.normalizer)
         gpt2 = splitter.startswith("ByteLevel(add_prefix_space=False") and "use_regex=True" in splitter
-        return (gpt2 and normalizer == "None") or (
-            splitter.startswith("BertPreTokenizer") and normalizer.startswith(("BertNormalizer", "None"))
-        )
+        bert = splitter.startswith("BertPreTokenizer") and normalizer.startswith(("BertNormalizer", "None"))
+        return _BEFORE_SPACE if (gpt2 and normalizer == "None") or bert else None
 
 
 class _Whole(Stream):

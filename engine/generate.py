@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from engine.causal import LanguageModel
     from engine.choose import Place
+    from engine.encoding import Tokenizer
 
 PIECE = 128  # tokens of a prompt fed at once: a stop waits for no more than this
 SCORED = 32  # of them when each place's distribution is looked at: bounds the memory of the logits
@@ -28,17 +29,19 @@ def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterato
 
     With ``score_prompt`` the prompt's own tokens come first. Between two tokens ``Stop``, ``Pause``, ``Continue`` and
     ``SetSampling`` are obeyed. What the prompt shares with the ids fed last is not computed again. A prompt longer
-    than the context keeps its end and leaves room (see :func:`fit`); a completion ends where the context does. Both
-    are said. Logits that are no numbers end it with the reason ``failed``.
+    than the context keeps its end and leaves room (see :func:`fit`); a completion ends where the context does, unless
+    the model slides (see :func:`window`). All of it is said. Logits that are no numbers end it with the reason
+    ``failed``.
 
     Raises :class:`engine.spec.BadSpec` for settings or a prompt that cannot be, before anything is computed.
     """
     begun = time.perf_counter()
     spec.sampling.check()
-    given = prompt_ids(lm, spec)
-    ids, notices = fit(given, lm.context, spec.sampling.max_new_tokens)
+    given, added = _prompt(lm, spec)
+    ids, notices = fit(lm, given, spec.sampling.max_new_tokens)
     yield from notices
-    yield from _Completion(lm, spec, control, ids, begun).run()
+    left_out = len(given) - len(ids)
+    yield from _Completion(lm, spec, control, ids, left_out, 0 if left_out else added, begun).run()
 
 
 def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
@@ -51,16 +54,61 @@ def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates
     _check_ids(lm, ids)
     if len(ids) > lm.context:
         raise BadSpec([Problem("prompt", f"has {len(ids):,} tokens, and the model's context is {lm.context:,}")])
-    yield from _scored(lm, ids, control, candidates, 0, [])
+    yield from _scored(lm, ids, control, candidates, 0, 0, [])
 
 
 def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
-    """The ids that a spec's prompt stands for. An empty one begins from the model's start of text.
+    """The ids that a spec's prompt stands for, with what the tokenizer puts before any text (a start of text, or none).
 
-    Raises :class:`engine.spec.BadSpec`.
+    An empty prompt begins from the model's start of text. Raises :class:`engine.spec.BadSpec`.
     """
+    return _prompt(lm, spec)[0]
+
+
+def opening(tokenizer: Tokenizer) -> list[int]:
+    """What the tokenizer puts before any text: Llama's start of text, say, or nothing."""
+    encoding = tokenizer.encode("a", special=True)
+    text = next(place for place, end in enumerate(encoding.ends) if end or place not in encoding.special)
+    return encoding.ids[:text]
+
+
+def fit(lm: LanguageModel, ids: list[int], max_new_tokens: int) -> tuple[list[int], list[Notice]]:
+    """The end of ``ids`` that ``lm`` can go on from, and what to say about it.
+
+    A prompt that fills the context is cut at its beginning, so that ``max_new_tokens`` or a quarter of the context,
+    whichever is less, can follow; for a model that slides, where its :func:`window` begins.
+    """
+    context = lm.context
+    if lm.slides:
+        begin = window(len(ids), context)
+        return ids[begin:], [_slid(context)] if begin else []
+    if len(ids) < context:
+        room = context - len(ids)
+        if max_new_tokens <= room:
+            return ids, []
+        text = f"the context of {context:,} tokens leaves room for {room:,} after the prompt's {len(ids):,}"
+        return ids, [Notice(text, "warning", "context")]
+    kept = context - max(1, min(max_new_tokens, context // 4))
+    left_out = len(ids) - kept
+    text = f"the prompt's {len(ids):,} tokens are more than the context of {context:,} holds with a completion: "
+    return ids[-kept:], [Notice(f"{text}the first {left_out:,} are left out", "warning", "context")]
+
+
+def window(length: int, context: int) -> int:
+    """Where what a sliding model sees begins, for the token after ``length`` tokens.
+
+    Learned positions cannot slide one by one: when the context is full, its last half is fed again at the beginning.
+    Where it begins depends on the length alone, so a completion that was stopped and continued sees what one sees that
+    was not.
+    """
+    half = max(1, context // 2)
+    return max(0, -(-(length - context) // half)) * half
+
+
+def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
+    """The ids of a prompt, and how many of them at its beginning stand for no text of it."""
     if spec.ids is not None:
-        ids = list(spec.ids)
+        ids, added = list(spec.ids), 0
     else:
         encoding = lm.tokenizer.encode(spec.prompt)
         if lm.tokenizer.kind == "characters" and encoding.unknown:
@@ -75,40 +123,32 @@ def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
                     )
                 ]
             )
-        ids = encoding.ids
+        before = opening(lm.tokenizer) if encoding.ids else []
+        ids, added = [*before, *encoding.ids], len(before)
     if not ids:
         if lm.start is None:
             raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
-        ids = [lm.start]
+        ids, added = [lm.start], 1
     _check_ids(lm, ids)
-    return ids
-
-
-def fit(ids: list[int], context: int, max_new_tokens: int) -> tuple[list[int], list[Notice]]:
-    """The end of ``ids`` that leaves room for a completion, and what to say about it.
-
-    A prompt that fills the context is cut at its beginning, so that ``max_new_tokens`` or a quarter of the context,
-    whichever is less, can follow.
-    """
-    if len(ids) < context:
-        room = context - len(ids)
-        if max_new_tokens <= room:
-            return ids, []
-        text = f"the context of {context:,} tokens leaves room for {room:,} after the prompt's {len(ids):,}"
-        return ids, [Notice(text, "warning", "context")]
-    kept = context - max(1, min(max_new_tokens, context // 4))
-    left_out = len(ids) - kept
-    text = f"the prompt's {len(ids):,} tokens are more than the context of {context:,} holds with a completion: "
-    return ids[-kept:], [Notice(f"{text}the first {left_out:,} are left out", "warning", "context")]
+    return ids, added
 
 
 class _Completion:
     """One run of the decoding loop."""
 
-    def __init__(self, lm: LanguageModel, spec: GenerateSpec, control: Control, ids: list[int], begun: float) -> None:
-        self._lm, self._spec, self._control, self._ids = lm, spec, control, ids
+    def __init__(
+        self,
+        lm: LanguageModel,
+        spec: GenerateSpec,
+        control: Control,
+        ids: list[int],
+        left_out: int,
+        silent: int,
+        begun: float,
+    ) -> None:
+        self._lm, self._spec, self._control, self._ids, self._left_out = lm, spec, control, ids, left_out
         self._begun, self._first = begun, 0.0
-        self._prompt = len(ids)
+        self._prompt, self._silent = len(ids), silent
         self._reused = 0
         self._sampling = spec.sampling
         self._text: list[str] = []
@@ -120,7 +160,8 @@ class _Completion:
         self._reused = self._lm.reuse(self._ids)
         if self._spec.score_prompt:
             self._reused = min(self._reused, len(self._lm.scored))
-            yield from _scored(self._lm, self._ids, self._control, self._spec.candidates, self._spec.stream, logits)
+            count, stream = self._spec.candidates, self._spec.stream
+            yield from _scored(self._lm, self._ids, self._control, count, stream, self._silent, logits)
         else:
             yield from self._prefill(logits)
         if not logits:
@@ -140,7 +181,7 @@ class _Completion:
         import torch
 
         from engine import choose, warp
-        from engine.causal import threads
+        from engine.sample import threads
 
         lm, spec = self._lm, self._spec
         stream = lm.tokenizer.stream()
@@ -148,6 +189,7 @@ class _Completion:
             stream.step(token)
         seen = torch.zeros(lm.context, dtype=torch.long, device=lm.device)
         seen[: self._prompt] = torch.tensor(self._ids, device=lm.device)
+        begin = 0  # of what the model sees, in ``self._ids``
         reason = ""
         while not reason:
             if (yield from self._obey()):
@@ -155,8 +197,8 @@ class _Completion:
                 break
             sampling, index = self._sampling, len(self._ids)
             with torch.inference_mode(), threads(1):
-                u = warp.number(sampling.seed, index)
-                chosen, row = choose.choose(logits, sampling, seen[:index], u, spec.candidates)
+                u = warp.number(sampling.seed, self._left_out + index)
+                chosen, row = choose.choose(logits, sampling, seen[: index - begin], u, spec.candidates)
                 place = choose.read(row.tolist(), sampling.greedy)
             if place is None:
                 yield _not_numbers(index)
@@ -173,15 +215,22 @@ class _Completion:
                 reason = "eos"
             elif len(self._ids) - self._prompt >= self._sampling.max_new_tokens:
                 reason = "length"
-            elif len(self._ids) >= lm.context:
+            elif not lm.slides and len(self._ids) >= lm.context:
                 if self._spec.sampling.max_new_tokens <= lm.context - self._prompt:  # else it was said at the start
                     yield Notice(f"the context of {lm.context:,} tokens is full", "warning", "context")
                 reason = "length"
+            elif lm.slides and (moved := window(self._left_out + index + 1, lm.context) - self._left_out) > begin:
+                if not begin and not self._left_out:
+                    yield _slid(lm.context)
+                begin, ids = moved, self._ids[moved:]
+                logits = lm.feed(ids[lm.reuse(ids) :])
+                seen[: len(ids)] = torch.tensor(ids, device=lm.device)
             else:
                 with torch.inference_mode():
-                    seen[index] = chosen[0]
+                    seen[index - begin] = chosen[0]
                 logits = lm.feed([place.id], there=chosen)
-        self._text.append(stream.flush())
+        if self._text:  # else what is incomplete is the prompt's
+            self._text.append(stream.flush())
         yield self._completed(reason)
 
     def _obey(self) -> Generator[Event, None, bool]:
@@ -224,9 +273,18 @@ class _Completion:
 
 
 def _scored(
-    lm: LanguageModel, ids: list[int], control: Control, candidates: int, stream: int, logits: list[Tensor]
+    lm: LanguageModel,
+    ids: list[int],
+    control: Control,
+    candidates: int,
+    stream: int,
+    silent: int,
+    logits: list[Tensor],
 ) -> Iterator[Token | Notice]:
-    """Score ``ids`` from the first; leaves the logits that follow them unless it was stopped."""
+    """Score ``ids`` from the first, of which ``silent`` stand for no text; leaves the logits that follow them.
+
+    It leaves none when it was stopped.
+    """
     import torch
 
     from engine import choose
@@ -235,10 +293,11 @@ def _scored(
     if lm.scored and len(lm.scored[0].options) < min(candidates, lm.vocabulary):
         lm.scored.clear()
     spelled = lm.tokenizer.stream()
-    yield Token(0, ids[0], spelled.step(ids[0]), None, None, None, None, None, True, (), stream)
+    texts = ["" if place < silent else spelled.step(token) for place, token in enumerate(ids)]
+    yield Token(0, ids[0], texts[0], None, None, None, None, None, True, (), stream)
     known = len(lm.scored)
     for index, place in enumerate(lm.scored, 1):
-        yield _token(lm, place, index, spelled.step(place.id), stream, candidates, prompt=True)
+        yield _token(lm, place, index, texts[index], stream, candidates, prompt=True)
     # The place after the last known one is judged by the logits at that one, so it is fed again.
     for start in range(lm.keep(known), len(ids), SCORED):
         if any(isinstance(message, Stop) for message in control.take()):
@@ -255,7 +314,7 @@ def _scored(
                 return
             if index > known:  # a model that cannot go back begins anew
                 lm.scored.append(found)
-                yield _token(lm, found, index, spelled.step(found.id), stream, candidates, prompt=True)
+                yield _token(lm, found, index, texts[index], stream, candidates, prompt=True)
     logits.append(piece[-1])
 
 
@@ -286,6 +345,15 @@ def _token(
 def _spelled(lm: LanguageModel, token: int) -> str:
     """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
     return lm.tokenizer.piece(token).decode("utf-8", "replace")
+
+
+def _slid(context: int) -> Notice:
+    return Notice(
+        f"the context of {context:,} tokens is full: {context - context // 2:,} to {context:,} of the text's last are "
+        "seen from here on",
+        "info",
+        "context",
+    )
 
 
 def _not_numbers(index: int) -> Notice:

@@ -28,10 +28,15 @@ class Block(nn.Module):
         self.widen = nn.Linear(c, 4 * c)
         self.narrow = nn.Linear(4 * c, c)
 
-    def forward(self, x: Tensor, cache: tuple[Tensor, Tensor] | None, position: int, mask: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, cache: tuple[Tensor, Tensor] | None, position: int | Tensor, mask: Tensor | None
+    ) -> Tensor:
         batch, time, c = x.shape
         q, k, v = self.qkv(self.norm_1(x)).view(batch, time, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        if cache is not None:
+        if cache is not None and isinstance(position, Tensor):
+            keys, values = cache
+            k, v = keys.index_copy_(2, position, k), values.index_copy_(2, position, v)
+        elif cache is not None:
             keys, values = cache
             keys[:, :, position : position + time] = k
             values[:, :, position : position + time] = v
@@ -75,12 +80,32 @@ class GPT(nn.Module):
         time = ids.shape[1]
         if position + time > self.config.context:
             raise ValueError(f"position {position + time} lies beyond the context of {self.config.context}")
-        x = self.tokens(ids) + self.positions.weight[position : position + time]
-        if self.config.activation == "gelu" and self.config.dropout and self.training:
-            x = functional.dropout(x, self.config.dropout, True)
         mask = None
         if time > 1 and position:  # a later piece sees all before it and, of itself, what is not ahead
-            mask = torch.ones(time, position + time, dtype=torch.bool, device=x.device).tril(position)
+            mask = torch.ones(time, position + time, dtype=torch.bool, device=ids.device).tril(position)
+        return self._logits(ids, self.positions.weight[position : position + time], cache, position, mask, last)
+
+    def step(self, ids: Tensor, cache: Cache, position: Tensor) -> Tensor:
+        """Logits ``(batch, 1, vocabulary)`` for one more id ``(batch, 1)`` at ``position`` ``(1,)``, kept as a tensor.
+
+        The same as :meth:`forward`, with nothing in it that depends on where it is, so that a graph of it can be
+        captured and replayed; the price is that it attends over the whole cache.
+        """
+        mask = torch.arange(self.config.context, device=ids.device)[None] <= position
+        return self._logits(ids, self.positions.weight[position], cache, position, mask, True)
+
+    def _logits(
+        self,
+        ids: Tensor,
+        places: Tensor,
+        cache: Cache | None,
+        position: int | Tensor,
+        mask: Tensor | None,
+        last: bool,
+    ) -> Tensor:
+        x = self.tokens(ids) + places
+        if self.config.activation == "gelu" and self.config.dropout and self.training:
+            x = functional.dropout(x, self.config.dropout, True)
         for index, block in enumerate(self.blocks):
             x = block(x, cache[index] if cache is not None else None, position, mask)
         logits: Tensor = self.head(self.norm(x[:, -1:] if last else x))

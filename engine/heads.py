@@ -12,6 +12,7 @@ from engine import metrics
 from engine.control import Control
 from engine.events import Event, RouteStep
 from engine.heed import heed
+from engine.machine import physical_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,12 +22,14 @@ Matrix: TypeAlias = Any  # dense float32 or sparse rows
 
 GRID = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SLICE = 20  # iterations of the solver between two looks at the mailbox
+TOLERANCE = 1e-5  # of the mean gradient; the usual 1e-4 would not feel a change of a weak penalty
 LONGEST = 15  # slices for one value of C at most
 EPOCHS = 100
 PATIENCE = 8  # epochs of the MLP without a better validation loss
 HIDDEN = 256
 BATCH = 256
 DROPOUT = 0.4
+SMALL = 2e8  # multiplications of a batch below which one CPU thread does them
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,8 @@ def mlp(
     import numpy as np
     import torch
 
+    from engine.sample import threads
+
     torch.manual_seed(seed)
     mean, scale = _standard(train[0])
     rows = torch.from_numpy((train[0] - mean) / scale).to(device)
@@ -173,6 +178,8 @@ def mlp(
         weight = (len(labels) / (classes * counts)).float()
     criterion = torch.nn.CrossEntropyLoss(weight)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
+    # Sharing out products this small costs more than it brings, and most of all where others use the machine.
+    count = 1 if min(BATCH, len(rows)) * rows.shape[1] * HIDDEN < SMALL else physical_cores()
     best: tuple[float, float, int, tuple[Any, ...]] | None = None
     begun = time.monotonic()
     for epoch in range(1, EPOCHS + 1):
@@ -181,14 +188,15 @@ def mlp(
         order = torch.randperm(len(rows)).to(device)
         for start in range(0, len(rows), BATCH):
             batch = order[start : start + BATCH]
-            loss = criterion(model(rows[batch]), labels[batch])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(batch)
+            with threads(count):
+                loss = criterion(model(rows[batch]), labels[batch])
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                total += loss.detach() * len(batch)
             yield from heed(control, epoch)
         model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), threads(count):
             found = model(looked).double().softmax(1).cpu().numpy()
         missed, right = metrics.log_loss(found, validation[1]), metrics.accuracy(found, validation[1])
         if better := best is None or missed < best[0]:
@@ -217,7 +225,7 @@ def _fit(
 
     if model is None:
         weights = "balanced" if class_weights else None
-        model = LogisticRegression(max_iter=SLICE, warm_start=True, class_weight=weights, tol=1e-4)
+        model = LogisticRegression(max_iter=SLICE, warm_start=True, class_weight=weights, tol=TOLERANCE)
     model.C = penalty
     loss = float("nan")
     for _ in range(LONGEST):

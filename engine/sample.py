@@ -45,10 +45,10 @@ def sample(
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one CPU thread: a single token is too little work to share, and waiting for the others costs more."""
+def threads(count: int) -> Iterator[None]:
+    """Compute on ``count`` CPU threads here; one for a single token, since waiting for more costs more than they do."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

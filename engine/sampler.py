@@ -13,7 +13,7 @@ from torch import Tensor
 
 from data.windows import derive_seed
 from engine.gpt import GPT
-from engine.sample import one_thread, sample
+from engine.sample import sample, threads
 
 SHARE = 0.03  # of the training time, for samples that nobody waits for
 SHARE_ASKED = 0.15  # for samples that somebody asked for
@@ -100,5 +100,5 @@ class Sampler:
     def _next(self) -> Tensor:
         assert self._stream is not None
         self._left -= 1
-        with one_thread():
+        with threads(1):
             return next(self._stream)

@@ -29,6 +29,8 @@ _SHORT = {"gpt2": _GPT2, "wordpiece": _WORDPIECE}
 _SAME = {**dict.fromkeys(_GPT2, "gpt2"), **dict.fromkeys(_WORDPIECE, "wordpiece"), "wordpiece": "wordpiece"}
 _SAME |= dict.fromkeys(("bert-base-uncased", "google-bert/bert-base-uncased"), "wordpiece")
 
+_PROBE = "Probe 7 \u2603\U0001f600\u0378\x00"
+
 
 class NoTokenizer(Exception):
     """No tokenizer can be had by this name; the message says what was looked for, where, and what to do."""
@@ -76,10 +78,18 @@ def from_vocabulary(vocabulary: Vocabulary, name: str, source: str) -> Tokenizer
 
 
 def from_backend(backend: Backend, name: str, source: str, eos: str | None = None) -> Tokenizer:
-    """The tokenizer around one of the ``tokenizers`` library; a vocabulary of characters gets its own policy."""
+    """The tokenizer around one of the ``tokenizers`` library; a vocabulary of characters gets its own policy.
+
+    Raises :class:`NoTokenizer` for one that cannot tokenize every text.
+    """
     if (characters := _characters(backend)) is not None:
         return from_vocabulary(Vocabulary(characters), name, source)
-    return BackedTokenizer(backend, name, source, eos)
+    made = BackedTokenizer(backend, name, source, eos)
+    try:
+        made.encode(_PROBE)
+    except Exception as error:  # the library raises nothing narrower
+        raise NoTokenizer(f"{source}: its tokenizer breaks on a text ({_first_line(error)})") from None
+    return made
 
 
 def _of_path(path: Path, name: str) -> Tokenizer | None:

@@ -6,7 +6,6 @@ are taken over, so that a megabyte can be typed into; a block holds the interpre
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from itertools import accumulate, pairwise
 from engine.encoding import Encoding, Tokenizer, repaired
 
 BLOCK = 8192  # characters after which a text is cut at the next place where that is safe
-_SAFE = re.compile(r"(?<=\S)[ \n]")
+LARGE = 4 * BLOCK  # characters of a block that found no such place
 _WIDTH, _EDGE, _THRESHOLD = 80, 3, 1000  # how torch prints: columns, ids at the ends, ids that are all shown
 
 
@@ -70,6 +69,8 @@ class Block:
             0 if text.isascii() else len(self._shared_characters()),
             len(self.encoding.special),
         )
+        if len(text) > LARGE:
+            _ = self.bytes  # now, in the thread that makes the block, and not when the screen asks
 
     def _shared_characters(self) -> set[int]:
         spans = [span for span in zip(self.encoding.starts, self.encoding.ends, strict=True) if span[0] < span[1]]
@@ -189,21 +190,21 @@ def tokenize(
     front: list[Block] = []
     back: list[Block] = []
     start, end = 0, len(text)
-    if before is not None and before.tokenizer is tokenizer and tokenizer.cuttable:
+    if before is not None and before.tokenizer is tokenizer and tokenizer.cut is not None:
         old = before.blocks
         for block in old:
-            if not text.startswith(block.text, start) or not _is_safe(text, start + len(block.text)):
+            if not text.startswith(block.text, start) or not _is_safe(tokenizer, text, start + len(block.text)):
                 break
             front.append(block)
             start += len(block.text)
         for block in reversed(old[len(front) :]):
             edge = end - len(block.text)
-            if edge < start or not text.startswith(block.text, edge) or not _is_safe(text, edge):
+            if edge < start or not text.startswith(block.text, edge) or not _is_safe(tokenizer, text, edge):
                 break
             back.append(block)
             end = edge
     made: list[Block] = []
-    for piece in _cut(text, start, end, tokenizer.cuttable):
+    for piece in _cut(tokenizer, text, start, end):
         if stale():
             return None
         made.append(Block(tokenizer, piece))
@@ -229,14 +230,14 @@ def tensor_line(ids: Sequence[int]) -> str:
     return "tensor([[" + (",\n" + " " * (indent + 1)).join(lines) + "]])"
 
 
-def _is_safe(text: str, place: int) -> bool:
-    """Whether no token of a cuttable tokenizer crosses ``place``, and none beside it depends on the other side."""
-    return place in (0, len(text)) or _SAFE.match(text, place) is not None
+def _is_safe(tokenizer: Tokenizer, text: str, place: int) -> bool:
+    """Whether no token crosses ``place``, and none beside it depends on the other side."""
+    return place in (0, len(text)) or (tokenizer.cut is not None and tokenizer.cut.match(text, place) is not None)
 
 
-def _cut(text: str, start: int, end: int, cuttable: bool) -> Iterator[str]:
+def _cut(tokenizer: Tokenizer, text: str, start: int, end: int) -> Iterator[str]:
     while start < end:
-        found = _SAFE.search(text, start + BLOCK, end) if cuttable else None
+        found = tokenizer.cut.search(text, start + BLOCK, end) if tokenizer.cut is not None else None
         edge = found.start() if found else end
         yield text[start:edge]
         start = edge

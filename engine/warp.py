@@ -21,7 +21,7 @@ from torch import Tensor
 from data.windows import derive_seed
 from engine.sampling import Sampling
 
-FIRST = 1024  # ranks looked at before the whole vocabulary is sorted
+FIRST = (1024, 8192)  # ranks looked at before the whole vocabulary is sorted
 SLACK = 1e-5  # of probability: a boundary of top-p closer than this is left to the whole sort, summed as there
 
 _NOTHING = float("-inf")
@@ -67,14 +67,17 @@ def warp(logits: Tensor, sampling: Sampling, seen: Tensor, u: float) -> Kept:
     The ranking reaches at least as far down as the draw at ``u`` does. Greedy is no draw: it takes the largest of
     :func:`penalise`.
     """
-    scores = penalise(logits, seen, sampling.repetition_penalty) / sampling.temperature
+    scores = penalise(logits, seen, sampling.repetition_penalty)
+    if sampling.temperature != 1:
+        scores = scores / sampling.temperature
     if scores.device.type == "cpu":
         size = scores.shape[0]
         if 0 < sampling.top_k < size:
             least = scores.topk(sampling.top_k).values[-1]
             return _cut(scores, *_ranked(scores, (scores >= least).nonzero()[:, 0]), sampling)
-        if size > 2 * FIRST and (found := _beginning(scores, sampling, u)) is not None:
-            return found
+        for count in FIRST:
+            if size > 2 * count and (found := _beginning(scores, sampling, u, count)) is not None:
+                return found
     values, ids = scores.sort(stable=True)
     return _cut(scores, values.flip(0), ids.flip(0), sampling)
 
@@ -122,10 +125,10 @@ def _cut(scores: Tensor, values: Tensor, ids: Tensor, sampling: Sampling) -> Kep
     return Kept(scores, ids, values, values.logsumexp(0), top_k, top_p, min_p, complete=True)
 
 
-def _beginning(scores: Tensor, sampling: Sampling, u: float) -> Kept | None:
-    """The same without top-k from the ``FIRST`` ranks alone; None when they do not decide it."""
+def _beginning(scores: Tensor, sampling: Sampling, u: float, count: int) -> Kept | None:
+    """The same without top-k from the first ``count`` ranks alone; None when they do not decide it."""
     size = scores.shape[0]
-    best, ids = scores.topk(FIRST + 1)
+    best, ids = scores.topk(count + 1)
     ids = ids[best > best[-1]].sort().values  # of tokens that equal the last one, some may be missing
     if not len(ids):
         return None

@@ -17,9 +17,9 @@ VOCABULARY = 300
 END = "<|endoftext|>"
 
 
-def write_tokenizer(folder: Path) -> None:
-    """A byte-level BPE of ``VOCABULARY`` tokens, the last of which ends a text."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def write_tokenizer(folder: Path, *, start: bool = False) -> None:
+    """A byte-level BPE of ``VOCABULARY`` tokens; the last one ends a text and, with ``start``, stands before any."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -34,6 +34,10 @@ def write_tokenizer(folder: Path) -> None:
     )
     made.add_special_tokens([END])
     assert made.get_vocab_size() == VOCABULARY
+    if start:
+        made.post_processor = processors.TemplateProcessing(
+            single=f"{END} $A {END}", special_tokens=[(END, VOCABULARY - 1)]
+        )
     made.save(str(folder / "tokenizer.json"))
 
 
@@ -90,7 +94,7 @@ def write_llama(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
         else LlamaForCausalLM(LlamaConfig(**given))
     ).eval()
     model.save_pretrained(folder)
-    write_tokenizer(folder)
+    write_tokenizer(folder, start=True)
     return model
 
 

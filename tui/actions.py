@@ -56,7 +56,13 @@ _NAMES = {
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", ("f1", "question_mark"), "Help", "Keys, what the screen shows, where runs live.", shown=True),
-    Action("start", ("f5",), "Start", "Train with what the form says; in Tokens and Generate: complete.", shown=True),
+    Action(
+        "start",
+        ("f5",),
+        "Start",
+        "Train with what the form says; in Classify: run the routes; in Tokens and Generate: complete.",
+        shown=True,
+    ),
     Action("pause", ("f6",), "Pause", "Pause the work, or let it go on. The model stays loaded.", shown=True),
     Action("stop", ("f7",), "Stop", "Save the run and end it, exactly resumable; end a completion.", shown=True),
     Action("sample", ("f8",), "Sample", "Sample now, with a prompt of your own; in Generate: once more.", shown=True),
@@ -88,6 +94,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("page(1)", ("pagedown",), "Page down", "A screen of rows down.", "tokens"),
     Action("ends(0)", ("home",), "First", "The first token.", "tokens"),
     Action("ends(1)", ("end",), "Last", "The last token.", "tokens"),
+    Action("card", ("space",), "Card", "All that is known about the token, on a page of its own.", "tokens"),
     Action("lab", ("l",), "Lab", "The lab's five examples, a line each.", "tokens", True),
     Action("english", ("s",), "English", "A page of English.", "tokens", True),
     Action("dante", ("d",), "Dante", "Some tercets of the corpus at hand.", "tokens", True),

@@ -75,6 +75,7 @@ class LabApp(App[int]):
         self._job: follower.Job | None = None
         self._run: Run | None = None
         self._leaving = 0
+        self._starting = False
 
     # -- the screen --------------------------------------------------------------------------------------------------
 
@@ -193,10 +194,25 @@ class LabApp(App[int]):
     # -- starting ----------------------------------------------------------------------------------------------------
 
     @on(TrainForm.Wanted)
-    @work(exclusive=True, group="start", exit_on_error=False)
-    async def _start(self, event: TrainForm.Wanted) -> None:
+    def _wanted(self, event: TrainForm.Wanted) -> None:
         event.stop()
+        if not self._starting:  # a key that was pressed twice is one wish
+            self._starting = True
+            self._start(event.spec)
+
+    @work(group="start", exit_on_error=False)
+    async def _start(self, spec: TrainSpec) -> None:
+        try:
+            if await self._may_start():
+                await self._launch(spec)
+        finally:
+            self._starting = False
+
+    async def _may_start(self) -> bool:
+        """Whether nothing trains here, or the user wants a second run beside it."""
         living = await asyncio.to_thread(_living)
+        if not living and self.training and self._run is not None:  # its process does not own it yet
+            living = [self._run]
         if living:
             answer = await self.push_screen_wait(
                 Question(
@@ -211,9 +227,8 @@ class LabApp(App[int]):
             )
             if answer == "show":
                 self._follow(living[0])
-            if answer != "start":
-                return
-        await self._launch(event.spec)
+            return answer == "start"
+        return True
 
     async def _launch(self, spec: TrainSpec) -> None:
         try:
@@ -257,6 +272,10 @@ class LabApp(App[int]):
             await pane.resume(event.run)
         else:
             await self._train(event.run)
+
+    async def on_runs_pane_copied_task(self, event: RunsPane.CopiedTask) -> None:
+        if pane := await self._pane_of(event.run):
+            pane.copy(event.run)
 
     async def _pane_of(self, run: Run) -> Pane | None:
         """The pane of the task that a run did, put on the screen; None for a training."""
@@ -349,13 +368,16 @@ class LabApp(App[int]):
     async def action_leave(self) -> None:
         """Leave; ask about a run that trains."""
         self._leaving += 1
-        if not self.training or self._leaving > 1:
+        others = [pane for pane in self.query(Pane) if pane.trains]
+        names = [self.pane.run_name] * self.training + [pane.trains for pane in others]
+        if not names or self._leaving > 1:
             self.exit(0)
             return
+        whose = "trains in a process of its own" if len(names) == 1 else "train in processes of their own"
         answer = await self.push_screen_wait(
             Question(
                 "A run is training",
-                f"{self.pane.run_name} trains in a process of its own.",
+                f"{' and '.join(names)} {whose}.",
                 (
                     Option("keep", "keep it running", "k", "primary"),
                     Option("stop", "save and stop it", "s"),
@@ -364,9 +386,11 @@ class LabApp(App[int]):
             )
         )
         self._leaving = 0
-        if answer == "stop" and self._job is not None:
+        if answer == "stop" and self.training and self._job is not None:
             self._job.stop()
             await asyncio.to_thread(self._job.wait, 15.0)
+        if answer == "stop":
+            await asyncio.gather(*(pane.see_out() for pane in others))
         if answer != "stay":
             self.exit(0)
 

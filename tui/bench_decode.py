@@ -170,7 +170,7 @@ def _generate(theirs: Any, prompt: list[int], new: int, count: int) -> Taken:
     import torch
     from transformers.generation.streamers import BaseStreamer
 
-    from engine.causal import threads
+    from engine.sample import threads
 
     times: list[float] = []
 
@@ -205,9 +205,9 @@ def _bandwidth(ours: LanguageModel) -> float:
     """Bytes per second of a large read where the model computes, the best of several and of one or all threads."""
     import torch
 
-    from engine.causal import threads
     from engine.device import synchronise
     from engine.machine import physical_cores
+    from engine.sample import threads
 
     block = torch.ones(READ // 4, device=ours.device)
     best = 0.0

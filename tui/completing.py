@@ -16,7 +16,7 @@ from engine.events import Completed, Event, Notice, Token
 from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
 from engine.worker import Task
-from tui.recoding import Pieces, pieces, recode
+from tui.recoding import Pieces, recode
 
 if TYPE_CHECKING:
     from engine.causal import LanguageModel
@@ -134,7 +134,11 @@ def looking(lm: LanguageModel, source: Source, sampling: Sampling) -> Task:
 
 def probing(lm: LanguageModel, ids: Sequence[int], sampling: Sampling, place: int) -> Task:
     """Look what could follow ``ids``, the model's tokens before ``place``."""
-    return lambda control: _probe(lm, ids, sampling, place, control, score=False)
+
+    def task(control: Control) -> Iterator[Event]:
+        yield from _probe(lm, _opened(lm, ids), sampling, place, control, score=False)
+
+    return task
 
 
 def replaying(lm: LanguageModel, source: Source, tokens: Sequence[Token]) -> Task:
@@ -195,9 +199,7 @@ def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[T
     tokenizer = lm.tokenizer
     if tokenizer.kind == "characters" and source.rest:
         _refuse_unknown(lm, source.rest)
-    kept, made = recode(
-        source.tokens, source.rest, lambda text: pieces(tokenizer.encode(text), text), cuttable=tokenizer.cuttable
-    )
+    kept, made = recode(source.tokens, source.rest, tokenizer)
     ids = [number for number, _ in (*source.tokens[:kept], *made)]
     if not ids:
         if lm.start is None:
@@ -211,8 +213,17 @@ def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[T
         kept, made, ids = 0, every[-most:], ids[-most:]
     elif source.lead:
         kept += 1
-    base = bool(lead or source.lead) + len(ids) - len(fit(ids, lm.context, max_new_tokens)[0])
-    return Tokenized(kept, lead, tuple(made), base), ids, bool(made) or source.unscored > base
+    given = _opened(lm, ids)
+    base = bool(lead or source.lead) + len(ids) - len(fit(lm, given, max_new_tokens)[0])
+    return Tokenized(kept, lead, tuple(made), base), given, bool(made) or source.unscored > base
+
+
+def _opened(lm: LanguageModel, ids: Sequence[int]) -> list[int]:
+    """``ids`` with what the tokenizer puts before any text, unless they begin with it."""
+    from engine.generate import opening
+
+    before = opening(lm.tokenizer)
+    return [*ids] if [*ids[: len(before)]] == before else [*before, *ids]
 
 
 def _refuse_unknown(lm: LanguageModel, text: str) -> None:

@@ -61,10 +61,11 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Content:
+        room = " " if sum(len(value) + 3 for value in self._values) - 1 <= self.size.width else ""
         parts = []
         for value in self._values:
             chosen = value == self.value
-            parts.append(Content.styled(f" {value} ", "reverse bold" if chosen else "$foreground 60%"))
+            parts.append(Content.styled(f"{room}{value}{room}", "reverse bold" if chosen else "$foreground 60%"))
         return Content(" ").join(parts)
 
     def watch_value(self) -> None:
@@ -88,7 +89,7 @@ class TrainForm(Container):
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = """
     TrainForm { layout: horizontal; height: 1fr; }
-    TrainForm #fields { width: 1fr; max-width: 58; padding: 0 1; scrollbar-size-vertical: 1; }
+    TrainForm #fields { width: 1fr; min-width: 46; max-width: 58; padding: 0 1; scrollbar-size-vertical: 1; }
     TrainForm #side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
     TrainForm .section { color: $primary; text-style: bold; margin-top: 1; }
     TrainForm .field { height: 1; }
@@ -98,6 +99,7 @@ class TrainForm(Container):
     TrainForm .field.-bad Label { color: $error; text-style: bold; }
     TrainForm #go { width: 100%; margin: 1 0 0 0; }
     TrainForm #go:focus { text-style: bold; background: $success; }
+    TrainForm #go:focus:ansi { color: ansi_black; }
     TrainForm #problems { color: $error; }
     TrainForm #why { color: $text-muted; }
     .-narrow TrainForm { layout: vertical; }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.causal import LanguageModel
 
 BOLD = Style(bold=True)
+WIDE = 98  # cells from which words are spelled out
 _LEVELS = {"error": ("✗", Style(color="bright_red")), "warning": ("!", Style(color="bright_yellow"))}
 _WORDS = {
     "load": ("◌", "loading", "bright_yellow"),
@@ -65,17 +66,22 @@ def head(lm: LanguageModel | None, standing: Standing, width: int) -> Strip:
     else:
         left = max(0, lm.context - standing.context)
         spent = Style(color="bright_red") if not left else Style(color="bright_yellow") if left < 16 else DIM
+        spent = DIM if lm.slides else spent  # it goes on when its context is full
         right = [Segment(f"context {standing.context:,}/{lm.context:,}", spent)]
         if standing.speed:
             right.append(Segment(f"  {standing.speed:,.1f} tokens/s", BOLD))
         facts = [f"{units.count(lm.parameters)} parameters", f"{units.size(lm.bytes)} {lm.precision}", lm.device.type]
-        parts.append(Segment(f" {safe(lm.name, lines=False)}", BOLD))
+        name = safe(lm.name, lines=False)
+        room = max(8, width - _cells(parts) - _cells(right) - 3)
+        parts.append(Segment(f" {name if len(name) <= room else '…' + name[1 - room :]}", BOLD))
         room = width - _cells(parts) - _cells(right) - 2
-        told = f"  {', '.join(facts)}"
-        if len(told) <= room:
-            source = safe(lm.source, lines=False)
-            told = f"  {source}{told}" if len(source) + len(told) + 2 <= room and source != lm.name else told
-            parts.append(Segment(told, DIM))
+        while facts and len(", ".join(facts)) + 2 > room:
+            facts.pop()
+        told = f"  {', '.join(facts)}" if facts else ""
+        source = safe(lm.source, lines=False)
+        if facts and source != name and len(source) + len(told) + 2 <= room:
+            told = f"  {source}{told}"
+        parts.append(Segment(told, DIM))
         parts.append(Segment(" " * max(1, width - _cells(parts) - _cells(right))))
         parts += right
     return Strip(parts).adjust_cell_length(width)
@@ -83,14 +89,15 @@ def head(lm: LanguageModel | None, standing: Standing, width: int) -> Strip:
 
 def status(loom: Loom, width: int) -> Strip:
     """What the text is made of."""
-    nodes = [loom.nodes[number] for number in loom.path]
     parts: list[Segment] = []
     for name, prompt in (("prompt", True), ("completion", False)):
-        number = sum(node.prompt == prompt for node in nodes)
+        number, perplexity = loom.tally(prompt=prompt)
         if number:
-            parts += [Segment(f"{name} ", DIM), Segment(f"{number:,} token{'' if number == 1 else 's'}", BOLD)]
-            if (value := loom.perplexity(prompt=prompt)) is not None:
-                parts += [Segment(", perplexity ", DIM), Segment(_short(value), BOLD)]
+            tokens = (" token" if number == 1 else " tokens") if width >= WIDE else ""
+            parts += [Segment(f"{name} ", DIM), Segment(f"{number:,}{tokens}", BOLD)]
+            if perplexity is not None:
+                word = ", perplexity " if width >= WIDE else ", ppl "
+                parts += [Segment(word, DIM), Segment(_short(perplexity), BOLD)]
             parts.append(Segment("   "))
     if loom.draft:
         parts += [Segment(f"{len(loom.draft):,} characters not tokenized yet", DIM), Segment("   ")]

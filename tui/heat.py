@@ -92,6 +92,7 @@ class TokenView(Lines, can_focus=True):
         super().__init__(id=id)
         self._loom = Loom()
         self._flow = Flow()
+        self._laid = (0, -1, 0)
         self._top = 0
         self._turned = 0.0
         self._grown = 0
@@ -105,7 +106,10 @@ class TokenView(Lines, can_focus=True):
         self._loom, self.writing = loom, writing
         if not self.size:
             return
-        self._flow.lay(self._items(), self.size.width)
+        laid = (id(loom), loom.edition, self.size.width)
+        if laid != self._laid:
+            self._laid = laid
+            self._flow.lay(self._items(), self.size.width)
         self._follow()
         self._draw()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -73,6 +74,10 @@ class Loom:
         """place of the token that is looked at; ``len(path)`` is the end"""
         self.version = 0
         """changes with everything that can be seen"""
+        self.edition = 0
+        """changes with the text, its probabilities and its branches, but not with the cursor"""
+        self._forks: tuple[int, list[int]] = (-1, [])
+        self._tallied: tuple[int, list[tuple[int, float | None]]] = (-1, [])
         self._undo: list[View] = []
         self._redo: list[View] = []
         self._detailed: list[int] = []
@@ -136,14 +141,15 @@ class Loom:
             self.models.append(model)
         return self.models.index(model)
 
-    def perplexity(self, *, prompt: bool) -> float | None:
-        """Of the prompt's tokens, or of the completion's, under the model itself; None when none is scored."""
-        scores = [
-            node.logprob
-            for node in (self.nodes[number] for number in self.path)
-            if node.prompt == prompt and node.logprob is not None
-        ]
-        return math.exp(min(700.0, -sum(scores) / len(scores))) if scores else None
+    def tally(self, *, prompt: bool) -> tuple[int, float | None]:
+        """How many of the text's tokens are the prompt's, or the completion's, and their perplexity under the model.
+
+        The perplexity is None when none is scored.
+        """
+        if self._tallied[0] != self.edition:
+            nodes = [self.nodes[number] for number in self.path]
+            self._tallied = self.edition, [_tally([node for node in nodes if node.prompt == mine]) for mine in (0, 1)]
+        return self._tallied[1][prompt]
 
     @property
     def unscored(self) -> int:
@@ -208,7 +214,7 @@ class Loom:
         self.path.append(node)
         if following:
             self.cursor = len(self.path)
-        self.version += 1
+        self._alter()
 
     def take(self, place: int, token: Token, choice: Candidate, text: str) -> None:
         """Put ``choice``, one of the candidates of ``token``, at ``place`` and end the text there with its ``text``.
@@ -254,16 +260,22 @@ class Loom:
             self.version += 1
 
     def branches(self, place: int) -> tuple[int, int]:
-        """Which branch the text takes at ``place``, from 1, and how many there are."""
-        if not 0 <= place < len(self.path):
-            return 0, 0
-        siblings = self.nodes[self.before(place)].children
-        return siblings.index(self.path[place]) + 1, len(siblings)
+        """Which branch the text takes at ``place``, from 1, and how many there are. A draft is a branch too."""
+        siblings = self.nodes[self.before(place)].children if 0 <= place <= len(self.path) else []
+        if 0 <= place < len(self.path):
+            return siblings.index(self.path[place]) + 1, len(siblings)
+        return (len(siblings) + 1, len(siblings) + 1) if self.draft and siblings else (0, 0)
 
     def fork(self) -> int | None:
         """The nearest place with branches, from the cursor back, else after it; None when there is none."""
-        places = [*range(min(self.cursor, len(self.path) - 1), -1, -1), *range(self.cursor + 1, len(self.path))]
-        return next((place for place in places if self.branches(place)[1] > 1), None)
+        if self._forks[0] != self.edition:
+            before = [0, *self.path][: len(self.path) + bool(self.draft)]
+            several = [len(self.nodes[node].children) + (place == len(self.path)) for place, node in enumerate(before)]
+            self._forks = self.edition, [place for place, count in enumerate(several) if count > 1]
+        places = self._forks[1]
+        if not places:
+            return None
+        return places[max(0, bisect_right(places, self.cursor) - 1)]
 
     def switch(self, by: int) -> bool:
         """Go to another branch of the nearest fork, along the way taken there last; False when there is no fork."""
@@ -271,9 +283,10 @@ class Loom:
         if place is None:
             return False
         self.remember()
-        self._keep_draft()
+        drafted = self._keep_draft()
+        here = drafted if place == len(self.path) else self.path[place]
         siblings = self.nodes[self.before(place)].children
-        node = siblings[(siblings.index(self.path[place]) + by) % len(siblings)]
+        node = siblings[(siblings.index(here) + by) % len(siblings)]
         path = self.path[:place]
         while node >= 0:
             path.append(node)
@@ -347,8 +360,12 @@ class Loom:
         self._detailed = [renumbered[node] for node in self._detailed if node in kept]
         for views in (self._undo, self._redo):
             views[:] = [View(renumbered[v.tip], v.draft, v.cursor) for v in views if v.tip in kept]
-        self.version += 1
+        self._alter()
         return dropped[::-1]
+
+    def _alter(self) -> None:
+        self.version += 1
+        self.edition += 1
 
     def _child(self, parent: int, number: int, text: str, model: int, *, prompt: bool) -> int:
         for child in self.nodes[parent].children:
@@ -371,7 +388,7 @@ class Loom:
             node.drawn_logprob, node.kept = token.drawn_logprob, token.kept
         if token.candidates:
             self._detail(number, token.candidates)
-        self.version += 1
+        self._alter()
 
     def _detail(self, number: int, candidates: tuple[Candidate, ...]) -> None:
         self.nodes[number].candidates = candidates
@@ -389,12 +406,13 @@ class Loom:
         for node in path:
             self.nodes[parent].latest = node
             parent = node
-        self.version += 1
+        self._alter()
 
-    def _keep_draft(self) -> None:
-        """A draft that is left behind becomes a branch of its own, as one piece without an id."""
-        if self.draft:
-            self._child(self.tip, _raw(self.draft), self.draft, RAW, prompt=True)
+    def _keep_draft(self) -> int:
+        """A draft that is left behind becomes a branch of its own, as one piece without an id; returns its node."""
+        if not self.draft:
+            return 0
+        return self._child(self.tip, _raw(self.draft), self.draft, RAW, prompt=True)
 
     def _unchanged(self, text: str) -> tuple[int, str]:
         """How many tokens ``text`` begins with, and what follows them."""
@@ -410,3 +428,8 @@ class Loom:
 def _raw(text: str) -> int:
     """An id for a piece that no tokenizer has seen: below 0, the same for the same text."""
     return -1 - zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+
+def _tally(nodes: list[Node]) -> tuple[int, float | None]:
+    scores = [node.logprob for node in nodes if node.logprob is not None]
+    return len(nodes), math.exp(min(700.0, -sum(scores) / len(scores))) if scores else None

@@ -113,7 +113,7 @@ class Narrator:
                 speed = f", {event.sequences_per_second:.0f} a second" if event.sequences_per_second else ", cached"
                 left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
                 self._line(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
-            case RouteStep() if event.validation_loss is not None or time.monotonic() - self._told >= STEP_LINES:
+            case RouteStep() if time.monotonic() - self._told >= STEP_LINES or _tells_epoch(event):
                 self._told = time.monotonic()
                 looked = ""
                 if event.validation_loss is not None and event.validation_accuracy is not None:
@@ -178,6 +178,11 @@ class Narrator:
 
     def _line(self, text: str) -> None:
         _print(safe(text) + "\n", sys.stderr.fileno())
+
+
+def _tells_epoch(event: RouteStep) -> bool:
+    """Whether this is the end of a long epoch, which is worth a line whenever it comes."""
+    return event.route == "finetune" and event.validation_loss is not None
 
 
 def say(line: str) -> None:

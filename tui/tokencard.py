@@ -29,6 +29,7 @@ _PLAIN = Style.null()
 _WARN = Style.parse("bright_yellow")
 _BAD = Style.parse("bright_red")
 _SHOWN = 24  # characters or bytes of one token that are shown in full
+_LONG = 200  # characters of a token that is no word
 _TRIED = 3  # candidates of WordPiece that are shown of each piece
 Chunk = tuple[str, Style]
 
@@ -54,17 +55,18 @@ def card(shelf: Shelf, token: Token | None, width: int) -> list[Strip]:
         width,
     )
     lines += flow("span", _span(token), width)
-    lines += flow("text", _characters(text[token.start : token.end]), width)
     piece = tokenizer.piece(token.id) if token.id != UNKNOWN else b""
     content = piece or text[token.start : token.end].encode("utf-8", "replace")
     lines += flow("bytes", _bytes(content), width)
-    if study.occurrences is not None and token.id != UNKNOWN:
-        seen = study.occurrences.counts[token.id]
-        share = f"{seen / max(1, study.occurrences.tokens):.3%}"
-        lines += flow("corpus", [(f"{seen:,} times", _PLAIN), (f"{share} of {study.occurrences.corpus}", _NAME)], width)
+    if token.id != UNKNOWN:
+        lines += _built(study, token, text, width)
+    lines += flow("text", _characters(text[token.start : token.end]), width)
     if token.id == UNKNOWN:
         return lines
-    lines += _built(study, token, text, width)
+    if study.occurrences is not None:
+        seen = study.occurrences.counts[token.id]
+        share = f"{seen / max(1, study.occurrences.tokens):.3%}"
+        lines += flow("corpus", [(f"{seen:,} in {study.occurrences.corpus}", _PLAIN), (share, _NAME)], width)
     return lines + _neighbours(study, token, width)
 
 
@@ -73,7 +75,8 @@ def counts(shelf: Shelf, reference: str, width: int) -> list[Strip]:
     if not shelf.views:
         return []
     first = shelf.views[0].counts
-    header = f"{first.characters:,} characters, {first.bytes:,} bytes"
+    special = sum(view.counts.special for view in shelf.views)
+    header = f"{first.characters:,} characters, {first.bytes:,} bytes" + (f", {special:,} special" if special else "")
     lines = [_line([(set_cell_size(header, width), _BOLD)])]
     name_width = max(6, width - 32)
     titles = f"{'':<{name_width}}{'tokens':>9}{'ch/tok':>7}{'unk':>4}{'split':>6}{'ref':>6}"
@@ -96,10 +99,7 @@ def counts(shelf: Shelf, reference: str, width: int) -> list[Strip]:
                 ]
             )
         )
-    note = f"ref: this text against {reference}"
-    if special := sum(view.counts.special for view in shelf.views):
-        note = f"{special:,} special. " + note
-    lines.append(_line([(set_cell_size(note, width), _NAME)]))
+    lines.append(_line([(set_cell_size(f"ref: this text against {reference}", width), _NAME)]))
     return lines
 
 
@@ -142,7 +142,7 @@ def flow(label: str, chunks: Iterable[Chunk], width: int) -> list[Strip]:
             lines.append([])
             used = 0
         if used:
-            lines[-1].append((" ", _PLAIN))
+            lines[-1].append((" ", style if style == lines[-1][-1][1] else _PLAIN))
             used += 1
         lines[-1].append((text, style))
         used += cells
@@ -165,8 +165,8 @@ def _notes(token: Token) -> list[Chunk]:
 
 def _span(token: Token) -> list[Chunk]:
     return [
-        (f"characters {token.start:,}–{token.end:,}", _PLAIN),
-        (f"bytes {token.byte_start:,}–{token.byte_end:,}", _PLAIN),
+        (f"char {token.start:,}–{token.end:,}", _PLAIN),
+        (f"byte {token.byte_start:,}–{token.byte_end:,}", _PLAIN),
     ]
 
 
@@ -194,6 +194,8 @@ def _built(study: Study, token: Token, text: str, width: int) -> list[Strip]:
         return flow("merges", chunks or [("none: a single byte", _NAME)], width)
     if tokenizer.kind != "wordpiece":
         return []
+    if token.end - token.start > _LONG:
+        return flow("path", [("longer than any word it looks at", _NAME)], width)
     path: list[Chunk] = []
     for match in matches(tokenizer, word_of(view, token, text)):
         tried = [safe(candidate, lines=False) for candidate in match.tried[-_TRIED:]]
@@ -234,4 +236,4 @@ def _short(number: int) -> str:
 
 
 def _line(chunks: Iterable[Chunk]) -> Strip:
-    return Strip([Segment(text, style) for text, style in chunks if text])
+    return Strip(Segment.simplify(Segment(text, style) for text, style in chunks if text))

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textual import on, work
+from textual.content import Content
 
-from tui import tokenstore, units
-from tui.dialogs import Entry
+from engine.tokens import Token
+from tui import tokencard, tokenstore, units
+from tui.dialogs import Entry, Page
 from tui.panes.pane import Pane
 from tui.text import safe
 from tui.tokeneditor import LIMIT, TokenEditor
 from tui.tokensearch import TokenSearch
 from tui.tokenshelf import MOST, Shelf
 
+PAGE = 84  # cells of a page
 CLIPBOARD = 70_000  # bytes; common terminals drop more without a word
 
 
@@ -34,9 +37,21 @@ class TokenErrands(Pane):
         """What to call the tensor that is shown, and the tensor."""
         raise NotImplementedError
 
+    @property
+    def token(self) -> Token | None:
+        """The caret's token in the vocabulary whose card is shown."""
+        raise NotImplementedError
+
     def add(self, name: str) -> None:
         """Show one more vocabulary."""
         raise NotImplementedError
+
+    def action_card(self) -> None:
+        """All that is known about the token, whatever room there is for it beside the rows."""
+        if self.shelf.study is not None:
+            lines = [strip.text for strip in tokencard.card(self.shelf, self.token, PAGE)]
+            title = f"token of {safe(self.shelf.study.name, lines=False)}"
+            self.app.push_screen(Page(title, Content("\n".join(lines))))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_file(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as encoder
 import re
-import sys
 import time
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from cyclopts import Parameter
 
 from engine.encoding import Tokenizer
 from engine.spec import BadSpec, Problem
+from tui import piped
 from tui.narrate import say
 from tui.text import safe
 
@@ -51,8 +51,7 @@ def tokenize(
         raise BadSpec([Problem("", f"no option {text}; a text that looks like one can come through a pipe")])
     begun = time.monotonic()
     tokenizers = [load(name) for name in tokenizer or ["gpt2"]]
-    content = _stdin() if text in (None, "-") else text
-    assert content is not None
+    content = piped.read() if text is None or text == "-" else text
     for number, each in enumerate(tokenizers):
         found = _describe(each, content, special)
         if json:
@@ -71,17 +70,6 @@ def tokenize(
             )
         )
     return 0
-
-
-def _stdin() -> str:
-    if sys.stdin.isatty():
-        raise BadSpec([Problem("", "no text: give it as an argument, or through a pipe")])
-    content = sys.stdin.buffer.read()
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        print(f"stdin is not all UTF-8 (byte {error.start:,}): what is not is read as U+FFFD", file=sys.stderr)
-        return content.decode("utf-8", "replace")
 
 
 def _describe(tokenizer: Tokenizer, text: str, special: bool) -> dict[str, Any]:

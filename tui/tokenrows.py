@@ -6,6 +6,7 @@ columns belong to characters: each is as wide as the row that needs most.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -63,15 +64,19 @@ class Sheet:
             return 0
         return len(str(view.tokenizer.size - 1)) if view.tokenizer.kind == "characters" else 1
 
-    def strips(self, row: Span, current: Sequence[Token | None]) -> list[Strip]:
-        """The lines of one row of text. ``current`` is the caret's token in each vocabulary."""
+    def strips(self, row: Span, current: Sequence[Token | None], bold: int = 0) -> list[Strip]:
+        """The lines of one row of text.
+
+        ``current`` is the caret's token in each vocabulary. Only in one of them, ``bold``, its id is set off: every
+        line that changes as the caret walks is sent to the terminal.
+        """
         self.rows.at(row[0])
         lines: list[Strip] = []
         pieces = self._of.get(row[0], [])
         for number, (view, piece) in enumerate(zip(self.views, pieces, strict=False)):
             now = current[number]
             lines.append(self._spans(row, view, piece, self.names[number], now))
-            lines += self._ids(row, view, piece, now)
+            lines += self._ids(row, view, piece, now if number == bold else None)
         if lines:
             lines.append(Strip.blank(self.look.gutter + self.look.width))
         return lines
@@ -94,9 +99,11 @@ class Sheet:
             self._wide[offset] = glyph(self.text[offset], self.look.marks)[1]
         for view, piece in zip(self.views, pieces, strict=True):
             self._widen(view, piece, start, end)
+        tokens = [token for piece in pieces for token in piece.tokens]
+        cuts = Counter(offset for token in tokens for offset in range(max(token.start + 1, start), min(token.end, end)))
         rows: list[Span] = []
         while start < end:
-            edge = self._edge(start, end)
+            edge = self._edge(start, end, cuts)
             rows.append((start, edge))
             self._of[start] = pieces
             start = edge
@@ -134,17 +141,21 @@ class Sheet:
         number = holders.index(place)
         return parts[number] + (self._wide[offset] - sum(parts) if number == len(parts) - 1 else 0)
 
-    def _edge(self, start: int, end: int) -> int:
-        """Where the row from ``start`` ends: before a space if one is near, else where no more fits."""
+    def _edge(self, start: int, end: int, cuts: Counter[int]) -> int:
+        """Where the row from ``start`` ends: best before a space, else where it cuts the fewest tokens."""
         used, edge = 0, start
         while edge < end and (edge == start or used + self._wide[edge] <= self.look.width):
             used += self._wide[edge]
             edge += 1
-        if edge < end and self.text[edge] != "\n":
-            for place in range(edge, start + (edge - start) // 2, -1):
-                if self.text[place].isspace() and not self.text[place - 1].isspace():
-                    return place
-        return edge
+        if edge == end:
+            return edge
+        near = range(edge, start + (edge - start) // 2, -1)
+        spaces = (place for place in near if not cuts[place] and self._opens(place))
+        return next(spaces, min(near, key=lambda place: cuts[place]))
+
+    def _opens(self, place: int) -> bool:
+        """Whether a space begins here."""
+        return self.text[place].isspace() and not self.text[place - 1].isspace()
 
     # -- lines -------------------------------------------------------------------------------------------------------
 
@@ -198,11 +209,12 @@ class Sheet:
         return [self._under([(x, w, text if len(text) < w or w == len(text) else "…", s) for x, w, text, s in marks])]
 
     def _under(self, marks: list[tuple[int, int, str, Style]]) -> Strip:
-        segments = [Segment(" " * self.look.gutter)]
+        quiet = self.look.palette.quiet  # of the spaces too: what looks the same is sent in one piece
+        segments = [Segment(" " * self.look.gutter, quiet)]
         reached = 0
         for column, _, text, style in marks:
             if text:
-                segments += [Segment(" " * (column - reached)), Segment(text, style)]
+                segments += [Segment(" " * (column - reached), quiet), Segment(text, style)]
                 reached = column + len(text)
         return _strip(segments, self.look.gutter + reached)
 

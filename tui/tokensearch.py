@@ -19,7 +19,7 @@ from tui.tokenglyphs import plain
 from tui.tokenstudy import Study
 
 SHOWN = 200
-_LONGEST = 28  # characters of a token's text that are shown
+_LONGEST = 16  # characters of a token that are shown
 
 
 class TokenSearch(ModalScreen[str | None]):
@@ -32,7 +32,7 @@ class TokenSearch(ModalScreen[str | None]):
     ]
     DEFAULT_CSS = """
     TokenSearch DataTable { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
-    TokenSearch > Vertical { height: 80%; width: 72; }
+    TokenSearch > Vertical { height: 80%; }
     TokenSearch #found { color: $text-muted; }
     """
 
@@ -64,8 +64,8 @@ class TokenSearch(ModalScreen[str | None]):
     def on_mount(self) -> None:
         self.query_one(Input).cursor_blink = False
         table: DataTable[Text] = self.query_one(DataTable)
-        for name in ("id", "spelled", "text", "in the corpus"):
-            table.add_column(name, key=name)
+        for name, width in (("id", 7), ("spelled", _LONGEST), ("text", _LONGEST), ("in corpus", 9)):
+            table.add_column(name, width=width, key=name)
         self._tell("")
 
     @on(Input.Changed)

@@ -71,6 +71,14 @@ class Shelf:
         token = view.token(index)
         return token if token.start <= place else None
 
+    def beside(self, study: Study, token: Token | None, caret: int) -> Token | None:
+        """What another vocabulary makes of the same place: its first token that touches ``token``."""
+        if token is None or study.view is None:
+            return self.under(study, caret)
+        index = study.view.at(token.start)
+        found = study.view.token(index) if index is not None else None
+        return found if found is not None and found.start < token.end else None
+
     def tensor(self, caret: int) -> tuple[str, str]:
         """What ``return_tensors="pt"`` gives for the caret's line as a text of its own, and what to call it."""
         study = self.study

@@ -33,6 +33,8 @@ class Study:
             self.tokenizer = load(self.name)
         except NoTokenizer as error:
             self.problem = str(error)
+        except Exception as error:  # a stranger's files: told in the pane, which goes on
+            self.problem = f"it cannot be loaded ({type(error).__name__}: {error})"
 
     def learn(self, stale: Callable[[], bool]) -> None:
         """Read merges and vocabulary and count the corpus: what the card of a token shows. A second or less."""

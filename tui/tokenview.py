@@ -41,9 +41,17 @@ class TokenRows(Lines, can_focus=True):
         self._said = 0
 
     def show(
-        self, sheet: Sheet | None, caret: int, current: Sequence[Token | None], said: Sequence[tuple[str, bool]]
+        self,
+        sheet: Sheet | None,
+        caret: int,
+        current: Sequence[Token | None],
+        bold: int,
+        said: Sequence[tuple[str, bool]],
     ) -> None:
-        """Show the rows around ``caret``. ``said`` are lines above them, with whether something is wrong."""
+        """Show the rows around ``caret``; ``current`` and ``bold`` are as in :meth:`tui.tokenrows.Sheet.strips`.
+
+        ``said`` are lines above them, with whether something is wrong.
+        """
         self._sheet, self._caret = sheet, caret
         width, height = self.size.width, self.size.height
         if not width or not height:
@@ -54,7 +62,7 @@ class TokenRows(Lines, can_focus=True):
         if sheet is not None and sheet.views:
             self._shown = self._choose(sheet, caret, max(1, height - len(strips)))
             for row in self._shown:
-                strips += sheet.strips(row, current)
+                strips += sheet.strips(row, current, bold)
         self.set_strips(strips[:height])
 
     def away(self, rows: int) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from workbench import notices, only
 
 from engine import generate as module
-from engine.causal import Facts, LanguageModel
+from engine.causal import Facts, LanguageModel, OwnModel
 from engine.control import Continue, Control, Pause, SetSampling, Stop
 from engine.encoding import BYTE_OF
 from engine.events import Completed, Continued, Event, Paused, Token
@@ -293,6 +293,33 @@ def test_a_prompt_as_long_as_the_context(lm: LanguageModel) -> None:
     assert (end(events).prompt_tokens, end(events).tokens) == (63, 1)
 
 
+@pytest.mark.parametrize("length", [5, 100, 128, 129, 200])
+def test_a_model_of_characters_goes_on_when_its_context_is_full(length: int) -> None:
+    """Each token is the best after the window that belongs to its place, computed from nothing."""
+    dante = tinylm.load("bundled")
+    given = [(7 * place) % 60 for place in range(length)]
+    events = tinylm.complete(dante, given, greedy=True, max_new_tokens=140)
+    made = tinylm.ids(events)
+    assert (end(events).reason, len(made)) == ("length", 140)
+    assert len(notices("context", events)) == 1
+    whole = [*given, *made]
+    for place in range(length, length + 140, 9):
+        begin = 0 if place <= 128 else 64 * -(-(place - 128) // 64)
+        dante.forget()
+        assert int(dante.feed(whole[begin:place]).argmax()) == whole[place]
+
+
+def test_a_sample_beyond_the_context_can_be_stopped_and_continued() -> None:
+    dante = tinylm.load("bundled")
+    settings: dict[str, Any] = {"seed": 5, "temperature": 0.9, "repetition_penalty": 1.2}
+    straight = tinylm.ids(tinylm.complete(dante, [1, 2, 3], max_new_tokens=300, **settings))
+    parts = [1, 2, 3]
+    for count in (40, 110, 1, 149):
+        dante.forget()
+        parts += tinylm.ids(tinylm.complete(dante, parts, max_new_tokens=count, **settings))
+    assert parts[3:] == straight
+
+
 def test_an_empty_prompt_begins_a_text(lm: LanguageModel) -> None:
     events = tinylm.complete(lm, "", greedy=True, max_new_tokens=3)
     assert tinylm.ids(events) == tinylm.ids(tinylm.complete(lm, [END], greedy=True, max_new_tokens=3))
@@ -302,6 +329,21 @@ def test_an_empty_prompt_begins_a_line_of_a_character_model() -> None:
     bundled = tinylm.load("bundled")
     one, other = (tinylm.complete(bundled, prompt, max_new_tokens=12) for prompt in ("", "\n"))
     assert end(one).text == end(other).text != ""
+
+
+def test_a_text_begins_as_its_tokenizer_begins_it(llama: Path) -> None:
+    """What the tokenizer puts before a text is fed and says nothing; what it puts after would end the text."""
+    loaded = tinylm.load(llama)
+    events = tinylm.complete(loaded, "ma re", score_prompt=True, greedy=True, max_new_tokens=4)
+    given = tinylm.tokens(events, prompt=True)
+    text = loaded.tokenizer.encode("ma re").ids
+    assert [token.id for token in given] == [END, *text]
+    assert "".join(token.text for token in given) == "ma re"
+    assert tinylm.ids(events) == tinylm.ids(tinylm.complete(loaded, [END, *text], greedy=True, max_new_tokens=4))
+    empty = tinylm.complete(loaded, "", score_prompt=True, max_new_tokens=1)
+    assert [(token.id, token.text) for token in tinylm.tokens(empty, prompt=True)] == [(END, "")]
+    typed = tinylm.complete(loaded, tinylm.END, score_prompt=True, max_new_tokens=1)
+    assert [(token.id, token.text) for token in tinylm.tokens(typed, prompt=True)] == [(END, ""), (END, tinylm.END)]
 
 
 def test_a_prompt_that_cannot_be(lm: LanguageModel) -> None:
@@ -466,3 +508,14 @@ def test_candidates_are_as_many_as_asked_for(lm: LanguageModel) -> None:
 def test_several_streams_carry_their_number(lm: LanguageModel) -> None:
     spec = GenerateSpec(ids=tuple(PROMPT), sampling=Sampling(max_new_tokens=3), stream=4, score_prompt=True)
     assert {event.stream for event in generate(lm, spec, Control()) if isinstance(event, Token | Completed)} == {4}
+
+
+def test_the_step_that_can_be_captured_changes_nothing(gpt2: Path, lm: LanguageModel) -> None:
+    static = tinylm.load(gpt2)
+    assert isinstance(static, OwnModel)
+    static.use_static_step()
+    for settings in ({"greedy": True}, {"top_k": 0}, {"repetition_penalty": 1.3}):
+        one, other = (tinylm.complete(model, PROMPT, max_new_tokens=59, **settings) for model in (lm, static))
+        assert tinylm.ids(one) == tinylm.ids(other)
+        for ours, theirs in zip(tinylm.tokens(one), tinylm.tokens(other), strict=True):
+            assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-4)

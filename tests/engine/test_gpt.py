@@ -150,3 +150,30 @@ def test_flops_are_six_per_multiplying_parameter_and_attention() -> None:
     config = GPTConfig(72, 4, 4, 128, 64)
     matrices = [p.numel() for n, p in GPT(config).named_parameters() if p.dim() == 2 and "positions" not in n]
     assert config.flops_per_token() == 6 * sum(matrices) + 12 * 4 * 128 * 64
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+@pytest.mark.parametrize("pieces", [[3, 5], [1, 2, 5], [4, 1, 3]])
+def test_a_later_piece_sees_what_came_before(switches: dict[str, Any], pieces: list[int]) -> None:
+    made = model(**switches)
+    ids = torch.randint(20, (2, 8))
+    with torch.no_grad():
+        whole, cache, at, found = made(ids), made.new_cache(batch=2), 0, []
+        for length in pieces:
+            found.append(made(ids[:, at : at + length], cache, at))
+            at += length
+        assert torch.allclose(torch.cat(found, 1), whole, atol=1e-12, rtol=0)
+        last = made(ids[:, 3:], cache, 3, last=True)
+    assert last.shape == (2, 1, 20)
+    assert torch.allclose(last, whole[:, -1:], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_a_step_with_its_position_in_a_tensor_is_the_same(switches: dict[str, Any]) -> None:
+    made = model(**switches)
+    ids = torch.randint(20, (1, 8))
+    with torch.no_grad():
+        whole, cache = made(ids), made.new_cache()
+        made(ids[:, :3], cache, 0)
+        found = [made.step(ids[:, at : at + 1], cache, torch.tensor([at])) for at in range(3, 8)]
+    assert torch.allclose(torch.cat(found, 1), whole[:, 3:], atol=1e-12, rtol=0)

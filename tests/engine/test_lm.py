@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from workbench import python
 
-from engine import lm
+from engine import hub, lm
 from engine.causal import ForeignModel, LanguageModel, OwnModel
 from engine.control import Control, Stop
 from engine.events import Progress
@@ -305,3 +305,64 @@ def test_a_model_in_the_cache_of_hugging_face(gpt2: Path, tmp_path: Path) -> Non
 def test_the_screen_can_import_it_without_torch() -> None:
     code = "import sys, engine.lm, engine.generate, engine.compare, tui.generate_command; print('torch' in sys.modules)"
     assert python(code).stdout == "False\n"
+
+
+def test_a_model_that_cannot_fit_is_refused(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.device.available_memory", lambda: 10_000)
+    with pytest.raises(lm.NoModel, match=r"needs at least .* are free"):
+        tinylm.load(gpt2)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_model_from_the_hub(sharded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a Hub that is played by a folder: what is downloaded is told, and once there it is not asked again."""
+    remote, local = tmp_path / "remote", tmp_path / "local"
+    remote.mkdir()
+    local.mkdir()
+    model = tinylm.write_gpt2(remote)
+    if sharded:
+        (remote / "model.safetensors").unlink()
+        model.save_pretrained(remote, max_shard_size="40KB")
+    asked: list[str] = []
+
+    def cached(repository: str, name: str) -> Path | None:
+        return local / name if (local / name).is_file() else None
+
+    def fetch(repository: str, name: str) -> Path:
+        assert repository == "somebody/something"
+        if (found := cached(repository, name)) is not None:
+            return found
+        asked.append(name)
+        if not (remote / name).is_file():
+            raise hub.NoSuchFile(f"no {name}")
+        return Path(shutil.copy(remote / name, local / name))
+
+    monkeypatch.setattr(hub, "cached", cached)
+    monkeypatch.setattr(hub, "fetch", fetch)
+    events = []
+    task = lm.load("somebody/something")
+    while True:
+        try:
+            events.append(next(task))
+        except StopIteration as end:
+            loaded = end.value
+            break
+    assert loaded.source == "the Hub (somebody/something)"
+    told = " ".join(event.what for event in events if isinstance(event, Progress))
+    assert "downloading model" in told
+    assert same(loaded.feed(IDS, every=True), theirs(remote, IDS))
+    asked.clear()
+    assert tinylm.load("somebody/something").source == "Hugging Face cache (somebody/something)"
+    assert not [name for name in asked if name.startswith("model-")]
+
+
+def test_a_repository_of_pickles_is_refused(monkeypatch: pytest.MonkeyPatch, gpt2: Path) -> None:
+    def fetch(repository: str, name: str) -> Path:
+        if "safetensors" in name:
+            raise hub.NoSuchFile(f"no {name}")
+        return gpt2 / name
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    monkeypatch.setattr(hub, "cached", lambda repository, name: None)
+    with pytest.raises(lm.NoModel, match="holds no safetensors, and no other weights are loaded"):
+        tinylm.load("somebody/something")

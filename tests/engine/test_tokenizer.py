@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import workbench
+from nasty import texts
 
 from data import packaged
 from data.vocabulary import Vocabulary
 from engine import hub
 from engine.encoding import UNKNOWN, repaired
-from engine.tokenizer import NoTokenizer, Tokenizer, from_vocabulary, load
+from engine.tokenizer import NoTokenizer, Tokenizer, from_backend, from_vocabulary, load
 
 LAB = {
     "Hello World": [15496, 2159],
@@ -24,21 +25,6 @@ LAB = {
     "HelloWorld": [15496, 10603],
     "Hello World ": [15496, 2159, 220],
 }
-# What goes wrong in tokenizers: words and spaces, lone surrogates, combining marks, emoji sequences, NUL, controls,
-# right-to-left, marks of direction, 4-byte characters, CJK, Hangul, ligatures, special tokens' spellings.
-ATOMS = [
-    *"aeioìéZ079 .,'’-_#\n\t\r\x00\x07\x1b\x7f\u0301\u0308\u200d\ufe0f\ud800\udfff\u05d0\u0645\u202e\u4e2d\uac00ﬁ½ßİ",
-    *"😀👩\U0001f3fd\U0001f1ee\U00010348\U000e0041\ufffd\u00a0\u2028\u3000\u0085",
-    " the", "'s", "  ", "\n\n", "Hello", "World",
-    "nel mezzo", "<|endoftext|>", "[MASK]", "[UNK]", "unbelievably", "👩‍👧",
-]  # fmt: skip
-
-
-def texts(number: int, longest: int = 40) -> list[str]:
-    """Random texts of nasty atoms, and some of any code points at all."""
-    rng = random.Random(20)
-    made = ["".join(rng.choices(ATOMS, k=rng.randint(0, longest))) for _ in range(number)]
-    return made + ["".join(chr(rng.randrange(0x110000)) for _ in range(rng.randint(1, 20))) for _ in range(number // 2)]
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +205,30 @@ def test_file_that_is_no_tokenizer(content: str, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(NoTokenizer, match=r"is not a tokenizer\.json"):
         load(str(tmp_path))
+
+
+def test_tokenizer_that_breaks_on_the_unknown_is_refused(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import models
+
+    Backend(models.WordLevel({"a": 0}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(NoTokenizer, match="breaks on a text"):
+        load(str(tmp_path))
+
+
+def test_byte_fallback_tokens_are_bytes() -> None:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models
+
+    vocabulary = {"<unk>": 0, "▁a": 1, "<0xE2>": 2, "<0x98>": 3, "<0x83>": 4, "<0xZZ>": 5}
+    backend = Backend(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer = from_backend(backend, "mine", "a test")
+    found = tokenizer.encode("☃")
+    assert b"".join(map(tokenizer.piece, found.ids)) == "☃".encode()
+    assert (tokenizer.piece(1), tokenizer.piece(5)) == (b" a", b"<0xZZ>")
+    stream = tokenizer.stream()
+    assert "".join([*map(stream.step, found.ids), stream.flush()]) == "☃"
 
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

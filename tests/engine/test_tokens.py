@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from test_tokenizer import texts
+from nasty import texts
 
 from data import dante
 from engine import lexicon, tokens

@@ -48,6 +48,12 @@ async def test_the_form_comes_first_with_its_start_button_cost_and_keys(size: tu
         assert len(shown(pilot.app).splitlines()) == size[1]
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_preset_can_be_seen(size: tuple[int, int]) -> None:
+    async with LabApp().run_test(size=size) as pilot:
+        await shows(pilot, "auto", "nano", "small", "karpathy")
+
+
 @pytest.mark.parametrize("size", [(60, 20)])
 async def test_every_field_can_be_reached_with_the_keyboard_and_is_then_in_sight(size: tuple[int, int]) -> None:
     async with LabApp().run_test(size=size) as pilot:

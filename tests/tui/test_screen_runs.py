@@ -14,6 +14,8 @@ from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, OptionList
 
+from checkpoints import home as places
+from checkpoints import run as runs
 from engine.control import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from tui.app import LabApp
 from tui.panes.runs import RunsPane
@@ -252,6 +254,21 @@ async def test_a_second_run_is_started_only_after_a_question(trainers: FakeTrain
             await asked(pilot, "Something trains already")
             await pilot.press("s")
             await until(pilot, lambda: trainers.started)
+
+
+async def test_a_start_that_is_asked_for_twice_at_once_is_one_run(trainers: FakeTrainers) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        await pilot.press("f5", "f5", "f5")
+        await until(pilot, lambda: pilot.app.training)  # type: ignore[attr-defined]
+        await pilot.pause(0.2)
+        assert len(trainers.started) == len(runs.every(places.runs())) == 1
+        await pilot.press("f5")  # its process does not own it yet, but everybody can see that it is there
+        await asked(pilot, "Something trains already")
+        await pilot.press("c")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        await pilot.pause(0.1)
+        assert len(trainers.started) == 1
 
 
 @pytest.mark.parametrize("size", [SIZES[0], SIZES[-1]])

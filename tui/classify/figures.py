@@ -16,7 +16,7 @@ from tui.classify.pages import message
 from tui.classify.story import ClassifyStory, Route
 from tui.curve import CurveOptions, draw
 
-TABLE = 44  # cells of the table beside a plot
+TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen
 EMPTY_LABELS = """The label-efficiency curve is drawn when the frozen features are there:
 accuracy with 8, 16, 32, … labels of each class."""
 _PLOTEXT = {
@@ -28,14 +28,14 @@ _PLOTEXT = {
 }
 
 
-def losses(routes: Sequence[Route], width: int, height: int) -> list[Strip]:
-    """Training and validation loss of the routes that have a curve, side by side."""
+def losses(routes: Sequence[Route], wanted: str, width: int, height: int) -> list[Strip]:
+    """Training and validation loss of the routes that have a curve, side by side; ``wanted`` where one only fits."""
     shown = [route for route in routes if route.curve.version]
     if not shown or height < 4:
         return message("the loss of MLP and fine-tuning is drawn here", width, height) if height > 0 else []
     each = width // len(shown)
     if each < 30:
-        shown, each = shown[-1:], width
+        shown, each = [route for route in shown if route.name == wanted] or shown[-1:], width
     columns = []
     for route in shown:
         unit = "epoch" if route.name == "mlp" else "step"
@@ -53,13 +53,12 @@ def losses(routes: Sequence[Route], width: int, height: int) -> list[Strip]:
 
 def calibration(report: Report, route: str, width: int, height: int) -> list[Strip]:
     """How sure the route was against how often it was right; on the diagonal it can be believed."""
-    beside = width >= TABLE + 34
-    plot_width = width - TABLE - 2 if beside else width
-    plot_height = height if beside else max(0, height - len(report.bins) - 4)
-    table = _bins(report, TABLE if beside else width)
+    beside = TABLE if width >= TABLE + 34 else NARROW
+    plot_width = min(width - beside - 2, height * 4)
+    table = _bins(report, beside)
     drawn: list[Strip] = []
-    if plot_height >= 7:
-        figure = _figure(min(plot_width, plot_height * 4), plot_height)
+    if height >= 7 and plot_width >= 20:
+        figure = _figure(plot_width, height)
         figure.plot([0, 1], [0, 1], marker="braille", color="gray")
         colour = _PLOTEXT.get(COLOURS.get(route, ""), "cyan+")
         xs, ys = [one.confidence for one in report.bins], [one.accuracy for one in report.bins]
@@ -71,35 +70,40 @@ def calibration(report: Report, route: str, width: int, height: int) -> list[Str
         ticks = [0, 0.25, 0.5, 0.75, 1]
         figure.xticks(ticks, ["0", ".25", ".5", ".75", "1"])
         figure.yticks(ticks, ["0.00", "0.25", "0.50", "0.75", "1.00"])
-        drawn = _built(figure, min(plot_width, plot_height * 4), plot_height)
-    if not beside:
-        return [*(line.adjust_cell_length(width) for line in drawn), *table][:height]
+        drawn = _built(figure, plot_width, height)
     rows = []
     for row in range(height):
         left = drawn[row] if row < len(drawn) else Strip.blank(plot_width)
-        right = table[row] if row < len(table) else Strip.blank(TABLE)
-        rows.append(Strip.join([left.adjust_cell_length(plot_width), Strip.blank(2), right]))
+        right = table[row] if row < len(table) else Strip.blank(beside)
+        rows.append(Strip.join([left, Strip.blank(2), right]).adjust_cell_length(width))
     return rows
 
 
 def _bins(report: Report, width: int) -> list[Strip]:
     most = max((one.count for one in report.bins), default=1)
-    room = max(4, min(14, width - 34))
-    lines = [Text(f"{'confidence':<12}{'said':>6}{'right':>7}  {'rows':>6}", DIM)]
+    room = max(0, min(14, width - 32))
+    lines = [Text(f"{'sure':<8}{'said':>6}{'right':>6}{'rows':>6}", DIM)]
     for one in report.bins:
         gap = one.accuracy - one.confidence
         colour = GOOD if abs(gap) < 0.05 else FAIR
-        line = Text().append(f"{one.low:.1f} to {one.high:.1f}  ", DIM)
+        line = Text().append(f"{one.low:.1f}–{one.high:.1f} ", DIM)
         line.append(f"{one.confidence:6.2f}")
-        line.append(f"{one.accuracy:7.2f}", f"bold {colour}")
-        line.append(f"  {one.count:>6,} ").append(bar(one.count / most, room), DIM)
+        line.append(f"{one.accuracy:6.2f}", f"bold {colour}")
+        line.append(f"{one.count:>6,} ").append(bar(one.count / most, room), DIM)
         lines.append(line)
     known = [one for one in report.bins if one.count]
     sure = sum(one.count * (one.confidence - one.accuracy) for one in known) / max(1, sum(one.count for one in known))
-    word = "surer than it is right" if sure > 0.01 else "less sure than it is right" if sure < -0.01 else "believable"
+    word = (
+        "surer than it is right"
+        if sure > 0.01
+        else "right more than it says"
+        if sure < -0.01
+        else "as right as it says"
+    )
     lines += [
         Text(""),
-        Text.assemble(("calibration error ", DIM), (share(report.calibration_error), "bold"), (f", {word}", DIM)),
+        Text.assemble(("calibration error ", DIM), (share(report.calibration_error), "bold")),
+        Text(f"on the whole {word}"[-width:] if width > 40 else word, DIM),
         Text.assemble(("log loss ", DIM), (share(report.log_loss), "bold"), (" nats a row", DIM)),
     ]
     return [strip(line, width) for line in lines]
@@ -147,7 +151,7 @@ def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> l
     fit = max(1, (width - 26) // 8)
     places = places[-fit:]
     head = Text().append(f"{'labels a class':<18}" + "".join(f"{place:>8,}" for place in places) + f"{'all':>8}", DIM)
-    lines = [Text("accuracy on the test split; vertical lines span the draws, grey lines are all labels", DIM), head]
+    lines = [Text("test accuracy; bars span the draws, grey lines: all labels", DIM), head]
     known = {route.name: route.report.accuracy for route in story.done if route.report}
     for name in dict.fromkeys(point.route for point in points):
         own = {point.labels: point.accuracy for point in points if point.route == name}

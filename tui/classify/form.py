@@ -11,12 +11,13 @@ from textual.binding import Binding
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
+from engine.features import POOLING_HELP, POOLINGS
 from tui.classify import values
+from tui.classify.choices import Picker, Ticks
 from tui.classify.looking import Seen, look
 from tui.classify.values import CHOICES, DEFAULTS, HEADS, Wrong
 from tui.field import Field
@@ -29,6 +30,7 @@ FIELDS = (
     ("features", ("encoder", "pooling")),
     ("routes", ("heads", "class_weights", "seed")),
 )
+COLUMNS = ("text_column", "label_column")
 LABELS = {"test": "test file", "limit": "rows at most", "heads": "train"}
 HINTS = {
     "data": "helpdesk, a file, a folder, or owner/name on the Hub",
@@ -37,95 +39,12 @@ HINTS = {
     "encoder": "auto, minilm, a folder, or a name on the Hub",
     "seed": "decides splits, batches and dropout",
 }
-HEAD_NAMES = {"lr": "logistic regression", "mlp": "MLP", "finetune": "fine-tune"}
 EXPLAINED = (
     "The encoder stays as it is for logistic regression and MLP: their features are computed once and kept. "
     "Fine-tuning trains all of it: best, and slowest by far without a GPU. The majority class and TF-IDF with "
     "logistic regression always run beside them.\n"
     "↑↓ or Tab between fields, ←→ choose, Space ticks, F1 for help."
 )
-
-
-class Columns(Choice):
-    """A choice whose values are a table's columns, once they are known."""
-
-    def offer(self, names: tuple[str, ...]) -> None:
-        """Offer these names; a value that is none of them goes."""
-        self._values = ("auto", *names)
-        if self.value not in self._values:
-            self.value = "auto"
-        self.refresh()
-
-    def render(self) -> Content:
-        room = max(8, self.size.width - 8)
-        name = safe(self.value, lines=False)
-        name = name if len(name) <= room else name[: room - 1] + "…"
-        few = Content.styled(f" {name} ", "reverse bold")
-        return Content.assemble(few, Content.styled("  ◂ ▸" if len(self._values) > 1 else "", "$foreground 60%"))
-
-
-class Ticks(Widget, can_focus=True):
-    """Several of a few values: left and right move, space ticks."""
-
-    DEFAULT_CSS = """
-    Ticks { height: 1; width: 1fr; padding: 0 1; background: $surface; }
-    Ticks:focus { background: $primary 25%; }
-    """
-    BINDINGS = [
-        Binding("left", "step(-1)", "Previous", show=False),
-        Binding("right", "step(1)", "Next", show=False),
-        Binding("space,x", "tick", "Tick", show=False),
-    ]
-    value: reactive[str] = reactive("")
-    place: reactive[int] = reactive(0)
-
-    @dataclass
-    class Changed(Message):
-        """Something was ticked or not."""
-
-        ticks: Ticks
-
-        @property
-        def control(self) -> Ticks:
-            return self.ticks
-
-    def __init__(self, all_of: tuple[str, ...], value: str, *, id: str) -> None:
-        super().__init__(id=id)
-        self._all = all_of
-        self.set_reactive(Ticks.value, value)
-
-    def render(self) -> Content:
-        roomy = self.size.width >= 43
-        parts = []
-        for place, name in enumerate(self._all):
-            ticked = name in self.value.split()
-            here = self.has_focus and place == self.place
-            spelled = HEAD_NAMES.get(name, name) if roomy else name
-            style = "bold" if ticked else "$foreground 60%"
-            parts.append(Content.styled(f"{'■' if ticked else '□'} {spelled}", f"{style} underline" if here else style))
-        return Content("  ").join(parts)
-
-    def watch_value(self) -> None:
-        self.post_message(self.Changed(self))
-
-    def on_focus(self) -> None:
-        self.refresh()
-
-    def on_blur(self) -> None:
-        self.refresh()
-
-    def action_step(self, by: int) -> None:
-        """The value before or after."""
-        self.place = (self.place + by) % len(self._all)
-
-    def action_tick(self) -> None:
-        """Take the value in, or out."""
-        name = self._all[self.place]
-        ticked = set(self.value.split()) ^ {name}
-        self.value = " ".join(one for one in self._all if one in ticked)
-
-    def on_click(self) -> None:
-        self.action_step(1)
 
 
 class ClassifyForm(Container):
@@ -138,7 +57,7 @@ class ClassifyForm(Container):
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = """
     ClassifyForm { layout: horizontal; height: 1fr; }
-    ClassifyForm #cl-fields { width: 1fr; max-width: 62; padding: 0 1; scrollbar-size-vertical: 1; }
+    ClassifyForm #cl-fields { width: 1fr; min-width: 42; max-width: 62; padding: 0 1; scrollbar-size-vertical: 1; }
     ClassifyForm #cl-side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
     ClassifyForm .section { color: $primary; text-style: bold; margin-top: 1; }
     ClassifyForm .field { height: 1; }
@@ -152,7 +71,7 @@ class ClassifyForm(Container):
     ClassifyForm #cl-rows { text-wrap: nowrap; text-overflow: ellipsis; }
     ClassifyForm #cl-why { color: $text-muted; }
     .-narrow ClassifyForm { layout: vertical; }
-    .-narrow ClassifyForm #cl-fields { height: auto; max-height: 60%; max-width: 100%; }
+    .-narrow ClassifyForm #cl-fields { min-width: 0; height: auto; max-height: 60%; max-width: 100%; }
     .-narrow ClassifyForm #cl-side { max-width: 100%; width: 1fr; height: 1fr; border-left: none;
         border-top: solid $panel; padding: 0 1; }
     .-low ClassifyForm #cl-go { margin: 0; }
@@ -193,10 +112,12 @@ class ClassifyForm(Container):
         value, ident = self._start[name], f"cl-field-{name}"
         if name == "heads":
             return Ticks(HEADS, value, id=ident)
+        if name == "pooling":
+            return Picker(POOLINGS, value, id=ident, help=POOLING_HELP)
         if name in CHOICES:
             return Choice(CHOICES[name], value, id=ident)
-        if name in ("text_column", "label_column"):
-            return Columns(("auto",), value, id=ident)
+        if name in COLUMNS:
+            return Picker(("auto",), value, id=ident)
         return Field(value, id=ident, compact=True, select_on_focus=False, placeholder=HINTS[name])
 
     def on_mount(self) -> None:
@@ -224,7 +145,7 @@ class ClassifyForm(Container):
         self._filling = True
         for name, value in new.items():
             widget: Any = self.query_one(f"#cl-field-{name}")
-            if isinstance(widget, Columns):
+            if name in COLUMNS:
                 widget.offer(tuple(dict.fromkeys([*self._seen.columns, *([value] if value != "auto" else [])])))
             widget.value = value
         self._filling = False
@@ -236,12 +157,17 @@ class ClassifyForm(Container):
         given = self.given()
         self._refresh()
         if self._wrong:
-            self.query_one(f"#cl-field-{self._wrong[0].field}").focus()
-            self.app.bell()
+            self.show_problem()
             return False
         self._remember(given)
         self.post_message(self.Wanted(given))
         return True
+
+    def show_problem(self) -> None:
+        """Move to the first field that is wrong."""
+        if self._wrong:
+            self.query_one(f"#cl-field-{self._wrong[0].field}").focus()
+            self.app.bell()
 
     @work(thread=True, group="remember", exit_on_error=False)
     def _remember(self, given: dict[str, str]) -> None:
@@ -306,8 +232,8 @@ class ClassifyForm(Container):
             return
         self._seen = seen
         if seen.columns:
-            for name in ("text_column", "label_column"):
-                self.query_one(f"#cl-field-{name}", Columns).offer(seen.columns)
+            for name in COLUMNS:
+                self.query_one(f"#cl-field-{name}", Picker).offer(seen.columns)
         self._refresh()
 
     def _refresh(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.text import Text
 from textual.strip import Strip
 
@@ -13,7 +15,20 @@ from tui.text import safe
 
 _ENDS = {"stopped": "stopped", "done": "finished", "steps": "finished"}
 _WORDS = {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"}
-_SHORT = {"overview": "All", "calibration": "Calib.", "sentence": "Sentence"}
+_TITLES: tuple[dict[str, str], ...] = (
+    {},
+    {"overview": "All", "calibration": "Calib."},
+    {
+        "overview": "All",
+        "classes": "Class",
+        "calibration": "Cal.",
+        "labels": "Lab.",
+        "suspects": "Susp.",
+        "sentence": "Text",
+    },
+)
+"""titles of the views for narrower and narrower screens"""
+_STAMP = re.compile(r"^\d{8}-\d{6}-")
 
 
 def head(story: ClassifyStory, name: str, state: str, width: int) -> Strip:
@@ -23,7 +38,7 @@ def head(story: ClassifyStory, name: str, state: str, width: int) -> Strip:
     text.append(f"{mark} {word:<11}", f"bold {colour}")
     if not name:
         return strip(text.append("no classification yet: F5 runs the routes", DIM), width)
-    text.append(f" {safe(name, lines=False)}  ", "bold")
+    text.append(f" {safe(name if width >= 100 else _STAMP.sub('', name), lines=False)}  ", "bold")
     encoded = story.encoded
     if story.finished is not None:
         best = story.best
@@ -84,15 +99,15 @@ def _doing(story: ClassifyStory, state: str) -> tuple[str, str, str]:
 def tabs(sight: Sight, route: str, width: int) -> Strip:
     """The views with their keys, and the route that they show."""
     text = Text(no_wrap=True)
-    for short in (False, True):
+    for titles in _TITLES:
         text = Text(no_wrap=True)
         for view, key, title in VIEWS:
-            name = _SHORT.get(view, title) if short else title
+            name = titles.get(view, title)
             if view == sight.view:
                 text.append(f" {key} {name} ", "bold reverse")
             else:
                 text.append(f" {key}", "bold").append(f" {name} ", DIM)
-        if text.cell_len + 4 <= width:
+        if text.cell_len <= width:
             break
     if sight.view not in ("overview", "labels", "suspects", "sentence") and route:
         told = f"r {ROUTES.get(route, route)} "

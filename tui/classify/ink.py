@@ -37,6 +37,8 @@ _CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, fi
 def strip(text: Text, width: int) -> Strip:
     """One line of exactly ``width`` cells."""
     text.truncate(width, overflow="ellipsis")
+    if not text.spans:  # without any, rich renders a text without its own style
+        text.stylize(text.style)
     return Strip([segment for segment in text.render(_CONSOLE) if segment.text]).adjust_cell_length(width)
 
 

@@ -65,6 +65,7 @@ class Seen:
 def look(given: Mapping[str, str], *, ask_hub: bool) -> Seen:
     """What the data set of these values holds. Reads files and, when asked to, the Hub: not for the screen's thread."""
     from data.tables import TableError, load, preview
+    from engine.classify import unreachable
 
     name = given["data"].strip()
     kind = values.kind_of(name)
@@ -102,15 +103,6 @@ def look(given: Mapping[str, str], *, ask_hub: bool) -> Seen:
         return _with(seen, problem=str(error))
     sizes = (("train", len(data.train)), ("validation", len(data.validation)), ("test", len(data.test)))
     return _with(seen, sizes=sizes, checks=data.checks.lines(), repairs=data.repairs)
-
-
-def unreachable() -> str:
-    """Why the Hub cannot be asked, or nothing."""
-    from engine import hub
-
-    if hub.forbidden():
-        return "the settings of this machine forbid to ask the Hub (HF_HUB_OFFLINE)"
-    return "" if hub.answers() else "the Hub does not answer"
 
 
 def _with(seen: Seen, **changes: object) -> Seen:

@@ -12,7 +12,7 @@ from tui.classify.sight import Sight
 from tui.text import safe
 
 LABEL = 14
-CELL = 7
+CELL, WIDE = 7, 12  # cells of a number at least, and at most
 SIDE = 34  # cells that texts need beside the matrix
 _SHADES = " ░▒▓█"
 
@@ -22,10 +22,10 @@ def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, 
     count = len(report.classes)
     sight.true, sight.predicted = min(sight.true, count - 1), min(sight.predicted, count - 1)
     label = min(LABEL, max([6, *(len(one.name) for one in report.classes)]) + 2)
-    beside = width - label - count * CELL >= SIDE
-    if beside:
-        wide = label + count * CELL
-        left = _grid(report, sight, label, wide, height)
+    if width - label - count * CELL >= SIDE:
+        cell = _cell(report, (width - label - SIDE) // count)
+        wide = label + count * cell
+        left = _grid(report, sight, label, cell, wide, height)
         right = _texts(report, findings, route, sight, width - wide - 3, height)
         blank = Text("")
         rows = []
@@ -35,13 +35,21 @@ def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, 
             line.append(" │ ", DIM)
             rows.append(line.append_text(right[row] if row < len(right) else blank))
         return [strip(row, width) for row in rows]
-    grid = _grid(report, sight, label, width, max(4, min(count + 3, height - 6)))
-    return [strip(row, width) for row in (*grid, *_texts(report, findings, route, sight, width, height - len(grid)))]
+    grid = _grid(
+        report, sight, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
+    )
+    lines = [*grid, *_texts(report, findings, route, sight, width, height - len(grid))]
+    return [strip(line, width) for line in lines[:height]]
 
 
-def _grid(report: Report, sight: Sight, label: int, width: int, height: int) -> list[Text]:
+def _cell(report: Report, room: int) -> int:
+    """Cells of a column: enough for the longest name where there is ``room``."""
+    return max(CELL, min(room, WIDE, max(len(one.name) for one in report.classes) + 1))
+
+
+def _grid(report: Report, sight: Sight, label: int, cell: int, width: int, height: int) -> list[Text]:
     names = [one.name for one in report.classes]
-    columns = window(len(names), sight.predicted, max(1, (width - label) // CELL))
+    columns = window(len(names), sight.predicted, max(1, (width - label) // cell))
     rows = window(len(names), sight.true, max(1, height - 3))
     head = Text().append(f"{'true ↓':<{label}}", DIM).append("  predicted →", DIM)
     if len(columns) < len(names):
@@ -49,7 +57,7 @@ def _grid(report: Report, sight: Sight, label: int, width: int, height: int) -> 
     marks = Text(" " * label)
     for column in columns:
         here = column == sight.predicted
-        marks.append(" " + fit(names[column], CELL - 1).rstrip().rjust(CELL - 1), TITLE if here else DIM)
+        marks.append(" " + fit(names[column], cell - 1).rstrip().rjust(cell - 1), TITLE if here else DIM)
     lines = [head, marks]
     for row in rows:
         line = Text().append(fit(names[row], label - 1) + " ", TITLE if row == sight.true else DIM)
@@ -57,7 +65,7 @@ def _grid(report: Report, sight: Sight, label: int, width: int, height: int) -> 
         for column in columns:
             number = report.confusion[row][column]
             style = _style(number / total, row == column)
-            text = f"{_SHADES[_level(number / total)]}{number:>{CELL - 2},}" if number else f"{'·':>{CELL - 1}}"
+            text = f"{_SHADES[_level(number / total)]}{number:>{cell - 2},}" if number else f"{'·':>{cell - 1}}"
             if (row, column) == (sight.true, sight.predicted):
                 line.append(" ")
                 line.append(text, CURSOR if not sight.reading else "underline " + style)

@@ -8,7 +8,8 @@ from textual.strip import Strip
 from tui.classify import figures
 from tui.classify.findings import Findings
 from tui.classify.ink import BAD, DIM, FAIR, TITLE, strip, wrap
-from tui.classify.story import ClassifyStory, plain_words
+from tui.classify.pages import message
+from tui.classify.story import CURVED, ClassifyStory, plain_words
 from tui.classify.table import differences, table
 from tui.text import safe
 
@@ -18,18 +19,21 @@ CURVE = 6  # lines below which a curve says nothing
 
 def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
-    top = [strip(line, width) for line in table(story, chosen, width)]
+    if not story.routes and not story.notices:
+        return message("The process is starting and reads the data…", width, height)
+    top = [strip(line, width) for line in table(story, chosen, width)] if story.routes else []
     top.append(Strip.blank(width))
     room = height - len(top)
     if room <= 0:
         return top[:height]
     curves = [route for route in story.routes.values() if route.curve.version]
+    wanted = story.doing if story.doing in CURVED else chosen
     if not curves:
         return top + _strips(_words(story, findings, chosen, width), width, room)
     if width >= SPLIT and room >= CURVE:
         left = max(38, min(width // 2, 64))
         words = _strips(_words(story, findings, chosen, left - 2), left, room)
-        plots = figures.losses(curves, width - left, min(room, 18))
+        plots = figures.losses(curves, wanted, width - left, min(room, 18))
         rows = []
         for row in range(room):
             one = words[row] if row < len(words) else Strip.blank(left)
@@ -38,25 +42,35 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
         return top + rows
     words = _strips(_words(story, findings, chosen, width), width, room)
     if story.finished is None and room >= CURVE:
-        return top + figures.losses(curves[-1:], width, room)
+        return top + figures.losses(curves, wanted, width, room)
     if room - len(words) > CURVE:
-        words += [Strip.blank(width), *figures.losses(curves[-1:], width, room - len(words) - 1)]
+        words += [Strip.blank(width), *figures.losses(curves, wanted, width, room - len(words) - 1)]
     return top + words
 
 
 def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
     lines: list[Text] = []
+    for said in story.notices:
+        if said.level == "error":
+            lines += [*wrap(Text(f"✗ {safe(said.text)}", f"bold {BAD}"), width), Text("")]
     verdict = story.verdict or plain_words(story)
     if verdict:
         lines += wrap(Text(safe(verdict), "bold bright_white"), width)
         lines.append(Text(""))
     route = story.routes.get(chosen)
     if route is not None and route.report is not None and route.report.settings:
-        lines += wrap(Text.assemble(("chosen on validation: ", DIM), safe(route.report.settings)), width)
-    if told := differences(story, findings, chosen):
+        what = "always says: " if chosen == "majority" else "chosen on validation: "
+        lines += wrap(Text.assemble((what, DIM), safe(route.report.settings)), width)
+    if told := differences(story, findings, chosen, width):
         lines += [*told, Text("")]
     if story.data is not None:
         lines += _data(story, width)
+    for said in story.notices:
+        if said.kind != "screen" and said.level != "error":
+            colour = FAIR if said.level == "warning" else DIM
+            lines += wrap(
+                Text(f"{'!' if said.level == 'warning' else '·'} {safe(said.text, lines=False)}", colour), width
+            )
     return lines
 
 

@@ -75,7 +75,7 @@ def suspects(findings: Findings | None, sight: Sight, width: int, height: int) -
     lines = [
         Text.assemble(
             (f"{len(found):,} labels ", "bold"),
-            ("that a model doubts which has not seen their rows, most doubted first", DIM),
+            ("doubted by a model that has not seen their rows", DIM),
         ),
         Text(f"  {'label':<{name}}{'rather':<{name}}{'sure':>5}  text", DIM),
     ]

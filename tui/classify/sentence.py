@@ -70,8 +70,9 @@ def sentence(
         lines.append(Text(f"{len(order) - room} classes less", DIM))
     lines.append(Text(""))
     lines += _words(found, width)
-    if stale or working:
-        lines.append(Text(working or "…", DIM))
+    lines.append(
+        Text(working or "…" if stale or working else "Esc: letters are keys again; r: another route's words", DIM)
+    )
     return [strip(line, width) for line in lines[:height]]
 
 
@@ -98,14 +99,14 @@ def _words(found: Judgement, width: int) -> list[Text]:
     body = Text("")
     for word, change in found.words:
         body.append(safe(word, lines=False), _style(change)).append(" ")
-    lines = [head, *wrap(body, width)]
+    lines = [*wrap(head, width), *wrap(body, width)]
     strong = sorted(found.words, key=lambda one: -abs(one[1]))
     listed = Text("")
     for place in window(len(strong), 0, 6):
         word, change = strong[place]
         if abs(change) >= 0.005:
             listed.append(f"{safe(word, lines=False)[:18]} ", _style(change)).append(f"{change:+.2f}  ", "bold")
-    return [*lines, listed]
+    return [*lines, listed, Text("")]
 
 
 def _style(change: float) -> str:

@@ -124,6 +124,8 @@ class ClassifyStory:
 
     def _end(self, event: Finished) -> None:
         self.finished, self.doing, self.paused, self.progress = event, "", False, None
+        while self.notices and self.notices[-1].kind == "screen":  # what was said about it while it ran
+            self.notices.pop()
         if not isinstance(event, Classified):
             return
         for name, result in event.results.items():

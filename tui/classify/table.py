@@ -11,6 +11,7 @@ from tui import units
 from tui.classify.findings import Findings
 from tui.classify.ink import BAD, COLOURS, CURSOR, DIM, FAIR, GOOD, ROUTES, TITLE, fit, share
 from tui.classify.story import ClassifyStory, Route
+from tui.text import safe
 
 NAME = 16
 PLOT = 24  # cells of the drawn interval at most
@@ -48,10 +49,10 @@ def table(story: ClassifyStory, chosen: str, width: int) -> list[Text]:
     plot = min(PLOT, room) if room >= 12 else 0
     head = Text().append(f"{'  route':<{NAME}}", DIM)
     for column in columns:
-        head.append(f"{column.title:>{column.width}}")
+        head.append(f"{column.title:>{column.width}}", DIM)
     if plot:
         low, high = _limits(story)
-        head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}")
+        head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}", DIM)
     best = story.best
     lines = [head]
     for route in story.routes.values():
@@ -71,27 +72,28 @@ def table(story: ClassifyStory, chosen: str, width: int) -> list[Text]:
     return lines
 
 
-def differences(story: ClassifyStory, findings: Findings | None, chosen: str) -> list[Text]:
+def differences(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
     """McNemar's test of the chosen route against every other one."""
     if findings is None or chosen not in findings.probabilities:
         return []
     name = ROUTES.get(chosen, chosen).strip()
-    lines = [Text.assemble((f"{name} against", TITLE), ("  rows only one has right, McNemar's p", DIM))]
+    roomy = width >= 52
+    told = "rows only one has right, McNemar's p" if roomy else "McNemar's test"
+    lines = [Text.assemble((f"{name} against", TITLE), (f"  {told}", DIM))]
     for other in story.done:
         found = findings.pairs.get((chosen, other.name))
         if found is None:
             continue
         line = Text().append(f"  {ROUTES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
-        line.append(f"{found.only_first:>5,} : {found.only_second:<5,}")
-        line.append(f" {_p(found.p):>9}  ")
+        line.append(f"{found.only_first:>5,}:{found.only_second:<5,}{_p(found.p):>9} ")
         if found.p >= SURE:
-            line.append("could be chance", DIM)
+            line.append("≈" + " could be chance" * roomy, DIM)
         elif found.only_first > found.only_second:
-            line.append("▲ better", GOOD)
+            line.append("▲" + " better" * roomy, GOOD)
         else:
-            line.append("▼ worse", BAD)
+            line.append("▼" + " worse" * roomy, BAD)
         lines.append(line)
-    return lines
+    return lines if len(lines) > 1 else []
 
 
 def _p(p: float) -> str:
@@ -126,6 +128,9 @@ def _seconds(seconds: float) -> str:
 
 def _waiting(story: ClassifyStory, route: Route) -> str:
     """What stands where the figures will."""
+    if story.finished is not None and route.last is not None:
+        of = f" of {route.last.steps:,}" if route.last.steps else ""
+        return f"   {safe(story.finished.reason, lines=False)} at step {route.last.step:,}{of}"
     if story.finished is not None:
         return "   not run"
     if story.doing != route.name or route.last is None:

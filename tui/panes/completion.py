@@ -28,7 +28,7 @@ from tui.headline import Standing
 from tui.heat import TokenView
 from tui.keepsake import Damaged, Drawer, Keepsake
 from tui.lines import Lines
-from tui.loom import Loom
+from tui.loom import RAW, Loom
 from tui.panes.pane import Pane
 from tui.prompt_editor import PromptEditor
 from tui.scout import Scout
@@ -103,11 +103,15 @@ class CompletionPane(Pane):
         self.drawer = Drawer()
         self.start_wanted = False
         """whether a completion is to begin as soon as there is a model"""
+        self._here = False
+        self._editor = PromptEditor(id="gen-editor", placeholder=PLACEHOLDER)
+        self._stood: tuple[str, State | None] = ("", None)
         self._early: list[str] = []
         self._scout = Scout()
         self._progress: Progress | None = None
         self._failed_at = -1
         self._baseline = ""
+        self._warned: list[str] = []
         self._made, self._since, self._speed = 0, 0.0, 0.0
         self._numbers_at = self._candidates_at = 0.0
         self._dirty = False
@@ -119,7 +123,7 @@ class CompletionPane(Pane):
         yield Lines(id="gen-head")
         with Container(id="gen-body"):
             with Container(id="gen-text"):
-                yield PromptEditor(id="gen-editor", placeholder=PLACEHOLDER)
+                yield self._editor
                 yield TokenView(id="gen-walk")
                 yield SweepView(id="gen-sweep")
                 yield Lines(id="gen-legend")
@@ -157,6 +161,11 @@ class CompletionPane(Pane):
         """Whether work goes on that the gauges should be read for."""
         return self.errands.kind in ("complete", "compare", "load")
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way or about to be."""
+        return self.ready and not self.errands.active and self._rest is None
+
     # -- keeping -----------------------------------------------------------------------------------------------------
 
     @work(exclusive=True, group="restore", exit_on_error=False)
@@ -170,7 +179,7 @@ class CompletionPane(Pane):
         self.query_one(SettingsStrip).show(self.sampling)
         for text in self._early:
             self.loom.begin(text)
-        if not self.loom.text and self.query_one(TokenView).has_focus:
+        if not self.loom.text and self._here:
             self.edit()
         self.redraw()
         if self.lm is None and not self.errands.active:
@@ -179,9 +188,12 @@ class CompletionPane(Pane):
     def changed(self) -> None:
         """Something that is kept has changed: draw it now, write it soon."""
         self._dirty = True
+        self._save_later()
+        self.redraw()
+
+    def _save_later(self) -> None:
         if self._saver is None:
             self._saver = self.set_timer(SAVE_STREAM if self.writing else SAVE, self._save)
-        self.redraw()
 
     def _save(self) -> None:
         if self._saver is not None:
@@ -214,6 +226,8 @@ class CompletionPane(Pane):
         """Leaving waits for no model, only for the few milliseconds of this file."""
         self.errands.drop()
         if self.ready and self._dirty:
+            if self.mode == EDIT:
+                self._read_editor()
             with contextlib.suppress(OSError):  # it was said while there was a screen to say it on
                 self.drawer.write(self.kept.record())
 
@@ -237,6 +251,7 @@ class CompletionPane(Pane):
             self.loom.move(len(self.loom.path))
             self.loom.grow(self.sampling)
             self._made, self._speed = 0, 0.0
+            self._warned.clear()
             self.ask("complete", completing.completing(self.lm, scout.source(self.loom, self.lm), self.sampling))
             self.show_mode(WALK)
             self.changed()
@@ -247,17 +262,21 @@ class CompletionPane(Pane):
             self.ask("look", completing.looking(self.lm, scout.source(self.loom, self.lm), self.sampling))
 
     def _tick(self) -> None:
-        before = (self.errands.kind, self.errands.state)
         news = self.errands.look()
         if news is not None:
             for event in news.events:
                 self._fold(news.kind, event)
             if news.ended:
                 self._ended(news.kind, news.failed)
-            if before != (self.errands.kind, self.errands.state):
+            stands = (self.errands.kind, self.errands.state)
+            turned, self._stood = stands != self._stood, stands
+            if turned:
                 self.app.refresh_bindings()
-            if news.events or news.ended:
-                self.redraw(calm=self.errands.kind in ("complete", "compare"))
+            if news.kind == "complete" and news.events:
+                self._dirty = True
+                self._save_later()
+            if news.events or turned:
+                self.redraw(calm=not turned and self.errands.kind in ("complete", "compare"))
         if not self.errands.active and self._ticker is not None:
             self._ticker.pause()
 
@@ -280,9 +299,11 @@ class CompletionPane(Pane):
                 self._progress = event
             case Completed() if kind == "complete":
                 self._speed = event.tokens_per_second
-                self.say(headline.summary(event))
+                self.say(" · ".join([*self._warned, headline.summary(event)]), "warning" if self._warned else "info")
             case Notice():
                 self.notices.append(event)
+                if kind == "complete" and event.level == "warning":
+                    self._warned.append(event.text)
                 if event.level == "error" and kind in FAILURES:
                     still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None and kind == "load" else ""
                     self.tell(FAILURES[kind], f"{event.text}{still}")
@@ -335,6 +356,13 @@ class CompletionPane(Pane):
 
     # -- candidates --------------------------------------------------------------------------------------------------
 
+    def move(self, place: int) -> None:
+        """Put the cursor on a place. It is kept with the next change, or when the program is left."""
+        self.loom.move(place)
+        self._dirty = True
+        self.redraw()
+        self.look_soon()
+
     def see(self) -> tuple[Sight, bool]:
         """What is known of the place under the cursor, and whether the model could tell more."""
         place = self.loom.cursor
@@ -352,10 +380,11 @@ class CompletionPane(Pane):
         self._rest = self.set_timer(REST, self._look)
 
     def _look(self) -> None:
-        idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.is_on_screen
+        self._rest = None
+        idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.display
         if self.lm is None or not idle or self.loom.version == self._failed_at:
             return
-        if self.loom.draft:
+        if self.loom.model == RAW and self.loom.text:
             self.read_text()
             return
         sight, more = self.see()
@@ -371,7 +400,7 @@ class CompletionPane(Pane):
 
     def redraw(self, *, calm: bool = False) -> None:
         """Bring everything up to date; numbers and candidates only now and then when ``calm``."""
-        if not self.is_attached or not self.is_on_screen:
+        if not self.is_attached or not self.display:
             return
         now = time.monotonic()
         if self.mode == WALK:
@@ -411,7 +440,7 @@ class CompletionPane(Pane):
     def show_mode(self, mode: str, *, focus: bool = True) -> None:
         """Show the editor, the tokens or the comparison."""
         self.mode = mode
-        self.query_one(PromptEditor).display = mode == EDIT
+        self._editor.display = mode == EDIT
         self.query_one(TokenView).display = mode == WALK
         self.query_one(SweepView).display = mode == SWEEP
         self.query_one("#gen-side").display = mode != SWEEP
@@ -431,10 +460,9 @@ class CompletionPane(Pane):
         """Write: the text in an editor. What only looked at the text is given up."""
         if self.errands.kind != "load":
             self.errands.drop()
-        editor = self.query_one(PromptEditor)
-        with editor.prevent(TextArea.Changed):
-            editor.fill(self.loom.text)
-        self._baseline = editor.text
+        with self._editor.prevent(TextArea.Changed):
+            self._editor.fill(self.loom.text)
+        self._baseline = self._editor.text
         self.show_mode(EDIT)
 
     def walk(self) -> None:
@@ -448,7 +476,7 @@ class CompletionPane(Pane):
 
     def _read_editor(self) -> None:
         """Take over what was written; tokens of the unchanged beginning stay."""
-        text = self.query_one(PromptEditor).text
+        text = self._editor.text
         if text != self._baseline:
             self._baseline = text
             self.loom.write(text)
@@ -456,9 +484,9 @@ class CompletionPane(Pane):
     @on(TextArea.Changed)
     def _edited(self, event: TextArea.Changed) -> None:
         event.stop()
-        if self.mode == EDIT and self._saver is None:
+        if self.mode == EDIT:
             self._dirty = True
-            self._saver = self.set_timer(SAVE, self._save)
+            self._save_later()
 
     def show_comparison(self, sweep: Sweep) -> None:
         """Show a comparison from its beginning."""
@@ -469,6 +497,7 @@ class CompletionPane(Pane):
 
     def arrive(self) -> None:
         """The text as it is now."""
+        self._here = True
         self.focus_mode()
         if self.ready and not self.loom.text and self.mode == WALK:
             self.edit()

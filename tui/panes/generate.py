@@ -119,35 +119,30 @@ class GeneratePane(CompletionPane):
 
     def action_walk(self, by: int) -> None:
         """The cursor along the tokens."""
-        self._move(self.loom.cursor + by)
+        self.move(self.loom.cursor + by)
 
     def action_line(self, by: int) -> None:
         """The cursor up or down."""
-        self._move(self.query_one(TokenView).line_from(self.loom.cursor, by))
+        self.move(self.query_one(TokenView).line_from(self.loom.cursor, by))
 
     def action_page(self, by: int) -> None:
         """The cursor a page up or down."""
         view = self.query_one(TokenView)
-        self._move(view.line_from(self.loom.cursor, by * max(1, view.size.height - 1)))
+        self.move(view.line_from(self.loom.cursor, by * max(1, view.size.height - 1)))
 
     def action_line_start(self) -> None:
         """The cursor to the beginning of its line; from there to that of the text."""
         place = self.query_one(TokenView).line_start(self.loom.cursor)
-        self._move(place if place != self.loom.cursor else 0)
+        self.move(place if place != self.loom.cursor else 0)
 
     def action_text_end(self) -> None:
         """The cursor to the end of the text."""
-        self._move(len(self.loom.path))
+        self.move(len(self.loom.path))
 
     @on(TokenView.Walked)
     def _walked(self, event: TokenView.Walked) -> None:
         event.stop()
-        self._move(event.place)
-
-    def _move(self, place: int) -> None:
-        self.loom.move(place)
-        self.redraw()
-        self.look_soon()
+        self.move(event.place)
 
     def action_alternative(self, by: int) -> None:
         """Pick another candidate."""

@@ -42,6 +42,17 @@ class Pane(Container):
     async def resume(self, run: Run) -> None:
         """Go on with this run, which did this pane's task."""
 
+    def copy(self, run: Run) -> None:
+        """Show the form with what this run was asked for."""
+
+    @property
+    def trains(self) -> str:
+        """The run that a process of its own works on for this pane; empty when there is none."""
+        return ""
+
+    async def see_out(self) -> None:
+        """Ask that run to keep what it made and to end, and wait until it has, though not for ever."""
+
     @property
     def busy(self) -> bool:
         """Whether work goes on that the gauges should be read for."""

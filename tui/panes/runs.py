@@ -85,6 +85,12 @@ class RunsPane(Pane):
 
         spec: TrainSpec
 
+    @dataclass
+    class CopiedTask(Message):
+        """Fill the form of another task with what this run was asked for."""
+
+        run: Run
+
     def __init__(self) -> None:
         super().__init__(id="runs")
         self._known: dict[str, tuple[tuple[float, int], Summary]] = {}
@@ -204,7 +210,7 @@ class RunsPane(Pane):
         if summary is None:
             return
         run = Run(Path(summary.path))
-        if summary.owner is not None:
+        if summary.owner is not None or summary.state == "done":
             self.post_message(self.Opened(run))
             return
         if summary.state == "steps":
@@ -228,8 +234,11 @@ class RunsPane(Pane):
 
     def action_again(self) -> None:
         """The form with the values of the selected run."""
-        if (summary := self.selected) and summary.task == "train":
+        summary = self.selected
+        if summary is not None and summary.task == "train":
             self.post_message(self.Copied(from_dict(Run(Path(summary.path)).read_json("spec.json"))))
+        elif summary is not None:
+            self.post_message(self.CopiedTask(Run(Path(summary.path))))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:
@@ -237,10 +246,13 @@ class RunsPane(Pane):
         summary = self.selected
         if summary is None:
             return
+        what, kind = "The best checkpoint", "GPT2LMHeadModel"
+        if summary.task == "classify":
+            what, kind = "The fine-tuned encoder", "AutoModelForSequenceClassification"
         target = await self.app.push_screen_wait(
             Entry(
                 "Export",
-                "The best checkpoint as a folder that GPT2LMHeadModel and AutoTokenizer load.",
+                f"{what} as a folder that {kind} and AutoTokenizer load.",
                 str(home.home() / "exports" / summary.name),
                 lambda text: "" if text.strip() else "name a folder",
             )
@@ -249,7 +261,7 @@ class RunsPane(Pane):
             return
         self.notify("Exporting…", timeout=3)
         try:
-            said = await asyncio.to_thread(_export, summary.path, Path(target).expanduser())
+            said = await asyncio.to_thread(_export, summary, Path(target).expanduser())
         except (CheckpointError, OSError) as error:
             self.tell("It cannot be exported", str(error))
         else:
@@ -343,10 +355,14 @@ def _age(seconds: float) -> str:
     return "< 1 min"
 
 
-def _export(path: str, folder: Path) -> str:
+def _export(summary: Summary, folder: Path) -> str:
+    if summary.task == "classify":
+        from tui.classify.laboratory import export
+
+        return export(Run(Path(summary.path)), folder)
     from engine.load import load, write_export
 
-    trained = load(path)
+    trained = load(summary.path)
     write_export(trained, folder)
     return f"{trained.source} exported to {folder}"
 

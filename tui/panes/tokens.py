@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
+import threading
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -78,11 +81,11 @@ class TokensPane(TokenErrands):
     TokensPane.-broad #tokens-body { layout: horizontal; }
     TokensPane.-broad #tokens-side { width: 46; height: 100%; layout: vertical; }
     TokensPane.-broad #tokens-main { width: 1fr; height: 100%; }
-    TokensPane.-broad #tokens-counts { width: 100%; height: 10; }
+    TokensPane.-broad #tokens-counts { width: 100%; }
     TokensPane.-broad #tokens-card { width: 100%; height: 1fr; }
     .-high #tokens-editor { height: 8; }
     .-low #tokens-editor { height: 3; }
-    .-low #tokens-side { height: 7; }
+    .-low #tokens-side { height: 8; }
     .-narrow #tokens-counts { display: none; }
     .-narrow #tokens-side { height: 5; }
     """
@@ -156,10 +159,15 @@ class TokensPane(TokenErrands):
 
     # -- loading and tokenizing --------------------------------------------------------------------------------------
 
-    @work(thread=True, group="tokenizers", exit_on_error=False)
     def _load(self, study: Study) -> None:
+        """In a thread that nobody waits for when the program is left: a network may take its time."""
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._find, study), daemon=True, name="tokenizer").start()
+
+    def _find(self, study: Study) -> None:
         study.load()
-        self.post_message(self.Loaded(study))
+        with contextlib.suppress(RuntimeError):  # the screen is gone
+            self.post_message(self.Loaded(study))
 
     @on(Loaded)
     def _loaded(self, event: Loaded) -> None:
@@ -259,10 +267,15 @@ class TokensPane(TokenErrands):
             names = [short(safe(study.name, lines=False), GUTTER - 1) for study in shelf.ready]
             self._sheet = Sheet(shelf.text, shelf.views, names, look)
         current = [token if study is shelf.study else shelf.beside(study, token, caret) for study in shelf.ready]
-        self.rows.show(self._sheet, min(caret, len(shelf.text)), current, shelf.said())
+        bold = shelf.ready.index(shelf.study) if shelf.study is not None else 0
+        self.rows.show(self._sheet, min(caret, len(shelf.text)), current, bold, shelf.said())
         self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
         counts, card, bar = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card", "tensor"))
-        counts.set_strips(tokencard.counts(shelf, self._reference_name, counts.content_size.width))
+        table = tokencard.counts(shelf, self._reference_name, counts.content_size.width)
+        height = str(len(table) + 1) if self.has_class("-broad") else "100%"
+        if str(counts.styles.height) != height:  # setting it lays the screen out anew
+            counts.styles.height = height
+        counts.set_strips(table)
         card.set_strips(tokencard.card(shelf, token, card.content_size.width))
         bar.set_strips([tokencard.tensor(*self.tensor, bar.content_size.width)])
         self._titles()

@@ -31,7 +31,7 @@ from tui.text import safe
 CURVE_EVERY = 1.0  # seconds between two drawings of the curve
 NUMBERS_EVERY = 0.3  # seconds between two updates of the numbers; more nobody can read
 SMOOTHING = (0.0, 0.6, 0.9, 0.98)
-CELL = 25  # columns of one number in the table
+CELL = (21, 25)  # columns of one number in the table, at least and at most
 
 
 class TrainPane(Pane):
@@ -210,21 +210,22 @@ class TrainPane(Pane):
             text.append(f" {share:4.0%}  ")
             if story.last is not None and not story.finished:
                 text.append(f"{units.duration(story.last.seconds_left)} left", "bright_black")
-            elif story.finished:
+            elif story.finished and story.finished.seconds:  # who died could not tell
                 text.append(units.duration(story.finished.seconds), "bright_black")
         return [_strip(text, width)]
 
     def _numbers(self, width: int, height: int) -> list[Strip]:
         cells = self._cells()
-        columns = max(1, width // CELL)
+        columns = max(1, (width + 1) // CELL[0])  # the last one needs no gap after it
+        cell = min(CELL[1], (width + 1) // columns)
         rows = min(height, -(-len(cells) // columns))
         strips = []
         for row in range(rows):
             text = Text(no_wrap=True)
             for name, value, style in cells[row * columns : (row + 1) * columns]:
                 text.append(f"{name:<10}", "bright_black")
-                text.append(f"{value:>11}", style)
-                text.append(" " * (CELL - 21))
+                text.append(f"{value:>10}", style)
+                text.append(" " * (cell - 20))
             strips.append(_strip(text, width))
         return strips
 

@@ -1,0 +1,181 @@
+"""Data sets from files: what is read, what is repaired and said, and what cannot be used."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tiny import texts, write_csv
+
+from data import tables
+from data.tables import TableError
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def rows(*pairs: tuple[str, object]) -> str:
+    return "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in pairs)
+
+
+PLENTY = [(f"good number {n}", "yes") for n in range(20)] + [(f"bad number {n}", "no") for n in range(20)]
+
+
+def test_the_bundled_set_is_large_varied_and_balanced() -> None:
+    data = tables.load("helpdesk")
+    every = [*data.train.texts, *data.validation.texts, *data.test.texts]
+    assert (len(every), len(data.test), len(set(every))) == (320, 80, 320)
+    assert data.classes == ("account", "billing", "delivery", "technical")
+    assert set(Counter(data.test.labels).values()) == {20}
+    assert data.checks.leaked == ()
+    assert data.checks.repeated == 0
+
+
+def test_csv_json_lines_and_parquet_give_the_same(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {"text": [text for text, _ in PLENTY], "label": [label for _, label in PLENTY]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    write(tmp_path / "a.jsonl", rows(*PLENTY))
+    write(tmp_path / "a.csv", "text,label\n" + "".join(f"{text},{label}\n" for text, label in PLENTY))
+    write(tmp_path / "a.tsv", "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in PLENTY))
+    prints = {tables.load(str(tmp_path / f"a.{suffix}")).fingerprint for suffix in ("csv", "tsv", "jsonl", "parquet")}
+    assert len(prints) == 1
+
+
+def test_label_names_that_a_parquet_file_carries_are_used(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    features = {"info": {"features": {"label": {"names": ["World", "Sports"], "_type": "ClassLabel"}}}}
+    table = pyarrow.table({"text": [text for text, _ in PLENTY], "label": [0] * 20 + [1] * 20})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    pyarrow.parquet.write_table(table, tmp_path / "train.parquet")
+    data = tables.load(str(tmp_path))
+    assert data.classes == ("World", "Sports")
+    pairs = zip(data.train.texts, data.train.labels, strict=True)
+    assert all((label == 0) == text.startswith("good") for text, label in pairs)
+
+
+def test_missing_splits_are_set_aside_in_the_classes_shares_and_said(tmp_path: Path) -> None:
+    made = write_csv(tmp_path / "one.csv", texts(300))
+    data, again = tables.load(str(made)), tables.load(str(made))
+    assert (len(data.train), len(data.validation), len(data.test)) == (216, 24, 60)
+    assert Counter(data.test.labels) == {0: 20, 1: 20, 2: 20}
+    assert not set(data.train.texts) & {*data.validation.texts, *data.test.texts}
+    assert data.fingerprint == again.fingerprint != tables.load(str(made), seed=2).fingerprint
+    assert sum("set aside" in line for line in data.repairs) == 2
+
+
+def test_a_folder_with_a_file_for_each_split(tmp_path: Path) -> None:
+    for name, count in (("train", 60), ("dev", 12), ("test", 9)):
+        write_csv(tmp_path / f"{name}.csv", texts(count, seed=count))
+    data = tables.load(str(tmp_path))
+    assert (len(data.train), len(data.validation), len(data.test), data.repairs) == (60, 12, 9, ())
+
+
+def test_columns_are_found_by_name_chosen_or_listed(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "when,Sentence,Category,other\n" + "1,hello you,x,2\n1,goodbye now,y,2\n" * 20)
+    assert tables.load(str(file)).text_column == "Sentence"
+    assert tables.load(str(file), text_column="other", label_column="Category").text_column == "other"
+    with pytest.raises(TableError, match=r"no column 'nope'.*'when', 'Sentence', 'Category', 'other'"):
+        tables.load(str(file), text_column="nope")
+    write(file, "foo,bar\na,b\n")
+    with pytest.raises(TableError, match=r"--text-column.*--label-column.*'foo', 'bar'"):
+        tables.load(str(file))
+    shown = tables.preview(str(file))
+    assert (shown.columns, shown.rows, shown.text_column) == (("foo", "bar"), (("a", "b"),), None)
+
+
+def test_leaks_repeats_and_contradictions_are_counted(tmp_path: Path) -> None:
+    train = [*PLENTY, PLENTY[0], ("bad number 3", "yes")]
+    test = [("good number 1", "yes"), ("something new", "no"), ("bad number 2 ", "no")]
+    write(tmp_path / "train.jsonl", rows(*train))
+    write(tmp_path / "validation.jsonl", rows(("val", "yes"), ("ue", "no")))
+    write(tmp_path / "test.jsonl", rows(*test))
+    checks = tables.load(str(tmp_path)).checks
+    assert (checks.leaked, checks.repeated, checks.contradicted) == ((0, 2), 2, 1)
+    assert any("2 test texts are in train too" in line for line in checks.lines())
+
+
+def test_what_can_be_repaired_is_repaired_and_said(tmp_path: Path) -> None:
+    strange = [("", "yes"), ("   ", "no"), ("no label", None), ("x" * 2_000_000, "yes"), ("seven", 7), (12, "no")]
+    file = write(tmp_path / "a.jsonl", rows(*PLENTY, *strange, *[("seven again", 7)] * 3) + "not json\n")  # type: ignore[arg-type]
+    data = tables.load(str(file))
+    told = "\n".join(data.repairs)
+    for words in (
+        "2 rows with an empty text",
+        "without a label",
+        "cut to their first 20,000",
+        "mixes types",
+        "no JSON",
+    ):
+        assert words in told
+    assert data.classes == ("7", "no", "yes")
+    assert max(map(len, [*data.train.texts, *data.test.texts, *data.validation.texts])) == 20_000
+
+
+def test_text_that_is_not_utf8_is_read_as_latin_1_and_said(tmp_path: Path) -> None:
+    content = "text,label\n" + "".join(f"caffè {n},{'sì' if n % 2 else 'no'}\n" for n in range(40))
+    data = tables.load(str(write(tmp_path / "a.csv", content.encode("latin-1"))))
+    assert data.classes == ("no", "sì")
+    assert all(text.startswith("caffè") for text in data.train.texts)
+    assert "not UTF-8" in data.repairs[0]
+
+
+def test_test_labels_that_train_lacks_are_left_out_and_named(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", rows(*PLENTY))
+    write(tmp_path / "test.jsonl", rows(("good", "yes"), ("odd", "maybe"), ("bad", "no")))
+    data = tables.load(str(tmp_path))
+    assert (data.classes, data.test.texts) == (("no", "yes"), ("good", "bad"))
+    assert any("1 row left out, whose label train lacks (maybe)" in line for line in data.repairs)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (rows(("one", "a")), "1 usable row"),
+        (rows(*[(f"text {n}", "a") for n in range(30)]), "of 1 class"),
+        ("", "holds no rows"),
+        ("\n\nnot json at all\n", "holds no rows"),
+        (rows(*[(f"text {n}", f"label {n}") for n in range(600)]), "600 different values"),
+    ],
+)
+def test_what_cannot_be_used_is_told(tmp_path: Path, content: str, words: str) -> None:
+    with pytest.raises(TableError, match=words):
+        tables.load(str(write(tmp_path / "a.jsonl", content)))
+
+
+def test_the_limit_keeps_the_shares(tmp_path: Path) -> None:
+    made = write_csv(tmp_path / "one.csv", texts(300))
+    data = tables.load(str(made), limit=30)
+    assert (len(data.train), len(data.test)) == (30, 30)
+    assert set(Counter(data.train.labels).values()) == {10}
+
+
+def test_the_hub_out_of_reach_is_told_at_once() -> None:
+    with pytest.raises(TableError, match=r"not cached, and the Hub does not answer.*helpdesk is bundled"):
+        tables.load("fancyzhx/ag_news", unreachable=lambda: "the Hub does not answer")
+    with pytest.raises(TableError, match="no file or folder"):
+        tables.load("missing.csv")
+
+
+def test_a_data_set_of_the_hub_library_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    kinds = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["sad", "glad"])})
+    made = datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_dict({"text": [f"{split} {n}" for n in range(10)], "label": [0, 1] * 5}, kinds)
+            for split in ("train", "validation", "test")
+        }
+    )
+    monkeypatch.setattr(datasets, "load_dataset", lambda *given, **more: made)
+    data = tables.load("dair-ai/emotion")
+    assert (data.classes, len(data.test), data.repairs) == (("sad", "glad"), 10, ())
+    assert data.train.labels == (0, 1) * 5

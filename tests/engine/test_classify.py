@@ -1,0 +1,279 @@
+"""Routes from data to a run directory: equal to scikit-learn, frozen where they say so, resumable, readable again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from checkpoints import home, store
+from engine import classify_run, encoders, events, heads, metrics, outcome
+from engine.classifier import Classifier
+from engine.classify import ClassifySpec, classify
+from engine.control import Control, Pause, Stop
+from engine.encode import encode
+from engine.events import Classified, CurvePoint, DataLoaded, Encoded, Notice, RouteDone, RouteStep
+from engine.finetune import TuneSettings, finetune, probabilities
+from engine.heed import Stopped
+from engine.insight import efficiency, suspects
+from engine.spec import BadSpec
+from engine.summary import summarise
+
+ROWS = tiny.texts(120)
+TEST = tiny.texts(60, seed=9)
+NAMES = ("a", "b", "c")
+QUICK = TuneSettings(epochs=3, rows=16, learning_rate=3e-3, patience=9, length=24)
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bert(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny products only wait for each other on several threads."""
+    for module in ("encode", "finetune", "heads"):
+        monkeypatch.setattr(f"engine.{module}.physical_cores", lambda: 1)
+
+
+@pytest.fixture
+def encoder(encoder_folder: Path) -> encoders.Encoder:
+    found: encoders.Encoder = tiny.finish(encoders.find(str(encoder_folder)))[1]
+    return found
+
+
+@pytest.fixture
+def spec(tmp_path: Path, encoder_folder: Path) -> ClassifySpec:
+    data = tmp_path / "messages"
+    data.mkdir()
+    tiny.write_csv(data / "train.csv", ROWS)
+    tiny.write_csv(data / "validation.csv", tiny.texts(30, seed=4))
+    tiny.write_csv(data / "test.csv", (TEST[0] + ROWS[0][:2], TEST[1] + ROWS[1][:2]))
+    return ClassifySpec(data=str(data), encoder=str(encoder_folder), pooling="all", length=24, device="cpu")
+
+
+@pytest.fixture
+def vectors(encoder: encoders.Encoder) -> tuple[Any, Any]:
+    made = [
+        tiny.finish(encode(texts, encoder, Control(), length=24))[1].pooled("last4") for texts in (ROWS[0], TEST[0])
+    ]
+    return made[0], made[1]
+
+
+def only(kind: type, told: list[Any]) -> list[Any]:
+    return [event for event in told if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_logistic_regression_equals_scikit_learn_solved_at_once(
+    vectors: tuple[Any, Any], classes: int, weighted: bool
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    kept = [row for row, label in enumerate(ROWS[1]) if label < classes and (label or row % 2)]
+    rows, labels = vectors[0][kept], [ROWS[1][row] for row in kept]
+    told, head = tiny.finish(
+        heads.logistic(
+            "lr",
+            (rows, labels),
+            (vectors[1][:9], [0, 1, 0] * 3),
+            Control(),
+            classes=classes,
+            class_weights=weighted,
+            grid=(0.01, 0.1),
+        )
+    )
+    penalty = float(head.settings.removeprefix("C = "))
+    solver = LogisticRegression(C=penalty, max_iter=5000, tol=1e-8, class_weight="balanced" if weighted else None)
+    exact = make_pipeline(StandardScaler(), solver).fit(rows, labels).predict_proba(vectors[1])
+    assert np.abs(head.probabilities(vectors[1]) - exact).max() < 2e-3
+    assert [event.note for event in told if event.validation_loss is not None] == ["C = 0.01", "C = 0.1"]
+
+
+def test_the_mlp_learns_equals_its_arrays_and_is_the_same_again(vectors: tuple[Any, Any]) -> None:
+    def train() -> Any:
+        return tiny.finish(heads.mlp("mlp", (vectors[0], ROWS[1]), (vectors[1], TEST[1]), Control(), classes=3, seed=1))
+
+    told, head = train()
+    found = head.probabilities(vectors[1])
+    best = min(only(RouteStep, told), key=lambda event: event.validation_loss)
+    assert metrics.log_loss(found, TEST[1]) == pytest.approx(best.validation_loss, abs=1e-4)
+    assert head.validation_accuracy == best.validation_accuracy > 0.6
+    again = heads.head_from(train()[1].arrays(), "")
+    assert np.array_equal(again.probabilities(vectors[1]), found)
+
+
+def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    run = classify_run.create(
+        replace(spec, heads=("lr", "mlp", "finetune"), epochs=2, learning_rate=3e-3, curve=True, suspects=True)
+    )
+    told = list(classify_run.drive(run, Control()))
+    last = told[-1]
+    assert isinstance(last, Classified)
+    assert (last.reason, list(last.results)) == ("done", ["majority", "tfidf", "lr", "mlp", "finetune"])
+    assert last.results["majority"]["accuracy"] == pytest.approx(21 / 62)
+    assert last.results["lr"]["trained_parameters"] == 6 * 16 * 3 + 3
+    assert set(last.results["lr"]) >= {"accuracy", "interval", "macro_f1", "log_loss", "seconds"}
+    assert "counting words" in last.verdict.lower()
+    assert [event.labels for event in only(CurvePoint, told)] == [8, 16, 32, 64]
+    loaded = only(DataLoaded, told)[0]
+    assert "2 test texts are in train too" in " ".join(loaded.checks)
+
+    read = outcome.read(run)
+    assert read.texts[0] == TEST[0][0]
+    for route, report in read.reports.items():
+        assert report.accuracy == pytest.approx(last.results[route]["accuracy"], abs=1e-6)
+        assert report.accuracy_without_leaks is not None
+        assert sum(map(sum, report.confusion)) == 62
+    wrong = read.errors("tfidf")
+    assert len(wrong) == round((1 - read.reports["tfidf"].accuracy) * 62)
+    assert len(read.cell("lr", 0, 1)) == read.reports["lr"].confusion[0][1]
+
+    classifier = Classifier(run)
+    assert classifier.routes == ["tfidf", "lr", "mlp", "finetune"]
+    for route, found in classifier.predict(read.texts).items():
+        assert np.abs(found - read.probabilities[route]).max() < 1e-5, route
+    chosen, effects = classifier.attribute("card late the", "tfidf")
+    full, less = classifier.predict(["card late the", "card  the"], ["tfidf"])["tfidf"]
+    assert (effects[1].text, effects[1].start, effects[1].end) == ("late", 5, 9)
+    assert effects[1].effect == pytest.approx(full[chosen] - less[chosen])
+
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    theirs = AutoModelForSequenceClassification.from_pretrained(run.path / outcome.TUNED).eval()
+    words = AutoTokenizer.from_pretrained(run.path / outcome.TUNED)
+    given = words(list(read.texts[:8]), padding=True, truncation=True, max_length=24, return_tensors="pt")
+    logits = theirs(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).logits
+    assert np.abs(logits.softmax(1).detach().numpy() - read.probabilities["finetune"][:8]).max() < 1e-5
+    assert theirs.config.id2label == {0: "a", 1: "b", 2: "c"}
+
+    summary = summarise(run)
+    assert (summary.task, summary.state, summary.step, summary.steps) == ("classify", "done", 5, 5)
+    assert summary.accuracy == max(last.results[route]["accuracy"] for route in ("tfidf", "lr", "mlp", "finetune"))
+    journal = [json.loads(line) for line in run.events.read_text().splitlines()]
+    assert [events.from_dict(record) for record in journal] == told
+    assert not [file for file in run.path.rglob("*") if file.suffix in (".pkl", ".pt", ".bin", ".joblib")]
+
+
+def test_a_stop_ends_it_with_what_was_done_and_resuming_finds_the_features(spec: ClassifySpec) -> None:
+    run, control = classify_run.create(spec), Control()
+    told = []
+    for event in classify_run.drive(run, control):
+        told.append(event)
+        if isinstance(event, RouteDone) and event.route == "tfidf":
+            control.send(Stop())
+    assert (told[-1].reason, list(told[-1].results)) == ("stopped", ["majority", "tfidf"])
+    assert summarise(run).state == "stopped"
+    again = list(classify_run.drive(run, Control()))
+    assert list(again[-1].results) == ["majority", "tfidf", "lr", "mlp"]
+    third = list(classify(spec, Control()))
+    assert {event.cached for event in only(Encoded, third)} == {62, 30, 120}
+    assert third[-1].results["lr"]["accuracy"] == again[-1].results["lr"]["accuracy"]
+
+
+def tune(encoder: encoders.Encoder, control: Control | None = None, on: Any = None, **changes: Any) -> Any:
+    from dataclasses import replace
+
+    return tiny.finish(
+        finetune(
+            ROWS, TEST, NAMES, encoder, replace(QUICK, **changes), control or Control(), fingerprint="f", device="cpu"
+        ),
+        on,
+    )
+
+
+def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder: encoders.Encoder) -> None:
+    _, whole = tune(encoder)
+    control = Control()
+
+    def stop_in_the_second_epoch(event: Any) -> None:
+        if isinstance(event, RouteStep) and event.note.startswith("epoch 2"):
+            control.send(Stop())
+
+    with pytest.raises(Stopped):
+        tune(encoder, control, stop_in_the_second_epoch)
+    told, resumed = tune(encoder)
+    assert [event.text for event in only(Notice, told)] == ["fine-tuning goes on after epoch 2 of 3"]
+    assert resumed.history == whole.history
+    ids = encoder.ids(TEST[0], 24)
+    exact = tiny.finish(probabilities(whole.model, ids, "cpu"))[1]
+    assert np.array_equal(tiny.finish(probabilities(resumed.model, ids, "cpu"))[1], exact)
+    assert not list((home.cache() / "finetune").iterdir())
+    assert whole.history[whole.best_epoch - 1][1] == max(accuracy for _, accuracy in whole.history)
+    assert metrics.accuracy(exact, TEST[1]) == whole.history[whole.best_epoch - 1][1] > 0.5
+
+
+def test_a_damaged_epoch_is_passed_over(encoder: encoders.Encoder) -> None:
+    control = Control()
+
+    def stop(event: Any) -> None:
+        if isinstance(event, RouteStep) and event.note:
+            control.send(Stop())
+
+    with pytest.raises(Stopped):
+        tune(encoder, control, stop)
+    (kept,) = store.checkpoints(next((home.cache() / "finetune").iterdir()))
+    (kept / "model.safetensors").write_bytes(b"gone")
+    told, tuned = tune(encoder)
+    assert "passed over" in only(Notice, told)[0].text
+    assert tuned.epochs == 3
+
+
+def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [row for row, label in enumerate(ROWS[1]) if label == 0 or row % 4 == 0]
+    skewed = ([ROWS[0][row] for row in kept], [ROWS[1][row] for row in kept])
+    monkeypatch.setitem(globals(), "ROWS", skewed)
+    assert tune(encoder, epochs=1)[1].history != tune(encoder, epochs=1, class_weights=True)[1].history
+
+
+def test_wrong_labels_are_suspected_and_more_labels_help(vectors: tuple[Any, Any]) -> None:
+    # Well separated points, so that the five labels that are turned are the five that nothing supports.
+    rng = np.random.default_rng(0)
+    gold = np.arange(150) % 3
+    points = (np.eye(3)[gold] * 6 + rng.normal(size=(150, 3))).astype(np.float32)
+    turned = gold.copy()
+    turned[[3, 40, 77, 100, 149]] = (turned[[3, 40, 77, 100, 149]] + 1) % 3
+    found = tiny.finish(suspects(points, turned.tolist(), 3, Control()))[1]
+    assert {one.row for one in found[:5]} == {3, 40, 77, 100, 149}
+    assert all(one.suggested == gold[one.row] for one in found[:5])
+    told = only(CurvePoint, tiny.finish(efficiency(points, gold.tolist(), points, gold.tolist(), 3, Control()))[0])
+    assert [(event.labels, event.rows) for event in told] == [(8, 24), (16, 48), (32, 96), (64, 150)]
+    assert told[-1].accuracy >= told[0].accuracy > 0.8
+
+
+def test_a_spec_tells_everything_that_is_wrong_with_it() -> None:
+    with pytest.raises(BadSpec) as error:
+        list(classify(ClassifySpec(heads=("lr", "svm"), pooling="median", limit=-1, epochs=0), Control()))
+    assert [problem.field for problem in error.value.problems] == ["head", "pooling", "limit", "epochs"]
+
+
+def test_a_failure_is_recorded_and_told(tmp_path: Path) -> None:
+    from data.tables import TableError
+
+    run = classify_run.create(ClassifySpec(data=str(tmp_path / "gone.csv")))
+    with pytest.raises(TableError):
+        list(classify_run.drive(run, Control()))
+    assert summarise(run).state == "failed"
+    shutil.rmtree(run.path / "inbox")
+    with pytest.raises(store.CheckpointError, match="no classification"):
+        outcome.read(run)
+    with pytest.raises(store.CheckpointError, match="no trained classifier"):
+        Classifier(run)
+
+
+def test_a_pause_before_a_stop_still_stops(spec: ClassifySpec) -> None:
+    control = Control()
+    control.send(Pause())
+    control.send(Stop())
+    assert list(classify(spec, control))[-1].reason == "stopped"

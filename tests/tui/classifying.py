@@ -1,0 +1,165 @@
+"""Classifications that nothing trains: hand-made events, findings, and a process that is never started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from checkpoints import home as places
+from checkpoints import run as runs
+from checkpoints.run import Run
+from engine import metrics
+from engine.control import Continue, Control, Detach, Message, Pause, Stop
+from engine.events import Classified, Continued, CurvePoint, DataLoaded, Encoded, Event, Paused, RouteDone, RouteStep
+from engine.worker import Task
+from tui.classify import judging, laboratory
+from tui.classify.findings import Findings, Suspect, pairs_of
+from tui.classify.sentence import Judgement
+
+CLASSES = ("billing", "delivery", "technical")
+GOLD = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]
+TEXTS = tuple(f"row {number} of the test split" for number in range(len(GOLD)))
+GUESSES = {
+    "majority": [2] * 10,
+    "tfidf": [0, 0, 0, 1, 1, 1, 2, 2, 2, 2],
+    "lr": [0, 0, 1, 1, 1, 2, 2, 2, 2, 2],
+    "mlp": [0, 0, 1, 1, 1, 2, 2, 2, 0, 2],
+}
+
+
+def probabilities(guesses: list[int], sure: float = 0.7) -> Any:
+    """Rows whose largest entry is the guess, each a little surer than the one before."""
+    made = np.full((len(guesses), len(CLASSES)), 0.0)
+    for row, guess in enumerate(guesses):
+        own = sure + row / 100
+        made[row] = (1 - own) / (len(CLASSES) - 1)
+        made[row, guess] = own
+    return made
+
+
+def report(route: str, classes: tuple[str, ...] = CLASSES, seconds: float = 1.5) -> dict[str, Any]:
+    """The figures of a route, by the engine's own metrics, as a journal holds them."""
+    from dataclasses import replace
+
+    made = metrics.evaluate(probabilities(GUESSES[route]), GOLD, classes, leaked=(0,))
+    return replace(made, seconds=seconds, trained_parameters=100, settings=f"settings of {route}").to_dict()
+
+
+def loaded(classes: tuple[str, ...] = CLASSES, data: str = "helpdesk") -> DataLoaded:
+    """The first thing that a classification says."""
+    routes = tuple(GUESSES)
+    told = ("3 classes, balanced in train", "1 test texts are in train too: results are given with and without them")
+    return DataLoaded(
+        data, "bundled", classes, 20, 5, 10, "f" * 64, "text", "label", "auto", routes, told, ("2 rows left out",)
+    )
+
+
+def begun() -> list[Event]:
+    """Data read, features under way."""
+    return [loaded(), Encoded("minilm", 40, 100, 10, 123.0, 2.0)]
+
+
+def told(name: str = "run", classes: tuple[str, ...] = CLASSES) -> list[Event]:
+    """A whole classification."""
+    events: list[Event] = [loaded(classes), Encoded("minilm", 100, 100, 0, 250.0, 0.0)]
+    for route in GUESSES:
+        if route == "mlp":
+            for epoch in range(1, 6):
+                events.append(
+                    RouteStep("mlp", epoch, 100, 1.5 - epoch / 5, 1.6 - epoch / 6, 0.7, 3.0, f"epoch {epoch}")
+                )
+        events.append(RouteDone(route, report(route, classes)))
+    events += [CurvePoint("lr", 8 * 2**n, 24 * 2**n, 0.5 + n / 10, 0.4 + n / 10, 0.6 + n / 10, 3) for n in range(4)]
+    events.append(Classified("done", 4, None, name, 12.0, {}, "Counting words (TF-IDF) beats the frozen encoder."))
+    return events
+
+
+def findings(classes: tuple[str, ...] = CLASSES, texts: tuple[str, ...] = TEXTS) -> Findings:
+    """What the routes said of the test rows."""
+    found = {route: probabilities(guesses) for route, guesses in GUESSES.items()}
+    suspects = (
+        Suspect("train", 7, "my parcel was charged twice", 1, 0, 0.93, 0.02),
+        Suspect("train", 3, texts[0], 2, 1, 0.8, 0.1),
+    )
+    return Findings(classes, texts, GOLD, found, frozenset({0}), suspects, pairs_of(found, GOLD))
+
+
+class FakeClassifier:
+    """Stands in for trained routes: a text with 'bill' is about billing."""
+
+    routes = ["tfidf", "lr"]
+    classes = CLASSES
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def judge(self, text: str) -> Judgement:
+        self.asked.append(text)
+        own = [0.8, 0.1, 0.1] if "bill" in text else [0.1, 0.1, 0.8]
+        words = tuple((word, 0.4 if word == "bill" else 0.0) for word in text.split())
+        return Judgement(text, CLASSES, {"tfidf": own, "lr": own}, words, "lr", own.index(max(own)))
+
+
+class FakeLaboratory:
+    """Counts starts, takes messages, plays hand-made events."""
+
+    def __init__(self) -> None:
+        self.asked: list[Mapping[str, str]] = []
+        self.messages: list[Message] = []
+        self.play: Callable[[str], list[Event]] = lambda run: begun()
+        self.classifier = FakeClassifier()
+        self.found = findings()
+
+    def create(self, given: Mapping[str, str]) -> Run:
+        self.asked.append(dict(given))
+        spec = {"task": "classify", "data": given["data"], "heads": given["heads"].split()}
+        return runs.create(places.runs(), f"classify-{given['data']}", spec, {})
+
+    def begin(self, run: Run) -> Task:
+        def task(control: Control) -> Iterator[Event]:
+            events = self.play(run.name)
+            yield from events
+            while not isinstance(events[-1], Classified):
+                for message in control.take():
+                    self.messages.append(message)
+                    match message:
+                        case Detach():
+                            return
+                        case Pause():
+                            yield Paused(1)
+                        case Continue():
+                            yield Continued(1)
+                        case Stop():
+                            yield Classified("stopped", 1, None, run.name, 1.0)
+                            return
+                control.wait(0.05)
+
+        return task
+
+    def opening(self, run: Run) -> Task:
+        def task(control: Control) -> Iterator[Event]:
+            yield judging.Opened(run, self.classifier)  # type: ignore[arg-type]
+
+        return task
+
+    def judging(self, classifier: FakeClassifier, text: str, route: str) -> Task:
+        def task(control: Control) -> Iterator[Event]:
+            yield judging.Judged(classifier.judge(text))
+
+        return task
+
+
+@pytest.fixture
+def laboratory_of_fakes(monkeypatch: pytest.MonkeyPatch) -> FakeLaboratory:
+    """No process is started by this test, and no encoder loaded."""
+    fake = FakeLaboratory()
+    monkeypatch.setattr(laboratory, "create", fake.create)
+    monkeypatch.setattr(laboratory, "begin", fake.begin)
+    monkeypatch.setattr(laboratory, "follow", fake.begin)
+    monkeypatch.setattr(laboratory, "findings", lambda run: fake.found)
+    monkeypatch.setattr(judging, "opening", fake.opening)
+    monkeypatch.setattr(judging, "judging", fake.judging)
+    return fake

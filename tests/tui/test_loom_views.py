@@ -1,0 +1,269 @@
+"""How tokens, candidates and settings are drawn: widths, cuts, and nothing that a terminal would act on."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from rich.cells import cell_len
+from stage import CONTROLS, HOSTILE
+from textual.strip import Strip
+
+from engine.compare import ladder
+from engine.events import Candidate, Compared, Notice, Token
+from engine.sampling import Sampling
+from tui import funnel, headline, heat, settings_strip
+from tui.flow import BREAK, Flow, Item
+from tui.funnel import Sight
+from tui.headline import Standing
+from tui.loom import Loom, Node
+from tui.sweep_view import Sweep
+from tui.text import safe
+
+PARTS = [" the", " cat", "ly", "\n", " ", "\n\n", "  x", "日本", "e\u0301", "a" * 29, ".", "◌"]
+
+
+def items(texts: list[str]) -> list[Item]:
+    return [Item(number, text) for number, text in enumerate(texts)]
+
+
+def words(strips: list[Strip]) -> str:
+    return "\n".join(strip.text for strip in strips)
+
+
+# -- lines of tokens -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [4, 5, 20, 33, 80])
+@pytest.mark.parametrize("seed", range(3))
+def test_lines_hold_the_whole_text_within_the_width_and_every_token_is_found(width: int, seed: int) -> None:
+    texts = random.Random(seed).choices(PARTS, k=200)
+    made = Flow()
+    made.lay(items(texts), width)
+    assert "".join(text for row in made.rows for _, text in row).replace(BREAK, "\n") == "".join(texts)
+    assert max(sum(cell_len(text) for _, text in row) for row in made.rows) <= width
+    for place in range(len(texts)):
+        row = made.row_of(place)
+        assert any(other == place for other, _ in made.rows[row])
+        assert row == 0 or all(other != place for other, _ in made.rows[row - 1])
+        assert made.place_at(row, made.column_of(place, row)) == place
+
+
+@pytest.mark.parametrize("width", [4, 20, 50])
+@pytest.mark.parametrize("seed", range(5))
+def test_lines_laid_out_bit_by_bit_are_those_laid_out_at_once(width: int, seed: int) -> None:
+    rng = random.Random(seed)
+    made, texts = Flow(), list[str]()
+    for _ in range(150):
+        if rng.random() < 0.7:
+            texts.append(rng.choice(PARTS))
+        elif texts:
+            del texts[rng.randrange(len(texts)) :]
+            texts += rng.choices(PARTS, k=rng.randint(0, 5))
+        whole = Flow()
+        numbered = [Item((number, text), text) for number, text in enumerate(texts)]
+        made.lay(numbered, width)
+        whole.lay(numbered, width)
+        assert made.rows == whole.rows
+
+
+def test_words_are_kept_whole_where_they_fit() -> None:
+    made = Flow()
+    made.lay(items(["Nel", " mez", "zo", " del", " cam", "min"]), 12)
+    assert [[text for _, text in row] for row in made.rows] == [["Nel", " mez", "zo", " "], ["del", " cam", "min"]]
+
+
+def test_there_is_no_token_beyond_the_lines() -> None:
+    made = Flow()
+    made.lay([], 10)
+    assert made.place_at(0, 0) is None
+    assert made.place_at(5, 0) is None
+
+
+# -- colours ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_ramp_has_a_step_for_every_probability_and_differs_without_colour_at_its_end() -> None:
+    import math
+
+    steps = [heat.heat(math.log(p)) for p in (0.95, 0.6, 0.3, 0.1, 0.02, 0.001)]
+    assert len(set(steps)) == 6
+    assert [bool(step.underline) for step in steps] == [False] * 5 + [True]
+    assert heat.heat(None) == heat.PLAIN
+    assert heat.heat(-math.inf) == steps[-1]
+    assert heat.heat(0.0) == heat.heat(1e-9) == steps[0]  # rounding may pass zero
+
+
+@pytest.mark.parametrize(
+    ("text", "branches", "shown"),
+    [("", 1, "◌"), (" the", 3, " ³the"), ("\n", 1, "\n"), ("x", 99, "⁹x"), ("\x1b[2J", 1, "␛[2J"), ("   ", 2, "   ²")],
+)
+def test_every_token_is_shown_as_something(text: str, branches: int, shown: str) -> None:
+    assert heat.glyphs(Node(0, 1, text, 0, False), branches) == shown
+
+
+def test_of_a_piece_without_tokens_the_end_is_shown() -> None:
+    shown = heat.glyphs(Node(0, -5, "a" * 100_000 + "z", -1, True), 1)
+    assert shown[0] == "…"
+    assert shown[-1] == "z"
+    assert len(shown) < 10_000
+
+
+# -- candidates ------------------------------------------------------------------------------------------------------
+
+
+def seen(*candidates: Candidate, kept: int | None = 2) -> Token:
+    return Token(4, candidates[0].id, candidates[0].text, -1.0, -0.5, 1, 2.0, kept, False, candidates)
+
+
+CANDIDATES = (
+    Candidate(1, " one", 0.5, 0.6, 0.75),
+    Candidate(2, " two", 0.2, 0.2, 0.25),
+    Candidate(3, " three", 0.1, 0.08, 0.0, "top_k"),
+    Candidate(4, HOSTILE, 0.05, 0.04, 0.0, "top_p"),
+    Candidate(5, "\n", 0.0, 0.0, 0.0, "min_p"),
+)
+
+
+@pytest.mark.parametrize("width", [30, 34, 46, 80])
+@pytest.mark.parametrize("height", [1, 3, 6, 20])
+def test_the_funnel_has_the_size_it_is_given_and_nothing_a_terminal_acts_on(width: int, height: int) -> None:
+    for sampling in (None, Sampling(), Sampling(greedy=True)):
+        sight = Sight(4, Node(0, 1, HOSTILE, 0, False), (1, 2), seen(*CANDIDATES), sampling)
+        for picked in (0, 4):
+            strips = funnel.draw(sight, picked, width, height)
+            strips += funnel.card(sight, width, focused=True)
+            assert len(strips) <= max(2, height) + 3
+            assert {strip.cell_length for strip in strips} == {width}
+            assert not CONTROLS.findall(words(strips).replace("\n", ""))
+
+
+def test_the_funnel_says_what_was_cut_by_what_and_how_much_of_the_probability() -> None:
+    sight = Sight(4, None, (0, 0), seen(*CANDIDATES), Sampling(temperature=0.7))
+    text = words(funnel.draw(sight, 0, 60, 20))
+    assert "T 0.7" in text
+    lines = text.splitlines()
+    assert lines[1].split()[-3:] == ["50.0", "60.0", "75.0"]
+    assert lines[3].endswith("top-k")
+    assert lines[4].endswith("top-p")
+    assert lines[5].endswith("min-p")
+    assert "2 kept, 20.0% cut by top-k, top-p, min-p" in text
+    assert funnel.cut_mass(sight) == pytest.approx(0.2)
+
+
+def test_nothing_is_cut_where_all_is_kept_and_greedy_is_no_cut() -> None:
+    whole = seen(Candidate(1, "a", 0.6, 0.6, 0.6), Candidate(2, "b", 0.4, 0.4, 0.4))
+    assert "nothing cut" in words(funnel.draw(Sight(1, None, seen=whole, sampling=Sampling()), 0, 60, 9))
+    greedy = seen(Candidate(1, "a", 0.6, 0.6, 1.0), Candidate(2, "b", 0.4, 0.4, 0.0, "greedy"))
+    text = words(funnel.draw(Sight(1, None, seen=greedy, sampling=Sampling(greedy=True)), 0, 60, 9))
+    assert "greedy takes the most probable" in text
+    assert "cut" not in text
+
+
+def test_a_place_without_candidates_says_why() -> None:
+    note = "Nothing comes before the first token, so nothing predicts it."
+    assert words(funnel.draw(Sight(note=note), 0, 24, 5)).split() == note.split()
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.0, " 0.00"), (1e-9, "<0.01"), (0.0004, " 0.04"), (0.123, " 12.3"), (0.9994, " 99.9"), (1.0, "  100")],
+)
+def test_percentages_have_five_cells(probability: float, text: str) -> None:
+    assert funnel.percent(probability) == text
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(settings_strip.NAMES))
+def test_every_step_of_a_setting_is_valid_and_a_step_back_is_there(name: str) -> None:
+    sampling = Sampling()
+    for by in (1, -1):
+        for _ in range(40):
+            stepped = settings_strip.step(sampling, name, by)
+            assert not stepped.validate()
+            assert type(getattr(stepped, name)) is type(getattr(sampling, name))
+            sampling = stepped
+    by = -1 if name == "top_p" else 1  # whose default is its largest
+    assert settings_strip.step(settings_strip.step(Sampling(), name, by), name, -by) == Sampling()
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "value"),
+    [
+        ("temperature", "0.73", 0.73),
+        ("top_k", "7", 7),
+        ("seed", "0", 0),
+        ("top_p", ".5", 0.5),
+        ("max_new_tokens", "9", 9),
+    ],
+)
+def test_a_typed_value_is_taken(name: str, typed: str, value: float) -> None:
+    sampling, wrong = settings_strip.read(Sampling(), name, typed)
+    assert (getattr(sampling, name), wrong) == (value, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("temperature", "0"),
+        ("temperature", "."),
+        ("top_k", "1.5"),
+        ("top_p", "2"),
+        ("min_p", "1.01"),
+        ("seed", "9" * 19),
+    ],
+)
+def test_a_wrong_value_changes_nothing_and_says_why(name: str, typed: str) -> None:
+    sampling, wrong = settings_strip.read(Sampling(), name, typed)
+    assert sampling == Sampling()
+    assert wrong.startswith("must")
+
+
+# -- lines around the text -------------------------------------------------------------------------------------------
+
+
+class FakeModel:
+    """What the head line tells of a model."""
+
+    name, source, parameters, bytes, precision, context = HOSTILE, HOSTILE, 124_439_808, 497_759_232, "float32", 1024
+    slides = False
+
+    class device:
+        type = "cpu"
+
+
+@pytest.mark.parametrize("width", [58, 78, 118, 198])
+def test_the_lines_around_the_text_fit_and_are_safe(width: int) -> None:
+    made = Loom()
+    made.write(HOSTILE)
+    for lm in (None, FakeModel()):
+        for kind in ("", "load", "complete", "look"):
+            strip = headline.head(lm, Standing(kind, None, None, 12.3, 7), width)  # type: ignore[arg-type]
+            assert strip.cell_length == width
+            assert not CONTROLS.findall(strip.text)
+    assert "7/1,024" in headline.head(FakeModel(), Standing(context=7), width).text  # type: ignore[arg-type]
+    assert headline.status(made, width).cell_length == width
+    told = headline.notice(Notice(HOSTILE * 20, "error"), width)
+    assert told.cell_length == width
+    assert not CONTROLS.findall(told.text)
+    assert heat.legend(width).cell_length == width
+
+
+# -- comparisons -----------------------------------------------------------------------------------------------------
+
+
+def test_a_comparison_is_folded_column_by_column() -> None:
+    made = Sweep(ladder("p", Sampling()))
+    for stream in range(len(made.columns)):
+        for index in range(3):
+            made.fold(Token(index, index, safe("x"), -1.0, -1.0, 1, 1.0, 1, False, (), stream))
+        settings = vars(made.columns[stream].setting.sampling)
+        made.fold(Compared(stream, "name", **settings, text="xxx", reason="length", tokens=3, repetition_rate=0.5,
+                           distinct_2=None, mean_logprob=-1.25, tokens_per_second=9.87))  # fmt: skip
+    assert made.done
+    assert made.current == len(made.columns) - 1
+    assert made.columns[0].figures() == ("0.50", "–", "-1.25", "9.9")
+    made.fold(Token(0, 0, "x", None, None, None, None, None, False, (), 99))  # of no column
+    assert [len(column.tokens) for column in made.columns] == [3] * 6

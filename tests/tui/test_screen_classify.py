@@ -1,0 +1,373 @@
+"""The Classify pane on the screen: what keys do, what is shown while routes run, and one run for real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from classifying import CLASSES, FakeLaboratory, begun, findings, laboratory_of_fakes, loaded, report, told
+from pseudoterminal import PROJECT
+from stage import HOSTILE, SIZES, controls, shown, shows, until, view
+from textual.pilot import Pilot
+from textual.widgets import DataTable, Input
+
+from checkpoints import home as places
+from checkpoints import run as runs
+from engine import classify_run, session
+from engine.classify import ClassifySpec
+from engine.control import Continue, Pause, Stop
+from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
+from tui.app import LabApp
+from tui.classify import values
+from tui.panes.classify import ClassifyPane
+
+__all__ = ["laboratory_of_fakes"]
+
+
+async def go(pilot: Pilot[int]) -> ClassifyPane:
+    """Show the pane, with the form as it was kept."""
+    await shows(pilot, "Start training")
+    await pilot.press("4")
+    await shows(pilot, "Run the routes")
+    await until(pilot, lambda: pilot.app.query_one("#cl-field-data", Input).value)
+    return pilot.app.query_one(ClassifyPane)
+
+
+async def finished(pilot: Pilot[int], fake: FakeLaboratory) -> ClassifyPane:
+    """Run everything that the stand-in tells."""
+    fake.play = told
+    pane = await go(pilot)
+    await pilot.press("f5")
+    await until(pilot, lambda: pane.story.finished is not None and pane.findings is not None)
+    await shows(pilot, "logistic reg.", "finished")
+    return pane
+
+
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[1], SIZES[3]])
+async def test_the_form_shows_the_bundled_data_set_and_starts_with_it_at_once(
+    size: tuple[int, int], laboratory_of_fakes: FakeLaboratory
+) -> None:
+    laboratory_of_fakes.play = told
+    async with LabApp().run_test(size=size) as pilot:
+        await go(pilot)
+        await shows(pilot, "helpdesk", "bundled with the program", "4 classes")
+        await pilot.press("f5")
+        await shows(pilot, "TF-IDF + LR", "macro-F1", "finished")
+        assert laboratory_of_fakes.asked == [values.DEFAULTS]
+
+
+async def test_results_appear_as_they_come_with_progress_and_time_left(laboratory_of_fakes: FakeLaboratory) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await go(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "encoding", "40/100", "123 sequences/s", "2 s left", "waiting")
+        assert pilot.app.query_one(ClassifyPane).trains.endswith("classify-helpdesk")
+        for event in (
+            RouteDone("tfidf", report("tfidf")),
+            RouteStep("mlp", 3, 100, 0.8, 0.9, 0.75, 7.0, "epoch 3, the best so far"),
+        ):
+            pane.story.fold(event)
+        pane.redraw()
+        await shows(pilot, "1.000", "epoch 3, the best so far", "step 3 of 100", "7 s left", "MLP loss by epoch")
+
+
+async def test_keys_pause_go_on_and_stop_and_a_second_start_only_says_so(laboratory_of_fakes: FakeLaboratory) -> None:
+    fake = laboratory_of_fakes
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        pane = await go(pilot)
+        await pilot.press("f5", "f5")
+        await shows(pilot, "encoding")
+        await pilot.press("f6")
+        await shows(pilot, "paused")
+        await pilot.press("f6")
+        await until(pilot, lambda: not pane.story.paused)
+        await pilot.press("f5")
+        await shows(pilot, "it is running")
+        assert len(fake.asked) == 1
+        await pilot.press("f7")
+        await shows(pilot, "stopped", "not run")
+        assert [type(message) for message in fake.messages] == [Pause, Continue, Stop]
+        assert not pane.running
+        await pilot.press("f5")  # and now it may start again
+        await until(pilot, lambda: len(fake.asked) == 2)
+
+
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[2]])
+async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], laboratory_of_fakes: FakeLaboratory) -> None:
+    async with LabApp().run_test(size=size) as pilot:
+        await finished(pilot, laboratory_of_fakes)
+        for key, *texts in (
+            ("m", "predicted", "billing"),
+            ("c", "precision", "recall"),
+            ("k", "calibration error", "log loss"),
+            ("l", "labels a class", "0.800"),
+            ("s", "2 labels", "train row 8", "my parcel was charged twice"),
+            ("a", "macro-F1", "Counting words"),
+        ):
+            await pilot.press(key)
+            await shows(pilot, *texts)
+        await pilot.press("c", "escape")
+        await shows(pilot, "macro-F1")
+
+
+async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_back(
+    laboratory_of_fakes: FakeLaboratory,
+) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await finished(pilot, laboratory_of_fakes)
+        await pilot.press("down")  # the route after the best: logistic regression
+        assert pane.route == "lr"
+        await pilot.press("m", "down", "right")
+        await shows(pilot, "2 of 3 delivery are recognised")
+        await pilot.press("right")
+        await shows(pilot, "1 of 3 delivery taken for technical", "row 5 of the test split")
+        await pilot.press("left", "enter", "down")
+        assert (pane.sight.true, pane.sight.predicted, pane.sight.row) == (1, 1, 1)
+        await pilot.press("escape", "up")
+        assert (pane.sight.true, pane.sight.predicted) == (0, 1)
+        for _ in range(9):
+            await pilot.press("right", "up")
+        assert (pane.sight.true, pane.sight.predicted) == (0, 2)
+        await shows(pilot, "0 of 3 billing taken for technical", "nothing here")
+        await pilot.press("r")
+        assert pane.route == "mlp"
+
+
+async def test_mcnemar_is_shown_for_the_route_that_the_cursor_is_on(laboratory_of_fakes: FakeLaboratory) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await finished(pilot, laboratory_of_fakes)
+        await shows(pilot, "TF-IDF + LR against")
+        await pilot.press("down", "down")
+        await shows(pilot, "MLP against", "▸ MLP")
+
+
+async def test_a_sentence_is_judged_while_it_is_typed(laboratory_of_fakes: FakeLaboratory) -> None:
+    fake = laboratory_of_fakes
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await finished(pilot, fake)
+        await pilot.press("e")
+        await shows(pilot, "Type a sentence")
+        await pilot.press(*"app")
+        await shows(pilot, "technical", "80%")
+        await pilot.press("space", *"bill")
+        await shows(pilot, "what each word does to billing", "bill +0.40")
+        assert fake.classifier.asked[-1] == "app bill"
+        await pilot.press("escape", "m")
+        await shows(pilot, "predicted")
+        await pilot.press("e")
+        await shows(pilot, "app bill")
+
+
+async def test_hostile_names_texts_and_notices_reach_no_terminal(laboratory_of_fakes: FakeLaboratory) -> None:
+    fake = laboratory_of_fakes
+    names = (HOSTILE, "[red]", CLASSES[2])
+    fake.found = findings(names, (HOSTILE,) * 10)
+
+    def play(name: str) -> list[Event]:
+        return [loaded(names, HOSTILE), Notice(HOSTILE, "error"), *told(name, names)[1:]]
+
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        fake.play = play
+        pane = await go(pilot)
+        await pilot.press("f5")
+        await until(pilot, lambda: pane.findings is not None)
+        for key in "amckls":
+            await pilot.press(key)
+            await pilot.pause(0.05)
+            assert "PAYLOAD" in shown(pilot.app) or key in "kl"  # type: ignore[arg-type]
+            assert not controls(pilot.app)  # type: ignore[arg-type]
+
+
+async def test_what_is_wrong_is_told_while_it_is_typed_and_nothing_starts(
+    laboratory_of_fakes: FakeLaboratory, tmp_path: Path
+) -> None:
+    file = tmp_path / "odd.csv"
+    file.write_text("words,kind\nsome text,x\nother text,y\n")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await go(pilot)
+        field = pilot.app.query_one("#cl-field-data", Input)
+        field.value = "/nowhere at all"
+        await shows(pilot, "no such file or folder")
+        await pilot.press("f5")
+        await pilot.pause()
+        assert laboratory_of_fakes.asked == []
+        assert field.has_focus
+        field.value = str(file)
+        await shows(pilot, "choose the column with the text and label", "some text")
+        pilot.app.query_one("#cl-field-limit", Input).value = "many"
+        await shows(pilot, "rows at most: must be a whole number")
+
+
+async def test_columns_are_offered_and_what_was_started_is_there_next_time(
+    laboratory_of_fakes: FakeLaboratory, tmp_path: Path
+) -> None:
+    file = tmp_path / "odd.csv"
+    file.write_text("words,kind\n" + "".join(f"some text {n},{'xy'[n % 2]}\n" for n in range(30)))
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await go(pilot)
+        pilot.app.query_one("#cl-field-data", Input).value = str(file)
+        await shows(pilot, "choose the column")
+        pilot.app.query_one("#cl-field-text_column").focus()
+        await pilot.press("right", "down", "right", "right")
+        await shows(pilot, "first rows: kind │ words", "2 classes")
+        pilot.app.query_one("#cl-field-heads").focus()
+        await pilot.press("left", "space")
+        await pilot.press("f5")
+        await until(pilot, lambda: laboratory_of_fakes.asked)
+        asked = laboratory_of_fakes.asked[0]
+        assert (asked["text_column"], asked["label_column"], asked["heads"]) == ("words", "kind", "lr mlp finetune")
+        await until(pilot, lambda: (places.home() / "classify.json").exists())
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await go(pilot)
+        await until(pilot, lambda: pane.form.given() == asked)
+        await pilot.press("u")
+        await until(pilot, lambda: pane.form.given() == values.DEFAULTS)
+
+
+async def test_a_failure_is_told_where_the_results_would_be(laboratory_of_fakes: FakeLaboratory) -> None:
+    laboratory_of_fakes.play = lambda run: [
+        Notice("there is no column 'x'. The columns are: 'a'", "error", "failure"),
+        Finished("failed", 0, None, run),
+        Classified("failed", 0, None, run),
+    ]
+    async with LabApp().run_test(size=(60, 20)) as pilot:
+        await go(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "failed", "✗ there is no column 'x'")
+
+
+async def test_a_home_that_cannot_be_written_is_told(
+    laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(given: object) -> None:
+        raise PermissionError(13, "Permission denied", "/sealed")
+
+    monkeypatch.setattr("tui.classify.laboratory.create", refuse)
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        pane = await go(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "It cannot be started", "Permission denied", "LLMLAB_HOME")
+        await pilot.press("c")
+        assert not pane.running
+
+
+async def test_leaving_asks_about_a_classification_that_runs(laboratory_of_fakes: FakeLaboratory) -> None:
+    fake = laboratory_of_fakes
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await go(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "encoding")
+        await pilot.press("q")
+        await shows(pilot, "trains in a process of", "keep it running")
+        await pilot.press("y")
+        await pilot.press("q")
+        await shows(pilot, "save and stop it")
+        await pilot.press("s")
+        await until(pilot, lambda: pilot.app.return_code is not None or not pilot.app.is_running)
+    assert any(isinstance(message, Stop) for message in fake.messages)
+
+
+async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_key(
+    laboratory_of_fakes: FakeLaboratory,
+) -> None:
+    fake = laboratory_of_fakes
+    fake.play = told
+    run = fake.create({**values.DEFAULTS, "heads": "lr"})
+    assert len(list(session.record(run, iter(told(run.name))))) == len(told())
+    run.write_json("results.json", {"lr": {**report("lr"), "accuracy": 0.8125}})
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        await pilot.press("7")
+        await until(pilot, lambda: [table.row_count for table in pilot.app.query(DataTable)] == [1])
+        await shows(pilot, "finished", "81.2%", "helpdesk")
+        await pilot.press("enter")
+        await shows(pilot, "TF-IDF + LR", "Counting words")
+        await pilot.press("n", "o")
+        await shows(pilot, "Open which classifier?", run.name, "lr 0.81")
+        await pilot.press("enter")
+        await shows(pilot, "TF-IDF + LR", "Counting words")
+        await pilot.press("7")
+        await pilot.press("c")
+        await until(pilot, lambda: pilot.app.query_one(ClassifyPane).form.given()["heads"] == "lr")
+
+
+async def test_without_any_classifier_views_say_how_to_begin(laboratory_of_fakes: FakeLaboratory) -> None:
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await go(pilot)
+        for key in ("m", "e", "r", "up", "escape"):
+            await pilot.press(key)
+        await pilot.press("o")
+        await shows(pilot, "None has been trained yet")
+        await pilot.press("escape", "m")
+        await shows(pilot, "no classification yet")
+
+
+async def test_what_does_not_change_is_not_sent_again(laboratory_of_fakes: FakeLaboratory) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await finished(pilot, laboratory_of_fakes)
+        await until(pilot, lambda: pane.job is None)
+        await pilot.pause(0.2)
+        assert pane._ticker is not None
+        assert not pane._ticker._active.is_set()
+        board = pilot.app.query_one("#cl-board")
+        sent = []
+        board.refresh = lambda *regions, **_: sent.append(regions)  # type: ignore[method-assign,assignment]
+        pane.redraw()
+        assert sent == []
+
+
+async def test_the_bundled_example_runs_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiny import bert
+
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    folder = bert(tmp_path / "encoder")
+    values.remember({**values.DEFAULTS, "encoder": str(folder), "limit": "24", "heads": "lr finetune"})
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await go(pilot)
+        await until(pilot, lambda: pane.form.given()["limit"] == "24")
+        await pilot.press("f5")
+        await until(pilot, lambda: pane.story.finished is not None, 120)
+        assert isinstance(pane.story.finished, Classified), [notice.text for notice in pane.story.notices]
+        assert pane.story.finished.reason == "done"
+        assert set(pane.story.routes) == {"majority", "tfidf", "lr", "finetune"}
+        await until(pilot, lambda: pane.findings is not None and len(pane.findings.probabilities) == 4)
+        await pilot.press("l")
+        await shows(pilot, "labels a class")
+        await pilot.press("e", *"my parcel is late")
+        await until(pilot, lambda: pane.judged is not None and pane.judged.words, 60)
+        await shows(pilot, "what each word does to")
+        assert pane.judged is not None
+        for row in pane.judged.probabilities.values():
+            assert sum(row) == pytest.approx(1)
+        await pilot.press("escape", "x")
+        await shows(pilot, "Export the fine-tuned model")
+        await pilot.press("enter")
+        exported = places.home() / "exports"
+        await until(pilot, lambda: list(exported.glob("*/config.json")))
+        assert view(pilot.app, "cl-head")  # type: ignore[arg-type]
+    config = json.loads(next(exported.glob("*/config.json")).read_bytes())
+    assert len(config["id2label"]) == 4
+    run = runs.every(places.runs())[0]
+    assert classify_run.spec_of(run) == ClassifySpec(
+        data="helpdesk", encoder=str(folder), limit=24, heads=("lr", "finetune"), curve=True, suspects=True
+    )
+
+
+async def test_a_route_that_finishes_later_answers_too(laboratory_of_fakes: FakeLaboratory) -> None:
+    fake = laboratory_of_fakes
+    fake.play = lambda run: [*begun(), RouteDone("majority", report("majority"))]
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        pane = await go(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "majority class", "1.5")
+        await pilot.press("e", *"bill")
+        await shows(pilot, "No trained route can answer yet")
+        assert pane.job is not None
+        pane.job.channel.put(RouteDone("tfidf", report("tfidf")))
+        await shows(pilot, "billing", "80%")
+        first = pane.classifier
+        pane.job.channel.put(RouteDone("lr", report("lr")))
+        await until(pilot, lambda: pane.classifier is not None and pane.classifier is not first)

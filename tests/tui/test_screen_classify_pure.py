@@ -1,0 +1,291 @@
+"""What of the Classify pane needs no screen: its state, its figures, its drawings, and what it remembers."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from classifying import CLASSES, GOLD, GUESSES, findings, loaded, probabilities, report, told
+from pseudoterminal import PROJECT
+from sklearn.metrics import confusion_matrix
+from stage import CONTROLS, HOSTILE, SIZES
+from textual.strip import Strip
+
+from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
+from engine.metrics import report_from
+from tui.classify import figures, headline, matrix, overview, pages, values
+from tui.classify.findings import Findings, pairs_of
+from tui.classify.ink import bar, fit, window
+from tui.classify.looking import look
+from tui.classify.sentence import Judgement, sentence
+from tui.classify.sight import VIEWS, Sight
+from tui.classify.story import ClassifyStory, plain_words
+
+
+def folded(events: list[Event]) -> ClassifyStory:
+    """The state after these events."""
+    story = ClassifyStory()
+    for event in events:
+        story.fold(event)
+    return story
+
+
+def text_of(strips: list[Strip]) -> str:
+    return "\n".join(strip.text for strip in strips)
+
+
+# -- state -----------------------------------------------------------------------------------------------------------
+
+
+def test_routes_have_their_figures_as_soon_as_they_are_done() -> None:
+    story = ClassifyStory()
+    seen = []
+    for event in told():
+        story.fold(event)
+        seen.append([route.name for route in story.done])
+    assert seen[0] == []
+    assert seen[-1] == list(GUESSES)
+    assert story.best is not None
+    assert story.best.name == "tfidf"
+    assert story.verdict.startswith("Counting words")
+
+
+def test_the_losses_of_the_mlp_become_a_curve_with_its_best_epoch() -> None:
+    route = folded(told()).routes["mlp"]
+    assert list(route.curve.train.extremes()) == [(n, pytest.approx(1.5 - n / 5)) for n in range(1, 6)]
+    assert route.curve.best is not None
+    assert (route.curve.best.step, route.curve.best.val_loss) == (5, pytest.approx(1.6 - 5 / 6))
+
+
+def test_an_epoch_of_fine_tuning_that_only_looks_at_validation_is_no_training_loss() -> None:
+    story = folded([loaded(), RouteStep("finetune", 10, 100, 0.9, None, None, 5.0)])
+    story.fold(RouteStep("finetune", 20, 100, 0.7, 0.7, 0.8, 4.0, "epoch 1 of 4"))
+    curve = story.routes["finetune"].curve
+    assert curve.train.extremes() == [(10, 0.9)]
+    assert [(point.step, point.val_loss) for point in curve.evaluations] == [(20, 0.7)]
+
+
+def test_a_new_start_of_a_stopped_run_tells_its_routes_afresh() -> None:
+    story = folded([*told(), loaded()])
+    assert story.finished is None
+    assert story.done == []
+    assert story.points == []
+
+
+def test_damaged_figures_in_a_journal_are_passed_over() -> None:
+    bad = report("lr")
+    del bad["confusion"]
+    story = folded([loaded(), RouteDone("lr", bad), RouteDone("mlp", {"accuracy": "?"}), RouteDone("x", {})])
+    assert story.done == []
+    story.fold(Classified("done", 1, None, "run", 1.0, {"lr": {"accuracy": 0.5}, "mlp": 3}))  # type: ignore[dict-item]
+    assert story.done == []
+
+
+def test_plain_words_are_said_only_when_counting_words_wins() -> None:
+    done = [RouteDone(name, report(name)) for name in ("tfidf", "lr")]
+    assert "beats the frozen encoder" in plain_words(folded([loaded(), *done]))
+    swapped = [RouteDone("tfidf", report("lr")), RouteDone("lr", report("tfidf"))]
+    assert plain_words(folded([loaded(), *swapped])) == ""
+    assert plain_words(folded([loaded(), done[0]])) == ""
+
+
+def test_what_was_said_about_a_running_classification_goes_when_it_ends() -> None:
+    story = folded([loaded(), Notice("from the engine"), Notice("it is running", "warning", "screen")])
+    story.fold(Finished("stopped", 1, None, "run"))
+    assert [notice.text for notice in story.notices] == ["from the engine"]
+
+
+# -- figures ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_row_is_in_its_cell_of_the_matrix_and_the_surest_mistake_comes_first() -> None:
+    rng = np.random.default_rng(3)
+    given = rng.dirichlet([1, 1, 1], size=200)
+    gold = rng.integers(0, 3, 200).tolist()
+    found = Findings(CLASSES, [str(n) for n in range(200)], gold, {"lr": given})
+    expected = confusion_matrix(gold, given.argmax(1))
+    for true in range(3):
+        for predicted in range(3):
+            rows = found.cell("lr", true, predicted)
+            assert len(rows) == expected[true, predicted]
+            own = [given[row, true] for row in rows]
+            assert own == sorted(own)
+            assert all(gold[row] == true and given[row].argmax() == predicted for row in rows)
+    assert found.cell("mlp", 0, 0) == []
+
+
+def test_mcnemar_counts_each_pair_from_both_sides() -> None:
+    pairs = pairs_of({route: probabilities(guesses) for route, guesses in GUESSES.items()}, GOLD)
+    assert len(pairs) == len(GUESSES) * (len(GUESSES) - 1)
+    for (one, two), found in pairs.items():
+        right = [[guess == gold for guess, gold in zip(GUESSES[route], GOLD, strict=True)] for route in (one, two)]
+        assert found.only_first == sum(a and not b for a, b in zip(*right, strict=True))
+        assert found.only_second == pairs[two, one].only_first
+        assert found.p == pairs[two, one].p
+
+
+# -- drawings --------------------------------------------------------------------------------------------------------
+
+
+def views(story: ClassifyStory, found: Findings | None, width: int, height: int) -> dict[str, list[Strip]]:
+    """Every view at one size."""
+    sight = Sight(true=1, predicted=2)
+    routes = {route.name: route.report for route in story.done if route.report is not None}
+    drawn = {
+        "overview": overview.overview(story, found, "lr", width, height),
+        "suspects": pages.suspects(found, sight, width, height),
+        "labels": figures.labels(story, width, height),
+        "head": [headline.head(story, "run", "running", width)],
+        "notice": [headline.notice(story, width)],
+    }
+    for view, _, _ in VIEWS:
+        drawn[f"tabs-{view}"] = [headline.tabs(Sight(view), "lr", width)]
+    if "lr" in routes:
+        drawn["matrix"] = matrix.matrix(routes["lr"], found, "lr", sight, width, height)
+        drawn["classes"] = pages.classes(routes["lr"], sight, width, height)
+        drawn["calibration"] = figures.calibration(routes["lr"], "lr", width, height)
+    return drawn
+
+
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[3], (58, 4), (200, 1), (31, 9)])
+@pytest.mark.parametrize("count", [0, 2, 7, 14])
+def test_every_view_fits_whatever_room_there_is_at_every_moment(size: tuple[int, int], count: int) -> None:
+    events = told()
+    for found in (None, findings()):
+        for name, strips in views(folded(events[: 1 + count]), found, *size).items():
+            assert len(strips) <= size[1], name
+            assert {strip.cell_length for strip in strips} <= {size[0]}, name
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_names_and_texts_that_want_to_act_on_the_terminal_are_made_visible(size: tuple[int, int]) -> None:
+    hostile = (HOSTILE, "漢字" * 20, "delivery")
+    story = folded([loaded(hostile, HOSTILE), Notice(HOSTILE, "warning"), *told(classes=hostile)[1:]])
+    drawn = views(story, findings(hostile, (HOSTILE,) * len(GOLD)), *size)
+    judged = Judgement(HOSTILE, hostile, {"lr": [0.5, 0.3, 0.2]}, ((HOSTILE, 0.5),), "lr")
+    drawn["sentence"] = sentence(judged, HOSTILE, "lr", True, "", *size)
+    for name, strips in drawn.items():
+        assert not CONTROLS.findall(text_of(strips).replace("\n", "")), name
+        assert {strip.cell_length for strip in strips} <= {size[0]}, name
+
+
+def test_the_comparison_tells_figures_intervals_costs_and_who_differs_by_chance() -> None:
+    shown = text_of(overview.overview(folded(told()), findings(), "lr", 118, 34))
+    mine = report_from(report("lr"))
+    for figure in (mine.accuracy, mine.macro_f1, mine.log_loss, mine.calibration_error, *mine.interval):
+        assert f"{figure:.3f}" in shown
+    assert "settings of lr" in shown
+    assert "0:2" in shown  # the rows that only logistic regression, and only TF-IDF has right
+    assert "could be chance" in shown
+    assert "no leaks" in shown
+    assert "2 rows left out" in shown
+
+
+def test_the_matrix_shows_the_chosen_cell_its_texts_and_the_leak() -> None:
+    story = folded(told())
+    known = story.routes["lr"].report
+    assert known is not None
+    shown = text_of(matrix.matrix(known, findings(), "lr", Sight(true=0, predicted=0), 118, 34))
+    assert "2 of 3 billing are recognised" in shown
+    assert "row 0 of the test split" in shown
+    assert "also in train" in shown
+    wrong = text_of(matrix.matrix(known, findings(), "lr", Sight(true=0, predicted=1), 118, 34))
+    assert "1 of 3 billing taken for delivery" in wrong
+    assert "row 2 of the test split" in wrong
+
+
+def test_many_classes_are_shown_around_the_chosen_cell() -> None:
+    names = tuple(f"class{number}" for number in range(60))
+    gold = list(range(60))
+    from engine import metrics
+
+    made = metrics.evaluate(np.eye(60) * 0.5 + 0.5 / 60, gold, names)
+    shown = text_of(matrix.matrix(made, None, "lr", Sight(true=55, predicted=58), 78, 20))
+    assert "class55" in shown
+    assert "clas…" in shown or "class58" in shown
+    assert "of 60" in shown
+
+
+def test_small_parts_keep_their_width() -> None:
+    rng = random.Random(2)
+    for _ in range(200):
+        cells = rng.randrange(1, 30)
+        assert len(bar(rng.uniform(-0.5, 1.5), cells)) == cells
+        count, height = rng.randrange(1, 50), rng.randrange(1, 20)
+        cursor = rng.randrange(count)
+        shown = window(count, cursor, height)
+        assert cursor in shown
+        assert len(shown) == min(count, height)
+    assert fit("漢字漢字", 5) in ("漢字…", "漢… ")
+
+
+def test_opening_the_pane_waits_for_no_heavy_library() -> None:
+    heavy = ("torch", "transformers", "sklearn", "scipy", "datasets", "pyarrow", "plotext", "numpy")
+    told = f"import sys, tui.panes.classify; print([name for name in {heavy} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, cwd=PROJECT, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+# -- what is asked for -----------------------------------------------------------------------------------------------
+
+
+def test_the_form_begins_with_what_was_asked_for_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert values.recall() == values.DEFAULTS
+    file = tmp_path / "mine.csv"
+    file.write_text("text,label\na,b\n")
+    monkeypatch.chdir(tmp_path)
+    values.remember({**values.DEFAULTS, "data": "mine.csv", "heads": "lr finetune", "limit": "50"})
+    kept = values.recall()
+    assert (kept["data"], kept["heads"], kept["limit"]) == (str(file), "lr finetune", "50")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'{"data": 3, "pooling": "none", "heads": "x lr"}'])
+def test_a_damaged_memory_of_the_form_is_passed_over(content: bytes, tmp_path: Path) -> None:
+    values.remember(values.DEFAULTS)
+    (tmp_path / "home" / "classify.json").write_bytes(content)
+    kept = values.recall()
+    assert {**kept, "heads": ""} == {**values.DEFAULTS, "heads": ""}
+    assert kept["heads"] in ("lr mlp", "lr")
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    wrong = {
+        **values.DEFAULTS,
+        "data": "/nowhere/at all.csv",
+        "test": "/nowhere",
+        "encoder": " ",
+        "heads": "",
+        "limit": "-3",
+        "seed": "³",
+    }
+    assert [one.field for one in values.problems(wrong)] == ["data", "test", "encoder", "heads", "limit", "seed"]
+    assert values.problems(values.DEFAULTS) == []
+
+
+def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    rows = "".join(f"{number},the parcel {number} is late,{'ab'[number % 2]}\n" for number in range(40))
+    file.write_text(f"id,words,kind\n{rows}")
+    seen = look({**values.DEFAULTS, "data": str(file)}, ask_hub=False)
+    assert seen.columns == ("id", "words", "kind")
+    assert "text and label" in seen.problem
+    named = {**values.DEFAULTS, "data": str(file), "text_column": "words", "label_column": "kind"}
+    seen = look(named, ask_hub=False)
+    assert seen.problem == ""
+    assert seen.rows[0] == ("a", "the parcel 0 is late")
+    assert dict(seen.sizes)["train"] + dict(seen.sizes)["validation"] + dict(seen.sizes)["test"] == 40
+    assert any("2 classes" in line for line in seen.checks)
+    assert any("set aside" in line for line in seen.repairs)
+    assert "no column" in look({**named, "text_column": "gone"}, ask_hub=False).problem
+
+
+def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
+    seen = look({**values.DEFAULTS, "data": "owner/name"}, ask_hub=False)
+    assert seen.problem == ""
+    assert "Enter" in seen.note
+    assert json.dumps(seen.columns) == "[]"

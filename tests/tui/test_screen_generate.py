@@ -1,0 +1,667 @@
+"""The Generate pane with a model that writes what the test lets it write."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from fakemodel import FakeModels
+from stage import HOSTILE, SIZES, FakeTrainers, controls, recorded, shown, shows, until
+from textual.pilot import Pilot
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList
+
+from engine.control import SetSampling, Stop
+from engine.sampling import Sampling
+from tui.actions import ACTIONS
+from tui.app import LabApp
+from tui.panes.completion import EDIT, SWEEP, WALK
+from tui.panes.generate import GeneratePane
+from tui.panes.pane import UsePrompt
+from tui.settings_strip import SettingsStrip
+from tui.sweep_view import SweepView
+
+pytestmark = pytest.mark.usefixtures("trainers")
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> FakeModels:
+    """No weights are read by this test."""
+    return FakeModels(monkeypatch)
+
+
+def of(pilot: Pilot[int]) -> GeneratePane:
+    return pilot.app.query_one(GeneratePane)
+
+
+async def write(pilot: Pilot[int], text: str) -> None:
+    """Type into the editor."""
+    names = {" ": "space", "\n": "enter", ".": "full_stop", "'": "apostrophe"}
+    await pilot.press(*[names.get(character, character) for character in text])
+    await pilot.pause()
+
+
+async def quiet(pilot: Pilot[int]) -> None:
+    """Wait until the worker has nothing to do and candidates are there."""
+    await pilot.pause()
+    await until(pilot, lambda: of(pilot).settled, 60)
+    await pilot.pause()
+
+
+@asynccontextmanager
+async def generate(size: tuple[int, int] = (120, 40)) -> AsyncIterator[Pilot[int]]:
+    """The program with the pane on the screen and its first model loaded."""
+    async with LabApp().run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.press("3")
+        await until(pilot, lambda: pilot.app.query(GeneratePane) and of(pilot).lm is not None)
+        await quiet(pilot)
+        yield pilot
+
+
+@asynccontextmanager
+async def completed(size: tuple[int, int] = (120, 40), tokens: int = 8) -> AsyncIterator[Pilot[int]]:
+    """The same after a prompt of three letters and a completion."""
+    async with generate(size) as pilot:
+        of(pilot).kept.sampling = Sampling(max_new_tokens=tokens, seed=0)
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        await until(pilot, lambda: of(pilot).loom.text == "abc" + "defghijklmnopqrstuvwxyz"[:tokens])
+        await quiet(pilot)
+        yield pilot
+
+
+# -- states ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(
+    models: FakeModels, size: tuple[int, int]
+) -> None:
+    async with generate(size) as pilot:
+        await shows(pilot, "Write a prompt here, then F5", "bundled", "since gpt2 is not")
+        await pilot.press("escape")
+        await shows(pilot, "Nothing is written yet", "m   choose a model")
+        assert models.asked == ["bundled"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_prompt_is_completed_in_the_same_text(models: FakeModels, size: tuple[int, int]) -> None:
+    async with completed(size) as pilot:
+        told = "prompt 3 tokens, perplexity 2.00" if size[0] >= 100 else "prompt 3, ppl 2.00   completion 8, ppl 2.00"
+        await shows(pilot, "abcdefghijk", told, "settings", "1 M parameters" if size[0] >= 80 else "bundled")
+        assert of(pilot).mode == WALK
+        spec = models.completions()[0]
+        assert spec.score_prompt
+        assert len(spec.ids or ()) == 3
+
+
+async def test_a_completion_goes_on_from_the_end_and_its_prompt_is_scored_once(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await pilot.press("f5")
+        await quiet(pilot)
+        assert of(pilot).loom.text == "abcdefghijklmnopqrs"
+        assert [spec.score_prompt for spec in models.completions()] == [True, False]
+        await pilot.press("u")
+        assert of(pilot).loom.text == "abcdefghijk"
+        await pilot.press("U")
+        assert of(pilot).loom.text == "abcdefghijklmnopqrs"
+
+
+async def test_the_first_f5_waits_for_the_model_and_begins_from_nothing(models: FakeModels) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: pilot.app.query(GeneratePane) and of(pilot).ready)
+        await pilot.press("f5")
+        await until(pilot, lambda: len(of(pilot).loom.path) > 50)
+        assert of(pilot).loom.text.startswith("\n")
+        assert of(pilot).loom.nodes[of(pilot).loom.path[0]].prompt
+
+
+async def test_two_starts_in_a_row_are_one_completion(models: FakeModels) -> None:
+    async with generate() as pilot:
+        models.hold()
+        await write(pilot, "abc")
+        await pilot.press("f5", "f5", "f5")
+        models.allow(3)
+        await until(pilot, lambda: len(of(pilot).loom.path) == 6)
+        await pilot.press("f5")
+        assert len(models.completions()) == 1
+        await pilot.press("f7")
+        await quiet(pilot)
+
+
+async def test_stop_takes_effect_within_a_token(models: FakeModels) -> None:
+    async with generate() as pilot:
+        models.hold()
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        models.allow(4)
+        await until(pilot, lambda: len(of(pilot).loom.path) == 7)
+        assert "writing" in shown(pilot.app)  # type: ignore[arg-type]
+        await pilot.press("f7")
+        models.allow(1)
+        await until(pilot, lambda: not of(pilot).writing)
+        models.allow(50)
+        await quiet(pilot)
+        assert len(of(pilot).loom.path) <= 8
+        assert isinstance(models.messages[0], Stop)
+        await shows(pilot, "stopped", "ready")
+
+
+async def test_a_completion_waits_and_goes_on(models: FakeModels) -> None:
+    async with generate() as pilot:
+        models.hold()
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        models.allow(2)
+        await until(pilot, lambda: len(of(pilot).loom.path) == 5)
+        await pilot.press("f6")
+        await until(pilot, lambda: of(pilot).paused)
+        await shows(pilot, "paused")
+        await pilot.press("f5")  # goes on as well
+        models.allow(2)
+        await until(pilot, lambda: len(of(pilot).loom.path) >= 7)
+        assert not of(pilot).paused
+
+
+async def test_settings_change_in_the_middle_of_a_stream(models: FakeModels) -> None:
+    async with generate() as pilot:
+        models.hold()
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        models.allow(2)
+        await until(pilot, lambda: len(of(pilot).loom.path) == 5)
+        await pilot.press("tab", "tab", "down", "1", ".", "3", "enter")
+        await until(pilot, lambda: any(isinstance(message, SetSampling) for message in models.messages))
+        models.allow(1)
+        await until(pilot, lambda: len(of(pilot).loom.path) == 6)
+        last = of(pilot).loom.nodes[of(pilot).loom.path[-1]]
+        assert last.drawn is not None
+        assert last.drawn.temperature == 1.3
+        assert pilot.app.query_one("#panes").current == "generate"  # type: ignore[attr-defined]  # digits are no keys there
+
+
+async def test_a_resize_in_the_middle_of_a_stream_loses_nothing(models: FakeModels) -> None:
+    async with generate() as pilot:
+        models.hold()
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        for size in SIZES:
+            models.allow(5)
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.2)
+        await until(pilot, lambda: len(of(pilot).loom.path) == 23)
+        await shows(pilot, of(pilot).loom.text)
+
+
+async def test_leaving_in_the_middle_of_a_stream_does_not_wait_and_keeps_the_text(
+    models: FakeModels, home: Path
+) -> None:
+    async with generate() as pilot:
+        models.hold()
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        models.allow(4)
+        await until(pilot, lambda: len(of(pilot).loom.path) == 7)
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+    kept = json.loads((home / "generate" / "session.json").read_text())
+    assert len(kept["nodes"]) >= 7
+
+
+# -- walking, candidates, branches -----------------------------------------------------------------------------------
+
+
+async def test_walking_shows_each_token_with_its_numbers_and_candidates(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await shows(pilot, "next token")
+        await pilot.press("left")
+        await shows(pilot, "token 10", "completion", "p 50.0%", "rank 1", "drawn 75.0%", "top-k", "top-p", "cut")
+        await pilot.press("home")
+        await shows(pilot, "token 0", "prompt", "Nothing comes before the first token")
+        await pilot.press("right")
+        await shows(pilot, "token 1", "rank 1", "drawn")
+        await pilot.press("end")
+        await shows(pilot, "next token", "at 11")
+
+
+async def test_other_settings_show_other_candidates_without_changing_the_text(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await pilot.press("left")
+        await quiet(pilot)
+        before = len(models.specs)
+        await pilot.press("tab", "tab", "down", "right")
+        await quiet(pilot)
+        asked = models.specs[before:]
+        assert [spec.sampling.max_new_tokens for spec in asked] == [1]
+        assert asked[0].sampling.temperature == 1.1
+        assert asked[0].ids == tuple(of(pilot).loom.nodes[number].id for number in of(pilot).loom.path[:10])
+        await shows(pilot, "T 1.1")
+        await pilot.press("left")  # back to settings whose candidates are known
+        await quiet(pilot)
+        assert len(models.specs) == before + 1
+
+
+@pytest.mark.parametrize("focus", [(), ("tab",)])
+async def test_another_candidate_is_taken_and_gone_on_from(models: FakeModels, focus: tuple[str, ...]) -> None:
+    async with completed() as pilot:
+        await pilot.press("left", "left", "left")
+        await quiet(pilot)
+        await pilot.press(*focus, "down" if focus else "j", "enter")
+        await quiet(pilot)
+        assert of(pilot).loom.text == "abcdefghj" + "jklmnopq"
+        await shows(pilot, "branch 2 of 2 at token 8")
+        await pilot.press("left_square_bracket")
+        assert of(pilot).loom.text == "abcdefghijk"
+        await shows(pilot, "branch 1 of 2", "²i")
+        await pilot.press("right_square_bracket")
+        assert of(pilot).loom.text == "abcdefghjjklmnopq"
+
+
+async def test_token_by_token_with_the_space_key(models: FakeModels) -> None:
+    async with completed() as pilot:
+        for expected in ("l", "lm", "lmn"):
+            await pilot.press("end")
+            await quiet(pilot)
+            await pilot.press("space")
+            await quiet(pilot)
+            assert of(pilot).loom.text == "abcdefghijk" + expected
+        assert len(models.completions()) == 1
+        await pilot.press("u")
+        assert of(pilot).loom.text == "abcdefghijklm"
+
+
+async def test_the_next_seed_makes_a_branch_and_the_same_seed_makes_none(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await pilot.press("r")
+        await quiet(pilot)
+        assert (of(pilot).loom.text, of(pilot).loom.fork()) == ("abcdefghijk", None)
+        await pilot.press("f8")
+        await quiet(pilot)
+        assert of(pilot).loom.text == "abcefghijkl"
+        assert of(pilot).loom.branches(3) == (2, 2)
+        assert of(pilot).sampling.seed == 1
+        assert pilot.app.query_one(SettingsStrip).sampling.seed == 1
+
+
+async def test_editing_keeps_the_tokens_of_what_was_not_edited(models: FakeModels) -> None:
+    async with completed() as pilot:
+        path = list(of(pilot).loom.path)
+        await pilot.press("e")
+        assert of(pilot).mode == EDIT
+        await pilot.press("escape")
+        assert of(pilot).loom.path == path  # nothing was changed
+        await pilot.press("e", "backspace", "backspace")
+        await write(pilot, " x 1")
+        await pilot.press("escape")
+        await quiet(pilot)
+        assert of(pilot).loom.text == "abcdefghi x 1"
+        assert of(pilot).loom.path[:9] == path[:9]
+        nodes = [of(pilot).loom.nodes[number] for number in of(pilot).loom.path]
+        assert [node.prompt for node in nodes] == [True] * 3 + [False] * 6 + [True] * 4
+        assert all(node.logprob is not None for node in nodes[1:])
+
+
+async def test_what_another_model_wrote_is_walked_but_gone_on_from_as_text(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: of(pilot).lm.name == "gpt2")  # type: ignore[union-attr]
+        await quiet(pilot)
+        loom = of(pilot).loom
+        assert (loom.text, loom.branches(0)) == ("abcdefghijk", (2, 2))
+        assert all(loom.nodes[number].prompt for number in loom.path)
+        await pilot.press("left_square_bracket", "end")
+        await shows(pilot, "another model's tokens")
+        await pilot.press("enter")
+        await quiet(pilot)
+        assert loom.text == "abcdefghijklmnopqrs"
+        assert loom.models[loom.model].startswith("gpt2")
+
+
+# -- models ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_model_that_cannot_be_had_is_told_and_the_one_before_stays(models: FakeModels) -> None:
+    models.missing.add("no/such")
+    async with completed() as pilot:
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
+        await pilot.press("tab", *"no", "slash", *"such", "enter")
+        await shows(
+            pilot, "The model cannot be loaded", "no model 'no/such': it is nowhere [bold", "bundled stays loaded"
+        )
+        await pilot.press("escape")
+        await quiet(pilot)
+        await pilot.press("f5")
+        await quiet(pilot)
+        assert of(pilot).loom.text == "abcdefghijklmnopqrs"
+
+
+async def test_the_first_model_is_the_last_used_else_the_next_with_a_word_why(models: FakeModels, home: Path) -> None:
+    models.missing.add("gone")
+    (home / "generate").mkdir(parents=True)
+    empty = {"version": 1, "recent": ["gone"], "sampling": {}, "models": [], "tip": 0, "draft": "", "cursor": 0}
+    (home / "generate" / "session.json").write_text(json.dumps({**empty, "nodes": []}))
+    async with generate() as pilot:
+        assert models.asked == ["gone", "bundled"]
+        assert [notice.level for notice in of(pilot).notices] == ["warning", "info"]
+        await shows(pilot, "since gpt2 is not in the Hugging Face cache")
+
+
+async def test_no_model_at_all_leaves_the_pane_usable(models: FakeModels) -> None:
+    models.missing.add("bundled")
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await pilot.press("3")
+        await shows(pilot, "The model cannot be loaded")
+        await pilot.press("escape")
+        await pilot.pause()
+        await write(pilot, "abc")
+        await pilot.press("escape", "left", "right", "w")
+        await shows(pilot, "the model is not loaded yet", "no model")
+        models.missing.clear()
+        await pilot.press("f5")
+        await until(pilot, lambda: len(of(pilot).loom.text) > 50)
+
+
+async def test_runs_with_checkpoints_and_names_used_before_are_offered(models: FakeModels, home: Path) -> None:
+    run = recorded("mine")
+    (run.checkpoints / "step-000100").mkdir()
+    recorded("without")
+    (home / "generate").mkdir(parents=True)
+    empty = {"version": 1, "recent": ["some/model", HOSTILE], "sampling": {}, "models": [], "tip": 0, "draft": ""}
+    (home / "generate" / "session.json").write_text(json.dumps({**empty, "cursor": 0, "nodes": []}))
+    async with generate() as pilot:
+        await pilot.press("escape", "m")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
+        await shows(
+            pilot, run.name, "your run on verse", "best loss 2.5000", "some/model", "used before", "␛]0;PAYLOAD"
+        )
+        assert "without" not in shown(pilot.app)  # type: ignore[arg-type]
+        assert controls(pilot.app) == []  # type: ignore[arg-type]
+        assert pilot.app.screen.query_one(OptionList).option_count == 5
+        await pilot.press("escape")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        assert models.asked == ["some/model"]
+
+
+async def test_a_character_that_the_model_does_not_know_is_named(models: FakeModels) -> None:
+    async with generate() as pilot:
+        await write(pilot, "abc")
+        of(pilot).walk()
+        of(pilot).take("abc 日本")
+        await shows(pilot, "does not know '日' (U+65E5), '本' (U+672C)")
+        await pilot.press("f5")
+        await shows(pilot, "The model cannot go on from this text")
+        await pilot.press("escape", "u", "f5")
+        await until(pilot, lambda: len(of(pilot).loom.text) > 50)
+
+
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[2]])
+async def test_hostile_tokens_leave_the_terminal_alone_and_can_be_walked(
+    models: FakeModels, size: tuple[int, int]
+) -> None:
+    texts = [HOSTILE, "[bold", "\x1b[2J", "\u202e", "", "\x00", "\ufffd", "日本", "e\u0301"]
+    models.spell = lambda number: texts[number % len(texts)]
+    async with generate(size) as pilot:
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        await quiet(pilot)
+        for _ in range(12):
+            await pilot.press("left")
+            await pilot.pause(0.02)
+            assert controls(pilot.app) == []  # type: ignore[arg-type]
+        await pilot.press("e")
+        await pilot.pause(0.1)
+        assert controls(pilot.app) == []  # type: ignore[arg-type]
+        await pilot.press("escape", "n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
+        await pilot.press("enter")
+        await quiet(pilot)
+        assert controls(pilot.app) == []  # type: ignore[arg-type]
+
+
+# -- texts -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_text_from_another_pane_becomes_the_prompt_and_the_one_before_a_branch(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await pilot.press("1")
+        pilot.app.post_message(UsePrompt("from the Tokens pane"))
+        await until(pilot, lambda: of(pilot).loom.text == "from the Tokens pane")
+        await quiet(pilot)
+        assert pilot.app.query_one("#panes").current == "generate"  # type: ignore[attr-defined]
+        await pilot.press("left_square_bracket")
+        assert of(pilot).loom.text == "abcdefghijk"
+
+
+async def test_a_text_sent_before_the_pane_was_ever_shown_arrives(models: FakeModels) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        pilot.app.post_message(UsePrompt("early bird"))
+        await until(pilot, lambda: pilot.app.query(GeneratePane) and of(pilot).loom.text == "early bird")
+        await until(pilot, lambda: of(pilot).loom.path)
+
+
+async def test_everything_is_there_again_in_the_next_program(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await pilot.press("f8")
+        await quiet(pilot)
+        await pilot.press("left", "left")
+        text, cursor = of(pilot).loom.text, of(pilot).loom.cursor
+        await until(pilot, lambda: (of(pilot).drawer.path).exists())
+    models.missing.add("bundled")  # the text is there before any model
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await pilot.press("3")
+        await shows(pilot, "The model cannot be loaded")
+        await pilot.press("escape")
+        loom = of(pilot).loom
+        assert (loom.text, loom.cursor, of(pilot).sampling.seed) == (text, cursor, 1)
+        assert loom.branches(3) == (2, 2)
+        await shows(pilot, "completion 8 tokens", "branch 2 of 2")
+        assert of(pilot).mode == WALK
+
+
+async def test_what_is_in_the_editor_is_kept_without_leaving_it(models: FakeModels, home: Path) -> None:
+    async with generate() as pilot:
+        await write(pilot, "not finished")
+        file = home / "generate" / "session.json"
+        await until(pilot, lambda: file.exists() and json.loads(file.read_text())["draft"] == "not finished")
+        await write(pilot, " yet")
+    assert json.loads(file.read_text())["draft"] == "not finished yet"
+
+
+async def test_a_damaged_file_is_told_and_put_aside(models: FakeModels, home: Path) -> None:
+    (home / "generate").mkdir(parents=True)
+    (home / "generate" / "session.json").write_text("{")
+    async with generate() as pilot:
+        assert "put aside" in of(pilot).notices[0].text
+        assert list((home / "generate").glob("session-damaged-*"))
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        await until(pilot, lambda: len(of(pilot).loom.text) > 50)
+
+
+async def test_a_text_file_is_opened_the_text_saved_and_copied(models: FakeModels, tmp_path: Path, home: Path) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out" / "text.txt"
+    source.write_text("from a file")
+    async with generate() as pilot:
+        await pilot.press("escape", "o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
+        pilot.app.screen.query_one(Input).value = str(source)
+        await pilot.press("enter")
+        await until(pilot, lambda: of(pilot).loom.text == "from a file")
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
+        pilot.app.screen.query_one(Input).value = str(target)
+        await pilot.press("enter")
+        await until(pilot, lambda: target.exists() and target.read_text() == "from a file")
+        await pilot.press("y")
+        await until(pilot, lambda: pilot.app.clipboard == "from a file")
+        assert (home / "generate" / "copied.txt").read_text() == "from a file"
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
+        pilot.app.screen.query_one(Input).value = str(tmp_path / "missing")
+        await pilot.press("enter")
+        await shows(pilot, "It cannot be opened")
+
+
+async def test_a_prompt_longer_than_the_context_is_said_after_the_completion_too(models: FakeModels) -> None:
+    async with generate() as pilot:
+        models.warn = "the first 300 are left out"
+        of(pilot).take("word " * 100)
+        await quiet(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "! the first 300 are left out · 100 tokens")
+
+
+async def test_a_text_too_large_for_a_clipboard_goes_into_the_file_only(models: FakeModels, home: Path) -> None:
+    async with generate() as pilot:
+        of(pilot).take("word " * 20_000)
+        await quiet(pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: (home / "generate" / "copied.txt").exists())
+        await shows(pilot, "more than a terminal's clipboard takes")
+        assert pilot.app.clipboard == ""
+        assert len(of(pilot).loom.path) < 2_000  # of a text that no context holds, the end is taken apart
+        assert of(pilot).loom.text == "word " * 20_000
+
+
+# -- comparisons -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[2]])
+async def test_a_sweep_runs_the_ladder_shows_figures_and_is_saved(
+    models: FakeModels, home: Path, size: tuple[int, int]
+) -> None:
+    async with completed(size) as pilot:
+        before = len(models.completions())
+        await pilot.press("w")
+        await until(pilot, lambda: of(pilot).mode == SWEEP and pilot.app.query_one(SweepView).sweep.path)  # type: ignore[union-attr]
+        await shows(pilot, "greedy", "temperature 2" if size[0] >= 80 else "temperature", "50.0")
+        asked = models.completions()[before:]
+        assert [spec.sampling.greedy for spec in asked] == [True] + [False] * 5
+        assert {spec.sampling.max_new_tokens for spec in asked} == {8}
+        saved = list((home / "sweeps").glob("*.md"))
+        assert len(saved) == 1
+        block = saved[0].read_text().split("```toml\n")[1].split("\n```")[0]
+        assert tomllib.loads(block)["prompt"] == "abc"  # the prompt without its completion
+        for key in ("right", "left", "down", "up", "pagedown", "pageup"):
+            await pilot.press(key)
+        await pilot.press("escape")
+        await shows(pilot, "abcdefghijk")
+
+
+async def test_the_usual_prompt_stands_in_for_an_empty_text(models: FakeModels) -> None:
+    async with generate() as pilot:
+        await pilot.press("escape", "w")
+        await shows(pilot, "Who knows if God exists, but for sure I")
+        await quiet(pilot)
+
+
+async def test_a_column_becomes_the_text_with_its_probabilities(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await pilot.press("n")
+        await shows(pilot, "Several samples")
+        await pilot.press("backspace", "3", "enter")
+        await until(pilot, lambda: of(pilot).mode == SWEEP and pilot.app.query_one(SweepView).sweep.path)  # type: ignore[union-attr]
+        view = pilot.app.query_one(SweepView)
+        assert view.sweep is not None
+        assert [column.setting.sampling.seed for column in view.sweep.columns] == [0, 1, 2]
+        while view.chosen != 2:
+            await pilot.press("right")
+        await pilot.press("enter")
+        await quiet(pilot)
+        loom = of(pilot).loom
+        assert (of(pilot).mode, loom.text) == (WALK, "abcfghijklm")
+        assert loom.branches(3) == (2, 2)
+        assert all(loom.nodes[number].logprob is not None for number in loom.path[1:])
+        await pilot.press("left_square_bracket")
+        assert loom.text == "abcdefghijk"
+
+
+async def test_two_settings_are_compared_on_the_same_seed(models: FakeModels) -> None:
+    async with completed() as pilot:
+        before = len(models.completions())
+        await pilot.press("a")
+        await shows(pilot, "these are B")
+        await pilot.press("down", "0", ".", "5", "enter", "enter")
+        await until(pilot, lambda: len(models.completions()) == before + 2)
+        a, b = [spec.sampling for spec in models.completions()[before:]]
+        assert (a.temperature, b.temperature, a.seed == b.seed) == (1.0, 0.5, True)
+        await quiet(pilot)
+        await pilot.press("escape", "a")
+        await shows(pilot, "these are B")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        assert len(models.completions()) == before + 2
+
+
+async def test_a_comparison_under_way_is_shown_again_and_stopped(models: FakeModels) -> None:
+    async with completed() as pilot:
+        models.hold()
+        await pilot.press("w")
+        models.allow(3)
+        await until(pilot, lambda: len(pilot.app.query_one(SweepView).sweep.columns[0].tokens) == 3)  # type: ignore[union-attr]
+        await pilot.press("escape", "n")
+        await until(pilot, lambda: of(pilot).mode == SWEEP)
+        assert len(pilot.app.screen_stack) == 1
+        await pilot.press("f7")
+        models.allow(1)
+        await until(pilot, lambda: not of(pilot).errands.active)
+        assert pilot.app.query_one(SweepView).sweep.path  # type: ignore[union-attr]
+
+
+# -- settings and keys -----------------------------------------------------------------------------------------------
+
+
+async def test_a_wrong_setting_says_why_and_changes_nothing(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await pilot.press("tab", "tab", "down", "0", "enter")
+        await shows(pilot, "must lie in 0 < temperature")
+        assert of(pilot).sampling.temperature == 1.0
+        await pilot.press("escape", "plus", "plus", "minus")
+        assert of(pilot).sampling.temperature == 1.1
+        await pilot.press("down", "down", "down", "down", "down", "4", "2")
+        await pilot.press("tab")  # what was typed counts when the strip is left
+        assert of(pilot).sampling.max_new_tokens == 42
+
+
+@pytest.mark.parametrize("empty", [True, False])
+async def test_every_key_of_the_pane_can_be_pressed(models: FakeModels, empty: bool) -> None:
+    async with generate() if empty else completed() as pilot:
+        await pilot.press("escape")
+        for action in ACTIONS:
+            if action.where != "generate":
+                continue
+            for key in action.keys:
+                await pilot.press(key)
+                await pilot.pause(0.05)
+                while len(pilot.app.screen_stack) > 1:
+                    await pilot.press("escape")
+                    await pilot.pause(0.05)
+                if of(pilot).mode != WALK:
+                    await pilot.press("escape")
+                    await pilot.pause()
+        await quiet(pilot)
+        assert of(pilot).is_attached
+
+
+async def test_help_tells_about_the_pane(models: FakeModels) -> None:
+    async with generate((80, 24)) as pilot:
+        await pilot.press("f1")
+        await shows(pilot, "Keys of this pane (generate)")
+
+
+async def test_training_is_not_reached_by_the_keys_of_this_pane(models: FakeModels, trainers: FakeTrainers) -> None:
+    async with completed() as pilot:
+        await pilot.press("f5", "f6", "f7", "f8")
+        await quiet(pilot)
+        assert trainers.started == []
+        assert trainers.messages == []

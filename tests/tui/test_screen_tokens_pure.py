@@ -1,0 +1,401 @@
+"""The parts of the Tokens pane that need no screen: glyphs, the buffer, rows of any text, aligned sheets, colours."""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from itertools import pairwise
+
+import pytest
+from nasty import texts
+from rich.cells import cell_len
+from rich.style import Style
+from stage import CONTROLS, HOSTILE
+from textual.strip import Strip
+from workbench import python
+
+from checkpoints import home
+from engine.encoding import Tokenizer
+from engine.tokenizer import load
+from engine.tokens import Tokenized, tokenize
+from tui import tokencard, tokencolours, tokensamples, tokenstore, tokenwrap
+from tui.tokenbuffer import Buffer
+from tui.tokencolours import CLASSES, colour
+from tui.tokenglyphs import NEWLINE, PART, columns, glyph
+from tui.tokenrows import Look, Sheet, short
+from tui.tokenshelf import Shelf
+from tui.tokenstudy import Study
+from tui.tokenwrap import Rows, place, words
+
+NAMES = ("gpt2", "wordpiece", "bundled")
+SOME = [*texts(120, 60), HOSTILE, "", "\n", "\n\n", " ", "a" * 300, "word " * 90, tokensamples.ENGLISH]
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> list[Tokenizer]:
+    return [load(name) for name in NAMES]
+
+
+def view(tokenizer: Tokenizer, text: str, before: Tokenized | None = None) -> Tokenized:
+    made = tokenize(tokenizer, text, before)
+    assert made is not None
+    return made
+
+
+def sheet(text: str, tokenizers: list[Tokenizer], *, width: int = 60, ids: bool = True, marks: bool = True) -> Sheet:
+    look = Look(width, 10, ids, marks, tokencolours.DARK)
+    return Sheet(text, [view(tokenizer, text) for tokenizer in tokenizers], NAMES, look)
+
+
+def rows_of(made: Sheet) -> list[tuple[int, int]]:
+    return list(made.rows.down(0))
+
+
+def cells(strip: Strip, gutter: int = 10) -> list[tuple[str, Style | None]]:
+    """What stands in each cell behind the gutter; the right half of a wide character is empty."""
+    found: list[tuple[str, Style | None]] = []
+    for segment in strip:
+        for character in segment.text:
+            wide = cell_len(character)
+            if wide == 0 and found:
+                found[-1] = (found[-1][0] + character, segment.style)
+            found += [(character, segment.style), *[("", segment.style)] * (wide - 1)][: max(0, wide)]
+    return found[gutter:]
+
+
+# -- glyphs ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_glyph_has_its_width_and_nothing_a_terminal_acts_on() -> None:
+    rng = random.Random(2)
+    points = [*range(0x3000), *(rng.randrange(0x110000) for _ in range(20_000)), *range(0x1F1E0, 0x1F400)]
+    for code in points:
+        for marks in (True, False):
+            shown, width = glyph(chr(code), marks)
+            assert width == cell_len(shown) >= 1, hex(code)
+            assert not CONTROLS.search(shown)
+            assert shown.isprintable() or unicodedata.category(shown[-1]) in ("Cn", "Zs", "Cf"), hex(code)
+
+
+def test_nothing_joins_two_glyphs() -> None:
+    for text in ("👩\u200d👧", "👍\U0001f3fd", "🇮🇹", "e\u0301", "☃\ufe0f"):
+        shown = [glyph(character)[0] for character in text]
+        assert cell_len("".join(shown)) == sum(map(cell_len, shown)) == columns(text)
+        assert len(shown) == len(text)
+
+
+# -- the buffer -----------------------------------------------------------------------------------------------------
+
+
+def test_buffer_does_what_a_list_does_and_every_change_can_be_taken_back() -> None:
+    rng = random.Random(6)
+    buffer, model, history = Buffer("start\ntext"), list("start\ntext"), ["start\ntext"]
+    for _ in range(400):
+        action = rng.choice(["type", "paste", "back", "forward", "select", "move"])
+        start, end = buffer.selection
+        if action in ("type", "paste"):
+            text = rng.choice("ab \n") if action == "type" else "pasted\n"
+            buffer.insert(text)
+            model[start:end] = text
+        elif action in ("back", "forward"):
+            at = buffer.caret
+            span = (start, end) if start < end else (max(0, at - 1), at) if action == "back" else (at, at + 1)
+            buffer.delete(*((at - 1, at) if action == "back" else (at, at + 1)))
+            del model[slice(*span)]
+        else:
+            buffer.move(rng.randint(-3, len(model) + 3), select=action == "select")
+        assert buffer.text == "".join(model)
+        assert 0 <= buffer.caret <= len(buffer.text)
+        if buffer.text != history[-1]:
+            history.append(buffer.text)
+    last = buffer.text
+    while buffer.undo():
+        assert buffer.text in history
+    assert buffer.text == history[0]
+    while buffer.redo():
+        pass
+    assert buffer.text == last
+
+
+def test_letters_typed_in_a_row_are_one_change_and_words_are_several() -> None:
+    buffer = Buffer()
+    for character in "two words":
+        buffer.insert(character)
+    steps = 0
+    while buffer.undo():
+        steps += 1
+    assert steps == 3
+
+
+def test_words_and_lines() -> None:
+    buffer = Buffer("one  two\nthree")
+    buffer.move(8)
+    assert (buffer.word_left(), buffer.line_start(), buffer.line_end()) == (5, 0, 8)
+    assert buffer.word_right() == 14
+    buffer.move(0, select=True)
+    assert buffer.selected == "one  two"
+
+
+# -- rows -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [2, 7, 40])
+@pytest.mark.parametrize("marks", [True, False])
+def test_rows_hold_the_text_without_gaps(width: int, marks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenwrap, "PIECE", 16)
+    for text in SOME:
+        rows = Rows(text, words(text, width, marks))
+        listed = list(rows.down(0))
+        assert "".join(text[start:end] for start, end in listed) == text
+        assert all(columns(text[start:end].rstrip(" \n"), marks) <= max(width, 2) for start, end in listed)
+        assert [rows.before(row) for row in listed[1:]] == listed[:-1]
+        assert rows.before(listed[0]) is None
+        assert len(listed) >= text.count("\n") + 1
+        for start, end in listed:
+            assert "\n" not in text[start : end - 1]
+            for offset in range(start, end):
+                assert rows.at(offset) == (start, end)
+        assert rows.at(len(text)) == listed[-1]
+
+
+def test_a_long_line_is_not_laid_out_to_show_its_middle() -> None:
+    asked: list[tuple[int, int]] = []
+    text = "x" * 1_000_000
+
+    def split(start: int, end: int) -> list[tuple[int, int]]:
+        asked.append((start, end))
+        return words(text, 80, False)(start, end)
+
+    row = Rows(text, split).at(500_000)
+    assert row[0] <= 500_000 < row[1]
+    assert sum(end - start for start, end in asked) <= tokenwrap.PIECE
+
+
+def test_places_are_found_by_column() -> None:
+    text = "a中b"
+    assert [place(text, 0, 3, column, False) for column in range(6)] == [0, 1, 1, 2, 3, 3]
+
+
+# -- the sheet ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_every_character_stands_in_the_same_column_of_every_row(tokenizers: list[Tokenizer], ids: bool) -> None:
+    for text in SOME:
+        made = sheet(text, tokenizers, ids=ids)
+        joined = ""
+        for row in rows_of(made):
+            strips = made.strips(row, [None] * 3)
+            spans: list[Strip] = []
+            line = 0
+            for each in made.views:
+                spans.append(strips[line] if strips else Strip([]))
+                line += 1 + made.id_lines(each)
+            joined += text[row[0] : row[1]]
+            texts_of = [[character for character, _ in cells(strip)] for strip in spans]
+            assert len(set(map(len, texts_of))) == 1
+            for stack in zip(*texts_of, strict=True):
+                assert len({character for character in stack if character not in (PART, " ")}) <= 1
+            for offset in range(*row):
+                column = next(x for x in range(300) if made.offset(row, x) == offset)
+                shown = glyph(text[offset])[0]
+                for line_cells in texts_of:
+                    assert line_cells[column - 10] == shown[0] or line_cells[column - 10] == shown
+        assert joined == text
+
+
+def test_the_ids_under_the_spans_are_all_the_ids(tokenizers: list[Tokenizer]) -> None:
+    for text in SOME:
+        made = sheet(text, tokenizers)
+        told: list[list[str]] = [[], [], []]
+        for row in rows_of(made):
+            strips = made.strips(row, [None] * 3)
+            if not strips:
+                continue
+            told[0] += strips[1].text.split()
+            told[1] += strips[3].text.split()
+            high, low = ([c for c, _ in cells(strip)] for strip in strips[5:7])
+            low += [" "] * (len(high) - len(low))
+            high += [" "] * (len(low) - len(high))
+            told[2] += ["".join(pair).strip() for pair in zip(high, low, strict=True) if "".join(pair).strip()]
+        for number, each in enumerate(made.views):
+            assert told[number] == [str(ident) if ident >= 0 else "?" for ident in each.ids], text
+
+
+def test_a_span_is_as_wide_as_its_token_and_no_wider(tokenizers: list[Tokenizer]) -> None:
+    text = "Hello World, unbelievably"
+    made = sheet(text, tokenizers[:1], width=200)
+    row = rows_of(made)[0]
+    shown = cells(made.strips(row, [None] * 3)[0])
+    coloured = "".join(character for character, style in shown if style is not None and style.bgcolor)
+    assert coloured == text.replace(" ", "·")
+
+
+def test_the_carets_token_is_the_bright_one_in_every_row(tokenizers: list[Tokenizer]) -> None:
+    text = "Hello World"
+    made = sheet(text, tokenizers)
+    current = [next(token for token in each if token.start <= 8 < token.end) for each in made.views]
+    strips = made.strips(rows_of(made)[0], current)
+    bright = []
+    for number in (0, 2, 4):
+        bright.append("".join(c for c, style in cells(strips[number]) if style == tokencolours.DARK.current))
+    assert bright == ["·World", "World", "r"]
+
+
+def test_rows_stay_within_the_width(tokenizers: list[Tokenizer]) -> None:
+    for width in (8, 20, 60):
+        for text in SOME[::4]:
+            made = sheet(text, tokenizers, width=width)
+            for row in rows_of(made):
+                widest = max((strip.cell_length for strip in made.strips(row, [None] * 3)), default=0)
+                assert widest <= 10 + width or row[1] - row[0] == 1
+
+
+def test_hostile_text_reaches_no_strip(tokenizers: list[Tokenizer]) -> None:
+    made = sheet(HOSTILE + "\ud800\n\t", tokenizers)
+    for row in rows_of(made):
+        for strip in made.strips(row, [None] * 3):
+            assert not CONTROLS.search(strip.text)
+    assert NEWLINE in "".join(strip.text for row in rows_of(made) for strip in made.strips(row, [None] * 3))
+
+
+def test_names_for_a_narrow_column() -> None:
+    assert short("openai-community/gpt2", 9) == "gpt2"
+    assert short("/some/where/a-long-name/", 9) == "a-long-n…"
+
+
+# -- colours --------------------------------------------------------------------------------------------------------
+
+
+def test_neighbours_differ_in_class_and_so_without_colour(tokenizers: list[Tokenizer]) -> None:
+    for tokenizer in tokenizers:
+        for text in [*SOME, "the the the the " * 60]:
+            made = view(tokenizer, text)
+            classes = [colour(made, index) % CLASSES for index in range(len(made))]
+            runs = sum(one == other for one, other in pairwise(classes))
+            assert runs <= len(classes) // 60  # only where a very long run of equal tokens changes its count
+    for styles in (tokencolours.NONE, tokencolours.SIXTEEN, tokencolours.DARK, tokencolours.LIGHT):
+        assert len(set(styles.spans[:CLASSES])) == CLASSES
+
+
+def test_colours_stay_while_the_text_is_edited(tokenizers: list[Tokenizer]) -> None:
+    for tokenizer in tokenizers:
+        before = view(tokenizer, tokensamples.ENGLISH)
+        after = view(tokenizer, "X, " + tokensamples.ENGLISH, before)
+        grown = len(after) - len(before)
+        kept = sum(colour(before, index) == colour(after, index + grown) for index in range(3, len(before)))
+        assert kept == len(before) - 3
+
+
+# -- the card and the table -----------------------------------------------------------------------------------------
+
+
+def lines(strips: list[Strip]) -> str:
+    return "\n".join(strip.text for strip in strips)
+
+
+@pytest.fixture(scope="module")
+def studies() -> list[Study]:
+    found = [Study(name) for name in NAMES]
+    for study in found:
+        study.load()
+        study.learn(lambda: False)
+        study.compare(tokensamples.ENGLISH)
+    return found
+
+
+def shelf_of(studies: list[Study], text: str) -> Shelf:
+    shelf = Shelf()
+    shelf.studies = list(studies)
+    shelf.put(text, [view(study.tokenizer, text) for study in studies if study.tokenizer])
+    return shelf
+
+
+def test_the_card_tells_what_is_true(studies: list[Study]) -> None:
+    text = "è Hello World"
+    shelf = shelf_of(studies, text)
+    assert shelf.study is not None
+    shown = lines(tokencard.card(shelf, shelf.under(shelf.study, len(text)), 44))
+    for fact in ("2159", "ĠWorld", "char 7–13", "byte 8–14", "20 57 6f 72 6c 64", "ĠW+orld→ĠWorld #1,903"):
+        assert fact in shown
+    assert "0 in dantesque" in shown
+    shelf.next()
+    shown = lines(tokencard.card(shelf, shelf.under(shelf.study, 8), 44))
+    assert "✓ world" in shown
+    assert all(strip.cell_length <= 44 for strip in tokencard.card(shelf, shelf.under(shelf.study, 8), 44))
+
+
+def test_the_card_of_part_of_a_code_point_and_of_the_unknown(studies: list[Study]) -> None:
+    shelf = shelf_of(studies, "😀")
+    gpt2, wordpiece, bundled = studies
+    assert "part of a code point" in lines(tokencard.card(shelf, shelf.under(gpt2, 0), 60))
+    shelf.next()
+    shown = lines(tokencard.card(shelf, shelf.under(wordpiece, 0), 60))
+    assert "not in the vocabulary" in shown
+    assert "U+1F600" in shown
+    shelf.next()
+    assert "unknown" in lines(tokencard.card(shelf, shelf.under(bundled, 0), 60))
+
+
+def test_the_table_counts_and_compares(studies: list[Study]) -> None:
+    shelf = shelf_of(studies, "Nel mezzo del cammin di nostra vita 😀")
+    shown = lines(tokencard.counts(shelf, "a page", 44))
+    assert "37 characters, 40 bytes" in shown
+    for study in studies:
+        assert study.view is not None
+        assert study.tokenizer is not None
+        counts = study.view.counts
+        english = study.tokenizer.encode(tokensamples.ENGLISH)
+        ratio = (counts.tokens / counts.characters) / (len(english) / len(tokensamples.ENGLISH))
+        row = next(line for line in shown.splitlines() if study.name in line)
+        figures = row.replace("▸", " ").split()[1:]
+        assert figures == [
+            str(counts.tokens),
+            f"{counts.characters / counts.tokens:.2f}",
+            str(counts.unknown),
+            str(counts.split),
+            f"×{ratio:.2f}",
+        ]
+
+
+@pytest.mark.parametrize("text", ["", " \n\t ", HOSTILE, "\ud800", "x" * 5000])
+def test_no_text_breaks_the_card(studies: list[Study], text: str) -> None:
+    shelf = shelf_of(studies, text)
+    for _ in studies:
+        for offset in range(min(len(text), 60) + 1):
+            assert shelf.study is not None
+            shown = lines(tokencard.card(shelf, shelf.under(shelf.study, offset), 30))
+            assert not CONTROLS.search(shown.replace("\n", ""))
+        shelf.next()
+    assert lines(tokencard.counts(shelf, "a page", 44))
+
+
+def test_the_pane_needs_neither_torch_nor_transformers() -> None:
+    code = "import sys, tui.panes.tokens; from engine.tokenizer import load; load('gpt2'); print(*sys.modules)"
+    said = python(code)
+    assert said.returncode == 0, said.stderr
+    assert not {"torch", "transformers"} & set(said.stdout.split())
+
+
+# -- samples and what is kept ---------------------------------------------------------------------------------------
+
+
+def test_samples() -> None:
+    from engine.lexicon import corpus
+
+    verses = tokensamples.verses(corpus()[1])
+    assert 300 < len(verses) < 800
+    assert re.fullmatch(r"([^\n]+\n){3}(\n([^\n]+\n){3})*", verses)
+    assert 500 < len(tokensamples.ENGLISH) < 700
+    assert tokensamples.verses("no verse at all") == "no verse at all"
+
+
+def test_the_desk_comes_back_whatever_is_on_it() -> None:
+    desk = tokenstore.Desk("a\ud800[bold]\x00\n", 3, ("gpt2", "nobody/x"), ids=False, marks=True)
+    assert tokenstore.restore() == tokenstore.Desk()
+    tokenstore.save(desk)
+    assert tokenstore.restore() == desk
+    for damage in (b"", b"[]", b'{"text": 3, "names": []}', b'{"text": "a", "names": [3]}', b"\xff"):
+        (home.home() / "tokens" / "desk.json").write_bytes(damage)
+        assert tokenstore.restore() == tokenstore.Desk()

@@ -1,0 +1,105 @@
+"""Fields of the form that choose: one of many values, or several of a few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from textual.binding import Binding
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.form import Choice
+from tui.text import safe
+
+HEAD_NAMES = {"lr": "logistic regression", "mlp": "MLP", "finetune": "fine-tune"}
+SHORT_NAMES = {**HEAD_NAMES, "lr": "LR"}
+
+
+class Picker(Choice):
+    """A choice of many values, of which only the chosen one is shown, with what it means."""
+
+    def __init__(self, all_of: tuple[str, ...], value: str, *, id: str, help: Mapping[str, str] | None = None) -> None:
+        super().__init__(all_of, value, id=id)
+        self._help = help or {}
+
+    def offer(self, names: tuple[str, ...]) -> None:
+        """Offer these names beside auto; a value that is none of them goes."""
+        self._values = ("auto", *names)
+        if self.value not in self._values:
+            self.value = "auto"
+        self.refresh()
+
+    def render(self) -> Content:
+        room = max(8, self.size.width - 7)
+        name = safe(self.value, lines=False)
+        name = name if len(name) <= room else name[: room - 1] + "…"
+        about = self._help.get(self.value, "") if room - len(name) > 14 else ""
+        told = " ◂ ▸" * (len(self._values) > 1) + (f"  {about}" if about else "")
+        return Content.assemble(Content.styled(f" {name} ", "reverse bold"), Content.styled(told, "$foreground 60%"))
+
+
+class Ticks(Widget, can_focus=True):
+    """Several of a few values: left and right move, space ticks."""
+
+    DEFAULT_CSS = """
+    Ticks { height: 1; width: 1fr; padding: 0 1; background: $surface; }
+    Ticks:focus { background: $primary 25%; }
+    """
+    BINDINGS = [
+        Binding("left", "step(-1)", "Previous", show=False),
+        Binding("right", "step(1)", "Next", show=False),
+        Binding("space,x", "tick", "Tick", show=False),
+    ]
+    value: reactive[str] = reactive("")
+    place: reactive[int] = reactive(0)
+
+    @dataclass
+    class Changed(Message):
+        """Something was ticked or not."""
+
+        ticks: Ticks
+
+        @property
+        def control(self) -> Ticks:
+            return self.ticks
+
+    def __init__(self, all_of: tuple[str, ...], value: str, *, id: str) -> None:
+        super().__init__(id=id)
+        self._all = all_of
+        self.set_reactive(Ticks.value, value)
+
+    def render(self) -> Content:
+        roomy = self.size.width >= 43
+        parts = []
+        for place, name in enumerate(self._all):
+            ticked = name in self.value.split()
+            here = self.has_focus and place == self.place
+            spelled = (HEAD_NAMES if roomy else SHORT_NAMES).get(name, name)
+            style = "bold" if ticked else "$foreground 60%"
+            parts.append(Content.styled(f"{'■' if ticked else '□'} {spelled}", f"{style} underline" if here else style))
+        return Content("  " if roomy else " ").join(parts)
+
+    def watch_value(self) -> None:
+        self.post_message(self.Changed(self))
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def action_step(self, by: int) -> None:
+        """The value before or after."""
+        self.place = (self.place + by) % len(self._all)
+
+    def action_tick(self) -> None:
+        """Take the value in, or out."""
+        name = self._all[self.place]
+        ticked = set(self.value.split()) ^ {name}
+        self.value = " ".join(one for one in self._all if one in ticked)
+
+    def on_click(self) -> None:
+        self.action_step(1)
