@@ -86,7 +86,7 @@ async def test_f5_runs_the_methods_and_shows_them(workshop: dict[str, str]) -> N
         assert pane.run_shown.read_json("spec.json")["methods"] == ["margin", "cross-entropy"]
         assert {"margin", "cross-entropy"} <= set(pane.run_shown.read_json("results.json"))
         assert controls(app) == []
-        await pilot.press("f5")  # from results, the form comes back
+        await pilot.press("n")
         await shows(pilot, "Run the methods")
         assert pane.form.given()["limit"] == "16"
         await pilot.press("n")

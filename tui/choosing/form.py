@@ -18,7 +18,7 @@ from textual.widgets import Button, Input, Label, Static
 from tui.choosing import values
 from tui.choosing.looking import Seen, look
 from tui.choosing.values import CHOICES, DEFAULTS, METHODS
-from tui.classify.form import Ticks
+from tui.classify.choices import Ticks
 from tui.classify.values import Wrong
 from tui.field import Field
 from tui.form import Choice
@@ -151,12 +151,16 @@ class ChooseForm(Container):
         given = self.given()
         self._refresh()
         if self._wrong:
-            self.query_one(f"#ch-field-{self._wrong[0].field}").focus()
-            self.app.bell()
             return False
         self._remember(given)
         self.post_message(self.Wanted(given))
         return True
+
+    def show_problem(self) -> None:
+        """To the first field that has one."""
+        if self._wrong:
+            self.query_one(f"#ch-field-{self._wrong[0].field}").focus()
+            self.app.bell()
 
     @work(thread=True, group="remember", exit_on_error=False)
     def _remember(self, given: dict[str, str]) -> None:
@@ -167,12 +171,14 @@ class ChooseForm(Container):
     @on(Button.Pressed, "#ch-go")
     def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        self.start()
+        if not self.start():
+            self.show_problem()
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.start()
+        if not self.start():
+            self.show_problem()
 
     @on(Input.Changed)
     def _edited(self, event: Input.Changed) -> None:

@@ -169,6 +169,15 @@ class ChoosePane(Pane):
     def busy(self) -> bool:
         return self.running
 
+    @property
+    def trains(self) -> str:
+        return self.run_shown.name if self.running and self.run_shown is not None else ""
+
+    async def see_out(self) -> None:
+        if self.running and self._job is not None:
+            self._job.stop()
+            await asyncio.to_thread(self._job.wait, 15.0)
+
     def arrive(self) -> None:
         """Take the focus and catch up."""
         if self.showing_results:
@@ -178,15 +187,13 @@ class ChoosePane(Pane):
         self.call_after_refresh(self.redraw)
 
     def start(self) -> None:
-        """Run what the form says; from a pause, go on; from results, show the form first."""
-        if self.running and self.story.paused:
-            self._send(ask.Continue())
-        elif self.running:
-            self.say("it is running: F7 stops it")
-        elif self.showing_results:
+        """Run what the form says."""
+        if self.running or self._starting:
+            self.show_results()
+            self.say("it is running: F7 stops it, then F5 starts another", "warning")
+        elif not self.form.start():
             self.show_form()
-        else:
-            self.form.start()
+            self.form.show_problem()
 
     def pause(self) -> None:
         """Pause, or go on."""
