@@ -4,7 +4,9 @@ For a batch of query and document pairs, each query's own document must be neare
 (Henderson et al., 2017): cross-entropy over the cosines of a row, times a scale. No two queries of a batch share a
 relevant document, or a right answer would be punished as a wrong one. Trained is either a projection, a matrix that
 begins as the identity, on frozen features that are cached (seconds), or the whole encoder (minutes). It ends when nDCG
-on held-out training queries stops rising; the judged queries have no part in it.
+on held-out training queries stops rising; the judged queries have no part in it. A projection is so cheap that every
+training query is held out once: five trainings side by side say after how many epochs to stop, and a sixth on all
+queries goes as far. For the whole encoder a fifth of them is held out.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ TELL = 0.4  # seconds between two words
 FEWEST = 8  # training queries
 POOLS: Mapping[Mode, int] = {"projection": 50_000, "whole": 512}
 """documents that held-out queries are ranked over, at most"""
-LOOK = 0.5  # seconds between looks at the held-out queries, for a projection, whose epochs are short
+FOLDS = 5  # parts of the training queries, each held out once
 
 
 class CannotTrain(Exception):
@@ -60,7 +62,7 @@ class BiSettings:
     hard_negatives: int = 0
     """documents for each query that BM25 ranks high and that are not relevant"""
     held_out: float = 0.2
-    """share of the training queries that tells when to stop"""
+    """share of the training queries that tells when the training of a whole encoder stops"""
     patience: int = 0
     """looks without a better nDCG before it ends; 0 is 12 for a projection and 2 for the whole encoder"""
     length: int = 256
@@ -127,6 +129,19 @@ def split(collection: Collection, share: float, seed: int) -> Split:
     return Split(tuple(sorted(train)), tuple(sorted(held)))
 
 
+def folds(collection: Collection, count: int, seed: int) -> list[Split]:
+    """Splits in which every training query is held out once. Raises :class:`CannotTrain` when there are too few."""
+    split(collection, 0.2, seed)
+    groups = _groups(collection.qrels["train"])
+    random.Random(f"{seed}/folds").shuffle(groups)
+    groups.sort(key=len, reverse=True)  # stable, so still shuffled within a size
+    parts: list[list[str]] = [[] for _ in range(min(count, len(groups)))]
+    for group in groups:
+        min(parts, key=len).extend(group)
+    every = {query for part in parts for query in part}
+    return [Split(tuple(sorted(every - set(part))), tuple(sorted(part))) for part in parts]
+
+
 def batches(
     pairs: Sequence[tuple[str, int]], relevant: Mapping[str, frozenset[int]], rows: int, seed: str
 ) -> list[list[tuple[str, int]]]:
@@ -184,70 +199,151 @@ def train(
     """Train on the training queries and return the state with the best nDCG@10 on the held-out ones.
 
     ``frozen``: unit vectors of every document; ``asked``: those of every training query. ``keep`` gets the state after
-    every look at the held-out queries, the first of them before any training, so what comes back is never worse there.
-    Yields :class:`BiStep`. Raises :class:`CannotTrain`, :class:`engine.heed.Stopped`.
+    every look at the held-out queries, the first of them before any training: where training only makes it worse, the
+    frozen encoder comes back. Yields :class:`BiStep`. Raises :class:`CannotTrain`, :class:`engine.heed.Stopped`.
     """
-    work = _Work(collection, encoder, frozen, asked, settings.chosen(), control, bm25, keep, device)
+    import torch
+
+    settings = settings.chosen()
+    given = _Given(collection, encoder, frozen, asked, settings, control, bm25, keep, placed(device)[0])
+    if settings.mode == "projection":
+        threads = torch.get_num_threads()
+        try:
+            torch.set_num_threads(1)  # matrices this small only lose by being shared out among threads
+            return (yield from _cross(given, folds(collection, FOLDS, settings.seed)))
+        finally:
+            torch.set_num_threads(threads)
+    torch.set_num_threads(physical_cores())
+    work = _Work(given, split(collection, settings.held_out, settings.seed))
     return (yield from work.run())
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What every training of one call shares."""
+
+    collection: Collection
+    encoder: Encoder
+    frozen: Matrix
+    asked: Mapping[str, Any]
+    settings: BiSettings
+    control: Control
+    bm25: Bm25 | None
+    keep: Callable[[BiState], None]
+    device: str
+
+
+def _cross(given: _Given, parts: Sequence[Split]) -> Generator[Event, None, BiState]:
+    """Train with every part held out once, side by side, then on all queries for as many epochs as was best."""
+    import numpy as np
+
+    works = [_Work(given, part) for part in parts]
+    lead, settings, keep = works[0], given.settings, given.keep
+    best, best_epoch = (-1.0, -math.inf), 0
+    for epoch in range(settings.epochs + 1):
+        if epoch:
+            for number, work in enumerate(works):
+                for event in work.epoch(epoch - 1):
+                    if number == 0 or not isinstance(event, BiStep):
+                        yield event
+        values: list[Any] = []
+        losses: list[float] = []
+        for work in works:
+            found = yield from work.measure()
+            values.append(found.ndcg)
+            losses += found.losses
+        ndcg = float(np.concatenate(values).mean())
+        better = (ndcg, -sum(losses)) > best
+        if better:
+            best, best_epoch = (ndcg, -sum(losses)), epoch
+        keep(lead.state(ndcg, sum(losses) / len(losses)))
+        lead.best_ndcg, lead.best_step = best[0], best_epoch * lead.per_epoch
+        note = f"epoch {epoch}" + (", the best so far" if better else "") if epoch else "before training"
+        yield lead.word(ndcg, note)
+        if epoch - best_epoch >= settings.patience:
+            break
+    every = tuple(sorted(lead.relevant))
+    last = _Work(given, Split(every, every))
+    last.base, last.best_ndcg, last.best_step = lead.step, best[0], lead.step
+    if best_epoch:
+        last.best_step = lead.step + last.per_epoch * best_epoch
+    for epoch in range(best_epoch):
+        for event in last.epoch(epoch):
+            yield replace(event, note="on all train queries") if isinstance(event, BiStep) else event
+    yield from last.measure()
+    state = last.state(best[0], -best[1] / len(losses))
+    keep(state)
+    yield last.word(None, f"trained on all train queries for {best_epoch} epochs" if best_epoch else "left as it was")
+    return state
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What the held-out queries came to."""
+
+    ndcg: Any
+    """of each, nDCG@10"""
+    losses: list[float]
+    """of each with each relevant document, nats"""
 
 
 class _Work:
     """One training under way."""
 
-    def __init__(
-        self,
-        collection: Collection,
-        encoder: Encoder,
-        frozen: Matrix,
-        asked: Mapping[str, Any],
-        settings: BiSettings,
-        control: Control,
-        bm25: Bm25 | None,
-        keep: Callable[[BiState], None],
-        device: str,
-    ) -> None:
+    def __init__(self, given: _Given, parts: Split) -> None:
         import numpy as np
         import torch
 
-        self.collection, self.settings, self.control, self.keep = collection, settings, control, keep
-        self.split = split(collection, settings.held_out, settings.seed)
+        collection, settings = given.collection, given.settings
+        self.collection, self.settings, self.control, self.keep = collection, settings, given.control, given.keep
+        self.split = parts
         names = (*self.split.train, *self.split.held)
         self.relevant = {query: frozenset(collection.relevant("train", query)) for query in names}
         self.pairs = [(query, document) for query in self.split.train for document in sorted(self.relevant[query])]
-        self.negatives = self._mined(bm25 or Bm25(collection)) if settings.hard_negatives else {}
-        self.device, _ = placed(device)
-        torch.set_num_threads(physical_cores())
+        self.negatives = self._mined(given.bm25 or Bm25(collection)) if settings.hard_negatives else {}
+        self.device = given.device
         torch.manual_seed(settings.seed)
-        self.pool = self._pooled(frozen, np.stack([asked[query] for query in self.split.held]))
+        self.pool = self._pooled(given.frozen, np.stack([given.asked[query] for query in self.split.held]))
         self.tower: _Projection | _Whole
         if settings.mode == "projection":
-            self.tower = _Projection(asked, frozen, self.pool, self.device)
+            self.tower = _Projection(given.asked, given.frozen, self.pool, self.device)
         else:
-            self.tower = _Whole(encoder, collection, settings, self.pool, self.device)
+            self.tower = _Whole(given.encoder, collection, settings, self.pool, self.device)
         self.optimizer = torch.optim.AdamW(self.tower.parameters(), lr=settings.learning_rate, weight_decay=0.01)
         self.per_epoch = len(batches(self.pairs, self.relevant, settings.rows, f"{settings.seed}/0"))
         self.steps = self.per_epoch * settings.epochs
-        self.step, self.stale, self.best = 0, 0, BiState(0, -1.0, math.inf, {}, (), None, len(collection))
+        self.step, self.base = 0, 0
+        self.best_ndcg, self.best_step = -1.0, 0
         self.losses: list[float] = []
+        self.found: Any = None
+        """vectors of the pool when it was looked at last"""
         self.similarity: tuple[Any, ...] = ()
         self.begun, self.waited = time.monotonic(), 0.0
 
     def run(self) -> Generator[Event, None, BiState]:
-        yield from self._look("before training")
-        self.begun, self.waited, looked = time.monotonic(), 0.0, time.monotonic()
-        for epoch in range(self.settings.epochs):
-            yield from self._epoch(epoch)
-            last = epoch + 1 == self.settings.epochs
-            if self.settings.mode == "whole" or last or time.monotonic() - looked >= LOOK or epoch < 3:
-                yield from self._look(f"epoch {epoch + 1}")
-                looked = time.monotonic()
-            else:
-                yield from self._look("")
-            if self.stale >= self.settings.patience:
+        """Until the one held-out part gets no better."""
+        best: BiState | None = None
+        stale = 0
+        for epoch in range(self.settings.epochs + 1):
+            if epoch:
+                yield from self.epoch(epoch - 1)
+            yield self.word(None, f"encoding {len(self.pool):,} documents that held-out queries are ranked over")
+            found = yield from self.measure()
+            state = self.state(float(found.ndcg.mean()), sum(found.losses) / len(found.losses))
+            better = best is None or (state.ndcg, -state.loss) > (best.ndcg, -best.loss)
+            if better:
+                best, self.best_ndcg, self.best_step = state, state.ndcg, state.step
+            stale = 0 if better else stale + 1
+            self.keep(state)
+            note = f"epoch {epoch}" + (", the best so far" if better else "") if epoch else "before training"
+            yield self.word(state.ndcg, note)
+            if stale >= self.settings.patience:
                 break
-        return self.best
+        assert best is not None
+        return best
 
-    def _epoch(self, epoch: int) -> Iterator[Event]:
+    def epoch(self, epoch: int) -> Iterator[Event]:
+        """Every pair once."""
         import torch
 
         told = time.monotonic()
@@ -274,65 +370,59 @@ class _Work:
             self.optimizer.step()
             self.step += 1
             self.losses.append(float(loss.detach()))
-            with torch.no_grad():
-                seen = (queries[:SEEN] @ documents[:SEEN].T).float().cpu()
-            self.similarity = tuple([round(value, 3) for value in row] for row in seen.tolist())
+            if len(batch) >= min(SEEN, settings.rows, len(self.pairs)) or not self.similarity:  # no small rest
+                with torch.no_grad():
+                    seen = (queries[:SEEN] @ documents[:SEEN].T).float().cpu()
+                self.similarity = tuple([round(value, 3) for value in row] for row in seen.tolist())
             if time.monotonic() - told >= TELL or self.step == 1:
                 told = time.monotonic()
-                yield self._word(None, f"epoch {epoch + 1}")
+                yield self.word(None, f"epoch {epoch + 1}")
             before = time.monotonic()
             yield from heed(self.control, self.step)
             self.waited += time.monotonic() - before
 
-    def _look(self, note: str) -> Iterator[Event]:
-        """nDCG of the held-out queries over the pool, and the state kept when it is worth it."""
+    def measure(self) -> Generator[Event, None, _Measured]:
+        """The held-out queries over the pool."""
         import numpy as np
 
         self.tower.eval()
-        if self.settings.mode == "whole":
-            yield self._word(None, "encoding the documents that held-out queries are ranked over")
-        found = yield from self.tower.pool_vectors(self.control)
+        self.found = yield from self.tower.pool_vectors(self.control)
         asked = self.tower.held(self.split.held, self.collection)
-        rows, scores = vectors.Exact(found, self.device).search(asked, ranking.DEPTH)
-        places = np.asarray(self.pool)[rows]
+        rows, scores = vectors.Exact(self.found, self.device).search(asked, ranking.DEPTH)
         ranked = [
-            ranking.Ranked(tuple(one), tuple(two)) for one, two in zip(places.tolist(), scores.tolist(), strict=True)
+            ranking.Ranked(tuple(one), tuple(two))
+            for one, two in zip(np.asarray(self.pool)[rows].tolist(), scores.tolist(), strict=True)
         ]
         grades = [self.collection.relevant("train", query) for query in self.split.held]
-        ndcg, loss = float(ranking.judge(ranked, grades)[ranking.NDCG].mean()), self._held_loss(asked, found)
-        better = (ndcg, -loss) > (self.best.ndcg, -self.best.loss)
-        self.stale = 0 if better else self.stale + 1
-        if not better and not note:
-            return
-        state = BiState(self.step, ndcg, loss, self.tower.tensors(), self.pool, found, len(self.collection))
-        if better:
-            self.best = state
-        self.keep(state)
-        yield self._word(ndcg, (note or "looked") + (", the best so far" if better and self.step else ""))
+        return _Measured(ranking.judge(ranked, grades)[ranking.NDCG], self._held_losses(asked))
 
-    def _held_loss(self, asked: Any, pool: Any) -> float:
+    def state(self, ndcg: float, loss: float) -> BiState:
+        """What there is now; ``measure`` has been asked before."""
+        step = self.base + self.step
+        return BiState(step, ndcg, loss, self.tower.tensors(), self.pool, self.found, len(self.collection))
+
+    def _held_losses(self, asked: Any) -> list[float]:
         """How surely held-out queries find their documents: what tells two states of equal nDCG apart."""
         import numpy as np
 
         places = {row: place for place, row in enumerate(self.pool)}
-        total, count = 0.0, 0
+        losses = []
         for query, vector in zip(self.split.held, asked, strict=True):
-            scores = SCALE * (pool @ vector).astype(np.float64)
+            scores = SCALE * (self.found @ vector).astype(np.float64)
             norm = float(scores.max() + np.log(np.exp(scores - scores.max()).sum()))
-            total += sum(norm - float(scores[places[row]]) for row in self.relevant[query])
-            count += len(self.relevant[query])
-        return total / count
+            losses += [norm - float(scores[places[row]]) for row in self.relevant[query]]
+        return losses
 
-    def _word(self, ndcg: float | None, note: str) -> BiStep:
+    def word(self, ndcg: float | None, note: str) -> BiStep:
+        """How far it is; the losses since the last word."""
         spent = time.monotonic() - self.begun - self.waited
         left = spent / self.step * (self.steps - self.step) if self.step else 0.0
         loss = sum(self.losses) / len(self.losses) if self.losses else 0.0
         self.losses = []
-        best = self.best.ndcg if self.best.ndcg >= 0 else None
+        best = self.best_ndcg if self.best_ndcg >= 0 else None
         size = len(self.pool) if ndcg is not None else 0
-        return BiStep(
-            self.step, self.steps, loss, ndcg, best, self.best.step, round(left, 1), note, self.similarity, size
-        )
+        steps = (self.base + self.step, self.base + self.steps)
+        return BiStep(*steps, loss, ndcg, best, self.best_step, round(left, 1), note, self.similarity, size)
 
     def _share(self) -> float:
         """Of the peak learning rate: up over a tenth of the steps, then down to nothing."""

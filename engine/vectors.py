@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from checkpoints import home, store
-from engine.machine import physical_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,12 +52,9 @@ class Exact:
 
     def __init__(self, vectors: Matrix, device: str = "cpu", block: int = BLOCK) -> None:
         """``vectors`` ``(count, width)``, float32, in memory or mapped; unit length makes it a search by cosine."""
-        import torch
-
         self.count, self.width = vectors.shape
         self.bytes = int(vectors.nbytes)
         self._device, self._block = device, block
-        torch.set_num_threads(physical_cores())
         held = _tensor(vectors)
         self._held = held.to(device) if device == "cpu" or self.bytes < SHARE * _free(device) else held
 
