@@ -38,7 +38,6 @@ def test_events_as_json_and_the_run_again(tmp_path: Path) -> None:
     assert "cannot be told from chance" in again.stdout or "is above chance" in again.stdout
     listed = records(command("runs", "--json").stdout)
     assert (listed[0]["task"], listed[0]["state"]) == ("choose", "done")
-    assert command("resume", last["run"], "--steps", "3").returncode == 2
 
 
 def test_bad_input_is_told_and_leaves_no_run(tmp_path: Path) -> None:
