@@ -13,6 +13,12 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 SIZE = (120, 36)
+TEXT = (
+    "Hello World, and hello tokenization!\n"
+    "A tokenizer learns from English: «Galeotto fu il libro» costs it more.\n"
+    "\tNaïve café, 東京, 🎉 and [UNK]?"
+)
+PROMPT = "  Quando mi volsi a riguardar lo passo,\n"
 
 
 def prepare() -> None:
@@ -49,6 +55,29 @@ async def draw() -> None:
         await pilot.press("f1")
         await pilot.pause(0.5)
         _save(app, "help")
+        await pilot.press("escape", "2")
+        await pilot.pause(2)
+        app.here.take(TEXT)
+        await pilot.pause(3)
+        await pilot.press("escape", *["right"] * 5)
+        await pilot.pause(1)
+        _save(app, "tokens")
+        await pilot.press("3")
+        await pilot.pause(12)
+        app.here.take(PROMPT)
+        await pilot.press("f5")
+        await pilot.pause(6)
+        await pilot.press(*["left"] * 25)
+        await pilot.pause(1)
+        _save(app, "generate")
+        await pilot.press("w")
+        await pilot.pause(12)
+        _save(app, "sweep")
+        await pilot.press("escape", "4")
+        await pilot.pause(2)
+        await pilot.press("f5")
+        await pilot.pause(45)
+        _save(app, "classify")
 
 
 def _save(app: object, name: str) -> None:

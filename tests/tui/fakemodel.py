@@ -37,7 +37,7 @@ class FakeModels:
         monkeypatch.setattr("engine.lm.load", self.load)
         monkeypatch.setattr("engine.generate.generate", self.generate)
         monkeypatch.setattr("engine.compare.generate", self.generate)
-        monkeypatch.setattr("tui.completing.hub.has", lambda repository: False)
+        monkeypatch.setattr("tui.generate.completing.hub.has", lambda repository: False)
 
     def hold(self) -> None:
         """From now on write only what :meth:`allow` lets through."""

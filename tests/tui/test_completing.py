@@ -9,7 +9,7 @@ import tinylm
 from engine.control import Control
 from engine.events import Token
 from engine.sampling import Sampling
-from tui.completing import Probed, Source, Tokenized, completing, probing
+from tui.generate.completing import Probed, Source, Tokenized, completing, probing
 
 PROMPT = "nel mezzo del cammin"
 

@@ -6,19 +6,23 @@ import json
 import math
 import random
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from stage import HOSTILE
 from workbench import make_verse
 
 from engine import tokenizer
+from engine.control import Control
 from engine.encoding import Tokenizer
 from engine.events import Candidate, Token
-from engine.sampling import Sampling
-from tui import keepsake, loom
-from tui.keepsake import Damaged, Drawer, Keepsake
-from tui.loom import RAW, Loom
-from tui.recoding import Pieces, encode, recode
+from engine.sampling import GenerateSpec, Sampling
+from tui.generate import completing, keepsake, loom
+from tui.generate.completing import Source, Tokenized
+from tui.generate.keepsake import Damaged, Drawer, Keepsake
+from tui.generate.loom import RAW, Loom
+from tui.generate.recoding import Pieces, encode, recode
 
 COLD = Sampling(temperature=0.5)
 
@@ -477,3 +481,33 @@ def test_models_are_remembered_the_last_one_first() -> None:
         kept.used(name)
     assert kept.recent[:2] == ["model3", "model19"]
     assert len(kept.recent) == keepsake.RECENT
+
+
+# -- what the engine is given ----------------------------------------------------------------------------------------
+
+
+def test_what_a_tokenizer_puts_before_a_text_is_put_there_once_and_is_no_token_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = tokenizer.load("wordpiece")  # puts [CLS] before a text
+    first = known.id_of("[CLS]")
+    specs: list[GenerateSpec] = []
+    monkeypatch.setattr("engine.generate.generate", lambda lm, spec, control: iter([specs.append(spec)]))
+    lm: Any = SimpleNamespace(
+        name="m", tokenizer=known, start=first, eos=frozenset(), context=50, vocabulary=known.size, slides=False
+    )
+    prompt = Source("", [], "the cat", 0)
+    told = next(completing.completing(lm, prompt, Sampling())(Control()))
+    assert isinstance(told, Tokenized)
+    made = Loom()
+    made.write("the cat")
+    made.settle(told.kept, told.tokens, made.number_of("m"), told.base, told.lead)
+    assert made.text == "the cat"
+    list(completing.completing(lm, prompt, Sampling())(Control()))
+    assert specs[-1].ids == (first, *known.encode("the cat").ids)
+    for index, number in enumerate(specs[-1].ids):
+        made.fold(token(index, number, "", prompt=True, logprob=-float(index)))
+    assert [made.nodes[number].logprob for number in made.path] == [-1.0, -2.0]
+    begun = Source("", [(first or 0, ""), (known.encode("the").ids[0], "the")], "", 0)
+    list(completing.completing(lm, begun, Sampling())(Control()))
+    assert specs[-1].ids == (first, *known.encode("the").ids)

@@ -12,12 +12,12 @@ from textual.strip import Strip
 from engine.compare import ladder
 from engine.events import Candidate, Compared, Notice, Token
 from engine.sampling import Sampling
-from tui import funnel, headline, heat, settings_strip
-from tui.flow import BREAK, Flow, Item
-from tui.funnel import Sight
-from tui.headline import Standing
-from tui.loom import Loom, Node
-from tui.sweep_view import Sweep
+from tui.generate import funnel, headline, heat, settings_strip
+from tui.generate.flow import BREAK, Flow, Item
+from tui.generate.funnel import Sight
+from tui.generate.headline import Standing
+from tui.generate.loom import Loom, Node
+from tui.generate.sweep_view import Sweep
 from tui.text import safe
 
 PARTS = [" the", " cat", "ly", "\n", " ", "\n\n", "  x", "日本", "e\u0301", "a" * 29, ".", "◌"]

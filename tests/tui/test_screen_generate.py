@@ -19,11 +19,11 @@ from engine.control import SetSampling, Stop
 from engine.sampling import Sampling
 from tui.actions import ACTIONS
 from tui.app import LabApp
+from tui.generate.settings_strip import SettingsStrip
+from tui.generate.sweep_view import SweepView
 from tui.panes.completion import EDIT, SWEEP, WALK
 from tui.panes.generate import GeneratePane
 from tui.panes.pane import UsePrompt
-from tui.settings_strip import SettingsStrip
-from tui.sweep_view import SweepView
 
 pytestmark = pytest.mark.usefixtures("trainers")
 

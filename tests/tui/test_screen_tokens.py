@@ -23,12 +23,12 @@ from engine import lexicon, merges
 from engine.encoding import Tokenizer
 from engine.tokenizer import load
 from engine.tokens import tensor_line
-from tui import tokensamples, tokenstore, tokenstudy
 from tui.app import LabApp
 from tui.panes import tokens as pane_module
 from tui.panes.pane import UsePrompt
 from tui.panes.tokens import TokensPane
-from tui.tokensearch import TokenSearch
+from tui.tokens import samples, storage, studies
+from tui.tokens.search import TokenSearch
 
 LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159, 220])
 
@@ -36,13 +36,13 @@ LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159
 @pytest.fixture(autouse=True)
 def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vocabularies do not change from test to test: each is read once for all of them."""
-    monkeypatch.setattr(tokenstudy, "load", _load)
-    monkeypatch.setattr(tokenstudy, "occurrences", _occurrences)
-    monkeypatch.setattr(tokenstudy, "Lexicon", _lexicon)
-    monkeypatch.setattr(tokenstudy, "Merges", _Merges)
+    monkeypatch.setattr(studies, "load", _load)
+    monkeypatch.setattr(studies, "occurrences", _occurrences)
+    monkeypatch.setattr(studies, "Lexicon", _lexicon)
+    monkeypatch.setattr(studies, "Merges", _Merges)
 
 
-_load = functools.cache(tokenstudy.load)
+_load = functools.cache(studies.load)
 _lexicon = functools.cache(lexicon.Lexicon)
 _counted: dict[Tokenizer, Any] = {}
 
@@ -63,7 +63,7 @@ async def opened(
 ) -> AsyncIterator[tuple[Pilot[Any], TokensPane]]:
     """The pane on the screen, its vocabularies loaded and everything learnt that it will learn."""
     if names is not None or text:
-        tokenstore.save(tokenstore.Desk(text, 0, names if names is not None else tokenstore.DEFAULTS))
+        storage.save(storage.Desk(text, 0, names if names is not None else storage.DEFAULTS))
     app = LabApp()
     async with app.run_test(size=size, notifications=True) as pilot:
         app.action_show_pane("tokens")
@@ -126,7 +126,7 @@ async def test_the_labs_examples_are_one_key_and_give_the_labs_ids() -> None:
             await pilot.press("e", "ctrl+home", *["down"] * number)
             await shows(pilot, f"this line alone  {tensor_line(ids)}")
             assert pane.shelf.study is not None
-            assert load("gpt2").encode(tokensamples.LAB[number]).ids == ids
+            assert load("gpt2").encode(samples.LAB[number]).ids == ids
 
 
 async def test_walking_goes_from_token_to_token_with_its_card() -> None:
@@ -165,7 +165,7 @@ async def test_letters_act_outside_the_text_only() -> None:
         assert pane.editor.buffer.text == "si"
         await pilot.press("escape", "s")
         await settled(pilot, pane)
-        assert pane.editor.buffer.text == tokensamples.ENGLISH
+        assert pane.editor.buffer.text == samples.ENGLISH
         await pilot.press("e", "ctrl+z", "x")
         await settled(pilot, pane)
         assert "x" in pane.editor.buffer.text
@@ -178,7 +178,7 @@ async def test_english_and_dante_compare() -> None:
         await settled(pilot, pane)
         await until(pilot, lambda: view(pilot.app, "tokens-counts").count("×1.00") == 3)  # type: ignore[arg-type]
         await pilot.press("d")
-        await until(pilot, lambda: pane.editor.buffer.text != tokensamples.ENGLISH)
+        await until(pilot, lambda: pane.editor.buffer.text != samples.ENGLISH)
         await settled(pilot, pane)
         assert "from dantesque" in shown(pilot.app)  # type: ignore[arg-type]
         gpt2 = pane.shelf.studies[0]
@@ -264,8 +264,8 @@ async def test_a_tokenizer_that_breaks_is_told_and_one_that_never_comes_keeps_no
             raise ZeroDivisionError("deep inside")
         return _load(name)
 
-    monkeypatch.setattr(tokenstudy, "load", broken)
-    tokenstore.save(tokenstore.Desk("Hello World", 0, ("slow", "broken", "gpt2")))
+    monkeypatch.setattr(studies, "load", broken)
+    storage.save(storage.Desk("Hello World", 0, ("slow", "broken", "gpt2")))
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         app.action_show_pane("tokens")
@@ -281,7 +281,7 @@ async def test_adding_a_vocabulary() -> None:
         await pilot.press("enter")
         await until(pilot, lambda: len(pane.shelf.ready) == 2)
         await shows(pilot, "bundled")
-        await until(pilot, lambda: "bundled" in tokenstore.restore().names)
+        await until(pilot, lambda: "bundled" in storage.restore().names)
 
 
 async def test_search_types_the_token_that_was_chosen() -> None:
@@ -311,7 +311,7 @@ async def test_ids_and_spaces_can_be_hidden() -> None:
 async def test_the_text_survives_a_death_and_comes_back() -> None:
     async with opened() as (pilot, pane):
         await put(pilot, pane, "kept \ud800 text")
-        await until(pilot, lambda: tokenstore.restore().text == "kept \ud800 text")
+        await until(pilot, lambda: storage.restore().text == "kept \ud800 text")
     async with opened() as (_, pane):
         assert pane.editor.buffer.text == "kept \ud800 text"
 
@@ -339,7 +339,7 @@ async def test_ids_are_saved_as_json(tmp_path: Path) -> None:
         await until(pilot, target.exists)
         saved = json.loads(target.read_text("utf-8"))
         assert saved["text"] == "Hello World"
-        assert [one["tokenizer"] for one in saved["tokenizers"]] == list(tokenstore.DEFAULTS)
+        assert [one["tokenizer"] for one in saved["tokenizers"]] == list(storage.DEFAULTS)
         for one in saved["tokenizers"]:
             assert one["ids"] == load(one["tokenizer"]).encode("Hello World").ids
 
@@ -366,7 +366,7 @@ async def test_what_is_too_large_for_a_clipboard_is_only_written(home: Path) -> 
 
 async def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\x00\x01")
-    (tmp_path / "large").write_bytes(b"x" * (tokenstore.LARGEST + 1))
+    (tmp_path / "large").write_bytes(b"x" * (storage.LARGEST + 1))
     async with opened(names=("gpt2",), text="mine") as (pilot, pane):
         await pilot.press("escape")
         for name, says in (("binary", "binary"), ("large", "more than the"), ("none", "No such file")):
@@ -457,7 +457,7 @@ async def test_a_large_text_can_be_typed_into_before_it_is_tokenized(monkeypatch
 
 
 async def test_what_does_not_fit_is_cut_off_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.tokeneditor.LIMIT", 10)
+    monkeypatch.setattr("tui.tokens.editor.LIMIT", 10)
     async with opened(names=("gpt2",)) as (pilot, pane):
         await put(pilot, pane, "0123456789abc")
         assert pane.editor.buffer.text == "0123456789"

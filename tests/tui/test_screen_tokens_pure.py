@@ -19,17 +19,17 @@ from checkpoints import home
 from engine.encoding import Tokenizer
 from engine.tokenizer import load
 from engine.tokens import Tokenized, tokenize
-from tui import tokencard, tokencolours, tokensamples, tokenstore, tokenwrap
-from tui.tokenbuffer import Buffer
-from tui.tokencolours import CLASSES, colour
-from tui.tokenglyphs import NEWLINE, PART, columns, glyph
-from tui.tokenrows import Look, Sheet, short
-from tui.tokenshelf import Shelf
-from tui.tokenstudy import Study
-from tui.tokenwrap import Rows, place, words
+from tui.tokens import cards, palette, samples, storage, wrap
+from tui.tokens.buffer import Buffer
+from tui.tokens.glyphs import NEWLINE, PART, columns, glyph
+from tui.tokens.palette import CLASSES, colour
+from tui.tokens.rows import Look, Sheet, short
+from tui.tokens.shelf import Shelf
+from tui.tokens.studies import Study
+from tui.tokens.wrap import Rows, place, words
 
 NAMES = ("gpt2", "wordpiece", "bundled")
-SOME = [*texts(120, 60), HOSTILE, "", "\n", "\n\n", " ", "a" * 300, "word " * 90, tokensamples.ENGLISH]
+SOME = [*texts(120, 60), HOSTILE, "", "\n", "\n\n", " ", "a" * 300, "word " * 90, samples.ENGLISH]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def view(tokenizer: Tokenizer, text: str, before: Tokenized | None = None) -> To
 
 
 def sheet(text: str, tokenizers: list[Tokenizer], *, width: int = 60, ids: bool = True, marks: bool = True) -> Sheet:
-    look = Look(width, 10, ids, marks, tokencolours.DARK)
+    look = Look(width, 10, ids, marks, palette.DARK)
     return Sheet(text, [view(tokenizer, text) for tokenizer in tokenizers], NAMES, look)
 
 
@@ -143,7 +143,7 @@ def test_words_and_lines() -> None:
 @pytest.mark.parametrize("width", [2, 7, 40])
 @pytest.mark.parametrize("marks", [True, False])
 def test_rows_hold_the_text_without_gaps(width: int, marks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenwrap, "PIECE", 16)
+    monkeypatch.setattr(wrap, "PIECE", 16)
     for text in SOME:
         rows = Rows(text, words(text, width, marks))
         listed = list(rows.down(0))
@@ -169,7 +169,7 @@ def test_a_long_line_is_not_laid_out_to_show_its_middle() -> None:
 
     row = Rows(text, split).at(500_000)
     assert row[0] <= 500_000 < row[1]
-    assert sum(end - start for start, end in asked) <= tokenwrap.PIECE
+    assert sum(end - start for start, end in asked) <= wrap.PIECE
 
 
 def test_places_are_found_by_column() -> None:
@@ -239,7 +239,7 @@ def test_the_carets_token_is_the_bright_one_in_every_row(tokenizers: list[Tokeni
     strips = made.strips(rows_of(made)[0], current)
     bright = []
     for number in (0, 2, 4):
-        bright.append("".join(c for c, style in cells(strips[number]) if style == tokencolours.DARK.current))
+        bright.append("".join(c for c, style in cells(strips[number]) if style == palette.DARK.current))
     assert bright == ["·World", "World", "r"]
 
 
@@ -275,14 +275,14 @@ def test_neighbours_differ_in_class_and_so_without_colour(tokenizers: list[Token
             classes = [colour(made, index) % CLASSES for index in range(len(made))]
             runs = sum(one == other for one, other in pairwise(classes))
             assert runs <= len(classes) // 60  # only where a very long run of equal tokens changes its count
-    for styles in (tokencolours.NONE, tokencolours.SIXTEEN, tokencolours.DARK, tokencolours.LIGHT):
+    for styles in (palette.NONE, palette.SIXTEEN, palette.DARK, palette.LIGHT):
         assert len(set(styles.spans[:CLASSES])) == CLASSES
 
 
 def test_colours_stay_while_the_text_is_edited(tokenizers: list[Tokenizer]) -> None:
     for tokenizer in tokenizers:
-        before = view(tokenizer, tokensamples.ENGLISH)
-        after = view(tokenizer, "X, " + tokensamples.ENGLISH, before)
+        before = view(tokenizer, samples.ENGLISH)
+        after = view(tokenizer, "X, " + samples.ENGLISH, before)
         grown = len(after) - len(before)
         kept = sum(colour(before, index) == colour(after, index + grown) for index in range(3, len(before)))
         assert kept == len(before) - 3
@@ -301,7 +301,7 @@ def studies() -> list[Study]:
     for study in found:
         study.load()
         study.learn(lambda: False)
-        study.compare(tokensamples.ENGLISH)
+        study.compare(samples.ENGLISH)
     return found
 
 
@@ -316,38 +316,38 @@ def test_the_card_tells_what_is_true(studies: list[Study]) -> None:
     text = "è Hello World"
     shelf = shelf_of(studies, text)
     assert shelf.study is not None
-    shown = lines(tokencard.card(shelf, shelf.under(shelf.study, len(text)), 44))
+    shown = lines(cards.card(shelf, shelf.under(shelf.study, len(text)), 44))
     for fact in ("2159", "ĠWorld", "char 7–13", "byte 8–14", "20 57 6f 72 6c 64", "ĠW+orld→ĠWorld #1,903"):
         assert fact in shown
     assert "0 in dantesque" in shown
     shelf.next()
-    shown = lines(tokencard.card(shelf, shelf.under(shelf.study, 8), 44))
+    shown = lines(cards.card(shelf, shelf.under(shelf.study, 8), 44))
     assert "✓ world" in shown
-    assert all(strip.cell_length <= 44 for strip in tokencard.card(shelf, shelf.under(shelf.study, 8), 44))
+    assert all(strip.cell_length <= 44 for strip in cards.card(shelf, shelf.under(shelf.study, 8), 44))
 
 
 def test_the_card_of_part_of_a_code_point_and_of_the_unknown(studies: list[Study]) -> None:
     shelf = shelf_of(studies, "😀")
     gpt2, wordpiece, bundled = studies
-    assert "part of a code point" in lines(tokencard.card(shelf, shelf.under(gpt2, 0), 60))
+    assert "part of a code point" in lines(cards.card(shelf, shelf.under(gpt2, 0), 60))
     shelf.next()
-    shown = lines(tokencard.card(shelf, shelf.under(wordpiece, 0), 60))
+    shown = lines(cards.card(shelf, shelf.under(wordpiece, 0), 60))
     assert "not in the vocabulary" in shown
     assert "U+1F600" in shown
     shelf.next()
-    assert "unknown" in lines(tokencard.card(shelf, shelf.under(bundled, 0), 60))
+    assert "unknown" in lines(cards.card(shelf, shelf.under(bundled, 0), 60))
 
 
 def test_the_table_counts_and_compares(studies: list[Study]) -> None:
     shelf = shelf_of(studies, "Nel mezzo del cammin di nostra vita 😀")
-    shown = lines(tokencard.counts(shelf, "a page", 44))
+    shown = lines(cards.counts(shelf, "a page", 44))
     assert "37 characters, 40 bytes" in shown
     for study in studies:
         assert study.view is not None
         assert study.tokenizer is not None
         counts = study.view.counts
-        english = study.tokenizer.encode(tokensamples.ENGLISH)
-        ratio = (counts.tokens / counts.characters) / (len(english) / len(tokensamples.ENGLISH))
+        english = study.tokenizer.encode(samples.ENGLISH)
+        ratio = (counts.tokens / counts.characters) / (len(english) / len(samples.ENGLISH))
         row = next(line for line in shown.splitlines() if study.name in line)
         figures = row.replace("▸", " ").split()[1:]
         assert figures == [
@@ -365,10 +365,10 @@ def test_no_text_breaks_the_card(studies: list[Study], text: str) -> None:
     for _ in studies:
         for offset in range(min(len(text), 60) + 1):
             assert shelf.study is not None
-            shown = lines(tokencard.card(shelf, shelf.under(shelf.study, offset), 30))
+            shown = lines(cards.card(shelf, shelf.under(shelf.study, offset), 30))
             assert not CONTROLS.search(shown.replace("\n", ""))
         shelf.next()
-    assert lines(tokencard.counts(shelf, "a page", 44))
+    assert lines(cards.counts(shelf, "a page", 44))
 
 
 def test_the_pane_needs_neither_torch_nor_transformers() -> None:
@@ -384,18 +384,18 @@ def test_the_pane_needs_neither_torch_nor_transformers() -> None:
 def test_samples() -> None:
     from engine.lexicon import corpus
 
-    verses = tokensamples.verses(corpus()[1])
+    verses = samples.verses(corpus()[1])
     assert 300 < len(verses) < 800
     assert re.fullmatch(r"([^\n]+\n){3}(\n([^\n]+\n){3})*", verses)
-    assert 500 < len(tokensamples.ENGLISH) < 700
-    assert tokensamples.verses("no verse at all") == "no verse at all"
+    assert 500 < len(samples.ENGLISH) < 700
+    assert samples.verses("no verse at all") == "no verse at all"
 
 
 def test_the_desk_comes_back_whatever_is_on_it() -> None:
-    desk = tokenstore.Desk("a\ud800[bold]\x00\n", 3, ("gpt2", "nobody/x"), ids=False, marks=True)
-    assert tokenstore.restore() == tokenstore.Desk()
-    tokenstore.save(desk)
-    assert tokenstore.restore() == desk
+    desk = storage.Desk("a\ud800[bold]\x00\n", 3, ("gpt2", "nobody/x"), ids=False, marks=True)
+    assert storage.restore() == storage.Desk()
+    storage.save(desk)
+    assert storage.restore() == desk
     for damage in (b"", b"[]", b'{"text": 3, "names": []}', b'{"text": "a", "names": [3]}', b"\xff"):
         (home.home() / "tokens" / "desk.json").write_bytes(damage)
-        assert tokenstore.restore() == tokenstore.Desk()
+        assert storage.restore() == storage.Desk()

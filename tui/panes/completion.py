@@ -20,20 +20,20 @@ from textual.widgets import TextArea
 from engine.events import Compared, Completed, Event, Notice, Progress, Token
 from engine.sampling import Sampling
 from engine.worker import State, Task
-from tui import completing, headline, heat, scout
-from tui.completing import Kept, Loaded, Probed, Tokenized
 from tui.errands import Errands
-from tui.funnel import Funnel, Sight
-from tui.headline import Standing
-from tui.heat import TokenView
-from tui.keepsake import Damaged, Drawer, Keepsake
+from tui.generate import completing, headline, heat, scout
+from tui.generate.completing import Kept, Loaded, Probed, Tokenized
+from tui.generate.funnel import Funnel, Sight
+from tui.generate.headline import Standing
+from tui.generate.heat import TokenView
+from tui.generate.keepsake import Damaged, Drawer, Keepsake
+from tui.generate.loom import RAW, Loom
+from tui.generate.prompt_editor import PromptEditor
+from tui.generate.scout import Scout
+from tui.generate.settings_strip import SettingsStrip
+from tui.generate.sweep_view import Sweep, SweepView
 from tui.lines import Lines
-from tui.loom import RAW, Loom
 from tui.panes.pane import Pane
-from tui.prompt_editor import PromptEditor
-from tui.scout import Scout
-from tui.settings_strip import SettingsStrip
-from tui.sweep_view import Sweep, SweepView
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ EDIT, WALK, SWEEP = "edit", "walk", "sweep"
 
 
 class CompletionPane(Pane):
-    """Holds the text as a :class:`tui.loom.Loom` and asks a worker of its own. Keys are a subclass's."""
+    """Holds the text as a :class:`tui.generate.loom.Loom` and asks a worker of its own. Keys are a subclass's."""
 
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = """
@@ -84,7 +84,6 @@ class CompletionPane(Pane):
     .-low #gen-side { height: 10; }
     .-low.-narrow #gen-side { height: 9; }
     .-narrow #gen-settings { width: 25; }
-    .-narrow #gen-legend { display: none; }
     CompletionPane.-side #gen-body { layout: horizontal; }
     CompletionPane.-side #gen-side { width: 48; height: 1fr; layout: vertical; border-top: none;
         border-left: solid $panel; }

@@ -13,14 +13,14 @@ from textual import on, work
 from engine import compare
 from engine.compare import Comparison
 from engine.control import Continue, Pause, SetSampling
-from tui import completing, scout, textfiles
 from tui.actions import bindings
 from tui.dialogs import Entry
-from tui.funnel import Funnel
-from tui.heat import TokenView
+from tui.generate import completing, scout, textfiles
+from tui.generate.funnel import Funnel
+from tui.generate.heat import TokenView
+from tui.generate.settings_strip import SettingsDialog, SettingsStrip
+from tui.generate.sweep_view import Sweep, SweepView
 from tui.panes.completion import EDIT, SWEEP, WALK, CompletionPane
-from tui.settings_strip import SettingsDialog, SettingsStrip
-from tui.sweep_view import Sweep, SweepView
 
 CLIPBOARD = 70_000  # bytes that common terminals take
 SAMPLES = 4  # completions that are offered to be drawn at once
@@ -288,7 +288,7 @@ class GeneratePane(CompletionPane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_models(self) -> None:
         """Choose a model."""
-        from tui.model_chooser import ModelChooser, offers
+        from tui.generate.model_chooser import ModelChooser, offers
 
         choices = await asyncio.to_thread(offers, self.kept.recent)
         current = self.lm.name if self.lm is not None else ""

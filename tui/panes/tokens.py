@@ -16,17 +16,17 @@ from textual.worker import get_current_worker
 
 from engine.lexicon import corpus
 from engine.tokens import Token, Tokenized, tokenize
-from tui import tokencard, tokencolours, tokensamples, tokenstore
 from tui.actions import bindings
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
 from tui.text import safe
-from tui.tokeneditor import TokenEditor
-from tui.tokenerrands import TokenErrands, reason
-from tui.tokenrows import Look, Sheet, short
-from tui.tokenshelf import Shelf
-from tui.tokenstudy import Study
-from tui.tokenview import TokenRows
+from tui.tokens import cards, palette, samples, storage
+from tui.tokens.editor import TokenEditor
+from tui.tokens.errands import TokenErrands, reason
+from tui.tokens.rows import Look, Sheet, short
+from tui.tokens.shelf import Shelf
+from tui.tokens.studies import Study
+from tui.tokens.view import TokenRows
 
 SAVE_AFTER = 1.0  # seconds without a key after which the text is kept
 LARGE = 100_000  # characters
@@ -113,7 +113,7 @@ class TokensPane(TokenErrands):
         self._ids, self._marks = True, True
         self._sheet: Sheet | None = None
         self._index: int | None = None
-        self._reference, self._reference_name = tokensamples.ENGLISH, "a page of English"
+        self._reference, self._reference_name = samples.ENGLISH, "a page of English"
         self._wait: Timer | None = None
         self._keep: Timer | None = None
         self.behind = False
@@ -133,7 +133,7 @@ class TokensPane(TokenErrands):
 
     def on_mount(self) -> None:
         self.watch(self.app, "theme", self._new_look, init=False)
-        desk = tokenstore.restore()
+        desk = storage.restore()
         self._ids, self._marks = desk.ids, desk.marks
         self.shelf.studies = [Study(name) for name in desk.names]
         self.editor.load(desk.text, desk.caret)
@@ -262,7 +262,7 @@ class TokensPane(TokenErrands):
         shelf, caret, token = self.shelf, self.editor.buffer.caret, self.token
         if self._sheet is None:
             theme = self.app.current_theme
-            colours = tokencolours.palette(theme.name, dark=theme.dark, no_colour=self.app.no_color)
+            colours = palette.palette(theme.name, dark=theme.dark, no_colour=self.app.no_color)
             look = Look(max(8, width - GUTTER), GUTTER, self._ids, self._marks, colours)
             names = [short(safe(study.name, lines=False), GUTTER - 1) for study in shelf.ready]
             self._sheet = Sheet(shelf.text, shelf.views, names, look)
@@ -271,20 +271,20 @@ class TokensPane(TokenErrands):
         self.rows.show(self._sheet, min(caret, len(shelf.text)), current, bold, shelf.said())
         self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
         counts, card, bar = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card", "tensor"))
-        table = tokencard.counts(shelf, self._reference_name, counts.content_size.width)
+        table = cards.counts(shelf, self._reference_name, counts.content_size.width)
         height = str(len(table) + 1) if self.has_class("-broad") else "100%"
         if str(counts.styles.height) != height:  # setting it lays the screen out anew
             counts.styles.height = height
         counts.set_strips(table)
-        card.set_strips(tokencard.card(shelf, token, card.content_size.width))
-        bar.set_strips([tokencard.tensor(*self.tensor, bar.content_size.width)])
+        card.set_strips(cards.card(shelf, token, card.content_size.width))
+        bar.set_strips([cards.tensor(*self.tensor, bar.content_size.width)])
         self._titles()
 
     def _titles(self) -> None:
         editor, rows = self.editor, self.rows
         large = self.behind and len(editor.buffer.text) > LARGE
-        self.query_one("#tokens-title", Lines).set_strips([tokencard.title(editor.buffer, editor.has_focus)])
-        self.query_one("#tokens-status", Lines).set_strips([tokencard.status(self.shelf, rows.has_focus, large)])
+        self.query_one("#tokens-title", Lines).set_strips([cards.title(editor.buffer, editor.has_focus)])
+        self.query_one("#tokens-status", Lines).set_strips([cards.status(self.shelf, rows.has_focus, large)])
 
     # -- the caret ---------------------------------------------------------------------------------------------------
 
@@ -344,17 +344,17 @@ class TokensPane(TokenErrands):
 
     def action_lab(self) -> None:
         """The lab's five examples, a line each."""
-        self.editor.load("\n".join(tokensamples.LAB))
+        self.editor.load("\n".join(samples.LAB))
 
     def action_english(self) -> None:
         """A page of English."""
-        self.editor.load(tokensamples.ENGLISH)
+        self.editor.load(samples.ENGLISH)
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_dante(self) -> None:
         """Some tercets of the corpus at hand."""
         name, text, _ = await asyncio.to_thread(corpus)
-        self.editor.load(tokensamples.verses(text))
+        self.editor.load(samples.verses(text))
         self.app.notify(f"from {name}", timeout=3)
 
     def action_reference(self) -> None:
@@ -406,12 +406,12 @@ class TokensPane(TokenErrands):
 
     def _save(self) -> None:
         buffer = self.editor.buffer
-        self._write(tokenstore.Desk(buffer.text, buffer.caret, self.shelf.names, self._ids, self._marks))
+        self._write(storage.Desk(buffer.text, buffer.caret, self.shelf.names, self._ids, self._marks))
 
     @work(thread=True, exclusive=True, group="keep", exit_on_error=False)
-    def _write(self, desk: tokenstore.Desk) -> None:
+    def _write(self, desk: storage.Desk) -> None:
         try:
-            tokenstore.save(desk)
+            storage.save(desk)
         except OSError as error:
             told = safe(f"the text is not kept: {reason(error)}", lines=False)
             self.app.call_from_thread(self.app.notify, told, severity="warning", markup=False)

@@ -10,13 +10,14 @@ from textual import on, work
 from textual.content import Content
 
 from engine.tokens import Token
-from tui import tokencard, tokenstore, units
+from tui import units
 from tui.dialogs import Entry, Page
 from tui.panes.pane import Pane
 from tui.text import safe
-from tui.tokeneditor import LIMIT, TokenEditor
-from tui.tokensearch import TokenSearch
-from tui.tokenshelf import MOST, Shelf
+from tui.tokens import cards, storage
+from tui.tokens.editor import LIMIT, TokenEditor
+from tui.tokens.search import TokenSearch
+from tui.tokens.shelf import MOST, Shelf
 
 PAGE = 84  # cells of a page
 CLIPBOARD = 70_000  # bytes; common terminals drop more without a word
@@ -49,7 +50,7 @@ class TokenErrands(Pane):
     def action_card(self) -> None:
         """All that is known about the token, whatever room there is for it beside the rows."""
         if self.shelf.study is not None:
-            lines = [strip.text for strip in tokencard.card(self.shelf, self.token, PAGE)]
+            lines = [strip.text for strip in cards.card(self.shelf, self.token, PAGE)]
             title = f"token of {safe(self.shelf.study.name, lines=False)}"
             self.app.push_screen(Page(title, Content("\n".join(lines))))
 
@@ -62,7 +63,7 @@ class TokenErrands(Pane):
         if path is None:
             return
         try:
-            text = await asyncio.to_thread(tokenstore.read, Path(path).expanduser())
+            text = await asyncio.to_thread(storage.read, Path(path).expanduser())
         except (OSError, ValueError, RuntimeError) as error:
             self.tell("It cannot be opened", reason(error))
             return
@@ -102,15 +103,13 @@ class TokenErrands(Pane):
         """Write text, ids and offsets of every vocabulary as JSON."""
         views = self.shelf.views
         path = await self.app.push_screen_wait(
-            Entry(
-                "Save ids", "Text, ids and offsets in every vocabulary, as JSON.", str(tokenstore.export_path()), _named
-            )
+            Entry("Save ids", "Text, ids and offsets in every vocabulary, as JSON.", str(storage.export_path()), _named)
         )
         if path is None:
             return
         target = Path(path).expanduser()
         try:
-            await asyncio.to_thread(tokenstore.export, target, self.shelf.text, views)
+            await asyncio.to_thread(storage.export, target, self.shelf.text, views)
         except (OSError, RuntimeError) as error:
             self.tell("It cannot be saved", reason(error))
         else:
@@ -151,7 +150,7 @@ class TokenErrands(Pane):
             else f"{units.size(size)} are too much for it"
         )
         try:
-            path = await asyncio.to_thread(tokenstore.copied, text)
+            path = await asyncio.to_thread(storage.copied, text)
         except OSError as error:
             self.app.notify(f"{told}; not kept: {reason(error)}", markup=False, severity="warning")
         else:

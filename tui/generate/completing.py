@@ -16,7 +16,7 @@ from engine.events import Completed, Event, Notice, Token
 from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
 from engine.worker import Task
-from tui.recoding import Pieces, recode
+from tui.generate.recoding import Pieces, recode
 
 if TYPE_CHECKING:
     from engine.causal import LanguageModel
@@ -36,7 +36,7 @@ class Loaded(Event):
 
 @dataclass(frozen=True)
 class Tokenized(Event):
-    """What the text is made of; see :meth:`tui.loom.Loom.settle`."""
+    """What the text is made of; see :meth:`tui.generate.loom.Loom.settle`."""
 
     kept: int
     lead: str
@@ -62,7 +62,7 @@ class Kept(Event):
 
 @dataclass(frozen=True)
 class Source:
-    """A text to go on from, as :meth:`tui.loom.Loom.pieces` gives it."""
+    """A text to go on from, as :meth:`tui.generate.loom.Loom.pieces` gives it."""
 
     lead: str
     tokens: Pieces

@@ -12,9 +12,9 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.flow import Flow, Item
+from tui.generate.flow import Flow, Item
+from tui.generate.loom import RAW, Loom, Node
 from tui.lines import Lines
-from tui.loom import RAW, Loom, Node
 from tui.text import safe
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from engine.events import Token
 from engine.sampling import Sampling
-from tui.completing import Source
-from tui.funnel import Sight
-from tui.loom import Loom, Node
+from tui.generate.completing import Source
+from tui.generate.funnel import Sight
+from tui.generate.loom import Loom, Node
 from tui.text import safe
 
 if TYPE_CHECKING:

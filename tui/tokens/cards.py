@@ -15,11 +15,11 @@ from engine.encoding import UNKNOWN
 from engine.merges import matches, word_of
 from engine.tokens import Token
 from tui.text import safe
-from tui.tokenbuffer import Buffer
-from tui.tokenglyphs import plain
-from tui.tokenrows import short
-from tui.tokenshelf import Shelf
-from tui.tokenstudy import Study
+from tui.tokens.buffer import Buffer
+from tui.tokens.glyphs import plain
+from tui.tokens.rows import short
+from tui.tokens.shelf import Shelf
+from tui.tokens.studies import Study
 
 LABEL = 8  # cells of the names on the left
 _NAME = Style.parse("bright_black")

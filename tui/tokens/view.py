@@ -13,15 +13,15 @@ from textual.strip import Strip
 from engine.tokens import Token
 from tui.lines import Lines
 from tui.text import safe
-from tui.tokenrows import Sheet
-from tui.tokenwrap import Span
+from tui.tokens.rows import Sheet
+from tui.tokens.wrap import Span
 
 _PROBLEM = Style.parse("bright_red")
 _QUIET = Style.parse("bright_black")
 
 
 class TokenRows(Lines, can_focus=True):
-    """Shows a :class:`tui.tokenrows.Sheet` around a caret."""
+    """Shows a :class:`tui.tokens.rows.Sheet` around a caret."""
 
     DEFAULT_CSS = "TokenRows { height: 1fr; }"
 
@@ -48,7 +48,7 @@ class TokenRows(Lines, can_focus=True):
         bold: int,
         said: Sequence[tuple[str, bool]],
     ) -> None:
-        """Show the rows around ``caret``; ``current`` and ``bold`` are as in :meth:`tui.tokenrows.Sheet.strips`.
+        """Show the rows around ``caret``; ``current`` and ``bold`` are as in :meth:`tui.tokens.rows.Sheet.strips`.
 
         ``said`` are lines above them, with whether something is wrong.
         """

@@ -15,8 +15,8 @@ from textual.worker import get_current_worker
 
 from tui.field import Field
 from tui.text import safe
-from tui.tokenglyphs import plain
-from tui.tokenstudy import Study
+from tui.tokens.glyphs import plain
+from tui.tokens.studies import Study
 
 SHOWN = 200
 _LONGEST = 16  # characters of a token that are shown

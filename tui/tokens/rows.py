@@ -16,9 +16,9 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.tokens import Token, Tokenized
-from tui.tokencolours import Palette, colour
-from tui.tokenglyphs import PART, glyph
-from tui.tokenwrap import Rows, Span
+from tui.tokens.glyphs import PART, glyph
+from tui.tokens.palette import Palette, colour
+from tui.tokens.wrap import Rows, Span
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from textual.strip import Strip
 
 from engine.compare import Comparison, Setting
 from engine.events import Compared, Event, Token
-from tui.flow import Flow, Item
-from tui.heat import DIM, NOTHING, PLAIN, heat
+from tui.generate.flow import Flow, Item
+from tui.generate.heat import DIM, NOTHING, PLAIN, heat
 from tui.lines import Lines
 from tui.text import safe
 

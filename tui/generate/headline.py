@@ -12,8 +12,8 @@ from textual.strip import Strip
 from engine.events import Completed, Notice, Progress
 from engine.worker import State
 from tui import units
-from tui.heat import DIM
-from tui.loom import Loom
+from tui.generate.heat import DIM
+from tui.generate.loom import Loom
 from tui.text import safe
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.tokens import Token, Tokenized, tokenize
-from tui.tokenstudy import Study
+from tui.tokens.studies import Study
 
 MOST = 6  # vocabularies side by side
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from tui.tokenglyphs import glyph
+from tui.tokens.glyphs import glyph
 
 PIECE = 1024  # characters
 Span: TypeAlias = tuple[int, int]

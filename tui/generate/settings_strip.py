@@ -19,8 +19,8 @@ from textual.strip import Strip
 from textual.widgets import Label, Static
 
 from engine.sampling import Sampling
-from tui.funnel import FOCUSED, TITLE, WORD
-from tui.heat import DIM, PLAIN
+from tui.generate.funnel import FOCUSED, TITLE, WORD
+from tui.generate.heat import DIM, PLAIN
 from tui.lines import Lines
 
 NAMES = {

@@ -13,9 +13,9 @@ from textual.strip import Strip
 
 from engine.events import Candidate, Token
 from engine.sampling import Sampling
-from tui.heat import DIM, NOTHING, PLAIN, heat
+from tui.generate.heat import DIM, NOTHING, PLAIN, heat
+from tui.generate.loom import Node
 from tui.lines import Lines
-from tui.loom import Node
 from tui.text import safe
 
 WORD = Style(bold=True)

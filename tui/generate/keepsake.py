@@ -19,7 +19,7 @@ from typing import Any
 
 from checkpoints import home, store
 from engine.sampling import Sampling
-from tui.loom import MOST, RAW, Loom, Node
+from tui.generate.loom import MOST, RAW, Loom, Node
 
 VERSION = 1
 RECENT = 8  # names of models

@@ -19,8 +19,8 @@ from checkpoints import run as runs
 from engine import hub
 from engine.summary import summarise
 from tui import units
-from tui.completing import KNOWN_GPT2
 from tui.field import Field
+from tui.generate.completing import KNOWN_GPT2
 from tui.text import safe
 
 RUNS = 30  # the newest that are offered

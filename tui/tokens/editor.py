@@ -13,9 +13,9 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui.lines import Lines
-from tui.tokenbuffer import Buffer
-from tui.tokenglyphs import columns, glyph
-from tui.tokenwrap import Rows, Span, place, words
+from tui.tokens.buffer import Buffer
+from tui.tokens.glyphs import columns, glyph
+from tui.tokens.wrap import Rows, Span, place, words
 
 LIMIT = 8_000_000  # characters
 _CARET = Style(reverse=True)
