@@ -264,6 +264,7 @@ def _cross(given: _Given, parts: Sequence[Split]) -> Generator[Event, None, BiSt
             break
     every = tuple(sorted(lead.relevant))
     last = _Work(given, Split(every, every))
+    last.similarity = lead.similarity
     last.base, last.best_ndcg, last.best_step = lead.step, best[0], lead.step
     if best_epoch:
         last.best_step = lead.step + last.per_epoch * best_epoch

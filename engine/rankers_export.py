@@ -52,6 +52,7 @@ def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: 
     from dataclasses import replace
 
     from safetensors.numpy import save_file
+    from safetensors.torch import save_file as save_tensors
 
     words = encoder.tokenizer
     if not isinstance(words, BackedTokenizer):
@@ -60,7 +61,11 @@ def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: 
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        replace(encoder, weights=weights).open().save_pretrained(temporary)
+        model = replace(encoder, weights=weights).open()
+        model.config.architectures = [type(model).__name__]
+        model.config.save_pretrained(temporary)
+        tensors = {name: part.contiguous() for name, part in model.state_dict().items()}
+        save_tensors(tensors, temporary / WHOLE, metadata={"format": "pt"})
         words.backend.save(str(temporary / "tokenizer.json"))
         length = min(length, encoder.positions)
         special = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"}

@@ -85,7 +85,7 @@ class Exact:
             scores = _products(block, asked)
             found, place = _top(scores, k)
             best, rows = torch.cat([best, found], 1), torch.cat([rows, place + start], 1)
-            if best.shape[1] > k:  # what came before has the lower rows, so a stable order keeps ties by row
+            if start:  # what came before has the lower rows, so a stable order keeps ties by row
                 best, order = best.sort(dim=1, descending=True, stable=True)
                 best, rows = best[:, :k], rows.gather(1, order)[:, :k]
         return best, rows

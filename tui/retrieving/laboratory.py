@@ -121,7 +121,8 @@ def offers() -> list[Offered]:
         results = run.read_json("results.json")
         told = [f"{name} {float(one.get('ndcg@10', 0)):.3f}" for name, one in results.items() if isinstance(one, dict)]
         spec = run.read_json("spec.json")
-        found.append(Offered(run, f"{spec.get('data')}: {', '.join(told[-3:]) or 'nothing judged'}"))
+        data = Path(str(spec.get("data"))).name
+        found.append(Offered(run, f"{data}: {', '.join(told[-3:]) or 'nothing judged'}"))
         if len(found) == RUNS:
             break
     return found
