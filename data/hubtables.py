@@ -24,7 +24,7 @@ def read(name: str, unreachable: Callable[[], str]) -> Raw:
     Raises :class:`data.tablefiles.TableError`, within seconds when neither the cache nor the Hub has it.
     """
     repository, _, configuration = name.partition(":")
-    reason = "" if _is_cached(repository) else unreachable()
+    reason = "" if is_cached(repository) else unreachable()
     if reason:
         raise TableError(
             f"the data set {name!r} cannot be had: it is no file or folder here, it is not cached, and {reason}. "
@@ -56,7 +56,8 @@ def read(name: str, unreachable: Callable[[], str]) -> Raw:
     return Raw(splits, columns, names)
 
 
-def _is_cached(repository: str) -> bool:
+def is_cached(repository: str) -> bool:
+    """Whether the library holds anything of a data set."""
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
     folder = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
     return (folder / repository.replace("/", "___")).is_dir()

@@ -322,8 +322,104 @@ class CurvePoint(Event):
 
 
 @dataclass(frozen=True)
+class ItemsLoaded(Event):
+    """Multiple-choice questions are read and checked."""
+
+    data: str
+    source: str
+    train: int
+    held_out: int
+    judged: int
+    judged_split: str
+    """what the judged split is called where it comes from"""
+    fingerprint: str
+    methods: tuple[str, ...]
+    checks: tuple[str, ...]
+    """what the checks found, in words"""
+    repairs: tuple[str, ...]
+    """what was changed while reading, in words"""
+
+
+@dataclass(frozen=True)
+class ItemRanked(Event):
+    """A method has ranked one judged question, and how good it was until then."""
+
+    method: str
+    item: int
+    """its place among the judged"""
+    done: int
+    total: int
+    gold: int
+    """place of the right choice; -1 when nobody said"""
+    scores: tuple[float, ...]
+    """of the choices; the highest is chosen"""
+    accuracy: float
+    """of the questions done"""
+    low: float
+    """of the 95% interval (Wilson)"""
+    high: float
+    ways: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """zero-shot: the scores by every way of counting log-probabilities"""
+    strips: tuple[Any, ...] = ()
+    """zero-shot: for each choice its tokens and their log-probabilities"""
+
+
+@dataclass(frozen=True)
+class CollectionLoaded(Event):
+    """A collection of documents, queries and qrels is read and checked."""
+
+    data: str
+    source: str
+    documents: int
+    train: int
+    """queries, like the next"""
+    judged: int
+    judged_split: str
+    """empty when nothing can be judged"""
+    fingerprint: str
+    methods: tuple[str, ...]
+    checks: tuple[str, ...]
+    """what was found and left as it is, in words"""
+    repairs: tuple[str, ...]
+    """what was left out, in words"""
+
+
+@dataclass(frozen=True)
+class BiStep(Event):
+    """How far the training of a bi-encoder is."""
+
+    step: int
+    steps: int
+    """at most"""
+    loss: float
+    """mean cross-entropy of the batches since the last word, nats a query"""
+    ndcg: float | None
+    """nDCG@10 on the held-out training queries; None where this step did not look"""
+    best_ndcg: float | None
+    best_step: int
+    seconds_left: float
+    note: str = ""
+    similarity: tuple[Any, ...] = ()
+    """cosines of the first queries of the last batch (rows) with its first documents, own document on the diagonal"""
+    documents: int = 0
+    """that nDCG was taken over; 0 where this step did not look"""
+
+
+@dataclass(frozen=True)
+class RankerDone(Event):
+    """A ranker was judged. ``result`` is its line of ``results``, ``against`` the differences to those before it."""
+
+    method: str
+    result: dict[str, Any]
+    against: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Classified(Finished):
-    """The last event of a classification. ``results``: route to its figures, baselines included."""
+    """The last event of a classification, a ranking of choices or a retrieval.
+
+    ``results``: route, method or ranker to its figures, baselines included.
+    """
 
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
     verdict: str = ""

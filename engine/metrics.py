@@ -178,6 +178,41 @@ def mcnemar(first: Probabilities, second: Probabilities, gold: Sequence[int]) ->
     return Comparison(only_first, only_second, p)
 
 
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """The 95% interval of ``right`` out of ``total`` (Wilson, 1927): for a share that is still being counted."""
+    from scipy.stats import binomtest
+
+    if not total:
+        return 0.0, 1.0
+    found = binomtest(right, total).proportion_ci(SURE, "wilson")
+    return float(found.low), float(found.high)
+
+
+def above(right: int, total: int, chance: float) -> float:
+    """The probability that guessing with ``chance`` has at least so many right (binomial test, one-sided)."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(right, total, chance, alternative="greater").pvalue) if total else 1.0
+
+
+def by_margin(margins: NDArray[np.float64], right: NDArray[np.bool_], parts: int = 5) -> tuple[Bin, ...]:
+    """Accuracy of equally many rows each, from those with the smallest lead of the first choice to the largest.
+
+    ``confidence`` is the mean margin here. A ranker whose margins mean something is righter in every next part.
+    """
+    import numpy as np
+
+    order = np.argsort(margins, kind="stable")
+    found = []
+    for rows in np.array_split(order, min(parts, max(1, len(order)))):
+        if len(rows):
+            lead = margins[rows]
+            found.append(
+                Bin(float(lead.min()), float(lead.max()), float(lead.mean()), float(right[rows].mean()), len(rows))
+            )
+    return tuple(found)
+
+
 def _bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Bin, ...]:
     import numpy as np
 

@@ -16,6 +16,8 @@ PANES = (
     ("tokens", "2", "Tokens"),
     ("generate", "3", "Generate"),
     ("classify", "4", "Classify"),
+    ("choose", "5", "Choose"),
+    ("retrieve", "6", "Retrieve"),
     ("runs", "7", "Runs"),
 )
 

@@ -27,11 +27,15 @@ from engine.spec import BadSpec, Problem, TrainSpec, build, read_toml
 from engine.summary import summarise
 from engine.tokenizer import NoTokenizer
 from tui import units
+from tui.choose_command import choose
+from tui.choose_command import resume as resume_choosing
 from tui.classify_command import classify, predict
 from tui.classify_command import resume as resume_classification
 from tui.generate_command import generate, sweep
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator, say
+from tui.retrieve_command import resume as resume_retrieval
+from tui.retrieve_command import retrieve, search
 from tui.text import safe
 from tui.tokenize_command import tokenize
 
@@ -152,6 +156,14 @@ def resume(
         if steps is not None or learning_rate is not None:
             raise BadSpec([Problem("", f"{found.name} trains classifiers: it has neither steps nor a rate to change")])
         return resume_classification(found, as_json=json, quiet=quiet)
+    if found.read_json("spec.json").get("task") == "choose":
+        if steps is not None or learning_rate is not None:
+            raise BadSpec([Problem("", f"{found.name} ranks choices: it has neither steps nor a rate to change")])
+        return resume_choosing(found, as_json=json, quiet=quiet)
+    if found.read_json("spec.json").get("task") == "retrieve":
+        if steps is not None or learning_rate is not None:
+            raise BadSpec([Problem("", f"{found.name} is a retrieval: it has neither steps nor a rate to change")])
+        return resume_retrieval(found, as_json=json, quiet=quiet)
     spec = session.spec_of(found)
     summary = summarise(found)
     changed = replace(spec, steps=steps if steps is not None else spec.steps)
@@ -174,6 +186,7 @@ def list_runs(*, json: Json = False) -> int:
             say(encoder.dumps(asdict(found), ensure_ascii=False))
         else:
             best = units.loss(found.best_val_loss) if found.accuracy is None else f"{found.accuracy:.1%}"
+            best = best if found.ndcg is None else f"{found.ndcg:.3f}"
             say(
                 f"{safe(found.name):<40}  {found.state:<11}  {found.step:>8,} / {found.steps:<8,}  "
                 f"{best:>7}  {safe(found.corpus, lines=False)}"
@@ -265,6 +278,9 @@ def sample(
 app.command(tokenize)
 app.command(classify)
 app.command(predict)
+app.command(choose)
+app.command(retrieve)
+app.command(search)
 app.command(generate)
 app.command(sweep)
 

@@ -9,7 +9,9 @@ import time
 
 from engine import events as happened
 from engine.events import (
+    BiStep,
     Classified,
+    CollectionLoaded,
     CurvePoint,
     DataLoaded,
     Encoded,
@@ -17,9 +19,12 @@ from engine.events import (
     Evaluated,
     Event,
     Finished,
+    ItemRanked,
+    ItemsLoaded,
     Notice,
     Paused,
     Progress,
+    RankerDone,
     RouteDone,
     RouteStep,
     SampleText,
@@ -117,6 +122,23 @@ class Narrator:
                 of = f" of {event.steps:,}" if event.steps else ""
                 note = f"  {event.note}" if event.note else ""
                 self._line(f"{event.route}: step {event.step:,}{of}  loss {event.loss:.4f}{looked}{note}{left}")
+            case ItemsLoaded():
+                splits = f"{event.train:,} train, {event.held_out:,} held out, {event.judged:,} judged questions"
+                self._line(f"{event.data} ({event.source}): {splits}")
+                for line in (*event.repairs, *event.checks):
+                    self._line(f"  {line}")
+            case ItemRanked() if event.done < event.total and time.monotonic() - self._told >= STEP_LINES:
+                self._told = time.monotonic()
+                self._line(
+                    f"{event.method}: {event.done:,} of {event.total:,} questions, accuracy so far "
+                    f"{event.accuracy:.4f} ({event.low:.4f} to {event.high:.4f})"
+                )
+            case RouteDone() if "macro_f1" not in event.result:
+                told, (low, high) = event.result, event.result["interval"]
+                hidden = told.get("question_hidden")
+                alone = f", {hidden['accuracy']:.4f} with the question hidden" if hidden else ""
+                spent = f", {units.duration(told['seconds'])}" if told["seconds"] else ""
+                self._line(f"{event.route}: accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}){alone}{spent}")
             case RouteDone():
                 told, (low, high) = event.result, event.result["interval"]
                 self._line(
@@ -126,6 +148,28 @@ class Narrator:
                 )
             case CurvePoint():
                 self._line(f"{event.labels:,} labels a class: accuracy {event.accuracy:.4f}")
+            case CollectionLoaded():
+                queries = f"{event.train:,} train queries"
+                if event.judged_split:
+                    queries += f", {event.judged:,} {event.judged_split} queries judged"
+                self._line(f"{event.data} ({event.source}): {event.documents:,} documents, {queries}")
+                for line in (*event.repairs, *event.checks):
+                    self._line(f"  {line}")
+            case BiStep() if event.ndcg is not None or time.monotonic() - self._told >= STEP_LINES:
+                self._told = time.monotonic()
+                looked = ""
+                if event.ndcg is not None:
+                    looked = f"  held-out nDCG@10 {event.ndcg:.4f} over {event.documents:,} documents"
+                left = f"  {units.duration(event.seconds_left)} left" if event.seconds_left else ""
+                of = f"step {event.step:,} of {event.steps:,}"
+                self._line(f"trained: {of}  loss {event.loss:.4f}{looked}  {event.note}{left}")
+            case RankerDone():
+                told, (low, high) = event.result, event.result["interval"]
+                self._line(
+                    f"{event.method}: nDCG@10 {told['ndcg@10']:.4f} ({low:.4f} to {high:.4f}), recall@100 "
+                    f"{told['recall@100']:.4f}, {told['queries_per_second']:.0f} queries a second, index "
+                    f"{units.size(told['index_bytes'])} built in {units.duration(told['index_seconds'])}"
+                )
             case Classified():
                 self._line(f"finished ({event.reason}): {event.step} routes in {units.duration(event.seconds)}")
             case Finished():

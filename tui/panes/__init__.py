@@ -10,6 +10,8 @@ LATER = {
     "tokens": ("tui.panes.tokens", "TokensPane"),
     "generate": ("tui.panes.generate", "GeneratePane"),
     "classify": ("tui.panes.classify", "ClassifyPane"),
+    "choose": ("tui.panes.choose", "ChoosePane"),
+    "retrieve": ("tui.panes.retrieve", "RetrievePane"),
     "runs": ("tui.panes.runs", "RunsPane"),
 }
 

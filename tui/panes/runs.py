@@ -168,6 +168,12 @@ class RunsPane(Pane):
             if summary.task == "classify":
                 best, at = f"accuracy {_best(summary)} on the test split", ""
                 model = f"classifiers of {summary.corpus}, {summary.preset} pooling"
+            if summary.task == "choose":
+                best, at = f"accuracy {_best(summary)} on the judged questions", ""
+                model = f"rankers of {summary.corpus}, {summary.preset} pooling"
+            if summary.task == "retrieve":
+                best, at = f"nDCG@10 {_best(summary)} on the judged queries", ""
+                model = f"rankers of {summary.corpus}, encoder {summary.preset}"
             for name, value in (
                 ("best", best + at),
                 ("model", model),
@@ -327,6 +333,8 @@ class RunsPane(Pane):
 
 
 def _best(summary: Summary) -> str:
+    if summary.ndcg is not None:
+        return f"{summary.ndcg:.3f}"
     return units.loss(summary.best_val_loss) if summary.accuracy is None else f"{summary.accuracy:.1%}"
 
 

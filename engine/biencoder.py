@@ -1,0 +1,616 @@
+"""A bi-encoder trained on queries and their relevant documents with in-batch negatives.
+
+For a batch of query and document pairs, each query's own document must be nearer than those of the other queries
+(Henderson et al., 2017): cross-entropy over the cosines of a row, times a scale. No two queries of a batch share a
+relevant document, or a right answer would be punished as a wrong one. Trained is either a projection, a matrix that
+begins as the identity, on frozen features that are cached (seconds), or the whole encoder (minutes). It ends when nDCG
+on held-out training queries stops rising; the judged queries have no part in it. A projection is so cheap that every
+training query is held out once: five trainings side by side say after how many epochs to stop, and a sixth on all
+queries goes as far. For the whole encoder a fifth of them is held out.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from data.beir import Collection
+from engine import ranking, vectors
+from engine.control import Control
+from engine.encode import BUDGETS, placed
+from engine.encoders import Encoder
+from engine.events import BiStep, Event
+from engine.heed import heed
+from engine.machine import physical_cores
+from engine.rankers import QUERY_TOKENS, Bm25
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.vectors import Matrix
+
+Mode: TypeAlias = Literal["projection", "whole"]
+MODES: tuple[Mode, ...] = ("projection", "whole")
+SCALE = 20.0  # of the cosines
+SEEN = 24  # queries and documents of the matrix that is shown
+TELL = 0.4  # seconds between two words
+FEWEST = 8  # training queries
+POOLS: Mapping[Mode, int] = {"projection": 50_000, "whole": 512}
+"""documents that held-out queries are ranked over, at most"""
+FOLDS = 5  # parts of the training queries, each held out once
+
+
+class CannotTrain(Exception):
+    """There is too little to train on; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class BiSettings:
+    """How a bi-encoder is trained. Zeros are chosen by mode."""
+
+    mode: Mode = "projection"
+    epochs: int = 0
+    """at most; 0 is 30 for a projection and 4 for the whole encoder"""
+    rows: int = 0
+    """pairs in a batch; 0 is 64 for a projection and 16 for the whole encoder"""
+    learning_rate: float = 0.0
+    """peak; 0 is 1e-4 for a projection and 2e-5 for the whole encoder"""
+    hard_negatives: int = 0
+    """documents for each query that BM25 ranks high and that are not relevant"""
+    held_out: float = 0.2
+    """share of the training queries that tells when the training of a whole encoder stops"""
+    patience: int = 0
+    """looks without a better nDCG before it ends; 0 is 12 for a projection and 2 for the whole encoder"""
+    length: int = 256
+    """tokens of a document"""
+    pooling: str = "mean"
+    seed: int = 1337
+
+    def chosen(self) -> BiSettings:
+        """The settings with every zero decided."""
+        whole = self.mode == "whole"
+        return replace(
+            self,
+            epochs=self.epochs or (4 if whole else 30),
+            rows=self.rows or (16 if whole else 64),
+            learning_rate=self.learning_rate or (2e-5 if whole else 1e-4),
+            patience=self.patience or (2 if whole else 12),
+        )
+
+
+@dataclass(frozen=True)
+class BiState:
+    """A trained bi-encoder at one step: what its vectors follow from."""
+
+    step: int
+    ndcg: float
+    """nDCG@10 on the held-out queries"""
+    loss: float
+    """of the held-out queries over the same documents, nats a relevant document"""
+    tensors: Mapping[str, Any]
+    """of the projection (``weight``), or of the whole encoder by the names that transformers uses; torch, on the CPU"""
+    pool: tuple[int, ...]
+    """rows of the documents that were looked at, with their vectors"""
+    pool_vectors: Any
+    documents: int
+    """in the whole collection"""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training queries in two parts that share no relevant document."""
+
+    train: tuple[str, ...]
+    held: tuple[str, ...]
+
+
+def split(collection: Collection, share: float, seed: int) -> Split:
+    """Hold out about ``share`` of the training queries, whole groups that share documents together.
+
+    Raises :class:`CannotTrain` when there are too few.
+    """
+    relevant = collection.qrels.get("train", {})
+    if len(relevant) < FEWEST:
+        raise CannotTrain(
+            f"training needs at least {FEWEST} train queries with a relevant document, and there are {len(relevant)}"
+        )
+    groups = _groups(relevant)
+    random.Random(f"{seed}/held").shuffle(groups)
+    held: list[str] = []
+    while len(held) < max(2, round(share * len(relevant))) and len(groups) > 1:
+        held += groups.pop()
+    train = [query for group in groups for query in group]
+    if len(train) < 2:
+        raise CannotTrain("the train queries all share their documents: none can be held out")
+    return Split(tuple(sorted(train)), tuple(sorted(held)))
+
+
+def folds(collection: Collection, count: int, seed: int) -> list[Split]:
+    """Splits in which every training query is held out once. Raises :class:`CannotTrain` when there are too few."""
+    split(collection, 0.2, seed)
+    groups = _groups(collection.qrels["train"])
+    random.Random(f"{seed}/folds").shuffle(groups)
+    groups.sort(key=len, reverse=True)  # stable, so still shuffled within a size
+    parts: list[list[str]] = [[] for _ in range(min(count, len(groups)))]
+    for group in groups:
+        min(parts, key=len).extend(group)
+    every = {query for part in parts for query in part}
+    return [Split(tuple(sorted(every - set(part))), tuple(sorted(part))) for part in parts]
+
+
+def batches(
+    pairs: Sequence[tuple[str, int]], relevant: Mapping[str, frozenset[int]], rows: int, seed: str
+) -> list[list[tuple[str, int]]]:
+    """Pairs of query and document in random order; in a batch no two queries share a relevant document.
+
+    A pair that fits into no batch that is open waits for a later one, so every pair comes once.
+    """
+    waiting = list(pairs)
+    random.Random(seed).shuffle(waiting)
+    result = []
+    while waiting:
+        batch: list[tuple[str, int]] = []
+        taken: set[int] = set()
+        rest = []
+        for query, document in waiting:
+            if len(batch) < rows and taken.isdisjoint(relevant[query]):
+                batch.append((query, document))
+                taken |= relevant[query]
+            else:
+                rest.append((query, document))
+        result.append(batch)
+        waiting = rest
+    if len(result) > 1 and len(result[-1]) == 1:  # alone it has nothing to be told from
+        result.pop()
+    return result
+
+
+def loss_of(queries: Tensor, documents: Tensor, false_negatives: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of unit vectors: row ``i`` of ``queries`` belongs to row ``i`` of ``documents``.
+
+    ``documents`` may have more rows, which are negatives for all. ``false_negatives`` ``(queries, documents)`` marks
+    documents that are relevant too and are passed over.
+    """
+    import torch
+    from torch.nn import functional
+
+    scores = SCALE * queries @ documents.T
+    if false_negatives is not None:
+        scores = scores.masked_fill(false_negatives, -torch.inf)
+    return functional.cross_entropy(scores, torch.arange(len(queries), device=scores.device))
+
+
+def train(
+    collection: Collection,
+    encoder: Encoder,
+    frozen: Matrix,
+    asked: Mapping[str, Any],
+    settings: BiSettings,
+    control: Control,
+    *,
+    bm25: Bm25 | None = None,
+    keep: Callable[[BiState], None] = lambda _: None,
+    device: str = "auto",
+) -> Generator[Event, None, BiState]:
+    """Train on the training queries and return the state with the best nDCG@10 on the held-out ones.
+
+    ``frozen``: unit vectors of every document; ``asked``: those of every training query. ``keep`` gets the state after
+    every look at the held-out queries, the first of them before any training: where training only makes it worse, the
+    frozen encoder comes back. Yields :class:`BiStep`. Raises :class:`CannotTrain`, :class:`engine.heed.Stopped`.
+    """
+    import torch
+
+    settings = settings.chosen()
+    given = _Given(collection, encoder, frozen, asked, settings, control, bm25, keep, placed(device)[0])
+    if settings.mode == "projection":
+        threads = torch.get_num_threads()
+        try:
+            torch.set_num_threads(1)  # matrices this small only lose by being shared out among threads
+            return (yield from _cross(given, folds(collection, FOLDS, settings.seed)))
+        finally:
+            torch.set_num_threads(threads)
+    torch.set_num_threads(physical_cores())
+    work = _Work(given, split(collection, settings.held_out, settings.seed))
+    return (yield from work.run())
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What every training of one call shares."""
+
+    collection: Collection
+    encoder: Encoder
+    frozen: Matrix
+    asked: Mapping[str, Any]
+    settings: BiSettings
+    control: Control
+    bm25: Bm25 | None
+    keep: Callable[[BiState], None]
+    device: str
+
+
+def _cross(given: _Given, parts: Sequence[Split]) -> Generator[Event, None, BiState]:
+    """Train with every part held out once, side by side, then on all queries for as many epochs as was best."""
+    import numpy as np
+
+    works = [_Work(given, part) for part in parts]
+    lead, settings, keep = works[0], given.settings, given.keep
+    best, best_epoch = (-1.0, -math.inf), 0
+    for epoch in range(settings.epochs + 1):
+        if epoch:
+            for number, work in enumerate(works):
+                for event in work.epoch(epoch - 1):
+                    if number == 0 or not isinstance(event, BiStep):
+                        yield event
+        values: list[Any] = []
+        losses: list[float] = []
+        for work in works:
+            found = yield from work.measure()
+            values.append(found.ndcg)
+            losses += found.losses
+        ndcg = float(np.concatenate(values).mean())
+        better = (ndcg, -sum(losses)) > best
+        if better:
+            best, best_epoch = (ndcg, -sum(losses)), epoch
+        keep(lead.state(ndcg, sum(losses) / len(losses)))
+        lead.best_ndcg, lead.best_step = best[0], best_epoch * lead.per_epoch
+        note = f"epoch {epoch}" + (", the best so far" if better else "") if epoch else "before training"
+        yield lead.word(ndcg, note)
+        if epoch - best_epoch >= settings.patience:
+            break
+    every = tuple(sorted(lead.relevant))
+    last = _Work(given, Split(every, every))
+    last.similarity = lead.similarity
+    last.base, last.best_ndcg, last.best_step = lead.step, best[0], lead.step
+    if best_epoch:
+        last.best_step = lead.step + last.per_epoch * best_epoch
+    for epoch in range(best_epoch):
+        for event in last.epoch(epoch):
+            yield replace(event, note="on all train queries") if isinstance(event, BiStep) else event
+    yield from last.measure()
+    state = last.state(best[0], -best[1] / len(losses))
+    keep(state)
+    yield last.word(None, f"trained on all train queries for {best_epoch} epochs" if best_epoch else "left as it was")
+    return state
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What the held-out queries came to."""
+
+    ndcg: Any
+    """of each, nDCG@10"""
+    losses: list[float]
+    """of each with each relevant document, nats"""
+
+
+class _Work:
+    """One training under way."""
+
+    def __init__(self, given: _Given, parts: Split) -> None:
+        import numpy as np
+        import torch
+
+        collection, settings = given.collection, given.settings
+        self.collection, self.settings, self.control, self.keep = collection, settings, given.control, given.keep
+        self.split = parts
+        names = (*self.split.train, *self.split.held)
+        self.relevant = {query: frozenset(collection.relevant("train", query)) for query in names}
+        self.pairs = [(query, document) for query in self.split.train for document in sorted(self.relevant[query])]
+        self.negatives = self._mined(given.bm25 or Bm25(collection)) if settings.hard_negatives else {}
+        self.device = given.device
+        torch.manual_seed(settings.seed)
+        self.pool = self._pooled(given.frozen, np.stack([given.asked[query] for query in self.split.held]))
+        self.tower: _Projection | _Whole
+        if settings.mode == "projection":
+            self.tower = _Projection(given.asked, given.frozen, self.pool, self.device)
+        else:
+            self.tower = _Whole(given.encoder, collection, settings, self.pool, self.device)
+        self.optimizer = torch.optim.AdamW(self.tower.parameters(), lr=settings.learning_rate, weight_decay=0.01)
+        self.per_epoch = len(batches(self.pairs, self.relevant, settings.rows, f"{settings.seed}/0"))
+        self.steps = self.per_epoch * settings.epochs
+        self.step, self.base = 0, 0
+        self.best_ndcg, self.best_step = -1.0, 0
+        self.losses: list[float] = []
+        self.found: Any = None
+        """vectors of the pool when it was looked at last"""
+        self.similarity: tuple[Any, ...] = ()
+        self.begun, self.waited = time.monotonic(), 0.0
+
+    def run(self) -> Generator[Event, None, BiState]:
+        """Until the one held-out part gets no better."""
+        best: BiState | None = None
+        stale = 0
+        for epoch in range(self.settings.epochs + 1):
+            if epoch:
+                yield from self.epoch(epoch - 1)
+            yield self.word(None, f"encoding {len(self.pool):,} documents that held-out queries are ranked over")
+            found = yield from self.measure()
+            state = self.state(float(found.ndcg.mean()), sum(found.losses) / len(found.losses))
+            better = best is None or (state.ndcg, -state.loss) > (best.ndcg, -best.loss)
+            if better:
+                best, self.best_ndcg, self.best_step = state, state.ndcg, state.step
+            stale = 0 if better else stale + 1
+            self.keep(state)
+            note = f"epoch {epoch}" + (", the best so far" if better else "") if epoch else "before training"
+            yield self.word(state.ndcg, note)
+            if stale >= self.settings.patience:
+                break
+        assert best is not None
+        return best
+
+    def epoch(self, epoch: int) -> Iterator[Event]:
+        """Every pair once."""
+        import torch
+
+        told = time.monotonic()
+        settings = self.settings
+        self.tower.train()
+        for batch in batches(self.pairs, self.relevant, settings.rows, f"{settings.seed}/{epoch}"):
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * self._share()
+            extra = self._extra(batch, epoch)
+            rows = [document for _, document in batch] + extra
+            queries = self.tower.queries([query for query, _ in batch], self.collection)
+            documents = self.tower.documents(rows)
+            passed = torch.tensor(
+                [
+                    [place != own and row in self.relevant[query] for place, row in enumerate(rows)]
+                    for own, (query, _) in enumerate(batch)
+                ],
+                device=self.device,
+            )
+            loss: Any = loss_of(queries, documents, passed)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.tower.parameters(), 1.0)
+            self.optimizer.step()
+            self.step += 1
+            self.losses.append(float(loss.detach()))
+            if len(batch) >= min(SEEN, settings.rows, len(self.pairs)) or not self.similarity:  # no small rest
+                with torch.no_grad():
+                    seen = (queries[:SEEN] @ documents[:SEEN].T).float().cpu()
+                self.similarity = tuple([round(value, 3) for value in row] for row in seen.tolist())
+            if time.monotonic() - told >= TELL or self.step == 1:
+                told = time.monotonic()
+                yield self.word(None, f"epoch {epoch + 1}")
+            before = time.monotonic()
+            yield from heed(self.control, self.step)
+            self.waited += time.monotonic() - before
+
+    def measure(self) -> Generator[Event, None, _Measured]:
+        """The held-out queries over the pool."""
+        import numpy as np
+
+        self.tower.eval()
+        self.found = yield from self.tower.pool_vectors(self.control)
+        asked = self.tower.held(self.split.held, self.collection)
+        rows, scores = vectors.Exact(self.found, self.device).search(asked, ranking.DEPTH)
+        ranked = [
+            ranking.Ranked(tuple(one), tuple(two))
+            for one, two in zip(np.asarray(self.pool)[rows].tolist(), scores.tolist(), strict=True)
+        ]
+        grades = [self.collection.relevant("train", query) for query in self.split.held]
+        return _Measured(ranking.judge(ranked, grades)[ranking.NDCG], self._held_losses(asked))
+
+    def state(self, ndcg: float, loss: float) -> BiState:
+        """What there is now; ``measure`` has been asked before."""
+        step = self.base + self.step
+        return BiState(step, ndcg, loss, self.tower.tensors(), self.pool, self.found, len(self.collection))
+
+    def _held_losses(self, asked: Any) -> list[float]:
+        """How surely held-out queries find their documents: what tells two states of equal nDCG apart."""
+        import numpy as np
+
+        places = {row: place for place, row in enumerate(self.pool)}
+        losses = []
+        for query, vector in zip(self.split.held, asked, strict=True):
+            scores = SCALE * (self.found @ vector).astype(np.float64)
+            norm = float(scores.max() + np.log(np.exp(scores - scores.max()).sum()))
+            losses += [norm - float(scores[places[row]]) for row in self.relevant[query]]
+        return losses
+
+    def word(self, ndcg: float | None, note: str) -> BiStep:
+        """How far it is; the losses since the last word."""
+        spent = time.monotonic() - self.begun - self.waited
+        left = spent / self.step * (self.steps - self.step) if self.step else 0.0
+        loss = sum(self.losses) / len(self.losses) if self.losses else 0.0
+        self.losses = []
+        best = self.best_ndcg if self.best_ndcg >= 0 else None
+        size = len(self.pool) if ndcg is not None else 0
+        steps = (self.base + self.step, self.base + self.steps)
+        return BiStep(*steps, loss, ndcg, best, self.best_step, round(left, 1), note, self.similarity, size)
+
+    def _share(self) -> float:
+        """Of the peak learning rate: up over a tenth of the steps, then down to nothing."""
+        warm = max(1, self.steps // 10)
+        if self.step < warm:
+            return (self.step + 1) / warm
+        return max(0.0, (self.steps - self.step) / max(1, self.steps - warm))
+
+    def _mined(self, bm25: Bm25) -> dict[str, list[int]]:
+        """For every training query the documents that BM25 ranks highest and that are not relevant."""
+        wanted = self.settings.hard_negatives
+        found = {}
+        for query in self.split.train:
+            known = self.relevant[query]
+            (ranked,) = bm25.rank([self.collection.queries[query]], wanted * 4 + len(known))
+            found[query] = [row for row in ranked.rows if row not in known][: wanted * 4]
+        return found
+
+    def _extra(self, batch: Sequence[tuple[str, int]], epoch: int) -> list[int]:
+        """Hard negatives of the batch's queries, others in every epoch."""
+        rng = random.Random(f"{self.settings.seed}/{epoch}/{batch[0][0]}")
+        there = {document for _, document in batch}
+        extra: list[int] = []
+        for query, _ in batch:
+            mined = [row for row in self.negatives.get(query, ()) if row not in there]
+            some = rng.sample(mined, min(self.settings.hard_negatives, len(mined)))
+            there.update(some)
+            extra += some
+        return extra
+
+    def _pooled(self, frozen: Matrix, held: Matrix) -> tuple[int, ...]:
+        """Documents that held-out queries are ranked over: all, or of too many the relevant, near and random ones."""
+        most, total = POOLS[self.settings.mode], len(self.collection)
+        if total <= most:
+            return tuple(range(total))
+        rows = {row for query in self.split.held for row in self.relevant[query]}
+        near, _ = vectors.Exact(frozen, self.device).search(held, 100)
+        for rank in range(near.shape[1]):
+            rows |= {int(row) for row in near[:, rank][: max(0, most * 3 // 4 - len(rows))]}
+        rest = [row for row in range(total) if row not in rows]
+        random.Random(f"{self.settings.seed}/pool").shuffle(rest)
+        return tuple(sorted(rows | set(rest[: max(0, most - len(rows))])))
+
+
+class _Projection:
+    """One matrix for queries and documents, on frozen unit vectors."""
+
+    def __init__(self, queries: Mapping[str, Any], frozen: Matrix, pool: Sequence[int], device: str) -> None:
+        import torch
+
+        self._queries, self._frozen, self._pool, self._device = queries, frozen, pool, device
+        width = frozen.shape[1]
+        self._eye = torch.eye(width, device=device)
+        # The difference to the identity is what is trained, so that weight decay pulls towards the frozen encoder.
+        self._change = torch.zeros(width, width, device=device, requires_grad=True)
+
+    def parameters(self) -> list[Any]:
+        return [self._change]
+
+    def train(self) -> None: ...
+
+    def eval(self) -> None: ...
+
+    def queries(self, names: Sequence[str], _: Collection) -> Tensor:
+        import numpy as np
+
+        return self._through(np.stack([self._queries[name] for name in names]))
+
+    def documents(self, rows: Sequence[int]) -> Tensor:
+        return self._through(self._frozen[list(rows)])
+
+    def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
+        import numpy as np
+        import torch
+
+        found = np.empty((len(self._pool), self._frozen.shape[1]), np.float32)
+        with torch.no_grad():
+            for start in range(0, len(self._pool), 8192):
+                rows = list(self._pool[start : start + 8192])
+                found[start : start + len(rows)] = self.documents(rows).cpu().numpy()
+                yield from heed(control, 0)
+        return found
+
+    def held(self, names: Sequence[str], collection: Collection) -> Any:
+        import torch
+
+        with torch.no_grad():
+            return self.queries(names, collection).cpu().numpy()
+
+    def tensors(self) -> dict[str, Any]:
+        return {"weight": (self._eye + self._change).detach().to("cpu", copy=True)}
+
+    def _through(self, rows: Any) -> Tensor:
+        import numpy as np
+        import torch
+        from torch.nn import functional
+
+        given = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(self._device)
+        return functional.normalize(given @ (self._eye + self._change).T, dim=1)
+
+
+class _Whole:
+    """The encoder itself, for queries and documents alike, with mean pooling or [CLS]."""
+
+    def __init__(
+        self, encoder: Encoder, collection: Collection, settings: BiSettings, pool: Sequence[int], device: str
+    ) -> None:
+        self._encoder, self._settings, self._pool, self._device = encoder, settings, pool, device
+        self._documents = collection.documents
+        self._model = encoder.open(device)
+        self._model.requires_grad_(True)
+        self._pad = int(getattr(self._model.config, "pad_token_id", 0) or 0)
+
+    def parameters(self) -> list[Any]:
+        return [part for name, part in self._model.named_parameters() if "pooler" not in name]
+
+    def train(self) -> None:
+        self._model.train()
+
+    def eval(self) -> None:
+        self._model.eval()
+
+    def queries(self, names: Sequence[str], collection: Collection) -> Tensor:
+        return self._pooled(self._encoder.ids([collection.queries[name] for name in names], QUERY_TOKENS))
+
+    def documents(self, rows: Sequence[int]) -> Tensor:
+        length = min(self._settings.length, self._encoder.positions)
+        return self._pooled(self._encoder.ids([self._documents[row] for row in rows], length))
+
+    def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
+        import numpy as np
+        import torch
+
+        length = min(self._settings.length, self._encoder.positions)
+        ids = self._encoder.ids([self._documents[row] for row in self._pool], length)
+        order = sorted(range(len(ids)), key=lambda place: -len(ids[place]))
+        found = np.empty((len(ids), self._encoder.width), np.float32)
+        start, budget = 0, BUDGETS.get(self._device, BUDGETS["cpu"])
+        while start < len(order):
+            places = order[start : start + max(1, budget // len(ids[order[start]]))]
+            with torch.inference_mode():
+                found[places] = self._pooled([ids[place] for place in places]).float().cpu().numpy()
+            start += len(places)
+            yield from heed(control, start)
+        return found
+
+    def held(self, names: Sequence[str], collection: Collection) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            return self.queries(names, collection).float().cpu().numpy()
+
+    def tensors(self) -> dict[str, Any]:
+        return {name: part.detach().to("cpu", copy=True) for name, part in self._model.state_dict().items()}
+
+    def _pooled(self, ids: Sequence[Sequence[int]]) -> Tensor:
+        import torch
+        from torch.nn import functional
+
+        longest = max(map(len, ids))
+        filled = torch.full((len(ids), longest), self._pad)
+        mask = torch.zeros(len(ids), longest, dtype=torch.long)
+        for row, one in enumerate(ids):
+            filled[row, : len(one)] = torch.tensor(one)
+            mask[row, : len(one)] = 1
+        filled, mask = filled.to(self._device), mask.to(self._device)
+        top = self._model(input_ids=filled, attention_mask=mask).last_hidden_state
+        if self._settings.pooling == "cls":
+            return functional.normalize(top[:, 0], dim=1)
+        kept = mask[..., None].to(top.dtype)
+        return functional.normalize((top * kept).sum(1) / kept.sum(1), dim=1)
+
+
+def _groups(relevant: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
+    """Queries that share a document, directly or through others, together; in a fixed order."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            leader[name] = leader[leader[name]]
+            name = leader[name]
+        return name
+
+    for query, documents in relevant.items():
+        for document in documents:
+            leader[find(f"d{document}")] = find(f"q{query}")
+    groups: dict[str, list[str]] = {}
+    for query in sorted(relevant):
+        groups.setdefault(find(f"q{query}"), []).append(query)
+    return [groups[name] for name in sorted(groups, key=lambda name: groups[name][0])]

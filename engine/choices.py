@@ -1,0 +1,397 @@
+"""From multiple-choice questions to a comparison of methods: zero-shot, frozen features, a fine-tuned encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from checkpoints.run import Run
+from data import choices as questions
+from data.choices import ChoiceData, Item
+from engine import choicereport, encoders, hub, metrics
+from engine.control import Control
+from engine.encoders import Encoder
+from engine.events import Classified, Event, ItemRanked, ItemsLoaded, Notice, Progress, RouteDone
+from engine.features import POOLINGS
+from engine.heed import Stopped, heed
+from engine.spec import BadSpec, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.choice_store import ChoiceStore
+    from engine.ranker import Pairs, Ranker
+
+TASK = "choose"
+ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE = "zero-shot", "margin", "cross-entropy", "finetune"
+METHODS = (ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE)
+USUAL = (MARGIN, CROSS_ENTROPY)
+METHOD_NAMES: Mapping[str, str] = {
+    choicereport.CHANCE: "guessing",
+    choicereport.LONGEST: "always the longest choice",
+    ZERO_SHOT: "causal language model, untrained on these",
+    MARGIN: "frozen encoder + scorer, margin loss",
+    CROSS_ENTROPY: "frozen encoder + scorer, cross-entropy",
+    FINETUNE: "fine-tuned encoder",
+}
+REORDERED = 100  # items that zero-shot scores again with their choices in another order
+
+
+@dataclass(frozen=True)
+class ChooseSpec:
+    """Everything that decides a comparison of methods."""
+
+    data: str = questions.BUNDLED
+    methods: tuple[str, ...] = USUAL
+    model: str = "bundled"
+    """causal language model for zero-shot"""
+    encoder: str = "auto"
+    pooling: str = "mean"
+    length: int = 128
+    """tokens of question and choice that an encoder reads"""
+    margin: float = 0.2
+    """by which the right choice should lead"""
+    seeds: int = 3
+    """trainings of each scorer on frozen features, from ``seed`` upwards; the first is the one that is kept"""
+    uninformative: str | None = None
+    """what PMI compares with; None for ``Answer:``, or nothing where choices go on with a sentence"""
+    limit: int = 0
+    """items of each split at most; 0 for all"""
+    seed: int = 1337
+    epochs: int = 3
+    """of fine-tuning, at most"""
+    learning_rate: float = 0.0
+    """peak of fine-tuning; 0 for what suits the encoder's width"""
+    device: str = "auto"
+    name: str = ""
+
+    def validate(self) -> list[Problem]:
+        """Everything that is wrong with it by itself."""
+        wrong = [method for method in self.methods if method not in METHODS]
+        checks = (
+            ("data", not self.data.strip(), f"name a data set: {questions.BUNDLED} is bundled"),
+            ("method", bool(wrong), f"{', '.join(map(repr, wrong))}: there are {', '.join(METHODS)}"),
+            ("method", not self.methods, f"name at least one of {', '.join(METHODS)}"),
+            ("pooling", self.pooling not in POOLINGS, f"{self.pooling!r} is none of {', '.join(POOLINGS)}"),
+            ("length", not 8 <= self.length <= 100_000, "must be 8 tokens or more"),
+            ("margin", not 0 < self.margin <= 100, "must be above 0: with 0 all scores alike would do"),
+            ("seeds", not 1 <= self.seeds <= 100, "must be between 1 and 100"),
+            ("limit", self.limit < 0, "must not be negative"),
+            ("seed", not 0 <= self.seed < 2**62, "must be a whole number that is not negative"),
+            ("epochs", not 1 <= self.epochs <= 1000, "must be between 1 and 1,000"),
+            ("learning_rate", not 0 <= self.learning_rate < 1, "must be between 0 and 1"),
+            ("device", self.device not in ("auto", "cpu", "cuda", "mps"), "must be auto, cpu, cuda or mps"),
+        )
+        return [Problem(name, message) for name, bad, message in checks if bad]
+
+
+def to_dict(spec: ChooseSpec) -> dict[str, Any]:
+    """The spec as JSON can hold it, marked as this task's."""
+    return {"task": TASK, **dataclasses.asdict(spec), "methods": list(spec.methods)}
+
+
+def from_dict(record: Mapping[str, Any]) -> ChooseSpec:
+    """The spec that :func:`to_dict` wrote; fields of other versions are passed over."""
+    known = {entry.name for entry in dataclasses.fields(ChooseSpec)}
+    values = {name: value for name, value in record.items() if name in known}
+    return ChooseSpec(**{**values, "methods": tuple(values.get("methods", USUAL))})
+
+
+@dataclass
+class Ranked:
+    """What the methods came to."""
+
+    data: ChoiceData
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """of the judged items"""
+
+
+def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
+    """Rank the judged questions by every method that ``spec`` names, beside the controls.
+
+    What comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
+    :class:`engine.control.Stop`, which keeps what zero-shot has judged until then; features and epochs that were
+    finished are found again by a new start. Raises :class:`engine.spec.BadSpec`, :class:`data.choices.TableError`,
+    :class:`engine.encoders.NoEncoder`, :class:`engine.lm.NoModel`, :class:`engine.encode.EncodeFailed`,
+    :class:`OSError`.
+    """
+    if problems := spec.validate():
+        raise BadSpec(problems)
+    begun = time.monotonic()
+    ranked: Ranked | None = None
+    reason = "done"
+    try:
+        yield Progress(f"reading {spec.data}", 0, 0)
+        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=_unreachable)
+        yield from heed(control, 0)
+        ranked = Ranked(data)
+        yield _loaded(spec, data)
+        store: ChoiceStore | None = None
+        if run is not None:
+            from engine.choice_store import ChoiceStore
+
+            store = ChoiceStore(run, spec, data)
+        yield from _Methods(spec, ranked, control, store).run()
+    except Stopped:
+        reason = "stopped"
+    results = ranked.results if ranked is not None else {}
+    name = run.name if run is not None else ""
+    spent = round(time.monotonic() - begun, 3)
+    yield Classified(reason, len(results), None, name, spent, results, choicereport.verdict(results))
+
+
+class _Methods:
+    """The methods of one comparison, in the order in which they cost."""
+
+    def __init__(self, spec: ChooseSpec, ranked: Ranked, control: Control, store: ChoiceStore | None) -> None:
+        self.spec, self.ranked, self.control, self.store = spec, ranked, control, store
+        self.data, self.judged = ranked.data, ranked.data.judged
+        self.gold = [item.gold for item in self.judged]
+
+    def run(self) -> Iterator[Event]:
+        spec, judged = self.spec, self.judged
+        chance = choicereport.guessing(judged)
+        yield from self._result(
+            choicereport.CHANCE,
+            {"accuracy": round(chance, 6), "interval": [round(chance, 6)] * 2, "items": len(judged), "seconds": 0.0},
+        )
+        found = choicereport.longest(judged, spec.seed)
+        yield from self._result(choicereport.LONGEST, choicereport.figures(found, judged, seed=spec.seed, seconds=0.0))
+        if ZERO_SHOT in spec.methods:
+            yield from self._zero_shot()
+        wanted = [method for method in METHODS[1:] if method in spec.methods]
+        if wanted and not (self.data.train and self.data.held_out):
+            yield Notice(
+                f"{', '.join(wanted)} left out: {self.data.name} has too few questions to train on "
+                f"({len(self.data.train)} and {len(self.data.held_out)} to stop by)",
+                "warning",
+                "train",
+            )
+            return
+        if not wanted:
+            return
+        encoder = yield from encoders.find(spec.encoder, self.control)
+        if self.store is not None:
+            self.store.encoder(encoder)
+        if MARGIN in wanted or CROSS_ENTROPY in wanted:
+            yield from self._rankers(encoder, [method for method in wanted if method != FINETUNE])
+        if FINETUNE in wanted:
+            yield from self._finetune(encoder)
+
+    # -- zero-shot ---------------------------------------------------------------------------------------------------
+
+    def _zero_shot(self) -> Iterator[Event]:
+        from engine import lm
+        from engine.zeroshot import Reader
+        from engine.zeroshot_task import LEADING, Judging
+
+        begun = time.monotonic()
+        try:
+            model = yield from lm.load(self.spec.model, self.control)
+        except lm.LoadingStopped:
+            raise Stopped from None
+        if model.tokenizer.kind == "characters":
+            yield Notice(
+                f"{model.name} reads characters and was trained on one small corpus: expect chance on anything else",
+                "warning",
+                "model",
+            )
+        reader = Reader(model, self.spec.uninformative)
+        judging = Judging(reader, self.judged)
+        stopped = False
+        try:
+            yield from judging.run(self.control)
+        except Stopped:
+            stopped = True
+        if reader.unspelled:
+            yield Notice(
+                f"{reader.unspelled:,} characters that {model.name} does not know were left out", "warning", "model"
+            )
+        if not judging.done:
+            raise Stopped
+        settings = f"{model.name} ({model.parameters:,} parameters), by {LEADING}"
+        result, scores = judging.result(self.spec.seed, time.monotonic() - begun, settings)
+        if not stopped:
+            changed = yield from judging.reordered(self.control, self.spec.seed, REORDERED)
+            result["choices_shuffled"] = changed
+        self.ranked.scores[ZERO_SHOT] = scores
+        if self.store is not None:
+            self.store.scores(ZERO_SHOT, scores)
+        model.forget()
+        yield from self._result(ZERO_SHOT, result)
+        if stopped:
+            raise Stopped
+
+    # -- trained -----------------------------------------------------------------------------------------------------
+
+    def _rankers(self, encoder: Encoder, methods: Sequence[str]) -> Iterator[Event]:
+        from engine.encode import placed
+        from engine.ranker import featurise
+
+        spec, begun = self.spec, time.monotonic()
+        parts: dict[str, Pairs] = {}
+        for name in ("judged", "held_out", "train"):  # the short ones first: they show how long the last takes
+            items: Sequence[Item] = getattr(self.data, name)
+            parts[name] = yield from featurise(
+                items, encoder, self.control, pooling=spec.pooling, length=spec.length, device=spec.device
+            )
+        encoding = time.monotonic() - begun
+        where, _ = placed(spec.device)
+        for method in methods:
+            yield from self._ranker(method, parts, where, encoding)
+
+    def _ranker(self, method: str, parts: Mapping[str, Pairs], device: str, encoding: float) -> Iterator[Event]:
+        """One loss: several seeds, then the same without the questions, then with the choices in another order."""
+        from engine.ranker import RankSettings, fit
+
+        spec, begun = self.spec, time.monotonic()
+        settings = RankSettings(loss="margin" if method == MARGIN else "cross-entropy", margin=spec.margin)
+        judged = parts["judged"]
+        first: Ranker | None = None
+        seeds: list[float] = []
+        for number in range(spec.seeds):
+            ranker = yield from fit(
+                method if number == 0 else "",
+                parts["train"],
+                parts["held_out"],
+                replace(settings, seed=spec.seed + number),
+                self.control,
+                device=device,
+            )
+            if first is None:
+                first = ranker
+                scores = ranker.scores(judged)
+                yield from self._tell(method, scores)
+                seconds = time.monotonic() - begun
+            seeds.append(metrics.accuracy(ranker.scores(judged), self.gold))
+            yield Progress(f"{method}: seeds trained", number + 1, spec.seeds)
+        assert first is not None
+        blind = yield from fit(
+            "",
+            parts["train"].hidden(),
+            parts["held_out"].hidden(),
+            replace(settings, seed=spec.seed),
+            self.control,
+            device=device,
+        )
+        told = f"{spec.pooling} pooling, epoch {first.best_epoch} of {first.epochs}"
+        result = choicereport.figures(
+            scores,
+            self.judged,
+            seed=spec.seed,
+            seconds=seconds + encoding,
+            settings=told + (f", margin {spec.margin:g}" if method == MARGIN else ""),
+        )
+        result |= {
+            "held_out_accuracy": round(first.held_out_accuracy, 6),
+            "trained_parameters": first.parameters,
+            "seeds": [round(one, 6) for one in seeds],
+            "question_hidden": choicereport.against(scores, blind.scores(judged.hidden()), self.gold, spec.seed),
+            "choices_shuffled": _shuffled(first, judged, scores, self.judged, spec.seed),
+        }
+        self.ranked.scores[method] = scores
+        if self.store is not None:
+            self.store.scores(method, scores)
+            self.store.ranker(method, first)
+        yield from self._result(method, result)
+
+    def _finetune(self, encoder: Encoder) -> Iterator[Event]:
+        from engine.tunerank import TuneRankSettings, tune
+
+        spec, begun = self.spec, time.monotonic()
+        settings = TuneRankSettings(
+            epochs=spec.epochs, learning_rate=spec.learning_rate, length=spec.length, seed=spec.seed
+        )
+        tuned = yield from tune(
+            self.data.train,
+            self.data.held_out,
+            encoder,
+            settings,
+            self.control,
+            fingerprint=self.data.fingerprint,
+            device=spec.device,
+        )
+        scores = yield from tuned.scores(self.judged, self.control)
+        yield from self._tell(FINETUNE, scores)
+        told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
+        result = choicereport.figures(
+            scores, self.judged, seed=spec.seed, seconds=time.monotonic() - begun, settings=told
+        )
+        hidden = [replace(item, question="", context="") for item in self.judged]
+        blind = yield from tuned.scores(hidden, self.control)
+        result |= {
+            "held_out_accuracy": round(tuned.history[tuned.best_epoch - 1][1], 6),
+            "trained_parameters": tuned.parameters,
+            # Not trained again without questions: what the choices alone can teach it may be more.
+            "question_hidden": choicereport.against(scores, blind, self.gold, spec.seed) | {"retrained": False},
+        }
+        self.ranked.scores[FINETUNE] = scores
+        if self.store is not None:
+            self.store.scores(FINETUNE, scores)
+            self.store.tuned(tuned)
+        yield from self._result(FINETUNE, result)
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def _tell(self, method: str, scores: NDArray[np.float64]) -> Iterator[Event]:
+        """A word about every judged item, with the accuracy so far."""
+        right = 0
+        total = len(self.judged)
+        for place, item in enumerate(self.judged):
+            row = tuple(float(score) for score in scores[place, : len(item.choices)])
+            right += row.index(max(row)) == item.gold
+            low, high = metrics.wilson(right, place + 1)
+            yield ItemRanked(method, place, place + 1, total, item.gold, row, right / (place + 1), low, high)
+
+    def _result(self, method: str, result: dict[str, Any]) -> Iterator[Event]:
+        self.ranked.results[method] = result
+        if self.store is not None:
+            self.store.results(self.ranked.results)
+        yield RouteDone(method, result)
+        yield from heed(self.control, len(self.ranked.results))
+
+
+def _shuffled(
+    ranker: Ranker, judged: Pairs, scores: NDArray[np.float64], items: Sequence[Item], seed: int
+) -> dict[str, Any]:
+    """The same ranker on the same items with their choices in another order: who looks at the choice itself, not at its
+    place, chooses the same.
+    """
+    import numpy as np
+
+    order = choicereport.orders(items, seed)
+    moved = judged.reordered(order)
+    again = ranker.scores(moved).argmax(1)
+    rows = np.arange(len(again))
+    return {
+        "accuracy": round(float((again == moved.gold).mean()), 6),
+        "changed": int((order[rows, again] != scores.argmax(1)).sum()),
+        "items": len(items),
+    }
+
+
+def _loaded(spec: ChooseSpec, data: ChoiceData) -> ItemsLoaded:
+    return ItemsLoaded(
+        data=data.name,
+        source=data.source,
+        train=len(data.train),
+        held_out=len(data.held_out),
+        judged=len(data.judged),
+        judged_split=data.judged_split,
+        fingerprint=data.fingerprint,
+        methods=(*choicereport.CONTROLS, *(method for method in METHODS if method in spec.methods)),
+        checks=data.checks,
+        repairs=data.repairs,
+    )
+
+
+def _unreachable() -> str:
+    """Why the Hub cannot be asked; nothing when it can."""
+    if hub.forbidden():
+        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
+    return "" if hub.answers() else "the Hub does not answer"

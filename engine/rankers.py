@@ -1,0 +1,224 @@
+"""Search engines with one face: queries in, ranked documents out. BM25, cosine of frozen vectors, and both fused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from data.beir import Collection
+from engine import vectors
+from engine.control import Control
+from engine.encode import encode, encode_now, machine_for, placed
+from engine.encoders import Encoder
+from engine.events import Event, Notice
+from engine.ranking import Ranked, fuse
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.vectors import Matrix
+
+BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
+METHODS = (BM25, CLS, MEAN, HYBRID, TRAINED)
+METHOD_NAMES: Mapping[str, str] = {
+    BM25: "BM25 (k1 1.5, b 0.75)",
+    CLS: "frozen encoder, [CLS], cosine",
+    MEAN: "frozen encoder, mean pooling, cosine",
+    HYBRID: "BM25 and mean pooling, reciprocal-rank fusion",
+    TRAINED: "bi-encoder trained with in-batch negatives",
+}
+FUSED = 1000  # documents of each ranking that are fused
+QUERY_TOKENS = 128
+CODE = 1  # raise it when the same texts would get other vectors
+
+
+class Ranker(Protocol):
+    """Anything that ranks a collection's documents for a query."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def bytes(self) -> int:
+        """That its index takes in memory."""
+        ...
+
+    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
+        """At most ``k`` rows of documents for each query, best first; equal scores by row."""
+        ...
+
+
+class Bm25:
+    """BM25 as Lucene counts it, through bm25s: words of two letters and more, English stop words out, no stemmer."""
+
+    name = BM25
+
+    def __init__(self, collection: Collection) -> None:
+        import bm25s
+
+        self._library: Any = bm25s
+        self._count = len(collection)
+        self._index = self._saved(collection) or self._made(collection)
+        self.bytes = sum(int(part.nbytes) for part in self._index.scores.values() if hasattr(part, "nbytes"))
+
+    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
+        """Documents that share a word with the query; those that share none are not ranked."""
+        found = []
+        for words in self._words(queries):
+            known = [word for word in words if word in self._index.vocab_dict]
+            found.append(_best(self._index.get_scores(known), k) if known else Ranked((), ()))
+        return found
+
+    def terms(self, query: str) -> list[str]:
+        """The words of a query that are looked for."""
+        return list(dict.fromkeys(self._words([query])[0]))
+
+    def _words(self, texts: Sequence[str]) -> list[list[str]]:
+        found: list[list[str]] = self._library.tokenize(list(texts), return_ids=False, show_progress=False)
+        return found
+
+    def _made(self, collection: Collection) -> Any:
+        index = self._library.BM25(k1=1.5, b=0.75)
+        words = self._library.tokenize(collection.documents, show_progress=False)
+        if not any(len(one) for one in words.ids):
+            words = [["" for _ in range(1)] for _ in collection.documents]
+        index.index(words, show_progress=False)
+        folder = self._folder(collection)
+        temporary = folder.with_name(f".{folder.name}.tmp")
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            index.save(temporary, show_progress=False)
+            (temporary / "content.json").write_text(json.dumps({"content": _content(collection)}))
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+        except OSError:  # it is there in memory; the next start makes it again
+            shutil.rmtree(temporary, ignore_errors=True)
+        return index
+
+    def _saved(self, collection: Collection) -> Any:
+        folder = self._folder(collection)
+        try:
+            if json.loads((folder / "content.json").read_bytes()) != {"content": _content(collection)}:
+                return None
+            return self._library.BM25.load(folder, mmap=True)
+        except Exception:  # missing or damaged: it is made again
+            return None
+
+    @staticmethod
+    def _folder(collection: Collection) -> Path:
+        return vectors.place(f"{collection.source}/{BM25}")
+
+
+class Dense:
+    """Cosine of a query's vector with every document's."""
+
+    def __init__(self, name: str, index: vectors.Vectors, embed: Callable[[Sequence[str]], Matrix]) -> None:
+        self.name, self.index, self.embed = name, index, embed
+        self.bytes = index.bytes
+
+    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
+        """The nearest documents."""
+        rows, scores = self.index.search(self.embed(queries), k)
+        return [Ranked(tuple(row), tuple(score)) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
+
+
+class Hybrid:
+    """Reciprocal-rank fusion of two rankers."""
+
+    name = HYBRID
+
+    def __init__(self, first: Ranker, second: Ranker) -> None:
+        self.parts = (first, second)
+        self.bytes = first.bytes + second.bytes
+
+    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
+        """The fused ranking of the first thousand of each."""
+        both = [part.rank(queries, FUSED) for part in self.parts]
+        return [fuse(pair).top(k) for pair in zip(*both, strict=True)]
+
+
+class Embedder:
+    """Texts to unit vectors, at once: an encoder, a pooling, and where one was trained a projection."""
+
+    def __init__(self, encoder: Encoder, pooling: str, device: str = "auto", projection: Matrix | None = None) -> None:
+        self.encoder, self.pooling, self.projection = encoder, pooling, projection
+        self._device = device
+        self._machine: Any = None
+
+    def __call__(self, texts: Sequence[str], length: int = QUERY_TOKENS) -> Matrix:
+        """Unit vectors ``(len(texts), width)``. The first call opens the encoder."""
+        if self._machine is None:
+            self._machine = machine_for(self.encoder, device=self._device)
+        return projected(encode_now(list(texts), self._machine, length, self.pooling), self.projection)
+
+    def sharing(self, pooling: str, projection: Matrix | None = None) -> Embedder:
+        """Another pooling or projection of the same opened encoder."""
+        other = Embedder(self.encoder, pooling, self._device, projection)
+        if self._machine is None:
+            self._machine = machine_for(self.encoder, device=self._device)
+        other._machine = self._machine
+        return other
+
+
+def projected(features: Matrix, projection: Matrix | None) -> Matrix:
+    """Unit vectors of features, through ``projection`` ``(width, width)`` when there is one."""
+    return vectors.unit(features if projection is None else features @ projection.T)
+
+
+def document_vectors(
+    collection: Collection,
+    encoder: Encoder,
+    pooling: str,
+    control: Control,
+    *,
+    length: int = 256,
+    device: str = "auto",
+    projection: Matrix | None = None,
+) -> Generator[Event, None, Matrix]:
+    """Unit vectors of every document ``(documents, width)``, mapped from a saved index that was made of the same.
+
+    Where there is none they are made and saved.
+
+    Yields what :func:`engine.encode.encode` yields and raises what it raises.
+    """
+    where, dtype = placed(device)
+    about: list[object] = [CODE, encoder.identity, pooling, length, dtype, collection.corpus_fingerprint]
+    if projection is not None:
+        about.append(hashlib.sha256(projection.tobytes()).hexdigest())
+    content = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    kind = "projected" if projection is not None else "frozen"
+    folder = vectors.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/{kind}")
+    if (found := vectors.read(folder, content)) is not None:
+        return found
+    if projection is None and vectors.read(folder) is not None:
+        yield Notice("documents or encoder changed since the index was saved: it is made again", "info", "index")
+    features = yield from encode(collection.documents, encoder, control, length=length, device=where)
+    made = projected(features.pooled(pooling), projection)
+    try:
+        vectors.write(folder, content, made)
+    except OSError as error:
+        yield Notice(f"the index cannot be saved ({error.strerror or error}): kept in memory", "warning", "index")
+        return made
+    return found if (found := vectors.read(folder, content)) is not None else made
+
+
+def _content(collection: Collection) -> str:
+    return f"{CODE}/{collection.corpus_fingerprint}"
+
+
+def _best(scores: NDArray[np.float32], k: int) -> Ranked:
+    """The highest scores above 0, equal ones by row."""
+    import numpy as np
+
+    rows = np.flatnonzero(scores > 0)
+    if len(rows) > 4 * k:
+        least = np.partition(scores[rows], len(rows) - k)[len(rows) - k]
+        rows = rows[scores[rows] >= least]
+    rows = rows[np.argsort(-scores[rows], kind="stable")][:k]
+    return Ranked(tuple(rows.tolist()), tuple(scores[rows].tolist()))

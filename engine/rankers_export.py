@@ -1,0 +1,114 @@
+"""A trained bi-encoder as a folder that sentence-transformers loads: its ``encode`` gives the vectors used here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from engine import encoders, rankers_store
+from engine.control import Control
+from engine.encoders import Encoder
+from engine.encoding import BackedTokenizer
+from engine.rankers_store import PROJECTION, WHOLE
+from engine.retrieve_run import spec_of
+
+_MODULES = (
+    ("", "Transformer"),
+    ("1_Pooling", "Pooling"),
+    ("2_Dense", "Dense"),
+    ("3_Normalize", "Normalize"),
+)
+
+
+class CannotExport(Exception):
+    """There is nothing to write, or nowhere to write it; the message says what."""
+
+
+def export(run: Run, folder: Path) -> int:
+    """Write the bi-encoder of ``run`` into ``folder``, new or empty; returns its bytes.
+
+    Raises :class:`CannotExport`, :class:`engine.encoders.NoEncoder`, :class:`OSError`.
+    """
+    try:
+        spec, found = spec_of(run), rankers_store.checkpoint(run)
+    except CheckpointError as error:
+        raise CannotExport(str(error)) from None
+    if found is None:
+        raise CannotExport(f"{run.name} has trained no bi-encoder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CannotExport(f"{folder} is there already and not empty")
+    encoder = _finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
+    weights = (found.path / WHOLE,) if found.whole else encoder.weights
+    projection = None if found.whole else rankers_store.load_arrays(found.path / PROJECTION)["weight"]
+    return write(encoder, weights, projection, spec.length, folder)
+
+
+def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: int, folder: Path) -> int:
+    """Transformer, mean pooling, ``projection`` ``(width, width)`` or none, normalising. Raises :class:`OSError`."""
+    from dataclasses import replace
+
+    from safetensors.numpy import save_file
+    from safetensors.torch import save_file as save_tensors
+
+    words = encoder.tokenizer
+    if not isinstance(words, BackedTokenizer):
+        raise CannotExport(f"{encoder.name} has a tokenizer that transformers cannot load")
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        model = replace(encoder, weights=weights).open()
+        model.config.architectures = [type(model).__name__]
+        model.config.save_pretrained(temporary)
+        tensors = {name: part.contiguous() for name, part in model.state_dict().items()}
+        save_tensors(tensors, temporary / WHOLE, metadata={"format": "pt"})
+        words.backend.save(str(temporary / "tokenizer.json"))
+        length = min(length, encoder.positions)
+        special = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
+        known = {name: token for name, token in special.items() if words.id_of(token) is not None}
+        about: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **known}
+        if "pad_token" not in known:
+            about["pad_token"] = words.token(words.eos or 0)
+        _json(temporary / "tokenizer_config.json", about)
+        _json(temporary / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+        used = [entry for entry in _MODULES if projection is not None or entry[1] != "Dense"]
+        listed = [
+            {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for place, (path, kind) in enumerate(used)
+        ]
+        _json(temporary / "modules.json", listed)
+        for path, _ in used[1:]:
+            (temporary / path).mkdir()
+        pooling = {"word_embedding_dimension": encoder.width, "pooling_mode_mean_tokens": True}
+        off = ("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+        _json(temporary / "1_Pooling" / "config.json", pooling | {f"pooling_mode_{name}": False for name in off})
+        if projection is not None:
+            dense = {"in_features": encoder.width, "out_features": encoder.width, "bias": False}
+            activation = {"activation_function": "torch.nn.modules.linear.Identity"}
+            _json(temporary / "2_Dense" / "config.json", dense | activation)
+            save_file({"linear.weight": projection}, temporary / "2_Dense" / "model.safetensors")
+        _json(temporary / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _json(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
+
+
+def _finish(task: Any) -> Any:
+    """The value of a generator, its events unheard."""
+    while True:
+        try:
+            next(task)
+        except StopIteration as ended:
+            return ended.value

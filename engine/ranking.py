@@ -1,0 +1,123 @@
+"""Rankings and every figure about them, through ir_measures wherever it has it.
+
+A ranking is a list of document rows, best first. It is judged by its order alone: scores are replaced by ranks before
+trec_eval's code sees them, since that would break ties of scores by document id, which no ranker meant.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Values: TypeAlias = NDArray[np.float64]
+
+NDCG, RECALL, MRR, MAP = "ndcg@10", "recall@100", "mrr@10", "map@100"
+MEASURES = (NDCG, RECALL, MRR, MAP)
+DEPTH = 100  # documents of a ranking that any measure looks at
+RESAMPLES = 10_000
+SURE = 0.95
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What a ranker found for one query: rows of documents and their scores, best first."""
+
+    rows: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    def top(self, k: int) -> Ranked:
+        """The first ``k``."""
+        return Ranked(self.rows[:k], self.scores[:k])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of the first less mean of the second over the same queries, with its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+    better: int
+    """queries that the first does better"""
+    worse: int
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+def judge(rankings: Sequence[Ranked], relevant: Sequence[Mapping[int, int]]) -> dict[str, Values]:
+    """Every measure of every query, in order. ``relevant``: row of a document to its grade, 1 or more.
+
+    nDCG@10 with the grade as gain (Järvelin and Kekäläinen, 2002), recall@100, reciprocal rank at 10, average
+    precision at 100. A query without a relevant document is the caller's to leave out.
+    """
+    import ir_measures
+    import numpy as np
+    from ir_measures import AP, RR, R, nDCG
+
+    wanted = {nDCG @ 10: NDCG, R @ 100: RECALL, AP @ 100: MAP}
+    qrels = {str(query): {str(row): grade for row, grade in found.items()} for query, found in enumerate(relevant)}
+    values = {name: np.zeros(len(rankings)) for name in MEASURES}
+
+    def run(depth: int) -> dict[str, dict[str, float]]:
+        return {
+            str(query): {str(row): float(depth - rank) for rank, row in enumerate(ranked.rows[:depth])}
+            for query, ranked in enumerate(rankings)
+        }
+
+    for metric in ir_measures.pytrec_eval.iter_calc(list(wanted), qrels, run(DEPTH)):
+        values[wanted[metric.measure]][int(metric.query_id)] = metric.value
+    for metric in ir_measures.pytrec_eval.iter_calc([RR], qrels, run(10)):  # it knows no cutoff of its own
+        values[MRR][int(metric.query_id)] = metric.value
+    return values
+
+
+def interval(values: Values, seed: int = 1337) -> tuple[float, float]:
+    """The interval that holds 95% of the means of resampled queries (Efron, 1979)."""
+    import numpy as np
+
+    if not len(values):
+        return 0.0, 0.0
+    low, high = np.quantile(_means(values, seed), [(1 - SURE) / 2, (1 + SURE) / 2])
+    return float(low), float(high)
+
+
+def paired(first: Values, second: Values, seed: int = 1337) -> Difference:
+    """How much better the first is on the same queries, by a paired bootstrap (Sakai, 2006)."""
+    gaps = first - second
+    low, high = interval(gaps, seed)
+    mean = float(gaps.mean()) if len(gaps) else 0.0
+    return Difference(mean, low, high, int((gaps > 1e-9).sum()), int((gaps < -1e-9).sum()))
+
+
+def fuse(rankings: Sequence[Ranked], k: int = 60) -> Ranked:
+    """Reciprocal-rank fusion (Cormack, Clarke and Büttcher, 2009): each ranking gives ``1 / (k + rank)``.
+
+    Ties are in the order of the first ranking that has them.
+    """
+    total: dict[int, float] = {}
+    for ranked in rankings:
+        for rank, row in enumerate(ranked.rows, 1):
+            total[row] = total.get(row, 0.0) + 1 / (k + rank)
+    order = sorted(total, key=lambda row: -total[row])
+    return Ranked(tuple(order), tuple(total[row] for row in order))
+
+
+def _means(values: Values, seed: int) -> Values:
+    found: Values = values[_draws(len(values), seed)].mean(1)
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def _draws(count: int, seed: int) -> Any:
+    import numpy as np
+
+    return np.random.default_rng(seed).integers(0, count, (RESAMPLES, count), dtype=np.int32)

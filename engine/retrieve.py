@@ -1,0 +1,385 @@
+"""From documents and queries to search engines judged side by side: BM25, a frozen encoder, both, a trained one."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from checkpoints.run import Run
+from data import beir
+from data.beir import Collection
+from engine import encoders, hub, ranking
+from engine.biencoder import MODES, BiSettings, BiState, CannotTrain, train
+from engine.control import Control
+from engine.encode import encode
+from engine.encoders import Encoder
+from engine.events import Classified, CollectionLoaded, Event, Notice, Progress, RankerDone
+from engine.heed import Stopped, heed
+from engine.rankers import (
+    BM25,
+    CLS,
+    HYBRID,
+    MEAN,
+    METHODS,
+    QUERY_TOKENS,
+    TRAINED,
+    Bm25,
+    Dense,
+    Embedder,
+    Hybrid,
+    Ranker,
+    document_vectors,
+)
+from engine.rankers_store import WHOLE, Store
+from engine.ranking import DEPTH, MEASURES, NDCG, Difference, Ranked
+from engine.spec import BadSpec, Problem
+from engine.vectors import Exact, unit
+
+if TYPE_CHECKING:
+    from engine.ranking import Values
+    from engine.vectors import Matrix
+
+TASK = "retrieve"
+TIMED = 50  # queries that are asked one at a time, as somebody who searches does
+TOGETHER = 64  # the others
+
+
+@dataclass(frozen=True)
+class RetrieveSpec:
+    """Everything that decides a retrieval."""
+
+    data: str = beir.BUNDLED
+    encoder: str = "auto"
+    methods: tuple[str, ...] = METHODS
+    mode: str = "projection"
+    """what is trained: a projection on frozen features, or the whole encoder"""
+    hard_negatives: int = 0
+    """for each query of a batch, found by BM25"""
+    epochs: int = 0
+    """at most; 0 for what suits the mode, like the next"""
+    learning_rate: float = 0.0
+    length: int = 256
+    """tokens of a document that are read"""
+    seed: int = 1337
+    device: str = "auto"
+    name: str = ""
+
+    def validate(self) -> list[Problem]:
+        """Everything that is wrong with it by itself."""
+        wrong = [method for method in self.methods if method not in METHODS]
+        checks = (
+            ("data", not self.data.strip(), f"name a collection: {beir.BUNDLED} is bundled"),
+            ("method", bool(wrong), f"{', '.join(map(repr, wrong))}: there are {', '.join(METHODS)}"),
+            ("method", not self.methods, f"name at least one of {', '.join(METHODS)}"),
+            ("train", self.mode not in MODES, f"must be {' or '.join(MODES)}"),
+            ("hard_negatives", not 0 <= self.hard_negatives <= 16, "must be between 0 and 16"),
+            ("epochs", not 0 <= self.epochs <= 1000, "must be between 0 and 1,000"),
+            ("learning_rate", not 0 <= self.learning_rate < 1, "must be between 0 and 1"),
+            ("length", not 4 <= self.length <= 100_000, "must be 4 tokens or more"),
+            ("device", self.device not in ("auto", "cpu", "cuda", "mps"), "must be auto, cpu, cuda or mps"),
+        )
+        return [Problem(name, message) for name, bad, message in checks if bad]
+
+
+def to_dict(spec: RetrieveSpec) -> dict[str, Any]:
+    """The spec as JSON can hold it, marked as this task's."""
+    return {"task": TASK, **dataclasses.asdict(spec), "methods": list(spec.methods)}
+
+
+def from_dict(record: Mapping[str, Any]) -> RetrieveSpec:
+    """The spec that :func:`to_dict` wrote; fields of other versions are passed over."""
+    known = {entry.name for entry in dataclasses.fields(RetrieveSpec)}
+    values = {name: value for name, value in record.items() if name in known}
+    return RetrieveSpec(**{**values, "methods": tuple(values.get("methods", METHODS))})
+
+
+@dataclass
+class Judgements:
+    """What the rankers came to."""
+
+    collection: Collection
+    split: str = ""
+    queries: tuple[str, ...] = ()
+    rankers: dict[str, Ranker] = field(default_factory=dict)
+    rankings: dict[str, list[Ranked]] = field(default_factory=dict)
+    values: dict[str, dict[str, Values]] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    state: BiState | None = None
+
+    def difference(self, first: str, second: str, measure: str = NDCG, seed: int = 1337) -> Difference:
+        """Of two rankers on the same queries."""
+        return ranking.paired(self.values[first][measure], self.values[second][measure], seed)
+
+
+def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
+    """Build every ranker that ``spec`` names and judge each on the test queries (dev or train where there are none).
+
+    Everything that comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
+    :class:`engine.control.Stop`. Without qrels the indexes are built and nothing is judged. Raises
+    :class:`engine.spec.BadSpec`, :class:`data.beir.BeirError`, :class:`engine.encoders.NoEncoder`,
+    :class:`engine.encode.EncodeFailed`, :class:`engine.biencoder.CannotTrain`, :class:`OSError`.
+    """
+    if problems := spec.validate():
+        raise BadSpec(problems)
+    begun, reason = time.monotonic(), "done"
+    judgements: Judgements | None = None
+    try:
+        yield Progress(f"reading {spec.data}", 0, 0)
+        collection = beir.load(spec.data, unreachable=unreachable)
+        yield from heed(control, 0)
+        split = collection.judged
+        judgements = Judgements(collection, split, tuple(collection.qrels.get(split, {})))
+        yield _loaded(spec, judgements)
+        store = Store(run, collection, split, judgements.queries) if run is not None else None
+        yield from _Work(spec, judgements, control, store).run()
+    except Stopped:
+        reason = "stopped"
+    results = judgements.results if judgements is not None else {}
+    verdict = _verdict(judgements, spec.seed) if judgements is not None else ""
+    name = run.name if run is not None else ""
+    yield Classified(reason, len(results), None, name, round(time.monotonic() - begun, 3), results, verdict)
+
+
+def unreachable() -> str:
+    """Why the Hub cannot be asked; nothing when it can."""
+    if hub.forbidden():
+        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
+    return "" if hub.answers() else "the Hub does not answer"
+
+
+class _Work:
+    """The rankers of one retrieval, in the order in which they cost."""
+
+    def __init__(self, spec: RetrieveSpec, judgements: Judgements, control: Control, store: Store | None) -> None:
+        self.spec, self.judgements, self.control, self.store = spec, judgements, control, store
+        self.collection = judgements.collection
+        self.encoder: Encoder | None = None
+        self.embedder: Embedder | None = None
+        self.made: dict[str, Ranker] = {}
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> Iterator[Event]:
+        for method in METHODS:
+            if method not in self.spec.methods:
+                continue
+            try:
+                ranker = yield from self._ranker(method)
+            except CannotTrain as error:
+                if self.spec.methods == (TRAINED,):
+                    raise
+                yield Notice(f"nothing is trained: {error}", "warning", "train")
+                continue
+            self.judgements.rankers[method] = ranker
+            yield from self._judge(method, ranker)
+        if not self.judgements.queries:
+            yield Notice("there are no qrels, so nothing can be judged; the search works", "warning", "qrels")
+
+    def _ranker(self, method: str) -> Generator[Event, None, Ranker]:
+        """The ranker of a method, made once."""
+        if method in self.made:
+            return self.made[method]
+        begun = time.monotonic()
+        if method == BM25:
+            yield Progress("counting the words of every document", 0, 0)
+            ranker: Ranker = Bm25(self.collection)
+            self.seconds[method] = time.monotonic() - begun
+        elif method == HYBRID:
+            parts = (yield from self._ranker(BM25)), (yield from self._ranker(MEAN))
+            ranker = Hybrid(*parts)
+            self.seconds[method] = self.seconds[BM25] + self.seconds[MEAN]
+        elif method == TRAINED:
+            ranker = yield from self._trained()
+            self.seconds[method] = time.monotonic() - begun
+        else:
+            encoder, embedder = yield from self._opened()
+            matrix = yield from self._vectors(encoder, method)
+            ranker = Dense(method, self._index(matrix), embedder.sharing(method))
+            self.seconds[method] = time.monotonic() - begun
+        self.made[method] = ranker
+        return ranker
+
+    def _opened(self) -> Generator[Event, None, tuple[Encoder, Embedder]]:
+        if self.encoder is None or self.embedder is None:
+            self.encoder = yield from encoders.find(self.spec.encoder, self.control)
+            self.embedder = Embedder(self.encoder, MEAN, self.spec.device)
+            if self.store is not None:
+                self.store.encoder(self.encoder, MEAN, self.spec.length)
+        return self.encoder, self.embedder
+
+    def _vectors(
+        self, encoder: Encoder, pooling: str, projection: Matrix | None = None
+    ) -> Generator[Event, None, Matrix]:
+        return (
+            yield from document_vectors(
+                self.collection,
+                encoder,
+                pooling,
+                self.control,
+                length=self.spec.length,
+                device=self.spec.device,
+                projection=projection,
+            )
+        )
+
+    def _index(self, matrix: Matrix) -> Exact:
+        from engine.encode import placed
+
+        return Exact(matrix, placed(self.spec.device)[0])
+
+    def _trained(self) -> Generator[Event, None, Ranker]:
+        spec, collection = self.spec, self.collection
+        encoder, embedder = yield from self._opened()
+        frozen = yield from self._vectors(encoder, MEAN)
+        names = list(collection.qrels.get("train", {}))
+        texts = [collection.queries[name] for name in names]
+        features = yield from encode(texts, encoder, self.control, length=QUERY_TOKENS, device=spec.device)
+        asked = dict(zip(names, unit(features.pooled(MEAN)), strict=True)) if names else {}
+        bm25 = None
+        if spec.hard_negatives:
+            found = yield from self._ranker(BM25)
+            assert isinstance(found, Bm25)
+            bm25 = found
+        best = [0, -1.0]
+
+        def keep(state: BiState) -> None:
+            if state.ndcg > best[1]:
+                best[:] = [state.step, state.ndcg]
+            if self.store is not None:
+                self.store.checkpoint(state, int(best[0]))
+
+        settings = BiSettings(
+            mode="whole" if spec.mode == "whole" else "projection",
+            epochs=spec.epochs,
+            learning_rate=spec.learning_rate,
+            hard_negatives=spec.hard_negatives,
+            length=spec.length,
+            seed=spec.seed,
+        )
+        state = yield from train(
+            collection, encoder, frozen, asked, settings, self.control, bm25=bm25, keep=keep, device=spec.device
+        )
+        self.judgements.state = state
+        if "weight" in state.tensors:
+            projection = state.tensors["weight"].numpy()
+            matrix = yield from self._vectors(encoder, MEAN, projection)
+            ranker = Dense(TRAINED, self._index(matrix), embedder.sharing(MEAN, projection))
+        else:
+            tuned = yield from self._tuned(encoder, state)
+            matrix = yield from self._vectors(tuned, MEAN)
+            ranker = Dense(TRAINED, self._index(matrix), Embedder(tuned, MEAN, spec.device))
+        if self.store is not None:
+            self.store.trained(state)
+        return ranker
+
+    def _tuned(self, encoder: Encoder, state: BiState) -> Generator[Event, None, Encoder]:
+        """The trained encoder as one that can be opened like any other."""
+        import hashlib
+
+        from checkpoints import home
+        from checkpoints.store import name_of, replace_file
+
+        if self.store is not None:
+            file = self.store.folder / name_of(state.step) / WHOLE
+        else:
+            from safetensors.torch import save
+
+            content = save({key: part.contiguous() for key, part in state.tensors.items()})
+            file = home.cache() / "biencoders" / hashlib.sha256(content).hexdigest()[:24] / WHOLE
+            file.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(file, content)
+        yield from heed(self.control, state.step)
+        return dataclasses.replace(encoder, name=f"{encoder.name}, trained", weights=(file,))
+
+    def _judge(self, method: str, ranker: Ranker) -> Iterator[Event]:
+        judgements = self.judgements
+        if not judgements.queries:
+            return
+        texts = [self.collection.queries[name] for name in judgements.queries]
+        begun = time.monotonic()
+        ranker.rank(texts[:1], DEPTH)  # what is opened at the first query is no part of the speed
+        warm = time.monotonic()
+        rankings: list[Ranked] = []
+        for text in texts[:TIMED]:
+            rankings += ranker.rank([text], DEPTH)
+            yield from heed(self.control, len(judgements.results))
+        speed = len(rankings) / max(1e-9, time.monotonic() - warm)
+        for start in range(len(rankings), len(texts), TOGETHER):
+            rankings += ranker.rank(texts[start : start + TOGETHER], DEPTH)
+            yield Progress(f"asking {method}", len(rankings), len(texts))
+            yield from heed(self.control, len(judgements.results))
+        relevant = [self.collection.relevant(judgements.split, name) for name in judgements.queries]
+        values = ranking.judge(rankings, relevant)
+        judgements.rankings[method], judgements.values[method] = rankings, values
+        against = {
+            other: {
+                measure: ranking.paired(values[measure], judgements.values[other][measure], self.spec.seed)
+                for measure in MEASURES
+            }
+            for other in judgements.results
+        }
+        low, high = ranking.interval(values[NDCG], self.spec.seed)
+        result: dict[str, Any] = {
+            **{measure: round(float(values[measure].mean()), 6) for measure in MEASURES},
+            "interval": [round(low, 6), round(high, 6)],
+            "seconds": round(self.seconds[method] + time.monotonic() - begun, 3),
+            "index_seconds": round(self.seconds[method], 3),
+            "queries_per_second": round(speed, 2),
+            "index_bytes": ranker.bytes,
+            "queries": len(texts),
+            "against": {other: _told(found[NDCG]) for other, found in against.items()},
+        }
+        if method == TRAINED and judgements.state is not None:
+            state = judgements.state
+            result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
+        judgements.results[method] = result
+        if self.store is not None:
+            self.store.ranker(method, rankings, values, result, against)
+        told = {
+            other: {name: dataclasses.asdict(one) for name, one in found.items()} for other, found in against.items()
+        }
+        yield RankerDone(method, result, told)
+        yield from heed(self.control, len(judgements.results))
+
+
+def _loaded(spec: RetrieveSpec, judgements: Judgements) -> CollectionLoaded:
+    collection = judgements.collection
+    checks = list(collection.checks)
+    if judgements.split not in ("", "test"):
+        checks.append(f"there are no test qrels: the {judgements.split} queries are judged")
+    return CollectionLoaded(
+        data=collection.name,
+        source=collection.source,
+        documents=len(collection),
+        train=len(collection.qrels.get("train", {})),
+        judged=len(judgements.queries),
+        judged_split=judgements.split,
+        fingerprint=collection.fingerprint,
+        methods=tuple(method for method in METHODS if method in spec.methods),
+        checks=tuple(checks),
+        repairs=collection.repairs,
+    )
+
+
+def _told(one: Difference) -> list[float]:
+    return [round(one.mean, 6), round(one.low, 6), round(one.high, 6)]
+
+
+def _verdict(judgements: Judgements, seed: int) -> str:
+    """What a learner should take home: each comparison with its paired interval."""
+    told = []
+    for first, second in ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25)):
+        if first in judgements.values and second in judgements.values:
+            found = judgements.difference(first, second, NDCG, seed)
+            if found.mean == 0 and not found.better:
+                told.append(f"{first} and {second} rank alike.")
+                continue
+            way = "above" if found.mean > 0 else "below"
+            sure = "" if found.sure else ", which chance explains"
+            span = f"{found.low:+.3f} to {found.high:+.3f}"
+            told.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} (95%: {span}){sure}.")
+    if judgements.split == "train" and TRAINED in judgements.values:
+        told.append("Trained was judged on the queries that it was trained on: that says nothing about new ones.")
+    return " ".join(told)

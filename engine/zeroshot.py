@@ -1,0 +1,156 @@
+"""Zero-shot ranking: a causal language model says how probable each choice is as what follows the question.
+
+Four ways to turn the log-probabilities of a choice's tokens into a score: their sum, the mean a token, the sum over
+the choice's characters, and how much the question raised the sum (pointwise mutual information, Holtzman et al., 2021).
+Sum, characters and, with an empty uninformative prompt, PMI are ``acc``, ``acc_norm`` and ``acc_mutual_info`` of
+lm-evaluation-harness. Its cut between question and choice is used too: the tokens of both together, without as many
+as the question has by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data.choices import Item
+from engine.encoding import UNKNOWN
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.causal import LanguageModel
+
+WAYS = ("sum", "token", "character", "pmi")
+WAY_HELP = {
+    "sum": "sum of the log-probabilities of the choice's tokens: long choices lose",
+    "token": "their mean",
+    "character": "their sum over the choice's characters: the harness's acc_norm",
+    "pmi": "what the question adds to the sum that the choice has after an uninformative prompt",
+}
+UNINFORMATIVE = "Answer:"
+ALONE = 32  # tokens of a prompt beyond which its logits are not all computed
+
+
+@dataclass(frozen=True)
+class ChoiceScore:
+    """One choice after the question. Natural logarithms; ``-inf`` for a choice that the model cannot spell."""
+
+    strip: tuple[tuple[str, float], ...]
+    """its tokens and their log-probabilities"""
+    sum: float
+    token: float
+    character: float
+    pmi: float
+    alone: float
+    """the sum after the uninformative prompt: what the choice is worth without the question"""
+
+    def way(self, name: str) -> float:
+        """The score by one of ``WAYS``."""
+        return float(getattr(self, name))
+
+
+def prompt_of(item: Item) -> str:
+    """What the model reads before a choice: the beginning of a sentence as it is, a question with its label."""
+    if item.continued:
+        return item.stem
+    context = f"{item.context}\n" if item.context else ""
+    return f"{context}Question: {item.question}\nAnswer:"
+
+
+class Reader:
+    """A loaded model that scores items; what a choice is worth alone is remembered."""
+
+    def __init__(self, lm: LanguageModel, uninformative: str | None = None) -> None:
+        self.lm = lm
+        self._uninformative = uninformative
+        self._alone: dict[tuple[str, str], float] = {}
+        self.unspelled = 0
+        """characters left out so far because the model does not know them"""
+
+    def uninformative(self, item: Item) -> str:
+        """The prompt that stands for no question: that of the settings, else one of the item's own kind."""
+        if self._uninformative is not None:
+            return self._uninformative
+        return "" if item.continued else UNINFORMATIVE
+
+    def score(self, item: Item) -> tuple[ChoiceScore, ...]:
+        """Every choice of an item; the question is computed once. Raises :class:`ValueError` for a model without a
+        first token where the prompt is empty."""
+        prompt, bare = prompt_of(item), self.uninformative(item)
+        context, choices = self._pairs(prompt, item.choices)
+        found = logprobs(self.lm, context, choices)
+        missing = [choice for choice in dict.fromkeys(item.choices) if (bare, choice) not in self._alone]
+        if missing:
+            start, alone = self._pairs(bare, missing)
+            for choice, each in zip(missing, logprobs(self.lm, start, alone), strict=True):
+                self._alone[bare, choice] = _total(each)
+        scores = []
+        for choice, ids, each in zip(item.choices, choices, found, strict=True):
+            total, alone_total = _total(each), self._alone[bare, choice]
+            strip = tuple((self._text(token), value) for token, value in zip(ids, each, strict=True))
+            scores.append(
+                ChoiceScore(
+                    strip,
+                    total,
+                    total / max(1, len(each)),
+                    total / len(choice),
+                    total - alone_total if each else total,
+                    alone_total,
+                )
+            )
+        return tuple(scores)
+
+    def _pairs(self, prompt: str, choices: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """Ids of the prompt and of each choice after it, the prompt cut at its beginning to what has room."""
+        cut = len(prompt) - len(prompt.rstrip())
+        prompt, space = prompt.rstrip(), prompt[len(prompt) - cut :] or " "
+        context = self._ids(prompt)
+        spelled = [self._ids(f"{prompt}{space}{choice}")[len(context) :] for choice in choices]
+        if not context:
+            if self.lm.start is None:
+                raise ValueError(f"{self.lm.name} has no token to begin a text with: give an uninformative prompt")
+            context = [self.lm.start]
+        room = self.lm.context + 1 - max(map(len, spelled))
+        if room < 1:
+            raise ValueError(f"a choice is longer than the {self.lm.context:,} tokens of {self.lm.name}'s context")
+        return context[-room:], spelled
+
+    def _ids(self, text: str) -> list[int]:
+        ids = self.lm.tokenizer.encode(text).ids
+        known = [token for token in ids if token != UNKNOWN]
+        self.unspelled += len(ids) - len(known)
+        return known
+
+    def _text(self, token: int) -> str:
+        return self.lm.tokenizer.piece(token).decode("utf-8", "replace")
+
+
+def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The log-probability of each token of each choice after ``context``, which may not be empty.
+
+    Choices are walked in the order of their ids, so that the context and what several begin with are fed once.
+    """
+    import torch
+
+    first = len(context) - 1
+    rows: list[Tensor] = []  # log-probabilities of the token after position first, first + 1, …
+    found: dict[tuple[int, ...], list[float]] = {(): []}
+    for choice in sorted({tuple(ids) for ids in choices} - {()}):
+        ids = [*context, *choice[:-1]]  # after the last token nothing is asked
+        kept = lm.keep(min(lm.reuse(ids), first + len(rows)))
+        del rows[max(0, kept - first) :]
+        if first - kept > ALONE:
+            lm.feed(ids[kept:first])
+            kept = first
+        logits = lm.feed(ids[kept:], every=True)[max(0, first - kept) :]
+        with torch.inference_mode():
+            rows += logits.log_softmax(-1).unbind()
+            targets = torch.tensor(choice, device=logits.device)
+            picked = torch.stack(rows).gather(1, targets[:, None])[:, 0]
+        found[choice] = picked.tolist()
+    return [found[tuple(ids)] for ids in choices]
+
+
+def _total(each: Sequence[float]) -> float:
+    return sum(each) if each else float("-inf")

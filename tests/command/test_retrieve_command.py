@@ -1,0 +1,108 @@
+"""``retrieve`` and ``search`` as people and programs call them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from retrieving import collection
+
+from checkpoints import home
+from checkpoints import run as runs
+from tui import cli
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bert(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return collection(tmp_path / "small")
+
+
+def said(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+
+
+def test_retrieve_tells_json_and_search_uses_what_was_trained(
+    data: Path, encoder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["retrieve", "--data", str(data), "--encoder", str(encoder), "--epochs", "2", "--json"]
+    assert cli.main([*arguments, "--method", "bm25", "--method", "trained", "--hard-negatives", "1"]) == 0
+    told = said(capfd)
+    assert [one["event"] for one in told if one["event"] == "collection_loaded"] == ["collection_loaded"]
+    assert any(one["event"] == "bi_step" and one["similarity"] for one in told)
+    last = told[-1]
+    assert (last["event"], last["reason"], list(last["results"])) == ("finished", "done", ["bm25", "trained"])
+    for result in last["results"].values():
+        assert {"ndcg@10", "recall@100", "mrr@10", "map@100", "interval", "seconds"} <= set(result)
+
+    search = ["search", "--data", str(data), "card", "late", "--json", "--k", "3"]
+    assert cli.main([*search, "--method", "bm25", "--method", "trained"]) == 0
+    told = said(capfd)
+    assert told[-1]["results"]["trained"]["hits"] == 3
+    for method in ("bm25", "trained"):
+        hits = [one for one in told if one.get("method") == method]
+        assert [one["rank"] for one in hits] == list(range(1, len(hits) + 1))
+        assert [one["score"] for one in hits] == sorted((one["score"] for one in hits), reverse=True)
+        assert all({"id", "title", "text"} <= set(one) for one in hits)
+
+    assert cli.main(["runs"]) == 0
+    assert "retrieve-small" in capfd.readouterr().out
+    assert cli.main(["resume", "latest", "--json"]) == 0
+    assert said(capfd)[-1]["results"].keys() == last["results"].keys()
+    assert cli.main(["resume", "latest", "--steps", "5"]) == 2
+    assert "retrieval" in capfd.readouterr().err
+
+
+def test_a_table_for_people(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["retrieve", "--data", str(data), "--method", "bm25"]) == 0
+    out, err = capfd.readouterr()
+    assert "nDCG@10" in out
+    assert "36 documents, 24 train queries, 8 test queries judged" in err
+    assert cli.main(["search", "--data", str(data), "--method", "bm25", "-k", "2", "parcel password"]) == 0
+    assert len(capfd.readouterr().out.splitlines()) <= 2
+    assert cli.main(["search", "--data", str(data), "--method", "bm25", "xylophone"]) == 0
+    assert "no document shares a word" in capfd.readouterr().out
+
+
+def test_hostile_documents_reach_the_terminal_as_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "evil.txt").write_text("card \x1b]0;PAYLOAD\x07[red] \x1b[2J late")
+    assert cli.main(["search", "--data", str(tmp_path), "--method", "bm25", "card"]) == 0
+    out = capfd.readouterr().out
+    assert "\x1b" not in out
+    assert "[red]" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["retrieve", "--data", "/nowhere/at/all"], "there is no folder"),
+        (["retrieve", "--data", "nobody/nothing"], "workshop is bundled"),
+        (["retrieve", "--method", "magic"], "magic"),
+        (["retrieve", "--hard-negatives", "99"], "hard_negatives"),
+        (["retrieve", "--data", "DATA", "--encoder", "/nowhere"], "no encoder"),
+        (["search", "--data", "DATA", "--method", "trained", "card"], "nothing is trained on"),
+        (["search", "--data", "DATA", "--k", "0", "card"], "between 1 and"),
+        (["search", "--data", "DATA", " "], "no query"),
+    ],
+)
+def test_bad_input_is_told_in_a_line_and_leaves_no_run(
+    arguments: list[str], words: str, data: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+    import sys
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    code = cli.main([str(data) if one == "DATA" else one for one in arguments])
+    err = capfd.readouterr().err
+    assert code == 2
+    assert words in err
+    assert "Traceback" not in err
+    # A retrieval that built something before it failed stays; what was bad from the start leaves nothing.
+    assert not [run for run in runs.every(home.runs()) if not (run.path / "results.json").exists()]

@@ -1,0 +1,162 @@
+"""Multiple-choice questions: every schema gives the same item, what is broken is told, the rest is used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data import choices
+from data.choices import TableError, item_from, load
+
+WANTED = ("Where do fish live?", ("water", "trees", "nests"), 0)
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "commonsense_qa": {
+        "question": WANTED[0],
+        "choices": {"label": ["A", "B", "C"], "text": list(WANTED[1])},
+        "answerKey": "A",
+    },
+    "arc with figures": {
+        "question": WANTED[0],
+        "choices": {"label": ["1", "2", "3"], "text": list(WANTED[1])},
+        "answerKey": "1",
+    },
+    "openbookqa": {
+        "question_stem": WANTED[0],
+        "choices": {"text": list(WANTED[1]), "label": ["A", "B", "C"]},
+        "answerKey": "A",
+    },
+    "as published": {
+        "question": {
+            "stem": WANTED[0],
+            "choices": [{"label": label, "text": text} for label, text in zip("ABC", WANTED[1], strict=True)],
+        },
+        "answerKey": "A",
+    },
+    "index": {"question": WANTED[0], "choices": list(WANTED[1]), "answer": 0},
+    "text": {"question": WANTED[0], "choices": list(WANTED[1]), "answer": "water"},
+    "lower-case letter": {"question": WANTED[0], "options": list(WANTED[1]), "answer": "a"},
+    "numbered columns": {
+        "question": WANTED[0], "choice1": "water", "choice2": "trees", "choice3": "nests", "choice4": "", "answer": "A",
+    },
+}  # fmt: skip
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    """Rows as JSON lines; text goes as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n", "utf-8")
+    return path
+
+
+def plain(number: int, **changes: Any) -> dict[str, Any]:
+    """A good row."""
+    return {"question": f"Question {number}?", "choices": [f"a{number}", f"b{number}"], "answer": number % 2, **changes}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_schemas(schema: str) -> None:
+    item = item_from(SCHEMAS[schema])
+    assert (item.question, item.choices, item.gold) == WANTED
+
+
+def test_a_label_goes_before_an_index() -> None:
+    row = {"question": "?", "choices": {"label": ["2", "1"], "text": ["x", "y"]}, "answerKey": "1"}
+    assert item_from(row).gold == 1
+
+
+def test_choices_that_continue_a_sentence() -> None:
+    swag = {"sent1": "She sits.", "sent2": "She", "ending0": "eats.", "ending1": "flies.", "label": 1}
+    item = item_from(swag)
+    assert (item.context, item.question, item.choices, item.gold) == ("She sits.", "She", ("eats.", "flies."), 1)
+    assert item.continued
+    assert item.stem == "She sits. She"
+    hellaswag = item_from({"ctx": "A man", "endings": ["runs", "sleeps"], "label": "1"})
+    assert hellaswag.continued
+    assert hellaswag.gold == 1
+    assert not item_from(plain(1, context="Something.")).continued
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (plain(1, choices=["only"]), "with one choice"),
+        (plain(1, choices=[]), "with no choices"),
+        (plain(1, choices=[str(n) for n in range(11)]), "with more than 10 choices"),
+        (plain(1, choices=["x", " "]), "with an empty choice"),
+        (plain(1, question="  "), "without a question"),
+        (plain(1, answer="z9"), "whose answer is none of the choices"),
+        (plain(1, answer=2), "whose answer is none of the choices"),
+        (plain(1, answer=""), "without an answer"),
+        (plain(1, answer=None), "without an answer"),
+    ],
+)
+def test_a_bad_item_is_told_and_the_rest_is_used(row: dict[str, Any], told: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "some.jsonl", [*(plain(n) for n in range(20)), row])
+    found = load(str(path))
+    assert any(told in line and "21" in line for line in found.repairs), found.repairs
+    assert len(found.train) + len(found.held_out) + len(found.judged) == 20
+
+
+def test_broken_json_is_named_by_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "some.jsonl", [*(plain(n) for n in range(9)), '{"question": "cut of'])
+    assert any("first is 10" in line for line in load(str(path)).repairs)
+
+
+def test_nothing_usable(tmp_path: Path) -> None:
+    path = write(tmp_path / "some.jsonl", [plain(1, choices=["only"])] * 3)
+    with pytest.raises(TableError, match="one choice"):
+        load(str(path))
+    with pytest.raises(TableError, match="no file or folder"):
+        load("does/not/exist.jsonl")
+    with pytest.raises(TableError, match="everyday"):
+        load(" ")
+
+
+def test_splits_of_a_folder(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", [plain(n) for n in range(100)])
+    write(tmp_path / "validation.jsonl", [plain(n) for n in range(200, 230)])
+    found = load(str(tmp_path))
+    assert (found.judged_split, len(found.judged)) == ("validation", 30)
+    assert len(found.train) + len(found.held_out) == 100
+    assert not set(found.train) & set(found.held_out)
+    # The Hub's test split carries no answers; one that does is judged, and validation stops the training then.
+    write(tmp_path / "test.jsonl", [plain(n, answer="") for n in range(300, 310)])
+    assert load(str(tmp_path)).judged_split == "validation"
+    write(tmp_path / "test.jsonl", [plain(n) for n in range(300, 310)])
+    found = load(str(tmp_path))
+    assert (found.judged_split, len(found.held_out), len(found.train)) == ("test", 30, 100)
+
+
+def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
+    path = str(write(tmp_path / "some.jsonl", [plain(n) for n in range(60)]))
+    one, two, other = load(path, limit=8), load(path, limit=8), load(path, limit=8, seed=2)
+    assert one == two
+    assert one.fingerprint == two.fingerprint != other.fingerprint
+    assert len(one.judged) == 8
+
+
+def test_checks(tmp_path: Path) -> None:
+    rows = [plain(n) for n in range(20)]
+    write(tmp_path / "train.jsonl", rows)
+    write(tmp_path / "validation.jsonl", [rows[3], *(plain(n) for n in range(50, 60)), plain(9, choices=["x", "X"])])
+    found = load(str(tmp_path))
+    leaks = "1 judged items are in train too" in " ".join(found.checks)
+    assert leaks or any(item.question == "Question 3?" for item in found.held_out)
+    assert "two choices alike" in " ".join(found.checks)
+
+
+def test_one_item_is_judged_and_nothing_trained(tmp_path: Path) -> None:
+    found = load(str(write(tmp_path / "some.jsonl", [plain(1)])))
+    assert (len(found.train), len(found.held_out), len(found.judged)) == (0, 0, 1)
+
+
+def test_bundled() -> None:
+    found = load(choices.BUNDLED)
+    every = [*found.train, *found.held_out, *found.judged]
+    assert len(every) >= 60
+    assert len({item.question for item in every}) == len(every)
+    assert {len(item.choices) for item in every} == {4, 5}
+    assert not found.checks[2:]  # no leaks, no twins

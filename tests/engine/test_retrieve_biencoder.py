@@ -1,0 +1,141 @@
+"""The bi-encoder: batches without false negatives, parts without leaks, the loss, and what training comes to."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from retrieving import collection
+
+from data import beir
+from data.beir import Collection
+from engine import biencoder, encoders, rankers, vectors
+from engine.biencoder import BiSettings, BiState, CannotTrain
+from engine.control import Control, Stop
+from engine.encoders import Encoder
+from engine.events import BiStep
+from engine.heed import Stopped
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    folder = tiny.bert(tmp_path_factory.mktemp("tiny") / "bert")
+    found: Encoder = tiny.finish(encoders.find(str(folder)))[1]
+    return found
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Collection:
+    return beir.load(str(collection(tmp_path / "small", train=40)))
+
+
+def trained(small: Collection, encoder: Encoder, settings: BiSettings, **more: Any) -> tuple[list[Any], BiState]:
+    frozen = tiny.finish(rankers.document_vectors(small, encoder, "mean", Control()))[1]
+    names = list(small.qrels["train"])
+    embed = rankers.Embedder(encoder, "mean", "cpu")
+    asked = dict(zip(names, embed([small.queries[name] for name in names]), strict=True))
+    return tiny.finish(biencoder.train(small, encoder, frozen, asked, settings, Control(), device="cpu", **more))
+
+
+def test_no_two_queries_of_a_batch_share_a_relevant_document_and_every_pair_comes_once() -> None:
+    relevant = {f"q{n}": frozenset({n % 5, (n * 7) % 11}) for n in range(40)}
+    pairs = [(query, row) for query, rows in relevant.items() for row in sorted(rows)]
+    made = biencoder.batches(pairs, relevant, 4, "seed")
+    for batch in made:
+        assert len(batch) <= 4
+        rows = [row for query, _ in batch for row in relevant[query]]
+        assert len(rows) == len(set(rows))
+    came = [pair for batch in made for pair in batch]
+    assert len(came) == len(set(came))
+    assert len(pairs) - len(came) <= 1
+    assert biencoder.batches(pairs, relevant, 4, "seed") == made != biencoder.batches(pairs, relevant, 4, "other")
+
+
+def test_held_out_queries_share_no_document_with_those_trained_on(small: Collection) -> None:
+    parts = biencoder.folds(small, 5, seed=3)
+    assert sorted(query for part in parts for query in part.held) == sorted(small.qrels["train"])
+    for part in (*parts, biencoder.split(small, 0.2, seed=3)):
+        documents = [
+            {row for query in queries for row in small.relevant("train", query)} for queries in (part.train, part.held)
+        ]
+        assert not documents[0] & documents[1]
+        assert not set(part.train) & set(part.held)
+        assert part.held
+
+
+def test_too_few_queries_are_told(tmp_path: Path, encoder: Encoder) -> None:
+    few = beir.load(str(collection(tmp_path / "few", train=5)))
+    with pytest.raises(CannotTrain, match="at least 8 train queries"):
+        trained(few, encoder, BiSettings())
+
+
+def test_the_loss_is_cross_entropy_over_scaled_cosines_without_false_negatives() -> None:
+    rng = np.random.default_rng(0)
+    queries, documents = vectors.unit(rng.standard_normal((3, 5))), vectors.unit(rng.standard_normal((4, 5)))
+    passed = np.array([[False, True, False, False], [False] * 4, [True, False, False, False]])
+    found = float(biencoder.loss_of(torch.tensor(queries), torch.tensor(documents), torch.tensor(passed)))
+    total = 0.0
+    for row in range(3):
+        scores = [20 * float(queries[row] @ documents[column]) for column in range(4) if not passed[row, column]]
+        total -= 20 * float(queries[row] @ documents[row]) - math.log(sum(map(math.exp, scores)))
+    assert found == pytest.approx(total / 3, abs=1e-4)
+
+
+def test_a_projection_is_stopped_by_queries_it_has_not_seen_and_repeats_under_its_seed(
+    small: Collection, encoder: Encoder
+) -> None:
+    kept: list[BiState] = []
+    settings = BiSettings(epochs=8, learning_rate=3e-3, rows=12, hard_negatives=1)
+    events, state = trained(small, encoder, settings, keep=kept.append)
+    steps = [event for event in events if isinstance(event, BiStep)]
+    looked = [event.ndcg for event in steps if event.ndcg is not None]
+    assert state.ndcg == pytest.approx(max(looked))
+    assert state.ndcg >= looked[0]
+    assert [one.step for one in kept] == sorted(one.step for one in kept)
+    assert kept[-1] is state
+    rows = steps[-1].similarity
+    assert all(-1.001 <= value <= 1.001 for row in rows for value in row)
+    assert len(rows) == 12
+    assert steps[-1].step <= steps[-1].steps
+    again = trained(small, encoder, settings)[1]
+    assert torch.equal(state.tensors["weight"], again.tensors["weight"])
+    assert state.ndcg == again.ndcg
+
+
+def test_the_judged_queries_have_no_part_in_training(small: Collection, encoder: Encoder, tmp_path: Path) -> None:
+    other = Collection(
+        small.name, "elsewhere", small.ids, small.titles, small.texts, small.queries,
+        {"train": small.qrels["train"], "test": {"q1": {"d5": 1}}},
+    )  # fmt: skip
+    settings = BiSettings(epochs=3, learning_rate=3e-3)
+    one, two = trained(small, encoder, settings)[1], trained(other, encoder, settings)[1]
+    assert torch.equal(one.tensors["weight"], two.tensors["weight"])
+
+
+def test_the_whole_encoder_is_trained_and_its_best_state_comes_back(small: Collection, encoder: Encoder) -> None:
+    kept: list[BiState] = []
+    events, state = trained(small, encoder, BiSettings("whole", epochs=2, learning_rate=3e-3), keep=kept.append)
+    looked = [event for event in events if isinstance(event, BiStep) and event.ndcg is not None]
+    assert len(looked) == len(kept) == 3
+    assert looked[0].documents == len(small)
+    assert state.ndcg == max(one.ndcg for one in kept)
+    first, last = kept[0].tensors, kept[-1].tensors
+    name = "encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(first[name], last[name])
+    assert np.allclose(np.linalg.norm(state.pool_vectors, axis=1), 1, atol=1e-5)
+
+
+def test_it_can_be_stopped(small: Collection, encoder: Encoder) -> None:
+    control = Control()
+    frozen = tiny.finish(rankers.document_vectors(small, encoder, "mean", Control()))[1]
+    asked = dict.fromkeys(small.qrels["train"], frozen[0])
+    work = biencoder.train(small, encoder, frozen, asked, BiSettings(), control, device="cpu")
+    next(work)
+    control.send(Stop())
+    with pytest.raises(Stopped):
+        list(work)

@@ -1,0 +1,205 @@
+"""The Choose pane on a screen: start, browse, a question of one's own, hostile text, every size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from stage import HOSTILE, SIZES, controls, shown, shows, until
+from textual.widgets import Input
+
+from checkpoints.run import Run
+from engine import choose_run, session
+from engine.choices import ChooseSpec
+from engine.control import Control
+from engine.events import ItemRanked
+from tui.app import LabApp
+from tui.choosing import laboratory
+from tui.panes.choose import ChoosePane
+from tui.text import safe
+
+WORDS = tiny.WORDS[9:]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A small encoder, and questions some of which are hostile."""
+    folder = tmp_path_factory.mktemp("workshop")
+    rows = []
+    for number in range(50):
+        own, other = WORDS[number % len(WORDS)], WORDS[(number + 3) % len(WORDS)]
+        rows.append({"question": f"where is {own}? {HOSTILE}", "choices": [own, other, f"a {HOSTILE}"], "answer": 0})
+    path = folder / "questions.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return {"data": str(path), "encoder": str(tiny.bert(folder / "bert"))}
+
+
+@pytest.fixture(autouse=True)
+def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is done in the follower's thread; no process is started."""
+    monkeypatch.setattr(session, "spawn", lambda run: None)
+    monkeypatch.setattr(
+        session, "attend", lambda run, process, control, told: choose_run.drive(run, Control(control.take))
+    )
+
+
+@pytest.fixture(scope="module")
+def run(workshop: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of two methods."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMLAB_HOME", str(tmp_path_factory.mktemp("home")))
+        return ranked(workshop)
+
+
+def ranked(workshop: dict[str, str], **changes: Any) -> Run:
+    """A finished run."""
+    spec = ChooseSpec(**workshop, **{"methods": ("zero-shot", "margin"), "seeds": 1, "limit": 12, **changes})
+    run = choose_run.create(spec)
+    assert list(choose_run.drive(run, Control()))
+    return run
+
+
+async def opened(pilot: Any, run: Run) -> ChoosePane:
+    """The pane with a run that was told to its end."""
+    await pilot.press("5")
+    await until(pilot, lambda: pilot.app.query("ChoosePane"))
+    pane: ChoosePane = pilot.app.query_one(ChoosePane)
+    pane.open(run)
+    await until(pilot, lambda: pane.story.finished is not None and pane.items)
+    return pane
+
+
+async def test_f5_runs_the_methods_and_shows_them(workshop: dict[str, str]) -> None:
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("5")
+        await shows(pilot, "Run the methods", "48 items to train on")  # the bundled questions are looked at
+        pane = app.query_one(ChoosePane)
+        pane.form.fill({"data": workshop["data"], "encoder": workshop["encoder"], "seeds": "1", "limit": "16"})
+        await pilot.press("f5")
+        await until(pilot, lambda: pane.story.finished is not None)
+        await shows(pilot, "margin ranker", "cross-entropy", "chance", "always longest", "question hidden", "finished")
+        assert pane.run_shown is not None
+        assert pane.run_shown.read_json("spec.json")["methods"] == ["margin", "cross-entropy"]
+        assert {"margin", "cross-entropy"} <= set(pane.run_shown.read_json("results.json"))
+        assert controls(app) == []
+        await pilot.press("n")
+        await shows(pilot, "Run the methods")
+        assert pane.form.given()["limit"] == "16"
+        await pilot.press("n")
+        assert pane.showing_results
+
+
+async def test_what_is_wrong_is_told_and_nothing_starts(workshop: dict[str, str]) -> None:
+    app = LabApp()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: app.query("ChoosePane"))
+        pane = app.query_one(ChoosePane)
+        pane.form.fill({"margin": "0", "methods": ""})
+        await pilot.press("f5")
+        await shows(pilot, "✗ margin", "✗ run: choose at least one")
+        assert pane.run_shown is None
+
+
+async def test_browsing(run: Run) -> None:
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, run)
+        await pilot.press("i")
+        await shows(pilot, "12 questions", "f all", "s worst first", "✓ A")
+        before = pane.under_cursor
+        await pilot.press("down", "down")
+        assert pane.under_cursor != before
+        await pilot.press("end")
+        assert pane.under_cursor is not None
+        await pilot.press("f")
+        await shows(pilot, "f wrong")
+        await pilot.press("f", "s")
+        await shows(pilot, "f right", "s closest first")
+        await pilot.press("f", "f")
+        while pane.method != "zero-shot":
+            await pilot.press("m")
+        await shows(pilot, "zero-shot, ways of counting", "character", "pmi")
+        await pilot.press("enter")
+        assert pane.sight.reading
+        await pilot.press("escape", "escape")
+        await shows(pilot, "95% interval")
+        assert controls(app) == []
+
+
+async def test_a_question_of_ones_own(run: Run) -> None:
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, run)
+        await pilot.press("i", "e")
+        question = app.query_one("#ch-question", Input)
+        event = pane.under_cursor
+        assert event is not None
+        assert question.value == safe(pane.items[event.item].stem, lines=False)
+        question.value = "where is the card?"
+        app.query_one("#ch-choices", Input).value = "card | *bill | login"
+        await until(pilot, lambda: set(pane.own.answers) == {"zero-shot", "margin"} and pane.own.item is not None
+                    and pane.own.item.question == "where is the card?")  # fmt: skip
+        first: ItemRanked = pane.own.answers["margin"]
+        assert len(first.scores) == 3
+        assert first.gold == 1
+        await shows(pilot, "✓ B bill", "A card", "margin ")
+        app.query_one("#ch-choices", Input).value = "card"
+        await shows(pilot, "2 to 10 choices")
+        app.query_one("#ch-choices", Input).value = f"card | {HOSTILE}"
+        await until(pilot, lambda: pane.own.item is not None and len(pane.own.item.choices) == 2 and pane.own.answers)
+        await pilot.pause(0.3)
+        assert controls(app) == []
+        await pilot.press("escape", "a")
+        assert pane.sight.view == "overview"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_size(size: tuple[int, int], run: Run) -> None:
+    app = LabApp()
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("5")
+        await shows(pilot, "Run the methods")
+        pane = await opened(pilot, run)
+        await shows(pilot, "margin ranker", "chance")
+        for key in ("i", "enter", "enter", "e", "escape", "a"):
+            await pilot.press(key)
+            await pilot.pause(0.05)
+            assert controls(app) == []
+        assert pane.sight.view == "overview"
+        assert shown(app)
+
+
+async def test_earlier_runs_are_offered(workshop: dict[str, str]) -> None:
+    run = ranked(workshop, methods=("margin",))
+    assert [offer.run for offer in laboratory.offers()] == [run]
+    assert laboratory.values_of(run)["methods"] == "margin"
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: app.query("ChoosePane"))
+        await pilot.press("o")
+        await shows(pilot, run.name)
+        await pilot.press("enter")
+        await shows(pilot, "margin ranker", "finished")
+
+
+async def test_a_question_that_cannot_be_read(workshop: dict[str, str]) -> None:
+    run = ranked(workshop, methods=("margin",))
+    Path(run.path / "items.jsonl").write_text("{broken", "utf-8")
+    app = LabApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: app.query("ChoosePane"))
+        pane = app.query_one(ChoosePane)
+        pane.open(run)
+        await until(pilot, lambda: pane.story.finished is not None)
+        await pilot.press("i")
+        await pilot.pause(0.1)
+        await pilot.press("e")
+        await pilot.pause(0.1)
+        assert pane.items == ()

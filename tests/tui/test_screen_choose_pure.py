@@ -1,0 +1,179 @@
+"""The Choose pane's state and drawings without a screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stage import CONTROLS, HOSTILE
+
+from data.choices import Item
+from engine.events import Classified, Finished, ItemRanked, ItemsLoaded, Notice, RouteDone, RouteStep
+from tui.choosing import values
+from tui.choosing.asking import item_of, spelled
+from tui.choosing.headline import head, notice, tabs
+from tui.choosing.ink import shares, tokens
+from tui.choosing.overview import overview
+from tui.choosing.own import Own, ranks
+from tui.choosing.questions import card, questions
+from tui.choosing.sight import Sight
+from tui.choosing.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
+
+ITEMS = tuple(Item(f"question {number} {HOSTILE}?", (f"a{HOSTILE}", "b", "c"), number % 3) for number in range(12))
+WAYS = {"sum": (-1.0, -2.0, -3.0), "token": (-1.0, -2.0, -3.0), "character": (-1.0, -2.0, -3.0), "pmi": (0.0, 1.0, 0.5)}
+STRIPS = (((" a", -0.1), ("\x1b[2J", -9.0)), ((" b", -2.0),), ((" c", -3.0),))
+
+
+def ranked(method: str, number: int, scores: tuple[float, ...] = (0.3, 0.2, 0.1), **changes: Any) -> ItemRanked:
+    """An item that the first choice wins."""
+    given = {"gold": ITEMS[number].gold, "accuracy": 0.5, "low": 0.4, "high": 0.6, **changes}
+    return ItemRanked(method, number, number + 1, len(ITEMS), scores=scores, **given)
+
+
+def result(accuracy: float, **changes: Any) -> dict[str, Any]:
+    """Figures of a method."""
+    return {
+        "accuracy": accuracy, "interval": [accuracy - 0.05, accuracy + 0.05], "items": 12, "chance": 0.333,
+        "p_chance": 0.001, "seconds": 1.0, "settings": HOSTILE, "seeds": [0.4, 0.5],
+        "question_hidden": {"accuracy": 0.35, "interval": [0.3, 0.4], "p": 0.2},
+        "choices_shuffled": {"accuracy": accuracy, "changed": 1, "items": 12},
+        "places": [{"place": "A", "right": 4, "chosen": 6, "found": 0.5}],
+        "margins": [{"low": 0.0, "high": 0.1, "confidence": 0.05, "accuracy": 0.5, "count": 6}], **changes,
+    }  # fmt: skip
+
+
+def story(*, finished: bool = True) -> ChooseStory:
+    """A ranking of two methods."""
+    told = ChooseStory()
+    told.fold(
+        ItemsLoaded(
+            HOSTILE, HOSTILE, 30, 5, 12, "validation", "f", ("chance", "longest", "zero-shot", "margin"), (HOSTILE,), ()
+        )
+    )
+    told.fold(RouteDone("chance", {"accuracy": 0.333, "interval": [0.333, 0.333], "items": 12, "seconds": 0.0}))
+    for number in range(12):
+        told.fold(ranked("zero-shot", number, ways=WAYS, strips=STRIPS))
+    told.fold(RouteDone("zero-shot", result(0.4, ways={"sum": {"accuracy": 0.4, "interval": [0.3, 0.5]}})))
+    for step in range(1, 6):
+        told.fold(RouteStep("margin", step, 9, 0.3 / step, 0.2, 0.4, 1.0, HOSTILE))
+    for number in range(12):
+        told.fold(ranked("margin", number, (0.1 * number, 0.3, 0.2)))
+    if finished:
+        told.fold(RouteDone("margin", result(0.5)))
+        told.fold(Notice(HOSTILE))
+        told.fold(Classified("done", 4, None, "run", 2.0, {}, f"margin is above chance {HOSTILE}"))
+    return told
+
+
+def text(strips: list[Any]) -> str:
+    return "\n".join(strip.text for strip in strips)
+
+
+def test_lead_filters_and_orders() -> None:
+    told = story()
+    assert lead(ranked("margin", 0, (0.5, 0.2, 0.1), gold=0)) == pytest.approx(0.3)
+    assert lead(ranked("margin", 0, (0.5, 0.2, 0.1), gold=2)) == pytest.approx(-0.4)
+    leads = [lead(event) for event in listed(told, "margin", "all", "worst first")]
+    assert leads == sorted(leads)
+    assert [abs(one) for one in (lead(e) for e in listed(told, "margin", "all", "closest first"))] == sorted(
+        map(abs, leads)
+    )
+    assert [event.item for event in listed(told, "margin", "all", "as given")] == list(range(12))
+    right, wrong = (listed(told, "margin", kept, "as given") for kept in ("right", "wrong"))
+    assert {event.item for event in right} | {event.item for event in wrong} == set(range(12))
+    assert all(lead(event) >= 0 for event in right)
+    assert all(lead(event) <= 0 for event in wrong)
+    assert disagree(told.methods["zero-shot"].ranked[0])
+    # On the first three margin chooses b where zero-shot chooses a; with the ways in disagreement all are kept.
+    assert len(listed(told, "zero-shot", "disagreed", "as given")) == 12
+    assert listed(told, "unknown", "all", "as given") == []
+
+
+def test_what_a_damaged_journal_says_is_passed_over() -> None:
+    told = story()
+    before = told.methods["margin"].ranked[3]
+    told.fold(ItemRanked("margin", 3, 4, 12, 1, (None, 0.2), 0.5, 0.4, 0.6))  # type: ignore[arg-type]
+    told.fold(RouteDone("margin", {"accuracy": "high"}))
+    told.fold(RouteDone("margin", {}))
+    assert told.methods["margin"].ranked[3] == before
+    assert told.methods["margin"].result == result(0.5)
+    told.fold(Finished("died", 0, None, "run"))
+    assert text(overview(told, "margin", 80, 24))
+
+
+@pytest.mark.parametrize("width", [24, 58, 80, 118, 200])
+@pytest.mark.parametrize("finished", [True, False])
+def test_views_fit_and_hold_no_controls(width: int, finished: bool) -> None:
+    told, sight = story(finished=finished), Sight()
+    drawn = [overview(told, "margin", width, 20), [head(told, HOSTILE, "running", width)], [notice(told, width)]]
+    drawn.append([tabs(sight, "margin", width)])
+    for kept in FILTERS:
+        for order in SORTS:
+            sight.kept, sight.order, sight.row = kept, order, 99
+            drawn.append(questions(told, ITEMS, "zero-shot", sight, width, 20))
+    drawn.append(
+        card(ITEMS[0], {name: one.ranked[0] for name, one in told.methods.items() if one.ranked}, "margin", width, 20)
+    )
+    for strips in drawn:
+        assert len(strips) <= 20
+        assert all(strip.cell_length == width for strip in strips)
+        assert not CONTROLS.findall(text(strips).replace("\n", ""))
+
+
+def test_the_overview_tells_what_to_believe() -> None:
+    shown = text(overview(story(), "margin", 118, 30))
+    for part in ("0.500", "0.450–0.550", "question hidden 0.350", "1 of 12 answers change", "A 150%/100%", "by sum"):
+        assert part in shown, part
+
+
+def test_the_card_tells_right_and_wrong() -> None:
+    told = story()
+    shown = text(
+        card(ITEMS[1], {name: told.methods[name].ranked[1] for name in ("zero-shot", "margin")}, "margin", 118, 30)
+    )
+    assert "zero-shot ✗ A" in shown
+    assert "margin ✓ B" in shown
+    assert "they disagree" in shown
+    assert "·a-0.1" in shown
+
+
+def test_shares_and_tokens() -> None:
+    assert shares((1.0, 1.0)) == [0.5, 0.5]
+    assert shares((float("-inf"), float("-inf"))) == [0.5, 0.5]
+    assert shares((0.0, float("-inf"))) == [1.0, 0.0]
+    assert tokens(((" a", -0.1), ("b", None)), 40).plain == "·a-0.1 b? "
+    assert tokens(((" a", -0.1), ("b", None)), 4).plain == "·ab"
+
+
+def test_a_question_that_is_typed() -> None:
+    assert item_of("Where?", "here | *there|  ") is None
+    assert item_of("Where?", "here") is None
+    assert item_of(" ", "here | there") is None
+    assert item_of("Where?", " | ".join("abcdefghijk")) is None
+    item = item_of("Where?", "here | *there")
+    assert item == Item("Where?", ("here", "there"), 1)
+    assert item_of(*spelled(item)) == item
+
+
+def test_moves_since_the_last_change() -> None:
+    own = Own()
+    assert ranks((0.1, 0.3, 0.2)) == [2, 0, 1]
+    first, second = Item("a?", ("x", "y"), -1), Item("ab?", ("x", "y", "z"), -1)
+    own.answer(first, ItemRanked("margin", -1, 1, 1, -1, (0.9, 0.1), 0.0, 0.0, 1.0))
+    assert own.moved() == {"margin": [0, 0]}
+    own.answer(second, ItemRanked("margin", -1, 1, 1, -1, (0.1, 0.9, 0.5), 0.0, 0.0, 1.0))
+    assert own.moved() == {"margin": [-2, 1, 0]}
+    assert "▼2" in text(own.draw(second, "margin", ["margin"], "", 80, 20))
+    assert "No method" in text(own.draw(None, "", [], "", 80, 20))
+
+
+def test_values_are_checked_and_remembered() -> None:
+    assert values.problems(values.DEFAULTS) == []
+    wrong = {"data": "no/such/file.jsonl", "methods": "", "margin": "0", "seeds": "x", "limit": "-1", "encoder": ""}
+    assert {one.field for one in values.problems({**values.DEFAULTS, **wrong})} == set(wrong)
+    assert {one.field for one in values.problems({**values.DEFAULTS, "methods": "zero-shot", "model": " "})} == {
+        "model"
+    }
+    kept = {**values.DEFAULTS, "methods": "zero-shot margin", "seeds": "7"}
+    values.remember(kept)
+    assert values.recall() == kept

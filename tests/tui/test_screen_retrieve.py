@@ -1,0 +1,206 @@
+"""The Retrieve pane on the screen: a run for real in this process, and everything that keys do with it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+from retrieving import collection, write
+from stage import HOSTILE, SIZES, controls, shown, shows, until
+from textual.pilot import Pilot
+
+from checkpoints import home as places
+from checkpoints import run as runs
+from checkpoints.run import Run
+from engine import retrieve_run
+from engine.control import Control
+from engine.events import BiStep, Event
+from engine.retrieve import RetrieveSpec
+from engine.worker import Task
+from tui.app import LabApp
+from tui.panes.retrieve import RetrievePane
+from tui.retrieving import laboratory, values
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bert(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
+    """A home with a finished retrieval, made once for all tests that only look at one."""
+    place = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMLAB_HOME", str(place / "home"))
+        spec = RetrieveSpec(str(collection(place / "small")), str(encoder), epochs=3, learning_rate=3e-3, device="cpu")
+        assert list(retrieve_run.drive(retrieve_run.create(spec), Control()))
+    return place / "home"
+
+
+@pytest.fixture
+def kept(once: Path, home: Path) -> Run:
+    """That retrieval in a home of this test's own."""
+    shutil.copytree(once, home)
+    return runs.every(places.runs())[0]
+
+
+@pytest.fixture
+def at_hand(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the form would begin with: a small collection and encoder; runs go in this process."""
+    folder = collection(tmp_path / "small")
+
+    def begin(run: Run) -> Task:
+        def task(control: Control) -> Iterator[Event]:
+            return retrieve_run.drive(run, control)
+
+        return task
+
+    monkeypatch.setattr(laboratory, "begin", begin)
+    values.remember({**values.DEFAULTS, "data": str(folder), "encoder": str(encoder), "epochs": "3"})
+    return folder
+
+
+async def go(pilot: Pilot[int]) -> RetrievePane:
+    """Show the pane, with the form as it was kept."""
+    await shows(pilot, "Start training")
+    await pilot.press("6")
+    await shows(pilot, "Build and judge")
+    return pilot.app.query_one(RetrievePane)
+
+
+async def opened(pilot: Pilot[int], run: Run) -> RetrievePane:
+    """Show a finished retrieval."""
+    pane = await go(pilot)
+    pane.open(run)
+    await until(pilot, lambda: pane.story.finished is not None and pane.gains and pane._library is not None, 60)
+    await until(pilot, lambda: not pane.errands.active)
+    return pane
+
+
+async def test_the_bundled_collection_is_offered_without_anything_typed() -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await go(pilot)
+        await shows(pilot, "workshop", "99 documents", "40 train queries")
+
+
+async def test_a_typed_query_is_answered_by_three_rankers_and_relevant_documents_are_marked(at_hand: Path) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await go(pilot)
+        await until(pilot, lambda: "small" in pane.form.given()["data"])
+        await pilot.press("f5")
+        await until(pilot, lambda: pane.story.finished is not None and pane.gains and pane._library is not None, 60)
+        await pilot.press("slash")
+        query = pane._library.collection.queries["q30"] if pane._library else ""
+        await pilot.press(*(key if key != " " else "space" for key in query[:4]))
+        await until(pilot, lambda: pane.answer is not None and pane.answer.query == query[:4].strip())
+        pane.box.value = query
+        await until(pilot, lambda: pane.answer is not None and len(pane.answer.found) == 3 and pane.answer.known)
+        await shows(pilot, "test query q30: 1 relevant document ●", "BM25", "frozen mean", "trained")
+        answer = pane.answer
+        assert answer is not None
+        assert answer.relevant == frozenset({30})
+        text = shown(pilot.app)
+        assert any(mark in text for mark in ("↑", "↓", "=", "new"))
+        await pilot.press("enter", "right", "down", "enter")
+        await shows(pilot, "rank in BM25")
+        await pilot.press("escape")
+        await shows(pilot, "frozen mean")
+        await pilot.press("c")
+        await until(pilot, lambda: pane.answer is not None and "cls" in pane.answer.found)
+        await shows(pilot, "frozen [CLS]")
+
+
+async def test_queries_by_gain_lead_to_the_columns(kept: Run) -> None:
+    async with LabApp().run_test(size=(100, 30)) as pilot:
+        pane = await opened(pilot, kept)
+        await pilot.press("g")
+        await shows(pilot, "trained against BM25", "better", "worse", "95%:")
+        rows = [one.values["trained"] - one.values["bm25"] for one in pane.gains]
+        assert len(rows) == 8
+        await shows(pilot, f"{sum(rows) / 8:+.3f}")
+        await pilot.press("v")
+        assert (pane.sight.first, pane.sight.second) == ("trained", "cls")
+        await pilot.press("enter")
+        await until(pilot, lambda: pane.answer is not None and pane.answer.known.startswith("test query"))
+        before = pane.box.value
+        await pilot.press("j")
+        await until(pilot, lambda: pane.box.value != before)
+        await pilot.press("k")
+        await until(pilot, lambda: pane.box.value == before)
+
+
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[3]])
+async def test_every_view_fits_every_screen(size: tuple[int, int], kept: Run) -> None:
+    async with LabApp().run_test(size=size) as pilot:
+        pane = await opened(pilot, kept)
+        await pilot.press("a")
+        await shows(pilot, "nDCG@10", "R@100", "frozen mean")
+        await pilot.press("m")
+        await shows(pilot, "own", "others", "cosine")
+        await pilot.press("g")
+        await shows(pilot, "against")
+        pane.box.value = "card late"
+        await until(pilot, lambda: pane.answer is not None and len(pane.answer.found) == 3)
+        await shows(pilot, "BM25", "trained")
+        assert all(strip.cell_length <= size[0] for strip in pilot.app.screen._compositor.render_strips(pilot.app.size))
+
+
+async def test_hostile_documents_and_queries_stay_text(tmp_path: Path, encoder: Path, at_hand: Path) -> None:
+    values.remember({**values.recall(), "methods": "bm25 mean"})
+    write(at_hand / "corpus.jsonl", [{"_id": HOSTILE, "title": HOSTILE, "text": f"card {HOSTILE}"}])
+    write(at_hand / "queries.jsonl", [{"_id": "q", "text": f"card {HOSTILE}"}])
+    (at_hand / "qrels" / "train.tsv").unlink()
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await go(pilot)
+        await until(pilot, lambda: "small" in pane.form.given()["data"])
+        await pilot.press("f5")
+        await until(pilot, lambda: pane.story.finished is not None and pane._library is not None, 60)
+        pane.box.value = f"card {HOSTILE}"
+        await until(pilot, lambda: pane.answer is not None and "bm25" in pane.answer.found)
+        await pilot.pause(0.3)
+        assert controls(pilot.app) == []
+        pane.sight.column = 0
+        await pilot.press("escape", "enter")
+        await pilot.pause(0.2)
+        assert controls(pilot.app) == []
+
+
+async def test_a_run_of_before_is_opened_and_searched(kept: Run) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await go(pilot)
+        await pilot.press("o")
+        await shows(pilot, "Open which retrieval?", "small: mean 0.")
+        await pilot.press("enter")
+        await until(pilot, lambda: pane.story.finished is not None and pane._library is not None)
+        pane.box.value = "card late"
+        await until(pilot, lambda: pane.answer is not None and "mean" in pane.answer.found)
+        await pilot.press("escape", "7")
+        await shows(pilot, "retrieve-small", "nDCG@10")
+
+
+async def test_what_is_wrong_in_the_form_is_said_and_nothing_starts(at_hand: Path) -> None:
+    async with LabApp().run_test(size=(200, 50)) as pilot:
+        pane = await go(pilot)
+        await until(pilot, lambda: "small" in pane.form.given()["data"])
+        pane.form.fill({**pane.form.given(), "data": "/no/such folder", "length": "x", "methods": ""})
+        await pilot.press("f5")
+        await shows(pilot, "no such folder", "must be a whole number", "choose at least one")
+        assert pane.run_shown is None
+
+
+async def test_the_search_goes_on_with_the_last_checkpoint_while_training_does(kept: Run) -> None:
+    """Events are told one by one, so the search is asked between them."""
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, kept)
+        pane.story.finished = None
+        pane.story.fold(BiStep(3, 10, 0.5, 0.6, 0.6, 3, 1.0, "epoch 1", ([0.9, 0.1], [0.2, 0.8]), 36))
+        assert "trained" in pane.ready
+        pane.box.value = "card late"
+        await until(pilot, lambda: pane.answer is not None and "trained" in pane.answer.found)
+        assert "step" in pane.answer.notes["trained"] if pane.answer else False
+        await pilot.press("escape", "m")
+        await shows(pilot, "right 2/2", "step 3 of 10")

@@ -1,0 +1,180 @@
+"""``llmlab-tui choose``: methods for multiple-choice questions compared, without the screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from checkpoints.lock import Locked
+from checkpoints.run import Run
+from engine.control import Control, Stop
+from engine.events import Classified, Event
+from engine.lm import NoModel
+from engine.spec import BadSpec
+from tui.interrupt import INTERRUPTED, obey_signals
+from tui.narrate import Narrator, say
+from tui.text import safe
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
+_Flag = Parameter(negative="")
+
+
+def choose(
+    *,
+    data: str = "everyday",
+    model: str = "bundled",
+    encoder: str = "auto",
+    method: Annotated[
+        list[Literal["zero-shot", "margin", "cross-entropy", "finetune"]] | None, Parameter(negative="")
+    ] = None,
+    pooling: Literal["cls", "mean", "max", "last", "last4", "all"] = "mean",
+    margin: float = 0.2,
+    uninformative: str | None = None,
+    seeds: int = 3,
+    limit: int = 0,
+    length: int = 128,
+    epochs: int = 3,
+    learning_rate: float = 0.0,
+    seed: int = 1337,
+    name: str = "",
+    json: _Json = False,
+    quiet: Annotated[bool, _Flag] = False,
+) -> int:
+    """Answer multiple-choice questions by ranking the choices, and compare the methods with what guessing reaches.
+
+    Chance and always the longest choice are always among the results; each method is also judged with the question
+    hidden and with the choices in another order.
+
+    Parameters
+    ----------
+    data
+        everyday (bundled), a JSON lines, CSV or Parquet file, a folder with train and validation, or a name on the
+        Hugging Face Hub, as tau/commonsense_qa or allenai/ai2_arc:ARC-Easy.
+    model
+        Causal language model for zero-shot: bundled (Dante's characters: near chance on English), gpt2, a run, a
+        folder, or a name on the Hub.
+    encoder
+        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
+    method
+        zero-shot, margin, cross-entropy or finetune; give it again for another. margin and cross-entropy when not
+        given.
+    pooling
+        What becomes of a text's tokens: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
+    margin
+        By which the right choice should lead in the margin loss.
+    uninformative
+        What PMI compares a question with; "Answer:" when not given, nothing where choices go on with a sentence.
+    seeds
+        Trainings of each scorer on frozen features.
+    limit
+        Items of each split at most.
+    length
+        Tokens of question and choice that an encoder reads.
+    epochs
+        Of fine-tuning, at most.
+    learning_rate
+        Peak of fine-tuning; 0 for what suits the encoder.
+    seed
+        Decides splits, initial weights, order and dropout.
+    name
+        Name of the run.
+    quiet
+        Say nothing but errors.
+    """
+    from engine import choose_run
+    from engine.choices import USUAL, ChooseSpec
+
+    spec = ChooseSpec(
+        data=data,
+        methods=tuple(dict.fromkeys(method or USUAL)),
+        model=model,
+        encoder=encoder,
+        pooling=pooling,
+        length=length,
+        margin=margin,
+        seeds=seeds,
+        uninformative=uninformative,
+        limit=limit,
+        seed=seed,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        name=name,
+    )
+    return resume(choose_run.create(spec), as_json=json, quiet=quiet, fresh=True)
+
+
+def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
+    """Rank the questions of a run, from what is cached on. A ``fresh`` run whose input is bad leaves nothing behind."""
+    from data.choices import TableError
+    from engine import choose_run, session
+    from engine.encode import EncodeFailed
+    from engine.encoders import NoEncoder
+
+    control = session.inbox(run)
+    came = obey_signals(control)
+    last: Classified | None = None
+    try:
+        for event in _narrated(choose_run.drive(run, control), Narrator(as_json=as_json, quiet=quiet), control):
+            last = event if isinstance(event, Classified) else last
+    except (TableError, NoEncoder, NoModel, BadSpec, Locked) as error:
+        if fresh and not run.read_json("results.json").keys() - {"chance", "longest"}:
+            run.delete()
+        return _complain(str(error), BAD_INPUT)
+    except (EncodeFailed, OSError) as error:
+        return _complain(str(error), FAILED)
+    if not as_json and not quiet:
+        if last is not None:
+            _table(last)
+        say(run.name)
+    return INTERRUPTED if came else DONE
+
+
+def _narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
+    """Narrate; when whoever reads stdout goes away, end."""
+    broken = False
+    for event in events:
+        if not broken:
+            try:
+                narrator.tell(event)
+            except BrokenPipeError:
+                broken = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                control.send(Stop())
+        yield event
+
+
+def _table(last: Classified) -> None:
+    say(f"{'method':<20} {'accuracy':>8}  {'95% interval':<14} {'hidden':>7}  {'seeds':<15} {'seconds':>8}")
+    for method, result in last.results.items():
+        say(f"{method:<20} {_figures(result)} {_hidden(result)}  {_seeds(result):<15} {result['seconds']:>8.1f}")
+        for way, each in result.get("ways", {}).items():
+            say(f"  {'by ' + way:<18} {_figures(each)}")
+    if last.verdict:
+        say(last.verdict)
+
+
+def _figures(result: dict[str, Any]) -> str:
+    low, high = result["interval"]
+    return f"{result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} "
+
+
+def _hidden(result: dict[str, Any]) -> str:
+    """Accuracy with the question hidden."""
+    return f"{result['question_hidden']['accuracy']:>7.4f}" if "question_hidden" in result else f"{'':>7}"
+
+
+def _seeds(result: dict[str, Any]) -> str:
+    """The lowest and highest of the seeds."""
+    seeds = result.get("seeds", [])
+    return f"{min(seeds):.4f}-{max(seeds):.4f}" if seeds else ""
+
+
+def _complain(message: str, code: int) -> int:
+    for line in message.splitlines() or [""]:
+        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
+    return code

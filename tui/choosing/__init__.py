@@ -1,0 +1,1 @@
+"""The Choose pane's parts: form, story, questions, figures."""

@@ -1,0 +1,255 @@
+"""All methods at once: what they reach beside the controls, what that means, the margins, and the losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+from textual.strip import Strip
+
+from tui import units
+from tui.choosing.ink import BAD, COLOURS, DIM, FAIR, GOOD, NAMES, p_value
+from tui.choosing.story import CONTROLS, ChooseStory, Method
+from tui.classify.ink import CURSOR, TITLE, bar, fit, share, strip, wrap
+from tui.curve import CurveOptions, draw
+from tui.text import safe
+
+NAME = 18
+SPLIT = 90  # columns from which words and the curve stand side by side
+CURVE = 7  # lines below which a curve says nothing
+PLOT = 24  # cells of the drawn interval at most
+COLUMNS = (("accuracy", 9, 0), ("95% interval", 14, 0), ("hidden", 8, 0), ("shuffled", 9, 76), ("seeds", 13, 88),
+           ("seconds", 9, 66))  # fmt: skip
+
+
+def overview(story: ChooseStory, method: str, width: int, height: int) -> list[Strip]:
+    """Table above; below it words to the left and the losses to the right."""
+    top = [strip(line, width) for line in table(story, method, width)]
+    top.append(Strip.blank(width))
+    room = height - len(top)
+    if room <= 0:
+        return top[:height]
+    curve = _curve(story, method)
+    if curve is not None and width >= SPLIT and room >= CURVE:
+        left = max(40, width // 2)
+        words = [strip(line, left - 2) for line in _words(story, method, left - 2)]
+        plot = _losses(curve, width - left, min(room, 16))
+        rows = []
+        for row in range(room):
+            one = words[row] if row < len(words) else Strip.blank(left - 2)
+            other = plot[row] if row < len(plot) else Strip.blank(width - left)
+            rows.append(Strip.join([one, Strip.blank(2), other]))
+        return top + rows
+    if curve is not None and story.finished is None and room >= CURVE:
+        return top + _losses(curve, width, room)
+    words = [strip(line, width) for line in _words(story, method, width)][:room]
+    if curve is not None and room - len(words) > CURVE:
+        words += [Strip.blank(width), *_losses(curve, width, room - len(words) - 1)]
+    return top + words
+
+
+def table(story: ChooseStory, chosen: str, width: int) -> list[Text]:
+    """Heading and one line for each method; ways of counting log-probabilities are lines of their own."""
+    columns = [column for column in COLUMNS if width >= column[2]]
+    while sum(cells for _, cells, _ in columns) + NAME > width and len(columns) > 2:
+        columns.pop()
+    room = width - NAME - sum(cells for _, cells, _ in columns) - 3
+    plot = min(PLOT, room) if room >= 12 else 0
+    head = Text().append(f"{'  method':<{NAME}}", DIM)
+    for title, cells, _ in columns:
+        head.append(f"{title:>{cells}}")
+    if plot:
+        low, high = _limits(story)
+        head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}", DIM)
+    best = story.best
+    lines = [head]
+    for method in story.methods.values():
+        mark = "▸ " if method.name == chosen else "  "
+        style = CURSOR if method.name == chosen else COLOURS.get(method.name, "")
+        line = Text().append(fit(f"{mark}{NAMES.get(method.name, method.name)}", NAME), style)
+        if method.result is None:
+            line.append("   " + _waiting(story, method), FAIR if story.doing == method.name else DIM)
+            if plot and method.running is not None and line.cell_len < width - plot - 3:
+                line.append(" " * (width - plot - line.cell_len))
+                line.append_text(_interval(story, method.interval, method.accuracy, COLOURS.get(method.name, ""), plot))
+        else:
+            for title, cells, _ in columns:
+                line.append(*_cell(title, cells, method.result, method.name, best is method))
+            if plot:
+                line.append("   ")
+                line.append_text(_interval(story, method.interval, method.accuracy, COLOURS.get(method.name, ""), plot))
+        lines.append(line)
+        lines += _ways(method, columns)
+    return lines
+
+
+def _ways(method: Method, columns: list[tuple[str, int, int]]) -> list[Text]:
+    lines = []
+    ways = (method.result or {}).get("ways")
+    for way, each in ways.items() if isinstance(ways, dict) else ():
+        line = Text().append(f"{'    by ' + str(way):<{NAME}}", DIM)
+        for title, cells, _ in columns[:2]:
+            line.append(_cell(title, cells, each, "", False)[0], DIM)
+        lines.append(line)
+    return lines
+
+
+def _cell(title: str, cells: int, result: dict[str, Any], name: str, best: bool) -> tuple[str, str]:
+    match title:
+        case "accuracy":
+            return f"{share(result['accuracy']):>{cells}}", f"bold {GOOD}" if best else "bold"
+        case "95% interval":
+            low, high = result["interval"]
+            return (f"{share(low)}–{share(high)}" if low != high else "–").rjust(cells), ""
+        case "hidden":
+            hidden = result.get("question_hidden")
+            if not isinstance(hidden, dict):
+                return f"{'–':>{cells}}", DIM
+            real = hidden["p"] < 0.05 and result["accuracy"] > hidden["accuracy"]
+            return f"{share(hidden['accuracy']):>{cells}}", "" if real else f"bold {BAD}"
+        case "shuffled":
+            moved = result.get("choices_shuffled")
+            if not isinstance(moved, dict):
+                return f"{'–':>{cells}}", DIM
+            return f"{share(moved['accuracy']):>{cells}}", "" if not moved["changed"] else FAIR
+        case "seeds":
+            seeds = result.get("seeds") or []
+            told = f"{min(seeds):.3f}–{max(seeds):.3f}" if len(seeds) > 1 else "–"
+            return f"{told:>{cells}}", "" if seeds else DIM
+        case _:
+            seconds = float(result.get("seconds", 0.0))
+            told = "–" if name in CONTROLS else f"{seconds:.1f}" if seconds < 1000 else f"{seconds:,.0f}"
+            return f"{told:>{cells}}", ""
+
+
+def _waiting(story: ChooseStory, method: Method) -> str:
+    """What stands where the figures will."""
+    if story.finished is not None:
+        return "not run"
+    if (seen := method.running) is not None:
+        return f"{seen.done:,}/{seen.total:,}  {seen.accuracy:.3f} ({seen.low:.3f}–{seen.high:.3f})"
+    if story.doing != method.name or method.last is None:
+        return "waiting"
+    last = method.last
+    told = [last.note] if last.note else [f"step {last.step:,} of {last.steps:,}"]
+    told.append(f"loss {last.loss:.3f}")
+    if last.validation_accuracy is not None:
+        told.append(f"held out {last.validation_accuracy:.3f}")
+    if last.seconds_left:
+        told.append(f"{units.duration(last.seconds_left)} left")
+    return safe(", ".join(told), lines=False)
+
+
+def _limits(story: ChooseStory) -> tuple[float, float]:
+    """Ends of the axis of the drawn intervals: steps of 0.05, so that it seldom moves."""
+    known = [ends for method in story.methods.values() if (ends := method.interval) is not None]
+    low = min((low for low, _ in known), default=0.0)
+    high = max((high for _, high in known), default=1.0)
+    return max(0.0, int(low * 20) / 20), min(1.0, (int(high * 20) + 1) / 20)
+
+
+def _interval(
+    story: ChooseStory, ends: tuple[float, float] | None, middle: float | None, colour: str, cells: int
+) -> Text:
+    """The accuracy and its interval as ``├──●──┤`` on a common axis, chance as a dotted line behind it."""
+    low, high = _limits(story)
+
+    def place(value: float) -> int:
+        return max(0, min(cells - 1, round((value - low) / max(1e-9, high - low) * (cells - 1))))
+
+    drawn = [" "] * cells
+    chance = story.methods.get("chance")
+    if chance is not None and chance.accuracy is not None:
+        drawn[place(chance.accuracy)] = "┊"
+    if ends is not None and middle is not None:
+        for column in range(place(ends[0]), place(ends[1]) + 1):
+            drawn[column] = "─"
+        drawn[place(ends[0])], drawn[place(ends[1])] = "├", "┤"
+        drawn[place(middle)] = "●"
+    return Text("".join(drawn), colour)
+
+
+def _words(story: ChooseStory, chosen: str, width: int) -> list[Text]:
+    lines: list[Text] = []
+    if story.verdict:
+        lines += [*wrap(Text(safe(story.verdict), "bold bright_white"), width), Text("")]
+    method = story.methods.get(chosen)
+    if method is not None and method.result is not None and chosen not in CONTROLS:
+        lines += [*_believe(method, width), Text("")]
+    if story.data is not None:
+        lines += _data(story, width)
+    return lines
+
+
+def _believe(method: Method, width: int) -> list[Text]:
+    """The figures that tell whether to believe the accuracy of a method."""
+    result = method.result or {}
+    lines = [Text.assemble((NAMES.get(method.name, method.name), f"bold {COLOURS.get(method.name, '')}"))]
+    if settings := result.get("settings"):
+        lines[0].append(f"  {safe(str(settings), lines=False)}", DIM)
+    if "p_chance" in result:
+        beats = result["p_chance"] < 0.05
+        lines.append(
+            Text.assemble(
+                (f"against chance {share(result.get('chance'))}: ", DIM),
+                (p_value(result["p_chance"]), GOOD if beats else BAD),
+                ("" if beats else ", could be guessing", BAD),
+            )
+        )
+    if isinstance(hidden := result.get("question_hidden"), dict):
+        real = hidden["p"] < 0.05 and result["accuracy"] > hidden["accuracy"]
+        told = f"question hidden {share(hidden['accuracy'])}: "
+        lines.append(Text.assemble((told, DIM), (p_value(hidden["p"]), GOOD if real else BAD)))
+        if not real:
+            lines[-1].append(", the question may not be read at all", BAD)
+    if isinstance(moved := result.get("choices_shuffled"), dict):
+        told = f"choices in another order: {moved['changed']:,} of {moved['items']:,} answers change"
+        lines.append(Text(told, DIM if not moved["changed"] else FAIR))
+    places = [one for one in result.get("places") or [] if isinstance(one, dict)]
+    if places:
+        total = max(1, sum(one["right"] for one in places))
+        line = Text("place: ", DIM)
+        for one in places:
+            line.append(f"{one['place']} ", "bold")
+            line.append(f"{one['chosen'] / total:.0%}", "")
+            line.append(f"/{one['right'] / total:.0%}  ", DIM)
+        lines += wrap(line.append("chosen/right", DIM), width)
+    bins = [one for one in result.get("margins") or [] if isinstance(one, dict)]
+    if bins:
+        lines.append(Text("by margin, fifths from the smallest lead to the largest", DIM))
+        for one in bins:
+            line = Text(f"  {one['low']:>8.3f} – {one['high']:<8.3f}", DIM)
+            line.append(bar(one["accuracy"], 12), COLOURS.get(method.name, "")).append(
+                f" {one['accuracy']:.3f}", "bold"
+            )
+            lines.append(line.append(f"  of {one['count']:,}", DIM))
+    return lines
+
+
+def _data(story: ChooseStory, width: int) -> list[Text]:
+    """Size, checks and repairs of the questions."""
+    data = story.data
+    assert data is not None
+    source = safe(data.source, lines=False)
+    lines = [
+        Text.assemble((safe(data.data, lines=False), TITLE), (f"  {source}" if data.source != data.data else "", DIM))
+    ]
+    for mark, style, told in (("· ", DIM, data.checks), ("! ", FAIR, data.repairs)):
+        for entry in told:
+            lines += wrap(Text(mark + safe(str(entry), lines=False), style), width)
+    return lines
+
+
+def _curve(story: ChooseStory, chosen: str) -> Method | None:
+    """Whose losses to draw: who trains, else the method chosen, else the last that has any."""
+    able = [method for method in story.methods.values() if method.curve.version]
+    for name in (story.doing, chosen):
+        if found := [method for method in able if method.name == name]:
+            return found[0]
+    return able[-1] if able else None
+
+
+def _losses(method: Method, width: int, height: int) -> list[Strip]:
+    title = Text.assemble((f"{NAMES.get(method.name, method.name)}: loss ", COLOURS.get(method.name, "")))
+    title.append("train ", "bright_cyan").append("held out ", "bright_yellow").append("● best", GOOD)
+    return [strip(title, width), *draw(method.curve, width, height - 1, CurveOptions(smoothing=0.0))]

@@ -1,0 +1,184 @@
+"""Questions as a list to browse, and one of them with what every method gives to each choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.text import Text
+from textual.strip import Strip
+
+from data.choices import LETTERS, Item
+from engine.events import ItemRanked
+from tui.choosing.ink import BAD, COLOURS, DIM, FAIR, GOOD, SHORT, cell, number, tokens
+from tui.choosing.sight import Sight
+from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
+from tui.classify.ink import CURSOR, TITLE, fit, strip, window, wrap
+from tui.text import safe
+
+BESIDE = 110  # columns from which list and question stand side by side
+COLUMN, NUMBER = 16, 8  # cells of one method's scores at most, and at least
+TOKENS = 36  # cells beside the ways of counting below which tokens get lines of their own
+WAYS = ("sum", "token", "character", "pmi")
+
+
+def questions(
+    story: ChooseStory, items: Sequence[Item], method: str, sight: Sight, width: int, height: int
+) -> list[Strip]:
+    """The list above or to the left, and the question under the cursor."""
+    found = listed(story, method, sight.kept, sight.order)
+    if not found or not items:
+        return _nothing(story, method, sight, width)
+    sight.row = max(0, min(sight.row, len(found) - 1))
+    here = found[sight.row]
+    item = items[here.item] if here.item < len(items) else None
+    ranked = {name: each.ranked[here.item] for name, each in story.methods.items() if here.item in each.ranked}
+    if sight.reading:
+        return card(item, ranked, method, width, height)
+    if width >= BESIDE:
+        left = min(56, width // 2 - 4)
+        rows = _list(found, items, sight, left, height)
+        beside = card(item, ranked, method, width - left - 2, height)
+        empty = Strip.blank(left)
+        return [
+            Strip.join([(rows[row] if row < len(rows) else empty), Strip.blank(2), beside[row]])
+            for row in range(min(height, len(beside)))
+        ] + rows[len(beside) : height]
+    above = max(4, min(len(found) + 1, height // 3))
+    return [
+        *_list(found, items, sight, width, above),
+        strip(Text("─" * width, DIM), width),
+        *card(item, ranked, method, width, height - above - 1),
+    ]
+
+
+def card(
+    item: Item | None,
+    ranked: Mapping[str, ItemRanked],
+    method: str,
+    width: int,
+    height: int,
+    moved: Mapping[str, Sequence[int]] | None = None,
+) -> list[Strip]:
+    """A question and its choices, a column of scores for each method; under it the tokens that zero-shot counted.
+
+    ``moved`` tells for each method by how many ranks every choice went up since the last look.
+    """
+    if item is None:
+        return [strip(Text("the text of this question is not there any more", DIM), width)]
+    lines: list[Text] = []
+    if item.context:
+        lines += wrap(Text(safe(item.context, lines=False), DIM), width)[:4]
+    if item.question:
+        lines += wrap(Text(safe(item.question, lines=False), "bold bright_white"), width)
+    names = [name for name in ranked if len(ranked[name].scores) == len(item.choices)]
+    name_room = max(14, min(max(len(choice) for choice in item.choices) + 5, width // 3))
+    while len(names) > 1 and (width - name_room) // len(names) - 2 < NUMBER:  # the one that is looked at stays
+        names.remove(next(name for name in reversed(names) if name != method))
+    cells = max(NUMBER, min(COLUMN, (width - name_room) // max(1, len(names)) - 2))
+    lines.append(Text(""))
+    head = Text(" " * name_room)
+    for name in names:
+        style = f"bold {COLOURS.get(name, '')}" + (" underline" if name == method else "")
+        head.append("  ").append(f"{SHORT.get(name, name)[:cells]:<{cells}}", style)
+    lines.append(head)
+    for place, choice in enumerate(item.choices):
+        right = place == item.gold
+        line = Text()
+        line.append("✓ " if right else "  ", f"bold {GOOD}")
+        line.append(fit(f"{LETTERS[place]} {choice}", name_room - 2), f"bold {GOOD}" if right else "")
+        for name in names:
+            line.append("  ")
+            line.append_text(cell(ranked[name].scores, place, item.gold, cells, COLOURS.get(name, "")))
+            if moved and (by := list(moved.get(name, ()))[place : place + 1]) and by[0]:
+                line.append(f"{'▲' if by[0] > 0 else '▼'}{abs(by[0])}", GOOD if by[0] > 0 else BAD)
+        lines.append(line)
+    lines.append(_said(item, ranked, names))
+    if "zero-shot" in ranked:
+        lines += _zero_shot(item, ranked["zero-shot"], width)
+    return [strip(line, width) for line in lines[: max(0, height)]]
+
+
+def _said(item: Item, ranked: Mapping[str, ItemRanked], names: Sequence[str]) -> Text:
+    """Who is right, and by how much."""
+    text = Text()
+    for name in names:
+        event = ranked[name]
+        best = chosen(event.scores)
+        ordered = sorted(event.scores, reverse=True)
+        margin = ordered[0] - ordered[1]
+        text.append(f"{SHORT.get(name, name)} ", COLOURS.get(name, ""))
+        if item.gold < 0:
+            text.append(LETTERS[best], "bold")
+        else:
+            text.append(f"{'✓' if best == item.gold else '✗'} {LETTERS[best]}", GOOD if best == item.gold else BAD)
+        text.append(f" by {margin:.3g}   ", DIM)
+    return text
+
+
+def _zero_shot(item: Item, event: ItemRanked, width: int) -> list[Text]:
+    """Four ways of counting, side by side, and each choice's tokens."""
+    ways = [way for way in WAYS if len(event.ways.get(way) or ()) == len(item.choices)]
+    if not ways:
+        return []
+    title = Text("zero-shot, ways of counting", TITLE)
+    if disagree(event):
+        title.append("  ≠ they disagree", f"bold {FAIR}")
+    lines = [Text(""), title]
+    head = Text("   ")
+    for way in ways:
+        head.append(f"{way:>10}", DIM)
+    beside = width - head.cell_len - 3 >= TOKENS
+    lines.append(head.append("   tokens, coloured by probability" if beside else "", DIM))
+    winners = {way: chosen(event.ways[way]) for way in ways}
+    below: list[Text] = []
+    for place in range(len(item.choices)):
+        line = Text().append(f" {LETTERS[place]} ", f"bold {GOOD}" if place == item.gold else "")
+        for way in ways:
+            style = (GOOD if place == item.gold else BAD) if item.gold >= 0 else "bright_white"
+            won = winners[way] == place
+            line.append(f"{number(_real(event.ways[way][place])):>10}", f"bold {style}" if won else DIM)
+        if place < len(event.strips):
+            room = width - line.cell_len - 3 if beside else width - 3
+            spelled = tokens(event.strips[place], room)
+            if beside:
+                line.append("   ").append_text(spelled)
+            else:
+                below.append(Text(f" {LETTERS[place]} ", DIM).append_text(spelled))
+        lines.append(line)
+    return lines + below
+
+
+def _real(score: float | None) -> float:
+    """A journal holds None for minus infinity."""
+    return float("-inf") if score is None else score
+
+
+def _list(found: Sequence[ItemRanked], items: Sequence[Item], sight: Sight, width: int, height: int) -> list[Strip]:
+    head = Text.assemble(
+        (f"{len(found):,} questions", TITLE),
+        ("  f ", "bold"),
+        (sight.kept, FAIR),
+        ("  s ", "bold"),
+        (sight.order, FAIR),
+    )
+    head.append("  lead of the right choice", DIM)
+    lines = [strip(head, width)]
+    for place in window(len(found), sight.row, height - 1):
+        event = found[place]
+        right = chosen(event.scores) == event.gold
+        text = items[event.item].stem if event.item < len(items) else "?"
+        line = Text()
+        line.append("▸" if place == sight.row else " ", "bold")
+        line.append("✓ " if right else "✗ ", GOOD if right else BAD)
+        line.append(number(lead(event)), DIM if place != sight.row else "")
+        line.append("≠" if disagree(event) else " ", FAIR)
+        line.append(" " + fit(text, max(1, width - 12)), CURSOR if place == sight.row else "")
+        lines.append(strip(line, width))
+    return lines
+
+
+def _nothing(story: ChooseStory, method: str, sight: Sight, width: int) -> list[Strip]:
+    if not story.browsable:
+        return [strip(Text("No question has been ranked yet.", DIM), width)]
+    told = f"No question of {SHORT.get(method, method)} is kept by the filter {sight.kept}: f changes it."
+    return [strip(Text(told, DIM), width)]

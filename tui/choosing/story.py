@@ -1,0 +1,207 @@
+"""What a ranking of choices has told so far: events folded into plain state that any widget can draw."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.events import (
+    Classified,
+    Continued,
+    Encoded,
+    Evaluated,
+    Event,
+    Finished,
+    ItemRanked,
+    ItemsLoaded,
+    Notice,
+    Paused,
+    Progress,
+    RouteDone,
+    RouteStep,
+    Step,
+)
+from tui.story import Story
+
+CONTROLS = ("chance", "longest")
+FILTERS = ("all", "wrong", "right", "disagreed")
+SORTS = ("worst first", "closest first", "surest first", "as given")
+
+
+@dataclass
+class Method:
+    """One way of ranking."""
+
+    name: str
+    last: RouteStep | None = None
+    result: dict[str, Any] | None = None
+    ranked: dict[int, ItemRanked] = field(default_factory=dict)
+    running: ItemRanked | None = None
+    """the last item ranked, with the accuracy until then"""
+    curve: Story = field(default_factory=Story)
+    """the losses, as the curve of a run is drawn from them"""
+
+    def step(self, event: RouteStep) -> None:
+        """Take in how far the training is."""
+        self.last = event
+        if event.validation_loss is None or event.loss != event.validation_loss:
+            self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
+        if event.validation_loss is not None:
+            best = self.curve.best
+            low = min(event.validation_loss, best.val_loss) if best else event.validation_loss
+            self.curve.fold(Evaluated(event.step, event.validation_loss, 0.0, None, low, event.step, 0.0))
+
+    @property
+    def accuracy(self) -> float | None:
+        """Judged, or of what has been ranked so far."""
+        if self.result is not None:
+            return float(self.result["accuracy"])
+        return self.running.accuracy if self.running is not None else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95%, of the same."""
+        if self.result is not None:
+            low, high = self.result["interval"]
+            return float(low), float(high)
+        return (self.running.low, self.running.high) if self.running is not None else None
+
+
+@dataclass
+class ChooseStory:
+    """The state of one ranking as its events tell it. ``version`` grows with every change."""
+
+    data: ItemsLoaded | None = None
+    methods: dict[str, Method] = field(default_factory=dict)
+    encoded: Encoded | None = None
+    progress: Progress | None = None
+    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=200))
+    paused: bool = False
+    finished: Finished | None = None
+    doing: str = ""
+    """the method that works, or ``encode``"""
+    version: int = 0
+
+    @property
+    def done(self) -> list[Method]:
+        """Methods that have figures, in the order of the table."""
+        return [method for method in self.methods.values() if method.result is not None]
+
+    @property
+    def browsable(self) -> list[str]:
+        """Methods whose items can be looked at."""
+        return [method.name for method in self.methods.values() if method.ranked]
+
+    @property
+    def verdict(self) -> str:
+        """What a learner should take home; empty until everything has run."""
+        return self.finished.verdict if isinstance(self.finished, Classified) else ""
+
+    @property
+    def best(self) -> Method | None:
+        """The method with the highest accuracy, controls aside."""
+        able = [method for method in self.done if method.name not in CONTROLS]
+        return max(able, key=lambda method: method.accuracy or 0.0, default=None)
+
+    def fold(self, event: Event) -> None:
+        """Take an event in. What a damaged journal says of a method is passed over."""
+        self.version += 1
+        match event:
+            case ItemsLoaded():
+                self._begin(event)
+            case Encoded():
+                self.encoded, self.progress, self.doing = event, None, "encode"
+            case RouteStep():
+                self.doing, self.progress = event.route, None
+                self._method(event.route).step(event)
+            case ItemRanked() if _sound(event):
+                self.doing, self.progress = event.method, None
+                method = self._method(event.method)
+                method.ranked[event.item] = method.running = event
+            case RouteDone():
+                if _figures(event.result):
+                    self._method(event.route).result = event.result
+                if self.doing == event.route:
+                    self.doing = ""
+            case Notice():
+                self.notices.append(event)
+            case Progress():
+                self.progress = event
+            case Paused():
+                self.paused = True
+            case Continued():
+                self.paused = False
+            case Finished():
+                self.finished, self.doing, self.paused, self.progress = event, "", False, None
+
+    def _begin(self, event: ItemsLoaded) -> None:
+        """A start, or a new start of what was stopped: what it has to say comes again."""
+        self.data, self.finished, self.paused, self.progress = event, None, False, None
+        self.encoded, self.doing = None, ""
+        self.methods = {name: Method(name) for name in event.methods}
+
+    def _method(self, name: str) -> Method:
+        return self.methods.setdefault(name, Method(name))
+
+
+def lead(event: ItemRanked) -> float:
+    """By how much the right choice leads the best other one: negative where it was not chosen."""
+    if not 0 <= event.gold < len(event.scores):
+        return 0.0
+    others = [score for place, score in enumerate(event.scores) if place != event.gold]
+    return event.scores[event.gold] - max(others)
+
+
+def chosen(scores: Sequence[float]) -> int:
+    """The place of the highest score, the first of several."""
+    return max(range(len(scores)), key=lambda place: (scores[place], -place))
+
+
+def disagree(event: ItemRanked) -> bool:
+    """Whether the ways of counting log-probabilities choose differently."""
+    return len({chosen(scores) for scores in event.ways.values() if scores}) > 1
+
+
+def listed(story: ChooseStory, name: str, kept: str, order: str) -> list[ItemRanked]:
+    """The items of a method that a filter keeps, in an order."""
+    method = story.methods.get(name)
+    if method is None:
+        return []
+    found = [event for event in method.ranked.values() if _kept(story, event, kept)]
+    if order == "worst first":
+        found.sort(key=lambda event: (lead(event), event.item))
+    elif order == "closest first":
+        found.sort(key=lambda event: (abs(lead(event)), event.item))
+    elif order == "surest first":
+        found.sort(key=lambda event: (-lead(event), event.item))
+    else:
+        found.sort(key=lambda event: event.item)
+    return found
+
+
+def _kept(story: ChooseStory, event: ItemRanked, kept: str) -> bool:
+    right = chosen(event.scores) == event.gold
+    if kept == "right":
+        return right
+    if kept == "wrong":
+        return not right
+    if kept == "disagreed":
+        others = {
+            chosen(other.scores)
+            for method in story.methods.values()
+            if (other := method.ranked.get(event.item)) is not None
+        }
+        return len(others) > 1 or disagree(event)
+    return True
+
+
+def _sound(event: ItemRanked) -> bool:
+    """Whether a journal's line can be believed; scores that were no numbers came back as None."""
+    return len(event.scores) > 1 and all(isinstance(score, int | float) for score in event.scores)
+
+
+def _figures(result: dict[str, Any]) -> bool:
+    interval = result.get("interval")
+    return isinstance(result.get("accuracy"), int | float) and isinstance(interval, list | tuple) and len(interval) == 2

@@ -1,0 +1,265 @@
+"""``llmlab-tui retrieve`` and ``search``: rankers judged side by side, and their use, without the screen."""
+
+from __future__ import annotations
+
+import json as encoder
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from checkpoints import home
+from checkpoints import run as runs
+from checkpoints.lock import Locked
+from checkpoints.run import Run
+from engine.control import Control, Stop
+from engine.events import Classified, Event
+from engine.spec import BadSpec, Problem
+from tui.interrupt import INTERRUPTED, obey_signals
+from tui.narrate import Narrator, say
+from tui.text import safe
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
+_Flag = Parameter(negative="")
+_Method = Literal["bm25", "cls", "mean", "hybrid", "trained"]
+
+
+def retrieve(
+    *,
+    data: str = "workshop",
+    encoder: str = "auto",
+    method: Annotated[list[_Method] | None, Parameter(negative="")] = None,
+    train: Literal["projection", "whole"] = "projection",
+    hard_negatives: int = 0,
+    epochs: int = 0,
+    learning_rate: float = 0.0,
+    length: int = 256,
+    seed: int = 1337,
+    name: str = "",
+    json: _Json = False,
+    quiet: Annotated[bool, _Flag] = False,
+) -> int:
+    """Build search engines on a collection and judge them side by side: BM25, frozen encoder, both fused, trained.
+
+    Parameters
+    ----------
+    data
+        workshop (bundled), a folder in BEIR layout or of text files, or a name on the Hugging Face Hub.
+    encoder
+        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
+    method
+        bm25, cls, mean, hybrid or trained; give it again for another. All of them when not given.
+    train
+        What is trained: projection, a matrix on frozen features (seconds), or whole, the encoder (minutes).
+    hard_negatives
+        For each query of a batch so many documents that BM25 ranks high and that are not relevant.
+    epochs
+        At most; 0 for what suits what is trained.
+    learning_rate
+        Peak; 0 for what suits what is trained.
+    length
+        Tokens of a document that are read.
+    seed
+        Decides what is held out, the batches and the resampling.
+    name
+        Name of the run.
+    quiet
+        Say nothing but errors.
+    """
+    from engine import retrieve_run
+    from engine.rankers import METHODS
+    from engine.retrieve import RetrieveSpec
+
+    spec = RetrieveSpec(
+        data=data,
+        encoder=encoder,
+        methods=tuple(dict.fromkeys(method)) if method else METHODS,
+        mode=train,
+        hard_negatives=hard_negatives,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        length=length,
+        seed=seed,
+        name=name,
+    )
+    if problems := spec.validate():
+        raise BadSpec(problems)
+    return resume(retrieve_run.create(spec), as_json=json, quiet=quiet, fresh=True)
+
+
+def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
+    """Build and judge the rankers of a run, from what is cached on. A ``fresh`` run with bad input leaves nothing."""
+    from data.beir import BeirError
+    from engine import retrieve_run, session
+    from engine.biencoder import CannotTrain
+    from engine.encode import EncodeFailed
+    from engine.encoders import NoEncoder
+
+    control = session.inbox(run)
+    came = obey_signals(control)
+    last: Classified | None = None
+    try:
+        for event in _narrated(retrieve_run.drive(run, control), Narrator(as_json=as_json, quiet=quiet), control):
+            last = event if isinstance(event, Classified) else last
+    except (BeirError, NoEncoder, CannotTrain, BadSpec, Locked) as error:
+        if fresh and not (run.path / "results.json").exists():
+            run.delete()
+        return _complain(str(error), BAD_INPUT)
+    except (EncodeFailed, OSError) as error:
+        return _complain(str(error), FAILED)
+    if not as_json and not quiet:
+        if last is not None:
+            _table(last)
+        say(run.name)
+    return INTERRUPTED if came else DONE
+
+
+def search(
+    *query: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    data: str = "",
+    method: Annotated[list[_Method] | None, Parameter(negative="")] = None,
+    k: Annotated[int, Parameter(name=["--k", "-k"])] = 10,
+    encoder: str = "",
+    run: str = "",
+    json: _Json = False,
+) -> int:
+    """Search a collection. Indexes are built when they are first needed, then kept.
+
+    Parameters
+    ----------
+    query
+        What is looked for; without it, the first line of stdin.
+    data
+        As for retrieve; workshop when neither it nor a run is given.
+    method
+        bm25, cls, mean, hybrid or trained; give it again to see several. hybrid when not given.
+    k
+        Documents to show.
+    encoder
+        As for retrieve; that of the run where there is one.
+    run
+        Whose bi-encoder is used for trained: name, path or latest. The newest on this collection when not given.
+    """
+    from data.beir import BeirError
+    from engine.encode import EncodeFailed
+    from engine.encoders import NoEncoder
+    from engine.rankers_open import NotTrained
+
+    text = " ".join(query).strip()
+    if not text and not sys.stdin.isatty():
+        text = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
+    if not text:
+        raise BadSpec([Problem("", "no query: give it as an argument, or through a pipe")])
+    if not 1 <= k <= 10_000:
+        raise BadSpec([Problem("k", "must be between 1 and 10,000")])
+    methods: list[str] = list(dict.fromkeys(method)) if method else ["hybrid"]
+    try:
+        return _search(text, data, methods, k, encoder, run, json)
+    except (BeirError, NoEncoder, NotTrained) as error:
+        return _complain(str(error), BAD_INPUT)
+    except EncodeFailed as error:
+        return _complain(str(error), FAILED)
+
+
+def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str, run: str, json: bool) -> int:
+    from data.beir import BUNDLED
+    from engine.rankers import TRAINED
+    from engine.rankers_open import library, newest_on
+    from engine.retrieve import RetrieveSpec
+    from engine.retrieve_run import absolute, spec_of
+
+    owner: Run | None = None
+    spec = RetrieveSpec(data=absolute(data) if data else BUNDLED)
+    if run:
+        owner = runs.find(home.runs(), run)
+        trained = spec_of(owner)
+        spec = trained if not data else replace(trained, data=spec.data)
+    elif TRAINED in methods and (known := newest_on(spec.data)) is not None:
+        owner, spec = known
+    if encoder_name:
+        spec = replace(spec, encoder=encoder_name)
+    opened = library(spec, owner)
+    narrator = Narrator(as_json=False, quiet=json)
+    for line in opened.collection.repairs:
+        print(safe(line), file=sys.stderr)
+    found: dict[str, list[dict[str, Any]]] = {}
+    seconds: dict[str, float] = {}
+    for name in methods:
+        ranker = _through(opened.ranker(name, Control()), narrator)
+        begun = time.perf_counter()
+        (ranked,) = ranker.rank([text], k)
+        seconds[name] = round(time.perf_counter() - begun, 4)
+        found[name] = []
+        for rank, (row, score) in enumerate(zip(ranked.rows, ranked.scores, strict=True), 1):
+            collection = opened.collection
+            document = {"id": collection.ids[row], "title": collection.titles[row], "text": collection.texts[row]}
+            found[name].append({"rank": rank, "score": round(float(score), 6), **document})
+    for name, hits in found.items():
+        if json:
+            for hit in hits:
+                say(encoder.dumps({"event": "hit", "method": name, **hit}, ensure_ascii=False))
+            continue
+        if len(found) > 1:
+            say(f"{name}:")
+        for hit in hits:
+            about = " ".join(f"{hit['title']}  {hit['text']}".split())
+            shown = safe(about, lines=False)[:160]
+            say(f"{hit['rank']:>3}  {hit['score']:>9.4f}  {safe(hit['id'], lines=False)}  {shown}")
+        if not hits:
+            say("  no document shares a word with the query")
+    if json:
+        counts = {name: {"hits": len(hits), "seconds": seconds[name]} for name, hits in found.items()}
+        say(encoder.dumps({"event": "finished", "reason": "done", "query": text, "results": counts}))
+    return DONE
+
+
+def _through(task: Any, narrator: Narrator) -> Any:
+    """The value of a generator, its events told."""
+    while True:
+        try:
+            narrator.tell(next(task))
+        except StopIteration as ended:
+            return ended.value
+
+
+def _narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
+    """Narrate; when whoever reads stdout goes away, end."""
+    broken = False
+    for event in events:
+        if not broken:
+            try:
+                narrator.tell(event)
+            except BrokenPipeError:
+                broken = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                control.send(Stop())
+        yield event
+
+
+def _table(last: Classified) -> None:
+    if not last.results:
+        return
+    say(
+        f"{'ranker':<8} {'nDCG@10':>8}  {'95% interval':<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
+        f"{'queries/s':>9} {'index':>9} {'seconds':>8}"
+    )
+    for name, one in last.results.items():
+        low, high = one["interval"]
+        say(
+            f"{name:<8} {one['ndcg@10']:>8.4f}  {low:.3f}-{high:.3f}   {one['recall@100']:>7.4f} {one['mrr@10']:>7.4f} "
+            f"{one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
+            f"{one['seconds']:>8.1f}"
+        )
+    if last.verdict:
+        say(last.verdict)
+
+
+def _complain(message: str, code: int) -> int:
+    for line in message.splitlines() or [""]:
+        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
+    return code

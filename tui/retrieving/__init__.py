@@ -1,0 +1,1 @@
+"""What the Retrieve pane is made of."""

@@ -1,0 +1,138 @@
+"""Rankings of one query side by side: what rose and fell from column to column, and which documents are relevant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from rich.text import Text
+from textual.strip import Strip
+
+from engine.ranking import Ranked
+from tui.classify.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, wrap
+from tui.retrieving.searching import Answer
+from tui.retrieving.sight import Sight
+from tui.text import safe
+
+NAMES: Mapping[str, str] = {
+    "bm25": "BM25",
+    "cls": "frozen [CLS]",
+    "mean": "frozen mean",
+    "hybrid": "hybrid",
+    "trained": "trained",
+}
+MARK = "●"  # a relevant document, told by shape as well as by colour
+MOST = 3  # lines of a document in a column
+
+Title = Callable[[int], tuple[str, str]]
+"""title and text of a row of the collection"""
+
+
+def columns(answer: Answer | None, sight: Sight, title: Title, waiting: str, width: int, height: int) -> list[Strip]:
+    """Three columns, best documents first, in exactly ``height`` lines or fewer."""
+    if answer is None:
+        told = Text(waiting or "Type what you look for: / goes into the box, every letter asks all rankers.", DIM)
+        return [strip(line, width) for line in [Text(""), *wrap(told, width)]][:height]
+    each = (width - 2) // 3
+    head = Text(no_wrap=True)
+    if answer.known:
+        head.append(f"{answer.known}: ", TITLE)
+        there = len(answer.relevant)
+        head.append(f"{there} relevant document{'' if there == 1 else 's'} {MARK}", GOOD)
+    else:
+        head.append("a query of your own: no document is known to be relevant", DIM)
+    if answer.terms:
+        head.append("   BM25 looks for ", DIM).append(safe(" ".join(answer.terms), lines=False))
+    lines = _lines_each(height - 2)
+    made = [_column(answer, sight, place, title, lines, each, height - 1) for place in range(3)]
+    rows = [strip(head, width)]
+    gap = Strip.blank(1)
+    for row in range(height - 1):
+        parts = []
+        for column in made:
+            parts += [column[row] if row < len(column) else Strip.blank(each), gap]
+        rows.append(Strip.join(parts[:-1]).adjust_cell_length(width))
+    return rows[:height]
+
+
+def document(answer: Answer | None, sight: Sight, title: Title, width: int, height: int) -> list[Strip]:
+    """The whole document under the cursor, with its place in every ranking."""
+    row = under_cursor(answer, sight)
+    if answer is None or row is None:
+        return [strip(Text("no document here", DIM), width)]
+    name, content = title(row)
+    where = []
+    for method, ranked in answer.found.items():
+        place = ranked.rows.index(row) + 1 if row in ranked.rows else 0
+        where.append(f"{NAMES.get(method, method)} {place or '>100'}")
+    head = Text(f"{MARK} relevant   " if row in answer.relevant else "", GOOD)
+    head.append("rank in " + "   ".join(where), DIM)
+    body = Text(safe(content, lines=False))
+    for word in answer.terms:
+        body.highlight_regex(rf"(?i)\b{word}\b" if word.isalnum() else r"(?!)", f"bold {FAIR}")
+    lines = [Text(safe(name, lines=False) or "(no title)", TITLE), head, Text(""), *wrap(body, width)]
+    sight.scroll = max(0, min(sight.scroll, len(lines) - 1))
+    return [strip(line, width) for line in lines[sight.scroll : sight.scroll + height]]
+
+
+def under_cursor(answer: Answer | None, sight: Sight) -> int | None:
+    """The row of the document that the cursor is on."""
+    if answer is None:
+        return None
+    ranked = answer.found.get(sight.columns[sight.column])
+    if ranked is None or not ranked.rows:
+        return None
+    sight.row = max(0, min(sight.row, len(ranked.rows) - 1))
+    return ranked.rows[sight.row]
+
+
+def moved(row: int, here: int, before: Ranked | None) -> tuple[str, str]:
+    """How a document moved from the column before, and the colour of that: ``↑12``, ``↓3``, ``=``, ``new``."""
+    if before is None:
+        return "", DIM
+    if row not in before.rows:
+        return "new", FAIR
+    by = before.rows.index(row) - here
+    return ("=", DIM) if by == 0 else (f"↑{by}", GOOD) if by > 0 else (f"↓{-by}", BAD)
+
+
+def _column(answer: Answer, sight: Sight, place: int, title: Title, lines: int, width: int, height: int) -> list[Strip]:
+    method = sight.columns[place]
+    ranked = answer.found.get(method)
+    before = answer.found.get(sight.columns[place - 1]) if place else None
+    head = Text(NAMES[method], "bold underline" if place == sight.column else "bold")
+    if method in answer.seconds:
+        head.append(f"  {answer.seconds[method] * 1000:.0f} ms", DIM)
+    if (note := answer.notes.get(method)) and ranked is not None:
+        head.append(f"  {safe(note, lines=False)}", DIM)
+    made = [strip(head, width)]
+    if ranked is None:
+        told = answer.notes.get(method) or "…"
+        return made + [strip(line, width) for line in wrap(Text(safe(told, lines=False), DIM), width)]
+    if not ranked.rows:
+        return [*made, strip(Text("no word of it is in any document", DIM), width)]
+    shown = max(1, (height - 1) // lines)
+    first = max(0, sight.row - shown + 1) if place == sight.column else 0
+    for here in range(first, min(len(ranked.rows), first + shown)):
+        row = ranked.rows[here]
+        relevant = row in answer.relevant
+        arrow, colour = moved(row, here, before)
+        name, content = title(row)
+        text = Text(no_wrap=True)
+        text.append(f"{here + 1:>2} ", DIM)
+        text.append(MARK if relevant else " ", f"bold {GOOD}")
+        if place:
+            text.append(f"{arrow:<4}", colour)
+        rest = " ".join((name or content).split())
+        text.append(fit(rest, max(4, width - text.cell_len)), f"bold {GOOD}" if relevant else "")
+        if place == sight.column and here == sight.row:
+            text.stylize(CURSOR)
+        made.append(strip(text, width))
+        body = " ".join((content if name else content[max(0, width - 4) :]).split())[: width * 3]
+        for extra in wrap(Text(safe(body, lines=False)), max(8, width - 4))[: lines - 1]:
+            made.append(strip(Text.assemble("    ", (extra.plain, DIM)), width))
+    return made
+
+
+def _lines_each(height: int) -> int:
+    """Lines that a document may have so that ten of them fit."""
+    return max(1, min(MOST, height // 10))

@@ -1,0 +1,117 @@
+"""All rankers in one table, their differences with intervals, and the loss and nDCG of the training."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.strip import Strip
+
+from tui import units
+from tui.classify.ink import DIM, FAIR, GOOD, TITLE, strip, wrap
+from tui.curve import CurveOptions, draw
+from tui.retrieving.columns import NAMES
+from tui.retrieving.story import RetrieveStory, number
+from tui.text import safe
+
+ORDER = ("bm25", "cls", "mean", "hybrid", "trained")
+PAIRS = (("mean", "cls"), ("hybrid", "bm25"), ("hybrid", "mean"), ("trained", "mean"), ("trained", "bm25"))
+_SPARK = "▁▂▃▄▅▆▇█"
+
+
+def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
+    """The table, what the differences say, and the curves as far as there is room."""
+    lines = _table(story, width)
+    if height >= len(lines) + 4:
+        lines += _differences(story, width)
+    if story.verdict and height >= len(lines) + 3:
+        lines += [Strip.blank(width)]
+        lines += [strip(line, width) for line in wrap(Text(safe(story.verdict, lines=False)), width)]
+    if (story.curve.version or story.looks) and height - len(lines) >= 5:
+        lines += _training(story, width, height - len(lines))
+    elif story.data is not None:
+        told = [*story.data.repairs, *story.data.checks]
+        lines += [strip(Text("· " + safe(one, lines=False), DIM), width) for one in told]
+    return lines[:height]
+
+
+def _table(story: RetrieveStory, width: int) -> list[Strip]:
+    wide = width >= 100
+    head = Text(f"{'ranker':<13} nDCG@10  {'95% interval':<13}  R@100  MRR@10  MAP@100", DIM)
+    if wide:
+        head.append("  queries/s      index   built in")
+    lines = [strip(head, width)]
+    methods = story.data.methods if story.data is not None else ()
+    best = story.best
+    for name in ORDER:
+        if name not in methods and name not in story.results:
+            continue
+        found = story.results.get(name)
+        text = Text(no_wrap=True)
+        text.append(f"{NAMES[name]:<13} ", f"bold {GOOD}" if name == best else "")
+        if found is None:
+            text.append("…", DIM)
+        else:
+            span = found.get("interval")
+            low, high = span if isinstance(span, list | tuple) and len(span) == 2 else (0.0, 0.0)
+            text.append(f"{number(found, 'ndcg@10'):>7.3f}  ", "bold")
+            text.append(f"{low:.3f}–{high:.3f}    ", DIM)
+            text.append(f"{number(found, 'recall@100'):.3f}   {number(found, 'mrr@10'):.3f}    ")
+            text.append(f"{number(found, 'map@100'):.3f}")
+            if wide:
+                size = units.size(int(number(found, "index_bytes")))
+                text.append(f"  {number(found, 'queries_per_second'):>9,.0f}  {size:>9}  ")
+                text.append(f"{units.duration(number(found, 'index_seconds')):>9}")
+        lines.append(strip(text, width))
+    return lines
+
+
+def _differences(story: RetrieveStory, width: int) -> list[Strip]:
+    lines = []
+    for first, second in PAIRS:
+        found = story.difference(first, second)
+        if found is None:
+            continue
+        mean, low, high = found
+        sure = low > 0 or high < 0
+        text = Text.assemble((f"{NAMES[first]} − {NAMES[second]}".ljust(28), ""), (f"{mean:+.3f}  ", "bold"))
+        text.append(_whisker(low, mean, high, max(11, min(41, width - 60))), GOOD if sure else FAIR)
+        text.append(f"  {low:+.3f} to {high:+.3f}", DIM)
+        text.append("" if sure else "  chance explains it", DIM)
+        lines.append(strip(text, width))
+    if lines:
+        note = Text("differences in nDCG@10 over the same queries, 95% by paired bootstrap", TITLE)
+        lines = [Strip.blank(width), strip(note, width), *lines]
+    return lines
+
+
+def _whisker(low: float, mean: float, high: float, cells: int) -> str:
+    """An interval on an axis from -0.4 to 0.4, with 0 in the middle."""
+
+    def place(value: float) -> int:
+        return round((max(-0.4, min(0.4, value)) + 0.4) / 0.8 * (cells - 1))
+
+    row = [" "] * cells
+    for cell in range(place(low), place(high) + 1):
+        row[cell] = "─"
+    row[cells // 2] = "│" if row[cells // 2] == " " else "┼"
+    row[place(mean)] = "●"
+    return "".join(row)
+
+
+def _training(story: RetrieveStory, width: int, height: int) -> list[Strip]:
+    step = story.step
+    head = Text("training: ", TITLE)
+    if step is not None:
+        head.append(f"step {step.step:,} of {step.steps:,}  {safe(step.note, lines=False)}  ", DIM)
+    lines = [Strip.blank(width), strip(head, width)]
+    if story.looks:
+        lowest, highest = min(v for _, v in story.looks), max(v for _, v in story.looks)
+        span = max(highest - lowest, 1e-9)
+        shown = story.looks[-max(8, width - 50) :]
+        spark = "".join(_SPARK[round((value - lowest) / span * 7)] for _, value in shown)
+        text = Text.assemble(("held-out nDCG@10 ", DIM), (f"{story.looks[-1][1]:.3f} ", "bold"), (spark, GOOD))
+        text.append(f"  best {highest:.3f}", DIM)
+        lines.append(strip(text, width))
+    room = height - len(lines)
+    if room >= 6 and story.curve.version:
+        lines += draw(story.curve, width, min(room, 14), CurveOptions(smoothing=0.6))
+    return lines

@@ -1,0 +1,62 @@
+"""Where the user looks: which view, which pair of rankers, which row. Moved by keys, read by whoever draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VIEWS = (
+    ("search", "s", "Columns"),
+    ("figures", "a", "Figures"),
+    ("gains", "g", "Gains"),
+    ("batch", "m", "Batch"),
+)
+"""name, key and title of every view"""
+MIDDLE = ("mean", "cls", "hybrid")
+"""what the middle column can show"""
+PAIRED = ("bm25", "cls", "mean", "hybrid", "trained")
+
+
+@dataclass
+class Sight:
+    """Places are clamped by who draws, since what there is to look at changes under them."""
+
+    view: str = "search"
+    middle: str = "mean"
+    first: str = "trained"
+    """of the pair whose gains are listed"""
+    second: str = "bm25"
+    column: int = 0
+    row: int = 0
+    reading: bool = False
+    """whether a document fills the board"""
+    scroll: int = 0
+    """of the document"""
+    query: int = -1
+    """place in the list of gains of the query that is shown; -1 for one that was typed"""
+
+    @property
+    def columns(self) -> tuple[str, str, str]:
+        """The rankers of the three columns."""
+        return ("bm25", self.middle, "trained")
+
+    def look(self, view: str) -> None:
+        """Another view, from its top."""
+        if view != self.view:
+            self.view, self.row, self.reading, self.scroll = view, 0, False, 0
+
+    def another(self, which: int, known: tuple[str, ...]) -> None:
+        """The next ranker: of the middle column, or in the list of gains of either side of the pair."""
+        if self.view != "gains":
+            if which == 0:
+                self.middle = MIDDLE[(MIDDLE.index(self.middle) + 1) % len(MIDDLE)]
+            return
+        names = [name for name in PAIRED if name in known]
+        if len(names) < 2:
+            return
+        here, other = (self.first, self.second) if which == 0 else (self.second, self.first)
+        names.remove(other) if other in names else None
+        new = names[(names.index(here) + 1) % len(names)] if here in names else names[0]
+        if which == 0:
+            self.first = new
+        else:
+            self.second = new

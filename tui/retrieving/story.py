@@ -1,0 +1,115 @@
+"""What a retrieval has told so far: events folded into plain state that any widget can draw. Knows no widget."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.events import (
+    BiStep,
+    Classified,
+    CollectionLoaded,
+    Continued,
+    Encoded,
+    Event,
+    Finished,
+    Notice,
+    Paused,
+    Progress,
+    RankerDone,
+    Step,
+)
+from tui.story import Story
+
+
+@dataclass
+class RetrieveStory:
+    """The state of one retrieval as its events tell it."""
+
+    data: CollectionLoaded | None = None
+    results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    against: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    """first and second ranker to measure to mean, low, high, better, worse"""
+    encoded: Encoded | None = None
+    progress: Progress | None = None
+    step: BiStep | None = None
+    similarity: tuple[Any, ...] = ()
+    """of the last batch that was told"""
+    looks: list[tuple[int, float]] = field(default_factory=list)
+    """step and held-out nDCG@10"""
+    curve: Story = field(default_factory=Story)
+    """the training loss, as the curve of a run is drawn from it"""
+    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=200))
+    paused: bool = False
+    finished: Finished | None = None
+    doing: str = ""
+    """``encode`` or ``trained``"""
+
+    @property
+    def verdict(self) -> str:
+        """What a learner should take home; empty until everything has run."""
+        return self.finished.verdict if isinstance(self.finished, Classified) else ""
+
+    @property
+    def best(self) -> str:
+        """The ranker with the highest nDCG@10."""
+        return max(self.results, key=lambda name: number(self.results[name], "ndcg@10"), default="")
+
+    def fold(self, event: Event) -> None:
+        """Take an event in."""
+        match event:
+            case CollectionLoaded():
+                self._begin(event)
+            case Encoded():
+                self.encoded, self.progress, self.doing = event, None, "encode"
+            case BiStep():
+                self._step(event)
+            case RankerDone():
+                self.results[event.method] = event.result
+                for other, found in event.against.items():
+                    if isinstance(found, dict):
+                        self.against[event.method, other] = found
+                self.doing = ""
+            case Notice():
+                self.notices.append(event)
+            case Progress():
+                self.progress = event
+            case Paused():
+                self.paused = True
+            case Continued():
+                self.paused = False
+            case Finished():
+                self.finished, self.doing, self.paused, self.progress = event, "", False, None
+
+    def difference(self, first: str, second: str, measure: str = "ndcg@10") -> tuple[float, float, float] | None:
+        """Mean and interval of the first less the second, whichever was judged first."""
+        for pair, sign in (((first, second), 1), ((second, first), -1)):
+            found = self.against.get(pair, {}).get(measure)
+            if isinstance(found, dict):
+                mean, low, high = (sign * number(found, name) for name in ("mean", "low", "high"))
+                return mean, min(low, high), max(low, high)
+        return None
+
+    def _begin(self, event: CollectionLoaded) -> None:
+        """A start, or a new start of what was stopped: what it has to say comes again."""
+        self.data, self.finished, self.paused, self.progress = event, None, False, None
+        self.encoded, self.step, self.doing = None, None, ""
+        self.results, self.against, self.looks, self.similarity = {}, {}, [], ()
+        self.curve = Story()
+
+    def _step(self, event: BiStep) -> None:
+        self.step, self.doing, self.progress = event, "trained", None
+        if event.similarity:
+            self.similarity = event.similarity
+        if event.ndcg is not None:
+            self.looks.append((event.step, event.ndcg))
+        if event.loss:
+            self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left))
+
+
+def number(record: Mapping[str, Any], name: str) -> float:
+    """A figure of a record that may be damaged: 0 where it is none."""
+    value = record.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
