@@ -446,6 +446,12 @@ def test_every_event_can_be_told(capfd: pytest.CaptureFixture[str]) -> None:
     candidate = happened.Candidate(3, "x\x1b[2J", 0.5, 0.5, 0.0, "top_k")
     fill: dict[str, Any] = {
         "int": 3, "float": 0.5, "str": "x\x1b[2J", "bool": True, "tuple[Candidate,": (candidate,),
+        "tuple[str,": ("x\x1b[2J", "y"), "tuple[float,": (0.5, 0.25), "tuple[Any,": (),
+        "dict[str,": {
+            "interval": [0.1, 0.9], "accuracy": 0.5, "macro_f1": 0.5, "log_loss": 0.7, "trained_parameters": 3,
+            "seconds": 1.5, "ndcg@10": 0.5, "recall@100": 0.9, "queries_per_second": 9.0, "index_bytes": 7,
+            "index_seconds": 0.5,
+        },
     }  # fmt: skip
     for kind in happened.Event.__subclasses__():
         fields = {name: fill[str(f.type).split(" ")[0]] for name, f in kind.__dataclass_fields__.items()}

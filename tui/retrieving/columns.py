@@ -100,7 +100,7 @@ def _column(answer: Answer, sight: Sight, place: int, title: Title, lines: int, 
     ranked = answer.found.get(method)
     before = answer.found.get(sight.columns[place - 1]) if place else None
     head = Text(NAMES[method], "bold underline" if place == sight.column else "bold")
-    if method in answer.seconds:
+    if method in answer.seconds and width >= 26:
         head.append(f"  {answer.seconds[method] * 1000:.0f} ms", DIM)
     if (note := answer.notes.get(method)) and ranked is not None:
         head.append(f"  {safe(note, lines=False)}", DIM)

@@ -34,8 +34,10 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
 
 
 def _table(story: RetrieveStory, width: int) -> list[Strip]:
-    wide = width >= 100
+    wide, narrow = width >= 100, width < 66
     head = Text(f"{'ranker':<13} nDCG@10  {'95% interval':<13}  R@100  MRR@10  MAP@100", DIM)
+    if narrow:
+        head = Text(f"{'ranker':<13} nDCG@10 {'95% interval':<12} R@100 MRR MAP", DIM)
     if wide:
         head.append("  queries/s      index   built in")
     lines = [strip(head, width)]
@@ -52,10 +54,14 @@ def _table(story: RetrieveStory, width: int) -> list[Strip]:
         else:
             span = found.get("interval")
             low, high = span if isinstance(span, list | tuple) and len(span) == 2 else (0.0, 0.0)
-            text.append(f"{number(found, 'ndcg@10'):>7.3f}  ", "bold")
-            text.append(f"{low:.3f}–{high:.3f}    ", DIM)
-            text.append(f"{number(found, 'recall@100'):.3f}   {number(found, 'mrr@10'):.3f}    ")
-            text.append(f"{number(found, 'map@100'):.3f}")
+            measured = [number(found, name) for name in ("recall@100", "mrr@10", "map@100")]
+            text.append(f"{number(found, 'ndcg@10'):>7.3f} ", "bold")
+            if narrow:
+                text.append(f"{low:.3f}–{high:.3f}   ", DIM)
+                text.append(f"{measured[0]:.2f} {measured[1]:.2f} {measured[2]:.2f}")
+            else:
+                text.append(f" {low:.3f}–{high:.3f}    ", DIM)
+                text.append(f"{measured[0]:.3f}   {measured[1]:.3f}    {measured[2]:.3f}")
             if wide:
                 size = units.size(int(number(found, "index_bytes")))
                 text.append(f"  {number(found, 'queries_per_second'):>9,.0f}  {size:>9}  ")
@@ -73,9 +79,10 @@ def _differences(story: RetrieveStory, width: int) -> list[Strip]:
         mean, low, high = found
         sure = low > 0 or high < 0
         text = Text.assemble((f"{NAMES[first]} − {NAMES[second]}".ljust(28), ""), (f"{mean:+.3f}  ", "bold"))
-        text.append(_whisker(low, mean, high, max(11, min(41, width - 60))), GOOD if sure else FAIR)
-        text.append(f"  {low:+.3f} to {high:+.3f}", DIM)
-        text.append("" if sure else "  chance explains it", DIM)
+        if width >= 90:
+            text.append(_whisker(low, mean, high, min(41, width - 72)) + "  ", GOOD if sure else FAIR)
+        text.append(f"{low:+.3f} to {high:+.3f}", DIM)
+        text.append("" if sure else "  chance explains it" if width >= 66 else " chance", FAIR)
         lines.append(strip(text, width))
     if lines:
         note = Text("differences in nDCG@10 over the same queries, 95% by paired bootstrap", TITLE)

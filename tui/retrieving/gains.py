@@ -14,7 +14,7 @@ from tui.retrieving.sight import Sight
 from tui.retrieving.story import RetrieveStory
 from tui.text import safe
 
-BAR = 9  # cells to either side
+BAR, SHORT_BAR = 9, 4  # cells to either side
 
 
 def ordered(gains: Sequence[Gain], sight: Sight) -> list[Gain]:
@@ -43,14 +43,15 @@ def listed(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width: int
         told.append(f"  95%: {low:+.3f} to {high:+.3f}", GOOD if sure else FAIR)
         told.append("" if sure else "  chance explains it", DIM)
     sight.row = max(0, min(sight.row, len(rows) - 1))
+    bar = BAR if width >= 66 else SHORT_BAR
     lines = [strip(head, width), strip(told, width)]
     for place in window(len(rows), sight.row, max(1, height - 3)):
         one, gap = rows[place], gaps[place]
         text = Text(no_wrap=True)
-        cells = round(abs(gap) * BAR) or (1 if abs(gap) > 1e-9 else 0)
+        cells = round(abs(gap) * bar) or (1 if abs(gap) > 1e-9 else 0)
         left = "▐" + "█" * (cells - 1) if gap < 0 and cells else ""
         right = "█" * cells if gap > 0 else ""
-        text.append(f"{left:>{BAR}}", BAD).append("│", DIM).append(f"{right:<{BAR}}", GOOD)
+        text.append(f"{left:>{bar}}", BAD).append("│", DIM).append(f"{right:<{bar}}", GOOD)
         text.append(f" {gap:+.2f} ", "bold" if abs(gap) > 1e-9 else DIM)
         text.append(f"{one.values[sight.second]:.2f}→{one.values[sight.first]:.2f}  ", DIM)
         text.append(fit(safe(one.text, lines=False), max(8, width - text.cell_len)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.text import Text
 from textual.strip import Strip
 
@@ -12,6 +14,7 @@ from tui.retrieving.sight import VIEWS, Sight
 from tui.retrieving.story import RetrieveStory, number
 from tui.text import safe
 
+_STAMP = re.compile(r"\d{8}-\d{6}-")  # before the name of every run
 _ENDS = {"stopped": "stopped", "done": "finished"}
 
 
@@ -22,7 +25,8 @@ def head(story: RetrieveStory, name: str, state: str, width: int) -> Strip:
     text.append(f"{mark} {word:<11}", f"bold {colour}")
     if not name:
         return strip(text.append("no retrieval yet: F5 builds and judges the rankers", DIM), width)
-    text.append(f" {safe(name, lines=False)}  ", "bold")
+    shown = name if width >= 80 else _STAMP.sub("", name, count=1)
+    text.append(f" {safe(shown, lines=False)}  ", "bold")
     encoded, step = story.encoded, story.step
     if story.finished is not None:
         if best := story.best:
