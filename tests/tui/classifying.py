@@ -15,8 +15,9 @@ from engine import metrics
 from engine.control import Continue, Control, Detach, Message, Pause, Stop
 from engine.events import Classified, Continued, CurvePoint, DataLoaded, Encoded, Event, Paused, RouteDone, RouteStep
 from engine.worker import Task
-from tui.classify import judging, laboratory
+from tui.classify import judging
 from tui.classify.findings import Findings, Suspect, pairs_of
+from tui.classify.laboratory import Classifications
 from tui.classify.sentence import Judgement
 
 CLASSES = ("billing", "delivery", "technical")
@@ -156,10 +157,10 @@ class FakeLaboratory:
 def laboratory_of_fakes(monkeypatch: pytest.MonkeyPatch) -> FakeLaboratory:
     """No process is started by this test, and no encoder loaded."""
     fake = FakeLaboratory()
-    monkeypatch.setattr(laboratory, "create", fake.create)
-    monkeypatch.setattr(laboratory, "begin", fake.begin)
-    monkeypatch.setattr(laboratory, "follow", fake.begin)
-    monkeypatch.setattr(laboratory, "findings", lambda run: fake.found)
+    monkeypatch.setattr(Classifications, "create", lambda _, given: fake.create(given))
+    monkeypatch.setattr(Classifications, "begin", lambda _, run: fake.begin(run))
+    monkeypatch.setattr(Classifications, "follow", lambda _, run: fake.begin(run))
+    monkeypatch.setattr(Classifications, "findings", lambda _, run: fake.found)
     monkeypatch.setattr(judging, "opening", fake.opening)
     monkeypatch.setattr(judging, "judging", fake.judging)
     return fake

@@ -17,7 +17,8 @@ from engine.choices import ChooseSpec
 from engine.control import Control
 from engine.events import ItemRanked
 from tui.app import LabApp
-from tui.choosing import laboratory
+from tui.choosing.laboratory import Rankings
+from tui.choosing.values import FIELDS
 from tui.panes.choose import ChoosePane
 from tui.text import safe
 
@@ -176,8 +177,8 @@ async def test_every_size(size: tuple[int, int], run: Run) -> None:
 
 async def test_earlier_runs_are_offered(workshop: dict[str, str]) -> None:
     run = ranked(workshop, methods=("margin",))
-    assert [offer.run for offer in laboratory.offers()] == [run]
-    assert laboratory.values_of(run)["methods"] == "margin"
+    assert [offer.run for offer in Rankings().offers()] == [run]
+    assert Rankings().values_of(run, FIELDS.defaults)["methods"] == "margin"
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("5")

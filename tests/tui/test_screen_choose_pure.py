@@ -11,13 +11,14 @@ from data.choices import Item
 from engine.events import Classified, Finished, ItemRanked, ItemsLoaded, Notice, RouteDone, RouteStep
 from tui.choosing import values
 from tui.choosing.asking import item_of, spelled
-from tui.choosing.headline import head, notice, tabs
+from tui.choosing.headline import head, tabs
 from tui.choosing.ink import shares, tokens
 from tui.choosing.overview import overview
 from tui.choosing.own import Own, ranks
 from tui.choosing.questions import card, questions
 from tui.choosing.sight import Sight
 from tui.choosing.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
+from tui.comparing.headline import notice
 
 ITEMS = tuple(Item(f"question {number} {HOSTILE}?", (f"a{HOSTILE}", "b", "c"), number % 3) for number in range(12))
 WAYS = {"sum": (-1.0, -2.0, -3.0), "token": (-1.0, -2.0, -3.0), "character": (-1.0, -2.0, -3.0), "pmi": (0.0, 1.0, 0.5)}
@@ -168,12 +169,12 @@ def test_moves_since_the_last_change() -> None:
 
 
 def test_values_are_checked_and_remembered() -> None:
-    assert values.problems(values.DEFAULTS) == []
+    assert values.problems(values.FIELDS.defaults) == []
     wrong = {"data": "no/such/file.jsonl", "methods": "", "margin": "0", "seeds": "x", "limit": "-1", "encoder": ""}
-    assert {one.field for one in values.problems({**values.DEFAULTS, **wrong})} == set(wrong)
-    assert {one.field for one in values.problems({**values.DEFAULTS, "methods": "zero-shot", "model": " "})} == {
+    assert {one.field for one in values.problems({**values.FIELDS.defaults, **wrong})} == set(wrong)
+    assert {one.field for one in values.problems({**values.FIELDS.defaults, "methods": "zero-shot", "model": " "})} == {
         "model"
     }
-    kept = {**values.DEFAULTS, "methods": "zero-shot margin", "seeds": "7"}
-    values.remember(kept)
-    assert values.recall() == kept
+    kept = {**values.FIELDS.defaults, "methods": "zero-shot margin", "seeds": "7"}
+    values.FIELDS.remember(kept)
+    assert values.FIELDS.recall() == kept

@@ -20,6 +20,7 @@ from engine.control import Continue, Pause, Stop
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from tui.app import LabApp
 from tui.classify import values
+from tui.classify.laboratory import Classifications
 from tui.panes.classify import ClassifyPane
 
 __all__ = ["laboratory_of_fakes"]
@@ -54,7 +55,7 @@ async def test_the_form_shows_the_bundled_data_set_and_starts_with_it_at_once(
         await shows(pilot, "helpdesk", "bundled with the program", "4 classes")
         await pilot.press("f5")
         await shows(pilot, "TF-IDF + LR", "macro-F1", "finished")
-        assert laboratory_of_fakes.asked == [values.DEFAULTS]
+        assert laboratory_of_fakes.asked == [values.FIELDS.defaults]
 
 
 async def test_results_appear_as_they_come_with_progress_and_time_left(laboratory_of_fakes: FakeLaboratory) -> None:
@@ -222,7 +223,7 @@ async def test_columns_are_offered_and_what_was_started_is_there_next_time(
         pane = await go(pilot)
         await until(pilot, lambda: pane.form.given() == asked)
         await pilot.press("u")
-        await until(pilot, lambda: pane.form.given() == values.DEFAULTS)
+        await until(pilot, lambda: pane.form.given() == values.FIELDS.defaults)
 
 
 async def test_a_failure_is_told_where_the_results_would_be(laboratory_of_fakes: FakeLaboratory) -> None:
@@ -240,10 +241,10 @@ async def test_a_failure_is_told_where_the_results_would_be(laboratory_of_fakes:
 async def test_a_home_that_cannot_be_written_is_told(
     laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(given: object) -> None:
+    def refuse(laboratory: object, given: object) -> None:
         raise PermissionError(13, "Permission denied", "/sealed")
 
-    monkeypatch.setattr("tui.classify.laboratory.create", refuse)
+    monkeypatch.setattr(Classifications, "create", refuse)
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5")
@@ -273,7 +274,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
 ) -> None:
     fake = laboratory_of_fakes
     fake.play = told
-    run = fake.create({**values.DEFAULTS, "heads": "lr"})
+    run = fake.create({**values.FIELDS.defaults, "heads": "lr"})
     assert len(list(session.record(run, iter(told(run.name))))) == len(told())
     run.write_json("results.json", {"lr": {**report("lr"), "accuracy": 0.8125}})
     async with LabApp().run_test(size=(120, 40)) as pilot:
@@ -298,7 +299,7 @@ async def test_without_any_classifier_views_say_how_to_begin(laboratory_of_fakes
         for key in ("m", "e", "r", "up", "escape"):
             await pilot.press(key)
         await pilot.press("o")
-        await shows(pilot, "None has been trained yet")
+        await shows(pilot, "There is none yet")
         await pilot.press("escape", "m")
         await shows(pilot, "no classification yet")
 
@@ -324,7 +325,7 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
 
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     folder = bert(tmp_path / "encoder")
-    values.remember({**values.DEFAULTS, "encoder": str(folder), "limit": "24", "heads": "lr finetune"})
+    values.FIELDS.remember({**values.FIELDS.defaults, "encoder": str(folder), "limit": "24", "heads": "lr finetune"})
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await go(pilot)
         await until(pilot, lambda: pane.form.given()["limit"] == "24")

@@ -20,11 +20,12 @@ from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteS
 from engine.metrics import report_from
 from tui.classify import figures, headline, matrix, overview, pages, values
 from tui.classify.findings import Findings, pairs_of
-from tui.classify.ink import bar, fit, window
 from tui.classify.looking import look
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.sight import VIEWS, Sight
 from tui.classify.story import ClassifyStory, plain_words
+from tui.comparing.headline import notice
+from tui.comparing.ink import bar, fit, window
 
 
 def folded(events: list[Event]) -> ClassifyStory:
@@ -141,7 +142,7 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
         "suspects": pages.suspects(found, sight, width, height),
         "labels": figures.labels(story, width, height),
         "head": [headline.head(story, "run", "running", width)],
-        "notice": [headline.notice(story, width)],
+        "notice": [notice(story, width)],
     }
     for view, _, _ in VIEWS:
         drawn[f"tabs-{view}"] = [headline.tabs(Sight(view), "lr", width)]
@@ -235,27 +236,27 @@ def test_opening_the_pane_waits_for_no_heavy_library() -> None:
 
 
 def test_the_form_begins_with_what_was_asked_for_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert values.recall() == values.DEFAULTS
+    assert values.FIELDS.recall() == values.FIELDS.defaults
     file = tmp_path / "mine.csv"
     file.write_text("text,label\na,b\n")
     monkeypatch.chdir(tmp_path)
-    values.remember({**values.DEFAULTS, "data": "mine.csv", "heads": "lr finetune", "limit": "50"})
-    kept = values.recall()
+    values.FIELDS.remember({**values.FIELDS.defaults, "data": "mine.csv", "heads": "lr finetune", "limit": "50"})
+    kept = values.FIELDS.recall()
     assert (kept["data"], kept["heads"], kept["limit"]) == (str(file), "lr finetune", "50")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'{"data": 3, "pooling": "none", "heads": "x lr"}'])
 def test_a_damaged_memory_of_the_form_is_passed_over(content: bytes, tmp_path: Path) -> None:
-    values.remember(values.DEFAULTS)
+    values.FIELDS.remember(values.FIELDS.defaults)
     (tmp_path / "home" / "classify.json").write_bytes(content)
-    kept = values.recall()
-    assert {**kept, "heads": ""} == {**values.DEFAULTS, "heads": ""}
+    kept = values.FIELDS.recall()
+    assert {**kept, "heads": ""} == {**values.FIELDS.defaults, "heads": ""}
     assert kept["heads"] in ("lr mlp", "lr")
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     wrong = {
-        **values.DEFAULTS,
+        **values.FIELDS.defaults,
         "data": "/nowhere/at all.csv",
         "test": "/nowhere",
         "encoder": " ",
@@ -264,28 +265,28 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         "seed": "³",
     }
     assert [one.field for one in values.problems(wrong)] == ["data", "test", "encoder", "heads", "limit", "seed"]
-    assert values.problems(values.DEFAULTS) == []
+    assert values.problems(values.FIELDS.defaults) == []
 
 
 def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     rows = "".join(f"{number},the parcel {number} is late,{'ab'[number % 2]}\n" for number in range(40))
     file.write_text(f"id,words,kind\n{rows}")
-    seen = look({**values.DEFAULTS, "data": str(file)}, ask_hub=False)
+    seen = look({**values.FIELDS.defaults, "data": str(file)})
     assert seen.columns == ("id", "words", "kind")
     assert "text and label" in seen.problem
-    named = {**values.DEFAULTS, "data": str(file), "text_column": "words", "label_column": "kind"}
-    seen = look(named, ask_hub=False)
+    named = {**values.FIELDS.defaults, "data": str(file), "text_column": "words", "label_column": "kind"}
+    seen = look(named)
     assert seen.problem == ""
     assert seen.rows[0] == ("a", "the parcel 0 is late")
     assert dict(seen.sizes)["train"] + dict(seen.sizes)["validation"] + dict(seen.sizes)["test"] == 40
     assert any("2 classes" in line for line in seen.checks)
     assert any("set aside" in line for line in seen.repairs)
-    assert "no column" in look({**named, "text_column": "gone"}, ask_hub=False).problem
+    assert "no column" in look({**named, "text_column": "gone"}).problem
 
 
 def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
-    seen = look({**values.DEFAULTS, "data": "owner/name"}, ask_hub=False)
+    seen = look({**values.FIELDS.defaults, "data": "owner/name"})
     assert seen.problem == ""
     assert "Enter" in seen.note
     assert json.dumps(seen.columns) == "[]"

@@ -22,7 +22,8 @@ from engine.retrieve import RetrieveSpec
 from engine.worker import Task
 from tui.app import LabApp
 from tui.panes.retrieve import RetrievePane
-from tui.retrieving import laboratory, values
+from tui.retrieving import values
+from tui.retrieving.laboratory import Retrievals
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +54,14 @@ def at_hand(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """What the form would begin with: a small collection and encoder; runs go in this process."""
     folder = collection(tmp_path / "small")
 
-    def begin(run: Run) -> Task:
+    def begin(laboratory: Retrievals, run: Run) -> Task:
         def task(control: Control) -> Iterator[Event]:
             return retrieve_run.drive(run, control)
 
         return task
 
-    monkeypatch.setattr(laboratory, "begin", begin)
-    values.remember({**values.DEFAULTS, "data": str(folder), "encoder": str(encoder), "epochs": "3"})
+    monkeypatch.setattr(Retrievals, "begin", begin)
+    values.FIELDS.remember({**values.FIELDS.defaults, "data": str(folder), "encoder": str(encoder), "epochs": "3"})
     return folder
 
 
@@ -76,7 +77,7 @@ async def opened(pilot: Pilot[int], run: Run) -> RetrievePane:
     """Show a finished retrieval."""
     pane = await go(pilot)
     pane.open(run)
-    await until(pilot, lambda: pane.story.finished is not None and pane.gains and pane._library is not None, 60)
+    await until(pilot, lambda: pane.story.finished is not None and pane.gains and pane.library is not None, 60)
     await until(pilot, lambda: not pane.errands.active)
     return pane
 
@@ -92,15 +93,15 @@ async def test_a_typed_query_is_answered_by_three_rankers_and_relevant_documents
         pane = await go(pilot)
         await until(pilot, lambda: "small" in pane.form.given()["data"])
         await pilot.press("f5")
-        await until(pilot, lambda: pane.story.finished is not None and pane.gains and pane._library is not None, 60)
+        await until(pilot, lambda: pane.story.finished is not None and pane.gains and pane.library is not None, 60)
         await pilot.press("slash")
-        query = pane._library.collection.queries["q30"] if pane._library else ""
+        query = pane.library.collection.queries["q30"] if pane.library else ""
         await pilot.press(*(key if key != " " else "space" for key in query[:4]))
-        await until(pilot, lambda: pane.answer is not None and pane.answer.query == query[:4].strip())
+        await until(pilot, lambda: pane.found is not None and pane.found.query == query[:4].strip())
         pane.box.value = query
-        await until(pilot, lambda: pane.answer is not None and len(pane.answer.found) == 3 and pane.answer.known)
+        await until(pilot, lambda: pane.found is not None and len(pane.found.found) == 3 and pane.found.known)
         await shows(pilot, "test query q30: 1 relevant document ●", "BM25", "frozen mean", "trained")
-        answer = pane.answer
+        answer = pane.found
         assert answer is not None
         assert answer.relevant == frozenset({30})
         text = shown(pilot.app)
@@ -110,7 +111,7 @@ async def test_a_typed_query_is_answered_by_three_rankers_and_relevant_documents
         await pilot.press("escape")
         await shows(pilot, "frozen mean")
         await pilot.press("c")
-        await until(pilot, lambda: pane.answer is not None and "cls" in pane.answer.found)
+        await until(pilot, lambda: pane.found is not None and "cls" in pane.found.found)
         await shows(pilot, "frozen [CLS]")
 
 
@@ -125,7 +126,7 @@ async def test_queries_by_gain_lead_to_the_columns(kept: Run) -> None:
         await pilot.press("v")
         assert (pane.sight.first, pane.sight.second) == ("trained", "cls")
         await pilot.press("enter")
-        await until(pilot, lambda: pane.answer is not None and pane.answer.known.startswith("test query"))
+        await until(pilot, lambda: pane.found is not None and pane.found.known.startswith("test query"))
         before = pane.box.value
         await pilot.press("j")
         await until(pilot, lambda: pane.box.value != before)
@@ -144,13 +145,13 @@ async def test_every_view_fits_every_screen(size: tuple[int, int], kept: Run) ->
         await pilot.press("g")
         await shows(pilot, "against")
         pane.box.value = "card late"
-        await until(pilot, lambda: pane.answer is not None and len(pane.answer.found) == 3)
+        await until(pilot, lambda: pane.found is not None and len(pane.found.found) == 3)
         await shows(pilot, "BM25", "trained")
         assert all(strip.cell_length <= size[0] for strip in pilot.app.screen._compositor.render_strips(pilot.app.size))
 
 
 async def test_hostile_documents_and_queries_stay_text(tmp_path: Path, encoder: Path, at_hand: Path) -> None:
-    values.remember({**values.recall(), "methods": "bm25 mean"})
+    values.FIELDS.remember({**values.FIELDS.recall(), "methods": "bm25 mean"})
     write(at_hand / "corpus.jsonl", [{"_id": HOSTILE, "title": HOSTILE, "text": f"card {HOSTILE}"}])
     write(at_hand / "queries.jsonl", [{"_id": "q", "text": f"card {HOSTILE}"}])
     (at_hand / "qrels" / "train.tsv").unlink()
@@ -158,9 +159,9 @@ async def test_hostile_documents_and_queries_stay_text(tmp_path: Path, encoder: 
         pane = await go(pilot)
         await until(pilot, lambda: "small" in pane.form.given()["data"])
         await pilot.press("f5")
-        await until(pilot, lambda: pane.story.finished is not None and pane._library is not None, 60)
+        await until(pilot, lambda: pane.story.finished is not None and pane.library is not None, 60)
         pane.box.value = f"card {HOSTILE}"
-        await until(pilot, lambda: pane.answer is not None and "bm25" in pane.answer.found)
+        await until(pilot, lambda: pane.found is not None and "bm25" in pane.found.found)
         await pilot.pause(0.3)
         assert controls(pilot.app) == []
         pane.sight.column = 0
@@ -175,9 +176,9 @@ async def test_a_run_of_before_is_opened_and_searched(kept: Run) -> None:
         await pilot.press("o")
         await shows(pilot, "Open which retrieval?", "small: mean 0.")
         await pilot.press("enter")
-        await until(pilot, lambda: pane.story.finished is not None and pane._library is not None)
+        await until(pilot, lambda: pane.story.finished is not None and pane.library is not None)
         pane.box.value = "card late"
-        await until(pilot, lambda: pane.answer is not None and "mean" in pane.answer.found)
+        await until(pilot, lambda: pane.found is not None and "mean" in pane.found.found)
         await pilot.press("escape", "7")
         await shows(pilot, "retrieve-small", "nDCG@10")
 
@@ -200,7 +201,7 @@ async def test_the_search_goes_on_with_the_last_checkpoint_while_training_does(k
         pane.story.fold(BiStep(3, 10, 0.5, 0.6, 0.6, 3, 1.0, "epoch 1", ([0.9, 0.1], [0.2, 0.8]), 36))
         assert "trained" in pane.ready
         pane.box.value = "card late"
-        await until(pilot, lambda: pane.answer is not None and "trained" in pane.answer.found)
-        assert "step" in pane.answer.notes["trained"] if pane.answer else False
+        await until(pilot, lambda: pane.found is not None and "trained" in pane.found.found)
+        assert "step" in pane.found.notes["trained"] if pane.found else False
         await pilot.press("escape", "m")
         await shows(pilot, "right 2/2", "step 3 of 10")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from tui.classify.ink import BAD, DIM, FAIR, GOOD, bar
+from tui.comparing.ink import BAD, DIM, FAIR, GOOD, bar
 from tui.text import safe
 
 NAMES = {

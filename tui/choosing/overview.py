@@ -10,7 +10,7 @@ from textual.strip import Strip
 from tui import units
 from tui.choosing.ink import BAD, COLOURS, DIM, FAIR, GOOD, NAMES, p_value
 from tui.choosing.story import CONTROLS, ChooseStory, Method
-from tui.classify.ink import CURSOR, TITLE, bar, fit, share, strip, wrap
+from tui.comparing.ink import CURSOR, TITLE, bar, fit, share, strip, wrap
 from tui.curve import CurveOptions, draw
 from tui.text import safe
 

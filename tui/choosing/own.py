@@ -11,7 +11,7 @@ from data.choices import FEWEST, MOST, Item
 from engine.events import ItemRanked
 from tui.choosing.ink import DIM
 from tui.choosing.questions import card
-from tui.classify.ink import strip, wrap
+from tui.comparing.ink import strip, wrap
 
 
 class Own:

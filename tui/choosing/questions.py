@@ -12,7 +12,7 @@ from engine.events import ItemRanked
 from tui.choosing.ink import BAD, COLOURS, DIM, FAIR, GOOD, SHORT, cell, number, tokens
 from tui.choosing.sight import Sight
 from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
-from tui.classify.ink import CURSOR, TITLE, fit, strip, window, wrap
+from tui.comparing.ink import CURSOR, TITLE, fit, strip, window, wrap
 from tui.text import safe
 
 BESIDE = 110  # columns from which list and question stand side by side

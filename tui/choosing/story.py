@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.events import (
-    Classified,
-    Continued,
-    Encoded,
-    Evaluated,
-    Event,
-    Finished,
-    ItemRanked,
-    ItemsLoaded,
-    Notice,
-    Paused,
-    Progress,
-    RouteDone,
-    RouteStep,
-    Step,
-)
+from engine.events import Event, ItemRanked, ItemsLoaded, RouteDone, RouteStep
+from tui.comparing.story import CompareStory, fold_losses
 from tui.story import Story
 
 CONTROLS = ("chance", "longest")
@@ -46,12 +31,7 @@ class Method:
     def step(self, event: RouteStep) -> None:
         """Take in how far the training is."""
         self.last = event
-        if event.validation_loss is None or event.loss != event.validation_loss:
-            self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
-        if event.validation_loss is not None:
-            best = self.curve.best
-            low = min(event.validation_loss, best.val_loss) if best else event.validation_loss
-            self.curve.fold(Evaluated(event.step, event.validation_loss, 0.0, None, low, event.step, 0.0))
+        fold_losses(self.curve, event)
 
     @property
     def accuracy(self) -> float | None:
@@ -70,19 +50,15 @@ class Method:
 
 
 @dataclass
-class ChooseStory:
-    """The state of one ranking as its events tell it. ``version`` grows with every change."""
+class ChooseStory(CompareStory):
+    """The state of one ranking as its events tell it."""
 
     data: ItemsLoaded | None = None
     methods: dict[str, Method] = field(default_factory=dict)
-    encoded: Encoded | None = None
-    progress: Progress | None = None
-    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=200))
-    paused: bool = False
-    finished: Finished | None = None
-    doing: str = ""
-    """the method that works, or ``encode``"""
-    version: int = 0
+
+    @property
+    def known(self) -> bool:
+        return self.data is not None
 
     @property
     def done(self) -> list[Method]:
@@ -95,11 +71,6 @@ class ChooseStory:
         return [method.name for method in self.methods.values() if method.ranked]
 
     @property
-    def verdict(self) -> str:
-        """What a learner should take home; empty until everything has run."""
-        return self.finished.verdict if isinstance(self.finished, Classified) else ""
-
-    @property
     def best(self) -> Method | None:
         """The method with the highest accuracy, controls aside."""
         able = [method for method in self.done if method.name not in CONTROLS]
@@ -107,12 +78,11 @@ class ChooseStory:
 
     def fold(self, event: Event) -> None:
         """Take an event in. What a damaged journal says of a method is passed over."""
-        self.version += 1
+        super().fold(event)
         match event:
             case ItemsLoaded():
-                self._begin(event)
-            case Encoded():
-                self.encoded, self.progress, self.doing = event, None, "encode"
+                self.begin()
+                self.data, self.methods = event, {name: Method(name) for name in event.methods}
             case RouteStep():
                 self.doing, self.progress = event.route, None
                 self._method(event.route).step(event)
@@ -125,22 +95,6 @@ class ChooseStory:
                     self._method(event.route).result = event.result
                 if self.doing == event.route:
                     self.doing = ""
-            case Notice():
-                self.notices.append(event)
-            case Progress():
-                self.progress = event
-            case Paused():
-                self.paused = True
-            case Continued():
-                self.paused = False
-            case Finished():
-                self.finished, self.doing, self.paused, self.progress = event, "", False, None
-
-    def _begin(self, event: ItemsLoaded) -> None:
-        """A start, or a new start of what was stopped: what it has to say comes again."""
-        self.data, self.finished, self.paused, self.progress = event, None, False, None
-        self.encoded, self.doing = None, ""
-        self.methods = {name: Method(name) for name in event.methods}
 
     def _method(self, name: str) -> Method:
         return self.methods.setdefault(name, Method(name))

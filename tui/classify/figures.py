@@ -11,9 +11,10 @@ from textual.strip import Strip
 
 from engine.events import CurvePoint
 from engine.metrics import Report
-from tui.classify.ink import COLOURS, DIM, FAIR, GOOD, ROUTES, bar, share, strip
+from tui.classify.ink import COLOURS, ROUTES
 from tui.classify.pages import message
 from tui.classify.story import ClassifyStory, Route
+from tui.comparing.ink import DIM, FAIR, GOOD, bar, share, strip
 from tui.curve import CurveOptions, draw
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen

@@ -62,8 +62,16 @@ class Seen:
         return Content("\n").join(lines)
 
 
-def look(given: Mapping[str, str], *, ask_hub: bool) -> Seen:
-    """What the data set of these values holds. Reads files and, when asked to, the Hub: not for the screen's thread."""
+def look(given: Mapping[str, str]) -> Seen:
+    """What the data set of these values holds. Reads files, not the Hub: not for the screen's thread."""
+    name = given["data"].strip()
+    if values.kind_of(name) == "hub":
+        return Seen(note=f"{name} is looked up on the Hub when you press Enter here, or F5.")
+    return ask_hub(given)
+
+
+def ask_hub(given: Mapping[str, str]) -> Seen:
+    """What the data set of these values holds, from the Hub too."""
     from data.tables import TableError, load, preview
     from engine.classify import unreachable
 
@@ -71,11 +79,11 @@ def look(given: Mapping[str, str], *, ask_hub: bool) -> Seen:
     kind = values.kind_of(name)
     if kind == "nothing":
         return Seen()
-    if kind == "hub" and not ask_hub:
-        return Seen(note=f"{name} is looked up on the Hub when you press Enter here, or F5.")
     try:
         first = preview(name, count=40, unreachable=unreachable)
     except TableError as error:
+        if kind == "hub":  # it may be there the next time
+            return Seen(note=f"{error}\nEnter asks again; F5 asks too, and starts if it is there then.")
         return Seen(problem=str(error))
     text = given["text_column"] if given["text_column"] != "auto" else first.text_column or ""
     label = given["label_column"] if given["label_column"] != "auto" else first.label_column or ""

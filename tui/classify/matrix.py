@@ -7,8 +7,8 @@ from textual.strip import Strip
 
 from engine.metrics import Report
 from tui.classify.findings import Findings
-from tui.classify.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, window, wrap
 from tui.classify.sight import Sight
+from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, window, wrap
 from tui.text import safe
 
 LABEL = 14

@@ -7,10 +7,10 @@ from textual.strip import Strip
 
 from tui.classify import figures
 from tui.classify.findings import Findings
-from tui.classify.ink import BAD, DIM, FAIR, TITLE, strip, wrap
 from tui.classify.pages import message
 from tui.classify.story import CURVED, ClassifyStory, plain_words
 from tui.classify.table import differences, table
+from tui.comparing.ink import BAD, DIM, FAIR, TITLE, strip, wrap
 from tui.text import safe
 
 SPLIT = 76  # columns from which words and curves stand side by side

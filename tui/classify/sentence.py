@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from rich.text import Text
 from textual.strip import Strip
 
-from tui.classify.ink import BAD, COLOURS, DIM, FAIR, GOOD, ROUTES, TITLE, bar, fit, strip, window, wrap
+from tui.classify.ink import COLOURS, ROUTES
 from tui.classify.pages import message
+from tui.comparing.ink import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, strip, window, wrap
 from tui.text import safe
 
 HINT = """Type a sentence: every trained route gives its probabilities while you type,

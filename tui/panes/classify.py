@@ -1,26 +1,38 @@
-"""The Classify pane: what keys do to the routes that are compared, and what the keys everywhere mean here."""
+"""The Classify pane: routes from text to class side by side, their mistakes, and a sentence of one's own."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
+from collections.abc import Iterable
 
-from textual import on, work
-from textual.widgets import Input
+from textual import work
+from textual.strip import Strip
 
-from checkpoints import home
-from engine import control as ask
+from checkpoints.run import Run
+from engine.events import Event, RouteDone
 from tui.actions import bindings
-from tui.classify import laboratory
-from tui.dialogs import Entry
-from tui.panes.classification import REST, Board, ClassificationPane
-from tui.text import safe
+from tui.classify import figures, judging, matrix, pages
+from tui.classify.findings import Findings
+from tui.classify.form import ClassifyForm
+from tui.classify.headline import head, tabs
+from tui.classify.judging import Judged, Opened
+from tui.classify.laboratory import Classifications
+from tui.classify.overview import overview
+from tui.classify.sentence import Judgement, sentence
+from tui.classify.sight import Sight
+from tui.classify.story import ClassifyStory
+from tui.panes.compare import ComparePane
 
 
-class ClassifyPane(ClassificationPane):
-    """Every key of the pane."""
+class ClassifyPane(ComparePane):
+    """Knows what a classification has told, what it found in the test rows, and its trained routes."""
 
-    WORKS = True
+    PREFIX = "cl"
+    WHAT = "classifier"
+    FIRST = "overview"
+    UNSHOWN = "no classification yet: F5 runs the routes, o opens one that was trained before"
+    TYPED = {"cl-sentence": "type a sentence to be classified"}
+    TYPING = "sentence"
+    DRAW_EVERY = 1.0
     ABOUT = (
         (
             "What is compared",
@@ -44,62 +56,101 @@ class ClassifyPane(ClassificationPane):
         ),
     )
     BINDINGS = bindings("classify")
+    story: ClassifyStory
+    sight: Sight
+    laboratory: Classifications
 
-    # -- keys everywhere ---------------------------------------------------------------------------------------------
+    def __init__(self) -> None:
+        super().__init__(ClassifyForm(), Classifications())
+        self.sight = Sight()
+        self.fresh()
 
-    def arrive(self) -> None:
-        """The results as they are now, or the form."""
-        if self.showing_results:
-            self.focus_view()
-        else:
-            self.query_one("#cl-go").focus()
-        self.call_after_refresh(self.redraw)
+    def fresh(self) -> None:
+        self.story = ClassifyStory()
+        self.findings: Findings | None = None
+        self.classifier: Opened | None = None
+        self.judged: Judgement | None = None
+        self.sight.look(self.FIRST)
+        self.sight.route, self.sight.row = "", 0
+
+    # -- what the run and the trained routes say ---------------------------------------------------------------------
+
+    def heard(self, events: Iterable[Event], ended: bool) -> None:
+        if ended or any(isinstance(event, RouteDone) for event in events):
+            self.look_again()
+            self.classifier = None  # it knows the routes that were there when it was opened
+            if self.sight.view == "sentence":
+                self.answer()
+
+    def read(self, run: Run) -> Findings:
+        """Texts and probabilities of the test rows."""
+        return self.laboratory.findings(run)
+
+    def know(self, found: Findings) -> None:
+        self.findings = found
+
+    def answer(self) -> None:
+        """Ask the trained routes about what has been typed; open them first."""
+        run, text = self.run_shown, self.typed[0].value
+        if run is not None and self.able:
+            if self.classifier is None or self.classifier.run != run:
+                if self.errands.kind != "open":
+                    self.errands.ask("open", judging.opening(run))
+            elif text.strip():
+                self.errands.ask("judge", judging.judging(self.classifier.classifier, text, self.route))
+            else:
+                self.judged = None
+            self.wake()
+        self.redraw()
+
+    def answered(self, event: Event) -> None:
+        if isinstance(event, Opened):
+            self.classifier = event
+            self.answer()
+        elif isinstance(event, Judged):
+            self.judged = event.judgement
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
 
     @property
-    def trains(self) -> str:
-        return self.run_shown.name if self.running and self.run_shown is not None else ""
+    def able(self) -> bool:
+        """Whether there is a route that can judge a sentence."""
+        return any(route.name != "majority" for route in self.story.done)
 
-    async def see_out(self) -> None:
-        if self.running and self.job is not None:
-            self.job.stop()
-            await asyncio.to_thread(self.job.wait, 15.0)
+    @property
+    def route(self) -> str:
+        """The route that the views show: the one chosen, else the best so far."""
+        known = [route.name for route in self.story.done]
+        if self.sight.route in self.story.routes and (self.sight.route in known or self.sight.view == "overview"):
+            return self.sight.route
+        best = self.story.best
+        return best.name if best is not None else next(iter(self.story.routes), "")
 
-    def start(self) -> None:
-        """Run what the form says."""
-        if self.running or self.starting:
-            self.show_results()
-            self.say("it is running: F7 stops it, then F5 starts another", "warning")
-        elif not self.form.start():
-            self.show_form()
-            self.form.show_problem()
+    def draw_head(self, name: str, state: str, width: int) -> Strip:
+        return head(self.story, name, state, width)
 
-    def pause(self) -> None:
-        """Pause, or go on."""
-        self._send(ask.Continue() if self.story.paused else ask.Pause())
+    def draw_tabs(self, width: int) -> Strip:
+        return tabs(self.sight, self.route, width)
 
-    def stop(self) -> None:
-        """End the classification, keeping what it made."""
-        if self.running and self.job is not None:
-            self.job.stop()
-            self.redraw()
-
-    def allows(self, action: str) -> bool | None:
-        """What is asked of a classification needs one that runs."""
-        if action == "sample":
-            return False
-        return True if action == "start" or self.running else None
-
-    @on(Input.Changed, "#cl-sentence")
-    def _typed(self, event: Input.Changed) -> None:
-        event.stop()
-        if self.rest is not None:
-            self.rest.stop()
-        self.rest = self.set_timer(REST, self.judge)
-
-    @on(Input.Submitted, "#cl-sentence")
-    def _entered(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.judge()
+    def draw_view(self, width: int, height: int) -> list[Strip]:
+        story, sight, route = self.story, self.sight, self.route
+        if sight.view == "sentence":
+            working = {"open": "the trained routes are being opened…", "judge": "…"}.get(self.errands.kind, "")
+            return sentence(self.judged, self.typed[0].value, route, self.able, working, width, height)
+        if sight.view == "suspects":
+            return pages.suspects(self.findings, sight, width, height)
+        if sight.view == "labels":
+            return figures.labels(story, width, height)
+        if sight.view == "overview":
+            return overview(story, self.findings, route, width, height)
+        known = story.routes.get(route)
+        if known is None or known.report is None:
+            return pages.message("Nothing to show yet: no route has finished.", width, height)
+        if sight.view == "matrix":
+            return matrix.matrix(known.report, self.findings, route, sight, width, height)
+        if sight.view == "classes":
+            return pages.classes(known.report, sight, width, height)
+        return figures.calibration(known.report, route, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -109,31 +160,11 @@ class ClassifyPane(ClassificationPane):
             return self.showing_results
         return not self.showing_results if action == "defaults" else True
 
-    def action_form(self) -> None:
-        """Between the form and the results."""
-        if self.showing_results:
-            self.show_form()
-        elif self.run_shown is not None:
-            self.show_results()
-            self.app.refresh_bindings()
-
-    def action_defaults(self) -> None:
-        """The form as it comes."""
-        from tui.classify.values import DEFAULTS
-
-        self.form.fill(dict(DEFAULTS))
-
     def action_view(self, name: str) -> None:
         """The results from another side."""
-        self.sight.look(name)
-        if self.run_shown is None:
-            self.say("no classification yet: F5 runs the routes, o opens one that was trained before")
-            self.sight.look("overview")
-            return
-        self.show_results()
+        super().action_view(name)
         if name == "sentence":
-            self.judge()
-        self.app.refresh_bindings()
+            self.answer()
 
     def action_route(self, by: int) -> None:
         """The views show another route."""
@@ -143,7 +174,7 @@ class ClassifyPane(ClassificationPane):
             self.sight.route = names[(here + by) % len(names)]
             self.sight.row = 0
             if self.sight.view == "sentence":
-                self.judge()
+                self.answer()
             self.redraw()
 
     def action_walk(self, down: int, right: int) -> None:
@@ -175,51 +206,10 @@ class ClassifyPane(ClassificationPane):
             self.sight.reading = not self.sight.reading
             self.redraw()
 
-    def action_back(self) -> None:
-        """Out of the texts, or out of the line that is typed into, so that letters are keys again."""
-        if not self.showing_results:
-            self.query_one("#cl-go").focus()
-        elif self.sight.view == "sentence" and self.query_one("#cl-sentence").has_focus:
-            self.query_one(Board).focus()
-        elif self.sight.reading:
-            self.sight.reading = False
-        else:
-            self.sight.look("overview")
-            self.focus_view()
-        self.redraw()
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_open_classifier(self) -> None:
-        """A classifier that was trained before."""
-        from tui.classify.opener import Opener
-
-        run = await self.app.push_screen_wait(Opener(await asyncio.to_thread(laboratory.offers)))
-        if run is not None:
-            self.open(run)
-
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:
         """The fine-tuned model as a folder for transformers."""
-        run = self.run_shown
-        if run is None:
-            return
-        target = await self.app.push_screen_wait(
-            Entry(
-                "Export the fine-tuned model",
-                "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.",
-                str(home.home() / "exports" / run.name),
-                lambda text: "" if text.strip() else "name a folder",
-            )
+        await self.export(
+            "Export the fine-tuned model",
+            "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.",
         )
-        if target is None:
-            return
-        try:
-            said = await asyncio.to_thread(laboratory.export, run, Path(target).expanduser())
-        except OSError as error:
-            self.tell("It cannot be exported", str(error))
-        else:
-            self.notify(safe(said), markup=False, timeout=8)
-
-    def _send(self, message: ask.Message) -> None:
-        if self.running and self.job is not None:
-            self.job.control.send(message)

@@ -174,14 +174,16 @@ class RunsPane(Pane):
             if summary.task == "retrieve":
                 best, at = f"nDCG@10 {_best(summary)} on the judged queries", ""
                 model = f"rankers of {summary.corpus}, encoder {summary.preset}"
+            kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"
+            resumed = "nobody: r resumes it exactly"
+            if summary.task != "train":
+                kept = summary.path
+                resumed = "nobody" if summary.state == "done" else "nobody: r goes on with what has been computed"
             for name, value in (
                 ("best", best + at),
                 ("model", model),
-                (
-                    "on disk",
-                    f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}",
-                ),
-                ("owner", f"process {summary.owner}" if summary.owner else "nobody: r resumes it exactly"),
+                ("on disk", kept),
+                ("owner", f"process {summary.owner}" if summary.owner else resumed),
             ):
                 text.append(f"{name:<9}", "bright_black")
                 text.append(safe(value, lines=False) + "\n")
@@ -246,13 +248,18 @@ class RunsPane(Pane):
         summary = self.selected
         if summary is None:
             return
-        what, kind = "The best checkpoint", "GPT2LMHeadModel"
-        if summary.task == "classify":
-            what, kind = "The fine-tuned encoder", "AutoModelForSequenceClassification"
+        about = {
+            "train": "The best checkpoint as a folder that GPT2LMHeadModel and AutoTokenizer load.",
+            "classify": "The fine-tuned encoder as a folder that AutoModelForSequenceClassification loads.",
+            "retrieve": "The bi-encoder as a folder that SentenceTransformer loads.",
+        }.get(summary.task)
+        if about is None:
+            self.tell("It cannot be exported", "A run of this kind leaves nothing that another program could load.")
+            return
         target = await self.app.push_screen_wait(
             Entry(
                 "Export",
-                f"{what} as a folder that {kind} and AutoTokenizer load.",
+                about,
                 str(home.home() / "exports" / summary.name),
                 lambda text: "" if text.strip() else "name a folder",
             )
@@ -276,8 +283,7 @@ class RunsPane(Pane):
         answer = await self.app.push_screen_wait(
             Question(
                 "Delete this run?",
-                f"{summary.name} with its {summary.checkpoints} checkpoints and all that it said. "
-                "There is no way back.",
+                f"{summary.name} with everything that it trained and said. There is no way back.",
                 (Option("delete", "delete", "d", "error"), Option("keep", "keep", "k")),
             )
         )
@@ -356,10 +362,20 @@ def _age(seconds: float) -> str:
 
 
 def _export(summary: Summary, folder: Path) -> str:
+    run = Run(Path(summary.path))
     if summary.task == "classify":
-        from tui.classify.laboratory import export
+        from tui.classify.laboratory import Classifications
 
-        return export(Run(Path(summary.path)), folder)
+        return Classifications().export(run, folder)
+    if summary.task == "retrieve":
+        from engine.encoders import NoEncoder
+        from engine.rankers_export import CannotExport
+        from tui.retrieving.laboratory import Retrievals
+
+        try:
+            return Retrievals().export(run, folder)
+        except (CannotExport, NoEncoder) as error:
+            raise CheckpointError(str(error)) from None
     from engine.load import load, write_export
 
     trained = load(summary.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.strip import Strip
 
-from tui.classify.ink import DIM, FAIR, GOOD, TITLE, strip, wrap
+from tui.comparing.ink import DIM, FAIR, GOOD, TITLE, strip, wrap
 from tui.retrieving.story import RetrieveStory
 
 SHADES = " ·░▒▓█"

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.ranking import Ranked
-from tui.classify.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, wrap
+from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, wrap
 from tui.retrieving.searching import Answer
 from tui.retrieving.sight import Sight
 from tui.text import safe

@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.classify.ink import DIM, FAIR, GOOD, TITLE, strip, wrap
+from tui.comparing.ink import DIM, FAIR, GOOD, TITLE, strip, wrap
 from tui.curve import CurveOptions, draw
 from tui.retrieving.columns import NAMES
 from tui.retrieving.story import RetrieveStory, number

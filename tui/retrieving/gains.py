@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.strip import Strip
 
-from tui.classify.ink import BAD, CURSOR, DIM, FAIR, GOOD, fit, strip, window, wrap
+from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, fit, strip, window, wrap
 from tui.retrieving.columns import NAMES
 from tui.retrieving.laboratory import Gain
 from tui.retrieving.sight import Sight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,11 @@ class Seen:
         return Content("\n").join(lines)
 
 
-def look(name: str) -> Seen:
+def look(given: Mapping[str, str]) -> Seen:
     """What a collection holds. Reads files: not for the screen's thread. The Hub is only asked by a run."""
     from data import beir
 
-    name = name.strip()
+    name = given["data"].strip()
     kind = values.kind_of(name)
     if kind == "nothing":
         return Seen()

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.events import (
-    BiStep,
-    Classified,
-    CollectionLoaded,
-    Continued,
-    Encoded,
-    Event,
-    Finished,
-    Notice,
-    Paused,
-    Progress,
-    RankerDone,
-    Step,
-)
+from engine.events import BiStep, CollectionLoaded, Event, RankerDone, Step
+from tui.comparing.story import CompareStory
 from tui.story import Story
 
 
 @dataclass
-class RetrieveStory:
+class RetrieveStory(CompareStory):
     """The state of one retrieval as its events tell it."""
 
     data: CollectionLoaded | None = None
     results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     against: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """first and second ranker to measure to mean, low, high, better, worse"""
-    encoded: Encoded | None = None
-    progress: Progress | None = None
     step: BiStep | None = None
     similarity: tuple[Any, ...] = ()
     """of the last batch that was told"""
@@ -41,16 +26,10 @@ class RetrieveStory:
     """step and held-out nDCG@10"""
     curve: Story = field(default_factory=Story)
     """the training loss, as the curve of a run is drawn from it"""
-    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=200))
-    paused: bool = False
-    finished: Finished | None = None
-    doing: str = ""
-    """``encode`` or ``trained``"""
 
     @property
-    def verdict(self) -> str:
-        """What a learner should take home; empty until everything has run."""
-        return self.finished.verdict if isinstance(self.finished, Classified) else ""
+    def known(self) -> bool:
+        return self.data is not None
 
     @property
     def best(self) -> str:
@@ -59,11 +38,12 @@ class RetrieveStory:
 
     def fold(self, event: Event) -> None:
         """Take an event in."""
+        super().fold(event)
         match event:
             case CollectionLoaded():
-                self._begin(event)
-            case Encoded():
-                self.encoded, self.progress, self.doing = event, None, "encode"
+                self.begin()
+                self.data, self.step, self.curve = event, None, Story()
+                self.results, self.against, self.looks, self.similarity = {}, {}, [], ()
             case BiStep():
                 self._step(event)
             case RankerDone():
@@ -72,16 +52,6 @@ class RetrieveStory:
                     if isinstance(found, dict):
                         self.against[event.method, other] = found
                 self.doing = ""
-            case Notice():
-                self.notices.append(event)
-            case Progress():
-                self.progress = event
-            case Paused():
-                self.paused = True
-            case Continued():
-                self.paused = False
-            case Finished():
-                self.finished, self.doing, self.paused, self.progress = event, "", False, None
 
     def difference(self, first: str, second: str, measure: str = "ndcg@10") -> tuple[float, float, float] | None:
         """Mean and interval of the first less the second, whichever was judged first."""
@@ -91,13 +61,6 @@ class RetrieveStory:
                 mean, low, high = (sign * number(found, name) for name in ("mean", "low", "high"))
                 return mean, min(low, high), max(low, high)
         return None
-
-    def _begin(self, event: CollectionLoaded) -> None:
-        """A start, or a new start of what was stopped: what it has to say comes again."""
-        self.data, self.finished, self.paused, self.progress = event, None, False, None
-        self.encoded, self.step, self.doing = None, None, ""
-        self.results, self.against, self.looks, self.similarity = {}, {}, [], ()
-        self.curve = Story()
 
     def _step(self, event: BiStep) -> None:
         self.step, self.doing, self.progress = event, "trained", None

@@ -1,4 +1,4 @@
-"""Which trained classifier to open: those in the runs, newest first."""
+"""Which comparison to open: those in the runs, newest first."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from checkpoints.run import Run
-from tui.classify.laboratory import Offered
+from tui.comparing.laboratory import Offered
 from tui.text import safe
 
 
 class Opener(ModalScreen[Run | None]):
-    """A list of classifications."""
+    """A list of runs of one task; ``what`` names one of them."""
 
     BINDINGS = [Binding("escape", "cancel", "Cancel")]
     DEFAULT_CSS = """
@@ -28,30 +28,30 @@ class Opener(ModalScreen[Run | None]):
     .-low Opener OptionList { margin: 0; max-height: 9; }
     """
 
-    def __init__(self, choices: Sequence[Offered]) -> None:
+    def __init__(self, what: str, offers: Sequence[Offered]) -> None:
         super().__init__()
-        self._choices = choices
+        self._what, self._offers = what, offers
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.styles.width = 96
-            yield Label("Open which classifier?", classes="title")
-            if self._choices:
-                yield OptionList(*(Option(_spell(offer)) for offer in self._choices), compact=True, markup=False)
+            yield Label(f"Open which {self._what}?", classes="title")
+            if self._offers:
+                yield OptionList(*(Option(_spell(offer)) for offer in self._offers), compact=True, markup=False)
                 yield Static(Content.styled("↑↓ and Enter choose, Esc leaves it", "$foreground 60%"))
             else:
-                yield Static(Content("None has been trained yet: F5 in the form trains the first one."), classes="text")
+                yield Static(Content("There is none yet: F5 in the form makes the first one."), classes="text")
                 yield Static(Content.styled("Esc closes", "$foreground 60%"))
 
     def on_mount(self) -> None:
-        if self._choices:
+        if self._offers:
             self.query_one(OptionList).highlighted = 0
             self.query_one(OptionList).focus()
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.dismiss(self._choices[event.option_index].run)
+        self.dismiss(self._offers[event.option_index].run)
 
     def action_cancel(self) -> None:
         """Open none."""

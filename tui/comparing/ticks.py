@@ -14,8 +14,7 @@ from textual.widget import Widget
 from tui.form import Choice
 from tui.text import safe
 
-HEAD_NAMES = {"lr": "logistic regression", "mlp": "MLP", "finetune": "fine-tune"}
-SHORT_NAMES = {**HEAD_NAMES, "lr": "LR"}
+ROOMY = 43  # cells from which the values have their long names
 
 
 class Picker(Choice):
@@ -66,18 +65,22 @@ class Ticks(Widget, can_focus=True):
         def control(self) -> Ticks:
             return self.ticks
 
-    def __init__(self, all_of: tuple[str, ...], value: str, *, id: str) -> None:
+    def __init__(
+        self, all_of: tuple[str, ...], value: str, *, id: str, names: Mapping[str, tuple[str, str]] | None = None
+    ) -> None:
+        """``names`` are those that people read: the long and the short one."""
         super().__init__(id=id)
-        self._all = all_of
+        self._all, self._names = all_of, names or {}
         self.set_reactive(Ticks.value, value)
 
     def render(self) -> Content:
-        roomy = self.size.width >= 43
+        roomy = self.size.width >= ROOMY
         parts = []
         for place, name in enumerate(self._all):
             ticked = name in self.value.split()
             here = self.has_focus and place == self.place
-            spelled = (HEAD_NAMES if roomy else SHORT_NAMES).get(name, name)
+            long, short = self._names.get(name, (name, name))
+            spelled = long if roomy else short
             style = "bold" if ticked else "$foreground 60%"
             parts.append(Content.styled(f"{'■' if ticked else '□'} {spelled}", f"{style} underline" if here else style))
         return Content("  " if roomy else " ").join(parts)

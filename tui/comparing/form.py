@@ -1,0 +1,273 @@
+"""The form that a comparison starts from: fields, what the data hold, and everything that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Horizontal, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Button, Input, Label, Static
+
+from tui.comparing.ticks import Ticks
+from tui.comparing.values import Fields, Wrong
+from tui.field import Field
+from tui.form import Choice
+from tui.text import safe
+
+REST = 0.4  # seconds that typing rests before the data are looked at
+
+
+class Seen(Protocol):
+    """What a look at the data found."""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be run with them; empty when something can."""
+
+    def facts(self) -> Content:
+        """As the form shows it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a form shows, and how its values are judged."""
+
+    prefix: str
+    """of the ids of its widgets"""
+    go: str
+    """on the button"""
+    sections: tuple[tuple[str, tuple[str, ...]], ...]
+    """titles, and the fields below each"""
+    labels: Mapping[str, str]
+    """of fields whose name does not tell enough"""
+    hints: Mapping[str, str]
+    """of fields into which text is typed, while they are empty"""
+    explained: str
+    fields: Fields
+    problems: Callable[[Mapping[str, str]], list[Wrong]]
+    nothing: Seen
+    """before the first look"""
+    look: Callable[[Mapping[str, str]], Seen]
+    """reads the data of these values: called off the event loop"""
+    looked_at: tuple[str, ...]
+    """fields that a look depends on"""
+
+    def label(self, name: str) -> str:
+        """A field as people read it."""
+        return self.labels.get(name, name.replace("_", " "))
+
+
+class CompareForm(Container):
+    """Fields to the left; what the data hold, and everything that is wrong, beside them."""
+
+    LAYOUT: Layout
+    BINDINGS = [
+        Binding("down", "app.focus_next", "Next field", show=False),
+        Binding("up", "app.focus_previous", "Field before", show=False),
+    ]
+    SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
+    DEFAULT_CSS = """
+    CompareForm { layout: horizontal; height: 1fr; }
+    CompareForm .fields { width: 1fr; max-width: 62; padding: 0 1; scrollbar-size-vertical: 1; }
+    CompareForm .side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
+    CompareForm .section { color: $primary; text-style: bold; margin-top: 1; }
+    CompareForm .field { height: 1; }
+    CompareForm .field Label { width: 15; color: $text-muted; }
+    CompareForm .field Input { width: 1fr; background: $surface; }
+    CompareForm .field Input:focus { background: $primary 25%; }
+    CompareForm .field.-bad Label { color: $error; text-style: bold; }
+    CompareForm .go { width: 100%; margin: 1 0 0 0; }
+    CompareForm .go:focus { text-style: bold; background: $success; }
+    CompareForm .problems { color: $error; }
+    CompareForm .rows { text-wrap: nowrap; text-overflow: ellipsis; }
+    CompareForm .why { color: $text-muted; }
+    .-narrow CompareForm { layout: vertical; }
+    .-narrow CompareForm .fields { min-width: 0; height: auto; max-height: 60%; max-width: 100%; width: 100%; }
+    .-narrow CompareForm .side { max-width: 100%; width: 1fr; height: 1fr; border-left: none;
+        border-top: solid $panel; padding: 0 1; }
+    .-low CompareForm .go { margin: 0; }
+    .-low CompareForm .section { margin: 0; }
+    .-low.-narrow CompareForm .section { display: none; }
+    """
+
+    @dataclass
+    class Wanted(Message):
+        """The user wants these values to be run."""
+
+        values: dict[str, str]
+
+    def __init__(self) -> None:
+        super().__init__(id=f"{self.LAYOUT.prefix}-form")
+        self.seen = self.LAYOUT.nothing
+        self._wrong: list[Wrong] = []
+        self._rest: Timer | None = None
+        self._filling = False
+
+    def compose(self) -> ComposeResult:
+        layout = self.LAYOUT
+        with VerticalScroll(classes="fields", can_focus=False):
+            yield Button(f"{layout.go}   F5", id=f"{layout.prefix}-go", classes="go", variant="primary", compact=True)
+            for title, names in layout.sections:
+                yield Label(title, classes="section")
+                for name in names:
+                    with Horizontal(classes="field", id=f"{layout.prefix}-row-{name}"):
+                        yield Label(layout.label(name))
+                        yield self.widget(name, f"{layout.prefix}-field-{name}")
+        with VerticalScroll(classes="side", can_focus=False):
+            yield Static(classes="problems")
+            yield Static(classes="seen")
+            yield from self.more_facts()
+            yield Static(Content(f"\n{layout.explained}"), classes="why")
+
+    def widget(self, name: str, ident: str) -> Widget:
+        """The widget of a field."""
+        fields = self.LAYOUT.fields
+        value = fields.defaults[name]
+        if name == fields.several:
+            return Ticks(fields.able, value, id=ident)
+        if name in fields.choices:
+            return Choice(fields.choices[name], value, id=ident)
+        return Field(value, id=ident, compact=True, select_on_focus=False, placeholder=self.LAYOUT.hints[name])
+
+    def more_facts(self) -> ComposeResult:
+        """More about the data, below the facts."""
+        yield from ()
+
+    def on_mount(self) -> None:
+        for field in self.query(Input):
+            field.cursor_blink = False  # a blinking cursor is traffic
+        self._recall()
+
+    @work(thread=True, group="recall", exit_on_error=False)
+    def _recall(self) -> None:
+        kept = self.LAYOUT.fields.recall()
+        self.app.call_from_thread(self.fill, kept)
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def field(self, name: str) -> Any:
+        """The widget of a field; its ``value`` is text."""
+        return self.query_one(f"#{self.LAYOUT.prefix}-field-{name}")
+
+    def given(self) -> dict[str, str]:
+        """What the fields say."""
+        return {name: str(self.field(name).value) for name in self.LAYOUT.fields.defaults}
+
+    def fill(self, new: Mapping[str, str]) -> None:
+        """Show these values."""
+        self._filling = True
+        for name, value in new.items():
+            self.put(name, value)
+        self._filling = False
+        self._refresh()
+        self._look_soon(0.05)
+
+    def put(self, name: str, value: str) -> None:
+        """Show this value in a field."""
+        self.field(name).value = value
+
+    def start(self) -> bool:
+        """Ask for these values to be run; False when something is wrong with them."""
+        given = self.given()
+        self._refresh()
+        if self._wrong:
+            return False
+        self._remember(given)
+        self.post_message(self.Wanted(given))
+        return True
+
+    def show_problem(self) -> None:
+        """To the first field that is wrong."""
+        if self._wrong:
+            self.field(self._wrong[0].field).focus()
+            self.app.bell()
+
+    @work(thread=True, group="remember", exit_on_error=False)
+    def _remember(self, given: dict[str, str]) -> None:
+        self.LAYOUT.fields.remember(given)
+
+    # -- reactions ---------------------------------------------------------------------------------------------------
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.start_or_tell()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.entered(self._field_of(event.input))
+
+    def entered(self, name: str) -> None:
+        """Enter was pressed in a field that is typed into."""
+        self.start_or_tell()
+
+    def start_or_tell(self) -> None:
+        """Ask for these values to be run, or go to what is wrong with them."""
+        if not self.start():
+            self.show_problem()
+
+    @on(Input.Changed)
+    @on(Choice.Changed)
+    @on(Ticks.Changed)
+    def _edited(self, event: Input.Changed | Choice.Changed | Ticks.Changed) -> None:
+        event.stop()
+        if self._filling or event.control is None:
+            return
+        name = self._field_of(event.control)
+        if name == "data":
+            self.seen = self.LAYOUT.nothing
+        self._refresh()
+        if name in self.LAYOUT.looked_at:
+            self._look_soon(REST)
+
+    def _field_of(self, widget: Widget) -> str:
+        return (widget.id or "").removeprefix(f"{self.LAYOUT.prefix}-field-")
+
+    # -- the data ----------------------------------------------------------------------------------------------------
+
+    def _look_soon(self, seconds: float) -> None:
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(seconds, lambda: self.look(self.given(), self.LAYOUT.look))
+
+    @work(thread=True, exclusive=True, group="look", exit_on_error=False)
+    def look(self, given: dict[str, str], read: Callable[[Mapping[str, str]], Seen]) -> None:
+        """Read the data off the event loop."""
+        from textual.worker import get_current_worker
+
+        worker = get_current_worker()
+        seen = read(given)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self.know, given, seen)
+
+    def know(self, given: Mapping[str, str], seen: Seen) -> None:
+        """Take in what a look at the data of these values found."""
+        if self.is_attached and given["data"] == self.given()["data"]:
+            self.seen = seen
+            self.saw()
+            self._refresh()
+
+    def saw(self) -> None:
+        """There is something new about the data."""
+
+    def _refresh(self) -> None:
+        """Show what is wrong, and what the data hold."""
+        layout = self.LAYOUT
+        self._wrong = layout.problems(self.given())
+        if self.seen.problem and not any(one.field == "data" for one in self._wrong):
+            self._wrong.append(Wrong("data", self.seen.problem))
+        bad = {one.field for one in self._wrong}
+        for row in self.query(".field"):
+            row.set_class((row.id or "").removeprefix(f"{layout.prefix}-row-") in bad, "-bad")
+        told = "\n".join(f"✗ {layout.label(one.field)}: {one.message}" for one in self._wrong)
+        self.query_one(".problems", Static).update(Content(safe(told)))
+        self.query_one(".seen", Static).update(self.seen.facts())

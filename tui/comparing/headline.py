@@ -1,0 +1,122 @@
+"""The lines around the views: what is done and how far it is, which view is shown, and what was said last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.text import Text
+from textual.strip import Strip
+
+from tui import units
+from tui.comparing.ink import BAD, DIM, FAIR, GOOD, fit, strip
+from tui.comparing.story import CompareStory
+from tui.text import safe
+
+ROOMY = 100  # columns from which a run's name is shown with its date
+_STAMP = re.compile(r"^\d{8}-\d{6}-")  # before the name of every run
+_ENDS = {"stopped": "stopped", "done": "finished"}
+
+
+def head(
+    story: CompareStory,
+    name: str,
+    state: str,
+    width: int,
+    *,
+    empty: str,
+    words: Mapping[str, str],
+    best: tuple[str, str],
+    doing: Callable[[Text, str], None],
+) -> Strip:
+    """What is done now, on what, how fast, and how long it will take.
+
+    ``words`` say what is done, ``best`` is the best way and its figure, ``doing`` appends how far a way is.
+    """
+    mark, word, colour = _doing(story, state, words)
+    text = Text(no_wrap=True).append(f"{mark} {word:<11}", f"bold {colour}")
+    if not name:
+        return strip(text.append(empty, DIM), width)
+    text.append(f" {safe(name if width >= ROOMY else _STAMP.sub('', name), lines=False)}  ", "bold")
+    encoded = story.encoded
+    if story.finished is not None:
+        if best[0]:
+            text.append("best ", DIM).append(best[0], GOOD).append(f" {best[1]}  ", "bold")
+        text.append(units.duration(story.finished.seconds), DIM)
+    elif story.progress is not None:
+        done = story.progress
+        part = f" {done.done / done.total:.0%}" if done.total else ""
+        text.append(f"{safe(done.what, lines=False)}{part}…", DIM)
+    elif story.doing == "encode" and encoded is not None:
+        far(text, encoded.done, encoded.total, colour, width)
+        if encoded.sequences_per_second:
+            text.append(f"  {encoded.sequences_per_second:,.0f} sequences/s", "bold")
+            text.append(f"  {units.duration(encoded.seconds_left)} left", DIM)
+        elif encoded.cached:
+            text.append("  from the disk", DIM)
+    else:
+        doing(text, colour)
+    return strip(text, width)
+
+
+def far(text: Text, done: int, total: int, colour: str, width: int) -> None:
+    """Append a bar and ``done/total``."""
+    cells = max(6, min(20, width - 44 - text.cell_len))
+    full = round(max(0.0, min(1.0, done / max(1, total))) * cells)
+    text.append("━" * full, colour).append("━" * (cells - full), DIM).append(f" {done:,}/{total:,}")
+
+
+def tabs(
+    views: Sequence[tuple[str, str, str]],
+    shown: str,
+    width: int,
+    *,
+    right: tuple[str, str] = ("", ""),
+    shorter: Sequence[Mapping[str, str]] = (),
+) -> Strip:
+    """The views (name, key, title) with their keys, and to the right a key with what it changes.
+
+    ``shorter`` are titles for narrower and narrower screens.
+    """
+    text = Text(no_wrap=True)
+    for titles in ({}, *shorter):
+        text = Text(no_wrap=True)
+        for view, key, title in views:
+            name = titles.get(view, title)
+            if view == shown:
+                text.append(f" {key} {name} ", "bold reverse")
+            else:
+                text.append(f" {key}", "bold").append(f" {name} ", DIM)
+        if text.cell_len <= width:
+            break
+    key, told = right
+    room = width - text.cell_len - len(f"{key} {told} ")
+    if key and room >= 0:
+        text.append(" " * room).append(key, "bold").append(f" {told} ", FAIR)
+    return strip(text, width)
+
+
+def notice(story: CompareStory, width: int) -> Strip:
+    """The last thing that was said."""
+    if not story.notices:
+        return Strip.blank(width)
+    said = story.notices[-1]
+    mark, style = {"error": ("✗", BAD), "warning": ("!", FAIR)}.get(said.level, ("·", DIM))
+    return strip(Text(fit(f"{mark} {safe(said.text, lines=False)}", width), style), width)
+
+
+def _doing(story: CompareStory, state: str, words: Mapping[str, str]) -> tuple[str, str, str]:
+    if story.finished is not None:
+        reason = story.finished.reason
+        if reason in _ENDS:
+            return "■", _ENDS[reason], "bright_blue"
+        return "✗", safe(reason, lines=False), BAD
+    if not state:
+        return "○", "ready", "bright_blue"
+    if story.paused:
+        return "‖", "paused", FAIR
+    if state == "stopping":
+        return "◍", "stopping", FAIR
+    if not story.known:
+        return "◌", "starting", FAIR
+    return "●", words.get(story.doing, "training" if story.doing else "working"), GOOD

@@ -1,0 +1,77 @@
+"""What any comparison has told so far: events folded into plain state that any widget can draw. Knows no widget."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from engine.events import (
+    Classified,
+    Continued,
+    Encoded,
+    Evaluated,
+    Event,
+    Finished,
+    Notice,
+    Paused,
+    Progress,
+    RouteStep,
+    Step,
+)
+from tui.story import Story
+
+
+@dataclass
+class CompareStory:
+    """The state that every comparison has."""
+
+    encoded: Encoded | None = None
+    progress: Progress | None = None
+    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=200))
+    paused: bool = False
+    finished: Finished | None = None
+    doing: str = ""
+    """the route, method or ranker that is worked on, or ``encode``"""
+
+    @property
+    def known(self) -> bool:
+        """Whether the data have been read."""
+        raise NotImplementedError
+
+    @property
+    def verdict(self) -> str:
+        """What a learner should take home; empty until everything has run."""
+        return self.finished.verdict if isinstance(self.finished, Classified) else ""
+
+    def fold(self, event: Event) -> None:
+        """Take an event in."""
+        match event:
+            case Encoded():
+                self.encoded, self.progress, self.doing = event, None, "encode"
+            case Notice():
+                self.notices.append(event)
+            case Progress():
+                self.progress = event
+            case Paused():
+                self.paused = True
+            case Continued():
+                self.paused = False
+            case Finished():
+                self.finished, self.doing, self.paused, self.progress = event, "", False, None
+                while self.notices and self.notices[-1].kind == "screen":  # what was said about it while it ran
+                    self.notices.pop()
+
+    def begin(self) -> None:
+        """A start, or a new start of what was stopped: what it has to say comes again."""
+        self.finished, self.paused, self.progress = None, False, None
+        self.encoded, self.doing = None, ""
+
+
+def fold_losses(curve: Story, event: RouteStep) -> None:
+    """Take the losses of one step into a curve, as that of a run is drawn."""
+    if event.validation_loss is None or event.loss != event.validation_loss:
+        curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
+    if event.validation_loss is not None:
+        best = curve.best
+        low = min(event.validation_loss, best.val_loss) if best else event.validation_loss
+        curve.fold(Evaluated(event.step, event.validation_loss, 0.0, None, low, event.step, 0.0))

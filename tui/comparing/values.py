@@ -1,0 +1,93 @@
+"""What a form asks for, as it is typed: checked while it is, and remembered for the next start."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from checkpoints import home, store
+
+LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One thing that is wrong, and the field that has it."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of one form. Values are text, as they are typed."""
+
+    file: str
+    """under the home, where the values of the last start are kept"""
+    defaults: Mapping[str, str]
+    several: str
+    """the field that takes several of a few values, with blanks between them"""
+    able: tuple[str, ...]
+    """those values"""
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """fields that take one of a few values"""
+    numbers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """least and most of fields that take a whole number"""
+    paths: tuple[str, ...] = ("data", "encoder")
+    """fields that may hold a path"""
+
+    def problems(self, values: Mapping[str, str]) -> list[Wrong]:
+        """What is wrong with choices and numbers, and an encoder without a name."""
+        found = []
+        if not values["encoder"].strip():
+            found.append(Wrong("encoder", "name auto, minilm, a folder, or a model on the Hub"))
+        if not values[self.several].split():
+            found.append(Wrong(self.several, "choose at least one: Space ticks it"))
+        for name, (least, most) in self.numbers.items():
+            text = values[name].strip()
+            if not (text.isascii() and text.isdigit() and least <= int(text[:20]) <= most):
+                limit = f"{least} or more" if most > 1 << 60 else f"{least:,} to {most:,}"
+                found.append(Wrong(name, f"must be a whole number, {limit}"))
+        for name, able in self.choices.items():
+            if values[name] not in able:
+                found.append(Wrong(name, f"one of {', '.join(able)}"))
+        return found
+
+    def recall(self) -> dict[str, str]:
+        """The values of the last start over the defaults; a damaged file is passed over."""
+        try:
+            record = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            record = None
+        if not isinstance(record, dict):
+            return dict(self.defaults)
+        kept = {name: record[name] for name in self.defaults if isinstance(record.get(name), str)}
+        kept = {name: value for name, value in kept.items() if value in self.choices.get(name, (value,))}
+        if self.several in kept:
+            kept[self.several] = " ".join(name for name in self.able if name in kept[self.several].split())
+        return {**self.defaults, **kept}
+
+    def remember(self, values: Mapping[str, str]) -> None:
+        """Keep the values atomically; paths whole, since the next start may stand in another folder."""
+        kept = dict(values)
+        for name in self.paths:
+            if kept[name] != self.defaults[name] and exists(kept[name]):
+                kept[name] = str(Path(kept[name].strip()).expanduser().absolute())
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            store.replace_file(self._path, json.dumps(kept, indent=1).encode("utf-8", "replace"))
+
+    @property
+    def _path(self) -> Path:
+        return home.home() / self.file
+
+
+def exists(name: str) -> bool:
+    """Whether a name is that of a file or folder that is there."""
+    try:
+        return bool(name.strip()) and Path(name.strip()).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):
+        return False

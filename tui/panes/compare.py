@@ -1,0 +1,308 @@
+"""What the panes Classify, Choose and Retrieve have in common: a form, a run that is followed, and views of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.message import Message
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher, Input
+
+from checkpoints import home
+from checkpoints.run import Run
+from engine.events import Notice
+from tui.comparing import headline
+from tui.comparing.form import CompareForm
+from tui.comparing.laboratory import Laboratory
+from tui.comparing.opener import Opener
+from tui.dialogs import Entry
+from tui.field import Field
+from tui.lines import Lines
+from tui.panes.follow import FollowPane
+from tui.text import safe
+
+
+class Sight(Protocol):
+    """Where the user looks."""
+
+    view: str
+    row: int
+    reading: bool
+
+    def look(self, view: str) -> None:
+        """Another view."""
+
+
+class Board(Lines, can_focus=True):
+    """Holds the focus while results are shown, so that letters and arrows are keys of the pane."""
+
+    DEFAULT_CSS = "Board { height: 1fr; padding: 0 1; }"
+
+    class Sized(Message):
+        """There is room to draw in, or another one."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Sized())
+
+
+class ComparePane(FollowPane):
+    """A form, and the run that was started with it from several sides.
+
+    A subclass gives the story and what is drawn from it, and answers what is typed into its lines through ``errands``.
+    """
+
+    PREFIX: ClassVar[str]
+    """of the ids of its widgets"""
+    WHAT: ClassVar[str]
+    """one run of this pane, as in "open which …" """
+    FIRST: ClassVar[str]
+    """the view that is shown first"""
+    UNSHOWN: ClassVar[str]
+    """said where there is no run to show"""
+    TYPED: ClassVar[Mapping[str, str]]
+    """ids and placeholders of the lines that are typed into above the board"""
+    TYPING: ClassVar[str] = ""
+    """the view in which those lines are shown; empty for all"""
+    REST: ClassVar[float] = 0.12
+    """seconds that typing rests before it is answered"""
+    SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
+    DEFAULT_CSS = """
+    ComparePane { height: 1fr; }
+    ComparePane ContentSwitcher { height: 1fr; }
+    ComparePane .results { height: 1fr; }
+    ComparePane .head { padding: 0 1; background: $panel; }
+    ComparePane .tabs { margin: 0 0 1 0; background: $surface; }
+    ComparePane .notice { padding: 0 1; background: $surface; }
+    ComparePane .typed { display: none; margin: 0 1; background: $surface; }
+    ComparePane.-typing .typed { display: block; }
+    ComparePane .typed:focus { background: $primary 25%; }
+    .-low ComparePane .tabs { margin: 0; }
+    """
+    sight: Sight
+
+    def __init__(self, form: CompareForm, laboratory: Laboratory) -> None:
+        super().__init__(laboratory)
+        self.form = form
+        self._rest: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id=f"{self.PREFIX}-head", classes="head")
+        with ContentSwitcher(initial=self.form.id):
+            yield self.form
+            with Container(id=f"{self.PREFIX}-results", classes="results"):
+                yield Lines(id=f"{self.PREFIX}-tabs", classes="tabs")
+                for ident, hint in self.TYPED.items():
+                    yield Field(id=ident, classes="typed", compact=True, select_on_focus=False, placeholder=hint)
+                yield Board(id=f"{self.PREFIX}-board")
+        yield Lines(id=f"{self.PREFIX}-notice", classes="notice")
+
+    def on_mount(self) -> None:
+        for line in self.typed:
+            line.cursor_blink = False
+
+    # -- what a subclass gives ---------------------------------------------------------------------------------------
+
+    def draw_head(self, name: str, state: str, width: int) -> Strip:
+        """The line on top."""
+        raise NotImplementedError
+
+    def draw_tabs(self, width: int) -> Strip:
+        """The views with their keys."""
+        raise NotImplementedError
+
+    def draw_view(self, width: int, height: int) -> list[Strip]:
+        """The view that is looked at."""
+        raise NotImplementedError
+
+    def answer(self) -> None:
+        """What has been typed has rested, or something that it is asked of has changed."""
+
+    # -- what the shell asks -----------------------------------------------------------------------------------------
+
+    @property
+    def board(self) -> Board:
+        """Where the views are drawn."""
+        return self.query_one(Board)
+
+    @property
+    def typed(self) -> list[Field]:
+        """The lines that are typed into."""
+        return [self.query_one(f"#{ident}", Field) for ident in self.TYPED]
+
+    @property
+    def showing_results(self) -> bool:
+        """Whether results are on the screen rather than the form."""
+        return self.query_one(ContentSwitcher).current != self.form.id
+
+    def arrive(self) -> None:
+        """The results as they are now, or the form."""
+        self._focus()
+        self.call_after_refresh(self.redraw)
+
+    def start(self) -> None:
+        """Run what the form says."""
+        if self.running or self._starting:
+            self.show_results()
+            self.say("it is running: F7 stops it, then F5 starts another", "warning")
+        elif not self.form.start():
+            self.show_form()
+            self.form.show_problem()
+
+    def say(self, text: str, level: str = "info") -> None:
+        """A word in the last line."""
+        self.story.fold(Notice(text, level, "screen"))
+        self.redraw()
+
+    @on(CompareForm.Wanted)
+    def _wanted(self, event: CompareForm.Wanted) -> None:
+        event.stop()
+        self.begin(event.values)
+
+    def copy(self, run: Run) -> None:
+        """The form with a run's values, for a new one."""
+        self.show_form()
+        self.form.fill(self.laboratory.values_of(run, self.form.LAYOUT.fields.defaults))
+
+    def show_results(self) -> None:
+        """Put the results on the screen."""
+        self.query_one(ContentSwitcher).current = f"{self.PREFIX}-results"
+        self._focus()
+        self.call_after_refresh(self.redraw)
+
+    def show_form(self) -> None:
+        """Put the form on the screen."""
+        self.query_one(ContentSwitcher).current = self.form.id
+        self._focus()
+        self.app.refresh_bindings()
+
+    def _focus(self) -> None:
+        typing = self.sight.view == self.TYPING
+        self.set_class(typing or not self.TYPING, "-typing")
+        if not self.display:
+            return  # another pane is on the screen by now, and keeps the focus
+        if not self.showing_results:
+            self.query_one(f"#{self.PREFIX}-go").focus()
+        else:
+            (self.typed[0] if typing else self.board).focus()
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    @on(Board.Sized)
+    def _sized(self, event: Board.Sized) -> None:
+        """Everything may have been told before the board was laid out."""
+        event.stop()
+        self.redraw()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.redraw)
+
+    def redraw(self) -> None:
+        """Bring every line up to date."""
+        if not self.is_attached:
+            return
+        self.redraw_lines()
+        self.drawn()
+        if not self.showing_results:
+            return
+        line = self.query_one(f"#{self.PREFIX}-tabs", Lines)
+        if line.size:
+            line.set_strips([self.draw_tabs(line.size.width)])
+        if self.board.size:
+            self.board.set_strips(self.draw_view(*self.board.size))
+
+    def redraw_lines(self) -> None:
+        """The line on top and the one below."""
+        state = self.job.state.value if self.job is not None else ""
+        name = self.run_shown.name if self.run_shown is not None else ""
+        top, bottom = (self.query_one(f"#{self.PREFIX}-{line}", Lines) for line in ("head", "notice"))
+        if top.size and bottom.size:
+            top.set_strips([self.draw_head(name, state, top.size.width)])
+            bottom.set_strips([headline.notice(self.story, bottom.size.width)])
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    @on(Input.Changed, ".typed")
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.typing()
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(self.REST, self.answer)
+
+    def typing(self) -> None:
+        """What is typed has changed."""
+
+    @on(Input.Submitted, ".typed")
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.entered(event.input)
+        self.answer()
+
+    def entered(self, line: Input) -> None:
+        """Enter was pressed in a line that is typed into."""
+
+    def action_form(self) -> None:
+        """Between the form and the results."""
+        if self.showing_results:
+            self.show_form()
+        elif self.run_shown is not None:
+            self.show_results()
+            self.app.refresh_bindings()
+
+    def action_defaults(self) -> None:
+        """The form as it comes."""
+        self.form.fill(self.form.LAYOUT.fields.defaults)
+
+    def action_view(self, name: str) -> None:
+        """The results from another side."""
+        if self.run_shown is None:
+            self.say(self.UNSHOWN)
+            return
+        self.sight.look(name)
+        self.show_results()
+        self.app.refresh_bindings()
+
+    def action_back(self) -> None:
+        """Out of a line that is typed into, so that letters are keys again, out of a text, to the first view."""
+        if not self.showing_results:
+            self._focus()
+        elif any(line.has_focus for line in self.typed):
+            self.board.focus()
+        elif self.sight.reading:
+            self.sight.reading = False
+        else:
+            self.sight.look(self.FIRST)
+            self._focus()
+        self.redraw()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_open_run(self) -> None:
+        """A run of before."""
+        run = await self.app.push_screen_wait(Opener(self.WHAT, await asyncio.to_thread(self.laboratory.offers)))
+        if run is not None:
+            self.open(run)
+
+    async def export(self, title: str, about: str, errors: tuple[type[Exception], ...] = (OSError,)) -> None:
+        """Ask for a folder and let the laboratory export to it, which may raise ``errors``."""
+        run = self.run_shown
+        if run is None:
+            return
+        place = str(home.home() / "exports" / run.name)
+        target = await self.app.push_screen_wait(
+            Entry(title, about, place, lambda text: "" if text.strip() else "name a folder")
+        )
+        if target is None:
+            return
+        try:
+            said = await asyncio.to_thread(self.laboratory.export, run, Path(target).expanduser())
+        except errors as error:
+            self.tell("It cannot be exported", str(error))
+        else:
+            self.notify(safe(said), markup=False, timeout=8)

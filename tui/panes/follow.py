@@ -1,0 +1,262 @@
+"""A pane that follows one run of a task and asks what it has left. Knows events and nothing of processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from textual import work
+from textual.timer import Timer
+
+from checkpoints import home
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from engine import control as ask
+from engine.events import Event, Notice
+from engine.spec import BadSpec
+from engine.worker import Job, Task, Worker
+from tui.comparing.laboratory import Laboratory
+from tui.comparing.story import CompareStory
+from tui.errands import Errands
+from tui.panes.pane import Pane
+
+DRAIN = 1 / 8  # seconds between two looks at what was said
+NUMBERS_EVERY = 0.3  # between two updates of the line that tells how far it is
+LEAVE = 2.0  # seconds that leaving waits for an answer that is under way
+
+
+class FollowPane(Pane):
+    """Starts, follows and reopens runs. A subclass folds what they tell into a story, and draws it."""
+
+    WORKS = True
+    DRAW_EVERY: ClassVar[float] = 0.5
+    """seconds between two drawings of everything while something trains"""
+    story: CompareStory
+
+    def __init__(self, laboratory: Laboratory) -> None:
+        super().__init__(id=laboratory.task)
+        self.laboratory = laboratory
+        self.run_shown: Run | None = None
+        self.job: Job | None = None
+        """follows the run that is shown"""
+        self.errands = Errands(laboratory.task)
+        """answers while something is typed"""
+        self._worker: Worker | None = None
+        self._ticker: Timer | None = None
+        self._drawn_at = self._told_at = 0.0
+        self._dirty = False
+        self._starting = False
+
+    def on_mount(self) -> None:
+        self._ticker = self.set_interval(DRAIN, self._tick, pause=True)
+        self._find_living()
+
+    @work(thread=True, exclusive=True, group="living", exit_on_error=False)
+    def _find_living(self) -> None:
+        """A run that a process works on already is shown live."""
+        if (run := self.laboratory.living()) is not None:
+            self.app.call_from_thread(self._show_if_idle, run)
+
+    def _show_if_idle(self, run: Run) -> None:
+        if self.run_shown is None and not self._starting:
+            self.open(run)
+
+    # -- what a subclass gives ---------------------------------------------------------------------------------------
+
+    def fresh(self) -> None:
+        """Another run is going to be shown: a new story, and nothing known of what the one before left."""
+        raise NotImplementedError
+
+    def show_results(self) -> None:
+        """Put on the screen what the run has told."""
+        raise NotImplementedError
+
+    def redraw(self) -> None:
+        """Bring everything up to date."""
+        raise NotImplementedError
+
+    def redraw_lines(self) -> None:
+        """Bring up to date what is cheap to draw."""
+        raise NotImplementedError
+
+    def drawn(self) -> None:
+        """Everything is up to date."""
+        self._dirty = False
+        self._drawn_at = self._told_at = time.monotonic()
+
+    def heard(self, events: Iterable[Event], ended: bool) -> None:
+        """The story has taken these in; ``ended`` says that nothing more comes."""
+
+    def answered(self, event: Event) -> None:
+        """Something that an errand said."""
+
+    def failed(self, kind: str) -> None:
+        """An errand has failed; why has been said."""
+
+    def read(self, run: Run) -> Any:
+        """What a run has written, off the event loop. Raises :class:`checkpoints.store.CheckpointError`."""
+
+    def know(self, found: Any) -> None:
+        """Take in what :meth:`read` found."""
+
+    # -- what the shell asks -----------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the run that is shown is under way."""
+        return self.job is not None and self.job.active and self.story.finished is None
+
+    @property
+    def busy(self) -> bool:
+        return self.running
+
+    @property
+    def trains(self) -> str:
+        return self.run_shown.name if self.running and self.run_shown is not None else ""
+
+    async def see_out(self) -> None:
+        if self.running and self.job is not None:
+            self.job.stop()
+            await asyncio.to_thread(self.job.wait, 15.0)
+
+    def pause(self) -> None:
+        """Pause, or go on."""
+        if self.running and self.job is not None:
+            self.job.control.send(ask.Continue() if self.story.paused else ask.Pause())
+
+    def stop(self) -> None:
+        """End it; what was made is kept."""
+        if self.running and self.job is not None:
+            self.job.stop()
+            self.redraw()
+
+    def allows(self, action: str) -> bool | None:
+        """Pause and stop need a run under way; there is nothing to sample."""
+        if action == "sample":
+            return False
+        return True if action == "start" or self.running else None
+
+    # -- starting, opening -------------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="start", exit_on_error=False)
+    async def begin(self, given: Mapping[str, str]) -> None:
+        """Start a run with these values."""
+        if self._starting:
+            return
+        self._starting = True
+        try:
+            run = await asyncio.to_thread(self.laboratory.create, given)
+            task = await asyncio.to_thread(self.laboratory.begin, run)
+        except (OSError, BadSpec) as error:
+            reason = getattr(error, "strerror", None) or error
+            self.tell("It cannot be started", f"{reason}\n\nRuns live under {home.home()}; LLMLAB_HOME moves them.")
+        else:
+            await self._hand_over(run, task)
+        finally:
+            self._starting = False
+
+    def open(self, run: Run) -> None:
+        """Show a run, living or done."""
+        self.run_worker(
+            self._hand_over(run, self.laboratory.follow(run)), exclusive=True, group="hand-over", exit_on_error=False
+        )
+
+    async def resume(self, run: Run) -> None:
+        """Go on with a run that was stopped, in a process of its own."""
+        await self._hand_over(run, await asyncio.to_thread(self.laboratory.begin, run))
+
+    async def _hand_over(self, run: Run, task: Task) -> None:
+        """Look away from the run shown before, which goes on by itself, then follow this one."""
+        if self.job is not None and self.job.active:
+            self.job.control.send(ask.Detach())
+            await asyncio.to_thread(self.job.wait, 10.0)
+        self.errands.drop()
+        self.run_shown = run
+        self.fresh()
+        self._worker = self._worker or Worker(self.laboratory.task)
+        self.job = self._worker.start(task)
+        self.show_results()
+        self.wake()
+        self.app.refresh_bindings()
+
+    # -- what the run and the errands say ----------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Listen, since something has been started."""
+        if self._ticker is not None:
+            self._ticker.resume()
+
+    def _tick(self) -> None:
+        if not self.is_running:
+            return
+        self._hear_run()
+        self._hear_errand()
+        now = time.monotonic()
+        if self._dirty and self.is_on_screen:
+            if now - self._drawn_at >= self.DRAW_EVERY or not self.running:
+                self.redraw()
+            elif now - self._told_at >= NUMBERS_EVERY:
+                self._told_at = now
+                self.redraw_lines()
+        if self.job is None and not self.errands.active and self._ticker is not None:
+            self._ticker.pause()
+
+    def _hear_run(self) -> None:
+        job = self.job
+        if job is None:
+            return
+        was = (self.running, self.story.paused)
+        ended = not job.active  # before the last drain, so that nothing said before the end is missed
+        events = job.channel.drain()
+        for event in events:
+            self.story.fold(event)
+        self._dirty = self._dirty or bool(events) or ended
+        if ended:
+            self.job = None
+        if events or ended:
+            self.heard(events, ended)
+        if (self.running, self.story.paused) != was:
+            self.app.refresh_bindings()
+
+    def _hear_errand(self) -> None:
+        news = self.errands.look()
+        if news is None:
+            return
+        for event in news.events:
+            if isinstance(event, Notice):
+                self.story.fold(event)
+            else:
+                self.answered(event)
+        if news.failed:
+            self.failed(news.kind)
+        self._dirty = self._dirty or bool(news.events) or news.ended
+
+    @work(thread=True, exclusive=True, group="read", exit_on_error=False)
+    def look_again(self) -> None:
+        """Read what the run has written, off the event loop."""
+        from textual.worker import get_current_worker
+
+        worker, run = get_current_worker(), self.run_shown
+        if run is None:
+            return
+        try:
+            found = self.read(run)
+        except CheckpointError:
+            return  # nothing has been written yet, or it is damaged: the views say so
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._know, run, found)
+
+    def _know(self, run: Run, found: Any) -> None:
+        if run == self.run_shown:
+            self.know(found)
+            self.redraw()
+
+    async def on_unmount(self) -> None:
+        """Let an answer that is under way end: torch must not be torn down below it."""
+        self.errands.drop()
+        until = time.monotonic() + LEAVE
+        while self.errands.active and time.monotonic() < until:
+            self.errands.look()
+            await asyncio.sleep(0.02)
