@@ -6,11 +6,10 @@ from textual.app import ComposeResult
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.features import POOLING_HELP, POOLINGS
 from tui.classify import values
 from tui.classify.looking import Seen, ask_hub, look
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.ticks import Picker, Ticks
+from tui.comparing.ticks import Picker
 
 COLUMNS = ("text_column", "label_column")
 HEADS = {"lr": ("logistic regression", "LR"), "mlp": ("MLP", "MLP"), "finetune": ("fine-tune", "fine-tune")}
@@ -46,18 +45,14 @@ class ClassifyForm(CompareForm):
         nothing=Seen(),
         look=look,
         looked_at=("data", "test", *COLUMNS, "limit", "seed"),
+        names=HEADS,
     )
     DEFAULT_CSS = "ClassifyForm .fields { min-width: 42; }"
     seen: Seen
 
     def widget(self, name: str, ident: str) -> Widget:
-        value = values.FIELDS.defaults[name]
-        if name == "heads":
-            return Ticks(values.FIELDS.able, value, id=ident, names=HEADS)
-        if name == "pooling":
-            return Picker(POOLINGS, value, id=ident, help=POOLING_HELP)
         if name in COLUMNS:
-            return Picker(("auto",), value, id=ident)
+            return Picker(("auto",), values.FIELDS.defaults[name], id=ident)
         return super().widget(name, ident)
 
     def more_facts(self) -> ComposeResult:

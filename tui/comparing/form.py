@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from textual import on, work
@@ -16,7 +16,8 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from tui.comparing.ticks import Ticks
+from engine.features import POOLING_HELP, POOLINGS
+from tui.comparing.ticks import Picker, Ticks
 from tui.comparing.values import Fields, Wrong
 from tui.field import Field
 from tui.form import Choice
@@ -59,6 +60,8 @@ class Layout:
     """reads the data of these values: called off the event loop"""
     looked_at: tuple[str, ...]
     """fields that a look depends on"""
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """long and short names of the values that are ticked, where they have others than their own"""
 
     def label(self, name: str) -> str:
         """A field as people read it."""
@@ -79,7 +82,7 @@ class CompareForm(Container):
     CompareForm .fields { width: 1fr; max-width: 62; padding: 0 1; scrollbar-size-vertical: 1; }
     CompareForm .side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
     CompareForm .section { color: $primary; text-style: bold; margin-top: 1; }
-    CompareForm .field { height: 1; }
+    CompareForm .field { height: auto; }
     CompareForm .field Label { width: 15; color: $text-muted; }
     CompareForm .field Input { width: 1fr; background: $surface; }
     CompareForm .field Input:focus { background: $primary 25%; }
@@ -132,7 +135,9 @@ class CompareForm(Container):
         fields = self.LAYOUT.fields
         value = fields.defaults[name]
         if name == fields.several:
-            return Ticks(fields.able, value, id=ident)
+            return Ticks(fields.able, value, id=ident, names=self.LAYOUT.names)
+        if name == "pooling":
+            return Picker(POOLINGS, value, id=ident, help=POOLING_HELP)
         if name in fields.choices:
             return Choice(fields.choices[name], value, id=ident)
         return Field(value, id=ident, compact=True, select_on_focus=False, placeholder=self.LAYOUT.hints[name])
@@ -142,8 +147,8 @@ class CompareForm(Container):
         yield from ()
 
     def on_mount(self) -> None:
-        for field in self.query(Input):
-            field.cursor_blink = False  # a blinking cursor is traffic
+        for line in self.query(Input):
+            line.cursor_blink = False  # a blinking cursor is traffic
         self._recall()
 
     @work(thread=True, group="recall", exit_on_error=False)

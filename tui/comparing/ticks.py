@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from textual.binding import Binding
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.form import Choice
 from tui.text import safe
-
-ROOMY = 43  # cells from which the values have their long names
 
 
 class Picker(Choice):
@@ -41,10 +40,10 @@ class Picker(Choice):
 
 
 class Ticks(Widget, can_focus=True):
-    """Several of a few values: left and right move, space ticks."""
+    """Several of a few values, in as many lines as they need: left and right move, space ticks."""
 
     DEFAULT_CSS = """
-    Ticks { height: 1; width: 1fr; padding: 0 1; background: $surface; }
+    Ticks { height: auto; width: 1fr; padding: 0 1; background: $surface; }
     Ticks:focus { background: $primary 25%; }
     """
     BINDINGS = [
@@ -73,17 +72,31 @@ class Ticks(Widget, can_focus=True):
         self._all, self._names = all_of, names or {}
         self.set_reactive(Ticks.value, value)
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width))
+
     def render(self) -> Content:
-        roomy = self.size.width >= ROOMY
-        parts = []
+        return Content("\n").join([Content(" ").join(line) for line in self._lines(self.size.width)])
+
+    def _lines(self, width: int) -> list[list[Content]]:
+        """The values in lines of at most ``width`` cells, by their short names where that saves a line."""
+        long, short = (self._broken(width, which) for which in (0, 1))
+        return long if len(long) == len(short) else short
+
+    def _broken(self, width: int, which: int) -> list[list[Content]]:
+        lines: list[list[Content]] = [[]]
+        room = width
         for place, name in enumerate(self._all):
             ticked = name in self.value.split()
             here = self.has_focus and place == self.place
-            long, short = self._names.get(name, (name, name))
-            spelled = long if roomy else short
+            spelled = f"{'■' if ticked else '□'} {self._names.get(name, (name, name))[which]}"
             style = "bold" if ticked else "$foreground 60%"
-            parts.append(Content.styled(f"{'■' if ticked else '□'} {spelled}", f"{style} underline" if here else style))
-        return Content("  " if roomy else " ").join(parts)
+            if len(spelled) > room and lines[-1]:
+                lines.append([])
+                room = width
+            lines[-1].append(Content.styled(spelled, f"{style} underline" if here else style))
+            room -= len(spelled) + 1
+        return lines
 
     def watch_value(self) -> None:
         self.post_message(self.Changed(self))
