@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
 import re
-import select
-import signal
 import statistics
-import struct
-import subprocess
 import sys
 import tempfile
-import termios
 import time
 from collections.abc import Callable
-from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
 from engine.machine import cpu_name
+from tui.bench_terminal import Screen
 from tui.narrate import say
 
 PAIRS = 5
 SPAN = 250  # steps that a pair of the training benchmark counts
-SIZE = (120, 40)
 
 
 def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int:
@@ -47,6 +39,15 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
             from tui.bench_encode import encode
 
             figures = encode(model)
+        elif what == "search":
+            from tui.bench_search import search
+
+            figures = search()
+        elif what == "panes":
+            from tui.bench_panes import panes
+
+            os.environ["LLMLAB_HOME"] = home
+            figures = panes(_note)
         else:
             os.environ["LLMLAB_HOME"] = home
             figures = benches[what](seconds)
@@ -275,88 +276,6 @@ def _saves(kind: Any, spec: Any) -> tuple[list[float], list[float], int]:
             size = outcome.bytes
     saver.close()
     return stalls, totals, size
-
-
-# -- a terminal of our own -------------------------------------------------------------------------------------------
-
-
-class Screen:
-    """The full-screen program on a pseudo-terminal of 120×40 cells, read as a terminal would."""
-
-    def __enter__(self) -> Screen:
-        self._begun = time.monotonic()
-        master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tui"],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            env=environment,
-            close_fds=True,
-        )
-        os.close(slave)
-        self._master = master
-        self._seen = b""
-        self.received = 0
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 10
-        while self._process.poll() is None and time.monotonic() < deadline:
-            self.read(0.05)
-        self._process.kill()
-        self._process.wait()
-        os.close(self._master)
-
-    def read(self, seconds: float) -> int:
-        """Take what arrives within ``seconds``; returns how many bytes came."""
-        came = 0
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([self._master], [], [], left)[0]:
-                try:
-                    block = os.read(self._master, 1 << 16)
-                except OSError:
-                    break
-                if not block:
-                    break
-                came += len(block)
-                self._seen = (self._seen + block)[-200_000:]
-        self.received += came
-        return came
-
-    def settle(self, seconds: float) -> None:
-        """Read for ``seconds``."""
-        self.read(seconds)
-
-    def wait_for(self, text: str, seconds: float) -> float:
-        """Seconds from the start of the process until ``text`` stood on the screen and nothing came for 30 ms."""
-        deadline = time.monotonic() + seconds
-        while text.encode() not in self._seen:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the screen never showed {text!r}")
-            self.read(0.002)
-        found = time.monotonic()
-        while self.read(0.03):
-            found = time.monotonic() - 0.03
-        return found - self._begun
-
-    def key_to_paint(self, key: str) -> float:
-        """Seconds from a key to the first byte that answers it, taken when the screen is quiet."""
-        for _ in range(200):
-            if not self.read(0.02):
-                break
-        begun = time.monotonic()
-        os.write(self._master, key.encode())
-        select.select([self._master], [], [], 5.0)
-        took = time.monotonic() - begun
-        self.read(0.15)
-        return took
 
 
 def _note(text: str) -> None:

@@ -303,19 +303,20 @@ def doctor(*, json: Json = False) -> int:
 
 @app.command
 def bench(
-    what: Literal["start", "train", "ui", "save", "decode", "encode"],
+    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes"],
     *,
     json: Json = False,
     seconds: float = 20.0,
     model: str = "",
 ) -> int:
-    """Measure this machine: start-up, training, what the screen costs, saving, decoding, encoding. JSON comes last.
+    """Measure this machine: start-up, training, the screen, saving, decoding, encoding, search. JSON comes last.
 
     Parameters
     ----------
     what
         start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls),
-        decode (against transformers' generate and the memory bus), encode (against sentence-transformers).
+        decode (against transformers' generate and the memory bus), encode (against sentence-transformers), search
+        (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work).
     seconds
         About how long to measure.
     model

@@ -10,8 +10,6 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-GAP = 10  # unchanged cells between two changes that cost less than a second move of the cursor and its colours
-
 
 class Lines(Widget):
     """Shows strips. Textual repaints a whole widget by default; this one compares and refreshes what differs."""
@@ -27,10 +25,9 @@ class Lines(Widget):
         old, self._strips = self._strips, strips
         blank = Strip.blank(self.size.width)
         regions = [
-            Region(x, y, width, 1)
+            Region(found[0], y, found[1], 1)
             for y, (before, after) in enumerate(zip_longest(old, strips, fillvalue=blank))
-            if y < self.size.height and before != after
-            for x, width in changes(before, after)
+            if y < self.size.height and before != after and (found := change(before, after)) is not None
         ]
         if regions:
             self.refresh(*regions)
@@ -43,17 +40,13 @@ class Lines(Widget):
         return self._strips[y].adjust_cell_length(width, style).apply_style(style)
 
 
-def changes(before: Strip, after: Strip) -> list[tuple[int, int]]:
-    """``(column, width)`` of the stretches in which two lines differ; those with small gaps between them are one."""
-    runs: list[tuple[int, int]] = []
-    for x, (one, other) in enumerate(zip_longest(_cells(before), _cells(after))):
-        if one == other:
-            continue
-        if runs and x - runs[-1][1] <= GAP:
-            runs[-1] = (runs[-1][0], x + 1)
-        else:
-            runs.append((x, x + 1))
-    return [(start, end - start) for start, end in runs]
+def change(before: Strip, after: Strip) -> tuple[int, int] | None:
+    """``(column, width)`` from the first to the last cell in which two lines differ.
+
+    One stretch, since Textual sends a line of a widget from its first cell to the end of every stretch.
+    """
+    differ = [x for x, (one, other) in enumerate(zip_longest(_cells(before), _cells(after))) if one != other]
+    return (differ[0], differ[-1] + 1 - differ[0]) if differ else None
 
 
 def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
