@@ -13,8 +13,8 @@ from engine import baselines, encoders, outcome
 from engine.classify import LR, MLP
 from engine.encode import encode_now, machine_for
 from engine.encoders import Encoder, NoEncoder
+from engine.epochs import ROUTE as FINETUNE
 from engine.features import group_of
-from engine.finetune import ROUTE as FINETUNE
 from engine.heads import Head, head_from
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import pytest
 import tiny
 
 from checkpoints import home, store
+from checkpoints.lock import Lock
 from engine import classify_run, encoders, events, heads, metrics, outcome
 from engine.classifier import Classifier
 from engine.classify import ClassifySpec, classify
@@ -38,7 +39,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny products only wait for each other on several threads."""
-    for module in ("encode", "finetune", "heads"):
+    for module in ("encode", "epochs", "heads"):
         monkeypatch.setattr(f"engine.{module}.physical_cores", lambda: 1)
 
 
@@ -194,7 +195,8 @@ def tune(encoder: encoders.Encoder, control: Control | None = None, on: Any = No
 
 
 def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder: encoders.Encoder) -> None:
-    _, whole = tune(encoder)
+    begun, whole = tune(encoder)
+    at_once = only(RouteStep, begun)
     control = Control()
 
     def stop_in_the_second_epoch(event: Any) -> None:
@@ -206,6 +208,13 @@ def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder:
     told, resumed = tune(encoder)
     assert [event.text for event in only(Notice, told)] == ["fine-tuning goes on after epoch 2 of 3"]
     assert resumed.history == whole.history
+    epochs = [event for event in only(RouteStep, told) if event.validation_loss is not None]
+    assert [(event.validation_loss, event.validation_accuracy) for event in epochs] == list(whole.history)
+    assert [(event.step, event.steps) for event in epochs] == [(8, 24), (16, 24), (24, 24)]
+    assert [(event.loss, event.note) for event in epochs] == [
+        (event.loss, event.note) for event in at_once if event.validation_loss is not None
+    ]
+    assert all(event.seconds_left is not None for event in epochs)
     ids = encoder.ids(TEST[0], 24)
     exact = tiny.finish(probabilities(whole.model, ids, "cpu"))[1]
     assert np.array_equal(tiny.finish(probabilities(resumed.model, ids, "cpu"))[1], exact)
@@ -228,6 +237,23 @@ def test_a_damaged_epoch_is_passed_over(encoder: encoders.Encoder) -> None:
     told, tuned = tune(encoder)
     assert "passed over" in only(Notice, told)[0].text
     assert tuned.epochs == 3
+
+
+def test_epochs_that_another_process_goes_on_with_are_left_to_it(encoder: encoders.Encoder) -> None:
+    control = Control()
+
+    def stop(event: Any) -> None:
+        if isinstance(event, RouteStep) and event.note:
+            control.send(Stop())
+
+    with pytest.raises(Stopped):
+        tune(encoder, control, stop)
+    folder = next((home.cache() / "finetune").iterdir())
+    with Lock(folder / "lock"):
+        told, tuned = tune(encoder)
+    assert "epochs are not kept" in only(Notice, told)[0].text
+    assert tuned.epochs == 3
+    assert len(store.checkpoints(folder)) == 1
 
 
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
