@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from data.beir import Collection
 from engine import ranking, vectors
 from engine.control import Control
-from engine.encode import BUDGETS, placed
+from engine.encode import placed
 from engine.encoders import Encoder
+from engine.epochs import share
 from engine.events import BiStep, Event
 from engine.heed import heed
 from engine.machine import physical_cores
+from engine.padding import by_length, padded
 from engine.rankers import QUERY_TOKENS, Bm25
 
 if TYPE_CHECKING:
@@ -352,7 +354,7 @@ class _Work:
         self.tower.train()
         for batch in batches(self.pairs, self.relevant, settings.rows, f"{settings.seed}/{epoch}"):
             for group in self.optimizer.param_groups:
-                group["lr"] = settings.learning_rate * self._share()
+                group["lr"] = settings.learning_rate * share(self.step, self.steps, max(1, self.steps // 10))
             extra = self._extra(batch, epoch)
             rows = [document for _, document in batch] + extra
             queries = self.tower.queries([query for query, _ in batch], self.collection)
@@ -424,13 +426,6 @@ class _Work:
         size = len(self.pool) if ndcg is not None else 0
         steps = (self.base + self.step, self.base + self.steps)
         return BiStep(*steps, loss, ndcg, best, self.best_step, round(left, 1), note, self.similarity, size)
-
-    def _share(self) -> float:
-        """Of the peak learning rate: up over a tenth of the steps, then down to nothing."""
-        warm = max(1, self.steps // 10)
-        if self.step < warm:
-            return (self.step + 1) / warm
-        return max(0.0, (self.steps - self.step) / max(1, self.steps - warm))
 
     def _mined(self, bm25: Bm25) -> dict[str, list[int]]:
         """For every training query the documents that BM25 ranks highest and that are not relevant."""
@@ -559,15 +554,13 @@ class _Whole:
 
         length = min(self._settings.length, self._encoder.positions)
         ids = self._encoder.ids([self._documents[row] for row in self._pool], length)
-        order = sorted(range(len(ids)), key=lambda place: -len(ids[place]))
         found = np.empty((len(ids), self._encoder.width), np.float32)
-        start, budget = 0, BUDGETS.get(self._device, BUDGETS["cpu"])
-        while start < len(order):
-            places = order[start : start + max(1, budget // len(ids[order[start]]))]
+        done = 0
+        for places in by_length(ids, self._device):
             with torch.inference_mode():
                 found[places] = self._pooled([ids[place] for place in places]).float().cpu().numpy()
-            start += len(places)
-            yield from heed(control, start)
+            done += len(places)
+            yield from heed(control, done)
         return found
 
     def held(self, names: Sequence[str], collection: Collection) -> Any:
@@ -580,16 +573,9 @@ class _Whole:
         return {name: part.detach().to("cpu", copy=True) for name, part in self._model.state_dict().items()}
 
     def _pooled(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        import torch
         from torch.nn import functional
 
-        longest = max(map(len, ids))
-        filled = torch.full((len(ids), longest), self._pad)
-        mask = torch.zeros(len(ids), longest, dtype=torch.long)
-        for row, one in enumerate(ids):
-            filled[row, : len(one)] = torch.tensor(one)
-            mask[row, : len(one)] = 1
-        filled, mask = filled.to(self._device), mask.to(self._device)
+        filled, mask = padded(ids, self._device, self._pad)
         top = self._model(input_ids=filled, attention_mask=mask).last_hidden_state
         if self._settings.pooling == "cls":
             return functional.normalize(top[:, 0], dim=1)

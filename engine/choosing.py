@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
@@ -13,8 +12,9 @@ from engine.choice_store import TUNED, read, read_ranker
 from engine.control import Control
 from engine.encode import encode_now, machine_for
 from engine.encoders import NoEncoder
-from engine.events import Event, ItemRanked
+from engine.events import ItemRanked
 from engine.features import group_of
+from engine.heed import unheard
 from engine.zeroshot_task import LEADING, ways
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from engine.zeroshot import Reader
 
 ZERO_SHOT, FINETUNE = "zero-shot", "finetune"
-_Result = TypeVar("_Result")
 
 
 class Chooser:
@@ -63,7 +62,7 @@ class Chooser:
                 method, item, [one.way(LEADING) for one in found], ways(found), tuple(one.strip for one in found)
             )
         if method == FINETUNE:
-            scores = _finish(self._by_tuned().scores([item], Control()))
+            scores = unheard(self._by_tuned().scores([item], Control()))
         else:
             scores = self._by_ranker(item, method)
         return self._told(method, item, [float(score) for score in scores[0]])
@@ -81,7 +80,7 @@ class Chooser:
         length, pooling = int(self._about.get("length", 128)), str(self._about.get("pooling", "mean"))
         if self._machine is None:
             told = self._about.get("encoder") or {}
-            encoder = _finish(encoders.find(str(told.get("name", ""))))
+            encoder = unheard(encoders.find(str(told.get("name", ""))))
             if encoder.identity != told.get("identity"):
                 raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
             self._machine = machine_for(encoder, group_of(pooling))
@@ -103,16 +102,6 @@ class Chooser:
             from engine.zeroshot import Reader
 
             bare = self._about.get("uninformative")
-            model = _finish(lm.load(str(self._about.get("model") or "bundled")))
+            model = unheard(lm.load(str(self._about.get("model") or "bundled")))
             self._reader = Reader(model, bare if isinstance(bare, str) else None)
         return self._reader
-
-
-def _finish(task: Generator[Event, None, _Result]) -> _Result:
-    """What a task returns, its words unheard."""
-    while True:
-        try:
-            next(task)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result

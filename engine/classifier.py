@@ -12,10 +12,11 @@ from checkpoints.run import Run
 from engine import baselines, encoders, outcome
 from engine.classify import LR, MLP
 from engine.encode import encode_now, machine_for
-from engine.encoders import Encoder, NoEncoder
+from engine.encoders import NoEncoder
+from engine.epochs import ROUTE as FINETUNE
 from engine.features import group_of
-from engine.finetune import ROUTE as FINETUNE
 from engine.heads import Head, head_from
+from engine.heed import unheard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +63,7 @@ class Classifier:
         if not self.routes:
             raise store.CheckpointError(f"{run.name} has no trained route yet")
         self._machine: Any = None
-        self._tuned: tuple[Encoder, Any, str] | None = None
+        self._tuned: tuple[encoders.Encoder, Any, str] | None = None
 
     def predict(self, texts: Sequence[str], routes: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
         """Probabilities ``(texts, classes)`` from every route, or those named.
@@ -99,7 +100,7 @@ class Classifier:
 
     def _opened(self) -> Any:
         if self._machine is None:
-            encoder = find_now(str(self._encoder.get("name", "")))
+            encoder = unheard(encoders.find(str(self._encoder.get("name", ""))))
             if encoder.identity != self._encoder.get("identity"):
                 raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
             self._machine = machine_for(encoder, group_of(self.pooling))
@@ -117,21 +118,4 @@ class Classifier:
             self._tuned = encoder, model.eval().requires_grad_(False).to(device), device
         encoder, model, device = self._tuned
         ids = encoder.ids(list(texts), min(self.length, encoder.positions))
-        generator = probabilities(model, ids, device)
-        while True:
-            try:
-                next(generator)
-            except StopIteration as end:
-                found: NDArray[np.float64] = end.value
-                return found
-
-
-def find_now(name: str) -> Encoder:
-    """The encoder of this name, without telling how far its download is. Raises :class:`NoEncoder`."""
-    generator = encoders.find(name)
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            found: Encoder = end.value
-            return found
+        return unheard(probabilities(model, ids, device))

@@ -15,10 +15,11 @@ from engine import baselines, encoders, heads, hub, metrics
 from engine.control import Control
 from engine.encode import encode
 from engine.encoders import Encoder
+from engine.epochs import ROUTE as FINETUNE
+from engine.epochs import Tuned
 from engine.events import Classified, DataLoaded, Event, Notice, Progress, RouteDone
 from engine.features import POOLINGS, Features, group_of
-from engine.finetune import ROUTE as FINETUNE
-from engine.finetune import Tuned, TuneSettings, finetune, probabilities
+from engine.finetune import TuneSettings, finetune, probabilities
 from engine.heed import Stopped, heed
 from engine.metrics import Report
 from engine.spec import BadSpec, Problem

@@ -1,12 +1,14 @@
-"""What every task on texts does with its mail: wait when asked to, end when asked to."""
+"""What every task on texts does with its mail: wait when asked to, end when asked to; and a task that gets none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 from engine.control import Continue, Control, Pause, Stop
 from engine.events import Continued, Event, Paused
 
+T = TypeVar("T")
 WAIT = 0.2  # seconds between looks at the mailbox during a pause
 
 
@@ -33,3 +35,13 @@ def heed(control: Control, step: int) -> Iterator[Event]:
         if not paused:
             return
         control.wait(WAIT)
+
+
+def unheard(task: Generator[Event, None, T]) -> T:
+    """What a task returns; nobody listens to what it tells."""
+    while True:
+        try:
+            next(task)
+        except StopIteration as end:
+            value: T = end.value
+            return value

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.baselines import Words
     from engine.classify import ClassifySpec
     from engine.encoders import Encoder
-    from engine.finetune import Tuned
+    from engine.epochs import Tuned
     from engine.heads import Head
     from engine.insight import Suspect
 

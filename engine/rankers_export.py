@@ -13,6 +13,8 @@ from engine import encoders, rankers_store
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
+from engine.heed import unheard
+from engine.modelfolder import write_tokenizer
 from engine.rankers_store import PROJECTION, WHOLE
 from engine.retrieve_run import spec_of
 
@@ -41,7 +43,7 @@ def export(run: Run, folder: Path) -> int:
         raise CannotExport(f"{run.name} has trained no bi-encoder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotExport(f"{folder} is there already and not empty")
-    encoder = _finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
+    encoder = unheard(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
     weights = (found.path / WHOLE,) if found.whole else encoder.weights
     projection = None if found.whole else rankers_store.load_arrays(found.path / PROJECTION)["weight"]
     return write(encoder, weights, projection, spec.length, folder)
@@ -54,8 +56,7 @@ def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: 
     from safetensors.numpy import save_file
     from safetensors.torch import save_file as save_tensors
 
-    words = encoder.tokenizer
-    if not isinstance(words, BackedTokenizer):
+    if not isinstance(encoder.tokenizer, BackedTokenizer):
         raise CannotExport(f"{encoder.name} has a tokenizer that transformers cannot load")
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -66,14 +67,8 @@ def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: 
         model.config.save_pretrained(temporary)
         tensors = {name: part.contiguous() for name, part in model.state_dict().items()}
         save_tensors(tensors, temporary / WHOLE, metadata={"format": "pt"})
-        words.backend.save(str(temporary / "tokenizer.json"))
         length = min(length, encoder.positions)
-        special = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
-        known = {name: token for name, token in special.items() if words.id_of(token) is not None}
-        about: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **known}
-        if "pad_token" not in known:
-            about["pad_token"] = words.token(words.eos or 0)
-        _json(temporary / "tokenizer_config.json", about)
+        write_tokenizer(encoder, temporary, length, None)
         _json(temporary / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
         used = [entry for entry in _MODULES if projection is not None or entry[1] != "Dense"]
         listed = [
@@ -103,12 +98,3 @@ def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: 
 
 def _json(file: Path, content: Any) -> None:
     file.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
-
-
-def _finish(task: Any) -> Any:
-    """The value of a generator, its events unheard."""
-    while True:
-        try:
-            next(task)
-        except StopIteration as ended:
-            return ended.value

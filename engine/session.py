@@ -85,18 +85,30 @@ def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = 
     """
     from engine.train import train
 
+    def begin() -> Iterator[Event]:
+        asked = spec
+        if asked is None:
+            asked = spec_of(run)
+        else:
+            run.write_json("spec.json", to_dict(asked))
+        return train(asked, control, run=run, resume=resume)
+
+    yield from own(run, control, begin)
+
+
+def own(run: Run, control: Control, begin: Callable[[], Iterator[Event]]) -> Iterator[Event]:
+    """Own ``run`` while the work that ``begin`` returns goes on, and record everything that it tells.
+
+    Raises :class:`checkpoints.lock.Locked`, what ``begin`` raises, and, recorded first, what the work raises.
+    """
     with run.lock() as lock:
         # What was asked of the owner before is not for this one; what was asked since this one was launched is.
         for message in _messages(run, int(os.environ.get(SINCE) or time.time_ns())):
             control.send(message)
-        if spec is None:
-            spec = spec_of(run)
-        else:
-            run.write_json("spec.json", to_dict(spec))
         told: list[Event] = []
         if lock.inherited is not None:
             told.append(Notice(f"{lock.inherited} ended without releasing this run: taken over", "warning", "lock"))
-        yield from record(run, _chain(told, train(spec, control, run=run, resume=resume)))
+        yield from record(run, _chain(told, begin()))
 
 
 def record(run: Run, events: Iterator[Event]) -> Iterator[Event]:

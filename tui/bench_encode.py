@@ -25,10 +25,11 @@ def encode(name: str, pairs: int = PAIRS) -> dict[str, Any]:
     """
     import numpy as np
 
-    from engine.classifier import find_now
+    from engine import encoders
     from engine.encode import machine_for, placed
+    from engine.heed import unheard
 
-    encoder = find_now(name or "minilm")
+    encoder = unheard(encoders.find(name or "minilm"))
     texts, length, device = _texts(), min(256, encoder.positions), placed("auto")[0]
     figures: dict[str, Any] = {"encoder": encoder.name, "device": device, "texts": len(texts)}
     machine = machine_for(encoder)

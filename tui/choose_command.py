@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from checkpoints.lock import Locked
 from checkpoints.run import Run
-from engine.control import Control, Stop
-from engine.events import Classified, Event
-from engine.lm import NoModel
-from engine.spec import BadSpec
-from tui.interrupt import INTERRUPTED, obey_signals
-from tui.narrate import Narrator, say
-from tui.text import safe
+from engine.events import Classified
+from tui.driven import drive
+from tui.narrate import say
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 _Flag = Parameter(negative="")
 
@@ -109,43 +100,10 @@ def choose(
 
 
 def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
-    """Rank the questions of a run, from what is cached on. A ``fresh`` run whose input is bad leaves nothing behind."""
-    from data.choices import TableError
-    from engine import choose_run, session
-    from engine.encode import EncodeFailed
-    from engine.encoders import NoEncoder
+    """Rank the questions of a run, from what is cached on."""
+    from engine import choose_run
 
-    control = session.inbox(run)
-    came = obey_signals(control)
-    last: Classified | None = None
-    try:
-        for event in _narrated(choose_run.drive(run, control), Narrator(as_json=as_json, quiet=quiet), control):
-            last = event if isinstance(event, Classified) else last
-    except (TableError, NoEncoder, NoModel, BadSpec, Locked) as error:
-        if fresh and not run.read_json("results.json").keys() - {"chance", "longest"}:
-            run.delete()
-        return _complain(str(error), BAD_INPUT)
-    except (EncodeFailed, OSError) as error:
-        return _complain(str(error), FAILED)
-    if not as_json and not quiet:
-        if last is not None:
-            _table(last)
-        say(run.name)
-    return INTERRUPTED if came else DONE
-
-
-def _narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
-    """Narrate; when whoever reads stdout goes away, end."""
-    broken = False
-    for event in events:
-        if not broken:
-            try:
-                narrator.tell(event)
-            except BrokenPipeError:
-                broken = True
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                control.send(Stop())
-        yield event
+    return drive(run, choose_run.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
 
 
 def _table(last: Classified) -> None:
@@ -172,9 +130,3 @@ def _seeds(result: dict[str, Any]) -> str:
     """The lowest and highest of the seeds."""
     seeds = result.get("seeds", [])
     return f"{min(seeds):.4f}-{max(seeds):.4f}" if seeds else ""
-
-
-def _complain(message: str, code: int) -> int:
-    for line in message.splitlines() or [""]:
-        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
-    return code

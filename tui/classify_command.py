@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json as encoder
-import os
-import sys
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from checkpoints import home
 from checkpoints import run as runs
-from checkpoints.lock import Locked
 from checkpoints.run import Run
-from engine.control import Control, Stop
-from engine.events import Classified, Event
-from engine.spec import BadSpec, Problem
-from tui.interrupt import INTERRUPTED, obey_signals
-from tui.narrate import Narrator, say
+from engine.events import Classified
+from tui import piped
+from tui.driven import BAD_INPUT, DONE, complain, drive
+from tui.narrate import say
 from tui.text import safe
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 _Flag = Parameter(negative="")
 
@@ -110,35 +104,14 @@ def classify(
         suspects=suspects,
         name=name,
     )
-    if problems := spec.validate():
-        raise BadSpec(problems)
     return resume(classify_run.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
 def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
-    """Train the routes of a run, from what is cached on. A ``fresh`` run whose input is bad leaves nothing behind."""
-    from data.tables import TableError
-    from engine import classify_run, session
-    from engine.encode import EncodeFailed
-    from engine.encoders import NoEncoder
+    """Train the routes of a run, from what is cached on."""
+    from engine import classify_run
 
-    control = session.inbox(run)
-    came = obey_signals(control)
-    last: Classified | None = None
-    try:
-        for event in _narrated(classify_run.drive(run, control), Narrator(as_json=as_json, quiet=quiet), control):
-            last = event if isinstance(event, Classified) else last
-    except (TableError, NoEncoder, BadSpec, Locked) as error:
-        if fresh and not (run.path / "classifier.json").exists():
-            run.delete()
-        return _complain(str(error), BAD_INPUT)
-    except (EncodeFailed, OSError) as error:
-        return _complain(str(error), FAILED)
-    if not as_json and not quiet:
-        if last is not None:
-            _table(last)
-        say(run.name)
-    return INTERRUPTED if came else DONE
+    return drive(run, classify_run.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
 
 
 def predict(
@@ -161,11 +134,11 @@ def predict(
     from engine.encoders import NoEncoder
 
     classifier = Classifier(runs.find(home.runs(), run))
-    texts = _texts(text)
+    texts = text if text and text != ["-"] else piped.lines()
     try:
         found = classifier.predict(texts)
     except NoEncoder as error:
-        return _complain(str(error), BAD_INPUT)
+        return complain(str(error), BAD_INPUT)
     classes = classifier.classes
     for number, each in enumerate(texts):
         if not json and len(texts) > 1:
@@ -186,31 +159,6 @@ def predict(
     return DONE
 
 
-def _texts(given: list[str] | None) -> list[str]:
-    if given and given != ["-"]:
-        return given
-    if sys.stdin.isatty():
-        raise BadSpec([Problem("", "no text: give it as an argument, or through a pipe")])
-    lines = [line for line in sys.stdin.buffer.read().decode("utf-8", "replace").split("\n") if line.strip()]
-    if not lines:
-        raise BadSpec([Problem("", "no text: give it as an argument, or through a pipe")])
-    return lines
-
-
-def _narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
-    """Narrate; when whoever reads stdout goes away, end."""
-    broken = False
-    for event in events:
-        if not broken:
-            try:
-                narrator.tell(event)
-            except BrokenPipeError:
-                broken = True
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                control.send(Stop())
-        yield event
-
-
 def _table(last: Classified) -> None:
     say(
         f"{'route':<10} {'accuracy':>8}  {'95% interval':<15} {'macro F1':>8}  {'log loss':>8}  {'seconds':>8}  trained"
@@ -223,9 +171,3 @@ def _table(last: Classified) -> None:
         )
     if last.verdict:
         say(last.verdict)
-
-
-def _complain(message: str, code: int) -> int:
-    for line in message.splitlines() or [""]:
-        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
-    return code

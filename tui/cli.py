@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as encoder
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -20,8 +19,8 @@ from checkpoints.store import CheckpointError
 from data.corpus import CorpusError
 from data.vocabulary import UnknownCharacterError
 from engine import session
-from engine.control import Control, SetLearningRate, Stop
-from engine.events import Event, Finished, Started
+from engine.control import SetLearningRate
+from engine.events import Finished, Started
 from engine.lm import NoModel
 from engine.spec import BadSpec, Problem, TrainSpec, build, read_toml
 from engine.summary import summarise
@@ -31,6 +30,7 @@ from tui.choose_command import choose
 from tui.choose_command import resume as resume_choosing
 from tui.classify_command import classify, predict
 from tui.classify_command import resume as resume_classification
+from tui.driven import BAD_INPUT, DONE, FAILED, complain, narrated
 from tui.generate_command import generate, sweep
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator, say
@@ -39,8 +39,13 @@ from tui.retrieve_command import retrieve, search
 from tui.text import safe
 from tui.tokenize_command import tokenize
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
 _BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
+
+_TASKS = {
+    "classify": ("trains classifiers", resume_classification),
+    "choose": ("ranks choices", resume_choosing),
+    "retrieve": ("is a retrieval", resume_retrieval),
+}
 
 app = App(
     name="llmlab-tui",
@@ -56,7 +61,7 @@ def main(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
     except (CycloptsError, *_BAD) as error:
-        return _complain(str(error), BAD_INPUT)
+        return complain(str(error), BAD_INPUT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -64,7 +69,7 @@ def main(arguments: list[str]) -> int:
         return INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", BAD_INPUT)
+        return complain(f"{where}{error.strerror or error}", BAD_INPUT)
     return int(code or 0)
 
 
@@ -152,18 +157,12 @@ def resume(
         Say nothing but errors.
     """
     found = runs.find(home.runs(), run)
-    if found.read_json("spec.json").get("task") == "classify":
+    task = _TASKS.get(str(found.read_json("spec.json").get("task")))
+    if task is not None:
+        what, again = task
         if steps is not None or learning_rate is not None:
-            raise BadSpec([Problem("", f"{found.name} trains classifiers: it has neither steps nor a rate to change")])
-        return resume_classification(found, as_json=json, quiet=quiet)
-    if found.read_json("spec.json").get("task") == "choose":
-        if steps is not None or learning_rate is not None:
-            raise BadSpec([Problem("", f"{found.name} ranks choices: it has neither steps nor a rate to change")])
-        return resume_choosing(found, as_json=json, quiet=quiet)
-    if found.read_json("spec.json").get("task") == "retrieve":
-        if steps is not None or learning_rate is not None:
-            raise BadSpec([Problem("", f"{found.name} is a retrieval: it has neither steps nor a rate to change")])
-        return resume_retrieval(found, as_json=json, quiet=quiet)
+            raise BadSpec([Problem("", f"{found.name} {what}: it has neither steps nor a rate to change")])
+        return again(found, as_json=json, quiet=quiet)
     spec = session.spec_of(found)
     summary = summarise(found)
     changed = replace(spec, steps=steps if steps is not None else spec.steps)
@@ -338,43 +337,24 @@ def _drive(
     narrator = Narrator(as_json=as_json, quiet=quiet)
     begun, reason = False, "failed"
     try:
-        for event in _until_pipe_breaks(session.drive(run, control, resume=resume, spec=spec), narrator, control):
+        for event in narrated(session.drive(run, control, resume=resume, spec=spec), narrator, control):
             begun = begun or isinstance(event, Started)
             if isinstance(event, Finished):
                 reason = event.reason
     except (BadSpec, CorpusError) as error:
         if not begun and not resume:
             run.delete()
-        return _complain(str(error), BAD_INPUT)
+        return complain(str(error), BAD_INPUT)
     except (Locked, CheckpointError) as error:
-        return _complain(str(error), BAD_INPUT)
+        return complain(str(error), BAD_INPUT)
     except Exception as error:
         from engine.train import TrainingFailed
 
         if not isinstance(error, TrainingFailed | OSError):
             raise
-        return _complain(str(error), FAILED)
+        return complain(str(error), FAILED)
     if not as_json and not quiet:
         say(run.name)
     if interrupted:
         return INTERRUPTED
     return DONE if reason in ("steps", "early_stop", "stopped") else FAILED
-
-
-def _until_pipe_breaks(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
-    """Narrate; when whoever reads stdout goes away, save and end."""
-    broken = False
-    for event in events:
-        if not broken:
-            try:
-                narrator.tell(event)
-            except BrokenPipeError:
-                broken = True
-                control.send(Stop())
-        yield event
-
-
-def _complain(message: str, code: int) -> int:
-    for line in message.splitlines() or [""]:
-        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
-    return code

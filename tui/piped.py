@@ -6,14 +6,24 @@ import sys
 
 from engine.spec import BadSpec, Problem
 
+_NOTHING = Problem("", "no text: give it as an argument, or through a pipe")
+
 
 def read() -> str:
     """All of stdin; what is not UTF-8 is read as U+FFFD, and that is said. Raises :class:`engine.spec.BadSpec`."""
     if sys.stdin.isatty():
-        raise BadSpec([Problem("", "no text: give it as an argument, or through a pipe")])
+        raise BadSpec([_NOTHING])
     content = sys.stdin.buffer.read()
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         print(f"stdin is not all UTF-8 (byte {error.start:,}): what is not is read as U+FFFD", file=sys.stderr)
         return content.decode("utf-8", "replace")
+
+
+def lines() -> list[str]:
+    """Every line of stdin that is not blank. Raises :class:`engine.spec.BadSpec` when there is none."""
+    found = [line for line in read().split("\n") if line.strip()]
+    if not found:
+        raise BadSpec([_NOTHING])
+    return found

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json as encoder
-import os
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -14,16 +12,14 @@ from cyclopts import Parameter
 
 from checkpoints import home
 from checkpoints import run as runs
-from checkpoints.lock import Locked
 from checkpoints.run import Run
-from engine.control import Control, Stop
-from engine.events import Classified, Event
+from engine.control import Control
+from engine.events import Classified
 from engine.spec import BadSpec, Problem
-from tui.interrupt import INTERRUPTED, obey_signals
+from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.narrate import Narrator, say
 from tui.text import safe
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 _Flag = Parameter(negative="")
 _Method = Literal["bm25", "cls", "mean", "hybrid", "trained"]
@@ -87,36 +83,14 @@ def retrieve(
         seed=seed,
         name=name,
     )
-    if problems := spec.validate():
-        raise BadSpec(problems)
     return resume(retrieve_run.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
 def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
-    """Build and judge the rankers of a run, from what is cached on. A ``fresh`` run with bad input leaves nothing."""
-    from data.beir import BeirError
-    from engine import retrieve_run, session
-    from engine.biencoder import CannotTrain
-    from engine.encode import EncodeFailed
-    from engine.encoders import NoEncoder
+    """Build and judge the rankers of a run, from what is cached on."""
+    from engine import retrieve_run
 
-    control = session.inbox(run)
-    came = obey_signals(control)
-    last: Classified | None = None
-    try:
-        for event in _narrated(retrieve_run.drive(run, control), Narrator(as_json=as_json, quiet=quiet), control):
-            last = event if isinstance(event, Classified) else last
-    except (BeirError, NoEncoder, CannotTrain, BadSpec, Locked) as error:
-        if fresh and not (run.path / "results.json").exists():
-            run.delete()
-        return _complain(str(error), BAD_INPUT)
-    except (EncodeFailed, OSError) as error:
-        return _complain(str(error), FAILED)
-    if not as_json and not quiet:
-        if last is not None:
-            _table(last)
-        say(run.name)
-    return INTERRUPTED if came else DONE
+    return drive(run, retrieve_run.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
 
 
 def search(
@@ -161,9 +135,9 @@ def search(
     try:
         return _search(text, data, methods, k, encoder, run, json)
     except (BeirError, NoEncoder, NotTrained) as error:
-        return _complain(str(error), BAD_INPUT)
+        return complain(str(error), BAD_INPUT)
     except EncodeFailed as error:
-        return _complain(str(error), FAILED)
+        return complain(str(error), FAILED)
 
 
 def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str, run: str, json: bool) -> int:
@@ -171,7 +145,8 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
     from engine.rankers import TRAINED
     from engine.rankers_open import library, newest_on
     from engine.retrieve import RetrieveSpec
-    from engine.retrieve_run import absolute, spec_of
+    from engine.retrieve_run import spec_of
+    from engine.task_run import absolute
 
     owner: Run | None = None
     spec = RetrieveSpec(data=absolute(data) if data else BUNDLED)
@@ -227,20 +202,6 @@ def _through(task: Any, narrator: Narrator) -> Any:
             return ended.value
 
 
-def _narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
-    """Narrate; when whoever reads stdout goes away, end."""
-    broken = False
-    for event in events:
-        if not broken:
-            try:
-                narrator.tell(event)
-            except BrokenPipeError:
-                broken = True
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                control.send(Stop())
-        yield event
-
-
 def _table(last: Classified) -> None:
     if not last.results:
         return
@@ -257,9 +218,3 @@ def _table(last: Classified) -> None:
         )
     if last.verdict:
         say(last.verdict)
-
-
-def _complain(message: str, code: int) -> int:
-    for line in message.splitlines() or [""]:
-        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
-    return code

@@ -187,6 +187,9 @@ def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
     events, later = run("b", Control())
     assert "goes on after epoch 1 of 3" in notices("finetune", events)[0].text
     assert later.history == whole.history
+    epochs = [event for event in events if isinstance(event, RouteStep) and event.validation_loss is not None]
+    assert [(event.validation_loss, event.validation_accuracy) for event in epochs] == list(whole.history)
+    assert [event.step for event in epochs] == [4, 8, 12]
     judged = [item(number) for number in range(50, 60)]
     one, other = (tiny.finish(tuned.scores(judged, Control()))[1] for tuned in (whole, later))
     assert np.array_equal(one, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 import tiny
 
 from checkpoints import home, store
+from checkpoints.lock import Lock
 from engine import classify_run, encoders, events, heads, metrics, outcome
 from engine.classifier import Classifier
 from engine.classify import ClassifySpec, classify
 from engine.control import Control, Pause, Stop
 from engine.encode import encode
 from engine.events import Classified, CurvePoint, DataLoaded, Encoded, Notice, RouteDone, RouteStep
+from engine.features import group_of
 from engine.finetune import TuneSettings, finetune, probabilities
 from engine.heed import Stopped
 from engine.insight import efficiency, suspects
@@ -38,7 +41,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny products only wait for each other on several threads."""
-    for module in ("encode", "finetune", "heads"):
+    for module in ("encode", "epochs", "heads"):
         monkeypatch.setattr(f"engine.{module}.physical_cores", lambda: 1)
 
 
@@ -166,6 +169,49 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
     assert not [file for file in run.path.rglob("*") if file.suffix in (".pkl", ".pt", ".bin", ".joblib")]
 
 
+def state_of(model: Any) -> dict[str, Any]:
+    """Every weight and buffer as a hash, and whether each part trains."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    found: dict[str, Any] = {
+        name: hashlib.sha256(tensor.detach().numpy().tobytes()).hexdigest() for name, tensor in tensors.items()
+    }
+    found |= {f"{name} trains": part.training for name, part in model.named_modules()}
+    return found | {f"{name} gradient": (one.requires_grad, one.grad) for name, one in model.named_parameters()}
+
+
+def test_the_frozen_encoder_is_frozen(
+    spec: ClassifySpec, encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def features(*, cached: bool) -> Any:
+        made = encode(ROWS[0], encoder, Control(), length=24, group=group_of("all"), device="cpu", cached=cached)
+        return tiny.finish(made)[1]
+
+    before = features(cached=False).pooled("all")
+    opened: list[tuple[Any, dict[str, Any]]] = []
+    really = encoders.Encoder.open
+
+    def watched(self: encoders.Encoder, *arguments: str) -> Any:
+        model = really(self, *arguments)
+        opened.append((model, state_of(model)))
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoders.Encoder, "open", watched)
+        last = list(classify(spec, Control()))[-1]
+    assert list(last.results) == ["majority", "tfidf", "lr", "mlp"]
+    assert len(opened) == 3  # for each split
+    for model, first in opened:
+        assert state_of(model) == first
+        assert not any(trains for name, trains in first.items() if name.endswith(" trains"))
+        assert all(found == (False, None) for name, found in first.items() if name.endswith(" gradient"))
+        assert len(first) > 100
+    used = features(cached=True)
+    assert all(shard.path is not None for shard in used.shards)  # as classify put them there
+    assert np.array_equal(used.pooled("all"), before)
+    monkeypatch.setattr(encoders.Encoder, "open", lambda *_: opened[-1][0])
+    assert np.array_equal(features(cached=False).pooled("all"), before)
+
+
 def test_a_stop_ends_it_with_what_was_done_and_resuming_finds_the_features(spec: ClassifySpec) -> None:
     run, control = classify_run.create(spec), Control()
     told = []
@@ -193,19 +239,32 @@ def tune(encoder: encoders.Encoder, control: Control | None = None, on: Any = No
     )
 
 
-def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder: encoders.Encoder) -> None:
-    _, whole = tune(encoder)
+def stopped_in(epoch: int, encoder: encoders.Encoder) -> None:
+    """A fine-tuning that is asked to stop when it tells of the end of an epoch."""
     control = Control()
 
-    def stop_in_the_second_epoch(event: Any) -> None:
-        if isinstance(event, RouteStep) and event.note.startswith("epoch 2"):
+    def stop(event: Any) -> None:
+        if isinstance(event, RouteStep) and event.note.startswith(f"epoch {epoch} "):
             control.send(Stop())
 
     with pytest.raises(Stopped):
-        tune(encoder, control, stop_in_the_second_epoch)
+        tune(encoder, control, stop)
+
+
+def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder: encoders.Encoder) -> None:
+    begun, whole = tune(encoder)
+    at_once = only(RouteStep, begun)
+    stopped_in(2, encoder)
     told, resumed = tune(encoder)
     assert [event.text for event in only(Notice, told)] == ["fine-tuning goes on after epoch 2 of 3"]
     assert resumed.history == whole.history
+    epochs = [event for event in only(RouteStep, told) if event.validation_loss is not None]
+    assert [(event.validation_loss, event.validation_accuracy) for event in epochs] == list(whole.history)
+    assert [(event.step, event.steps) for event in epochs] == [(8, 24), (16, 24), (24, 24)]
+    assert [(event.loss, event.note) for event in epochs] == [
+        (event.loss, event.note) for event in at_once if event.validation_loss is not None
+    ]
+    assert all(event.seconds_left is not None for event in epochs)
     ids = encoder.ids(TEST[0], 24)
     exact = tiny.finish(probabilities(whole.model, ids, "cpu"))[1]
     assert np.array_equal(tiny.finish(probabilities(resumed.model, ids, "cpu"))[1], exact)
@@ -215,19 +274,22 @@ def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder:
 
 
 def test_a_damaged_epoch_is_passed_over(encoder: encoders.Encoder) -> None:
-    control = Control()
-
-    def stop(event: Any) -> None:
-        if isinstance(event, RouteStep) and event.note:
-            control.send(Stop())
-
-    with pytest.raises(Stopped):
-        tune(encoder, control, stop)
+    stopped_in(1, encoder)
     (kept,) = store.checkpoints(next((home.cache() / "finetune").iterdir()))
     (kept / "model.safetensors").write_bytes(b"gone")
     told, tuned = tune(encoder)
     assert "passed over" in only(Notice, told)[0].text
     assert tuned.epochs == 3
+
+
+def test_epochs_that_another_process_goes_on_with_are_left_to_it(encoder: encoders.Encoder) -> None:
+    stopped_in(1, encoder)
+    folder = next((home.cache() / "finetune").iterdir())
+    with Lock(folder / "lock"):
+        told, tuned = tune(encoder)
+    assert "epochs are not kept" in only(Notice, told)[0].text
+    assert tuned.epochs == 3
+    assert len(store.checkpoints(folder)) == 1
 
 
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,85 @@
+"""Tasks on data sets as runs: made, owned, recorded and taken up again like a training, under the same directories."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from checkpoints import home
+from checkpoints import run as runs
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from data import beir, choices, tables
+from engine import encoders, session
+from engine.control import Control
+from engine.events import Event
+from engine.spec import BadSpec, Problem
+
+BUNDLED = frozenset({tables.BUNDLED, choices.BUNDLED, beir.BUNDLED, encoders.MINILM, "auto", "bundled"})
+"""names that never mean a file"""
+_ENDING = re.compile(r"\.(csv|tsv|json|jsonl|parquet)$")
+
+
+class Spec(Protocol):
+    """What a task is asked for: a frozen dataclass with these fields."""
+
+    @property
+    def data(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    def validate(self) -> list[Problem]: ...
+
+
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True)
+class TaskRuns(Generic[S]):
+    """The runs of one task."""
+
+    task: str
+    otherwise: str
+    """what is said of a run that is not of this task, as "is no retrieval" """
+    to_dict: Callable[[S], dict[str, Any]]
+    from_dict: Callable[[Mapping[str, Any]], S]
+    work: Callable[[S, Control, Run], Iterator[Event]]
+    paths: tuple[str, ...]
+    """fields of the spec that may name a file or a folder"""
+
+    def create(self, spec: S) -> Run:
+        """Make the run directory for ``spec``. Raises :class:`OSError` and :class:`engine.spec.BadSpec`."""
+        if problems := spec.validate():
+            raise BadSpec(problems)
+        name = spec.name or f"{self.task}-{_ENDING.sub('', Path(spec.data).name) or 'data'}"
+        made: Any = spec
+        made = replace(made, **{field: absolute(getattr(spec, field)) for field in self.paths})
+        return runs.create(home.runs(), name, self.to_dict(made), session.environment())
+
+    def spec_of(self, run: Run) -> S:
+        """The spec of a run. Raises :class:`checkpoints.store.CheckpointError` when its file is damaged."""
+        record = run.read_json("spec.json")
+        try:
+            if record.get("task") == self.task:
+                return self.from_dict(record)
+        except (TypeError, ValueError):
+            pass
+        raise CheckpointError(f"{run.name} {self.otherwise}, or its spec.json is damaged")
+
+    def drive(self, run: Run, control: Control) -> Iterator[Event]:
+        """Own ``run``, do its work and record everything that happens.
+
+        Raises what the work raises, recorded first, and :class:`checkpoints.lock.Locked`.
+        """
+        return session.own(run, control, lambda: self.work(self.spec_of(run), control, run))
+
+
+def absolute(name: str) -> str:
+    """A path that is there, from the root, since who takes the run up may stand in another folder."""
+    try:
+        path = Path(name).expanduser()
+        return str(path.absolute()) if name and name not in BUNDLED and path.exists() else name
+    except (OSError, RuntimeError, ValueError):
+        return name

@@ -1,0 +1,105 @@
+"""What a command makes of a run that ends in one way or another: exit code, words, and what is left of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from checkpoints.run import Run
+from engine import retrieve_run
+from engine.control import Control, Stop
+from engine.encode import EncodeFailed
+from engine.encoders import NoEncoder
+from engine.events import Classified, Event, Progress
+from engine.retrieve import RetrieveSpec
+from tui import driven, narrate
+from tui.driven import BAD_INPUT, DONE, FAILED
+from tui.interrupt import INTERRUPTED
+
+END = Classified("done", 0, None, "a run", 0.1, {"bm25": {}}, "")
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Those that came; none are caught here."""
+    came: list[int] = []
+    monkeypatch.setattr(driven, "obey_signals", lambda control: came)
+    return came
+
+
+@pytest.fixture
+def run() -> Run:
+    return retrieve_run.create(RetrieveSpec())
+
+
+def drive(run: Run, work: Callable[[Run, Control], Iterator[Event]], **changes: Any) -> int:
+    options = {"as_json": False, "quiet": False, **changes}
+    return driven.drive(run, work, lambda last: narrate.say(f"table of {len(last.results)}"), **options)
+
+
+def ends(*events: Event, error: Exception | None = None) -> Callable[[Run, Control], Iterator[Event]]:
+    def work(run: Run, control: Control) -> Iterator[Event]:
+        yield from events
+        if error is not None:
+            raise error
+
+    return work
+
+
+def test_at_the_end_come_the_table_and_the_name(
+    run: Run, signals: list[int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert drive(run, ends(END)) == DONE
+    assert capfd.readouterr().out == f"table of 1\n{run.name}\n"
+    assert drive(run, ends(END), quiet=True) == DONE
+    assert capfd.readouterr() == ("", "")
+    assert drive(run, ends(END), as_json=True) == DONE
+    assert capfd.readouterr().out.startswith("{")
+    signals.append(2)
+    assert drive(run, ends(END)) == INTERRUPTED
+
+
+@pytest.mark.parametrize("results", [{}, {"majority": {}, "chance": {}, "longest": {}}])
+def test_bad_input_of_a_fresh_run_leaves_nothing(
+    run: Run, signals: list[int], capfd: pytest.CaptureFixture[str], results: dict[str, Any]
+) -> None:
+    run.write_json("results.json", results)
+    bad = ends(error=NoEncoder("no such\nencoder \x1b[31m"))
+    assert drive(run, bad) == BAD_INPUT
+    assert run.path.exists()
+    assert drive(run, bad, fresh=True) == BAD_INPUT
+    assert not run.path.exists()
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "llmlab-tui: no such"
+    assert all("\x1b" not in line for line in lines)
+
+
+def test_what_has_come_to_results_stays(run: Run, signals: list[int]) -> None:
+    run.write_json("results.json", {"majority": {}, "tfidf": {}})
+    assert drive(run, ends(error=NoEncoder("gone")), fresh=True) == BAD_INPUT
+    assert drive(run, ends(error=EncodeFailed("full")), fresh=True) == FAILED
+    assert drive(run, ends(error=OSError("full")), fresh=True) == FAILED
+    assert run.path.exists()
+    with pytest.raises(ZeroDivisionError):  # no fault of the user's
+        drive(run, ends(error=ZeroDivisionError()), fresh=True)
+
+
+def test_it_stops_when_nobody_reads_any_more(run: Run, signals: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Event] = []
+
+    def broken(self: Any, event: Event) -> None:
+        told.append(event)
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def work(run: Run, control: Control) -> Iterator[Event]:
+        yield Progress("reading", 0, 0)
+        assert control.take() == [Stop()]
+        yield END
+
+    turned: list[int] = []
+    monkeypatch.setattr(driven.os, "dup2", lambda source, target: turned.append(target))
+    monkeypatch.setattr(driven.Narrator, "tell", broken)
+    assert drive(run, work) == DONE
+    assert len(told) == len(turned) == 1
