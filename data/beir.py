@@ -222,7 +222,7 @@ class _Builder:
         result = []
         for what, names in self._left.items():
             more = ", …" if len(names) > SHOWN else ""
-            result.append(f"left out {len(names):,} {what} ({', '.join(names[:SHOWN])}{more})")
+            result.append(f"left out {what}: {len(names):,} ({', '.join(names[:SHOWN])}{more})")
         return result
 
 

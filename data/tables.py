@@ -257,7 +257,9 @@ def _complete(rows: dict[str, Rows], seed: int, repairs: list[str]) -> dict[str,
     train = rows["train"]
     if len(train) < 2 or len(set(train.labels)) < 2:
         kept = f"{len(train):,} usable row{'s' * (len(train) != 1)} of {len(set(train.labels))} class"
-        raise TableError(f"train has {kept}{'es' * (len(set(train.labels)) != 1)}: it takes two classes to tell apart")
+        kept += "es" * (len(set(train.labels)) != 1)
+        told = "".join(f"; {line}" for line in repairs)
+        raise TableError(f"train has {kept}: it takes two classes to tell apart{told}")
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if len(rows.get(split, ())) > 0:
             continue

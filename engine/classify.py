@@ -395,11 +395,12 @@ def _verdict(trained: Trained) -> str:
         sure = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
         chance = f"a difference that chance explains ({sure})" if test.p >= 0.05 else f"more than chance ({sure})"
         name = "the frozen encoder" if route == frozen else "fine-tuning"
+        ahead = "beats" if test.p < 0.05 else "is ahead of"
         if theirs > ours:
-            told.append(f"Counting words (TF-IDF, {theirs:.3f}) beats {name} ({ours:.3f}): {chance}.")
+            told.append(f"Counting words (TF-IDF, {theirs:.3f}) {ahead} {name} ({ours:.3f}): {chance}.")
         elif theirs < ours:
             told.append(
-                f"{name[0].upper()}{name[1:]} ({ours:.3f}) beats counting words (TF-IDF, {theirs:.3f}): {chance}."
+                f"{name[0].upper()}{name[1:]} ({ours:.3f}) {ahead} counting words (TF-IDF, {theirs:.3f}): {chance}."
             )
         else:
             told.append(f"{name[0].upper()}{name[1:]} and counting words (TF-IDF) are equally good ({ours:.3f}).")

@@ -63,13 +63,13 @@ def test_what_is_wrong_is_left_out_and_told_and_the_rest_is_used(folder: Path) -
     assert (len(found), len(found.qrels["test"])) == (36, 8)
     told = "\n".join(found.repairs)
     for words in (
-        "left out 1 documents whose id was there already (d0)",
-        "left out 1 documents without a text (hollow)",
-        "left out 2 lines that are no JSON objects (corpus.jsonl line 39, corpus.jsonl line 40)",
-        "left out 1 queries without a text (mute)",
-        "left out 2 test qrels that name documents that are not there (missing of query q30, gone of query lonely)",
-        "left out 1 test qrels of queries that are not there (nobody)",
-        "left out 1 test queries without a relevant document (lonely)",
+        "left out documents whose id was there already: 1 (d0)",
+        "left out documents without a text: 1 (hollow)",
+        "left out lines that are no JSON objects: 2 (corpus.jsonl line 39, corpus.jsonl line 40)",
+        "left out queries without a text: 1 (mute)",
+        "left out test qrels that name documents that are not there: 2 (missing of query q30, gone of query lonely)",
+        "left out test qrels of queries that are not there: 1 (nobody)",
+        "left out test queries without a relevant document: 1 (lonely)",
         "qrels without query, document and grade (qrels/test.tsv line 13)",
     ):
         assert words in told, told
@@ -97,14 +97,14 @@ def test_a_query_in_train_and_test_is_only_judged(folder: Path) -> None:
     found = beir.load(str(folder))
     assert "q30" in found.qrels["test"]
     assert "q30" not in found.qrels["train"]
-    assert "train queries that are in test too (q30)" in found.repairs[-1]
+    assert "train queries that are in test too: 1 (q30)" in found.repairs[-1]
 
 
 @pytest.mark.parametrize(
     ("corpus", "words"),
     [
         ("", "the corpus is empty"),
-        ('{"_id": "a", "text": ""}\n', "the corpus is empty; left out 1 documents without a text (a)"),
+        ('{"_id": "a", "text": ""}\n', "the corpus is empty; left out documents without a text: 1 (a)"),
         ('{"_id": "a"\n', "corpus.jsonl line 1 is no JSON object"),
         ('{"text": "no id"}\n', "corpus.jsonl line 1: there is no _id"),
         ('{"_id": "a", "text": 7}\n', "corpus.jsonl line 1: text is no text"),
