@@ -78,6 +78,18 @@ async def draw() -> None:
         await pilot.press("f5")
         await pilot.pause(45)
         _save(app, "classify")
+        await pilot.press("5")
+        await pilot.pause(2)
+        await pilot.press("f5")
+        await pilot.pause(60)
+        _save(app, "choose")
+        await pilot.press("6")
+        await pilot.pause(2)
+        await pilot.press("f5")
+        await pilot.pause(60)
+        app.here.take("my drill bit slips when I bore into metal")
+        await pilot.pause(3)
+        _save(app, "retrieve")
 
 
 def _save(app: object, name: str) -> None:

@@ -60,7 +60,7 @@ ACTIONS: tuple[Action, ...] = (
         "start",
         ("f5",),
         "Start",
-        "Train with what the form says; in Classify: run the routes; in Tokens and Generate: complete.",
+        "Train, or run what the form of Classify, Choose or Retrieve says; in Tokens and Generate: complete.",
         shown=True,
     ),
     Action("pause", ("f6",), "Pause", "Pause the work, or let it go on. The model stays loaded.", shown=True),

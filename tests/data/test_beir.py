@@ -70,7 +70,7 @@ def test_what_is_wrong_is_left_out_and_told_and_the_rest_is_used(folder: Path) -
         "left out test qrels that name documents that are not there: 2 (missing of query q30, gone of query lonely)",
         "left out test qrels of queries that are not there: 1 (nobody)",
         "left out test queries without a relevant document: 1 (lonely)",
-        "qrels without query, document and grade (qrels/test.tsv line 13)",
+        "qrels without query, document and grade: 1 (qrels/test.tsv line 13)",
     ):
         assert words in told, told
 
