@@ -19,7 +19,6 @@ class Classifications(Laboratory):
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import classify_run
         from engine.classify import ClassifySpec
-        from engine.spec import BadSpec
 
         spec = ClassifySpec(
             data=given["data"].strip(),
@@ -35,8 +34,6 @@ class Classifications(Laboratory):
             curve=True,
             suspects=True,
         )
-        if wrong := spec.validate():
-            raise BadSpec(wrong)
         return classify_run.create(spec)
 
     def findings(self, run: Run) -> Findings:
