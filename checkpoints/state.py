@@ -55,6 +55,7 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, conten
     """Load optimizer state for the parameters of ``model``."""
     tensors = from_safetensors(contents[OPTIMIZER])
     parameters = dict(model.named_parameters())
+    fused = any(group.get("fused") for group in optimizer.param_groups)
     states: dict[str, dict[str, Any]] = {name: {} for name in parameters}
     for full, tensor in tensors.items():
         name, _, key = full.rpartition(".")
@@ -62,8 +63,11 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, conten
     for name, state in states.items():
         if state:
             parameter = parameters[name]
-            # Fused AdamW keeps its step counter beside the parameter, so everything goes to one place.
-            optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
+            # Fused AdamW keeps its step counter beside the parameter, any other on the CPU.
+            optimizer.state[parameter] = {
+                key: value if key == "step" and not fused else value.to(parameter.device)
+                for key, value in state.items()
+            }
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from data.beir import Collection
@@ -24,11 +24,12 @@ from engine.control import Control
 from engine.encode import placed
 from engine.encoders import Encoder
 from engine.epochs import share
-from engine.events import BiStep, Event
+from engine.events import BiStep, Event, Notice
 from engine.heed import heed
+from engine.kept import Kept
 from engine.machine import physical_cores
-from engine.padding import by_length, padded
-from engine.rankers import QUERY_TOKENS, Bm25
+from engine.rankers import Bm25
+from engine.towers import Projection, Whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,8 @@ TELL = 0.4  # seconds between two words
 FEWEST = 8  # training queries
 POOLS: Mapping[Mode, int] = {"projection": 50_000, "whole": 512}
 """documents that held-out queries are ranked over, at most"""
+CODE = 1  # raise it when the same settings would train otherwise
+_MORE = "more.safetensors"  # random states and the pool's vectors, kept with an epoch
 FOLDS = 5  # parts of the training queries, each held out once
 
 
@@ -196,13 +199,15 @@ def train(
     *,
     bm25: Bm25 | None = None,
     keep: Callable[[BiState], None] = lambda _: None,
+    kept: Kept | None = None,
     device: str = "auto",
 ) -> Generator[Event, None, BiState]:
     """Train on the training queries and return the state with the best nDCG@10 on the held-out ones.
 
     ``frozen``: unit vectors of every document; ``asked``: those of every training query. ``keep`` gets the state after
     every look at the held-out queries, the first of them before any training: where training only makes it worse, the
-    frozen encoder comes back. Yields :class:`BiStep`. Raises :class:`CannotTrain`, :class:`engine.heed.Stopped`.
+    frozen encoder comes back. The training of a whole encoder goes on from the epochs in ``kept``, which is cleared by
+    whoever has the result in safety. Yields :class:`BiStep`. Raises :class:`CannotTrain`, :class:`engine.heed.Stopped`.
     """
     import torch
 
@@ -217,7 +222,14 @@ def train(
             torch.set_num_threads(threads)
     torch.set_num_threads(physical_cores())
     work = _Work(given, split(collection, settings.held_out, settings.seed))
-    return (yield from work.run())
+    return (yield from work.run(kept))
+
+
+def kept_for(collection: Collection, encoder: Encoder, settings: BiSettings) -> Kept | None:
+    """Where the epochs of a whole encoder's training are kept; a projection is trained in seconds, so nowhere."""
+    if settings.mode == "projection":
+        return None
+    return Kept(CODE, "bi-encoder", encoder.identity, asdict(settings.chosen()), collection.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -290,6 +302,33 @@ class _Measured:
     """of each with each relevant document, nats"""
 
 
+@dataclass(frozen=True)
+class _Look:
+    """A look at the held-out queries: before training and after each epoch."""
+
+    step: int
+    ndcg: float
+    loss: float
+    """of the held-out queries"""
+    trained_loss: float
+    """of the epoch's batches; 0 before training"""
+
+
+def _looks(state: Mapping[str, Any]) -> list[_Look]:
+    return [_Look(int(step), *map(float, rest)) for step, *rest in state["looks"]]
+
+
+def _best(looks: Sequence[_Look]) -> int:
+    """The best of them: by nDCG, ties by loss."""
+    return max(range(len(looks)), key=lambda epoch: (looks[epoch].ndcg, -looks[epoch].loss))
+
+
+def _note(looks: Sequence[_Look]) -> str:
+    """What is said of the last of them."""
+    epoch = len(looks) - 1
+    return (f"epoch {epoch}" + (", the best so far" if _best(looks) == epoch else "")) if epoch else "before training"
+
+
 class _Work:
     """One training under way."""
 
@@ -307,49 +346,96 @@ class _Work:
         self.device = given.device
         torch.manual_seed(settings.seed)
         self.pool = self._pooled(given.frozen, np.stack([given.asked[query] for query in self.split.held]))
-        self.tower: _Projection | _Whole
+        self.tower: Projection | Whole
         if settings.mode == "projection":
-            self.tower = _Projection(given.asked, given.frozen, self.pool, self.device)
+            self.tower = Projection(given.asked, given.frozen, self.pool, self.device)
         else:
-            self.tower = _Whole(given.encoder, collection, settings, self.pool, self.device)
+            self.tower = Whole(given.encoder, collection, settings, self.pool, self.device)
         self.optimizer = torch.optim.AdamW(self.tower.parameters(), lr=settings.learning_rate, weight_decay=0.01)
         self.per_epoch = len(batches(self.pairs, self.relevant, settings.rows, f"{settings.seed}/0"))
         self.steps = self.per_epoch * settings.epochs
         self.step, self.base = 0, 0
         self.best_ndcg, self.best_step = -1.0, 0
         self.losses: list[float] = []
+        """of the batches since the last word"""
+        self.trained_loss = 0.0
+        """mean of the last epoch's batches"""
+        self.looks: list[_Look] = []
         self.found: Any = None
         """vectors of the pool when it was looked at last"""
         self.similarity: tuple[Any, ...] = ()
         self.begun, self.waited = time.monotonic(), 0.0
 
-    def run(self) -> Generator[Event, None, BiState]:
-        """Until the one held-out part gets no better."""
-        best: BiState | None = None
-        stale = 0
-        for epoch in range(self.settings.epochs + 1):
+    def run(self, kept: Kept | None) -> Generator[Event, None, BiState]:
+        """Train the whole encoder until the one held-out part gets no better; with what is ``kept``, from there on."""
+        best = (yield from self._resume(kept)) if kept is not None else None
+        while len(self.looks) <= self.settings.epochs and not self._enough():
+            epoch = len(self.looks)
             if epoch:
                 yield from self.epoch(epoch - 1)
             yield self.word(None, f"encoding {len(self.pool):,} documents that held-out queries are ranked over")
             found = yield from self.measure()
             state = self.state(float(found.ndcg.mean()), sum(found.losses) / len(found.losses))
-            better = best is None or (state.ndcg, -state.loss) > (best.ndcg, -best.loss)
-            if better:
+            self.looks.append(_Look(state.step, state.ndcg, state.loss, self.trained_loss))
+            if _best(self.looks) == epoch:
                 best, self.best_ndcg, self.best_step = state, state.ndcg, state.step
-            stale = 0 if better else stale + 1
             self.keep(state)
-            note = f"epoch {epoch}" + (", the best so far" if better else "") if epoch else "before training"
-            yield self.word(state.ndcg, note)
-            if stale >= self.settings.patience:
-                break
+            if kept is not None:
+                yield from self._put(kept)
+            yield self.word(state.ndcg, _note(self.looks))
         assert best is not None
         return best
+
+    def _enough(self) -> bool:
+        return bool(self.looks) and len(self.looks) - 1 - _best(self.looks) >= self.settings.patience
+
+    def _put(self, kept: Kept) -> Iterator[Event]:
+        """All that the next epoch follows from, and the vectors that the search begins with."""
+        import numpy as np
+        import torch
+        from safetensors.torch import save
+
+        assert isinstance(self.tower, Whole)
+        held = {"pool": torch.from_numpy(np.ascontiguousarray(self.found)), "random": torch.get_rng_state()}
+        if self.device == "cuda":
+            held["cuda"] = torch.cuda.get_rng_state()
+        spent = time.monotonic() - self.begun - self.waited
+        state = {"looks": [astuple(look) for look in self.looks], "spent": spent}
+        more, best = {_MORE: save(held)}, _best(self.looks)
+        yield from kept.put(len(self.looks) - 1, self.tower.model, self.optimizer, state, best=best, more=more)
+
+    def _resume(self, kept: Kept) -> Generator[Event, None, BiState | None]:
+        """The best state so far, with everything as it was after the last epoch that ended; its words come again."""
+        import torch
+        from safetensors.torch import load
+
+        assert isinstance(self.tower, Whole)
+        found = yield from kept.resume(self.tower.model, self.optimizer, lambda state: _best(_looks(state)))
+        if found is None:
+            return None
+        looks, held = _looks(found.state), load(found.files[_MORE])
+        torch.set_rng_state(held["random"])
+        if self.device == "cuda" and "cuda" in held:
+            torch.cuda.set_rng_state(held["cuda"])
+        self.step, self.begun = looks[-1].step, time.monotonic() - float(found.state["spent"])
+        yield Notice(f"training goes on after epoch {len(looks) - 1} of {self.settings.epochs}", "info", "train")
+        for look in looks:
+            self.looks.append(look)
+            if _best(self.looks) == len(self.looks) - 1:
+                self.best_ndcg, self.best_step = look.ndcg, look.step
+            self.losses = [look.trained_loss] if look.step else []
+            yield replace(self.word(look.ndcg, _note(self.looks)), step=look.step)
+        best = looks[_best(looks)]
+        vectors_of_pool = load(found.best_files[_MORE])["pool"].numpy()
+        state = BiState(best.step, best.ndcg, best.loss, found.best, self.pool, vectors_of_pool, len(self.collection))
+        self.keep(state)
+        return state
 
     def epoch(self, epoch: int) -> Iterator[Event]:
         """Every pair once."""
         import torch
 
-        told = time.monotonic()
+        told, losses = time.monotonic(), []
         settings = self.settings
         self.tower.train()
         for batch in batches(self.pairs, self.relevant, settings.rows, f"{settings.seed}/{epoch}"):
@@ -372,7 +458,8 @@ class _Work:
             torch.nn.utils.clip_grad_norm_(self.tower.parameters(), 1.0)
             self.optimizer.step()
             self.step += 1
-            self.losses.append(float(loss.detach()))
+            losses.append(float(loss.detach()))
+            self.losses.append(losses[-1])
             if len(batch) >= min(SEEN, settings.rows, len(self.pairs)) or not self.similarity:  # no small rest
                 with torch.no_grad():
                     seen = (queries[:SEEN] @ documents[:SEEN].T).float().cpu()
@@ -383,6 +470,7 @@ class _Work:
             before = time.monotonic()
             yield from heed(self.control, self.step)
             self.waited += time.monotonic() - before
+        self.trained_loss = sum(losses) / len(losses)
 
     def measure(self) -> Generator[Event, None, _Measured]:
         """The held-out queries over the pool."""
@@ -461,126 +549,6 @@ class _Work:
         rest = [row for row in range(total) if row not in rows]
         random.Random(f"{self.settings.seed}/pool").shuffle(rest)
         return tuple(sorted(rows | set(rest[: max(0, most - len(rows))])))
-
-
-class _Projection:
-    """One matrix for queries and documents, on frozen unit vectors."""
-
-    def __init__(self, queries: Mapping[str, Any], frozen: Matrix, pool: Sequence[int], device: str) -> None:
-        import torch
-
-        self._queries, self._frozen, self._pool, self._device = queries, frozen, pool, device
-        width = frozen.shape[1]
-        self._eye = torch.eye(width, device=device)
-        # The difference to the identity is what is trained, so that weight decay pulls towards the frozen encoder.
-        self._change = torch.zeros(width, width, device=device, requires_grad=True)
-
-    def parameters(self) -> list[Any]:
-        return [self._change]
-
-    def train(self) -> None: ...
-
-    def eval(self) -> None: ...
-
-    def queries(self, names: Sequence[str], _: Collection) -> Tensor:
-        import numpy as np
-
-        return self._through(np.stack([self._queries[name] for name in names]))
-
-    def documents(self, rows: Sequence[int]) -> Tensor:
-        return self._through(self._frozen[list(rows)])
-
-    def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
-        import numpy as np
-        import torch
-
-        found = np.empty((len(self._pool), self._frozen.shape[1]), np.float32)
-        with torch.no_grad():
-            for start in range(0, len(self._pool), 8192):
-                rows = list(self._pool[start : start + 8192])
-                found[start : start + len(rows)] = self.documents(rows).cpu().numpy()
-                yield from heed(control, 0)
-        return found
-
-    def held(self, names: Sequence[str], collection: Collection) -> Any:
-        import torch
-
-        with torch.no_grad():
-            return self.queries(names, collection).cpu().numpy()
-
-    def tensors(self) -> dict[str, Any]:
-        return {"weight": (self._eye + self._change).detach().to("cpu", copy=True)}
-
-    def _through(self, rows: Any) -> Tensor:
-        import numpy as np
-        import torch
-        from torch.nn import functional
-
-        given = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(self._device)
-        return functional.normalize(given @ (self._eye + self._change).T, dim=1)
-
-
-class _Whole:
-    """The encoder itself, for queries and documents alike, with mean pooling or [CLS]."""
-
-    def __init__(
-        self, encoder: Encoder, collection: Collection, settings: BiSettings, pool: Sequence[int], device: str
-    ) -> None:
-        self._encoder, self._settings, self._pool, self._device = encoder, settings, pool, device
-        self._documents = collection.documents
-        self._model = encoder.open(device)
-        self._model.requires_grad_(True)
-        self._pad = int(getattr(self._model.config, "pad_token_id", 0) or 0)
-
-    def parameters(self) -> list[Any]:
-        return [part for name, part in self._model.named_parameters() if "pooler" not in name]
-
-    def train(self) -> None:
-        self._model.train()
-
-    def eval(self) -> None:
-        self._model.eval()
-
-    def queries(self, names: Sequence[str], collection: Collection) -> Tensor:
-        return self._pooled(self._encoder.ids([collection.queries[name] for name in names], QUERY_TOKENS))
-
-    def documents(self, rows: Sequence[int]) -> Tensor:
-        length = min(self._settings.length, self._encoder.positions)
-        return self._pooled(self._encoder.ids([self._documents[row] for row in rows], length))
-
-    def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
-        import numpy as np
-        import torch
-
-        length = min(self._settings.length, self._encoder.positions)
-        ids = self._encoder.ids([self._documents[row] for row in self._pool], length)
-        found = np.empty((len(ids), self._encoder.width), np.float32)
-        done = 0
-        for places in by_length(ids, self._device):
-            with torch.inference_mode():
-                found[places] = self._pooled([ids[place] for place in places]).float().cpu().numpy()
-            done += len(places)
-            yield from heed(control, done)
-        return found
-
-    def held(self, names: Sequence[str], collection: Collection) -> Any:
-        import torch
-
-        with torch.inference_mode():
-            return self.queries(names, collection).float().cpu().numpy()
-
-    def tensors(self) -> dict[str, Any]:
-        return {name: part.detach().to("cpu", copy=True) for name, part in self._model.state_dict().items()}
-
-    def _pooled(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        from torch.nn import functional
-
-        filled, mask = padded(ids, self._device, self._pad)
-        top = self._model(input_ids=filled, attention_mask=mask).last_hidden_state
-        if self._settings.pooling == "cls":
-            return functional.normalize(top[:, 0], dim=1)
-        kept = mask[..., None].to(top.dtype)
-        return functional.normalize((top * kept).sum(1) / kept.sum(1), dim=1)
 
 
 def _groups(relevant: Mapping[str, Mapping[str, int]]) -> list[list[str]]:

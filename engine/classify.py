@@ -117,8 +117,8 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     """Train every route that ``spec`` names, baselines first, and judge each on the test split.
 
     Everything that comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
-    :class:`engine.control.Stop`; shards of features and epochs of fine-tuning that were finished are found again by a
-    new start. Raises :class:`engine.spec.BadSpec`, :class:`data.tables.TableError`,
+    :class:`engine.control.Stop`; shards of features, heads and epochs of fine-tuning that were finished are found again
+    by a new start. Raises :class:`engine.spec.BadSpec`, :class:`data.tables.TableError`,
     :class:`engine.encoders.NoEncoder`, :class:`engine.encode.EncodeFailed`, :class:`OSError`.
     """
     if problems := spec.validate():
@@ -209,7 +209,21 @@ class _Routes:
         if FINETUNE in spec.heads:
             yield from self._finetune()
 
+    def _again(self, route: str) -> Iterator[Event]:
+        """Take over what an earlier start of the run has trained; ``trained.heads`` tells whether there was any."""
+        earlier = self.store.earlier.get(route) if self.store is not None else None
+        if earlier is None:
+            return
+        trained = self.trained
+        trained.heads[route], trained.reports[route] = earlier.head, earlier.report
+        trained.probabilities[route] = earlier.probabilities
+        yield RouteDone(route, earlier.report.to_dict())
+        yield from heed(self.control, len(trained.reports))
+
     def _tfidf(self) -> Iterator[Event]:
+        yield from self._again(baselines.TFIDF)
+        if baselines.TFIDF in self.trained.heads:
+            return
         begun = time.monotonic()
         data = self.data
         try:
@@ -255,6 +269,9 @@ class _Routes:
 
     def _head(self, route: str) -> Iterator[Event]:
         assert self.trained.encoder is not None
+        yield from self._again(route)
+        if route in self.trained.heads:
+            return
         begun = time.monotonic()
         pairs = [(self._pooled(split), getattr(self.data, split).labels) for split in ("train", "validation")]
         common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}

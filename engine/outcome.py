@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.insight import Suspect
 
 FORMAT = 1
+TFIDF = "tfidf"  # the route that stands on no encoder
 TUNED = "finetuned"
 
 
@@ -38,6 +39,7 @@ class Store:
     """Writes what comes of a classification, each file atomically. Raises :class:`OSError`."""
 
     def __init__(self, run: Run, spec: ClassifySpec, data: TextData) -> None:
+        """What an earlier start of the run has trained on the same data stays, and is in ``earlier``."""
         self._run, self._data = run, data
         self._about: dict[str, Any] = {
             "format": FORMAT,
@@ -49,6 +51,7 @@ class Store:
             "heads": {},
         }
         self._reports: dict[str, Any] = {}
+        self.earlier = self._found()
         for folder in ("heads", "predictions"):
             (run.path / folder).mkdir(exist_ok=True)
         rows = zip(data.test.texts, data.test.labels, strict=True)
@@ -58,6 +61,11 @@ class Store:
         self._describe()
 
     def encoder(self, encoder: Encoder) -> None:
+        known = self._about["encoder"]
+        if known is not None and known.get("identity") != encoder.identity:  # what stands on another is worth nothing
+            for route in [route for route in self.earlier if route != TFIDF]:
+                for held in (self.earlier, self._reports, self._about["heads"]):
+                    held.pop(route, None)
         self._about["encoder"] = {
             "name": encoder.name,
             "source": encoder.source,
@@ -98,8 +106,39 @@ class Store:
         rows = [{**asdict(one), "text": data.train.texts[one.row]} for one in found]
         self._run.write_json("suspects.json", {"suspects": rows})
 
+    def _found(self) -> dict[str, Earlier]:
+        """Heads with their reports that are whole and were trained on the same rows, read alike."""
+        from engine.heads import head_from
+
+        about, results = self._run.read_json("classifier.json"), self._run.read_json("results.json")
+        same = all(about.get(name) == self._about[name] for name in ("format", "classes", "length", "fingerprint"))
+        heads, found = about.get("heads"), {}
+        if not same or about.get("pooling") != self._about["pooling"] or not isinstance(heads, dict):
+            return {}
+        for route in heads.keys() & results.keys():
+            try:
+                head = head_from(
+                    load_arrays(self._run.path / "heads" / f"{route}.safetensors"), heads[route]["settings"]
+                )
+                shares = load_arrays(self._run.path / "predictions" / f"{route}.safetensors")["probabilities"]
+                found[route] = Earlier(head, metrics.report_from(results[route]), shares)
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            self._about["heads"][route], self._reports[route] = heads[route], results[route]
+        self._about["encoder"] = about.get("encoder")
+        return found
+
     def _describe(self) -> None:
         self._run.write_json("classifier.json", self._about)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A route that an earlier start of the run has trained."""
+
+    head: Head
+    report: Report
+    probabilities: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

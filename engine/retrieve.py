@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -12,7 +13,7 @@ from checkpoints.run import Run
 from data import beir
 from data.beir import Collection
 from engine import encoders, hub, ranking
-from engine.biencoder import MODES, BiSettings, BiState, CannotTrain, train
+from engine.biencoder import MODES, BiSettings, BiState, CannotTrain, kept_for, train
 from engine.control import Control
 from engine.encode import encode
 from engine.encoders import Encoder
@@ -242,13 +243,14 @@ class _Work:
             found = yield from self._ranker(BM25)
             assert isinstance(found, Bm25)
             bm25 = found
-        best = [0, -1.0]
+        best = (-1.0, 0.0, 0)
 
         def keep(state: BiState) -> None:
-            if state.ndcg > best[1]:
-                best[:] = [state.step, state.ndcg]
+            nonlocal best
+            if (state.ndcg, -state.loss) > best[:2]:
+                best = (state.ndcg, -state.loss, state.step)
             if self.store is not None:
-                self.store.checkpoint(state, int(best[0]))
+                self.store.checkpoint(state, best[2])
 
         settings = BiSettings(
             mode="whole" if spec.mode == "whole" else "projection",
@@ -258,20 +260,34 @@ class _Work:
             length=spec.length,
             seed=spec.seed,
         )
-        state = yield from train(
-            collection, encoder, frozen, asked, settings, self.control, bm25=bm25, keep=keep, device=spec.device
-        )
-        self.judgements.state = state
-        if "weight" in state.tensors:
-            projection = state.tensors["weight"].numpy()
-            matrix = yield from self._vectors(encoder, MEAN, projection)
-            ranker = Dense(TRAINED, self._index(matrix), embedder.sharing(MEAN, projection))
-        else:
-            tuned = yield from self._tuned(encoder, state)
-            matrix = yield from self._vectors(tuned, MEAN)
-            ranker = Dense(TRAINED, self._index(matrix), Embedder(tuned, MEAN, spec.device))
-        if self.store is not None:
-            self.store.trained(state)
+        with contextlib.ExitStack() as stack:
+            if (kept := kept_for(collection, encoder, settings)) is not None:
+                stack.enter_context(kept)
+            state = yield from train(
+                collection,
+                encoder,
+                frozen,
+                asked,
+                settings,
+                self.control,
+                bm25=bm25,
+                keep=keep,
+                kept=kept,
+                device=spec.device,
+            )
+            self.judgements.state = state
+            if "weight" in state.tensors:
+                projection = state.tensors["weight"].numpy()
+                matrix = yield from self._vectors(encoder, MEAN, projection)
+                ranker = Dense(TRAINED, self._index(matrix), embedder.sharing(MEAN, projection))
+            else:
+                tuned = yield from self._tuned(encoder, state)
+                matrix = yield from self._vectors(tuned, MEAN)
+                ranker = Dense(TRAINED, self._index(matrix), Embedder(tuned, MEAN, spec.device))
+            if self.store is not None:
+                self.store.trained(state)
+            if kept is not None:
+                kept.clear()
         return ranker
 
     def _tuned(self, encoder: Encoder, state: BiState) -> Generator[Event, None, Encoder]:

@@ -228,6 +228,45 @@ def test_a_stop_ends_it_with_what_was_done_and_resuming_finds_the_features(spec:
     assert third[-1].results["lr"]["accuracy"] == again[-1].results["lr"]["accuracy"]
 
 
+def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, tmp_path: Path) -> None:
+    run, control = classify_run.create(spec), Control()
+    told = []
+    for event in classify_run.drive(run, control):
+        told.append(event)
+        if isinstance(event, RouteDone) and event.route == "lr":
+            control.send(Stop())
+    heads_before = {file.name: file.read_bytes() for file in (run.path / "heads").iterdir()}
+    assert set(heads_before) == {"tfidf.safetensors", "lr.safetensors"}
+    control = Control()
+    for event in classify_run.drive(run, control):  # a stop at once loses none of them
+        if isinstance(event, DataLoaded):
+            control.send(Stop())
+    again = list(classify_run.drive(run, Control()))
+    assert {event.route for event in only(RouteStep, again)} == {"mlp"}
+    assert {name: (run.path / "heads" / name).read_bytes() for name in heads_before} == heads_before
+    done = {event.route: event.result for event in only(RouteDone, told)}
+    later = {event.route: event.result for event in only(RouteDone, again)}
+    assert list(later) == ["majority", "tfidf", "lr", "mlp"]
+    assert all(later[route] == done[route] for route in ("tfidf", "lr"))
+    assert set(outcome.read(run).reports) == set(later)
+    for route, found in Classifier(run).predict(outcome.read(run).texts).items():
+        assert np.abs(found - outcome.read(run).probabilities[route]).max() < 1e-5, route
+
+    (run.path / "heads" / "lr.safetensors").write_bytes(b"gone")
+    other = tiny.bert(tmp_path / "other", seed=1)
+    damaged = list(classify_run.drive(run, Control()))
+    assert {event.route for event in only(RouteStep, damaged)} == {"lr"}
+    run.write_json("spec.json", {**run.read_json("spec.json"), "encoder": str(other)})
+    elsewhere = list(classify_run.drive(run, Control()))
+    assert {event.route for event in only(RouteStep, elsewhere)} == {"lr", "mlp"}
+    run.write_json("spec.json", {**run.read_json("spec.json"), "length": 12})
+    assert {event.route for event in only(RouteStep, list(classify_run.drive(run, Control())))} == {
+        "tfidf",
+        "lr",
+        "mlp",
+    }
+
+
 def tune(encoder: encoders.Encoder, control: Control | None = None, on: Any = None, **changes: Any) -> Any:
     from dataclasses import replace
 

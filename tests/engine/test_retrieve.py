@@ -13,13 +13,25 @@ import pytest
 import tiny
 from retrieving import collection, write
 
-from checkpoints import home
+from checkpoints import home, store
 from checkpoints import run as runs
 from checkpoints.run import Run
 from data import beir
 from engine import encoders, rankers, rankers_export, rankers_open, rankers_store, retrieve_run
+from engine.biencoder import BiState
 from engine.control import Control, Stop
-from engine.events import BiStep, Classified, CollectionLoaded, Encoded, Event, Notice, RankerDone, from_dict, to_dict
+from engine.events import (
+    BiStep,
+    Classified,
+    CollectionLoaded,
+    Encoded,
+    Event,
+    Notice,
+    Progress,
+    RankerDone,
+    from_dict,
+    to_dict,
+)
 from engine.rankers_open import NotTrained
 from engine.retrieve import RetrieveSpec, retrieve
 from engine.summary import summarise
@@ -186,6 +198,43 @@ def test_a_whole_encoder_is_searched_while_it_trains_and_when_it_has(spec: Retri
     rankers_export.export(run, tmp_path / "exported")
     again: encoders.Encoder = tiny.finish(encoders.find(str(tmp_path / "exported")))[1]
     assert np.allclose(rankers.Embedder(again, "mean", "cpu")(texts), late.embed(texts), atol=1e-5)
+
+
+def test_a_whole_encoder_trains_on_after_a_stop_and_comes_to_the_same(spec: RetrieveSpec) -> None:
+    spec = replace(spec, methods=("trained",), mode="whole", epochs=3)
+    _, at_once = driven(spec)
+    run, control = retrieve_run.create(spec), Control()
+    for event in retrieve_run.drive(run, control):
+        if isinstance(event, BiStep) and event.ndcg is not None and event.note.startswith("epoch 1"):
+            control.send(Stop())
+    assert [one.name for one in store.checkpoints(run.checkpoints)]
+    again = list(retrieve_run.drive(run, Control()))
+    assert "training goes on after epoch 1 of 3" in [one.text for one in again if isinstance(one, Notice)]
+    figures = [told[-1].results["trained"] for told in (at_once, again)]  # type: ignore[attr-defined]
+    assert {key for key in figures[0] if figures[0][key] != figures[1][key]} <= {
+        "seconds", "index_seconds", "queries_per_second",
+    }  # fmt: skip
+    assert not list((home.cache() / "finetune").iterdir())
+
+
+def test_of_two_states_with_the_same_ndcg_the_surer_is_kept(
+    spec: RetrieveSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake(collection: Any, encoder: Any, frozen: Any, *_: Any, keep: Any, **__: Any) -> Any:
+        tensors = dict(encoder.open().state_dict())
+        states = [
+            BiState(step, 0.5, loss, tensors, tuple(range(36)), np.asarray(frozen), 36)
+            for step, loss in ((0, 3.0), (2, 1.0), (4, 2.0))
+        ]
+        for state in states:
+            keep(state)
+        yield Progress("trained", 1, 1)
+        return states[1]
+
+    monkeypatch.setattr("engine.retrieve.train", fake)
+    run, events = driven(replace(spec, methods=("trained",), mode="whole"))
+    assert events[-1].results["trained"]["step"] == 2  # type: ignore[attr-defined]
+    assert [one.name for one in store.checkpoints(run.checkpoints)] == ["step-000004", "step-000002"]
 
 
 def test_what_cannot_be_judged_or_trained_is_told_and_the_rest_is_done(spec: RetrieveSpec, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from engine import biencoder, encoders, rankers, vectors
 from engine.biencoder import BiSettings, BiState, CannotTrain
 from engine.control import Control, Stop
 from engine.encoders import Encoder
-from engine.events import BiStep
+from engine.events import BiStep, Notice
 from engine.heed import Stopped
 
 
@@ -35,11 +35,15 @@ def small(tmp_path: Path) -> Collection:
 
 
 def trained(small: Collection, encoder: Encoder, settings: BiSettings, **more: Any) -> tuple[list[Any], BiState]:
+    return tiny.finish(training(small, encoder, settings, **more))
+
+
+def training(small: Collection, encoder: Encoder, settings: BiSettings, **more: Any) -> Any:
     frozen = tiny.finish(rankers.document_vectors(small, encoder, "mean", Control()))[1]
     names = list(small.qrels["train"])
     embed = rankers.Embedder(encoder, "mean", "cpu")
     asked = dict(zip(names, embed([small.queries[name] for name in names]), strict=True))
-    return tiny.finish(biencoder.train(small, encoder, frozen, asked, settings, Control(), device="cpu", **more))
+    return biencoder.train(small, encoder, frozen, asked, settings, Control(), device="cpu", **more)
 
 
 def test_no_two_queries_of_a_batch_share_a_relevant_document_and_every_pair_comes_once() -> None:
@@ -128,6 +132,52 @@ def test_the_whole_encoder_is_trained_and_its_best_state_comes_back(small: Colle
     name = "encoder.layer.0.attention.self.query.weight"
     assert not torch.equal(first[name], last[name])
     assert np.allclose(np.linalg.norm(state.pool_vectors, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_stopped_training_of_the_whole_encoder_goes_on_to_the_same(
+    small: Collection, encoder: Encoder, before: int
+) -> None:
+    settings = BiSettings("whole", epochs=4, learning_rate=3e-3, patience=9, hard_negatives=1)
+    at_once: list[BiState] = []
+    begun, whole = trained(small, encoder, settings, keep=at_once.append)
+
+    def until(epoch: int | None) -> tuple[list[Any], list[BiState], Any]:
+        events: list[Any] = []
+        states: list[BiState] = []
+        with biencoder.kept_for(small, encoder, settings) as kept:  # type: ignore[union-attr]
+            work = training(small, encoder, settings, keep=states.append, kept=kept)
+            try:
+                while True:
+                    events.append(next(work))
+                    looked = isinstance(events[-1], BiStep) and events[-1].ndcg is not None
+                    if looked and epoch is not None and len(states) == epoch + 1:
+                        next(work)  # into the next epoch, which is lost
+                        return events, states, None
+            except StopIteration as end:
+                return events, states, end.value
+            finally:
+                work.close()
+
+    until(before)
+    torch.manual_seed(0)  # as another process
+    events, states, result = until(None)
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        f"training goes on after epoch {before} of 4"
+    ]
+    assert (result.step, result.ndcg, result.loss) == (whole.step, whole.ndcg, whole.loss)
+    assert all(torch.equal(result.tensors[name], part) for name, part in whole.tensors.items())
+    assert np.array_equal(result.pool_vectors, whole.pool_vectors)
+    looked = [[one for one in told if isinstance(one, BiStep) and one.ndcg is not None] for told in (events, begun)]
+    looks = [
+        [(one.step, one.steps, one.ndcg, one.best_ndcg, one.best_step, one.note) for one in told] for told in looked
+    ]
+    assert looks[0] == looks[1]
+    assert [state.step for state in states[1:]] == [state.step for state in at_once[before + 1 :]]
+    assert states[0].step == max(at_once[: before + 1], key=lambda state: (state.ndcg, -state.loss)).step
+    losses = [one.loss for one in looked[0]][: before + 1]
+    assert losses[0] == 0
+    assert all(loss > 0 for loss in losses[1:])
 
 
 def test_it_can_be_stopped(small: Collection, encoder: Encoder) -> None:
