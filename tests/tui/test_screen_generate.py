@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 
+from checkpoints import store
 from engine.control import SetSampling, Stop
 from engine.sampling import Sampling
 from tui.actions import ACTIONS
@@ -212,6 +214,26 @@ async def test_leaving_in_the_middle_of_a_stream_does_not_wait_and_keeps_the_tex
         await pilot.pause()
     kept = json.loads((home / "generate" / "session.json").read_text())
     assert len(kept["nodes"]) >= 7
+
+
+async def test_a_write_that_takes_long_is_not_overtaken_by_the_last_one(
+    models: FakeModels, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = store.replace_file
+
+    def slow(path: Path, content: bytes) -> None:
+        if b'"abc"' not in content:
+            time.sleep(0.5)
+        replace(path, content)
+
+    async with generate() as pilot:
+        monkeypatch.setattr(store, "replace_file", slow)
+        pane = of(pilot)
+        pane.changed()
+        pane._save()  # on its way with a text that is still empty
+        await write(pilot, "abc")
+        await pilot.press("ctrl+q")
+    assert json.loads((home / "generate" / "session.json").read_text())["draft"] == "abc"
 
 
 # -- walking, candidates, branches -----------------------------------------------------------------------------------

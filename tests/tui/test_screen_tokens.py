@@ -316,6 +316,13 @@ async def test_the_text_survives_a_death_and_comes_back() -> None:
         assert pane.editor.buffer.text == "kept \ud800 text"
 
 
+async def test_what_was_typed_just_before_leaving_is_kept() -> None:
+    async with opened(names=("gpt2",)) as (pilot, _):
+        await pilot.press(*"typed")
+        await pilot.press("ctrl+q")
+    assert storage.restore().text == "typed"
+
+
 async def test_a_disk_that_refuses_is_told_and_the_text_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(target: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device", str(target))

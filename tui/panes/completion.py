@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -32,6 +33,7 @@ from tui.generate.prompt_editor import PromptEditor
 from tui.generate.scout import Scout
 from tui.generate.settings_strip import SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
+from tui.keeping import Keeper
 from tui.lines import Lines
 from tui.panes.pane import Pane
 from tui.text import safe
@@ -117,6 +119,7 @@ class CompletionPane(Pane):
         self._ticker: Timer | None = None
         self._rest: Timer | None = None
         self._saver: Timer | None = None
+        self._keeper = Keeper()
 
     def compose(self) -> ComposeResult:
         yield Lines(id="gen-head")
@@ -205,9 +208,8 @@ class CompletionPane(Pane):
             self._read_editor()
         if dropped := self.loom.prune():
             self._scout.forget()
-        self._write(self.kept.record(), dropped)
+        self._keeper.soon(partial(self._write, self.kept.record(), dropped))
 
-    @work(thread=True, group="save", exit_on_error=False)
     def _write(self, record: dict[str, object], dropped: list[str]) -> None:
         said, level = "", "warning"
         try:
@@ -221,14 +223,14 @@ class CompletionPane(Pane):
             with contextlib.suppress(RuntimeError):  # the screen may be gone
                 self.app.call_from_thread(self.say, said, level)
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         """Leaving waits for no model, only for the few milliseconds of this file."""
         self.errands.drop()
         if self.ready and self._dirty:
             if self.mode == EDIT:
                 self._read_editor()
-            with contextlib.suppress(OSError):  # it was said while there was a screen to say it on
-                self.drawer.write(self.kept.record())
+            self._keeper.soon(partial(self.drawer.write, self.kept.record()))
+        await self._keeper.close()
 
     # -- what the worker says ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
+from functools import partial
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -17,6 +18,7 @@ from textual.worker import get_current_worker
 from engine.lexicon import corpus
 from engine.tokens import Token, Tokenized, tokenize
 from tui.actions import bindings
+from tui.keeping import Keeper
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
 from tui.text import safe
@@ -110,12 +112,15 @@ class TokensPane(TokenErrands):
     def __init__(self) -> None:
         super().__init__(id="tokens")
         self.shelf = Shelf()
+        self.editor = TokenEditor(id="tokens-editor")
         self._ids, self._marks = True, True
         self._sheet: Sheet | None = None
         self._index: int | None = None
         self._reference, self._reference_name = samples.ENGLISH, "a page of English"
         self._wait: Timer | None = None
         self._keep: Timer | None = None
+        self._keeper = Keeper()
+        self._unsaved = False
         self.behind = False
         """whether the rows show an older text than the editor"""
 
@@ -123,7 +128,7 @@ class TokensPane(TokenErrands):
         with Container(id="tokens-body"):
             with Container(id="tokens-main"):
                 yield Lines(id="tokens-title", classes="tokens-title")
-                yield TokenEditor(id="tokens-editor")
+                yield self.editor
                 yield Lines(id="tokens-status", classes="tokens-title")
                 yield TokenRows(id="tokens-rows")
             with Container(id="tokens-side"):
@@ -198,6 +203,7 @@ class TokensPane(TokenErrands):
             if timer is not None:
                 timer.stop()
         self._wait = self.set_timer(WAIT_LARGE if large else WAIT, self._retokenize)
+        self._unsaved = True
         self._keep = self.set_timer(SAVE_AFTER, self._save)
         self._titles()
 
@@ -406,12 +412,20 @@ class TokensPane(TokenErrands):
 
     def _save(self) -> None:
         buffer = self.editor.buffer
-        self._write(storage.Desk(buffer.text, buffer.caret, self.shelf.names, self._ids, self._marks))
+        self._unsaved = False
+        desk = storage.Desk(buffer.text, buffer.caret, self.shelf.names, self._ids, self._marks)
+        self._keeper.soon(partial(self._write, desk))
 
-    @work(thread=True, exclusive=True, group="keep", exit_on_error=False)
     def _write(self, desk: storage.Desk) -> None:
         try:
             storage.save(desk)
         except OSError as error:
             told = safe(f"the text is not kept: {reason(error)}", lines=False)
-            self.app.call_from_thread(self.app.notify, told, severity="warning", markup=False)
+            with contextlib.suppress(RuntimeError):  # the screen may be gone
+                self.app.call_from_thread(self.app.notify, told, severity="warning", markup=False)
+
+    async def on_unmount(self) -> None:
+        """What was typed in the last second is kept too."""
+        if self._unsaved:
+            self._save()
+        await self._keeper.close()

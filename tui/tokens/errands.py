@@ -27,11 +27,8 @@ class TokenErrands(Pane):
     """The part of the Tokens pane that talks to the user and to the disk; the pane itself draws and moves."""
 
     shelf: Shelf
-
-    @property
-    def editor(self) -> TokenEditor:
-        """Where the text is typed."""
-        return self.query_one(TokenEditor)
+    editor: TokenEditor
+    """where the text is typed"""
 
     @property
     def tensor(self) -> tuple[str, str]:
