@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from textual.strip import Strip
 from textual.widgets import Input
@@ -63,30 +64,31 @@ class ChoosePane(ComparePane):
 
     def __init__(self) -> None:
         super().__init__(ChooseForm(), Rankings())
-        self.sight = Sight()
         self.fresh()
 
     def fresh(self) -> None:
-        self.story = ChooseStory()
+        self.story, self.sight = ChooseStory(), Sight()
         self.items: tuple[Item, ...] = ()
         self.own = Own()
         self._opened: Opened | None = None
         self._refused = ""
-        self.sight.look(self.FIRST)
-        self.sight.method, self.sight.row = "", 0
 
     # -- what the run and the methods say ----------------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
         done = any(isinstance(event, RouteDone) for event in events)
-        if done or ended or any(isinstance(event, ItemsLoaded) for event in events):
+        if not self.items and (done or ended or any(isinstance(event, ItemsLoaded) for event in events)):
             self.look_again()
         if done:
             self._opened, self._refused = None, ""  # there is one more to ask
+            if self.errands.kind == "open":
+                self.errands.drop()
+            if self.sight.view == "own":
+                self.answer()
 
-    def read(self, run: Run) -> tuple[Item, ...]:
+    def reader(self, run: Run) -> Callable[[], tuple[Item, ...]]:
         """The judged questions."""
-        return self.items or self.laboratory.items(run)
+        return partial(self.laboratory.items, run)
 
     def know(self, found: tuple[Item, ...]) -> None:
         self.items = found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from textual import work
 from textual.strip import Strip
@@ -62,16 +63,13 @@ class ClassifyPane(ComparePane):
 
     def __init__(self) -> None:
         super().__init__(ClassifyForm(), Classifications())
-        self.sight = Sight()
         self.fresh()
 
     def fresh(self) -> None:
-        self.story = ClassifyStory()
+        self.story, self.sight = ClassifyStory(), Sight()
         self.findings: Findings | None = None
         self.classifier: Opened | None = None
         self.judged: Judgement | None = None
-        self.sight.look(self.FIRST)
-        self.sight.route, self.sight.row = "", 0
 
     # -- what the run and the trained routes say ---------------------------------------------------------------------
 
@@ -79,12 +77,14 @@ class ClassifyPane(ComparePane):
         if ended or any(isinstance(event, RouteDone) for event in events):
             self.look_again()
             self.classifier = None  # it knows the routes that were there when it was opened
+            if self.errands.kind == "open":
+                self.errands.drop()
             if self.sight.view == "sentence":
                 self.answer()
 
-    def read(self, run: Run) -> Findings:
+    def reader(self, run: Run) -> Callable[[], Findings]:
         """Texts and probabilities of the test rows."""
-        return self.laboratory.findings(run)
+        return partial(self.laboratory.findings, run)
 
     def know(self, found: Findings) -> None:
         self.findings = found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from textual import work
@@ -16,7 +16,7 @@ from checkpoints.store import CheckpointError
 from engine import control as ask
 from engine.events import Event, Notice
 from engine.spec import BadSpec
-from engine.worker import Job, Task, Worker
+from engine.worker import Busy, Job, Task, Worker
 from tui.comparing.laboratory import Laboratory
 from tui.comparing.story import CompareStory
 from tui.errands import Errands
@@ -48,6 +48,8 @@ class FollowPane(Pane):
         self._drawn_at = self._told_at = 0.0
         self._dirty = False
         self._starting = False
+        self._handing = asyncio.Lock()
+        """one run at a time is handed over"""
 
     def on_mount(self) -> None:
         self._ticker = self.set_interval(DRAIN, self._tick, pause=True)
@@ -95,11 +97,15 @@ class FollowPane(Pane):
     def failed(self, kind: str) -> None:
         """An errand has failed; why has been said."""
 
-    def read(self, run: Run) -> Any:
-        """What a run has written, off the event loop. Raises :class:`checkpoints.store.CheckpointError`."""
+    def reader(self, run: Run) -> Callable[[], Any]:
+        """What reads what a run has written: it is called off the event loop, so it holds all that it needs.
+
+        It may raise :class:`checkpoints.store.CheckpointError`.
+        """
+        raise NotImplementedError
 
     def know(self, found: Any) -> None:
-        """Take in what :meth:`read` found."""
+        """Take in what the reader found."""
 
     # -- what the shell asks -----------------------------------------------------------------------------------------
 
@@ -149,7 +155,7 @@ class FollowPane(Pane):
         try:
             run = await asyncio.to_thread(self.laboratory.create, given)
             task = await asyncio.to_thread(self.laboratory.begin, run)
-        except (OSError, BadSpec) as error:
+        except (OSError, ValueError, BadSpec) as error:
             reason = getattr(error, "strerror", None) or error
             self.tell("It cannot be started", f"{reason}\n\nRuns live under {home.home()}; LLMLAB_HOME moves them.")
         else:
@@ -169,17 +175,22 @@ class FollowPane(Pane):
 
     async def _hand_over(self, run: Run, task: Task) -> None:
         """Look away from the run shown before, which goes on by itself, then follow this one."""
-        if self.job is not None and self.job.active:
-            self.job.control.send(ask.Detach())
-            await asyncio.to_thread(self.job.wait, 10.0)
-        self.errands.drop()
-        self.run_shown = run
-        self.fresh()
-        self._worker = self._worker or Worker(self.laboratory.task)
-        self.job = self._worker.start(task)
-        self.show_results()
-        self.wake()
-        self.app.refresh_bindings()
+        async with self._handing:
+            if self.job is not None and self.job.active:
+                self.job.control.send(ask.Detach())
+                await asyncio.to_thread(self.job.wait, 10.0)
+            self._worker = self._worker or Worker(self.laboratory.task)
+            try:
+                job = self._worker.start(task)
+            except Busy as error:
+                self.tell("It cannot be shown", f"{error}: try again in a moment. The run itself goes on.")
+                return
+            self.errands.drop()
+            self.run_shown, self.job = run, job
+            self.fresh()
+            self.show_results()
+            self.wake()
+            self.app.refresh_bindings()
 
     # -- what the run and the errands say ----------------------------------------------------------------------------
 
@@ -233,16 +244,18 @@ class FollowPane(Pane):
             self.failed(news.kind)
         self._dirty = self._dirty or bool(news.events) or news.ended
 
-    @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def look_again(self) -> None:
-        """Read what the run has written, off the event loop."""
+        """Read what the run has written."""
+        if self.run_shown is not None:
+            self._read(self.run_shown, self.reader(self.run_shown))
+
+    @work(thread=True, exclusive=True, group="read", exit_on_error=False)
+    def _read(self, run: Run, reader: Callable[[], Any]) -> None:
         from textual.worker import get_current_worker
 
-        worker, run = get_current_worker(), self.run_shown
-        if run is None:
-            return
+        worker = get_current_worker()
         try:
-            found = self.read(run)
+            found = reader()
         except CheckpointError:
             return  # nothing has been written yet, or it is damaged: the views say so
         if not worker.is_cancelled:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import work
@@ -66,17 +67,15 @@ class RetrievePane(ComparePane):
 
     def __init__(self) -> None:
         super().__init__(RetrieveForm(), Retrievals())
-        self.sight = Sight()
         self.fresh()
 
     def fresh(self) -> None:
-        self.story = RetrieveStory()
+        self.story, self.sight = RetrieveStory(), Sight()
         self.gains: list[Gain] = []
         self.found: Answer | None = None
         self.library: Library | None = None
         self._refused = False
         self._ready: frozenset[str] = frozenset()
-        self.sight.look(self.FIRST)
 
     @property
     def box(self) -> Field:
@@ -91,10 +90,13 @@ class RetrievePane(ComparePane):
     # -- what the run and the rankers say ----------------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
+        more = ended or any(isinstance(event, RankerDone) for event in events)
+        if more:
+            self._refused = False  # it may be there now
         opened = self.library is not None or self._refused or self.errands.kind == "open"
         if not opened and self.story.known and self.run_shown is not None:
             self.errands.ask("open", searching.opening(self.run_shown))
-        if ended or any(isinstance(event, RankerDone) for event in events):
+        if more:
             self.look_again()
         looked = any(isinstance(event, BiStep) and event.ndcg is not None for event in events)
         if looked or ended or self.ready != self._ready:
@@ -115,9 +117,10 @@ class RetrievePane(ComparePane):
             built |= {"mean", "hybrid", "trained"}
         return frozenset(built)
 
-    def read(self, run: Run) -> list[Gain]:
+    def reader(self, run: Run) -> Callable[[], list[Gain]]:
         """What every judged query came to."""
-        return self.laboratory.gains(run, self.library.collection.queries if self.library is not None else {})
+        queries = self.library.collection.queries if self.library is not None else {}
+        return partial(self.laboratory.gains, run, queries)
 
     def know(self, found: list[Gain]) -> None:
         self.gains = found

@@ -31,8 +31,6 @@ class Sight:
     """whether a document fills the board"""
     scroll: int = 0
     """of the document"""
-    query: int = -1
-    """place in the list of gains of the query that is shown; -1 for one that was typed"""
 
     @property
     def columns(self) -> tuple[str, str, str]:
