@@ -64,6 +64,8 @@ def _folder(path: Path, most: int) -> Raw:
         splits.setdefault(split_called(file.stem) or "", []).extend(_file(file, most, names, repairs))
     if "train" not in splits:
         there = ", ".join(file.name for file in files[:8]) or "no table"
+        if (path / "corpus.jsonl").exists():
+            raise TableError(f"{path} is a collection to search in, not a table of texts and labels: Retrieve reads it")
         raise TableError(
             f"{path} holds {there}: name the splits train, validation and test "
             f"({', '.join(suffix[1:] for suffix in SUFFIXES)}), or give one file"

@@ -203,7 +203,7 @@ def _clean(
             done["with an empty text left out"] += 1
             continue
         if len(content) > LONGEST:
-            done[f"cut to their first {LONGEST:,} characters"] += 1
+            done[f"cut to the first {LONGEST:,} characters"] += 1
             content = content[:LONGEST]
         result.append((content, mark))
     repairs += [f"{split}: {count:,} row{'s' * (count != 1)} {what}" for what, count in done.items()]

@@ -64,9 +64,7 @@ ACTIONS: tuple[Action, ...] = (
         shown=True,
     ),
     Action("pause", ("f6",), "Pause", "Pause the work, or let it go on. The model stays loaded.", shown=True),
-    Action(
-        "stop", ("f7",), "Stop", "End the run so that it can be resumed; end a completion.", shown=True
-    ),
+    Action("stop", ("f7",), "Stop", "End the run so that it can be resumed; end a completion.", shown=True),
     Action("sample", ("f8",), "Sample", "Sample now, with a prompt of your own; in Generate: once more.", shown=True),
     Action("next_pane", ("f2",), "Pane", "The next pane, also from inside a text."),
     Action("show_pane('train')", ("1",), "Train", "The Train pane: form, curve, sample."),
@@ -205,9 +203,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("open_run", ("o",), "Open", "A retrieval that was run before.", "retrieve"),
     Action("export", ("x",), "Export", "The bi-encoder as a folder for sentence-transformers.", "retrieve"),
     Action("open", ("enter",), "Open", "Show the run, live when a process trains it.", "runs", True),
-    Action(
-        "resume", ("r",), "Resume", "Go on: a training exactly, a comparison with what it has.", "runs", True
-    ),
+    Action("resume", ("r",), "Resume", "Go on: a training exactly, a comparison with what it has.", "runs", True),
     Action("again", ("c",), "Copy", "The form with this run's values, for a new run.", "runs", True),
     Action("export", ("x",), "Export", "Write it as a folder that transformers loads.", "runs", True),
     Action("delete", ("delete", "d"), "Delete", "Remove the run and all its checkpoints; asks first.", "runs", True),

@@ -16,7 +16,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.content import Content
 from textual.events import Resize
 from textual.screen import ModalScreen, Screen
-from textual.widgets import ContentSwitcher, Footer, Static
+from textual.widgets import ContentSwitcher, Static
 from textual.worker import Worker, WorkerState
 
 from checkpoints import home
@@ -31,6 +31,7 @@ from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
 from tui.dialogs import Option, Page, Question
 from tui.form import TrainForm
+from tui.keybar import KeyBar
 from tui.panes.pane import Pane, UsePrompt
 from tui.panes.train import TrainPane
 from tui.terminal import SMALLEST
@@ -86,7 +87,7 @@ class LabApp(App[int]):
         yield Static(
             "llmlab-tui needs {}×{} cells.\nEnlarge the terminal; nothing is lost.".format(*SMALLEST), id="too-small"
         )
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(Bar).show("train")

@@ -20,6 +20,8 @@ PANES = (
     ("retrieve", "6", "Retrieve"),
     ("runs", "7", "Runs"),
 )
+WHOLE = len(" llmlab ") + sum(len(f" {key} {title} ") for _, key, title in PANES)
+"""columns that all titles take"""
 
 
 class Tab(Static):
@@ -33,8 +35,13 @@ class Tab(Static):
             self.pane = pane
 
     def __init__(self, pane: str, key: str, title: str) -> None:
-        super().__init__(Text.assemble((f" {key} ", "bold"), f"{title} "), id=f"tab-{pane}")
-        self._pane = pane
+        super().__init__(id=f"tab-{pane}")
+        self._pane, self._key, self._title = pane, key, title
+
+    def spell(self, *, whole: bool) -> None:
+        """With the title, or the number alone."""
+        number = (f" {self._key} ", "bold")
+        self.update(Text.assemble(number, f"{self._title} ") if whole else Text.assemble(number))
 
     def on_click(self) -> None:
         self.post_message(self.Chosen(self._pane))
@@ -55,6 +62,8 @@ class Bar(Horizontal):
         super().__init__()
         self._gpus, self._cpu = Gpus(), CpuGauge()
         self._shown = ""
+        self._pane = PANES[0][0]
+        self._spelled: tuple[bool, str] | None = None
 
     def compose(self) -> ComposeResult:
         yield Static("llmlab", id="brand")
@@ -64,11 +73,25 @@ class Bar(Horizontal):
 
     def on_mount(self) -> None:
         self.read()
+        self._spell()
+
+    def on_resize(self) -> None:
+        self._spell()
 
     def show(self, pane: str) -> None:
         """Mark the pane that is on the screen."""
+        self._pane = pane
         for name, _, _ in PANES:
             self.query_one(f"#tab-{name}").set_class(name == pane, "-on")
+        self._spell()
+
+    def _spell(self) -> None:
+        """Titles where there is room for all of them, else that of the pane that is on the screen."""
+        room = self.app.size.width >= WHOLE
+        if (room, "" if room else self._pane) != self._spelled:
+            self._spelled = (room, "" if room else self._pane)
+            for name, _, _ in PANES:
+                self.query_one(f"#tab-{name}", Tab).spell(whole=room or name == self._pane)
 
     def read(self, *, busy: bool = False) -> None:
         """Show the device, and while ``busy`` its load and memory."""

@@ -111,7 +111,7 @@ def test_what_can_be_repaired_is_repaired_and_said(tmp_path: Path) -> None:
     for words in (
         "2 rows with an empty text",
         "without a label",
-        "cut to their first 20,000",
+        "cut to the first 20,000",
         "mixes types",
         "no JSON",
     ):

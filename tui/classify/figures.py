@@ -18,6 +18,7 @@ from tui.comparing.ink import DIM, FAIR, GOOD, bar, share, strip
 from tui.curve import CurveOptions, draw
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen
+FEW = 5  # rows of a bin from which its accuracy says something
 EMPTY_LABELS = """The label-efficiency curve is drawn when the frozen features are there:
 accuracy with 8, 16, 32, … labels of each class."""
 _PLOTEXT = {
@@ -53,7 +54,10 @@ def losses(routes: Sequence[Route], wanted: str, width: int, height: int) -> lis
 
 
 def calibration(report: Report, route: str, width: int, height: int) -> list[Strip]:
-    """How sure the route was against how often it was right; on the diagonal it can be believed."""
+    """How sure the route was against how often it was right; on the diagonal it can be believed.
+
+    Bins of few rows tell little: they are hollow and stand outside the line.
+    """
     beside = TABLE if width >= TABLE + 34 else NARROW
     plot_width = min(width - beside - 2, height * 4)
     table = _bins(report, beside)
@@ -62,10 +66,13 @@ def calibration(report: Report, route: str, width: int, height: int) -> list[Str
         figure = _figure(plot_width, height)
         figure.plot([0, 1], [0, 1], marker="braille", color="gray")
         colour = _PLOTEXT.get(COLOURS.get(route, ""), "cyan+")
-        xs, ys = [one.confidence for one in report.bins], [one.accuracy for one in report.bins]
-        if len(xs) > 1:
-            figure.plot(xs, ys, marker="braille", color=colour)
-        figure.scatter(xs, ys, marker="●", color=colour)
+        for few in (True, False):
+            bins = [one for one in report.bins if (one.count < FEW) == few]
+            xs, ys = [one.confidence for one in bins], [one.accuracy for one in bins]
+            if len(xs) > 1 and not few:
+                figure.plot(xs, ys, marker="braille", color=colour)
+            if xs:
+                figure.scatter(xs, ys, marker="○" if few else "●", color="gray" if few else colour)
         figure.xlim(0, 1)
         figure.ylim(0, 1)
         ticks = [0, 0.25, 0.5, 0.75, 1]

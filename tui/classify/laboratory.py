@@ -55,15 +55,19 @@ class Classifications(Laboratory):
             pairs_of(found.probabilities, found.labels),
         )
 
+    def cannot_export(self, run: Run) -> str:
+        from engine.outcome import TUNED
+
+        there = (run.path / TUNED).is_dir()
+        return "" if there else "This run has no fine-tuned model: tick fine-tune in the form and run it."
+
     def export(self, run: Run, folder: Path) -> str:
-        """Copy the fine-tuned model to ``folder``. Raises :class:`OSError` and :class:`FileNotFoundError`."""
+        """Copy the fine-tuned model to ``folder``. Raises :class:`OSError`."""
         import shutil
 
         from engine.outcome import TUNED
 
         source = run.path / TUNED
-        if not source.is_dir():
-            raise FileNotFoundError("this run has no fine-tuned model: tick fine-tune in the form and run it")
         if folder.exists() and any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty")
         shutil.copytree(source, folder, dirs_exist_ok=True)

@@ -68,7 +68,7 @@ def sentence(
             line.append(bar(value, each - 7), colour if wins else DIM).append("  ")
         lines.append(line)
     if len(order) > room:
-        lines.append(Text(f"{len(order) - room} classes less", DIM))
+        lines.append(Text(f"{len(order) - room} more, less probable", DIM))
     lines.append(Text(""))
     lines += _words(found, width)
     lines.append(

@@ -96,9 +96,9 @@ def tabs(
     return strip(text, width)
 
 
-def notice(story: CompareStory, width: int) -> Strip:
-    """The last thing that was said."""
-    if not story.notices:
+def notice(story: CompareStory, width: int, *, of_run: bool = True) -> Strip:
+    """The last thing that was said; beside the form, only what the pane itself said."""
+    if not story.notices or not (of_run or story.notices[-1].kind == "screen"):
         return Strip.blank(width)
     said = story.notices[-1]
     mark, style = {"error": ("✗", BAD), "warning": ("!", FAIR)}.get(said.level, ("·", DIM))
@@ -113,10 +113,10 @@ def _doing(story: CompareStory, state: str, words: Mapping[str, str]) -> tuple[s
         return "✗", safe(reason, lines=False), BAD
     if not state:
         return "○", "ready", "bright_blue"
+    if state in ("stopping", "pausing", "going on"):
+        return "◍", state, FAIR
     if story.paused:
         return "‖", "paused", FAIR
-    if state == "stopping":
-        return "◍", "stopping", FAIR
     if not story.known:
         return "◌", "starting", FAIR
     return "●", words.get(story.doing, "training" if story.doing else "working"), GOOD

@@ -43,9 +43,13 @@ class Laboratory:
         """A run directory for what the form says. Raises :class:`OSError` and :class:`engine.spec.BadSpec`."""
         raise NotImplementedError
 
+    def cannot_export(self, run: Run) -> str:
+        """Why the run has nothing that another program could load; empty when it has."""
+        return "A run of this kind leaves nothing that another program could load."
+
     def export(self, run: Run, folder: Path) -> str:
         """Write what the run trained for other programs, and say what was written. Raises :class:`OSError`."""
-        raise FileNotFoundError("a run of this kind leaves nothing that another program could load")
+        raise FileNotFoundError(self.cannot_export(run))
 
     def values_of(self, run: Run, defaults: Mapping[str, str]) -> dict[str, str]:
         """What the form would have to say for this run."""

@@ -182,7 +182,8 @@ class ComparePane(FollowPane):
         self._focus()
         self.app.refresh_bindings()
 
-    def _focus(self) -> None:
+    def _focus(self, *, into_line: bool = False) -> None:
+        """Where keys go: to a line that is typed into only when that was asked for."""
         typing = self.sight.view == self.TYPING
         self.set_class(typing or not self.TYPING, "-typing")
         if not self.display:
@@ -190,7 +191,7 @@ class ComparePane(FollowPane):
         if not self.showing_results:
             self.query_one(f"#{self.PREFIX}-go").focus()
         else:
-            (self.typed[0] if typing else self.board).focus()
+            (self.typed[0] if typing and into_line else self.board).focus()
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -220,11 +221,13 @@ class ComparePane(FollowPane):
     def redraw_lines(self) -> None:
         """The line on top and the one below."""
         state = self.job.state.value if self.job is not None else ""
+        if self.pausing is not None and state != "stopping":
+            state = "pausing" if self.pausing else "going on"
         name = self.run_shown.name if self.run_shown is not None else ""
         top, bottom = (self.query_one(f"#{self.PREFIX}-{line}", Lines) for line in ("head", "notice"))
         if top.size and bottom.size:
             top.set_strips([self.draw_head(name, state, top.size.width)])
-            bottom.set_strips([headline.notice(self.story, bottom.size.width)])
+            bottom.set_strips([headline.notice(self.story, bottom.size.width, of_run=self.showing_results)])
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -267,6 +270,7 @@ class ComparePane(FollowPane):
             return
         self.sight.look(name)
         self.show_results()
+        self._focus(into_line=name == self.TYPING)
         self.app.refresh_bindings()
 
     def action_back(self) -> None:
@@ -293,6 +297,9 @@ class ComparePane(FollowPane):
         """Ask for a folder and let the laboratory export to it, which may raise ``errors``."""
         run = self.run_shown
         if run is None:
+            return
+        if why := await asyncio.to_thread(self.laboratory.cannot_export, run):
+            self.tell("There is nothing to export", why)
             return
         place = str(home.home() / "exports" / run.name)
         target = await self.app.push_screen_wait(

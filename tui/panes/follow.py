@@ -41,6 +41,8 @@ class FollowPane(Pane):
         self.run_shown: Run | None = None
         self.job: Job | None = None
         """follows the run that is shown"""
+        self.pausing: bool | None = None
+        """what F6 has asked for, until the run has answered"""
         self.errands = Errands(laboratory.task)
         """answers while something is typed"""
         self._worker: Worker | None = None
@@ -128,9 +130,11 @@ class FollowPane(Pane):
             await asyncio.to_thread(self.job.wait, 15.0)
 
     def pause(self) -> None:
-        """Pause, or go on."""
+        """Pause, or go on; a second key takes back one that has not been answered yet."""
         if self.running and self.job is not None:
-            self.job.control.send(ask.Continue() if self.story.paused else ask.Pause())
+            self.pausing = not (self.story.paused if self.pausing is None else self.pausing)
+            self.job.control.send(ask.Pause() if self.pausing else ask.Continue())
+            self.redraw_lines()
 
     def stop(self) -> None:
         """End it; what was made is kept."""
@@ -186,7 +190,7 @@ class FollowPane(Pane):
                 self.tell("It cannot be shown", f"{error}: try again in a moment. The run itself goes on.")
                 return
             self.errands.drop()
-            self.run_shown, self.job = run, job
+            self.run_shown, self.job, self.pausing = run, job, None
             self.fresh()
             self.show_results()
             self.wake()
@@ -224,6 +228,8 @@ class FollowPane(Pane):
         for event in events:
             self.story.fold(event)
         self._dirty = self._dirty or bool(events) or ended
+        if self.story.paused == self.pausing or not self.running:
+            self.pausing = None
         if ended:
             self.job = None
         if events or ended:

@@ -254,7 +254,9 @@ class RunsPane(Pane):
             "retrieve": "The bi-encoder as a folder that SentenceTransformer loads.",
         }.get(summary.task)
         if about is None:
-            self.tell("It cannot be exported", "A run of this kind leaves nothing that another program could load.")
+            self.tell(
+                "There is nothing to export", "A run of this kind leaves nothing that another program could load."
+            )
             return
         target = await self.app.push_screen_wait(
             Entry(

@@ -56,6 +56,16 @@ class Retrievals(Laboratory):
             for row, name in enumerate(found.queries)
         ]
 
+    def cannot_export(self, run: Run) -> str:
+        from checkpoints.store import CheckpointError
+        from engine import rankers_store
+
+        try:
+            there = rankers_store.checkpoint(run) is not None
+        except CheckpointError as error:
+            return str(error)
+        return "" if there else "This run has trained no bi-encoder: tick trained in the form and run it."
+
     def export(self, run: Run, folder: Path) -> str:
         """Write the bi-encoder for sentence-transformers.
 
