@@ -20,8 +20,8 @@ PANES = (
     ("retrieve", "6", "Retrieve"),
     ("runs", "7", "Runs"),
 )
-WHOLE = len(" llmlab ") + sum(len(f" {key} {title} ") for _, key, title in PANES)
-"""columns that all titles take"""
+WHOLE = len(" llmlab ") + sum(len(f" {key} {title} ") for _, key, title in PANES) - 1
+"""columns that all titles take, but for the blank after the last one"""
 
 
 class Tab(Static):

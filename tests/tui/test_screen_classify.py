@@ -94,6 +94,38 @@ async def test_keys_pause_go_on_and_stop_and_a_second_start_only_says_so(laborat
         await until(pilot, lambda: len(fake.asked) == 2)
 
 
+async def test_a_pause_is_heard_at_once_and_a_second_key_takes_it_back(
+    laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run may take seconds to answer: here it never does."""
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        pane = await go(pilot)
+        await pilot.press("f5")
+        await shows(pilot, "encoding")
+        assert pane.job is not None
+        asked: list[object] = []
+        monkeypatch.setattr(pane.job.control, "send", asked.append)
+        await pilot.press("f6")
+        await shows(pilot, "pausing")
+        await pilot.press("f6")
+        await shows(pilot, "encoding")
+        assert [type(one) for one in asked] == [Pause, Continue]
+        monkeypatch.undo()
+
+
+async def test_after_escape_letters_stay_keys_until_the_sentence_is_asked_for_again(
+    laboratory_of_fakes: FakeLaboratory,
+) -> None:
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await finished(pilot, laboratory_of_fakes)
+        await pilot.press("e", "b", "escape", "n", "n", "m")
+        await shows(pilot, "predicted")
+        await pilot.press("e", "c")
+        assert pilot.app.query_one("#cl-sentence", Input).value == "bc"
+        await pilot.press("f2", "4", "x")
+        await shows(pilot, "There is nothing to export", "tick fine-tune")
+
+
 @pytest.mark.parametrize("size", [SIZES[0], SIZES[2]])
 async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], laboratory_of_fakes: FakeLaboratory) -> None:
     async with LabApp().run_test(size=size) as pilot:

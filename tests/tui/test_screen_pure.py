@@ -23,6 +23,7 @@ from tui.actions import ACTIONS, bindings, table
 from tui.app import LabApp
 from tui.bar import PANES
 from tui.curve import CurveOptions, draw
+from tui.keybar import LAST, fitting
 from tui.lines import Lines
 from tui.panes.pane import Pane
 from tui.panes.train import TrainPane
@@ -460,3 +461,17 @@ def test_the_loss_of_a_step_is_the_one_it_was_told_with() -> None:
     made = folded(started(), step(1, 2.5))
     assert isinstance(made.last, Step)
     assert re.fullmatch(r"2\.5", str(made.last.loss))
+
+
+def test_where_there_is_no_room_for_every_key_the_way_out_stays() -> None:
+    from textual.widgets._footer import FooterKey
+
+    keys = [FooterKey(letter, letter, "Something", f"do_{letter}") for letter in "abcdefgh"]
+    keys += [FooterKey("f", "F1", "Keep", action) for action in LAST]
+    cells = [len(key.key_display) + 1 + len(key.description) + 1 for key in keys]
+    assert fitting(keys, sum(cells) - 1) == keys
+    assert fitting(keys, sum(cells) - 2) == [*keys[:7], *keys[8:]]
+    kept = fitting(keys, 60)
+    assert [key.action for key in kept] == ["do_a", *LAST]
+    assert [key.action for key in fitting(keys, 16)] == ["app.stop", "app.leave"]
+    assert fitting(keys, 3) == []
