@@ -59,9 +59,10 @@ class Classifications(Laboratory):
         """Copy the fine-tuned model to ``folder``. Raises :class:`OSError` and :class:`FileNotFoundError`."""
         import shutil
 
+        from engine.modelfolder import present
         from engine.outcome import TUNED
 
-        source = run.path / TUNED
+        source = present(run.path / TUNED)
         if not source.is_dir():
             raise FileNotFoundError("this run has no fine-tuned model: tick fine-tune in the form and run it")
         if folder.exists() and any(folder.iterdir()):
