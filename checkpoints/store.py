@@ -57,7 +57,7 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
         temporary.mkdir()
         listing = {name: _write(temporary / name, content) for name, content in files.items()}
         _write(temporary / STATE, json.dumps({**state, "step": step, "files": listing}, indent=1).encode())
-        _sync_folder(temporary)
+        sync(temporary)
         if target.exists():
             if (target / PINNED).exists():
                 (temporary / PINNED).touch()
@@ -65,7 +65,7 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
             shutil.rmtree(retired, ignore_errors=True)
             os.rename(target, retired)
         os.rename(temporary, target)
-        _sync_folder(folder)
+        sync(folder)
         if retired is not None:
             shutil.rmtree(retired, ignore_errors=True)
     except OSError:
@@ -85,10 +85,19 @@ def replace_file(target: Path, content: bytes) -> None:
     try:
         _write(temporary, content)
         os.rename(temporary, target)
-        _sync_folder(target.parent)
+        sync(target.parent)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync(path: Path) -> None:
+    """Put a file, or a folder's list of names, on the disk. Raises :class:`OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -195,11 +204,3 @@ def _write(path: Path, content: bytes) -> dict[str, Any]:
     finally:
         os.close(descriptor)
     return {"bytes": len(view), "sha256": digest.hexdigest()}
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -44,8 +44,8 @@ TELL = 0.4  # seconds between two words
 FEWEST = 8  # training queries
 POOLS: Mapping[Mode, int] = {"projection": 50_000, "whole": 512}
 """documents that held-out queries are ranked over, at most"""
-CODE = 1  # raise it when the same settings would train otherwise
-_MORE = "more.safetensors"  # random states and the pool's vectors, kept with an epoch
+CODE = 2  # raise it when the same settings would train otherwise
+_MORE = "more.safetensors"  # the pool's vectors, kept with an epoch
 FOLDS = 5  # parts of the training queries, each held out once
 
 
@@ -368,10 +368,13 @@ class _Work:
 
     def run(self, kept: Kept | None) -> Generator[Event, None, BiState]:
         """Train the whole encoder until the one held-out part gets no better; with what is ``kept``, from there on."""
+        import torch
+
         best = (yield from self._resume(kept)) if kept is not None else None
         while len(self.looks) <= self.settings.epochs and not self._enough():
             epoch = len(self.looks)
             if epoch:
+                torch.manual_seed(self.settings.seed * 1000 + epoch - 1)  # so that a later start drops the same
                 yield from self.epoch(epoch - 1)
             yield self.word(None, f"encoding {len(self.pool):,} documents that held-out queries are ranked over")
             found = yield from self.measure()
@@ -396,9 +399,7 @@ class _Work:
         from safetensors.torch import save
 
         assert isinstance(self.tower, Whole)
-        held = {"pool": torch.from_numpy(np.ascontiguousarray(self.found)), "random": torch.get_rng_state()}
-        if self.device == "cuda":
-            held["cuda"] = torch.cuda.get_rng_state()
+        held = {"pool": torch.from_numpy(np.ascontiguousarray(self.found))}
         spent = time.monotonic() - self.begun - self.waited
         state = {"looks": [astuple(look) for look in self.looks], "spent": spent}
         more, best = {_MORE: save(held)}, _best(self.looks)
@@ -406,17 +407,13 @@ class _Work:
 
     def _resume(self, kept: Kept) -> Generator[Event, None, BiState | None]:
         """The best state so far, with everything as it was after the last epoch that ended; its words come again."""
-        import torch
         from safetensors.torch import load
 
         assert isinstance(self.tower, Whole)
         found = yield from kept.resume(self.tower.model, self.optimizer, lambda state: _best(_looks(state)))
         if found is None:
             return None
-        looks, held = _looks(found.state), load(found.files[_MORE])
-        torch.set_rng_state(held["random"])
-        if self.device == "cuda" and "cuda" in held:
-            torch.cuda.set_rng_state(held["cuda"])
+        looks = _looks(found.state)
         self.step, self.begun = looks[-1].step, time.monotonic() - float(found.state["spent"])
         yield Notice(f"training goes on after epoch {len(looks) - 1} of {self.settings.epochs}", "info", "train")
         for look in looks:

@@ -8,6 +8,7 @@ language model. Safetensors and JSON, no pickle.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from checkpoints import store
 from checkpoints.run import Run
 from data.choices import Item
 from engine import outcome
+from engine.epochs import ROUTE as FINETUNE
+from engine.modelfolder import present, sizes
+from engine.retold import rows_of, steps_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from data.choices import ChoiceData
     from engine.choices import ChooseSpec
     from engine.encoders import Encoder
+    from engine.events import RouteStep
     from engine.ranker import Ranker
     from engine.tunerank import TunedRanker
 
@@ -44,6 +49,7 @@ class ChoiceStore:
             "uninformative": spec.uninformative,
             "encoder": None,
             "rankers": {},
+            "tuned": self._found(data.fingerprint),
         }
         for folder in ("rankers", "scores"):
             (run.path / folder).mkdir(exist_ok=True)
@@ -54,6 +60,8 @@ class ChoiceStore:
     def encoder(self, encoder: Encoder) -> None:
         """What the rankers stand on."""
         self._about["encoder"] = {"name": encoder.name, "source": encoder.source, "identity": encoder.identity}
+        if (earlier := self._about["tuned"]) is not None and encoder.identity not in earlier["made"]:
+            self._about["tuned"] = None  # what stands on another encoder is worth nothing
         self._describe()
 
     def scores(self, method: str, found: NDArray[np.float64]) -> None:
@@ -73,17 +81,56 @@ class ChoiceStore:
         self._describe()
 
     def tuned(self, tuned: TunedRanker) -> None:
-        """A fine-tuned encoder under its head."""
+        """A fine-tuned encoder under its head, which is taken over by nobody before :meth:`settled`."""
         from engine.tunerank import save
 
+        self._about["tuned"] = None
+        self._describe()
         save(tuned, self._run.path / TUNED)
 
+    def settled(self, made: list[Any], result: dict[str, Any], steps: Sequence[RouteStep]) -> None:
+        """Model, scores and figures of the fine-tuning that ``made`` decides are on the disk."""
+        files = sizes(self._run.path / TUNED)
+        self._about["tuned"] = {"made": made, "files": files, "result": result, "steps": rows_of(steps)}
+        self._describe()
+
+    def again(self, made: list[Any], items: int) -> Earlier | None:
+        """The fine-tuning that ``made`` decides, of an earlier start of the run; None where it is not whole."""
+        told = self._about["tuned"]
+        try:
+            if told is None or told["made"] != made or told["files"] != sizes(present(self._run.path / TUNED)):
+                return None
+            scores = outcome.load_arrays(self._run.path / "scores" / f"{FINETUNE}.safetensors")["scores"]
+            return Earlier(dict(told["result"]), scores, steps_from(told["steps"])) if len(scores) == items else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def results(self, results: dict[str, dict[str, Any]]) -> None:
-        """Figures of every method so far."""
-        self._run.write_json("results.json", results)
+        """Figures of every method so far; an earlier fine-tuning's stay until there are others."""
+        told = self._about["tuned"]
+        earlier = {FINETUNE: told["result"]} if told is not None and FINETUNE not in results else {}
+        self._run.write_json("results.json", {**results, **earlier})
+
+    def _found(self, fingerprint: str) -> dict[str, Any] | None:
+        """What is told of the fine-tuning of an earlier start on the same data."""
+        about = self._run.read_json("choices.json")
+        told = about.get("tuned")
+        if not isinstance(told, dict) or (about.get("format"), about.get("fingerprint")) != (FORMAT, fingerprint):
+            return None
+        return told if isinstance(told.get("made"), list) and isinstance(told.get("result"), dict) else None
 
     def _describe(self) -> None:
         self._run.write_json("choices.json", self._about)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The fine-tuning of an earlier start of the run."""
+
+    result: dict[str, Any]
+    scores: NDArray[np.float64]
+    """of the judged items"""
+    steps: tuple[RouteStep, ...]
 
 
 @dataclass(frozen=True)

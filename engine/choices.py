@@ -14,9 +14,11 @@ from data.choices import ChoiceData, Item
 from engine import choicereport, encoders, hub, metrics
 from engine.control import Control
 from engine.encoders import Encoder
-from engine.events import Classified, Event, ItemRanked, ItemsLoaded, Notice, Progress, RouteDone
+from engine.events import Classified, Event, ItemRanked, ItemsLoaded, Notice, Progress, RouteDone, RouteStep
 from engine.features import POOLINGS
 from engine.heed import Stopped, heed
+from engine.kept import Kept
+from engine.retold import noting
 from engine.spec import BadSpec, Problem
 
 if TYPE_CHECKING:
@@ -115,10 +117,10 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
     """Rank the judged questions by every method that ``spec`` names, beside the controls.
 
     What comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
-    :class:`engine.control.Stop`, which keeps what zero-shot has judged until then; features and epochs that were
-    finished are found again by a new start. Raises :class:`engine.spec.BadSpec`, :class:`data.choices.TableError`,
-    :class:`engine.encoders.NoEncoder`, :class:`engine.lm.NoModel`, :class:`engine.encode.EncodeFailed`,
-    :class:`OSError`.
+    :class:`engine.control.Stop`, which keeps what zero-shot has judged until then; features, a fine-tuned encoder and
+    epochs that were finished are found again by a new start. Raises :class:`engine.spec.BadSpec`,
+    :class:`data.choices.TableError`, :class:`engine.encoders.NoEncoder`, :class:`engine.lm.NoModel`,
+    :class:`engine.encode.EncodeFailed`, :class:`OSError`.
     """
     if problems := spec.validate():
         raise BadSpec(problems)
@@ -301,39 +303,46 @@ class _Methods:
         yield from self._result(method, result)
 
     def _finetune(self, encoder: Encoder) -> Iterator[Event]:
-        from engine.tunerank import TuneRankSettings, tune
+        from engine.tunerank import TuneRankSettings, made_of, tune
 
         spec, begun = self.spec, time.monotonic()
         settings = TuneRankSettings(
             epochs=spec.epochs, learning_rate=spec.learning_rate, length=spec.length, seed=spec.seed
         )
-        tuned = yield from tune(
-            self.data.train,
-            self.data.held_out,
-            encoder,
-            settings,
-            self.control,
-            fingerprint=self.data.fingerprint,
-            device=spec.device,
-        )
-        scores = yield from tuned.scores(self.judged, self.control)
-        yield from self._tell(FINETUNE, scores)
-        told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
-        result = choicereport.figures(
-            scores, self.judged, seed=spec.seed, seconds=time.monotonic() - begun, settings=told
-        )
-        hidden = [replace(item, question="", context="") for item in self.judged]
-        blind = yield from tuned.scores(hidden, self.control)
-        result |= {
-            "held_out_accuracy": round(tuned.history[tuned.best_epoch - 1][1], 6),
-            "trained_parameters": tuned.parameters,
-            # Not trained again without questions: what the choices alone can teach it may be more.
-            "question_hidden": choicereport.against(scores, blind, self.gold, spec.seed) | {"retrained": False},
-        }
-        self.ranked.scores[FINETUNE] = scores
-        if self.store is not None:
-            self.store.scores(FINETUNE, scores)
-            self.store.tuned(tuned)
+        made = made_of(encoder, settings, self.data.fingerprint)
+        if self.store is not None and (earlier := self.store.again(made, len(self.judged))) is not None:
+            yield from earlier.steps
+            yield from self._tell(FINETUNE, earlier.scores)
+            self.ranked.scores[FINETUNE] = earlier.scores
+            yield from self._result(FINETUNE, earlier.result)
+            return
+        steps: list[RouteStep] = []
+        with Kept(*made) as kept:
+            training = tune(
+                self.data.train, self.data.held_out, encoder, settings, self.control, kept=kept, device=spec.device
+            )
+            tuned = yield from noting(training, steps)
+            scores = yield from tuned.scores(self.judged, self.control)
+            yield from self._tell(FINETUNE, scores)
+            told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
+            result = choicereport.figures(
+                scores, self.judged, seed=spec.seed, seconds=time.monotonic() - begun, settings=told
+            )
+            hidden = [replace(item, question="", context="") for item in self.judged]
+            blind = yield from tuned.scores(hidden, self.control)
+            result |= {
+                "held_out_accuracy": round(tuned.history[tuned.best_epoch - 1][1], 6),
+                "trained_parameters": tuned.parameters,
+                # Not trained again without questions: what the choices alone can teach it may be more.
+                "question_hidden": choicereport.against(scores, blind, self.gold, spec.seed) | {"retrained": False},
+            }
+            self.ranked.scores[FINETUNE] = scores
+            if self.store is not None:
+                self.store.tuned(tuned)
+                self.store.scores(FINETUNE, scores)
+                self.store.results({**self.ranked.results, FINETUNE: result})
+                self.store.settled(made, result, steps)
+            kept.clear()
         yield from self._result(FINETUNE, result)
 
     # -- telling -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from engine.encoders import NoEncoder
 from engine.events import ItemRanked
 from engine.features import group_of
 from engine.heed import unheard
+from engine.modelfolder import present
 from engine.zeroshot_task import LEADING, ways
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Chooser:
             if isinstance(facts, dict)
         }
         self.methods = list(self._losses)
-        if (run.path / TUNED / "config.json").is_file():
+        if (present(run.path / TUNED) / "config.json").is_file():
             self.methods.append(FINETUNE)
         if ZERO_SHOT in kept.results:
             self.methods.insert(0, ZERO_SHOT)
@@ -93,7 +94,7 @@ class Chooser:
         if self._tuned is None:
             from engine.tunerank import load
 
-            self._tuned = load(self.run.path / TUNED, int(self._about.get("length", 128)))
+            self._tuned = load(present(self.run.path / TUNED), int(self._about.get("length", 128)))
         return self._tuned
 
     def _language_model(self) -> Reader:

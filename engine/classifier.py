@@ -17,6 +17,7 @@ from engine.epochs import ROUTE as FINETUNE
 from engine.features import group_of
 from engine.heads import Head, head_from
 from engine.heed import unheard
+from engine.modelfolder import present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +59,7 @@ class Classifier:
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise store.CheckpointError(f"{run.name} holds no trained classifier that can be read ({error})") from None
         self.routes = [route for route in (baselines.TFIDF, LR, MLP) if route in self.heads]
-        if (run.path / outcome.TUNED / "config.json").is_file():
+        if (present(run.path / outcome.TUNED) / "config.json").is_file():
             self.routes.append(FINETUNE)
         if not self.routes:
             raise store.CheckpointError(f"{run.name} has no trained route yet")
@@ -111,7 +112,7 @@ class Classifier:
         from engine.finetune import probabilities
 
         if self._tuned is None:
-            folder = self.run.path / outcome.TUNED
+            folder = present(self.run.path / outcome.TUNED)
             encoder = encoders.of_folder(folder, folder.name, str(folder), str(folder))
             device, _ = placed("auto")
             model = encoder.open_classifier(list(self.classes), trained=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ from engine.control import Control
 from engine.encode import encode
 from engine.encoders import Encoder
 from engine.epochs import ROUTE as FINETUNE
-from engine.epochs import Tuned
-from engine.events import Classified, DataLoaded, Event, Notice, Progress, RouteDone
+from engine.events import Classified, DataLoaded, Event, Notice, Progress, RouteDone, RouteStep
 from engine.features import POOLINGS, Features, group_of
-from engine.finetune import TuneSettings, finetune, probabilities
+from engine.finetune import TuneSettings, finetune, made_of, probabilities
 from engine.heed import Stopped, heed
+from engine.kept import Kept
 from engine.metrics import Report
+from engine.retold import noting
 from engine.spec import BadSpec, Problem
 
 if TYPE_CHECKING:
@@ -105,9 +106,7 @@ class Trained:
 
     data: TextData
     encoder: Encoder | None = None
-    words: baselines.Words | None = None
     heads: dict[str, heads.Head] = field(default_factory=dict)
-    tuned: Tuned | None = None
     reports: dict[str, Report] = field(default_factory=dict)
     probabilities: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """of the test rows"""
@@ -117,8 +116,8 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     """Train every route that ``spec`` names, baselines first, and judge each on the test split.
 
     Everything that comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
-    :class:`engine.control.Stop`; shards of features, heads and epochs of fine-tuning that were finished are found again
-    by a new start. Raises :class:`engine.spec.BadSpec`, :class:`data.tables.TableError`,
+    :class:`engine.control.Stop`; shards of features, routes and epochs of fine-tuning that were finished are found
+    again by a new start. Raises :class:`engine.spec.BadSpec`, :class:`data.tables.TableError`,
     :class:`engine.encoders.NoEncoder`, :class:`engine.encode.EncodeFailed`, :class:`OSError`.
     """
     if problems := spec.validate():
@@ -209,20 +208,21 @@ class _Routes:
         if FINETUNE in spec.heads:
             yield from self._finetune()
 
-    def _again(self, route: str) -> Iterator[Event]:
-        """Take over what an earlier start of the run has trained; ``trained.heads`` tells whether there was any."""
+    def _again(self, route: str, made: list[Any] | None = None) -> Generator[Event, None, bool]:
+        """Take over what an earlier start of the run has trained, by what ``made`` says; False where there is none."""
         earlier = self.store.earlier.get(route) if self.store is not None else None
-        if earlier is None:
-            return
+        if earlier is None or earlier.made != made:
+            return False
         trained = self.trained
-        trained.heads[route], trained.reports[route] = earlier.head, earlier.report
-        trained.probabilities[route] = earlier.probabilities
-        yield RouteDone(route, earlier.report.to_dict())
-        yield from heed(self.control, len(trained.reports))
+        if earlier.head is not None:
+            trained.heads[route] = earlier.head
+        trained.reports[route], trained.probabilities[route] = earlier.report, earlier.probabilities
+        yield from earlier.steps
+        yield from self._told(route, earlier.report)
+        return True
 
     def _tfidf(self) -> Iterator[Event]:
-        yield from self._again(baselines.TFIDF)
-        if baselines.TFIDF in self.trained.heads:
+        if (yield from self._again(baselines.TFIDF)):
             return
         begun = time.monotonic()
         data = self.data
@@ -238,7 +238,7 @@ class _Routes:
             yield Notice(f"TF-IDF is left out: {error}", "warning", "tfidf")
             return
         found = head.probabilities(words.features(data.test.texts))
-        self.trained.words, self.trained.heads[baselines.TFIDF] = words, head
+        self.trained.heads[baselines.TFIDF] = head
         if self.store is not None:
             self.store.words(words)
             self.store.head(baselines.TFIDF, head)
@@ -269,11 +269,11 @@ class _Routes:
 
     def _head(self, route: str) -> Iterator[Event]:
         assert self.trained.encoder is not None
-        yield from self._again(route)
-        if route in self.trained.heads:
+        if (yield from self._again(route)):
             return
         begun = time.monotonic()
         pairs = [(self._pooled(split), getattr(self.data, split).labels) for split in ("train", "validation")]
+        steps: list[RouteStep] = []
         common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}
         if route == LR:
             head = yield from heads.logistic(LR, pairs[0], pairs[1], self.control, **common)
@@ -281,13 +281,12 @@ class _Routes:
             from engine.encode import placed
 
             where, _ = placed(self.spec.device)
-            head = yield from heads.mlp(
-                MLP, pairs[0], pairs[1], self.control, seed=self.spec.seed, device=where, **common
-            )
+            training = heads.mlp(MLP, pairs[0], pairs[1], self.control, seed=self.spec.seed, device=where, **common)
+            head = yield from noting(training, steps)
         found = head.probabilities(self._pooled("test"))
         self.trained.heads[route] = head
         if self.store is not None:
-            self.store.head(route, head)
+            self.store.head(route, head, steps)
         frozen = self.trained.encoder.parameters
         seconds = time.monotonic() - begun + self.encode_seconds
         yield from self._done(
@@ -311,27 +310,41 @@ class _Routes:
             class_weights=spec.class_weights,
             seed=spec.seed,
         )
-        tuned = yield from finetune(
-            (data.train.texts, data.train.labels),
-            (data.validation.texts, data.validation.labels),
-            data.classes,
-            encoder,
-            settings,
-            self.control,
-            fingerprint=data.fingerprint,
-            device=spec.device,
-        )
-        ids = encoder.ids(list(data.test.texts), min(spec.length, encoder.positions))
-        found = yield from probabilities(tuned.model, ids, tuned.device)
-        self.trained.tuned = tuned
-        if self.store is not None:
-            self.store.tuned(tuned)
-        told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
-        best = tuned.history[tuned.best_epoch - 1][1]
-        count = tuned.parameters
-        yield from self._done(FINETUNE, found, time.monotonic() - begun, count, count, settings=told, validation=best)
+        made = made_of(encoder, settings, data.fingerprint)
+        if (yield from self._again(FINETUNE, made)):
+            return
+        steps: list[RouteStep] = []
+        with Kept(*made) as kept:
+            training = finetune(
+                (data.train.texts, data.train.labels),
+                (data.validation.texts, data.validation.labels),
+                data.classes,
+                encoder,
+                settings,
+                self.control,
+                kept=kept,
+                device=spec.device,
+            )
+            tuned = yield from noting(training, steps)
+            ids = encoder.ids(list(data.test.texts), min(spec.length, encoder.positions))
+            found = yield from probabilities(tuned.model, ids, tuned.device)
+            if self.store is not None:
+                self.store.tuned(tuned)
+            told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
+            best, count = tuned.history[tuned.best_epoch - 1][1], tuned.parameters
+            seconds = time.monotonic() - begun
+            report = self._judged(FINETUNE, found, seconds, count, count, settings=told, validation=best)
+            if self.store is not None:
+                self.store.settled(made, steps)
+            kept.clear()
+        yield from self._told(FINETUNE, report)
 
     def _done(
+        self, route: str, found: NDArray[np.float64], seconds: float, trained: int, parameters: int, **more: Any
+    ) -> Iterator[Event]:
+        yield from self._told(route, self._judged(route, found, seconds, trained, parameters, **more))
+
+    def _judged(
         self,
         route: str,
         found: NDArray[np.float64],
@@ -341,7 +354,8 @@ class _Routes:
         *,
         settings: str = "",
         validation: float | None = None,
-    ) -> Iterator[Event]:
+    ) -> Report:
+        """The report of a route, which is put on the disk with what it said of the test rows."""
         data = self.data
         report = replace(
             metrics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked, seed=self.spec.seed),
@@ -354,6 +368,9 @@ class _Routes:
         self.trained.reports[route], self.trained.probabilities[route] = report, found
         if self.store is not None:
             self.store.report(route, report, found)
+        return report
+
+    def _told(self, route: str, report: Report) -> Iterator[Event]:
         yield RouteDone(route, report.to_dict())
         yield from heed(self.control, len(self.trained.reports))
 

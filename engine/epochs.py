@@ -90,18 +90,15 @@ class Task(Protocol):
 
 
 def tune(
-    task: Task, encoder: Encoder, settings: Settings, control: Control, *, device: str, parts: Sequence[Any]
+    task: Task, encoder: Encoder, settings: Settings, control: Control, *, device: str, kept: Kept
 ) -> Generator[Event, None, Tuned]:
     """Train until the epochs are done or get no better, and return the best of them.
 
-    ``parts`` decide the training: with the same ones a new start goes on after the last epoch that ended, and tells the
-    earlier ones again. Yields :class:`RouteStep`. Raises :class:`engine.heed.Stopped`,
+    A new start goes on after the last epoch in ``kept`` and tells the earlier ones again. Whoever calls clears ``kept``
+    once what came of the training is in safety. Yields :class:`RouteStep`. Raises :class:`engine.heed.Stopped`,
     :class:`engine.encoders.NoEncoder`.
     """
-    with Kept(*parts) as kept:
-        tuned = yield from _Work(task, encoder, settings, control, device, kept).run()
-        kept.clear()
-    return tuned
+    return (yield from _Work(task, encoder, settings, control, device, kept).run())
 
 
 def best_of(history: History) -> int:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from engine import epochs
 from engine.control import Control
@@ -15,6 +15,7 @@ from engine.encoders import Encoder
 from engine.epochs import Tuned
 from engine.events import Event
 from engine.heed import heed
+from engine.kept import Kept
 from engine.modelfolder import replaced, write_tokenizer
 from engine.padding import by_length, padded
 
@@ -31,8 +32,6 @@ POOL = 50  # batches whose rows are sorted by length together, so that little is
 class TuneSettings(epochs.Settings):
     """How an encoder is fine-tuned to classify."""
 
-    PEAKS: ClassVar[tuple[float, float]] = (5e-5, 1.5e-4)
-
     class_weights: bool = False
     """let every class count the same"""
 
@@ -45,18 +44,22 @@ def finetune(
     settings: TuneSettings,
     control: Control,
     *,
-    fingerprint: str,
+    kept: Kept,
     device: str = "auto",
 ) -> Generator[Event, None, Tuned]:
     """Train on texts and class indices and return the best epoch.
 
-    ``fingerprint`` names the data: with the same data, encoder and settings a new start goes on after the last epoch
-    that ended. Yields :class:`RouteStep`. Raises :class:`engine.heed.Stopped`, :class:`engine.encoders.NoEncoder`.
+    A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
+    in safety. Yields :class:`RouteStep`. Raises :class:`engine.heed.Stopped`, :class:`engine.encoders.NoEncoder`.
     """
     where, _ = placed(device)
     task = _Classifying(train, validation, classes, encoder, settings, where)
-    parts = (CODE, encoder.identity, asdict(settings), fingerprint)
-    return (yield from epochs.tune(task, encoder, settings, control, device=where, parts=parts))
+    return (yield from epochs.tune(task, encoder, settings, control, device=where, kept=kept))
+
+
+def made_of(encoder: Encoder, settings: TuneSettings, fingerprint: str) -> list[Any]:
+    """All that decides a fine-tuning, as JSON can hold it; ``fingerprint`` names the data."""
+    return [CODE, encoder.identity, asdict(settings), fingerprint]
 
 
 def probabilities(

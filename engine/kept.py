@@ -1,11 +1,12 @@
 """Epochs of a training on the disk, under a name that its data and settings decide: a later start goes on after them.
 
-The last epoch and the best are kept, each a checkpoint with weights and optimizer, and all of them are removed when the
-training has ended.
+The last epoch and the best are kept, each a checkpoint with weights and optimizer. They are removed when what came of
+the training is in safety.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 SOURCE = "finetune"  # of the notices
+LOCK = "lock"  # the file in the folder that says who owns it
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Kept:
         self._failure = ""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(self.folder / "lock")
+            self._lock = Lock(self.folder / LOCK)
         except (OSError, Locked) as error:
             self._failure = f"epochs are not kept for a later start ({error})"
 
@@ -58,15 +60,20 @@ class Kept:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Leave the epochs to whoever goes on with them. Harmless when called twice."""
         if self._lock is not None:
             self._lock.release()
 
     def resume(
         self, model: nn.Module, optimizer: Optimizer, best: Callable[[Mapping[str, Any]], int]
     ) -> Generator[Event, None, Found | None]:
-        """Bring model and optimizer to where the newest readable epoch ended; None where there is none.
+        """Bring model and optimizer, both fresh, to where the newest readable epoch ended.
 
-        ``best`` tells from what was kept with an epoch which one was the best so far.
+        None where there is none: both are as fresh as before then. ``best`` tells from what was kept with an epoch
+        which one was the best so far.
         """
         from checkpoints.state import restore_model, restore_optimizer
 
@@ -74,20 +81,25 @@ class Kept:
             yield Notice(self._failure, "warning", SOURCE)
             return None
         store.sweep(self.folder)
+        fresh: dict[str, Tensor] = {}
         for found in store.newest(self.folder):
             try:
                 if isinstance(found, store.CheckpointError):
                     raise found
                 _, state, files = found
                 best_files = store.read(self.folder / store.name_of(best(state)))[1]
+                fresh = fresh or weights_of(model)
                 restore_model(model, best_files)
                 weights = weights_of(model)
                 restore_model(model, files)
                 restore_optimizer(model, optimizer, files)
-            except store.CheckpointError as error:
+            except (store.CheckpointError, LookupError, TypeError, ValueError) as error:
                 yield Notice(f"an epoch that was kept is passed over: {error}", "warning", SOURCE)
                 continue
             return Found(state, files, weights, best_files)
+        if fresh:
+            model.load_state_dict(fresh)
+            optimizer.state.clear()
         return None
 
     def put(
@@ -100,21 +112,39 @@ class Kept:
         best: int,
         more: Mapping[str, bytes] | None = None,
     ) -> Iterator[Event]:
-        """Put an epoch on the disk, with ``more`` files; of those before, the ``best`` stays. A failure is told."""
+        """Put an epoch on the disk, with ``more`` files; of those before, the ``best`` stays. A failure is told.
+
+        Where the best could not be put there, nothing is removed: nothing on the disk goes on to this epoch's end.
+        """
         from checkpoints.state import capture
 
         if self._lock is None:
             return
         try:
             store.commit(self.folder, epoch, {**capture(model, optimizer).encode(), **(more or {})}, state)
-            store.prune(self.folder, keep_last=1, keep=frozenset({best}))
+            if self._whole(best):
+                store.prune(self.folder, keep_last=1, keep=frozenset({best, epoch}))
         except OSError as error:
             yield Notice(f"the epoch could not be kept ({error.strerror or error})", "warning", SOURCE)
 
     def clear(self) -> None:
-        """The training has ended: nothing is left to go on with."""
-        if self._lock is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """What came of the training is in safety: nothing is left to go on with.
+
+        The lock stays: removed, it would be owned by whoever waits for it and again by whoever makes it anew.
+        """
+        if self._lock is None:
+            return
+        with contextlib.suppress(OSError):
+            for entry in self.folder.iterdir():
+                if entry.name != LOCK:
+                    shutil.rmtree(entry, ignore_errors=True)
+
+    def _whole(self, epoch: int) -> bool:
+        try:
+            store.read_state(self.folder / store.name_of(epoch))
+        except store.CheckpointError:
+            return False
+        return True
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:

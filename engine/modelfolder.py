@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from checkpoints import store
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
 
@@ -22,16 +23,45 @@ _SPECIAL = {
 
 @contextlib.contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of ``folder`` at the end and is gone when writing fails."""
-    temporary = folder.with_name(f"tmp-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    """A folder to write into, which takes the place of ``folder`` at the end and is gone when writing fails.
+
+    What was there before is put aside first and removed last, so :func:`present` finds one of the two at any time, also
+    after a crash. Raises :class:`OSError`.
+    """
+    temporary, aside = folder.with_name(f"tmp-{folder.name}"), _aside(folder)
+    if aside.exists() and not folder.exists():
+        aside.rename(folder)
+    for left in (temporary, aside):
+        shutil.rmtree(left, ignore_errors=True)
     try:
+        temporary.mkdir(parents=True)
         yield temporary
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
+        for entry in (*temporary.rglob("*"), temporary):
+            store.sync(entry)
+        if folder.exists():
+            folder.rename(aside)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if aside.exists():
+                aside.rename(folder)
+            raise
+        store.sync(folder.parent)
+        shutil.rmtree(aside, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def present(folder: Path) -> Path:
+    """Where the model of ``folder`` is to be read: there, or aside if a crash came while it was being replaced."""
+    aside = _aside(folder)
+    return aside if aside.is_dir() and not folder.exists() else folder
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes of every file in ``folder``; nothing where there is no such folder."""
+    return {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
 def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None) -> None:
@@ -51,3 +81,7 @@ def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None
         special["pad_token"] = words.token(words.eos or 0)
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), "utf-8")
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"old-{folder.name}")

@@ -8,7 +8,7 @@ folder that ``transformers`` loads · ``classifier.json`` classes, encoder, pool
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import store
 from checkpoints.run import Run
 from engine import metrics
+from engine.epochs import ROUTE as FINETUNE
 from engine.metrics import Report
+from engine.modelfolder import present, sizes
+from engine.retold import rows_of, steps_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
     from engine.classify import ClassifySpec
     from engine.encoders import Encoder
     from engine.epochs import Tuned
+    from engine.events import RouteStep
     from engine.heads import Head
     from engine.insight import Suspect
 
 FORMAT = 1
 TFIDF = "tfidf"  # the route that stands on no encoder
 TUNED = "finetuned"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what damaged files raise
 
 
 class Store:
@@ -49,6 +54,7 @@ class Store:
             "fingerprint": data.fingerprint,
             "encoder": None,
             "heads": {},
+            "tuned": None,
         }
         self._reports: dict[str, Any] = {}
         self.earlier = self._found()
@@ -63,9 +69,10 @@ class Store:
     def encoder(self, encoder: Encoder) -> None:
         known = self._about["encoder"]
         if known is not None and known.get("identity") != encoder.identity:  # what stands on another is worth nothing
-            for route in [route for route in self.earlier if route != TFIDF]:
+            for route in {*self.earlier, FINETUNE} - {TFIDF}:
                 for held in (self.earlier, self._reports, self._about["heads"]):
                     held.pop(route, None)
+            self._about["tuned"] = None
         self._about["encoder"] = {
             "name": encoder.name,
             "source": encoder.source,
@@ -80,18 +87,32 @@ class Store:
         self._run.write_json("words.json", {"vocabulary": words.vocabulary})
         store.replace_file(self._run.path / "words.safetensors", save({"idf": words.idf}))
 
-    def head(self, route: str, head: Head) -> None:
+    def head(self, route: str, head: Head, steps: Sequence[RouteStep] = ()) -> None:
+        """``steps`` are told again by whoever takes the head over."""
         from safetensors.numpy import save
 
         held = {name: _dense(array) for name, array in head.arrays().items()}
         store.replace_file(self._run.path / "heads" / f"{route}.safetensors", save(held))
-        self._about["heads"][route] = {"settings": head.settings, "parameters": head.parameters}
+        self._about["heads"][route] = {
+            "settings": head.settings,
+            "parameters": head.parameters,
+            "steps": rows_of(steps),
+        }
         self._describe()
 
     def tuned(self, tuned: Tuned) -> None:
+        """The model, which is taken over by nobody before :meth:`settled`: its report is another's until then."""
         from engine.finetune import save
 
+        self._about["tuned"] = None
+        self._describe()
         save(tuned, self._run.path / TUNED)
+
+    def settled(self, made: list[Any], steps: Sequence[RouteStep]) -> None:
+        """Model, predictions and report of the fine-tuning that ``made`` decides are on the disk."""
+        files = sizes(self._run.path / TUNED)
+        self._about["tuned"] = {"made": made, "files": files, "steps": rows_of(steps)}
+        self._describe()
 
     def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
         from safetensors.numpy import save
@@ -107,26 +128,43 @@ class Store:
         self._run.write_json("suspects.json", {"suspects": rows})
 
     def _found(self) -> dict[str, Earlier]:
-        """Heads with their reports that are whole and were trained on the same rows, read alike."""
+        """Routes with their reports that are whole and were trained on the same rows, read alike."""
+        about, results = self._run.read_json("classifier.json"), self._run.read_json("results.json")
+        names = ("format", "classes", "pooling", "length", "fingerprint")
+        heads, encoder, found = about.get("heads"), about.get("encoder"), {}
+        if any(about.get(name) != self._about[name] for name in names) or not isinstance(heads, dict):
+            return {}
+        self._about["encoder"] = encoder if isinstance(encoder, dict) else None
+        for route in results:
+            try:
+                if route in heads:
+                    found[route] = self._head_of(route, heads[route], results[route])
+                    self._about["heads"][route], self._reports[route] = heads[route], results[route]
+                elif route == FINETUNE:
+                    report, shares = self._judged(route, results[route])
+                    self._reports[route] = results[route]  # stays until there is another, also where it is made anew
+                    found[route] = self._tuned_of(about["tuned"], report, shares)
+                    self._about["tuned"] = about["tuned"]
+            except _UNREADABLE:
+                continue
+        return found
+
+    def _head_of(self, route: str, facts: Any, result: Any) -> Earlier:
         from engine.heads import head_from
 
-        about, results = self._run.read_json("classifier.json"), self._run.read_json("results.json")
-        same = all(about.get(name) == self._about[name] for name in ("format", "classes", "length", "fingerprint"))
-        heads, found = about.get("heads"), {}
-        if not same or about.get("pooling") != self._about["pooling"] or not isinstance(heads, dict):
-            return {}
-        for route in heads.keys() & results.keys():
-            try:
-                head = head_from(
-                    load_arrays(self._run.path / "heads" / f"{route}.safetensors"), heads[route]["settings"]
-                )
-                shares = load_arrays(self._run.path / "predictions" / f"{route}.safetensors")["probabilities"]
-                found[route] = Earlier(head, metrics.report_from(results[route]), shares)
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            self._about["heads"][route], self._reports[route] = heads[route], results[route]
-        self._about["encoder"] = about.get("encoder")
-        return found
+        head = head_from(load_arrays(self._run.path / "heads" / f"{route}.safetensors"), facts["settings"])
+        return Earlier(*self._judged(route, result), steps_from(facts.get("steps", ())), head)
+
+    def _tuned_of(self, facts: Any, report: Report, shares: NDArray[np.float64]) -> Earlier:
+        if not facts["files"] or facts["files"] != sizes(present(self._run.path / TUNED)):
+            raise ValueError("the model is not as it was written")
+        return Earlier(report, shares, steps_from(facts["steps"]), made=facts["made"])
+
+    def _judged(self, route: str, result: Any) -> tuple[Report, NDArray[np.float64]]:
+        shares = load_arrays(self._run.path / "predictions" / f"{route}.safetensors")["probabilities"]
+        if shares.shape != (len(self._data.test), len(self._data.classes)):
+            raise ValueError("the predictions are of other texts")
+        return metrics.report_from(result), shares
 
     def _describe(self) -> None:
         self._run.write_json("classifier.json", self._about)
@@ -136,9 +174,13 @@ class Store:
 class Earlier:
     """A route that an earlier start of the run has trained."""
 
-    head: Head
     report: Report
     probabilities: NDArray[np.float64]
+    steps: tuple[RouteStep, ...]
+    head: Head | None = None
+    """None of the fine-tuned encoder"""
+    made: list[Any] | None = None
+    """what decided a fine-tuning"""
 
 
 @dataclass(frozen=True)
@@ -198,7 +240,7 @@ def read(run: Run) -> Outcome:
             ),
             run.read_json("checks.json"),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         raise store.CheckpointError(f"{run.name} holds no classification that can be read ({error})") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -19,6 +18,7 @@ from engine.encode import encode
 from engine.encoders import Encoder
 from engine.events import Classified, CollectionLoaded, Event, Notice, Progress, RankerDone
 from engine.heed import Stopped, heed
+from engine.kept import Kept
 from engine.rankers import (
     BM25,
     CLS,
@@ -161,8 +161,17 @@ class _Work:
         self.embedder: Embedder | None = None
         self.made: dict[str, Ranker] = {}
         self.seconds: dict[str, float] = {}
+        self.kept: Kept | None = None
+        """epochs of the training, until what came of it is judged"""
 
     def run(self) -> Iterator[Event]:
+        try:
+            yield from self._methods()
+        finally:
+            if self.kept is not None:
+                self.kept.release()
+
+    def _methods(self) -> Iterator[Event]:
         for method in METHODS:
             if method not in self.spec.methods:
                 continue
@@ -260,34 +269,30 @@ class _Work:
             length=spec.length,
             seed=spec.seed,
         )
-        with contextlib.ExitStack() as stack:
-            if (kept := kept_for(collection, encoder, settings)) is not None:
-                stack.enter_context(kept)
-            state = yield from train(
-                collection,
-                encoder,
-                frozen,
-                asked,
-                settings,
-                self.control,
-                bm25=bm25,
-                keep=keep,
-                kept=kept,
-                device=spec.device,
-            )
-            self.judgements.state = state
-            if "weight" in state.tensors:
-                projection = state.tensors["weight"].numpy()
-                matrix = yield from self._vectors(encoder, MEAN, projection)
-                ranker = Dense(TRAINED, self._index(matrix), embedder.sharing(MEAN, projection))
-            else:
-                tuned = yield from self._tuned(encoder, state)
-                matrix = yield from self._vectors(tuned, MEAN)
-                ranker = Dense(TRAINED, self._index(matrix), Embedder(tuned, MEAN, spec.device))
-            if self.store is not None:
-                self.store.trained(state)
-            if kept is not None:
-                kept.clear()
+        self.kept = kept_for(collection, encoder, settings)
+        state = yield from train(
+            collection,
+            encoder,
+            frozen,
+            asked,
+            settings,
+            self.control,
+            bm25=bm25,
+            keep=keep,
+            kept=self.kept,
+            device=spec.device,
+        )
+        self.judgements.state = state
+        if "weight" in state.tensors:
+            projection = state.tensors["weight"].numpy()
+            matrix = yield from self._vectors(encoder, MEAN, projection)
+            ranker = Dense(TRAINED, self._index(matrix), embedder.sharing(MEAN, projection))
+        else:
+            tuned = yield from self._tuned(encoder, state)
+            matrix = yield from self._vectors(tuned, MEAN)
+            ranker = Dense(TRAINED, self._index(matrix), Embedder(tuned, MEAN, spec.device))
+        if self.store is not None:
+            self.store.trained(state)
         return ranker
 
     def _tuned(self, encoder: Encoder, state: BiState) -> Generator[Event, None, Encoder]:
@@ -312,6 +317,7 @@ class _Work:
     def _judge(self, method: str, ranker: Ranker) -> Iterator[Event]:
         judgements = self.judgements
         if not judgements.queries:
+            self._settled(method)
             return
         texts = [self.collection.queries[name] for name in judgements.queries]
         begun = time.monotonic()
@@ -353,11 +359,18 @@ class _Work:
         judgements.results[method] = result
         if self.store is not None:
             self.store.ranker(method, rankings, values, result, against)
+        self._settled(method)
         told = {
             other: {name: dataclasses.asdict(one) for name, one in found.items()} for other, found in against.items()
         }
         yield RankerDone(method, result, told)
         yield from heed(self.control, len(judgements.results))
+
+    def _settled(self, method: str) -> None:
+        """What came of a method is in safety."""
+        if method == TRAINED and self.kept is not None:
+            self.kept.clear()
+            self.kept.release()
 
 
 def _loaded(spec: RetrieveSpec, judgements: Judgements) -> CollectionLoaded:

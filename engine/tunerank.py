@@ -20,6 +20,7 @@ from engine.encoders import Encoder, NoEncoder, of_folder
 from engine.epochs import Tuned
 from engine.events import Event
 from engine.heed import heed
+from engine.kept import Kept
 from engine.modelfolder import replaced, write_tokenizer
 from engine.padding import by_length, padded
 from engine.ranker import pair_texts
@@ -62,18 +63,23 @@ def tune(
     settings: TuneRankSettings,
     control: Control,
     *,
-    fingerprint: str,
+    kept: Kept,
     device: str = "auto",
 ) -> Generator[Event, None, TunedRanker]:
-    """Train the encoder and return the best epoch; ``fingerprint`` names the data.
+    """Train the encoder and return the best epoch.
 
-    Yields :class:`RouteStep`. Raises :class:`engine.heed.Stopped`, :class:`engine.encoders.NoEncoder`.
+    A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
+    in safety. Yields :class:`RouteStep`. Raises :class:`engine.heed.Stopped`, :class:`engine.encoders.NoEncoder`.
     """
     where, _ = placed(device)
     task = _Ranking(train, held, encoder, settings, where)
-    parts = (CODE, "rank", encoder.identity, asdict(settings), fingerprint)
-    tuned = yield from epochs.tune(task, encoder, settings, control, device=where, parts=parts)
+    tuned = yield from epochs.tune(task, encoder, settings, control, device=where, kept=kept)
     return TunedRanker(**vars(tuned), length=settings.length)
+
+
+def made_of(encoder: Encoder, settings: TuneRankSettings, fingerprint: str) -> list[Any]:
+    """All that decides a fine-tuning, as JSON can hold it; ``fingerprint`` names the data."""
+    return [CODE, "rank", encoder.identity, asdict(settings), fingerprint]
 
 
 def save(tuned: TunedRanker, folder: Path) -> None:

@@ -33,7 +33,7 @@ def drive(
 ) -> int:
     """Do the ``work`` of a run and return the exit code; at the end come the ``table`` of results and the run's name.
 
-    A ``fresh`` run whose input is bad leaves nothing behind, unless it has come to results.
+    A ``fresh`` run whose input is bad leaves nothing behind, unless it has come to results or another process owns it.
     """
     from data.beir import BeirError
     from data.tablefiles import TableError
@@ -48,7 +48,8 @@ def drive(
         for event in narrated(work(run, control), Narrator(as_json=as_json, quiet=quiet), control):
             last = event if isinstance(event, Classified) else last
     except (TableError, BeirError, NoEncoder, NoModel, CannotTrain, BadSpec, Locked) as error:
-        if fresh and not run.read_json("results.json").keys() - _CONTROLS:
+        owned = isinstance(error, Locked)  # by another process, whose run it is then
+        if fresh and not owned and not run.read_json("results.json").keys() - _CONTROLS:
             run.delete()
         return complain(str(error), BAD_INPUT)
     except (EncodeFailed, OSError) as error:

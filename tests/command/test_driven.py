@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from checkpoints.lock import Locked
 from checkpoints.run import Run
 from engine import retrieve_run
 from engine.control import Control, Stop
@@ -74,6 +75,14 @@ def test_bad_input_of_a_fresh_run_leaves_nothing(
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "llmlab-tui: no such"
     assert all("\x1b" not in line for line in lines)
+
+
+def test_a_fresh_run_that_another_process_owns_stays(
+    run: Run, signals: list[int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert drive(run, ends(error=Locked(None)), fresh=True) == BAD_INPUT
+    assert run.path.exists()
+    assert "in use by another process" in capfd.readouterr().err
 
 
 def test_what_has_come_to_results_stays(run: Run, signals: list[int]) -> None:

@@ -23,9 +23,10 @@ from engine.choosing import Chooser
 from engine.control import Control, Stop
 from engine.events import Classified, ItemRanked, ItemsLoaded, RouteDone, RouteStep
 from engine.heed import Stopped
+from engine.kept import Kept
 from engine.spec import BadSpec
 from engine.summary import summarise
-from engine.tunerank import TuneRankSettings, tune
+from engine.tunerank import TuneRankSettings, made_of, tune
 from tui.narrate import Narrator
 
 WORDS = tiny.WORDS[9:]
@@ -171,9 +172,8 @@ def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
     settings = TuneRankSettings(epochs=3, learning_rate=3e-3, rows=8, patience=9, length=32)
 
     def run(fingerprint: str, control: Control, on: Any = None) -> Any:
-        return tiny.finish(
-            tune(items[:30], items[30:], encoder, settings, control, fingerprint=fingerprint, device="cpu"), on
-        )
+        with Kept(*made_of(encoder, settings, fingerprint)) as kept:
+            return tiny.finish(tune(items[:30], items[30:], encoder, settings, control, kept=kept, device="cpu"), on)
 
     _, whole = run("a", Control())
     control = Control()
@@ -193,6 +193,33 @@ def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
     judged = [item(number) for number in range(50, 60)]
     one, other = (tiny.finish(tuned.scores(judged, Control()))[1] for tuned in (whole, later))
     assert np.array_equal(one, other)
+
+
+def test_a_stop_between_fine_tuning_and_its_result_loses_none_of_it(workshop: dict[str, str]) -> None:
+    spec = ChooseSpec(**workshop, methods=(FINETUNE,), epochs=2, learning_rate=3e-3, device="cpu")
+    run, control = choose_run.create(spec), Control()
+    for event in choose_run.drive(run, control):
+        if isinstance(event, ItemRanked):
+            control.send(Stop())
+    assert FINETUNE not in run.read_json("results.json")
+    resumed = list(choose_run.drive(run, Control()))
+    assert "goes on after epoch 2 of 2" in notices("finetune", resumed)[0].text
+    again = list(choose_run.drive(run, Control()))
+    assert not notices("finetune", again)
+    assert again[-1].results == resumed[-1].results
+    assert [(one.item, one.scores) for one in only(ItemRanked, again)] == [
+        (one.item, one.scores) for one in only(ItemRanked, resumed)
+    ]
+    assert [one.validation_loss for one in only(RouteStep, again)] == [
+        one.validation_loss for one in only(RouteStep, resumed) if one.validation_loss is not None
+    ]
+    control = Control()
+    for event in choose_run.drive(run, control):
+        if isinstance(event, RouteDone):
+            control.send(Stop())
+    assert run.read_json("results.json")[FINETUNE] == again[-1].results[FINETUNE]
+    (run.path / choice_store.TUNED / "head.safetensors").write_bytes(b"")
+    assert [one for one in only(RouteStep, list(choose_run.drive(run, Control()))) if one.seconds_left is not None]
 
 
 def test_the_frozen_encoder_stays_as_it_is(workshop: dict[str, str], done: tuple[Run, list[Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -14,6 +15,7 @@ import tiny
 
 from checkpoints import home, store
 from checkpoints.lock import Lock
+from checkpoints.run import Run
 from engine import classify_run, encoders, events, heads, metrics, outcome
 from engine.classifier import Classifier
 from engine.classify import ClassifySpec, classify
@@ -21,9 +23,11 @@ from engine.control import Control, Pause, Stop
 from engine.encode import encode
 from engine.events import Classified, CurvePoint, DataLoaded, Encoded, Notice, RouteDone, RouteStep
 from engine.features import group_of
-from engine.finetune import TuneSettings, finetune, probabilities
+from engine.finetune import TuneSettings, finetune, made_of, probabilities
 from engine.heed import Stopped
 from engine.insight import efficiency, suspects
+from engine.kept import Kept
+from engine.modelfolder import present, replaced
 from engine.spec import BadSpec
 from engine.summary import summarise
 
@@ -228,6 +232,19 @@ def test_a_stop_ends_it_with_what_was_done_and_resuming_finds_the_features(spec:
     assert third[-1].results["lr"]["accuracy"] == again[-1].results["lr"]["accuracy"]
 
 
+def looks(told: list[Any]) -> list[RouteStep]:
+    """At what was held out, without the time that was left."""
+    return [
+        dataclasses.replace(one, seconds_left=None) for one in only(RouteStep, told) if one.validation_loss is not None
+    ]
+
+
+def routes_trained(told: list[Any]) -> set[str]:
+    """Whose steps are not only told again."""
+    again = {id(event) for event in only(RouteStep, told) if event.validation_loss and event.seconds_left is None}
+    return {event.route for event in only(RouteStep, told) if id(event) not in again}
+
+
 def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, tmp_path: Path) -> None:
     run, control = classify_run.create(spec), Control()
     told = []
@@ -242,8 +259,10 @@ def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, 
         if isinstance(event, DataLoaded):
             control.send(Stop())
     again = list(classify_run.drive(run, Control()))
-    assert {event.route for event in only(RouteStep, again)} == {"mlp"}
+    assert routes_trained(again) == {"mlp"}
     assert {name: (run.path / "heads" / name).read_bytes() for name in heads_before} == heads_before
+    third = list(classify_run.drive(run, Control()))
+    assert routes_trained(third) == set()
     done = {event.route: event.result for event in only(RouteDone, told)}
     later = {event.route: event.result for event in only(RouteDone, again)}
     assert list(later) == ["majority", "tfidf", "lr", "mlp"]
@@ -252,30 +271,29 @@ def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, 
     for route, found in Classifier(run).predict(outcome.read(run).texts).items():
         assert np.abs(found - outcome.read(run).probabilities[route]).max() < 1e-5, route
 
+    curves = [[event for event in looks(each) if event.route == "mlp"] for each in (again, third)]
+    assert curves[0] == curves[1] != []
     (run.path / "heads" / "lr.safetensors").write_bytes(b"gone")
     other = tiny.bert(tmp_path / "other", seed=1)
     damaged = list(classify_run.drive(run, Control()))
-    assert {event.route for event in only(RouteStep, damaged)} == {"lr"}
+    assert routes_trained(damaged) == {"lr"}
     run.write_json("spec.json", {**run.read_json("spec.json"), "encoder": str(other)})
     elsewhere = list(classify_run.drive(run, Control()))
-    assert {event.route for event in only(RouteStep, elsewhere)} == {"lr", "mlp"}
+    assert routes_trained(elsewhere) == {"lr", "mlp"}
     run.write_json("spec.json", {**run.read_json("spec.json"), "length": 12})
-    assert {event.route for event in only(RouteStep, list(classify_run.drive(run, Control())))} == {
-        "tfidf",
-        "lr",
-        "mlp",
-    }
+    assert routes_trained(list(classify_run.drive(run, Control()))) == {"tfidf", "lr", "mlp"}
 
 
 def tune(encoder: encoders.Encoder, control: Control | None = None, on: Any = None, **changes: Any) -> Any:
     from dataclasses import replace
 
-    return tiny.finish(
-        finetune(
-            ROWS, TEST, NAMES, encoder, replace(QUICK, **changes), control or Control(), fingerprint="f", device="cpu"
-        ),
-        on,
-    )
+    settings = replace(QUICK, **changes)
+    with Kept(*made_of(encoder, settings, "f")) as kept:
+        done = tiny.finish(
+            finetune(ROWS, TEST, NAMES, encoder, settings, control or Control(), kept=kept, device="cpu"), on
+        )
+        kept.clear()
+    return done
 
 
 def stopped_in(epoch: int, encoder: encoders.Encoder) -> None:
@@ -307,7 +325,7 @@ def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder:
     ids = encoder.ids(TEST[0], 24)
     exact = tiny.finish(probabilities(whole.model, ids, "cpu"))[1]
     assert np.array_equal(tiny.finish(probabilities(resumed.model, ids, "cpu"))[1], exact)
-    assert not list((home.cache() / "finetune").iterdir())
+    assert [file.name for folder in (home.cache() / "finetune").iterdir() for file in folder.iterdir()] == ["lock"]
     assert whole.history[whole.best_epoch - 1][1] == max(accuracy for _, accuracy in whole.history)
     assert metrics.accuracy(exact, TEST[1]) == whole.history[whole.best_epoch - 1][1] > 0.5
 
@@ -329,6 +347,146 @@ def test_epochs_that_another_process_goes_on_with_are_left_to_it(encoder: encode
     assert "epochs are not kept" in only(Notice, told)[0].text
     assert tuned.epochs == 3
     assert len(store.checkpoints(folder)) == 1
+
+
+def tuning(spec: ClassifySpec) -> Run:
+    return classify_run.create(dataclasses.replace(spec, heads=("finetune",), epochs=2, learning_rate=3e-3))
+
+
+@pytest.mark.parametrize("lost_in", ["tuned", "report", "settled"])
+def test_a_failed_write_after_fine_tuning_loses_none_of_it(
+    spec: ClassifySpec, monkeypatch: pytest.MonkeyPatch, lost_in: str
+) -> None:
+    whole = list(classify_run.drive(tuning(spec), Control()))
+    run, really = tuning(spec), getattr(outcome.Store, lost_in)
+
+    def full(self: Any, *given: Any) -> None:
+        if lost_in != "report" or given[0] == "finetune":
+            raise OSError(28, "No space left on device")
+        really(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outcome.Store, lost_in, full)
+        with pytest.raises(OSError, match="No space"):
+            list(classify_run.drive(run, Control()))
+    again = list(classify_run.drive(run, Control()))
+    assert "fine-tuning goes on after epoch 2 of 2" in [event.text for event in only(Notice, again)]
+    assert routes_trained(again) <= {"finetune"}
+    assert again[-1].results["finetune"]["log_loss"] == whole[-1].results["finetune"]["log_loss"]
+    assert not list(home.cache().glob("finetune/*/step-*"))
+
+
+def test_a_new_start_takes_over_the_fine_tuned_encoder(spec: ClassifySpec, tmp_path: Path) -> None:
+    run, control = tuning(spec), Control()
+    begun = []
+    for event in classify_run.drive(run, control):
+        begun.append(event)
+        if isinstance(event, RouteDone) and event.route == "finetune":
+            control.send(Stop())
+    again = list(classify_run.drive(run, Control()))
+    assert routes_trained(again) == set()
+    assert not [event for event in only(Notice, again) if "goes on" in event.text]
+    assert again[-1].results == begun[-1].results
+    tuned = [[event for event in looks(told) if event.route == "finetune"] for told in (begun, again)]
+    assert tuned[0] == tuned[1] != []
+    weights = run.path / outcome.TUNED / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    control = Control()
+    for event in classify_run.drive(run, control):  # it is not whole: its figures stay until there are others
+        if isinstance(event, RouteDone) and event.route == "majority":
+            control.send(Stop())
+    assert "finetune" in outcome.read(run).reports
+    assert routes_trained(list(classify_run.drive(run, Control()))) == {"finetune"}
+    assert list(Classifier(run).predict(["the card"], ["finetune"])) == ["finetune"]
+    run.write_json("spec.json", {**run.read_json("spec.json"), "encoder": str(tiny.bert(tmp_path / "other", seed=1))})
+    assert routes_trained(list(classify_run.drive(run, Control()))) == {"finetune"}
+
+
+@pytest.mark.parametrize("damage", ["[]", "3", "null"])
+def test_damaged_records_are_as_if_they_were_not_there(spec: ClassifySpec, damage: str) -> None:
+    run = classify_run.create(dataclasses.replace(spec, heads=("lr",)))
+    list(classify_run.drive(run, Control()))
+    about, results = run.read_json("classifier.json"), run.read_json("results.json")
+    broken = json.loads(damage)
+    run.write_json("results.json", {**results, "lr": broken, "finetune": broken})
+    run.write_json("classifier.json", {**about, "encoder": broken, "tuned": broken})
+    assert "lr" in routes_trained(list(classify_run.drive(run, Control())))
+    run.write_json("classifier.json", {**about, "heads": {"lr": broken, "tfidf": broken}})
+    assert list(classify_run.drive(run, Control()))[-1].reason == "done"
+
+
+def test_the_epochs_of_a_training_keep_their_lock_and_their_best(tmp_path: Path, monkeypatch: Any) -> None:
+    import torch
+
+    def model() -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        made = torch.nn.Linear(2, 2)
+        return made, torch.optim.AdamW(made.parameters())
+
+    trained, optimizer = model()
+
+    def put(kept: Kept, epoch: int, best: int) -> list[Any]:
+        torch.nn.init.constant_(trained.weight, epoch)
+        trained(torch.ones(2)).sum().backward()
+        optimizer.step()
+        return list(kept.put(epoch, trained, optimizer, {"best": best}, best=best))
+
+    with Kept("a training") as kept:
+        put(kept, 1, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "commit", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+            assert "could not be kept" in put(kept, 2, 2)[0].text
+        put(kept, 3, 2)
+        assert [store.step_of(one) for one in store.checkpoints(kept.folder)] == [3, 1]
+        other, its = model()
+        found = tiny.finish(kept.resume(other, its, lambda state: int(state["best"])))[1]
+        assert found is not None
+        assert found.state["best"] == 1
+        put(kept, 2, 2)
+        for one in store.checkpoints(kept.folder):
+            (one / "optimizer.safetensors").write_bytes(b"")
+        fresh, its = model()
+        before = {name: tensor.clone() for name, tensor in fresh.state_dict().items()}
+        monkeypatch.setattr("checkpoints.state.restore_optimizer", refuse)
+        put(kept, 4, 4)
+        assert tiny.finish(kept.resume(fresh, its, lambda state: int(state["best"])))[1] is None
+        assert all(torch.equal(before[name], tensor) for name, tensor in fresh.state_dict().items())
+        inode = (kept.folder / "lock").stat().st_ino
+        kept.clear()
+        assert [file.name for file in kept.folder.iterdir()] == ["lock"]
+        assert (kept.folder / "lock").stat().st_ino == inode
+
+
+def refuse(*_: Any) -> None:
+    raise store.CheckpointError("its optimizer does not fit")
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_crash_while_a_model_is_replaced_leaves_one_of_the_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    folder = tmp_path / "model"
+    with replaced(folder) as new:
+        (new / "weights").write_text("old")
+    assert present(folder) == folder
+    really, calls = Path.rename, 0
+
+    def crash(self: Path, target: Path) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls >= call:
+            raise KeyboardInterrupt
+        return really(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crash)
+        with pytest.raises(KeyboardInterrupt), replaced(folder) as new:
+            (new / "weights").write_text("new")
+    assert (present(folder) / "weights").read_text() == "old"
+    with replaced(folder) as new:
+        (new / "weights").write_text("newer")
+    assert (present(folder) / "weights").read_text() == "newer"
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.endswith("model")] == ["model"]
 
 
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ from engine.events import (
     to_dict,
 )
 from engine.rankers_open import NotTrained
+from engine.rankers_store import Store
 from engine.retrieve import RetrieveSpec, retrieve
 from engine.summary import summarise
 
@@ -214,7 +215,29 @@ def test_a_whole_encoder_trains_on_after_a_stop_and_comes_to_the_same(spec: Retr
     assert {key for key in figures[0] if figures[0][key] != figures[1][key]} <= {
         "seconds", "index_seconds", "queries_per_second",
     }  # fmt: skip
-    assert not list((home.cache() / "finetune").iterdir())
+    assert not list(home.cache().glob("finetune/*/step-*"))
+
+
+def test_a_stop_while_the_trained_ranker_is_judged_loses_none_of_the_training(
+    spec: RetrieveSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(spec, methods=("trained",), mode="whole", epochs=2)
+    _, at_once = driven(spec)
+    run, control = retrieve_run.create(spec), Control()
+    really = Store.trained
+
+    def trained(self: Store, state: BiState) -> None:
+        really(self, state)
+        control.send(Stop())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "trained", trained)
+        assert not list(retrieve_run.drive(run, control))[-1].results  # type: ignore[attr-defined]
+    again = list(retrieve_run.drive(run, Control()))
+    assert "training goes on after epoch 2 of 2" in [one.text for one in again if isinstance(one, Notice)]
+    figures = [told[-1].results["trained"]["ndcg@10"] for told in (at_once, again)]  # type: ignore[attr-defined]
+    assert figures[0] == figures[1]
+    assert not list(home.cache().glob("finetune/*/step-*"))
 
 
 def test_of_two_states_with_the_same_ndcg_the_surer_is_kept(

@@ -56,18 +56,20 @@ class Classifications(Laboratory):
         )
 
     def cannot_export(self, run: Run) -> str:
+        from engine.modelfolder import present
         from engine.outcome import TUNED
 
-        there = (run.path / TUNED).is_dir()
+        there = present(run.path / TUNED).is_dir()
         return "" if there else "This run has no fine-tuned model: tick fine-tune in the form and run it."
 
     def export(self, run: Run, folder: Path) -> str:
         """Copy the fine-tuned model to ``folder``. Raises :class:`OSError`."""
         import shutil
 
+        from engine.modelfolder import present
         from engine.outcome import TUNED
 
-        source = run.path / TUNED
+        source = present(run.path / TUNED)
         if folder.exists() and any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty")
         shutil.copytree(source, folder, dirs_exist_ok=True)
