@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.choosing import values
-from tui.choosing.looking import Seen, look
+from tui.choosing.looking import SeenItems, look
 from tui.comparing.form import CompareForm, Layout
 
 
@@ -38,7 +38,7 @@ class ChooseForm(CompareForm):
         ),
         fields=values.FIELDS,
         problems=values.problems,
-        nothing=Seen(),
+        nothing=SeenItems(),
         look=look,
         looked_at=("data", "limit", "seed"),
     )

@@ -7,7 +7,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.classify import values
-from tui.classify.looking import Seen, ask_hub, look
+from tui.classify.looking import SeenTable, ask_hub, look
 from tui.comparing.form import CompareForm, Layout
 from tui.comparing.ticks import Picker
 
@@ -42,13 +42,13 @@ class ClassifyForm(CompareForm):
         ),
         fields=values.FIELDS,
         problems=values.problems,
-        nothing=Seen(),
+        nothing=SeenTable(),
         look=look,
         looked_at=("data", "test", *COLUMNS, "limit", "seed"),
         names=HEADS,
     )
     DEFAULT_CSS = "ClassifyForm .fields { min-width: 42; }"
-    seen: Seen
+    seen: SeenTable
 
     def widget(self, name: str, ident: str) -> Widget:
         if name in COLUMNS:
@@ -67,7 +67,7 @@ class ClassifyForm(CompareForm):
         """Enter in the name of a data set on the Hub looks it up first."""
         given = self.given()
         if name == "data" and values.kind_of(given["data"]) == "hub" and not self.seen.columns:
-            self.know(given, Seen(note="asking the Hub…"))
+            self.know(given, SeenTable(note="asking the Hub…"))
             self.look(given, ask_hub)
         else:
             self.start_or_tell()

@@ -10,6 +10,7 @@ from textual.content import Content
 
 from tui import units
 from tui.classify import values
+from tui.comparing.seen import Seen
 from tui.text import safe
 
 LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it
@@ -17,33 +18,14 @@ ROWS = 6  # that are shown
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a look found."""
+class SeenTable(Seen):
+    """A data set, with its columns."""
 
-    source: str = ""
     columns: tuple[str, ...] = ()
     text_column: str = ""
     label_column: str = ""
     rows: tuple[tuple[str, str], ...] = ()
     """label and text of the first rows"""
-    sizes: tuple[tuple[str, int], ...] = ()
-    checks: tuple[str, ...] = ()
-    repairs: tuple[str, ...] = ()
-    note: str = ""
-    problem: str = ""
-
-    def facts(self) -> Content:
-        """Source, sizes and what the checks found."""
-        lines: list[Content] = []
-        if self.source:
-            lines.append(Content.styled(safe(self.source, lines=False), "bold $primary"))
-        if self.sizes:
-            lines.append(Content("   ".join(f"{name} {count:,}" for name, count in self.sizes)))
-        for mark, style, entries in (("· ", "", self.checks), ("! ", "$warning", self.repairs)):
-            lines += [Content.styled(mark + safe(entry, lines=False), style) for entry in entries]
-        if self.note:
-            lines.append(Content.styled(safe(self.note), "$foreground 60%"))
-        return Content("\n").join(lines)
 
     def first_rows(self) -> Content:
         """The beginning of the table, a row a line."""
@@ -62,15 +44,15 @@ class Seen:
         return Content("\n").join(lines)
 
 
-def look(given: Mapping[str, str]) -> Seen:
+def look(given: Mapping[str, str]) -> SeenTable:
     """What the data set of these values holds. Reads files, not the Hub: not for the screen's thread."""
     name = given["data"].strip()
     if values.kind_of(name) == "hub":
-        return Seen(note=f"{name} is looked up on the Hub when you press Enter here, or F5.")
+        return SeenTable(note=f"{name} is looked up on the Hub when you press Enter here, or F5.")
     return ask_hub(given)
 
 
-def ask_hub(given: Mapping[str, str]) -> Seen:
+def ask_hub(given: Mapping[str, str]) -> SeenTable:
     """What the data set of these values holds, from the Hub too."""
     from data.tables import TableError, load, preview
     from engine.classify import unreachable
@@ -78,16 +60,17 @@ def ask_hub(given: Mapping[str, str]) -> Seen:
     name = given["data"].strip()
     kind = values.kind_of(name)
     if kind == "nothing":
-        return Seen()
+        return SeenTable()
     try:
         first = preview(name, count=40, unreachable=unreachable)
     except TableError as error:
         if kind == "hub":  # it may be there the next time
-            return Seen(note=f"{error}\nEnter asks again; F5 asks too, and starts if it is there then.")
-        return Seen(problem=str(error))
+            return SeenTable(note=f"{error}\nEnter asks again; F5 asks too, and starts if it is there then.")
+        return SeenTable(problem=str(error))
     text = given["text_column"] if given["text_column"] != "auto" else first.text_column or ""
     label = given["label_column"] if given["label_column"] != "auto" else first.label_column or ""
-    seen = Seen(first.source, first.columns, text, label, _rows(first.columns, first.rows, text, label))
+    rows = _rows(first.columns, first.rows, text, label)
+    seen = SeenTable(first.source, columns=first.columns, text_column=text, label_column=label, rows=rows)
     if missing := [one for one in (text, label) if one and one not in first.columns]:
         return _with(seen, problem=f"there is no column {', '.join(map(repr, missing))}")
     if not text or not label:
@@ -113,7 +96,7 @@ def ask_hub(given: Mapping[str, str]) -> Seen:
     return _with(seen, sizes=sizes, checks=data.checks.lines(), repairs=data.repairs)
 
 
-def _with(seen: Seen, **changes: object) -> Seen:
+def _with(seen: SeenTable, **changes: object) -> SeenTable:
     from dataclasses import replace
 
     return replace(seen, **changes)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
 from engine.features import POOLING_HELP, POOLINGS
+from tui.comparing.seen import Seen
 from tui.comparing.ticks import Picker, Ticks
 from tui.comparing.values import Fields, Wrong
 from tui.field import Field
@@ -24,17 +25,6 @@ from tui.form import Choice
 from tui.text import safe
 
 REST = 0.4  # seconds that typing rests before the data are looked at
-
-
-class Seen(Protocol):
-    """What a look at the data found."""
-
-    @property
-    def problem(self) -> str:
-        """Why nothing can be run with them; empty when something can."""
-
-    def facts(self) -> Content:
-        """As the form shows it."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.comparing.form import CompareForm, Layout
 from tui.retrieving import values
-from tui.retrieving.looking import Seen, look
+from tui.retrieving.looking import SeenCollection, look
 
 
 class RetrieveForm(CompareForm):
@@ -36,7 +36,7 @@ class RetrieveForm(CompareForm):
         ),
         fields=values.FIELDS,
         problems=values.problems,
-        nothing=Seen(),
+        nothing=SeenCollection(),
         look=look,
         looked_at=("data",),
     )

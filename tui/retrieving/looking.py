@@ -9,6 +9,7 @@ from pathlib import Path
 from textual.content import Content
 
 from tui import units
+from tui.comparing.seen import Seen
 from tui.retrieving import values
 from tui.text import safe
 
@@ -16,57 +17,42 @@ LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look 
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a look found."""
+class SeenCollection(Seen):
+    """A collection, with its first texts."""
 
-    source: str = ""
-    sizes: tuple[tuple[str, int], ...] = ()
-    samples: tuple[tuple[str, str], ...] = ()
+    first: tuple[tuple[str, str], ...] = ()
     """what it is, and its text"""
-    checks: tuple[str, ...] = ()
-    repairs: tuple[str, ...] = ()
-    note: str = ""
-    problem: str = ""
 
-    def facts(self) -> Content:
-        """Source, sizes, samples and what the checks found."""
-        lines: list[Content] = []
-        if self.source:
-            lines.append(Content.styled(safe(self.source, lines=False), "bold $primary"))
-        if self.sizes:
-            lines.append(Content("   ".join(f"{count:,} {name}" for name, count in self.sizes)))
-        for mark, style, entries in (("· ", "", self.checks), ("! ", "$warning", self.repairs)):
-            lines += [Content.styled(mark + safe(entry, lines=False), style) for entry in entries]
-        for name, text in self.samples:
+    def samples(self) -> list[Content]:
+        lines = []
+        for name, text in self.first:
             shown = safe(" ".join(text.split()), lines=False)[:240]
             lines.append(Content.assemble(Content.styled(f"\n{name}  ", "$foreground 60%"), shown))
-        if self.note:
-            lines.append(Content.styled(safe(self.note), "$foreground 60%"))
-        return Content("\n").join(lines)
+        return lines
 
 
-def look(given: Mapping[str, str]) -> Seen:
+def look(given: Mapping[str, str]) -> SeenCollection:
     """What a collection holds. Reads files: not for the screen's thread. The Hub is only asked by a run."""
     from data import beir
 
     name = given["data"].strip()
     kind = values.kind_of(name)
     if kind == "nothing":
-        return Seen()
+        return SeenCollection()
     if kind == "hub":
-        return Seen(note=f"{name} is fetched from the Hub, or taken from the cache, when you press F5.")
+        return SeenCollection(note=f"{name} is fetched from the Hub, or taken from the cache, when you press F5.")
     corpus = Path(name).expanduser() / "corpus.jsonl"
     try:
         if corpus.is_file() and (size := corpus.stat().st_size) > LARGE:
-            return Seen(source=str(corpus), note=f"{units.size(size)}: read when you press F5")
+            return SeenCollection(source=str(corpus), note=f"{units.size(size)}: read when you press F5")
         found = beir.load(name)
     except beir.BeirError as error:
-        return Seen(problem=str(error))
+        return SeenCollection(problem=str(error))
     except OSError as error:
-        return Seen(problem=f"it cannot be read ({error.strerror or error})")
+        return SeenCollection(problem=f"it cannot be read ({error.strerror or error})")
     sizes = [("documents", len(found)), *((f"{split} queries", len(part)) for split, part in found.qrels.items())]
     samples = [("first document", f"{found.titles[0]}  {found.texts[0]}")]
     if split := found.judged:
         query = next(iter(found.qrels[split]))
         samples.append((f"a {split} query", found.queries[query]))
-    return Seen(found.source, tuple(sizes), tuple(samples), found.checks, found.repairs)
+    return SeenCollection(found.source, tuple(sizes), found.checks, found.repairs, first=tuple(samples))
