@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from textual.widgets import DataTable, Input
 
 from checkpoints import home as places
 from checkpoints import run as runs
+from checkpoints.run import Run
 from engine import classify_run, session
 from engine.classify import ClassifySpec
 from engine.control import Continue, Pause, Stop
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
+from engine.worker import Task
 from tui.app import LabApp
 from tui.classify import values
 from tui.classify.laboratory import Classifications
@@ -283,6 +286,33 @@ async def test_a_home_that_cannot_be_written_is_told(
         await shows(pilot, "It cannot be started", "Permission denied", "LLMLAB_HOME")
         await pilot.press("c")
         assert not pane.running
+
+
+async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
+    laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = laboratory_of_fakes
+    run = fake.create(values.FIELDS.defaults)
+    begun: list[str] = []
+
+    def begin(laboratory: object, run: Run) -> Task:
+        begun.append(run.name)
+        time.sleep(0.2)
+        if len(begun) == 1:
+            raise PermissionError(13, "Permission denied", "/sealed")
+        return fake.begin(run)
+
+    monkeypatch.setattr(Classifications, "begin", begin)
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        pane = await go(pilot)
+        await pane.resume(run)
+        await shows(pilot, "It cannot be started", "Permission denied")
+        await pilot.press("c")
+        await pane.resume(run)
+        await pane.resume(run)
+        await shows(pilot, "encoding")
+        assert pane.run_shown == run
+        assert len(begun) == 2
 
 
 async def test_leaving_asks_about_a_classification_that_runs(laboratory_of_fakes: FakeLaboratory) -> None:

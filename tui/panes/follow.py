@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import work
@@ -150,14 +151,22 @@ class FollowPane(Pane):
 
     # -- starting, opening -------------------------------------------------------------------------------------------
 
-    @work(exclusive=True, group="start", exit_on_error=False)
-    async def begin(self, given: Mapping[str, str]) -> None:
+    def begin(self, given: Mapping[str, str]) -> None:
         """Start a run with these values."""
+        self._launch(partial(self.laboratory.create, given))
+
+    async def resume(self, run: Run) -> None:
+        """Go on with a run that was stopped, in a process of its own."""
+        self._launch(lambda: run)
+
+    @work(group="start", exit_on_error=False)
+    async def _launch(self, run_of: Callable[[], Run]) -> None:
+        """Start a process, unless one is being started: that start must not be cancelled half-way."""
         if self._starting:
             return
         self._starting = True
         try:
-            run = await asyncio.to_thread(self.laboratory.create, given)
+            run = await asyncio.to_thread(run_of)
             task = await asyncio.to_thread(self.laboratory.begin, run)
         except (OSError, ValueError, BadSpec) as error:
             reason = getattr(error, "strerror", None) or error
@@ -172,10 +181,6 @@ class FollowPane(Pane):
         self.run_worker(
             self._hand_over(run, self.laboratory.follow(run)), exclusive=True, group="hand-over", exit_on_error=False
         )
-
-    async def resume(self, run: Run) -> None:
-        """Go on with a run that was stopped, in a process of its own."""
-        await self._hand_over(run, await asyncio.to_thread(self.laboratory.begin, run))
 
     async def _hand_over(self, run: Run, task: Task) -> None:
         """Look away from the run shown before, which goes on by itself, then follow this one."""
