@@ -125,7 +125,8 @@ class RetrievePane(ComparePane):
     def know(self, found: list[Gain]) -> None:
         self.gains = found
         names = tuple(name for name in ("bm25", "cls", "mean", "hybrid", "trained") if name in self.story.results)
-        if len(names) > 1 and not {self.sight.first, self.sight.second} <= set(names):
+        chosen = self.sight.chosen and {self.sight.first, self.sight.second} <= set(names)
+        if len(names) > 1 and not chosen:
             self.sight.first, self.sight.second = names[-1], names[0]
 
     def answered(self, event: Event) -> None:

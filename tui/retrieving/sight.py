@@ -25,6 +25,8 @@ class Sight:
     first: str = "trained"
     """of the pair whose gains are listed"""
     second: str = "bm25"
+    chosen: bool = False
+    """whether the user chose the pair: until then it is the last ranker there is against the first"""
     column: int = 0
     row: int = 0
     reading: bool = False
@@ -53,6 +55,7 @@ class Sight:
             return
         here, other = (self.first, self.second) if which == 0 else (self.second, self.first)
         names.remove(other) if other in names else None
+        self.chosen = True
         new = names[(names.index(here) + 1) % len(names)] if here in names else names[0]
         if which == 0:
             self.first = new
