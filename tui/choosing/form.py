@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.features import POOLING_HELP
 from tui.choosing import values
 from tui.choosing.looking import SeenItems, look
 from tui.comparing.form import CompareForm, Layout
@@ -41,4 +42,5 @@ class ChooseForm(CompareForm):
         nothing=SeenItems(),
         look=look,
         looked_at=("data", "limit", "seed"),
+        meanings={"pooling": POOLING_HELP},
     )

@@ -57,10 +57,6 @@ class ChooseStory(CompareStory):
     methods: dict[str, Method] = field(default_factory=dict)
 
     @property
-    def known(self) -> bool:
-        return self.data is not None
-
-    @property
     def done(self) -> list[Method]:
         """Methods that have figures, in the order of the table."""
         return [method for method in self.methods.values() if method.result is not None]

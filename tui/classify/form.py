@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.widget import Widget
 from textual.widgets import Static
 
+from engine.features import POOLING_HELP
 from tui.classify import values
 from tui.classify.looking import SeenTable, ask_hub, look
 from tui.comparing.form import CompareForm, Layout
@@ -46,6 +47,7 @@ class ClassifyForm(CompareForm):
         look=look,
         looked_at=("data", "test", *COLUMNS, "limit", "seed"),
         names=HEADS,
+        meanings={"pooling": POOLING_HELP},
     )
     DEFAULT_CSS = "ClassifyForm .fields { min-width: 42; }"
     seen: SeenTable

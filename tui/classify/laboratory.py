@@ -15,6 +15,7 @@ class Classifications(Laboratory):
     """Runs that classify."""
 
     task, figure = "classify", "accuracy"
+    exported = ("the fine-tuned model", "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.")
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import classify_run
@@ -63,7 +64,6 @@ class Classifications(Laboratory):
         return "" if there else "This run has no fine-tuned model: tick fine-tune in the form and run it."
 
     def export(self, run: Run, folder: Path) -> str:
-        """Copy the fine-tuned model to ``folder``. Raises :class:`OSError`."""
         import shutil
 
         from engine.modelfolder import present

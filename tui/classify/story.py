@@ -42,10 +42,6 @@ class ClassifyStory(CompareStory):
     points: list[CurvePoint] = field(default_factory=list)
 
     @property
-    def known(self) -> bool:
-        return self.data is not None
-
-    @property
     def done(self) -> list[Route]:
         """Routes that have figures, in the order of the table."""
         return [route for route in self.routes.values() if route.report is not None]

@@ -16,7 +16,6 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from engine.features import POOLING_HELP, POOLINGS
 from tui.comparing.seen import Seen
 from tui.comparing.ticks import Picker, Ticks
 from tui.comparing.values import Fields, Wrong
@@ -50,6 +49,8 @@ class Layout:
     """reads the data of these values: called off the event loop"""
     looked_at: tuple[str, ...]
     """fields that a look depends on"""
+    meanings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """of the values of fields whose values do not tell enough: one is shown at a time, with what it means"""
     names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """long and short names of the values that are ticked, where they have others than their own"""
 
@@ -126,8 +127,8 @@ class CompareForm(Container):
         value = fields.defaults[name]
         if name == fields.several:
             return Ticks(fields.able, value, id=ident, names=self.LAYOUT.names)
-        if name == "pooling":
-            return Picker(POOLINGS, value, id=ident, help=POOLING_HELP)
+        if name in fields.choices and name in self.LAYOUT.meanings:
+            return Picker(fields.choices[name], value, id=ident, help=self.LAYOUT.meanings[name])
         if name in fields.choices:
             return Choice(fields.choices[name], value, id=ident)
         return Field(value, id=ident, compact=True, select_on_focus=False, placeholder=self.LAYOUT.hints[name])

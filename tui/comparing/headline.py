@@ -117,6 +117,6 @@ def _doing(story: CompareStory, state: str, words: Mapping[str, str]) -> tuple[s
         return "◍", state, FAIR
     if story.paused:
         return "‖", "paused", FAIR
-    if not story.known:
+    if story.data is None:
         return "◌", "starting", FAIR
     return "●", words.get(story.doing, "training" if story.doing else "working"), GOOD

@@ -18,6 +18,7 @@ from engine import session
 from engine.control import Control
 from engine.events import Event
 from engine.worker import Task
+from tui.exporting import CannotExport
 
 OFFERED = 60  # the newest runs, for opening
 LOOKED_AT = 200  # the newest runs, for one that a process works on
@@ -38,6 +39,8 @@ class Laboratory:
     """as ``spec.json`` names it"""
     figure: str
     """of every entry of ``results.json``, told where runs are offered"""
+    exported: tuple[str, str] = ("", "")
+    """what of a run another program can load, and as what"""
 
     def create(self, given: Mapping[str, str]) -> Run:
         """A run directory for what the form says. Raises :class:`OSError` and :class:`engine.spec.BadSpec`."""
@@ -48,8 +51,8 @@ class Laboratory:
         return "A run of this kind leaves nothing that another program could load."
 
     def export(self, run: Run, folder: Path) -> str:
-        """Write what the run trained for other programs, and say what was written. Raises :class:`OSError`."""
-        raise FileNotFoundError(self.cannot_export(run))
+        """Write that, and say what was written. Raises :class:`tui.exporting.CannotExport` and :class:`OSError`."""
+        raise CannotExport(self.cannot_export(run))
 
     def values_of(self, run: Run, defaults: Mapping[str, str]) -> dict[str, str]:
         """What the form would have to say for this run."""

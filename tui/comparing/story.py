@@ -25,6 +25,8 @@ from tui.story import Story
 class CompareStory:
     """The state that every comparison has."""
 
+    data: Event | None = None
+    """what was told when the data had been read"""
     encoded: Encoded | None = None
     progress: Progress | None = None
     notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=200))
@@ -32,11 +34,6 @@ class CompareStory:
     finished: Finished | None = None
     doing: str = ""
     """the route, method or ranker that is worked on, or ``encode``"""
-
-    @property
-    def known(self) -> bool:
-        """Whether the data have been read."""
-        raise NotImplementedError
 
     @property
     def verdict(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from textual import work
 from textual.strip import Strip
 
 from checkpoints.run import Run
@@ -205,11 +204,3 @@ class ClassifyPane(ComparePane):
         if self.sight.view == "matrix":
             self.sight.reading = not self.sight.reading
             self.redraw()
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_export(self) -> None:
-        """The fine-tuned model as a folder for transformers."""
-        await self.export(
-            "Export the fine-tuned model",
-            "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.",
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import ClassVar, Protocol
 
 from textual import on, work
@@ -15,18 +15,16 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 
-from checkpoints import home
 from checkpoints.run import Run
 from engine.events import Notice
 from tui.comparing import headline
 from tui.comparing.form import CompareForm
 from tui.comparing.laboratory import Laboratory
 from tui.comparing.opener import Opener
-from tui.dialogs import Entry
+from tui.exporting import export
 from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
-from tui.text import safe
 
 
 class Sight(Protocol):
@@ -170,10 +168,10 @@ class ComparePane(FollowPane):
         self.show_form()
         self.form.fill(self.laboratory.values_of(run, self.form.LAYOUT.fields.defaults))
 
-    def show_results(self) -> None:
-        """Put the results on the screen."""
+    def show_results(self, *, into_line: bool = False) -> None:
+        """Put the results on the screen; the keys go to the board, or to a line that is typed into."""
         self.query_one(ContentSwitcher).current = f"{self.PREFIX}-results"
-        self._focus()
+        self._focus(into_line=into_line)
         self.call_after_refresh(self.redraw)
 
     def show_form(self) -> None:
@@ -269,8 +267,7 @@ class ComparePane(FollowPane):
             self.say(self.UNSHOWN)
             return
         self.sight.look(name)
-        self.show_results()
-        self._focus(into_line=name == self.TYPING)
+        self.show_results(into_line=name == self.TYPING)
         self.app.refresh_bindings()
 
     def action_back(self) -> None:
@@ -293,23 +290,10 @@ class ComparePane(FollowPane):
         if run is not None:
             self.open(run)
 
-    async def export(self, title: str, about: str, errors: tuple[type[Exception], ...] = (OSError,)) -> None:
-        """Ask for a folder and let the laboratory export to it, which may raise ``errors``."""
-        run = self.run_shown
-        if run is None:
-            return
-        if why := await asyncio.to_thread(self.laboratory.cannot_export, run):
-            self.tell("There is nothing to export", why)
-            return
-        place = str(home.home() / "exports" / run.name)
-        target = await self.app.push_screen_wait(
-            Entry(title, about, place, lambda text: "" if text.strip() else "name a folder")
-        )
-        if target is None:
-            return
-        try:
-            said = await asyncio.to_thread(self.laboratory.export, run, Path(target).expanduser())
-        except errors as error:
-            self.tell("It cannot be exported", str(error))
-        else:
-            self.notify(safe(said), markup=False, timeout=8)
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_export(self) -> None:
+        """What the run trained as a folder that another program loads."""
+        run, laboratory = self.run_shown, self.laboratory
+        if run is not None:
+            what, why_not = laboratory.exported, partial(laboratory.cannot_export, run)
+            await export(self, run.name, what, why_not, partial(laboratory.export, run))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textual import work
 from textual.strip import Strip
 from textual.widgets import Input
 
@@ -94,7 +93,7 @@ class RetrievePane(ComparePane):
         if more:
             self._refused = False  # it may be there now
         opened = self.library is not None or self._refused or self.errands.kind == "open"
-        if not opened and self.story.known and self.run_shown is not None:
+        if not opened and self.story.data is not None and self.run_shown is not None:
             self.errands.ask("open", searching.opening(self.run_shown))
         if more:
             self.look_again()
@@ -265,15 +264,3 @@ class RetrievePane(ComparePane):
             sight.reading = not sight.reading and columns.under_cursor(self.found, sight) is not None
             sight.scroll = 0
             self.redraw()
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_export(self) -> None:
-        """The trained bi-encoder as a folder for sentence-transformers."""
-        from engine.encoders import NoEncoder
-        from engine.rankers_export import CannotExport
-
-        await self.export(
-            "Export the bi-encoder",
-            "As a folder that SentenceTransformer loads: its encode gives the same vectors.",
-            (CannotExport, NoEncoder, OSError),
-        )

@@ -7,6 +7,7 @@ import math
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
@@ -19,12 +20,13 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
-from checkpoints.store import CheckpointError
 from engine.spec import BadSpec, TrainSpec, convert, from_dict
 from engine.summary import Summary, summarise
 from tui import units
 from tui.actions import bindings
+from tui.comparing import laboratories
 from tui.dialogs import Entry, Option, Question
+from tui.exporting import export
 from tui.panes.pane import Pane
 from tui.text import safe
 
@@ -38,6 +40,7 @@ _COLOURS = {
     "diverged": "bright_red",
     "died": "bright_red",
 }
+_TRAINED = ("the best checkpoint", "As a folder that GPT2LMHeadModel and AutoTokenizer load.")
 _WORDS = {"steps": "finished", "done": "finished", "early_stop": "early stop"}
 _FIXED: dict[str, int] = {"state": 13, "steps": 13, "best": 7, "age": 8}
 _ROOMY = 100  # columns of a screen that has room for a run's whole name and its corpus
@@ -244,37 +247,16 @@ class RunsPane(Pane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:
-        """Write the selected run for transformers."""
+        """Write the selected run for other programs."""
         summary = self.selected
         if summary is None:
             return
-        about = {
-            "train": "The best checkpoint as a folder that GPT2LMHeadModel and AutoTokenizer load.",
-            "classify": "The fine-tuned encoder as a folder that AutoModelForSequenceClassification loads.",
-            "retrieve": "The bi-encoder as a folder that SentenceTransformer loads.",
-        }.get(summary.task)
-        if about is None:
-            self.tell(
-                "There is nothing to export", "A run of this kind leaves nothing that another program could load."
-            )
+        if summary.task == "train":
+            await export(self, summary.name, _TRAINED, lambda: "", partial(_export, summary.path))
             return
-        target = await self.app.push_screen_wait(
-            Entry(
-                "Export",
-                about,
-                str(home.home() / "exports" / summary.name),
-                lambda text: "" if text.strip() else "name a folder",
-            )
-        )
-        if target is None:
-            return
-        self.notify("Exporting…", timeout=3)
-        try:
-            said = await asyncio.to_thread(_export, summary, Path(target).expanduser())
-        except (CheckpointError, OSError) as error:
-            self.tell("It cannot be exported", str(error))
-        else:
-            self.notify(safe(said), markup=False, timeout=8)
+        run, laboratory = Run(Path(summary.path)), laboratories.of(summary.task)
+        what, why_not = laboratory.exported, partial(laboratory.cannot_export, run)
+        await export(self, summary.name, what, why_not, partial(laboratory.export, run))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_delete(self) -> None:
@@ -363,24 +345,10 @@ def _age(seconds: float) -> str:
     return "< 1 min"
 
 
-def _export(summary: Summary, folder: Path) -> str:
-    run = Run(Path(summary.path))
-    if summary.task == "classify":
-        from tui.classify.laboratory import Classifications
-
-        return Classifications().export(run, folder)
-    if summary.task == "retrieve":
-        from engine.encoders import NoEncoder
-        from engine.rankers_export import CannotExport
-        from tui.retrieving.laboratory import Retrievals
-
-        try:
-            return Retrievals().export(run, folder)
-        except (CannotExport, NoEncoder) as error:
-            raise CheckpointError(str(error)) from None
+def _export(path: str, folder: Path) -> str:
     from engine.load import load, write_export
 
-    trained = load(summary.path)
+    trained = load(path)
     write_export(trained, folder)
     return f"{trained.source} exported to {folder}"
 

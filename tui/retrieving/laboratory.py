@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from tui import units
 from tui.comparing.laboratory import Laboratory
+from tui.exporting import CannotExport
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Retrievals(Laboratory):
     """Runs that build and judge rankers."""
 
     task, figure = "retrieve", "ndcg@10"
+    exported = ("the bi-encoder", "As a folder that SentenceTransformer loads: its encode gives the same vectors.")
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import retrieve_run
@@ -57,7 +60,6 @@ class Retrievals(Laboratory):
         ]
 
     def cannot_export(self, run: Run) -> str:
-        from checkpoints.store import CheckpointError
         from engine import rankers_store
 
         try:
@@ -67,10 +69,10 @@ class Retrievals(Laboratory):
         return "" if there else "This run has trained no bi-encoder: tick trained in the form and run it."
 
     def export(self, run: Run, folder: Path) -> str:
-        """Write the bi-encoder for sentence-transformers.
+        from engine import rankers_export
+        from engine.encoders import NoEncoder
 
-        Raises :class:`OSError`, :class:`engine.rankers_export.CannotExport`, :class:`engine.encoders.NoEncoder`.
-        """
-        from engine.rankers_export import export as write
-
-        return f"{units.size(write(run, folder))} exported to {folder}"
+        try:
+            return f"{units.size(rankers_export.export(run, folder))} exported to {folder}"
+        except (rankers_export.CannotExport, NoEncoder) as error:
+            raise CannotExport(str(error)) from None

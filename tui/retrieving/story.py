@@ -28,10 +28,6 @@ class RetrieveStory(CompareStory):
     """the training loss, as the curve of a run is drawn from it"""
 
     @property
-    def known(self) -> bool:
-        return self.data is not None
-
-    @property
     def best(self) -> str:
         """The ranker with the highest nDCG@10."""
         return max(self.results, key=lambda name: number(self.results[name], "ndcg@10"), default="")
