@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check pictures clean
+MINUTES ?= 30
+SEED ?= 1
+
+.PHONY: run test check pictures storm clean
 
 run: .venv/.run-stamp
 	@$(BIN)/llmlab-tui
@@ -18,6 +21,10 @@ check: .venv/.test-stamp
 
 pictures: .venv/.test-stamp
 	$(BIN)/python docs/pictures.py
+
+# By hand: kills, faults and damages runs for so long and compares them with undisturbed ones; SEED repeats a storm.
+storm: .venv/.test-stamp
+	PYTHONPATH=tests $(BIN)/python -m storm --minutes $(MINUTES) --seed $(SEED)
 
 .venv/.run-stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
