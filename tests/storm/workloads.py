@@ -198,9 +198,9 @@ def whole(checkpoints: Path) -> list[int]:
     found = []
     for folder in checkpoints.glob("step-*") if checkpoints.is_dir() else ():
         try:
-            state = json.loads((folder / "state.json").read_bytes())
+            state = json.loads(content_of(folder / "state.json"))
             for name, facts in state["files"].items():
-                content = (folder / name).read_bytes()
+                content = content_of(folder / name)
                 if (len(content), digest(content)) != (facts["bytes"], facts["sha256"]):
                     raise ValueError(name)
             if folder.name != f"step-{state['step']:06d}":
@@ -209,6 +209,13 @@ def whole(checkpoints: Path) -> list[int]:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return sorted(found)
+
+
+def content_of(file: Path) -> bytes:
+    """Content of a regular file: reading a FIFO would wait for ever."""
+    if not file.is_file():
+        raise FileNotFoundError(file)
+    return file.read_bytes()
 
 
 def checkpoint(run: Path, step: int) -> Path:
