@@ -179,8 +179,10 @@ class Cycle:
             rules = [self._signal_at_call()]
         else:
             rules = self._faults()
+            if self.rng.random() < 0.6:  # or most starts would go on to the end
+                rules.append(self._signal_at_call())
             if not self.gentle and self.rng.random() < 0.4:
-                rules = [replace(rule, after=0, count=0) for rule in rules]
+                rules = [replace(rule, after=0, count=0) if rule.action in (FAIL, SHORT) else rule for rule in rules]
                 seconds = self.storm.seconds[self.workload.name]
                 window = (self.rng.uniform(0, seconds * 0.6), self.rng.choice([0.05, 0.3, 1.0, 2.0]))
             if not self.gentle and self.rng.random() < 0.3:
