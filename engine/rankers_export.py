@@ -9,7 +9,7 @@ from typing import Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine import encoders, rankers_store
+from engine import arrays, encoders, rankers_store
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
@@ -45,7 +45,7 @@ def export(run: Run, folder: Path) -> int:
         raise CannotExport(f"{folder} is there already and not empty")
     encoder = unheard(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
     weights = (found.path / WHOLE,) if found.whole else encoder.weights
-    projection = None if found.whole else rankers_store.load_arrays(found.path / PROJECTION)["weight"]
+    projection = None if found.whole else arrays.read(found.path / PROJECTION)["weight"]
     return write(encoder, weights, projection, spec.length, folder)
 
 

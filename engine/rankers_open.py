@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from data import beir
 from data.beir import Collection
-from engine import encoders, rankers_store, vectors
+from engine import arrays, encoders, rankers_store, session, vectors
 from engine.control import Control
 from engine.encode import placed
 from engine.encoders import Encoder
@@ -116,7 +118,7 @@ class Library:
 
         frozen = yield from self._matrix(MEAN, control)
         assert self._embedder is not None
-        weight = np.asarray(rankers_store.load_arrays(found.path / PROJECTION)["weight"], np.float32)
+        weight = np.asarray(arrays.read(found.path / PROJECTION)["weight"], np.float32)
         embedder = self._embedder.sharing(MEAN, weight)
         return Dense(TRAINED, self._exact(projected(np.asarray(frozen), weight)), embedder)
 
@@ -129,7 +131,7 @@ class Library:
                 self.collection, tuned, MEAN, control, length=self.spec.length, device=self.spec.device
             )
             return Dense(TRAINED, self._exact(matrix), embedder)
-        pool = rankers_store.load_arrays(found.path / rankers_store.POOL)
+        pool = arrays.read(found.path / rankers_store.POOL)
         return Part(Dense(TRAINED, self._exact(pool["vectors"]), embedder), pool["rows"])
 
     def _matrix(self, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
@@ -159,7 +161,8 @@ def library(spec: RetrieveSpec, run: Run | None = None) -> Library:
 def newest_on(data: str) -> tuple[Run, RetrieveSpec] | None:
     """The newest run that has trained, or trains, a bi-encoder on a collection."""
     for run in runs.every(home.runs()):
-        record = run.read_json("spec.json")
-        if record.get("task") == TASK and record.get("data") == data and rankers_store.checkpoint(run) is not None:
-            return run, from_dict(record)
+        with contextlib.suppress(OSError, CheckpointError):  # it cannot be read, or is of another task
+            spec = session.spec_as(run, TASK, from_dict)
+            if spec.data == data and rankers_store.checkpoint(run) is not None:
+                return run, spec
     return None

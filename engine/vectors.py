@@ -1,8 +1,8 @@
 """Unit vectors on disk and exact search among them, block by block on the device that has room.
 
-An index is a folder: ``vectors.f32`` (float32, row by row, mapped into memory) beside ``index.json`` with its shape and
-the hash of the content that it was made of. Nothing is approximate here; :class:`Approximate` puts FAISS behind the
-same interface, for more vectors than a search through all of them suits.
+An index is a folder: ``vectors.f32`` (float32, row by row, mapped into memory) beside ``index.json`` with its shape,
+its SHA-256 and the hash of the content that it was made of. Nothing is approximate here; :class:`Approximate` puts
+FAISS behind the same interface, for more vectors than a search through all of them suits.
 """
 
 from __future__ import annotations
@@ -24,15 +24,11 @@ if TYPE_CHECKING:
     Matrix: TypeAlias = NDArray[np.float32]
     Rows: TypeAlias = NDArray[np.int64]
 
-FORMAT = 1
+FORMAT = 2
 BLOCK = 1 << 17  # vectors that are multiplied at once
 TOGETHER = 256  # queries at once
 SHARE = 0.5  # of the device's free memory that vectors may take to stay there
 _VECTORS, _ABOUT = "vectors.f32", "index.json"
-
-
-class Damaged(Exception):
-    """An index on disk is not what its description says."""
 
 
 class Vectors(Protocol):
@@ -135,11 +131,13 @@ def write(folder: Path, content: str, vectors: Matrix) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
+        digest = hashlib.sha256()
         with (temporary / _VECTORS).open("wb") as file:
             for part in _parts(vectors):
-                file.write(part.tobytes())
+                file.write(part)
+                digest.update(part)
         about = {"format": FORMAT, "content": content, "count": len(vectors), "width": int(vectors.shape[1])}
-        store.replace_file(temporary / _ABOUT, json.dumps(about).encode())
+        store.replace_file(temporary / _ABOUT, json.dumps({**about, "sha256": digest.hexdigest()}).encode())
         if folder.exists():
             old = folder.with_name(f".{folder.name}.old")
             shutil.rmtree(old, ignore_errors=True)
@@ -158,12 +156,13 @@ def read(folder: Path, content: str = "") -> Matrix | None:
     import numpy as np
 
     try:
-        about = json.loads((folder / _ABOUT).read_bytes())
+        about = store.read_object(folder / _ABOUT)
         count, width = int(about["count"]), int(about["width"])
         right = about["format"] == FORMAT and (not content or about["content"] == content)
         if not right or (folder / _VECTORS).stat().st_size != count * width * 4 or not count:
             return None
-        return np.memmap(folder / _VECTORS, np.float32, "r", shape=(count, width))
+        found = np.memmap(folder / _VECTORS, np.float32, "r", shape=(count, width))
+        return found if hashlib.sha256(found.data).hexdigest() == about["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

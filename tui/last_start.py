@@ -18,10 +18,8 @@ from checkpoints import home, store
 def recall(fields: Iterable[str]) -> dict[str, str]:
     """Values by field, of these fields; empty when there are none, or when the file is damaged."""
     try:
-        record = json.loads(_path().read_bytes())
+        record = store.read_object(_path())
     except (OSError, ValueError):
-        return {}
-    if not isinstance(record, dict):
         return {}
     return {name: record[name] for name in fields if isinstance(record.get(name), str)}
 
