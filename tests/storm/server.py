@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 PROJECT = Path(__file__).parent.parent.parent
-BACK_OFF = (0.05, 0.1, 0.2)  # seconds between tries to save: the program's own would make each cycle take minutes
+BACK_OFF = (0.05, 0.1, 0.2)  # seconds between tries to write: the program's own would make each cycle take minutes
 MODULES = "STORM_MODULES"  # in a request: where to write which modules are loaded at the end
 
 
@@ -128,10 +128,12 @@ def serve() -> None:
 
     engine.machine.physical_cores = lambda: 1  # before anything takes a copy: tiny products only wait for each other
     import engine.keeper
+    import engine.writes
     import tui.cli
 
-    assert hasattr(engine.keeper, "BACK_OFF")
-    engine.keeper.BACK_OFF = BACK_OFF
+    for module in (engine.keeper, engine.writes):
+        assert hasattr(module, "BACK_OFF")
+        module.BACK_OFF = BACK_OFF
     import engine.choose_run
     import engine.classify_run
     import engine.retrieve_run
