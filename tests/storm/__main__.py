@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -56,6 +57,10 @@ def run(folder: Path, seed: int, seconds: float, cycles: int, only: str = "", *,
                 violations += 1
                 print(f"VIOLATION, seed {cycle.seed}, {cycle.workload.name}: {describe(error)}", flush=True)
                 print(f"  kept: {cycle.folder}", flush=True)
+            except Exception:
+                violations += 1
+                print(f"THE STORM ITSELF FAILED, seed {cycle.seed}, {cycle.workload.name}", flush=True)
+                traceback.print_exc()
             done += 1
             storm.counts["starts"] += cycle.attempts
         report(storm, seed, done, violations, time.monotonic() - begun)

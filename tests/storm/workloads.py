@@ -147,7 +147,7 @@ def trained(run: Path) -> Result:
     for what, step in (("last", newest), ("best", position["best_step"])):
         for name in ("model.safetensors", "optimizer.safetensors"):
             file = checkpoint(run, step) / name
-            found.files[f"{what}/{name}"] = digest(file.read_bytes()) if file.is_file() else "missing"
+            found.files[f"{what}/{name}"] = digest(timeless(file)) if file.is_file() else "missing"
     return found
 
 
@@ -164,7 +164,7 @@ def compared(run: Path) -> Result:
     if isinstance(step, int):
         for name in state_of(run, step).get("files", {}):
             file = checkpoint(run, step) / name
-            found.files[f"trained/{name}"] = digest(file.read_bytes()) if file.is_file() else "missing"
+            found.files[f"trained/{name}"] = digest(timeless(file)) if file.is_file() else "missing"
     return found
 
 
@@ -249,14 +249,17 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def timeless(file: Path) -> bytes:
-    """Content of a file; of JSON without what the clock decides."""
+    """Content of a file: of JSON without what the clock decides, of safetensors in an order that does not change."""
     content = file.read_bytes()
-    if file.suffix != ".json":
-        return content
     try:
-        return json.dumps(without_times(json.loads(content)), sort_keys=True).encode()
+        if file.suffix == ".json":
+            return json.dumps(without_times(json.loads(content)), sort_keys=True).encode()
+        if file.suffix == ".safetensors":  # the order of its metadata is another each time
+            start = 8 + int.from_bytes(content[:8], "little")
+            return json.dumps(json.loads(content[8:start]), sort_keys=True).encode() + content[start:]
     except (ValueError, RecursionError):
-        return content
+        pass
+    return content
 
 
 def without_times(value: Any) -> Any:
