@@ -271,3 +271,14 @@ def test_work_that_fails_tries_once_more_and_a_stop_is_obeyed_while_it_waits(mon
     with pytest.raises(Stopped):
         list(queue.settle(control))
     assert "b could not be written" in list(queue.abandon())[-1].text
+
+
+def test_what_can_be_written_is_when_one_file_never_can(tmp_path: Path) -> None:
+    queue = Writes()
+    (tmp_path / "blocked").mkdir()
+    queue.file(tmp_path / "blocked", b"never")
+    queue.file(tmp_path / "folder" / "after", b"written")
+    assert not (tmp_path / "folder").exists()
+    with pytest.raises(IsADirectoryError):
+        list(queue.settle(Control()))
+    assert (tmp_path / "folder" / "after").read_bytes() == b"written"
