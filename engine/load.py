@@ -14,6 +14,7 @@ from checkpoints import export, home, state, store
 from checkpoints import run as runs
 from data.vocabulary import Vocabulary
 from data.windows import derive_seed
+from engine import session
 from engine.events import Event, Finished, Notice, SampleText
 from engine.gpt import GPT
 from engine.sample import sample
@@ -51,6 +52,8 @@ def load(wanted: str, *, which: str = "best") -> Trained:
     if (folder / "config.json").is_file():
         return _exported(folder)
     run = runs.find(home.runs(), wanted)
+    if (task := session.task_of(run)[0]) != "train":
+        raise store.CheckpointError(f"{run.name}: its task is {task}, so it holds no language model")
     found = [checkpoint for checkpoint in store.checkpoints(run.checkpoints) if _matches(checkpoint, which, run)]
     if which == "best" and not found:
         found = store.checkpoints(run.checkpoints)

@@ -37,6 +37,8 @@ class Findings:
     suspects: tuple[Suspect, ...] = ()
     pairs: Mapping[tuple[str, str], Comparison] = field(default_factory=dict)
     """McNemar's test of every two routes, in both orders"""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """why the predictions of a route cannot be read"""
 
     def cell(self, route: str, true: int, predicted: int) -> list[int]:
         """Rows of one cell of a confusion matrix: the surest mistakes first; on the diagonal, the least sure first."""

@@ -54,6 +54,7 @@ class Classifications(Laboratory):
                 for one, text in found.suspects
             ),
             pairs_of(found.probabilities, found.labels),
+            found.unreadable,
         )
 
     def cannot_export(self, run: Run) -> str:
