@@ -31,7 +31,7 @@ POLL = 0.1  # seconds between looks at a journal
 START_UP = 120.0  # seconds that a new owner has to take the lock: loading torch from a slow network disk takes long
 NICENESS = 5
 SINCE = "LLMLAB_MESSAGES_SINCE"  # tells a launched process which messages are for it
-PROGRAM = "tui"  # the package whose ``python -m`` is the headless command
+PROGRAM = "llmlab_tui"  # the package whose ``python -m`` starts a process of this program
 
 
 def create(spec: TrainSpec) -> Run:
@@ -212,12 +212,12 @@ def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: i
 
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
-    """Start the headless command on ``run`` in a session of its own, without a terminal, and a little nicer."""
+    """Start a process that owns ``run``, in a session of its own, without a terminal, and a little nicer."""
     since = time.time_ns()
     log = os.open(run.path / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM, "resume", str(run.path), "--quiet"],
+            [sys.executable, "-P", "-m", PROGRAM, "own", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

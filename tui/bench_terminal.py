@@ -26,7 +26,7 @@ class Screen:
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tui"],
+            [sys.executable, "-P", "-m", "llmlab_tui"],
             stdin=slave,
             stdout=slave,
             stderr=slave,

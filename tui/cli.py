@@ -176,6 +176,12 @@ def resume(
     return _drive(found, changed if changed != spec else None, first, resume=begun, as_json=json, quiet=quiet)
 
 
+@app.command(show=False)
+def own(run: str) -> int:
+    """Own a run of any task and continue it: the process that the screen starts, without output but errors."""
+    return resume(run, quiet=True)
+
+
 @app.command(name="runs")
 def list_runs(*, json: Json = False) -> int:
     """List every run: state, steps, best validation loss."""

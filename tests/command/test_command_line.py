@@ -344,7 +344,7 @@ def rest_of(child: subprocess.Popen[str]) -> tuple[str, str]:
 def test_an_interrupted_training_saves_and_a_resume_continues_exactly(
     number: signal.Signals, verse: Path, run: Command
 ) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         first = read_until(child, "step")
         os.kill(child.pid, signal.SIGHUP)  # the terminal is gone: no reason to end
@@ -369,7 +369,7 @@ def test_an_interrupted_training_saves_and_a_resume_continues_exactly(
 
 
 def test_a_second_signal_ends_at_once(verse: Path) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         first = read_until(child, "step")
         # Stopped, the process finds both signals when it goes on, before it has had time to save.
@@ -384,7 +384,7 @@ def test_a_second_signal_ends_at_once(verse: Path) -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_training_cleanly(verse: Path) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -399,7 +399,7 @@ def test_a_reader_that_goes_away_ends_the_training_cleanly(verse: Path) -> None:
 
 
 def test_a_reader_of_verse_that_goes_away_leaves_no_traceback(trained: runs.Run) -> None:
-    arguments = [sys.executable, "-m", "tui", "sample", "done", "--length", "100000"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "sample", "done", "--length", "100000"]
     with process(arguments) as child:
         assert child.stdout is not None
         assert child.stderr is not None
