@@ -176,14 +176,17 @@ def _bundled(which: str, name: str, reason: str) -> Tokenizer:
     from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
     from tokenizers import Tokenizer as Backend
 
+    if which == "gpt2":
+        lines = resources.files("data").joinpath("bundled", "gpt2", "vocab.bpe").read_text("utf-8").split("\n")
+        merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines[1:-1])]
+        # The ids: the 256 bytes in the order of the characters that stand for them, the merges, the end of text.
+        tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges), _GPT2_END]
+        backend = Backend(models.BPE({token: number for number, token in enumerate(tokens)}, merges))
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+        backend.add_special_tokens([AddedToken(_GPT2_END, normalized=False)])
+        return BackedTokenizer(backend, name, "bundled", _GPT2_END)
     try:
-        if which == "gpt2":
-            vocabulary, merges = packaged.find(packaged.GPT2_VOCABULARY), packaged.find(packaged.GPT2_MERGES)
-            backend = Backend(models.BPE.from_file(str(vocabulary), str(merges)))
-            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-            backend.decoder = decoders.ByteLevel()
-            backend.add_special_tokens([AddedToken(_GPT2_END, normalized=False)])
-            return BackedTokenizer(backend, name, _packaged(packaged.GPT2_VOCABULARY), _GPT2_END)
         vocabulary = packaged.find(packaged.WORDPIECE_VOCABULARY)
     except packaged.NotPackaged as error:
         raise NoTokenizer(f"no tokenizer {name!r}: {reason}, and {error}") from None
@@ -197,11 +200,8 @@ def _bundled(which: str, name: str, reason: str) -> Tokenizer:
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
     )
-    return BackedTokenizer(backend, name, _packaged(packaged.WORDPIECE_VOCABULARY))
-
-
-def _packaged(file: packaged.PackagedFile) -> str:
-    return f"bundled ({file.distribution} {metadata.version(file.distribution)})"
+    package = packaged.WORDPIECE_VOCABULARY.distribution
+    return BackedTokenizer(backend, name, f"bundled ({package} {metadata.version(package)})")
 
 
 def _end_of(config: Path) -> str | None:

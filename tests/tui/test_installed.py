@@ -139,11 +139,12 @@ def test_the_wheel_has_one_top_level_package_and_the_sdist_every_file(wheel: Ins
     version = llmlab_tui.__version__
     names = zipfile.ZipFile(wheel.wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"llmlab_tui", f"llmlab_tui-{version}.dist-info"}
+    assert f"llmlab_tui-{version}.dist-info/licenses/LICENSE" in names
     with tarfile.open(wheel.sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
     there = [file for folder in FOLDERS for file in (PROJECT / folder).rglob("*") if file.is_file()]
     wanted = {str(file.relative_to(PROJECT)) for file in there if "__pycache__" not in file.parts}
-    assert wanted | {"pyproject.toml", "constraints.txt", "Makefile", "README.md"} <= packed
+    assert wanted | {"pyproject.toml", "constraints.txt", "Makefile", "README.md", "LICENSE"} <= packed
 
 
 @pytest.mark.usefixtures("shadows")
