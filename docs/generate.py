@@ -183,8 +183,16 @@ def run_summary() -> str:
     return "\n".join(_table(("field", "type", "meaning"), rows))
 
 
+def packaged() -> str:
+    """Files that are taken out of other packages."""
+    from data.packaged import EVERY
+
+    rows = [(f"`{file.name}`", f"`{file.distribution}`", f"`{file.sha256}`") for file in EVERY]
+    return "\n".join(_table(("file", "package", "SHA-256"), rows))
+
+
 PARTS: dict[str, Callable[[], str]] = {
-    make.__name__: make for make in (keys, widget_keys, commands, fields, presets, events, run_summary)
+    make.__name__: make for make in (keys, widget_keys, commands, fields, presets, events, run_summary, packaged)
 }
 
 
