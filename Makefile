@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check pictures clean
+.PHONY: run test check docs pictures clean
 
 run: .venv/.run-stamp
 	@$(BIN)/llmlab-tui
@@ -15,6 +15,9 @@ check: .venv/.test-stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+docs: .venv/.test-stamp
+	$(BIN)/python docs/generate.py
 
 pictures: .venv/.test-stamp
 	$(BIN)/python docs/pictures.py

@@ -36,46 +36,46 @@ def choose(
     json: _Json = False,
     quiet: Annotated[bool, _Flag] = False,
 ) -> int:
-    """Answer multiple-choice questions by ranking the choices, and compare the methods with what guessing reaches.
+    """Compare methods that answer multiple-choice questions by ranking the choices.
 
-    Chance and always the longest choice are always among the results; each method is also judged with the question
-    hidden and with the choices in another order.
+    Chance and the longest choice are always included; each method is also evaluated with the question hidden and with
+    the choices shuffled.
 
     Parameters
     ----------
     data
         everyday (bundled), a JSON lines, CSV or Parquet file, a folder with train and validation, or a name on the
-        Hugging Face Hub, as tau/commonsense_qa or allenai/ai2_arc:ARC-Easy.
+        Hugging Face Hub, such as tau/commonsense_qa or allenai/ai2_arc:ARC-Easy.
     model
-        Causal language model for zero-shot: bundled (Dante's characters: near chance on English), gpt2, a run, a
-        folder, or a name on the Hub.
+        Causal language model for zero-shot: bundled (a character model of Dante: near chance on English), gpt2, a run,
+        a folder, or a name on the Hub.
     encoder
-        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
+        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.
     method
-        zero-shot, margin, cross-entropy or finetune; give it again for another. margin and cross-entropy when not
-        given.
+        zero-shot, margin, cross-entropy or finetune; repeat the option for several. Default: margin and
+        cross-entropy.
     pooling
-        What becomes of a text's tokens: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
+        How token vectors are combined: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
     margin
-        By which the right choice should lead in the margin loss.
+        Margin of the ranking loss.
     uninformative
-        What PMI compares a question with; "Answer:" when not given, nothing where choices go on with a sentence.
+        Prompt without the question, for PMI. Default: "Answer:", or empty where choices continue the question.
     seeds
-        Trainings of each scorer on frozen features.
+        Number of trainings of each scorer, each with its own seed.
     limit
-        Items of each split at most.
+        Maximum questions of each split; 0 for all.
     length
-        Tokens of question and choice that an encoder reads.
+        Maximum tokens of question and choice; the rest is cut.
     epochs
-        Of fine-tuning, at most.
+        Maximum epochs of fine-tuning.
     learning_rate
-        Peak of fine-tuning; 0 for what suits the encoder.
+        Peak learning rate of fine-tuning; 0 chooses by the width of the encoder.
     seed
-        Decides splits, initial weights, order and dropout.
+        Seed of splits, initial weights, order and dropout.
     name
-        Name of the run.
+        Name of the run; defaults to task and data.
     quiet
-        Say nothing but errors.
+        Print errors only.
     """
     from engine import choose_run
     from engine.choices import USUAL, ChooseSpec

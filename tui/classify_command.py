@@ -41,9 +41,9 @@ def classify(
     json: _Json = False,
     quiet: Annotated[bool, _Flag] = False,
 ) -> int:
-    """Turn a pre-trained encoder into a classifier and compare the routes: frozen features, fine-tuning, baselines.
+    """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
 
-    Majority class and TF-IDF with logistic regression are always among the results.
+    Majority class and TF-IDF with logistic regression are always included.
 
     Parameters
     ----------
@@ -53,35 +53,35 @@ def classify(
     test
         A file with the test split.
     text_column
-        Column of the texts, where its name does not tell.
+        Column of the texts; found by its name if not given.
     label_column
-        Column of the labels, where its name does not tell.
+        Column of the labels; found by its name if not given.
     encoder
-        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
+        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.
     pooling
-        What becomes of a text's tokens: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
+        How token vectors are combined: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
     head
-        lr, mlp or finetune; give it again for another. lr and mlp when not given.
+        lr, mlp or finetune; repeat the option for several. Default: lr and mlp.
     class_weights
-        Let every class count the same in training.
+        Weight classes inversely to their frequency in training.
     limit
-        Rows of each split at most.
+        Maximum rows of each split; 0 for all.
     length
-        Tokens of a text that are read.
+        Maximum tokens of a text; the rest is cut.
     epochs
-        Of fine-tuning, at most.
+        Maximum epochs of fine-tuning.
     learning_rate
-        Peak of fine-tuning; 0 for what suits the encoder.
+        Peak learning rate of fine-tuning; 0 chooses by the width of the encoder.
     curve
-        Also train on 8, 16, 32, ... labels of each class.
+        Also train on 8, 16, 32, ... labels per class.
     suspects
-        Also look for training labels that the other rows contradict.
+        Also report training rows whose label is probably wrong.
     seed
-        Decides splits, initial weights, order and dropout.
+        Seed of splits, initial weights, order and dropout.
     name
-        Name of the run.
+        Name of the run; defaults to task and data.
     quiet
-        Say nothing but errors.
+        Print errors only.
     """
     from engine import classify_run
     from engine.classify import ClassifySpec
@@ -121,14 +121,14 @@ def predict(
     *,
     json: _Json = False,
 ) -> int:
-    """Classify texts with every trained route of a run.
+    """Classify texts with every trained method of a run.
 
     Parameters
     ----------
     run
         Name, path or latest.
     text
-        One text or more; without any, or for -, the lines of stdin.
+        One or more texts; without any, or with -, each line of stdin.
     """
     from engine.classifier import Classifier
     from engine.encoders import NoEncoder

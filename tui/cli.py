@@ -86,26 +86,26 @@ def train(
     quiet: Annotated[bool, Parameter(negative="")] = False,
     **fields: str,
 ) -> int:
-    """Train a GPT from scratch on a text, here and now, without the screen.
+    """Train a GPT from scratch on a text file, without the screen.
 
     Parameters
     ----------
     corpus
         A text file, or dante (fetched once) or dantesque (bundled).
     preset
-        The model and its training; auto picks by device.
+        Model and hyperparameters; auto chooses by device.
     steps
         Optimizer steps.
     seed
-        Decides initial weights, batches, dropout and samples.
+        Seed of initial weights, batches, dropout and samples.
     name
-        Name of the run.
+        Name of the run; defaults to corpus and preset.
     config
-        A TOML file with fields; the command line goes before it.
+        A TOML file with fields; options on the command line override it.
     quiet
-        Say nothing but errors.
+        Print errors only.
     fields
-        Any other field, as --learning-rate 3e-4; `llmlab-tui fields` lists them.
+        Any other field, such as --learning-rate 3e-4; `llmlab-tui fields` lists them.
     """
     given: dict[str, Any] = read_toml(config) if config else {}
     told = {"corpus": corpus, "preset": preset, "steps": steps, "seed": seed, "name": name, **fields}
@@ -143,18 +143,18 @@ def resume(
     json: Json = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Continue a run exactly where its newest whole checkpoint left it.
+    """Resume a run from its newest undamaged checkpoint; training continues exactly.
 
     Parameters
     ----------
     run
         Name, path or latest.
     steps
-        Train to this step; more than before to go on with a finished run.
+        Train up to this step; give more steps than before to continue a finished run.
     learning_rate
-        Peak learning rate from here on.
+        New peak learning rate.
     quiet
-        Say nothing but errors.
+        Print errors only.
     """
     found = runs.find(home.runs(), run)
     task = _TASKS.get(str(found.read_json("spec.json").get("task")))
@@ -236,16 +236,16 @@ def sample(
     checkpoint: str = "best",
     json: Json = False,
 ) -> int:
-    """Write verse with a trained model: the prompt's continuation goes to stdout.
+    """Sample text from a trained model to stdout.
 
     Parameters
     ----------
     run
         Name, path, latest or bundled.
     prompt
-        Text to go on from.
+        Text to continue.
     length
-        Characters.
+        Characters to sample.
     seed
         The same seed gives the same text.
     temperature
@@ -292,7 +292,7 @@ app.command(sweep)
 
 @app.command
 def doctor(*, json: Json = False) -> int:
-    """Tell versions, device, terminal and paths: what to send with a question."""
+    """Print versions, device, terminal and paths, for a bug report."""
     from tui.doctor import report
 
     facts = report(torch=True)
@@ -314,7 +314,7 @@ def bench(
     seconds: float = 20.0,
     model: str = "",
 ) -> int:
-    """Measure this machine: start-up, training, the screen, saving, decoding, encoding, search. JSON comes last.
+    """Run a benchmark: start-up, training, the screen, saving, decoding, encoding or search. The last line is JSON.
 
     Parameters
     ----------
@@ -323,10 +323,10 @@ def bench(
         decode (against transformers' generate and the memory bus), encode (against sentence-transformers), search
         (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work).
     seconds
-        About how long to measure.
+        Approximate duration.
     model
-        For decode: any model; without one, GPT-2's 124M shape with random weights. For encode: any encoder; minilm
-        without one.
+        For decode, any model; by default GPT-2's 124M shape with random weights. For encode, any encoder; by default
+        minilm.
     """
     from tui.bench import measure
 

@@ -60,11 +60,11 @@ def generate(
     Parameters
     ----------
     prompt
-        The text, or - for what comes on stdin; without it, stdin too.
+        The text, or - for stdin; without it, stdin.
     model
         gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
     greedy
-        Always the most probable token; nothing but the repetition penalty counts then.
+        Always take the most probable token; of the other settings only the repetition penalty has an effect.
     temperature
         Divides the logits: below 1 sharper, above 1 flatter.
     top_k
@@ -72,19 +72,19 @@ def generate(
     top_p
         Keep the most probable tokens that together reach this probability; 1 keeps all.
     min_p
-        Keep tokens at least this share as probable as the most probable; 0 keeps all.
+        Keep tokens with at least this share of the probability of the most probable one; 0 keeps all.
     repetition_penalty
-        Divides logits of tokens seen, or multiplies them if negative; 1 is none.
+        Divides positive logits of tokens already in the text and multiplies negative ones; 1 has no effect.
     max_new_tokens
-        Tokens to add at most.
+        Maximum tokens to add.
     seed
-        Decides the draws; the same seed gives the same text.
+        The same seed gives the same text.
     n
-        Samples to take, with seeds from --seed upwards.
+        Number of samples, with seeds from --seed upwards.
     score_prompt
-        With --json: tell the prompt's own tokens first.
+        With --json, print the tokens of the prompt first.
     int8
-        Round the weights to eight bits (GPT-2's architecture on a CPU) and tell what that does.
+        Round the weights to eight bits (GPT-2's architecture on a CPU) and report the difference.
     """
     sampling = Sampling(greedy, temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
     sampling.check()
@@ -123,23 +123,23 @@ def sweep(
 ) -> int:
     """Complete one prompt under several settings and compare: text, repetition, distinct-2, log-probability, speed.
 
-    Without settings: greedy and a ladder of temperatures, everything kept. All are drawn with the same random numbers.
-    The result is saved as Markdown, which --from runs again.
+    Without settings: greedy and a range of temperatures, without top-k or top-p. All are sampled with the same random
+    numbers. The result is saved as Markdown, which --from repeats.
 
     Parameters
     ----------
     prompt
-        The text, - for stdin; without it, "Who knows if God exists, but for sure I".
+        The text, or - for stdin. Default: "Who knows if God exists, but for sure I".
     model
         gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
     setting
-        One to compare, as temperature=0.7,top-p=0.9 or greedy; give it again for each.
+        A setting such as temperature=0.7,top-p=0.9 or greedy; repeat the option for several.
     max_new_tokens
-        Tokens to add at most, where a setting does not say.
+        Maximum tokens to add, unless a setting overrides it.
     seed
-        Decides the draws, where a setting does not say.
+        Seed, unless a setting overrides it.
     source
-        A file that sweep has saved: run the same model, prompt and settings, and tell whether the texts are the same.
+        A file that sweep saved: repeat its model, prompt and settings, and report whether the texts are the same.
     """
     from engine import comparison_record as record
 

@@ -40,32 +40,32 @@ def retrieve(
     json: _Json = False,
     quiet: Annotated[bool, _Flag] = False,
 ) -> int:
-    """Build search engines on a collection and judge them side by side: BM25, frozen encoder, both fused, trained.
+    """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder.
 
     Parameters
     ----------
     data
         workshop (bundled), a folder in BEIR layout or of text files, or a name on the Hugging Face Hub.
     encoder
-        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
+        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.
     method
-        bm25, cls, mean, hybrid or trained; give it again for another. All of them when not given.
+        bm25, cls, mean, hybrid or trained; repeat the option for several. Default: all.
     train
-        What is trained: projection, a matrix on frozen features (seconds), or whole, the encoder (minutes).
+        What is trained: projection (a matrix on frozen features, seconds) or whole (the encoder, minutes).
     hard_negatives
-        For each query of a batch so many documents that BM25 ranks high and that are not relevant.
+        Hard negatives per query in a batch: documents that BM25 ranks high and that are not relevant.
     epochs
-        At most; 0 for what suits what is trained.
+        Maximum epochs; 0 chooses by what is trained.
     learning_rate
-        Peak; 0 for what suits what is trained.
+        Peak learning rate; 0 chooses by what is trained.
     length
-        Tokens of a document that are read.
+        Maximum tokens of a document; the rest is cut.
     seed
-        Decides what is held out, the batches and the resampling.
+        Seed of the held-out queries, the batches and the bootstrap.
     name
-        Name of the run.
+        Name of the run; defaults to task and data.
     quiet
-        Say nothing but errors.
+        Print errors only.
     """
     from engine import retrieve_run
     from engine.rankers import METHODS
@@ -102,22 +102,22 @@ def search(
     run: str = "",
     json: _Json = False,
 ) -> int:
-    """Search a collection. Indexes are built when they are first needed, then kept.
+    """Search a collection. Indexes are built once and cached.
 
     Parameters
     ----------
     query
-        What is looked for; without it, the first line of stdin.
+        The query; without it, the first line of stdin.
     data
-        As for retrieve; workshop when neither it nor a run is given.
+        As for retrieve. Default: the data of --run, else workshop.
     method
-        bm25, cls, mean, hybrid or trained; give it again to see several. hybrid when not given.
+        bm25, cls, mean, hybrid or trained; repeat the option for several. Default: hybrid.
     k
         Documents to show.
     encoder
-        As for retrieve; that of the run where there is one.
+        As for retrieve. Default: the encoder of --run.
     run
-        Whose bi-encoder is used for trained: name, path or latest. The newest on this collection when not given.
+        Run whose bi-encoder is used for trained: name, path or latest. Default: the newest on this collection.
     """
     from data.beir import BeirError
     from engine.encode import EncodeFailed

@@ -33,17 +33,17 @@ def tokenize(
     special: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")] = False,
 ) -> int:
-    """Show how a text becomes tokens: ids, spellings, spans in characters and bytes, and counts to compare.
+    """Tokenize a text: ids, tokens, spans in characters and bytes, and counts.
 
     Parameters
     ----------
     text
-        The text, or - for what comes on stdin; without it, stdin too.
+        The text, or - for stdin; without it, stdin.
     tokenizer
-        gpt2 (the default), wordpiece, bundled, a run (name, path or latest), a path of a folder with tokenizer.json, or
-        a name on the Hugging Face Hub. Give it again for another beside it.
+        gpt2 (the default), wordpiece, bundled, a run (name, path or latest), a folder with tokenizer.json, or a name on
+        the Hugging Face Hub. Repeat the option for several.
     special
-        Add what the model puts around a text, such as [CLS] and [SEP].
+        Add special tokens such as [CLS] and [SEP].
     """
     from engine.tokenizer import load
 
