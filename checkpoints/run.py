@@ -65,7 +65,7 @@ class Run:
         """Content of a JSON file of the run; empty when it is missing or damaged."""
         try:
             content = json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 
@@ -74,31 +74,36 @@ class Run:
         store.replace_file(self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
 
     def post(self, message: dict[str, Any]) -> None:
-        """Leave a message for the owner. Messages are taken in the order in which they were posted."""
+        """Leave a message for the owner, who takes them in the order of posting. Raises :class:`OSError`."""
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(_serial):06d}.json"
         temporary = self.inbox / f".{name}"
-        temporary.write_text(json.dumps(message))
-        temporary.rename(self.inbox / name)
+        try:
+            temporary.write_text(json.dumps(message))
+            temporary.rename(self.inbox / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def collect(self, since: int = 0) -> list[dict[str, Any]]:
         """Take every message out of the inbox, oldest first.
 
-        Damaged ones are dropped, and so are those posted before ``since`` (nanoseconds of Unix time).
+        Damaged ones are dropped, and so are those posted before ``since`` (nanoseconds of Unix time). What is no file
+        (reading a FIFO would wait for its writer) stays where it is, and so does what cannot be removed: it would be
+        taken again each time.
         """
         messages = []
         try:
             with os.scandir(self.inbox) as entries:
-                names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+                found = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         except OSError:
             return []
-        for name in names:
+        for name in sorted(name for name in found if not name.startswith(".")):
+            content = self.read_json(f"inbox/{name}")
             try:
-                content = json.loads((self.inbox / name).read_bytes())
                 (self.inbox / name).unlink()
-            except (OSError, ValueError):
-                (self.inbox / name).unlink(missing_ok=True)
+            except OSError:
                 continue
-            if isinstance(content, dict) and name >= f"{since:020d}":
+            if content and name >= f"{since:020d}":
                 messages.append(content)
         return messages
 

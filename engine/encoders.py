@@ -21,7 +21,7 @@ from checkpoints import home, store
 from data import packaged
 from engine import hub, tokenizer
 from engine.control import Control
-from engine.encoding import UNKNOWN, BackedTokenizer, CharacterTokenizer, Tokenizer
+from engine.encoding import UNKNOWN, BackedTokenizer, CharacterTokenizer, NoTokenizer, Tokenizer, guarded
 from engine.events import Event, Notice, Progress
 from engine.heed import heed
 
@@ -105,7 +105,10 @@ class Encoder:
         return digest.hexdigest()
 
     def ids(self, texts: list[str], length: int) -> list[list[int]]:
-        """Token ids of every text, special tokens included, cut to ``length``. No list is empty."""
+        """Token ids of every text, special tokens included, cut to ``length``. No list is empty.
+
+        Raises :class:`NoEncoder` for a text that the tokenizer breaks on.
+        """
         spare = self.tokenizer.eos if self.tokenizer.eos is not None else 0
         if isinstance(self.tokenizer, BackedTokenizer):
             from tokenizers import Tokenizer as Backend
@@ -113,7 +116,11 @@ class Encoder:
             # A copy, since truncation is a state of the tokenizer and others use this one.
             backend = Backend.from_str(self.tokenizer.backend.to_str())
             backend.enable_truncation(length)
-            found = [list(one.ids) for one in backend.encode_batch_fast([_clean(text) for text in texts])]
+            try:
+                with guarded(f"{self.name}: its tokenizer breaks on a text"):
+                    found = [list(one.ids) for one in backend.encode_batch_fast([_clean(text) for text in texts])]
+            except NoTokenizer as error:
+                raise NoEncoder(str(error)) from None
         else:
             found = [
                 [token for token in self.tokenizer.encode(text, special=True).ids if token != UNKNOWN][:length]

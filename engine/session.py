@@ -154,7 +154,11 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
             for message in control.take():
                 if isinstance(message, Detach):
                     return
-                run.post(to_record(message))
+                try:
+                    run.post(to_record(message))
+                except OSError as error:
+                    reason = error.strerror or error
+                    yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
             owned = run.owner() is not None or (alive is not None and alive())
             records = reader.read()
             for fields in records:

@@ -14,7 +14,7 @@ from checkpoints import run as runs
 from data import packaged
 from data.vocabulary import Vocabulary
 from engine import hub
-from engine.encoding import BackedTokenizer, CharacterTokenizer, Encoding, Stream, Tokenizer
+from engine.encoding import BackedTokenizer, CharacterTokenizer, Encoding, NoTokenizer, Stream, Tokenizer, guarded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -30,10 +30,6 @@ _SAME = {**dict.fromkeys(_GPT2, "gpt2"), **dict.fromkeys(_WORDPIECE, "wordpiece"
 _SAME |= dict.fromkeys(("bert-base-uncased", "google-bert/bert-base-uncased"), "wordpiece")
 
 _PROBE = "Probe 7 \u2603\U0001f600\u0378\x00"
-
-
-class NoTokenizer(Exception):
-    """No tokenizer can be had by this name; the message says what was looked for, where, and what to do."""
 
 
 def load(name: str) -> Tokenizer:
@@ -85,10 +81,7 @@ def from_backend(backend: Backend, name: str, source: str, eos: str | None = Non
     if (characters := _characters(backend)) is not None:
         return from_vocabulary(Vocabulary(characters), name, source)
     made = BackedTokenizer(backend, name, source, eos)
-    try:
-        made.encode(_PROBE)
-    except Exception as error:  # the library raises nothing narrower
-        raise NoTokenizer(f"{source}: its tokenizer breaks on a text ({_first_line(error)})") from None
+    made.encode(_PROBE)
     return made
 
 
@@ -109,11 +102,11 @@ def _of_file(file: Path, name: str, source: str, eos: str | None = None) -> Toke
     from tokenizers import Tokenizer as Backend
 
     try:
-        backend = Backend.from_str(file.read_text("utf-8"))
+        content = file.read_bytes()
     except OSError as error:
         raise NoTokenizer(f"{file}: {error.strerror or error}") from None
-    except Exception as error:  # the library raises nothing narrower for content that is no tokenizer
-        raise NoTokenizer(f"{file} is not a tokenizer.json ({_first_line(error)})") from None
+    with guarded(f"{file} is not a tokenizer.json"):
+        backend = Backend.from_str(content.decode())
     return from_backend(backend, name, source, eos)
 
 
@@ -160,14 +153,9 @@ def _by_transformers(where: str, name: str, source: str, *, local: bool) -> Toke
     """Older files than ``tokenizer.json``, by the library that knows them all."""
     from transformers import AutoTokenizer
 
-    try:
+    with guarded(f"no tokenizer.json in {where}, and no tokenizer can be made of its other files"):
         made: Any = AutoTokenizer.from_pretrained(where, local_files_only=local, trust_remote_code=False)
         backend = made.backend_tokenizer
-    except Exception as error:  # whatever a stranger's files make it raise
-        raise NoTokenizer(
-            f"no tokenizer can be made of the files in {where} ({_first_line(error)}). "
-            "Give a folder with tokenizer.json"
-        ) from None
     return from_backend(backend, name, source, made.eos_token)
 
 
@@ -223,7 +211,3 @@ def _characters(backend: Backend) -> list[str] | None:
     tokens = sorted(ids, key=ids.__getitem__)
     plain = tokens == sorted(tokens) and all(len(token) == 1 for token in tokens)
     return tokens if plain and not backend.get_added_tokens_decoder() else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

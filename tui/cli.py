@@ -200,7 +200,7 @@ def list_runs(*, json: Json = False) -> int:
 
 
 @app.command
-def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False) -> int:
+def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False, force: bool = False) -> int:
     """Write a run as a folder that transformers loads (GPT2LMHeadModel and AutoTokenizer).
 
     Parameters
@@ -208,18 +208,18 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
     run
         Name, path, latest or bundled.
     folder
-        Where to write.
+        Where to write: a new or empty folder, or one that holds an export of the same run.
     checkpoint
         best, last or a step.
     half
         Store float16.
+    force
+        Write into a folder that holds something else; files of the same names are replaced.
     """
     from engine.load import load, write_export
 
-    if folder.exists() and not folder.is_dir():
-        raise BadSpec([Problem("", f"{folder} is not a folder")])
     trained = load(run, which=checkpoint)
-    write_export(trained, folder, half=half)
+    write_export(trained, folder, half=half, force=force)
     print(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})", file=sys.stderr)
     say(str(folder.absolute()))
     return DONE

@@ -10,6 +10,7 @@ from checkpoints.lock import Locked
 from checkpoints.run import Run
 from engine import session
 from engine.control import Control, Stop
+from engine.encoding import NoTokenizer
 from engine.events import Classified, Event
 from engine.lm import NoModel
 from engine.spec import BadSpec
@@ -47,7 +48,7 @@ def drive(
     try:
         for event in narrated(work(run, control), Narrator(as_json=as_json, quiet=quiet), control):
             last = event if isinstance(event, Classified) else last
-    except (TableError, BeirError, NoEncoder, NoModel, CannotTrain, BadSpec, Locked) as error:
+    except (TableError, BeirError, NoEncoder, NoModel, NoTokenizer, CannotTrain, BadSpec, Locked) as error:
         owned = isinstance(error, Locked)  # by another process, whose run it is then
         if fresh and not owned and not run.read_json("results.json").keys() - _CONTROLS:
             run.delete()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -305,6 +306,77 @@ def test_an_export_is_loaded_by_transformers_and_by_this_program(
     assert run("sample", out, *ask).out == run("sample", "done", *ask).out
     (tmp_path / "file").touch()
     assert_refused(run("export", "latest", tmp_path / "file"), "is not a folder")
+
+
+def test_an_export_replaces_no_other_model(trained: runs.Run, tmp_path: Path, run: Command) -> None:
+    theirs = {"config.json": "{}", "model.safetensors": "weights", "added_tokens.json": "{}", ".git/config": "x"}
+    out = tmp_path / "out"
+    for name, content in theirs.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(content)
+    assert_refused(run("export", "latest", out), f"is not empty and holds no export of {trained.name}: choose")
+    assert {name: (out / name).read_text() for name in theirs} == theirs
+    assert len(list(out.iterdir())) == len(theirs)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "training.json").write_text(json.dumps({"source": "bundled/step-1"}))
+    assert_refused(run("export", "latest", tmp_path / "notes"), "is not empty")
+    assert run("export", "latest", out, "--force").code == 0
+    assert json.loads((out / "config.json").read_text())["n_layer"] == 2
+    assert (out / ".git/config").read_text() == "x"
+
+
+def test_the_same_run_is_exported_to_the_same_folder_again(
+    trained: runs.Run, tmp_path: Path, run: Command, verse: Path
+) -> None:
+    out = tmp_path / "deep" / "out"
+    out.mkdir(parents=True)
+    assert run("export", "done", out).code == 0
+    first = (out / "model.safetensors").stat().st_size
+    (out / "README.md").write_text("mine")
+    shutil.copytree(out, out / ".export.tmp")  # as an export that was killed leaves it
+    assert run("export", "done", out, "--half", "--checkpoint", "last").code == 0
+    assert (out / "model.safetensors").stat().st_size < first
+    assert (out / "README.md").read_text() == "mine"
+    assert not (out / ".export.tmp").exists()
+    assert run("train", "--corpus", verse, *FLAGS, "--name", "other", "--quiet").code == 0
+    assert_refused(run("export", "other", out), "holds no export of")
+
+
+def test_an_export_that_fails_leaves_nothing_behind(
+    trained: runs.Run, tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, room = os.replace, 0
+
+    def full(source: Path, target: Path) -> None:
+        nonlocal room
+        room -= 1
+        if room < 0:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    assert run("export", "done", tmp_path / "old").code == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "old").iterdir()}
+    monkeypatch.setattr("engine.modelfolder.os.replace", full)
+    for name in ("new", "old"):
+        assert_refused(run("export", "done", tmp_path / name, "--half"), "No space left on device")
+    assert not (tmp_path / "new").exists()
+    assert {file.name: file.read_bytes() for file in (tmp_path / "old").iterdir()} == before
+    room = 3  # some files are moved: no model yet, and the same run may try again
+    assert_refused(run("export", "done", tmp_path / "new"), "No space left on device")
+    assert len(list((tmp_path / "new").iterdir())) == 3
+    assert not (tmp_path / "new" / "config.json").exists()
+    room = 100
+    assert run("export", "done", tmp_path / "new").code == 0
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_exported_files_have_the_permissions_that_the_umask_leaves(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        assert main(["export", "bundled", str(tmp_path / "out")]) == 0
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir()} == {mode}
 
 
 def test_every_field_is_listed_with_its_default(run: Command) -> None:

@@ -16,10 +16,13 @@ from sklearn.metrics import confusion_matrix
 from stage import CONTROLS, HOSTILE, SIZES
 from textual.strip import Strip
 
+from checkpoints import store
+from engine import classify, classify_run, outcome
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from engine.metrics import report_from
 from tui.classify import figures, headline, matrix, overview, pages, values
 from tui.classify.findings import Findings, pairs_of
+from tui.classify.laboratory import Classifications
 from tui.classify.looking import look
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.sight import VIEWS, Sight
@@ -290,3 +293,23 @@ def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
     assert seen.problem == ""
     assert "Enter" in seen.note
     assert json.dumps(seen.columns) == "[]"
+
+
+def test_a_fine_tuned_model_is_exported_beside_nothing_of_others(tmp_path: Path) -> None:
+    run = classify_run.create(classify.ClassifySpec())
+    tuned = run.path / outcome.TUNED
+    tuned.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tuned / name).write_text(name)
+        (tuned / name).chmod(0o600)
+    laboratory, theirs = Classifications(), tmp_path / "theirs"
+    for _ in range(2):  # the same run again
+        assert laboratory.export(run, tmp_path / "ours").endswith(f"exported to {tmp_path / 'ours'}")
+    (tmp_path / "usual").touch()
+    for file in (tmp_path / "ours").iterdir():
+        assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    theirs.mkdir()
+    (theirs / "config.json").write_text("other")
+    with pytest.raises(store.CheckpointError, match=f"holds no export of {run.name}"):
+        laboratory.export(run, theirs)
+    assert [file.read_text() for file in theirs.iterdir()] == ["other"]

@@ -498,3 +498,24 @@ def test_on_a_real_terminal_it_shows_pastes_rests_and_sends_nothing_that_acts(ho
         assert b"\x1b]52;c;" + base64.b64encode(ids) in terminal.raw
         terminal.press(b"q")
         assert terminal.ended() == 0
+
+
+async def test_a_tokenizer_that_breaks_on_a_text_is_named_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.BPE({"a": 0, "b": 1, " ": 2}, []))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex("(a|aa)+$"), "isolated")
+    made.save(str(tmp_path / "tokenizer.json"))
+    monkeypatch.chdir(tmp_path)
+    async with opened(names=("gpt2", "./"), text="ab") as (pilot, pane):
+        ours, theirs = pane.shelf.studies
+        pane.editor.load("")
+        pane.editor.post_message(Paste(f"x\n{'a' * 60}b"))  # the library panics on this one
+        await until(pilot, lambda: bool(theirs.problem) and pane.shelf.text.startswith("x"))
+        assert pane.shelf.ready == [ours]
+        assert pane.shelf.tensor(0)[0]
+        await shows(pilot, "its tokenizer breaks on a text")
+        await put(pilot, pane, "ab")
+        assert (theirs.problem, pane.shelf.ready) == ("", [ours, theirs])

@@ -69,13 +69,14 @@ def ranking(chooser: Chooser, item: Item) -> Task:
 
     def task(control: Control) -> Iterator[Event]:
         from engine.encoders import NoEncoder
+        from engine.encoding import NoTokenizer
         from engine.lm import NoModel
 
         try:
             for method in chooser.methods:
                 try:
                     yield Answered(item, chooser.rank(item, method))
-                except (CheckpointError, NoEncoder, NoModel, ValueError) as error:
+                except (CheckpointError, NoEncoder, NoModel, NoTokenizer, ValueError) as error:
                     yield Notice(f"{method}: {error}", "warning", "rank")
                 yield from heed(control, 0)
         except Stopped:

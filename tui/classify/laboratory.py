@@ -66,15 +66,12 @@ class Classifications(Laboratory):
     def export(self, run: Run, folder: Path) -> str:
         import shutil
 
-        from engine.modelfolder import present
+        from engine.modelfolder import exported, present, sizes
         from engine.outcome import TUNED
 
-        source = present(run.path / TUNED)
-        if folder.exists() and any(folder.iterdir()):
-            raise FileExistsError(f"{folder} is not empty")
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-        return f"{units.size(size)} exported to {folder}"
+        with exported(folder, run.name) as temporary:
+            shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
+            return f"{units.size(sum(sizes(temporary).values()))} exported to {folder}"
 
 
 def _column(name: str) -> str:

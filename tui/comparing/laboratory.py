@@ -14,11 +14,11 @@ from typing import Any
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine import session
 from engine.control import Control
 from engine.events import Event
 from engine.worker import Task
-from tui.exporting import CannotExport
 
 OFFERED = 60  # the newest runs, for opening
 LOOKED_AT = 200  # the newest runs, for one that a process works on
@@ -51,8 +51,8 @@ class Laboratory:
         return "A run of this kind leaves nothing that another program could load."
 
     def export(self, run: Run, folder: Path) -> str:
-        """Write that, and say what was written. Raises :class:`tui.exporting.CannotExport` and :class:`OSError`."""
-        raise CannotExport(self.cannot_export(run))
+        """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
+        raise CheckpointError(self.cannot_export(run))
 
     def values_of(self, run: Run, defaults: Mapping[str, str]) -> dict[str, str]:
         """What the form would have to say for this run."""

@@ -5,6 +5,7 @@ The engine, and torch with it, is imported when a task runs, in the worker's thr
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine import hub
 from engine.compare import PROMPT
 from engine.control import Control
+from engine.encoding import NoTokenizer
 from engine.events import Completed, Event, Notice, Token
 from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
@@ -175,8 +177,11 @@ def comparing(lm: LanguageModel, comparison: Comparison) -> Task:
 
 def usual_prompt(lm: LanguageModel) -> str:
     """The lab's prompt; for a model that only ever saw Italian letters, Dante's first verse; else nothing."""
-    known = (text for text in (PROMPT, VERSE) if not lm.tokenizer.encode(text).unknown)
-    return next(known, "")
+    for text in (PROMPT, VERSE):
+        with contextlib.suppress(NoTokenizer):
+            if not lm.tokenizer.encode(text).unknown:
+                return text
+    return ""
 
 
 def _probe(

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.worker import get_current_worker
 
+from engine.encoding import NoTokenizer
 from engine.lexicon import corpus
 from engine.tokens import Token, Tokenized, tokenize
 from tui.actions import bindings
@@ -184,9 +185,10 @@ class TokensPane(TokenErrands):
     @work(thread=True, group="learning", exit_on_error=False)
     def _learn(self, study: Study, reference: str) -> None:
         worker = get_current_worker()
-        study.compare(reference)
-        self.post_message(self.Learnt())
-        study.learn(lambda: worker.is_cancelled)
+        with contextlib.suppress(NoTokenizer):  # the card says less; the text itself may still be tokenized
+            study.compare(reference)
+            self.post_message(self.Learnt())
+            study.learn(lambda: worker.is_cancelled)
         self.post_message(self.Learnt())
 
     @on(Learnt)
@@ -217,9 +219,14 @@ class TokensPane(TokenErrands):
         for study in studies:
             if study.tokenizer is None:
                 continue
-            view = tokenize(study.tokenizer, text, study.view, stale=lambda: worker.is_cancelled)
+            try:
+                view = tokenize(study.tokenizer, text, study.view, stale=lambda: worker.is_cancelled)
+            except NoTokenizer as error:
+                study.problem = str(error)
+                continue
             if view is None:
                 return
+            study.problem = ""
             views.append(view)
         if not worker.is_cancelled:
             self.post_message(self.Made(version, text, views))

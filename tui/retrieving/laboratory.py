@@ -10,7 +10,6 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from tui import units
 from tui.comparing.laboratory import Laboratory
-from tui.exporting import CannotExport
 
 
 @dataclass(frozen=True)
@@ -74,5 +73,5 @@ class Retrievals(Laboratory):
 
         try:
             return f"{units.size(rankers_export.export(run, folder))} exported to {folder}"
-        except (rankers_export.CannotExport, NoEncoder) as error:
-            raise CannotExport(str(error)) from None
+        except NoEncoder as error:
+            raise CheckpointError(str(error)) from None

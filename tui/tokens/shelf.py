@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.encoding import NoTokenizer
 from engine.tokens import Token, Tokenized, tokenize
 from tui.tokens.studies import Study
 
@@ -89,7 +90,10 @@ class Shelf:
         caret = min(caret, len(self.text))
         start = self.text.rfind("\n", 0, caret) + 1
         found = self.text.find("\n", caret)
-        view = tokenize(study.tokenizer, self.text[start : len(self.text) if found < 0 else found])
+        try:
+            view = tokenize(study.tokenizer, self.text[start : len(self.text) if found < 0 else found])
+        except NoTokenizer:  # it breaks on this line alone
+            view = None
         return "this line alone", view.tensor_line() if view is not None else ""
 
     def said(self) -> list[tuple[str, bool]]:
