@@ -118,7 +118,7 @@ class Bm25:
 class Dense:
     """Cosine of a query's vector with every document's."""
 
-    def __init__(self, name: str, index: vectors.Vectors, embed: Callable[[Sequence[str]], Matrix]) -> None:
+    def __init__(self, name: str, index: vectors.Exact, embed: Callable[[Sequence[str]], Matrix]) -> None:
         self.name, self.index, self.embed = name, index, embed
         self.bytes = index.bytes
 
