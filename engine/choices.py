@@ -32,14 +32,6 @@ TASK = "choose"
 ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE = "zero-shot", "margin", "cross-entropy", "finetune"
 METHODS = (ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE)
 USUAL = (MARGIN, CROSS_ENTROPY)
-METHOD_NAMES: Mapping[str, str] = {
-    choicereport.CHANCE: "guessing",
-    choicereport.LONGEST: "always the longest choice",
-    ZERO_SHOT: "causal language model, untrained on these",
-    MARGIN: "frozen encoder + scorer, margin loss",
-    CROSS_ENTROPY: "frozen encoder + scorer, cross-entropy",
-    FINETUNE: "fine-tuned encoder",
-}
 REORDERED = 100  # items that zero-shot scores again with their choices in another order
 
 

@@ -33,13 +33,6 @@ if TYPE_CHECKING:
 
 LR, MLP = "lr", "mlp"
 HEADS = (LR, MLP, FINETUNE)
-ROUTE_NAMES: Mapping[str, str] = {
-    baselines.MAJORITY: "most frequent class",
-    baselines.TFIDF: "TF-IDF + logistic regression",
-    LR: "frozen encoder + logistic regression",
-    MLP: "frozen encoder + MLP",
-    FINETUNE: "fine-tuned encoder",
-}
 TASK = "classify"
 
 

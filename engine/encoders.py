@@ -76,12 +76,6 @@ class Encoder:
         """Tokens that it takes at most."""
         return min((int(self.config[key]) for key in _POSITIONS if key in self.config), default=512)
 
-    @property
-    def causal(self) -> bool:
-        """Whether a token sees only those before it, so that only the last has seen the whole text."""
-        kinds = [str(kind) for kind in self.config.get("architectures") or []]
-        return self.config.get("model_type") == "gpt2" or any("CausalLM" in kind or "LMHead" in kind for kind in kinds)
-
     @cached_property
     def parameters(self) -> int:
         """Numbers in the weights' files."""

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from engine.causal import LanguageModel
 
 WAYS = ("sum", "token", "character", "pmi")
-WAY_HELP = {
-    "sum": "sum of the log-probabilities of the choice's tokens: long choices lose",
-    "token": "their mean",
-    "character": "their sum over the choice's characters: the harness's acc_norm",
-    "pmi": "what the question adds to the sum that the choice has after an uninformative prompt",
-}
 UNINFORMATIVE = "Answer:"
 ALONE = 32  # tokens of a prompt beyond which its logits are not all computed
 
