@@ -121,7 +121,7 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
     reason = "done"
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
-        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=_unreachable)
+        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=hub.unreachable)
         yield from heed(control, 0)
         ranked = Ranked(data)
         yield _loaded(spec, data)
@@ -389,10 +389,3 @@ def _loaded(spec: ChooseSpec, data: ChoiceData) -> ItemsLoaded:
         checks=data.checks,
         repairs=data.repairs,
     )
-
-
-def _unreachable() -> str:
-    """Why the Hub cannot be asked; nothing when it can."""
-    if hub.forbidden():
-        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
-    return "" if hub.answers() else "the Hub does not answer"

@@ -88,7 +88,7 @@ def from_backend(backend: Backend, name: str, source: str, eos: str | None = Non
     try:
         made.encode(_PROBE)
     except Exception as error:  # the library raises nothing narrower
-        raise NoTokenizer(f"{source}: its tokenizer breaks on a text ({_first_line(error)})") from None
+        raise NoTokenizer(f"{source}: its tokenizer breaks on a text ({hub.first_line(error)})") from None
     return made
 
 
@@ -113,7 +113,7 @@ def _of_file(file: Path, name: str, source: str, eos: str | None = None) -> Toke
     except OSError as error:
         raise NoTokenizer(f"{file}: {error.strerror or error}") from None
     except Exception as error:  # the library raises nothing narrower for content that is no tokenizer
-        raise NoTokenizer(f"{file} is not a tokenizer.json ({_first_line(error)})") from None
+        raise NoTokenizer(f"{file} is not a tokenizer.json ({hub.first_line(error)})") from None
     return from_backend(backend, name, source, eos)
 
 
@@ -165,7 +165,7 @@ def _by_transformers(where: str, name: str, source: str, *, local: bool) -> Toke
         backend = made.backend_tokenizer
     except Exception as error:  # whatever a stranger's files make it raise
         raise NoTokenizer(
-            f"no tokenizer can be made of the files in {where} ({_first_line(error)}). "
+            f"no tokenizer can be made of the files in {where} ({hub.first_line(error)}). "
             "Give a folder with tokenizer.json"
         ) from None
     return from_backend(backend, name, source, made.eos_token)
@@ -223,7 +223,3 @@ def _characters(backend: Backend) -> list[str] | None:
     tokens = sorted(ids, key=ids.__getitem__)
     plain = tokens == sorted(tokens) and all(len(token) == 1 for token in tokens)
     return tokens if plain and not backend.get_added_tokens_decoder() else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

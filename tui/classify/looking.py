@@ -55,7 +55,7 @@ def look(given: Mapping[str, str]) -> SeenTable:
 def ask_hub(given: Mapping[str, str]) -> SeenTable:
     """What the data set of these values holds, from the Hub too."""
     from data.tables import TableError, load, preview
-    from engine.classify import unreachable
+    from engine.hub import unreachable
 
     name = given["data"].strip()
     kind = values.kind_of(name)
