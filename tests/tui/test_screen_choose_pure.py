@@ -11,13 +11,12 @@ from data.choices import Item
 from engine.events import Classified, Finished, ItemRanked, ItemsLoaded, Notice, RouteDone, RouteStep
 from tui.choosing.asking import item_of, spelled
 from tui.choosing.form import FIELDS, problems
-from tui.choosing.headline import head, tabs
 from tui.choosing.ink import shares, tokens
 from tui.choosing.overview import overview
 from tui.choosing.own import Own, ranks
 from tui.choosing.questions import card, questions
-from tui.choosing.sight import Sight
 from tui.choosing.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
+from tui.choosing.views import Sight, head, tabs
 from tui.comparing.headline import notice
 
 ITEMS = tuple(Item(f"question {number} {HOSTILE}?", (f"a{HOSTILE}", "b", "c"), number % 3) for number in range(12))

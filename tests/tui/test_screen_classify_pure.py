@@ -18,12 +18,12 @@ from textual.strip import Strip
 
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from engine.metrics import report_from
-from tui.classify import figures, headline, matrix, overview, pages
+from tui.classify import figures, matrix, overview, pages
 from tui.classify.findings import Findings, pairs_of
 from tui.classify.form import FIELDS, look, problems
 from tui.classify.sentence import Judgement, sentence
-from tui.classify.sight import VIEWS, Sight
 from tui.classify.story import ClassifyStory, plain_words
+from tui.classify.views import VIEWS, Sight, head, tabs
 from tui.comparing.headline import notice
 from tui.comparing.ink import bar, fit, window
 
@@ -141,11 +141,11 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
         "overview": overview.overview(story, found, "lr", width, height),
         "suspects": pages.suspects(found, sight, width, height),
         "labels": figures.labels(story, width, height),
-        "head": [headline.head(story, "run", "running", width)],
+        "head": [head(story, "run", "running", width)],
         "notice": [notice(story, width)],
     }
     for view, _, _ in VIEWS:
-        drawn[f"tabs-{view}"] = [headline.tabs(Sight(view), "lr", width)]
+        drawn[f"tabs-{view}"] = [tabs(Sight(view), "lr", width)]
     if "lr" in routes:
         drawn["matrix"] = matrix.matrix(routes["lr"], found, "lr", sight, width, height)
         drawn["classes"] = pages.classes(routes["lr"], sight, width, height)

@@ -16,6 +16,7 @@ from tui.comparing.seen import Seen
 from tui.comparing.values import LARGEST, Fields, Wrong, exists
 from tui.text import safe
 
+LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in
 FIELDS = Fields(
     "choose.json",
     {
@@ -55,9 +56,6 @@ def problems(values: Mapping[str, str]) -> list[Wrong]:
     if not 0 < margin <= 100:
         found.append(Wrong("margin", "must be a number above 0, for instance 0.2"))
     return found
-
-
-LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from textual.strip import Strip
 from data.choices import LETTERS, Item
 from engine.events import ItemRanked
 from tui.choosing.ink import BAD, COLOURS, DIM, FAIR, GOOD, SHORT, cell, number, tokens
-from tui.choosing.sight import Sight
 from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
+from tui.choosing.views import Sight
 from tui.comparing.ink import CURSOR, TITLE, fit, strip, window, wrap
 from tui.text import safe
 

@@ -11,9 +11,9 @@ from textual.strip import Strip
 
 from engine.events import CurvePoint
 from engine.metrics import Report
-from tui.classify.ink import COLOURS, ROUTES
 from tui.classify.pages import message
 from tui.classify.story import ClassifyStory, Route
+from tui.classify.views import COLOURS, ROUTES
 from tui.comparing.ink import DIM, FAIR, GOOD, bar, share, strip
 from tui.curve import CurveOptions, draw
 

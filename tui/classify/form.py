@@ -21,6 +21,10 @@ from tui.comparing.ticks import Picker
 from tui.comparing.values import LARGEST, Fields, Wrong, exists
 from tui.text import safe
 
+LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it
+ROWS = 6  # that are shown
+COLUMNS = ("text_column", "label_column")
+HEADS = {"lr": ("logistic regression", "LR"), "mlp": ("MLP", "MLP"), "finetune": ("fine-tune", "fine-tune")}
 FIELDS = Fields(
     "classify.json",
     {
@@ -65,10 +69,6 @@ def kind_of(name: str) -> str:
     if exists(name):
         return "path"
     return "hub" if hubtables.possible(name.strip()) else "nothing"
-
-
-LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it
-ROWS = 6  # that are shown
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,6 @@ def _size(name: str) -> int:
         return sum(file.stat().st_size for file in files if file.is_file())
     except OSError:
         return 0
-
-
-COLUMNS = ("text_column", "label_column")
-HEADS = {"lr": ("logistic regression", "LR"), "mlp": ("MLP", "MLP"), "finetune": ("fine-tune", "fine-tune")}
 
 
 class ClassifyForm(CompareForm):

@@ -7,7 +7,7 @@ from textual.strip import Strip
 
 from engine.metrics import Report
 from tui.classify.findings import Findings
-from tui.classify.sight import Sight
+from tui.classify.views import Sight
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, share, strip, window, wrap
 from tui.text import safe
 

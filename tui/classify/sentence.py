@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from rich.text import Text
 from textual.strip import Strip
 
-from tui.classify.ink import COLOURS, ROUTES
 from tui.classify.pages import message
+from tui.classify.views import COLOURS, ROUTES
 from tui.comparing.ink import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, strip, window, wrap
 from tui.text import safe
 

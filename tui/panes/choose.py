@@ -15,13 +15,12 @@ from tui.actions import bindings
 from tui.choosing import asking
 from tui.choosing.asking import Answered, Opened
 from tui.choosing.form import ChooseForm
-from tui.choosing.headline import head, tabs
 from tui.choosing.laboratory import Rankings
 from tui.choosing.overview import overview
 from tui.choosing.own import Own
 from tui.choosing.questions import questions
-from tui.choosing.sight import Sight
 from tui.choosing.story import ChooseStory, listed
+from tui.choosing.views import Sight, head, tabs
 from tui.panes.compare import ComparePane
 from tui.text import safe
 

@@ -13,13 +13,12 @@ from tui.actions import bindings
 from tui.classify import figures, judging, matrix, pages
 from tui.classify.findings import Findings
 from tui.classify.form import ClassifyForm
-from tui.classify.headline import head, tabs
 from tui.classify.judging import Judged, Opened
 from tui.classify.laboratory import Classifications
 from tui.classify.overview import overview
 from tui.classify.sentence import Judgement, sentence
-from tui.classify.sight import Sight
 from tui.classify.story import ClassifyStory
+from tui.classify.views import Sight, head, tabs
 from tui.panes.compare import ComparePane
 
 

@@ -18,11 +18,10 @@ from tui.retrieving import columns, gains, searching
 from tui.retrieving.batch import batch
 from tui.retrieving.figures import figures
 from tui.retrieving.form import RetrieveForm
-from tui.retrieving.headline import head, tabs
 from tui.retrieving.laboratory import Gain, Retrievals
 from tui.retrieving.searching import Answer, Opened
-from tui.retrieving.sight import Sight
 from tui.retrieving.story import RetrieveStory
+from tui.retrieving.views import Sight, head, tabs
 
 if TYPE_CHECKING:
     from engine.rankers_open import Library

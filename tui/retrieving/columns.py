@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from rich.text import Text
 from textual.strip import Strip
@@ -10,16 +10,9 @@ from textual.strip import Strip
 from engine.ranking import Ranked
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, wrap
 from tui.retrieving.searching import Answer
-from tui.retrieving.sight import Sight
+from tui.retrieving.views import NAMES, Sight
 from tui.text import safe
 
-NAMES: Mapping[str, str] = {
-    "bm25": "BM25",
-    "cls": "frozen [CLS]",
-    "mean": "frozen mean",
-    "hybrid": "hybrid",
-    "trained": "trained",
-}
 MARK = "●"  # a relevant document, told by shape as well as by colour
 MOST = 3  # lines of a document in a column
 

@@ -16,6 +16,7 @@ from tui.comparing.seen import Seen
 from tui.comparing.values import LARGEST, Fields, Wrong
 from tui.text import safe
 
+LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it
 METHODS = ("bm25", "cls", "mean", "hybrid", "trained")
 FIELDS = Fields(
     "retrieve.json",
@@ -56,9 +57,6 @@ def kind_of(name: str) -> str:
     except (OSError, RuntimeError, ValueError):
         return "nothing"
     return "hub" if hubtables.possible(name.strip()) and "/" in name else "nothing"
-
-
-LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, fit, strip, window, wrap
-from tui.retrieving.columns import NAMES
 from tui.retrieving.laboratory import Gain
-from tui.retrieving.sight import Sight
 from tui.retrieving.story import RetrieveStory
+from tui.retrieving.views import NAMES, Sight
 from tui.text import safe
 
 BAR, SHORT_BAR = 9, 4  # cells to either side
