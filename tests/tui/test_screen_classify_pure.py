@@ -19,8 +19,8 @@ from textual.strip import Strip
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from engine.metrics import report_from
 from tui.classify import figures, matrix, overview, pages
-from tui.classify.findings import Findings, pairs_of
 from tui.classify.form import FIELDS, look, problems
+from tui.classify.laboratory import Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory, plain_words
 from tui.classify.views import VIEWS, Sight, head, tabs

@@ -12,8 +12,7 @@ from data import hubtables
 from data.choices import BUNDLED, LETTERS, Item, TableError, load
 from engine.features import POOLING_HELP, POOLINGS
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.seen import Seen
-from tui.comparing.values import LARGEST, Fields, Wrong, exists
+from tui.comparing.values import LARGEST, Fields, Seen, Wrong, exists
 from tui.text import safe
 
 LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in

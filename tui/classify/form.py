@@ -16,9 +16,8 @@ from data.tables import BUNDLED
 from engine.features import POOLING_HELP, POOLINGS
 from tui import units
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.seen import Seen
 from tui.comparing.ticks import Picker
-from tui.comparing.values import LARGEST, Fields, Wrong, exists
+from tui.comparing.values import LARGEST, Fields, Seen, Wrong, exists
 from tui.text import safe
 
 LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it

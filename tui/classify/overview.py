@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui.classify import figures
-from tui.classify.findings import Findings
+from tui.classify.laboratory import Findings
 from tui.classify.pages import message
 from tui.classify.story import CURVED, ClassifyStory, plain_words
 from tui.classify.table import differences, table

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from engine.metrics import Report
 from tui import units
-from tui.classify.findings import Findings
+from tui.classify.laboratory import Findings
 from tui.classify.story import ClassifyStory, Route
 from tui.classify.views import COLOURS, ROUTES
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, share

@@ -12,8 +12,7 @@ from data import hubtables
 from data.beir import BUNDLED
 from tui import units
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.seen import Seen
-from tui.comparing.values import LARGEST, Fields, Wrong
+from tui.comparing.values import LARGEST, Fields, Seen, Wrong
 from tui.text import safe
 
 LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it
