@@ -181,8 +181,7 @@ class _Methods:
 
     def _zero_shot(self) -> Iterator[Event]:
         from engine import lm
-        from engine.zeroshot import Reader
-        from engine.zeroshot_task import LEADING, Judging
+        from engine.zeroshot import LEADING, Judging, Reader
 
         begun = time.monotonic()
         try:
