@@ -16,9 +16,8 @@ from engine.control import Control
 from engine.events import Event, ItemRanked, Notice
 from engine.heed import Stopped, heed
 from engine.worker import Task
-from tui.choosing.ink import DIM
 from tui.choosing.questions import card
-from tui.comparing.ink import strip, wrap
+from tui.comparing.ink import DIM, paragraph, strip
 
 if TYPE_CHECKING:
     from engine.choosing import Chooser
@@ -126,14 +125,13 @@ class Own:
     ) -> list[Strip]:
         """What the view shows."""
         if not able:
-            told = "No method has finished yet, so nobody can rank a question."
-            return [strip(line, width) for line in wrap(Text(told, DIM), width)]
+            return paragraph("No method has finished yet, so nobody can rank a question.", width)
         if typed is None:
             told = (
                 f"Type a question, and {FEWEST} to {MOST} choices with | between them; * before the right one. Every "
                 "method ranks them as you type. Enter goes to the choices, Esc leaves the line."
             )
-            return [strip(line, width) for line in wrap(Text(told, DIM), width)]
+            return paragraph(told, width)
         if self.item is None or not self.answers:
             return [strip(Text(working or "…", DIM), width)]
         lines = card(self.item, self.answers, method, width, height - 1, self.moved())

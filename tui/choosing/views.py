@@ -8,9 +8,10 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.choosing.ink import DIM, NAMES
+from tui.choosing.ink import NAMES
 from tui.choosing.story import FILTERS, SORTS, ChooseStory
 from tui.comparing import headline
+from tui.comparing.ink import DIM
 
 VIEWS = (("overview", "a", "All methods"), ("items", "i", "Questions"), ("own", "e", "Your own"))
 """name, key and title of every view"""
