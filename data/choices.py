@@ -69,11 +69,6 @@ class ChoiceData:
     repairs: tuple[str, ...]
 
     @property
-    def most_choices(self) -> int:
-        """Of any item."""
-        return max(len(item.choices) for part in (self.train, self.held_out, self.judged) for item in part)
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 of every item, split by split."""
         digest = hashlib.sha256()

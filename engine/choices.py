@@ -32,14 +32,6 @@ TASK = "choose"
 ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE = "zero-shot", "margin", "cross-entropy", "finetune"
 METHODS = (ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE)
 USUAL = (MARGIN, CROSS_ENTROPY)
-METHOD_NAMES: Mapping[str, str] = {
-    choicereport.CHANCE: "guessing",
-    choicereport.LONGEST: "always the longest choice",
-    ZERO_SHOT: "causal language model, untrained on these",
-    MARGIN: "frozen encoder + scorer, margin loss",
-    CROSS_ENTROPY: "frozen encoder + scorer, cross-entropy",
-    FINETUNE: "fine-tuned encoder",
-}
 REORDERED = 100  # items that zero-shot scores again with their choices in another order
 
 
@@ -129,7 +121,7 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
     reason = "done"
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
-        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=_unreachable)
+        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=hub.unreachable)
         yield from heed(control, 0)
         ranked = Ranked(data)
         yield _loaded(spec, data)
@@ -189,8 +181,7 @@ class _Methods:
 
     def _zero_shot(self) -> Iterator[Event]:
         from engine import lm
-        from engine.zeroshot import Reader
-        from engine.zeroshot_task import LEADING, Judging
+        from engine.zeroshot import LEADING, Judging, Reader
 
         begun = time.monotonic()
         try:
@@ -397,10 +388,3 @@ def _loaded(spec: ChooseSpec, data: ChoiceData) -> ItemsLoaded:
         checks=data.checks,
         repairs=data.repairs,
     )
-
-
-def _unreachable() -> str:
-    """Why the Hub cannot be asked; nothing when it can."""
-    if hub.forbidden():
-        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
-    return "" if hub.answers() else "the Hub does not answer"

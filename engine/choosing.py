@@ -16,7 +16,7 @@ from engine.events import ItemRanked
 from engine.features import group_of
 from engine.heed import unheard
 from engine.modelfolder import present
-from engine.zeroshot_task import LEADING, ways
+from engine.zeroshot import LEADING, ways
 
 if TYPE_CHECKING:
     from engine.ranker import Ranker

@@ -33,13 +33,6 @@ if TYPE_CHECKING:
 
 LR, MLP = "lr", "mlp"
 HEADS = (LR, MLP, FINETUNE)
-ROUTE_NAMES: Mapping[str, str] = {
-    baselines.MAJORITY: "most frequent class",
-    baselines.TFIDF: "TF-IDF + logistic regression",
-    LR: "frozen encoder + logistic regression",
-    MLP: "frozen encoder + MLP",
-    FINETUNE: "fine-tuned encoder",
-}
 TASK = "classify"
 
 
@@ -135,7 +128,7 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
             label_column=spec.label_column,
             limit=spec.limit,
             seed=spec.seed,
-            unreachable=unreachable,
+            unreachable=hub.unreachable,
         )
         yield from heed(control, 0)
         trained = Trained(data)
@@ -152,13 +145,6 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     name = run.name if run is not None else ""
     spent = round(time.monotonic() - begun, 3)
     yield Classified(reason, len(results), None, name, spent, results, verdict)
-
-
-def unreachable() -> str:
-    """Why the Hub cannot be asked; nothing when it can."""
-    if hub.forbidden():
-        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
-    return "" if hub.answers() else "the Hub does not answer"
 
 
 class _Routes:

@@ -78,10 +78,8 @@ def fetch(repository: str, name: str) -> Path:
         raise NotOnHub("this cannot be the name of a repository on the Hub")
     if (found := cached(repository, name)) is not None:
         return found
-    if forbidden():
-        raise Offline("the Hub is not asked (HF_HUB_OFFLINE is set)")
-    if not answers():
-        raise Offline("the Hub does not answer")
+    if reason := unreachable():
+        raise Offline(reason)
     from huggingface_hub import errors, hf_hub_download
 
     try:
@@ -97,9 +95,19 @@ def fetch(repository: str, name: str) -> Path:
     except errors.EntryNotFoundError:
         raise NoSuchFile(f"its repository on the Hub holds no {name}") from None
     except (errors.HfHubHTTPError, OSError) as error:
-        raise NotOnHub(
-            f"the Hub failed ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from None
+        raise NotOnHub(f"the Hub failed ({first_line(error)})") from None
+
+
+def unreachable() -> str:
+    """Why the Hub cannot be asked; nothing when it can."""
+    if forbidden():
+        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
+    return "" if answers() else "the Hub does not answer"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error of somebody else's code says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def _ask(address: str) -> bool:

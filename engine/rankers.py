@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
 METHODS = (BM25, CLS, MEAN, HYBRID, TRAINED)
-METHOD_NAMES: Mapping[str, str] = {
-    BM25: "BM25 (k1 1.5, b 0.75)",
-    CLS: "frozen encoder, [CLS], cosine",
-    MEAN: "frozen encoder, mean pooling, cosine",
-    HYBRID: "BM25 and mean pooling, reciprocal-rank fusion",
-    TRAINED: "bi-encoder trained with in-batch negatives",
-}
 FUSED = 1000  # documents of each ranking that are fused
 QUERY_TOKENS = 128
 CODE = 1  # raise it when the same texts would get other vectors
@@ -118,7 +111,7 @@ class Bm25:
 class Dense:
     """Cosine of a query's vector with every document's."""
 
-    def __init__(self, name: str, index: vectors.Vectors, embed: Callable[[Sequence[str]], Matrix]) -> None:
+    def __init__(self, name: str, index: vectors.Exact, embed: Callable[[Sequence[str]], Matrix]) -> None:
         self.name, self.index, self.embed = name, index, embed
         self.bytes = index.bytes
 

@@ -11,7 +11,7 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from data import beir
 from data.beir import Collection
-from engine import encoders, rankers_store, vectors
+from engine import encoders, hub, rankers_store, vectors
 from engine.control import Control
 from engine.encode import placed
 from engine.encoders import Encoder
@@ -32,7 +32,7 @@ from engine.rankers import (
 )
 from engine.rankers_store import PROJECTION, WHOLE, Checkpoint
 from engine.ranking import Ranked
-from engine.retrieve import TASK, RetrieveSpec, from_dict, unreachable
+from engine.retrieve import TASK, RetrieveSpec, from_dict
 
 if TYPE_CHECKING:
     from engine.vectors import Matrix
@@ -153,7 +153,7 @@ class Library:
 
 def library(spec: RetrieveSpec, run: Run | None = None) -> Library:
     """The rankers of the collection that ``spec`` names. Raises :class:`data.beir.BeirError`, :class:`OSError`."""
-    return Library(spec, beir.load(spec.data, unreachable=unreachable), run)
+    return Library(spec, beir.load(spec.data, unreachable=hub.unreachable), run)
 
 
 def newest_on(data: str) -> tuple[Run, RetrieveSpec] | None:

@@ -129,7 +129,7 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
     judgements: Judgements | None = None
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
-        collection = beir.load(spec.data, unreachable=unreachable)
+        collection = beir.load(spec.data, unreachable=hub.unreachable)
         yield from heed(control, 0)
         split = collection.judged
         judgements = Judgements(collection, split, tuple(collection.qrels.get(split, {})))
@@ -142,13 +142,6 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
     verdict = _verdict(judgements, spec.seed) if judgements is not None else ""
     name = run.name if run is not None else ""
     yield Classified(reason, len(results), None, name, round(time.monotonic() - begun, 3), results, verdict)
-
-
-def unreachable() -> str:
-    """Why the Hub cannot be asked; nothing when it can."""
-    if hub.forbidden():
-        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
-    return "" if hub.answers() else "the Hub does not answer"
 
 
 class _Work:

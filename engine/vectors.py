@@ -1,8 +1,7 @@
 """Unit vectors on disk and exact search among them, block by block on the device that has room.
 
 An index is a folder: ``vectors.f32`` (float32, row by row, mapped into memory) beside ``index.json`` with its shape and
-the hash of the content that it was made of. Nothing is approximate here; :class:`Approximate` puts FAISS behind the
-same interface, for more vectors than a search through all of them suits.
+the hash of the content that it was made of. Nothing is approximate here.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from checkpoints import home, store
 
@@ -29,22 +28,6 @@ BLOCK = 1 << 17  # vectors that are multiplied at once
 TOGETHER = 256  # queries at once
 SHARE = 0.5  # of the device's free memory that vectors may take to stay there
 _VECTORS, _ABOUT = "vectors.f32", "index.json"
-
-
-class Damaged(Exception):
-    """An index on disk is not what its description says."""
-
-
-class Vectors(Protocol):
-    """Anything that finds the nearest of its vectors."""
-
-    count: int
-    width: int
-    bytes: int
-
-    def search(self, queries: Matrix, k: int) -> tuple[Rows, Matrix]:
-        """Rows and inner products ``(queries, k)``, best first."""
-        ...
 
 
 class Exact:
@@ -89,28 +72,6 @@ class Exact:
                 best, order = best.sort(dim=1, descending=True, stable=True)
                 best, rows = best[:, :k], rows.gather(1, order)[:, :k]
         return best, rows
-
-
-class Approximate:
-    """FAISS' graph of neighbours (HNSW; Malkov and Yashunin, 2016): fast among many millions, and not exact.
-
-    Needs the extra ``faiss``; raises :class:`ImportError` without it.
-    """
-
-    def __init__(self, vectors: Matrix, links: int = 32, beam: int = 128) -> None:
-        import faiss
-
-        self.count, self.width = vectors.shape
-        self._index: Any = faiss.IndexHNSWFlat(self.width, links, faiss.METRIC_INNER_PRODUCT)
-        self._index.hnsw.efConstruction = self._index.hnsw.efSearch = beam
-        for start in range(0, self.count, BLOCK):
-            self._index.add(_contiguous(vectors[start : start + BLOCK]))
-        self.bytes = int(vectors.nbytes) + self.count * links * 2 * 4
-
-    def search(self, queries: Matrix, k: int) -> tuple[Rows, Matrix]:
-        """Rows and inner products ``(queries, min(k, count))``, best first."""
-        scores, rows = self._index.search(_contiguous(queries), min(k, self.count))
-        return rows, scores
 
 
 def unit(vectors: Matrix) -> Matrix:
@@ -166,11 +127,6 @@ def read(folder: Path, content: str = "") -> Matrix | None:
         return np.memmap(folder / _VECTORS, np.float32, "r", shape=(count, width))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def size(folder: Path) -> int:
-    """Bytes that an index takes on the disk."""
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) if folder.is_dir() else 0
 
 
 def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -44,7 +44,7 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
 
             figures = search()
         elif what == "panes":
-            from tui.bench_panes import panes
+            from tui.bench_terminal import panes
 
             os.environ["LLMLAB_HOME"] = home
             figures = panes(_note)

@@ -20,13 +20,12 @@ from checkpoints import store
 from engine import classify, classify_run, outcome
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from engine.metrics import report_from
-from tui.classify import figures, headline, matrix, overview, pages, values
-from tui.classify.findings import Findings, pairs_of
-from tui.classify.laboratory import Classifications
-from tui.classify.looking import look
+from tui.classify import figures, matrix, overview, pages
+from tui.classify.form import FIELDS, look, problems
+from tui.classify.laboratory import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
-from tui.classify.sight import VIEWS, Sight
 from tui.classify.story import ClassifyStory, plain_words
+from tui.classify.views import VIEWS, Sight, head, tabs
 from tui.comparing.headline import notice
 from tui.comparing.ink import bar, fit, window
 
@@ -144,11 +143,11 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
         "overview": overview.overview(story, found, "lr", width, height),
         "suspects": pages.suspects(found, sight, width, height),
         "labels": figures.labels(story, width, height),
-        "head": [headline.head(story, "run", "running", width)],
+        "head": [head(story, "run", "running", width)],
         "notice": [notice(story, width)],
     }
     for view, _, _ in VIEWS:
-        drawn[f"tabs-{view}"] = [headline.tabs(Sight(view), "lr", width)]
+        drawn[f"tabs-{view}"] = [tabs(Sight(view), "lr", width)]
     if "lr" in routes:
         drawn["matrix"] = matrix.matrix(routes["lr"], found, "lr", sight, width, height)
         drawn["classes"] = pages.classes(routes["lr"], sight, width, height)
@@ -239,27 +238,27 @@ def test_opening_the_pane_waits_for_no_heavy_library() -> None:
 
 
 def test_the_form_begins_with_what_was_asked_for_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert values.FIELDS.recall() == values.FIELDS.defaults
+    assert FIELDS.recall() == FIELDS.defaults
     file = tmp_path / "mine.csv"
     file.write_text("text,label\na,b\n")
     monkeypatch.chdir(tmp_path)
-    values.FIELDS.remember({**values.FIELDS.defaults, "data": "mine.csv", "heads": "lr finetune", "limit": "50"})
-    kept = values.FIELDS.recall()
+    FIELDS.remember({**FIELDS.defaults, "data": "mine.csv", "heads": "lr finetune", "limit": "50"})
+    kept = FIELDS.recall()
     assert (kept["data"], kept["heads"], kept["limit"]) == (str(file), "lr finetune", "50")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'{"data": 3, "pooling": "none", "heads": "x lr"}'])
 def test_a_damaged_memory_of_the_form_is_passed_over(content: bytes, tmp_path: Path) -> None:
-    values.FIELDS.remember(values.FIELDS.defaults)
+    FIELDS.remember(FIELDS.defaults)
     (tmp_path / "home" / "classify.json").write_bytes(content)
-    kept = values.FIELDS.recall()
-    assert {**kept, "heads": ""} == {**values.FIELDS.defaults, "heads": ""}
+    kept = FIELDS.recall()
+    assert {**kept, "heads": ""} == {**FIELDS.defaults, "heads": ""}
     assert kept["heads"] in ("lr mlp", "lr")
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     wrong = {
-        **values.FIELDS.defaults,
+        **FIELDS.defaults,
         "data": "/nowhere/at all.csv",
         "test": "/nowhere",
         "encoder": " ",
@@ -267,18 +266,18 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         "limit": "-3",
         "seed": "³",
     }
-    assert [one.field for one in values.problems(wrong)] == ["data", "test", "encoder", "heads", "limit", "seed"]
-    assert values.problems(values.FIELDS.defaults) == []
+    assert [one.field for one in problems(wrong)] == ["data", "test", "encoder", "heads", "limit", "seed"]
+    assert problems(FIELDS.defaults) == []
 
 
 def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     rows = "".join(f"{number},the parcel {number} is late,{'ab'[number % 2]}\n" for number in range(40))
     file.write_text(f"id,words,kind\n{rows}")
-    seen = look({**values.FIELDS.defaults, "data": str(file)})
+    seen = look({**FIELDS.defaults, "data": str(file)})
     assert seen.columns == ("id", "words", "kind")
     assert "text and label" in seen.problem
-    named = {**values.FIELDS.defaults, "data": str(file), "text_column": "words", "label_column": "kind"}
+    named = {**FIELDS.defaults, "data": str(file), "text_column": "words", "label_column": "kind"}
     seen = look(named)
     assert seen.problem == ""
     assert seen.rows[0] == ("a", "the parcel 0 is late")
@@ -289,7 +288,7 @@ def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> N
 
 
 def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
-    seen = look({**values.FIELDS.defaults, "data": "owner/name"})
+    seen = look({**FIELDS.defaults, "data": "owner/name"})
     assert seen.problem == ""
     assert "Enter" in seen.note
     assert json.dumps(seen.columns) == "[]"

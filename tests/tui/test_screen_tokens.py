@@ -27,7 +27,7 @@ from tui.app import LabApp
 from tui.panes import tokens as pane_module
 from tui.panes.pane import UsePrompt
 from tui.panes.tokens import TokensPane
-from tui.tokens import samples, storage, studies
+from tui.tokens import samples, shelf, storage
 from tui.tokens.search import TokenSearch
 
 LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159, 220])
@@ -36,13 +36,13 @@ LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159
 @pytest.fixture(autouse=True)
 def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vocabularies do not change from test to test: each is read once for all of them."""
-    monkeypatch.setattr(studies, "load", _load)
-    monkeypatch.setattr(studies, "occurrences", _occurrences)
-    monkeypatch.setattr(studies, "Lexicon", _lexicon)
-    monkeypatch.setattr(studies, "Merges", _Merges)
+    monkeypatch.setattr(shelf, "load", _load)
+    monkeypatch.setattr(shelf, "occurrences", _occurrences)
+    monkeypatch.setattr(shelf, "Lexicon", _lexicon)
+    monkeypatch.setattr(shelf, "Merges", _Merges)
 
 
-_load = functools.cache(studies.load)
+_load = functools.cache(shelf.load)
 _lexicon = functools.cache(lexicon.Lexicon)
 _counted: dict[Tokenizer, Any] = {}
 
@@ -264,7 +264,7 @@ async def test_a_tokenizer_that_breaks_is_told_and_one_that_never_comes_keeps_no
             raise ZeroDivisionError("deep inside")
         return _load(name)
 
-    monkeypatch.setattr(studies, "load", broken)
+    monkeypatch.setattr(shelf, "load", broken)
     storage.save(storage.Desk("Hello World", 0, ("slow", "broken", "gpt2")))
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:

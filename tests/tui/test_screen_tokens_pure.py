@@ -24,8 +24,7 @@ from tui.tokens.buffer import Buffer
 from tui.tokens.glyphs import NEWLINE, PART, columns, glyph
 from tui.tokens.palette import CLASSES, colour
 from tui.tokens.rows import Look, Sheet, short
-from tui.tokens.shelf import Shelf
-from tui.tokens.studies import Study
+from tui.tokens.shelf import Shelf, Study
 from tui.tokens.wrap import Rows, place, words
 
 NAMES = ("gpt2", "wordpiece", "bundled")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from tui.comparing.ink import BAD, DIM, FAIR, GOOD, bar
+from tui.comparing.ink import BAD, DIM, GOOD, bar
 from tui.text import safe
 
 NAMES = {
@@ -73,11 +73,3 @@ def tokens(strip: Sequence[Sequence[object]], room: int) -> Text:
         bare.append(shown, style)
         told.append(shown, style).append(f"{logprob:.1f} " if known else "? ", DIM)
     return told if told.cell_len <= room else bare
-
-
-def p_value(value: float) -> str:
-    """``p < 0.001`` or three decimals."""
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-__all__ = ["BAD", "COLOURS", "DIM", "FAIR", "GOOD", "NAMES", "SHORT", "cell", "number", "p_value", "shares", "tokens"]

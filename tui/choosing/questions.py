@@ -9,10 +9,10 @@ from textual.strip import Strip
 
 from data.choices import LETTERS, Item
 from engine.events import ItemRanked
-from tui.choosing.ink import BAD, COLOURS, DIM, FAIR, GOOD, SHORT, cell, number, tokens
-from tui.choosing.sight import Sight
+from tui.choosing.ink import COLOURS, SHORT, cell, number, tokens
 from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
-from tui.comparing.ink import CURSOR, TITLE, fit, strip, window, wrap
+from tui.choosing.views import Sight
+from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, window, wrap
 from tui.text import safe
 
 BESIDE = 110  # columns from which list and question stand side by side

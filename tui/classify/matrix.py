@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.metrics import Report
-from tui.classify.findings import Findings
-from tui.classify.sight import Sight
+from tui.classify.laboratory import Findings
+from tui.classify.views import Sight
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, window, wrap
 from tui.text import safe
 

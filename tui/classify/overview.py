@@ -6,11 +6,11 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui.classify import figures
-from tui.classify.findings import Findings
+from tui.classify.laboratory import Findings
 from tui.classify.pages import message
 from tui.classify.story import CURVED, ClassifyStory, plain_words
 from tui.classify.table import differences, table
-from tui.comparing.ink import BAD, DIM, FAIR, TITLE, strip, wrap
+from tui.comparing.ink import BAD, DIM, FAIR, data_lines, side_by_side, strip, wrap
 from tui.text import safe
 
 SPLIT = 76  # columns from which words and curves stand side by side
@@ -34,12 +34,7 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
         left = max(38, min(width // 2, 64))
         words = _strips(_words(story, findings, chosen, left - 2), left, room)
         plots = figures.losses(curves, wanted, width - left, min(room, 18))
-        rows = []
-        for row in range(room):
-            one = words[row] if row < len(words) else Strip.blank(left)
-            other = plots[row] if row < len(plots) else Strip.blank(width - left)
-            rows.append(Strip.join([one, other]))
-        return top + rows
+        return top + side_by_side([(words, left), (plots, width - left)], room)
     words = _strips(_words(story, findings, chosen, width), width, room)
     if story.finished is None and room >= CURVE:
         return top + figures.losses(curves, wanted, width, room)
@@ -78,24 +73,10 @@ def _data(story: ClassifyStory, width: int) -> list[Text]:
     """Size, checks and repairs of the data set."""
     data = story.data
     assert data is not None
-    source = safe(data.source, lines=False)
-    lines = [
-        Text.assemble((safe(data.data, lines=False), TITLE), (f"  {source}" if data.source != data.data else "", DIM))
-    ]
-    lines.append(
-        Text.assemble(
-            *(
-                part
-                for name, count in (("train ", data.train), ("validation ", data.validation), ("test ", data.test))
-                for part in ((name, DIM), (f"{count:,}  ", "bold"))
-            )
-        )
-    )
-    for mark, style, told in (("· ", DIM, data.checks), ("! ", FAIR, data.repairs)):
-        for entry in told:
-            colour = BAD if "test texts are in train" in entry else style
-            lines += wrap(Text(mark + safe(entry, lines=False), colour), width)
-    return lines
+    sizes = (("train ", data.train), ("validation ", data.validation), ("test ", data.test))
+    counts = Text.assemble(*(part for name, count in sizes for part in ((name, DIM), (f"{count:,}  ", "bold"))))
+    lines = data_lines(data.data, data.source, data.checks, data.repairs, width)
+    return [lines[0], counts, *lines[1:]]
 
 
 def _strips(lines: list[Text], width: int, height: int) -> list[Strip]:

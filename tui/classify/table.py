@@ -8,10 +8,10 @@ from rich.text import Text
 
 from engine.metrics import Report
 from tui import units
-from tui.classify.findings import Findings
-from tui.classify.ink import COLOURS, ROUTES
+from tui.classify.laboratory import Findings
 from tui.classify.story import ClassifyStory, Route
-from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, share
+from tui.classify.views import COLOURS, ROUTES
+from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, interval, limits, p_value, share
 from tui.text import safe
 
 NAME = 16
@@ -51,8 +51,8 @@ def table(story: ClassifyStory, chosen: str, width: int) -> list[Text]:
     head = Text().append(f"{'  route':<{NAME}}", DIM)
     for column in columns:
         head.append(f"{column.title:>{column.width}}", DIM)
+    low, high = limits([route.report.interval for route in story.done if route.report])
     if plot:
-        low, high = _limits(story)
         head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}", DIM)
     best = story.best
     lines = [head]
@@ -68,7 +68,8 @@ def table(story: ClassifyStory, chosen: str, width: int) -> list[Text]:
                 line.append(*_cell(column, route.report, best is route))
             if plot:
                 line.append("   ")
-                line.append_text(_interval(story, route.report, COLOURS.get(route.name, ""), plot))
+                report, colour = route.report, COLOURS.get(route.name, "")
+                line.append_text(interval((low, high), report.interval, report.accuracy, colour, plot))
         lines.append(line)
     return lines
 
@@ -86,7 +87,7 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
         if found is None:
             continue
         line = Text().append(f"  {ROUTES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
-        line.append(f"{found.only_first:>5,}:{found.only_second:<5,}{_p(found.p):>9} ")
+        line.append(f"{found.only_first:>5,}:{found.only_second:<5,}{p_value(found.p):>9} ")
         if found.p >= SURE:
             line.append("≈" + " could be chance" * roomy, DIM)
         elif found.only_first > found.only_second:
@@ -95,10 +96,6 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
             line.append("▼" + " worse" * roomy, BAD)
         lines.append(line)
     return lines if len(lines) > 1 else []
-
-
-def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _cell(column: Column, report: Report, best: bool) -> tuple[str, str]:
@@ -146,27 +143,3 @@ def _waiting(story: ClassifyStory, route: Route) -> str:
     if last.seconds_left:
         told.append(f"{units.duration(last.seconds_left)} left")
     return "   " + ", ".join(told)
-
-
-def _limits(story: ClassifyStory) -> tuple[float, float]:
-    """Ends of the axis of the drawn intervals: steps of 0.05, so that it seldom moves."""
-    reports = [route.report for route in story.done if route.report]
-    low = min((report.interval[0] for report in reports), default=0.0)
-    high = max((report.interval[1] for report in reports), default=1.0)
-    return max(0.0, int(low * 20) / 20), min(1.0, (int(high * 20) + 1) / 20)
-
-
-def _interval(story: ClassifyStory, report: Report, colour: str, cells: int) -> Text:
-    """The accuracy and its interval as ``├──●──┤`` on a common axis."""
-    low, high = _limits(story)
-
-    def place(value: float) -> int:
-        return max(0, min(cells - 1, round((value - low) / max(1e-9, high - low) * (cells - 1))))
-
-    left, middle, right = place(report.interval[0]), place(report.accuracy), place(report.interval[1])
-    drawn = [" "] * cells
-    for cell in range(left, right + 1):
-        drawn[cell] = "─"
-    drawn[left], drawn[right] = "├", "┤"
-    drawn[middle] = "●"
-    return Text("".join(drawn), colour)

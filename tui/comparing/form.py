@@ -16,9 +16,8 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from tui.comparing.seen import Seen
 from tui.comparing.ticks import Picker, Ticks
-from tui.comparing.values import Fields, Wrong
+from tui.comparing.values import Fields, Seen, Wrong
 from tui.field import Field
 from tui.form import Choice
 from tui.text import safe

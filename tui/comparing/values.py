@@ -1,4 +1,4 @@
-"""What a form asks for, as it is typed: checked while it is, and remembered for the next start."""
+"""What a form asks for, checked as it is typed and remembered; and what a look at its data found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from textual.content import Content
+
 from checkpoints import home, store
+from tui.text import safe
 
 LARGEST = 2**63 - 1
 
@@ -91,3 +94,35 @@ def exists(name: str) -> bool:
         return bool(name.strip()) and Path(name.strip()).expanduser().exists()
     except (OSError, RuntimeError, ValueError):
         return False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Empty before the first look."""
+
+    source: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """what there is, and how many"""
+    checks: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    note: str = ""
+    problem: str = ""
+    """why nothing can be run with them; empty when something can"""
+
+    def facts(self) -> Content:
+        """Source, sizes, what the checks found, and something to look at."""
+        lines: list[Content] = []
+        if self.source:
+            lines.append(Content.styled(safe(self.source, lines=False), "bold $primary"))
+        if self.sizes:
+            lines.append(Content("   ".join(f"{count:,} {name}" for name, count in self.sizes)))
+        for mark, style, entries in (("· ", "", self.checks), ("! ", "$warning", self.repairs)):
+            lines += [Content.styled(mark + safe(entry, lines=False), style) for entry in entries]
+        lines += self.samples()
+        if self.note:
+            lines.append(Content.styled(safe(self.note), "$foreground 60%"))
+        return Content("\n").join(lines)
+
+    def samples(self) -> list[Content]:
+        """Some of the data, a line each."""
+        return []

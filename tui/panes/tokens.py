@@ -27,8 +27,7 @@ from tui.tokens import cards, palette, samples, storage
 from tui.tokens.editor import TokenEditor
 from tui.tokens.errands import TokenErrands, reason
 from tui.tokens.rows import Look, Sheet, short
-from tui.tokens.shelf import Shelf
-from tui.tokens.studies import Study
+from tui.tokens.shelf import Shelf, Study
 from tui.tokens.view import TokenRows
 
 SAVE_AFTER = 1.0  # seconds without a key after which the text is kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.strip import Strip
 
-from tui.comparing.ink import DIM, FAIR, GOOD, TITLE, strip, wrap
+from tui.comparing.ink import DIM, FAIR, GOOD, TITLE, paragraph, strip
 from tui.retrieving.story import RetrieveStory
 
 SHADES = " ·░▒▓█"
@@ -17,7 +17,7 @@ def batch(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     rows = [row for row in story.similarity if isinstance(row, list | tuple)]
     if not rows:
         empty = "The matrix appears while a bi-encoder is trained: rows are queries, columns documents of the batch."
-        return [strip(line, width) for line in [Text(""), *wrap(Text(empty, DIM), width)]][:height]
+        return [Strip.blank(width), *paragraph(empty, width)][:height]
     step = story.step
     own = [float(row[place]) for place, row in enumerate(rows) if place < len(row)]
     others = [float(value) for place, row in enumerate(rows) for column, value in enumerate(row) if column != place]

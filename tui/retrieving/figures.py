@@ -8,8 +8,8 @@ from textual.strip import Strip
 from tui import units
 from tui.comparing.ink import DIM, FAIR, GOOD, TITLE, strip, wrap
 from tui.curve import CurveOptions, draw
-from tui.retrieving.columns import NAMES
 from tui.retrieving.story import RetrieveStory, number
+from tui.retrieving.views import NAMES
 from tui.text import safe
 
 ORDER = ("bm25", "cls", "mean", "hybrid", "trained")

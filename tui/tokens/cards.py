@@ -18,8 +18,7 @@ from tui.text import safe
 from tui.tokens.buffer import Buffer
 from tui.tokens.glyphs import plain
 from tui.tokens.rows import short
-from tui.tokens.shelf import Shelf
-from tui.tokens.studies import Study
+from tui.tokens.shelf import Shelf, Study
 
 LABEL = 8  # cells of the names on the left
 _NAME = Style.parse("bright_black")

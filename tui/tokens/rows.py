@@ -50,7 +50,6 @@ class Sheet:
         self.text, self.views, self.names, self.look = text, tuple(views), tuple(names), look
         self.rows = Rows(text, self._split)
         self._wide: dict[int, int] = {}
-        self._pieces: dict[Span, list[_Row]] = {}
         self._of: dict[int, list[_Row]] = {}
 
     @property

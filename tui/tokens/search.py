@@ -16,7 +16,7 @@ from textual.worker import get_current_worker
 from tui.field import Field
 from tui.text import safe
 from tui.tokens.glyphs import plain
-from tui.tokens.studies import Study
+from tui.tokens.shelf import Study
 
 SHOWN = 200
 _LONGEST = 16  # characters of a token that are shown

@@ -1,15 +1,52 @@
-"""The lines around the views of a ranking."""
+"""The views of a ranking: where the user looks, and the lines around them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.choosing.ink import DIM, NAMES
-from tui.choosing.sight import VIEWS, Sight
-from tui.choosing.story import ChooseStory
+from tui.choosing.ink import NAMES
+from tui.choosing.story import FILTERS, SORTS, ChooseStory
 from tui.comparing import headline
+from tui.comparing.ink import DIM
+
+VIEWS = (("overview", "a", "All methods"), ("items", "i", "Questions"), ("own", "e", "Your own"))
+"""name, key and title of every view"""
+
+
+@dataclass
+class Sight:
+    """Places are clamped by who draws, since what there is to look at changes under them."""
+
+    view: str = "overview"
+    method: str = ""
+    """empty until the user has chosen one: then the best is shown"""
+    kept: str = FILTERS[0]
+    order: str = SORTS[0]
+    row: int = 0
+    """within the list of questions"""
+    reading: bool = False
+    """whether the question under the cursor has the whole view"""
+
+    def look(self, view: str) -> None:
+        """Another view."""
+        self.view, self.reading = view, False
+
+    def filter(self) -> None:
+        """The next filter."""
+        self.kept, self.row = _next(FILTERS, self.kept), 0
+
+    def sort(self) -> None:
+        """The next order."""
+        self.order, self.row = _next(SORTS, self.order), 0
+
+
+def _next(names: tuple[str, ...], name: str) -> str:
+    return names[(names.index(name) + 1) % len(names)]
+
 
 _WORDS = {"encode": "encoding", "finetune": "fine-tuning", "zero-shot": "scoring"}
 

@@ -1,17 +1,72 @@
-"""The lines around the views of a classification."""
+"""The views of a classification: where the user looks, and the lines around them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.classify.ink import ROUTES
-from tui.classify.sight import VIEWS, Sight
 from tui.classify.story import ClassifyStory
 from tui.comparing import headline
 from tui.comparing.ink import DIM
 from tui.text import safe
+
+ROUTES = {
+    "majority": "majority class",
+    "tfidf": "TF-IDF + LR",
+    "lr": "logistic reg.",
+    "mlp": "MLP",
+    "finetune": "fine-tuned",
+}
+"""names of the routes in a column of 14"""
+COLOURS = {
+    "majority": "bright_black",
+    "tfidf": "bright_magenta",
+    "lr": "bright_cyan",
+    "mlp": "bright_yellow",
+    "finetune": "bright_green",
+}
+
+VIEWS = (
+    ("overview", "a", "All routes"),
+    ("matrix", "m", "Matrix"),
+    ("classes", "c", "Classes"),
+    ("calibration", "k", "Calibration"),
+    ("labels", "l", "Labels"),
+    ("suspects", "s", "Suspects"),
+    ("sentence", "e", "Sentence"),
+)
+"""name, key and title of every view"""
+
+
+@dataclass
+class Sight:
+    """Places are clamped by who draws, since what there is to look at changes under them."""
+
+    view: str = "overview"
+    route: str = ""
+    """empty until the user has chosen one: then the best is shown"""
+    true: int = 0
+    predicted: int = 0
+    reading: bool = False
+    """whether the arrows walk over the texts of the cell rather than over cells"""
+    row: int = 0
+    """within the list of texts, classes or suspects"""
+
+    def look(self, view: str) -> None:
+        """Another view, from its top."""
+        if view != self.view:
+            self.view, self.row, self.reading = view, 0, False
+
+    def move_cell(self, down: int, right: int, count: int) -> None:
+        """Another cell of a matrix of ``count`` classes."""
+        if count:
+            self.true = max(0, min(count - 1, self.true + down))
+            self.predicted = max(0, min(count - 1, self.predicted + right))
+            self.row = 0
+
 
 _WORDS = {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"}
 _TITLES: tuple[dict[str, str], ...] = (

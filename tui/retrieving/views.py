@@ -1,9 +1,24 @@
-"""Where the user looks: which view, which pair of rankers, which row. Moved by keys, read by whoever draws."""
+"""The views of a retrieval: where the user looks, and the lines around them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.text import Text
+from textual.strip import Strip
+
+from tui import units
+from tui.comparing import headline
+from tui.comparing.ink import DIM, GOOD
+from tui.retrieving.story import RetrieveStory, number
+
+NAMES = {
+    "bm25": "BM25",
+    "cls": "frozen [CLS]",
+    "mean": "frozen mean",
+    "hybrid": "hybrid",
+    "trained": "trained",
+}
 VIEWS = (
     ("search", "s", "Columns"),
     ("figures", "a", "Figures"),
@@ -61,3 +76,32 @@ class Sight:
             self.first = new
         else:
             self.second = new
+
+
+_WORDS = {"encode": "encoding", "trained": "training"}
+
+
+def head(story: RetrieveStory, name: str, state: str, width: int) -> Strip:
+    """What is done now, on what, how fast, and how long it will take."""
+
+    def doing(text: Text, colour: str) -> None:
+        step = story.step
+        if story.doing != "trained" or step is None:
+            return
+        headline.far(text, step.step, step.steps, colour, width)
+        text.append(f"  loss {step.loss:.3f}", "bold")
+        if step.best_ndcg is not None:
+            text.append(f"  held-out {step.best_ndcg:.3f}", GOOD)
+        if step.seconds_left:
+            text.append(f"  {units.duration(step.seconds_left)} left", DIM)
+
+    best = story.best
+    told = (NAMES.get(best, best), f"{number(story.results[best], 'ndcg@10'):.3f} nDCG@10") if best else ("", "")
+    empty = "no retrieval yet: F5 builds and judges the rankers"
+    return headline.head(story, name, state, width, empty=empty, words=_WORDS, best=told, doing=doing)
+
+
+def tabs(sight: Sight, width: int) -> Strip:
+    """The views with their keys, and the ranker of the middle column."""
+    right = ("c", NAMES[sight.middle]) if sight.view == "search" else ("", "")
+    return headline.tabs(VIEWS, sight.view, width, right=right)
