@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from engine.machine import CpuGauge, Gpus, available_memory, cpu_name, total_memory
 from tui import units
+from tui.styles import style_sheet
 
 PANES = (
     ("train", "1", "Train"),
@@ -50,13 +51,7 @@ class Tab(Static):
 class Bar(Horizontal):
     """Gauges are read only while something trains, so an idle screen sends nothing."""
 
-    DEFAULT_CSS = """
-    Bar { height: 1; background: $panel; }
-    Bar #brand { width: auto; padding: 0 1; color: $primary; text-style: bold; }
-    Bar Tab { width: auto; color: $text-muted; }
-    Bar Tab.-on { background: $primary; color: $background; text-style: bold; }
-    Bar #gauges { width: 1fr; content-align: right middle; text-align: right; padding: 0 1; color: $text-muted; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ from engine import machine
 from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
 from tui import last_start, units
 from tui.field import Field
+from tui.styles import style_sheet
 from tui.text import safe
 
 FIELDS = (
@@ -87,28 +88,7 @@ class TrainForm(Container):
         Binding("up", "app.focus_previous", "Field before", show=False),
     ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
-    DEFAULT_CSS = """
-    TrainForm { layout: horizontal; height: 1fr; }
-    TrainForm #fields { width: 1fr; min-width: 46; max-width: 58; padding: 0 1; scrollbar-size-vertical: 1; }
-    TrainForm #side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
-    TrainForm .section { color: $primary; text-style: bold; margin-top: 1; }
-    TrainForm .field { height: 1; }
-    TrainForm .field Label { width: 16; color: $text-muted; }
-    TrainForm .field Input { width: 1fr; background: $surface; }
-    TrainForm .field Input:focus { background: $primary 25%; }
-    TrainForm .field.-bad Label { color: $error; text-style: bold; }
-    TrainForm #go { width: 100%; margin: 1 0 0 0; }
-    TrainForm #go:focus { text-style: bold; background: $success; }
-    TrainForm #go:focus:ansi { color: ansi_black; }
-    TrainForm #problems { color: $error; }
-    TrainForm #why { color: $text-muted; }
-    .-narrow TrainForm { layout: vertical; }
-    .-narrow TrainForm #fields { height: 1fr; max-width: 100%; }
-    .-narrow TrainForm #side { max-width: 100%; width: 1fr; height: auto; max-height: 45%; border-left: none;
-        border-top: solid $panel; padding: 0 1; }
-    .-low TrainForm #go { margin: 0; }
-    .-low TrainForm .section { margin: 0; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     @dataclass
     class Wanted(Message):

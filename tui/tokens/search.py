@@ -14,6 +14,7 @@ from textual.widgets import DataTable, Input, Label, Static
 from textual.worker import get_current_worker
 
 from tui.field import Field
+from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens.glyphs import plain
 from tui.tokens.shelf import Study
@@ -30,11 +31,7 @@ class TokenSearch(ModalScreen[str | None]):
         Binding("f8", "case", "Case", priority=True),
         Binding("down", "into", show=False),
     ]
-    DEFAULT_CSS = """
-    TokenSearch DataTable { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
-    TokenSearch > Vertical { height: 80%; }
-    TokenSearch #found { color: $text-muted; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     class Found(Message):
         """A search has ended."""
