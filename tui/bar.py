@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -28,12 +30,11 @@ WHOLE = len(" llmlab ") + sum(len(f" {key} {title} ") for _, key, title in PANES
 class Tab(Static):
     """The name of a pane; a click shows it."""
 
+    @dataclass
     class Chosen(Message):
         """A pane was asked for."""
 
-        def __init__(self, pane: str) -> None:
-            super().__init__()
-            self.pane = pane
+        pane: str
 
     def __init__(self, pane: str, key: str, title: str) -> None:
         super().__init__(id=f"tab-{pane}")

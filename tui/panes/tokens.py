@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
+from dataclasses import dataclass
 from functools import partial
 
 from textual import events, on, work
@@ -71,22 +72,22 @@ class TokensPane(TokenErrands):
     SCOPED_CSS = False
     DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Loaded(Message):
         """A tokenizer was found, or was not."""
 
-        def __init__(self, study: Study) -> None:
-            super().__init__()
-            self.study = study
+        study: Study
 
     class Learnt(Message):
         """More is known about a vocabulary."""
 
+    @dataclass
     class Made(Message):
         """A text has been tokenized in every vocabulary."""
 
-        def __init__(self, version: int, text: str, views: list[Tokenized]) -> None:
-            super().__init__()
-            self.version, self.text, self.views = version, text, views
+        version: int
+        text: str
+        views: list[Tokenized]
 
     def __init__(self) -> None:
         super().__init__(id="tokens")

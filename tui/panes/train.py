@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.text import Text
@@ -58,12 +58,11 @@ class TrainPane(Pane):
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Asked(Message):
         """Something is asked of the run that is shown."""
 
-        def __init__(self, message: ask.Message) -> None:
-            super().__init__()
-            self.message = message
+        message: ask.Message
 
     def __init__(self) -> None:
         super().__init__(id="train")

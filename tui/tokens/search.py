@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
@@ -33,12 +35,12 @@ class TokenSearch(ModalScreen[str | None]):
     ]
     DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Found(Message):
         """A search has ended."""
 
-        def __init__(self, wanted: str, ids: list[int]) -> None:
-            super().__init__()
-            self.wanted, self.ids = wanted, ids
+        wanted: str
+        ids: list[int]
 
     def __init__(self, study: Study) -> None:
         super().__init__()

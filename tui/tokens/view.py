@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.segment import Segment
 from rich.style import Style
@@ -25,12 +26,11 @@ class TokenRows(Lines, can_focus=True):
 
     DEFAULT_CSS = "TokenRows { height: 1fr; }"
 
+    @dataclass
     class Pointed(Message):
         """A character was clicked."""
 
-        def __init__(self, offset: int) -> None:
-            super().__init__()
-            self.offset = offset
+        offset: int
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
