@@ -13,7 +13,7 @@ from engine import encoders, rankers_store
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
-from engine.heed import unheard
+from engine.heed import finish
 from engine.modelfolder import write_tokenizer
 from engine.rankers_store import PROJECTION, WHOLE
 from engine.retrieve_run import spec_of
@@ -43,7 +43,7 @@ def export(run: Run, folder: Path) -> int:
         raise CannotExport(f"{run.name} has trained no bi-encoder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotExport(f"{folder} is there already and not empty")
-    encoder = unheard(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
+    encoder = finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
     weights = (found.path / WHOLE,) if found.whole else encoder.weights
     projection = None if found.whole else rankers_store.load_arrays(found.path / PROJECTION)["weight"]
     return write(encoder, weights, projection, spec.length, folder)
