@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +15,7 @@ from engine.control import Control
 from engine.encode import encode, encode_now, machine_for, placed
 from engine.encoders import Encoder
 from engine.events import Event, Notice
+from engine.modelfolder import replaced
 from engine.ranking import Ranked, fuse
 
 if TYPE_CHECKING:
@@ -81,17 +82,9 @@ class Bm25:
         if not any(len(one) for one in words.ids):
             words = [["" for _ in range(1)] for _ in collection.documents]
         index.index(words, show_progress=False)
-        folder = self._folder(collection)
-        temporary = folder.with_name(f".{folder.name}.tmp")
-        try:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            index.save(temporary, show_progress=False)
-            (temporary / "content.json").write_text(json.dumps({"content": _content(collection)}))
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
-        except OSError:  # it is there in memory; the next start makes it again
-            shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError), replaced(self._folder(collection)) as folder:
+            index.save(folder, show_progress=False)  # where it cannot be kept, the next start makes it again
+            (folder / "content.json").write_text(json.dumps({"content": _content(collection)}))
         return index
 
     def _saved(self, collection: Collection) -> Any:
