@@ -1,8 +1,11 @@
-"""The form that a training run starts from: validated while it is typed, and what it will cost beside it."""
+"""The form that a training run starts from: validated while it is typed, what it will cost, and what it held last."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,39 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from checkpoints import home
+from checkpoints import home, store
 from engine import machine
 from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
-from tui import last_start, units
+from tui import units
 from tui.field import Field
 from tui.styles import style_sheet
 from tui.text import safe
+
+
+def recall(fields: Iterable[str]) -> dict[str, str]:
+    """Values by field, of these fields; empty when there are none, or when the file is damaged."""
+    try:
+        record = json.loads(_last_start().read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(record, dict):
+        return {}
+    return {name: record[name] for name in fields if isinstance(record.get(name), str)}
+
+
+def remember(values: dict[str, Any]) -> None:
+    """Keep what the form was started with; a home that cannot be written is told elsewhere."""
+    kept = {name: value for name, value in values.items() if name != "name"}
+    if kept.get("corpus") not in (None, "dante", "dantesque"):  # the next start may stand in another folder
+        kept["corpus"] = str(Path(kept["corpus"]).expanduser().absolute())
+    with contextlib.suppress(OSError):
+        _last_start().parent.mkdir(parents=True, exist_ok=True)
+        store.replace_file(_last_start(), json.dumps(kept, indent=1).encode())
+
+
+def _last_start() -> Path:
+    return home.home() / "form.json"
+
 
 FIELDS = (
     ("run", ("corpus", "preset", "name", "steps", "seed")),
@@ -107,7 +136,7 @@ class TrainForm(Container):
         self._distinct: int | None = None
         self._corpus_problem = ""
         self._facts = Content("")
-        self._recalled = last_start.recall(("preset", *(name for _, names in FIELDS for name in names)))
+        self._recalled = recall(("preset", *(name for _, names in FIELDS for name in names)))
 
     def compose(self) -> ComposeResult:
         preset = self._recalled.get("preset", "auto")
@@ -202,7 +231,7 @@ class TrainForm(Container):
 
     @work(thread=True, group="remember", exit_on_error=False)
     def _remember(self, values: dict[str, Any]) -> None:
-        last_start.remember(values)
+        remember(values)
 
     def show_problem(self) -> None:
         """Move to the first field that is wrong."""

@@ -15,8 +15,7 @@ from textual.strip import Strip
 
 from tui.lines import Lines
 from tui.tokens.buffer import Buffer
-from tui.tokens.glyphs import columns, glyph
-from tui.tokens.wrap import Rows, Span, place, words
+from tui.tokens.glyphs import Rows, Span, columns, glyph, place, words
 
 LIMIT = 8_000_000  # characters
 _CARET = Style(reverse=True)

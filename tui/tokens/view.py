@@ -14,8 +14,8 @@ from textual.strip import Strip
 from engine.tokens import Token
 from tui.lines import Lines
 from tui.text import safe
+from tui.tokens.glyphs import Span
 from tui.tokens.rows import Sheet
-from tui.tokens.wrap import Span
 
 _PROBLEM = Style.parse("bright_red")
 _QUIET = Style.parse("bright_black")
