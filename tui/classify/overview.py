@@ -11,7 +11,6 @@ from engine.metrics import Report
 from tui import units
 from tui.classify import figures
 from tui.classify.laboratory import Findings
-from tui.classify.pages import message
 from tui.classify.story import CURVED, ClassifyStory, Route, plain_words
 from tui.classify.views import COLOURS, ROUTES
 from tui.comparing.ink import (
@@ -25,6 +24,7 @@ from tui.comparing.ink import (
     fit,
     interval,
     limits,
+    message,
     p_value,
     share,
     side_by_side,
