@@ -20,10 +20,10 @@ from checkpoints import home, store
 from data import packaged
 from engine import hub, tokenizer
 from engine.control import Control
-from engine.download import INDEX, WEIGHTS, model_folder
 from engine.encoding import UNKNOWN, BackedTokenizer, CharacterTokenizer, NoTokenizer, Tokenizer, guarded
 from engine.events import Event, Notice
 from engine.heed import heed
+from engine.hub import INDEX, WEIGHTS, model_folder
 
 AUTO = "distilbert-base-uncased"
 MINILM = "minilm"

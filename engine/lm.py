@@ -11,8 +11,8 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from engine import hub, pretrained, tokenizer
 from engine.control import Control
-from engine.download import WEIGHTS, model_folder
 from engine.events import Event, Progress
+from engine.hub import WEIGHTS, model_folder
 from engine.pretrained import Folder, LoadingStopped, NoModel
 
 if TYPE_CHECKING:

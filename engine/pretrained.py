@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from engine import hub, tokenizer
 from engine.control import Control, Stop
-from engine.download import INDEX, WEIGHTS, shards
 from engine.events import Event, Notice, Progress
+from engine.hub import INDEX, WEIGHTS, shards
 from engine.shape import GPTConfig
 from engine.tokenizer import NoTokenizer
 

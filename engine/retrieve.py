@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from checkpoints.run import Run
 from data import beir
 from data.beir import Collection
-from engine import encoders, hub, ranking
+from engine import hub, ranking
 from engine.biencoder import MODES, BiSettings, BiState, CannotTrain, kept_for, train
 from engine.control import Control
 from engine.encode import encode
@@ -30,18 +30,16 @@ from engine.rankers import (
     Bm25,
     Dense,
     Embedder,
-    Hybrid,
     Ranker,
-    document_vectors,
+    Rankers,
 )
 from engine.rankers_store import WHOLE, Store
 from engine.ranking import DEPTH, MEASURES, NDCG, Difference, Ranked
 from engine.spec import BadSpec, Problem
-from engine.vectors import Exact, unit
+from engine.vectors import unit
 
 if TYPE_CHECKING:
     from engine.ranking import Values
-    from engine.vectors import Matrix
 
 TASK = "retrieve"
 TIMED = 50  # queries that are asked one at a time, as somebody who searches does
@@ -144,15 +142,12 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
     yield Classified(reason, len(results), None, name, round(time.monotonic() - begun, 3), results, verdict)
 
 
-class _Work:
+class _Work(Rankers):
     """The rankers of one retrieval, in the order in which they cost."""
 
     def __init__(self, spec: RetrieveSpec, judgements: Judgements, control: Control, store: Store | None) -> None:
+        super().__init__(judgements.collection, spec.encoder, spec.length, spec.device)
         self.spec, self.judgements, self.control, self.store = spec, judgements, control, store
-        self.collection = judgements.collection
-        self.encoder: Encoder | None = None
-        self.embedder: Embedder | None = None
-        self.made: dict[str, Ranker] = {}
         self.seconds: dict[str, float] = {}
         self.kept: Kept | None = None
         """epochs of the training, until what came of it is judged"""
@@ -169,7 +164,7 @@ class _Work:
             if method not in self.spec.methods:
                 continue
             try:
-                ranker = yield from self._ranker(method)
+                ranker = yield from self.ranker(method, self.control)
             except CannotTrain as error:
                 if self.spec.methods == (TRAINED,):
                     raise
@@ -180,69 +175,35 @@ class _Work:
         if not self.judgements.queries:
             yield Notice("there are no qrels, so nothing can be judged; the search works", "warning", "qrels")
 
-    def _ranker(self, method: str) -> Generator[Event, None, Ranker]:
-        """The ranker of a method, made once."""
+    def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         if method in self.made:
             return self.made[method]
         begun = time.monotonic()
         if method == BM25:
             yield Progress("counting the words of every document", 0, 0)
-            ranker: Ranker = Bm25(self.collection)
-            self.seconds[method] = time.monotonic() - begun
-        elif method == HYBRID:
-            parts = (yield from self._ranker(BM25)), (yield from self._ranker(MEAN))
-            ranker = Hybrid(*parts)
-            self.seconds[method] = self.seconds[BM25] + self.seconds[MEAN]
-        elif method == TRAINED:
-            ranker = yield from self._trained()
-            self.seconds[method] = time.monotonic() - begun
-        else:
-            encoder, embedder = yield from self._opened()
-            matrix = yield from self._vectors(encoder, method)
-            ranker = Dense(method, self._index(matrix), embedder.sharing(method))
-            self.seconds[method] = time.monotonic() - begun
-        self.made[method] = ranker
+        ranker = yield from super().ranker(method, control)
+        parts = (BM25, MEAN) if method == HYBRID else ()
+        self.seconds[method] = sum(self.seconds[part] for part in parts) if parts else time.monotonic() - begun
         return ranker
 
-    def _opened(self) -> Generator[Event, None, tuple[Encoder, Embedder]]:
-        if self.encoder is None or self.embedder is None:
-            self.encoder = yield from encoders.find(self.spec.encoder, self.control)
-            self.embedder = Embedder(self.encoder, MEAN, self.spec.device)
-            if self.store is not None:
-                self.store.encoder(self.encoder, MEAN, self.spec.length)
-        return self.encoder, self.embedder
+    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
+        fresh = self._opened is None
+        found = yield from super().opened(control)
+        if fresh and self.store is not None:
+            self.store.encoder(found[0], MEAN, self.length)
+        return found
 
-    def _vectors(
-        self, encoder: Encoder, pooling: str, projection: Matrix | None = None
-    ) -> Generator[Event, None, Matrix]:
-        return (
-            yield from document_vectors(
-                self.collection,
-                encoder,
-                pooling,
-                self.control,
-                length=self.spec.length,
-                device=self.spec.device,
-                projection=projection,
-            )
-        )
-
-    def _index(self, matrix: Matrix) -> Exact:
-        from engine.encode import placed
-
-        return Exact(matrix, placed(self.spec.device)[0])
-
-    def _trained(self) -> Generator[Event, None, Ranker]:
+    def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection
-        encoder, embedder = yield from self._opened()
-        frozen = yield from self._vectors(encoder, MEAN)
+        encoder, embedder = yield from self.opened(control)
+        frozen = yield from self.frozen(MEAN, control)
         names = list(collection.qrels.get("train", {}))
         texts = [collection.queries[name] for name in names]
         features = yield from encode(texts, encoder, self.control, length=QUERY_TOKENS, device=spec.device)
         asked = dict(zip(names, unit(features.pooled(MEAN)), strict=True)) if names else {}
         bm25 = None
         if spec.hard_negatives:
-            found = yield from self._ranker(BM25)
+            found = yield from self.ranker(BM25, control)
             assert isinstance(found, Bm25)
             bm25 = found
         best = (-1.0, 0.0, 0)
@@ -278,12 +239,12 @@ class _Work:
         self.judgements.state = state
         if "weight" in state.tensors:
             projection = state.tensors["weight"].numpy()
-            matrix = yield from self._vectors(encoder, MEAN, projection)
-            ranker = Dense(TRAINED, self._index(matrix), embedder.sharing(MEAN, projection))
+            matrix = yield from self.matrix(encoder, MEAN, control, projection)
+            ranker = Dense(TRAINED, self.index(matrix), embedder.sharing(MEAN, projection))
         else:
             tuned = yield from self._tuned(encoder, state)
-            matrix = yield from self._vectors(tuned, MEAN)
-            ranker = Dense(TRAINED, self._index(matrix), Embedder(tuned, MEAN, spec.device))
+            matrix = yield from self.matrix(tuned, MEAN, control)
+            ranker = Dense(TRAINED, self.index(matrix), Embedder(tuned, MEAN, spec.device))
         if self.store is not None:
             self.store.trained(state)
         return ranker

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from checkpoints import home, store
+from checkpoints import home
+from engine.modelfolder import replaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,26 +92,12 @@ def write(folder: Path, content: str, vectors: Matrix) -> None:
 
     ``content`` is the hash of everything that decides the vectors.
     """
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with replaced(folder) as temporary:
         with (temporary / _VECTORS).open("wb") as file:
             for part in _parts(vectors):
                 file.write(part.tobytes())
         about = {"format": FORMAT, "content": content, "count": len(vectors), "width": int(vectors.shape[1])}
-        store.replace_file(temporary / _ABOUT, json.dumps(about).encode())
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-            temporary.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.rename(folder)
-    except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        (temporary / _ABOUT).write_bytes(json.dumps(about).encode())
 
 
 def read(folder: Path, content: str = "") -> Matrix | None:

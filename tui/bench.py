@@ -40,7 +40,7 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
 
             figures = encode(model)
         elif what == "search":
-            from tui.bench_search import search
+            from tui.bench_encode import search
 
             figures = search()
         elif what == "panes":

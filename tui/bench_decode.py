@@ -6,10 +6,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tui.narrate import Narrator
 
@@ -17,13 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.causal import LanguageModel
-    from engine.events import Event
 
 PAIRS = 5
 PROMPT, NEW = 100, 48  # tokens
 READ = 1 << 29  # bytes read at a time to measure the memory bus
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -45,12 +42,14 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
     gets one thread or all, whichever was faster at first. Int8 weights are measured beside, where there are any.
     """
     from engine import lm as models
+    from engine.heed import finish
 
+    tell = Narrator(as_json=False).tell
     with tempfile.TemporaryDirectory(prefix="llmlab-decode-") as scratch:
         folder = _folder(model, Path(scratch))
-        ours = _drive(models.load(folder))
+        ours = finish(models.load(folder), tell)
         theirs = _transformers(folder, ours)
-        rounded = _drive(models.load(folder, int8=True)) if ours.device.type == "cpu" else ours
+        rounded = finish(models.load(folder, int8=True), tell) if ours.device.type == "cpu" else ours
     _note(f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}")
     prompt = _prompt(ours)
     new = min(NEW, ours.context - len(prompt))
@@ -220,16 +219,6 @@ def _bandwidth(ours: LanguageModel) -> float:
                 synchronise(ours.device)
                 best = max(best, READ / (time.perf_counter() - begun))
     return best
-
-
-def _drive(loading: Generator[Event, None, _Result]) -> _Result:
-    narrator = Narrator(as_json=False)
-    while True:
-        try:
-            narrator.tell(next(loading))
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
 
 
 def _note(text: str) -> None:

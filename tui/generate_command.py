@@ -6,16 +6,16 @@ import json as encoder
 import os
 import re
 import sys
-from collections.abc import Callable, Generator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from engine.compare import PROMPT, Comparison, Setting, compare, ladder, samples
 from engine.control import Control
 from engine.events import Compared, Completed, Event, Notice, Token
+from engine.heed import finish
 from engine.lm import LoadingStopped, load
 from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 CANDIDATES = 10
-_Result = TypeVar("_Result")
 _Flag = Parameter(negative="")
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 _Prompt = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
@@ -95,7 +94,7 @@ def generate(
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
     try:
-        lm = _finish(load(model, control, int8=int8), narrator.tell)
+        lm = finish(load(model, control, int8=int8), narrator.tell)
     except LoadingStopped:
         return INTERRUPTED
     if not json:
@@ -158,13 +157,13 @@ def sweep(
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
     try:
-        lm = _finish(load(model, control), narrator.tell)
+        lm = finish(load(model, control), narrator.tell)
     except LoadingStopped:
         return INTERRUPTED
     if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
         narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
     task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)
-    results = _finish(task, narrator.tell if json else lambda event: _compared(event, narrator))
+    results = finish(task, narrator.tell if json else lambda event: _compared(event, narrator))
     path = record.save(lm, comparison, results)
     same = None
     if saved is not None and len(saved.texts) == len(results):
@@ -222,17 +221,6 @@ def _write(text: str) -> None:
     if text:
         sys.stdout.buffer.write((text if _raw() else safe(text)).encode("utf-8", "replace"))
         sys.stdout.buffer.flush()
-
-
-def _finish(task: Generator[Event, None, _Result], tell: Callable[[Event], None]) -> _Result:
-    """Tell every event of a task and return what it returns."""
-    while True:
-        try:
-            event = next(task)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-        tell(event)
 
 
 def _setting(text: str, base: Sampling) -> Setting:

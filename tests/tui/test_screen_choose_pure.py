@@ -10,10 +10,9 @@ from stage import CONTROLS, HOSTILE
 from data.choices import Item
 from engine.events import Classified, Finished, ItemRanked, ItemsLoaded, Notice, RouteDone, RouteStep
 from tui.choosing.form import FIELDS, problems
-from tui.choosing.ink import shares, tokens
 from tui.choosing.overview import overview
 from tui.choosing.own import Own, item_of, ranks, spelled
-from tui.choosing.questions import card, questions
+from tui.choosing.questions import card, questions, shares, tokens
 from tui.choosing.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
 from tui.choosing.views import Sight, head, tabs
 from tui.comparing.headline import notice

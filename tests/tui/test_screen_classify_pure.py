@@ -20,7 +20,7 @@ from checkpoints import store
 from engine import classify, classify_run, outcome
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from engine.metrics import report_from
-from tui.classify import figures, matrix, overview, pages
+from tui.classify import figures, overview, pages
 from tui.classify.form import FIELDS, look, problems
 from tui.classify.laboratory import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
@@ -149,7 +149,7 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
     for view, _, _ in VIEWS:
         drawn[f"tabs-{view}"] = [tabs(Sight(view), "lr", width)]
     if "lr" in routes:
-        drawn["matrix"] = matrix.matrix(routes["lr"], found, "lr", sight, width, height)
+        drawn["matrix"] = pages.matrix(routes["lr"], found, "lr", sight, width, height)
         drawn["classes"] = pages.classes(routes["lr"], sight, width, height)
         drawn["calibration"] = figures.calibration(routes["lr"], "lr", width, height)
     return drawn
@@ -193,11 +193,11 @@ def test_the_matrix_shows_the_chosen_cell_its_texts_and_the_leak() -> None:
     story = folded(told())
     known = story.routes["lr"].report
     assert known is not None
-    shown = text_of(matrix.matrix(known, findings(), "lr", Sight(true=0, predicted=0), 118, 34))
+    shown = text_of(pages.matrix(known, findings(), "lr", Sight(true=0, predicted=0), 118, 34))
     assert "2 of 3 billing are recognised" in shown
     assert "row 0 of the test split" in shown
     assert "also in train" in shown
-    wrong = text_of(matrix.matrix(known, findings(), "lr", Sight(true=0, predicted=1), 118, 34))
+    wrong = text_of(pages.matrix(known, findings(), "lr", Sight(true=0, predicted=1), 118, 34))
     assert "1 of 3 billing taken for delivery" in wrong
     assert "row 2 of the test split" in wrong
 
@@ -208,7 +208,7 @@ def test_many_classes_are_shown_around_the_chosen_cell() -> None:
     from engine import metrics
 
     made = metrics.evaluate(np.eye(60) * 0.5 + 0.5 / 60, gold, names)
-    shown = text_of(matrix.matrix(made, None, "lr", Sight(true=55, predicted=58), 78, 20))
+    shown = text_of(pages.matrix(made, None, "lr", Sight(true=55, predicted=58), 78, 20))
     assert "class55" in shown
     assert "clas…" in shown or "class58" in shown
     assert "of 60" in shown

@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from checkpoints import store
-from engine import lexicon, merges
+from engine import lexicon
 from engine.encoding import Tokenizer
 from engine.tokenizer import load
 from engine.tokens import tensor_line
@@ -54,7 +54,7 @@ def _occurrences(tokenizer: Tokenizer, *corpus: str, stale: Callable[[], bool]) 
 
 
 class _Merges:
-    of = staticmethod(functools.cache(merges.Merges.of))
+    of = staticmethod(functools.cache(lexicon.Merges.of))
 
 
 @contextlib.asynccontextmanager

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from data import hubtables
+from data import tablefiles
 from data.choices import BUNDLED, LETTERS, Item, TableError, load
 from engine.features import POOLING_HELP, POOLINGS
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.values import LARGEST, Fields, Seen, Wrong, exists
+from tui.comparing.values import LARGEST, Fields, Seen, Wrong
 from tui.text import safe
 
 LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in
@@ -43,7 +43,7 @@ def problems(values: Mapping[str, str]) -> list[Wrong]:
     data = values["data"].strip()
     if not data:
         found.append(Wrong("data", f"name {BUNDLED}, a file, a folder, or a data set on the Hub"))
-    elif data != BUNDLED and not exists(data) and not hubtables.possible(data):
+    elif data != BUNDLED and not tablefiles.existing(data) and not tablefiles.possible(data):
         found.append(Wrong("data", "no such file or folder, and no data set on the Hub can be called so"))
     found += FIELDS.problems(values)
     if "zero-shot" in values["methods"].split() and not values["model"].strip():
@@ -75,17 +75,11 @@ class SeenItems(Seen):
 
 def look(given: Mapping[str, str]) -> SeenItems:
     """Read what lies on the disk. Never raises."""
-    from pathlib import Path
-
     name = given["data"].strip()
-    try:
-        path = Path(name).expanduser()
-        there = name == BUNDLED or (bool(name) and path.exists())
-        if there and path.is_file() and path.stat().st_size > LARGE:
-            return SeenItems(note=f"{path.name} is large: it is read when the methods run")
-    except (OSError, RuntimeError, ValueError):
-        there = False
-    if not there:
+    path = tablefiles.existing(name)
+    if path is not None and path.is_file() and path.stat().st_size > LARGE:
+        return SeenItems(note=f"{path.name} is large: it is read when the methods run")
+    if path is None and name != BUNDLED:
         return SeenItems(note="it is looked for on the Hub when the methods run" if name else "")
     limit, seed = (int(given[field]) if given[field].strip().isdecimal() else 0 for field in ("limit", "seed"))
     try:

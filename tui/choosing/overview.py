@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.choosing.ink import COLOURS, NAMES
 from tui.choosing.story import CONTROLS, ChooseStory, Method
+from tui.choosing.views import COLOURS, NAMES
 from tui.comparing.ink import (
     BAD,
     CURSOR,

@@ -8,11 +8,28 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.choosing.ink import NAMES
 from tui.choosing.story import FILTERS, SORTS, ChooseStory
 from tui.comparing import headline
 from tui.comparing.ink import DIM
 
+NAMES = {
+    "chance": "chance",
+    "longest": "always longest",
+    "zero-shot": "zero-shot LM",
+    "margin": "margin ranker",
+    "cross-entropy": "cross-entropy",
+    "finetune": "fine-tuned",
+}
+"""in a column of 14"""
+SHORT = {"zero-shot": "zero-shot", "margin": "margin", "cross-entropy": "cross-ent.", "finetune": "fine-tuned"}
+COLOURS = {
+    "chance": "bright_black",
+    "longest": "bright_black",
+    "zero-shot": "bright_magenta",
+    "margin": "bright_cyan",
+    "cross-entropy": "bright_yellow",
+    "finetune": "bright_green",
+}
 VIEWS = (("overview", "a", "All methods"), ("items", "i", "Questions"), ("own", "e", "Your own"))
 """name, key and title of every view"""
 

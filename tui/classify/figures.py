@@ -11,10 +11,9 @@ from textual.strip import Strip
 
 from engine.events import CurvePoint
 from engine.metrics import Report
-from tui.classify.pages import message
 from tui.classify.story import ClassifyStory, Route
 from tui.classify.views import COLOURS, ROUTES
-from tui.comparing.ink import DIM, FAIR, GOOD, bar, share, side_by_side, strip
+from tui.comparing.ink import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
 from tui.curve import CurveOptions, draw
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen

@@ -11,13 +11,13 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from data import hubtables
+from data import tablefiles
 from data.tables import BUNDLED
 from engine.features import POOLING_HELP, POOLINGS
 from tui import units
 from tui.comparing.form import CompareForm, Layout
 from tui.comparing.ticks import Picker
-from tui.comparing.values import LARGEST, Fields, Seen, Wrong, exists
+from tui.comparing.values import LARGEST, Fields, Seen, Wrong
 from tui.text import safe
 
 LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it
@@ -53,7 +53,7 @@ def problems(values: Mapping[str, str]) -> list[Wrong]:
         found.append(Wrong("data", f"name {BUNDLED}, a file, a folder, or a data set on the Hub"))
     elif kind_of(values["data"]) == "nothing":
         found.append(Wrong("data", "no such file or folder, and no data set on the Hub can be called so"))
-    if (test := values["test"].strip()) and not exists(test):
+    if (test := values["test"].strip()) and not tablefiles.existing(test):
         found.append(Wrong("test", "no such file"))
     found += FIELDS.problems(values)
     if values["text_column"] == values["label_column"] != "auto":
@@ -65,9 +65,9 @@ def kind_of(name: str) -> str:
     """Where a data set would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Asks nobody."""
     if name.strip() == BUNDLED:
         return "bundled"
-    if exists(name):
+    if tablefiles.existing(name.strip()):
         return "path"
-    return "hub" if hubtables.possible(name.strip()) else "nothing"
+    return "hub" if tablefiles.possible(name.strip()) else "nothing"
 
 
 @dataclass(frozen=True)

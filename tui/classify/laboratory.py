@@ -11,7 +11,7 @@ from typing import Any
 from checkpoints.run import Run
 from engine.metrics import Comparison
 from tui import units
-from tui.comparing.laboratory import Laboratory
+from tui.comparing.laboratory import Laboratory, spec_from
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,8 @@ class Classifications(Laboratory):
         from engine import classify_run
         from engine.classify import ClassifySpec
 
-        spec = ClassifySpec(
-            data=given["data"].strip(),
-            test=given["test"].strip(),
-            text_column=_column(given["text_column"]),
-            label_column=_column(given["label_column"]),
-            encoder=given["encoder"].strip(),
-            pooling=given["pooling"],
-            heads=tuple(given["heads"].split()),
-            class_weights=given["class_weights"] == "on",
-            limit=int(given["limit"]),
-            seed=int(given["seed"]),
-            curve=True,
-            suspects=True,
-        )
-        return classify_run.create(spec)
+        automatic = {name: "" for name in ("text_column", "label_column") if given[name] == "auto"}
+        return classify_run.create(spec_from(ClassifySpec, given, curve=True, suspects=True, **automatic))
 
     def findings(self, run: Run) -> Findings:
         """What the routes said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""
@@ -132,7 +119,3 @@ class Classifications(Laboratory):
         with exported(folder, run.name) as temporary:
             shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
             return f"{units.size(sum(sizes(temporary).values()))} exported to {folder}"
-
-
-def _column(name: str) -> str:
-    return "" if name == "auto" else name

@@ -14,9 +14,8 @@ from engine.control import Control
 from engine.events import Event
 from engine.heed import Stopped, heed
 from engine.worker import Task
-from tui.classify.pages import message
 from tui.classify.views import COLOURS, ROUTES
-from tui.comparing.ink import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, strip, window, wrap
+from tui.comparing.ink import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
 from tui.text import safe
 
 if TYPE_CHECKING:

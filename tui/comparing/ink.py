@@ -40,6 +40,15 @@ def side_by_side(columns: Sequence[tuple[Sequence[Strip], int]], height: int) ->
     ]
 
 
+def message(text: str, width: int, height: int) -> list[Strip]:
+    """What an empty view says, in its middle."""
+    lines = [part for line in text.split("\n") for part in (wrap(Text(line, DIM), width - 4) or [Text("")])]
+    above = max(0, (height - len(lines)) // 2)
+    widest = max((line.cell_len for line in lines), default=0)
+    left = " " * max(0, (width - widest) // 2)
+    return [Strip.blank(width)] * above + [strip(Text(left).append_text(line), width) for line in lines][:height]
+
+
 def paragraph(text: str, width: int) -> list[Strip]:
     """A few words where there is nothing else to show."""
     return [strip(line, width) for line in wrap(Text(text, DIM), width)]

@@ -7,9 +7,9 @@ finds them. Everything here reads files or starts processes: not for the thread 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from checkpoints import home
 from checkpoints import run as runs
@@ -20,6 +20,7 @@ from engine.control import Control
 from engine.events import Event
 from engine.worker import Task
 
+S = TypeVar("S")
 OFFERED = 60  # the newest runs, for opening
 LOOKED_AT = 200  # the newest runs, for one that a process works on
 
@@ -108,3 +109,18 @@ def _typed(value: Any, default: str) -> str:
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     return default if value is None else str(value) or default
+
+
+def spec_from(kind: type[S], given: Mapping[str, str], **fixed: Any) -> S:
+    """The spec that a form's values describe, read by the types of its defaults; ``fixed`` are fields beside them."""
+    defaults: dict[str, Any] = {entry.name: entry.default for entry in fields(kind)}  # type: ignore[arg-type]
+    values = {name: _read(text, defaults[name]) for name, text in given.items() if name in defaults}
+    return kind(**{**values, **fixed})
+
+
+def _read(text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        return text == "on"
+    if isinstance(default, tuple):
+        return tuple(text.split())
+    return type(default)(text.strip())

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from checkpoints.run import Run
 from tui.comparing.laboratory import Offered
+from tui.styles import style_sheet
 from tui.text import safe
 
 
@@ -22,11 +23,7 @@ class Opener(ModalScreen[Run | None]):
     """A list of runs of one task; ``what`` names one of them."""
 
     BINDINGS = [Binding("escape", "cancel", "Cancel")]
-    DEFAULT_CSS = """
-    Opener OptionList { height: auto; max-height: 14; margin: 1 0; background: $surface; border: none; padding: 0; }
-    Opener OptionList:focus { border: none; }
-    .-low Opener OptionList { margin: 0; max-height: 9; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self, what: str, offers: Sequence[Offered]) -> None:
         super().__init__()

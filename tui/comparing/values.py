@@ -11,6 +11,7 @@ from pathlib import Path
 from textual.content import Content
 
 from checkpoints import home, store
+from data import tablefiles
 from tui.text import safe
 
 LARGEST = 2**63 - 1
@@ -77,7 +78,7 @@ class Fields:
         """Keep the values atomically; paths whole, since the next start may stand in another folder."""
         kept = dict(values)
         for name in self.paths:
-            if kept[name] != self.defaults[name] and exists(kept[name]):
+            if kept[name] != self.defaults[name] and tablefiles.existing(kept[name].strip()):
                 kept[name] = str(Path(kept[name].strip()).expanduser().absolute())
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,14 +87,6 @@ class Fields:
     @property
     def _path(self) -> Path:
         return home.home() / self.file
-
-
-def exists(name: str) -> bool:
-    """Whether a name is that of a file or folder that is there."""
-    try:
-        return bool(name.strip()) and Path(name.strip()).expanduser().exists()
-    except (OSError, RuntimeError, ValueError):
-        return False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from engine.summary import summarise
 from tui import units
 from tui.field import Field
 from tui.generate.completing import KNOWN_GPT2
+from tui.styles import style_sheet
 from tui.text import safe
 
 RUNS = 30  # the newest that are offered
@@ -55,12 +56,7 @@ class ModelChooser(ModalScreen[str | None]):
     """A list and a field."""
 
     BINDINGS = [Binding("escape", "cancel", "Cancel")]
-    DEFAULT_CSS = """
-    ModelChooser OptionList { height: auto; max-height: 12; margin: 1 0; background: $surface; border: none;
-        padding: 0; }
-    ModelChooser OptionList:focus { border: none; }
-    .-low ModelChooser OptionList { margin: 0; max-height: 8; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self, choices: Sequence[Offer], current: str) -> None:
         super().__init__()

@@ -10,13 +10,14 @@ from textual.strip import Strip
 from checkpoints.run import Run
 from engine.events import Event, RouteDone
 from tui.actions import bindings
-from tui.classify import figures, matrix, pages, sentence
+from tui.classify import figures, pages, sentence
 from tui.classify.form import ClassifyForm
 from tui.classify.laboratory import Classifications, Findings
 from tui.classify.overview import overview
 from tui.classify.sentence import Judged, Judgement, Opened
 from tui.classify.story import ClassifyStory
 from tui.classify.views import Sight, head, tabs
+from tui.comparing.ink import message
 from tui.panes.compare import ComparePane
 
 
@@ -141,9 +142,9 @@ class ClassifyPane(ComparePane):
             return overview(story, self.findings, route, width, height)
         known = story.routes.get(route)
         if known is None or known.report is None:
-            return pages.message("Nothing to show yet: no route has finished.", width, height)
+            return message("Nothing to show yet: no route has finished.", width, height)
         if sight.view == "matrix":
-            return matrix.matrix(known.report, self.findings, route, sight, width, height)
+            return pages.matrix(known.report, self.findings, route, sight, width, height)
         if sight.view == "classes":
             return pages.classes(known.report, sight, width, height)
         return figures.calibration(known.report, route, width, height)

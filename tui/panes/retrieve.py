@@ -16,8 +16,7 @@ from tui.comparing.ink import paragraph
 from tui.field import Field
 from tui.panes.compare import ComparePane
 from tui.retrieving import columns, gains, searching
-from tui.retrieving.batch import batch
-from tui.retrieving.figures import figures
+from tui.retrieving.figures import batch, figures
 from tui.retrieving.form import RetrieveForm
 from tui.retrieving.laboratory import Gain, Retrievals
 from tui.retrieving.searching import Answer, Opened

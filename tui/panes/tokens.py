@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
+from dataclasses import dataclass
 from functools import partial
 
 from textual import events, on, work
@@ -22,6 +23,7 @@ from tui.actions import bindings
 from tui.keeping import Keeper
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
+from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens import cards, palette, samples, storage
 from tui.tokens.editor import TokenEditor
@@ -69,45 +71,24 @@ class TokensPane(TokenErrands):
     )
     BINDINGS = bindings("tokens")
     SCOPED_CSS = False
-    DEFAULT_CSS = """
-    TokensPane { height: 1fr; }
-    #tokens-body { height: 1fr; layout: vertical; }
-    #tokens-main { height: 1fr; }
-    #tokens-side { height: 9; layout: horizontal; background: $surface; }
-    .tokens-title { height: 1; background: $panel; }
-    #tokens-editor { height: 5; margin: 0 1; }
-    #tokens-rows { height: 1fr; margin: 0 1; }
-    #tokens-counts { width: 46; height: 100%; padding: 0 1; }
-    #tokens-card { width: 1fr; height: 100%; padding: 0 1; }
-    #tokens-tensor { height: 1; padding: 0 1; background: $surface; }
-    TokensPane.-broad #tokens-body { layout: horizontal; }
-    TokensPane.-broad #tokens-side { width: 46; height: 100%; layout: vertical; }
-    TokensPane.-broad #tokens-main { width: 1fr; height: 100%; }
-    TokensPane.-broad #tokens-counts { width: 100%; }
-    TokensPane.-broad #tokens-card { width: 100%; height: 1fr; }
-    .-high #tokens-editor { height: 8; }
-    .-low #tokens-editor { height: 3; }
-    .-low #tokens-side { height: 8; }
-    .-narrow #tokens-counts { display: none; }
-    .-narrow #tokens-side { height: 5; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Loaded(Message):
         """A tokenizer was found, or was not."""
 
-        def __init__(self, study: Study) -> None:
-            super().__init__()
-            self.study = study
+        study: Study
 
     class Learnt(Message):
         """More is known about a vocabulary."""
 
+    @dataclass
     class Made(Message):
         """A text has been tokenized in every vocabulary."""
 
-        def __init__(self, version: int, text: str, views: list[Tokenized]) -> None:
-            super().__init__()
-            self.version, self.text, self.views = version, text, views
+        version: int
+        text: str
+        views: list[Tokenized]
 
     def __init__(self) -> None:
         super().__init__(id="tokens")

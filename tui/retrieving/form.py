@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.content import Content
 
-from data import hubtables
+from data import tablefiles
 from data.beir import BUNDLED
 from tui import units
 from tui.comparing.form import CompareForm, Layout
@@ -50,12 +50,9 @@ def kind_of(name: str) -> str:
     """Where a collection would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Asks nobody."""
     if name.strip() == BUNDLED:
         return "bundled"
-    try:
-        if Path(name.strip()).expanduser().is_dir():
-            return "path"
-    except (OSError, RuntimeError, ValueError):
-        return "nothing"
-    return "hub" if hubtables.possible(name.strip()) and "/" in name else "nothing"
+    if (path := tablefiles.existing(name.strip())) is not None and path.is_dir():
+        return "path"
+    return "hub" if tablefiles.possible(name.strip()) and "/" in name else "nothing"
 
 
 @dataclass(frozen=True)

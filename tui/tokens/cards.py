@@ -12,7 +12,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.encoding import UNKNOWN
-from engine.merges import matches, word_of
+from engine.lexicon import matches, word_of
 from engine.tokens import Token
 from tui.text import safe
 from tui.tokens.buffer import Buffer

@@ -16,9 +16,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.tokens import Token, Tokenized
-from tui.tokens.glyphs import PART, glyph
+from tui.tokens.glyphs import PART, Rows, Span, glyph
 from tui.tokens.palette import Palette, colour
-from tui.tokens.wrap import Rows, Span
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
@@ -14,6 +16,7 @@ from textual.widgets import DataTable, Input, Label, Static
 from textual.worker import get_current_worker
 
 from tui.field import Field
+from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens.glyphs import plain
 from tui.tokens.shelf import Study
@@ -30,18 +33,14 @@ class TokenSearch(ModalScreen[str | None]):
         Binding("f8", "case", "Case", priority=True),
         Binding("down", "into", show=False),
     ]
-    DEFAULT_CSS = """
-    TokenSearch DataTable { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
-    TokenSearch > Vertical { height: 80%; }
-    TokenSearch #found { color: $text-muted; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Found(Message):
         """A search has ended."""
 
-        def __init__(self, wanted: str, ids: list[int]) -> None:
-            super().__init__()
-            self.wanted, self.ids = wanted, ids
+        wanted: str
+        ids: list[int]
 
     def __init__(self, study: Study) -> None:
         super().__init__()

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engine.encoding import Tokenizer
-from engine.lexicon import Lexicon, Occurrences, corpus, occurrences
-from engine.merges import Merges
+from engine.lexicon import Lexicon, Merges, Occurrences, corpus, occurrences
 from engine.tokenizer import NoTokenizer, load
 from engine.tokens import Counts, Token, Tokenized, tokenize
 
