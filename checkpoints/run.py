@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -62,12 +63,27 @@ class Run:
         return owner(self.path / "lock")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Content of a JSON file of the run; empty when it is missing or damaged."""
+        """Content of a JSON file of the run; empty when it is missing or damaged.
+
+        Raises :class:`OSError` when it is there and cannot be read.
+        """
         try:
-            content = json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError, RecursionError):
+            return store.read_object(self.path / name)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return {}
-        return content if isinstance(content, dict) else {}
+
+    def spec(self) -> dict[str, Any]:
+        """What was asked for: ``spec.json``; where that is missing or damaged, the spec in the newest checkpoint.
+
+        Raises :class:`OSError` when it cannot be read, :class:`checkpoints.store.CheckpointError` when there is none.
+        """
+        if record := self.read_json("spec.json"):
+            return record
+        for checkpoint in store.checkpoints(self.checkpoints):
+            with contextlib.suppress(store.CheckpointError):
+                if isinstance(kept := store.read_state(checkpoint).get("spec"), dict):
+                    return kept
+        raise store.CheckpointError(f"{self.name}: spec.json is damaged or missing, and no checkpoint holds the spec")
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Replace a JSON file of the run atomically."""
@@ -141,27 +157,40 @@ def slug(name: str) -> str:
 
 
 def every(runs: Path) -> list[Run]:
-    """All runs under ``runs``, newest first."""
+    """All runs under ``runs``, newest first, also those that cannot be read. Raises :class:`OSError`."""
     try:
-        found = [Run(entry) for entry in runs.iterdir() if (entry / "spec.json").is_file()]
-    except OSError:
+        found = [Run(entry) for entry in runs.iterdir() if _is_run(entry)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(found, key=lambda run: run.name, reverse=True)
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        (folder / "spec.json").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # it may be one: whoever reads it finds out why it cannot be read
+    return True
 
 
 def find(runs: Path, wanted: str) -> Run:
     """The run called ``wanted``: a path, a full name, the name after the time, or ``latest``.
 
-    Raises :class:`NoSuchRun` and names what there is.
+    ``latest`` is the newest whose folder this user may read. Raises :class:`NoSuchRun`, which names what there is, and
+    :class:`OSError`.
     """
     known = every(runs)
     if wanted == "latest":
-        if not known:
-            raise NoSuchRun(f"there are no runs in {runs} yet")
-        return known[0]
-    path = Path(wanted).expanduser()
-    if (path / "spec.json").is_file():
-        return Run(path.resolve())
+        for run in known:
+            if os.access(run.path, os.R_OK | os.X_OK):
+                return run
+        raise NoSuchRun(f"no run in {runs} can be read" if known else f"there are no runs in {runs} yet")
+    with contextlib.suppress(RuntimeError, ValueError):  # no such user's home; a null character
+        path = Path(wanted).expanduser()
+        if (path / "spec.json").exists():
+            return Run(path.resolve())
     for run in known:
         if wanted in (run.name, run.name.partition("-")[2].partition("-")[2]):
             return run
@@ -170,7 +199,10 @@ def find(runs: Path, wanted: str) -> Run:
 
 
 def read_tail(run: Run, wanted: frozenset[str]) -> dict[str, dict[str, Any]]:
-    """The last event of each wanted kind, newest first, within the last ``TAIL_LIMIT`` bytes of the journal."""
+    """The last event of each wanted kind, newest first, within the last ``TAIL_LIMIT`` bytes of the journal.
+
+    Raises :class:`OSError` when the journal is there and cannot be read.
+    """
     last: dict[str, dict[str, Any]] = {}
     for event in _backwards(run.events):
         kind = event.get("event")
@@ -183,23 +215,24 @@ def read_tail(run: Run, wanted: frozenset[str]) -> dict[str, dict[str, Any]]:
 
 def _backwards(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open("rb") as file:
-            position = file.seek(0, os.SEEK_END)
-            limit = max(0, position - TAIL_LIMIT)
-            rest = b""
-            span = TAIL
-            while position > limit:
-                start = max(0, position - span)
-                file.seek(start)
-                lines = (file.read(position - start) + rest).split(b"\n")
-                rest = lines.pop(0) if start else b""
-                for line in reversed(lines):
-                    try:
-                        event = json.loads(line) if line.strip() else None
-                    except ValueError:
-                        continue
-                    if isinstance(event, dict):
-                        yield event
-                position, span = start, span * 4
-    except OSError:
+        file = store.open_file(path)
+    except FileNotFoundError:
         return
+    with file:
+        position = file.seek(0, os.SEEK_END)
+        limit = max(0, position - TAIL_LIMIT)
+        rest = b""
+        span = TAIL
+        while position > limit:
+            start = max(0, position - span)
+            file.seek(start)
+            lines = (file.read(position - start) + rest).split(b"\n")
+            rest = lines.pop(0) if start else b""
+            for line in reversed(lines):
+                try:
+                    event = store.decode(line) if line.strip() else None
+                except ValueError:
+                    continue
+                if isinstance(event, dict):
+                    yield event
+            position, span = start, span * 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from engine.features import POOLINGS
 from engine.heed import Stopped, heed
 from engine.kept import Kept
 from engine.retold import noting
-from engine.spec import BadSpec, Problem
+from engine.spec import BadSpec, Problem, restored
+from engine.writes import Writes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,10 +90,8 @@ def to_dict(spec: ChooseSpec) -> dict[str, Any]:
 
 
 def from_dict(record: Mapping[str, Any]) -> ChooseSpec:
-    """The spec that :func:`to_dict` wrote; fields of other versions are passed over."""
-    known = {entry.name for entry in dataclasses.fields(ChooseSpec)}
-    values = {name: value for name, value in record.items() if name in known}
-    return ChooseSpec(**{**values, "methods": tuple(values.get("methods", USUAL))})
+    """The spec that :func:`to_dict` wrote; see :func:`engine.spec.restored`."""
+    return restored(ChooseSpec, record)
 
 
 @dataclass
@@ -118,7 +117,7 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
         raise BadSpec(problems)
     begun = time.monotonic()
     ranked: Ranked | None = None
-    reason = "done"
+    reason, writes = "done", Writes()
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
         data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=hub.unreachable)
@@ -129,10 +128,12 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
         if run is not None:
             from engine.choice_store import ChoiceStore
 
-            store = ChoiceStore(run, spec, data)
-        yield from _Methods(spec, ranked, control, store).run()
+            store = ChoiceStore(run, spec, data, writes)
+        yield from writes.watch(_Methods(spec, ranked, control, store).run())
+        yield from writes.settle(control)
     except Stopped:
         reason = "stopped"
+        yield from writes.abandon()
     results = ranked.results if ranked is not None else {}
     name = run.name if run is not None else ""
     spent = round(time.monotonic() - begun, 3)
@@ -147,7 +148,7 @@ class _Methods:
         self.data, self.judged = ranked.data, ranked.data.judged
         self.gold = [item.gold for item in self.judged]
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Generator[Event, None, None]:
         spec, judged = self.spec, self.judged
         chance = choicereport.guessing(judged)
         yield from self._result(
@@ -312,7 +313,7 @@ class _Methods:
             training = tune(
                 self.data.train, self.data.held_out, encoder, settings, self.control, kept=kept, device=spec.device
             )
-            tuned = yield from noting(training, steps)
+            tuned = yield from kept.writes.watch(noting(training, steps))
             scores = yield from tuned.scores(self.judged, self.control)
             yield from self._tell(FINETUNE, scores)
             told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
@@ -333,6 +334,7 @@ class _Methods:
                 self.store.scores(FINETUNE, scores)
                 self.store.results({**self.ranked.results, FINETUNE: result})
                 self.store.settled(made, result, steps)
+                yield from self.store.writes.settle(self.control)
             kept.clear()
         yield from self._result(FINETUNE, result)
 

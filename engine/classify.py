@@ -23,7 +23,8 @@ from engine.heed import Stopped, heed
 from engine.kept import Kept
 from engine.metrics import Report
 from engine.retold import noting
-from engine.spec import BadSpec, Problem
+from engine.spec import BadSpec, Problem, restored
+from engine.writes import Writes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,10 +88,8 @@ def to_dict(spec: ClassifySpec) -> dict[str, Any]:
 
 
 def from_dict(record: Mapping[str, Any]) -> ClassifySpec:
-    """The spec that :func:`to_dict` wrote; fields of other versions are passed over."""
-    known = {entry.name for entry in dataclasses.fields(ClassifySpec)}
-    values = {name: value for name, value in record.items() if name in known}
-    return ClassifySpec(**{**values, "heads": tuple(values.get("heads", (LR, MLP)))})
+    """The spec that :func:`to_dict` wrote; see :func:`engine.spec.restored`."""
+    return restored(ClassifySpec, record)
 
 
 @dataclass
@@ -118,7 +117,7 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     begun = time.monotonic()
     trained: Trained | None = None
     store: Store | None = None
-    reason = "done"
+    reason, writes = "done", Writes()
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
         data = tables.load(
@@ -136,10 +135,12 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
         if run is not None:
             from engine.outcome import Store
 
-            store = Store(run, spec, data)
-        yield from _Routes(spec, trained, control, store).run()
+            store = Store(run, spec, data, writes)
+        yield from writes.watch(_Routes(spec, trained, control, store).run())
+        yield from writes.settle(control)
     except Stopped:
         reason = "stopped"
+        yield from writes.abandon()
     results = {route: _figures(report) for route, report in trained.reports.items()} if trained else {}
     verdict = _verdict(trained) if trained else ""
     name = run.name if run is not None else ""
@@ -157,7 +158,7 @@ class _Routes:
         self.features: dict[str, Features] = {}
         self.encode_seconds = 0.0
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Generator[Event, None, None]:
         spec, data = self.spec, self.data
         shares = baselines.majority(data.train.labels, self.classes, len(data.test))
         yield from self._done(baselines.MAJORITY, shares, 0.0, 0, 0, settings=data.classes[data.checks.majority])
@@ -249,6 +250,7 @@ class _Routes:
                 self.control,
                 length=self.spec.length,
                 group=group_of(self.spec.pooling),
+                poolings=(self.spec.pooling, "mean"),
                 device=self.spec.device,
             )
         self.encode_seconds = time.monotonic() - begun
@@ -311,7 +313,7 @@ class _Routes:
                 kept=kept,
                 device=spec.device,
             )
-            tuned = yield from noting(training, steps)
+            tuned = yield from kept.writes.watch(noting(training, steps))
             ids = encoder.ids(list(data.test.texts), min(spec.length, encoder.positions))
             found = yield from probabilities(tuned.model, ids, tuned.device)
             if self.store is not None:
@@ -322,6 +324,7 @@ class _Routes:
             report = self._judged(FINETUNE, found, seconds, count, count, settings=told, validation=best)
             if self.store is not None:
                 self.store.settled(made, steps)
+                yield from self.store.writes.settle(self.control)
             kept.clear()
         yield from self._told(FINETUNE, report)
 

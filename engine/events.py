@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import typing
 from dataclasses import dataclass
 from typing import Any
+
+from engine import records
 
 
 @dataclass(frozen=True)
@@ -438,9 +439,6 @@ _KINDS: dict[str, type[Event]] = {
 }
 
 
-_allowed: dict[type[Event], dict[str, frozenset[type]]] = {}
-
-
 def to_dict(event: Event) -> dict[str, Any]:
     """An event as JSON can hold it: its name under ``event``, then its fields; non-finite numbers become null."""
     return {"event": _NAMES[type(event)], **_plain(vars(event))}
@@ -463,28 +461,16 @@ def from_dict(record: dict[str, Any]) -> Event | None:
     None for a kind this version does not know, a record that lacks fields, and one whose values are of another type:
     a journal is a file, and files get damaged.
     """
-    kind = _KINDS.get(str(record.get("event")))
+    name = record.get("event")
+    kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is Finished and "results" in record:
         kind = Classified
     if kind is None:
         return None
-    types = _types(kind)
-    fields = {name: value for name, value in record.items() if name in types}
-    if not all(type(value) in types[name] for name, value in fields.items()):
+    fields = records.known(kind, record)
+    if records.misfits(kind, fields):
         return None
     try:
         return kind(**{name: tuple(value) if type(value) is list else value for name, value in fields.items()})
     except TypeError:
         return None
-
-
-def _types(kind: type[Event]) -> dict[str, frozenset[type]]:
-    """The types that JSON may give for each field; a whole number stands for any number."""
-    if kind in _allowed:
-        return _allowed[kind]
-    allowed = _allowed[kind] = {}
-    for name, hint in typing.get_type_hints(kind).items():
-        kept_in: dict[Any, set[type]] = {tuple: {list}, dict: {dict}}
-        wanted = kept_in.get(typing.get_origin(hint)) or set(typing.get_args(hint)) or {hint}
-        allowed[name] = frozenset(wanted | {int} if float in wanted else wanted)
-    return allowed

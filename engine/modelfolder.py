@@ -34,6 +34,8 @@ def replaced(folder: Path) -> Iterator[Path]:
     What was there before is put aside first and removed last, so :func:`present` finds one of the two at any time, also
     after a crash. Raises :class:`OSError`.
     """
+    from safetensors import SafetensorError
+
     temporary, aside = folder.with_name(f"tmp-{folder.name}"), _aside(folder)
     if aside.exists() and not folder.exists():
         aside.rename(folder)
@@ -54,9 +56,10 @@ def replaced(folder: Path) -> Iterator[Path]:
             raise
         store.sync(folder.parent)
         shutil.rmtree(aside, ignore_errors=True)
-    except BaseException:
+    except SafetensorError as error:  # how it reports that the disk takes no more
+        raise OSError(f"{folder.name}: {error}") from None
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 @contextlib.contextmanager
@@ -103,9 +106,9 @@ def present(folder: Path) -> Path:
     return aside if aside.is_dir() and not folder.exists() else folder
 
 
-def sizes(folder: Path) -> dict[str, int]:
-    """Bytes of every file in ``folder``; nothing where there is no such folder."""
-    return {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
+def size(folder: Path) -> int:
+    """Bytes of all files in ``folder``."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None) -> None:
@@ -117,7 +120,7 @@ def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None
     words = encoder.tokenizer
     if not isinstance(words, BackedTokenizer):
         return
-    words.backend.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(words.backend.to_str(pretty=True), "utf-8")
     special = {name: token for name, token in _SPECIAL.items() if words.id_of(token) is not None}
     if pad is not None:
         special["pad_token"] = words.token(pad)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from checkpoints import store
 from data.beir import Collection
 from engine import encoders, vectors
 from engine.control import Control
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
 METHODS = (BM25, CLS, MEAN, HYBRID, TRAINED)
+_ABOUT = "content.json"  # of a saved BM25 index
 FUSED = 1000  # documents of each ranking that are fused
 QUERY_TOKENS = 128
 CODE = 1  # raise it when the same texts would get other vectors
@@ -84,13 +86,16 @@ class Bm25:
         index.index(words, show_progress=False)
         with contextlib.suppress(OSError), replaced(self._folder(collection)) as folder:
             index.save(folder, show_progress=False)  # where it cannot be kept, the next start makes it again
-            (folder / "content.json").write_text(json.dumps({"content": _content(collection)}))
+            about = {"content": _content(collection), "files": store.digests(folder)}
+            store.replace_file(folder / _ABOUT, json.dumps(about).encode())
         return index
 
     def _saved(self, collection: Collection) -> Any:
         folder = self._folder(collection)
         try:
-            if json.loads((folder / "content.json").read_bytes()) != {"content": _content(collection)}:
+            about = store.read_object(folder / _ABOUT)
+            files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}
+            if about != {"content": _content(collection), "files": files}:
                 return None
             return self._library.BM25.load(folder, mmap=True)
         except Exception:  # missing or damaged: it is made again
@@ -182,9 +187,12 @@ def document_vectors(
     folder = vectors.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/{kind}")
     if (found := vectors.read(folder, content)) is not None:
         return found
-    if projection is None and vectors.read(folder) is not None:
-        yield Notice("documents or encoder changed since the index was saved: it is made again", "info", "index")
-    features = yield from encode(collection.documents, encoder, control, length=length, device=where)
+    if projection is None and folder.exists():
+        why = "documents or encoder changed since the index was saved, or it is damaged"
+        yield Notice(f"{why}: it is made again", "info", "index")
+    features = yield from encode(
+        collection.documents, encoder, control, length=length, poolings=(pooling,), device=where
+    )
     made = projected(features.pooled(pooling), projection)
     try:
         vectors.write(folder, content, made)

@@ -7,12 +7,12 @@ from typing import Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine import encoders, rankers_store
+from engine import arrays, encoders, rankers_store
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
 from engine.heed import finish
-from engine.modelfolder import exported, sizes, write_json, write_tokenizer
+from engine.modelfolder import exported, size, write_json, write_tokenizer
 from engine.rankers_store import PROJECTION, WHOLE
 from engine.retrieve_run import spec_of
 
@@ -34,10 +34,10 @@ def export(run: Run, folder: Path) -> int:
         raise CheckpointError(f"{run.name} has trained no bi-encoder")
     encoder = finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
     weights = (found.path / WHOLE,) if found.whole else encoder.weights
-    projection = None if found.whole else rankers_store.load_arrays(found.path / PROJECTION)["weight"]
+    projection = None if found.whole else arrays.read(found.path / PROJECTION)["weight"]
     with exported(folder, run.name) as temporary:
         write(encoder, weights, projection, spec.length, temporary)
-        return sum(sizes(temporary).values())
+        return size(temporary)
 
 
 def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: int, folder: Path) -> None:

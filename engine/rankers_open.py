@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from data import beir
 from data.beir import Collection
-from engine import hub, rankers_store
+from engine import arrays, hub, rankers_store, session
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.events import Event, Progress
@@ -90,7 +92,7 @@ class Library(Rankers):
 
         frozen = yield from self.frozen(MEAN, control)
         _, embedder = yield from self.opened(control)
-        weight = np.asarray(rankers_store.load_arrays(found.path / PROJECTION)["weight"], np.float32)
+        weight = np.asarray(arrays.read(found.path / PROJECTION)["weight"], np.float32)
         return Dense(TRAINED, self.index(projected(np.asarray(frozen), weight)), embedder.sharing(MEAN, weight))
 
     def _whole(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:
@@ -100,7 +102,7 @@ class Library(Rankers):
         if found.final:
             matrix = yield from self.matrix(tuned, MEAN, control)
             return Dense(TRAINED, self.index(matrix), embedder)
-        pool = rankers_store.load_arrays(found.path / rankers_store.POOL)
+        pool = arrays.read(found.path / rankers_store.POOL)
         return Part(Dense(TRAINED, self.index(pool["vectors"]), embedder), pool["rows"])
 
 
@@ -112,7 +114,8 @@ def library(spec: RetrieveSpec, run: Run | None = None) -> Library:
 def newest_on(data: str) -> tuple[Run, RetrieveSpec] | None:
     """The newest run that has trained, or trains, a bi-encoder on a collection."""
     for run in runs.every(home.runs()):
-        record = run.read_json("spec.json")
-        if record.get("task") == TASK and record.get("data") == data and rankers_store.checkpoint(run) is not None:
-            return run, from_dict(record)
+        with contextlib.suppress(OSError, CheckpointError):  # it cannot be read, or is of another task
+            spec = session.spec_as(run, TASK, from_dict)
+            if spec.data == data and rankers_store.checkpoint(run) is not None:
+                return run, spec
     return None

@@ -35,8 +35,9 @@ from engine.rankers import (
 )
 from engine.rankers_store import WHOLE, Store
 from engine.ranking import DEPTH, MEASURES, NDCG, Difference, Ranked
-from engine.spec import BadSpec, Problem
+from engine.spec import BadSpec, Problem, restored
 from engine.vectors import unit
+from engine.writes import Writes
 
 if TYPE_CHECKING:
     from engine.ranking import Values
@@ -89,10 +90,8 @@ def to_dict(spec: RetrieveSpec) -> dict[str, Any]:
 
 
 def from_dict(record: Mapping[str, Any]) -> RetrieveSpec:
-    """The spec that :func:`to_dict` wrote; fields of other versions are passed over."""
-    known = {entry.name for entry in dataclasses.fields(RetrieveSpec)}
-    values = {name: value for name, value in record.items() if name in known}
-    return RetrieveSpec(**{**values, "methods": tuple(values.get("methods", METHODS))})
+    """The spec that :func:`to_dict` wrote; see :func:`engine.spec.restored`."""
+    return restored(RetrieveSpec, record)
 
 
 @dataclass
@@ -123,7 +122,7 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
     """
     if problems := spec.validate():
         raise BadSpec(problems)
-    begun, reason = time.monotonic(), "done"
+    begun, reason, writes = time.monotonic(), "done", Writes()
     judgements: Judgements | None = None
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
@@ -132,10 +131,12 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
         split = collection.judged
         judgements = Judgements(collection, split, tuple(collection.qrels.get(split, {})))
         yield _loaded(spec, judgements)
-        store = Store(run, collection, split, judgements.queries) if run is not None else None
-        yield from _Work(spec, judgements, control, store).run()
+        store = Store(run, collection, split, judgements.queries, writes) if run is not None else None
+        yield from writes.watch(_Work(spec, judgements, control, store).run())
+        yield from writes.settle(control)
     except Stopped:
         reason = "stopped"
+        yield from writes.abandon()
     results = judgements.results if judgements is not None else {}
     verdict = _verdict(judgements, spec.seed) if judgements is not None else ""
     name = run.name if run is not None else ""
@@ -152,7 +153,7 @@ class _Work(Rankers):
         self.kept: Kept | None = None
         """epochs of the training, until what came of it is judged"""
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Generator[Event, None, None]:
         try:
             yield from self._methods()
         finally:
@@ -199,7 +200,9 @@ class _Work(Rankers):
         frozen = yield from self.frozen(MEAN, control)
         names = list(collection.qrels.get("train", {}))
         texts = [collection.queries[name] for name in names]
-        features = yield from encode(texts, encoder, self.control, length=QUERY_TOKENS, device=spec.device)
+        features = yield from encode(
+            texts, encoder, self.control, length=QUERY_TOKENS, poolings=(MEAN,), device=spec.device
+        )
         asked = dict(zip(names, unit(features.pooled(MEAN)), strict=True)) if names else {}
         bm25 = None
         if spec.hard_negatives:
@@ -223,8 +226,8 @@ class _Work(Rankers):
             length=spec.length,
             seed=spec.seed,
         )
-        self.kept = kept_for(collection, encoder, settings)
-        state = yield from train(
+        self.kept = kept = kept_for(collection, encoder, settings)
+        training = train(
             collection,
             encoder,
             frozen,
@@ -233,9 +236,10 @@ class _Work(Rankers):
             self.control,
             bm25=bm25,
             keep=keep,
-            kept=self.kept,
+            kept=kept,
             device=spec.device,
         )
+        state = yield from (training if kept is None else kept.writes.watch(training))
         self.judgements.state = state
         if "weight" in state.tensors:
             projection = state.tensors["weight"].numpy()
@@ -257,6 +261,7 @@ class _Work(Rankers):
         from checkpoints.store import name_of, replace_file
 
         if self.store is not None:
+            yield from self.store.writes.settle(self.control)
             file = self.store.folder / name_of(state.step) / WHOLE
         else:
             from safetensors.torch import save
@@ -271,7 +276,7 @@ class _Work(Rankers):
     def _judge(self, method: str, ranker: Ranker) -> Iterator[Event]:
         judgements = self.judgements
         if not judgements.queries:
-            self._settled(method)
+            yield from self._settled(method)
             return
         texts = [self.collection.queries[name] for name in judgements.queries]
         begun = time.monotonic()
@@ -313,16 +318,18 @@ class _Work(Rankers):
         judgements.results[method] = result
         if self.store is not None:
             self.store.ranker(method, rankings, values, result, against)
-        self._settled(method)
+        yield from self._settled(method)
         told = {
             other: {name: dataclasses.asdict(one) for name, one in found.items()} for other, found in against.items()
         }
         yield RankerDone(method, result, told)
         yield from heed(self.control, len(judgements.results))
 
-    def _settled(self, method: str) -> None:
-        """What came of a method is in safety."""
+    def _settled(self, method: str) -> Iterator[Event]:
+        """Once what came of the training is on the disk, its epochs are removed."""
         if method == TRAINED and self.kept is not None:
+            if self.store is not None:
+                yield from self.store.writes.settle(self.control)
             self.kept.clear()
             self.kept.release()
 

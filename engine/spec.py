@@ -8,9 +8,12 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from engine import records
 from engine.shape import GPTConfig
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -259,5 +262,16 @@ def to_dict(spec: TrainSpec) -> dict[str, Any]:
 
 
 def from_dict(record: Mapping[str, Any]) -> TrainSpec:
-    """The spec that ``to_dict`` wrote; fields of other versions are passed over."""
-    return TrainSpec(**{name: record[name] for name in field_names() if name in record})
+    """The spec that ``to_dict`` wrote; see :func:`restored`."""
+    return restored(TrainSpec, record)
+
+
+def restored(kind: type[S], record: Mapping[str, Any]) -> S:
+    """The spec of any task from its JSON object; fields of other versions are left out.
+
+    Raises :class:`BadSpec` when a value has another type than its field.
+    """
+    fields = records.known(kind, record)
+    if wrong := records.misfits(kind, fields):
+        raise BadSpec([Problem(name, f"{str(fields[name])[:60]!r} has the wrong type") for name in wrong])
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})

@@ -11,7 +11,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
-from checkpoints.store import CheckpointError
 from data import beir, choices, tables
 from engine import encoders, session
 from engine.control import Control
@@ -41,8 +40,6 @@ class TaskRuns(Generic[S]):
     """The runs of one task."""
 
     task: str
-    otherwise: str
-    """what is said of a run that is not of this task, as "is no retrieval" """
     to_dict: Callable[[S], dict[str, Any]]
     from_dict: Callable[[Mapping[str, Any]], S]
     work: Callable[[S, Control, Run], Iterator[Event]]
@@ -59,14 +56,8 @@ class TaskRuns(Generic[S]):
         return runs.create(home.runs(), name, self.to_dict(made), session.environment())
 
     def spec_of(self, run: Run) -> S:
-        """The spec of a run. Raises :class:`checkpoints.store.CheckpointError` when its file is damaged."""
-        record = run.read_json("spec.json")
-        try:
-            if record.get("task") == self.task:
-                return self.from_dict(record)
-        except (TypeError, ValueError):
-            pass
-        raise CheckpointError(f"{run.name} {self.otherwise}, or its spec.json is damaged")
+        """The spec of a run. Raises what :func:`engine.session.spec_as` raises."""
+        return session.spec_as(run, self.task, self.from_dict)
 
     def drive(self, run: Run, control: Control) -> Iterator[Event]:
         """Own ``run``, do its work and record everything that happens.

@@ -1,7 +1,7 @@
 """Unit vectors on disk and exact search among them, block by block on the device that has room.
 
-An index is a folder: ``vectors.f32`` (float32, row by row, mapped into memory) beside ``index.json`` with its shape and
-the hash of the content that it was made of. Nothing is approximate here.
+An index is a folder: ``vectors.f32`` (float32, row by row, mapped into memory) beside ``index.json`` with its shape,
+its SHA-256 and the hash of the content that it was made of. Nothing is approximate here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from checkpoints import home
+from checkpoints import home, store
 from engine.modelfolder import replaced
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Matrix: TypeAlias = NDArray[np.float32]
     Rows: TypeAlias = NDArray[np.int64]
 
-FORMAT = 1
+FORMAT = 2
 BLOCK = 1 << 17  # vectors that are multiplied at once
 TOGETHER = 256  # queries at once
 SHARE = 0.5  # of the device's free memory that vectors may take to stay there
@@ -93,11 +93,13 @@ def write(folder: Path, content: str, vectors: Matrix) -> None:
     ``content`` is the hash of everything that decides the vectors.
     """
     with replaced(folder) as temporary:
+        digest = hashlib.sha256()
         with (temporary / _VECTORS).open("wb") as file:
             for part in _parts(vectors):
-                file.write(part.tobytes())
+                file.write(part)
+                digest.update(part)
         about = {"format": FORMAT, "content": content, "count": len(vectors), "width": int(vectors.shape[1])}
-        (temporary / _ABOUT).write_bytes(json.dumps(about).encode())
+        store.replace_file(temporary / _ABOUT, json.dumps({**about, "sha256": digest.hexdigest()}).encode())
 
 
 def read(folder: Path, content: str = "") -> Matrix | None:
@@ -105,12 +107,13 @@ def read(folder: Path, content: str = "") -> Matrix | None:
     import numpy as np
 
     try:
-        about = json.loads((folder / _ABOUT).read_bytes())
+        about = store.read_object(folder / _ABOUT)
         count, width = int(about["count"]), int(about["width"])
         right = about["format"] == FORMAT and (not content or about["content"] == content)
         if not right or (folder / _VECTORS).stat().st_size != count * width * 4 or not count:
             return None
-        return np.memmap(folder / _VECTORS, np.float32, "r", shape=(count, width))
+        found = np.memmap(folder / _VECTORS, np.float32, "r", shape=(count, width))
+        return found if hashlib.sha256(found.data).hexdigest() == about["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

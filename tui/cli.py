@@ -157,9 +157,9 @@ def resume(
         Print errors only.
     """
     found = runs.find(home.runs(), run)
-    task = _TASKS.get(str(found.read_json("spec.json").get("task")))
-    if task is not None:
-        what, again = task
+    task, _ = session.task_of(found)
+    if task in _TASKS:
+        what, again = _TASKS[task]
         if steps is not None or learning_rate is not None:
             raise BadSpec([Problem("", f"{found.name} {what}: it has neither steps nor a rate to change")])
         return again(found, as_json=json, quiet=quiet)
@@ -189,6 +189,8 @@ def list_runs(*, json: Json = False) -> int:
         found = summarise(run)
         if json:
             say(encoder.dumps(asdict(found), ensure_ascii=False))
+        elif found.state == "unreadable":
+            say(f"{safe(found.name):<40}  unreadable: {safe(found.why, lines=False)}")
         else:
             best = units.loss(found.best_val_loss) if found.accuracy is None else f"{found.accuracy:.1%}"
             best = best if found.ndcg is None else f"{found.ndcg:.3f}"

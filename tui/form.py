@@ -32,10 +32,8 @@ from tui.text import safe
 def recall(fields: Iterable[str]) -> dict[str, str]:
     """Values by field, of these fields; empty when there are none, or when the file is damaged."""
     try:
-        record = json.loads(_last_start().read_bytes())
+        record = store.read_object(_last_start())
     except (OSError, ValueError):
-        return {}
-    if not isinstance(record, dict):
         return {}
     return {name: record[name] for name in fields if isinstance(record.get(name), str)}
 

@@ -248,12 +248,31 @@ def test_a_summary_reads_little_of_a_long_journal(run: Run, monkeypatch: pytest.
     assert summarise(run).step == 299
 
 
+def test_a_run_is_not_starting_because_its_start_is_far_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "TAIL", 500)
+    monkeypatch.setattr(runs, "TAIL_LIMIT", 2000)
+    many = [{"event": "step", "step": n} for n in range(200)]
+    with run.lock():
+        write(run, STARTED, *many)
+        assert summarise(run).state == "training"
+        write(run, *({"event": "sample_text", "text": "x" * 100} for _ in range(40)))  # not even a step is near the end
+        assert summarise(run).state == "training"
+        write(run, {"event": "paused", "step": 199})
+        assert summarise(run).state == "paused"
+        write(run, {**STARTED, "step": 100})  # killed in a pause, and resumed
+        assert summarise(run).state == "training"
+        write(run, *many, {"event": "finished", "reason": "steps", "step": 10})
+        assert summarise(run).state == "starting"  # a finished run that is resumed and has not begun yet
+    assert summarise(run).state == "steps"
+
+
 def test_a_damaged_run_can_still_be_listed(run: Run) -> None:
     run.events.write_bytes(b'\xff{"event": 3}\n{"event": ["step"]}\nnull\n{"event":"step","step":2}\n{"event":"st')
-    (run.path / "spec.json").write_text("{")
     assert summarise(run).step == 2
     run.events.unlink()
-    assert (summarise(run).step, summarise(run).steps) == (0, 0)
+    assert (summarise(run).step, summarise(run).steps) == (0, 10)
+    (run.path / "spec.json").write_text("{")
+    assert (summarise(run).state, summarise(run).why[:10]) == ("unreadable", "spec.json ")
 
 
 def test_only_the_screen_knows_the_screen_and_the_store_no_tensors() -> None:

@@ -90,6 +90,9 @@ def test_an_index_is_mapped_again_and_made_anew_for_other_content(tmp_path: Path
     again = vectors.read(folder, "two")
     assert again is not None
     assert again.shape == (20, 6)
+    content = (folder / "vectors.f32").read_bytes()
+    (folder / "vectors.f32").write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    assert vectors.read(folder, "two") is None
     (folder / "vectors.f32").write_bytes(b"short")
     assert vectors.read(folder, "two") is None
     (folder / "index.json").write_text(json.dumps({"format": 1}))

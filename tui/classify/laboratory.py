@@ -113,9 +113,9 @@ class Classifications(Laboratory):
     def export(self, run: Run, folder: Path) -> str:
         import shutil
 
-        from engine.modelfolder import exported, present, sizes
+        from engine.modelfolder import exported, present, size
         from engine.outcome import TUNED
 
         with exported(folder, run.name) as temporary:
             shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
-            return f"{units.size(sum(sizes(temporary).values()))} exported to {folder}"
+            return f"{units.size(size(temporary))} exported to {folder}"

@@ -63,10 +63,8 @@ class Fields:
     def recall(self) -> dict[str, str]:
         """The values of the last start over the defaults; a damaged file is passed over."""
         try:
-            record = json.loads(self._path.read_bytes())
+            record = store.read_object(self._path)
         except (OSError, ValueError):
-            record = None
-        if not isinstance(record, dict):
             return dict(self.defaults)
         kept = {name: record[name] for name in self.defaults if isinstance(record.get(name), str)}
         kept = {name: value for name, value in kept.items() if value in self.choices.get(name, (value,))}

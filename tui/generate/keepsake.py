@@ -100,15 +100,15 @@ class Drawer:
     def read(self) -> Keepsake:
         """What was kept; something empty when nothing was. Raises :class:`Damaged`, the file put aside."""
         try:
-            content = self.path.read_bytes()
+            content = store.read_file(self.path)
             self._stamp = self._look()
         except FileNotFoundError:
             return Keepsake()
         except OSError as error:
             raise Damaged(f"{self.path} cannot be read: {error.strerror or error}") from None
         try:
-            return _restored(json.loads(content))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+            return _restored(store.decode(content))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             aside = self._aside("damaged")
             raise Damaged(f"the text of last time is damaged ({error}); the file was put aside as {aside}") from None
 
