@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui.narrate import Narrator
+from tui.output import print_message
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,9 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         ours = _drive(models.load(folder))
         theirs = _transformers(folder, ours)
         rounded = _drive(models.load(folder, int8=True)) if ours.device.type == "cpu" else ours
-    _note(f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}")
+    print_message(
+        f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}"
+    )
     prompt = _prompt(ours)
     new = min(NEW, ours.context - len(prompt))
     count = _threads(theirs, prompt)
@@ -65,7 +67,7 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         else:
             other, one = _generate(theirs, prompt, new, count), _complete(ours, prompt, new)
         runs.append((one, other, _complete(rounded, prompt, new)))
-        _note(
+        print_message(
             f"pair {pair + 1}: generate {other.rate:.2f}, ours {one.rate:.2f} tokens/s, ratio "
             f"{one.rate / other.rate:.3f}; {rounded.precision} {runs[-1][2].rate:.2f}"
         )
@@ -230,7 +232,3 @@ def _drive(loading: Generator[Event, None, _Result]) -> _Result:
         except StopIteration as end:
             result: _Result = end.value
             return result
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
