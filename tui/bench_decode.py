@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.narrate import Narrator
+from tui.output import print_message
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,9 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         ours = finish(models.load(folder), tell)
         theirs = _transformers(folder, ours)
         rounded = finish(models.load(folder, int8=True), tell) if ours.device.type == "cpu" else ours
-    _note(f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}")
+    print_message(
+        f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}"
+    )
     prompt = _prompt(ours)
     new = min(NEW, ours.context - len(prompt))
     count = _threads(theirs, prompt)
@@ -64,7 +66,7 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         else:
             other, one = _generate(theirs, prompt, new, count), _complete(ours, prompt, new)
         runs.append((one, other, _complete(rounded, prompt, new)))
-        _note(
+        print_message(
             f"pair {pair + 1}: generate {other.rate:.2f}, ours {one.rate:.2f} tokens/s, ratio "
             f"{one.rate / other.rate:.3f}; {rounded.precision} {runs[-1][2].rate:.2f}"
         )
@@ -219,7 +221,3 @@ def _bandwidth(ours: LanguageModel) -> float:
                 synchronise(ours.device)
                 best = max(best, READ / (time.perf_counter() - begun))
     return best
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from checkpoints.run import Run
 from engine.events import Classified
 from tui.driven import drive
-from tui.narrate import say
+from tui.output import say
 
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 _Flag = Parameter(negative="")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as encoder
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -13,7 +12,7 @@ from checkpoints.run import Run
 from engine.events import Classified
 from tui import piped
 from tui.driven import BAD_INPUT, DONE, complain, drive
-from tui.narrate import say
+from tui.output import print_json, say
 from tui.text import safe
 
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
@@ -149,13 +148,13 @@ def predict(
             if json:
                 told = {name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)}
                 record = {"event": "predicted", "text": each, "route": route, "class": classes[best]}
-                say(encoder.dumps({**record, "probabilities": told}, ensure_ascii=False))
+                print_json({**record, "probabilities": told})
                 continue
             order = shares.argsort()[::-1][:4]
             rest = "  ".join(f"{safe(classes[place], lines=False)} {shares[place]:.3f}" for place in order)
             say(f"  {route:<9} {rest}")
     if json:
-        say(encoder.dumps({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.routes}))
+        print_json({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.routes})
     return DONE
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json as encoder
+import contextlib
 import os
 import sys
+import traceback
 from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -33,7 +34,8 @@ from tui.classify_command import resume as resume_classification
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, narrated
 from tui.generate_command import generate, sweep
 from tui.interrupt import INTERRUPTED, obey_signals
-from tui.narrate import Narrator, say
+from tui.narrate import Narrator
+from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
 from tui.retrieve_command import resume as resume_retrieval
 from tui.retrieve_command import retrieve, search
 from tui.text import safe
@@ -58,6 +60,13 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON obje
 
 def main(arguments: list[str]) -> int:
     """Run a command and return its exit code. Nothing the user does wrong ends in a traceback."""
+    for bars in ("HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
+        os.environ.setdefault(bars, "1")
+    with contextlib.redirect_stderr(sys.stderr and SafeStream(sys.stderr)):
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
     except (CycloptsError, *_BAD) as error:
@@ -70,6 +79,9 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}", BAD_INPUT)
+    except Exception:
+        print_message(traceback.format_exc())
+        return FAILED
     return int(code or 0)
 
 
@@ -119,7 +131,7 @@ def train(
     chosen, reason = preset_for(best_device() if wanted == "auto" else wanted)
     spec = build(given, preset_for_auto=chosen)
     if given.get("preset", "auto") == "auto" and not (quiet or json):
-        print(f"preset {chosen}: {reason}", file=sys.stderr)
+        print_message(f"preset {chosen}: {reason}")
     run = session.create(spec)
     return _drive(run, None, [], resume=False, as_json=json, quiet=quiet)
 
@@ -188,16 +200,14 @@ def list_runs(*, json: Json = False) -> int:
     for run in runs.every(home.runs()):
         found = summarise(run)
         if json:
-            say(encoder.dumps(asdict(found), ensure_ascii=False))
+            print_json(asdict(found))
         elif found.state == "unreadable":
             say(f"{safe(found.name):<40}  unreadable: {safe(found.why, lines=False)}")
         else:
             best = units.loss(found.best_val_loss) if found.accuracy is None else f"{found.accuracy:.1%}"
             best = best if found.ndcg is None else f"{found.ndcg:.3f}"
-            say(
-                f"{safe(found.name):<40}  {found.state:<11}  {found.step:>8,} / {found.steps:<8,}  "
-                f"{best:>7}  {safe(found.corpus, lines=False)}"
-            )
+            name, state, corpus = (safe(text, lines=False) for text in (found.name, found.state, found.corpus))
+            say(f"{name:<40}  {state:<11}  {found.step:>8,} / {found.steps:<8,}  {best:>7}  {corpus}")
     return DONE
 
 
@@ -222,7 +232,7 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
 
     trained = load(run, which=checkpoint)
     write_export(trained, folder, half=half, force=force)
-    print(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})", file=sys.stderr)
+    print_message(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})")
     say(str(folder.absolute()))
     return DONE
 
@@ -270,15 +280,13 @@ def sample(
     from engine.load import load, take_sample
 
     narrator = Narrator(as_json=json)
-    raw = not os.isatty(sys.stdout.fileno())
     for event in take_sample(load(run, which=checkpoint), prompt, length, seed, temperature):
         if json or isinstance(event, Notice):
             narrator.tell(event)
         elif isinstance(event, SampleText):
-            sys.stdout.write(event.text if raw else safe(event.text))
-            sys.stdout.flush()
-    if not json and not raw:
-        sys.stdout.write("\n")
+            print_text(event.text)
+    if not json and on_terminal():
+        say("")
     return DONE
 
 
@@ -299,7 +307,7 @@ def doctor(*, json: Json = False) -> int:
 
     facts = report(torch=True)
     if json:
-        say(encoder.dumps(facts, ensure_ascii=False))
+        print_json(facts)
     else:
         for section, entries in facts.items():
             say(section)

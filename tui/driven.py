@@ -15,8 +15,8 @@ from engine.events import Classified, Event
 from engine.lm import NoModel
 from engine.spec import BadSpec
 from tui.interrupt import INTERRUPTED, obey_signals
-from tui.narrate import Narrator, say
-from tui.text import safe
+from tui.narrate import Narrator
+from tui.output import print_message, say
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 _CONTROLS = frozenset({"majority", "chance", "longest"})
@@ -79,5 +79,5 @@ def narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> I
 def complain(message: str, code: int) -> int:
     """Say what is wrong on stderr and return the exit code."""
     for line in message.splitlines() or [""]:
-        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
+        print_message(f"llmlab-tui: {line}")
     return code

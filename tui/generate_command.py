@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json as encoder
-import os
 import re
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +18,8 @@ from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
 from tui import piped
 from tui.interrupt import INTERRUPTED, obey_signals
-from tui.narrate import Narrator, say
+from tui.narrate import Narrator
+from tui.output import on_terminal, print_json, print_message, print_text, say
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -98,13 +96,13 @@ def generate(
     except LoadingStopped:
         return INTERRUPTED
     if not json:
-        _note(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
+        print_message(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
     reason = ""
     for stream, each in enumerate(samples(text, sampling, n).settings):
         if came:
             break
         if n > 1 and not json:
-            _note(each.name)
+            print_message(each.name)
         spec = GenerateSpec(text, None, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
         reason = _complete(lm, spec, control, narrator, json=json)
     return INTERRUPTED if came else FAILED if reason == "failed" else 0
@@ -169,22 +167,21 @@ def sweep(
     if saved is not None and len(saved.texts) == len(results):
         same = [result.text for result in results] == list(saved.texts)
         if not json:
-            _note("the texts are those of the file" if same else "the texts differ from those of the file")
+            print_message("the texts are those of the file" if same else "the texts differ from those of the file")
     reason = results[-1].reason if results[-1].reason in ("stop", "failed") else "done"
     if json:
         last = {"event": "finished", "reason": reason, "compared": len(results), "path": str(path)}
-        say(encoder.dumps(last | ({} if same is None else {"same": same}), ensure_ascii=False))
+        print_json(last | ({} if same is None else {"same": same}))
     else:
         _table(results)
-        _note(f"saved: {path}")
+        print_message(f"saved: {path}")
     return INTERRUPTED if came else FAILED if reason == "failed" or same is False else 0
 
 
 def _compared(event: Event, narrator: Narrator) -> None:
     """Tell a comparison to people: texts on stdout as they are done, the rest on stderr."""
     if isinstance(event, Compared):
-        text = event.text if _raw() else safe(event.text)
-        say(f"── {safe(event.name, lines=False)} ──\n{text}\n")
+        print_text(f"── {safe(event.name, lines=False)} ──\n{event.text}\n\n")
     elif not isinstance(event, Token):
         narrator.tell(event)
 
@@ -199,28 +196,17 @@ def _complete(lm: LanguageModel, spec: GenerateSpec, control: Control, narrator:
             narrator.tell(event)
         elif isinstance(event, Token):
             told += len(event.text)
-            _write(event.text)
+            print_text(event.text)
         elif isinstance(event, Completed):
-            _write(event.text[told:])  # what an incomplete character left
-            _write("" if _raw() and spec.stream == 0 else "\n")
-            _note(
+            print_text(event.text[told:])  # what an incomplete character left
+            print_text("\n" if on_terminal() or spec.stream else "")
+            print_message(
                 f"{event.tokens} tokens ({event.reason}), {event.tokens_per_second:.1f} tokens/s, first after "
                 f"{event.first_token_seconds:.2f} s"
             )
         if isinstance(event, Completed):
             reason = event.reason
     return reason
-
-
-def _raw() -> bool:
-    """Whether stdout takes text as it is: a terminal would act on it."""
-    return not os.isatty(sys.stdout.fileno())
-
-
-def _write(text: str) -> None:
-    if text:
-        sys.stdout.buffer.write((text if _raw() else safe(text)).encode("utf-8", "replace"))
-        sys.stdout.buffer.flush()
 
 
 def _setting(text: str, base: Sampling) -> Setting:
@@ -261,7 +247,3 @@ def _table(results: list[Compared]) -> None:
             f"{safe(one.name, lines=False):<{wide}}  {one.tokens:>6}  {one.repetition_rate:>10.3f}  "
             f"{number(one.distinct_2):>10}  {number(one.mean_logprob):>8}  {one.tokens_per_second:>8.1f}  {one.reason}"
         )
-
-
-def _note(text: str) -> None:
-    print(safe(text), file=sys.stderr, flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as encoder
 import sys
 import time
 from dataclasses import replace
@@ -18,7 +17,8 @@ from engine.events import Classified
 from engine.heed import finish
 from engine.spec import BadSpec, Problem
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
-from tui.narrate import Narrator, say
+from tui.narrate import Narrator
+from tui.output import print_json, print_message, say
 from tui.text import safe
 
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
@@ -162,7 +162,7 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
     opened = library(spec, owner)
     narrator = Narrator(as_json=False, quiet=json)
     for line in opened.collection.repairs:
-        print(safe(line), file=sys.stderr)
+        print_message(line)
     found: dict[str, list[dict[str, Any]]] = {}
     seconds: dict[str, float] = {}
     for name in methods:
@@ -178,7 +178,7 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
     for name, hits in found.items():
         if json:
             for hit in hits:
-                say(encoder.dumps({"event": "hit", "method": name, **hit}, ensure_ascii=False))
+                print_json({"event": "hit", "method": name, **hit})
             continue
         if len(found) > 1:
             say(f"{name}:")
@@ -190,7 +190,7 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
             say("  no document shares a word with the query")
     if json:
         counts = {name: {"hits": len(hits), "seconds": seconds[name]} for name, hits in found.items()}
-        say(encoder.dumps({"event": "finished", "reason": "done", "query": text, "results": counts}))
+        print_json({"event": "finished", "reason": "done", "query": text, "results": counts})
     return DONE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as encoder
 import re
 import time
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from cyclopts import Parameter
 from engine.encoding import Tokenizer
 from engine.spec import BadSpec, Problem
 from tui import piped
-from tui.narrate import say
+from tui.output import print_json, say
 from tui.text import safe
 
 KINDS = {
@@ -55,20 +54,12 @@ def tokenize(
     for number, each in enumerate(tokenizers):
         found = _describe(each, content, special)
         if json:
-            say(encoder.dumps(found, ensure_ascii=False))
+            print_json(found)
             continue
         _print(each, found, first=number == 0)
     if json:
-        say(
-            encoder.dumps(
-                {
-                    "event": "finished",
-                    "reason": "done",
-                    "tokenizers": len(tokenizers),
-                    "seconds": round(time.monotonic() - begun, 3),
-                }
-            )
-        )
+        seconds = round(time.monotonic() - begun, 3)
+        print_json({"event": "finished", "reason": "done", "tokenizers": len(tokenizers), "seconds": seconds})
     return 0
 
 

@@ -492,14 +492,14 @@ def test_the_program_as_a_process_exits_with_the_commands_code(verse: Path) -> N
 
 
 def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui import narrate
+    from tui import narrate, output
 
     def gone(descriptor: int, content: bytes) -> int:
         raise OSError(5, "Input/output error")
 
     started = Finished("steps", 1, None, "run")
     with monkeypatch.context() as patch:
-        patch.setattr(narrate.os, "write", gone)
+        patch.setattr(output.os, "write", gone)
         narrate.Narrator(as_json=False).tell(started)
         narrate.Narrator(as_json=True).tell(started)
 
@@ -507,7 +507,7 @@ def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.
         raise BrokenPipeError(32, "Broken pipe")
 
     with monkeypatch.context() as patch:
-        patch.setattr(narrate.os, "write", closed)
+        patch.setattr(output.os, "write", closed)
         with pytest.raises(BrokenPipeError):
             narrate.Narrator(as_json=True).tell(started)
 
