@@ -16,7 +16,7 @@ from engine.encoders import NoEncoder
 from engine.epochs import ROUTE as FINETUNE
 from engine.features import group_of
 from engine.heads import Head, head_from
-from engine.heed import unheard
+from engine.heed import result_of
 from engine.modelfolder import present
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Classifier:
 
     def _opened(self) -> Any:
         if self._machine is None:
-            encoder = unheard(encoders.find(str(self._encoder.get("name", ""))))
+            encoder = result_of(encoders.find(str(self._encoder.get("name", ""))))
             if encoder.identity != self._encoder.get("identity"):
                 raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
             self._machine = machine_for(encoder, group_of(self.pooling))
@@ -119,4 +119,4 @@ class Classifier:
             self._tuned = encoder, model.eval().requires_grad_(False).to(device), device
         encoder, model, device = self._tuned
         ids = encoder.ids(list(texts), min(self.length, encoder.positions))
-        return unheard(probabilities(model, ids, device))
+        return result_of(probabilities(model, ids, device))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 from engine.control import Continue, Control, Pause, Stop
@@ -37,11 +37,12 @@ def heed(control: Control, step: int) -> Iterator[Event]:
         control.wait(WAIT)
 
 
-def unheard(task: Generator[Event, None, T]) -> T:
-    """What a task returns; nobody listens to what it tells."""
+def result_of(task: Generator[Event, None, T], tell: Callable[[Event], object] = lambda event: None) -> T:
+    """What a task returns; ``tell`` is called with each of its events."""
     while True:
         try:
-            next(task)
+            event = next(task)
         except StopIteration as end:
             value: T = end.value
             return value
+        tell(event)

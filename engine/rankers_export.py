@@ -11,7 +11,7 @@ from engine import encoders, rankers_store
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
-from engine.heed import unheard
+from engine.heed import result_of
 from engine.modelfolder import exported, sizes, write_json, write_tokenizer
 from engine.rankers_store import PROJECTION, WHOLE
 from engine.retrieve_run import spec_of
@@ -32,7 +32,7 @@ def export(run: Run, folder: Path) -> int:
     spec, found = spec_of(run), rankers_store.checkpoint(run)
     if found is None:
         raise CheckpointError(f"{run.name} has trained no bi-encoder")
-    encoder = unheard(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
+    encoder = result_of(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
     weights = (found.path / WHOLE,) if found.whole else encoder.weights
     projection = None if found.whole else rankers_store.load_arrays(found.path / PROJECTION)["weight"]
     with exported(folder, run.name) as temporary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.causal import LanguageModel
-    from engine.events import Event
 
 PAIRS = 5
 PROMPT, NEW = 100, 48  # tokens
@@ -45,12 +44,14 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
     gets one thread or all, whichever was faster at first. Int8 weights are measured beside, where there are any.
     """
     from engine import lm as models
+    from engine.heed import result_of
 
+    narrator = Narrator(as_json=False)
     with tempfile.TemporaryDirectory(prefix="llmlab-decode-") as scratch:
         folder = _folder(model, Path(scratch))
-        ours = _drive(models.load(folder))
+        ours = result_of(models.load(folder), narrator.tell)
         theirs = _transformers(folder, ours)
-        rounded = _drive(models.load(folder, int8=True)) if ours.device.type == "cpu" else ours
+        rounded = result_of(models.load(folder, int8=True), narrator.tell) if ours.device.type == "cpu" else ours
     print_message(
         f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}"
     )
@@ -222,13 +223,3 @@ def _bandwidth(ours: LanguageModel) -> float:
                 synchronise(ours.device)
                 best = max(best, READ / (time.perf_counter() - begun))
     return best
-
-
-def _drive(loading: Generator[Event, None, _Result]) -> _Result:
-    narrator = Narrator(as_json=False)
-    while True:
-        try:
-            narrator.tell(next(loading))
-        except StopIteration as end:
-            result: _Result = end.value
-            return result

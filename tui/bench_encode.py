@@ -27,9 +27,9 @@ def encode(name: str, pairs: int = PAIRS) -> dict[str, Any]:
 
     from engine import encoders
     from engine.encode import machine_for, placed
-    from engine.heed import unheard
+    from engine.heed import result_of
 
-    encoder = unheard(encoders.find(name or "minilm"))
+    encoder = result_of(encoders.find(name or "minilm"))
     texts, length, device = _texts(), min(256, encoder.positions), placed("auto")[0]
     figures: dict[str, Any] = {"encoder": encoder.name, "device": device, "texts": len(texts)}
     machine = machine_for(encoder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -13,6 +12,7 @@ from cyclopts import Parameter
 from engine.compare import PROMPT, Comparison, Setting, compare, ladder, samples
 from engine.control import Control
 from engine.events import Compared, Completed, Event, Notice, Token
+from engine.heed import result_of
 from engine.lm import LoadingStopped, load
 from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
@@ -93,7 +93,7 @@ def generate(
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
     try:
-        lm = _finish(load(model, control, int8=int8), narrator.tell)
+        lm = result_of(load(model, control, int8=int8), narrator.tell)
     except LoadingStopped:
         return INTERRUPTED
     if not json:
@@ -156,13 +156,13 @@ def sweep(
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
     try:
-        lm = _finish(load(model, control), narrator.tell)
+        lm = result_of(load(model, control), narrator.tell)
     except LoadingStopped:
         return INTERRUPTED
     if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
         narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
     task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)
-    results = _finish(task, narrator.tell if json else lambda event: _compared(event, narrator))
+    results = result_of(task, narrator.tell if json else lambda event: _compared(event, narrator))
     path = record.save(lm, comparison, results)
     same = None
     if saved is not None and len(saved.texts) == len(results):
@@ -208,17 +208,6 @@ def _complete(lm: LanguageModel, spec: GenerateSpec, control: Control, narrator:
         if isinstance(event, Completed):
             reason = event.reason
     return reason
-
-
-def _finish(task: Generator[Event, None, _Result], tell: Callable[[Event], None]) -> _Result:
-    """Tell every event of a task and return what it returns."""
-    while True:
-        try:
-            event = next(task)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-        tell(event)
 
 
 def _setting(text: str, base: Sampling) -> Setting:

@@ -14,6 +14,7 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.control import Control
 from engine.events import Classified
+from engine.heed import result_of
 from engine.spec import BadSpec, Problem
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.narrate import Narrator
@@ -165,7 +166,7 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
     found: dict[str, list[dict[str, Any]]] = {}
     seconds: dict[str, float] = {}
     for name in methods:
-        ranker = _through(opened.ranker(name, Control()), narrator)
+        ranker = result_of(opened.ranker(name, Control()), narrator.tell)
         begun = time.perf_counter()
         (ranked,) = ranker.rank([text], k)
         seconds[name] = round(time.perf_counter() - begun, 4)
@@ -191,15 +192,6 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
         counts = {name: {"hits": len(hits), "seconds": seconds[name]} for name, hits in found.items()}
         print_json({"event": "finished", "reason": "done", "query": text, "results": counts})
     return DONE
-
-
-def _through(task: Any, narrator: Narrator) -> Any:
-    """The value of a generator, its events told."""
-    while True:
-        try:
-            narrator.tell(next(task))
-        except StopIteration as ended:
-            return ended.value
 
 
 def _table(last: Classified) -> None:
