@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import math
-import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ from data import packaged
 from engine import hub, tokenizer
 from engine.control import Control
 from engine.encoding import UNKNOWN, BackedTokenizer, CharacterTokenizer, NoTokenizer, Tokenizer, guarded
-from engine.events import Event, Notice, Progress
+from engine.events import Event, Notice
 from engine.heed import heed
 
 AUTO = "distilbert-base-uncased"
@@ -171,11 +170,10 @@ class Encoder:
             # Copies: what is trained must never be the file that is mapped into memory.
             tensors = {name: part.clone() for file in self.weights for name, part in load_file(file).items()}
             loading = {"config": settings, "state_dict": tensors, "dtype": dtype, "output_loading_info": True}
-            with _quiet():
-                try:
-                    model, found = made.from_pretrained(None, attn_implementation="sdpa", **loading)
-                except (ValueError, ImportError):  # an architecture without it
-                    model, found = made.from_pretrained(None, **loading)
+            try:
+                model, found = made.from_pretrained(None, attn_implementation="sdpa", **loading)
+            except (ValueError, ImportError):  # an architecture without it
+                model, found = made.from_pretrained(None, **loading)
         except KeyError:
             raise NoEncoder(
                 f"{self.name} is a {self.config['model_type']}, which cannot be used as an encoder"
@@ -288,72 +286,30 @@ def content_hash(file: Path) -> str:
 
 def _of_hub(name: str, control: Control | None) -> Generator[Event, None, Encoder]:
     """Raises :class:`engine.hub.NotOnHub`."""
+
+    def check() -> Iterator[Event]:
+        if control is not None:
+            yield from heed(control, 0)
+
     repository = SHORT.get(name, name)
     if hub.cached(name, "config.json") is not None:
         repository = name
     known = hub.cached(repository, "config.json") is not None
     config = hub.fetch(repository, "config.json")
     try:
-        yield from _download(repository, _WEIGHTS, control)
+        yield from hub.download(repository, _WEIGHTS, check)
     except hub.NoSuchFile:
         try:
-            index = yield from _download(repository, _INDEX, control)
+            index = yield from hub.download(repository, _INDEX, check)
         except hub.NoSuchFile:
             raise hub.NotOnHub(f"{repository} holds no safetensors, and no other weights are loaded") from None
         for shard in sorted(set(json.loads(index.read_bytes())["weight_map"].values())):
-            yield from _download(repository, shard, control)
+            yield from hub.download(repository, shard, check)
     source = f"{'Hugging Face cache' if known else 'the Hub'} ({repository})"
     try:
         return of_folder(config.parent, name, source, repository)
     except NoEncoder as error:
         raise hub.NotOnHub(str(error)) from None
-
-
-def _download(repository: str, name: str, control: Control | None) -> Generator[Event, None, Path]:
-    """One file, in a thread of its own so that the task can be stopped meanwhile."""
-    if (found := hub.cached(repository, name)) is not None:
-        return found
-    done: list[Path | hub.NotOnHub] = []
-
-    def fetch() -> None:
-        try:
-            done.append(hub.fetch(repository, name))
-        except hub.NotOnHub as error:
-            done.append(error)
-        except Exception as error:
-            done.append(hub.NotOnHub(f"the Hub failed ({_first_line(error)})"))
-
-    thread = threading.Thread(target=fetch, daemon=True, name="download")
-    thread.start()
-    blobs = hub.cache() / f"models--{repository.replace('/', '--')}" / "blobs"
-    while thread.is_alive():
-        thread.join(0.25)
-        if thread.is_alive():
-            with contextlib.suppress(OSError):
-                arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
-                yield Progress(f"downloading {name} of {repository}", arrived, 0)
-        if control is not None:
-            yield from heed(control, 0)
-    if isinstance(done[0], hub.NotOnHub):
-        raise done[0]
-    return done[0]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' own narration off the terminal."""
-    from transformers.utils import logging as narration
-
-    logging: Any = narration
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _shape(config: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
 import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+
+from engine.events import Event, Progress
 
 PATIENCE = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
 LONGEST = 96  # characters of a repository's name
@@ -100,6 +104,40 @@ def fetch(repository: str, name: str) -> Path:
         raise NotOnHub(
             f"the Hub failed ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         ) from None
+
+
+def download(repository: str, name: str, check: Callable[[], Iterator[Event]]) -> Generator[Event, None, Path]:
+    """A file of a repository, fetched in a thread of its own.
+
+    Meanwhile yields its progress and the events of ``check``, which may raise. Raises :class:`NotOnHub`.
+    """
+    if (found := cached(repository, name)) is not None:
+        return found
+    done: list[Path | NotOnHub] = []
+
+    def work() -> None:
+        try:
+            done.append(fetch(repository, name))
+        except NotOnHub as error:
+            done.append(error)
+        except Exception as error:
+            done.append(
+                NotOnHub(f"the Hub failed ({str(error).strip().partition(chr(10))[0] or type(error).__name__})")
+            )
+
+    thread = threading.Thread(target=work, daemon=True, name="download")
+    thread.start()
+    blobs = cache() / f"models--{repository.replace('/', '--')}" / "blobs"
+    arrived = 0
+    while thread.is_alive():
+        yield Progress(f"downloading {name} of {repository}", arrived, 0)
+        thread.join(0.25)
+        with contextlib.suppress(OSError):
+            arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
+        yield from check()
+    if isinstance(done[0], NotOnHub):
+        raise done[0]
+    return done[0]
 
 
 def _ask(address: str) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,55 +93,23 @@ def _of_run(name: str, int8: bool) -> Generator[Event, None, LanguageModel]:
 
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, Folder]:
     """The folder of a repository's files, downloaded where needed. Raises :class:`engine.hub.NotOnHub`."""
+
+    def check() -> Iterator[Event]:
+        pretrained.look(control, repository)
+        yield from ()
+
     known = hub.cached(repository, "config.json") is not None
     config = hub.fetch(repository, "config.json")
     with contextlib.suppress(hub.NotOnHub):
         (hub.cached if known else hub.fetch)(repository, "generation_config.json")
     try:
-        yield from _download(repository, pretrained.WEIGHTS, control)
+        yield from hub.download(repository, pretrained.WEIGHTS, check)
     except hub.NoSuchFile:
         try:
-            index = yield from _download(repository, pretrained.INDEX, control)
+            index = yield from hub.download(repository, pretrained.INDEX, check)
         except hub.NoSuchFile:
             raise hub.NotOnHub(f"{repository} holds no safetensors, and no other weights are loaded") from None
         for shard in pretrained.shards(index):
-            yield from _download(repository, shard, control)
+            yield from hub.download(repository, shard, check)
     source = f"{'Hugging Face cache' if known else 'the Hub'} ({repository})"
     return Folder(config.parent, name, source, repository)
-
-
-def _download(repository: str, name: str, control: Control | None) -> Generator[Event, None, Path]:
-    """One file, in a thread of its own so that the task can tell how far it is and be stopped."""
-    if (found := hub.cached(repository, name)) is not None:
-        return found
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    done: list[Path | hub.NotOnHub] = []
-
-    def fetch() -> None:
-        try:
-            done.append(hub.fetch(repository, name))
-        except hub.NotOnHub as error:
-            done.append(error)
-        except Exception as error:
-            done.append(hub.NotOnHub(f"the Hub failed ({error})"))
-
-    thread = threading.Thread(target=fetch, daemon=True, name="download")
-    yield Progress(f"downloading {name}", 0, 0)
-    bars = are_progress_bars_disabled()
-    disable_progress_bars()
-    thread.start()
-    blobs = hub.cache() / f"models--{repository.replace('/', '--')}" / "blobs"
-    try:
-        while thread.is_alive():
-            thread.join(0.5)
-            with contextlib.suppress(OSError):
-                arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
-                yield Progress(f"downloading {name}", arrived, 0)
-            pretrained.look(control, repository)
-    finally:
-        if not bars:
-            enable_progress_bars()
-    if isinstance(done[0], hub.NotOnHub):
-        raise done[0]
-    return done[0]
