@@ -208,7 +208,6 @@ class BackedTokenizer(Tokenizer):
         ends = (eos,) if eos else [end for end in _ENDS if backend.token_to_id(end) in self.specials]
         self.eos = backend.token_to_id(ends[0]) if ends else None
         self._by_byte = "ByteLevel" in repr(backend.decoder)
-        self.falls_back = "ByteFallback" in repr(backend.decoder)
         model = type(backend.model).__name__
         kinds: dict[str, Kind] = {"WordPiece": "wordpiece", "Unigram": "unigram", "BPE": "other"}
         self.kind = "bpe" if model == "BPE" and self._by_byte else kinds.get(model, "other")
@@ -307,26 +306,23 @@ class _ByByte(Stream):
         return self._decoder.decode(b"", final=True)
 
 
-class _Decoding(Stream):
+class _Decoding(_ByByte):
     """Any other tokenizer: a token's text is what it adds to the text of the token before it.
 
     Byte tokens (``<0xE2>``) are put together here: the library's ``DecodeStream`` fails on bytes that are no UTF-8.
     """
 
     def __init__(self, tokenizer: BackedTokenizer) -> None:
-        self._tokenizer = tokenizer
+        super().__init__(tokenizer)
         self._before: list[int] = []
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._falls_back = "ByteFallback" in repr(tokenizer.backend.decoder)
 
     def step(self, token: int) -> str:
         before, self._before = self._before, [token]
-        if self._tokenizer.falls_back and (byte := _BYTE.fullmatch(self._tokenizer.token(token))):
+        if self._falls_back and (byte := _BYTE.fullmatch(self._tokenizer.token(token))):
             return self._decoder.decode(bytes.fromhex(byte[1]))
         decode = self._tokenizer.decode
         return self.flush() + decode([*before, token])[len(decode(before)) :]
-
-    def flush(self) -> str:
-        return self._decoder.decode(b"", final=True)
 
 
 def repaired(text: str) -> str:

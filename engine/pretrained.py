@@ -212,13 +212,10 @@ def _read(files: list[Path], tensors: dict[str, Tensor], folder: Folder) -> Iter
 def _by_transformers(folder: Folder) -> tuple[Any, int]:
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
     from engine.device import best_device
 
     device = best_device()
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder.path,
@@ -229,9 +226,6 @@ def _by_transformers(folder: Folder) -> tuple[Any, int]:
         )
     except Exception as error:  # whatever a stranger's files make it raise
         raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
-    finally:
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     text = model.config.get_text_config()
     limits = [limit for key in _POSITIONS if isinstance(limit := getattr(text, key, None), int) and limit > 0]
     ready: Any = cast(Any, model).to(device)

@@ -153,7 +153,7 @@ def _by_transformers(where: str, name: str, source: str, *, local: bool) -> Toke
     """Older files than ``tokenizer.json``, by the library that knows them all."""
     from transformers import AutoTokenizer
 
-    with guarded(f"no tokenizer.json in {where}, and no tokenizer can be made of its other files"):
+    with guarded(f"no tokenizer can be made of the files in {where}. Give a folder with tokenizer.json"):
         made: Any = AutoTokenizer.from_pretrained(where, local_files_only=local, trust_remote_code=False)
         backend = made.backend_tokenizer
     return from_backend(backend, name, source, made.eos_token)

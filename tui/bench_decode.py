@@ -108,12 +108,10 @@ def _folder(model: str, scratch: Path) -> str:
         return str(scratch)
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
-    from transformers.utils import logging
 
     from engine import tokenizer
     from engine.encoding import BackedTokenizer
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.manual_seed(1)
     GPT2LMHeadModel(GPT2Config()).save_pretrained(scratch)
     spelled = tokenizer.load("gpt2")
@@ -124,9 +122,7 @@ def _folder(model: str, scratch: Path) -> str:
 
 def _transformers(folder: str, ours: LanguageModel) -> Any:
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = next(ours.network.parameters()).dtype
     found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
     return found.eval().to(ours.device)

@@ -38,6 +38,7 @@ from tui.narrate import Narrator
 from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
 from tui.retrieve_command import resume as resume_retrieval
 from tui.retrieve_command import retrieve, search
+from tui.terminal import QUIET
 from tui.text import safe
 from tui.tokenize_command import tokenize
 
@@ -60,8 +61,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON obje
 
 def main(arguments: list[str]) -> int:
     """Run a command and return its exit code. Nothing the user does wrong ends in a traceback."""
-    for bars in ("HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
-        os.environ.setdefault(bars, "1")
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     with contextlib.redirect_stderr(sys.stderr and SafeStream(sys.stderr)):
         return _run(arguments)
 
