@@ -53,7 +53,7 @@ def theirs(gpt2: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     ]
     return {
         "gpt2": GPT2TokenizerFast(vocab=str(encoder), merges=str(merges)),
-        "wordpiece": BertTokenizerFast(vocab=str(packaged.find(packaged.WORDPIECE_VOCABULARY))),
+        "wordpiece": BertTokenizerFast(vocab=str(packaged.find(packaged.WORDPIECE_VOCABULARY)), do_lower_case=True),
     }
 
 
