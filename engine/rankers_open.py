@@ -15,10 +15,10 @@ from engine import hub, rankers_store
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.events import Event, Progress
-from engine.rankers import MEAN, TRAINED, Dense, Embedder, Ranker, Rankers, projected
+from engine.rankers import Dense, Embedder, Ranker, Rankers, projected
 from engine.rankers_store import PROJECTION, WHOLE, Checkpoint
 from engine.ranking import Ranked
-from engine.retrieve import TASK, RetrieveSpec, from_dict
+from engine.task_specs import MEAN, TASKS, TRAINED, RetrieveSpec, from_dict
 
 if TYPE_CHECKING:
     pass
@@ -113,6 +113,10 @@ def newest_on(data: str) -> tuple[Run, RetrieveSpec] | None:
     """The newest run that has trained, or trains, a bi-encoder on a collection."""
     for run in runs.every(home.runs()):
         record = run.read_json("spec.json")
-        if record.get("task") == TASK and record.get("data") == data and rankers_store.checkpoint(run) is not None:
-            return run, from_dict(record)
+        if (
+            record.get("task") == TASKS[RetrieveSpec]
+            and record.get("data") == data
+            and rankers_store.checkpoint(run) is not None
+        ):
+            return run, from_dict(RetrieveSpec, record)
     return None
