@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import store
 from checkpoints.run import Run
 from engine import arrays, baselines, encoders, outcome
-from engine.classify import LR, MLP
 from engine.encode import encode_now, machine_for
 from engine.encoders import NoEncoder
 from engine.epochs import ROUTE as FINETUNE
@@ -18,6 +17,7 @@ from engine.features import group_of
 from engine.heads import Head, head_from
 from engine.heed import finish
 from engine.modelfolder import present
+from engine.task_specs import LR, MLP
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,6 +18,7 @@ from engine.encoders import Encoder
 from engine.events import Event, Notice
 from engine.modelfolder import replaced
 from engine.ranking import Ranked, fuse
+from engine.task_specs import BM25, HYBRID, MEAN, RANKERS, TRAINED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 
     from engine.vectors import Matrix
 
-BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
-METHODS = (BM25, CLS, MEAN, HYBRID, TRAINED)
+METHODS = RANKERS
 _ABOUT = "content.json"  # of a saved BM25 index
 FUSED = 1000  # documents of each ranking that are fused
 QUERY_TOKENS = 128

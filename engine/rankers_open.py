@@ -13,14 +13,14 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data import beir
 from data.beir import Collection
-from engine import arrays, hub, rankers_store, session
+from engine import arrays, hub, rankers_store, retrieve_run
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.events import Event, Progress
-from engine.rankers import MEAN, TRAINED, Dense, Embedder, Ranker, Rankers, projected
+from engine.rankers import Dense, Embedder, Ranker, Rankers, projected
 from engine.rankers_store import PROJECTION, WHOLE, Checkpoint
 from engine.ranking import Ranked
-from engine.retrieve import TASK, RetrieveSpec, from_dict
+from engine.task_specs import MEAN, TRAINED, RetrieveSpec
 
 if TYPE_CHECKING:
     pass
@@ -115,7 +115,7 @@ def newest_on(data: str) -> tuple[Run, RetrieveSpec] | None:
     """The newest run that has trained, or trains, a bi-encoder on a collection."""
     for run in runs.every(home.runs()):
         with contextlib.suppress(OSError, CheckpointError):  # it cannot be read, or is of another task
-            spec = session.spec_as(run, TASK, from_dict)
+            spec = retrieve_run.spec_of(run)
             if spec.data == data and rankers_store.checkpoint(run) is not None:
                 return run, spec
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,86 +12,26 @@ from checkpoints.run import Run
 from data import beir
 from data.beir import Collection
 from engine import hub, ranking
-from engine.biencoder import MODES, BiSettings, BiState, CannotTrain, kept_for, train
+from engine.biencoder import BiSettings, BiState, CannotTrain, kept_for, train
 from engine.control import Control
 from engine.encode import encode
 from engine.encoders import Encoder
 from engine.events import Classified, CollectionLoaded, Event, Notice, Progress, RankerDone
 from engine.heed import Stopped, heed
 from engine.kept import Kept
-from engine.rankers import (
-    BM25,
-    CLS,
-    HYBRID,
-    MEAN,
-    METHODS,
-    QUERY_TOKENS,
-    TRAINED,
-    Bm25,
-    Dense,
-    Embedder,
-    Ranker,
-    Rankers,
-)
+from engine.rankers import METHODS, QUERY_TOKENS, Bm25, Dense, Embedder, Ranker, Rankers
 from engine.rankers_store import WHOLE, Store
 from engine.ranking import DEPTH, MEASURES, NDCG, Difference, Ranked
-from engine.spec import BadSpec, Problem, restored
+from engine.spec import BadSpec
+from engine.task_specs import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
 from engine.vectors import unit
 from engine.writes import Writes
 
 if TYPE_CHECKING:
     from engine.ranking import Values
 
-TASK = "retrieve"
 TIMED = 50  # queries that are asked one at a time, as somebody who searches does
 TOGETHER = 64  # the others
-
-
-@dataclass(frozen=True)
-class RetrieveSpec:
-    """Everything that decides a retrieval."""
-
-    data: str = beir.BUNDLED
-    encoder: str = "auto"
-    methods: tuple[str, ...] = METHODS
-    mode: str = "projection"
-    """what is trained: a projection on frozen features, or the whole encoder"""
-    hard_negatives: int = 0
-    """for each query of a batch, found by BM25"""
-    epochs: int = 0
-    """at most; 0 for what suits the mode, like the next"""
-    learning_rate: float = 0.0
-    length: int = 256
-    """tokens of a document that are read"""
-    seed: int = 1337
-    device: str = "auto"
-    name: str = ""
-
-    def validate(self) -> list[Problem]:
-        """Everything that is wrong with it by itself."""
-        wrong = [method for method in self.methods if method not in METHODS]
-        checks = (
-            ("data", not self.data.strip(), f"name a collection: {beir.BUNDLED} is bundled"),
-            ("method", bool(wrong), f"{', '.join(map(repr, wrong))}: there are {', '.join(METHODS)}"),
-            ("method", not self.methods, f"name at least one of {', '.join(METHODS)}"),
-            ("train", self.mode not in MODES, f"must be {' or '.join(MODES)}"),
-            ("hard_negatives", not 0 <= self.hard_negatives <= 16, "must be between 0 and 16"),
-            ("epochs", not 0 <= self.epochs <= 1000, "must be between 0 and 1,000"),
-            ("learning_rate", not 0 <= self.learning_rate < 1, "must be between 0 and 1"),
-            ("length", not 4 <= self.length <= 100_000, "must be 4 tokens or more"),
-            ("device", self.device not in ("auto", "cpu", "cuda", "mps"), "must be auto, cpu, cuda or mps"),
-        )
-        return [Problem(name, message) for name, bad, message in checks if bad]
-
-
-def to_dict(spec: RetrieveSpec) -> dict[str, Any]:
-    """The spec as JSON can hold it, marked as this task's."""
-    return {"task": TASK, **dataclasses.asdict(spec), "methods": list(spec.methods)}
-
-
-def from_dict(record: Mapping[str, Any]) -> RetrieveSpec:
-    """The spec that :func:`to_dict` wrote; see :func:`engine.spec.restored`."""
-    return restored(RetrieveSpec, record)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -10,99 +10,26 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.events import Classified
+from engine.task_specs import ClassifySpec
 from tui import piped
 from tui.driven import BAD_INPUT, DONE, complain, drive
 from tui.output import print_json, say
+from tui.spec_options import Json, options
 from tui.text import safe
 
-_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
-_Flag = Parameter(negative="")
 
-
-def classify(
-    *,
-    data: str = "helpdesk",
-    test: str = "",
-    text_column: str = "",
-    label_column: str = "",
-    encoder: str = "auto",
-    pooling: Literal["cls", "mean", "max", "last", "last4", "all"] = "mean",
-    head: Annotated[list[Literal["lr", "mlp", "finetune"]] | None, Parameter(negative="")] = None,
-    class_weights: Annotated[bool, _Flag] = False,
-    limit: int = 0,
-    length: int = 128,
-    epochs: int = 4,
-    learning_rate: float = 0.0,
-    curve: Annotated[bool, _Flag] = False,
-    suspects: Annotated[bool, _Flag] = False,
-    seed: int = 1337,
-    name: str = "",
-    json: _Json = False,
-    quiet: Annotated[bool, _Flag] = False,
-) -> int:
+@options(
+    ClassifySpec,
+    "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
+    "curve suspects seed name",
+)
+def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
     """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
 
     Majority class and TF-IDF with logistic regression are always included.
-
-    Parameters
-    ----------
-    data
-        helpdesk (bundled), a CSV, TSV, JSON lines or Parquet file, a folder with train, validation and test, or a name
-        on the Hugging Face Hub.
-    test
-        A file with the test split.
-    text_column
-        Column of the texts; found by its name if not given.
-    label_column
-        Column of the labels; found by its name if not given.
-    encoder
-        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.
-    pooling
-        How token vectors are combined: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
-    head
-        lr, mlp or finetune; repeat the option for several. Default: lr and mlp.
-    class_weights
-        Weight classes inversely to their frequency in training.
-    limit
-        Maximum rows of each split; 0 for all.
-    length
-        Maximum tokens of a text; the rest is cut.
-    epochs
-        Maximum epochs of fine-tuning.
-    learning_rate
-        Peak learning rate of fine-tuning; 0 chooses by the width of the encoder.
-    curve
-        Also train on 8, 16, 32, ... labels per class.
-    suspects
-        Also report training rows whose label is probably wrong.
-    seed
-        Seed of splits, initial weights, order and dropout.
-    name
-        Name of the run; defaults to task and data.
-    quiet
-        Print errors only.
     """
     from engine import classify_run
-    from engine.classify import ClassifySpec
 
-    spec = ClassifySpec(
-        data=data,
-        test=test,
-        text_column=text_column,
-        label_column=label_column,
-        encoder=encoder,
-        pooling=pooling,
-        heads=tuple(dict.fromkeys(head or ("lr", "mlp"))),
-        class_weights=class_weights,
-        limit=limit,
-        seed=seed,
-        length=length,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        curve=curve,
-        suspects=suspects,
-        name=name,
-    )
     return resume(classify_run.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
@@ -118,7 +45,7 @@ def predict(
     text: Annotated[list[str] | None, Parameter(allow_leading_hyphen=True, negative="")] = None,
     /,
     *,
-    json: _Json = False,
+    json: Json = False,
 ) -> int:
     """Classify texts with every trained method of a run.
 

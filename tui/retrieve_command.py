@@ -16,74 +16,21 @@ from engine.control import Control
 from engine.events import Classified
 from engine.heed import finish
 from engine.spec import BadSpec, Problem
+from engine.task_specs import RetrieveSpec
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.narrate import Narrator
 from tui.output import print_json, print_message, say
+from tui.spec_options import Json, options
 from tui.text import safe
 
-_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
-_Flag = Parameter(negative="")
 _Method = Literal["bm25", "cls", "mean", "hybrid", "trained"]
 
 
-def retrieve(
-    *,
-    data: str = "workshop",
-    encoder: str = "auto",
-    method: Annotated[list[_Method] | None, Parameter(negative="")] = None,
-    train: Literal["projection", "whole"] = "projection",
-    hard_negatives: int = 0,
-    epochs: int = 0,
-    learning_rate: float = 0.0,
-    length: int = 256,
-    seed: int = 1337,
-    name: str = "",
-    json: _Json = False,
-    quiet: Annotated[bool, _Flag] = False,
-) -> int:
-    """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder.
-
-    Parameters
-    ----------
-    data
-        workshop (bundled), a folder in BEIR layout or of text files, or a name on the Hugging Face Hub.
-    encoder
-        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.
-    method
-        bm25, cls, mean, hybrid or trained; repeat the option for several. Default: all.
-    train
-        What is trained: projection (a matrix on frozen features, seconds) or whole (the encoder, minutes).
-    hard_negatives
-        Hard negatives per query in a batch: documents that BM25 ranks high and that are not relevant.
-    epochs
-        Maximum epochs; 0 chooses by what is trained.
-    learning_rate
-        Peak learning rate; 0 chooses by what is trained.
-    length
-        Maximum tokens of a document; the rest is cut.
-    seed
-        Seed of the held-out queries, the batches and the bootstrap.
-    name
-        Name of the run; defaults to task and data.
-    quiet
-        Print errors only.
-    """
+@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name")
+def retrieve(spec: RetrieveSpec, *, json: bool, quiet: bool) -> int:
+    """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder."""
     from engine import retrieve_run
-    from engine.rankers import METHODS
-    from engine.retrieve import RetrieveSpec
 
-    spec = RetrieveSpec(
-        data=data,
-        encoder=encoder,
-        methods=tuple(dict.fromkeys(method)) if method else METHODS,
-        mode=train,
-        hard_negatives=hard_negatives,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        length=length,
-        seed=seed,
-        name=name,
-    )
     return resume(retrieve_run.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
@@ -101,7 +48,7 @@ def search(
     k: Annotated[int, Parameter(name=["--k", "-k"])] = 10,
     encoder: str = "",
     run: str = "",
-    json: _Json = False,
+    json: Json = False,
 ) -> int:
     """Search a collection. Indexes are built once and cached.
 
@@ -143,11 +90,10 @@ def search(
 
 def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str, run: str, json: bool) -> int:
     from data.beir import BUNDLED
-    from engine.rankers import TRAINED
     from engine.rankers_open import library, newest_on
-    from engine.retrieve import RetrieveSpec
     from engine.retrieve_run import spec_of
     from engine.task_run import absolute
+    from engine.task_specs import TRAINED
 
     owner: Run | None = None
     spec = RetrieveSpec(data=absolute(data) if data else BUNDLED)

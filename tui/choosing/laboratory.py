@@ -16,7 +16,7 @@ class Rankings(Laboratory):
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import choose_run
-        from engine.choices import ChooseSpec
+        from engine.task_specs import ChooseSpec
 
         model = given["model"].strip() or "bundled"
         return choose_run.create(spec_from(ChooseSpec, given, model=model))

@@ -79,7 +79,7 @@ class Classifications(Laboratory):
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import classify_run
-        from engine.classify import ClassifySpec
+        from engine.task_specs import ClassifySpec
 
         automatic = {name: "" for name in ("text_column", "label_column") if given[name] == "auto"}
         return classify_run.create(spec_from(ClassifySpec, given, curve=True, suspects=True, **automatic))

@@ -29,7 +29,7 @@ class Retrievals(Laboratory):
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import retrieve_run
-        from engine.retrieve import RetrieveSpec
+        from engine.task_specs import RetrieveSpec
 
         return retrieve_run.create(spec_from(RetrieveSpec, given))
 
