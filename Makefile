@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check docs pictures clean
+.PHONY: run test check docs pictures storm clean
 
 run: .venv/.run-stamp
 	@$(BIN)/llmlab-tui
@@ -21,6 +21,10 @@ docs: .venv/.test-stamp
 
 pictures: .venv/.test-stamp
 	$(BIN)/python docs/pictures.py
+
+# By hand: kills, faults and damages runs for so long and compares them with undisturbed ones; SEED repeats a storm.
+storm: .venv/.test-stamp
+	PYTHONPATH=tests $(BIN)/python -m storm --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
 
 .venv/.run-stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
