@@ -106,6 +106,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         inputs, targets = self.windows.at(position.step)
         total: Tensor | None = None
+        if not self.optimizer.state:
+            self.optimizer.state.update(_adam_state(self.optimizer))
         micro = position.micro_batch
         for x, y in zip(torch.split(inputs, micro), torch.split(targets, micro), strict=True):
             with self._autocast():
@@ -143,6 +145,23 @@ class Trainer:
 
 def _optimizer(model: GPT, spec: TrainSpec) -> torch.optim.AdamW:
     everything = spec.decay == "everything"
+def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]:
+    """The state that fused AdamW begins with, for all parameters.
+
+    AdamW itself allocates it parameter by parameter and group by group in its first step: memory that runs out in
+    between would leave half a state, and one group updated.
+    """
+    return {
+        parameter: {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        }
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
     decayed = [p for p in model.parameters() if everything or p.dim() >= 2]
     spared = [p for p in model.parameters() if not everything and p.dim() < 2]
     groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": spec.weight_decay}]
