@@ -70,8 +70,10 @@ class Run:
         return content if isinstance(content, dict) else {}
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Replace a JSON file of the run atomically."""
-        store.replace_file(self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        """Replace a JSON file of the run atomically. A path that is not UTF-8 comes back as it was."""
+        store.replace_file(
+            self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        )
 
     def post(self, message: dict[str, Any]) -> None:
         """Leave a message for the owner. Messages are taken in the order in which they were posted."""
@@ -133,6 +135,11 @@ def create(runs: Path, name: str, spec: dict[str, Any], env: dict[str, Any]) -> 
 def slug(name: str) -> str:
     """A name that is safe as part of a folder's name."""
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:40].lower() or "run"
+
+
+def is_run(path: Path) -> bool:
+    """Whether the folder is a run: it has a spec, or a checkpoint that holds one."""
+    return (path / "spec.json").is_file() or bool(store.checkpoints(path / "checkpoints"))
 
 
 def every(runs: Path) -> list[Run]:
