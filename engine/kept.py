@@ -123,7 +123,7 @@ class Kept:
         try:
             store.commit(self.folder, epoch, {**capture(model, optimizer).encode(), **(more or {})}, state)
             if self._whole(best):
-                store.prune(self.folder, keep_last=1, keep=frozenset({best, epoch}))
+                store.prune(self.folder, newest=epoch, keep_last=1, keep=frozenset({best}))
         except OSError as error:
             yield Notice(f"the epoch could not be kept ({error.strerror or error})", "warning", SOURCE)
 

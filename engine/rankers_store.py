@@ -131,7 +131,7 @@ class Store:
             files[POOL] = save_arrays(pool)
         about = {"step": state.step, "ndcg": state.ndcg, "documents": state.documents}
         path = store.commit(self.folder, state.step, files, about)
-        store.prune(self.folder, keep_last=1, keep=frozenset({best}))
+        store.prune(self.folder, newest=state.step, keep_last=1, keep=frozenset({best}))
         return path
 
     def trained(self, state: BiState) -> None:
