@@ -145,7 +145,7 @@ def is_run(path: Path) -> bool:
 def every(runs: Path) -> list[Run]:
     """All runs under ``runs``, newest first."""
     try:
-        found = [Run(entry) for entry in runs.iterdir() if (entry / "spec.json").is_file()]
+        found = [Run(entry) for entry in runs.iterdir() if is_run(entry)]
     except OSError:
         return []
     return sorted(found, key=lambda run: run.name, reverse=True)
@@ -162,7 +162,7 @@ def find(runs: Path, wanted: str) -> Run:
             raise NoSuchRun(f"there are no runs in {runs} yet")
         return known[0]
     path = Path(wanted).expanduser()
-    if (path / "spec.json").is_file():
+    if is_run(path):
         return Run(path.resolve())
     for run in known:
         if wanted in (run.name, run.name.partition("-")[2].partition("-")[2]):

@@ -204,6 +204,8 @@ class _Session:
         if not 0 < rate <= 1:
             if self.keeper.failing and self.keeper.due():
                 yield from self._save()
+            if self.keeper.failing and self.keeper.due():
+                yield from self._save()
             return Notice(f"a learning rate of {rate:g} is out of range; it stays as it is", "warning", "learning_rate")
         self.position.learning_rate, self.keeper.saved_step = rate, -1
         return Notice(f"learning rate {rate:g} from here on", "info", "learning_rate", self.position.step)

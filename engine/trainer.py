@@ -60,7 +60,9 @@ class Position:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Position:
-        """The position that ``to_dict`` wrote."""
+        """The position that ``to_dict`` wrote. Raises :class:`ValueError` when it has more or fewer fields."""
+        if other := record.keys() ^ vars(cls()).keys():
+            raise ValueError(f"more or fewer fields: {', '.join(sorted(other))}")
         history = [Evaluation(**point) for point in record["history"]]
         best = math.inf if record["best_val_loss"] is None else record["best_val_loss"]
         return cls(**{**record, "history": history, "best_val_loss": best})
@@ -104,10 +106,10 @@ class Trainer:
         if not self.model.training:
             self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        inputs, targets = self.windows.at(position.step)
-        total: Tensor | None = None
         if not self.optimizer.state:
             self.optimizer.state.update(_adam_state(self.optimizer))
+        inputs, targets = self.windows.at(position.step)
+        total: Tensor | None = None
         micro = position.micro_batch
         for x, y in zip(torch.split(inputs, micro), torch.split(targets, micro), strict=True):
             with self._autocast():
@@ -143,8 +145,6 @@ class Trainer:
         return torch.autocast(self.placement.device.type, self.placement.dtype)
 
 
-def _optimizer(model: GPT, spec: TrainSpec) -> torch.optim.AdamW:
-    everything = spec.decay == "everything"
 def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]:
     """The state that fused AdamW begins with, for all parameters.
 
@@ -162,6 +162,8 @@ def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]
     }
 
 
+def _optimizer(model: GPT, spec: TrainSpec) -> torch.optim.AdamW:
+    everything = spec.decay == "everything"
     decayed = [p for p in model.parameters() if everything or p.dim() >= 2]
     spared = [p for p in model.parameters() if not everything and p.dim() < 2]
     groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": spec.weight_decay}]

@@ -214,6 +214,8 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
         raise BadSpec([Problem("", f"{folder} is not a folder")])
     trained = load(run, which=checkpoint)
     write_export(trained, folder, half=half)
+    if trained.notice:
+        print(f"warning: {safe(trained.notice)}", file=sys.stderr)
     print(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})", file=sys.stderr)
     say(str(folder.absolute()))
     return DONE
