@@ -109,7 +109,7 @@ class _Session:
     def _set_up(self, resume: bool) -> Iterator[Event]:
         placement = place(self.spec)
         corpus = yield from opening.load_corpus(self.spec, self.run, resume=resume)
-        self.spec.check(characters=len(corpus.ids))
+        asked, self.spec = self.spec, self.spec.for_corpus(len(corpus.ids), corpus.vocabulary, corpus.text(0, 1))
         yield Progress("measuring the machine", 0, 0)
         peak = measure_peak(placement)
         free = free_memory(placement.device)
@@ -118,6 +118,9 @@ class _Session:
         self.position = self.trainer.position
         notices = [Notice(text, "warning", "corpus") for text in corpus.notices]
         notices += [Notice(f"{corpus.name}: {cut}", "info", "corpus") for cut in corpus.cuts]
+        if self.spec.sample_prompt != asked.sample_prompt:
+            text = f"the corpus has no line break: samples begin with {self.spec.sample_prompt!r}"
+            notices.append(Notice(text, "info", "prompt"))
         if resume:
             assert self.run is not None
             saved, skipped = opening.restore(self.run, self.trainer)
@@ -199,13 +202,11 @@ class _Session:
             else:
                 self.control.wait(0.05)
             yield from self.keeper.report()
+            if self.keeper.failing and self.keeper.due():
+                yield from self._save()
 
     def _set_learning_rate(self, rate: float) -> Notice:
         if not 0 < rate <= 1:
-            if self.keeper.failing and self.keeper.due():
-                yield from self._save()
-            if self.keeper.failing and self.keeper.due():
-                yield from self._save()
             return Notice(f"a learning rate of {rate:g} is out of range; it stays as it is", "warning", "learning_rate")
         self.position.learning_rate, self.keeper.saved_step = rate, -1
         return Notice(f"learning rate {rate:g} from here on", "info", "learning_rate", self.position.step)
@@ -445,7 +446,7 @@ class _Session:
     def _capture(self) -> tuple[state.Snapshot, store.State]:
         """Everything that the next step depends on."""
         return state.capture(self.trainer.model, self.trainer.optimizer), {
-            "format": 1,
+            "format": opening.FORMAT,
             "spec": to_dict(dataclasses.replace(self.spec, threads=self.trainer.placement.threads)),
             "position": self.position.to_dict(),
             "vocabulary": list(self.corpus.vocabulary.characters),
