@@ -232,6 +232,8 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
 
     trained = load(run, which=checkpoint)
     write_export(trained, folder, half=half, force=force)
+    if trained.notice:
+        print_message(f"warning: {trained.notice}")
     print_message(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})")
     say(str(folder.absolute()))
     return DONE
