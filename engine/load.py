@@ -16,6 +16,7 @@ from checkpoints import export, home, state, store
 from checkpoints import run as runs
 from data.vocabulary import Vocabulary
 from data.windows import derive_seed
+from engine import session
 from engine.events import Event, Finished, Notice, SampleText
 from engine.gpt import GPT
 from engine.modelfolder import RECORD, exported
@@ -59,6 +60,8 @@ def load(wanted: str, *, which: str = "best") -> Trained:
     if (folder / "config.json").is_file():
         return _exported(folder)
     run = runs.find(home.runs(), wanted)
+    if (task := session.task_of(run)[0]) != "train":
+        raise store.CheckpointError(f"{run.name}: its task is {task}, so it holds no language model")
     found, wanted_step = _candidates(run, which)
     if not found:
         raise store.CheckpointError(f"{run.name} has no checkpoint {'yet' if which in ('best', 'last') else which}")
