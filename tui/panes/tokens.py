@@ -19,7 +19,7 @@ from textual.worker import get_current_worker
 from engine.lexicon import corpus
 from engine.tokens import Token, Tokenized, tokenize
 from tui.actions import bindings
-from tui.keeping import Keeper
+from tui.errands import Keeper
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
 from tui.styles import style_sheet
