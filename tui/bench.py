@@ -32,7 +32,7 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
         if what == "decode":  # looks for the user's models
             from tui.bench_decode import decode
 
-            figures = decode(model)
+            figures = decode(model, print_message)
         elif what == "encode":
             from tui.bench_encode import encode
 

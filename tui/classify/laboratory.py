@@ -11,7 +11,8 @@ from typing import Any
 from checkpoints.run import Run
 from engine.metrics import Comparison
 from tui import units
-from tui.comparing.laboratory import Laboratory, spec_from
+from tui.comparing.laboratory import Laboratory
+from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)

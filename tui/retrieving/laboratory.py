@@ -9,7 +9,8 @@ from pathlib import Path
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from tui import units
-from tui.comparing.laboratory import Laboratory, spec_from
+from tui.comparing.laboratory import Laboratory
+from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)
