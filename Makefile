@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check pictures clean
+.PHONY: run test check monkey pictures clean
 
 run: .venv/.run-stamp
 	@$(BIN)/llmlab-tui
@@ -15,6 +15,9 @@ check: .venv/.test-stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+monkey: .venv/.test-stamp
+	$(BIN)/python tests/monkey.py --minutes $(or $(MINUTES),10)
 
 pictures: .venv/.test-stamp
 	$(BIN)/python docs/pictures.py

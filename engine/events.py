@@ -460,8 +460,8 @@ def _plain(value: Any) -> Any:
 def from_dict(record: dict[str, Any]) -> Event | None:
     """The event that a record describes.
 
-    None for a kind this version does not know, a record that lacks fields, and one whose values are of another type:
-    a journal is a file, and files get damaged.
+    None for a kind this version does not know, a record that lacks fields, and one whose values are of another type
+    or numbers that :func:`to_dict` never writes: a journal is a file, and files get damaged.
     """
     kind = _KINDS.get(str(record.get("event")))
     if kind is Finished and "results" in record:
@@ -470,12 +470,21 @@ def from_dict(record: dict[str, Any]) -> Event | None:
         return None
     types = _types(kind)
     fields = {name: value for name, value in record.items() if name in types}
-    if not all(type(value) in types[name] for name, value in fields.items()):
+    if not all(type(value) in types[name] and _sound(value) for name, value in fields.items()):
         return None
     try:
         return kind(**{name: tuple(value) if type(value) is list else value for name, value in fields.items()})
     except TypeError:
         return None
+
+
+def _sound(value: Any) -> bool:
+    """Whether every number in ``value`` is finite and every whole number fits into 64 bits."""
+    if isinstance(value, dict | list):
+        return all(map(_sound, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 63
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _types(kind: type[Event]) -> dict[str, frozenset[type]]:
