@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from checkpoints import store
+
 
 class Journal:
     """Appends events. A failed write (full disk) is remembered in ``failure`` and tried again with the next one.
@@ -65,21 +67,25 @@ class Reader:
         self._rest = b""
 
     def read(self) -> list[dict[str, Any]]:
-        """Events that were appended since the last call, up to about a megabyte of them; damaged lines are skipped."""
+        """Events that were appended since the last call, up to about a megabyte of them; damaged lines are skipped.
+
+        Raises :class:`OSError` when the journal is there and cannot be read.
+        """
         if self._file is None:
             try:
-                self._file = self._path.open("rb")
+                self._file = store.open_file(self._path)
             except FileNotFoundError:
                 return []
-        *lines, self._rest = (self._rest + self._file.read(self.LIMIT)).split(b"\n")
-        events = []
-        for line in lines:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict):
-                events.append(event)
+        events: list[dict[str, Any]] = []
+        while not events and (added := self._file.read(self.LIMIT)):  # a megabyte of damage is not the end
+            *lines, self._rest = (self._rest + added).split(b"\n")
+            for line in lines:
+                try:
+                    event = store.decode(line)
+                except ValueError:
+                    continue
+                if isinstance(event, dict):
+                    events.append(event)
         return events
 
     def close(self) -> None:

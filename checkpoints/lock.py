@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
+from checkpoints import store
+
 PATIENCE = 1.0  # seconds; a reader that looks who owns the run holds the lock for microseconds
 
 
@@ -75,7 +77,7 @@ class Lock:
 def owner(path: Path) -> Owner | None:
     """The living process that holds the lock at ``path``, or None."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -94,6 +96,7 @@ def _try(file: int, kind: int) -> bool:
 
 def _read(path: Path) -> Owner | None:
     try:
-        return Owner(**json.loads(path.read_bytes()))
+        found = Owner(**store.read_object(path))
+        return found if type(found.pid) is int and type(found.host) is str else None
     except (OSError, ValueError, TypeError):
         return None

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -62,43 +63,63 @@ class Run:
         return owner(self.path / "lock")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Content of a JSON file of the run; empty when it is missing or damaged."""
+        """Content of a JSON file of the run; empty when it is missing or damaged.
+
+        Raises :class:`OSError` when it is there and cannot be read.
+        """
         try:
-            content = json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError):
+            return store.read_object(self.path / name)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return {}
-        return content if isinstance(content, dict) else {}
+
+    def spec(self) -> dict[str, Any]:
+        """What was asked for: ``spec.json``; where that is missing or damaged, the spec in the newest checkpoint.
+
+        Raises :class:`OSError` when it cannot be read, :class:`checkpoints.store.CheckpointError` when there is none.
+        """
+        if record := self.read_json("spec.json"):
+            return record
+        for checkpoint in store.checkpoints(self.checkpoints):
+            with contextlib.suppress(store.CheckpointError):
+                if isinstance(kept := store.read_state(checkpoint).get("spec"), dict):
+                    return kept
+        raise store.CheckpointError(f"{self.name}: spec.json is damaged or missing, and no checkpoint holds the spec")
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Replace a JSON file of the run atomically."""
         store.replace_file(self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
 
     def post(self, message: dict[str, Any]) -> None:
-        """Leave a message for the owner. Messages are taken in the order in which they were posted."""
+        """Leave a message for the owner, who takes them in the order of posting. Raises :class:`OSError`."""
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(_serial):06d}.json"
         temporary = self.inbox / f".{name}"
-        temporary.write_text(json.dumps(message))
-        temporary.rename(self.inbox / name)
+        try:
+            temporary.write_text(json.dumps(message))
+            temporary.rename(self.inbox / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def collect(self, since: int = 0) -> list[dict[str, Any]]:
         """Take every message out of the inbox, oldest first.
 
-        Damaged ones are dropped, and so are those posted before ``since`` (nanoseconds of Unix time).
+        Damaged ones are dropped, and so are those posted before ``since`` (nanoseconds of Unix time). What is no file
+        (reading a FIFO would wait for its writer) stays where it is, and so does what cannot be removed: it would be
+        taken again each time.
         """
         messages = []
         try:
             with os.scandir(self.inbox) as entries:
-                names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+                found = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         except OSError:
             return []
-        for name in names:
+        for name in sorted(name for name in found if not name.startswith(".")):
+            content = self.read_json(f"inbox/{name}")
             try:
-                content = json.loads((self.inbox / name).read_bytes())
                 (self.inbox / name).unlink()
-            except (OSError, ValueError):
-                (self.inbox / name).unlink(missing_ok=True)
+            except OSError:
                 continue
-            if isinstance(content, dict) and name >= f"{since:020d}":
+            if content and name >= f"{since:020d}":
                 messages.append(content)
         return messages
 
@@ -136,27 +157,40 @@ def slug(name: str) -> str:
 
 
 def every(runs: Path) -> list[Run]:
-    """All runs under ``runs``, newest first."""
+    """All runs under ``runs``, newest first, also those that cannot be read. Raises :class:`OSError`."""
     try:
-        found = [Run(entry) for entry in runs.iterdir() if (entry / "spec.json").is_file()]
-    except OSError:
+        found = [Run(entry) for entry in runs.iterdir() if _is_run(entry)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(found, key=lambda run: run.name, reverse=True)
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        (folder / "spec.json").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # it may be one: whoever reads it finds out why it cannot be read
+    return True
 
 
 def find(runs: Path, wanted: str) -> Run:
     """The run called ``wanted``: a path, a full name, the name after the time, or ``latest``.
 
-    Raises :class:`NoSuchRun` and names what there is.
+    ``latest`` is the newest whose folder this user may read. Raises :class:`NoSuchRun`, which names what there is, and
+    :class:`OSError`.
     """
     known = every(runs)
     if wanted == "latest":
-        if not known:
-            raise NoSuchRun(f"there are no runs in {runs} yet")
-        return known[0]
-    path = Path(wanted).expanduser()
-    if (path / "spec.json").is_file():
-        return Run(path.resolve())
+        for run in known:
+            if os.access(run.path, os.R_OK | os.X_OK):
+                return run
+        raise NoSuchRun(f"no run in {runs} can be read" if known else f"there are no runs in {runs} yet")
+    with contextlib.suppress(RuntimeError, ValueError):  # no such user's home; a null character
+        path = Path(wanted).expanduser()
+        if (path / "spec.json").exists():
+            return Run(path.resolve())
     for run in known:
         if wanted in (run.name, run.name.partition("-")[2].partition("-")[2]):
             return run
@@ -165,7 +199,10 @@ def find(runs: Path, wanted: str) -> Run:
 
 
 def read_tail(run: Run, wanted: frozenset[str]) -> dict[str, dict[str, Any]]:
-    """The last event of each wanted kind, newest first, within the last ``TAIL_LIMIT`` bytes of the journal."""
+    """The last event of each wanted kind, newest first, within the last ``TAIL_LIMIT`` bytes of the journal.
+
+    Raises :class:`OSError` when the journal is there and cannot be read.
+    """
     last: dict[str, dict[str, Any]] = {}
     for event in _backwards(run.events):
         kind = event.get("event")
@@ -178,23 +215,24 @@ def read_tail(run: Run, wanted: frozenset[str]) -> dict[str, dict[str, Any]]:
 
 def _backwards(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open("rb") as file:
-            position = file.seek(0, os.SEEK_END)
-            limit = max(0, position - TAIL_LIMIT)
-            rest = b""
-            span = TAIL
-            while position > limit:
-                start = max(0, position - span)
-                file.seek(start)
-                lines = (file.read(position - start) + rest).split(b"\n")
-                rest = lines.pop(0) if start else b""
-                for line in reversed(lines):
-                    try:
-                        event = json.loads(line) if line.strip() else None
-                    except ValueError:
-                        continue
-                    if isinstance(event, dict):
-                        yield event
-                position, span = start, span * 4
-    except OSError:
+        file = store.open_file(path)
+    except FileNotFoundError:
         return
+    with file:
+        position = file.seek(0, os.SEEK_END)
+        limit = max(0, position - TAIL_LIMIT)
+        rest = b""
+        span = TAIL
+        while position > limit:
+            start = max(0, position - span)
+            file.seek(start)
+            lines = (file.read(position - start) + rest).split(b"\n")
+            rest = lines.pop(0) if start else b""
+            for line in reversed(lines):
+                try:
+                    event = store.decode(line) if line.strip() else None
+                except ValueError:
+                    continue
+                if isinstance(event, dict):
+                    yield event
+            position, span = start, span * 4

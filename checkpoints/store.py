@@ -8,12 +8,15 @@ exactly when it parses and they match. Temporary folders lie on the same file sy
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -91,6 +94,42 @@ def replace_file(target: Path, content: bytes) -> None:
         raise
 
 
+def open_file(path: Path) -> BufferedReader:
+    """A regular file, open for reading. Raises :class:`OSError`, also for a FIFO, whose end may never come."""
+    return open(path, "rb", opener=_open_regular)
+
+
+def read_file(path: Path) -> bytes:
+    """Content of a regular file. Raises :class:`OSError` like :func:`open_file`."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file under ``folder``; nothing where there is no such folder. Raises :class:`OSError`."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with open_file(path) as file:
+            found[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def decode(content: bytes) -> Any:
+    """The value of a JSON text. Raises :class:`ValueError`, also where it is nested too deeply to be read."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises :class:`OSError`, and :class:`ValueError` when it is damaged."""
+    content = decode(read_file(path))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no JSON object")
+    return content
+
+
 def sync(path: Path) -> None:
     """Put a file, or a folder's list of names, on the disk. Raises :class:`OSError`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -112,7 +151,7 @@ def checkpoints(folder: Path) -> list[Path]:
 def read_state(checkpoint: Path) -> State:
     """``state.json`` of a checkpoint whose files have the sizes that it lists. Raises :class:`CheckpointError`."""
     try:
-        state = json.loads((checkpoint / STATE).read_bytes())
+        state = read_object(checkpoint / STATE)
         for name, facts in state["files"].items():
             size = (checkpoint / name).stat().st_size
             if size != facts["bytes"]:
@@ -121,7 +160,7 @@ def read_state(checkpoint: Path) -> State:
         raise CheckpointError(f"{checkpoint.name}/{Path(error.filename).name} is missing") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{checkpoint.name}/{STATE} cannot be read ({error})") from None
-    return dict(state)
+    return state
 
 
 def read(checkpoint: Path) -> tuple[State, dict[str, bytes]]:
@@ -130,7 +169,7 @@ def read(checkpoint: Path) -> tuple[State, dict[str, bytes]]:
     contents: dict[str, bytes] = {}
     for name, facts in state["files"].items():
         try:
-            contents[name] = (checkpoint / name).read_bytes()
+            contents[name] = read_file(checkpoint / name)
         except OSError as error:
             raise CheckpointError(f"{checkpoint.name}/{name}: {error.strerror or error}") from None
         if hashlib.sha256(contents[name]).hexdigest() != facts["sha256"]:
@@ -188,6 +227,14 @@ def sweep(folder: Path) -> None:
             os.rename(left, target)
         else:
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor
 
 
 def _write(path: Path, content: bytes) -> dict[str, Any]:

@@ -10,36 +10,44 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from checkpoints import store
 from checkpoints.run import Run
 from data.choices import Item
-from engine import outcome
+from engine import arrays
 from engine.epochs import ROUTE as FINETUNE
-from engine.modelfolder import present, sizes
+from engine.modelfolder import present
 from engine.retold import rows_of, steps_from
+from engine.writes import Writes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from data.choices import ChoiceData
-    from engine.choices import ChooseSpec
     from engine.encoders import Encoder
     from engine.events import RouteStep
     from engine.ranker import Ranker
+    from engine.task_specs import ChooseSpec
     from engine.tunerank import TunedRanker
 
 FORMAT = 1
 TUNED = "finetuned"
+_WITHOUT_ENCODER = ("chance", "longest", "zero-shot")
 
 
 class ChoiceStore:
-    """Writes what comes of a ranking, each file atomically. Raises :class:`OSError`."""
+    """Writes what comes of a ranking, each file atomically, through ``writes``."""
 
-    def __init__(self, run: Run, spec: ChooseSpec, data: ChoiceData) -> None:
-        self._run = run
+    def __init__(self, run: Run, spec: ChooseSpec, data: ChoiceData, writes: Writes) -> None:
+        """Figures of an earlier start on the same data stay until there are new ones.
+
+        Raises :class:`OSError` when those cannot be read.
+        """
+        self._run, self.writes = run, writes
+        self._earlier: dict[str, Any] = {}
         self._about: dict[str, Any] = {
             "format": FORMAT,
             "fingerprint": data.fingerprint,
@@ -49,34 +57,31 @@ class ChoiceStore:
             "uninformative": spec.uninformative,
             "encoder": None,
             "rankers": {},
-            "tuned": self._found(data.fingerprint),
+            "tuned": None,
         }
-        for folder in ("rankers", "scores"):
-            (run.path / folder).mkdir(exist_ok=True)
+        self._find_earlier()
         lines = [json.dumps(asdict(item), ensure_ascii=False) for item in data.judged]
-        store.replace_file(run.path / "items.jsonl", ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+        writes.file(run.path / "items.jsonl", ("\n".join(lines) + "\n").encode("utf-8", "replace"))
         self._describe()
 
     def encoder(self, encoder: Encoder) -> None:
         """What the rankers stand on."""
+        known = self._about["encoder"]
+        if known is not None and known.get("identity") != encoder.identity:  # what stands on another is worth nothing
+            self._earlier = {name: one for name, one in self._earlier.items() if name in _WITHOUT_ENCODER}
+            self._about["rankers"], self._about["tuned"] = {}, None
         self._about["encoder"] = {"name": encoder.name, "source": encoder.source, "identity": encoder.identity}
-        if (earlier := self._about["tuned"]) is not None and encoder.identity not in earlier["made"]:
-            self._about["tuned"] = None  # what stands on another encoder is worth nothing
         self._describe()
 
     def scores(self, method: str, found: NDArray[np.float64]) -> None:
         """Scores of the judged items."""
-        from safetensors.numpy import save
-
-        store.replace_file(self._run.path / "scores" / f"{method}.safetensors", save({"scores": found}))
+        self.writes.file(self._run.path / "scores" / f"{method}.safetensors", arrays.encode({"scores": found}))
 
     def ranker(self, method: str, ranker: Ranker) -> None:
         """A scorer on frozen features."""
-        from safetensors.numpy import save
+        from engine.ranker import arrays as arrays_of
 
-        from engine.ranker import arrays
-
-        store.replace_file(self._run.path / "rankers" / f"{method}.safetensors", save(arrays(ranker)))
+        self.writes.file(self._run.path / "rankers" / f"{method}.safetensors", arrays.encode(arrays_of(ranker)))
         self._about["rankers"][method] = {"loss": ranker.loss, "parameters": ranker.parameters}
         self._describe()
 
@@ -86,41 +91,46 @@ class ChoiceStore:
 
         self._about["tuned"] = None
         self._describe()
-        save(tuned, self._run.path / TUNED)
+        self.writes.put(TUNED, partial(save, tuned, self._run.path / TUNED))
 
     def settled(self, made: list[Any], result: dict[str, Any], steps: Sequence[RouteStep]) -> None:
         """Model, scores and figures of the fine-tuning that ``made`` decides are on the disk."""
-        files = sizes(self._run.path / TUNED)
-        self._about["tuned"] = {"made": made, "files": files, "result": result, "steps": rows_of(steps)}
-        self._describe()
+
+        def describe() -> None:
+            files = store.digests(self._run.path / TUNED)
+            self._about["tuned"] = {"made": made, "files": files, "result": result, "steps": rows_of(steps)}
+            self._run.write_json("choices.json", self._about)
+
+        self.writes.put("choices.json of the fine-tuned model", describe)
 
     def again(self, made: list[Any], items: int) -> Earlier | None:
         """The fine-tuning that ``made`` decides, of an earlier start of the run; None where it is not whole."""
         told = self._about["tuned"]
         try:
-            if told is None or told["made"] != made or told["files"] != sizes(present(self._run.path / TUNED)):
+            if told is None or told["made"] != made or told["files"] != store.digests(present(self._run.path / TUNED)):
                 return None
-            scores = outcome.load_arrays(self._run.path / "scores" / f"{FINETUNE}.safetensors")["scores"]
+            scores = arrays.read(self._run.path / "scores" / f"{FINETUNE}.safetensors")["scores"]
             return Earlier(dict(told["result"]), scores, steps_from(told["steps"])) if len(scores) == items else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def results(self, results: dict[str, dict[str, Any]]) -> None:
-        """Figures of every method so far; an earlier fine-tuning's stay until there are others."""
-        told = self._about["tuned"]
-        earlier = {FINETUNE: told["result"]} if told is not None and FINETUNE not in results else {}
-        self._run.write_json("results.json", {**results, **earlier})
+        """Figures of every method so far, and of those whose turn comes again the earlier ones."""
+        self.writes.json(self._run.path / "results.json", {**self._earlier, **results})
 
-    def _found(self, fingerprint: str) -> dict[str, Any] | None:
-        """What is told of the fine-tuning of an earlier start on the same data."""
-        about = self._run.read_json("choices.json")
-        told = about.get("tuned")
-        if not isinstance(told, dict) or (about.get("format"), about.get("fingerprint")) != (FORMAT, fingerprint):
-            return None
-        return told if isinstance(told.get("made"), list) and isinstance(told.get("result"), dict) else None
+    def _find_earlier(self) -> None:
+        """Take over what an earlier start on the same data has come to."""
+        about, results = self._run.read_json("choices.json"), self._run.read_json("results.json")
+        names = ("format", "fingerprint", "pooling", "length", "model", "uninformative")
+        if any(about.get(name) != self._about[name] for name in names):
+            return
+        self._earlier = {method: one for method, one in results.items() if isinstance(one, dict)}
+        for name in ("encoder", "rankers", "tuned"):
+            if isinstance(about.get(name), dict):
+                self._about[name] = about[name]
 
     def _describe(self) -> None:
-        self._run.write_json("choices.json", self._about)
+        self.writes.json(self._run.path / "choices.json", self._about)
 
 
 @dataclass(frozen=True)
@@ -144,11 +154,11 @@ class Kept:
 
 def read(run: Run) -> Kept:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no ranking."""
-    about = run.read_json("choices.json")
     try:
-        lines = (run.path / "items.jsonl").read_text("utf-8").split("\n")
+        about = run.read_json("choices.json")
+        lines = store.read_file(run.path / "items.jsonl").split(b"\n")
         items = []
-        for row in (json.loads(line) for line in lines if line):
+        for row in (store.decode(line) for line in lines if line):
             items.append(Item(**{**row, "choices": tuple(map(str, row["choices"]))}))
         return Kept(tuple(items), about, run.read_json("results.json"))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -162,6 +172,6 @@ def read_ranker(run: Run, method: str, loss: str) -> Ranker:
     try:
         if loss not in LOSSES:
             raise ValueError(f"no loss {loss!r}")
-        return ranker_from(outcome.load_arrays(run.path / "rankers" / f"{method}.safetensors"), loss)
+        return ranker_from(arrays.read(run.path / "rankers" / f"{method}.safetensors"), loss)
     except (OSError, ValueError, KeyError) as error:
         raise store.CheckpointError(f"the ranker {method} of {run.name} cannot be read ({error})") from None

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from checkpoints import store
 from checkpoints.run import Run
-from engine import baselines, encoders, outcome
-from engine.classify import LR, MLP
+from engine import arrays, baselines, encoders, outcome
 from engine.encode import encode_now, machine_for
 from engine.encoders import NoEncoder
 from engine.epochs import ROUTE as FINETUNE
 from engine.features import group_of
 from engine.heads import Head, head_from
-from engine.heed import unheard
+from engine.heed import finish
 from engine.modelfolder import present
+from engine.task_specs import LR, MLP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,19 +42,19 @@ class Classifier:
 
     def __init__(self, run: Run) -> None:
         """Raises :class:`checkpoints.store.CheckpointError` when the run holds no trained classifier."""
-        about = run.read_json("classifier.json")
         self.run = run
         self.heads: dict[str, Head] = {}
         self.words: baselines.Words | None = None
         try:
+            about = run.read_json("classifier.json")
             self.classes = tuple(map(str, about["classes"]))
             self.pooling, self.length = str(about["pooling"]), int(about["length"])
             self._encoder = about["encoder"] or {}
             for route, facts in about["heads"].items():
-                arrays = outcome.load_arrays(run.path / "heads" / f"{route}.safetensors")
-                self.heads[str(route)] = head_from(arrays, str(facts["settings"]))
+                held = arrays.read(run.path / "heads" / f"{route}.safetensors")
+                self.heads[str(route)] = head_from(held, str(facts["settings"]))
             if baselines.TFIDF in self.heads:
-                idf = outcome.load_arrays(run.path / "words.safetensors")["idf"]
+                idf = arrays.read(run.path / "words.safetensors")["idf"]
                 self.words = baselines.words_from(run.read_json("words.json").get("vocabulary", {}), idf)
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise store.CheckpointError(f"{run.name} holds no trained classifier that can be read ({error})") from None
@@ -101,7 +101,7 @@ class Classifier:
 
     def _opened(self) -> Any:
         if self._machine is None:
-            encoder = unheard(encoders.find(str(self._encoder.get("name", ""))))
+            encoder = finish(encoders.find(str(self._encoder.get("name", ""))))
             if encoder.identity != self._encoder.get("identity"):
                 raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
             self._machine = machine_for(encoder, group_of(self.pooling))
@@ -119,4 +119,4 @@ class Classifier:
             self._tuned = encoder, model.eval().requires_grad_(False).to(device), device
         encoder, model, device = self._tuned
         ids = encoder.ids(list(texts), min(self.length, encoder.positions))
-        return unheard(probabilities(model, ids, device))
+        return finish(probabilities(model, ids, device))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.events import Encoded, Event, Notice
-from engine.features import ROWS, Features, Group, Shard, Shelf, pieces_in, shelf
+from engine.features import ROWS, Features, Group, Shard, Shelf, pieces_in, pieces_of, shelf
 from engine.heed import heed
 from engine.machine import physical_cores
 
@@ -34,13 +34,15 @@ def encode(
     *,
     length: int = 128,
     group: Group = "top",
+    poolings: Sequence[str] = (),
     device: str = "auto",
     budget: int = 0,
     cached: bool = True,
 ) -> Generator[Event, None, Features]:
-    """Features of ``texts``, from the disk as far as they are there.
+    """Features of ``texts``, from the disk as far as they are there and undamaged.
 
     ``length`` cuts each text, in tokens; ``budget`` is the number of tokens in a batch, 0 for what suits the device.
+    What is on the disk is verified for these ``poolings``, for all of the group when none are named.
     Yields :class:`Encoded`, :class:`Paused`, :class:`Continued`, :class:`Notice`. Raises :class:`EncodeFailed`,
     :class:`engine.encoders.NoEncoder` and, with every finished shard on the disk, :class:`engine.heed.Stopped`.
     """
@@ -48,12 +50,25 @@ def encode(
     where, dtype = placed(device)
     place = shelf(encoder.identity, texts, length, dtype, group)
     numbers = range(-(-len(texts) // ROWS))
-    shards = {number: found for number in numbers if cached and (found := place.shard(number)) is not None}
+    pieces = [name for one in poolings for name in pieces_of(one, encoder.layers)]
+    pieces = list(dict.fromkeys(pieces or pieces_in(group, encoder.layers)))
+    shards: dict[int, Shard] = {}
+    damaged: list[Exception] = []
+    for number in numbers if cached else ():
+        try:
+            if (found := place.shard(number, pieces)) is not None:
+                shards[number] = found
+        except (OSError, ValueError) as error:
+            damaged.append(error)
+        yield from heed(control, 0)
+    if damaged:
+        some = f"{len(damaged)} of {len(numbers)} cached parts of the features cannot be used"
+        yield Notice(f"{some} and are computed again: {damaged[0]}", "warning", "cache")
     there = sum(len(shard.rows) for shard in shards.values())
     if there:
         yield Encoded(encoder.name, there, len(texts), there, 0.0, 0.0)
     if missing := [number for number in numbers if number not in shards]:
-        machine = _Machine(encoder, where, dtype, group, budget)
+        machine = _Machine(encoder, where, dtype, place.group, budget)
         meter = _Meter(encoder.name, len(texts), there)
         yield from _fill(texts, encoder, control, machine, meter, length, place if cached else None, missing, shards)
     return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width)

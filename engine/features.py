@@ -7,7 +7,6 @@ embeddings). A pooling puts pieces side by side. No torch here: a second run rea
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from checkpoints import home, store
+from engine import arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +66,8 @@ class Shard:
     rows: NDArray[np.int64]
     path: Path | None
     held: Mapping[str, Matrix] | None = None
+    verified: frozenset[str] = frozenset()
+    """pieces of the file whose checksum has been compared"""
 
 
 class Features:
@@ -75,7 +77,10 @@ class Features:
         self.shards, self.count, self.layers, self.width = list(shards), count, layers, width
 
     def pooled(self, pooling: str) -> Matrix:
-        """Rows in the order of the texts ``(count, pieces x width)``, float32. Raises :class:`OSError`."""
+        """Rows in the order of the texts ``(count, pieces x width)``, float32.
+
+        Raises :class:`OSError`, also when a piece is damaged that :func:`engine.encode.encode` was not asked to verify.
+        """
         import numpy as np
 
         names = pieces_of(pooling, self.layers)
@@ -92,25 +97,26 @@ class Shelf:
     """The folder of the shards of one list of texts."""
 
     path: Path
+    group: Group
+    """the pieces that every shard holds"""
 
-    def shard(self, number: int) -> Shard | None:
-        """A shard that was put there; None when it is missing or damaged."""
-        from safetensors import SafetensorError, safe_open
+    def shard(self, number: int, pieces: Sequence[str]) -> Shard | None:
+        """A shard that was put there, its rows and ``pieces`` verified; None when there is none.
 
+        Raises :class:`OSError` when it cannot be read and :class:`ValueError` when it is damaged.
+        """
         file = self._file(number)
         try:
-            with safe_open(file, framework="numpy") as opened:
-                return Shard(opened.get_tensor("rows"), file)
-        except (OSError, SafetensorError):
+            found = arrays.read(file, ("rows", *pieces), required=True)
+        except FileNotFoundError:
             return None
+        return Shard(found["rows"], file, verified=frozenset(pieces))
 
     def put(self, number: int, rows: NDArray[np.int64], pieces: dict[str, Matrix]) -> Shard:
         """Write a shard atomically. Raises :class:`OSError`."""
-        from safetensors.numpy import save
-
         self.path.mkdir(parents=True, exist_ok=True)
-        store.replace_file(self._file(number), save({"rows": rows, **pieces}))
-        return Shard(rows, self._file(number))
+        store.replace_file(self._file(number), arrays.encode({"rows": rows, **pieces}))
+        return Shard(rows, self._file(number), verified=frozenset(pieces))
 
     def _file(self, number: int) -> Path:
         return self.path / f"shard-{number:05d}.safetensors"
@@ -124,21 +130,13 @@ def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: G
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
     folder = home.cache() / "features"
-    for wanted in ("every", group):
+    either: tuple[Group, Group] = ("every", group)
+    for wanted in either:
         made = json.dumps([CODE, ROWS, identity, length, dtype, wanted, digest.hexdigest()])
         path = folder / hashlib.sha256(made.encode()).hexdigest()[:32]
         if wanted == group or _whole(path, len(texts)):
-            return Shelf(path)
+            return Shelf(path, wanted)
     raise AssertionError
-
-
-def size_on_disk() -> int:
-    """Bytes that the cached features take."""
-    total = 0
-    for file in (home.cache() / "features").glob("*/*.safetensors"):
-        with contextlib.suppress(OSError):
-            total += file.stat().st_size
-    return total
 
 
 def _whole(path: Path, count: int) -> bool:
@@ -146,11 +144,8 @@ def _whole(path: Path, count: int) -> bool:
 
 
 def _read(shard: Shard, names: Sequence[str]) -> dict[str, Matrix]:
-    from safetensors import SafetensorError, safe_open
-
     assert shard.path is not None
     try:
-        with safe_open(shard.path, framework="numpy") as opened:
-            return {name: opened.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise OSError(f"{shard.path} is damaged ({error}): remove it and start again") from None
+        return arrays.read(shard.path, names, verified=shard.verified, required=True)
+    except ValueError as error:
+        raise OSError(f"{shard.path.parent}: {error}; start again to compute it anew") from None

@@ -68,7 +68,8 @@ def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
 def opening(tokenizer: Tokenizer) -> list[int]:
     """What the tokenizer puts before any text: Llama's start of text, say, or nothing."""
     encoding = tokenizer.encode("a", special=True)
-    text = next(place for place, end in enumerate(encoding.ends) if end or place not in encoding.special)
+    placed = enumerate(encoding.ends)
+    text = next((place for place, end in placed if end or place not in encoding.special), len(encoding))
     return encoding.ids[:text]
 
 

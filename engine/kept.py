@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import home, store
 from checkpoints.lock import Lock, Locked
 from engine.events import Event, Notice
+from engine.writes import Writes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +47,7 @@ class Kept:
     """
 
     def __init__(self, *parts: Any) -> None:
+        self.writes = Writes("warning")
         made = json.dumps(parts, sort_keys=True)
         self.folder = home.cache() / "finetune" / hashlib.sha256(made.encode()).hexdigest()[:32]
         self._lock: Lock | None = None
@@ -65,6 +67,7 @@ class Kept:
     def release(self) -> None:
         """Leave the epochs to whoever goes on with them. Harmless when called twice."""
         if self._lock is not None:
+            self.writes.flush()
             self._lock.release()
 
     def resume(
@@ -112,20 +115,25 @@ class Kept:
         best: int,
         more: Mapping[str, bytes] | None = None,
     ) -> Iterator[Event]:
-        """Put an epoch on the disk, with ``more`` files; of those before, the ``best`` stays. A failure is told.
+        """Put an epoch on the disk, with ``more`` files; of those before, the ``best`` stays.
 
-        Where the best could not be put there, nothing is removed: nothing on the disk goes on to this epoch's end.
+        One that cannot be written is tried again, see :class:`engine.writes.Writes`. Where the best is not there,
+        nothing is removed: nothing on the disk goes on to this epoch's end.
         """
         from checkpoints.state import capture
 
         if self._lock is None:
             return
-        try:
-            store.commit(self.folder, epoch, {**capture(model, optimizer).encode(), **(more or {})}, state)
+        files = {**capture(model, optimizer).encode(), **(more or {})}
+
+        def write() -> None:
+            store.commit(self.folder, epoch, files, state)
             if self._whole(best):
                 store.prune(self.folder, keep_last=1, keep=frozenset({best, epoch}))
-        except OSError as error:
-            yield Notice(f"the epoch could not be kept ({error.strerror or error})", "warning", SOURCE)
+
+        # The best and the last wait apart: a later one never takes the place of the best.
+        self.writes.put(f"{'the best' if epoch == best else 'the last'} epoch", write)
+        yield from self.writes.report()
 
     def clear(self) -> None:
         """What came of the training is in safety: nothing is left to go on with.
@@ -134,6 +142,7 @@ class Kept:
         """
         if self._lock is None:
             return
+        self.writes = Writes("warning")
         with contextlib.suppress(OSError):
             for entry in self.folder.iterdir():
                 if entry.name != LOCK:

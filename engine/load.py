@@ -16,6 +16,7 @@ from data.vocabulary import Vocabulary
 from data.windows import derive_seed
 from engine.events import Event, Finished, Notice, SampleText
 from engine.gpt import GPT
+from engine.modelfolder import RECORD, exported
 from engine.sample import sample
 from engine.shape import GPTConfig
 from engine.spec import TrainSpec, from_dict
@@ -73,24 +74,25 @@ def load(wanted: str, *, which: str = "best") -> Trained:
     raise store.CheckpointError("; ".join(errors))
 
 
-def write_export(trained: Trained, folder: Path, *, half: bool = False) -> None:
-    """Export a model for ``transformers``; see :func:`checkpoints.export.write`."""
+def write_export(trained: Trained, folder: Path, *, half: bool = False, force: bool = False) -> None:
+    """Export a model for ``transformers`` (:func:`checkpoints.export.write`, :func:`engine.modelfolder.exported`)."""
     config = trained.model.config
-    export.write(
-        folder,
-        {name: parameter.detach() for name, parameter in trained.model.named_parameters()},
-        layers=config.layers,
-        heads=config.heads,
-        activation=config.activation,
-        vocabulary=trained.vocabulary.characters,
-        about={
-            "source": trained.source,
-            "step": trained.step,
-            "validation_loss_nats_per_character": trained.val_loss,
-            "spec": {**trained.spec, "corpus": Path(str(trained.spec.get("corpus", ""))).name},
-        },
-        half=half,
-    )
+    with exported(folder, trained.source, force=force) as temporary:
+        export.write(
+            temporary,
+            {name: parameter.detach() for name, parameter in trained.model.named_parameters()},
+            layers=config.layers,
+            heads=config.heads,
+            activation=config.activation,
+            vocabulary=trained.vocabulary.characters,
+            about={
+                "source": trained.source,
+                "step": trained.step,
+                "validation_loss_nats_per_character": trained.val_loss,
+                "spec": {**trained.spec, "corpus": Path(str(trained.spec.get("corpus", ""))).name},
+            },
+            half=half,
+        )
 
 
 def take_sample(trained: Trained, prompt: str, length: int, seed: int, temperature: float) -> Iterator[Event]:
@@ -126,7 +128,7 @@ def _exported(folder: Path) -> Trained:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[name])
-    about = runs.Run(folder).read_json("training.json")
+    about = runs.Run(folder).read_json(RECORD)
     return Trained(
         model,
         Vocabulary(vocabulary),

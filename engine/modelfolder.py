@@ -1,17 +1,23 @@
-"""Folders that ``transformers`` loads: written beside their place, then put there whole, with the tokenizer's files."""
+"""Folders that ``transformers`` loads: those of a run, replaced as a whole, and those that are exported."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from checkpoints import store
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
 
+RECORD = "training.json"
+"""says in an exported folder where its model comes from"""
 _SPECIAL = {
     "pad_token": "[PAD]",
     "cls_token": "[CLS]",
@@ -28,6 +34,8 @@ def replaced(folder: Path) -> Iterator[Path]:
     What was there before is put aside first and removed last, so :func:`present` finds one of the two at any time, also
     after a crash. Raises :class:`OSError`.
     """
+    from safetensors import SafetensorError
+
     temporary, aside = folder.with_name(f"tmp-{folder.name}"), _aside(folder)
     if aside.exists() and not folder.exists():
         aside.rename(folder)
@@ -48,9 +56,48 @@ def replaced(folder: Path) -> Iterator[Path]:
             raise
         store.sync(folder.parent)
         shutil.rmtree(aside, ignore_errors=True)
-    except BaseException:
+    except SafetensorError as error:  # how it reports that the disk takes no more
+        raise OSError(f"{folder.name}: {error}") from None
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+
+
+@contextlib.contextmanager
+def exported(folder: Path, source: str, *, force: bool = False) -> Iterator[Path]:
+    """A folder for the files of an export, which are moved into ``folder`` at the end.
+
+    ``source`` is the run's name, before a slash. ``folder`` must be absent, empty or hold an export of the same run;
+    with ``force`` it may hold anything, and keeps those files that the export has no file of the same name for. The
+    files get the permissions that the umask leaves. Raises :class:`checkpoints.store.CheckpointError` and
+    :class:`OSError`.
+    """
+    run, new, temporary = source.partition("/")[0], not folder.exists(), folder / ".export.tmp"
+    if not new and not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder")
+    shutil.rmtree(temporary, ignore_errors=True)  # of an export that was killed
+    held = str(Run(folder).read_json(RECORD).get("source", "")).partition("/")[0]
+    if not (force or new or held == run != "") and any(folder.iterdir()):
+        raise CheckpointError(
+            f"{folder} is not empty and holds no export of {run}: choose another folder (export --force overwrites)"
+        )
+    temporary.mkdir(parents=True)
+    try:
+        write_json(temporary / RECORD, {"source": source})
+        yield temporary
+        files = [file for file in temporary.rglob("*") if file.is_file()]
+        # A crash on the way leaves a folder that can be exported to again, and that is no model before the end.
+        for file in sorted(files, key=lambda file: (file.name != RECORD, file.name == "config.json")):
+            file.chmod(temporary.stat().st_mode & 0o666)
+            store.sync(file)
+            target = folder / file.relative_to(temporary)
+            target.parent.mkdir(exist_ok=True)
+            os.replace(file, target)
+        store.sync(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if new:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 def present(folder: Path) -> Path:
@@ -59,9 +106,9 @@ def present(folder: Path) -> Path:
     return aside if aside.is_dir() and not folder.exists() else folder
 
 
-def sizes(folder: Path) -> dict[str, int]:
-    """Bytes of every file in ``folder``; nothing where there is no such folder."""
-    return {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
+def size(folder: Path) -> int:
+    """Bytes of all files in ``folder``."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None) -> None:
@@ -73,14 +120,19 @@ def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None
     words = encoder.tokenizer
     if not isinstance(words, BackedTokenizer):
         return
-    words.backend.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(words.backend.to_str(pretty=True), "utf-8")
     special = {name: token for name, token in _SPECIAL.items() if words.id_of(token) is not None}
     if pad is not None:
         special["pad_token"] = words.token(pad)
     elif "pad_token" not in special:
         special["pad_token"] = words.token(words.eos or 0)
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **special}
-    (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), "utf-8")
+    write_json(folder / "tokenizer_config.json", about)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write one of a model's JSON files."""
+    file.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8", "backslashreplace")
 
 
 def _aside(folder: Path) -> Path:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from checkpoints import store
 from checkpoints.run import Run
-from engine import metrics
+from engine import arrays, metrics
+from engine.baselines import MAJORITY, TFIDF
 from engine.epochs import ROUTE as FINETUNE
 from engine.metrics import Report
-from engine.modelfolder import present, sizes
+from engine.modelfolder import present
 from engine.retold import rows_of, steps_from
+from engine.writes import Writes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,25 +29,27 @@ if TYPE_CHECKING:
 
     from data.tables import TextData
     from engine.baselines import Words
-    from engine.classify import ClassifySpec
     from engine.encoders import Encoder
     from engine.epochs import Tuned
     from engine.events import RouteStep
     from engine.heads import Head
     from engine.insight import Suspect
+    from engine.task_specs import ClassifySpec
 
 FORMAT = 1
-TFIDF = "tfidf"  # the route that stands on no encoder
 TUNED = "finetuned"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what damaged files raise
 
 
 class Store:
-    """Writes what comes of a classification, each file atomically. Raises :class:`OSError`."""
+    """Writes what comes of a classification, each file atomically, through ``writes``."""
 
-    def __init__(self, run: Run, spec: ClassifySpec, data: TextData) -> None:
-        """What an earlier start of the run has trained on the same data stays, and is in ``earlier``."""
-        self._run, self._data = run, data
+    def __init__(self, run: Run, spec: ClassifySpec, data: TextData, writes: Writes) -> None:
+        """What an earlier start of the run has trained on the same data stays, and is in ``earlier``.
+
+        Raises :class:`OSError` when that cannot be read.
+        """
+        self._run, self._data, self.writes = run, data, writes
         self._about: dict[str, Any] = {
             "format": FORMAT,
             "classes": list(data.classes),
@@ -58,18 +62,16 @@ class Store:
         }
         self._reports: dict[str, Any] = {}
         self.earlier = self._found()
-        for folder in ("heads", "predictions"):
-            (run.path / folder).mkdir(exist_ok=True)
         rows = zip(data.test.texts, data.test.labels, strict=True)
         lines = [json.dumps({"text": text, "label": data.classes[label]}) for text, label in rows]
-        store.replace_file(run.path / "test.jsonl", ("\n".join(lines) + "\n").encode())
-        run.write_json("checks.json", {"checks": asdict(data.checks), "repairs": list(data.repairs)})
+        writes.file(run.path / "test.jsonl", ("\n".join(lines) + "\n").encode())
+        writes.json(run.path / "checks.json", {"checks": asdict(data.checks), "repairs": list(data.repairs)})
         self._describe()
 
     def encoder(self, encoder: Encoder) -> None:
         known = self._about["encoder"]
         if known is not None and known.get("identity") != encoder.identity:  # what stands on another is worth nothing
-            for route in {*self.earlier, FINETUNE} - {TFIDF}:
+            for route in {*self._reports, FINETUNE} - {MAJORITY, TFIDF}:  # these two stand on no encoder
                 for held in (self.earlier, self._reports, self._about["heads"]):
                     held.pop(route, None)
             self._about["tuned"] = None
@@ -82,17 +84,15 @@ class Store:
         self._describe()
 
     def words(self, words: Words) -> None:
-        from safetensors.numpy import save
-
-        self._run.write_json("words.json", {"vocabulary": words.vocabulary})
-        store.replace_file(self._run.path / "words.safetensors", save({"idf": words.idf}))
+        self.writes.json(self._run.path / "words.json", {"vocabulary": words.vocabulary})
+        self.writes.file(self._run.path / "words.safetensors", arrays.encode({"idf": words.idf}))
 
     def head(self, route: str, head: Head, steps: Sequence[RouteStep] = ()) -> None:
         """``steps`` are told again by whoever takes the head over."""
-        from safetensors.numpy import save
+        import numpy as np
 
-        held = {name: _dense(array) for name, array in head.arrays().items()}
-        store.replace_file(self._run.path / "heads" / f"{route}.safetensors", save(held))
+        held = {name: np.asarray(array, np.float32) for name, array in head.arrays().items()}
+        self.writes.file(self._run.path / "heads" / f"{route}.safetensors", arrays.encode(held))
         self._about["heads"][route] = {
             "settings": head.settings,
             "parameters": head.parameters,
@@ -106,43 +106,48 @@ class Store:
 
         self._about["tuned"] = None
         self._describe()
-        save(tuned, self._run.path / TUNED)
+        self.writes.put(TUNED, partial(save, tuned, self._run.path / TUNED))
 
     def settled(self, made: list[Any], steps: Sequence[RouteStep]) -> None:
         """Model, predictions and report of the fine-tuning that ``made`` decides are on the disk."""
-        files = sizes(self._run.path / TUNED)
-        self._about["tuned"] = {"made": made, "files": files, "steps": rows_of(steps)}
-        self._describe()
+
+        def describe() -> None:
+            files = store.digests(self._run.path / TUNED)
+            self._about["tuned"] = {"made": made, "files": files, "steps": rows_of(steps)}
+            self._run.write_json("classifier.json", self._about)
+
+        self.writes.put("classifier.json of the fine-tuned model", describe)
 
     def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
-        from safetensors.numpy import save
-
-        content = save({"probabilities": found})
-        store.replace_file(self._run.path / "predictions" / f"{route}.safetensors", content)
+        content = arrays.encode({"probabilities": found})
+        self.writes.file(self._run.path / "predictions" / f"{route}.safetensors", content)
         self._reports[route] = report.to_dict()
-        self._run.write_json("results.json", self._reports)
+        self.writes.json(self._run.path / "results.json", self._reports)
 
     def suspects(self, found: tuple[Suspect, ...]) -> None:
         data = self._data
         rows = [{**asdict(one), "text": data.train.texts[one.row]} for one in found]
-        self._run.write_json("suspects.json", {"suspects": rows})
+        self.writes.json(self._run.path / "suspects.json", {"suspects": rows})
 
     def _found(self) -> dict[str, Earlier]:
-        """Routes with their reports that are whole and were trained on the same rows, read alike."""
+        """Routes with their reports that are whole and were trained on the same rows, read alike.
+
+        Reports of the others stay in ``results.json`` until there are new ones.
+        """
         about, results = self._run.read_json("classifier.json"), self._run.read_json("results.json")
         names = ("format", "classes", "pooling", "length", "fingerprint")
         heads, encoder, found = about.get("heads"), about.get("encoder"), {}
         if any(about.get(name) != self._about[name] for name in names) or not isinstance(heads, dict):
             return {}
         self._about["encoder"] = encoder if isinstance(encoder, dict) else None
+        self._reports = {route: result for route, result in results.items() if isinstance(result, dict)}
         for route in results:
             try:
                 if route in heads:
                     found[route] = self._head_of(route, heads[route], results[route])
-                    self._about["heads"][route], self._reports[route] = heads[route], results[route]
+                    self._about["heads"][route] = heads[route]
                 elif route == FINETUNE:
                     report, shares = self._judged(route, results[route])
-                    self._reports[route] = results[route]  # stays until there is another, also where it is made anew
                     found[route] = self._tuned_of(about["tuned"], report, shares)
                     self._about["tuned"] = about["tuned"]
             except _UNREADABLE:
@@ -152,22 +157,20 @@ class Store:
     def _head_of(self, route: str, facts: Any, result: Any) -> Earlier:
         from engine.heads import head_from
 
-        head = head_from(load_arrays(self._run.path / "heads" / f"{route}.safetensors"), facts["settings"])
+        head = head_from(arrays.read(self._run.path / "heads" / f"{route}.safetensors"), facts["settings"])
         return Earlier(*self._judged(route, result), steps_from(facts.get("steps", ())), head)
 
     def _tuned_of(self, facts: Any, report: Report, shares: NDArray[np.float64]) -> Earlier:
-        if not facts["files"] or facts["files"] != sizes(present(self._run.path / TUNED)):
+        if not facts["files"] or facts["files"] != store.digests(present(self._run.path / TUNED)):
             raise ValueError("the model is not as it was written")
         return Earlier(report, shares, steps_from(facts["steps"]), made=facts["made"])
 
     def _judged(self, route: str, result: Any) -> tuple[Report, NDArray[np.float64]]:
-        shares = load_arrays(self._run.path / "predictions" / f"{route}.safetensors")["probabilities"]
-        if shares.shape != (len(self._data.test), len(self._data.classes)):
-            raise ValueError("the predictions are of other texts")
+        shares = _predictions(self._run, route, len(self._data.test), len(self._data.classes))
         return metrics.report_from(result), shares
 
     def _describe(self) -> None:
-        self._run.write_json("classifier.json", self._about)
+        self.writes.json(self._run.path / "classifier.json", self._about)
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,8 @@ class Outcome:
     suspects: tuple[tuple[Suspect, str], ...]
     """training rows whose label looks wrong, each with its text, the most suspicious first"""
     checks: Mapping[str, Any]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """why the report or the predictions of a route cannot be read"""
 
     def errors(self, route: str) -> list[int]:
         """Test rows that a route has wrong, the surest mistake first."""
@@ -219,43 +224,42 @@ def read(run: Run) -> Outcome:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no classification."""
     from engine.insight import Suspect
 
-    about = run.read_json("classifier.json")
     try:
+        about = run.read_json("classifier.json")
         classes = tuple(map(str, about["classes"]))
         place = {name: index for index, name in enumerate(classes)}
-        lines = (run.path / "test.jsonl").read_text("utf-8").split("\n")
-        rows = [json.loads(line) for line in lines if line]
-        reports = {route: metrics.report_from(one) for route, one in run.read_json("results.json").items()}
-        found = {route: load_arrays(run.path / "predictions" / f"{route}.safetensors") for route in reports}
+        lines = store.read_file(run.path / "test.jsonl").split(b"\n")
+        rows = [store.decode(line) for line in lines if line]
+        reports: dict[str, Report] = {}
+        shares: dict[str, NDArray[np.float64]] = {}
+        unreadable: dict[str, str] = {}
+        for route, one in run.read_json("results.json").items():
+            try:
+                report = metrics.report_from(one)
+                shares[route] = _predictions(run, route, len(rows), len(classes))
+                reports[route] = report
+            except _UNREADABLE as error:
+                unreadable[route] = str(error) or type(error).__name__
         listed = run.read_json("suspects.json").get("suspects", [])
         return Outcome(
             classes,
             tuple(row["text"] for row in rows),
             tuple(place[row["label"]] for row in rows),
             reports,
-            {route: arrays["probabilities"] for route, arrays in found.items()},
+            shares,
             tuple(
                 (Suspect(**{name: value for name, value in one.items() if name != "text"}), str(one["text"]))
                 for one in listed
             ),
             run.read_json("checks.json"),
+            unreadable,
         )
     except _UNREADABLE as error:
         raise store.CheckpointError(f"{run.name} holds no classification that can be read ({error})") from None
 
 
-def load_arrays(file: Path) -> dict[str, Any]:
-    """Arrays of a safetensors file. Raises :class:`OSError` and :class:`ValueError`."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        return dict(load(file.read_bytes()))
-    except SafetensorError as error:
-        raise ValueError(f"{file.name} is damaged ({error})") from None
-
-
-def _dense(array: Any) -> Any:
-    import numpy as np
-
-    return np.ascontiguousarray(array, np.float32)
+def _predictions(run: Run, route: str, rows: int, classes: int) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = arrays.read(run.path / "predictions" / f"{route}.safetensors")["probabilities"]
+    if shares.shape != (rows, classes):
+        raise ValueError(f"the predictions of {route} are of other texts")
+    return shares

@@ -146,7 +146,13 @@ def featurise(
     for texts in pair_texts(items, length):
         known = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         features: Features = yield from encode(
-            list(known), encoder, control, length=length, group=group_of(pooling), device=device
+            list(known),
+            encoder,
+            control,
+            length=length,
+            group=group_of(pooling),
+            poolings=(pooling,),
+            device=device,
         )
         found.append(features.pooled(pooling)[[known[text] for text in texts]])
     return arranged(items, *found)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import store
 from checkpoints.run import Run
 from data.beir import Collection
+from engine import arrays
 from engine.ranking import DEPTH, MEASURES, Difference, Ranked
+from engine.writes import Writes
 
 if TYPE_CHECKING:
     from engine.biencoder import BiState
@@ -48,6 +50,8 @@ class Findings:
     comparisons: Mapping[str, Mapping[str, Any]]
     """``first-second`` to measure to mean, low, high, better, worse"""
     judged: Mapping[str, Judged]
+    unreadable: Mapping[str, str]
+    """why the rankings of a method cannot be read"""
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,14 @@ class Checkpoint:
 
 
 class Store:
-    """Writes what comes of a retrieval, each file atomically. Raises :class:`OSError`."""
+    """Writes what comes of a retrieval, each file atomically, through ``writes``."""
 
-    def __init__(self, run: Run, collection: Collection, split: str, queries: Sequence[str]) -> None:
-        self._run = run
-        self._results: dict[str, Any] = {}
-        self._comparisons: dict[str, Any] = {}
-        (run.path / "rankings").mkdir(exist_ok=True)
+    def __init__(self, run: Run, collection: Collection, split: str, queries: Sequence[str], writes: Writes) -> None:
+        """Figures of an earlier start on the same collection stay until there are new ones.
+
+        Raises :class:`OSError` when those cannot be read.
+        """
+        self._run, self.writes = run, writes
         about = {
             "data": collection.name,
             "source": collection.source,
@@ -80,7 +85,12 @@ class Store:
             "checks": list(collection.checks),
             "repairs": list(collection.repairs),
         }
-        run.write_json("collection.json", about)
+        earlier, names = run.read_json("collection.json"), ("fingerprint", "split", "queries")
+        same = all(earlier.get(name) == about[name] for name in names)
+        results = run.read_json("results.json") if same else {}
+        self._results: dict[str, Any] = {method: one for method, one in results.items() if isinstance(one, dict)}
+        self._comparisons: dict[str, Any] = run.read_json("comparisons.json") if same else {}
+        self.writes.json(run.path / "collection.json", about)
 
     @property
     def folder(self) -> Path:
@@ -89,8 +99,13 @@ class Store:
 
     def encoder(self, encoder: Encoder, pooling: str, length: int) -> None:
         """Which encoder is used."""
-        about = {"name": encoder.name, "source": encoder.source, "identity": encoder.identity, "pooling": pooling}
-        self._run.write_json("encoder.json", {**about, "length": length})
+        about: dict[str, Any] = {"name": encoder.name, "source": encoder.source, "identity": encoder.identity}
+        about |= {"pooling": pooling, "length": length}
+        earlier = self._run.read_json("encoder.json")
+        if any(earlier.get(name) != about[name] for name in ("identity", "pooling", "length")):
+            self._results = {name: one for name, one in self._results.items() if name == "bm25"}
+            self._comparisons = {}  # each has one that stands on another encoder
+        self.writes.json(self._run.path / "encoder.json", about)
 
     def ranker(
         self,
@@ -102,58 +117,64 @@ class Store:
     ) -> None:
         """A judged ranker and its differences to those before it."""
         import numpy as np
-        from safetensors.numpy import save
 
         rows = np.full((len(rankings), DEPTH), -1, np.int64)
         scores = np.zeros((len(rankings), DEPTH), np.float32)
         for place, ranked in enumerate(rankings):
             count = min(DEPTH, len(ranked.rows))
             rows[place, :count], scores[place, :count] = ranked.rows[:count], ranked.scores[:count]
-        content = save({"rows": rows, "scores": scores, **{name: values[name] for name in MEASURES}})
-        store.replace_file(self._run.path / "rankings" / f"{method}.safetensors", content)
+        content = arrays.encode({"rows": rows, "scores": scores, **{name: values[name] for name in MEASURES}})
+        self.writes.file(self._run.path / "rankings" / f"{method}.safetensors", content)
         self._results[method] = dict(result)
         for other, found in against.items():
             self._comparisons[f"{method}-{other}"] = {name: asdict(one) for name, one in found.items()}
-        self._run.write_json("comparisons.json", self._comparisons)
-        self._run.write_json("results.json", self._results)
+        self.writes.json(self._run.path / "comparisons.json", self._comparisons)
+        self.writes.json(self._run.path / "results.json", self._results)
 
-    def checkpoint(self, state: BiState, best: int) -> Path:
+    def checkpoint(self, state: BiState, best: int) -> None:
         """Put a state of the bi-encoder on the disk; of the older ones the best is kept."""
         import numpy as np
-        from safetensors.numpy import save as save_arrays
         from safetensors.torch import save
 
-        name = PROJECTION if "weight" in state.tensors else WHOLE
-        content = save({key: part.contiguous() for key, part in state.tensors.items()})
-        files = {name: content}
-        if name == WHOLE:  # what a search can use before all documents are encoded anew
-            pool = {"rows": np.array(state.pool, np.int64), "vectors": np.ascontiguousarray(state.pool_vectors)}
-            files[POOL] = save_arrays(pool)
+        if "weight" in state.tensors:
+            files = {PROJECTION: arrays.encode({"weight": state.tensors["weight"].numpy()})}
+        else:  # with it what a search can use before all documents are encoded anew
+            pool = {"rows": np.array(state.pool, np.int64), "vectors": state.pool_vectors}
+            whole = save({key: part.contiguous() for key, part in state.tensors.items()})
+            files = {WHOLE: whole, POOL: arrays.encode(pool)}
         about = {"step": state.step, "ndcg": state.ndcg, "documents": state.documents}
-        path = store.commit(self.folder, state.step, files, about)
-        store.prune(self.folder, keep_last=1, keep=frozenset({best}))
-        return path
+
+        def write() -> None:
+            store.commit(self.folder, state.step, files, about)
+            store.prune(self.folder, keep_last=1, keep=frozenset({best}))
+
+        # The best and the last wait apart: a later one never takes the place of the best.
+        self.writes.put(f"{'best' if state.step == best else 'last'} checkpoint", write)
 
     def trained(self, state: BiState) -> None:
         """Training has ended; this is what it came to."""
-        self._run.write_json("trained.json", {"step": state.step, "ndcg": state.ndcg})
+        self.writes.json(self._run.path / "trained.json", {"step": state.step, "ndcg": state.ndcg})
 
 
 def read(run: Run) -> Findings:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no retrieval."""
-    about = run.read_json("collection.json")
-    results = run.read_json("results.json")
-    judged = {}
+    judged, unreadable = {}, {}
     try:
+        about = run.read_json("collection.json")
+        results, queries = run.read_json("results.json"), tuple(map(str, about["queries"]))
         for method in results:
-            judged[str(method)] = _judged(run.path / "rankings" / f"{method}.safetensors")
+            try:
+                judged[method] = _judged(run.path / "rankings" / f"{method}.safetensors", len(queries))
+            except (OSError, ValueError, KeyError) as error:
+                unreadable[method] = str(error)
         return Findings(
             str(about["split"]),
-            tuple(map(str, about["queries"])),
+            queries,
             str(about["fingerprint"]),
             results,
             run.read_json("comparisons.json"),
             judged,
+            unreadable,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise store.CheckpointError(f"{run.name} holds no retrieval that can be read ({error})") from None
@@ -167,29 +188,20 @@ def checkpoint(run: Run) -> Checkpoint | None:
     for path in sorted(chosen, key=store.step_of, reverse=True):
         try:
             state = store.read_state(path)
-        except store.CheckpointError:
+            step, ndcg = int(state["step"]), float(state["ndcg"])
+        except (store.CheckpointError, KeyError, TypeError, ValueError):
             continue
-        whole = (path / WHOLE).is_file()
         final = best is not None and store.step_of(path) == best
-        return Checkpoint(int(state["step"]), float(state["ndcg"]), path, whole, final)
+        return Checkpoint(step, ndcg, path, (path / WHOLE).is_file(), final)
     return None
 
 
-def load_arrays(file: Path) -> dict[str, Any]:
-    """Arrays of a safetensors file. Raises :class:`OSError` and :class:`ValueError`."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        return dict(load(file.read_bytes()))
-    except SafetensorError as error:
-        raise ValueError(f"{file.name} is damaged ({error})") from None
-
-
-def _judged(file: Path) -> Judged:
-    arrays = load_arrays(file)
+def _judged(file: Path, queries: int) -> Judged:
+    found = arrays.read(file)
+    if any(len(array) != queries for array in found.values()):
+        raise ValueError(f"{file.name} holds rankings of other queries")
     rankings = []
-    for rows, scores in zip(arrays["rows"].tolist(), arrays["scores"].tolist(), strict=True):
+    for rows, scores in zip(found["rows"].tolist(), found["scores"].tolist(), strict=True):
         count = rows.index(-1) if -1 in rows else len(rows)
         rankings.append(Ranked(tuple(rows[:count]), tuple(scores[:count])))
-    return Judged(tuple(rankings), {name: arrays[name] for name in MEASURES})
+    return Judged(tuple(rankings), {name: found[name] for name in MEASURES})

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from checkpoints import home, store
 from checkpoints import run as runs
@@ -25,13 +25,16 @@ from engine import events as happened
 from engine.control import Control, Detach, Message, from_record, to_record
 from engine.events import Event, Finished, Notice
 from engine.machine import cpu_name
-from engine.spec import TrainSpec, from_dict, to_dict
+from engine.spec import BadSpec, TrainSpec, from_dict, to_dict
 
+S = TypeVar("S")
+TASKS = ("train", "classify", "choose", "retrieve")
+LOOKED_AT = 200  # the newest runs, for those that a process works on
 POLL = 0.1  # seconds between looks at a journal
 START_UP = 120.0  # seconds that a new owner has to take the lock: loading torch from a slow network disk takes long
 NICENESS = 5
 SINCE = "LLMLAB_MESSAGES_SINCE"  # tells a launched process which messages are for it
-PROGRAM = "tui"  # the package whose ``python -m`` is the headless command
+PROGRAM = "llmlab_tui"  # the package whose ``python -m`` starts a process of this program
 
 
 def create(spec: TrainSpec) -> Run:
@@ -62,19 +65,44 @@ def inbox(run: Run) -> Control:
     return Control(lambda: _messages(run, 0))
 
 
-def spec_of(run: Run) -> TrainSpec:
-    """The spec of a run, from its newest readable checkpoint when ``spec.json`` is damaged.
+def task_of(run: Run) -> tuple[str, dict[str, Any]]:
+    """The task of a run, one of ``TASKS``, and the record of its spec.
 
-    Raises :class:`checkpoints.store.CheckpointError` when neither tells.
+    Raises :class:`OSError` when the spec cannot be read and :class:`checkpoints.store.CheckpointError` when there is
+    none or the task is unknown: it is never taken for another one.
     """
-    record = run.read_json("spec.json")
-    for checkpoint in store.checkpoints(run.checkpoints) if not record else []:
-        with contextlib.suppress(store.CheckpointError):
-            record = dict(store.read_state(checkpoint)["spec"])
-            break
-    if not record:
-        raise store.CheckpointError(f"{run.name}: spec.json is damaged and no checkpoint tells what it said")
-    return from_dict(record)
+    record = run.spec()
+    task = record.get("task", "train")
+    if not isinstance(task, str) or task not in TASKS:
+        named = f"{run.name}: this version does not know the task {str(task)[:60]!r}"
+        raise store.CheckpointError(f"{named}; it knows {', '.join(TASKS)}")
+    return task, record
+
+
+def owned(task: str) -> list[Run]:
+    """Runs of ``task`` that a process works on, newest first, of the newest ``LOOKED_AT`` runs."""
+    found = []
+    for run in runs.every(home.runs())[:LOOKED_AT]:
+        with contextlib.suppress(OSError, store.CheckpointError):  # one that cannot be read is listed as such by Runs
+            if run.owner() is not None and task_of(run)[0] == task:
+                found.append(run)
+    return found
+
+
+def spec_as(run: Run, task: str, from_dict: Callable[[dict[str, Any]], S]) -> S:
+    """The spec of a run of ``task``. Raises what :func:`task_of` raises, and CheckpointError for any other run."""
+    found, record = task_of(run)
+    if found != task:
+        raise store.CheckpointError(f"{run.name}: its task is {found}, not {task}")
+    try:
+        return from_dict(record)
+    except BadSpec as error:
+        raise store.CheckpointError(f"{run.name}: its spec cannot be used: {error}") from None
+
+
+def spec_of(run: Run) -> TrainSpec:
+    """The spec of a training run. Raises what :func:`spec_as` raises."""
+    return spec_as(run, "train", from_dict)
 
 
 def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = None) -> Iterator[Event]:
@@ -154,7 +182,11 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
             for message in control.take():
                 if isinstance(message, Detach):
                     return
-                run.post(to_record(message))
+                try:
+                    run.post(to_record(message))
+                except OSError as error:
+                    reason = error.strerror or error
+                    yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
             owned = run.owner() is not None or (alive is not None and alive())
             records = reader.read()
             for fields in records:
@@ -179,15 +211,23 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
     if last is not None:
         yield last
         return
-    if step or run.events.stat().st_size:
+    if step or journal_size(run):
         yield Notice("the process that trained this run is gone; resume it to go on", "warning", "died", step)
     yield Finished("died", step, best, run.name)
 
 
 def launch(run: Run, control: Control) -> Iterator[Event]:
     """Start a process of its own that trains ``run`` and follow it. It outlives this process and its terminal."""
-    told = run.events.stat().st_size
+    told = journal_size(run)
     return attend(run, spawn(run), control, told)
+
+
+def journal_size(run: Run) -> int:
+    """Bytes of the run's journal; 0 when there is none."""
+    try:
+        return run.events.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: int) -> Iterator[Event]:
@@ -205,19 +245,19 @@ def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: i
 
     for event in follow(run, control, alive=alive):
         ended = isinstance(event, Finished) and event.reason == "died" and process.poll() not in (None, 0)
-        if ended and run.events.stat().st_size == told:
+        if ended and journal_size(run) == told:
             yield Notice(_tail(run), "error", "failure")
         yield event
     process.poll()
 
 
 def spawn(run: Run) -> subprocess.Popen[bytes]:
-    """Start the headless command on ``run`` in a session of its own, without a terminal, and a little nicer."""
+    """Start a process that owns ``run``, in a session of its own, without a terminal, and a little nicer."""
     since = time.time_ns()
     log = os.open(run.path / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM, "resume", str(run.path), "--quiet"],
+            [sys.executable, "-P", "-m", PROGRAM, "own", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
-from checkpoints.store import CheckpointError
 from data import beir, choices, tables
 from engine import encoders, session
 from engine.control import Control
 from engine.events import Event
-from engine.spec import BadSpec, Problem
+from engine.spec import BadSpec, Problem, restored
+from engine.task_specs import TASKS, to_dict
 
 BUNDLED = frozenset({tables.BUNDLED, choices.BUNDLED, beir.BUNDLED, encoders.MINILM, "auto", "bundled"})
 """names that never mean a file"""
@@ -40,11 +41,7 @@ S = TypeVar("S", bound=Spec)
 class TaskRuns(Generic[S]):
     """The runs of one task."""
 
-    task: str
-    otherwise: str
-    """what is said of a run that is not of this task, as "is no retrieval" """
-    to_dict: Callable[[S], dict[str, Any]]
-    from_dict: Callable[[Mapping[str, Any]], S]
+    kind: type[S]
     work: Callable[[S, Control, Run], Iterator[Event]]
     paths: tuple[str, ...]
     """fields of the spec that may name a file or a folder"""
@@ -53,20 +50,14 @@ class TaskRuns(Generic[S]):
         """Make the run directory for ``spec``. Raises :class:`OSError` and :class:`engine.spec.BadSpec`."""
         if problems := spec.validate():
             raise BadSpec(problems)
-        name = spec.name or f"{self.task}-{_ENDING.sub('', Path(spec.data).name) or 'data'}"
+        name = spec.name or f"{TASKS[self.kind]}-{_ENDING.sub('', Path(spec.data).name) or 'data'}"
         made: Any = spec
         made = replace(made, **{field: absolute(getattr(spec, field)) for field in self.paths})
-        return runs.create(home.runs(), name, self.to_dict(made), session.environment())
+        return runs.create(home.runs(), name, to_dict(made), session.environment())
 
     def spec_of(self, run: Run) -> S:
-        """The spec of a run. Raises :class:`checkpoints.store.CheckpointError` when its file is damaged."""
-        record = run.read_json("spec.json")
-        try:
-            if record.get("task") == self.task:
-                return self.from_dict(record)
-        except (TypeError, ValueError):
-            pass
-        raise CheckpointError(f"{run.name} {self.otherwise}, or its spec.json is damaged")
+        """The spec of a run. Raises what :func:`engine.session.spec_as` raises."""
+        return session.spec_as(run, TASKS[self.kind], partial(restored, self.kind))
 
     def drive(self, run: Run, control: Control) -> Iterator[Event]:
         """Own ``run``, do its work and record everything that happens.

@@ -38,7 +38,7 @@ from checkpoints import run as runs
 from engine import session
 from tui.bar import PANES
 
-# Started in place of ``-m tui``: files are written under the first argument and nowhere else, whatever is typed.
+# Started in place of ``-m llmlab_tui``: files are written under the first argument and nowhere else, whatever is typed.
 GUARDED = """
 import faulthandler, os, signal, sys
 root = os.path.realpath(sys.argv.pop(1))
@@ -54,7 +54,7 @@ def refuse(event, arguments):
                 raise PermissionError(1, "outside the folder of this test", path)
 sys.addaudithook(refuse)
 import runpy
-runpy.run_module("tui", run_name="__main__", alter_sys=True)
+runpy.run_module("llmlab_tui", run_name="__main__", alter_sys=True)
 """
 SMALLEST, LARGEST = (60, 20), (220, 60)  # of the sizes that the program is started with
 ANSWER = 60.0  # seconds within which the program must react
@@ -185,7 +185,8 @@ class Monkey:
     def _start(self, size: tuple[int, int], *, reports: bool) -> Terminal:
         """``reports``: the terminal tells its size in escape sequences, and places of the mouse in pixels."""
         self.reports = reports
-        terminal = Terminal(size=size, program=("-c", GUARDED, f"{self.root}{os.sep}"), folder=self.folder)
+        program = (sys.executable, "-c", GUARDED, f"{self.root}{os.sep}")
+        terminal = Terminal(size=size, program=program, cwd=self.folder)
         os.set_blocking(terminal.master, False)
         terminal.until(lambda: b"\x1b[?1049h" in terminal.raw, "the program draws", ANSWER)
         if reports:
@@ -334,12 +335,13 @@ def furnish(home: Path, corpus: Path, *, trained: bool) -> None:
     comparison = runs.create(places.runs(), "comparison", {"task": "classify", "data": "helpdesk"}, {})
     assert list(session.record(comparison, iter(told(comparison.name))))
     odd = recorded("odd")
-    odd.path.joinpath("spec.json").write_text('{"task": "train", "steps": "many"}')
+    odd.path.joinpath("spec.json").write_text('{"task": ["train"], "steps": "many"}')
     damaged = recorded("damaged")
-    damaged.events.write_bytes(b'{"event": "started"}\n\xff\x00\n{"event"')
+    journal = [b'{"event": "started"}', b'{"event": "finished"}', b"[" * 5000, b"\xff\x00", b"{"]
+    damaged.events.write_bytes(b"\n".join(journal))
     if trained:
         tiny = ["--layers=1", "--width=16", "--heads=1", "--context=16", "--threads=1", "--quiet"]
-        command = [sys.executable, "-m", "tui", "train", f"--corpus={corpus}", *tiny]
+        command = [sys.executable, "-m", "llmlab_tui", "train", f"--corpus={corpus}", *tiny]
         subprocess.run([*command, "--steps=20", "--name=tiny"], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
         subprocess.Popen(
             [*command, "--steps=100000000", "--name=running"],

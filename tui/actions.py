@@ -1,4 +1,4 @@
-"""Everything a user can do, once: key bindings, footer, palette, help and README are made from this table."""
+"""Everything a user can do, once: key bindings, footer, palette, help and docs/keys.md are made from this table."""
 
 from __future__ import annotations
 
@@ -237,13 +237,6 @@ def bindings(where: str) -> list[BindingType]:
                 )
             )
     return made
-
-
-def markdown() -> str:
-    """The table of keys for README."""
-    lines = ["| key | what it does | where |", "|---|---|---|"]
-    lines += [f"| {a.key_text} | **{a.title}**: {a.help} | {a.where} |" for a in ACTIONS]
-    return "\n".join(lines)
 
 
 def table(where: str | None = None) -> list[tuple[str, str, str]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import select
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,13 @@ from textual.widgets import ContentSwitcher, Static
 from textual.worker import Worker, WorkerState
 
 from checkpoints import home
-from checkpoints import run as runs
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine import control as ask
 from engine import session
 from engine import worker as follower
-from engine.spec import TrainSpec
+from engine.spec import BadSpec, TrainSpec
+from engine.summary import explain
 from tui import bar, dialogs, panes, themes
 from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
@@ -234,7 +236,7 @@ class LabApp(App[int]):
     @work(thread=True, exclusive=True, group="living", exit_on_error=False)
     def _show_living_run(self) -> None:
         """A run that trains already is shown live at once."""
-        if living := _living():
+        if living := session.owned("train"):
             self.call_from_thread(self._follow, living[0])
 
     # -- starting ----------------------------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ class LabApp(App[int]):
 
     async def _may_start(self) -> bool:
         """Whether nothing trains here, or the user wants a second run beside it."""
-        living = await asyncio.to_thread(_living)
+        living = await asyncio.to_thread(session.owned, "train")
         if not living and self.training and self._run is not None:  # its process does not own it yet
             living = [self._run]
         if living:
@@ -291,7 +293,7 @@ class LabApp(App[int]):
 
     async def _train(self, run: Run) -> None:
         """Start the process that trains ``run`` and show it; from here on nothing on the screen can prevent it."""
-        told = run.events.stat().st_size
+        told = session.journal_size(run)
         process = await asyncio.to_thread(session.spawn, run)
         self._show(run, lambda control: session.attend(run, process, control, told))
 
@@ -308,25 +310,36 @@ class LabApp(App[int]):
             self._job.control.send(event.message)
 
     async def on_runs_pane_opened(self, event: RunsPane.Opened) -> None:
-        if pane := await self._pane_of(event.run):
-            pane.open(event.run)
-        else:
-            self._follow(event.run)
+        with self._explaining("The run cannot be opened", event.run):
+            if pane := await self._pane_of(event.run):
+                pane.open(event.run)
+            else:
+                self._follow(event.run)
 
     async def on_runs_pane_resumed(self, event: RunsPane.Resumed) -> None:
-        if pane := await self._pane_of(event.run):
-            await pane.resume(event.run)
-        else:
-            await self._train(event.run)
+        with self._explaining("The run cannot be resumed", event.run):
+            if pane := await self._pane_of(event.run):
+                await pane.resume(event.run)
+            else:
+                await self._train(event.run)
 
     async def on_runs_pane_copied_task(self, event: RunsPane.CopiedTask) -> None:
-        if pane := await self._pane_of(event.run):
-            pane.copy(event.run)
+        with self._explaining("The run cannot be copied", event.run):
+            if pane := await self._pane_of(event.run):
+                pane.copy(event.run)
+
+    @contextlib.contextmanager
+    def _explaining(self, title: str, run: Run) -> Iterator[None]:
+        """Show why a run cannot be read."""
+        try:
+            yield
+        except (OSError, CheckpointError, BadSpec) as error:
+            self.tell(title, explain(run, error))
 
     async def _pane_of(self, run: Run) -> Pane | None:
         """The pane of the task that a run did, put on the screen; None for a training."""
-        task = await asyncio.to_thread(_task, run)
-        return await self._bring(task) if task in panes.LATER else None
+        task, _ = await asyncio.to_thread(session.task_of, run)
+        return None if task == "train" else await self._bring(task)
 
     def on_runs_pane_copied(self, event: RunsPane.Copied) -> None:
         self.action_show_pane("train")
@@ -472,13 +485,3 @@ def _leave_if_hung_up() -> None:
     poll.register(0, select.POLLHUP)
     if any(state & select.POLLHUP for _, state in poll.poll(0)):
         os._exit(129)
-
-
-def _living() -> list[Run]:
-    """Runs that some process trains, newest first. Runs of other tasks are found by their own panes."""
-    owned = [run for run in runs.every(home.runs())[:200] if run.owner() is not None]
-    return [run for run in owned if _task(run) == "train"]
-
-
-def _task(run: Run) -> str:
-    return str(run.read_json("spec.json").get("task") or "train")

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tui.narrate import Narrator
+from tui.output import print_message
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.causal import LanguageModel
-    from engine.events import Event
 
 PAIRS = 5
 PROMPT, NEW = 100, 48  # tokens
 READ = 1 << 29  # bytes read at a time to measure the memory bus
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,17 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
     gets one thread or all, whichever was faster at first. Int8 weights are measured beside, where there are any.
     """
     from engine import lm as models
+    from engine.heed import finish
 
+    tell = Narrator(as_json=False).tell
     with tempfile.TemporaryDirectory(prefix="llmlab-decode-") as scratch:
         folder = _folder(model, Path(scratch))
-        ours = _drive(models.load(folder))
+        ours = finish(models.load(folder), tell)
         theirs = _transformers(folder, ours)
-        rounded = _drive(models.load(folder, int8=True)) if ours.device.type == "cpu" else ours
-    _note(f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}")
+        rounded = finish(models.load(folder, int8=True), tell) if ours.device.type == "cpu" else ours
+    print_message(
+        f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}"
+    )
     prompt = _prompt(ours)
     new = min(NEW, ours.context - len(prompt))
     count = _threads(theirs, prompt)
@@ -65,7 +66,7 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         else:
             other, one = _generate(theirs, prompt, new, count), _complete(ours, prompt, new)
         runs.append((one, other, _complete(rounded, prompt, new)))
-        _note(
+        print_message(
             f"pair {pair + 1}: generate {other.rate:.2f}, ours {one.rate:.2f} tokens/s, ratio "
             f"{one.rate / other.rate:.3f}; {rounded.precision} {runs[-1][2].rate:.2f}"
         )
@@ -107,12 +108,10 @@ def _folder(model: str, scratch: Path) -> str:
         return str(scratch)
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
-    from transformers.utils import logging
 
     from engine import tokenizer
     from engine.encoding import BackedTokenizer
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.manual_seed(1)
     GPT2LMHeadModel(GPT2Config()).save_pretrained(scratch)
     spelled = tokenizer.load("gpt2")
@@ -123,9 +122,7 @@ def _folder(model: str, scratch: Path) -> str:
 
 def _transformers(folder: str, ours: LanguageModel) -> Any:
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = next(ours.network.parameters()).dtype
     found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
     return found.eval().to(ours.device)
@@ -220,17 +217,3 @@ def _bandwidth(ours: LanguageModel) -> float:
                 synchronise(ours.device)
                 best = max(best, READ / (time.perf_counter() - begun))
     return best
-
-
-def _drive(loading: Generator[Event, None, _Result]) -> _Result:
-    narrator = Narrator(as_json=False)
-    while True:
-        try:
-            narrator.tell(next(loading))
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

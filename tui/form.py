@@ -1,8 +1,11 @@
-"""The form that a training run starts from: validated while it is typed, and what it will cost beside it."""
+"""The form that a training run starts from: validated while it is typed, what it will cost, and what it held last."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,37 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from checkpoints import home
+from checkpoints import home, store
 from engine import machine
 from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
-from tui import last_start, units
+from tui import units
 from tui.field import Field
+from tui.styles import style_sheet
 from tui.text import safe
+
+
+def recall(fields: Iterable[str]) -> dict[str, str]:
+    """Values by field, of these fields; empty when there are none, or when the file is damaged."""
+    try:
+        record = store.read_object(_last_start())
+    except (OSError, ValueError):
+        return {}
+    return {name: record[name] for name in fields if isinstance(record.get(name), str)}
+
+
+def remember(values: dict[str, Any]) -> None:
+    """Keep what the form was started with; a home that cannot be written is told elsewhere."""
+    kept = {name: value for name, value in values.items() if name != "name"}
+    if kept.get("corpus") not in (None, "dante", "dantesque"):  # the next start may stand in another folder
+        kept["corpus"] = str(Path(kept["corpus"]).expanduser().absolute())
+    with contextlib.suppress(OSError):
+        _last_start().parent.mkdir(parents=True, exist_ok=True)
+        store.replace_file(_last_start(), json.dumps(kept, indent=1).encode())
+
+
+def _last_start() -> Path:
+    return home.home() / "form.json"
+
 
 FIELDS = (
     ("run", ("corpus", "preset", "name", "steps", "seed")),
@@ -87,28 +115,7 @@ class TrainForm(Container):
         Binding("up", "app.focus_previous", "Field before", show=False),
     ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
-    DEFAULT_CSS = """
-    TrainForm { layout: horizontal; height: 1fr; }
-    TrainForm #fields { width: 1fr; min-width: 46; max-width: 58; padding: 0 1; scrollbar-size-vertical: 1; }
-    TrainForm #side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
-    TrainForm .section { color: $primary; text-style: bold; margin-top: 1; }
-    TrainForm .field { height: 1; }
-    TrainForm .field Label { width: 16; color: $text-muted; }
-    TrainForm .field Input { width: 1fr; background: $surface; }
-    TrainForm .field Input:focus { background: $primary 25%; }
-    TrainForm .field.-bad Label { color: $error; text-style: bold; }
-    TrainForm #go { width: 100%; margin: 1 0 0 0; }
-    TrainForm #go:focus { text-style: bold; background: $success; }
-    TrainForm #go:focus:ansi { color: ansi_black; }
-    TrainForm #problems { color: $error; }
-    TrainForm #why { color: $text-muted; }
-    .-narrow TrainForm { layout: vertical; }
-    .-narrow TrainForm #fields { height: 1fr; max-width: 100%; }
-    .-narrow TrainForm #side { max-width: 100%; width: 1fr; height: auto; max-height: 45%; border-left: none;
-        border-top: solid $panel; padding: 0 1; }
-    .-low TrainForm #go { margin: 0; }
-    .-low TrainForm .section { margin: 0; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     @dataclass
     class Wanted(Message):
@@ -127,7 +134,7 @@ class TrainForm(Container):
         self._distinct: int | None = None
         self._corpus_problem = ""
         self._facts = Content("")
-        self._recalled = last_start.recall(("preset", *(name for _, names in FIELDS for name in names)))
+        self._recalled = recall(("preset", *(name for _, names in FIELDS for name in names)))
 
     def compose(self) -> ComposeResult:
         preset = self._recalled.get("preset", "auto")
@@ -220,7 +227,7 @@ class TrainForm(Container):
 
     @work(thread=True, group="remember", exit_on_error=False)
     def _remember(self, values: dict[str, Any]) -> None:
-        last_start.remember(values)
+        remember(values)
 
     def show_problem(self) -> None:
         """Move to the first field that is wrong."""

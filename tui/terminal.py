@@ -16,11 +16,11 @@ SMALLEST = (60, 20)
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TQDM_DISABLE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
 }
+"""keeps libraries' own bars and logs off the terminal; set before they are imported"""
 
 
 def refusal(environment: Mapping[str, str], *, terminal: bool, size: tuple[int, int]) -> str | None:
@@ -42,7 +42,7 @@ def refusal(environment: Mapping[str, str], *, terminal: bool, size: tuple[int, 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Variables that must be set before Textual is imported, none that the user has set already."""
-    wanted = dict(QUIET)
+    wanted = QUIET | {"TOKENIZERS_PARALLELISM": "false"}
     wanted["TEXTUAL_FPS"] = "30" if "SSH_CONNECTION" in environment else "60"
     wanted["TEXTUAL_COLOR_SYSTEM"] = {16: "standard", 256: "256", 1 << 24: "truecolor"}[colours(environment)]
     return {name: value for name, value in wanted.items() if name not in environment}

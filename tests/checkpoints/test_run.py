@@ -170,6 +170,27 @@ def test_messages_are_taken_once_and_in_order(run: Run) -> None:
     assert [entry.name for entry in run.inbox.iterdir()] == [".half-written"]
 
 
+def test_an_inbox_survives_whatever_lies_in_it(run: Run) -> None:
+    os.mkfifo(run.inbox / "0-fifo.json")
+    (run.inbox / "1-folder.json").mkdir()
+    (run.inbox / "2-link.json").symlink_to(run.inbox / "0-fifo.json")
+    (run.inbox / "3-deep.json").write_text('{"message":' * 100_000)
+    (run.inbox / "4-latin.json").write_bytes(b'{"message": "\xff"}')
+    run.post({"message": "Stop"})
+    assert run.collect() == [{"message": "Stop"}]
+    assert run.collect() == []
+
+
+def test_a_message_that_cannot_be_posted_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        run.post({"message": "Stop"})
+    assert list(run.inbox.iterdir()) == []
+
+
 def test_a_missing_inbox_is_an_empty_one(run: Run) -> None:
     run.inbox.rmdir()
     assert run.collect() == []
@@ -227,12 +248,31 @@ def test_a_summary_reads_little_of_a_long_journal(run: Run, monkeypatch: pytest.
     assert summarise(run).step == 299
 
 
+def test_a_run_is_not_starting_because_its_start_is_far_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "TAIL", 500)
+    monkeypatch.setattr(runs, "TAIL_LIMIT", 2000)
+    many = [{"event": "step", "step": n} for n in range(200)]
+    with run.lock():
+        write(run, STARTED, *many)
+        assert summarise(run).state == "training"
+        write(run, *({"event": "sample_text", "text": "x" * 100} for _ in range(40)))  # not even a step is near the end
+        assert summarise(run).state == "training"
+        write(run, {"event": "paused", "step": 199})
+        assert summarise(run).state == "paused"
+        write(run, {**STARTED, "step": 100})  # killed in a pause, and resumed
+        assert summarise(run).state == "training"
+        write(run, *many, {"event": "finished", "reason": "steps", "step": 10})
+        assert summarise(run).state == "starting"  # a finished run that is resumed and has not begun yet
+    assert summarise(run).state == "steps"
+
+
 def test_a_damaged_run_can_still_be_listed(run: Run) -> None:
     run.events.write_bytes(b'\xff{"event": 3}\n{"event": ["step"]}\nnull\n{"event":"step","step":2}\n{"event":"st')
-    (run.path / "spec.json").write_text("{")
     assert summarise(run).step == 2
     run.events.unlink()
-    assert (summarise(run).step, summarise(run).steps) == (0, 0)
+    assert (summarise(run).step, summarise(run).steps) == (0, 10)
+    (run.path / "spec.json").write_text("{")
+    assert (summarise(run).state, summarise(run).why[:10]) == ("unreadable", "spec.json ")
 
 
 def test_only_the_screen_knows_the_screen_and_the_store_no_tensors() -> None:

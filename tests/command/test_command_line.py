@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -307,6 +308,77 @@ def test_an_export_is_loaded_by_transformers_and_by_this_program(
     assert_refused(run("export", "latest", tmp_path / "file"), "is not a folder")
 
 
+def test_an_export_replaces_no_other_model(trained: runs.Run, tmp_path: Path, run: Command) -> None:
+    theirs = {"config.json": "{}", "model.safetensors": "weights", "added_tokens.json": "{}", ".git/config": "x"}
+    out = tmp_path / "out"
+    for name, content in theirs.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(content)
+    assert_refused(run("export", "latest", out), f"is not empty and holds no export of {trained.name}: choose")
+    assert {name: (out / name).read_text() for name in theirs} == theirs
+    assert len(list(out.iterdir())) == len(theirs)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "training.json").write_text(json.dumps({"source": "bundled/step-1"}))
+    assert_refused(run("export", "latest", tmp_path / "notes"), "is not empty")
+    assert run("export", "latest", out, "--force").code == 0
+    assert json.loads((out / "config.json").read_text())["n_layer"] == 2
+    assert (out / ".git/config").read_text() == "x"
+
+
+def test_the_same_run_is_exported_to_the_same_folder_again(
+    trained: runs.Run, tmp_path: Path, run: Command, verse: Path
+) -> None:
+    out = tmp_path / "deep" / "out"
+    out.mkdir(parents=True)
+    assert run("export", "done", out).code == 0
+    first = (out / "model.safetensors").stat().st_size
+    (out / "README.md").write_text("mine")
+    shutil.copytree(out, out / ".export.tmp")  # as an export that was killed leaves it
+    assert run("export", "done", out, "--half", "--checkpoint", "last").code == 0
+    assert (out / "model.safetensors").stat().st_size < first
+    assert (out / "README.md").read_text() == "mine"
+    assert not (out / ".export.tmp").exists()
+    assert run("train", "--corpus", verse, *FLAGS, "--name", "other", "--quiet").code == 0
+    assert_refused(run("export", "other", out), "holds no export of")
+
+
+def test_an_export_that_fails_leaves_nothing_behind(
+    trained: runs.Run, tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, room = os.replace, 0
+
+    def full(source: Path, target: Path) -> None:
+        nonlocal room
+        room -= 1
+        if room < 0:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    assert run("export", "done", tmp_path / "old").code == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "old").iterdir()}
+    monkeypatch.setattr("engine.modelfolder.os.replace", full)
+    for name in ("new", "old"):
+        assert_refused(run("export", "done", tmp_path / name, "--half"), "No space left on device")
+    assert not (tmp_path / "new").exists()
+    assert {file.name: file.read_bytes() for file in (tmp_path / "old").iterdir()} == before
+    room = 3  # some files are moved: no model yet, and the same run may try again
+    assert_refused(run("export", "done", tmp_path / "new"), "No space left on device")
+    assert len(list((tmp_path / "new").iterdir())) == 3
+    assert not (tmp_path / "new" / "config.json").exists()
+    room = 100
+    assert run("export", "done", tmp_path / "new").code == 0
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_exported_files_have_the_permissions_that_the_umask_leaves(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        assert main(["export", "bundled", str(tmp_path / "out")]) == 0
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir()} == {mode}
+
+
 def test_every_field_is_listed_with_its_default(run: Command) -> None:
     ran = run("fields")
     assert ran.code == 0
@@ -344,7 +416,7 @@ def rest_of(child: subprocess.Popen[str]) -> tuple[str, str]:
 def test_an_interrupted_training_saves_and_a_resume_continues_exactly(
     number: signal.Signals, verse: Path, run: Command
 ) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         first = read_until(child, "step")
         os.kill(child.pid, signal.SIGHUP)  # the terminal is gone: no reason to end
@@ -369,7 +441,7 @@ def test_an_interrupted_training_saves_and_a_resume_continues_exactly(
 
 
 def test_a_second_signal_ends_at_once(verse: Path) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         first = read_until(child, "step")
         # Stopped, the process finds both signals when it goes on, before it has had time to save.
@@ -384,7 +456,7 @@ def test_a_second_signal_ends_at_once(verse: Path) -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_training_cleanly(verse: Path) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -399,7 +471,7 @@ def test_a_reader_that_goes_away_ends_the_training_cleanly(verse: Path) -> None:
 
 
 def test_a_reader_of_verse_that_goes_away_leaves_no_traceback(trained: runs.Run) -> None:
-    arguments = [sys.executable, "-m", "tui", "sample", "done", "--length", "100000"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "sample", "done", "--length", "100000"]
     with process(arguments) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -420,14 +492,14 @@ def test_the_program_as_a_process_exits_with_the_commands_code(verse: Path) -> N
 
 
 def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui import narrate
+    from tui import narrate, output
 
     def gone(descriptor: int, content: bytes) -> int:
         raise OSError(5, "Input/output error")
 
     started = Finished("steps", 1, None, "run")
     with monkeypatch.context() as patch:
-        patch.setattr(narrate.os, "write", gone)
+        patch.setattr(output.os, "write", gone)
         narrate.Narrator(as_json=False).tell(started)
         narrate.Narrator(as_json=True).tell(started)
 
@@ -435,7 +507,7 @@ def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.
         raise BrokenPipeError(32, "Broken pipe")
 
     with monkeypatch.context() as patch:
-        patch.setattr(narrate.os, "write", closed)
+        patch.setattr(output.os, "write", closed)
         with pytest.raises(BrokenPipeError):
             narrate.Narrator(as_json=True).tell(started)
 

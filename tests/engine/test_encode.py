@@ -21,7 +21,7 @@ from engine.encoders import Encoder, NoEncoder
 from engine.events import Continued, Encoded, Notice, Paused
 from engine.heed import Stopped
 
-TEXTS = [*tiny.texts(60)[0], "", "unheard of", "card " * 200]
+TEXTS = [*tiny.texts(60)[0], "", "finish of", "card " * 200]
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,43 @@ def test_a_damaged_shard_is_made_again(bert: Encoder) -> None:
     shard = sorted((home.cache() / "features").glob("*/shard-*"))[1]
     shard.write_bytes(shard.read_bytes()[:100])
     assert np.allclose(run(bert).pooled("all"), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("poolings", [(), ("mean",)])
+def test_half_of_each_shard_zeroed_is_noticed_told_and_made_good(bert: Encoder, poolings: tuple[str, ...]) -> None:
+    whole = run(bert).pooled("mean")
+    shards = sorted((home.cache() / "features").glob("*/shard-*"))
+    for shard in shards:
+        content = shard.read_bytes()
+        shard.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, poolings=poolings))
+    assert np.allclose(made.pooled("mean"), whole, atol=1e-6)
+    (notice,) = [event for event in events if isinstance(event, Notice)]
+    assert f"{len(shards)} of {len(shards)} cached parts" in notice.text
+    assert "SHA-256" in notice.text
+    events, _ = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
+    assert [event.cached for event in events] == [len(TEXTS)]  # whole again, also for "all"
+
+
+def test_a_piece_that_was_not_to_be_verified_is_when_it_is_read(bert: Encoder) -> None:
+    run(bert)
+    for shard in (home.cache() / "features").glob("*/shard-*"):
+        content = bytearray(shard.read_bytes())
+        content[-1] ^= 1  # of the last array in the file, a mean
+        shard.write_bytes(content)
+    _, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, poolings=("cls",)))
+    made.pooled("cls")
+    with pytest.raises(OSError, match="SHA-256"):
+        made.pooled("all")
+
+
+def test_a_shard_for_every_layer_stays_one_when_only_the_upper_ones_are_asked_for(bert: Encoder) -> None:
+    whole = run(bert).pooled("all")
+    next((home.cache() / "features").glob("*/shard-*")).write_bytes(b"damaged")
+    tiny.finish(encode(TEXTS, bert, Control(), group="top", length=32))
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
+    assert [event.cached for event in events] == [len(TEXTS)]
+    assert np.allclose(made.pooled("all"), whole, atol=1e-6)
 
 
 def test_a_pause_waits_and_goes_on(bert: Encoder) -> None:

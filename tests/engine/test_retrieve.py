@@ -154,6 +154,15 @@ def test_an_index_is_used_again_until_a_document_changes(spec: RetrieveSpec) -> 
     assert made(library, "mean").index.count == 37
 
 
+def test_a_damaged_bm25_index_is_made_again(spec: RetrieveSpec) -> None:
+    collection = rankers_open.library(spec).collection
+    rows = rankers.Bm25(collection).rank(list(collection.queries.values()), 5)
+    for file in home.cache().glob("indexes/*/data*.npy"):
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    assert rankers.Bm25(collection).rank(list(collection.queries.values()), 5) == rows
+
+
 def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec, tmp_path: Path) -> None:
     run, _ = driven(replace(spec, methods=("mean", "trained")))
     known = rankers_open.newest_on(spec.data)
@@ -169,8 +178,12 @@ def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec,
 
     size = rankers_export.export(run, tmp_path / "exported")
     assert size > 1000
-    with pytest.raises(rankers_export.CannotExport, match="not empty"):
-        rankers_export.export(run, tmp_path / "exported")
+    assert rankers_export.export(run, tmp_path / "exported") == size  # again, since it is the same run
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "config.json").write_text("{}")
+    with pytest.raises(store.CheckpointError, match="not empty"):
+        rankers_export.export(run, tmp_path / "theirs")
+    assert [file.name for file in (tmp_path / "theirs").iterdir()] == ["config.json"]
     sentences = pytest.importorskip("sentence_transformers")
     model = sentences.SentenceTransformer(str(tmp_path / "exported"), device="cpu")
     asked = [*texts[:4], library.collection.documents[0]]

@@ -162,6 +162,29 @@ def test_messages_to_an_earlier_owner_are_not_obeyed(verse: Path) -> None:
     assert only(Finished, drive(run))[0].reason == "steps"
 
 
+def test_a_training_survives_whatever_lies_in_its_inbox(verse: Path) -> None:
+    run = new_run(spec(verse))
+    os.mkfifo(run.inbox / "9-fifo.json")
+    (run.inbox / "9-folder.json").mkdir()
+    (run.inbox / "9-deep.json").write_text('{"message":' * 100_000)
+    (run.inbox / "9-deep-too.json").write_text('{"message":' + "[" * 900 + "]" * 900 + "}")
+    (run.inbox / "9-long.json").write_text('{"message": "SetLearningRate", "learning_rate": 1' + "0" * 400 + "}")
+    assert only(Finished, drive(run))[0].reason == "steps"
+
+
+def test_a_message_that_cannot_be_left_is_told_by_the_follower(verse: Path) -> None:
+    run = new_run(spec(verse))
+    run.inbox.rmdir()
+    control = Control()
+    with run.lock():
+        control.send(ask.SaveNow())
+        told = []
+        for event in session.follow(run, control):
+            told.append(event)
+            control.send(ask.Detach())
+    assert [event.kind for event in notices("inbox", told)] == ["inbox"]
+
+
 def test_nobody_is_there_to_get_a_message(verse: Path) -> None:
     run = new_run(spec(verse))
     assert session.send(run, ask.Stop()) is False

@@ -40,10 +40,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Terminal:
-    """``python -m tui`` in a terminal of ``size`` columns and rows; ``controlling`` says that a hang-up signals.
-
-    ``program`` are other arguments for Python, ``folder`` is the one that it is started in.
-    """
+    """The program in a terminal of ``size`` columns and rows; ``controlling`` says that a hang-up signals."""
 
     def __init__(
         self,
@@ -51,21 +48,21 @@ class Terminal:
         size: tuple[int, int] = (120, 40),
         controlling: bool = True,
         term: str | None = "xterm-256color",
-        program: Sequence[str] = ("-m", "tui"),
-        folder: Path = PROJECT,
+        program: Sequence[str] = (sys.executable, "-m", "llmlab_tui"),
+        cwd: Path = PROJECT,
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in ("TERM", "COLORTERM")}
         environment |= {"COLORTERM": "truecolor"} | ({"TERM": term} if term is not None else {})
         self.master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-S", "-c", _LAUNCH, str(int(controlling)), sys.executable, *program],
+            [sys.executable, "-P", "-S", "-c", _LAUNCH, str(int(controlling)), *program],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             start_new_session=True,
             env=environment,
-            cwd=folder,
+            cwd=cwd,
         )
         os.close(slave)
         self.raw = bytearray()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,52 @@ async def test_every_run_is_listed_with_state_steps_and_best_loss(size: tuple[in
     async with LabApp().run_test(size=size) as pilot:
         await list_runs(pilot, 2)
         await shows(pilot, "finished", "interrupted", "first", "second", "100/100", "7/100", "2.5000")
+
+
+async def test_runs_that_cannot_be_read_are_listed_beside_the_others_and_say_why(home: Path) -> None:
+    recorded("good")
+    bad = {name: recorded(name) for name in ("a-newer", "b-listed", "c-blocked", "d-odd")}
+    bad["a-newer"].write_json("spec.json", {"task": "rank"})
+    bad["b-listed"].write_json("spec.json", {"task": ["train"]})
+    (bad["c-blocked"].path / "spec.json").unlink()
+    os.mkfifo(bad["c-blocked"].path / "spec.json")
+    bad["d-odd"].events.write_text('{"event":"finished"}\n{"event":"step","step":"ten"}\n' + "[" * 100_000)
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 5)
+        await shows(pilot, "finished", "interrupted")
+        assert shown(pilot.app).count("unreadable") == 3
+        table = pilot.app.query_one(DataTable)
+        for row, why in enumerate(["spec.json: not a regular file", "['train']", "the task 'rank'"], 2):
+            table.move_cursor(row=row)
+            await shows(pilot, f"unreadable: {why}" if row == 2 else why)
+        for key in ("enter", "r", "c", "x"):
+            await pilot.press(key)
+            await asked(pilot, "This run cannot be read")
+            await pilot.press("escape")
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        (bad["c-blocked"].path / "spec.json").unlink()
+        bad["c-blocked"].write_json("spec.json", bad["d-odd"].read_json("spec.json"))
+        await until(pilot, lambda: shown(pilot.app).count("unreadable") == 2 + 1)  # the panel tells of the last
+
+
+async def test_a_run_that_becomes_unreadable_is_not_opened_as_another_task(trainers: FakeTrainers) -> None:
+    run = recorded("good")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        run.write_json("spec.json", {"task": "rank"})  # the list does not know yet
+        for key in ("enter", "c"):
+            await pilot.press(key)
+            await asked(pilot, "The run cannot be" if key == "enter" else "It cannot be copied")
+            await shows(pilot, "the task 'rank'")
+            await pilot.press("escape")
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        (run.path / "spec.json").write_text("{")
+        await pilot.press("r")
+        await asked(pilot, "is finished")  # to which step?
+        await pilot.press("enter")
+        await shows(pilot, "It cannot be resumed", "spec.json is damaged")
+        assert (run.path / "spec.json").read_text() == "{"  # no default spec is trained in its place
+        assert not trainers.started
 
 
 async def test_the_table_takes_the_columns_that_a_new_width_has_room_for() -> None:

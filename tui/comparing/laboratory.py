@@ -7,21 +7,22 @@ finds them. Everything here reads files or starts processes: not for the thread 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine import session
 from engine.control import Control
 from engine.events import Event
+from engine.summary import explain, figure
 from engine.worker import Task
-from tui.exporting import CannotExport
 
+S = TypeVar("S")
 OFFERED = 60  # the newest runs, for opening
-LOOKED_AT = 200  # the newest runs, for one that a process works on
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,17 @@ class Laboratory:
         return "A run of this kind leaves nothing that another program could load."
 
     def export(self, run: Run, folder: Path) -> str:
-        """Write that, and say what was written. Raises :class:`tui.exporting.CannotExport` and :class:`OSError`."""
-        raise CannotExport(self.cannot_export(run))
+        """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
+        raise CheckpointError(self.cannot_export(run))
 
     def values_of(self, run: Run, defaults: Mapping[str, str]) -> dict[str, str]:
-        """What the form would have to say for this run."""
-        record = run.read_json("spec.json")
+        """What the form would have to say for this run. Raises what :meth:`checkpoints.run.Run.spec` raises."""
+        record = run.spec()
         return {name: _typed(record.get(name), default) for name, default in defaults.items()}
 
     def begin(self, run: Run) -> Task:
         """Start the process that works on a run, and a task that follows it."""
-        told = run.events.stat().st_size
+        told = session.journal_size(run)
         process = session.spawn(run)
 
         def task(control: Control) -> Iterator[Event]:
@@ -77,29 +78,34 @@ class Laboratory:
 
         return task
 
-    def is_one(self, run: Run) -> bool:
-        """Whether a run is of this task."""
-        return bool(run.read_json("spec.json").get("task") == self.task)
-
     def living(self) -> Run | None:
         """The newest run that a process works on."""
-        every = (run for run in runs.every(home.runs())[:LOOKED_AT] if run.owner() is not None)
-        return next((run for run in every if self.is_one(run)), None)
+        return next(iter(session.owned(self.task)), None)
 
     def offers(self) -> list[Offered]:
         """Runs there are, newest first, with the last figures of each."""
         found = []
         for run in runs.every(home.runs()):
-            if not self.is_one(run):
+            try:
+                task, spec = session.task_of(run)
+            except (OSError, CheckpointError):
+                continue  # its task is unknown; Runs lists it and says why
+            if task != self.task:
                 continue
-            results = run.read_json("results.json")
-            figures = {name: one.get(self.figure) for name, one in results.items() if isinstance(one, dict)}
-            told = [f"{name} {one:.3f}" for name, one in figures.items() if isinstance(one, int | float)]
-            data = Path(str(run.read_json("spec.json").get("data"))).name
-            found.append(Offered(run, f"{data}: {', '.join(told[-3:]) or 'nothing finished'}"))
+            try:
+                about = self._figures_of(run)
+            except OSError as error:
+                about = f"unreadable: {explain(run, error)}"
+            found.append(Offered(run, f"{Path(str(spec.get('data'))).name}: {about}"))
             if len(found) == OFFERED:
                 break
         return found
+
+    def _figures_of(self, run: Run) -> str:
+        results = run.read_json("results.json")
+        figures = {name: figure(one.get(self.figure)) for name, one in results.items() if isinstance(one, dict)}
+        known = [f"{name} {one:.3f}" for name, one in figures.items() if one is not None]
+        return ", ".join(known[-3:]) or "nothing finished"
 
 
 def _typed(value: Any, default: str) -> str:
@@ -108,3 +114,18 @@ def _typed(value: Any, default: str) -> str:
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     return default if value is None else str(value) or default
+
+
+def spec_from(kind: type[S], given: Mapping[str, str], **fixed: Any) -> S:
+    """The spec that a form's values describe, read by the types of its defaults; ``fixed`` are fields beside them."""
+    defaults: dict[str, Any] = {entry.name: entry.default for entry in fields(kind)}  # type: ignore[arg-type]
+    values = {name: _read(text, defaults[name]) for name, text in given.items() if name in defaults}
+    return kind(**{**values, **fixed})
+
+
+def _read(text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        return text == "on"
+    if isinstance(default, tuple):
+        return tuple(text.split())
+    return type(default)(text.strip())

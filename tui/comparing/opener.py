@@ -14,17 +14,14 @@ from textual.widgets.option_list import Option
 from checkpoints.run import Run
 from tui.comparing.laboratory import Offered
 from tui.dialogs import Choices, Dialog
+from tui.styles import style_sheet
 from tui.text import safe
 
 
 class Opener(Dialog[Run | None]):
     """A list of runs of one task; ``what`` names one of them."""
 
-    DEFAULT_CSS = """
-    Opener OptionList { height: auto; max-height: 14; margin: 1 0; background: $surface; border: none; padding: 0; }
-    Opener OptionList:focus { border: none; }
-    .-low Opener OptionList { margin: 0; max-height: 9; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self, what: str, offers: Sequence[Offered]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a form asks for, as it is typed: checked while it is, and remembered for the next start."""
+"""What a form asks for, checked as it is typed and remembered; and what a look at its data found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from textual.content import Content
+
 from checkpoints import home, store
+from data import tablefiles
+from tui.text import safe
 
 LARGEST = 2**63 - 1
 
@@ -59,10 +63,8 @@ class Fields:
     def recall(self) -> dict[str, str]:
         """The values of the last start over the defaults; a damaged file is passed over."""
         try:
-            record = json.loads(self._path.read_bytes())
+            record = store.read_object(self._path)
         except (OSError, ValueError):
-            record = None
-        if not isinstance(record, dict):
             return dict(self.defaults)
         kept = {name: record[name] for name in self.defaults if isinstance(record.get(name), str)}
         kept = {name: value for name, value in kept.items() if value in self.choices.get(name, (value,))}
@@ -74,7 +76,7 @@ class Fields:
         """Keep the values atomically; paths whole, since the next start may stand in another folder."""
         kept = dict(values)
         for name in self.paths:
-            if kept[name] != self.defaults[name] and exists(kept[name]):
+            if kept[name] != self.defaults[name] and tablefiles.existing(kept[name].strip()):
                 kept[name] = str(Path(kept[name].strip()).expanduser().absolute())
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,9 +87,33 @@ class Fields:
         return home.home() / self.file
 
 
-def exists(name: str) -> bool:
-    """Whether a name is that of a file or folder that is there."""
-    try:
-        return bool(name.strip()) and Path(name.strip()).expanduser().exists()
-    except (OSError, RuntimeError, ValueError):
-        return False
+@dataclass(frozen=True)
+class Seen:
+    """Empty before the first look."""
+
+    source: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """what there is, and how many"""
+    checks: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    note: str = ""
+    problem: str = ""
+    """why nothing can be run with them; empty when something can"""
+
+    def facts(self) -> Content:
+        """Source, sizes, what the checks found, and something to look at."""
+        lines: list[Content] = []
+        if self.source:
+            lines.append(Content.styled(safe(self.source, lines=False), "bold $primary"))
+        if self.sizes:
+            lines.append(Content("   ".join(f"{count:,} {name}" for name, count in self.sizes)))
+        for mark, style, entries in (("· ", "", self.checks), ("! ", "$warning", self.repairs)):
+            lines += [Content.styled(mark + safe(entry, lines=False), style) for entry in entries]
+        lines += self.samples()
+        if self.note:
+            lines.append(Content.styled(safe(self.note), "$foreground 60%"))
+        return Content("\n").join(lines)
+
+    def samples(self) -> list[Content]:
+        """Some of the data, a line each."""
+        return []

@@ -20,6 +20,7 @@ from tui import units
 from tui.dialogs import Choices, Dialog
 from tui.field import Field
 from tui.generate.completing import KNOWN_GPT2
+from tui.styles import style_sheet
 from tui.text import safe
 
 RUNS = 30  # the newest that are offered
@@ -53,12 +54,7 @@ def offers(recent: Sequence[str]) -> list[Offer]:
 class ModelChooser(Dialog[str | None]):
     """A list and a field."""
 
-    DEFAULT_CSS = """
-    ModelChooser OptionList { height: auto; max-height: 12; margin: 1 0; background: $surface; border: none;
-        padding: 0; }
-    ModelChooser OptionList:focus { border: none; }
-    .-low ModelChooser OptionList { margin: 0; max-height: 8; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self, choices: Sequence[Offer], current: str) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ from tui.exporting import export
 from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
+from tui.styles import style_sheet
 
 
 class Sight(Protocol):
@@ -71,18 +72,7 @@ class ComparePane(FollowPane):
     REST: ClassVar[float] = 0.12
     """seconds that typing rests before it is answered"""
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
-    DEFAULT_CSS = """
-    ComparePane { height: 1fr; }
-    ComparePane ContentSwitcher { height: 1fr; }
-    ComparePane .results { height: 1fr; }
-    ComparePane .head { padding: 0 1; background: $panel; }
-    ComparePane .tabs { margin: 0 0 1 0; background: $surface; }
-    ComparePane .notice { padding: 0 1; background: $surface; }
-    ComparePane .typed { display: none; margin: 0 1; background: $surface; }
-    ComparePane.-typing .typed { display: block; }
-    ComparePane .typed:focus { background: $primary 25%; }
-    .-low ComparePane .tabs { margin: 0; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
     sight: Sight
 
     def __init__(self, form: CompareForm, laboratory: Laboratory) -> None:

@@ -12,17 +12,16 @@ from textual.widgets import Input
 from checkpoints.run import Run
 from engine.events import BiStep, Encoded, Event, Progress, RankerDone
 from tui.actions import bindings
+from tui.comparing.ink import paragraph
 from tui.field import Field
 from tui.panes.compare import ComparePane
 from tui.retrieving import columns, gains, searching
-from tui.retrieving.batch import batch
-from tui.retrieving.figures import figures
+from tui.retrieving.figures import batch, figures
 from tui.retrieving.form import RetrieveForm
-from tui.retrieving.headline import head, tabs
 from tui.retrieving.laboratory import Gain, Retrievals
 from tui.retrieving.searching import Answer, Opened
-from tui.retrieving.sight import Sight
 from tui.retrieving.story import RetrieveStory
+from tui.retrieving.views import Sight, head, tabs
 
 if TYPE_CHECKING:
     from engine.rankers_open import Library
@@ -191,7 +190,9 @@ class RetrievePane(ComparePane):
             return figures(story, width, height)
         if sight.view == "gains":
             if story.data is not None and not story.data.judged_split:
-                return gains.message("There are no qrels, so no query can be judged.", width, height)
+                return [Strip.blank(width), *paragraph("There are no qrels, so no query can be judged.", width)][
+                    :height
+                ]
             return gains.listed(story, self.gains, sight, width, height)
         if sight.view == "batch":
             return batch(story, width, height)

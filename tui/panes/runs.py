@@ -6,13 +6,14 @@ import asyncio
 import math
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
@@ -20,8 +21,10 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
-from engine.spec import BadSpec, TrainSpec, convert, from_dict
-from engine.summary import Summary, summarise
+from checkpoints.store import CheckpointError
+from engine import session
+from engine.spec import BadSpec, TrainSpec, convert
+from engine.summary import Summary, explain, summarise
 from tui import units
 from tui.actions import bindings
 from tui.comparing import laboratories
@@ -31,11 +34,13 @@ from tui.panes.pane import Pane
 from tui.text import safe
 
 REFRESH = 2.0  # seconds
+NO_RUNS = "No runs yet.\n\nF5 trains the first one; whatever you start is listed here for good."
 _COLOURS = {
     "training": "bright_green",
     "starting": "bright_yellow",
     "paused": "bright_yellow",
     "interrupted": "bright_yellow",
+    "unreadable": "bright_red",
     "failed": "bright_red",
     "diverged": "bright_red",
     "died": "bright_red",
@@ -101,9 +106,7 @@ class RunsPane(Pane):
         self._columns: tuple[tuple[str, int], ...] = ()
 
     def compose(self) -> ComposeResult:
-        yield Static(
-            "No runs yet.\n\nF5 trains the first one; whatever you start is listed here for good.", id="no-runs"
-        )
+        yield Static(NO_RUNS, id="no-runs", markup=False)
         yield DataTable(cursor_type="row", zebra_stripes=False, cell_padding=1)
         yield Static(id="about-run")
 
@@ -136,18 +139,22 @@ class RunsPane(Pane):
     @work(thread=True, exclusive=True, group="runs", exit_on_error=False)
     def look(self) -> None:
         """Read what changed and show it."""
-        found = []
-        for run in runs.every(home.runs()):
+        found: list[Summary] = []
+        try:
+            every, why = runs.every(home.runs()), ""
+        except OSError as error:
+            every, why = [], f"The runs cannot be listed.\n\n{home.runs()}: {error.strerror or error}"
+        for run in every:
             try:
                 stat = run.events.stat()
                 stamp = (stat.st_mtime, 1 if run.owner() else 0)
             except OSError:
                 stamp = (0.0, 0)
             known = self._known.get(run.name)
-            if known is None or known[0] != stamp:
+            if known is None or known[0] != stamp or known[1].why:  # what was unreadable may not be so any more
                 known = self._known[run.name] = (stamp, summarise(run))
             found.append(known[1])
-        self.app.call_from_thread(self._show, found)
+        self.app.call_from_thread(self._show, found, why or NO_RUNS)
 
     @on(DataTable.RowSelected)
     def _row_selected(self, event: DataTable.RowSelected) -> None:
@@ -161,7 +168,10 @@ class RunsPane(Pane):
 
     def _tell_about(self, summary: Summary | None) -> None:
         text = Text()
-        if summary is not None:
+        if summary is not None and summary.why:
+            text.append("unreadable: ", "bright_red").append(f"{safe(summary.why, lines=False)}\n")
+            text.append(safe(summary.path, lines=False), "bright_black")
+        elif summary is not None:
             best = f"{units.loss(summary.best_val_loss)} nats"
             if summary.best_val_loss is not None:
                 best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
@@ -205,13 +215,21 @@ class RunsPane(Pane):
 
     def action_open(self) -> None:
         """Show the selected run."""
-        if summary := self.selected:
+        if summary := self._readable():
             self.post_message(self.Opened(Run(Path(summary.path))))
+
+    def _readable(self) -> Summary | None:
+        """The selected run; None, with the reason shown, when it cannot be read."""
+        summary = self.selected
+        if summary is None or not summary.why:
+            return summary
+        self.tell("This run cannot be read", summary.why)
+        return None
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_resume(self) -> None:
         """Go on with the selected run in a process of its own."""
-        summary = self.selected
+        summary = self._readable()
         if summary is None:
             return
         run = Run(Path(summary.path))
@@ -230,25 +248,31 @@ class RunsPane(Pane):
             if more is None:
                 return
             try:
-                spec = from_dict({**run.read_json("spec.json"), "steps": convert("steps", more)})
+                spec = replace(session.spec_of(run), steps=convert("steps", more))
                 await asyncio.to_thread(run.write_json, "spec.json", vars(spec))
-            except (BadSpec, OSError) as error:
-                self.tell("It cannot be resumed", str(error))
+            except (BadSpec, OSError, CheckpointError) as error:
+                self.tell("It cannot be resumed", explain(run, error))
                 return
         self.post_message(self.Resumed(run))
 
     def action_again(self) -> None:
         """The form with the values of the selected run."""
-        summary = self.selected
-        if summary is not None and summary.task == "train":
-            self.post_message(self.Copied(from_dict(Run(Path(summary.path)).read_json("spec.json"))))
-        elif summary is not None:
-            self.post_message(self.CopiedTask(Run(Path(summary.path))))
+        summary = self._readable()
+        if summary is None:
+            return
+        run = Run(Path(summary.path))
+        if summary.task != "train":
+            self.post_message(self.CopiedTask(run))
+            return
+        try:
+            self.post_message(self.Copied(session.spec_of(run)))
+        except (OSError, CheckpointError) as error:
+            self.tell("It cannot be copied", explain(run, error))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:
         """Write the selected run for other programs."""
-        summary = self.selected
+        summary = self._readable()
         if summary is None:
             return
         if summary.task == "train":
@@ -294,15 +318,16 @@ class RunsPane(Pane):
         made = {
             "state": Text(f"{mark} {safe(_WORDS.get(summary.state, summary.state), lines=False)}", colour),
             "name": Text(safe(name, lines=False), "bold" if summary.owner else ""),
-            "steps": Text(f"{summary.step:,}/{summary.steps:,}", justify="right"),
+            "steps": Text("" if summary.why else f"{summary.step:,}/{summary.steps:,}", justify="right"),
             "best": Text(_best(summary), justify="right"),
             "age": Text("now" if summary.owner else _age(age), justify="right"),
             "corpus": Text(safe(summary.corpus, lines=False), "bright_black"),
         }
         return {column: made[column] for column, _ in self._columns}
 
-    def _show(self, found: list[Summary]) -> None:
+    def _show(self, found: list[Summary], empty: str) -> None:
         self.set_class(not found, "-empty")
+        self.query_one("#no-runs", Static).update(Content(safe(empty)))
         table = self.query_one(DataTable)
         names = [summary.name for summary in found]
         if names != self._shown:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.strip import Strip
 
-from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, fit, strip, window, wrap
-from tui.retrieving.columns import NAMES
+from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, fit, paragraph, strip, window
 from tui.retrieving.laboratory import Gain
-from tui.retrieving.sight import Sight
 from tui.retrieving.story import RetrieveStory
+from tui.retrieving.views import NAMES, Sight
 from tui.text import safe
 
 BAR, SHORT_BAR = 9, 4  # cells to either side
@@ -30,7 +29,7 @@ def listed(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width: int
     head = Text.assemble((first, "bold"), (" against ", DIM), (second, "bold"), ("   c and v change them", DIM))
     if not rows:
         empty = "Nothing to compare yet: both rankers must have been judged. c and v choose others."
-        return [strip(head, width), *(strip(line, width) for line in wrap(Text(empty, DIM), width))][:height]
+        return [strip(head, width), *paragraph(empty, width)][:height]
     gaps = [one.values[sight.first] - one.values[sight.second] for one in rows]
     better, worse = sum(gap > 1e-9 for gap in gaps), sum(gap < -1e-9 for gap in gaps)
     told = Text.assemble(
@@ -62,8 +61,3 @@ def listed(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width: int
         strip(Text("Enter shows the query in the columns; ] and [ walk from query to query there", DIM), width)
     )
     return lines[:height]
-
-
-def message(text: str, width: int, height: int) -> list[Strip]:
-    """A few words where there is nothing else."""
-    return [strip(line, width) for line in [Text(""), *wrap(Text(text, DIM), width)]][:height]

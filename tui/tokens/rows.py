@@ -16,9 +16,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.tokens import Token, Tokenized
-from tui.tokens.glyphs import PART, glyph
+from tui.tokens.glyphs import PART, Rows, Span, glyph
 from tui.tokens.palette import Palette, colour
-from tui.tokens.wrap import Rows, Span
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,6 @@ class Sheet:
         self.text, self.views, self.names, self.look = text, tuple(views), tuple(names), look
         self.rows = Rows(text, self._split)
         self._wide: dict[int, int] = {}
-        self._pieces: dict[Span, list[_Row]] = {}
         self._of: dict[int, list[_Row]] = {}
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
@@ -14,9 +16,10 @@ from textual.worker import get_current_worker
 
 from tui.dialogs import Dialog
 from tui.field import Field
+from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens.glyphs import plain
-from tui.tokens.studies import Study
+from tui.tokens.shelf import Study
 
 SHOWN = 200
 _LONGEST = 16  # characters of a token that are shown
@@ -29,18 +32,14 @@ class TokenSearch(Dialog[str | None]):
         Binding("f8", "case", "Case", priority=True),
         Binding("down", "into", show=False),
     ]
-    DEFAULT_CSS = """
-    TokenSearch DataTable { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
-    TokenSearch > Vertical { height: 80%; }
-    TokenSearch #found { color: $text-muted; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Found(Message):
         """A search has ended."""
 
-        def __init__(self, wanted: str, ids: list[int]) -> None:
-            super().__init__()
-            self.wanted, self.ids = wanted, ids
+        wanted: str
+        ids: list[int]
 
     def __init__(self, study: Study) -> None:
         super().__init__()

@@ -42,7 +42,7 @@ def save(desk: Desk) -> None:
 def restore() -> Desk:
     """What was kept; the defaults where there is nothing, or nothing that can be read."""
     try:
-        content = json.loads((folder() / "desk.json").read_bytes())
+        content = store.read_object(folder() / "desk.json")
         text, names = content["text"], content["names"]
         if not isinstance(text, str) or not all(isinstance(name, str) for name in names):
             return Desk()
