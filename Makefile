@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check docs pictures storm clean
+.PHONY: run test check docs pictures storm monkey clean
 
 run: .venv/.run-stamp
 	@$(BIN)/llmlab-tui
@@ -25,6 +25,10 @@ pictures: .venv/.test-stamp
 # By hand: kills, faults and damages runs for so long and compares them with undisturbed ones; SEED repeats a storm.
 storm: .venv/.test-stamp
 	PYTHONPATH=tests $(BIN)/python -m storm --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
+
+# By hand: random keys, clicks and sizes for so long; with SEED the same ones again.
+monkey: .venv/.test-stamp
+	$(BIN)/python tests/monkey.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 .venv/.run-stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

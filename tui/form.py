@@ -168,8 +168,6 @@ class TrainForm(Container):
             yield Static(id="why")
 
     def on_mount(self) -> None:
-        for field in self.query(Input):
-            field.cursor_blink = False  # a blinking cursor is traffic
         # After the first picture: reading a corpus loads numpy, and that would hold the picture up.
         self.set_timer(0.2, lambda: self._look_at_corpus(self.query_one("#field-corpus", Input).value))
         self._refresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -62,7 +63,7 @@ def guarded(log: Path) -> Iterator[None]:
     """Send what anything writes to stdout and stderr behind Python's back to ``log`` while the screen is open.
 
     Textual draws on ``sys.__stderr__`` and asks ``sys.__stdout__`` for its size; both keep the terminal, while the
-    descriptors 1 and 2 get the log.
+    descriptors 1 and 2 get the log, and what Python logs too, since Textual takes ``sys.stderr``.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -73,16 +74,20 @@ def guarded(log: Path) -> Iterator[None]:
     sys.__stdout__ = sys.__stderr__ = screen  # type: ignore[misc,assignment]
     os.dup2(sink, 1)
     os.dup2(sink, 2)
+    handler = logging.StreamHandler(os.fdopen(sink, "w", encoding="utf-8", errors="replace"))
+    logging.getLogger().addHandler(handler)
     try:
         yield
     finally:
+        logging.getLogger().removeHandler(handler)
+        handler.stream.close()
         os.dup2(kept_out, 1)
         os.dup2(kept_err, 2)
         sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
         with contextlib.suppress(OSError):
             screen.close()
-        for descriptor in (kept_out, kept_err, sink):
-            os.close(descriptor)
+        os.close(kept_out)
+        os.close(kept_err)
 
 
 def size() -> tuple[int, int]:

@@ -85,6 +85,17 @@ class Terminal:
         """What stands on the screen."""
         return "\n".join(self._screen.display)
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Another size; the kernel tells the program."""
+        ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._screen.resize(rows, columns)
+
+    def suspend(self) -> None:
+        """As a shell does at Ctrl+Z: the program is asked to stop, and has stopped when this returns."""
+        os.kill(self.process.pid, signal.SIGTSTP)
+        status = Path(f"/proc/{self.process.pid}/stat")
+        self.until(lambda: status.read_text().rpartition(")")[2].split()[0] in "TZX", "the program stops")
+
     def read(self, seconds: float) -> int:
         """Take what arrives within ``seconds``, returning at the first piece; returns how many bytes came."""
         if not select.select([self.master], [], [], seconds)[0]:

@@ -476,7 +476,7 @@ async def test_cut_and_paste_inside_the_editor() -> None:
         await pilot.press("ctrl+home", "ctrl+shift+right", "ctrl+x")
         await until(pilot, lambda: pilot.app.clipboard == "one")
         assert pane.editor.buffer.text == " two"
-        await pilot.press("ctrl+l", "ctrl+w")
+        await pilot.press("ctrl+a", "ctrl+w")
         assert pane.editor.buffer.text == ""
 
 

@@ -116,8 +116,6 @@ class CompareForm(Container):
         yield from ()
 
     def on_mount(self) -> None:
-        for line in self.query(Input):
-            line.cursor_blink = False  # a blinking cursor is traffic
         self._recall()
 
     @work(thread=True, group="recall", exit_on_error=False)

@@ -80,10 +80,6 @@ class ComparePane(FollowPane):
                 yield Board(id=f"{self.PREFIX}-board")
         yield Lines(id=f"{self.PREFIX}-notice", classes="notice")
 
-    def on_mount(self) -> None:
-        for line in self.typed:
-            line.cursor_blink = False
-
     # -- what a subclass gives ---------------------------------------------------------------------------------------
 
     def draw_head(self, name: str, state: str, width: int) -> Strip:

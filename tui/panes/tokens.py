@@ -66,7 +66,7 @@ class TokensPane(TokenErrands):
         (
             "Keys inside the text",
             "Arrows, with Ctrl by words, with Shift to select; Home, End, PgUp, PgDn; Ctrl+W and Ctrl+U delete back, "
-            "Ctrl+K on; Ctrl+Z and Ctrl+Y undo and redo; Ctrl+X cuts, Ctrl+L selects everything. Esc leaves it.",
+            "Ctrl+K on; Ctrl+Z and Ctrl+Y undo and redo; Ctrl+X cuts, Ctrl+A selects everything. Esc leaves it.",
         ),
     )
     BINDINGS = bindings("tokens")

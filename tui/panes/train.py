@@ -221,7 +221,7 @@ class TrainPane(Pane):
         )
         best, started = story.best, story.started
         shown = cursor if cursor is not None else story.step
-        epoch = shown * started.tokens_per_step / started.train_tokens if started else 0.0
+        epoch = shown * started.tokens_per_step / started.train_tokens if started and started.train_tokens else 0.0
         loss = bucket.mean if bucket else step.loss if step else None
         style = "bold bright_white" if cursor is not None else "bold"
         return [

@@ -61,7 +61,7 @@ class TokenEditor(Lines, can_focus=True):
         Binding("ctrl+z", "undo", show=False),
         Binding("ctrl+y", "redo", show=False),
         Binding("ctrl+x", "cut", show=False),
-        Binding("ctrl+l", "select_all", show=False),
+        Binding("ctrl+a", "select_all", show=False),
     ]
     DEFAULT_CSS = "TokenEditor { height: 1fr; }"
 

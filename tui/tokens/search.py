@@ -11,10 +11,10 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Label, Static
 from textual.worker import get_current_worker
 
+from tui.dialogs import Dialog
 from tui.field import Field
 from tui.styles import style_sheet
 from tui.text import safe
@@ -25,11 +25,10 @@ SHOWN = 200
 _LONGEST = 16  # characters of a token that are shown
 
 
-class TokenSearch(ModalScreen[str | None]):
+class TokenSearch(Dialog[str | None]):
     """Gives the text of the token that was chosen, or None."""
 
     BINDINGS = [
-        Binding("escape", "cancel", show=False),
         Binding("f8", "case", "Case", priority=True),
         Binding("down", "into", show=False),
     ]
@@ -61,7 +60,6 @@ class TokenSearch(ModalScreen[str | None]):
             )
 
     def on_mount(self) -> None:
-        self.query_one(Input).cursor_blink = False
         table: DataTable[Text] = self.query_one(DataTable)
         for name, width in (("id", 7), ("spelled", _LONGEST), ("text", _LONGEST), ("in corpus", 9)):
             table.add_column(name, width=width, key=name)
@@ -123,10 +121,6 @@ class TokenSearch(ModalScreen[str | None]):
     def action_into(self) -> None:
         """From the line into the list."""
         self.query_one(DataTable).focus()
-
-    def action_cancel(self) -> None:
-        """Leave the text as it is."""
-        self.dismiss(None)
 
     def _choose(self) -> None:
         row = self.query_one(DataTable).cursor_row
