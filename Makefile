@@ -2,10 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-MINUTES ?= 30
-SEED ?= 1
-
-.PHONY: run test check pictures storm clean
+.PHONY: run test check docs pictures storm monkey clean
 
 run: .venv/.run-stamp
 	@$(BIN)/llmlab-tui
@@ -19,12 +16,19 @@ check: .venv/.test-stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+docs: .venv/.test-stamp
+	$(BIN)/python docs/generate.py
+
 pictures: .venv/.test-stamp
 	$(BIN)/python docs/pictures.py
 
 # By hand: kills, faults and damages runs for so long and compares them with undisturbed ones; SEED repeats a storm.
 storm: .venv/.test-stamp
-	PYTHONPATH=tests $(BIN)/python -m storm --minutes $(MINUTES) --seed $(SEED)
+	PYTHONPATH=tests $(BIN)/python -m storm --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
+
+# By hand: random keys, clicks and sizes for so long; with SEED the same ones again.
+monkey: .venv/.test-stamp
+	$(BIN)/python tests/monkey.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 .venv/.run-stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -17,7 +17,7 @@ from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from checkpoints.store import CheckpointError, replace_file
+from checkpoints.store import CheckpointError
 
 FOLD_TOLERANCE = 1e-4  # largest share of the head bias that may be lost
 
@@ -33,7 +33,7 @@ def write(
     about: Mapping[str, Any],
     half: bool = False,
 ) -> None:
-    """Write the model and its tokenizer into ``folder``.
+    """Write the model and its tokenizer into ``folder``, see :func:`engine.modelfolder.exported`.
 
     ``tensors`` are the parameters of :class:`engine.gpt.GPT` by name; a missing ``head.weight`` means that it is tied.
     ``about`` goes into ``training.json`` (the spec and the losses that were reached). ``half`` stores float16.
@@ -64,8 +64,7 @@ def write(
         "model_max_length": context,
         "clean_up_tokenization_spaces": False,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / "model.safetensors", to_safetensors(converted, metadata={"format": "pt"}))
+    (folder / "model.safetensors").write_bytes(to_safetensors(converted, metadata={"format": "pt"}))
     for name, content in (
         ("tokenizer.json", tokenizer(vocabulary)),
         ("tokenizer_config.json", tokenizer_config),
@@ -73,7 +72,9 @@ def write(
         ("training.json", dict(about)),
         ("config.json", config),
     ):
-        replace_file(folder / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        (folder / name).write_bytes(
+            json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        )
 
 
 def to_gpt2(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:

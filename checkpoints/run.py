@@ -86,35 +86,42 @@ class Run:
         raise store.CheckpointError(f"{self.name}: spec.json is damaged or missing, and no checkpoint holds the spec")
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Replace a JSON file of the run atomically."""
-        store.replace_file(self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        """Replace a JSON file of the run atomically. A path that is not UTF-8 comes back as it was."""
+        store.replace_file(
+            self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        )
 
     def post(self, message: dict[str, Any]) -> None:
-        """Leave a message for the owner. Messages are taken in the order in which they were posted."""
+        """Leave a message for the owner, who takes them in the order of posting. Raises :class:`OSError`."""
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(_serial):06d}.json"
         temporary = self.inbox / f".{name}"
-        temporary.write_text(json.dumps(message))
-        temporary.rename(self.inbox / name)
+        try:
+            temporary.write_text(json.dumps(message))
+            temporary.rename(self.inbox / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def collect(self, since: int = 0) -> list[dict[str, Any]]:
         """Take every message out of the inbox, oldest first.
 
-        Damaged ones are dropped, and so are those posted before ``since`` (nanoseconds of Unix time).
+        Damaged ones are dropped, and so are those posted before ``since`` (nanoseconds of Unix time). What is no file
+        (reading a FIFO would wait for its writer) stays where it is, and so does what cannot be removed: it would be
+        taken again each time.
         """
         messages = []
         try:
             with os.scandir(self.inbox) as entries:
-                names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+                found = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         except OSError:
             return []
-        for name in names:
+        for name in sorted(name for name in found if not name.startswith(".")):
+            content = self.read_json(f"inbox/{name}")
             try:
-                content = json.loads((self.inbox / name).read_bytes())
                 (self.inbox / name).unlink()
-            except (OSError, ValueError):
-                (self.inbox / name).unlink(missing_ok=True)
+            except OSError:
                 continue
-            if isinstance(content, dict) and name >= f"{since:020d}":
+            if content and name >= f"{since:020d}":
                 messages.append(content)
         return messages
 
@@ -151,23 +158,24 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:40].lower() or "run"
 
 
+def is_run(path: Path) -> bool:
+    """Whether the folder is a run: it has a spec, or a checkpoint that holds one; also where that cannot be read."""
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (path / "spec.json").lstat()
+            return True
+        return bool(store.checkpoints(path / "checkpoints"))
+    except OSError:  # it may be one: whoever reads it finds out why it cannot be read
+        return True
+
+
 def every(runs: Path) -> list[Run]:
     """All runs under ``runs``, newest first, also those that cannot be read. Raises :class:`OSError`."""
     try:
-        found = [Run(entry) for entry in runs.iterdir() if _is_run(entry)]
+        found = [Run(entry) for entry in runs.iterdir() if is_run(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(found, key=lambda run: run.name, reverse=True)
-
-
-def _is_run(folder: Path) -> bool:
-    try:
-        (folder / "spec.json").lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True  # it may be one: whoever reads it finds out why it cannot be read
-    return True
 
 
 def find(runs: Path, wanted: str) -> Run:
@@ -184,7 +192,7 @@ def find(runs: Path, wanted: str) -> Run:
         raise NoSuchRun(f"no run in {runs} can be read" if known else f"there are no runs in {runs} yet")
     with contextlib.suppress(RuntimeError, ValueError):  # no such user's home; a null character
         path = Path(wanted).expanduser()
-        if (path / "spec.json").exists():
+        if is_run(path):
             return Run(path.resolve())
     for run in known:
         if wanted in (run.name, run.name.partition("-")[2].partition("-")[2]):

@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from data import hubtables
+from data import tablefiles
 
 BUNDLED = "workshop"
 LONGEST = 50_000  # characters of a document that are kept
@@ -102,18 +102,13 @@ def load(name: str, *, unreachable: Callable[[], str] = lambda: "") -> Collectio
     if name == BUNDLED:
         with resources.as_file(resources.files("data").joinpath("bundled", BUNDLED)) as folder:
             return _folder(Path(folder), name, "bundled with the program")
-    try:
-        path = Path(name).expanduser()
-        there = path.exists()
-    except (OSError, RuntimeError, ValueError):
-        there = False
-    if there:
+    if (path := tablefiles.existing(name)) is not None:
         if not path.is_dir():
             raise BeirError(f"{path} is no folder: give one with corpus.jsonl, queries.jsonl and qrels/, or with texts")
         if (path / "corpus.jsonl").is_file():
             return _folder(path, path.name or name, str(path.absolute()))
         return texts(path)
-    if hubtables.possible(name):
+    if tablefiles.possible(name):
         return _hub(name, unreachable)
     raise BeirError(f"there is no folder {name[:200]!r}, and no data set on the Hub can be called so")
 
@@ -333,7 +328,7 @@ def _rows(name: str, unreachable: Callable[[], str], splits: tuple[str, ...]) ->
 
 def _tables(name: str, unreachable: Callable[[], str]) -> Mapping[str, Any]:
     repository, _, configuration = name.partition(":")
-    if not hubtables.is_cached(repository) and (reason := unreachable()):
+    if not tablefiles.is_cached(repository) and (reason := unreachable()):
         raise BeirError(
             f"the collection {repository!r} cannot be had: no folder is called so, it is not cached, and {reason}. "
             f"{BUNDLED} is bundled, and folders in BEIR layout or of text files can be given by path"

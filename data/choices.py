@@ -13,11 +13,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from data import hubtables, tablefiles
+from data import tablefiles
 from data.tablefiles import Raw, TableError
 
 __all__ = ["BUNDLED", "ChoiceData", "Item", "TableError", "load"]
@@ -67,11 +65,6 @@ class ChoiceData:
     """what the judged split is called where it comes from"""
     checks: tuple[str, ...]
     repairs: tuple[str, ...]
-
-    @property
-    def most_choices(self) -> int:
-        """Of any item."""
-        return max(len(item.choices) for part in (self.train, self.held_out, self.judged) for item in part)
 
     @property
     def fingerprint(self) -> str:
@@ -143,35 +136,12 @@ def item_from(row: Mapping[str, Any]) -> Item:
 
 
 def _read(name: str, unreachable: Callable[[], str]) -> tuple[Raw, str]:
-    if not name.strip():
-        raise TableError(f"no questions named: give {BUNDLED}, a file, a folder or a name on the Hub")
-    if name == BUNDLED:
-        with resources.as_file(resources.files("data").joinpath("bundled", f"{BUNDLED}.jsonl")) as file:
-            return _by_split(tablefiles.read(Path(file), most=0)), "bundled with the program"
-    try:
-        path = Path(name).expanduser()
-        there = path.exists()
-    except (OSError, RuntimeError, ValueError):
-        there = False
-    if there:
-        return _by_split(tablefiles.read(path, most=0)), str(path.absolute())
-    if not hubtables.possible(name):
-        raise TableError(f"there is no file or folder {name[:200]!r}, and no data set on the Hub can be called so")
-    return hubtables.read(name, lambda: _or_bundled(unreachable())), f"the Hub ({name})"
+    raw, source = tablefiles.named(name, "questions", f"{BUNDLED}.jsonl", lambda: _or_bundled(unreachable()))
+    return (raw if source.startswith("the Hub") else tablefiles.by_column(raw)), source
 
 
 def _or_bundled(reason: str) -> str:
     return reason and f"{reason} (questions that are bundled: {BUNDLED})"
-
-
-def _by_split(raw: Raw) -> Raw:
-    """Rows of one file that tells each row's split in a column of that name."""
-    if list(raw.splits) != ["train"] or "split" not in raw.columns:
-        return raw
-    splits: dict[str, list[Mapping[str, Any]]] = {}
-    for row in raw.splits["train"]:
-        splits.setdefault(tablefiles.split_called(str(row.get("split"))) or "train", []).append(row)
-    return Raw(splits, raw.columns, raw.names, raw.repairs)
 
 
 def _items(split: str, rows: Sequence[Mapping[str, Any]], repairs: list[str]) -> list[Item]:

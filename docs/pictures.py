@@ -1,4 +1,4 @@
-"""Make the pictures in README from the program itself: a real run on the bundled corpus, the real screen, as SVG.
+"""Make the pictures of the pages from the program itself: a real run on the bundled corpus, the real screen, as SVG.
 
 ``make pictures`` trains for a minute or two first. With ``LLMLAB_HOME`` set, the runs that are there are shown.
 """

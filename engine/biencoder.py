@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from engine.vectors import Matrix
 
 Mode: TypeAlias = Literal["projection", "whole"]
-MODES: tuple[Mode, ...] = ("projection", "whole")
 SCALE = 20.0  # of the cosines
 SEEN = 24  # queries and documents of the matrix that is shown
 TELL = 0.4  # seconds between two words

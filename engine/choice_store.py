@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from data.choices import ChoiceData
-    from engine.choices import ChooseSpec
     from engine.encoders import Encoder
     from engine.events import RouteStep
     from engine.ranker import Ranker
+    from engine.task_specs import ChooseSpec
     from engine.tunerank import TunedRanker
 
 FORMAT = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,11 +14,11 @@ from engine import choicereport, encoders, hub, metrics
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.events import Classified, Event, ItemRanked, ItemsLoaded, Notice, Progress, RouteDone, RouteStep
-from engine.features import POOLINGS
 from engine.heed import Stopped, heed
 from engine.kept import Kept
 from engine.retold import noting
-from engine.spec import BadSpec, Problem, restored
+from engine.spec import BadSpec
+from engine.task_specs import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.writes import Writes
 
 if TYPE_CHECKING:
@@ -29,77 +28,7 @@ if TYPE_CHECKING:
     from engine.choice_store import ChoiceStore
     from engine.ranker import Pairs, Ranker
 
-TASK = "choose"
-ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE = "zero-shot", "margin", "cross-entropy", "finetune"
-METHODS = (ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE)
-USUAL = (MARGIN, CROSS_ENTROPY)
-METHOD_NAMES: Mapping[str, str] = {
-    choicereport.CHANCE: "guessing",
-    choicereport.LONGEST: "always the longest choice",
-    ZERO_SHOT: "causal language model, untrained on these",
-    MARGIN: "frozen encoder + scorer, margin loss",
-    CROSS_ENTROPY: "frozen encoder + scorer, cross-entropy",
-    FINETUNE: "fine-tuned encoder",
-}
 REORDERED = 100  # items that zero-shot scores again with their choices in another order
-
-
-@dataclass(frozen=True)
-class ChooseSpec:
-    """Everything that decides a comparison of methods."""
-
-    data: str = questions.BUNDLED
-    methods: tuple[str, ...] = USUAL
-    model: str = "bundled"
-    """causal language model for zero-shot"""
-    encoder: str = "auto"
-    pooling: str = "mean"
-    length: int = 128
-    """tokens of question and choice that an encoder reads"""
-    margin: float = 0.2
-    """by which the right choice should lead"""
-    seeds: int = 3
-    """trainings of each scorer on frozen features, from ``seed`` upwards; the first is the one that is kept"""
-    uninformative: str | None = None
-    """what PMI compares with; None for ``Answer:``, or nothing where choices go on with a sentence"""
-    limit: int = 0
-    """items of each split at most; 0 for all"""
-    seed: int = 1337
-    epochs: int = 3
-    """of fine-tuning, at most"""
-    learning_rate: float = 0.0
-    """peak of fine-tuning; 0 for what suits the encoder's width"""
-    device: str = "auto"
-    name: str = ""
-
-    def validate(self) -> list[Problem]:
-        """Everything that is wrong with it by itself."""
-        wrong = [method for method in self.methods if method not in METHODS]
-        checks = (
-            ("data", not self.data.strip(), f"name a data set: {questions.BUNDLED} is bundled"),
-            ("method", bool(wrong), f"{', '.join(map(repr, wrong))}: there are {', '.join(METHODS)}"),
-            ("method", not self.methods, f"name at least one of {', '.join(METHODS)}"),
-            ("pooling", self.pooling not in POOLINGS, f"{self.pooling!r} is none of {', '.join(POOLINGS)}"),
-            ("length", not 8 <= self.length <= 100_000, "must be 8 tokens or more"),
-            ("margin", not 0 < self.margin <= 100, "must be above 0: with 0 all scores alike would do"),
-            ("seeds", not 1 <= self.seeds <= 100, "must be between 1 and 100"),
-            ("limit", self.limit < 0, "must not be negative"),
-            ("seed", not 0 <= self.seed < 2**62, "must be a whole number that is not negative"),
-            ("epochs", not 1 <= self.epochs <= 1000, "must be between 1 and 1,000"),
-            ("learning_rate", not 0 <= self.learning_rate < 1, "must be between 0 and 1"),
-            ("device", self.device not in ("auto", "cpu", "cuda", "mps"), "must be auto, cpu, cuda or mps"),
-        )
-        return [Problem(name, message) for name, bad, message in checks if bad]
-
-
-def to_dict(spec: ChooseSpec) -> dict[str, Any]:
-    """The spec as JSON can hold it, marked as this task's."""
-    return {"task": TASK, **dataclasses.asdict(spec), "methods": list(spec.methods)}
-
-
-def from_dict(record: Mapping[str, Any]) -> ChooseSpec:
-    """The spec that :func:`to_dict` wrote; see :func:`engine.spec.restored`."""
-    return restored(ChooseSpec, record)
 
 
 @dataclass
@@ -128,7 +57,7 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
     reason, writes = "done", Writes()
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
-        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=_unreachable)
+        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=hub.unreachable)
         yield from heed(control, 0)
         ranked = Ranked(data)
         yield _loaded(spec, data)
@@ -190,8 +119,7 @@ class _Methods:
 
     def _zero_shot(self) -> Iterator[Event]:
         from engine import lm
-        from engine.zeroshot import Reader
-        from engine.zeroshot_task import LEADING, Judging
+        from engine.zeroshot import LEADING, Judging, Reader
 
         begun = time.monotonic()
         try:
@@ -399,10 +327,3 @@ def _loaded(spec: ChooseSpec, data: ChoiceData) -> ItemsLoaded:
         checks=data.checks,
         repairs=data.repairs,
     )
-
-
-def _unreachable() -> str:
-    """Why the Hub cannot be asked; nothing when it can."""
-    if hub.forbidden():
-        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
-    return "" if hub.answers() else "the Hub does not answer"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from engine.choices import TASK, choose, from_dict, to_dict
+from engine.choices import choose
 from engine.task_run import TaskRuns
+from engine.task_specs import ChooseSpec
 
-RUNS = TaskRuns(TASK, to_dict, from_dict, choose, ("data", "encoder", "model"))
+RUNS = TaskRuns(ChooseSpec, choose, ("data", "encoder", "model"))
 create, spec_of, drive = RUNS.create, RUNS.spec_of, RUNS.drive

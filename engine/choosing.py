@@ -14,9 +14,9 @@ from engine.encode import encode_now, machine_for
 from engine.encoders import NoEncoder
 from engine.events import ItemRanked
 from engine.features import group_of
-from engine.heed import unheard
+from engine.heed import finish
 from engine.modelfolder import present
-from engine.zeroshot_task import LEADING, ways
+from engine.zeroshot import LEADING, ways
 
 if TYPE_CHECKING:
     from engine.ranker import Ranker
@@ -63,7 +63,7 @@ class Chooser:
                 method, item, [one.way(LEADING) for one in found], ways(found), tuple(one.strip for one in found)
             )
         if method == FINETUNE:
-            scores = unheard(self._by_tuned().scores([item], Control()))
+            scores = finish(self._by_tuned().scores([item], Control()))
         else:
             scores = self._by_ranker(item, method)
         return self._told(method, item, [float(score) for score in scores[0]])
@@ -81,7 +81,7 @@ class Chooser:
         length, pooling = int(self._about.get("length", 128)), str(self._about.get("pooling", "mean"))
         if self._machine is None:
             told = self._about.get("encoder") or {}
-            encoder = unheard(encoders.find(str(told.get("name", ""))))
+            encoder = finish(encoders.find(str(told.get("name", ""))))
             if encoder.identity != told.get("identity"):
                 raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
             self._machine = machine_for(encoder, group_of(pooling))
@@ -103,6 +103,6 @@ class Chooser:
             from engine.zeroshot import Reader
 
             bare = self._about.get("uninformative")
-            model = unheard(lm.load(str(self._about.get("model") or "bundled")))
+            model = finish(lm.load(str(self._about.get("model") or "bundled")))
             self._reader = Reader(model, bare if isinstance(bare, str) else None)
         return self._reader

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import store
 from checkpoints.run import Run
 from engine import arrays, baselines, encoders, outcome
-from engine.classify import LR, MLP
 from engine.encode import encode_now, machine_for
 from engine.encoders import NoEncoder
 from engine.epochs import ROUTE as FINETUNE
 from engine.features import group_of
 from engine.heads import Head, head_from
-from engine.heed import unheard
+from engine.heed import finish
 from engine.modelfolder import present
+from engine.task_specs import LR, MLP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,7 +107,7 @@ class Classifier:
 
     def _opened(self) -> Any:
         if self._machine is None:
-            encoder = unheard(encoders.find(str(self._encoder.get("name", ""))))
+            encoder = finish(encoders.find(str(self._encoder.get("name", ""))))
             if encoder.identity != self._encoder.get("identity"):
                 raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
             self._machine = machine_for(encoder, group_of(self.pooling))
@@ -125,4 +125,4 @@ class Classifier:
             self._tuned = encoder, model.eval().requires_grad_(False).to(device), device
         encoder, model, device = self._tuned
         ids = encoder.ids(list(texts), min(self.length, encoder.positions))
-        return unheard(probabilities(model, ids, device))
+        return finish(probabilities(model, ids, device))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +14,15 @@ from engine import baselines, encoders, heads, hub, metrics
 from engine.control import Control
 from engine.encode import encode
 from engine.encoders import Encoder
-from engine.epochs import ROUTE as FINETUNE
 from engine.events import Classified, DataLoaded, Event, Notice, Progress, RouteDone, RouteStep
-from engine.features import POOLINGS, Features, group_of
+from engine.features import Features, group_of
 from engine.finetune import TuneSettings, finetune, made_of, probabilities
 from engine.heed import Stopped, heed
 from engine.kept import Kept
 from engine.metrics import Report
 from engine.retold import noting
-from engine.spec import BadSpec, Problem, restored
+from engine.spec import BadSpec
+from engine.task_specs import FINETUNE, HEADS, LR, MLP, ClassifySpec
 from engine.writes import Writes
 
 if TYPE_CHECKING:
@@ -31,72 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.outcome import Store
-
-LR, MLP = "lr", "mlp"
-HEADS = (LR, MLP, FINETUNE)
-ROUTE_NAMES: Mapping[str, str] = {
-    baselines.MAJORITY: "most frequent class",
-    baselines.TFIDF: "TF-IDF + logistic regression",
-    LR: "frozen encoder + logistic regression",
-    MLP: "frozen encoder + MLP",
-    FINETUNE: "fine-tuned encoder",
-}
-TASK = "classify"
-
-
-@dataclass(frozen=True)
-class ClassifySpec:
-    """Everything that decides a classification."""
-
-    data: str = tables.BUNDLED
-    test: str = ""
-    text_column: str = ""
-    label_column: str = ""
-    encoder: str = "auto"
-    pooling: str = "mean"
-    length: int = 128
-    """tokens of a text that are read"""
-    heads: tuple[str, ...] = (LR, MLP)
-    class_weights: bool = False
-    limit: int = 0
-    """rows of each split at most; 0 for all"""
-    seed: int = 1337
-    epochs: int = 4
-    """of fine-tuning, at most"""
-    learning_rate: float = 0.0
-    """peak of fine-tuning; 0 for what suits the encoder's width"""
-    curve: bool = False
-    """also train on 8, 16, 32, … labels per class"""
-    suspects: bool = False
-    """also look for labels that the other rows contradict"""
-    device: str = "auto"
-    name: str = ""
-
-    def validate(self) -> list[Problem]:
-        """Everything that is wrong with it by itself."""
-        wrong = [head for head in self.heads if head not in HEADS]
-        checks = (
-            ("data", not self.data.strip(), "name a data set: helpdesk is bundled"),
-            ("head", bool(wrong), f"{', '.join(map(repr, wrong))}: there are {', '.join(HEADS)}"),
-            ("head", not self.heads, f"name at least one of {', '.join(HEADS)}"),
-            ("pooling", self.pooling not in POOLINGS, f"{self.pooling!r} is none of {', '.join(POOLINGS)}"),
-            ("length", not 4 <= self.length <= 100_000, "must be 4 tokens or more"),
-            ("limit", self.limit < 0, "must not be negative"),
-            ("epochs", not 1 <= self.epochs <= 1000, "must be between 1 and 1,000"),
-            ("learning_rate", not 0 <= self.learning_rate < 1, "must be between 0 and 1"),
-            ("device", self.device not in ("auto", "cpu", "cuda", "mps"), "must be auto, cpu, cuda or mps"),
-        )
-        return [Problem(name, message) for name, bad, message in checks if bad]
-
-
-def to_dict(spec: ClassifySpec) -> dict[str, Any]:
-    """The spec as JSON can hold it, marked as this task's."""
-    return {"task": TASK, **dataclasses.asdict(spec), "heads": list(spec.heads)}
-
-
-def from_dict(record: Mapping[str, Any]) -> ClassifySpec:
-    """The spec that :func:`to_dict` wrote; see :func:`engine.spec.restored`."""
-    return restored(ClassifySpec, record)
 
 
 @dataclass
@@ -134,7 +67,7 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
             label_column=spec.label_column,
             limit=spec.limit,
             seed=spec.seed,
-            unreachable=unreachable,
+            unreachable=hub.unreachable,
         )
         yield from heed(control, 0)
         trained = Trained(data)
@@ -153,13 +86,6 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     name = run.name if run is not None else ""
     spent = round(time.monotonic() - begun, 3)
     yield Classified(reason, len(results), None, name, spent, results, verdict)
-
-
-def unreachable() -> str:
-    """Why the Hub cannot be asked; nothing when it can."""
-    if hub.forbidden():
-        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
-    return "" if hub.answers() else "the Hub does not answer"
 
 
 class _Routes:

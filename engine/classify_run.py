@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from engine.classify import TASK, classify, from_dict, to_dict
+from engine.classify import classify
 from engine.task_run import TaskRuns
+from engine.task_specs import ClassifySpec
 
-RUNS = TaskRuns(TASK, to_dict, from_dict, classify, ("data", "test", "encoder"))
+RUNS = TaskRuns(ClassifySpec, classify, ("data", "test", "encoder"))
 create, spec_of, drive = RUNS.create, RUNS.spec_of, RUNS.drive

@@ -81,18 +81,19 @@ def to_record(message: Message) -> dict[str, Any]:
 def from_record(record: dict[str, Any]) -> Message | None:
     """The message that a record describes, or None when it describes none."""
     fields = {name: value for name, value in record.items() if name != "message"}
-    kind = _KINDS.get(str(record.get("message")))
+    named = record.get("message")
+    kind = _KINDS.get(named) if isinstance(named, str) else None
     if kind is None:
         return None
     wanted = typing.get_type_hints(kind)
-    for name, value in fields.items():
-        if wanted.get(name) is float and type(value) is int:
-            fields[name] = float(value)
-        elif type(value) is not wanted.get(name):
-            return None
     try:
+        for name, value in fields.items():
+            if wanted.get(name) is float and type(value) is int:
+                fields[name] = float(value)
+            elif type(value) is not wanted.get(name):
+                return None
         return kind(**fields)
-    except TypeError:
+    except (TypeError, OverflowError):
         return None
 
 

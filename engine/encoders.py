@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import math
-import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,15 +20,14 @@ from checkpoints import home, store
 from data import packaged
 from engine import hub, tokenizer
 from engine.control import Control
-from engine.encoding import UNKNOWN, BackedTokenizer, CharacterTokenizer, Tokenizer
-from engine.events import Event, Notice, Progress
+from engine.encoding import UNKNOWN, BackedTokenizer, CharacterTokenizer, NoTokenizer, Tokenizer, guarded
+from engine.events import Event, Notice
 from engine.heed import heed
+from engine.hub import INDEX, WEIGHTS, model_folder
 
 AUTO = "distilbert-base-uncased"
 MINILM = "minilm"
 SHORT = {AUTO: "distilbert/distilbert-base-uncased", "gpt2": "openai-community/gpt2"}
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
 # MiniLM-L6-H384-uncased as its authors trained it: the packaged weights come without these numbers being trusted.
 MINILM_CONFIG: dict[str, Any] = {
@@ -76,12 +74,6 @@ class Encoder:
         """Tokens that it takes at most."""
         return min((int(self.config[key]) for key in _POSITIONS if key in self.config), default=512)
 
-    @property
-    def causal(self) -> bool:
-        """Whether a token sees only those before it, so that only the last has seen the whole text."""
-        kinds = [str(kind) for kind in self.config.get("architectures") or []]
-        return self.config.get("model_type") == "gpt2" or any("CausalLM" in kind or "LMHead" in kind for kind in kinds)
-
     @cached_property
     def parameters(self) -> int:
         """Numbers in the weights' files."""
@@ -105,7 +97,10 @@ class Encoder:
         return digest.hexdigest()
 
     def ids(self, texts: list[str], length: int) -> list[list[int]]:
-        """Token ids of every text, special tokens included, cut to ``length``. No list is empty."""
+        """Token ids of every text, special tokens included, cut to ``length``. No list is empty.
+
+        Raises :class:`NoEncoder` for a text that the tokenizer breaks on.
+        """
         spare = self.tokenizer.eos if self.tokenizer.eos is not None else 0
         if isinstance(self.tokenizer, BackedTokenizer):
             from tokenizers import Tokenizer as Backend
@@ -113,7 +108,11 @@ class Encoder:
             # A copy, since truncation is a state of the tokenizer and others use this one.
             backend = Backend.from_str(self.tokenizer.backend.to_str())
             backend.enable_truncation(length)
-            found = [list(one.ids) for one in backend.encode_batch_fast([_clean(text) for text in texts])]
+            try:
+                with guarded(f"{self.name}: its tokenizer breaks on a text"):
+                    found = [list(one.ids) for one in backend.encode_batch_fast([_clean(text) for text in texts])]
+            except NoTokenizer as error:
+                raise NoEncoder(str(error)) from None
         else:
             found = [
                 [token for token in self.tokenizer.encode(text, special=True).ids if token != UNKNOWN][:length]
@@ -174,7 +173,7 @@ class Encoder:
                 f"{self.name} is a {self.config['model_type']}, which cannot be used as an encoder"
             ) from None
         except Exception as error:  # whatever a stranger's files make it raise
-            raise NoEncoder(f"{self.name} cannot be loaded ({_first_line(error)})") from None
+            raise NoEncoder(f"{self.name} cannot be loaded ({hub.first_line(error)})") from None
         lost = [*found["missing_keys"], *found["mismatched_keys"]]
         if head == "fresh":
             base = f"{model.base_model_prefix}."
@@ -211,7 +210,7 @@ def find(name: str, control: Control | None = None) -> Generator[Event, None, En
         if (path / "config.json").is_file():
             return of_folder(path, name, str(path), str(path))
         if path.exists():
-            raise NoEncoder(f"{path} is no folder with config.json, {_WEIGHTS} and tokenizer.json")
+            raise NoEncoder(f"{path} is no folder with config.json, {WEIGHTS} and tokenizer.json")
     try:
         return (yield from _of_hub(name, control))
     except hub.NotOnHub as error:
@@ -235,18 +234,18 @@ def of_folder(folder: Path, name: str, source: str, words: str) -> Encoder:
     """The encoder in a folder that ``transformers`` saved; ``words`` names its tokenizer."""
     try:
         config = json.loads((folder / "config.json").read_bytes())
-        if (folder / _WEIGHTS).is_file():
-            weights = [folder / _WEIGHTS]
+        if (folder / WEIGHTS).is_file():
+            weights = [folder / WEIGHTS]
         else:
-            index = json.loads((folder / _INDEX).read_bytes())["weight_map"]
+            index = json.loads((folder / INDEX).read_bytes())["weight_map"]
             weights = [folder / Path(str(file)).name for file in sorted(set(index.values()))]
     except FileNotFoundError:
         raise NoEncoder(
-            f"{folder} holds no {_WEIGHTS}. Only safetensors are loaded, since pickles can run code: convert it with "
+            f"{folder} holds no {WEIGHTS}. Only safetensors are loaded, since pickles can run code: convert it with "
             "save_pretrained"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NoEncoder(f"{folder} cannot be read as a model ({_first_line(error)})") from None
+        raise NoEncoder(f"{folder} cannot be read as a model ({hub.first_line(error)})") from None
     if not isinstance(config, dict) or "model_type" not in config:
         raise NoEncoder(f"{folder}/config.json names no model_type, so what it is cannot be told")
     if "auto_map" in config:
@@ -283,52 +282,15 @@ def _of_hub(name: str, control: Control | None) -> Generator[Event, None, Encode
     repository = SHORT.get(name, name)
     if hub.cached(name, "config.json") is not None:
         repository = name
-    known = hub.cached(repository, "config.json") is not None
-    config = hub.fetch(repository, "config.json")
+
+    def obey() -> Iterator[Event]:
+        return heed(control, 0) if control is not None else iter(())
+
+    folder, source = yield from model_folder(repository, obey)
     try:
-        yield from _download(repository, _WEIGHTS, control)
-    except hub.NoSuchFile:
-        try:
-            index = yield from _download(repository, _INDEX, control)
-        except hub.NoSuchFile:
-            raise hub.NotOnHub(f"{repository} holds no safetensors, and no other weights are loaded") from None
-        for shard in sorted(set(json.loads(index.read_bytes())["weight_map"].values())):
-            yield from _download(repository, shard, control)
-    source = f"{'Hugging Face cache' if known else 'the Hub'} ({repository})"
-    try:
-        return of_folder(config.parent, name, source, repository)
+        return of_folder(folder, name, source, repository)
     except NoEncoder as error:
         raise hub.NotOnHub(str(error)) from None
-
-
-def _download(repository: str, name: str, control: Control | None) -> Generator[Event, None, Path]:
-    """One file, in a thread of its own so that the task can be stopped meanwhile."""
-    if (found := hub.cached(repository, name)) is not None:
-        return found
-    done: list[Path | hub.NotOnHub] = []
-
-    def fetch() -> None:
-        try:
-            done.append(hub.fetch(repository, name))
-        except hub.NotOnHub as error:
-            done.append(error)
-        except Exception as error:
-            done.append(hub.NotOnHub(f"the Hub failed ({_first_line(error)})"))
-
-    thread = threading.Thread(target=fetch, daemon=True, name="download")
-    thread.start()
-    blobs = hub.cache() / f"models--{repository.replace('/', '--')}" / "blobs"
-    while thread.is_alive():
-        thread.join(0.25)
-        if thread.is_alive():
-            with contextlib.suppress(OSError):
-                arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
-                yield Progress(f"downloading {name} of {repository}", arrived, 0)
-        if control is not None:
-            yield from heed(control, 0)
-    if isinstance(done[0], hub.NotOnHub):
-        raise done[0]
-    return done[0]
 
 
 @contextlib.contextmanager
@@ -363,7 +325,3 @@ def _tokenizer_hash(words: Tokenizer) -> str:
 
 def _clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

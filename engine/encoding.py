@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import abc
 import codecs
+import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -35,6 +36,26 @@ def _byte_of() -> dict[str, int]:
 
 BYTE_OF = _byte_of()
 """The byte that each character of a byte-level token stands for."""
+
+
+class NoTokenizer(Exception):
+    """There is no tokenizer of this name, or it breaks on a text; the message says which, why, and what to do."""
+
+
+@contextlib.contextmanager
+def guarded(problem: str) -> Iterator[None]:
+    """Raise :class:`NoTokenizer`, which says ``problem`` and the reason, for anything that ``tokenizers`` raises.
+
+    The library raises nothing narrower than :class:`Exception`; its panics (a regular expression that backtracks
+    without end) are not even that, but a :class:`BaseException`.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise NoTokenizer(f"{problem} ({reason})") from None
 
 
 @dataclass(frozen=True)
@@ -96,10 +117,10 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, text: str, *, special: bool = False) -> Encoding:
-        """Tokens of ``text``; never raises. ``special`` adds what the model puts around a text ([CLS] and [SEP]).
+        """Tokens of ``text``. ``special`` adds what the model puts around a text ([CLS] and [SEP]).
 
         Text that spells a special token becomes it, as in ``transformers``. A lone surrogate, which no encoding
-        carries, is read as U+FFFD.
+        carries, is read as U+FFFD. Raises :class:`NoTokenizer` for a text that the tokenizer breaks on.
         """
 
     @abc.abstractmethod
@@ -117,6 +138,10 @@ class Tokenizer(abc.ABC):
     @abc.abstractmethod
     def piece(self, token: int) -> bytes:
         """The bytes that a token stands for: exact for byte-level BPE, else the UTF-8 of its text."""
+
+    def spelled(self, token: int) -> str:
+        """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
+        return self.piece(token).decode("utf-8", "replace")
 
     @abc.abstractmethod
     def id_of(self, token: str) -> int | None:
@@ -198,7 +223,8 @@ class BackedTokenizer(Tokenizer):
 
     def encode(self, text: str, *, special: bool = False) -> Encoding:
         text = repaired(text)
-        found = self.backend.encode(text, add_special_tokens=special)
+        with guarded(f"{self.source}: its tokenizer breaks on a text"):
+            found = self.backend.encode(text, add_special_tokens=special)
         ids = found.ids
         offsets = found.offsets
         starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
@@ -214,7 +240,8 @@ class BackedTokenizer(Tokenizer):
         return Encoding(ids, starts, ends, unknown, special_ones)
 
     def decode(self, ids: Sequence[int]) -> str:
-        text: str = self.backend.decode(list(ids), skip_special_tokens=False)
+        with guarded(f"{self.source}: its tokenizer cannot decode"):
+            text: str = self.backend.decode(list(ids), skip_special_tokens=False)
         return text
 
     def stream(self) -> Stream:
@@ -283,26 +310,23 @@ class _ByByte(Stream):
         return self._decoder.decode(b"", final=True)
 
 
-class _Decoding(Stream):
-    """Any other tokenizer, by the library's own stream."""
+class _Decoding(_ByByte):
+    """Any other tokenizer: a token's text is what it adds to the text of the token before it.
+
+    Byte tokens (``<0xE2>``) are put together here: the library's ``DecodeStream`` fails on bytes that are no UTF-8.
+    """
 
     def __init__(self, tokenizer: BackedTokenizer) -> None:
-        from tokenizers.decoders import DecodeStream
-
-        self._tokenizer, self._stream = tokenizer, DecodeStream(skip_special_tokens=False)
-        self._ids: list[int] = []
-        self._told = 0
+        super().__init__(tokenizer)
+        self._before: list[int] = []
+        self._falls_back = "ByteFallback" in repr(tokenizer.backend.decoder)
 
     def step(self, token: int) -> str:
-        self._ids.append(token)
-        text = self._stream.step(self._tokenizer.backend, token) or ""
-        self._told += len(text)
-        return text
-
-    def flush(self) -> str:
-        rest = self._tokenizer.decode(self._ids)[self._told :]
-        self._told += len(rest)
-        return rest
+        before, self._before = self._before, [token]
+        if self._falls_back and (byte := _BYTE.fullmatch(self._tokenizer.token(token))):
+            return self._decoder.decode(bytes.fromhex(byte[1]))
+        decode = self._tokenizer.decode
+        return self.flush() + decode([*before, token])[len(decode(before)) :]
 
 
 def repaired(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a task says while it works: small frozen dataclasses, the same in memory, in ``events.jsonl`` and on stdout."""
+"""What a task yields: small frozen dataclasses, the same in memory, in ``events.jsonl`` and on stdout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Started(Event):
-    """The task is set up. ``step`` is where it begins: readers forget what they knew about later steps."""
+    """Set-up is done. ``step`` is where training starts: a reader drops what it has read about later steps."""
 
     run: str
     step: int
@@ -30,7 +30,7 @@ class Started(Event):
     train_tokens: int
     validation_tokens: int
     uniform_entropy: float
-    """nats per character, like the next two"""
+    """nats per character, as the next two: the loss of a uniform guess"""
     unigram_entropy: float
     bigram_entropy: float | None
     parameters: int
@@ -38,12 +38,12 @@ class Started(Event):
     memory_needed: int
     """bytes, estimated"""
     memory_free: int | None
-    """bytes on the device that trains, None when it cannot be told"""
+    """bytes on the device that trains; None when unknown"""
     device: str
     precision: str
     threads: int
     peak_flops: float
-    """multiplications and additions per second of a large matrix product, measured just now"""
+    """floating point operations per second of a large matrix product, measured at the start"""
     preset: str
 
 
@@ -58,7 +58,7 @@ class Step(Event):
     gradient_norm: float
     tokens_per_second: float
     peak_share: float
-    """share of ``peak_flops`` that the model's arithmetic amounts to"""
+    """share of ``peak_flops`` that training reaches"""
     seconds_left: float
 
 
@@ -79,7 +79,7 @@ class Evaluated(Event):
 
 @dataclass(frozen=True)
 class SampleText(Event):
-    """A piece of a sample from the weights of ``step``. Pieces of a ``sample`` come in order, the last is ``done``."""
+    """A part of a sample at ``step``. The parts of one ``sample`` come in order, the last is ``done``."""
 
     step: int
     sample: str
@@ -90,7 +90,7 @@ class SampleText(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """How far a part of the work is. ``total`` is 0 when it is unknown."""
+    """Progress of a part of the work. ``total`` is 0 when unknown."""
 
     what: str
     done: float
@@ -99,7 +99,7 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Estimated(Event):
-    """Measured on the first steps: what the whole run will take."""
+    """Duration of the whole run, estimated from the first steps."""
 
     seconds_per_step: float
     seconds_left: float
@@ -107,7 +107,7 @@ class Estimated(Event):
 
 @dataclass(frozen=True)
 class Saved(Event):
-    """A checkpoint is on the disk, synced."""
+    """A checkpoint is on the disk, synced with fsync."""
 
     step: int
     path: str
@@ -115,13 +115,13 @@ class Saved(Event):
     seconds: float
     """from the decision to the last fsync"""
     stall: float
-    """seconds of it that training stood still"""
+    """seconds of it during which training waited"""
     best: bool
 
 
 @dataclass(frozen=True)
 class Notice(Event):
-    """Something the user should know. ``kind`` names it for programs, ``level`` is info, warning or error."""
+    """A message for the user. ``kind`` names it for programs; ``level`` is info, warning or error."""
 
     text: str
     level: str = "info"
@@ -131,14 +131,14 @@ class Notice(Event):
 
 @dataclass(frozen=True)
 class Paused(Event):
-    """Training waits; the model stays loaded and samples can be taken."""
+    """Training is paused; the model stays loaded and can be sampled."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Continued(Event):
-    """Training goes on after a pause."""
+    """Training continues after a pause."""
 
     step: int
 
@@ -147,8 +147,8 @@ class Continued(Event):
 class Finished(Event):
     """The last event of a task.
 
-    ``reason``: ``steps`` all done, ``early_stop``, ``stopped`` on request, ``diverged``, ``failed``, or ``died`` when
-    a follower found the owner gone.
+    ``reason``: ``steps`` all done, ``early_stop``, ``stopped`` on request, ``diverged``, ``failed``, or ``died``, which
+    a reader adds when the process that trained has ended without a last event.
     """
 
     reason: str
@@ -160,7 +160,7 @@ class Finished(Event):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A token that could stand at one place, on its way through the settings. Probabilities from 0 to 1."""
+    """A possible token at one position. Probabilities are from 0 to 1."""
 
     id: int
     text: str
@@ -169,9 +169,9 @@ class Candidate:
     tempered: float
     """after repetition penalty and temperature"""
     final: float
-    """with which it was drawn: 0 when it was cut"""
+    """after all settings, used for sampling; 0 when it was cut"""
     cut: str = ""
-    """what cut it: ``top_k``, ``top_p``, ``min_p``, ``greedy`` (all but the most probable), or nothing"""
+    """the setting that cut it: ``top_k``, ``top_p``, ``min_p``, ``greedy`` (all but the most probable), or empty"""
 
 
 @dataclass(frozen=True)
@@ -179,20 +179,20 @@ class Token(Event):
     """One token of a prompt or a completion."""
 
     index: int
-    """place in the sequence, prompt included"""
+    """position in the sequence, prompt included"""
     id: int
     text: str
-    """what it adds to the text: nothing while a code point is incomplete, nor for the end of text that was drawn"""
+    """what it adds to the text; empty while a code point is incomplete, and for an end of text that was sampled"""
     logprob: float | None
-    """natural logarithm of the model's own probability; None for the first token, which nothing predicts"""
+    """natural logarithm of the model's own probability; None for the first token"""
     drawn_logprob: float | None
-    """after the settings, as ``transformers`` scores it: for greedy, after the penalty; None for a prompt's token"""
+    """after the settings, as ``transformers`` scores it (greedy: after the penalty); None for a prompt's token"""
     rank: int | None
-    """1 when the model held it most probable"""
+    """1 for the most probable token"""
     entropy: float | None
-    """of the model's distribution at this place, nats"""
+    """of the model's distribution at this position, nats"""
     kept: int | None
-    """how many tokens the settings left to draw from"""
+    """number of tokens that the settings left"""
     prompt: bool
     candidates: tuple[Candidate, ...] = ()
     """the most probable first; the token itself is among them"""
@@ -203,8 +203,8 @@ class Token(Event):
 class Completed(Event):
     """The last event of a completion.
 
-    ``reason``: ``length`` (as many tokens as asked for, or the model's positions are full), ``eos``, ``stop`` on
-    request, ``failed`` when the model's logits are no numbers.
+    ``reason``: ``length`` (the limit of tokens or the model's context is reached), ``eos``, ``stop`` on request,
+    ``failed`` when the logits are not finite.
     """
 
     reason: str
@@ -213,7 +213,7 @@ class Completed(Event):
     prompt_tokens: int
     tokens: int
     reused: int
-    """tokens of the prompt whose keys and values were still there"""
+    """prompt tokens whose keys and values were cached"""
     first_token_seconds: float
     tokens_per_second: float
     """of decoding, without the prefill"""
@@ -223,11 +223,11 @@ class Completed(Event):
 
 @dataclass(frozen=True)
 class Compared(Event):
-    """One setting of a comparison has been run. Figures are those of :mod:`engine.compare`."""
+    """One setting of a comparison is done."""
 
     stream: int
     name: str
-    """what tells it from the others"""
+    """label of the setting"""
     greedy: bool
     temperature: float
     top_k: int
@@ -261,7 +261,7 @@ class DataLoaded(Event):
     text_column: str
     label_column: str
     encoder: str
-    """what was asked for"""
+    """as given in the spec"""
     routes: tuple[str, ...]
     checks: tuple[str, ...]
     """what the checks found, in words"""
@@ -271,39 +271,39 @@ class DataLoaded(Event):
 
 @dataclass(frozen=True)
 class Encoded(Event):
-    """How far an encoder is with its texts."""
+    """Progress of an encoder."""
 
     what: str
     """the encoder"""
     done: int
     total: int
     cached: int
-    """of those done, how many came from the disk"""
+    """of those, read from the disk"""
     sequences_per_second: float
     seconds_left: float
 
 
 @dataclass(frozen=True)
 class RouteStep(Event):
-    """How far the training of one route is: a slice of the solver, an epoch of the MLP, a batch of fine-tuning."""
+    """Progress of training one method: some solver iterations, an epoch of the MLP, a batch of fine-tuning."""
 
     route: str
     step: int
     steps: int
-    """at most; 0 when unknown"""
+    """upper limit; 0 when unknown"""
     loss: float
     """mean cross-entropy, nats: of the batch or the epoch just trained, of the training rows for a solver"""
     validation_loss: float | None
-    """nats a row; None where this step did not look"""
+    """nats per row; None at steps without an evaluation"""
     validation_accuracy: float | None
     seconds_left: float | None
     note: str = ""
-    """for instance the regularisation that is tried"""
+    """for example the regularisation strength"""
 
 
 @dataclass(frozen=True)
 class RouteDone(Event):
-    """One line of the comparison. ``result`` is :class:`engine.metrics.Report` as JSON can hold it."""
+    """One method of a comparison is done. ``result`` holds its figures."""
 
     route: str
     result: dict[str, Any]
@@ -311,7 +311,7 @@ class RouteDone(Event):
 
 @dataclass(frozen=True)
 class CurvePoint(Event):
-    """Test accuracy of a route trained on ``labels`` labels of each class: mean, lowest and highest of the draws."""
+    """Test accuracy of a method trained on ``labels`` labels per class: mean, lowest and highest of the draws."""
 
     route: str
     labels: int
@@ -332,7 +332,7 @@ class ItemsLoaded(Event):
     held_out: int
     judged: int
     judged_split: str
-    """what the judged split is called where it comes from"""
+    """name of the evaluated split in the data set"""
     fingerprint: str
     methods: tuple[str, ...]
     checks: tuple[str, ...]
@@ -343,24 +343,24 @@ class ItemsLoaded(Event):
 
 @dataclass(frozen=True)
 class ItemRanked(Event):
-    """A method has ranked one judged question, and how good it was until then."""
+    """A method has ranked one question of the evaluated split."""
 
     method: str
     item: int
-    """its place among the judged"""
+    """index in the evaluated split"""
     done: int
     total: int
     gold: int
-    """place of the right choice; -1 when nobody said"""
+    """index of the right choice; -1 when unknown"""
     scores: tuple[float, ...]
     """of the choices; the highest is chosen"""
     accuracy: float
-    """of the questions done"""
+    """of the questions so far"""
     low: float
     """of the 95% interval (Wilson)"""
     high: float
     ways: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """zero-shot: the scores by every way of counting log-probabilities"""
+    """zero-shot: the scores by each way of normalising log-probabilities"""
     strips: tuple[Any, ...] = ()
     """zero-shot: for each choice its tokens and their log-probabilities"""
 
@@ -373,29 +373,29 @@ class CollectionLoaded(Event):
     source: str
     documents: int
     train: int
-    """queries, like the next"""
+    """queries, as the next"""
     judged: int
     judged_split: str
-    """empty when nothing can be judged"""
+    """empty when there are no queries or qrels"""
     fingerprint: str
     methods: tuple[str, ...]
     checks: tuple[str, ...]
-    """what was found and left as it is, in words"""
+    """what was found and left unchanged, in words"""
     repairs: tuple[str, ...]
     """what was left out, in words"""
 
 
 @dataclass(frozen=True)
 class BiStep(Event):
-    """How far the training of a bi-encoder is."""
+    """Progress of training a bi-encoder."""
 
     step: int
     steps: int
-    """at most"""
+    """upper limit"""
     loss: float
-    """mean cross-entropy of the batches since the last word, nats a query"""
+    """mean cross-entropy of the batches since the last event, nats per query"""
     ndcg: float | None
-    """nDCG@10 on the held-out training queries; None where this step did not look"""
+    """nDCG@10 on the held-out training queries; None at steps without an evaluation"""
     best_ndcg: float | None
     best_step: int
     seconds_left: float
@@ -403,12 +403,12 @@ class BiStep(Event):
     similarity: tuple[Any, ...] = ()
     """cosines of the first queries of the last batch (rows) with its first documents, own document on the diagonal"""
     documents: int = 0
-    """that nDCG was taken over; 0 where this step did not look"""
+    """searched for that nDCG; 0 at steps without an evaluation"""
 
 
 @dataclass(frozen=True)
 class RankerDone(Event):
-    """A ranker was judged. ``result`` is its line of ``results``, ``against`` the differences to those before it."""
+    """One search method is done. ``result`` holds its figures, ``against`` the differences to the methods before it."""
 
     method: str
     result: dict[str, Any]
@@ -419,12 +419,12 @@ class RankerDone(Event):
 class Classified(Finished):
     """The last event of a classification, a ranking of choices or a retrieval.
 
-    ``results``: route, method or ranker to its figures, baselines included.
+    ``reason`` is ``done`` or ``stopped``; ``results`` maps each method to its figures, baselines included.
     """
 
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
     verdict: str = ""
-    """what a learner should take home, in a sentence or two"""
+    """summary in one or two sentences"""
 
 
 _SPELLED: dict[type[Event], str] = {Completed: "finished"}  # every command's last event carries this name

@@ -7,7 +7,6 @@ embeddings). A pooling puts pieces side by side. No torch here: a second run rea
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -138,15 +137,6 @@ def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: G
         if wanted == group or _whole(path, len(texts)):
             return Shelf(path, wanted)
     raise AssertionError
-
-
-def size_on_disk() -> int:
-    """Bytes that the cached features take."""
-    total = 0
-    for file in (home.cache() / "features").glob("*/*.safetensors"):
-        with contextlib.suppress(OSError):
-            total += file.stat().st_size
-    return total
 
 
 def _whole(path: Path, count: int) -> bool:

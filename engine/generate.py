@@ -68,7 +68,8 @@ def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
 def opening(tokenizer: Tokenizer) -> list[int]:
     """What the tokenizer puts before any text: Llama's start of text, say, or nothing."""
     encoding = tokenizer.encode("a", special=True)
-    text = next(place for place, end in enumerate(encoding.ends) if end or place not in encoding.special)
+    placed = enumerate(encoding.ends)
+    text = next((place for place, end in placed if end or place not in encoding.special), len(encoding))
     return encoding.ids[:text]
 
 
@@ -325,7 +326,8 @@ def _token(
     if candidates and all(one.id != place.id for one in shown):
         shown += tuple(one for one in place.options[candidates:] if one.id == place.id)
     options = tuple(
-        Candidate(one.id, _spelled(lm, one.id), one.probability, one.tempered, one.final, one.cut) for one in shown
+        Candidate(one.id, lm.tokenizer.spelled(one.id), one.probability, one.tempered, one.final, one.cut)
+        for one in shown
     )
     return Token(
         index,
@@ -340,11 +342,6 @@ def _token(
         options,
         stream,
     )
-
-
-def _spelled(lm: LanguageModel, token: int) -> str:
-    """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
-    return lm.tokenizer.piece(token).decode("utf-8", "replace")
 
 
 def _slid(context: int) -> Notice:

@@ -1,8 +1,8 @@
-"""What every task on texts does with its mail: wait when asked to, end when asked to; and a task that gets none."""
+"""What every task on texts does with its mail: wait when asked to, end when asked to; and a task run to its end."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 from engine.control import Continue, Control, Pause, Stop
@@ -37,11 +37,11 @@ def heed(control: Control, step: int) -> Iterator[Event]:
         control.wait(WAIT)
 
 
-def unheard(task: Generator[Event, None, T]) -> T:
-    """What a task returns; nobody listens to what it tells."""
+def finish(task: Generator[Event, None, T], tell: Callable[[Event], object] = lambda _: None) -> T:
+    """Run a task to its end, ``tell`` every event, and return what it returns."""
     while True:
         try:
-            next(task)
+            tell(next(task))
         except StopIteration as end:
             value: T = end.value
             return value

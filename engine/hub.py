@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import threading
 import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+
+from engine.events import Event, Progress
 
 PATIENCE = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
 LONGEST = 96  # characters of a repository's name
@@ -78,10 +83,8 @@ def fetch(repository: str, name: str) -> Path:
         raise NotOnHub("this cannot be the name of a repository on the Hub")
     if (found := cached(repository, name)) is not None:
         return found
-    if forbidden():
-        raise Offline("the Hub is not asked (HF_HUB_OFFLINE is set)")
-    if not answers():
-        raise Offline("the Hub does not answer")
+    if reason := unreachable():
+        raise Offline(reason)
     from huggingface_hub import errors, hf_hub_download
 
     try:
@@ -97,9 +100,19 @@ def fetch(repository: str, name: str) -> Path:
     except errors.EntryNotFoundError:
         raise NoSuchFile(f"its repository on the Hub holds no {name}") from None
     except (errors.HfHubHTTPError, OSError) as error:
-        raise NotOnHub(
-            f"the Hub failed ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from None
+        raise NotOnHub(f"the Hub failed ({first_line(error)})") from None
+
+
+def unreachable() -> str:
+    """Why the Hub cannot be asked; nothing when it can."""
+    if forbidden():
+        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
+    return "" if answers() else "the Hub does not answer"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error of somebody else's code says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def _ask(address: str) -> bool:
@@ -114,3 +127,72 @@ def _ask(address: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+def model_folder(repository: str, obey: Callable[[], Iterator[Event]]) -> Generator[Event, None, tuple[Path, str]]:
+    """The folder with ``config.json`` and every safetensors file of a repository, and where they came from.
+
+    ``obey`` is called while a download runs; what it raises ends the task. Raises :class:`NotOnHub`.
+    """
+    known = cached(repository, "config.json") is not None
+    config = fetch(repository, "config.json")
+    try:
+        yield from _file(repository, WEIGHTS, obey)
+    except NoSuchFile:
+        try:
+            index = yield from _file(repository, INDEX, obey)
+        except NoSuchFile:
+            raise NotOnHub(f"{repository} holds no safetensors, and no other weights are loaded") from None
+        for shard in shards(index):
+            yield from _file(repository, shard, obey)
+    return config.parent, f"{'Hugging Face cache' if known else 'the Hub'} ({repository})"
+
+
+def shards(index: Path) -> list[str]:
+    """The files that an index of weights names, without folders. Raises :class:`NotOnHub`."""
+    try:
+        named = set(json.loads(index.read_bytes())["weight_map"].values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise NotOnHub(f"{index} names no weights") from None
+    return sorted(Path(str(name)).name for name in named)
+
+
+def _file(repository: str, name: str, obey: Callable[[], Iterator[Event]]) -> Generator[Event, None, Path]:
+    """One file, in a thread of its own so that the task can tell how far it is and be stopped."""
+    if (found := cached(repository, name)) is not None:
+        return found
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    done: list[Path | NotOnHub] = []
+
+    def attempt() -> None:
+        try:
+            done.append(fetch(repository, name))
+        except NotOnHub as error:
+            done.append(error)
+        except Exception as error:
+            done.append(NotOnHub(f"the Hub failed ({first_line(error)})"))
+
+    thread = threading.Thread(target=attempt, daemon=True, name="download")
+    yield Progress(f"downloading {name} of {repository}", 0, 0)
+    bars = are_progress_bars_disabled()
+    disable_progress_bars()
+    thread.start()
+    blobs = cache() / f"models--{repository.replace('/', '--')}" / "blobs"
+    try:
+        while thread.is_alive():
+            thread.join(0.25)
+            with contextlib.suppress(OSError):
+                arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
+                yield Progress(f"downloading {name} of {repository}", arrived, 0)
+            yield from obey()
+    finally:
+        if not bars:
+            enable_progress_bars()
+    if isinstance(done[0], NotOnHub):
+        raise done[0]
+    return done[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,8 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from engine import hub, pretrained, tokenizer
 from engine.control import Control
-from engine.events import Event, Progress
+from engine.events import Event, Notice, Progress
+from engine.hub import WEIGHTS, model_folder
 from engine.pretrained import Folder, LoadingStopped, NoModel
 
 if TYPE_CHECKING:
@@ -43,10 +43,8 @@ def load(name: str, control: Control | None = None, *, int8: bool = False) -> Ge
         if (path / "config.json").is_file():
             return (yield from pretrained.open_folder(Folder(path, name, str(path), str(path)), control, int8))
         if path.is_file():
-            raise NoModel(
-                f"{path} is a file: give the folder with config.json, {pretrained.WEIGHTS} and tokenizer.json"
-            )
-        if path.is_dir() and not (path / "spec.json").is_file() and "/" in name:
+            raise NoModel(f"{path} is a file: give the folder with config.json, {WEIGHTS} and tokenizer.json")
+        if path.is_dir() and not runs.is_run(path) and "/" in name:
             raise NoModel(f"the folder {path} holds no config.json, so it is no model that transformers saved")
     if name not in _ALIASES and _is_run(name):
         return (yield from _of_run(name, int8))
@@ -85,6 +83,8 @@ def _of_run(name: str, int8: bool) -> Generator[Event, None, LanguageModel]:
         trained = loading.load(name)
     except (store.CheckpointError, runs.NoSuchRun) as error:
         raise NoModel(str(error)) from None
+    if trained.notice:
+        yield Notice(trained.notice, "warning", "checkpoint")
     source = "bundled Dante GPT" if name == "bundled" else f"run {trained.source}"
     vocabulary = trained.vocabulary
     start = vocabulary.encode("\n").ids[0] if "\n" in vocabulary.characters else 0
@@ -94,55 +94,8 @@ def _of_run(name: str, int8: bool) -> Generator[Event, None, LanguageModel]:
 
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, Folder]:
     """The folder of a repository's files, downloaded where needed. Raises :class:`engine.hub.NotOnHub`."""
-    known = hub.cached(repository, "config.json") is not None
-    config = hub.fetch(repository, "config.json")
+    folder, source = yield from model_folder(repository, lambda: pretrained.look(control, repository))
+    known = source.startswith("Hugging Face cache")
     with contextlib.suppress(hub.NotOnHub):
         (hub.cached if known else hub.fetch)(repository, "generation_config.json")
-    try:
-        yield from _download(repository, pretrained.WEIGHTS, control)
-    except hub.NoSuchFile:
-        try:
-            index = yield from _download(repository, pretrained.INDEX, control)
-        except hub.NoSuchFile:
-            raise hub.NotOnHub(f"{repository} holds no safetensors, and no other weights are loaded") from None
-        for shard in pretrained.shards(index):
-            yield from _download(repository, shard, control)
-    source = f"{'Hugging Face cache' if known else 'the Hub'} ({repository})"
-    return Folder(config.parent, name, source, repository)
-
-
-def _download(repository: str, name: str, control: Control | None) -> Generator[Event, None, Path]:
-    """One file, in a thread of its own so that the task can tell how far it is and be stopped."""
-    if (found := hub.cached(repository, name)) is not None:
-        return found
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    done: list[Path | hub.NotOnHub] = []
-
-    def fetch() -> None:
-        try:
-            done.append(hub.fetch(repository, name))
-        except hub.NotOnHub as error:
-            done.append(error)
-        except Exception as error:
-            done.append(hub.NotOnHub(f"the Hub failed ({error})"))
-
-    thread = threading.Thread(target=fetch, daemon=True, name="download")
-    yield Progress(f"downloading {name}", 0, 0)
-    bars = are_progress_bars_disabled()
-    disable_progress_bars()
-    thread.start()
-    blobs = hub.cache() / f"models--{repository.replace('/', '--')}" / "blobs"
-    try:
-        while thread.is_alive():
-            thread.join(0.5)
-            with contextlib.suppress(OSError):
-                arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
-                yield Progress(f"downloading {name}", arrived, 0)
-            pretrained.look(control, repository)
-    finally:
-        if not bars:
-            enable_progress_bars()
-    if isinstance(done[0], hub.NotOnHub):
-        raise done[0]
-    return done[0]
+    return Folder(folder, name, source, repository)

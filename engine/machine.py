@@ -106,6 +106,14 @@ class Gpus:
             return []
         return gauges
 
+    def cuda(self) -> tuple[int, int] | None:
+        """The newest CUDA version that the driver supports; None without a driver."""
+        try:
+            version = int(self._nvml.nvmlSystemGetCudaDriverVersion_v2())
+        except Exception:
+            return None
+        return version // 1000, version % 1000 // 10
+
 
 class CpuGauge:
     """How busy the processor was since the last reading, by the kernel's own count."""

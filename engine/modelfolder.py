@@ -1,17 +1,23 @@
-"""Folders that ``transformers`` loads: written beside their place, then put there whole, with the tokenizer's files."""
+"""Folders that ``transformers`` loads: those of a run, replaced as a whole, and those that are exported."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from checkpoints import store
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
 
+RECORD = "training.json"
+"""says in an exported folder where its model comes from"""
 _SPECIAL = {
     "pad_token": "[PAD]",
     "cls_token": "[CLS]",
@@ -56,10 +62,53 @@ def replaced(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def exported(folder: Path, source: str, *, force: bool = False) -> Iterator[Path]:
+    """A folder for the files of an export, which are moved into ``folder`` at the end.
+
+    ``source`` is the run's name, before a slash. ``folder`` must be absent, empty or hold an export of the same run;
+    with ``force`` it may hold anything, and keeps those files that the export has no file of the same name for. The
+    files get the permissions that the umask leaves. Raises :class:`checkpoints.store.CheckpointError` and
+    :class:`OSError`.
+    """
+    run, new, temporary = source.partition("/")[0], not folder.exists(), folder / ".export.tmp"
+    if not new and not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder")
+    shutil.rmtree(temporary, ignore_errors=True)  # of an export that was killed
+    held = str(Run(folder).read_json(RECORD).get("source", "")).partition("/")[0]
+    if not (force or new or held == run != "") and any(folder.iterdir()):
+        raise CheckpointError(
+            f"{folder} is not empty and holds no export of {run}: choose another folder (export --force overwrites)"
+        )
+    temporary.mkdir(parents=True)
+    try:
+        write_json(temporary / RECORD, {"source": source})
+        yield temporary
+        files = [file for file in temporary.rglob("*") if file.is_file()]
+        # A crash on the way leaves a folder that can be exported to again, and that is no model before the end.
+        for file in sorted(files, key=lambda file: (file.name != RECORD, file.name == "config.json")):
+            file.chmod(temporary.stat().st_mode & 0o666)
+            store.sync(file)
+            target = folder / file.relative_to(temporary)
+            target.parent.mkdir(exist_ok=True)
+            os.replace(file, target)
+        store.sync(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if new:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
 def present(folder: Path) -> Path:
     """Where the model of ``folder`` is to be read: there, or aside if a crash came while it was being replaced."""
     aside = _aside(folder)
     return aside if aside.is_dir() and not folder.exists() else folder
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files in ``folder``."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None) -> None:
@@ -78,7 +127,12 @@ def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None
     elif "pad_token" not in special:
         special["pad_token"] = words.token(words.eos or 0)
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **special}
-    (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), "utf-8")
+    write_json(folder / "tokenizer_config.json", about)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write one of a model's JSON files."""
+    file.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8", "backslashreplace")
 
 
 def _aside(folder: Path) -> Path:

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from data.tables import TextData
     from engine.baselines import Words
-    from engine.classify import ClassifySpec
     from engine.encoders import Encoder
     from engine.epochs import Tuned
     from engine.events import RouteStep
     from engine.heads import Head
     from engine.insight import Suspect
+    from engine.task_specs import ClassifySpec
 
 FORMAT = 1
 TUNED = "finetuned"

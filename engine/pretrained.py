@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from engine import tokenizer
+from engine import hub, tokenizer
 from engine.control import Control, Stop
 from engine.events import Event, Notice, Progress
+from engine.hub import INDEX, WEIGHTS, shards
 from engine.shape import GPTConfig
 from engine.tokenizer import NoTokenizer
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from engine.causal import Facts, LanguageModel
     from engine.gpt import GPT
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 UNBOUNDED = 4096  # tokens that a model without a limit of its own is used for
 
 _OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
@@ -72,7 +71,7 @@ def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generato
     shape = _own_shape(config)
     if shape is None:
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
-        look(control, folder.name)
+        yield from look(control, folder.name)
         model, context = _by_transformers(folder)
         if int8:
             yield Notice(f"int8 weights are for GPT-2's architecture: {folder.name} stays as it is", "warning", "int8")
@@ -80,7 +79,7 @@ def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generato
     tensors: dict[str, Tensor] = {}
     for progress in _read(files, tensors, folder):
         yield progress
-        look(control, folder.name)
+        yield from look(control, folder.name)
     return (yield from own(facts, _built(shape, tensors, folder), int8))
 
 
@@ -98,8 +97,9 @@ def own(facts: Facts, gpt: GPT, int8: bool) -> Generator[Event, None, LanguageMo
             try:
                 plain.use_static_step()
             except Exception as error:  # whatever the driver says: decoding works without
-                first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                yield Notice(f"the decoding step runs without a CUDA graph ({first})", "warning", "graph")
+                yield Notice(
+                    f"the decoding step runs without a CUDA graph ({hub.first_line(error)})", "warning", "graph"
+                )
         return plain
     if not int8:
         return OwnModel(facts, placed)
@@ -125,17 +125,11 @@ def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
     return content
 
 
-def shards(index: Path) -> list[str]:
-    """The files that an index of weights names, without folders. Raises :class:`NoModel`."""
-    named = read_json(index).get("weight_map")
-    if not isinstance(named, dict) or not named:
-        raise NoModel(f"{index} names no weights")
-    return sorted({Path(str(name)).name for name in named.values()})
-
-
-def look(control: Control | None, name: str) -> None:
+def look(control: Control | None, name: str) -> Iterator[Event]:
+    """Raise :class:`LoadingStopped` when a stop has come; nothing is told."""
     if control is not None and any(isinstance(message, Stop) for message in control.take()):
         raise LoadingStopped(f"loading {name} was stopped")
+    yield from ()
 
 
 def _own_shape(config: dict[str, Any]) -> GPTConfig | None:
@@ -218,13 +212,10 @@ def _read(files: list[Path], tensors: dict[str, Tensor], folder: Folder) -> Iter
 def _by_transformers(folder: Folder) -> tuple[Any, int]:
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
     from engine.device import best_device
 
     device = best_device()
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder.path,
@@ -234,11 +225,7 @@ def _by_transformers(folder: Folder) -> tuple[Any, int]:
             dtype="auto" if device == "cuda" else torch.float32,
         )
     except Exception as error:  # whatever a stranger's files make it raise
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise NoModel(f"transformers cannot load {folder.name}: {first}") from None
-    finally:
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
     text = model.config.get_text_config()
     limits = [limit for key in _POSITIONS if isinstance(limit := getattr(text, key, None), int) and limit > 0]
     ready: Any = cast(Any, model).to(device)
@@ -262,7 +249,10 @@ def _files(path: Path) -> list[Path]:
     if (path / WEIGHTS).is_file():
         return [path / WEIGHTS]
     if (path / INDEX).is_file():
-        files = [path / name for name in shards(path / INDEX)]
+        try:
+            files = [path / name for name in shards(path / INDEX)]
+        except hub.NotOnHub as error:
+            raise NoModel(str(error)) from None
         if missing := [file.name for file in files if not file.is_file()]:
             raise NoModel(f"{path} lacks {', '.join(missing)}")
         return files

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from checkpoints import store
 from data.beir import Collection
-from engine import vectors
+from engine import encoders, vectors
 from engine.control import Control
 from engine.encode import encode, encode_now, machine_for, placed
 from engine.encoders import Encoder
 from engine.events import Event, Notice
+from engine.modelfolder import replaced
 from engine.ranking import Ranked, fuse
+from engine.task_specs import BM25, HYBRID, MEAN, RANKERS, TRAINED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,15 +26,7 @@ if TYPE_CHECKING:
 
     from engine.vectors import Matrix
 
-BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
-METHODS = (BM25, CLS, MEAN, HYBRID, TRAINED)
-METHOD_NAMES: Mapping[str, str] = {
-    BM25: "BM25 (k1 1.5, b 0.75)",
-    CLS: "frozen encoder, [CLS], cosine",
-    MEAN: "frozen encoder, mean pooling, cosine",
-    HYBRID: "BM25 and mean pooling, reciprocal-rank fusion",
-    TRAINED: "bi-encoder trained with in-batch negatives",
-}
+METHODS = RANKERS
 _ABOUT = "content.json"  # of a saved BM25 index
 FUSED = 1000  # documents of each ranking that are fused
 QUERY_TOKENS = 128
@@ -90,18 +84,10 @@ class Bm25:
         if not any(len(one) for one in words.ids):
             words = [["" for _ in range(1)] for _ in collection.documents]
         index.index(words, show_progress=False)
-        folder = self._folder(collection)
-        temporary = folder.with_name(f".{folder.name}.tmp")
-        try:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            index.save(temporary, show_progress=False)
-            about = {"content": _content(collection), "files": store.digests(temporary)}
-            store.replace_file(temporary / _ABOUT, json.dumps(about).encode())
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
-        except OSError:  # it is there in memory; the next start makes it again
-            shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError), replaced(self._folder(collection)) as folder:
+            index.save(folder, show_progress=False)  # where it cannot be kept, the next start makes it again
+            about = {"content": _content(collection), "files": store.digests(folder)}
+            store.replace_file(folder / _ABOUT, json.dumps(about).encode())
         return index
 
     def _saved(self, collection: Collection) -> Any:
@@ -123,7 +109,7 @@ class Bm25:
 class Dense:
     """Cosine of a query's vector with every document's."""
 
-    def __init__(self, name: str, index: vectors.Vectors, embed: Callable[[Sequence[str]], Matrix]) -> None:
+    def __init__(self, name: str, index: vectors.Exact, embed: Callable[[Sequence[str]], Matrix]) -> None:
         self.name, self.index, self.embed = name, index, embed
         self.bytes = index.bytes
 
@@ -214,6 +200,72 @@ def document_vectors(
         yield Notice(f"the index cannot be saved ({error.strerror or error}): kept in memory", "warning", "index")
         return made
     return found if (found := vectors.read(folder, content)) is not None else made
+
+
+class Rankers:
+    """The rankers of one collection, each made when it is first asked for. Not for two threads at once.
+
+    A subclass makes the trained one.
+    """
+
+    def __init__(self, collection: Collection, encoder: str, length: int, device: str) -> None:
+        self.collection, self.encoder_name, self.length, self.device = collection, encoder, length, device
+        self.made: dict[str, Ranker] = {}
+        self._opened: tuple[Encoder, Embedder] | None = None
+        self._frozen: dict[str, Matrix] = {}
+
+    def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
+        """The ranker of a method. Yields what encoding yields.
+
+        Raises :class:`engine.encoders.NoEncoder`, :class:`engine.encode.EncodeFailed`, :class:`engine.heed.Stopped`,
+        :class:`OSError`.
+        """
+        if method not in self.made:
+            self.made[method] = yield from self._make(method, control)
+        return self.made[method]
+
+    def trained(self, control: Control) -> Generator[Event, None, Ranker]:
+        """The ranker that was trained on the collection."""
+        raise NotImplementedError
+
+    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
+        """The frozen encoder, found when it is first needed."""
+        if self._opened is None:
+            encoder = yield from encoders.find(self.encoder_name, control)
+            self._opened = encoder, Embedder(encoder, MEAN, self.device)
+        return self._opened
+
+    def frozen(self, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
+        """Unit vectors of every document by the frozen encoder."""
+        if pooling not in self._frozen:
+            encoder, _ = yield from self.opened(control)
+            self._frozen[pooling] = yield from self.matrix(encoder, pooling, control)
+        return self._frozen[pooling]
+
+    def matrix(
+        self, encoder: Encoder, pooling: str, control: Control, projection: Matrix | None = None
+    ) -> Generator[Event, None, Matrix]:
+        """Unit vectors of every document; see :func:`document_vectors`."""
+        sizes: dict[str, Any] = {"length": self.length, "device": self.device}
+        return document_vectors(self.collection, encoder, pooling, control, projection=projection, **sizes)
+
+    def index(self, matrix: Matrix) -> vectors.Exact:
+        """A search among vectors, on the device."""
+        return vectors.Exact(matrix, placed(self.device)[0])
+
+    def _make(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
+        if method == BM25:
+            return Bm25(self.collection)
+        if method == HYBRID:
+            first = yield from self.ranker(BM25, control)
+            return Hybrid(first, (yield from self.ranker(MEAN, control)))
+        if method == TRAINED:
+            return (yield from self.trained(control))
+        if method not in METHODS:
+            raise ValueError(f"no method {method!r}")
+        _, embedder = yield from self.opened(control)
+        matrix = yield from self.frozen(method, control)
+        return Dense(method, self.index(matrix), embedder.sharing(method))
 
 
 def _content(collection: Collection) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ from engine import arrays, encoders, rankers_store
 from engine.control import Control
 from engine.encoders import Encoder
 from engine.encoding import BackedTokenizer
-from engine.heed import unheard
-from engine.modelfolder import write_tokenizer
+from engine.heed import finish
+from engine.modelfolder import exported, size, write_json, write_tokenizer
 from engine.rankers_store import PROJECTION, WHOLE
 from engine.retrieve_run import spec_of
 
@@ -26,30 +24,23 @@ _MODULES = (
 )
 
 
-class CannotExport(Exception):
-    """There is nothing to write, or nowhere to write it; the message says what."""
-
-
 def export(run: Run, folder: Path) -> int:
-    """Write the bi-encoder of ``run`` into ``folder``, new or empty; returns its bytes.
+    """Write the bi-encoder of ``run`` into ``folder``, see :func:`engine.modelfolder.exported`; returns its bytes.
 
-    Raises :class:`CannotExport`, :class:`engine.encoders.NoEncoder`, :class:`OSError`.
+    Raises :class:`checkpoints.store.CheckpointError`, :class:`engine.encoders.NoEncoder`, :class:`OSError`.
     """
-    try:
-        spec, found = spec_of(run), rankers_store.checkpoint(run)
-    except CheckpointError as error:
-        raise CannotExport(str(error)) from None
+    spec, found = spec_of(run), rankers_store.checkpoint(run)
     if found is None:
-        raise CannotExport(f"{run.name} has trained no bi-encoder")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CannotExport(f"{folder} is there already and not empty")
-    encoder = unheard(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
+        raise CheckpointError(f"{run.name} has trained no bi-encoder")
+    encoder = finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
     weights = (found.path / WHOLE,) if found.whole else encoder.weights
     projection = None if found.whole else arrays.read(found.path / PROJECTION)["weight"]
-    return write(encoder, weights, projection, spec.length, folder)
+    with exported(folder, run.name) as temporary:
+        write(encoder, weights, projection, spec.length, temporary)
+        return size(temporary)
 
 
-def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: int, folder: Path) -> int:
+def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: int, folder: Path) -> None:
     """Transformer, mean pooling, ``projection`` ``(width, width)`` or none, normalising. Raises :class:`OSError`."""
     from dataclasses import replace
 
@@ -57,44 +48,29 @@ def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: 
     from safetensors.torch import save_file as save_tensors
 
     if not isinstance(encoder.tokenizer, BackedTokenizer):
-        raise CannotExport(f"{encoder.name} has a tokenizer that transformers cannot load")
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        model = replace(encoder, weights=weights).open()
-        model.config.architectures = [type(model).__name__]
-        model.config.save_pretrained(temporary)
-        tensors = {name: part.contiguous() for name, part in model.state_dict().items()}
-        save_tensors(tensors, temporary / WHOLE, metadata={"format": "pt"})
-        length = min(length, encoder.positions)
-        write_tokenizer(encoder, temporary, length, None)
-        _json(temporary / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
-        used = [entry for entry in _MODULES if projection is not None or entry[1] != "Dense"]
-        listed = [
-            {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            for place, (path, kind) in enumerate(used)
-        ]
-        _json(temporary / "modules.json", listed)
-        for path, _ in used[1:]:
-            (temporary / path).mkdir()
-        pooling = {"word_embedding_dimension": encoder.width, "pooling_mode_mean_tokens": True}
-        off = ("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
-        _json(temporary / "1_Pooling" / "config.json", pooling | {f"pooling_mode_{name}": False for name in off})
-        if projection is not None:
-            dense = {"in_features": encoder.width, "out_features": encoder.width, "bias": False}
-            activation = {"activation_function": "torch.nn.modules.linear.Identity"}
-            _json(temporary / "2_Dense" / "config.json", dense | activation)
-            save_file({"linear.weight": projection}, temporary / "2_Dense" / "model.safetensors")
-        _json(temporary / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _json(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
+        raise CheckpointError(f"{encoder.name} has a tokenizer that transformers cannot load")
+    model = replace(encoder, weights=weights).open()
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    tensors = {name: part.contiguous() for name, part in model.state_dict().items()}
+    save_tensors(tensors, folder / WHOLE, metadata={"format": "pt"})
+    length = min(length, encoder.positions)
+    write_tokenizer(encoder, folder, length, None)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+    used = [entry for entry in _MODULES if projection is not None or entry[1] != "Dense"]
+    listed = [
+        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (path, kind) in enumerate(used)
+    ]
+    write_json(folder / "modules.json", listed)
+    for path, _ in used[1:]:
+        (folder / path).mkdir()
+    pooling = {"word_embedding_dimension": encoder.width, "pooling_mode_mean_tokens": True}
+    off = ("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+    write_json(folder / "1_Pooling" / "config.json", pooling | {f"pooling_mode_{name}": False for name in off})
+    if projection is not None:
+        dense = {"in_features": encoder.width, "out_features": encoder.width, "bias": False}
+        activation = {"activation_function": "torch.nn.modules.linear.Identity"}
+        write_json(folder / "2_Dense" / "config.json", dense | activation)
+        save_file({"linear.weight": projection}, folder / "2_Dense" / "model.safetensors")
+    write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})

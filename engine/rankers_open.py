@@ -13,31 +13,17 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data import beir
 from data.beir import Collection
-from engine import arrays, encoders, rankers_store, session, vectors
+from engine import arrays, hub, rankers_store, retrieve_run
 from engine.control import Control
-from engine.encode import placed
 from engine.encoders import Encoder
 from engine.events import Event, Progress
-from engine.rankers import (
-    BM25,
-    CLS,
-    HYBRID,
-    MEAN,
-    TRAINED,
-    Bm25,
-    Dense,
-    Embedder,
-    Hybrid,
-    Ranker,
-    document_vectors,
-    projected,
-)
+from engine.rankers import Dense, Embedder, Ranker, Rankers, projected
 from engine.rankers_store import PROJECTION, WHOLE, Checkpoint
 from engine.ranking import Ranked
-from engine.retrieve import TASK, RetrieveSpec, from_dict, unreachable
+from engine.task_specs import MEAN, TRAINED, RetrieveSpec
 
 if TYPE_CHECKING:
-    from engine.vectors import Matrix
+    pass
 
 
 class NotTrained(Exception):
@@ -63,42 +49,23 @@ class Part:
         return [Ranked(tuple(self.pool[list(one.rows)].tolist()), one.scores) for one in found]
 
 
-class Library:
-    """The rankers of one collection, each made when it is first asked for. Not for two threads at once."""
+class Library(Rankers):
+    """The rankers of one collection; the trained one is that of a run, also while it trains."""
 
     def __init__(self, spec: RetrieveSpec, collection: Collection, run: Run | None = None) -> None:
-        self.spec, self.collection, self.run = spec, collection, run
-        self.made: dict[str, Ranker] = {}
+        super().__init__(collection, spec.encoder, spec.length, spec.device)
+        self.spec, self.run = spec, run
         self.checkpoint: Checkpoint | None = None
         """of the trained ranker in use"""
-        self.encoder: Encoder | None = None
-        self._embedder: Embedder | None = None
-        self._frozen: dict[str, Matrix] = {}
 
     def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         """The ranker of a method. A trained one follows the run's newest checkpoint.
 
-        Yields what encoding yields. Raises :class:`NotTrained`, :class:`engine.encoders.NoEncoder`,
-        :class:`engine.encode.EncodeFailed`, :class:`engine.heed.Stopped`, :class:`OSError`.
+        Yields what encoding yields. Raises :class:`NotTrained` and what :meth:`Rankers.ranker` raises.
         """
-        if method == TRAINED:
-            return (yield from self._trained(control))
-        if method not in self.made:
-            if method == BM25:
-                self.made[method] = Bm25(self.collection)
-            elif method == HYBRID:
-                first = yield from self.ranker(BM25, control)
-                second = yield from self.ranker(MEAN, control)
-                self.made[method] = Hybrid(first, second)
-            elif method in (CLS, MEAN):
-                matrix = yield from self._matrix(method, control)
-                assert self._embedder is not None
-                self.made[method] = Dense(method, self._exact(matrix), self._embedder.sharing(method))
-            else:
-                raise ValueError(f"no method {method!r}")
-        return self.made[method]
+        return self.trained(control) if method == TRAINED else super().ranker(method, control)
 
-    def _trained(self, control: Control) -> Generator[Event, None, Ranker]:
+    def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         found = rankers_store.checkpoint(self.run) if self.run is not None else None
         if found is None:
             raise NotTrained(
@@ -113,56 +80,42 @@ class Library:
             self.checkpoint = found
         return self.made[TRAINED]
 
+    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
+        fresh = self._opened is None
+        found = yield from super().opened(control)
+        if fresh:
+            yield Progress(f"opening {found[0].name}", 0, 0)
+        return found
+
     def _projection(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:
         import numpy as np
 
-        frozen = yield from self._matrix(MEAN, control)
-        assert self._embedder is not None
+        frozen = yield from self.frozen(MEAN, control)
+        _, embedder = yield from self.opened(control)
         weight = np.asarray(arrays.read(found.path / PROJECTION)["weight"], np.float32)
-        embedder = self._embedder.sharing(MEAN, weight)
-        return Dense(TRAINED, self._exact(projected(np.asarray(frozen), weight)), embedder)
+        return Dense(TRAINED, self.index(projected(np.asarray(frozen), weight)), embedder.sharing(MEAN, weight))
 
     def _whole(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:
-        base = yield from self._base(control)
+        base, _ = yield from self.opened(control)
         tuned = dataclasses.replace(base, name=f"{base.name}, trained", weights=(found.path / WHOLE,))
-        embedder = Embedder(tuned, MEAN, self.spec.device)
+        embedder = Embedder(tuned, MEAN, self.device)
         if found.final:
-            matrix = yield from document_vectors(
-                self.collection, tuned, MEAN, control, length=self.spec.length, device=self.spec.device
-            )
-            return Dense(TRAINED, self._exact(matrix), embedder)
+            matrix = yield from self.matrix(tuned, MEAN, control)
+            return Dense(TRAINED, self.index(matrix), embedder)
         pool = arrays.read(found.path / rankers_store.POOL)
-        return Part(Dense(TRAINED, self._exact(pool["vectors"]), embedder), pool["rows"])
-
-    def _matrix(self, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
-        if pooling not in self._frozen:
-            encoder = yield from self._base(control)
-            self._frozen[pooling] = yield from document_vectors(
-                self.collection, encoder, pooling, control, length=self.spec.length, device=self.spec.device
-            )
-        return self._frozen[pooling]
-
-    def _base(self, control: Control) -> Generator[Event, None, Encoder]:
-        if self.encoder is None:
-            self.encoder = yield from encoders.find(self.spec.encoder, control)
-            yield Progress(f"opening {self.encoder.name}", 0, 0)
-            self._embedder = Embedder(self.encoder, MEAN, self.spec.device)
-        return self.encoder
-
-    def _exact(self, matrix: Matrix) -> vectors.Exact:
-        return vectors.Exact(matrix, placed(self.spec.device)[0])
+        return Part(Dense(TRAINED, self.index(pool["vectors"]), embedder), pool["rows"])
 
 
 def library(spec: RetrieveSpec, run: Run | None = None) -> Library:
     """The rankers of the collection that ``spec`` names. Raises :class:`data.beir.BeirError`, :class:`OSError`."""
-    return Library(spec, beir.load(spec.data, unreachable=unreachable), run)
+    return Library(spec, beir.load(spec.data, unreachable=hub.unreachable), run)
 
 
 def newest_on(data: str) -> tuple[Run, RetrieveSpec] | None:
     """The newest run that has trained, or trains, a bi-encoder on a collection."""
     for run in runs.every(home.runs()):
         with contextlib.suppress(OSError, CheckpointError):  # it cannot be read, or is of another task
-            spec = session.spec_as(run, TASK, from_dict)
+            spec = retrieve_run.spec_of(run)
             if spec.data == data and rankers_store.checkpoint(run) is not None:
                 return run, spec
     return None

@@ -4,96 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
 from data import beir
 from data.beir import Collection
-from engine import encoders, hub, ranking
-from engine.biencoder import MODES, BiSettings, BiState, CannotTrain, kept_for, train
+from engine import hub, ranking
+from engine.biencoder import BiSettings, BiState, CannotTrain, kept_for, train
 from engine.control import Control
 from engine.encode import encode
 from engine.encoders import Encoder
 from engine.events import Classified, CollectionLoaded, Event, Notice, Progress, RankerDone
 from engine.heed import Stopped, heed
 from engine.kept import Kept
-from engine.rankers import (
-    BM25,
-    CLS,
-    HYBRID,
-    MEAN,
-    METHODS,
-    QUERY_TOKENS,
-    TRAINED,
-    Bm25,
-    Dense,
-    Embedder,
-    Hybrid,
-    Ranker,
-    document_vectors,
-)
+from engine.rankers import METHODS, QUERY_TOKENS, Bm25, Dense, Embedder, Ranker, Rankers
 from engine.rankers_store import WHOLE, Store
 from engine.ranking import DEPTH, MEASURES, NDCG, Difference, Ranked
-from engine.spec import BadSpec, Problem, restored
-from engine.vectors import Exact, unit
+from engine.spec import BadSpec
+from engine.task_specs import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
+from engine.vectors import unit
 from engine.writes import Writes
 
 if TYPE_CHECKING:
     from engine.ranking import Values
-    from engine.vectors import Matrix
 
-TASK = "retrieve"
 TIMED = 50  # queries that are asked one at a time, as somebody who searches does
 TOGETHER = 64  # the others
-
-
-@dataclass(frozen=True)
-class RetrieveSpec:
-    """Everything that decides a retrieval."""
-
-    data: str = beir.BUNDLED
-    encoder: str = "auto"
-    methods: tuple[str, ...] = METHODS
-    mode: str = "projection"
-    """what is trained: a projection on frozen features, or the whole encoder"""
-    hard_negatives: int = 0
-    """for each query of a batch, found by BM25"""
-    epochs: int = 0
-    """at most; 0 for what suits the mode, like the next"""
-    learning_rate: float = 0.0
-    length: int = 256
-    """tokens of a document that are read"""
-    seed: int = 1337
-    device: str = "auto"
-    name: str = ""
-
-    def validate(self) -> list[Problem]:
-        """Everything that is wrong with it by itself."""
-        wrong = [method for method in self.methods if method not in METHODS]
-        checks = (
-            ("data", not self.data.strip(), f"name a collection: {beir.BUNDLED} is bundled"),
-            ("method", bool(wrong), f"{', '.join(map(repr, wrong))}: there are {', '.join(METHODS)}"),
-            ("method", not self.methods, f"name at least one of {', '.join(METHODS)}"),
-            ("train", self.mode not in MODES, f"must be {' or '.join(MODES)}"),
-            ("hard_negatives", not 0 <= self.hard_negatives <= 16, "must be between 0 and 16"),
-            ("epochs", not 0 <= self.epochs <= 1000, "must be between 0 and 1,000"),
-            ("learning_rate", not 0 <= self.learning_rate < 1, "must be between 0 and 1"),
-            ("length", not 4 <= self.length <= 100_000, "must be 4 tokens or more"),
-            ("device", self.device not in ("auto", "cpu", "cuda", "mps"), "must be auto, cpu, cuda or mps"),
-        )
-        return [Problem(name, message) for name, bad, message in checks if bad]
-
-
-def to_dict(spec: RetrieveSpec) -> dict[str, Any]:
-    """The spec as JSON can hold it, marked as this task's."""
-    return {"task": TASK, **dataclasses.asdict(spec), "methods": list(spec.methods)}
-
-
-def from_dict(record: Mapping[str, Any]) -> RetrieveSpec:
-    """The spec that :func:`to_dict` wrote; see :func:`engine.spec.restored`."""
-    return restored(RetrieveSpec, record)
 
 
 @dataclass
@@ -128,7 +66,7 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
     judgements: Judgements | None = None
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
-        collection = beir.load(spec.data, unreachable=unreachable)
+        collection = beir.load(spec.data, unreachable=hub.unreachable)
         yield from heed(control, 0)
         split = collection.judged
         judgements = Judgements(collection, split, tuple(collection.qrels.get(split, {})))
@@ -145,22 +83,12 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
     yield Classified(reason, len(results), None, name, round(time.monotonic() - begun, 3), results, verdict)
 
 
-def unreachable() -> str:
-    """Why the Hub cannot be asked; nothing when it can."""
-    if hub.forbidden():
-        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
-    return "" if hub.answers() else "the Hub does not answer"
-
-
-class _Work:
+class _Work(Rankers):
     """The rankers of one retrieval, in the order in which they cost."""
 
     def __init__(self, spec: RetrieveSpec, judgements: Judgements, control: Control, store: Store | None) -> None:
+        super().__init__(judgements.collection, spec.encoder, spec.length, spec.device)
         self.spec, self.judgements, self.control, self.store = spec, judgements, control, store
-        self.collection = judgements.collection
-        self.encoder: Encoder | None = None
-        self.embedder: Embedder | None = None
-        self.made: dict[str, Ranker] = {}
         self.seconds: dict[str, float] = {}
         self.kept: Kept | None = None
         """epochs of the training, until what came of it is judged"""
@@ -177,7 +105,7 @@ class _Work:
             if method not in self.spec.methods:
                 continue
             try:
-                ranker = yield from self._ranker(method)
+                ranker = yield from self.ranker(method, self.control)
             except CannotTrain as error:
                 if self.spec.methods == (TRAINED,):
                     raise
@@ -188,62 +116,28 @@ class _Work:
         if not self.judgements.queries:
             yield Notice("there are no qrels, so nothing can be judged; the search works", "warning", "qrels")
 
-    def _ranker(self, method: str) -> Generator[Event, None, Ranker]:
-        """The ranker of a method, made once."""
+    def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         if method in self.made:
             return self.made[method]
         begun = time.monotonic()
         if method == BM25:
             yield Progress("counting the words of every document", 0, 0)
-            ranker: Ranker = Bm25(self.collection)
-            self.seconds[method] = time.monotonic() - begun
-        elif method == HYBRID:
-            parts = (yield from self._ranker(BM25)), (yield from self._ranker(MEAN))
-            ranker = Hybrid(*parts)
-            self.seconds[method] = self.seconds[BM25] + self.seconds[MEAN]
-        elif method == TRAINED:
-            ranker = yield from self._trained()
-            self.seconds[method] = time.monotonic() - begun
-        else:
-            encoder, embedder = yield from self._opened()
-            matrix = yield from self._vectors(encoder, method)
-            ranker = Dense(method, self._index(matrix), embedder.sharing(method))
-            self.seconds[method] = time.monotonic() - begun
-        self.made[method] = ranker
+        ranker = yield from super().ranker(method, control)
+        parts = (BM25, MEAN) if method == HYBRID else ()
+        self.seconds[method] = sum(self.seconds[part] for part in parts) if parts else time.monotonic() - begun
         return ranker
 
-    def _opened(self) -> Generator[Event, None, tuple[Encoder, Embedder]]:
-        if self.encoder is None or self.embedder is None:
-            self.encoder = yield from encoders.find(self.spec.encoder, self.control)
-            self.embedder = Embedder(self.encoder, MEAN, self.spec.device)
-            if self.store is not None:
-                self.store.encoder(self.encoder, MEAN, self.spec.length)
-        return self.encoder, self.embedder
+    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
+        fresh = self._opened is None
+        found = yield from super().opened(control)
+        if fresh and self.store is not None:
+            self.store.encoder(found[0], MEAN, self.length)
+        return found
 
-    def _vectors(
-        self, encoder: Encoder, pooling: str, projection: Matrix | None = None
-    ) -> Generator[Event, None, Matrix]:
-        return (
-            yield from document_vectors(
-                self.collection,
-                encoder,
-                pooling,
-                self.control,
-                length=self.spec.length,
-                device=self.spec.device,
-                projection=projection,
-            )
-        )
-
-    def _index(self, matrix: Matrix) -> Exact:
-        from engine.encode import placed
-
-        return Exact(matrix, placed(self.spec.device)[0])
-
-    def _trained(self) -> Generator[Event, None, Ranker]:
+    def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection
-        encoder, embedder = yield from self._opened()
-        frozen = yield from self._vectors(encoder, MEAN)
+        encoder, embedder = yield from self.opened(control)
+        frozen = yield from self.frozen(MEAN, control)
         names = list(collection.qrels.get("train", {}))
         texts = [collection.queries[name] for name in names]
         features = yield from encode(
@@ -252,7 +146,7 @@ class _Work:
         asked = dict(zip(names, unit(features.pooled(MEAN)), strict=True)) if names else {}
         bm25 = None
         if spec.hard_negatives:
-            found = yield from self._ranker(BM25)
+            found = yield from self.ranker(BM25, control)
             assert isinstance(found, Bm25)
             bm25 = found
         best = (-1.0, 0.0, 0)
@@ -289,12 +183,12 @@ class _Work:
         self.judgements.state = state
         if "weight" in state.tensors:
             projection = state.tensors["weight"].numpy()
-            matrix = yield from self._vectors(encoder, MEAN, projection)
-            ranker = Dense(TRAINED, self._index(matrix), embedder.sharing(MEAN, projection))
+            matrix = yield from self.matrix(encoder, MEAN, control, projection)
+            ranker = Dense(TRAINED, self.index(matrix), embedder.sharing(MEAN, projection))
         else:
             tuned = yield from self._tuned(encoder, state)
-            matrix = yield from self._vectors(tuned, MEAN)
-            ranker = Dense(TRAINED, self._index(matrix), Embedder(tuned, MEAN, spec.device))
+            matrix = yield from self.matrix(tuned, MEAN, control)
+            ranker = Dense(TRAINED, self.index(matrix), Embedder(tuned, MEAN, spec.device))
         if self.store is not None:
             self.store.trained(state)
         return ranker

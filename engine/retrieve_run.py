@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from engine.retrieve import TASK, from_dict, retrieve, to_dict
+from engine.retrieve import retrieve
 from engine.task_run import TaskRuns
+from engine.task_specs import RetrieveSpec
 
-RUNS = TaskRuns(TASK, to_dict, from_dict, retrieve, ("data", "encoder"))
+RUNS = TaskRuns(RetrieveSpec, retrieve, ("data", "encoder"))
 create, spec_of, drive = RUNS.create, RUNS.spec_of, RUNS.drive

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from data.vocabulary import UnknownCharacterError, Vocabulary
 from engine import records
 from engine.shape import GPTConfig
 
@@ -35,52 +36,53 @@ class BadSpec(ValueError):
         self.problems = problems
 
 
-def _field(default: Any, text: str, *, unit: str = "", choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": text, "unit": unit, "choices": choices})
+def option(default: Any, text: str, *, unit: str = "", choices: tuple[str, ...] = (), name: str = "") -> Any:
+    """A field of a spec with its help; ``name`` is that of the command line where it is another."""
+    return field(default=default, metadata={"help": text, "unit": unit, "choices": choices, "name": name})
 
 
 @dataclass(frozen=True)
 class TrainSpec:
     """Everything that decides how a training run goes. Same spec, same corpus, same machine: same losses to the bit."""
 
-    corpus: str = _field("dante", "path of a text file, 'dante' or 'dantesque'")
-    preset: str = _field("auto", "auto picks by device", choices=("auto", "nano", "small", "karpathy"))
-    name: str = _field("", "name of the run; the corpus and preset when empty")
-    seed: int = _field(1337, "decides initial weights, batches, dropout and samples")
-    steps: int = _field(1500, "optimizer steps to train for", unit="steps")
+    corpus: str = option("dante", "path of a text file, 'dante' or 'dantesque'")
+    preset: str = option("auto", "auto picks by device", choices=("auto", "nano", "small", "karpathy"))
+    name: str = option("", "name of the run; the corpus and preset when empty")
+    seed: int = option(1337, "decides initial weights, batches, dropout and samples")
+    steps: int = option(1500, "optimizer steps to train for", unit="steps")
 
-    layers: int = _field(4, "transformer blocks")
-    heads: int = _field(4, "attention heads; must divide the width")
-    width: int = _field(128, "size of the residual stream")
-    context: int = _field(64, "characters the model sees", unit="tokens")
-    dropout: float = _field(0.0, "share of activations dropped in training")
-    activation: str = _field("gelu", "non-linearity of the MLP", choices=("gelu", "relu"))
-    tied: bool = _field(True, "head and token embedding share one matrix")
-    qkv_bias: bool = _field(True, "bias in the query, key and value projections")
-    head_bias: bool = _field(False, "bias in the head")
+    layers: int = option(4, "transformer blocks")
+    heads: int = option(4, "attention heads; must divide the width")
+    width: int = option(128, "size of the residual stream")
+    context: int = option(64, "characters the model sees", unit="tokens")
+    dropout: float = option(0.0, "share of activations dropped in training")
+    activation: str = option("gelu", "non-linearity of the MLP", choices=("gelu", "relu"))
+    tied: bool = option(True, "head and token embedding share one matrix")
+    qkv_bias: bool = option(True, "bias in the query, key and value projections")
+    head_bias: bool = option(False, "bias in the head")
 
-    batch: int = _field(12, "windows per step", unit="windows")
-    learning_rate: float = _field(1e-3, "AdamW's peak learning rate")
-    schedule: str = _field("cosine", "after warm-up", choices=("cosine", "constant"))
-    warmup: int = _field(100, "steps over which the learning rate rises", unit="steps")
-    final_rate: float = _field(0.1, "share of the peak at which the cosine ends")
-    weight_decay: float = _field(0.1, "AdamW's decay")
-    decay: str = _field("matrices", "what decays", choices=("matrices", "everything"))
-    beta1: float = _field(0.9, "AdamW's decay of the mean gradient")
-    beta2: float = _field(0.99, "AdamW's decay of the mean squared gradient")
-    clip: float = _field(1.0, "largest gradient norm; 0 does not clip")
+    batch: int = option(12, "windows per step", unit="windows")
+    learning_rate: float = option(1e-3, "AdamW's peak learning rate")
+    schedule: str = option("cosine", "after warm-up", choices=("cosine", "constant"))
+    warmup: int = option(100, "steps over which the learning rate rises", unit="steps")
+    final_rate: float = option(0.1, "share of the peak at which the cosine ends")
+    weight_decay: float = option(0.1, "AdamW's decay")
+    decay: str = option("matrices", "what decays", choices=("matrices", "everything"))
+    beta1: float = option(0.9, "AdamW's decay of the mean gradient")
+    beta2: float = option(0.99, "AdamW's decay of the mean squared gradient")
+    clip: float = option(1.0, "largest gradient norm; 0 does not clip")
 
-    evaluate_every: int = _field(250, "steps between evaluations on the whole validation split", unit="steps")
-    patience: int = _field(10, "evaluations without a better loss before stopping; 0 never stops", unit="evaluations")
-    save_every: float = _field(30.0, "seconds between checkpoints at most", unit="s")
-    sample_every: int = _field(250, "steps between samples; 0 takes none", unit="steps")
-    sample_length: int = _field(240, "characters of a sample", unit="characters")
-    sample_prompt: str = _field("\n", "text that samples begin after")
-    temperature: float = _field(0.8, "of the samples; 0 is greedy")
+    evaluate_every: int = option(250, "steps between evaluations on the whole validation split", unit="steps")
+    patience: int = option(10, "evaluations without a better loss before stopping; 0 never stops", unit="evaluations")
+    save_every: float = option(30.0, "seconds between checkpoints at most", unit="s")
+    sample_every: int = option(250, "steps between samples; 0 takes none", unit="steps")
+    sample_length: int = option(240, "characters of a sample", unit="characters")
+    sample_prompt: str = option("\n", "text that samples begin after")
+    temperature: float = option(0.8, "of the samples; 0 is greedy")
 
-    device: str = _field("auto", "where to train", choices=("auto", "cpu", "cuda", "mps"))
-    precision: str = _field("auto", "of matrix products", choices=("auto", "float32", "bfloat16"))
-    threads: int = _field(0, "CPU threads; 0 takes the physical cores", unit="threads")
+    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda", "mps"))
+    precision: str = option("auto", "of matrix products", choices=("auto", "float32", "bfloat16"))
+    threads: int = option(0, "CPU threads; 0 takes the physical cores", unit="threads")
 
     def model(self, vocabulary: int) -> GPTConfig:
         """Shape of the model for a vocabulary of that size."""
@@ -130,8 +132,15 @@ class TrainSpec:
             need(not choices or value in choices, entry.name, f"{value!r} is none of {', '.join(choices)}")
         return found
 
-    def check(self, *, characters: int) -> None:
-        """Raise :class:`BadSpec` with every problem, those of a corpus of that many characters included."""
+    def for_corpus(self, characters: int, vocabulary: Vocabulary, first: str) -> TrainSpec:
+        """The spec for a corpus of that many characters, with this vocabulary, which begins with ``first``.
+
+        Where the corpus has no line break, ``first`` replaces it as the default sample prompt. Raises
+        :class:`BadSpec` with every problem, those of the corpus included.
+        """
+        spec = self
+        if self.sample_prompt == TrainSpec.sample_prompt and self.sample_prompt not in vocabulary.characters:
+            spec = dataclasses.replace(self, sample_prompt=first)
         problems = self.validate()
         shorter = characters // 10 or 1
         if not problems and shorter <= self.context:
@@ -142,8 +151,14 @@ class TrainSpec:
                     f"than the context of {self.context}. Give a longer text or a shorter context.",
                 )
             )
+        try:
+            if spec.sample_every and spec.sample_prompt:
+                vocabulary.encode(spec.sample_prompt)
+        except UnknownCharacterError as error:
+            problems.append(Problem("sample_prompt", str(error)))
         if problems:
             raise BadSpec(problems)
+        return spec
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,7 +16,8 @@ from data import beir, choices, tables
 from engine import encoders, session
 from engine.control import Control
 from engine.events import Event
-from engine.spec import BadSpec, Problem
+from engine.spec import BadSpec, Problem, restored
+from engine.task_specs import TASKS, to_dict
 
 BUNDLED = frozenset({tables.BUNDLED, choices.BUNDLED, beir.BUNDLED, encoders.MINILM, "auto", "bundled"})
 """names that never mean a file"""
@@ -39,9 +41,7 @@ S = TypeVar("S", bound=Spec)
 class TaskRuns(Generic[S]):
     """The runs of one task."""
 
-    task: str
-    to_dict: Callable[[S], dict[str, Any]]
-    from_dict: Callable[[Mapping[str, Any]], S]
+    kind: type[S]
     work: Callable[[S, Control, Run], Iterator[Event]]
     paths: tuple[str, ...]
     """fields of the spec that may name a file or a folder"""
@@ -50,21 +50,21 @@ class TaskRuns(Generic[S]):
         """Make the run directory for ``spec``. Raises :class:`OSError` and :class:`engine.spec.BadSpec`."""
         if problems := spec.validate():
             raise BadSpec(problems)
-        name = spec.name or f"{self.task}-{_ENDING.sub('', Path(spec.data).name) or 'data'}"
+        name = spec.name or f"{TASKS[self.kind]}-{_ENDING.sub('', Path(spec.data).name) or 'data'}"
         made: Any = spec
         made = replace(made, **{field: absolute(getattr(spec, field)) for field in self.paths})
-        return runs.create(home.runs(), name, self.to_dict(made), session.environment())
+        return runs.create(home.runs(), name, to_dict(made), session.environment())
 
     def spec_of(self, run: Run) -> S:
         """The spec of a run. Raises what :func:`engine.session.spec_as` raises."""
-        return session.spec_as(run, self.task, self.from_dict)
+        return session.spec_as(run, TASKS[self.kind], partial(restored, self.kind))
 
     def drive(self, run: Run, control: Control) -> Iterator[Event]:
         """Own ``run``, do its work and record everything that happens.
 
         Raises what the work raises, recorded first, and :class:`checkpoints.lock.Locked`.
         """
-        return session.own(run, control, lambda: self.work(self.spec_of(run), control, run))
+        return session.own(run, control, lambda _: self.work(self.spec_of(run), control, run))
 
 
 def absolute(name: str) -> str:

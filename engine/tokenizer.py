@@ -14,7 +14,7 @@ from checkpoints import run as runs
 from data import packaged
 from data.vocabulary import Vocabulary
 from engine import hub
-from engine.encoding import BackedTokenizer, CharacterTokenizer, Encoding, Stream, Tokenizer
+from engine.encoding import BackedTokenizer, CharacterTokenizer, Encoding, NoTokenizer, Stream, Tokenizer, guarded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -30,10 +30,6 @@ _SAME = {**dict.fromkeys(_GPT2, "gpt2"), **dict.fromkeys(_WORDPIECE, "wordpiece"
 _SAME |= dict.fromkeys(("bert-base-uncased", "google-bert/bert-base-uncased"), "wordpiece")
 
 _PROBE = "Probe 7 \u2603\U0001f600\u0378\x00"
-
-
-class NoTokenizer(Exception):
-    """No tokenizer can be had by this name; the message says what was looked for, where, and what to do."""
 
 
 def load(name: str) -> Tokenizer:
@@ -85,10 +81,7 @@ def from_backend(backend: Backend, name: str, source: str, eos: str | None = Non
     if (characters := _characters(backend)) is not None:
         return from_vocabulary(Vocabulary(characters), name, source)
     made = BackedTokenizer(backend, name, source, eos)
-    try:
-        made.encode(_PROBE)
-    except Exception as error:  # the library raises nothing narrower
-        raise NoTokenizer(f"{source}: its tokenizer breaks on a text ({_first_line(error)})") from None
+    made.encode(_PROBE)
     return made
 
 
@@ -98,7 +91,7 @@ def _of_path(path: Path, name: str) -> Tokenizer | None:
         return _of_file(path, name, str(path))
     if (path / "tokenizer.json").is_file():
         return _of_file(path / "tokenizer.json", name, str(path), _end_of(path / "tokenizer_config.json"))
-    if (path / "spec.json").is_file():
+    if runs.is_run(path):
         return _of_run(name)
     if any((path / file).is_file() for file in ("tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")):
         return _by_transformers(str(path), name, str(path), local=True)
@@ -109,11 +102,11 @@ def _of_file(file: Path, name: str, source: str, eos: str | None = None) -> Toke
     from tokenizers import Tokenizer as Backend
 
     try:
-        backend = Backend.from_str(file.read_text("utf-8"))
+        content = file.read_bytes()
     except OSError as error:
         raise NoTokenizer(f"{file}: {error.strerror or error}") from None
-    except Exception as error:  # the library raises nothing narrower for content that is no tokenizer
-        raise NoTokenizer(f"{file} is not a tokenizer.json ({_first_line(error)})") from None
+    with guarded(f"{file} is not a tokenizer.json"):
+        backend = Backend.from_str(content.decode())
     return from_backend(backend, name, source, eos)
 
 
@@ -160,14 +153,9 @@ def _by_transformers(where: str, name: str, source: str, *, local: bool) -> Toke
     """Older files than ``tokenizer.json``, by the library that knows them all."""
     from transformers import AutoTokenizer
 
-    try:
+    with guarded(f"no tokenizer can be made of the files in {where}. Give a folder with tokenizer.json"):
         made: Any = AutoTokenizer.from_pretrained(where, local_files_only=local, trust_remote_code=False)
         backend = made.backend_tokenizer
-    except Exception as error:  # whatever a stranger's files make it raise
-        raise NoTokenizer(
-            f"no tokenizer can be made of the files in {where} ({_first_line(error)}). "
-            "Give a folder with tokenizer.json"
-        ) from None
     return from_backend(backend, name, source, made.eos_token)
 
 
@@ -176,14 +164,17 @@ def _bundled(which: str, name: str, reason: str) -> Tokenizer:
     from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
     from tokenizers import Tokenizer as Backend
 
+    if which == "gpt2":
+        lines = resources.files("data").joinpath("bundled", "gpt2", "vocab.bpe").read_text("utf-8").split("\n")
+        merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines[1:-1])]
+        # The ids: the 256 bytes in the order of the characters that stand for them, the merges, the end of text.
+        tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges), _GPT2_END]
+        backend = Backend(models.BPE({token: number for number, token in enumerate(tokens)}, merges))
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+        backend.add_special_tokens([AddedToken(_GPT2_END, normalized=False)])
+        return BackedTokenizer(backend, name, "bundled", _GPT2_END)
     try:
-        if which == "gpt2":
-            vocabulary, merges = packaged.find(packaged.GPT2_VOCABULARY), packaged.find(packaged.GPT2_MERGES)
-            backend = Backend(models.BPE.from_file(str(vocabulary), str(merges)))
-            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-            backend.decoder = decoders.ByteLevel()
-            backend.add_special_tokens([AddedToken(_GPT2_END, normalized=False)])
-            return BackedTokenizer(backend, name, _packaged(packaged.GPT2_VOCABULARY), _GPT2_END)
         vocabulary = packaged.find(packaged.WORDPIECE_VOCABULARY)
     except packaged.NotPackaged as error:
         raise NoTokenizer(f"no tokenizer {name!r}: {reason}, and {error}") from None
@@ -197,11 +188,8 @@ def _bundled(which: str, name: str, reason: str) -> Tokenizer:
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
     )
-    return BackedTokenizer(backend, name, _packaged(packaged.WORDPIECE_VOCABULARY))
-
-
-def _packaged(file: packaged.PackagedFile) -> str:
-    return f"bundled ({file.distribution} {metadata.version(file.distribution)})"
+    package = packaged.WORDPIECE_VOCABULARY.distribution
+    return BackedTokenizer(backend, name, f"bundled ({package} {metadata.version(package)})")
 
 
 def _end_of(config: Path) -> str | None:
@@ -223,7 +211,3 @@ def _characters(backend: Backend) -> list[str] | None:
     tokens = sorted(ids, key=ids.__getitem__)
     plain = tokens == sorted(tokens) and all(len(token) == 1 for token in tokens)
     return tokens if plain and not backend.get_added_tokens_decoder() else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

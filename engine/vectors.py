@@ -1,20 +1,19 @@
 """Unit vectors on disk and exact search among them, block by block on the device that has room.
 
 An index is a folder: ``vectors.f32`` (float32, row by row, mapped into memory) beside ``index.json`` with its shape,
-its SHA-256 and the hash of the content that it was made of. Nothing is approximate here; :class:`Approximate` puts
-FAISS behind the same interface, for more vectors than a search through all of them suits.
+its SHA-256 and the hash of the content that it was made of. Nothing is approximate here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from checkpoints import home, store
+from engine.modelfolder import replaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,18 +28,6 @@ BLOCK = 1 << 17  # vectors that are multiplied at once
 TOGETHER = 256  # queries at once
 SHARE = 0.5  # of the device's free memory that vectors may take to stay there
 _VECTORS, _ABOUT = "vectors.f32", "index.json"
-
-
-class Vectors(Protocol):
-    """Anything that finds the nearest of its vectors."""
-
-    count: int
-    width: int
-    bytes: int
-
-    def search(self, queries: Matrix, k: int) -> tuple[Rows, Matrix]:
-        """Rows and inner products ``(queries, k)``, best first."""
-        ...
 
 
 class Exact:
@@ -87,28 +74,6 @@ class Exact:
         return best, rows
 
 
-class Approximate:
-    """FAISS' graph of neighbours (HNSW; Malkov and Yashunin, 2016): fast among many millions, and not exact.
-
-    Needs the extra ``faiss``; raises :class:`ImportError` without it.
-    """
-
-    def __init__(self, vectors: Matrix, links: int = 32, beam: int = 128) -> None:
-        import faiss
-
-        self.count, self.width = vectors.shape
-        self._index: Any = faiss.IndexHNSWFlat(self.width, links, faiss.METRIC_INNER_PRODUCT)
-        self._index.hnsw.efConstruction = self._index.hnsw.efSearch = beam
-        for start in range(0, self.count, BLOCK):
-            self._index.add(_contiguous(vectors[start : start + BLOCK]))
-        self.bytes = int(vectors.nbytes) + self.count * links * 2 * 4
-
-    def search(self, queries: Matrix, k: int) -> tuple[Rows, Matrix]:
-        """Rows and inner products ``(queries, min(k, count))``, best first."""
-        scores, rows = self._index.search(_contiguous(queries), min(k, self.count))
-        return rows, scores
-
-
 def unit(vectors: Matrix) -> Matrix:
     """Every row divided by its length; rows of zeros stay."""
     import numpy as np
@@ -127,10 +92,7 @@ def write(folder: Path, content: str, vectors: Matrix) -> None:
 
     ``content`` is the hash of everything that decides the vectors.
     """
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with replaced(folder) as temporary:
         digest = hashlib.sha256()
         with (temporary / _VECTORS).open("wb") as file:
             for part in _parts(vectors):
@@ -138,17 +100,6 @@ def write(folder: Path, content: str, vectors: Matrix) -> None:
                 digest.update(part)
         about = {"format": FORMAT, "content": content, "count": len(vectors), "width": int(vectors.shape[1])}
         store.replace_file(temporary / _ABOUT, json.dumps({**about, "sha256": digest.hexdigest()}).encode())
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-            temporary.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.rename(folder)
-    except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def read(folder: Path, content: str = "") -> Matrix | None:
@@ -165,11 +116,6 @@ def read(folder: Path, content: str = "") -> Matrix | None:
         return found if hashlib.sha256(found.data).hexdigest() == about["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def size(folder: Path) -> int:
-    """Bytes that an index takes on the disk."""
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) if folder.is_dir() else 0
 
 
 def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

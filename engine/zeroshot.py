@@ -4,30 +4,31 @@ Four ways to turn the log-probabilities of a choice's tokens into a score: their
 the choice's characters, and how much the question raised the sum (pointwise mutual information, Holtzman et al., 2021).
 Sum, characters and, with an empty uninformative prompt, PMI are ``acc``, ``acc_norm`` and ``acc_mutual_info`` of
 lm-evaluation-harness. Its cut between question and choice is used too: the tokens of both together, without as many
-as the question has by itself.
+as the question has by itself. :class:`Judging` scores many items; when it is stopped, what was judged stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import random
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from data.choices import Item
+from engine import choicereport, metrics
+from engine.control import Control
 from engine.encoding import UNKNOWN
+from engine.events import Event, ItemRanked, Notice, Progress
+from engine.heed import heed
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from engine.causal import LanguageModel
 
 WAYS = ("sum", "token", "character", "pmi")
-WAY_HELP = {
-    "sum": "sum of the log-probabilities of the choice's tokens: long choices lose",
-    "token": "their mean",
-    "character": "their sum over the choice's characters: the harness's acc_norm",
-    "pmi": "what the question adds to the sum that the choice has after an uninformative prompt",
-}
 UNINFORMATIVE = "Answer:"
 ALONE = 32  # tokens of a prompt beyond which its logits are not all computed
 
@@ -88,7 +89,7 @@ class Reader:
         scores = []
         for choice, ids, each in zip(item.choices, choices, found, strict=True):
             total, alone_total = _total(each), self._alone[bare, choice]
-            strip = tuple((self._text(token), value) for token, value in zip(ids, each, strict=True))
+            strip = tuple((self.lm.tokenizer.spelled(token), value) for token, value in zip(ids, each, strict=True))
             scores.append(
                 ChoiceScore(
                     strip,
@@ -122,9 +123,6 @@ class Reader:
         self.unspelled += len(ids) - len(known)
         return known
 
-    def _text(self, token: int) -> str:
-        return self.lm.tokenizer.piece(token).decode("utf-8", "replace")
-
 
 def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequence[int]]) -> list[list[float]]:
     """The log-probability of each token of each choice after ``context``, which may not be empty.
@@ -154,3 +152,97 @@ def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequen
 
 def _total(each: Sequence[float]) -> float:
     return sum(each) if each else float("-inf")
+
+
+ROUTE = "zero-shot"
+LEADING = "character"
+"""the way of counting that ranks: the harness's acc_norm"""
+
+
+class Judging:
+    """Items on their way through a language model."""
+
+    def __init__(self, reader: Reader, items: Sequence[Item]) -> None:
+        self.reader, self.items = reader, items
+        self.done: list[tuple[ChoiceScore, ...]] = []
+
+    def run(self, control: Control) -> Iterator[Event]:
+        """Score every item. Raises :class:`engine.heed.Stopped`, with what was judged in ``done``."""
+        right = 0
+        for place, item in enumerate(self.items):
+            yield from heed(control, place)
+            try:
+                found = self.reader.score(item)
+            except ValueError as error:
+                if place == 0:
+                    yield Notice(str(error), "error", "model")
+                found = tuple(ChoiceScore((), *[float("-inf")] * 5) for _ in item.choices)
+            self.done.append(found)
+            row = tuple(one.way(LEADING) for one in found)
+            right += row.index(max(row)) == item.gold
+            low, high = metrics.wilson(right, place + 1)
+            yield ItemRanked(
+                ROUTE,
+                place,
+                place + 1,
+                len(self.items),
+                item.gold,
+                row,
+                right / (place + 1),
+                low,
+                high,
+                ways(found),
+                tuple(one.strip for one in found),
+            )
+
+    def scores(self, way: str) -> NDArray[np.float64]:
+        """Scores of what was judged, by one way, ``(items, choices)``."""
+        return choicereport.matrix([[one.way(way) for one in found] for found in self.done])
+
+    def result(self, seed: int, seconds: float, settings: str) -> tuple[dict[str, Any], NDArray[np.float64]]:
+        """Figures of what was judged, every way side by side, and the scores of the leading way."""
+        import numpy as np
+
+        items = self.items[: len(self.done)]
+        gold = [item.gold for item in items]
+        scores = self.scores(LEADING)
+        result = choicereport.figures(scores, items, seed=seed, seconds=seconds, settings=settings)
+        chosen = np.stack([self.scores(way).argmax(1) for way in WAYS])
+        result["ways"] = {}
+        for way, row in zip(WAYS, chosen, strict=True):
+            right = row == np.asarray(gold)
+            low, high = metrics.bootstrap(right, seed)
+            result["ways"][way] = {
+                "accuracy": round(float(right.mean()), 6),
+                "interval": [round(low, 6), round(high, 6)],
+            }
+        result["disagree"] = int((chosen != chosen[0]).any(0).sum())
+        alone = [
+            [one.alone / len(choice) for one, choice in zip(found, item.choices, strict=True)]
+            for found, item in zip(self.done, self.items, strict=False)
+        ]
+        result["question_hidden"] = choicereport.against(scores, choicereport.matrix(alone), gold, seed)
+        return result, scores
+
+    def reordered(self, control: Control, seed: int, most: int) -> Generator[Event, None, dict[str, Any]]:
+        """The first ``most`` items again with their choices in another order; who ranks choices chooses the same."""
+        rng = random.Random(f"{seed}/orders")
+        items = self.items[: min(most, len(self.done))]
+        changed = right = 0
+        for place, item in enumerate(items):
+            yield from heed(control, place)
+            order = list(range(len(item.choices)))
+            rng.shuffle(order)
+            moved = replace(item, choices=tuple(item.choices[old] for old in order), gold=order.index(item.gold))
+            before = [one.way(LEADING) for one in self.done[place]]
+            row = [one.way(LEADING) for one in self.reader.score(moved)] if self.done[place][0].strip else before
+            again = row.index(max(row))
+            right += again == moved.gold
+            changed += order[again] != before.index(max(before))
+            yield Progress(f"{ROUTE}: choices in another order", place + 1, len(items))
+        return {"accuracy": round(right / len(items), 6), "changed": changed, "items": len(items)}
+
+
+def ways(found: Sequence[ChoiceScore]) -> dict[str, Any]:
+    """Way to scores of the choices."""
+    return {way: tuple(one.way(way) for one in found) for way in WAYS}

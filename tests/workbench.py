@@ -149,7 +149,7 @@ def python(code: str, *arguments: object, **options: Any) -> subprocess.Complete
 
 def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, to its end."""
-    full = [sys.executable, "-m", "tui", *map(str, arguments)]
+    full = [sys.executable, "-m", "llmlab_tui", *map(str, arguments)]
     return subprocess.run(full, capture_output=True, text=True, timeout=120, check=False, cwd=PROJECT, **options)
 
 

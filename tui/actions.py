@@ -1,4 +1,4 @@
-"""Everything a user can do, once: key bindings, footer, palette, help and README are made from this table."""
+"""Everything a user can do, once: key bindings, footer, palette, help and docs/keys.md are made from this table."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ _NAMES = {
     "ctrl+q": "Ctrl+Q",
     "ctrl+p": "Ctrl+P",
     "ctrl+c": "Ctrl+C",
+    "ctrl+l": "Ctrl+L",
     "question_mark": "?",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
@@ -209,6 +210,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("delete", ("delete", "d"), "Delete", "Remove the run and all its checkpoints; asks first.", "runs", True),
     Action("theme", ("t",), "Theme", "Next theme: dark, light, 16 colours."),
     Action("doctor", ("f12",), "Doctor", "Versions, device, terminal and paths."),
+    Action("repaint", ("ctrl+l",), "Repaint", "Draw the whole screen again, when something else has written on it."),
     Action("command_palette", ("ctrl+p",), "Palette", "Find any of these by name."),
     Action("leave", ("q", "ctrl+q", "ctrl+c"), "Quit", "Leave. A run that trains is asked about.", shown=True),
 )
@@ -229,19 +231,12 @@ def bindings(where: str) -> list[BindingType]:
                     action.title,
                     show=action.shown and number == 0,
                     key_display=action.key_text.split()[0] if number == 0 else None,
-                    priority=everywhere or key in ("ctrl+q", "ctrl+c"),
+                    priority=everywhere or key in ("ctrl+q", "ctrl+c", "ctrl+l"),
                     tooltip=action.help,
                     id=f"{action.name}/{key}",
                 )
             )
     return made
-
-
-def markdown() -> str:
-    """The table of keys for README."""
-    lines = ["| key | what it does | where |", "|---|---|---|"]
-    lines += [f"| {a.key_text} | **{a.title}**: {a.help} | {a.where} |" for a in ACTIONS]
-    return "\n".join(lines)
 
 
 def table(where: str | None = None) -> list[tuple[str, str, str]]:

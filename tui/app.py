@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import select
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
 from textual import on, work
+from textual.actions import ActionParseResult
 from textual.app import App, ComposeResult, SystemCommand
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.events import Resize
 from textual.screen import ModalScreen, Screen
 from textual.widgets import ContentSwitcher, Static
@@ -31,7 +35,8 @@ from engine.summary import explain
 from tui import bar, dialogs, panes, themes
 from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
-from tui.dialogs import Option, Page, Question
+from tui.dialogs import BaseScreen, Option, Page, Palette, Question
+from tui.driver import TerminalDriver
 from tui.form import TrainForm
 from tui.keybar import KeyBar
 from tui.panes.pane import Pane, UsePrompt
@@ -44,8 +49,12 @@ if TYPE_CHECKING:
 
 DRAIN = 1 / 8  # seconds between two looks at what the run said
 GAUGES = 2.0  # seconds between two readings of the machine
+LEAVE = 2.0  # seconds that leaving waits for widgets that are being made
 WATCHDOG = 5.0  # seconds between two looks whether the terminal is still there
-_NAMES = frozenset(action.name.partition("(")[0] for action in ACTIONS if action.where == "everywhere")
+_BENEATH = frozenset(action.name.partition("(")[0] for action in ACTIONS if action.where == "everywhere")
+_BENEATH -= {"leave", "repaint"}
+"""actions that wait until the dialog on the screen is answered"""
+Worker.StateChanged.bubble = True  # to the app: only the widget that started a worker would learn that it failed
 
 
 class LabApp(App[int]):
@@ -69,7 +78,7 @@ class LabApp(App[int]):
     )
 
     def __init__(self, *, theme: str | None = None) -> None:
-        super().__init__()
+        super().__init__(driver_class=TerminalDriver)
         self.register_theme(themes.DARK)
         self.register_theme(themes.LIGHT)
         self.theme = theme or themes.DARK.name
@@ -78,9 +87,15 @@ class LabApp(App[int]):
         self._job: follower.Job | None = None
         self._run: Run | None = None
         self._leaving = 0
-        self._starting = False
+        self._starting = self._ending = False
+        self._next_shown = "train"
+        self._making = asyncio.Lock()
+        """one pane at a time is made"""
 
     # -- the screen --------------------------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[object]:
+        return BaseScreen(id="_default")
 
     def compose(self) -> ComposeResult:
         yield Bar()
@@ -111,9 +126,11 @@ class LabApp(App[int]):
             screen.set_class(small, "-small")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Whatever goes wrong in the background is told, never swallowed and never fatal."""
-        if event.state is WorkerState.ERROR:
-            self.tell("Something went wrong", f"{type(event.worker.error).__name__}: {event.worker.error}")
+        """An error in any worker, of the app or of a widget, is shown and logged; it ends nothing else."""
+        error = event.worker.error
+        if event.state is WorkerState.ERROR and error is not None:
+            logging.getLogger(__name__).error("worker %s failed", event.worker.name, exc_info=error)
+            self.tell("Something went wrong", f"{type(error).__name__}: {error}")
 
     @property
     def pane(self) -> TrainPane:
@@ -145,11 +162,39 @@ class LabApp(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
-        if isinstance(self.screen, ModalScreen) and action != "leave" and action in _NAMES:
+        if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
         if action in ("start", "pause", "stop", "sample") and self.query(TrainPane):
             return self.working.allows(action)
         return True
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Where every key, click and command of the palette becomes an action: none once the program is ending."""
+        return not self._ending and await super().run_action(action, default_namespace, namespaces)
+
+    def _handle_exception(self, error: Exception) -> None:
+        logging.getLogger(__name__).critical("the screen failed", exc_info=error)  # Textual's is cut to the screen
+        super()._handle_exception(error)
+
+    def exit(self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        """End the program; workers and keys open nothing more meanwhile."""
+        self._ending = True
+        self.workers.cancel_all()
+        self.call_later(self._end, partial(super().exit, result, return_code, message))
+
+    async def _end(self, leave: Callable[[], None]) -> None:
+        """Leave when all widgets are made: Textual gives those no children that compose later, but mounts them."""
+        making: list[asyncio.Task[bool]] = [
+            asyncio.create_task(widget._mounted_event.wait()) for widget in self._registry
+        ]
+        if making:
+            await asyncio.wait(making, timeout=LEAVE)
+        leave()
 
     # -- what the run says -------------------------------------------------------------------------------------------
 
@@ -294,10 +339,7 @@ class LabApp(App[int]):
     async def _pane_of(self, run: Run) -> Pane | None:
         """The pane of the task that a run did, put on the screen; None for a training."""
         task, _ = await asyncio.to_thread(session.task_of, run)
-        if task == "train":
-            return None
-        await self._bring(task)
-        return self.here
+        return None if task == "train" else await self._bring(task)
 
     def on_runs_pane_copied(self, event: RunsPane.Copied) -> None:
         self.action_show_pane("train")
@@ -312,21 +354,25 @@ class LabApp(App[int]):
 
     @on(UsePrompt)
     async def _use_prompt(self, event: UsePrompt) -> None:
-        await self._bring("generate")
-        self.here.take(event.text)
+        (await self._bring("generate")).take(event.text)
 
     def action_show_pane(self, pane: str) -> None:
         """Put a pane on the screen and the focus into it."""
-        if self.query(f"#panes > #{pane}"):
+        self._next_shown = pane
+        if any(found.is_mounted for found in self.query(f"#panes > #{pane}")):
             self._put(pane)
         else:
-            self.run_worker(self._bring(pane), exclusive=True, group="panes", exit_on_error=False)
+            self.run_worker(self._bring(pane), group="panes", exit_on_error=False)
 
-    async def _bring(self, pane: str) -> None:
-        """As :meth:`action_show_pane`, and make the pane first if it was never shown."""
-        if not self.query(f"#panes > #{pane}"):
-            await self.query_one("#panes", ContentSwitcher).add_content(panes.make(pane))
-        self._put(pane)
+    async def _bring(self, name: str) -> Pane:
+        """As :meth:`action_show_pane`, making the pane first if it was never shown; returns it, composed."""
+        self._next_shown = name
+        async with self._making:
+            if not self.query(f"#panes > #{name}"):
+                await self.query_one("#panes", ContentSwitcher).add_content(panes.make(name))
+        if name == self._next_shown:  # no other pane has been asked for meanwhile
+            self._put(name)
+        return self.query_one(f"#panes > #{name}", Pane)
 
     def _put(self, pane: str) -> None:
         self.query_one("#panes", ContentSwitcher).current = pane
@@ -337,7 +383,7 @@ class LabApp(App[int]):
     def action_next_pane(self) -> None:
         """The next pane, the first after the last."""
         names = [name for name, _, _ in bar.PANES]
-        self.action_show_pane(names[(names.index(self.here.id or "") + 1) % len(names)])
+        self.action_show_pane(names[(names.index(self._next_shown) + 1) % len(names)])
 
     def action_start(self) -> None:
         """Do what the pane on the screen is for; from a pane without work of its own, train."""
@@ -372,6 +418,14 @@ class LabApp(App[int]):
                 parts.append(Content.styled(f"  {key:<14}", "$foreground 60%"))
                 parts.append(Content(f"{safe(value, lines=False)}\n"))
         self.push_screen(Page("doctor", Content.assemble(*parts)))
+
+    def action_command_palette(self) -> None:
+        """Find an action by its name."""
+        self.push_screen(Palette())
+
+    def action_repaint(self) -> None:
+        """Draw everything again."""
+        self.refresh(layout=True)
 
     def action_theme(self) -> None:
         """The next theme."""

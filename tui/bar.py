@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -10,6 +12,7 @@ from textual.widgets import Static
 
 from engine.machine import CpuGauge, Gpus, available_memory, cpu_name, total_memory
 from tui import units
+from tui.styles import style_sheet
 
 PANES = (
     ("train", "1", "Train"),
@@ -27,12 +30,11 @@ WHOLE = len(" llmlab ") + sum(len(f" {key} {title} ") for _, key, title in PANES
 class Tab(Static):
     """The name of a pane; a click shows it."""
 
+    @dataclass
     class Chosen(Message):
         """A pane was asked for."""
 
-        def __init__(self, pane: str) -> None:
-            super().__init__()
-            self.pane = pane
+        pane: str
 
     def __init__(self, pane: str, key: str, title: str) -> None:
         super().__init__(id=f"tab-{pane}")
@@ -50,13 +52,7 @@ class Tab(Static):
 class Bar(Horizontal):
     """Gauges are read only while something trains, so an idle screen sends nothing."""
 
-    DEFAULT_CSS = """
-    Bar { height: 1; background: $panel; }
-    Bar #brand { width: auto; padding: 0 1; color: $primary; text-style: bold; }
-    Bar Tab { width: auto; color: $text-muted; }
-    Bar Tab.-on { background: $primary; color: $background; text-style: bold; }
-    Bar #gauges { width: 1fr; content-align: right middle; text-align: right; padding: 0 1; color: $text-muted; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,7 +13,7 @@ from typing import Any
 
 from engine.machine import cpu_name
 from tui.bench_terminal import Screen
-from tui.narrate import say
+from tui.output import print_json, print_message, say
 
 PAIRS = 5
 SPAN = 250  # steps that a pair of the training benchmark counts
@@ -29,32 +27,32 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
         "ui": _ui,
         "save": _save,
     }
-    _note(f"bench {what} on {cpu_name()}")
+    print_message(f"bench {what} on {cpu_name()}")
     with tempfile.TemporaryDirectory(prefix="llmlab-bench-") as home:
         if what == "decode":  # looks for the user's models
             from tui.bench_decode import decode
 
-            figures = decode(model)
+            figures = decode(model, print_message)
         elif what == "encode":
             from tui.bench_encode import encode
 
             figures = encode(model)
         elif what == "search":
-            from tui.bench_search import search
+            from tui.bench_encode import search
 
             figures = search()
         elif what == "panes":
-            from tui.bench_panes import panes
+            from tui.bench_terminal import panes
 
             os.environ["LLMLAB_HOME"] = home
-            figures = panes(_note)
+            figures = panes(print_message)
         else:
             os.environ["LLMLAB_HOME"] = home
             figures = benches[what](seconds)
     if not as_json:
         for name, value in figures.items():
             say(f"{name:<34} {value}")
-    say(json.dumps({"bench": what, "machine": cpu_name(), **figures}))
+    print_json({"bench": what, "machine": cpu_name(), **figures})
     return 0
 
 
@@ -130,7 +128,9 @@ def _train(seconds: float) -> dict[str, Any]:
         last = min(step for step in times if step >= first + SPAN)
         ours.append((last - first) / (times[last] - times[first]))
         bare.append(SPAN / (before + loop(trainer)))
-        _note(f"pair {pair + 1}: bare {bare[-1]:.2f}, ours {ours[-1]:.2f} steps/s, ratio {ours[-1] / bare[-1]:.3f}")
+        print_message(
+            f"pair {pair + 1}: bare {bare[-1]:.2f}, ours {ours[-1]:.2f} steps/s, ratio {ours[-1] / bare[-1]:.3f}"
+        )
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]
     return {
         "bare_steps_per_s_median": round(statistics.median(bare), 2),
@@ -171,7 +171,7 @@ def _ui(seconds: float) -> dict[str, Any]:
                 with_screen.append(_steps_per_second(run.events, each, meanwhile=screen.read))
                 sent.append((screen.received - before) / (time.monotonic() - begun))
                 keys += [screen.key_to_paint("g") for _ in range(20)]
-            _note(
+            print_message(
                 f"pair {pair + 1}: without {without[-1]:.2f}, with {with_screen[-1]:.2f} steps/s, "
                 f"{sent[-1] / 1024:.2f} KiB/s"
             )
@@ -257,7 +257,7 @@ def _save(_: float) -> dict[str, Any]:
 def _saves(kind: Any, spec: Any) -> tuple[list[float], list[float], int]:
     import torch
 
-    from checkpoints.saver import Saver
+    from checkpoints.saver import Save, Saver
     from checkpoints.state import capture
 
     model = kind(spec.model(72))
@@ -269,14 +269,10 @@ def _saves(kind: Any, spec: Any) -> tuple[list[float], list[float], int]:
     for step in range(PAIRS):
         begun = time.perf_counter()
         snapshot = capture(model, optimizer)
-        saver.submit(step, snapshot.encode, {}, begun=begun, keep=frozenset(), best=False)
+        saver.submit(Save(step, snapshot.encode, {}), begun=begun)
         stalls.append(time.perf_counter() - begun)
         for outcome in saver.wait():
             totals.append(outcome.seconds)
             size = outcome.bytes
     saver.close()
     return stalls, totals, size
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

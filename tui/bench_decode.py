@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tui.narrate import Narrator
 
@@ -17,13 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.causal import LanguageModel
-    from engine.events import Event
 
 PAIRS = 5
 PROMPT, NEW = 100, 48  # tokens
 READ = 1 << 29  # bytes read at a time to measure the memory bus
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Taken:
     """tokens per second after it"""
 
 
-def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
+def decode(model: str, note: Callable[[str], None], pairs: int = PAIRS) -> dict[str, Any]:
     """Tokens per second and time to the first token, ours and ``generate``'s, pair by pair in one process.
 
     Without a ``model``: GPT-2's 124M shape with random weights. Ours is the whole task as a pane drives it: greedy,
@@ -45,14 +41,17 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
     gets one thread or all, whichever was faster at first. Int8 weights are measured beside, where there are any.
     """
     from engine import lm as models
+    from engine.heed import finish
+    from engine.int8 import fixed_text
 
+    tell = Narrator(as_json=False).tell
     with tempfile.TemporaryDirectory(prefix="llmlab-decode-") as scratch:
         folder = _folder(model, Path(scratch))
-        ours = _drive(models.load(folder))
+        ours = finish(models.load(folder), tell)
         theirs = _transformers(folder, ours)
-        rounded = _drive(models.load(folder, int8=True)) if ours.device.type == "cpu" else ours
-    _note(f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}")
-    prompt = _prompt(ours)
+        rounded = finish(models.load(folder, int8=True), tell) if ours.device.type == "cpu" else ours
+    note(f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}")
+    prompt = fixed_text(ours.tokenizer, min(PROMPT, ours.context // 2), ours.vocabulary)
     new = min(NEW, ours.context - len(prompt))
     count = _threads(theirs, prompt)
     _complete(ours, prompt, 2)
@@ -65,7 +64,7 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         else:
             other, one = _generate(theirs, prompt, new, count), _complete(ours, prompt, new)
         runs.append((one, other, _complete(rounded, prompt, new)))
-        _note(
+        note(
             f"pair {pair + 1}: generate {other.rate:.2f}, ours {one.rate:.2f} tokens/s, ratio "
             f"{one.rate / other.rate:.3f}; {rounded.precision} {runs[-1][2].rate:.2f}"
         )
@@ -74,20 +73,20 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         "model": model or "random GPT-2 124M",
         "device": str(ours.device),
         "weights_mib": round(ours.bytes / 2**20, 1),
-        "generate_tokens_per_s_median": round(_median(other.rate for _, other, _ in runs), 2),
-        "ours_tokens_per_s_median": round(_median(one.rate for one, _, _ in runs), 2),
-        "ratio_median": round(_median(ratios), 3),
+        "generate_tokens_per_s_median": round(statistics.median(other.rate for _, other, _ in runs), 2),
+        "ours_tokens_per_s_median": round(statistics.median(one.rate for one, _, _ in runs), 2),
+        "ratio_median": round(statistics.median(ratios), 3),
         "ratio_min": round(min(ratios), 3),
         "ratio_max": round(max(ratios), 3),
-        "memory_gb_per_s_median": round(_median(limits) / 1e9, 1),
+        "memory_gb_per_s_median": round(statistics.median(limits) / 1e9, 1),
         "share_of_memory_limit_median": round(
-            _median(ours.bytes * one.rate / limit for (one, _, _), limit in zip(runs, limits, strict=True)), 3
+            statistics.median(ours.bytes * one.rate / limit for (one, _, _), limit in zip(runs, limits, strict=True)), 3
         ),
         "rounded": rounded.precision,
-        "rounded_over_ours_median": round(_median(third.rate / one.rate for one, _, third in runs), 3),
+        "rounded_over_ours_median": round(statistics.median(third.rate / one.rate for one, _, third in runs), 3),
         "prompt_tokens": len(prompt),
-        "first_token_s_generate": round(_median(other.first for _, other, _ in runs), 3),
-        "first_token_s_ours": round(_median(one.first for one, _, _ in runs), 3),
+        "first_token_s_generate": round(statistics.median(other.first for _, other, _ in runs), 3),
+        "first_token_s_ours": round(statistics.median(one.first for one, _, _ in runs), 3),
         "same_tokens": all(one.ids == other.ids for one, other, _ in runs),
         "generate_threads": count,
         "pairs": pairs,
@@ -107,12 +106,10 @@ def _folder(model: str, scratch: Path) -> str:
         return str(scratch)
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
-    from transformers.utils import logging
 
     from engine import tokenizer
     from engine.encoding import BackedTokenizer
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.manual_seed(1)
     GPT2LMHeadModel(GPT2Config()).save_pretrained(scratch)
     spelled = tokenizer.load("gpt2")
@@ -123,21 +120,10 @@ def _folder(model: str, scratch: Path) -> str:
 
 def _transformers(folder: str, ours: LanguageModel) -> Any:
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = next(ours.network.parameters()).dtype
     found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
     return found.eval().to(ours.device)
-
-
-def _prompt(ours: LanguageModel) -> list[int]:
-    """The first tokens of the bundled verse."""
-    from importlib import resources
-
-    text = resources.files("data").joinpath("bundled", "dantesque.txt").read_text("utf-8")
-    known = [token for token in ours.tokenizer.encode(text[:4000]).ids if 0 <= token < ours.vocabulary]
-    return known[: min(PROMPT, ours.context // 2)]
 
 
 def _complete(ours: LanguageModel, prompt: list[int], new: int) -> Taken:
@@ -197,10 +183,6 @@ def _generate(theirs: Any, prompt: list[int], new: int, count: int) -> Taken:
     return Taken(out[0, len(prompt) :].tolist(), times[1] - begun, rate)
 
 
-def _median(values: Iterable[float]) -> float:
-    return statistics.median(values)
-
-
 def _bandwidth(ours: LanguageModel) -> float:
     """Bytes per second of a large read where the model computes, the best of several and of one or all threads."""
     import torch
@@ -220,17 +202,3 @@ def _bandwidth(ours: LanguageModel) -> float:
                 synchronise(ours.device)
                 best = max(best, READ / (time.perf_counter() - begun))
     return best
-
-
-def _drive(loading: Generator[Event, None, _Result]) -> _Result:
-    narrator = Narrator(as_json=False)
-    while True:
-        try:
-            narrator.tell(next(loading))
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

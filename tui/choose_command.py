@@ -2,100 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import Any
 
 from checkpoints.run import Run
 from engine.events import Classified
+from engine.task_specs import ChooseSpec
 from tui.driven import drive
-from tui.narrate import say
-
-_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
-_Flag = Parameter(negative="")
+from tui.output import say
+from tui.spec_options import options
 
 
-def choose(
-    *,
-    data: str = "everyday",
-    model: str = "bundled",
-    encoder: str = "auto",
-    method: Annotated[
-        list[Literal["zero-shot", "margin", "cross-entropy", "finetune"]] | None, Parameter(negative="")
-    ] = None,
-    pooling: Literal["cls", "mean", "max", "last", "last4", "all"] = "mean",
-    margin: float = 0.2,
-    uninformative: str | None = None,
-    seeds: int = 3,
-    limit: int = 0,
-    length: int = 128,
-    epochs: int = 3,
-    learning_rate: float = 0.0,
-    seed: int = 1337,
-    name: str = "",
-    json: _Json = False,
-    quiet: Annotated[bool, _Flag] = False,
-) -> int:
-    """Answer multiple-choice questions by ranking the choices, and compare the methods with what guessing reaches.
+@options(
+    ChooseSpec,
+    "data model encoder method pooling margin uninformative seeds limit length epochs learning_rate seed name",
+)
+def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
+    """Compare methods that answer multiple-choice questions by ranking the choices.
 
-    Chance and always the longest choice are always among the results; each method is also judged with the question
-    hidden and with the choices in another order.
-
-    Parameters
-    ----------
-    data
-        everyday (bundled), a JSON lines, CSV or Parquet file, a folder with train and validation, or a name on the
-        Hugging Face Hub, as tau/commonsense_qa or allenai/ai2_arc:ARC-Easy.
-    model
-        Causal language model for zero-shot: bundled (Dante's characters: near chance on English), gpt2, a run, a
-        folder, or a name on the Hub.
-    encoder
-        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
-    method
-        zero-shot, margin, cross-entropy or finetune; give it again for another. margin and cross-entropy when not
-        given.
-    pooling
-        What becomes of a text's tokens: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
-    margin
-        By which the right choice should lead in the margin loss.
-    uninformative
-        What PMI compares a question with; "Answer:" when not given, nothing where choices go on with a sentence.
-    seeds
-        Trainings of each scorer on frozen features.
-    limit
-        Items of each split at most.
-    length
-        Tokens of question and choice that an encoder reads.
-    epochs
-        Of fine-tuning, at most.
-    learning_rate
-        Peak of fine-tuning; 0 for what suits the encoder.
-    seed
-        Decides splits, initial weights, order and dropout.
-    name
-        Name of the run.
-    quiet
-        Say nothing but errors.
+    Chance and the longest choice are always included; each method is also evaluated with the question hidden and with
+    the choices shuffled.
     """
     from engine import choose_run
-    from engine.choices import USUAL, ChooseSpec
 
-    spec = ChooseSpec(
-        data=data,
-        methods=tuple(dict.fromkeys(method or USUAL)),
-        model=model,
-        encoder=encoder,
-        pooling=pooling,
-        length=length,
-        margin=margin,
-        seeds=seeds,
-        uninformative=uninformative,
-        limit=limit,
-        seed=seed,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        name=name,
-    )
     return resume(choose_run.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 

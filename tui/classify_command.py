@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json as encoder
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -11,99 +10,26 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.events import Classified
+from engine.task_specs import ClassifySpec
 from tui import piped
 from tui.driven import BAD_INPUT, DONE, complain, drive
-from tui.narrate import say
+from tui.output import print_json, say
+from tui.spec_options import Json, options
 from tui.text import safe
 
-_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
-_Flag = Parameter(negative="")
 
+@options(
+    ClassifySpec,
+    "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
+    "curve suspects seed name",
+)
+def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
+    """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
 
-def classify(
-    *,
-    data: str = "helpdesk",
-    test: str = "",
-    text_column: str = "",
-    label_column: str = "",
-    encoder: str = "auto",
-    pooling: Literal["cls", "mean", "max", "last", "last4", "all"] = "mean",
-    head: Annotated[list[Literal["lr", "mlp", "finetune"]] | None, Parameter(negative="")] = None,
-    class_weights: Annotated[bool, _Flag] = False,
-    limit: int = 0,
-    length: int = 128,
-    epochs: int = 4,
-    learning_rate: float = 0.0,
-    curve: Annotated[bool, _Flag] = False,
-    suspects: Annotated[bool, _Flag] = False,
-    seed: int = 1337,
-    name: str = "",
-    json: _Json = False,
-    quiet: Annotated[bool, _Flag] = False,
-) -> int:
-    """Turn a pre-trained encoder into a classifier and compare the routes: frozen features, fine-tuning, baselines.
-
-    Majority class and TF-IDF with logistic regression are always among the results.
-
-    Parameters
-    ----------
-    data
-        helpdesk (bundled), a CSV, TSV, JSON lines or Parquet file, a folder with train, validation and test, or a name
-        on the Hugging Face Hub.
-    test
-        A file with the test split.
-    text_column
-        Column of the texts, where its name does not tell.
-    label_column
-        Column of the labels, where its name does not tell.
-    encoder
-        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
-    pooling
-        What becomes of a text's tokens: cls, mean, max, last (for GPT-2), last4 (means of the last four layers), all.
-    head
-        lr, mlp or finetune; give it again for another. lr and mlp when not given.
-    class_weights
-        Let every class count the same in training.
-    limit
-        Rows of each split at most.
-    length
-        Tokens of a text that are read.
-    epochs
-        Of fine-tuning, at most.
-    learning_rate
-        Peak of fine-tuning; 0 for what suits the encoder.
-    curve
-        Also train on 8, 16, 32, ... labels of each class.
-    suspects
-        Also look for training labels that the other rows contradict.
-    seed
-        Decides splits, initial weights, order and dropout.
-    name
-        Name of the run.
-    quiet
-        Say nothing but errors.
+    Majority class and TF-IDF with logistic regression are always included.
     """
     from engine import classify_run
-    from engine.classify import ClassifySpec
 
-    spec = ClassifySpec(
-        data=data,
-        test=test,
-        text_column=text_column,
-        label_column=label_column,
-        encoder=encoder,
-        pooling=pooling,
-        heads=tuple(dict.fromkeys(head or ("lr", "mlp"))),
-        class_weights=class_weights,
-        limit=limit,
-        seed=seed,
-        length=length,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        curve=curve,
-        suspects=suspects,
-        name=name,
-    )
     return resume(classify_run.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
@@ -119,16 +45,16 @@ def predict(
     text: Annotated[list[str] | None, Parameter(allow_leading_hyphen=True, negative="")] = None,
     /,
     *,
-    json: _Json = False,
+    json: Json = False,
 ) -> int:
-    """Classify texts with every trained route of a run.
+    """Classify texts with every trained method of a run.
 
     Parameters
     ----------
     run
         Name, path or latest.
     text
-        One text or more; without any, or for -, the lines of stdin.
+        One or more texts; without any, or with -, each line of stdin.
     """
     from engine.classifier import Classifier
     from engine.encoders import NoEncoder
@@ -151,13 +77,13 @@ def predict(
             if json:
                 told = {name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)}
                 record = {"event": "predicted", "text": each, "route": route, "class": classes[best]}
-                say(encoder.dumps({**record, "probabilities": told}, ensure_ascii=False))
+                print_json({**record, "probabilities": told})
                 continue
             order = shares.argsort()[::-1][:4]
             rest = "  ".join(f"{safe(classes[place], lines=False)} {shares[place]:.3f}" for place in order)
             say(f"  {route:<9} {rest}")
     if json:
-        say(encoder.dumps({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.routes}))
+        print_json({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.routes})
     return DONE
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json as encoder
+import contextlib
 import os
 import sys
+import traceback
 from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -33,9 +34,11 @@ from tui.classify_command import resume as resume_classification
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, narrated
 from tui.generate_command import generate, sweep
 from tui.interrupt import INTERRUPTED, obey_signals
-from tui.narrate import Narrator, say
+from tui.narrate import Narrator
+from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
 from tui.retrieve_command import resume as resume_retrieval
 from tui.retrieve_command import retrieve, search
+from tui.terminal import QUIET
 from tui.text import safe
 from tui.tokenize_command import tokenize
 
@@ -58,6 +61,12 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON obje
 
 def main(arguments: list[str]) -> int:
     """Run a command and return its exit code. Nothing the user does wrong ends in a traceback."""
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    with contextlib.redirect_stderr(sys.stderr and SafeStream(sys.stderr)):
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
     except (CycloptsError, *_BAD) as error:
@@ -70,6 +79,9 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}", BAD_INPUT)
+    except Exception:
+        print_message(traceback.format_exc())
+        return FAILED
     return int(code or 0)
 
 
@@ -86,26 +98,26 @@ def train(
     quiet: Annotated[bool, Parameter(negative="")] = False,
     **fields: str,
 ) -> int:
-    """Train a GPT from scratch on a text, here and now, without the screen.
+    """Train a GPT from scratch on a text file, without the screen.
 
     Parameters
     ----------
     corpus
         A text file, or dante (fetched once) or dantesque (bundled).
     preset
-        The model and its training; auto picks by device.
+        Model and hyperparameters; auto chooses by device.
     steps
         Optimizer steps.
     seed
-        Decides initial weights, batches, dropout and samples.
+        Seed of initial weights, batches, dropout and samples.
     name
-        Name of the run.
+        Name of the run; defaults to corpus and preset.
     config
-        A TOML file with fields; the command line goes before it.
+        A TOML file with fields; options on the command line override it.
     quiet
-        Say nothing but errors.
+        Print errors only.
     fields
-        Any other field, as --learning-rate 3e-4; `llmlab-tui fields` lists them.
+        Any other field, such as --learning-rate 3e-4; `llmlab-tui fields` lists them.
     """
     given: dict[str, Any] = read_toml(config) if config else {}
     told = {"corpus": corpus, "preset": preset, "steps": steps, "seed": seed, "name": name, **fields}
@@ -119,7 +131,7 @@ def train(
     chosen, reason = preset_for(best_device() if wanted == "auto" else wanted)
     spec = build(given, preset_for_auto=chosen)
     if given.get("preset", "auto") == "auto" and not (quiet or json):
-        print(f"preset {chosen}: {reason}", file=sys.stderr)
+        print_message(f"preset {chosen}: {reason}")
     run = session.create(spec)
     return _drive(run, None, [], resume=False, as_json=json, quiet=quiet)
 
@@ -143,18 +155,18 @@ def resume(
     json: Json = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Continue a run exactly where its newest whole checkpoint left it.
+    """Resume a run from its newest undamaged checkpoint; training continues exactly.
 
     Parameters
     ----------
     run
         Name, path or latest.
     steps
-        Train to this step; more than before to go on with a finished run.
+        Train up to this step; give more steps than before to continue a finished run.
     learning_rate
-        Peak learning rate from here on.
+        New peak learning rate.
     quiet
-        Say nothing but errors.
+        Print errors only.
     """
     found = runs.find(home.runs(), run)
     task, _ = session.task_of(found)
@@ -176,27 +188,31 @@ def resume(
     return _drive(found, changed if changed != spec else None, first, resume=begun, as_json=json, quiet=quiet)
 
 
+@app.command(show=False)
+def own(run: str) -> int:
+    """Own a run of any task and continue it: the process that the screen starts, without output but errors."""
+    return resume(run, quiet=True)
+
+
 @app.command(name="runs")
 def list_runs(*, json: Json = False) -> int:
     """List every run: state, steps, best validation loss."""
     for run in runs.every(home.runs()):
         found = summarise(run)
         if json:
-            say(encoder.dumps(asdict(found), ensure_ascii=False))
+            print_json(asdict(found))
         elif found.state == "unreadable":
             say(f"{safe(found.name):<40}  unreadable: {safe(found.why, lines=False)}")
         else:
             best = units.loss(found.best_val_loss) if found.accuracy is None else f"{found.accuracy:.1%}"
             best = best if found.ndcg is None else f"{found.ndcg:.3f}"
-            say(
-                f"{safe(found.name):<40}  {found.state:<11}  {found.step:>8,} / {found.steps:<8,}  "
-                f"{best:>7}  {safe(found.corpus, lines=False)}"
-            )
+            name, state, corpus = (safe(text, lines=False) for text in (found.name, found.state, found.corpus))
+            say(f"{name:<40}  {state:<11}  {found.step:>8,} / {found.steps:<8,}  {best:>7}  {corpus}")
     return DONE
 
 
 @app.command
-def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False) -> int:
+def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False, force: bool = False) -> int:
     """Write a run as a folder that transformers loads (GPT2LMHeadModel and AutoTokenizer).
 
     Parameters
@@ -204,19 +220,21 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
     run
         Name, path, latest or bundled.
     folder
-        Where to write.
+        Where to write: a new or empty folder, or one that holds an export of the same run.
     checkpoint
         best, last or a step.
     half
         Store float16.
+    force
+        Write into a folder that holds something else; files of the same names are replaced.
     """
     from engine.load import load, write_export
 
-    if folder.exists() and not folder.is_dir():
-        raise BadSpec([Problem("", f"{folder} is not a folder")])
     trained = load(run, which=checkpoint)
-    write_export(trained, folder, half=half)
-    print(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})", file=sys.stderr)
+    write_export(trained, folder, half=half, force=force)
+    if trained.notice:
+        print_message(f"warning: {trained.notice}")
+    print_message(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})")
     say(str(folder.absolute()))
     return DONE
 
@@ -232,16 +250,16 @@ def sample(
     checkpoint: str = "best",
     json: Json = False,
 ) -> int:
-    """Write verse with a trained model: the prompt's continuation goes to stdout.
+    """Sample text from a trained model to stdout.
 
     Parameters
     ----------
     run
         Name, path, latest or bundled.
     prompt
-        Text to go on from.
+        Text to continue.
     length
-        Characters.
+        Characters to sample.
     seed
         The same seed gives the same text.
     temperature
@@ -264,15 +282,13 @@ def sample(
     from engine.load import load, take_sample
 
     narrator = Narrator(as_json=json)
-    raw = not os.isatty(sys.stdout.fileno())
     for event in take_sample(load(run, which=checkpoint), prompt, length, seed, temperature):
         if json or isinstance(event, Notice):
             narrator.tell(event)
         elif isinstance(event, SampleText):
-            sys.stdout.write(event.text if raw else safe(event.text))
-            sys.stdout.flush()
-    if not json and not raw:
-        sys.stdout.write("\n")
+            print_text(event.text)
+    if not json and on_terminal():
+        say("")
     return DONE
 
 
@@ -288,12 +304,12 @@ app.command(sweep)
 
 @app.command
 def doctor(*, json: Json = False) -> int:
-    """Tell versions, device, terminal and paths: what to send with a question."""
+    """Print versions, device, terminal and paths, for a bug report."""
     from tui.doctor import report
 
     facts = report(torch=True)
     if json:
-        say(encoder.dumps(facts, ensure_ascii=False))
+        print_json(facts)
     else:
         for section, entries in facts.items():
             say(section)
@@ -310,7 +326,7 @@ def bench(
     seconds: float = 20.0,
     model: str = "",
 ) -> int:
-    """Measure this machine: start-up, training, the screen, saving, decoding, encoding, search. JSON comes last.
+    """Run a benchmark: start-up, training, the screen, saving, decoding, encoding or search. The last line is JSON.
 
     Parameters
     ----------
@@ -319,10 +335,10 @@ def bench(
         decode (against transformers' generate and the memory bus), encode (against sentence-transformers), search
         (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work).
     seconds
-        About how long to measure.
+        Approximate duration.
     model
-        For decode: any model; without one, GPT-2's 124M shape with random weights. For encode: any encoder; minilm
-        without one.
+        For decode, any model; by default GPT-2's 124M shape with random weights. For encode, any encoder; by default
+        minilm.
     """
     from tui.bench import measure
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.series import decimate
+from tui.series import clipped, decimate
 from tui.story import Story
 
 SMALLEST = (24, 6)  # columns and rows below which a curve says nothing
@@ -36,7 +36,8 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return _message("the curve needs more room", width, height)
     raw = story.train.extremes()
-    validation = [(point.step, point.val_loss) for point in story.evaluations if math.isfinite(point.val_loss)]
+    evaluations = [point for point in story.evaluations if math.isfinite(point.val_loss)]
+    validation = [(point.step, clipped(point.val_loss)) for point in evaluations]
     if not raw and not validation:
         return _message("the curve begins with the first steps", width, height)
     figure = _figure(width, height)
@@ -106,7 +107,7 @@ class _Scale:
 
     def place(self, value: float) -> float:
         """Where a loss lies on the axis."""
-        return math.log10(max(value, 1e-3)) if self.log else value
+        return math.log10(max(value, 1e-3)) if self.log else clipped(value)
 
     def ticks(self, height: int) -> tuple[list[float], list[str]]:
         """Round losses to write beside the axis, about one for three rows."""
@@ -115,7 +116,9 @@ class _Scale:
         step = next((step for step in (0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 1e9) if step >= rough), rough)
         first = math.ceil(low / step - 1e-9)
         values = [round(n * step, 4) for n in range(first, math.floor(high / step + 1e-9) + 1)] or [low, high]
-        return [self.place(value) for value in values], [f"{value:5.2f}" for value in values]
+        return [self.place(value) for value in values], [
+            f"{value:5.2f}" if abs(value) < 1e4 else f"{value:.0e}" for value in values
+        ]
 
     def row(self, value: float, rows: int) -> int:
         """The row from the top, of ``rows``, that a loss falls on."""

@@ -1,22 +1,28 @@
-"""Small questions over the screen, the help, and the doctor."""
+"""Dialogs: questions, one line of text, pages to read, and the command palette."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding
+from textual.command import CommandList, CommandPalette
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Key
-from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label, Static
+from textual.events import Click, Key, Resize
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Button, Input, Label, OptionList, Static
+from textual.worker import Worker
 
 from tui.actions import table
 from tui.field import Field
 from tui.text import safe
+
+Result = TypeVar("Result")
 
 CSS = """
 ModalScreen { align: center middle; background: $background 60%; }
@@ -44,7 +50,53 @@ class Option:
     variant: str = "default"
 
 
-class Question(ModalScreen[str]):
+class BaseScreen(Screen[Result]):
+    """The base of all screens: what Textual's does wrong when keys or sizes come faster than they are handled."""
+
+    def on_resize(self, event: Resize) -> None:
+        """Textual lays out for a size that has passed too; two that take turns in its queue never come to an end."""
+        if event.size != self.app.size:
+            event.prevent_default()
+
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        """Close this screen and end its workers; Textual's closes whatever is on top when a key came twice."""
+        if not self.is_active:
+            return AwaitComplete()
+        self.workers.cancel_node(self)
+        return super().dismiss(result)
+
+
+class Dialog(ModalScreen[Result], BaseScreen[Result]):
+    """The base of all dialogs. Escape closes it with None."""
+
+    BINDINGS = [Binding("escape", "dismiss", "Cancel")]
+
+
+class Choices(OptionList):
+    """A list to choose from. Textual's raises an error when it is paged before it has been laid out."""
+
+    def _move_page(self, direction: Literal[-1, 1]) -> None:
+        if self._lines:
+            super()._move_page(direction)
+
+
+class Palette(CommandPalette, BaseScreen[None]):
+    """Textual's command palette, which searches and pages only while it is open and laid out."""
+
+    def _gather_commands(self, search_value: str) -> Worker[None] | None:  # type: ignore[override]
+        return super()._gather_commands(search_value) if self.is_active else None
+
+    def on_click(self, event: Click) -> None:
+        """A click that lies beside the screen since that became smaller closes nothing."""
+        if not self.region.contains_point(event.screen_offset):
+            event.prevent_default()
+
+    def _action_command_list(self, action: str) -> None:
+        if self.query_one(CommandList)._lines:
+            super()._action_command_list(action)
+
+
+class Question(Dialog[str]):
     """A question with a few answers. Escape gives the last, which changes nothing."""
 
     BINDINGS = [
@@ -85,10 +137,8 @@ class Question(ModalScreen[str]):
         self.dismiss(self._options[-1].value)
 
 
-class Entry(ModalScreen[str | None]):
+class Entry(Dialog[str | None]):
     """Ask for one line of text; ``check`` returns what is wrong with it, or an empty string."""
-
-    BINDINGS = [Binding("escape", "cancel", "Cancel")]
 
     def __init__(self, title: str, text: str, value: str, check: Callable[[str], str]) -> None:
         super().__init__()
@@ -102,9 +152,6 @@ class Entry(ModalScreen[str | None]):
             yield Static(classes="problem")
             yield Static(Content.styled("Enter to go on, Esc to leave it", "$foreground 60%"))
 
-    def on_mount(self) -> None:
-        self.query_one(Input).cursor_blink = False
-
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         self.query_one(".problem", Static).update(Content(safe(self._check(event.value))))
@@ -117,15 +164,12 @@ class Entry(ModalScreen[str | None]):
         else:
             self.dismiss(event.value)
 
-    def action_cancel(self) -> None:
-        """Leave everything as it is."""
-        self.dismiss(None)
 
-
-class Page(ModalScreen[None]):
+class Page(Dialog[None]):
     """Something to read. Any of Escape, q, F1 closes it."""
 
-    BINDINGS = [Binding("escape,q,f1,f12,enter", "app.pop_screen", "Close", priority=True)]
+    BINDINGS = [Binding("escape,q,f1,f12,enter", "dismiss", "Close", priority=True)]
+    AUTO_FOCUS = "VerticalScroll"
 
     def __init__(self, title: str, text: Content) -> None:
         super().__init__(classes="wide")
@@ -137,9 +181,6 @@ class Page(ModalScreen[None]):
             with VerticalScroll():
                 yield Static(self._text)
             yield Static(Content.styled("Esc closes, ↑↓ scroll", "$foreground 60%"))
-
-    def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
 
 
 def help_page(where: str, about: Content) -> Page:

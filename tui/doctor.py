@@ -49,13 +49,17 @@ def _machine(ask_torch: bool) -> dict[str, str]:
         "cpu": machine.cpu_name(),
         "memory": f"{units.size(machine.available_memory())} of {units.size(machine.total_memory())} free",
     }
-    gauges = machine.Gpus().read()
+    gpus = machine.Gpus()
+    gauges = gpus.read()
     for number, gauge in enumerate(gauges):
         facts[f"gpu {number}"] = f"{gauge.name}, {units.size(gauge.used)} of {units.size(gauge.total)} used"
     if not gauges:
         facts["gpu"] = "none that NVIDIA's management library knows"
+    kind = machine.likely_device(gauges)
     if ask_torch:
         import torch
+
+        from engine.device import best_device
 
         facts["torch sees"] = (
             f"cuda ({torch.cuda.get_device_name(0)})"
@@ -64,8 +68,28 @@ def _machine(ask_torch: bool) -> dict[str, str]:
             if torch.backends.mps.is_available()
             else "no accelerator"
         )
-    facts["trains on"], facts["preset"] = (kind := machine.likely_device(gauges)), machine.preset_for(kind)[0]
+        kind = best_device()
+        if kind != "cuda" and (problem := _cuda_problem(torch.version.cuda, gpus.cuda())):
+            facts["problem"] = problem
+    facts["trains on"], facts["preset"] = kind, machine.preset_for(kind)[0]
     return facts
+
+
+def _cuda_problem(built: str | None, driver: tuple[int, int] | None) -> str:
+    """Why torch cannot use the GPUs of this driver, and what to install; empty when its CUDA version is not why."""
+    if driver is None:
+        return ""
+    if built is None:
+        return f"torch is built without CUDA: install a torch built for CUDA {driver[0]}"
+    major, minor = (int(part) for part in built.split(".")[:2])
+    if (major, minor) <= driver:
+        return ""
+    # A driver runs later minor versions of its own major version too, if it is not too old.
+    older = f"{driver[0]}" if major > driver[0] else f"{driver[0]}.{driver[1]} or older"
+    return (
+        f"torch is built for CUDA {built}, but the driver supports CUDA {driver[0]}.{driver[1]}: "
+        f"install a torch built for CUDA {older}, or a driver that supports CUDA {built}"
+    )
 
 
 def _version(package: str) -> str:

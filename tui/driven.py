@@ -10,12 +10,13 @@ from checkpoints.lock import Locked
 from checkpoints.run import Run
 from engine import session
 from engine.control import Control, Stop
+from engine.encoding import NoTokenizer
 from engine.events import Classified, Event
 from engine.lm import NoModel
 from engine.spec import BadSpec
 from tui.interrupt import INTERRUPTED, obey_signals
-from tui.narrate import Narrator, say
-from tui.text import safe
+from tui.narrate import Narrator
+from tui.output import print_message, say
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 _CONTROLS = frozenset({"majority", "chance", "longest"})
@@ -47,7 +48,7 @@ def drive(
     try:
         for event in narrated(work(run, control), Narrator(as_json=as_json, quiet=quiet), control):
             last = event if isinstance(event, Classified) else last
-    except (TableError, BeirError, NoEncoder, NoModel, CannotTrain, BadSpec, Locked) as error:
+    except (TableError, BeirError, NoEncoder, NoModel, NoTokenizer, CannotTrain, BadSpec, Locked) as error:
         owned = isinstance(error, Locked)  # by another process, whose run it is then
         if fresh and not owned and not run.read_json("results.json").keys() - _CONTROLS:
             run.delete()
@@ -78,5 +79,5 @@ def narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> I
 def complain(message: str, code: int) -> int:
     """Say what is wrong on stderr and return the exit code."""
     for line in message.splitlines() or [""]:
-        print(f"llmlab-tui: {safe(line)}", file=sys.stderr)
+        print_message(f"llmlab-tui: {line}")
     return code

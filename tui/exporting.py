@@ -13,18 +13,13 @@ from tui.panes.pane import Pane
 from tui.text import safe
 
 
-class CannotExport(Exception):
-    """There is nothing to write, or nowhere to write it; the message says what."""
-
-
 async def export(
     pane: Pane, name: str, what: tuple[str, str], why_not: Callable[[], str], write: Callable[[Path], str]
 ) -> None:
     """Ask for a folder, and write something of the run called ``name``: ``what`` says which part of it, and as what.
 
     ``why_not`` tells why there is nothing to write, or is empty; ``write`` tells what it wrote, and may raise
-    :class:`CannotExport`, :class:`checkpoints.store.CheckpointError` and :class:`OSError`. Neither is called on the
-    event loop.
+    :class:`checkpoints.store.CheckpointError` and :class:`OSError`. Neither is called on the event loop.
     """
     if reason := await asyncio.to_thread(why_not):
         pane.tell("There is nothing to export", reason)
@@ -38,7 +33,7 @@ async def export(
     pane.notify("Exporting…", timeout=3)
     try:
         said = await asyncio.to_thread(write, Path(target).expanduser())
-    except (CannotExport, CheckpointError, OSError) as error:
+    except (CheckpointError, OSError) as error:
         pane.tell("It cannot be exported", str(error))
     else:
         pane.notify(safe(said), markup=False, timeout=8)

@@ -8,7 +8,13 @@ from tui.text import safe
 
 
 class Field(Input):
-    """Textual's input draws what was pasted into it as it is; here control characters become visible as they come."""
+    """Textual's input draws what was pasted into it as it is; here control characters become visible as they come.
+
+    The cursor does not blink: every blink is traffic.
+    """
+
+    def on_mount(self) -> None:
+        self.cursor_blink = False
 
     def validate_value(self, value: str) -> str:
         """What of ``value`` can be shown."""

@@ -1,8 +1,11 @@
-"""The form that a training run starts from: validated while it is typed, and what it will cost beside it."""
+"""The form that a training run starts from: validated while it is typed, what it will cost, and what it held last."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,38 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from checkpoints import home
+from checkpoints import home, store
+from data.vocabulary import Vocabulary
 from engine import machine
 from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
-from tui import last_start, units
+from tui import units
 from tui.field import Field
+from tui.styles import style_sheet
 from tui.text import safe
+
+
+def recall(fields: Iterable[str]) -> dict[str, str]:
+    """Values by field, of these fields; empty when there are none, or when the file is damaged."""
+    try:
+        record = store.read_object(_last_start())
+    except (OSError, ValueError):
+        return {}
+    return {name: record[name] for name in fields if isinstance(record.get(name), str)}
+
+
+def remember(values: dict[str, Any]) -> None:
+    """Keep what the form was started with; a home that cannot be written is told elsewhere."""
+    kept = {name: value for name, value in values.items() if name != "name"}
+    if kept.get("corpus") not in (None, "dante", "dantesque"):  # the next start may stand in another folder
+        kept["corpus"] = str(Path(kept["corpus"]).expanduser().absolute())
+    with contextlib.suppress(OSError):
+        _last_start().parent.mkdir(parents=True, exist_ok=True)
+        store.replace_file(_last_start(), json.dumps(kept, indent=1).encode())
+
+
+def _last_start() -> Path:
+    return home.home() / "form.json"
+
 
 FIELDS = (
     ("run", ("corpus", "preset", "name", "steps", "seed")),
@@ -87,28 +116,7 @@ class TrainForm(Container):
         Binding("up", "app.focus_previous", "Field before", show=False),
     ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
-    DEFAULT_CSS = """
-    TrainForm { layout: horizontal; height: 1fr; }
-    TrainForm #fields { width: 1fr; min-width: 46; max-width: 58; padding: 0 1; scrollbar-size-vertical: 1; }
-    TrainForm #side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
-    TrainForm .section { color: $primary; text-style: bold; margin-top: 1; }
-    TrainForm .field { height: 1; }
-    TrainForm .field Label { width: 16; color: $text-muted; }
-    TrainForm .field Input { width: 1fr; background: $surface; }
-    TrainForm .field Input:focus { background: $primary 25%; }
-    TrainForm .field.-bad Label { color: $error; text-style: bold; }
-    TrainForm #go { width: 100%; margin: 1 0 0 0; }
-    TrainForm #go:focus { text-style: bold; background: $success; }
-    TrainForm #go:focus:ansi { color: ansi_black; }
-    TrainForm #problems { color: $error; }
-    TrainForm #why { color: $text-muted; }
-    .-narrow TrainForm { layout: vertical; }
-    .-narrow TrainForm #fields { height: 1fr; max-width: 100%; }
-    .-narrow TrainForm #side { max-width: 100%; width: 1fr; height: auto; max-height: 45%; border-left: none;
-        border-top: solid $panel; padding: 0 1; }
-    .-low TrainForm #go { margin: 0; }
-    .-low TrainForm .section { margin: 0; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     @dataclass
     class Wanted(Message):
@@ -123,11 +131,10 @@ class TrainForm(Container):
         self._touched: set[str] = set()
         self._put: dict[str, str] = {}  # what the program wrote into each field; anything else there is the user's
         self._problems: list[Problem] = []
-        self._characters: int | None = None
-        self._distinct: int | None = None
+        self._corpus: tuple[int, Vocabulary, str] | None = None  # characters, vocabulary and the first character
         self._corpus_problem = ""
         self._facts = Content("")
-        self._recalled = last_start.recall(("preset", *(name for _, names in FIELDS for name in names)))
+        self._recalled = recall(("preset", *(name for _, names in FIELDS for name in names)))
 
     def compose(self) -> ComposeResult:
         preset = self._recalled.get("preset", "auto")
@@ -161,8 +168,6 @@ class TrainForm(Container):
             yield Static(id="why")
 
     def on_mount(self) -> None:
-        for field in self.query(Input):
-            field.cursor_blink = False  # a blinking cursor is traffic
         # After the first picture: reading a corpus loads numpy, and that would hold the picture up.
         self.set_timer(0.2, lambda: self._look_at_corpus(self.query_one("#field-corpus", Input).value))
         self._refresh()
@@ -184,9 +189,7 @@ class TrainForm(Container):
         spec = build(self.given(), preset_for_auto=self._auto)
         if self._corpus_problem:
             raise BadSpec([Problem("corpus", self._corpus_problem)])
-        if self._characters is not None:
-            spec.check(characters=self._characters)
-        return spec
+        return spec.for_corpus(*self._corpus) if self._corpus else spec
 
     def fill(self, spec: TrainSpec) -> None:
         """Show the values of a spec, as if the user had set them."""
@@ -222,7 +225,7 @@ class TrainForm(Container):
 
     @work(thread=True, group="remember", exit_on_error=False)
     def _remember(self, values: dict[str, Any]) -> None:
-        last_start.remember(values)
+        remember(values)
 
     def show_problem(self) -> None:
         """Move to the first field that is wrong."""
@@ -287,7 +290,8 @@ class TrainForm(Container):
         self.query_one("#corpus-facts", Static).update(self._facts)
 
     def _cost(self, spec: TrainSpec) -> Content:
-        shape = spec.model(self._distinct or 72)
+        characters, distinct = (self._corpus[0], len(self._corpus[1])) if self._corpus else (0, 72)
+        shape = spec.model(distinct)
         needed, free = shape.training_memory(spec.batch), machine.available_memory()
         rows = [
             ("parameters", f"{shape.parameters():,}"),
@@ -295,9 +299,9 @@ class TrainForm(Container):
         ]
         tokens = spec.batch * spec.context
         rows.append(("per step", f"{tokens:,} characters"))
-        if self._characters:
-            rows.append(("one epoch", f"{self._characters * 0.9 / tokens:,.1f} steps"))
-            rows.append(("whole run", f"{spec.steps * tokens / (self._characters * 0.9):,.1f} epochs"))
+        if characters:
+            rows.append(("one epoch", f"{characters * 0.9 / tokens:,.1f} steps"))
+            rows.append(("whole run", f"{spec.steps * tokens / (characters * 0.9):,.1f} epochs"))
         return _rows("cost", rows)
 
     # -- the corpus --------------------------------------------------------------------------------------------------
@@ -336,17 +340,19 @@ class TrainForm(Container):
                 ("pairs", f"{facts.bigram:.3f}  the one before"),
                 *(("cut", str(cut).removeprefix("cut ")) for cut in corpus.cuts),
             ]
+            if "\n" not in corpus.vocabulary.characters:
+                rows.append(("samples", f"begin with {corpus.text(0, 1)!r}: it has no line break"))
             if source == "dantesque":
                 rows.append(("", "verse sampled from the bundled Dante model,"))
                 rows.append(("", "not Dante: for that give a text file"))
         if not worker.is_cancelled:
-            size = (corpus.facts.characters, corpus.facts.distinct) if corpus else (None, None)
-            self.app.call_from_thread(self._know_corpus, source, size, rows, problem)
+            known = (corpus.facts.characters, corpus.vocabulary, corpus.text(0, 1)) if corpus else None
+            self.app.call_from_thread(self._know_corpus, source, known, rows, problem)
 
     def _know_corpus(
-        self, source: str, size: tuple[int | None, int | None], rows: list[tuple[str, str]], problem: str
+        self, source: str, known: tuple[int, Vocabulary, str] | None, rows: list[tuple[str, str]], problem: str
     ) -> None:
-        self._characters, self._distinct = size
+        self._corpus = known
         self._corpus_problem = problem
         self._facts = _rows(f"corpus {safe(source, lines=False)}", rows) if rows else Content("")
         self._refresh()

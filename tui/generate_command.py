@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json as encoder
-import os
 import re
-import sys
-from collections.abc import Callable, Generator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from engine.compare import PROMPT, Comparison, Setting, compare, ladder, samples
 from engine.control import Control
 from engine.events import Compared, Completed, Event, Notice, Token
+from engine.heed import finish
 from engine.lm import LoadingStopped, load
 from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
 from tui import piped
 from tui.interrupt import INTERRUPTED, obey_signals
-from tui.narrate import Narrator, say
+from tui.narrate import Narrator
+from tui.output import on_terminal, print_json, print_message, print_text, say
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 CANDIDATES = 10
-_Result = TypeVar("_Result")
 _Flag = Parameter(negative="")
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 _Prompt = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
@@ -60,11 +57,11 @@ def generate(
     Parameters
     ----------
     prompt
-        The text, or - for what comes on stdin; without it, stdin too.
+        The text, or - for stdin; without it, stdin.
     model
         gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
     greedy
-        Always the most probable token; nothing but the repetition penalty counts then.
+        Always take the most probable token; of the other settings only the repetition penalty has an effect.
     temperature
         Divides the logits: below 1 sharper, above 1 flatter.
     top_k
@@ -72,19 +69,19 @@ def generate(
     top_p
         Keep the most probable tokens that together reach this probability; 1 keeps all.
     min_p
-        Keep tokens at least this share as probable as the most probable; 0 keeps all.
+        Keep tokens with at least this share of the probability of the most probable one; 0 keeps all.
     repetition_penalty
-        Divides logits of tokens seen, or multiplies them if negative; 1 is none.
+        Divides positive logits of tokens already in the text and multiplies negative ones; 1 has no effect.
     max_new_tokens
-        Tokens to add at most.
+        Maximum tokens to add.
     seed
-        Decides the draws; the same seed gives the same text.
+        The same seed gives the same text.
     n
-        Samples to take, with seeds from --seed upwards.
+        Number of samples, with seeds from --seed upwards.
     score_prompt
-        With --json: tell the prompt's own tokens first.
+        With --json, print the tokens of the prompt first.
     int8
-        Round the weights to eight bits (GPT-2's architecture on a CPU) and tell what that does.
+        Round the weights to eight bits (GPT-2's architecture on a CPU) and report the difference.
     """
     sampling = Sampling(greedy, temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
     sampling.check()
@@ -95,17 +92,17 @@ def generate(
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
     try:
-        lm = _finish(load(model, control, int8=int8), narrator.tell)
+        lm = finish(load(model, control, int8=int8), narrator.tell)
     except LoadingStopped:
         return INTERRUPTED
     if not json:
-        _note(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
+        print_message(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
     reason = ""
     for stream, each in enumerate(samples(text, sampling, n).settings):
         if came:
             break
         if n > 1 and not json:
-            _note(each.name)
+            print_message(each.name)
         spec = GenerateSpec(text, None, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
         reason = _complete(lm, spec, control, narrator, json=json)
     return INTERRUPTED if came else FAILED if reason == "failed" else 0
@@ -123,23 +120,23 @@ def sweep(
 ) -> int:
     """Complete one prompt under several settings and compare: text, repetition, distinct-2, log-probability, speed.
 
-    Without settings: greedy and a ladder of temperatures, everything kept. All are drawn with the same random numbers.
-    The result is saved as Markdown, which --from runs again.
+    Without settings: greedy and a range of temperatures, without top-k or top-p. All are sampled with the same random
+    numbers. The result is saved as Markdown, which --from repeats.
 
     Parameters
     ----------
     prompt
-        The text, - for stdin; without it, "Who knows if God exists, but for sure I".
+        The text, or - for stdin. Default: "Who knows if God exists, but for sure I".
     model
         gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
     setting
-        One to compare, as temperature=0.7,top-p=0.9 or greedy; give it again for each.
+        A setting such as temperature=0.7,top-p=0.9 or greedy; repeat the option for several.
     max_new_tokens
-        Tokens to add at most, where a setting does not say.
+        Maximum tokens to add, unless a setting overrides it.
     seed
-        Decides the draws, where a setting does not say.
+        Seed, unless a setting overrides it.
     source
-        A file that sweep has saved: run the same model, prompt and settings, and tell whether the texts are the same.
+        A file that sweep saved: repeat its model, prompt and settings, and report whether the texts are the same.
     """
     from engine import comparison_record as record
 
@@ -158,34 +155,33 @@ def sweep(
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
     try:
-        lm = _finish(load(model, control), narrator.tell)
+        lm = finish(load(model, control), narrator.tell)
     except LoadingStopped:
         return INTERRUPTED
     if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
         narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
     task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)
-    results = _finish(task, narrator.tell if json else lambda event: _compared(event, narrator))
+    results = finish(task, narrator.tell if json else lambda event: _compared(event, narrator))
     path = record.save(lm, comparison, results)
     same = None
     if saved is not None and len(saved.texts) == len(results):
         same = [result.text for result in results] == list(saved.texts)
         if not json:
-            _note("the texts are those of the file" if same else "the texts differ from those of the file")
+            print_message("the texts are those of the file" if same else "the texts differ from those of the file")
     reason = results[-1].reason if results[-1].reason in ("stop", "failed") else "done"
     if json:
         last = {"event": "finished", "reason": reason, "compared": len(results), "path": str(path)}
-        say(encoder.dumps(last | ({} if same is None else {"same": same}), ensure_ascii=False))
+        print_json(last | ({} if same is None else {"same": same}))
     else:
         _table(results)
-        _note(f"saved: {path}")
+        print_message(f"saved: {path}")
     return INTERRUPTED if came else FAILED if reason == "failed" or same is False else 0
 
 
 def _compared(event: Event, narrator: Narrator) -> None:
     """Tell a comparison to people: texts on stdout as they are done, the rest on stderr."""
     if isinstance(event, Compared):
-        text = event.text if _raw() else safe(event.text)
-        say(f"── {safe(event.name, lines=False)} ──\n{text}\n")
+        print_text(f"── {safe(event.name, lines=False)} ──\n{event.text}\n\n")
     elif not isinstance(event, Token):
         narrator.tell(event)
 
@@ -200,39 +196,17 @@ def _complete(lm: LanguageModel, spec: GenerateSpec, control: Control, narrator:
             narrator.tell(event)
         elif isinstance(event, Token):
             told += len(event.text)
-            _write(event.text)
+            print_text(event.text)
         elif isinstance(event, Completed):
-            _write(event.text[told:])  # what an incomplete character left
-            _write("" if _raw() and spec.stream == 0 else "\n")
-            _note(
+            print_text(event.text[told:])  # what an incomplete character left
+            print_text("\n" if on_terminal() or spec.stream else "")
+            print_message(
                 f"{event.tokens} tokens ({event.reason}), {event.tokens_per_second:.1f} tokens/s, first after "
                 f"{event.first_token_seconds:.2f} s"
             )
         if isinstance(event, Completed):
             reason = event.reason
     return reason
-
-
-def _raw() -> bool:
-    """Whether stdout takes text as it is: a terminal would act on it."""
-    return not os.isatty(sys.stdout.fileno())
-
-
-def _write(text: str) -> None:
-    if text:
-        sys.stdout.buffer.write((text if _raw() else safe(text)).encode("utf-8", "replace"))
-        sys.stdout.buffer.flush()
-
-
-def _finish(task: Generator[Event, None, _Result], tell: Callable[[Event], None]) -> _Result:
-    """Tell every event of a task and return what it returns."""
-    while True:
-        try:
-            event = next(task)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-        tell(event)
 
 
 def _setting(text: str, base: Sampling) -> Setting:
@@ -273,7 +247,3 @@ def _table(results: list[Compared]) -> None:
             f"{safe(one.name, lines=False):<{wide}}  {one.tokens:>6}  {one.repetition_rate:>10.3f}  "
             f"{number(one.distinct_2):>10}  {number(one.mean_logprob):>8}  {one.tokens_per_second:>8.1f}  {one.reason}"
         )
-
-
-def _note(text: str) -> None:
-    print(safe(text), file=sys.stderr, flush=True)

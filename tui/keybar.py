@@ -23,6 +23,8 @@ class KeyBar(Footer):
     def compose(self) -> ComposeResult:
         self._width = self.app.size.width
         keys = [key for key in super().compose() if isinstance(key, FooterKey)]
+        for key in keys:
+            key._reactive_connect = None  # Textual keeps a watcher of every key that ever was, and compares them all
         yield from fitting(keys, self._width)
 
     def on_resize(self) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
 
 from engine import events as happened
@@ -33,7 +30,7 @@ from engine.events import (
     Step,
 )
 from tui import units
-from tui.text import safe
+from tui.output import print_json, print_message
 
 STEP_LINES = 2.0  # seconds between lines about steps
 
@@ -52,7 +49,7 @@ class Narrator:
     def tell(self, event: Event) -> None:
         """Print one event."""
         if self._json:
-            say(json.dumps(happened.to_dict(event), ensure_ascii=False))
+            print_json(happened.to_dict(event))
         elif not self._quiet:
             self._narrate(event)
         elif isinstance(event, Notice) and event.level == "error":
@@ -177,25 +174,9 @@ class Narrator:
                 self._line(f"finished ({event.reason}) at step {event.step:,}{best}")
 
     def _line(self, text: str) -> None:
-        _print(safe(text) + "\n", sys.stderr.fileno())
+        print_message(text)
 
 
 def _tells_epoch(event: RouteStep) -> bool:
     """Whether this is the end of a long epoch, which is worth a line whenever it comes."""
     return event.route == "finetune" and event.validation_loss is not None
-
-
-def say(line: str) -> None:
-    """Print one line of data on stdout."""
-    _print(line + "\n", sys.stdout.fileno())
-
-
-def _print(text: str, descriptor: int) -> None:
-    content = text.encode("utf-8", "replace")
-    try:
-        while content:
-            content = content[os.write(descriptor, content) :]
-    except BrokenPipeError:
-        raise
-    except OSError:
-        pass  # the terminal is gone; the run goes on

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from engine.spec import BadSpec, Problem
+from tui.output import print_message
 
 _NOTHING = Problem("", "no text: give it as an argument, or through a pipe")
 
@@ -17,7 +18,7 @@ def read() -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        print(f"stdin is not all UTF-8 (byte {error.start:,}): what is not is read as U+FFFD", file=sys.stderr)
+        print_message(f"stdin is not all UTF-8 (byte {error.start:,}): what is not is read as U+FFFD")
         return content.decode("utf-8", "replace")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as encoder
 import sys
 import time
 from dataclasses import replace
@@ -15,74 +14,23 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.control import Control
 from engine.events import Classified
+from engine.heed import finish
 from engine.spec import BadSpec, Problem
+from engine.task_specs import RetrieveSpec
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
-from tui.narrate import Narrator, say
+from tui.narrate import Narrator
+from tui.output import print_json, print_message, say
+from tui.spec_options import Json, options
 from tui.text import safe
 
-_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
-_Flag = Parameter(negative="")
 _Method = Literal["bm25", "cls", "mean", "hybrid", "trained"]
 
 
-def retrieve(
-    *,
-    data: str = "workshop",
-    encoder: str = "auto",
-    method: Annotated[list[_Method] | None, Parameter(negative="")] = None,
-    train: Literal["projection", "whole"] = "projection",
-    hard_negatives: int = 0,
-    epochs: int = 0,
-    learning_rate: float = 0.0,
-    length: int = 256,
-    seed: int = 1337,
-    name: str = "",
-    json: _Json = False,
-    quiet: Annotated[bool, _Flag] = False,
-) -> int:
-    """Build search engines on a collection and judge them side by side: BM25, frozen encoder, both fused, trained.
-
-    Parameters
-    ----------
-    data
-        workshop (bundled), a folder in BEIR layout or of text files, or a name on the Hugging Face Hub.
-    encoder
-        minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT where it can be had, else minilm.
-    method
-        bm25, cls, mean, hybrid or trained; give it again for another. All of them when not given.
-    train
-        What is trained: projection, a matrix on frozen features (seconds), or whole, the encoder (minutes).
-    hard_negatives
-        For each query of a batch so many documents that BM25 ranks high and that are not relevant.
-    epochs
-        At most; 0 for what suits what is trained.
-    learning_rate
-        Peak; 0 for what suits what is trained.
-    length
-        Tokens of a document that are read.
-    seed
-        Decides what is held out, the batches and the resampling.
-    name
-        Name of the run.
-    quiet
-        Say nothing but errors.
-    """
+@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name")
+def retrieve(spec: RetrieveSpec, *, json: bool, quiet: bool) -> int:
+    """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder."""
     from engine import retrieve_run
-    from engine.rankers import METHODS
-    from engine.retrieve import RetrieveSpec
 
-    spec = RetrieveSpec(
-        data=data,
-        encoder=encoder,
-        methods=tuple(dict.fromkeys(method)) if method else METHODS,
-        mode=train,
-        hard_negatives=hard_negatives,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        length=length,
-        seed=seed,
-        name=name,
-    )
     return resume(retrieve_run.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
@@ -100,24 +48,24 @@ def search(
     k: Annotated[int, Parameter(name=["--k", "-k"])] = 10,
     encoder: str = "",
     run: str = "",
-    json: _Json = False,
+    json: Json = False,
 ) -> int:
-    """Search a collection. Indexes are built when they are first needed, then kept.
+    """Search a collection. Indexes are built once and cached.
 
     Parameters
     ----------
     query
-        What is looked for; without it, the first line of stdin.
+        The query; without it, the first line of stdin.
     data
-        As for retrieve; workshop when neither it nor a run is given.
+        As for retrieve. Default: the data of --run, else workshop.
     method
-        bm25, cls, mean, hybrid or trained; give it again to see several. hybrid when not given.
+        bm25, cls, mean, hybrid or trained; repeat the option for several. Default: hybrid.
     k
         Documents to show.
     encoder
-        As for retrieve; that of the run where there is one.
+        As for retrieve. Default: the encoder of --run.
     run
-        Whose bi-encoder is used for trained: name, path or latest. The newest on this collection when not given.
+        Run whose bi-encoder is used for trained: name, path or latest. Default: the newest on this collection.
     """
     from data.beir import BeirError
     from engine.encode import EncodeFailed
@@ -142,11 +90,10 @@ def search(
 
 def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str, run: str, json: bool) -> int:
     from data.beir import BUNDLED
-    from engine.rankers import TRAINED
     from engine.rankers_open import library, newest_on
-    from engine.retrieve import RetrieveSpec
     from engine.retrieve_run import spec_of
     from engine.task_run import absolute
+    from engine.task_specs import TRAINED
 
     owner: Run | None = None
     spec = RetrieveSpec(data=absolute(data) if data else BUNDLED)
@@ -161,11 +108,11 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
     opened = library(spec, owner)
     narrator = Narrator(as_json=False, quiet=json)
     for line in opened.collection.repairs:
-        print(safe(line), file=sys.stderr)
+        print_message(line)
     found: dict[str, list[dict[str, Any]]] = {}
     seconds: dict[str, float] = {}
     for name in methods:
-        ranker = _through(opened.ranker(name, Control()), narrator)
+        ranker = finish(opened.ranker(name, Control()), narrator.tell)
         begun = time.perf_counter()
         (ranked,) = ranker.rank([text], k)
         seconds[name] = round(time.perf_counter() - begun, 4)
@@ -177,7 +124,7 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
     for name, hits in found.items():
         if json:
             for hit in hits:
-                say(encoder.dumps({"event": "hit", "method": name, **hit}, ensure_ascii=False))
+                print_json({"event": "hit", "method": name, **hit})
             continue
         if len(found) > 1:
             say(f"{name}:")
@@ -189,17 +136,8 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
             say("  no document shares a word with the query")
     if json:
         counts = {name: {"hits": len(hits), "seconds": seconds[name]} for name, hits in found.items()}
-        say(encoder.dumps({"event": "finished", "reason": "done", "query": text, "results": counts}))
+        print_json({"event": "finished", "reason": "done", "query": text, "results": counts})
     return DONE
-
-
-def _through(task: Any, narrator: Narrator) -> Any:
-    """The value of a generator, its events told."""
-    while True:
-        try:
-            narrator.tell(next(task))
-        except StopIteration as ended:
-            return ended.value
 
 
 def _table(last: Classified) -> None:

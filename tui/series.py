@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine.events import Step
 
 CAPACITY = 2048  # buckets kept; two neighbours become one when they are full
+LARGEST = 1e30  # of the losses that are drawn; sums and squares of larger ones are no numbers any more
 
 
 @dataclass
@@ -38,9 +39,9 @@ class Series:
 
     def add(self, step: Step) -> None:
         """Add a step; steps come in order."""
-        loss = step.loss
-        if not math.isfinite(loss):
+        if not math.isfinite(step.loss):
             return
+        loss = clipped(step.loss)
         last = self.buckets[-1] if self.buckets else None
         if last is not None and last.count < self._span:
             last.last, last.low, last.high = step, min(last.low, loss), max(last.high, loss)
@@ -99,6 +100,11 @@ class Series:
             for a, b in pairs
         ]
         self._span *= 2
+
+
+def clipped(loss: float) -> float:
+    """A loss within the limits of what can be drawn."""
+    return max(-LARGEST, min(LARGEST, loss))
 
 
 def decimate(points: list[tuple[int, float]], columns: int, end: int = 0) -> list[tuple[int, float]]:

@@ -8,6 +8,7 @@ import sys
 
 from checkpoints import home
 from tui import terminal
+from tui.output import print_message
 
 
 def open_screen() -> int:
@@ -15,7 +16,7 @@ def open_screen() -> int:
     there = sys.stdin.isatty() and sys.stderr.isatty()
     problem = terminal.refusal(os.environ, terminal=there, size=terminal.size() if there else (0, 0))
     if problem is not None:
-        print(f"llmlab-tui: {problem}", file=sys.stderr)
+        print_message(f"llmlab-tui: {problem}")
         return 2
     few = terminal.colours(os.environ) == 16 and "TEXTUAL_COLOR_SYSTEM" not in os.environ
     os.environ.update(terminal.settings(os.environ))
@@ -29,6 +30,6 @@ def open_screen() -> int:
     with terminal.guarded(log):
         code = app.run(mouse=os.environ.get("LLMLAB_MOUSE", "1") != "0")
     if app.return_code:
-        print(f"llmlab-tui: the screen failed; what it said is in {log}", file=sys.stderr)
+        print_message(f"llmlab-tui: the screen failed; what it said is in {log}")
         return 1
     return code or 0

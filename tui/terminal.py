@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -15,11 +16,11 @@ SMALLEST = (60, 20)
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TQDM_DISABLE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
 }
+"""keeps libraries' own bars and logs off the terminal; set before they are imported"""
 
 
 def refusal(environment: Mapping[str, str], *, terminal: bool, size: tuple[int, int]) -> str | None:
@@ -41,7 +42,7 @@ def refusal(environment: Mapping[str, str], *, terminal: bool, size: tuple[int, 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Variables that must be set before Textual is imported, none that the user has set already."""
-    wanted = dict(QUIET)
+    wanted = QUIET | {"TOKENIZERS_PARALLELISM": "false"}
     wanted["TEXTUAL_FPS"] = "30" if "SSH_CONNECTION" in environment else "60"
     wanted["TEXTUAL_COLOR_SYSTEM"] = {16: "standard", 256: "256", 1 << 24: "truecolor"}[colours(environment)]
     return {name: value for name, value in wanted.items() if name not in environment}
@@ -62,7 +63,7 @@ def guarded(log: Path) -> Iterator[None]:
     """Send what anything writes to stdout and stderr behind Python's back to ``log`` while the screen is open.
 
     Textual draws on ``sys.__stderr__`` and asks ``sys.__stdout__`` for its size; both keep the terminal, while the
-    descriptors 1 and 2 get the log.
+    descriptors 1 and 2 get the log, and what Python logs too, since Textual takes ``sys.stderr``.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -73,16 +74,20 @@ def guarded(log: Path) -> Iterator[None]:
     sys.__stdout__ = sys.__stderr__ = screen  # type: ignore[misc,assignment]
     os.dup2(sink, 1)
     os.dup2(sink, 2)
+    handler = logging.StreamHandler(os.fdopen(sink, "w", encoding="utf-8", errors="replace"))
+    logging.getLogger().addHandler(handler)
     try:
         yield
     finally:
+        logging.getLogger().removeHandler(handler)
+        handler.stream.close()
         os.dup2(kept_out, 1)
         os.dup2(kept_err, 2)
         sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
         with contextlib.suppress(OSError):
             screen.close()
-        for descriptor in (kept_out, kept_err, sink):
-            os.close(descriptor)
+        os.close(kept_out)
+        os.close(kept_err)
 
 
 def size() -> tuple[int, int]:

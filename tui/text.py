@@ -13,15 +13,20 @@ _UNSAFE = re.compile(
 )
 
 
-def safe(text: str, *, lines: bool = True) -> str:
+def safe(text: str, *, lines: bool = True, keep: str = "") -> str:
     """``text`` with everything a terminal could act on made visible.
 
     C0 controls become their pictures (``␛``), a tab becomes spaces, anything else unsafe becomes ``·`` or, for what
-    cannot be encoded, ``�``. Line breaks stay, or become ``⏎`` when ``lines`` is false. The result carries no markup
-    meaning of its own: give it to widgets as text, never as markup.
+    cannot be encoded, ``�``. Line breaks stay, or become ``⏎`` when ``lines`` is false; what is in ``keep`` stays too.
+    The result carries no markup meaning of its own: give it to widgets as text, never as markup.
     """
-    text = _UNSAFE.sub(_visible, text)
+    text = _UNSAFE.sub(lambda found: found[0] if found[0] in keep else _visible(found), text)
     return text if lines else text.replace("\n", "⏎")
+
+
+def escaped(content: str) -> str:
+    """JSON with ``\\uXXXX`` for everything that :func:`safe` replaces; it means the same."""
+    return _UNSAFE.sub(_escape, content)
 
 
 def _visible(found: re.Match[str]) -> str:
@@ -33,3 +38,8 @@ def _visible(found: re.Match[str]) -> str:
     if code == 127:
         return "\u2421"
     return "\ufffd" if 0xD800 <= code <= 0xDFFF else "·"
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))

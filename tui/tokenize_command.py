@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as encoder
 import re
 import time
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from cyclopts import Parameter
 from engine.encoding import Tokenizer
 from engine.spec import BadSpec, Problem
 from tui import piped
-from tui.narrate import say
+from tui.output import print_json, say
 from tui.text import safe
 
 KINDS = {
@@ -33,17 +32,17 @@ def tokenize(
     special: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")] = False,
 ) -> int:
-    """Show how a text becomes tokens: ids, spellings, spans in characters and bytes, and counts to compare.
+    """Tokenize a text: ids, tokens, spans in characters and bytes, and counts.
 
     Parameters
     ----------
     text
-        The text, or - for what comes on stdin; without it, stdin too.
+        The text, or - for stdin; without it, stdin.
     tokenizer
-        gpt2 (the default), wordpiece, bundled, a run (name, path or latest), a path of a folder with tokenizer.json, or
-        a name on the Hugging Face Hub. Give it again for another beside it.
+        gpt2 (the default), wordpiece, bundled, a run (name, path or latest), a folder with tokenizer.json, or a name on
+        the Hugging Face Hub. Repeat the option for several.
     special
-        Add what the model puts around a text, such as [CLS] and [SEP].
+        Add special tokens such as [CLS] and [SEP].
     """
     from engine.tokenizer import load
 
@@ -55,20 +54,12 @@ def tokenize(
     for number, each in enumerate(tokenizers):
         found = _describe(each, content, special)
         if json:
-            say(encoder.dumps(found, ensure_ascii=False))
+            print_json(found)
             continue
         _print(each, found, first=number == 0)
     if json:
-        say(
-            encoder.dumps(
-                {
-                    "event": "finished",
-                    "reason": "done",
-                    "tokenizers": len(tokenizers),
-                    "seconds": round(time.monotonic() - begun, 3),
-                }
-            )
-        )
+        seconds = round(time.monotonic() - begun, 3)
+        print_json({"event": "finished", "reason": "done", "tokenizers": len(tokenizers), "seconds": seconds})
     return 0
 
 

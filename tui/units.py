@@ -40,8 +40,8 @@ def duration(seconds: float | None) -> str:
 
 
 def loss(value: float | None) -> str:
-    """Four decimals, or a dash."""
-    return "–" if value is None else f"{value:.4f}"
+    """Four decimals, or as many digits with an exponent where it is very large; or a dash."""
+    return "–" if value is None else f"{value:.4f}" if abs(value) < 1e5 else f"{value:.3e}"
 
 
 def rate(value: float) -> str:

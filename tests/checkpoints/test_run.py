@@ -170,9 +170,37 @@ def test_messages_are_taken_once_and_in_order(run: Run) -> None:
     assert [entry.name for entry in run.inbox.iterdir()] == [".half-written"]
 
 
+def test_an_inbox_survives_whatever_lies_in_it(run: Run) -> None:
+    os.mkfifo(run.inbox / "0-fifo.json")
+    (run.inbox / "1-folder.json").mkdir()
+    (run.inbox / "2-link.json").symlink_to(run.inbox / "0-fifo.json")
+    (run.inbox / "3-deep.json").write_text('{"message":' * 100_000)
+    (run.inbox / "4-latin.json").write_bytes(b'{"message": "\xff"}')
+    run.post({"message": "Stop"})
+    assert run.collect() == [{"message": "Stop"}]
+    assert run.collect() == []
+
+
+def test_a_message_that_cannot_be_posted_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        run.post({"message": "Stop"})
+    assert list(run.inbox.iterdir()) == []
+
+
 def test_a_missing_inbox_is_an_empty_one(run: Run) -> None:
     run.inbox.rmdir()
     assert run.collect() == []
+
+
+def test_a_name_that_is_not_utf_8_comes_back_from_a_json_file(run: Run) -> None:
+    content = {"corpus": "caf\udce9/\udcff è"}
+    run.write_json("about.json", content)
+    assert run.read_json("about.json") == content
+    (run.path / "about.json").read_text("utf-8")
 
 
 def test_a_damaged_json_file_is_an_empty_one(run: Run) -> None:

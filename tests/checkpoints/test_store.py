@@ -43,7 +43,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
-    path = store.commit(tmp_path / "new" / "checkpoints", 7, OLD, {"spec": {"è": [1, None]}})
+    path = store.commit(tmp_path / "checkpoints", 7, OLD, {"spec": {"è": [1, None]}})
     assert path.name == "step-000007"
     state, contents = store.read(path)
     assert contents == OLD
@@ -318,6 +318,19 @@ def test_pruning_keeps_the_last_two_the_best_and_the_pinned(tmp_path: Path) -> N
     assert names(tmp_path) == ["step-000002", "step-000004", "step-000006", "step-000007"]
     assert sorted(path.name for path in removed) == ["step-000001", "step-000003", "step-000005"]
     assert store.prune(tmp_path, keep=frozenset({4})) == []
+
+
+def test_pruning_neither_counts_nor_removes_what_is_newer_than_the_newest(tmp_path: Path) -> None:
+    for step in (10, 20, 30, 80, 90):
+        store.commit(tmp_path, step, OLD, {})
+    store.prune(tmp_path, newest=30)
+    assert names(tmp_path) == ["step-000020", "step-000030", "step-000080", "step-000090"]
+
+
+def test_a_removed_run_is_not_made_again_by_a_commit(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.commit(tmp_path / "removed" / "checkpoints", 1, OLD, {})
+    assert names(tmp_path) == []
 
 
 def test_damaged_checkpoints_do_not_count_as_kept(tmp_path: Path) -> None:

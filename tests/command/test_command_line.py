@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,12 @@ from typing import Any
 import pytest
 from workbench import TINY, VERSE, command, measured, process, records, spec, train, weights
 
-from checkpoints import home
+from checkpoints import home, store
 from checkpoints import run as runs
 from engine import events as happened
 from engine.events import Finished, Started
 from engine.gpt import GPT
+from engine.summary import summarise
 from tui.cli import main
 
 pytestmark = pytest.mark.usefixtures("known_peak")
@@ -199,6 +201,47 @@ def test_bad_fields_are_refused(arguments: list[str], says: list[str], run: Comm
     assert runs.every(home.runs()) == []
 
 
+def test_a_prompt_that_the_corpus_cannot_spell_is_refused_and_leaves_no_run(verse: Path, run: Command) -> None:
+    ran = run("train", "--corpus", verse, *FLAGS, "--quiet", "--sample-prompt", "Ω")
+    assert_refused(ran, "sample_prompt: character 'Ω'")
+    assert list(home.runs().iterdir()) == []
+
+
+def test_a_corpus_without_a_line_break_needs_no_option(tmp_path: Path, run: Command) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text("gattaca " * 400, encoding="utf-8")
+    ran = run("train", "--corpus", path, *FLAGS)
+    assert ran.code == 0, ran.err
+    assert "no line break" in ran.err
+    assert run("resume", "latest", "--steps", 45).code == 0
+    ran = run("sample", "latest", "--length", 9)
+    assert (ran.code, len(ran.out)) == (0, 9)
+
+
+def test_another_checkpoint_than_the_best_is_named_when_it_is_used(
+    trained: runs.Run, tmp_path: Path, run: Command
+) -> None:
+    run("resume", "done", "--steps", 45)
+    best = summarise(trained).best_step
+    shutil.rmtree(trained.checkpoints / f"step-{best:06d}")
+    left = max(store.step_of(path) for path in store.checkpoints(trained.checkpoints))
+    says = f"step {left} is used instead of the best checkpoint, step {best}: it was not saved"
+    ran = run("export", "done", tmp_path / "out")
+    assert (ran.code, says in ran.err) == (0, True)
+    ran = run("sample", "done", "--length", 9)
+    assert (ran.code, says in ran.err, len(ran.out)) == (0, True, 9)
+
+
+def test_a_run_that_is_removed_under_a_command_ends_it(
+    trained: runs.Run, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.train.measure_peak", lambda _: shutil.rmtree(trained.path) or 1e9)
+    ran = run("resume", "done", "--steps", 100_000, "--quiet")
+    assert ran.code == 1
+    assert f"{trained.path} was removed" in ran.err
+    assert not trained.path.exists()
+
+
 @pytest.mark.parametrize("arguments", [["fly"], ["resume"], ["export", "latest"], ["sample"], ["runs", "--jason"]])
 def test_bad_commands_are_refused(arguments: list[str], run: Command) -> None:
     ran = run(*arguments)
@@ -241,7 +284,7 @@ def test_a_damaged_checkpoint_is_refused(trained: runs.Run, tmp_path: Path, run:
     (path,) = trained.checkpoints.glob("*/model.safetensors")
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert_refused(run("resume", "done", "--steps", "50", "--quiet"), "no checkpoint of this run is whole")
+    assert_refused(run("resume", "done", "--steps", "50", "--quiet"), "no checkpoint of this run can be used")
     assert_refused(run("sample", "done"), "damaged: its SHA-256 does not match")
     assert_refused(run("export", "done", tmp_path / "out"), "damaged")
     assert not (tmp_path / "out").exists()
@@ -307,6 +350,77 @@ def test_an_export_is_loaded_by_transformers_and_by_this_program(
     assert_refused(run("export", "latest", tmp_path / "file"), "is not a folder")
 
 
+def test_an_export_replaces_no_other_model(trained: runs.Run, tmp_path: Path, run: Command) -> None:
+    theirs = {"config.json": "{}", "model.safetensors": "weights", "added_tokens.json": "{}", ".git/config": "x"}
+    out = tmp_path / "out"
+    for name, content in theirs.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(content)
+    assert_refused(run("export", "latest", out), f"is not empty and holds no export of {trained.name}: choose")
+    assert {name: (out / name).read_text() for name in theirs} == theirs
+    assert len(list(out.iterdir())) == len(theirs)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "training.json").write_text(json.dumps({"source": "bundled/step-1"}))
+    assert_refused(run("export", "latest", tmp_path / "notes"), "is not empty")
+    assert run("export", "latest", out, "--force").code == 0
+    assert json.loads((out / "config.json").read_text())["n_layer"] == 2
+    assert (out / ".git/config").read_text() == "x"
+
+
+def test_the_same_run_is_exported_to_the_same_folder_again(
+    trained: runs.Run, tmp_path: Path, run: Command, verse: Path
+) -> None:
+    out = tmp_path / "deep" / "out"
+    out.mkdir(parents=True)
+    assert run("export", "done", out).code == 0
+    first = (out / "model.safetensors").stat().st_size
+    (out / "README.md").write_text("mine")
+    shutil.copytree(out, out / ".export.tmp")  # as an export that was killed leaves it
+    assert run("export", "done", out, "--half", "--checkpoint", "last").code == 0
+    assert (out / "model.safetensors").stat().st_size < first
+    assert (out / "README.md").read_text() == "mine"
+    assert not (out / ".export.tmp").exists()
+    assert run("train", "--corpus", verse, *FLAGS, "--name", "other", "--quiet").code == 0
+    assert_refused(run("export", "other", out), "holds no export of")
+
+
+def test_an_export_that_fails_leaves_nothing_behind(
+    trained: runs.Run, tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, room = os.replace, 0
+
+    def full(source: Path, target: Path) -> None:
+        nonlocal room
+        room -= 1
+        if room < 0:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    assert run("export", "done", tmp_path / "old").code == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "old").iterdir()}
+    monkeypatch.setattr("engine.modelfolder.os.replace", full)
+    for name in ("new", "old"):
+        assert_refused(run("export", "done", tmp_path / name, "--half"), "No space left on device")
+    assert not (tmp_path / "new").exists()
+    assert {file.name: file.read_bytes() for file in (tmp_path / "old").iterdir()} == before
+    room = 3  # some files are moved: no model yet, and the same run may try again
+    assert_refused(run("export", "done", tmp_path / "new"), "No space left on device")
+    assert len(list((tmp_path / "new").iterdir())) == 3
+    assert not (tmp_path / "new" / "config.json").exists()
+    room = 100
+    assert run("export", "done", tmp_path / "new").code == 0
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_exported_files_have_the_permissions_that_the_umask_leaves(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        assert main(["export", "bundled", str(tmp_path / "out")]) == 0
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir()} == {mode}
+
+
 def test_every_field_is_listed_with_its_default(run: Command) -> None:
     ran = run("fields")
     assert ran.code == 0
@@ -344,7 +458,7 @@ def rest_of(child: subprocess.Popen[str]) -> tuple[str, str]:
 def test_an_interrupted_training_saves_and_a_resume_continues_exactly(
     number: signal.Signals, verse: Path, run: Command
 ) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         first = read_until(child, "step")
         os.kill(child.pid, signal.SIGHUP)  # the terminal is gone: no reason to end
@@ -369,7 +483,7 @@ def test_an_interrupted_training_saves_and_a_resume_continues_exactly(
 
 
 def test_a_second_signal_ends_at_once(verse: Path) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         first = read_until(child, "step")
         # Stopped, the process finds both signals when it goes on, before it has had time to save.
@@ -384,7 +498,7 @@ def test_a_second_signal_ends_at_once(verse: Path) -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_training_cleanly(verse: Path) -> None:
-    arguments = [sys.executable, "-m", "tui", "train", "--corpus", str(verse), *LONG, "--json"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--json"]
     with process(arguments) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -399,7 +513,7 @@ def test_a_reader_that_goes_away_ends_the_training_cleanly(verse: Path) -> None:
 
 
 def test_a_reader_of_verse_that_goes_away_leaves_no_traceback(trained: runs.Run) -> None:
-    arguments = [sys.executable, "-m", "tui", "sample", "done", "--length", "100000"]
+    arguments = [sys.executable, "-m", "llmlab_tui", "sample", "done", "--length", "100000"]
     with process(arguments) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -420,14 +534,14 @@ def test_the_program_as_a_process_exits_with_the_commands_code(verse: Path) -> N
 
 
 def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui import narrate
+    from tui import narrate, output
 
     def gone(descriptor: int, content: bytes) -> int:
         raise OSError(5, "Input/output error")
 
     started = Finished("steps", 1, None, "run")
     with monkeypatch.context() as patch:
-        patch.setattr(narrate.os, "write", gone)
+        patch.setattr(output.os, "write", gone)
         narrate.Narrator(as_json=False).tell(started)
         narrate.Narrator(as_json=True).tell(started)
 
@@ -435,7 +549,7 @@ def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.
         raise BrokenPipeError(32, "Broken pipe")
 
     with monkeypatch.context() as patch:
-        patch.setattr(narrate.os, "write", closed)
+        patch.setattr(output.os, "write", closed)
         with pytest.raises(BrokenPipeError):
             narrate.Narrator(as_json=True).tell(started)
 

@@ -15,7 +15,7 @@ from engine.encode import EncodeFailed
 from engine.encoders import NoEncoder
 from engine.events import Classified, Event, Progress
 from engine.retrieve import RetrieveSpec
-from tui import driven, narrate
+from tui import driven, output
 from tui.driven import BAD_INPUT, DONE, FAILED
 from tui.interrupt import INTERRUPTED
 
@@ -37,7 +37,7 @@ def run() -> Run:
 
 def drive(run: Run, work: Callable[[Run, Control], Iterator[Event]], **changes: Any) -> int:
     options = {"as_json": False, "quiet": False, **changes}
-    return driven.drive(run, work, lambda last: narrate.say(f"table of {len(last.results)}"), **options)
+    return driven.drive(run, work, lambda last: output.say(f"table of {len(last.results)}"), **options)
 
 
 def ends(*events: Event, error: Exception | None = None) -> Callable[[Run, Control], Iterator[Event]]:

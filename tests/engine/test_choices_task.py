@@ -16,15 +16,15 @@ from checkpoints import store
 from checkpoints.journal import Reader
 from checkpoints.run import Run
 from data.choices import Item, TableError, load
-from engine import choice_store, choicereport, choose_run, encoders, metrics
+from engine import choice_store, choicereport, choose_run, encoders, metrics, task_specs
 from engine import events as happened
-from engine.choices import FINETUNE, METHODS, ZERO_SHOT, ChooseSpec, choose, from_dict, to_dict
+from engine.choices import FINETUNE, METHODS, ZERO_SHOT, ChooseSpec, choose
 from engine.choosing import Chooser
 from engine.control import Control, Stop
 from engine.events import Classified, ItemRanked, ItemsLoaded, RouteDone, RouteStep
 from engine.heed import Stopped
 from engine.kept import Kept
-from engine.spec import BadSpec
+from engine.spec import BadSpec, restored
 from engine.summary import summarise
 from engine.tunerank import TuneRankSettings, made_of, tune
 from tui.narrate import Narrator
@@ -241,7 +241,7 @@ def test_bad_specs(workshop: dict[str, str]) -> None:
     with pytest.raises(TableError):
         list(choose(ChooseSpec(data="nowhere.jsonl"), Control()))
     spec = ChooseSpec(methods=("margin",), uninformative="", seeds=5)
-    assert from_dict(json.loads(json.dumps(to_dict(spec)))) == spec
+    assert restored(ChooseSpec, json.loads(json.dumps(task_specs.to_dict(spec)))) == spec
 
 
 def test_a_damaged_run_is_told(tmp_path: Path, done: tuple[Run, list[Any]]) -> None:

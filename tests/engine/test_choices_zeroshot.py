@@ -16,8 +16,7 @@ from engine.causal import LanguageModel
 from engine.control import Control, Stop
 from engine.events import ItemRanked, Notice
 from engine.heed import Stopped
-from engine.zeroshot import WAYS, ChoiceScore, Reader, logprobs, prompt_of
-from engine.zeroshot_task import Judging
+from engine.zeroshot import WAYS, ChoiceScore, Judging, Reader, logprobs, prompt_of
 
 pytest.importorskip("transformers")
 

@@ -22,7 +22,7 @@ from engine.encoders import Encoder, NoEncoder
 from engine.events import Continued, Encoded, Notice, Paused
 from engine.heed import Stopped
 
-TEXTS = [*tiny.texts(60)[0], "", "unheard of", "card " * 200]
+TEXTS = [*tiny.texts(60)[0], "", "finish of", "card " * 200]
 
 
 @pytest.fixture(scope="module")

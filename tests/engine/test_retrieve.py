@@ -178,8 +178,12 @@ def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec,
 
     size = rankers_export.export(run, tmp_path / "exported")
     assert size > 1000
-    with pytest.raises(rankers_export.CannotExport, match="not empty"):
-        rankers_export.export(run, tmp_path / "exported")
+    assert rankers_export.export(run, tmp_path / "exported") == size  # again, since it is the same run
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "config.json").write_text("{}")
+    with pytest.raises(store.CheckpointError, match="not empty"):
+        rankers_export.export(run, tmp_path / "theirs")
+    assert [file.name for file in (tmp_path / "theirs").iterdir()] == ["config.json"]
     sentences = pytest.importorskip("sentence_transformers")
     model = sentences.SentenceTransformer(str(tmp_path / "exported"), device="cpu")
     asked = [*texts[:4], library.collection.documents[0]]

@@ -97,14 +97,3 @@ def test_an_index_is_mapped_again_and_made_anew_for_other_content(tmp_path: Path
     assert vectors.read(folder, "two") is None
     (folder / "index.json").write_text(json.dumps({"format": 1}))
     assert vectors.read(folder) is None
-
-
-def test_faiss_answers_behind_the_same_interface() -> None:
-    pytest.importorskip("faiss")
-    held = vectors.unit(np.random.default_rng(1).standard_normal((400, 16)).astype(np.float32))
-    exact, near = vectors.Exact(held), vectors.Approximate(held)
-    rows, _ = exact.search(held[:30], 5)
-    others, scores = near.search(held[:30], 5)
-    assert others[:, 0].tolist() == list(range(30))
-    assert np.allclose(scores[:, 0], 1, atol=1e-5)
-    assert np.mean([len(set(a) & set(b)) / 5 for a, b in zip(rows.tolist(), others.tolist(), strict=True)]) > 0.9

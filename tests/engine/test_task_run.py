@@ -11,7 +11,7 @@ import pytest
 from checkpoints import home
 from checkpoints.lock import Lock
 from checkpoints.store import CheckpointError
-from engine import choose_run, classify_run, retrieve_run
+from engine import choose_run, classify_run, retrieve_run, task_specs
 from engine.choices import ChooseSpec
 from engine.classify import ClassifySpec
 from engine.control import Control, Stop, to_record
@@ -31,7 +31,7 @@ def test_a_run_is_named_by_its_data_and_finds_it_from_elsewhere(
         (tmp_path / bundled).mkdir()
     for data, ending in (("mine.jsonl", "mine"), ("folder.v2/", "folder.v2"), ("owner/set", "set")):
         run = task.create(spec(data=data, encoder="minilm"))
-        assert run.name.endswith(f"-{task.RUNS.task}-{ending}")
+        assert run.name.endswith(f"-{task_specs.TASKS[task.RUNS.kind]}-{ending}")
         assert task.spec_of(run) == spec(data=data, encoder="minilm")
     assert task.spec_of(task.create(spec(name="Own"))).data == spec().data
     (tmp_path / "mine.jsonl").touch()
@@ -45,7 +45,11 @@ def test_a_wrong_spec_makes_no_run_and_a_damaged_one_is_told(task: Any, spec: An
     assert not home.runs().exists()
     run = task.create(spec())
     many = "heads" if spec is ClassifySpec else "methods"
-    for content in ("{", json.dumps({"task": "other"}), json.dumps({"task": task.RUNS.task, many: 7})):
+    for content in (
+        "{",
+        json.dumps({"task": "other"}),
+        json.dumps({"task": task_specs.TASKS[task.RUNS.kind], many: 7}),
+    ):
         (run.path / "spec.json").write_text(content)
         with pytest.raises(CheckpointError, match=r"spec\.json is damaged|task 'other'|spec cannot be used"):
             task.spec_of(run)

@@ -12,8 +12,7 @@ from nasty import texts
 from data import dante
 from engine import lexicon, tokens
 from engine.encoding import Tokenizer, repaired
-from engine.lexicon import Lexicon
-from engine.merges import Merges, matches, word_of
+from engine.lexicon import Lexicon, Merges, matches, word_of
 from engine.tokenizer import load
 from engine.tokens import Tokenized, tensor_line, tokenize
 

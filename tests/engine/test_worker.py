@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from workbench import only, samples, spec
 
-from engine.channel import Channel
 from engine.control import Continue, Control, Pause, Stop
 from engine.events import Continued, Event, Finished, Notice, Paused, Progress, SampleText, Step
-from engine.worker import Busy, Job, State, Worker
+from engine.worker import Busy, Channel, Job, State, Worker
 
 PATIENCE = 30.0  # seconds; far more than anything here takes
 

@@ -25,6 +25,7 @@ from engine.events import Classified, Event, Notice, RankerDone, RouteDone
 from engine.heed import Stopped
 from engine.retrieve import RetrieveSpec
 from engine.task_run import TaskRuns
+from engine.task_specs import TASKS, to_dict
 from engine.writes import Writes
 from tui import cli
 
@@ -100,14 +101,14 @@ def test_a_new_start_that_is_killed_drops_no_finished_entry(done: Done) -> None:
         assert isinstance(again, Generator)
         again.close()  # as after a kill, nothing is written at the end
         assert set(done.run.read_json("results.json")) == set(done.results)
-        if done.runs.task == "retrieve":
+        if TASKS[done.runs.kind] == "retrieve":
             assert set(done.run.read_json("comparisons.json")) == {"mean-bm25", "trained-bm25", "trained-mean"}
 
 
 def test_entries_that_stand_on_another_encoder_are_dropped(done: Done, tmp_path: Path) -> None:
     run = Run(tmp_path / "copy")
     shutil.copytree(done.run.path, run.path)
-    run.write_json("spec.json", done.runs.to_dict(replace(done.spec, encoder=done.other)))
+    run.write_json("spec.json", to_dict(replace(done.spec, encoder=done.other)))
     again = done.runs.drive(run, Control())
     for event in again:
         if {"mlp", "margin", "mean"} & set(map(str, vars(event).values())) and isinstance(
@@ -182,12 +183,12 @@ def test_one_damaged_file_hides_no_other_and_is_made_again(
     run = Run(tmp_path / "copy")
     shutil.copytree(done.run.path, run.path)
     names = {"classify": "predictions/tfidf", "choose": "scores/finetune", "retrieve": "rankings/mean"}
-    file = run.path / f"{names[done.runs.task]}.safetensors"
+    file = run.path / f"{names[TASKS[done.runs.kind]]}.safetensors"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert cli.main(["sample", str(run.path)]) == 2
-    assert f"its task is {done.runs.task}" in capfd.readouterr().err
-    if done.runs.task == "classify":
+    assert f"its task is {TASKS[done.runs.kind]}" in capfd.readouterr().err
+    if TASKS[done.runs.kind] == "classify":
         found = outcome.read(run)
         assert set(found.reports) == set(found.probabilities) == {"majority", "mlp", "finetune"}
         assert "SHA-256" in found.unreadable["tfidf"]
@@ -196,7 +197,7 @@ def test_one_damaged_file_hides_no_other_and_is_made_again(
         said = capfd.readouterr()
         assert "mlp: unreadable: mlp.safetensors is damaged" in said.err
         assert [line.split()[0] for line in said.out.splitlines()] == ["tfidf", "finetune"]
-    if done.runs.task == "retrieve":
+    if TASKS[done.runs.kind] == "retrieve":
         ranked = rankers_store.read(run)
         assert set(ranked.judged) == {"bm25", "trained"}
         assert "SHA-256" in ranked.unreadable["mean"]

@@ -15,9 +15,8 @@ from engine import metrics
 from engine.control import Continue, Control, Detach, Message, Pause, Stop
 from engine.events import Classified, Continued, CurvePoint, DataLoaded, Encoded, Event, Paused, RouteDone, RouteStep
 from engine.worker import Task
-from tui.classify import judging
-from tui.classify.findings import Findings, Suspect, pairs_of
-from tui.classify.laboratory import Classifications
+from tui.classify import sentence
+from tui.classify.laboratory import Classifications, Findings, Suspect, pairs_of
 from tui.classify.sentence import Judgement
 
 CLASSES = ("billing", "delivery", "technical")
@@ -142,13 +141,13 @@ class FakeLaboratory:
 
     def opening(self, run: Run) -> Task:
         def task(control: Control) -> Iterator[Event]:
-            yield judging.Opened(run, self.classifier)  # type: ignore[arg-type]
+            yield sentence.Opened(run, self.classifier)  # type: ignore[arg-type]
 
         return task
 
     def judging(self, classifier: FakeClassifier, text: str, route: str) -> Task:
         def task(control: Control) -> Iterator[Event]:
-            yield judging.Judged(classifier.judge(text))
+            yield sentence.Judged(classifier.judge(text))
 
         return task
 
@@ -161,6 +160,6 @@ def laboratory_of_fakes(monkeypatch: pytest.MonkeyPatch) -> FakeLaboratory:
     monkeypatch.setattr(Classifications, "begin", lambda _, run: fake.begin(run))
     monkeypatch.setattr(Classifications, "follow", lambda _, run: fake.begin(run))
     monkeypatch.setattr(Classifications, "findings", lambda _, run: fake.found)
-    monkeypatch.setattr(judging, "opening", fake.opening)
-    monkeypatch.setattr(judging, "judging", fake.judging)
+    monkeypatch.setattr(sentence, "opening", fake.opening)
+    monkeypatch.setattr(sentence, "judging", fake.judging)
     return fake

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from fcntl import ioctl
 from pathlib import Path
@@ -40,7 +40,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Terminal:
-    """``python -m tui`` in a terminal of ``size`` columns and rows; ``controlling`` says that a hang-up signals."""
+    """The program in a terminal of ``size`` columns and rows; ``controlling`` says that a hang-up signals."""
 
     def __init__(
         self,
@@ -48,20 +48,21 @@ class Terminal:
         size: tuple[int, int] = (120, 40),
         controlling: bool = True,
         term: str | None = "xterm-256color",
+        program: Sequence[str] = (sys.executable, "-m", "llmlab_tui"),
+        cwd: Path = PROJECT,
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in ("TERM", "COLORTERM")}
         environment |= {"COLORTERM": "truecolor"} | ({"TERM": term} if term is not None else {})
         self.master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        program = [sys.executable, "-m", "tui"]
         self.process = subprocess.Popen(
-            [sys.executable, "-S", "-c", _LAUNCH, str(int(controlling)), *program],
+            [sys.executable, "-P", "-S", "-c", _LAUNCH, str(int(controlling)), *program],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             start_new_session=True,
             env=environment,
-            cwd=PROJECT,
+            cwd=cwd,
         )
         os.close(slave)
         self.raw = bytearray()
@@ -83,6 +84,17 @@ class Terminal:
     def text(self) -> str:
         """What stands on the screen."""
         return "\n".join(self._screen.display)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Another size; the kernel tells the program."""
+        ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._screen.resize(rows, columns)
+
+    def suspend(self) -> None:
+        """As a shell does at Ctrl+Z: the program is asked to stop, and has stopped when this returns."""
+        os.kill(self.process.pid, signal.SIGTSTP)
+        status = Path(f"/proc/{self.process.pid}/stat")
+        self.until(lambda: status.read_text().rpartition(")")[2].split()[0] in "TZX", "the program stops")
 
     def read(self, seconds: float) -> int:
         """Take what arrives within ``seconds``, returning at the first piece; returns how many bytes came."""

@@ -19,10 +19,9 @@ from engine.encoding import Tokenizer
 from engine.events import Candidate, Token
 from engine.sampling import GenerateSpec, Sampling
 from tui.generate import completing, keepsake, loom
-from tui.generate.completing import Source, Tokenized
+from tui.generate.completing import Pieces, Source, Tokenized, encode, recode
 from tui.generate.keepsake import Damaged, Drawer, Keepsake
 from tui.generate.loom import RAW, Loom
-from tui.generate.recoding import Pieces, encode, recode
 
 COLD = Sampling(temperature=0.5)
 

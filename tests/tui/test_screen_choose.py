@@ -17,8 +17,8 @@ from engine.choices import ChooseSpec
 from engine.control import Control
 from engine.events import ItemRanked
 from tui.app import LabApp
+from tui.choosing.form import FIELDS
 from tui.choosing.laboratory import Rankings
-from tui.choosing.values import FIELDS
 from tui.panes.choose import ChoosePane
 from tui.text import safe
 

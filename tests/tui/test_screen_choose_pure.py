@@ -9,15 +9,12 @@ from stage import CONTROLS, HOSTILE
 
 from data.choices import Item
 from engine.events import Classified, Finished, ItemRanked, ItemsLoaded, Notice, RouteDone, RouteStep
-from tui.choosing import values
-from tui.choosing.asking import item_of, spelled
-from tui.choosing.headline import head, tabs
-from tui.choosing.ink import shares, tokens
+from tui.choosing.form import FIELDS, problems
 from tui.choosing.overview import overview
-from tui.choosing.own import Own, ranks
-from tui.choosing.questions import card, questions
-from tui.choosing.sight import Sight
+from tui.choosing.own import Own, item_of, ranks, spelled
+from tui.choosing.questions import card, questions, shares, tokens
 from tui.choosing.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
+from tui.choosing.views import Sight, head, tabs
 from tui.comparing.headline import notice
 
 ITEMS = tuple(Item(f"question {number} {HOSTILE}?", (f"a{HOSTILE}", "b", "c"), number % 3) for number in range(12))
@@ -169,12 +166,10 @@ def test_moves_since_the_last_change() -> None:
 
 
 def test_values_are_checked_and_remembered() -> None:
-    assert values.problems(values.FIELDS.defaults) == []
+    assert problems(FIELDS.defaults) == []
     wrong = {"data": "no/such/file.jsonl", "methods": "", "margin": "0", "seeds": "x", "limit": "-1", "encoder": ""}
-    assert {one.field for one in values.problems({**values.FIELDS.defaults, **wrong})} == set(wrong)
-    assert {one.field for one in values.problems({**values.FIELDS.defaults, "methods": "zero-shot", "model": " "})} == {
-        "model"
-    }
-    kept = {**values.FIELDS.defaults, "methods": "zero-shot margin", "seeds": "7"}
-    values.FIELDS.remember(kept)
-    assert values.FIELDS.recall() == kept
+    assert {one.field for one in problems({**FIELDS.defaults, **wrong})} == set(wrong)
+    assert {one.field for one in problems({**FIELDS.defaults, "methods": "zero-shot", "model": " "})} == {"model"}
+    kept = {**FIELDS.defaults, "methods": "zero-shot margin", "seeds": "7"}
+    FIELDS.remember(kept)
+    assert FIELDS.recall() == kept

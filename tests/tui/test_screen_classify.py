@@ -22,7 +22,7 @@ from engine.control import Continue, Pause, Stop
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from engine.worker import Task
 from tui.app import LabApp
-from tui.classify import values
+from tui.classify.form import FIELDS
 from tui.classify.laboratory import Classifications
 from tui.panes.classify import ClassifyPane
 
@@ -58,7 +58,7 @@ async def test_the_form_shows_the_bundled_data_set_and_starts_with_it_at_once(
         await shows(pilot, "helpdesk", "bundled with the program", "4 classes")
         await pilot.press("f5")
         await shows(pilot, "TF-IDF + LR", "macro-F1", "finished")
-        assert laboratory_of_fakes.asked == [values.FIELDS.defaults]
+        assert laboratory_of_fakes.asked == [FIELDS.defaults]
 
 
 async def test_results_appear_as_they_come_with_progress_and_time_left(laboratory_of_fakes: FakeLaboratory) -> None:
@@ -258,7 +258,7 @@ async def test_columns_are_offered_and_what_was_started_is_there_next_time(
         pane = await go(pilot)
         await until(pilot, lambda: pane.form.given() == asked)
         await pilot.press("u")
-        await until(pilot, lambda: pane.form.given() == values.FIELDS.defaults)
+        await until(pilot, lambda: pane.form.given() == FIELDS.defaults)
 
 
 async def test_a_failure_is_told_where_the_results_would_be(laboratory_of_fakes: FakeLaboratory) -> None:
@@ -292,7 +292,7 @@ async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
     laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = laboratory_of_fakes
-    run = fake.create(values.FIELDS.defaults)
+    run = fake.create(FIELDS.defaults)
     begun: list[str] = []
 
     def begin(laboratory: object, run: Run) -> Task:
@@ -336,7 +336,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
 ) -> None:
     fake = laboratory_of_fakes
     fake.play = told
-    run = fake.create({**values.FIELDS.defaults, "heads": "lr"})
+    run = fake.create({**FIELDS.defaults, "heads": "lr"})
     assert len(list(session.record(run, iter(told(run.name))))) == len(told())
     run.write_json("results.json", {"lr": {**report("lr"), "accuracy": 0.8125}})
     async with LabApp().run_test(size=(120, 40)) as pilot:
@@ -390,7 +390,7 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
 
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     folder = bert(tmp_path / "encoder")
-    values.FIELDS.remember({**values.FIELDS.defaults, "encoder": str(folder), "limit": "24", "heads": "lr finetune"})
+    FIELDS.remember({**FIELDS.defaults, "encoder": str(folder), "limit": "24", "heads": "lr finetune"})
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await go(pilot)
         await until(pilot, lambda: pane.form.given()["limit"] == "24")

@@ -16,14 +16,16 @@ from sklearn.metrics import confusion_matrix
 from stage import CONTROLS, HOSTILE, SIZES
 from textual.strip import Strip
 
+from checkpoints import store
+from engine import classify, classify_run, outcome
 from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from engine.metrics import report_from
-from tui.classify import figures, headline, matrix, overview, pages, values
-from tui.classify.findings import Findings, pairs_of
-from tui.classify.looking import look
+from tui.classify import figures, overview, pages
+from tui.classify.form import FIELDS, look, problems
+from tui.classify.laboratory import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
-from tui.classify.sight import VIEWS, Sight
 from tui.classify.story import ClassifyStory, plain_words
+from tui.classify.views import VIEWS, Sight, head, tabs
 from tui.comparing.headline import notice
 from tui.comparing.ink import bar, fit, window
 
@@ -141,13 +143,13 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
         "overview": overview.overview(story, found, "lr", width, height),
         "suspects": pages.suspects(found, sight, width, height),
         "labels": figures.labels(story, width, height),
-        "head": [headline.head(story, "run", "running", width)],
+        "head": [head(story, "run", "running", width)],
         "notice": [notice(story, width)],
     }
     for view, _, _ in VIEWS:
-        drawn[f"tabs-{view}"] = [headline.tabs(Sight(view), "lr", width)]
+        drawn[f"tabs-{view}"] = [tabs(Sight(view), "lr", width)]
     if "lr" in routes:
-        drawn["matrix"] = matrix.matrix(routes["lr"], found, "lr", sight, width, height)
+        drawn["matrix"] = pages.matrix(routes["lr"], found, "lr", sight, width, height)
         drawn["classes"] = pages.classes(routes["lr"], sight, width, height)
         drawn["calibration"] = figures.calibration(routes["lr"], "lr", width, height)
     return drawn
@@ -191,11 +193,11 @@ def test_the_matrix_shows_the_chosen_cell_its_texts_and_the_leak() -> None:
     story = folded(told())
     known = story.routes["lr"].report
     assert known is not None
-    shown = text_of(matrix.matrix(known, findings(), "lr", Sight(true=0, predicted=0), 118, 34))
+    shown = text_of(pages.matrix(known, findings(), "lr", Sight(true=0, predicted=0), 118, 34))
     assert "2 of 3 billing are recognised" in shown
     assert "row 0 of the test split" in shown
     assert "also in train" in shown
-    wrong = text_of(matrix.matrix(known, findings(), "lr", Sight(true=0, predicted=1), 118, 34))
+    wrong = text_of(pages.matrix(known, findings(), "lr", Sight(true=0, predicted=1), 118, 34))
     assert "1 of 3 billing taken for delivery" in wrong
     assert "row 2 of the test split" in wrong
 
@@ -206,7 +208,7 @@ def test_many_classes_are_shown_around_the_chosen_cell() -> None:
     from engine import metrics
 
     made = metrics.evaluate(np.eye(60) * 0.5 + 0.5 / 60, gold, names)
-    shown = text_of(matrix.matrix(made, None, "lr", Sight(true=55, predicted=58), 78, 20))
+    shown = text_of(pages.matrix(made, None, "lr", Sight(true=55, predicted=58), 78, 20))
     assert "class55" in shown
     assert "clas…" in shown or "class58" in shown
     assert "of 60" in shown
@@ -236,27 +238,27 @@ def test_opening_the_pane_waits_for_no_heavy_library() -> None:
 
 
 def test_the_form_begins_with_what_was_asked_for_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert values.FIELDS.recall() == values.FIELDS.defaults
+    assert FIELDS.recall() == FIELDS.defaults
     file = tmp_path / "mine.csv"
     file.write_text("text,label\na,b\n")
     monkeypatch.chdir(tmp_path)
-    values.FIELDS.remember({**values.FIELDS.defaults, "data": "mine.csv", "heads": "lr finetune", "limit": "50"})
-    kept = values.FIELDS.recall()
+    FIELDS.remember({**FIELDS.defaults, "data": "mine.csv", "heads": "lr finetune", "limit": "50"})
+    kept = FIELDS.recall()
     assert (kept["data"], kept["heads"], kept["limit"]) == (str(file), "lr finetune", "50")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'{"data": 3, "pooling": "none", "heads": "x lr"}'])
 def test_a_damaged_memory_of_the_form_is_passed_over(content: bytes, tmp_path: Path) -> None:
-    values.FIELDS.remember(values.FIELDS.defaults)
+    FIELDS.remember(FIELDS.defaults)
     (tmp_path / "home" / "classify.json").write_bytes(content)
-    kept = values.FIELDS.recall()
-    assert {**kept, "heads": ""} == {**values.FIELDS.defaults, "heads": ""}
+    kept = FIELDS.recall()
+    assert {**kept, "heads": ""} == {**FIELDS.defaults, "heads": ""}
     assert kept["heads"] in ("lr mlp", "lr")
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     wrong = {
-        **values.FIELDS.defaults,
+        **FIELDS.defaults,
         "data": "/nowhere/at all.csv",
         "test": "/nowhere",
         "encoder": " ",
@@ -264,18 +266,18 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         "limit": "-3",
         "seed": "³",
     }
-    assert [one.field for one in values.problems(wrong)] == ["data", "test", "encoder", "heads", "limit", "seed"]
-    assert values.problems(values.FIELDS.defaults) == []
+    assert [one.field for one in problems(wrong)] == ["data", "test", "encoder", "heads", "limit", "seed"]
+    assert problems(FIELDS.defaults) == []
 
 
 def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     rows = "".join(f"{number},the parcel {number} is late,{'ab'[number % 2]}\n" for number in range(40))
     file.write_text(f"id,words,kind\n{rows}")
-    seen = look({**values.FIELDS.defaults, "data": str(file)})
+    seen = look({**FIELDS.defaults, "data": str(file)})
     assert seen.columns == ("id", "words", "kind")
     assert "text and label" in seen.problem
-    named = {**values.FIELDS.defaults, "data": str(file), "text_column": "words", "label_column": "kind"}
+    named = {**FIELDS.defaults, "data": str(file), "text_column": "words", "label_column": "kind"}
     seen = look(named)
     assert seen.problem == ""
     assert seen.rows[0] == ("a", "the parcel 0 is late")
@@ -286,7 +288,27 @@ def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> N
 
 
 def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
-    seen = look({**values.FIELDS.defaults, "data": "owner/name"})
+    seen = look({**FIELDS.defaults, "data": "owner/name"})
     assert seen.problem == ""
     assert "Enter" in seen.note
     assert json.dumps(seen.columns) == "[]"
+
+
+def test_a_fine_tuned_model_is_exported_beside_nothing_of_others(tmp_path: Path) -> None:
+    run = classify_run.create(classify.ClassifySpec())
+    tuned = run.path / outcome.TUNED
+    tuned.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tuned / name).write_text(name)
+        (tuned / name).chmod(0o600)
+    laboratory, theirs = Classifications(), tmp_path / "theirs"
+    for _ in range(2):  # the same run again
+        assert laboratory.export(run, tmp_path / "ours").endswith(f"exported to {tmp_path / 'ours'}")
+    (tmp_path / "usual").touch()
+    for file in (tmp_path / "ours").iterdir():
+        assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    theirs.mkdir()
+    (theirs / "config.json").write_text("other")
+    with pytest.raises(store.CheckpointError, match=f"holds no export of {run.name}"):
+        laboratory.export(run, theirs)
+    assert [file.read_text() for file in theirs.iterdir()] == ["other"]

@@ -22,7 +22,7 @@ from engine.retrieve import RetrieveSpec
 from engine.worker import Task
 from tui.app import LabApp
 from tui.panes.retrieve import RetrievePane
-from tui.retrieving import values
+from tui.retrieving.form import FIELDS
 from tui.retrieving.laboratory import Retrievals
 
 
@@ -61,7 +61,7 @@ def at_hand(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> P
         return task
 
     monkeypatch.setattr(Retrievals, "begin", begin)
-    values.FIELDS.remember({**values.FIELDS.defaults, "data": str(folder), "encoder": str(encoder), "epochs": "3"})
+    FIELDS.remember({**FIELDS.defaults, "data": str(folder), "encoder": str(encoder), "epochs": "3"})
     return folder
 
 
@@ -151,7 +151,7 @@ async def test_every_view_fits_every_screen(size: tuple[int, int], kept: Run) ->
 
 
 async def test_hostile_documents_and_queries_stay_text(tmp_path: Path, encoder: Path, at_hand: Path) -> None:
-    values.FIELDS.remember({**values.FIELDS.recall(), "methods": "bm25 mean"})
+    FIELDS.remember({**FIELDS.recall(), "methods": "bm25 mean"})
     write(at_hand / "corpus.jsonl", [{"_id": HOSTILE, "title": HOSTILE, "text": f"card {HOSTILE}"}])
     write(at_hand / "queries.jsonl", [{"_id": "q", "text": f"card {HOSTILE}"}])
     (at_hand / "qrels" / "train.tsv").unlink()

@@ -96,7 +96,7 @@ def test_a_hang_up_ends_the_screen_and_not_the_run_whose_losses_stay_the_same_to
     command = [
         sys.executable,
         "-m",
-        "tui",
+        "llmlab_tui",
         "train",
         f"--corpus={verse}",
         f"--steps={steps}",

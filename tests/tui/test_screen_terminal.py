@@ -30,7 +30,7 @@ def test_a_terminal_that_cannot_show_the_screen_is_told_so_in_one_plain_line(
 
 def test_without_a_terminal_the_commands_are_named_and_nothing_is_drawn() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tui"],
+        [sys.executable, "-m", "llmlab_tui"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         cwd=PROJECT,
@@ -77,7 +77,7 @@ def test_a_request_to_end_gives_the_terminal_back_too() -> None:
 
 def test_a_benchmark_ends_with_one_line_of_json() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tui", "bench", "save", "--json"],
+        [sys.executable, "-m", "llmlab_tui", "bench", "save", "--json"],
         capture_output=True,
         text=True,
         cwd=PROJECT,

@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from checkpoints import store
-from engine import lexicon, merges
+from engine import lexicon
 from engine.encoding import Tokenizer
 from engine.tokenizer import load
 from engine.tokens import tensor_line
@@ -27,7 +27,7 @@ from tui.app import LabApp
 from tui.panes import tokens as pane_module
 from tui.panes.pane import UsePrompt
 from tui.panes.tokens import TokensPane
-from tui.tokens import samples, storage, studies
+from tui.tokens import samples, shelf, storage
 from tui.tokens.search import TokenSearch
 
 LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159, 220])
@@ -36,13 +36,13 @@ LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159
 @pytest.fixture(autouse=True)
 def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vocabularies do not change from test to test: each is read once for all of them."""
-    monkeypatch.setattr(studies, "load", _load)
-    monkeypatch.setattr(studies, "occurrences", _occurrences)
-    monkeypatch.setattr(studies, "Lexicon", _lexicon)
-    monkeypatch.setattr(studies, "Merges", _Merges)
+    monkeypatch.setattr(shelf, "load", _load)
+    monkeypatch.setattr(shelf, "occurrences", _occurrences)
+    monkeypatch.setattr(shelf, "Lexicon", _lexicon)
+    monkeypatch.setattr(shelf, "Merges", _Merges)
 
 
-_load = functools.cache(studies.load)
+_load = functools.cache(shelf.load)
 _lexicon = functools.cache(lexicon.Lexicon)
 _counted: dict[Tokenizer, Any] = {}
 
@@ -54,7 +54,7 @@ def _occurrences(tokenizer: Tokenizer, *corpus: str, stale: Callable[[], bool]) 
 
 
 class _Merges:
-    of = staticmethod(functools.cache(merges.Merges.of))
+    of = staticmethod(functools.cache(lexicon.Merges.of))
 
 
 @contextlib.asynccontextmanager
@@ -264,7 +264,7 @@ async def test_a_tokenizer_that_breaks_is_told_and_one_that_never_comes_keeps_no
             raise ZeroDivisionError("deep inside")
         return _load(name)
 
-    monkeypatch.setattr(studies, "load", broken)
+    monkeypatch.setattr(shelf, "load", broken)
     storage.save(storage.Desk("Hello World", 0, ("slow", "broken", "gpt2")))
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -476,7 +476,7 @@ async def test_cut_and_paste_inside_the_editor() -> None:
         await pilot.press("ctrl+home", "ctrl+shift+right", "ctrl+x")
         await until(pilot, lambda: pilot.app.clipboard == "one")
         assert pane.editor.buffer.text == " two"
-        await pilot.press("ctrl+l", "ctrl+w")
+        await pilot.press("ctrl+a", "ctrl+w")
         assert pane.editor.buffer.text == ""
 
 
@@ -498,3 +498,24 @@ def test_on_a_real_terminal_it_shows_pastes_rests_and_sends_nothing_that_acts(ho
         assert b"\x1b]52;c;" + base64.b64encode(ids) in terminal.raw
         terminal.press(b"q")
         assert terminal.ended() == 0
+
+
+async def test_a_tokenizer_that_breaks_on_a_text_is_named_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.BPE({"a": 0, "b": 1, " ": 2}, []))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex("(a|aa)+$"), "isolated")
+    made.save(str(tmp_path / "tokenizer.json"))
+    monkeypatch.chdir(tmp_path)
+    async with opened(names=("gpt2", "./"), text="ab") as (pilot, pane):
+        ours, theirs = pane.shelf.studies
+        pane.editor.load("")
+        pane.editor.post_message(Paste(f"x\n{'a' * 60}b"))  # the library panics on this one
+        await until(pilot, lambda: bool(theirs.problem) and pane.shelf.text.startswith("x"))
+        assert pane.shelf.ready == [ours]
+        assert pane.shelf.tensor(0)[0]
+        await shows(pilot, "its tokenizer breaks on a text")
+        await put(pilot, pane, "ab")
+        assert (theirs.problem, pane.shelf.ready) == ("", [ours, theirs])

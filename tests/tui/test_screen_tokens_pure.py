@@ -19,14 +19,12 @@ from checkpoints import home
 from engine.encoding import Tokenizer
 from engine.tokenizer import load
 from engine.tokens import Tokenized, tokenize
-from tui.tokens import cards, palette, samples, storage, wrap
+from tui.tokens import cards, glyphs, palette, samples, storage
 from tui.tokens.buffer import Buffer
-from tui.tokens.glyphs import NEWLINE, PART, columns, glyph
+from tui.tokens.glyphs import NEWLINE, PART, Rows, columns, glyph, place, words
 from tui.tokens.palette import CLASSES, colour
 from tui.tokens.rows import Look, Sheet, short
-from tui.tokens.shelf import Shelf
-from tui.tokens.studies import Study
-from tui.tokens.wrap import Rows, place, words
+from tui.tokens.shelf import Shelf, Study
 
 NAMES = ("gpt2", "wordpiece", "bundled")
 SOME = [*texts(120, 60), HOSTILE, "", "\n", "\n\n", " ", "a" * 300, "word " * 90, samples.ENGLISH]
@@ -143,7 +141,7 @@ def test_words_and_lines() -> None:
 @pytest.mark.parametrize("width", [2, 7, 40])
 @pytest.mark.parametrize("marks", [True, False])
 def test_rows_hold_the_text_without_gaps(width: int, marks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wrap, "PIECE", 16)
+    monkeypatch.setattr(glyphs, "PIECE", 16)
     for text in SOME:
         rows = Rows(text, words(text, width, marks))
         listed = list(rows.down(0))
@@ -169,7 +167,7 @@ def test_a_long_line_is_not_laid_out_to_show_its_middle() -> None:
 
     row = Rows(text, split).at(500_000)
     assert row[0] <= 500_000 < row[1]
-    assert sum(end - start for start, end in asked) <= wrap.PIECE
+    assert sum(end - start for start, end in asked) <= glyphs.PIECE
 
 
 def test_places_are_found_by_column() -> None:

@@ -1,11 +1,81 @@
-"""The form that a ranking starts from: questions, methods, and the models that they stand on."""
+"""What a ranking is asked for: the form, what is wrong with its values, and a look at the questions."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from data import tablefiles
+from data.choices import BUNDLED, LETTERS, Item, TableError, load
 from engine.features import POOLING_HELP
-from tui.choosing import values
-from tui.choosing.looking import SeenItems, look
+from engine.task_specs import ChooseSpec
 from tui.comparing.form import CompareForm, Layout
+from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
+from tui.text import safe
+
+LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in
+FIELDS = fields_from(
+    ChooseSpec,
+    "choose.json",
+    "data methods encoder pooling margin seeds model limit seed",
+    {"limit": (0, LARGEST), "seed": (0, 2**62 - 1), "seeds": (1, 100)},
+    ("data", "encoder", "model"),
+)
+
+
+def problems(values: Mapping[str, str]) -> list[Wrong]:
+    """Everything that can be told to be wrong without reading the data."""
+    found = []
+    data = values["data"].strip()
+    if not data:
+        found.append(Wrong("data", f"name {BUNDLED}, a file, a folder, or a data set on the Hub"))
+    elif data != BUNDLED and not tablefiles.existing(data) and not tablefiles.possible(data):
+        found.append(Wrong("data", "no such file or folder, and no data set on the Hub can be called so"))
+    found += FIELDS.problems(values)
+    if "zero-shot" in values["methods"].split() and not values["model"].strip():
+        found.append(Wrong("model", "name bundled, gpt2, a run, a folder, or a model on the Hub"))
+    try:
+        margin = float(values["margin"])
+    except ValueError:
+        margin = math.nan
+    if not 0 < margin <= 100:
+        found.append(Wrong("margin", "must be a number above 0, for instance 0.2"))
+    return found
+
+
+@dataclass(frozen=True)
+class SeenItems(Seen):
+    """Questions, with the first of them."""
+
+    first: Item | None = None
+
+    def samples(self) -> list[Content]:
+        if self.first is None:
+            return []
+        lines = [Content.styled(f"\n{safe(self.first.stem[:300], lines=False)}", "bold")]
+        for place, choice in enumerate(self.first.choices):
+            mark = "✓" if place == self.first.gold else " "
+            lines.append(Content(f" {mark} {LETTERS[place]} {safe(choice[:100], lines=False)}"))
+        return lines
+
+
+def look(given: Mapping[str, str]) -> SeenItems:
+    """Read what lies on the disk. Never raises."""
+    name = given["data"].strip()
+    path = tablefiles.existing(name)
+    if path is not None and path.is_file() and path.stat().st_size > LARGE:
+        return SeenItems(note=f"{path.name} is large: it is read when the methods run")
+    if path is None and name != BUNDLED:
+        return SeenItems(note="it is looked for on the Hub when the methods run" if name else "")
+    limit, seed = (int(given[field]) if given[field].strip().isdecimal() else 0 for field in ("limit", "seed"))
+    try:
+        data = load(name, limit=limit, seed=seed)
+    except TableError as error:
+        return SeenItems(problem=str(error))
+    return SeenItems(data.source, checks=data.checks, repairs=data.repairs, first=data.judged[0])
 
 
 class ChooseForm(CompareForm):
@@ -37,8 +107,8 @@ class ChooseForm(CompareForm):
             "Chance, the longest choice and the question hidden always run beside them.\n"
             "↑↓ or Tab between fields, ←→ choose, Space ticks, F1 for help."
         ),
-        fields=values.FIELDS,
-        problems=values.problems,
+        fields=FIELDS,
+        problems=problems,
         nothing=SeenItems(),
         look=look,
         looked_at=("data", "limit", "seed"),

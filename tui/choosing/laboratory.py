@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from checkpoints.run import Run
 from data.choices import Item
 from tui.comparing.laboratory import Laboratory
+from tui.comparing.values import spec_from
 
 
 class Rankings(Laboratory):
@@ -16,21 +17,10 @@ class Rankings(Laboratory):
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import choose_run
-        from engine.choices import ChooseSpec
+        from engine.task_specs import ChooseSpec
 
-        return choose_run.create(
-            ChooseSpec(
-                data=given["data"].strip(),
-                methods=tuple(given["methods"].split()),
-                model=given["model"].strip() or "bundled",
-                encoder=given["encoder"].strip(),
-                pooling=given["pooling"],
-                margin=float(given["margin"]),
-                seeds=int(given["seeds"]),
-                limit=int(given["limit"]),
-                seed=int(given["seed"]),
-            )
-        )
+        model = given["model"].strip() or "bundled"
+        return choose_run.create(spec_from(ChooseSpec, given, model=model))
 
     def items(self, run: Run) -> tuple[Item, ...]:
         """The judged questions of a run. Raises :class:`checkpoints.store.CheckpointError`."""

@@ -8,9 +8,25 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.choosing.ink import BAD, COLOURS, DIM, FAIR, GOOD, NAMES, p_value
 from tui.choosing.story import CONTROLS, ChooseStory, Method
-from tui.comparing.ink import CURSOR, TITLE, bar, fit, share, strip, wrap
+from tui.choosing.views import COLOURS, NAMES
+from tui.comparing.ink import (
+    BAD,
+    CURSOR,
+    DIM,
+    FAIR,
+    GOOD,
+    bar,
+    data_lines,
+    fit,
+    interval,
+    limits,
+    p_value,
+    share,
+    side_by_side,
+    strip,
+    wrap,
+)
 from tui.curve import CurveOptions, draw
 from tui.text import safe
 
@@ -34,12 +50,7 @@ def overview(story: ChooseStory, method: str, width: int, height: int) -> list[S
         left = max(40, width // 2)
         words = [strip(line, left - 2) for line in _words(story, method, left - 2)]
         plot = _losses(curve, width - left, min(room, 16))
-        rows = []
-        for row in range(room):
-            one = words[row] if row < len(words) else Strip.blank(left - 2)
-            other = plot[row] if row < len(plot) else Strip.blank(width - left)
-            rows.append(Strip.join([one, Strip.blank(2), other]))
-        return top + rows
+        return top + side_by_side([(words, left - 2), ([], 2), (plot, width - left)], room)
     if curve is not None and story.finished is None and room >= CURVE:
         return top + _losses(curve, width, room)
     words = [strip(line, width) for line in _words(story, method, width)][:room]
@@ -58,8 +69,14 @@ def table(story: ChooseStory, chosen: str, width: int) -> list[Text]:
     head = Text().append(f"{'  method':<{NAME}}", DIM)
     for title, cells, _ in columns:
         head.append(f"{title:>{cells}}")
+    low, high = limits([ends for method in story.methods.values() if (ends := method.interval) is not None])
+    chance = story.methods["chance"].accuracy if "chance" in story.methods else None
+
+    def drawn(method: Method) -> Text:
+        colour = COLOURS.get(method.name, "")
+        return interval((low, high), method.interval, method.accuracy, colour, plot, chance)
+
     if plot:
-        low, high = _limits(story)
         head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}", DIM)
     best = story.best
     lines = [head]
@@ -71,13 +88,13 @@ def table(story: ChooseStory, chosen: str, width: int) -> list[Text]:
             line.append("   " + _waiting(story, method), FAIR if story.doing == method.name else DIM)
             if plot and method.running is not None and line.cell_len < width - plot - 3:
                 line.append(" " * (width - plot - line.cell_len))
-                line.append_text(_interval(story, method.interval, method.accuracy, COLOURS.get(method.name, ""), plot))
+                line.append_text(drawn(method))
         else:
             for title, cells, _ in columns:
                 line.append(*_cell(title, cells, method.result, method.name, best is method))
             if plot:
                 line.append("   ")
-                line.append_text(_interval(story, method.interval, method.accuracy, COLOURS.get(method.name, ""), plot))
+                line.append_text(drawn(method))
         lines.append(line)
         lines += _ways(method, columns)
     return lines
@@ -140,35 +157,6 @@ def _waiting(story: ChooseStory, method: Method) -> str:
     return safe(", ".join(told), lines=False)
 
 
-def _limits(story: ChooseStory) -> tuple[float, float]:
-    """Ends of the axis of the drawn intervals: steps of 0.05, so that it seldom moves."""
-    known = [ends for method in story.methods.values() if (ends := method.interval) is not None]
-    low = min((low for low, _ in known), default=0.0)
-    high = max((high for _, high in known), default=1.0)
-    return max(0.0, int(low * 20) / 20), min(1.0, (int(high * 20) + 1) / 20)
-
-
-def _interval(
-    story: ChooseStory, ends: tuple[float, float] | None, middle: float | None, colour: str, cells: int
-) -> Text:
-    """The accuracy and its interval as ``├──●──┤`` on a common axis, chance as a dotted line behind it."""
-    low, high = _limits(story)
-
-    def place(value: float) -> int:
-        return max(0, min(cells - 1, round((value - low) / max(1e-9, high - low) * (cells - 1))))
-
-    drawn = [" "] * cells
-    chance = story.methods.get("chance")
-    if chance is not None and chance.accuracy is not None:
-        drawn[place(chance.accuracy)] = "┊"
-    if ends is not None and middle is not None:
-        for column in range(place(ends[0]), place(ends[1]) + 1):
-            drawn[column] = "─"
-        drawn[place(ends[0])], drawn[place(ends[1])] = "├", "┤"
-        drawn[place(middle)] = "●"
-    return Text("".join(drawn), colour)
-
-
 def _words(story: ChooseStory, chosen: str, width: int) -> list[Text]:
     lines: list[Text] = []
     if story.verdict:
@@ -177,7 +165,8 @@ def _words(story: ChooseStory, chosen: str, width: int) -> list[Text]:
     if method is not None and method.result is not None and chosen not in CONTROLS:
         lines += [*_believe(method, width), Text("")]
     if story.data is not None:
-        lines += _data(story, width)
+        data = story.data
+        lines += data_lines(data.data, data.source, list(map(str, data.checks)), data.repairs, width)
     return lines
 
 
@@ -223,20 +212,6 @@ def _believe(method: Method, width: int) -> list[Text]:
                 f" {one['accuracy']:.3f}", "bold"
             )
             lines.append(line.append(f"  of {one['count']:,}", DIM))
-    return lines
-
-
-def _data(story: ChooseStory, width: int) -> list[Text]:
-    """Size, checks and repairs of the questions."""
-    data = story.data
-    assert data is not None
-    source = safe(data.source, lines=False)
-    lines = [
-        Text.assemble((safe(data.data, lines=False), TITLE), (f"  {source}" if data.source != data.data else "", DIM))
-    ]
-    for mark, style, told in (("· ", DIM, data.checks), ("! ", FAIR, data.repairs)):
-        for entry in told:
-            lines += wrap(Text(mark + safe(str(entry), lines=False), style), width)
     return lines
 
 

@@ -1,17 +1,93 @@
-"""A question that is typed: what every method gives to its choices, and how the ranking moved with the last change."""
+"""A question that is typed: the tasks that rank it, what every method gives, and how the ranking moved."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.strip import Strip
 
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from data.choices import FEWEST, MOST, Item
-from engine.events import ItemRanked
-from tui.choosing.ink import DIM
+from engine.control import Control
+from engine.events import Event, ItemRanked, Notice
+from engine.heed import Stopped, heed
+from engine.worker import Task
 from tui.choosing.questions import card
-from tui.comparing.ink import strip, wrap
+from tui.comparing.ink import DIM, paragraph, strip
+
+if TYPE_CHECKING:
+    from engine.choosing import Chooser
+
+
+@dataclass(frozen=True)
+class Opened(Event):
+    """The methods of a run are there."""
+
+    run: Run
+    chooser: Chooser
+
+
+@dataclass(frozen=True)
+class Answered(Event):
+    """What a method says of an item."""
+
+    item: Item
+    ranked: ItemRanked
+
+
+def item_of(question: str, choices: str) -> Item | None:
+    """The item that two lines spell: choices stand between ``|``, the right one may begin with ``*``.
+
+    None while there is too little, or too much, to rank.
+    """
+    parts = [part.strip() for part in choices.split("|")]
+    gold = next((place for place, part in enumerate(parts) if part.startswith("*")), -1)
+    texts = tuple(part.removeprefix("*").strip() for part in parts)
+    if not question.strip() or not FEWEST <= len(texts) <= MOST or not all(texts):
+        return None
+    return Item(question.strip(), texts, gold)
+
+
+def spelled(item: Item) -> tuple[str, str]:
+    """The two lines that spell an item."""
+    shown = [f"*{choice}" if place == item.gold else choice for place, choice in enumerate(item.choices)]
+    return item.stem, " | ".join(shown)
+
+
+def opening(run: Run) -> Task:
+    """Read the methods of a run."""
+
+    def task(control: Control) -> Iterator[Event]:
+        from engine.choosing import Chooser
+
+        yield Opened(run, Chooser(run))
+
+    return task
+
+
+def ranking(chooser: Chooser, item: Item) -> Task:
+    """Every method on an item, one after the other; one that cannot is told and does not stop the rest."""
+
+    def task(control: Control) -> Iterator[Event]:
+        from engine.encoders import NoEncoder
+        from engine.encoding import NoTokenizer
+        from engine.lm import NoModel
+
+        try:
+            for method in chooser.methods:
+                try:
+                    yield Answered(item, chooser.rank(item, method))
+                except (CheckpointError, NoEncoder, NoModel, NoTokenizer, ValueError) as error:
+                    yield Notice(f"{method}: {error}", "warning", "rank")
+                yield from heed(control, 0)
+        except Stopped:
+            return
+
+    return task
 
 
 class Own:
@@ -50,14 +126,13 @@ class Own:
     ) -> list[Strip]:
         """What the view shows."""
         if not able:
-            told = "No method has finished yet, so nobody can rank a question."
-            return [strip(line, width) for line in wrap(Text(told, DIM), width)]
+            return paragraph("No method has finished yet, so nobody can rank a question.", width)
         if typed is None:
             told = (
                 f"Type a question, and {FEWEST} to {MOST} choices with | between them; * before the right one. Every "
                 "method ranks them as you type. Enter goes to the choices, Esc leaves the line."
             )
-            return [strip(line, width) for line in wrap(Text(told, DIM), width)]
+            return paragraph(told, width)
         if self.item is None or not self.answers:
             return [strip(Text(working or "…", DIM), width)]
         lines = card(self.item, self.answers, method, width, height - 1, self.moved())

@@ -11,10 +11,9 @@ from textual.strip import Strip
 
 from engine.events import CurvePoint
 from engine.metrics import Report
-from tui.classify.ink import COLOURS, ROUTES
-from tui.classify.pages import message
 from tui.classify.story import ClassifyStory, Route
-from tui.comparing.ink import DIM, FAIR, GOOD, bar, share, strip
+from tui.classify.views import COLOURS, ROUTES
+from tui.comparing.ink import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
 from tui.curve import CurveOptions, draw
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen
@@ -46,10 +45,7 @@ def losses(routes: Sequence[Route], wanted: str, width: int, height: int) -> lis
         head.append(" best")
         made = draw(route.curve, each - 1, height - 1, CurveOptions(smoothing=0.6 if route.name == "finetune" else 0.0))
         columns.append([strip(head, each - 1), *made])
-    rows = []
-    for row in range(height):
-        parts = [column[row] if row < len(column) else Strip.blank(each - 1) for column in columns]
-        rows.append(Strip.join([piece for part in parts for piece in (part, Strip.blank(1))]))
+    rows = side_by_side([part for column in columns for part in ((column, each - 1), ([], 1))], height)
     return [row.adjust_cell_length(width) for row in rows]
 
 
@@ -58,9 +54,9 @@ def calibration(report: Report, route: str, width: int, height: int) -> list[Str
 
     Bins of few rows tell little: they are hollow and stand outside the line.
     """
-    beside = TABLE if width >= TABLE + 34 else NARROW
-    plot_width = min(width - beside - 2, height * 4)
-    table = _bins(report, beside)
+    room = TABLE if width >= TABLE + 34 else NARROW
+    plot_width = min(width - room - 2, height * 4)
+    table = _bins(report, room)
     drawn: list[Strip] = []
     if height >= 7 and plot_width >= 20:
         figure = _figure(plot_width, height)
@@ -79,12 +75,8 @@ def calibration(report: Report, route: str, width: int, height: int) -> list[Str
         figure.xticks(ticks, ["0", ".25", ".5", ".75", "1"])
         figure.yticks(ticks, ["0.00", "0.25", "0.50", "0.75", "1.00"])
         drawn = _built(figure, plot_width, height)
-    rows = []
-    for row in range(height):
-        left = drawn[row] if row < len(drawn) else Strip.blank(plot_width)
-        right = table[row] if row < len(table) else Strip.blank(beside)
-        rows.append(Strip.join([left, Strip.blank(2), right]).adjust_cell_length(width))
-    return rows
+    rows = side_by_side([(drawn, plot_width), ([], 2), (table, room)], height)
+    return [row.adjust_cell_length(width) for row in rows]
 
 
 def _bins(report: Report, width: int) -> list[Strip]:

@@ -1,14 +1,77 @@
-"""What the Classify pane asks of the engine."""
+"""What the Classify pane asks of the engine, and what the routes said of every test row, read once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from checkpoints.run import Run
+from engine.metrics import Comparison
 from tui import units
-from tui.classify.findings import Findings, Suspect, pairs_of
 from tui.comparing.laboratory import Laboratory
+from tui.comparing.values import spec_from
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A row whose label the routes that did not learn it doubt most."""
+
+    split: str
+    row: int
+    text: str
+    label: int
+    proposed: int
+    doubt: float
+    """probability of the proposed class, of a model that has not seen this row"""
+    label_probability: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Test rows and what each route gives every class for them. Row numbers are those of the test split."""
+
+    classes: tuple[str, ...] = ()
+    texts: Sequence[str] = ()
+    gold: Sequence[int] = ()
+    probabilities: Mapping[str, Any] = field(default_factory=dict)
+    """route: array ``(rows, classes)``"""
+    leaked: frozenset[int] = frozenset()
+    suspects: tuple[Suspect, ...] = ()
+    pairs: Mapping[tuple[str, str], Comparison] = field(default_factory=dict)
+    """McNemar's test of every two routes, in both orders"""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """why the predictions of a route cannot be read"""
+
+    def cell(self, route: str, true: int, predicted: int) -> list[int]:
+        """Rows of one cell of a confusion matrix: the surest mistakes first; on the diagonal, the least sure first."""
+        import numpy as np
+
+        found = self.probabilities.get(route)
+        if found is None or not len(found):
+            return []
+        told = np.asarray(found)
+        rows = np.flatnonzero((told.argmax(1) == predicted) & (np.asarray(self.gold) == true))
+        order = np.argsort(told[rows, true], kind="stable")
+        return [int(row) for row in rows[order]]
+
+    def probability(self, route: str, row: int, label: int) -> float:
+        """What a route gives a class for a row."""
+        return float(self.probabilities[route][row][label])
+
+
+def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], Comparison]:
+    """McNemar's test of every two routes. Loads scipy: not for the thread of a screen."""
+    from engine.metrics import mcnemar
+
+    result: dict[tuple[str, str], Comparison] = {}
+    for one, two in combinations(probabilities, 2):
+        found = mcnemar(probabilities[one], probabilities[two], gold)
+        result[one, two] = found
+        result[two, one] = Comparison(found.only_second, found.only_first, found.p)
+    return result
 
 
 class Classifications(Laboratory):
@@ -19,23 +82,10 @@ class Classifications(Laboratory):
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import classify_run
-        from engine.classify import ClassifySpec
+        from engine.task_specs import ClassifySpec
 
-        spec = ClassifySpec(
-            data=given["data"].strip(),
-            test=given["test"].strip(),
-            text_column=_column(given["text_column"]),
-            label_column=_column(given["label_column"]),
-            encoder=given["encoder"].strip(),
-            pooling=given["pooling"],
-            heads=tuple(given["heads"].split()),
-            class_weights=given["class_weights"] == "on",
-            limit=int(given["limit"]),
-            seed=int(given["seed"]),
-            curve=True,
-            suspects=True,
-        )
-        return classify_run.create(spec)
+        automatic = {name: "" for name in ("text_column", "label_column") if given[name] == "auto"}
+        return classify_run.create(spec_from(ClassifySpec, given, curve=True, suspects=True, **automatic))
 
     def findings(self, run: Run) -> Findings:
         """What the routes said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""
@@ -67,16 +117,9 @@ class Classifications(Laboratory):
     def export(self, run: Run, folder: Path) -> str:
         import shutil
 
-        from engine.modelfolder import present
+        from engine.modelfolder import exported, present, size
         from engine.outcome import TUNED
 
-        source = present(run.path / TUNED)
-        if folder.exists() and any(folder.iterdir()):
-            raise FileExistsError(f"{folder} is not empty")
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-        return f"{units.size(size)} exported to {folder}"
-
-
-def _column(name: str) -> str:
-    return "" if name == "auto" else name
+        with exported(folder, run.name) as temporary:
+            shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
+            return f"{units.size(size(temporary))} exported to {folder}"

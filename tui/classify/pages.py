@@ -1,4 +1,4 @@
-"""Views that are lists: the classes of one route, and the rows whose labels are doubted."""
+"""The confusion matrix with the texts of a cell, and lists: the classes, and rows whose labels are doubted."""
 
 from __future__ import annotations
 
@@ -6,24 +6,140 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.metrics import Report
-from tui.classify.findings import Findings
-from tui.classify.sight import Sight
-from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, share, strip, window, wrap
+from tui.classify.laboratory import Findings
+from tui.classify.views import Sight
+from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strip, window, wrap
 from tui.text import safe
+
+LABEL = 14
+CELL, WIDE = 7, 12  # cells of a number at least, and at most
+SIDE = 34  # cells that texts need beside the matrix
+_SHADES = " ░▒▓█"
+
+
+def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, width: int, height: int) -> list[Strip]:
+    """The matrix and the texts, side by side where there is room, one above the other where there is not."""
+    count = len(report.classes)
+    sight.true, sight.predicted = min(sight.true, count - 1), min(sight.predicted, count - 1)
+    label = min(LABEL, max([6, *(len(one.name) for one in report.classes)]) + 2)
+    if width - label - count * CELL >= SIDE:
+        cell = _cell(report, (width - label - SIDE) // count)
+        wide = label + count * cell
+        left = _grid(report, sight, label, cell, wide, height)
+        right = _texts(report, findings, route, sight, width - wide - 3, height)
+        blank = Text("")
+        rows = []
+        for row in range(min(height, max(len(left), len(right)))):
+            line = (left[row] if row < len(left) else blank).copy()
+            line.truncate(wide, pad=True)
+            line.append(" │ ", DIM)
+            rows.append(line.append_text(right[row] if row < len(right) else blank))
+        return [strip(row, width) for row in rows]
+    grid = _grid(
+        report, sight, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
+    )
+    lines = [*grid, *_texts(report, findings, route, sight, width, height - len(grid))]
+    return [strip(line, width) for line in lines[:height]]
+
+
+def _cell(report: Report, room: int) -> int:
+    """Cells of a column: enough for the longest name where there is ``room``."""
+    return max(CELL, min(room, WIDE, max(len(one.name) for one in report.classes) + 1))
+
+
+def _grid(report: Report, sight: Sight, label: int, cell: int, width: int, height: int) -> list[Text]:
+    names = [one.name for one in report.classes]
+    columns = window(len(names), sight.predicted, max(1, (width - label) // cell))
+    rows = window(len(names), sight.true, max(1, height - 3))
+    head = Text().append(f"{'true ↓':<{label}}", DIM).append("  predicted →", DIM)
+    if len(columns) < len(names):
+        head.append(f"  {columns[0] + 1}–{columns[-1] + 1} of {len(names)}", DIM)
+    marks = Text(" " * label)
+    for column in columns:
+        here = column == sight.predicted
+        marks.append(" " + fit(names[column], cell - 1).rstrip().rjust(cell - 1), TITLE if here else DIM)
+    lines = [head, marks]
+    for row in rows:
+        line = Text().append(fit(names[row], label - 1) + " ", TITLE if row == sight.true else DIM)
+        total = max(1, sum(report.confusion[row]))
+        for column in columns:
+            number = report.confusion[row][column]
+            style = _style(number / total, row == column)
+            text = f"{_SHADES[_level(number / total)]}{number:>{cell - 2},}" if number else f"{'·':>{cell - 1}}"
+            if (row, column) == (sight.true, sight.predicted):
+                line.append(" ")
+                line.append(text, CURSOR if not sight.reading else "underline " + style)
+            else:
+                line.append(f" {text}", style if number else DIM)
+        lines.append(line)
+    return lines
+
+
+def _level(part: float) -> int:
+    return 0 if part <= 0.02 else 1 if part < 0.1 else 2 if part < 0.3 else 3 if part < 0.7 else 4
+
+
+def _style(part: float, right: bool) -> str:
+    if right:
+        return f"bold {GOOD}" if part >= 0.5 else GOOD
+    return f"bold {BAD}" if part >= 0.2 else BAD if part >= 0.1 else FAIR
+
+
+def _texts(report: Report, findings: Findings | None, route: str, sight: Sight, width: int, height: int) -> list[Text]:
+    """The rows of the chosen cell, one line each, the one under the cursor in full below them."""
+    true, predicted = report.classes[sight.true], report.classes[sight.predicted]
+    number = report.confusion[sight.true][sight.predicted]
+    head = Text().append(f"{number:,} of {true.support:,} ", "bold")
+    head.append(safe(true.name, lines=False), TITLE)
+    if sight.true == sight.predicted:
+        head.append(" are recognised, least sure first", DIM)
+    else:
+        head.append(" taken for ", DIM).append(safe(predicted.name, lines=False), f"bold {FAIR}")
+        head.append(", surest first", DIM)
+    lines = [head]
+    if findings is None or route not in findings.probabilities:
+        return [*lines, Text("the texts are being read…" if number else "", DIM)]
+    rows = findings.cell(route, sight.true, sight.predicted)
+    if not rows:
+        return [*lines, Text("nothing here: arrows choose another cell", DIM)]
+    sight.row = max(0, min(sight.row, len(rows) - 1))
+    full = full_text(findings, route, rows[sight.row], width, max(2, min(7, height // 2)))
+    for place in window(len(rows), sight.row, max(1, height - 2 - len(full))):
+        row = rows[place]
+        here = place == sight.row
+        line = Text().append(f"{findings.probability(route, row, sight.predicted):5.0%} ", "bold" if here else DIM)
+        line.append(safe(findings.texts[row][:300], lines=False))
+        line.truncate(width, overflow="ellipsis", pad=here)
+        if here and sight.reading:
+            line.stylize(CURSOR)
+        lines.append(line)
+    lines += [Text("")] * max(0, height - len(lines) - len(full))
+    return lines + full
+
+
+def full_text(findings: Findings, route: str, row: int, width: int, height: int) -> list[Text]:
+    """One test row as it is, and what the route gives the classes it hesitates between."""
+    gold = findings.gold[row]
+    told = Text("")
+    order = sorted(range(len(findings.classes)), key=lambda label: -findings.probability(route, row, label))
+    for label in order[: 3 if gold in order[:3] else 2] + ([] if gold in order[:3] else [gold]):
+        colour = GOOD if label == gold else FAIR
+        told.append(f"{safe(findings.classes[label], lines=False)} ", colour)
+        told.append(f"{findings.probability(route, row, label):.0%}  ", "bold")
+    if row in findings.leaked:
+        told.append("also in train", f"bold {BAD}")
+    lines = wrap(Text(safe(findings.texts[row][:2000], lines=False)), width)
+    if len(lines) > height - 1:
+        lines = lines[: max(1, height - 1)]
+        lines[-1].truncate(max(1, width - 1))
+        lines[-1].append("…")
+    return [told, *lines]
+
 
 EMPTY_SUSPECTS = """No suspicious labels yet.
 
 When a frozen route has run, rows are listed here whose label a model doubts
 that has not learned them: wrong labels, or texts that two classes fit."""
-
-
-def message(text: str, width: int, height: int) -> list[Strip]:
-    """What an empty view says, in its middle."""
-    lines = [part for line in text.split("\n") for part in (wrap(Text(line, DIM), width - 4) or [Text("")])]
-    above = max(0, (height - len(lines)) // 2)
-    widest = max((line.cell_len for line in lines), default=0)
-    left = " " * max(0, (width - widest) // 2)
-    return [Strip.blank(width)] * above + [strip(Text(left).append_text(line), width) for line in lines][:height]
 
 
 def classes(report: Report, sight: Sight, width: int, height: int) -> list[Strip]:

@@ -16,11 +16,11 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from tui.comparing.seen import Seen
 from tui.comparing.ticks import Picker, Ticks
-from tui.comparing.values import Fields, Wrong
+from tui.comparing.values import Fields, Seen, Wrong
 from tui.field import Field
 from tui.form import Choice
+from tui.styles import style_sheet
 from tui.text import safe
 
 REST = 0.4  # seconds that typing rests before the data are looked at
@@ -68,29 +68,7 @@ class CompareForm(Container):
         Binding("up", "app.focus_previous", "Field before", show=False),
     ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
-    DEFAULT_CSS = """
-    CompareForm { layout: horizontal; height: 1fr; }
-    CompareForm .fields { width: 1fr; max-width: 62; padding: 0 1; scrollbar-size-vertical: 1; }
-    CompareForm .side { width: 1fr; padding: 0 2; border-left: solid $panel; scrollbar-size-vertical: 1; }
-    CompareForm .section { color: $primary; text-style: bold; margin-top: 1; }
-    CompareForm .field { height: auto; }
-    CompareForm .field Label { width: 15; color: $text-muted; }
-    CompareForm .field Input { width: 1fr; background: $surface; }
-    CompareForm .field Input:focus { background: $primary 25%; }
-    CompareForm .field.-bad Label { color: $error; text-style: bold; }
-    CompareForm .go { width: 100%; margin: 1 0 0 0; }
-    CompareForm .go:focus { text-style: bold; background: $success; }
-    CompareForm .problems { color: $error; }
-    CompareForm .rows { text-wrap: nowrap; text-overflow: ellipsis; }
-    CompareForm .why { color: $text-muted; }
-    .-narrow CompareForm { layout: vertical; }
-    .-narrow CompareForm .fields { min-width: 0; height: auto; max-height: 60%; max-width: 100%; width: 100%; }
-    .-narrow CompareForm .side { max-width: 100%; width: 1fr; height: 1fr; border-left: none;
-        border-top: solid $panel; padding: 0 1; }
-    .-low CompareForm .go { margin: 0; }
-    .-low CompareForm .section { margin: 0; }
-    .-low.-narrow CompareForm .section { display: none; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     @dataclass
     class Wanted(Message):
@@ -138,8 +116,6 @@ class CompareForm(Container):
         yield from ()
 
     def on_mount(self) -> None:
-        for line in self.query(Input):
-            line.cursor_blink = False  # a blinking cursor is traffic
         self._recall()
 
     @work(thread=True, group="recall", exit_on_error=False)

@@ -32,6 +32,28 @@ def strips(texts: Sequence[Text], width: int, height: int) -> list[Strip]:
     return [strip(text, width) for text in texts[: max(0, height)]]
 
 
+def side_by_side(columns: Sequence[tuple[Sequence[Strip], int]], height: int) -> list[Strip]:
+    """Columns of lines side by side, each with its width; blank where a column has no more lines."""
+    return [
+        Strip.join([lines[row] if row < len(lines) else Strip.blank(width) for lines, width in columns])
+        for row in range(height)
+    ]
+
+
+def message(text: str, width: int, height: int) -> list[Strip]:
+    """What an empty view says, in its middle."""
+    lines = [part for line in text.split("\n") for part in (wrap(Text(line, DIM), width - 4) or [Text("")])]
+    above = max(0, (height - len(lines)) // 2)
+    widest = max((line.cell_len for line in lines), default=0)
+    left = " " * max(0, (width - widest) // 2)
+    return [Strip.blank(width)] * above + [strip(Text(left).append_text(line), width) for line in lines][:height]
+
+
+def paragraph(text: str, width: int) -> list[Strip]:
+    """A few words where there is nothing else to show."""
+    return [strip(line, width) for line in wrap(Text(text, DIM), width)]
+
+
 def wrap(text: Text, width: int) -> list[Text]:
     """``text`` in lines of at most ``width`` cells."""
     return list(text.wrap(_CONSOLE, max(8, width), tab_size=4))
@@ -62,3 +84,51 @@ def window(count: int, cursor: int, height: int) -> range:
         return range(count)
     first = min(max(0, cursor - height // 2), count - height)
     return range(first, first + height)
+
+
+def p_value(value: float) -> str:
+    """``p < 0.001`` or three decimals."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def limits(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Ends of the axis of drawn intervals: steps of 0.05, so that it seldom moves."""
+    low = min((low for low, _ in intervals), default=0.0)
+    high = max((high for _, high in intervals), default=1.0)
+    return max(0.0, int(low * 20) / 20), min(1.0, (int(high * 20) + 1) / 20)
+
+
+def interval(
+    axis: tuple[float, float],
+    ends: tuple[float, float] | None,
+    middle: float | None,
+    colour: str,
+    cells: int,
+    chance: float | None = None,
+) -> Text:
+    """A figure and its interval as ``├──●──┤`` on ``axis``, ``chance`` as a dotted line behind it."""
+    low, high = axis
+
+    def place(value: float) -> int:
+        return max(0, min(cells - 1, round((value - low) / max(1e-9, high - low) * (cells - 1))))
+
+    drawn = [" "] * cells
+    if chance is not None:
+        drawn[place(chance)] = "┊"
+    if ends is not None and middle is not None:
+        for column in range(place(ends[0]), place(ends[1]) + 1):
+            drawn[column] = "─"
+        drawn[place(ends[0])], drawn[place(ends[1])] = "├", "┤"
+        drawn[place(middle)] = "●"
+    return Text("".join(drawn), colour)
+
+
+def data_lines(name: str, source: str, checks: Sequence[str], repairs: Sequence[str], width: int) -> list[Text]:
+    """What a data set is called, where it came from, what the checks found and what was repaired."""
+    shown = f"  {safe(source, lines=False)}" if source != name else ""
+    lines = [Text.assemble((safe(name, lines=False), TITLE), (shown, DIM))]
+    for mark, style, entries in (("· ", DIM, checks), ("! ", FAIR, repairs)):
+        for entry in entries:
+            colour = BAD if "test texts are in train" in entry else style
+            lines += wrap(Text(mark + safe(entry, lines=False), colour), width)
+    return lines

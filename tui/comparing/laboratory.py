@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from checkpoints import home
 from checkpoints import run as runs
@@ -20,7 +19,7 @@ from engine.control import Control
 from engine.events import Event
 from engine.summary import explain, figure
 from engine.worker import Task
-from tui.exporting import CannotExport
+from tui.comparing.values import typed
 
 OFFERED = 60  # the newest runs, for opening
 
@@ -52,13 +51,13 @@ class Laboratory:
         return "A run of this kind leaves nothing that another program could load."
 
     def export(self, run: Run, folder: Path) -> str:
-        """Write that, and say what was written. Raises :class:`tui.exporting.CannotExport` and :class:`OSError`."""
-        raise CannotExport(self.cannot_export(run))
+        """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
+        raise CheckpointError(self.cannot_export(run))
 
     def values_of(self, run: Run, defaults: Mapping[str, str]) -> dict[str, str]:
         """What the form would have to say for this run. Raises what :meth:`checkpoints.run.Run.spec` raises."""
         record = run.spec()
-        return {name: _typed(record.get(name), default) for name, default in defaults.items()}
+        return {name: typed(record.get(name), default) for name, default in defaults.items()}
 
     def begin(self, run: Run) -> Task:
         """Start the process that works on a run, and a task that follows it."""
@@ -106,11 +105,3 @@ class Laboratory:
         figures = {name: figure(one.get(self.figure)) for name, one in results.items() if isinstance(one, dict)}
         known = [f"{name} {one:.3f}" for name, one in figures.items() if one is not None]
         return ", ".join(known[-3:]) or "nothing finished"
-
-
-def _typed(value: Any, default: str) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return default if value is None else str(value) or default

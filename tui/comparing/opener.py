@@ -6,27 +6,22 @@ from collections.abc import Sequence
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from checkpoints.run import Run
 from tui.comparing.laboratory import Offered
+from tui.dialogs import Choices, Dialog
+from tui.styles import style_sheet
 from tui.text import safe
 
 
-class Opener(ModalScreen[Run | None]):
+class Opener(Dialog[Run | None]):
     """A list of runs of one task; ``what`` names one of them."""
 
-    BINDINGS = [Binding("escape", "cancel", "Cancel")]
-    DEFAULT_CSS = """
-    Opener OptionList { height: auto; max-height: 14; margin: 1 0; background: $surface; border: none; padding: 0; }
-    Opener OptionList:focus { border: none; }
-    .-low Opener OptionList { margin: 0; max-height: 9; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self, what: str, offers: Sequence[Offered]) -> None:
         super().__init__()
@@ -37,7 +32,7 @@ class Opener(ModalScreen[Run | None]):
             box.styles.width = 96
             yield Label(f"Open which {self._what}?", classes="title")
             if self._offers:
-                yield OptionList(*(Option(_spell(offer)) for offer in self._offers), compact=True, markup=False)
+                yield Choices(*(Option(_spell(offer)) for offer in self._offers), compact=True, markup=False)
                 yield Static(Content.styled("↑↓ and Enter choose, Esc leaves it", "$foreground 60%"))
             else:
                 yield Static(Content("There is none yet: F5 in the form makes the first one."), classes="text")
@@ -52,10 +47,6 @@ class Opener(ModalScreen[Run | None]):
     def _selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         self.dismiss(self._offers[event.option_index].run)
-
-    def action_cancel(self) -> None:
-        """Open none."""
-        self.dismiss(None)
 
 
 def _spell(offer: Offered) -> Content:

@@ -1,15 +1,21 @@
-"""What a form asks for, as it is typed: checked while it is, and remembered for the next start."""
+"""What a form asks for, checked as it is typed and remembered; and what a look at its data found."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar
+
+from textual.content import Content
 
 from checkpoints import home, store
+from data import tablefiles
+from tui.text import safe
 
+S = TypeVar("S")
 LARGEST = 2**63 - 1
 
 
@@ -72,7 +78,7 @@ class Fields:
         """Keep the values atomically; paths whole, since the next start may stand in another folder."""
         kept = dict(values)
         for name in self.paths:
-            if kept[name] != self.defaults[name] and exists(kept[name]):
+            if kept[name] != self.defaults[name] and tablefiles.existing(kept[name].strip()):
                 kept[name] = str(Path(kept[name].strip()).expanduser().absolute())
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,9 +89,71 @@ class Fields:
         return home.home() / self.file
 
 
-def exists(name: str) -> bool:
-    """Whether a name is that of a file or folder that is there."""
-    try:
-        return bool(name.strip()) and Path(name.strip()).expanduser().exists()
-    except (OSError, RuntimeError, ValueError):
-        return False
+@dataclass(frozen=True)
+class Seen:
+    """Empty before the first look."""
+
+    source: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """what there is, and how many"""
+    checks: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    note: str = ""
+    problem: str = ""
+    """why nothing can be run with them; empty when something can"""
+
+    def facts(self) -> Content:
+        """Source, sizes, what the checks found, and something to look at."""
+        lines: list[Content] = []
+        if self.source:
+            lines.append(Content.styled(safe(self.source, lines=False), "bold $primary"))
+        if self.sizes:
+            lines.append(Content("   ".join(f"{count:,} {name}" for name, count in self.sizes)))
+        for mark, style, entries in (("· ", "", self.checks), ("! ", "$warning", self.repairs)):
+            lines += [Content.styled(mark + safe(entry, lines=False), style) for entry in entries]
+        lines += self.samples()
+        if self.note:
+            lines.append(Content.styled(safe(self.note), "$foreground 60%"))
+        return Content("\n").join(lines)
+
+    def samples(self) -> list[Content]:
+        """Some of the data, a line each."""
+        return []
+
+
+def fields_from(
+    kind: type, file: str, names: str, numbers: Mapping[str, tuple[int, int]], paths: tuple[str, ...], **other: str
+) -> Fields:
+    """The fields of a form from those of a spec: defaults, choices, and what is ticked; ``other`` defaults differ."""
+    entries = [entry for entry in fields(kind) if entry.name in names.split()]
+    defaults = {entry.name: typed(entry.default, "") for entry in entries}
+    several = next(entry for entry in entries if isinstance(entry.default, tuple))
+    choices = {entry.name: entry.metadata["choices"] for entry in entries if entry.metadata["choices"]}
+    able = choices.pop(several.name)
+    choices |= {entry.name: ("off", "on") for entry in entries if isinstance(entry.default, bool)}
+    ordered = {name: other.get(name, defaults[name]) for name in names.split()}
+    return Fields(file, ordered, several.name, able, choices, numbers, paths)
+
+
+def typed(value: Any, default: str) -> str:
+    """A value of a spec as a form has it; ``default`` where there is none."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return default if value is None else str(value) or default
+
+
+def spec_from(kind: type[S], given: Mapping[str, str], **fixed: Any) -> S:
+    """The spec that a form's values describe, read by the types of its defaults; ``fixed`` are fields beside them."""
+    defaults: dict[str, Any] = {entry.name: entry.default for entry in fields(kind)}  # type: ignore[arg-type]
+    values = {name: _read(text, defaults[name]) for name, text in given.items() if name in defaults}
+    return kind(**{**values, **fixed})
+
+
+def _read(text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        return text == "on"
+    if isinstance(default, tuple):
+        return tuple(text.split())
+    return type(default)(text.strip())

@@ -5,22 +5,70 @@ The engine, and torch with it, is imported when a task runs, in the worker's thr
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from engine import hub
 from engine.compare import PROMPT
 from engine.control import Control
+from engine.encoding import NoTokenizer, Tokenizer
 from engine.events import Completed, Event, Notice, Token
 from engine.sampling import GenerateSpec, Sampling
 from engine.spec import BadSpec, Problem
 from engine.worker import Task
-from tui.generate.recoding import Pieces, recode
 
 if TYPE_CHECKING:
     from engine.causal import LanguageModel
     from engine.compare import Comparison
+
+Pieces: TypeAlias = list[tuple[int, str]]
+"""Tokens as ids, each with the text that it adds."""
+
+
+def encode(tokenizer: Tokenizer, text: str) -> Pieces:
+    """The tokens of ``text`` with what each adds to it, so that their texts joined are ``text``.
+
+    Of tokens that share a character the last one adds it.
+    """
+    encoding = tokenizer.encode(text)
+    made: Pieces = []
+    done = 0
+    for place, number in enumerate(encoding.ids):
+        last = place + 1 == len(encoding.ids)
+        end = len(text) if last else min(encoding.ends[place], encoding.starts[place + 1])
+        made.append((number, text[done : max(done, end)]))
+        done = max(done, end)
+    return made
+
+
+def recode(tokens: Pieces, draft: str, tokenizer: Tokenizer) -> tuple[int, Pieces]:
+    """Tokens for ``draft`` after ``tokens``: how many of these stay, and what follows.
+
+    A tokenizer may join what was appended with what stood before, so it is given the text from the last word that
+    it starts anew (where it can be cut: at a space after a non-space), else all of it. A completion's own tokens
+    before that stay as the model drew them, even where the tokenizer would spell their text otherwise.
+    """
+    if not draft:
+        return len(tokens), []
+    start = len(tokens) if tokenizer.cuttable else 0
+    following = draft
+    while start > 0 and not (following.startswith(" ") and _ends_word(tokens[start - 1][1])):
+        start -= 1
+        following = tokens[start][1]
+    made = encode(tokenizer, "".join(text for _, text in tokens[start:]) + draft)
+    same = 0
+    for ours, theirs in zip(tokens[start:], made, strict=False):
+        if ours != theirs:
+            break
+        same += 1
+    return start + same, made[same:]
+
+
+def _ends_word(text: str) -> bool:
+    return text != "" and not text[-1].isspace()
+
 
 CANDIDATES = 20
 VERSE = "Nel mezzo del cammin di nostra vita\n"
@@ -175,8 +223,11 @@ def comparing(lm: LanguageModel, comparison: Comparison) -> Task:
 
 def usual_prompt(lm: LanguageModel) -> str:
     """The lab's prompt; for a model that only ever saw Italian letters, Dante's first verse; else nothing."""
-    known = (text for text in (PROMPT, VERSE) if not lm.tokenizer.encode(text).unknown)
-    return next(known, "")
+    for text in (PROMPT, VERSE):
+        with contextlib.suppress(NoTokenizer):
+            if not lm.tokenizer.encode(text).unknown:
+                return text
+    return ""
 
 
 def _probe(

@@ -81,12 +81,11 @@ class TokenView(Lines, can_focus=True):
     TokenView { height: 1fr; width: 1fr; padding: 0 1; }
     """
 
+    @dataclass
     class Walked(Message):
         """The cursor was put on a token."""
 
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
+        place: int
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)

@@ -1,7 +1,7 @@
-"""What the Generate pane keeps on disk: the tree of tokens, the settings, the models used. One file, replaced whole.
+"""What the Generate pane keeps on disk: the tree of tokens, the settings, the models used; and texts in files.
 
-Its size is bounded by ``loom.MOST`` nodes of about a hundred bytes and what the user typed. Candidates are not kept:
-they are computed again when a token is looked at.
+The pane's file is replaced whole. Its size is bounded by ``loom.MOST`` nodes of about a hundred bytes and what the
+user typed. Candidates are not kept: they are computed again when a token is looked at.
 """
 
 from __future__ import annotations
@@ -20,6 +20,29 @@ from typing import Any
 from checkpoints import home, store
 from engine.sampling import Sampling
 from tui.generate.loom import MOST, RAW, Loom, Node
+
+LARGEST = 4 << 20  # bytes
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises :class:`OSError` or :class:`ValueError`."""
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise ValueError(f"it has {size:,} bytes; up to {LARGEST:,} are read")
+    content = path.read_bytes()
+    if b"\0" in content:
+        raise ValueError("this is no text file: it holds zero bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8; what UTF-8 cannot carry becomes a question mark. Raises :class:`OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8", errors="replace", newline="")
+
 
 VERSION = 1
 RECENT = 8  # names of models

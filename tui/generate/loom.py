@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from engine.events import Candidate, Token
 from engine.sampling import Sampling
-from tui.generate.recoding import Pieces
+from tui.generate.completing import Pieces
 
 MOST = 20_000  # nodes in the tree; beyond, the branches that were made first are let go, never the text on the screen
 LEFT = 0.8  # share of ``MOST`` that is left then

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -19,8 +17,10 @@ from checkpoints import run as runs
 from engine import hub
 from engine.summary import summarise
 from tui import units
+from tui.dialogs import Choices, Dialog
 from tui.field import Field
 from tui.generate.completing import KNOWN_GPT2
+from tui.styles import style_sheet
 from tui.text import safe
 
 RUNS = 30  # the newest that are offered
@@ -51,16 +51,10 @@ def offers(recent: Sequence[str]) -> list[Offer]:
     return made + [Offer(name, "used before") for name in recent if name not in known]
 
 
-class ModelChooser(ModalScreen[str | None]):
+class ModelChooser(Dialog[str | None]):
     """A list and a field."""
 
-    BINDINGS = [Binding("escape", "cancel", "Cancel")]
-    DEFAULT_CSS = """
-    ModelChooser OptionList { height: auto; max-height: 12; margin: 1 0; background: $surface; border: none;
-        padding: 0; }
-    ModelChooser OptionList:focus { border: none; }
-    .-low ModelChooser OptionList { margin: 0; max-height: 8; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self, choices: Sequence[Offer], current: str) -> None:
         super().__init__()
@@ -70,12 +64,11 @@ class ModelChooser(ModalScreen[str | None]):
         with Vertical() as box:
             box.styles.width = WIDTH
             yield Label("Which model?", classes="title")
-            yield OptionList(*(Option(self._spell(offer)) for offer in self._choices), compact=True, markup=False)
+            yield Choices(*(Option(self._spell(offer)) for offer in self._choices), compact=True, markup=False)
             yield Field(placeholder="or a run, a folder, or a name on the Hub", compact=True, id="model-name")
             yield Static(Content.styled("↑↓ and Enter choose, Tab to type a name, Esc leaves it", "$foreground 60%"))
 
     def on_mount(self) -> None:
-        self.query_one(Input).cursor_blink = False
         names = [offer.name for offer in self._choices]
         choices = self.query_one(OptionList)
         choices.highlighted = names.index(self._current) if self._current in names else 0
@@ -99,7 +92,3 @@ class ModelChooser(ModalScreen[str | None]):
         event.stop()
         if event.value.strip():
             self.dismiss(event.value.strip())
-
-    def action_cancel(self) -> None:
-        """Leave the model as it is."""
-        self.dismiss(None)

@@ -14,11 +14,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Label, Static
 
 from engine.sampling import Sampling
+from tui.dialogs import Dialog
 from tui.generate.funnel import FOCUSED, TITLE, WORD
 from tui.generate.heat import DIM, PLAIN
 from tui.lines import Lines
@@ -227,11 +227,10 @@ class SettingsStrip(Lines, can_focus=True):
         self.draw()
 
 
-class SettingsDialog(ModalScreen[Sampling | None]):
+class SettingsDialog(Dialog[Sampling | None]):
     """Settings to compare with those of the pane."""
 
     BINDINGS = [
-        Binding("escape", "cancel", "Cancel"),
         Binding("enter,f5", "accept", "Compare", priority=False),
     ]
     DEFAULT_CSS = """
@@ -260,7 +259,3 @@ class SettingsDialog(ModalScreen[Sampling | None]):
     def action_accept(self) -> None:
         """Compare with these."""
         self.dismiss(self.query_one(SettingsStrip).sampling)
-
-    def action_cancel(self) -> None:
-        """Compare nothing."""
-        self.dismiss(None)

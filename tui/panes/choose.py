@@ -12,16 +12,14 @@ from checkpoints.run import Run
 from data.choices import Item
 from engine.events import Event, ItemRanked, ItemsLoaded, RouteDone
 from tui.actions import bindings
-from tui.choosing import asking
-from tui.choosing.asking import Answered, Opened
+from tui.choosing import own
 from tui.choosing.form import ChooseForm
-from tui.choosing.headline import head, tabs
 from tui.choosing.laboratory import Rankings
 from tui.choosing.overview import overview
-from tui.choosing.own import Own
+from tui.choosing.own import Answered, Opened, Own
 from tui.choosing.questions import questions
-from tui.choosing.sight import Sight
 from tui.choosing.story import ChooseStory, listed
+from tui.choosing.views import Sight, head, tabs
 from tui.panes.compare import ComparePane
 from tui.text import safe
 
@@ -99,9 +97,9 @@ class ChoosePane(ComparePane):
         if run is not None and item is not None and self.story.done and not self._refused:
             if self._opened is None or self._opened.run != run:
                 if self.errands.kind != "open":
-                    self.errands.ask("open", asking.opening(run))
+                    self.errands.ask("open", own.opening(run))
             elif item != self.own.item or not self.own.answers:
-                self.errands.ask("rank", asking.ranking(self._opened.chooser, item))
+                self.errands.ask("rank", own.ranking(self._opened.chooser, item))
             self.wake()
         self.redraw()
 
@@ -117,7 +115,7 @@ class ChoosePane(ComparePane):
             self._refused = "the methods of this run cannot be opened"
 
     def _spelled(self) -> Item | None:
-        return asking.item_of(*(line.value for line in self.typed))
+        return own.item_of(*(line.value for line in self.typed))
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -184,7 +182,7 @@ class ChoosePane(ComparePane):
         typed = any(line.value for line in self.typed)
         if event is None or event.item >= len(self.items) or (typed and self.sight.view != "items"):
             return
-        for line, text in zip(self.typed, asking.spelled(self.items[event.item]), strict=True):
+        for line, text in zip(self.typed, own.spelled(self.items[event.item]), strict=True):
             line.value = safe(text, lines=False)
 
     def action_read(self) -> None:

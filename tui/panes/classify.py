@@ -10,16 +10,14 @@ from textual.strip import Strip
 from checkpoints.run import Run
 from engine.events import Event, RouteDone
 from tui.actions import bindings
-from tui.classify import figures, judging, matrix, pages
-from tui.classify.findings import Findings
+from tui.classify import figures, pages, sentence
 from tui.classify.form import ClassifyForm
-from tui.classify.headline import head, tabs
-from tui.classify.judging import Judged, Opened
-from tui.classify.laboratory import Classifications
+from tui.classify.laboratory import Classifications, Findings
 from tui.classify.overview import overview
-from tui.classify.sentence import Judgement, sentence
-from tui.classify.sight import Sight
+from tui.classify.sentence import Judged, Judgement, Opened
 from tui.classify.story import ClassifyStory
+from tui.classify.views import Sight, head, tabs
+from tui.comparing.ink import message
 from tui.panes.compare import ComparePane
 
 
@@ -94,9 +92,9 @@ class ClassifyPane(ComparePane):
         if run is not None and self.able:
             if self.classifier is None or self.classifier.run != run:
                 if self.errands.kind != "open":
-                    self.errands.ask("open", judging.opening(run))
+                    self.errands.ask("open", sentence.opening(run))
             elif text.strip():
-                self.errands.ask("judge", judging.judging(self.classifier.classifier, text, self.route))
+                self.errands.ask("judge", sentence.judging(self.classifier.classifier, text, self.route))
             else:
                 self.judged = None
             self.wake()
@@ -135,7 +133,7 @@ class ClassifyPane(ComparePane):
         story, sight, route = self.story, self.sight, self.route
         if sight.view == "sentence":
             working = {"open": "the trained routes are being opened…", "judge": "…"}.get(self.errands.kind, "")
-            return sentence(self.judged, self.typed[0].value, route, self.able, working, width, height)
+            return sentence.sentence(self.judged, self.typed[0].value, route, self.able, working, width, height)
         if sight.view == "suspects":
             return pages.suspects(self.findings, sight, width, height)
         if sight.view == "labels":
@@ -144,9 +142,9 @@ class ClassifyPane(ComparePane):
             return overview(story, self.findings, route, width, height)
         known = story.routes.get(route)
         if known is None or known.report is None:
-            return pages.message("Nothing to show yet: no route has finished.", width, height)
+            return message("Nothing to show yet: no route has finished.", width, height)
         if sight.view == "matrix":
-            return matrix.matrix(known.report, self.findings, route, sight, width, height)
+            return pages.matrix(known.report, self.findings, route, sight, width, height)
         if sight.view == "classes":
             return pages.classes(known.report, sight, width, height)
         return figures.calibration(known.report, route, width, height)

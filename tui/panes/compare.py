@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -25,17 +25,7 @@ from tui.exporting import export
 from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
-
-
-class Sight(Protocol):
-    """Where the user looks."""
-
-    view: str
-    row: int
-    reading: bool
-
-    def look(self, view: str) -> None:
-        """Another view."""
+from tui.styles import style_sheet
 
 
 class Board(Lines, can_focus=True):
@@ -71,19 +61,8 @@ class ComparePane(FollowPane):
     REST: ClassVar[float] = 0.12
     """seconds that typing rests before it is answered"""
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
-    DEFAULT_CSS = """
-    ComparePane { height: 1fr; }
-    ComparePane ContentSwitcher { height: 1fr; }
-    ComparePane .results { height: 1fr; }
-    ComparePane .head { padding: 0 1; background: $panel; }
-    ComparePane .tabs { margin: 0 0 1 0; background: $surface; }
-    ComparePane .notice { padding: 0 1; background: $surface; }
-    ComparePane .typed { display: none; margin: 0 1; background: $surface; }
-    ComparePane.-typing .typed { display: block; }
-    ComparePane .typed:focus { background: $primary 25%; }
-    .-low ComparePane .tabs { margin: 0; }
-    """
-    sight: Sight
+    DEFAULT_CSS = style_sheet(__file__)
+    sight: headline.Sight
 
     def __init__(self, form: CompareForm, laboratory: Laboratory) -> None:
         super().__init__(laboratory)
@@ -100,10 +79,6 @@ class ComparePane(FollowPane):
                     yield Field(id=ident, classes="typed", compact=True, select_on_focus=False, placeholder=hint)
                 yield Board(id=f"{self.PREFIX}-board")
         yield Lines(id=f"{self.PREFIX}-notice", classes="notice")
-
-    def on_mount(self) -> None:
-        for line in self.typed:
-            line.cursor_blink = False
 
     # -- what a subclass gives ---------------------------------------------------------------------------------------
 

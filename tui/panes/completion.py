@@ -21,7 +21,7 @@ from textual.widgets import TextArea
 from engine.events import Compared, Completed, Event, Notice, Progress, Token
 from engine.sampling import Sampling
 from engine.worker import State, Task
-from tui.errands import Errands
+from tui.errands import Errands, Keeper
 from tui.generate import completing, headline, heat, scout
 from tui.generate.completing import Kept, Loaded, Probed, Tokenized
 from tui.generate.funnel import Funnel, Sight
@@ -33,9 +33,9 @@ from tui.generate.prompt_editor import PromptEditor
 from tui.generate.scout import Scout
 from tui.generate.settings_strip import SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
-from tui.keeping import Keeper
 from tui.lines import Lines
 from tui.panes.pane import Pane
+from tui.styles import style_sheet
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -73,24 +73,7 @@ class CompletionPane(Pane):
     """Holds the text as a :class:`tui.generate.loom.Loom` and asks a worker of its own. Keys are a subclass's."""
 
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
-    DEFAULT_CSS = """
-    CompletionPane { height: 1fr; }
-    #gen-head { padding: 0 1; background: $panel; }
-    #gen-body { height: 1fr; layout: vertical; }
-    #gen-text { height: 1fr; }
-    #gen-legend { padding: 0 1; }
-    #gen-side { height: 11; layout: horizontal; border-top: solid $panel; }
-    #gen-settings { width: 28; }
-    #gen-status { padding: 0 1; }
-    #gen-notice { padding: 0 1; background: $surface; }
-    .-low #gen-side { height: 10; }
-    .-low.-narrow #gen-side { height: 9; }
-    .-narrow #gen-settings { width: 25; }
-    CompletionPane.-side #gen-body { layout: horizontal; }
-    CompletionPane.-side #gen-side { width: 48; height: 1fr; layout: vertical; border-top: none;
-        border-left: solid $panel; }
-    CompletionPane.-side #gen-settings { width: 1fr; height: 10; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self) -> None:
         super().__init__(id="generate")

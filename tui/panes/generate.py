@@ -15,9 +15,10 @@ from engine.compare import Comparison
 from engine.control import Continue, Pause, SetSampling
 from tui.actions import bindings
 from tui.dialogs import Entry
-from tui.generate import completing, scout, textfiles
+from tui.generate import completing, scout
 from tui.generate.funnel import Funnel
 from tui.generate.heat import TokenView
+from tui.generate.keepsake import read_text, write_text
 from tui.generate.settings_strip import SettingsDialog, SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
 from tui.panes.completion import EDIT, SWEEP, WALK, CompletionPane
@@ -305,7 +306,7 @@ class GeneratePane(CompletionPane):
         if path is None:
             return
         try:
-            text = await asyncio.to_thread(textfiles.read, Path(path).expanduser())
+            text = await asyncio.to_thread(read_text, Path(path).expanduser())
         except (OSError, ValueError) as error:
             self.tell("It cannot be opened", f"{path}: {getattr(error, 'strerror', None) or error}")
         else:
@@ -334,7 +335,7 @@ class GeneratePane(CompletionPane):
 
     async def _write_text(self, target: Path, told: str) -> None:
         try:
-            await asyncio.to_thread(textfiles.write, target, self.loom.text)
+            await asyncio.to_thread(write_text, target, self.loom.text)
         except OSError as error:
             self.tell("It cannot be written", f"{target}: {error.strerror or error}")
         else:

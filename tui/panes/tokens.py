@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
+from dataclasses import dataclass
 from functools import partial
 
 from textual import events, on, work
@@ -15,19 +16,20 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.worker import get_current_worker
 
+from engine.encoding import NoTokenizer
 from engine.lexicon import corpus
 from engine.tokens import Token, Tokenized, tokenize
 from tui.actions import bindings
-from tui.keeping import Keeper
+from tui.errands import Keeper
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
+from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens import cards, palette, samples, storage
 from tui.tokens.editor import TokenEditor
 from tui.tokens.errands import TokenErrands, reason
 from tui.tokens.rows import Look, Sheet, short
-from tui.tokens.shelf import Shelf
-from tui.tokens.studies import Study
+from tui.tokens.shelf import Shelf, Study
 from tui.tokens.view import TokenRows
 
 SAVE_AFTER = 1.0  # seconds without a key after which the text is kept
@@ -64,50 +66,29 @@ class TokensPane(TokenErrands):
         (
             "Keys inside the text",
             "Arrows, with Ctrl by words, with Shift to select; Home, End, PgUp, PgDn; Ctrl+W and Ctrl+U delete back, "
-            "Ctrl+K on; Ctrl+Z and Ctrl+Y undo and redo; Ctrl+X cuts, Ctrl+L selects everything. Esc leaves it.",
+            "Ctrl+K on; Ctrl+Z and Ctrl+Y undo and redo; Ctrl+X cuts, Ctrl+A selects everything. Esc leaves it.",
         ),
     )
     BINDINGS = bindings("tokens")
     SCOPED_CSS = False
-    DEFAULT_CSS = """
-    TokensPane { height: 1fr; }
-    #tokens-body { height: 1fr; layout: vertical; }
-    #tokens-main { height: 1fr; }
-    #tokens-side { height: 9; layout: horizontal; background: $surface; }
-    .tokens-title { height: 1; background: $panel; }
-    #tokens-editor { height: 5; margin: 0 1; }
-    #tokens-rows { height: 1fr; margin: 0 1; }
-    #tokens-counts { width: 46; height: 100%; padding: 0 1; }
-    #tokens-card { width: 1fr; height: 100%; padding: 0 1; }
-    #tokens-tensor { height: 1; padding: 0 1; background: $surface; }
-    TokensPane.-broad #tokens-body { layout: horizontal; }
-    TokensPane.-broad #tokens-side { width: 46; height: 100%; layout: vertical; }
-    TokensPane.-broad #tokens-main { width: 1fr; height: 100%; }
-    TokensPane.-broad #tokens-counts { width: 100%; }
-    TokensPane.-broad #tokens-card { width: 100%; height: 1fr; }
-    .-high #tokens-editor { height: 8; }
-    .-low #tokens-editor { height: 3; }
-    .-low #tokens-side { height: 8; }
-    .-narrow #tokens-counts { display: none; }
-    .-narrow #tokens-side { height: 5; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Loaded(Message):
         """A tokenizer was found, or was not."""
 
-        def __init__(self, study: Study) -> None:
-            super().__init__()
-            self.study = study
+        study: Study
 
     class Learnt(Message):
         """More is known about a vocabulary."""
 
+    @dataclass
     class Made(Message):
         """A text has been tokenized in every vocabulary."""
 
-        def __init__(self, version: int, text: str, views: list[Tokenized]) -> None:
-            super().__init__()
-            self.version, self.text, self.views = version, text, views
+        version: int
+        text: str
+        views: list[Tokenized]
 
     def __init__(self) -> None:
         super().__init__(id="tokens")
@@ -184,9 +165,10 @@ class TokensPane(TokenErrands):
     @work(thread=True, group="learning", exit_on_error=False)
     def _learn(self, study: Study, reference: str) -> None:
         worker = get_current_worker()
-        study.compare(reference)
-        self.post_message(self.Learnt())
-        study.learn(lambda: worker.is_cancelled)
+        with contextlib.suppress(NoTokenizer):  # the card says less; the text itself may still be tokenized
+            study.compare(reference)
+            self.post_message(self.Learnt())
+            study.learn(lambda: worker.is_cancelled)
         self.post_message(self.Learnt())
 
     @on(Learnt)
@@ -217,9 +199,14 @@ class TokensPane(TokenErrands):
         for study in studies:
             if study.tokenizer is None:
                 continue
-            view = tokenize(study.tokenizer, text, study.view, stale=lambda: worker.is_cancelled)
+            try:
+                view = tokenize(study.tokenizer, text, study.view, stale=lambda: worker.is_cancelled)
+            except NoTokenizer as error:
+                study.problem = str(error)
+                continue
             if view is None:
                 return
+            study.problem = ""
             views.append(view)
         if not worker.is_cancelled:
             self.post_message(self.Made(version, text, views))

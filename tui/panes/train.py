@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.text import Text
@@ -26,6 +26,7 @@ from tui.form import TrainForm
 from tui.lines import Lines
 from tui.panes.pane import Pane
 from tui.story import Story
+from tui.styles import style_sheet
 from tui.text import safe
 
 CURVE_EVERY = 1.0  # seconds between two drawings of the curve
@@ -55,34 +56,13 @@ class TrainPane(Pane):
 
     BINDINGS = bindings("train")
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
-    DEFAULT_CSS = """
-    TrainPane { height: 1fr; }
-    TrainPane ContentSwitcher { height: 1fr; }
-    #run { height: 1fr; }
-    #run-status { padding: 0 1; background: $panel; }
-    #run-body { layout: horizontal; height: 1fr; }
-    #run-left { width: 2fr; }
-    #run-right { width: 1fr; min-width: 36; border-left: solid $panel; }
-    #run-legend { padding: 0 1; }
-    #run-curve { height: 1fr; }
-    #run-numbers { height: 4; margin: 1 1 0 1; }
-    #run-sample-title { padding: 0 1; background: $surface; }
-    #run-sample { height: 1fr; padding: 0 1; }
-    #run-notices { height: 2; padding: 0 1; background: $surface; }
-    .-narrow #run-body { layout: vertical; }
-    .-narrow #run-left { width: 1fr; height: 2fr; }
-    .-narrow #run-right { width: 1fr; min-width: 0; height: 1fr; border-left: none; }
-    .-narrow #run-numbers { margin: 0 1; }
-    .-low #run-numbers { height: 3; margin: 0 1; }
-    .-low #run-notices { height: 1; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Asked(Message):
         """Something is asked of the run that is shown."""
 
-        def __init__(self, message: ask.Message) -> None:
-            super().__init__()
-            self.message = message
+        message: ask.Message
 
     def __init__(self) -> None:
         super().__init__(id="train")
@@ -241,7 +221,7 @@ class TrainPane(Pane):
         )
         best, started = story.best, story.started
         shown = cursor if cursor is not None else story.step
-        epoch = shown * started.tokens_per_step / started.train_tokens if started else 0.0
+        epoch = shown * started.tokens_per_step / started.train_tokens if started and started.train_tokens else 0.0
         loss = bucket.mean if bucket else step.loss if step else None
         style = "bold bright_white" if cursor is not None else "bold"
         return [

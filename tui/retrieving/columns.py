@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from rich.text import Text
 from textual.strip import Strip
 
 from engine.ranking import Ranked
-from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, strip, wrap
+from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 from tui.retrieving.searching import Answer
-from tui.retrieving.sight import Sight
+from tui.retrieving.views import NAMES, Sight
 from tui.text import safe
 
-NAMES: Mapping[str, str] = {
-    "bm25": "BM25",
-    "cls": "frozen [CLS]",
-    "mean": "frozen mean",
-    "hybrid": "hybrid",
-    "trained": "trained",
-}
 MARK = "●"  # a relevant document, told by shape as well as by colour
 MOST = 3  # lines of a document in a column
 
@@ -30,8 +23,8 @@ Title = Callable[[int], tuple[str, str]]
 def columns(answer: Answer | None, sight: Sight, title: Title, waiting: str, width: int, height: int) -> list[Strip]:
     """Three columns, best documents first, in exactly ``height`` lines or fewer."""
     if answer is None:
-        told = Text(waiting or "Type what you look for: / goes into the box, every letter asks all rankers.", DIM)
-        return [strip(line, width) for line in [Text(""), *wrap(told, width)]][:height]
+        told = waiting or "Type what you look for: / goes into the box, every letter asks all rankers."
+        return [Strip.blank(width), *paragraph(told, width)][:height]
     each = (width - 2) // 3
     head = Text(no_wrap=True)
     if answer.known:
@@ -44,14 +37,8 @@ def columns(answer: Answer | None, sight: Sight, title: Title, waiting: str, wid
         head.append("   BM25 looks for ", DIM).append(safe(" ".join(answer.terms), lines=False))
     lines = _lines_each(height - 2)
     made = [_column(answer, sight, place, title, lines, each, height - 1) for place in range(3)]
-    rows = [strip(head, width)]
-    gap = Strip.blank(1)
-    for row in range(height - 1):
-        parts = []
-        for column in made:
-            parts += [column[row] if row < len(column) else Strip.blank(each), gap]
-        rows.append(Strip.join(parts[:-1]).adjust_cell_length(width))
-    return rows[:height]
+    rows = side_by_side([(made[0], each), ([], 1), (made[1], each), ([], 1), (made[2], each)], height - 1)
+    return [strip(head, width), *(row.adjust_cell_length(width) for row in rows)][:height]
 
 
 def document(answer: Answer | None, sight: Sight, title: Title, width: int, height: int) -> list[Strip]:
@@ -107,7 +94,7 @@ def _column(answer: Answer, sight: Sight, place: int, title: Title, lines: int, 
     made = [strip(head, width)]
     if ranked is None:
         told = answer.notes.get(method) or "…"
-        return made + [strip(line, width) for line in wrap(Text(safe(told, lines=False), DIM), width)]
+        return made + paragraph(safe(told, lines=False), width)
     if not ranked.rows:
         return [*made, strip(Text("no word of it is in any document", DIM), width)]
     shown = max(1, (height - 1) // lines)

@@ -1,10 +1,90 @@
-"""The form that a retrieval starts from: a collection, an encoder, and the rankers to compare."""
+"""What a retrieval is asked for: the form, what is wrong with its values, and a look at the collection."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.content import Content
+
+from data import tablefiles
+from data.beir import BUNDLED
+from engine.task_specs import RetrieveSpec
+from tui import units
 from tui.comparing.form import CompareForm, Layout
-from tui.retrieving import values
-from tui.retrieving.looking import SeenCollection, look
+from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
+from tui.text import safe
+
+LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it
+FIELDS = fields_from(
+    RetrieveSpec,
+    "retrieve.json",
+    "data encoder length methods mode hard_negatives epochs seed",
+    {"length": (4, 100_000), "hard_negatives": (0, 16), "epochs": (0, 1000), "seed": (0, LARGEST)},
+    ("data", "encoder"),
+)
+
+
+def problems(values: Mapping[str, str]) -> list[Wrong]:
+    """Everything that can be told to be wrong without reading the data."""
+    found = []
+    if not values["data"].strip():
+        found.append(Wrong("data", f"name {BUNDLED}, a folder, or a data set on the Hub"))
+    elif kind_of(values["data"]) == "nothing":
+        found.append(Wrong("data", "no such folder, and no data set on the Hub can be called so"))
+    return found + FIELDS.problems(values)
+
+
+def kind_of(name: str) -> str:
+    """Where a collection would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Asks nobody."""
+    if name.strip() == BUNDLED:
+        return "bundled"
+    if (path := tablefiles.existing(name.strip())) is not None and path.is_dir():
+        return "path"
+    return "hub" if tablefiles.possible(name.strip()) and "/" in name else "nothing"
+
+
+@dataclass(frozen=True)
+class SeenCollection(Seen):
+    """A collection, with its first texts."""
+
+    first: tuple[tuple[str, str], ...] = ()
+    """what it is, and its text"""
+
+    def samples(self) -> list[Content]:
+        lines = []
+        for name, text in self.first:
+            shown = safe(" ".join(text.split()), lines=False)[:240]
+            lines.append(Content.assemble(Content.styled(f"\n{name}  ", "$foreground 60%"), shown))
+        return lines
+
+
+def look(given: Mapping[str, str]) -> SeenCollection:
+    """What a collection holds. Reads files: not for the screen's thread. The Hub is only asked by a run."""
+    from data import beir
+
+    name = given["data"].strip()
+    kind = kind_of(name)
+    if kind == "nothing":
+        return SeenCollection()
+    if kind == "hub":
+        return SeenCollection(note=f"{name} is fetched from the Hub, or taken from the cache, when you press F5.")
+    corpus = Path(name).expanduser() / "corpus.jsonl"
+    try:
+        if corpus.is_file() and (size := corpus.stat().st_size) > LARGE:
+            return SeenCollection(source=str(corpus), note=f"{units.size(size)}: read when you press F5")
+        found = beir.load(name)
+    except beir.BeirError as error:
+        return SeenCollection(problem=str(error))
+    except OSError as error:
+        return SeenCollection(problem=f"it cannot be read ({error.strerror or error})")
+    sizes = [("documents", len(found)), *((f"{split} queries", len(part)) for split, part in found.qrels.items())]
+    samples = [("first document", f"{found.titles[0]}  {found.texts[0]}")]
+    if split := found.judged:
+        query = next(iter(found.qrels[split]))
+        samples.append((f"a {split} query", found.queries[query]))
+    return SeenCollection(found.source, tuple(sizes), found.checks, found.repairs, first=tuple(samples))
 
 
 class RetrieveForm(CompareForm):
@@ -34,8 +114,8 @@ class RetrieveForm(CompareForm):
             "can be searched too.\n"
             "↑↓ or Tab between fields, ←→ choose, Space ticks, F1 for help."
         ),
-        fields=values.FIELDS,
-        problems=values.problems,
+        fields=FIELDS,
+        problems=problems,
         nothing=SeenCollection(),
         look=look,
         looked_at=("data",),

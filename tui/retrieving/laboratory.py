@@ -10,7 +10,7 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from tui import units
 from tui.comparing.laboratory import Laboratory
-from tui.exporting import CannotExport
+from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,9 @@ class Retrievals(Laboratory):
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine import retrieve_run
-        from engine.retrieve import RetrieveSpec
+        from engine.task_specs import RetrieveSpec
 
-        spec = RetrieveSpec(
-            data=given["data"].strip(),
-            encoder=given["encoder"].strip(),
-            methods=tuple(given["methods"].split()),
-            mode=given["mode"],
-            hard_negatives=int(given["hard_negatives"]),
-            epochs=int(given["epochs"]),
-            length=int(given["length"]),
-            seed=int(given["seed"]),
-        )
-        return retrieve_run.create(spec)
+        return retrieve_run.create(spec_from(RetrieveSpec, given))
 
     def gains(self, run: Run, texts: Mapping[str, str]) -> Gains:
         """Every judged query with its nDCG@10 by ranker. Raises :class:`checkpoints.store.CheckpointError`."""
@@ -83,5 +73,5 @@ class Retrievals(Laboratory):
 
         try:
             return f"{units.size(rankers_export.export(run, folder))} exported to {folder}"
-        except (rankers_export.CannotExport, NoEncoder) as error:
-            raise CannotExport(str(error)) from None
+        except NoEncoder as error:
+            raise CheckpointError(str(error)) from None

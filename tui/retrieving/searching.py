@@ -49,9 +49,9 @@ def opening(run: Run) -> Task:
 
     def task(control: Control) -> Iterator[Event]:
         from data.beir import BeirError
-        from engine.rankers import BM25
         from engine.rankers_open import library
         from engine.retrieve_run import spec_of
+        from engine.task_specs import BM25
 
         try:
             opened = library(spec_of(run), run)
@@ -75,8 +75,9 @@ def searching(library: Library, query: str, methods: tuple[str, ...], ready: fro
 
         from engine.encode import EncodeFailed
         from engine.encoders import NoEncoder
-        from engine.rankers import BM25, TRAINED, Bm25
+        from engine.rankers import Bm25
         from engine.rankers_open import NotTrained, Part
+        from engine.task_specs import BM25, TRAINED
 
         split, name, relevant = _own(library, query)
         known = f"{split} query {name}" if name else ""

@@ -12,14 +12,13 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.encoding import UNKNOWN
-from engine.merges import matches, word_of
+from engine.lexicon import matches, word_of
 from engine.tokens import Token
 from tui.text import safe
 from tui.tokens.buffer import Buffer
 from tui.tokens.glyphs import plain
 from tui.tokens.rows import short
-from tui.tokens.shelf import Shelf
-from tui.tokens.studies import Study
+from tui.tokens.shelf import Shelf, Study
 
 LABEL = 8  # cells of the names on the left
 _NAME = Style.parse("bright_black")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rich.segment import Segment
 from rich.style import Style
@@ -14,8 +15,7 @@ from textual.strip import Strip
 
 from tui.lines import Lines
 from tui.tokens.buffer import Buffer
-from tui.tokens.glyphs import columns, glyph
-from tui.tokens.wrap import Rows, Span, place, words
+from tui.tokens.glyphs import Rows, Span, columns, glyph, place, words
 
 LIMIT = 8_000_000  # characters
 _CARET = Style(reverse=True)
@@ -52,16 +52,16 @@ class TokenEditor(Lines, can_focus=True):
 
     BINDINGS = [
         *_moves(),
-        Binding("backspace", "delete_left", show=False),
-        Binding("delete", "delete_right", show=False),
-        Binding("ctrl+w,ctrl+backspace", "delete_word_left", show=False),
-        Binding("ctrl+delete", "delete_word_right", show=False),
-        Binding("ctrl+u", "delete_to_line_start", show=False),
-        Binding("ctrl+k", "delete_to_line_end", show=False),
+        Binding("backspace", "delete('left')", show=False),
+        Binding("delete", "delete('right')", show=False),
+        Binding("ctrl+w,ctrl+backspace", "delete('word_left')", show=False),
+        Binding("ctrl+delete", "delete('word_right')", show=False),
+        Binding("ctrl+u", "delete('line_start')", show=False),
+        Binding("ctrl+k", "delete('line_end')", show=False),
         Binding("ctrl+z", "undo", show=False),
         Binding("ctrl+y", "redo", show=False),
         Binding("ctrl+x", "cut", show=False),
-        Binding("ctrl+l", "select_all", show=False),
+        Binding("ctrl+a", "select_all", show=False),
     ]
     DEFAULT_CSS = "TokenEditor { height: 1fr; }"
 
@@ -74,12 +74,11 @@ class TokenEditor(Lines, can_focus=True):
     class Full(Message):
         """What was pasted does not fit."""
 
+    @dataclass
     class Cut(Message):
         """Text was cut out and wants to be on the clipboard."""
 
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
+        text: str
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -219,29 +218,12 @@ class TokenEditor(Lines, can_focus=True):
         self.redraw()
         self.post_message(self.Moved())
 
-    def action_delete_left(self) -> None:
-        """The character before the caret."""
-        self._delete(self.buffer.caret - 1, self.buffer.caret)
-
-    def action_delete_right(self) -> None:
-        """The character after the caret."""
-        self._delete(self.buffer.caret, self.buffer.caret + 1)
-
-    def action_delete_word_left(self) -> None:
-        """Back to where a word begins."""
-        self._delete(self.buffer.word_left(), self.buffer.caret)
-
-    def action_delete_word_right(self) -> None:
-        """On to where a word ends."""
-        self._delete(self.buffer.caret, self.buffer.word_right())
-
-    def action_delete_to_line_start(self) -> None:
-        """Back to where the line begins."""
-        self._delete(self.buffer.line_start(), self.buffer.caret)
-
-    def action_delete_to_line_end(self) -> None:
-        """On to where the line ends."""
-        self._delete(self.buffer.caret, self.buffer.line_end())
+    def action_delete(self, to: str) -> None:
+        """What lies between the caret and a place near it."""
+        buffer = self.buffer
+        near = {"left": buffer.caret - 1, "right": buffer.caret + 1}
+        target = near[to] if to in near else int(getattr(buffer, to)())
+        self._delete(min(target, buffer.caret), max(target, buffer.caret))
 
     def action_undo(self) -> None:
         """Take the last change back."""

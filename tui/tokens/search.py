@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
@@ -9,39 +11,35 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Label, Static
 from textual.worker import get_current_worker
 
+from tui.dialogs import Dialog
 from tui.field import Field
+from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens.glyphs import plain
-from tui.tokens.studies import Study
+from tui.tokens.shelf import Study
 
 SHOWN = 200
 _LONGEST = 16  # characters of a token that are shown
 
 
-class TokenSearch(ModalScreen[str | None]):
+class TokenSearch(Dialog[str | None]):
     """Gives the text of the token that was chosen, or None."""
 
     BINDINGS = [
-        Binding("escape", "cancel", show=False),
         Binding("f8", "case", "Case", priority=True),
         Binding("down", "into", show=False),
     ]
-    DEFAULT_CSS = """
-    TokenSearch DataTable { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
-    TokenSearch > Vertical { height: 80%; }
-    TokenSearch #found { color: $text-muted; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
 
+    @dataclass
     class Found(Message):
         """A search has ended."""
 
-        def __init__(self, wanted: str, ids: list[int]) -> None:
-            super().__init__()
-            self.wanted, self.ids = wanted, ids
+        wanted: str
+        ids: list[int]
 
     def __init__(self, study: Study) -> None:
         super().__init__()
@@ -62,7 +60,6 @@ class TokenSearch(ModalScreen[str | None]):
             )
 
     def on_mount(self) -> None:
-        self.query_one(Input).cursor_blink = False
         table: DataTable[Text] = self.query_one(DataTable)
         for name, width in (("id", 7), ("spelled", _LONGEST), ("text", _LONGEST), ("in corpus", 9)):
             table.add_column(name, width=width, key=name)
@@ -124,10 +121,6 @@ class TokenSearch(ModalScreen[str | None]):
     def action_into(self) -> None:
         """From the line into the list."""
         self.query_one(DataTable).focus()
-
-    def action_cancel(self) -> None:
-        """Leave the text as it is."""
-        self.dismiss(None)
 
     def _choose(self) -> None:
         row = self.query_one(DataTable).cursor_row

@@ -1,11 +1,69 @@
-"""The vocabularies beside each other on the screen, and the one text that all of them have cut."""
+"""The vocabularies beside each other on the screen: what is known of each, and the text that all of them cut."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from engine.tokens import Token, Tokenized, tokenize
-from tui.tokens.studies import Study
+from engine.encoding import Tokenizer
+from engine.lexicon import Lexicon, Merges, Occurrences, corpus, occurrences
+from engine.tokenizer import NoTokenizer, load
+from engine.tokens import Counts, Token, Tokenized, tokenize
+
+
+@dataclass
+class Study:
+    """Begins as a name; threads fill in the rest, each field once."""
+
+    name: str
+    tokenizer: Tokenizer | None = None
+    problem: str = ""
+    view: Tokenized | None = None
+    """the newest text in this vocabulary; what the next edit starts from"""
+    merges: Merges | None = None
+    lexicon: Lexicon | None = None
+    occurrences: Occurrences | None = None
+    reference: Counts | None = None
+    learnt: bool = field(default=False)
+
+    def load(self) -> None:
+        """Find the tokenizer. Slow: files, perhaps a network. Never raises what a name can cause."""
+        try:
+            self.tokenizer = load(self.name)
+        except NoTokenizer as error:
+            self.problem = str(error)
+        except Exception as error:  # a stranger's files: told in the pane, which goes on
+            self.problem = f"it cannot be loaded ({type(error).__name__}: {error})"
+
+    def learn(self, stale: Callable[[], bool]) -> None:
+        """Read merges and vocabulary and count the corpus: what the card of a token shows. A second or less."""
+        if self.tokenizer is None or self.learnt:
+            return
+        if self.tokenizer.kind in ("bpe", "other"):
+            self.merges = Merges.of(self.tokenizer)
+        if stale():
+            return
+        lexicon = Lexicon(self.tokenizer)
+        lexicon.around(0)
+        self.lexicon = lexicon
+        self.occurrences = occurrences(self.tokenizer, *corpus(), stale=stale)
+        self.learnt = self.occurrences is not None
+
+    def compare(self, reference: str) -> None:
+        """Count ``reference``, the text that others are measured against."""
+        if self.tokenizer is not None:
+            view = tokenize(self.tokenizer, reference)
+            self.reference = view.counts if view else None
+
+    def against_reference(self) -> float | None:
+        """Tokens per character here over tokens per character of the reference; above 1 this text costs more."""
+        if self.view is None or self.reference is None:
+            return None
+        here, there = self.view.counts, self.reference
+        if not (here.characters and there.characters and there.tokens):
+            return None
+        return (here.tokens / here.characters) / (there.tokens / there.characters)
+
 
 MOST = 6  # vocabularies side by side
 
@@ -89,7 +147,10 @@ class Shelf:
         caret = min(caret, len(self.text))
         start = self.text.rfind("\n", 0, caret) + 1
         found = self.text.find("\n", caret)
-        view = tokenize(study.tokenizer, self.text[start : len(self.text) if found < 0 else found])
+        try:
+            view = tokenize(study.tokenizer, self.text[start : len(self.text) if found < 0 else found])
+        except NoTokenizer:  # it breaks on this line alone
+            view = None
         return "this line alone", view.tensor_line() if view is not None else ""
 
     def said(self) -> list[tuple[str, bool]]:

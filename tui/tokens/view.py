@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.segment import Segment
 from rich.style import Style
@@ -13,8 +14,8 @@ from textual.strip import Strip
 from engine.tokens import Token
 from tui.lines import Lines
 from tui.text import safe
+from tui.tokens.glyphs import Span
 from tui.tokens.rows import Sheet
-from tui.tokens.wrap import Span
 
 _PROBLEM = Style.parse("bright_red")
 _QUIET = Style.parse("bright_black")
@@ -25,12 +26,11 @@ class TokenRows(Lines, can_focus=True):
 
     DEFAULT_CSS = "TokenRows { height: 1fr; }"
 
+    @dataclass
     class Pointed(Message):
         """A character was clicked."""
 
-        def __init__(self, offset: int) -> None:
-            super().__init__()
-            self.offset = offset
+        offset: int
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

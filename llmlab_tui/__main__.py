@@ -1,0 +1,30 @@
+"""The program's entry: full-screen without arguments, a command with them."""
+
+import os
+import sys
+
+from llmlab_tui import __version__
+
+
+def main() -> None:
+    """Open the screen, or run the command that the arguments name, and exit with its code."""
+    arguments = sys.argv[1:]
+    # The Python processes that libraries start do not import from the current folder either.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # GNU OpenMP's threads spin for milliseconds at every barrier. Two trainings that share two cores then block
+        # each other to a fiftieth of their speed; this short a spin costs a lone training nothing. Read at load time.
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    if arguments:
+        from tui.cli import app
+        from tui.cli import main as run_command
+
+        app.version = __version__
+        sys.exit(run_command(arguments))
+    from tui.start import open_screen
+
+    sys.exit(open_screen())
+
+
+if __name__ == "__main__":
+    main()

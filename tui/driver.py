@@ -1,0 +1,48 @@
+"""Textual's terminal driver, which here stops and continues without loss and takes input that is not UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import signal
+from typing import Any
+
+from textual.drivers import linux_driver
+
+# One byte that is not UTF-8, from a Latin-1 terminal or out of a torn paste, would end the program.
+linux_driver.getincrementaldecoder = lambda _: lambda: codecs.getincrementaldecoder("utf-8")("replace")  # type: ignore
+
+
+class TerminalDriver(linux_driver.LinuxDriver):
+    """Handles SIGTSTP and SIGCONT between two tasks of the event loop.
+
+    Textual's handlers interrupt it anywhere, start a second reader when the process was stopped with SIGSTOP, and
+    leave the screen blank.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for number, handle in ((signal.SIGTSTP, self._stop), (signal.SIGCONT, self._continue)):
+            self._loop.add_signal_handler(number, handle)
+
+    @property
+    def _drawing(self) -> bool:
+        return self._writer_thread is not None and self._writer_thread.is_alive()
+
+    def write(self, data: str) -> None:
+        """Write to the terminal; nothing while another program has it."""
+        if self._drawing:
+            super().write(data)
+
+    def _stop(self) -> None:
+        """Give the terminal back as it was found, then stop."""
+        if self._drawing:
+            self.suspend_application_mode()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _continue(self) -> None:
+        """Take the terminal again, whose modes and contents others have changed, and draw everything."""
+        if self._drawing:
+            self.suspend_application_mode()
+        self.resume_application_mode()
+        self._app.refresh(layout=True)

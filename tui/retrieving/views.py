@@ -1,0 +1,104 @@
+"""The views of a retrieval: where the user looks, and the lines around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual.strip import Strip
+
+from tui import units
+from tui.comparing import headline
+from tui.comparing.ink import DIM, GOOD
+from tui.retrieving.story import RetrieveStory, number
+
+NAMES = {
+    "bm25": "BM25",
+    "cls": "frozen [CLS]",
+    "mean": "frozen mean",
+    "hybrid": "hybrid",
+    "trained": "trained",
+}
+VIEWS = (
+    ("search", "s", "Columns"),
+    ("figures", "a", "Figures"),
+    ("gains", "g", "Gains"),
+    ("batch", "m", "Batch"),
+)
+"""name, key and title of every view"""
+MIDDLE = ("mean", "cls", "hybrid")
+"""what the middle column can show"""
+PAIRED = ("bm25", "cls", "mean", "hybrid", "trained")
+
+
+@dataclass
+class Sight(headline.Sight):
+    """With the rankers that are compared; ``reading`` gives a document the whole board."""
+
+    view: str = "search"
+    middle: str = "mean"
+    first: str = "trained"
+    """of the pair whose gains are listed"""
+    second: str = "bm25"
+    chosen: bool = False
+    """whether the user chose the pair: until then it is the last ranker there is against the first"""
+    column: int = 0
+    scroll: int = 0
+    """of the document"""
+
+    @property
+    def columns(self) -> tuple[str, str, str]:
+        """The rankers of the three columns."""
+        return ("bm25", self.middle, "trained")
+
+    def look(self, view: str) -> None:
+        if view != self.view:
+            self.scroll = 0
+        super().look(view)
+
+    def another(self, which: int, known: tuple[str, ...]) -> None:
+        """The next ranker: of the middle column, or in the list of gains of either side of the pair."""
+        if self.view != "gains":
+            if which == 0:
+                self.middle = MIDDLE[(MIDDLE.index(self.middle) + 1) % len(MIDDLE)]
+            return
+        names = [name for name in PAIRED if name in known]
+        if len(names) < 2:
+            return
+        here, other = (self.first, self.second) if which == 0 else (self.second, self.first)
+        names.remove(other) if other in names else None
+        self.chosen = True
+        new = names[(names.index(here) + 1) % len(names)] if here in names else names[0]
+        if which == 0:
+            self.first = new
+        else:
+            self.second = new
+
+
+_WORDS = {"encode": "encoding", "trained": "training"}
+
+
+def head(story: RetrieveStory, name: str, state: str, width: int) -> Strip:
+    """What is done now, on what, how fast, and how long it will take."""
+
+    def doing(text: Text, colour: str) -> None:
+        step = story.step
+        if story.doing != "trained" or step is None:
+            return
+        headline.far(text, step.step, step.steps, colour, width)
+        text.append(f"  loss {step.loss:.3f}", "bold")
+        if step.best_ndcg is not None:
+            text.append(f"  held-out {step.best_ndcg:.3f}", GOOD)
+        if step.seconds_left:
+            text.append(f"  {units.duration(step.seconds_left)} left", DIM)
+
+    best = story.best
+    told = (NAMES.get(best, best), f"{number(story.results[best], 'ndcg@10'):.3f} nDCG@10") if best else ("", "")
+    empty = "no retrieval yet: F5 builds and judges the rankers"
+    return headline.head(story, name, state, width, empty=empty, words=_WORDS, best=told, doing=doing)
+
+
+def tabs(sight: Sight, width: int) -> Strip:
+    """The views with their keys, and the ranker of the middle column."""
+    right = ("c", NAMES[sight.middle]) if sight.view == "search" else ("", "")
+    return headline.tabs(VIEWS, sight.view, width, right=right)

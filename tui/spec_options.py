@@ -1,0 +1,50 @@
+"""Options of a command from the fields of a task's spec: names, types, choices, defaults and help."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import Field, fields
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
+Quiet = Annotated[bool, Parameter(negative="", help="Print errors only.")]
+
+
+def options(kind: type, names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command that takes a spec of this kind, ``json`` and ``quiet``, from options for the fields in ``names``."""
+    known = {entry.metadata.get("name") or entry.name: entry for entry in fields(kind)}
+    hints = typing.get_type_hints(kind)
+    given = [_parameter(name, known[name], hints[known[name].name]) for name in names.split()]
+    for name, annotation in (("json", Json), ("quiet", Quiet)):
+        given.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
+
+    def wrap(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        def run(*, json: bool = False, quiet: bool = False, **values: Any) -> int:
+            made = {known[name].name: _several(value) for name, value in values.items() if value is not None}
+            return command(kind(**made), json=json, quiet=quiet)
+
+        run.__annotations__ = {one.name: one.annotation for one in given}
+        run.__signature__ = inspect.Signature(given, return_annotation=int)  # type: ignore[attr-defined]
+        return run
+
+    return wrap
+
+
+def _parameter(name: str, entry: Field[Any], hint: Any) -> inspect.Parameter:
+    told, default = entry.metadata, entry.default
+    kind = Literal[told["choices"]] if told["choices"] else hint
+    if isinstance(default, tuple):
+        kind, default = list[kind] | None, None  # type: ignore[valid-type]
+    quiet = "" if isinstance(default, bool) or default is None else None
+    annotation = Annotated[kind, Parameter(negative=quiet, help=told["help"])]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _several(value: Any) -> Any:
+    return tuple(dict.fromkeys(value)) if isinstance(value, list) else value
