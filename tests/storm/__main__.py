@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="how long")
     parser.add_argument("--cycles", type=int, default=0, help="so many cycles in place of minutes")
     parser.add_argument("--seed", type=int, default=None, help="of the first cycle; each next one has one more")
-    parser.add_argument("--only", default="", help="one workload: train, classify, choose, retrieve …")
+    parser.add_argument("--only", default="", help="workloads, separated by commas: train,classify,choose,retrieve …")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else int(time.time()) % 1_000_000
     folder = Path(tempfile.mkdtemp(prefix="llmlab-storm-")).resolve()
@@ -47,7 +47,7 @@ def run(folder: Path, seed: int, seconds: float, cycles: int, only: str = "", *,
     server = Server(faults.environment())
     try:
         storm = Storm(folder, server, faults, workloads.made(folder / "inputs"))
-        storm.workloads = [one for one in storm.workloads if not only or one.name == only]
+        storm.workloads = [one for one in storm.workloads if not only or one.name in only.split(",")]
         begun, done, violations = time.monotonic(), 0, 0
         while done < cycles if cycles else time.monotonic() - begun < seconds:
             cycle = Cycle(storm, seed + done, gentle=gentle)

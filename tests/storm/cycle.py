@@ -111,7 +111,7 @@ class Storm:
 
 def resume(run: Path) -> list[str]:
     """The command that owns a run, as the screen starts it."""
-    return ["resume", str(run), "--quiet"]
+    return ["own", str(run)]
 
 
 class Cycle:
