@@ -55,8 +55,7 @@ class Classifier:
             for route, facts in about["heads"].items():
                 try:
                     if route == baselines.TFIDF:
-                        idf = arrays.read(run.path / "words.safetensors")["idf"]
-                        self.words = baselines.words_from(run.read_json("words.json")["vocabulary"], idf)
+                        self.words = outcome.read_words(run, about)
                     held = arrays.read(run.path / "heads" / f"{route}.safetensors")
                     self.heads[route] = head_from(held, str(facts["settings"]))
                 except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:

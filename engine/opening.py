@@ -94,7 +94,6 @@ def restore(run: Run, trainer: Trainer) -> tuple[int, list[Notice]]:
     Returns the checkpoint's step and notices; the step is -1 when there is none yet and the run begins anew.
     Raises :class:`checkpoints.store.CheckpointError` when there are some and none fits.
     """
-    store.sweep(run.checkpoints)
     skipped: list[str] = []
     for found in store.newest(run.checkpoints):
         try:

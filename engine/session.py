@@ -134,6 +134,7 @@ def own(run: Run, control: Control, begin: Callable[[Journal], Iterator[Event]])
     Raises :class:`checkpoints.lock.Locked`, what ``begin`` raises, and, recorded first, what the work raises.
     """
     with run.lock() as lock, contextlib.closing(Journal(run.events)) as journal:
+        store.sweep(run.checkpoints)
         run.inbox.mkdir(exist_ok=True)  # what copies a run may leave out empty folders
         # What was asked of the owner before is not for this one; what was asked since this one was launched is.
         for message in _messages(run, int(os.environ.get(SINCE) or time.time_ns())):
