@@ -53,7 +53,7 @@ class Writes:
 
     def json(self, path: Path, content: Mapping[str, Any]) -> None:
         """Add the atomic write of a JSON file."""
-        self.file(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        self.file(path, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
     def flush(self, *, every: bool = False) -> None:
         """Try the writes that wait, up to the first that fails, or ``every`` one when there will be no other try."""
