@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -85,8 +86,15 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
 
 
 def replace_file(target: Path, content: bytes) -> None:
-    """Write one small file atomically: readers see the old content or the new, also after a crash."""
+    """Write one small file atomically: readers see the old content or the new, also after a crash.
+
+    What processes that were killed while they wrote it left behind is removed.
+    """
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    for left in target.parent.glob(f"{glob.escape(target.name)}.*.tmp"):
+        if not _alive(left.suffixes[-2][1:]):
+            with contextlib.suppress(OSError):
+                left.unlink()
     try:
         _write(temporary, content)
         os.rename(temporary, target)
@@ -234,6 +242,17 @@ def sweep(folder: Path) -> None:
                 os.rename(left, target)
             else:
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: str) -> bool:
+    """Whether a process has this id; True for what is no id."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, OverflowError):
+        return True
+    return True
 
 
 def _open_regular(path: str, flags: int) -> int:

@@ -372,6 +372,24 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch
     raise AssertionError("the replacement never succeeded")
 
 
+def test_what_a_killed_process_left_of_a_file_is_removed_when_it_is_written_again(tmp_path: Path) -> None:
+    target, other = tmp_path / "results[1].json", tmp_path / "spec.json"
+    for path in (target, other):
+        code = (
+            "import os, signal, sys; from pathlib import Path; from checkpoints import store;"
+            "os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+            "store.replace_file(Path(sys.argv[1]), b'new')"
+        )
+        assert python(code, path).returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob("spec.json.*")
+    at_work = tmp_path / f"{target.name}.{os.getppid()}.tmp"
+    for path in (at_work, tmp_path / f"{target.name}.mine.tmp"):
+        path.touch()
+    store.replace_file(target, b"newer")
+    assert names(tmp_path) == sorted([target.name, left.name, at_work.name, f"{target.name}.mine.tmp"])
+    assert target.read_bytes() == b"newer"
+
+
 def test_state_json_is_readable_by_others(tmp_path: Path) -> None:
     path = store.commit(tmp_path, 5, OLD, {"a": 1})
     listed = json.loads((path / "state.json").read_text())["files"]
