@@ -232,6 +232,17 @@ def test_another_checkpoint_than_the_best_is_named_when_it_is_used(
     assert (ran.code, says in ran.err, len(ran.out)) == (0, True, 9)
 
 
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_run_whose_journal_is_lost_goes_on_from_its_checkpoint(
+    content: bytes | None, trained: runs.Run, run: Command
+) -> None:
+    trained.events.unlink()
+    if content is not None:
+        trained.events.write_bytes(content)
+    ran = run("resume", "done", "--steps", 45, "--json")
+    assert [line["step"] for line in records(ran.out) if line["event"] == "step"] == [41, 42, 43, 44, 45]
+
+
 def test_a_run_that_is_removed_under_a_command_ends_it(
     trained: runs.Run, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
