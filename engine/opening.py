@@ -85,7 +85,9 @@ def position_of(checkpoint: Path, saved: store.State) -> Position:
         if position.step != saved["step"]:
             raise ValueError(f"its position is step {position.step}")
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise store.CheckpointError(f"{checkpoint.name}/{store.STATE} is of another version: {error}") from None
+        raise store.CheckpointError(
+            f"{checkpoint.name}/{store.STATE} cannot be used by this version: {error}"
+        ) from None
     return position
 
 

@@ -225,7 +225,7 @@ def test_another_checkpoint_than_the_best_is_named_when_it_is_used(
     best = summarise(trained).best_step
     shutil.rmtree(trained.checkpoints / f"step-{best:06d}")
     left = max(store.step_of(path) for path in store.checkpoints(trained.checkpoints))
-    says = f"step {left} is used instead of the best checkpoint, step {best}: it was not saved"
+    says = f"step {left} is used instead of the best checkpoint, step {best}: it is not saved"
     ran = run("export", "done", tmp_path / "out")
     assert (ran.code, says in ran.err) == (0, True)
     ran = run("sample", "done", "--length", 9)
@@ -249,7 +249,7 @@ def test_a_run_that_is_removed_under_a_command_ends_it(
     monkeypatch.setattr("engine.train.measure_peak", lambda _: shutil.rmtree(trained.path) or 1e9)
     ran = run("resume", "done", "--steps", 100_000, "--quiet")
     assert ran.code == 1
-    assert f"{trained.path} was removed" in ran.err
+    assert f"{trained.events} is gone: the run was removed" in ran.err
     assert not trained.path.exists()
 
 
