@@ -153,7 +153,7 @@ def checkpoints(folder: Path) -> list[Path]:
     """Checkpoint folders under ``folder``, newest step first, whole or not."""
     try:
         found = [entry for entry in folder.iterdir() if _NAME.fullmatch(entry.name)]
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
     return sorted(found, key=step_of, reverse=True)
 

@@ -79,7 +79,7 @@ def load(wanted: str, *, which: str = "best") -> Trained:
             continue
         step, notice = position.step, ""
         if step != wanted_step:
-            why = "; ".join(errors) or "it was not saved"
+            why = "; ".join(errors) or "it is not saved"
             notice = f"step {step:,} is used instead of the {which} checkpoint, step {wanted_step:,}: {why}"
         loss = {point.step: point.val_loss for point in position.history}.get(step)
         return Trained(model, vocabulary, f"{run.name}/{checkpoint.name}", step, loss, saved["spec"], notice)
@@ -168,8 +168,8 @@ def _candidates(run: runs.Run, which: str) -> tuple[list[Path], int]:
         with contextlib.suppress(store.CheckpointError):
             position = position_of(checkpoint, store.read_state(checkpoint))
             break
-    told = runs.read_tail(run, frozenset({"evaluated"})).get("evaluated", {}).get("best_step")
-    best = told if isinstance(told, int) else position.best_step
+    best = runs.read_tail(run, frozenset({"evaluated"})).get("evaluated", {}).get("best_step")
+    best = best if isinstance(best, int) else position.best_step
     losses = {point.step: point.val_loss for point in position.history} | {position.best_step: -math.inf}
     found.sort(
         key=lambda checkpoint: (store.step_of(checkpoint) != best, losses.get(store.step_of(checkpoint), math.inf))

@@ -81,10 +81,13 @@ def position_of(checkpoint: Path, saved: store.State) -> Position:
         if other := saved.keys() ^ KEYS:
             raise ValueError(f"more or fewer fields: {', '.join(sorted(other))}")
         position = Position.from_dict(saved["position"])
+        from_dict(saved["spec"])
         if position.step != saved["step"]:
             raise ValueError(f"its position is step {position.step}")
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise store.CheckpointError(f"{checkpoint.name}/{store.STATE} is of another version: {error}") from None
+        raise store.CheckpointError(
+            f"{checkpoint.name}/{store.STATE} cannot be used by this version: {error}"
+        ) from None
     return position
 
 

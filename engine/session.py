@@ -65,7 +65,7 @@ def inbox(run: Run) -> Control:
 
     def poll() -> list[Message]:
         if _removed(run):
-            raise FileNotFoundError(f"{run.path} was removed or moved while it was in use: stopped")
+            raise FileNotFoundError(f"{run.events} is gone: the run was removed or moved")
         return _messages(run, 0)
 
     return Control(poll)
@@ -222,7 +222,7 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
         yield last
         return
     if _removed(run):
-        yield Notice(f"{run.name} was removed", "error", "died", step)
+        yield Notice(f"{run.events} is gone: the run was removed or moved", "error", "died", step)
     elif step or journal_size(run):
         yield Notice("the process that trained this run is gone; resume it to go on", "warning", "died", step)
     yield Finished("died", step, best, run.name)

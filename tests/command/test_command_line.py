@@ -225,11 +225,22 @@ def test_another_checkpoint_than_the_best_is_named_when_it_is_used(
     best = summarise(trained).best_step
     shutil.rmtree(trained.checkpoints / f"step-{best:06d}")
     left = max(store.step_of(path) for path in store.checkpoints(trained.checkpoints))
-    says = f"step {left} is used instead of the best checkpoint, step {best}: it was not saved"
+    says = f"step {left} is used instead of the best checkpoint, step {best}: it is not saved"
     ran = run("export", "done", tmp_path / "out")
     assert (ran.code, says in ran.err) == (0, True)
     ran = run("sample", "done", "--length", 9)
     assert (ran.code, says in ran.err, len(ran.out)) == (0, True, 9)
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_run_whose_journal_is_lost_goes_on_from_its_checkpoint(
+    content: bytes | None, trained: runs.Run, run: Command
+) -> None:
+    trained.events.unlink()
+    if content is not None:
+        trained.events.write_bytes(content)
+    ran = run("resume", "done", "--steps", 45, "--json")
+    assert [line["step"] for line in records(ran.out) if line["event"] == "step"] == [41, 42, 43, 44, 45]
 
 
 def test_a_run_that_is_removed_under_a_command_ends_it(
@@ -238,7 +249,7 @@ def test_a_run_that_is_removed_under_a_command_ends_it(
     monkeypatch.setattr("engine.train.measure_peak", lambda _: shutil.rmtree(trained.path) or 1e9)
     ran = run("resume", "done", "--steps", 100_000, "--quiet")
     assert ran.code == 1
-    assert f"{trained.path} was removed" in ran.err
+    assert f"{trained.events} is gone: the run was removed" in ran.err
     assert not trained.path.exists()
 
 

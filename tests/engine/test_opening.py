@@ -20,7 +20,7 @@ from engine import opening, session
 from engine.control import Control
 from engine.device import place
 from engine.events import Event, Started
-from engine.load import load
+from engine.load import load, write_export
 from engine.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("known_peak")
@@ -213,6 +213,8 @@ def test_a_run_on_a_text_whose_name_is_not_utf_8_is_recorded_and_resumed(verse: 
     rest = list(session.drive(run, Control(), resume=True))
     assert measured(first + rest) == measured(train(spec(verse)))
     assert run.read_json("spec.json")["corpus"] == run.read_json("corpus.json")["source"] == str(path)
+    write_export(load(str(run.path)), tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "training.json").read_text("utf-8"))["spec"]["corpus"] == path.name
     run.events.read_text("utf-8")
     assert [event for event in session.follow(run, Control()) if isinstance(event, Started)] == only(
         Started, first + rest

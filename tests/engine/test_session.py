@@ -238,7 +238,7 @@ def test_a_run_that_is_removed_while_it_trains_stops_and_says_so(
             while run.path.exists():  # a save under way makes a folder in it
                 shutil.rmtree(run.path, ignore_errors=True)
 
-    with pytest.raises(FileNotFoundError, match=rf"{run.path} was removed"):
+    with pytest.raises(FileNotFoundError, match=rf"{run.events} is gone: the run was removed"):
         drive(run, on)
     assert not run.path.exists()
     if when != "set up":
@@ -246,7 +246,7 @@ def test_a_run_that_is_removed_while_it_trains_stops_and_says_so(
         seen.send(ask.Stop())
         *_, notice, last = session.follow(run, seen)
         assert isinstance(notice, Notice)
-        assert notice.text == f"{run.name} was removed"
+        assert notice.text == f"{run.events} is gone: the run was removed or moved"
         assert isinstance(last, Finished)
         assert last.reason == "died"
 
