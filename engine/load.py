@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -56,7 +57,7 @@ def load(wanted: str, *, which: str = "best") -> Trained:
     that can is loaded, and ``notice`` says so. Raises :class:`checkpoints.run.NoSuchRun`,
     :class:`checkpoints.store.CheckpointError`.
     """
-    folder = bundled() if wanted == "bundled" else Path(wanted).expanduser()
+    folder = bundled() if wanted == "bundled" else Path(os.path.expanduser(wanted))
     if (folder / "config.json").is_file():
         return _exported(folder)
     run = runs.find(home.runs(), wanted)
