@@ -187,8 +187,8 @@ def find(runs: Path, wanted: str) -> Run:
             if os.access(run.path, os.R_OK | os.X_OK):
                 return run
         raise NoSuchRun(f"no run in {runs} can be read" if known else f"there are no runs in {runs} yet")
-    with contextlib.suppress(RuntimeError, ValueError):  # no such user's home; a null character
-        path = Path(wanted).expanduser()
+    with contextlib.suppress(ValueError):  # a null character
+        path = Path(os.path.expanduser(wanted))
         if (path / "spec.json").exists():
             return Run(path.resolve())
     for run in known:

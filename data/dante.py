@@ -37,7 +37,7 @@ def load(source: str, *, cache: Path, urls: Sequence[str] = SOURCES) -> Reading:
     if source != "dante":
         if not source.strip():
             raise CorpusError("no corpus named: give the path of a text file, 'dante' or 'dantesque'")
-        return (yield from from_file(Path(source).expanduser(), cache=cache))
+        return (yield from from_file(Path(os.path.expanduser(source)), cache=cache))
     cached = cache / "inferno.txt"
     if not cached.exists():
         failures = yield from fetch(cached, urls)

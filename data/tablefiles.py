@@ -56,7 +56,7 @@ def named(name: str, what: str, file: str, unreachable: Callable[[], str], *, mo
 def existing(name: str) -> Path | None:
     """The file or folder of this name; None where there is none, or can be none."""
     try:
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         return path if name.strip() and path.exists() else None
     except (OSError, RuntimeError, ValueError):
         return None

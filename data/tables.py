@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -125,7 +126,7 @@ def _read(name: str, test: str, unreachable: Callable[[], str], most: int = 0) -
     raw, source = tablefiles.named(name, "data set", f"{BUNDLED}.csv", unreachable, most=most)
     raw = tablefiles.by_column(raw)
     if test:
-        other = tablefiles.read(Path(test).expanduser(), most=most)
+        other = tablefiles.read(Path(os.path.expanduser(test)), most=most)
         rows = other.splits.get("test") or next(iter(other.splits.values()))
         names = {**raw.names, **other.names}
         raw = replace(raw, splits={**raw.splits, "test": rows}, repairs=[*raw.repairs, *other.repairs], names=names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -118,7 +119,7 @@ def _sampling(entry: dict[str, Any]) -> Sampling:
 def _toml(lm: LanguageModel, comparison: Comparison, results: Sequence[Compared]) -> str:
     import torch
 
-    where = Path(lm.name).expanduser()
+    where = Path(os.path.expanduser(lm.name))
     name = str(where.absolute()) if (where / "config.json").is_file() else lm.name
     top: dict[str, Any] = {
         "model": name,

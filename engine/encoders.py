@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -206,7 +207,7 @@ def find(name: str, control: Control | None = None) -> Generator[Event, None, En
             yield Notice(f"the encoder is the bundled MiniLM: {AUTO} is not cached and {error}", "info", "encoder")
             return minilm()
     with contextlib.suppress(OSError):  # a name that no file can have
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         if (path / "config.json").is_file():
             return of_folder(path, name, str(path), str(path))
         if path.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ def load(name: str, control: Control | None = None, *, int8: bool = False) -> Ge
     yield Progress(f"loading {name}", 0, 0)
     if name == "bundled":
         return (yield from _of_run(name, int8))
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     with contextlib.suppress(OSError):  # a name that no file can have
         if (path / "config.json").is_file():
             return (yield from pretrained.open_folder(Folder(path, name, str(path), str(path)), control, int8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -48,7 +49,7 @@ def load(wanted: str, *, which: str = "best") -> Trained:
     ``which`` of a run's checkpoints: ``best``, ``last`` or a step. Damaged checkpoints are passed over unless one
     step is asked for. Raises :class:`checkpoints.run.NoSuchRun`, :class:`checkpoints.store.CheckpointError`.
     """
-    folder = bundled() if wanted == "bundled" else Path(wanted).expanduser()
+    folder = bundled() if wanted == "bundled" else Path(os.path.expanduser(wanted))
     if (folder / "config.json").is_file():
         return _exported(folder)
     run = runs.find(home.runs(), wanted)

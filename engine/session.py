@@ -41,7 +41,7 @@ def create(spec: TrainSpec) -> Run:
     """Make the run directory for ``spec``. Raises :class:`OSError`."""
     name = spec.name or f"{Path(spec.corpus).stem or 'text'}-{spec.preset}"
     if spec.corpus not in ("dante", "dantesque"):  # who trains it may stand in another folder
-        spec = replace(spec, corpus=str(Path(spec.corpus).expanduser().absolute()))
+        spec = replace(spec, corpus=str(Path(os.path.expanduser(spec.corpus)).absolute()))
     return runs.create(home.runs(), name, to_dict(spec), environment())
 
 

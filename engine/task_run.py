@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -70,7 +71,7 @@ class TaskRuns(Generic[S]):
 def absolute(name: str) -> str:
     """A path that is there, from the root, since who takes the run up may stand in another folder."""
     try:
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         return str(path.absolute()) if name and name not in BUNDLED and path.exists() else name
     except (OSError, RuntimeError, ValueError):
         return name

@@ -80,6 +80,7 @@ ODD = (  # what terminals send besides keys, whole and in pieces, and what none 
     b"\x1b[<0;5", b"\x1bO", b"\x1b\x1b\x1b", b"\x00", b"\xff\xfe", b"\xc3", "é漢👩‍👩‍👧\u202e".encode(), b"\x1b[201~",
     b"\x1b]52;c;aGk=\x07", b"\x1b[M !!", b"\x9b31m",
 )  # fmt: skip
+ENDED = (0, -signal.SIGINT, -signal.SIGTERM)  # by a signal where it comes when the screen is closed already
 TRACEBACK = re.compile(r"Traceback \(most recent call last\):|the screen failed")
 
 
@@ -280,8 +281,10 @@ class Monkey:
         terminal.hang_up()
         log = self.home / "screen.log"
         said = bytes(terminal.raw).decode("utf-8", "replace"), log.read_text("utf-8", "replace") if log.exists() else ""
-        if code not in (0, -signal.SIGINT) or any(TRACEBACK.search(text) for text in said):
+        if code not in ENDED or any(TRACEBACK.search(text) for text in said):
             raise Crash(f"exit code {code}")
+        if terminal.raw.rfind(b"\x1b[?1049l") < terminal.raw.rfind(b"\x1b[?1049h"):
+            raise Crash("the terminal is not left as it was found")
 
     def answers(self) -> None:
         """Whether a known key changes the screen: F2 shows another pane, once everything above it is closed."""

@@ -6,10 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
-import select
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,7 +33,7 @@ from tui import bar, dialogs, panes, themes
 from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
 from tui.dialogs import BaseScreen, Option, Page, Palette, Question
-from tui.driver import TerminalDriver
+from tui.driver import TerminalDriver, leave_if_hung_up
 from tui.form import TrainForm
 from tui.keybar import KeyBar
 from tui.panes.pane import Pane, UsePrompt
@@ -110,7 +107,8 @@ class LabApp(App[int]):
         self.query_one(Bar).show("train")
         self.set_interval(DRAIN, self._drain)
         self.set_interval(GAUGES, self._read_gauges)
-        self._watch_terminal()
+        if not self.is_headless:
+            self.set_interval(WATCHDOG, leave_if_hung_up)
         self.call_after_refresh(self._show_living_run)
         self.set_timer(0.5, self._settle)
 
@@ -130,7 +128,8 @@ class LabApp(App[int]):
         error = event.worker.error
         if event.state is WorkerState.ERROR and error is not None:
             logging.getLogger(__name__).error("worker %s failed", event.worker.name, exc_info=error)
-            self.tell("Something went wrong", f"{type(error).__name__}: {error}")
+            log = home.home() / "screen.log"
+            self.tell("An error occurred", f"{type(error).__name__}: {error}\n\nThe traceback is in {log}.")
 
     @property
     def pane(self) -> TrainPane:
@@ -364,9 +363,12 @@ class LabApp(App[int]):
         else:
             self.run_worker(self._bring(pane), group="panes", exit_on_error=False)
 
-    async def _bring(self, name: str) -> Pane:
+    def _bring(self, name: str) -> Coroutine[None, None, Pane]:
         """As :meth:`action_show_pane`, making the pane first if it was never shown; returns it, composed."""
         self._next_shown = name
+        return self._make_and_put(name)
+
+    async def _make_and_put(self, name: str) -> Pane:
         async with self._making:
             if not self.query(f"#panes > #{name}"):
                 await self.query_one("#panes", ContentSwitcher).add_content(panes.make(name))
@@ -464,24 +466,4 @@ class LabApp(App[int]):
 
     def tell(self, title: str, text: str) -> None:
         """Say something that must be read."""
-        self.push_screen(Question(title, text, (Option("close", "close", "c", "primary"),)))
-
-    # -- a terminal that goes away -----------------------------------------------------------------------------------
-
-    def _watch_terminal(self) -> None:
-        """A hang-up ends the screen at once, also one that no signal tells; the run has its own process."""
-        loop = asyncio.get_running_loop()
-        try:
-            loop.add_signal_handler(signal.SIGHUP, os._exit, 129)
-            loop.add_signal_handler(signal.SIGTERM, self.exit, 0)
-        except (RuntimeError, ValueError, NotImplementedError):
-            return
-        if not self.is_headless:
-            self.set_interval(WATCHDOG, _leave_if_hung_up)
-
-
-def _leave_if_hung_up() -> None:
-    poll = select.poll()
-    poll.register(0, select.POLLHUP)
-    if any(state & select.POLLHUP for _, state in poll.poll(0)):
-        os._exit(129)
+        dialogs.tell(self, title, text)

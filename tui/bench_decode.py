@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -100,7 +101,7 @@ def _folder(model: str, scratch: Path) -> str:
     if model in ("openai-community/gpt2", "gpt2"):
         return "openai-community/gpt2"
     if model:
-        if (Path(model).expanduser() / "config.json").is_file() or ("/" in model and not Path(model).exists()):
+        if (Path(os.path.expanduser(model)) / "config.json").is_file() or ("/" in model and not Path(model).exists()):
             return model
         from engine.load import load, write_export
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding
 from textual.command import CommandList, CommandPalette
@@ -107,12 +107,12 @@ class Question(Dialog[str]):
 
     def __init__(self, title: str, text: str, options: tuple[Option, ...]) -> None:
         super().__init__()
-        self._title, self._text, self._options = title, text, options
+        self._title, self.text, self._options = title, text, options
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Label(Content(safe(self._title)), classes="title")
-            yield Static(Content(safe(self._text)), classes="text")
+            yield Static(Content(safe(self.text)), classes="text")
             with Horizontal():
                 for option in self._options:
                     yield Button(
@@ -135,6 +135,12 @@ class Question(Dialog[str]):
     def action_answer_last(self) -> None:
         """Give the answer that changes nothing."""
         self.dismiss(self._options[-1].value)
+
+
+def tell(app: App[Any], title: str, text: str) -> None:
+    """Show something that must be read, unless it is shown already."""
+    if not any(isinstance(screen, Question) and screen.text == text for screen in app.screen_stack):
+        app.push_screen(Question(title, text, (Option("close", "close", "c", "primary"),)))
 
 
 class Entry(Dialog[str | None]):

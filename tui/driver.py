@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 import signal
 from typing import Any
 
@@ -14,16 +15,20 @@ linux_driver.getincrementaldecoder = lambda _: lambda: codecs.getincrementaldeco
 
 
 class TerminalDriver(linux_driver.LinuxDriver):
-    """Handles SIGTSTP and SIGCONT between two tasks of the event loop.
+    """Handles signals between two tasks of the event loop, from before the first byte is written.
 
-    Textual's handlers interrupt it anywhere, start a second reader when the process was stopped with SIGSTOP, and
-    leave the screen blank.
+    Textual's handlers of SIGTSTP and SIGCONT interrupt it anywhere, start a second reader when the process was
+    stopped with SIGSTOP, and leave the screen blank. SIGTERM ends the program; SIGHUP does at once, since the terminal
+    is gone.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        for number, handle in ((signal.SIGTSTP, self._stop), (signal.SIGCONT, self._continue)):
-            self._loop.add_signal_handler(number, handle)
+        listen = self._loop.add_signal_handler
+        listen(signal.SIGTSTP, self._stop)
+        listen(signal.SIGCONT, self._continue)
+        listen(signal.SIGTERM, self._app.exit, 0)
+        listen(signal.SIGHUP, os._exit, 129)
 
     @property
     def _drawing(self) -> bool:
@@ -46,3 +51,11 @@ class TerminalDriver(linux_driver.LinuxDriver):
             self.suspend_application_mode()
         self.resume_application_mode()
         self._app.refresh(layout=True)
+
+
+def leave_if_hung_up() -> None:
+    """End the program at once when the terminal is gone, also where no signal tells it; a run has its own process."""
+    poll = select.poll()
+    poll.register(0, select.POLLHUP)
+    if any(state & select.POLLHUP for _, state in poll.poll(0)):
+        os._exit(129)

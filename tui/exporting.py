@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,7 @@ async def export(
         return
     pane.notify("Exporting…", timeout=3)
     try:
-        said = await asyncio.to_thread(write, Path(target).expanduser())
+        said = await asyncio.to_thread(write, Path(os.path.expanduser(target)))
     except (CheckpointError, OSError) as error:
         pane.tell("It cannot be exported", str(error))
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def remember(values: dict[str, Any]) -> None:
     """Keep what the form was started with; a home that cannot be written is told elsewhere."""
     kept = {name: value for name, value in values.items() if name != "name"}
     if kept.get("corpus") not in (None, "dante", "dantesque"):  # the next start may stand in another folder
-        kept["corpus"] = str(Path(kept["corpus"]).expanduser().absolute())
+        kept["corpus"] = str(Path(os.path.expanduser(kept["corpus"])).absolute())
     with contextlib.suppress(OSError):
         _last_start().parent.mkdir(parents=True, exist_ok=True)
         store.replace_file(_last_start(), json.dumps(kept, indent=1).encode())
@@ -366,7 +367,7 @@ def _rows(title: str, rows: list[tuple[str, str]]) -> Content:
 
 def _large(source: str) -> bool:
     try:
-        return Path(source).expanduser().stat().st_size > 64 * 1024 * 1024
+        return Path(os.path.expanduser(source)).stat().st_size > 64 * 1024 * 1024
     except OSError:
         return False
 

@@ -96,6 +96,16 @@ class Terminal:
         status = Path(f"/proc/{self.process.pid}/stat")
         self.until(lambda: status.read_text().rpartition(")")[2].split()[0] in "TZX", "the program stops")
 
+    def clear(self) -> None:
+        """As another program leaves the terminal: nothing of what was drawn is there."""
+        self._screen.reset()
+
+    @property
+    def cooked(self) -> bool:
+        """Whether the terminal edits lines and echoes, as a shell finds it."""
+        flags = termios.tcgetattr(self.master)[3]
+        return bool(flags & termios.ECHO and flags & termios.ICANON)
+
     def read(self, seconds: float) -> int:
         """Take what arrives within ``seconds``, returning at the first piece; returns how many bytes came."""
         if not select.select([self.master], [], [], seconds)[0]:

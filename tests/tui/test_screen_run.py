@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from stage import (
     HOSTILE,
@@ -191,3 +193,22 @@ async def test_a_run_that_nobody_owns_and_that_never_finished_is_said_to_have_di
         await shows(pilot, "died", "resume it to go on")
         assert app.pane.story.started is not None
         assert isinstance(app.pane.story.started, Started)
+
+
+@pytest.mark.parametrize("number", ["1e308", "-1e308", "NaN", "-Infinity", "1" + "0" * 400, '"many"', "-7", "0"])
+async def test_a_journal_of_impossible_numbers_is_shown(number: str) -> None:
+    """Each of them in every place of every event, among events as they should be."""
+    run = recorded("past")
+    whole = [json.loads(line) for line in run.events.read_text("utf-8").splitlines()]
+    with run.events.open("a", encoding="utf-8") as journal:
+        for record in {record["event"]: record for record in whole}.values():
+            for field in record.keys() - {"event"}:
+                journal.write(json.dumps({**record, field: "HERE"}).replace('"HERE"', number) + "\n")
+        journal.write(json.dumps(whole[-1]) + "\n")
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_first(pilot)
+        for key in ("g", "left", "left", "s", "g", "home", "right", "escape"):
+            await pilot.press(key)
+        await shows(pilot, "finished")
+        assert app.is_running

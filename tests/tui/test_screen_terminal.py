@@ -75,6 +75,34 @@ def test_a_request_to_end_gives_the_terminal_back_too() -> None:
         assert restored(terminal)
 
 
+def test_stopped_and_continued_it_draws_everything_again_and_leaves_the_terminal_as_it_was() -> None:
+    with Terminal(size=(80, 24)) as terminal:
+        terminal.shows("Start training", "Quit")
+        terminal.suspend()
+        terminal.count(0.1)
+        assert restored(terminal)
+        assert terminal.cooked
+        terminal.clear()
+        os.kill(terminal.process.pid, signal.SIGCONT)
+        terminal.shows("Start training", "Quit")
+        assert not terminal.cooked
+
+        os.kill(terminal.process.pid, signal.SIGSTOP)  # without a word to the program
+        terminal.clear()
+        os.kill(terminal.process.pid, signal.SIGCONT)
+        terminal.shows("Start training", "Quit")
+
+        terminal.settle(0.3)
+        terminal.clear()
+        terminal.press(b"\x0c")
+        terminal.shows("Start training", "Quit")
+
+        terminal.press(b"\xff\xe9", b"q")  # not UTF-8, as a Latin-1 terminal sends it
+        assert terminal.ended() == 0
+        assert restored(terminal)
+        assert terminal.cooked
+
+
 def test_a_benchmark_ends_with_one_line_of_json() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "llmlab_tui", "bench", "save", "--json"],

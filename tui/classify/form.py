@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +168,7 @@ def _rows(
 
 
 def _size(name: str) -> int:
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     try:
         files = list(path.iterdir()) if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files if file.is_file())

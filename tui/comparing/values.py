@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +78,7 @@ class Fields:
         kept = dict(values)
         for name in self.paths:
             if kept[name] != self.defaults[name] and tablefiles.existing(kept[name].strip()):
-                kept[name] = str(Path(kept[name].strip()).expanduser().absolute())
+                kept[name] = str(Path(os.path.expanduser(kept[name].strip())).absolute())
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             store.replace_file(self._path, json.dumps(kept, indent=1).encode("utf-8", "replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -306,7 +307,7 @@ class GeneratePane(CompletionPane):
         if path is None:
             return
         try:
-            text = await asyncio.to_thread(read_text, Path(path).expanduser())
+            text = await asyncio.to_thread(read_text, Path(os.path.expanduser(path)))
         except (OSError, ValueError) as error:
             self.tell("It cannot be opened", f"{path}: {getattr(error, 'strerror', None) or error}")
         else:
@@ -321,7 +322,7 @@ class GeneratePane(CompletionPane):
             Entry("Save the text", "As plain UTF-8.", str(self.drawer.folder / name), _no_path)
         )
         if path is not None:
-            await self._write_text(Path(path).expanduser(), "saved as {}")
+            await self._write_text(Path(os.path.expanduser(path)), "saved as {}")
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_copy(self) -> None:

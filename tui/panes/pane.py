@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.message import Message
 
 from checkpoints.run import Run
-from tui.dialogs import Option, Question
+from tui import dialogs
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Pane(Container):
 
     def tell(self, title: str, text: str) -> None:
         """Say something that must be read."""
-        self.app.push_screen(Question(title, text, (Option("close", "close", "c", "primary"),)))
+        dialogs.tell(self.app, title, text)
 
     def help(self) -> Content:
         """What the screen shows, for F1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def look(given: Mapping[str, str]) -> SeenCollection:
         return SeenCollection()
     if kind == "hub":
         return SeenCollection(note=f"{name} is fetched from the Hub, or taken from the cache, when you press F5.")
-    corpus = Path(name).expanduser() / "corpus.jsonl"
+    corpus = Path(os.path.expanduser(name)) / "corpus.jsonl"
     try:
         if corpus.is_file() and (size := corpus.stat().st_size) > LARGE:
             return SeenCollection(source=str(corpus), note=f"{units.size(size)}: read when you press F5")

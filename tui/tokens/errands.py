@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class TokenErrands(Pane):
         if path is None:
             return
         try:
-            text = await asyncio.to_thread(storage.read, Path(path).expanduser())
+            text = await asyncio.to_thread(storage.read, Path(os.path.expanduser(path)))
         except (OSError, ValueError, RuntimeError) as error:
             self.tell("It cannot be opened", reason(error))
             return
@@ -104,7 +105,7 @@ class TokenErrands(Pane):
         )
         if path is None:
             return
-        target = Path(path).expanduser()
+        target = Path(os.path.expanduser(path))
         try:
             await asyncio.to_thread(storage.export, target, self.shelf.text, views)
         except (OSError, RuntimeError) as error:

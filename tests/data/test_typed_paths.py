@@ -1,0 +1,35 @@
+"""Names that users type: ``~`` before a user that does not exist is a name like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkpoints import home, run
+from data import dante, tablefiles
+from data.corpus import CorpusError
+from engine import encoders, load, task_run
+
+NAME = "~no-such-user-here/file.txt"
+
+
+@pytest.mark.parametrize(
+    ("use", "error"),
+    [
+        (lambda: list(dante.load(NAME, cache=home.cache())), CorpusError),
+        (lambda: list(encoders.find(NAME)), encoders.NoEncoder),
+        (lambda: run.find(home.runs(), NAME), run.NoSuchRun),
+        (lambda: load.load(NAME), run.NoSuchRun),
+    ],
+)
+def test_it_is_refused_as_any_name_of_nothing_is(use: Callable[[], Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        use()
+
+
+def test_it_names_no_file_and_its_place_is_the_current_folder() -> None:
+    assert tablefiles.existing(NAME) is None
+    assert task_run.absolute(NAME) in (NAME, str(Path.cwd() / NAME))
