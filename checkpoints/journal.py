@@ -6,8 +6,10 @@ said about later steps. So nothing is rewritten, and a follower never loses its 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,10 +17,11 @@ from checkpoints import store
 
 
 class Journal:
-    """Appends events. A failed write (full disk) is remembered in ``failure`` and tried again with the next one.
+    """Appends events. A failed write (full disk) is remembered in ``failure`` and tried again before the next one.
 
     What could not be written waits in memory up to ``PENDING`` bytes, so a disk that is full for a while costs
-    nothing; the journal of a run whose disk stays full has a gap, and training goes on.
+    nothing; the journal of a run whose disk stays full has a gap between its oldest and its newest events, and
+    training goes on. Any thread may call.
     """
 
     PENDING = 1 << 22
@@ -26,6 +29,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._pending = bytearray()
+        self._lock = threading.Lock()
         self.failure: OSError | None = None
         size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
@@ -33,27 +37,42 @@ class Journal:
 
     def append(self, event: dict[str, Any]) -> None:
         """Add one event. Never raises :class:`OSError`; see ``failure``."""
-        if len(self._pending) < self.PENDING:
-            self._pending += json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-        self.flush()
+        line = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        with self._lock:
+            self._pending += line
+            with contextlib.suppress(OSError):
+                self._write()
+            if len(self._pending) > self.PENDING:
+                size = len(self._pending)
+                start = self._pending.index(b"\n", self.PENDING // 4) + 1
+                stop = self._pending.index(b"\n", max(start, size // 2) - 1) + 1
+                del self._pending[start : min(stop, size - len(line))]
 
-    def flush(self) -> None:
-        """Write what is pending."""
+    def sync(self) -> None:
+        """Put everything that was appended on the disk itself. Raises :class:`OSError`."""
+        with self._lock:
+            self._write()
+        os.fsync(self._descriptor)  # not under the lock: an append does not wait for the disk
+
+    def close(self) -> None:
+        """Sync as far as possible and close the file. Harmless when called twice."""
+        if self._descriptor < 0:
+            return
+        try:
+            self.sync()
+        except OSError as error:
+            self.failure = error
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _write(self) -> None:
         try:
             while self._pending:
                 del self._pending[: os.write(self._descriptor, self._pending)]
             self.failure = None
         except OSError as error:
             self.failure = error
-
-    def close(self) -> None:
-        """Write what is pending to the disk itself and let go of the file."""
-        self.flush()
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            self.failure = error
-        os.close(self._descriptor)
+            raise
 
 
 class Reader:

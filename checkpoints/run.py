@@ -86,8 +86,10 @@ class Run:
         raise store.CheckpointError(f"{self.name}: spec.json is damaged or missing, and no checkpoint holds the spec")
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Replace a JSON file of the run atomically."""
-        store.replace_file(self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        """Replace a JSON file of the run atomically. A path that is not UTF-8 comes back as it was."""
+        store.replace_file(
+            self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        )
 
     def post(self, message: dict[str, Any]) -> None:
         """Leave a message for the owner, who takes them in the order of posting. Raises :class:`OSError`."""
@@ -156,23 +158,24 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:40].lower() or "run"
 
 
+def is_run(path: Path) -> bool:
+    """Whether the folder is a run: it has a spec, or a checkpoint that holds one; also where that cannot be read."""
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (path / "spec.json").lstat()
+            return True
+        return bool(store.checkpoints(path / "checkpoints"))
+    except OSError:  # it may be one: whoever reads it finds out why it cannot be read
+        return True
+
+
 def every(runs: Path) -> list[Run]:
     """All runs under ``runs``, newest first, also those that cannot be read. Raises :class:`OSError`."""
     try:
-        found = [Run(entry) for entry in runs.iterdir() if _is_run(entry)]
+        found = [Run(entry) for entry in runs.iterdir() if is_run(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(found, key=lambda run: run.name, reverse=True)
-
-
-def _is_run(folder: Path) -> bool:
-    try:
-        (folder / "spec.json").lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True  # it may be one: whoever reads it finds out why it cannot be read
-    return True
 
 
 def find(runs: Path, wanted: str) -> Run:
@@ -189,7 +192,7 @@ def find(runs: Path, wanted: str) -> Run:
         raise NoSuchRun(f"no run in {runs} can be read" if known else f"there are no runs in {runs} yet")
     with contextlib.suppress(ValueError):  # a null character
         path = Path(os.path.expanduser(wanted))
-        if (path / "spec.json").exists():
+        if is_run(path):
             return Run(path.resolve())
     for run in known:
         if wanted in (run.name, run.name.partition("-")[2].partition("-")[2]):

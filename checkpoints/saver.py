@@ -12,58 +12,66 @@ from checkpoints import store
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a save: ``path`` or ``error``. Times in seconds; ``stall`` is what the caller waited."""
+class Save:
+    """A checkpoint to write: ``encode()`` and ``state`` as ``step``. ``pin`` keeps it for good."""
 
     step: int
+    encode: Callable[[], dict[str, bytes]]
+    state: store.State
+    best: bool = False
+    pin: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a save: ``path`` or ``error``. Times in seconds; ``stall`` is what the caller waited."""
+
+    save: Save
     path: Path | None
     error: OSError | None
     bytes: int
     seconds: float
     stall: float
-    best: bool
 
 
 class Saver:
-    """Commits checkpoints of one run and prunes old ones."""
+    """Commits checkpoints of one run and prunes old ones.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    ``before_commit`` is called in the writer thread; when it raises :class:`OSError`, the save has failed.
+    """
+
+    def __init__(self, folder: Path, before_commit: Callable[[], object] | None = None) -> None:
+        self._folder, self._before_commit = folder, before_commit
+        self.best = -1
+        """the newest step on the disk that was saved as the best; pruning leaves it alone"""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="saver")
         self._pending: Future[Outcome] | None = None
         self._done: list[Outcome] = []
 
-    def submit(
-        self,
-        step: int,
-        encode: Callable[[], dict[str, bytes]],
-        state: store.State,
-        *,
-        begun: float,
-        keep: frozenset[int],
-        best: bool,
-        pin: bool = False,
-    ) -> None:
-        """Save ``encode()`` and ``state`` as ``step``. Waits for the save before it, if that is still going on.
+    def submit(self, save: Save, *, begun: float) -> None:
+        """Write a checkpoint. Waits for the save before it, if that is still going on.
 
-        ``begun`` is the :func:`time.perf_counter` at which the caller began to collect; ``keep`` are steps that
-        pruning leaves alone; ``pin`` keeps this one for good.
+        ``begun`` is the :func:`time.perf_counter` at which the caller began to collect.
         """
         self._settle()
         stall = time.perf_counter() - begun
 
         def work() -> Outcome:
-            size = 0
+            size, path, failure = 0, None, None
             try:
-                files = encode()
+                files = save.encode()
                 size = sum(map(len, files.values()))
-                path = store.commit(self._folder, step, files, state)
-                if pin:
-                    (path / store.PINNED).touch()
-                store.prune(self._folder, keep=keep)
+                if self._before_commit is not None:
+                    self._before_commit()
+                committed = store.commit(self._folder, save.step, files, save.state)
+                if save.pin:
+                    (committed / store.PINNED).touch()
+                self.best = save.step if save.best else self.best
+                store.prune(self._folder, newest=save.step, keep=frozenset({self.best}))
+                path = committed
             except OSError as error:
-                return Outcome(step, None, error, size, time.perf_counter() - begun, stall, best)
-            return Outcome(step, path, None, size, time.perf_counter() - begun, stall, best)
+                failure = error
+            return Outcome(save, path, failure, size, time.perf_counter() - begun, stall)
 
         self._pending = self._pool.submit(work)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> Snapshot:
 
 def restore_model(model: nn.Module, contents: Mapping[str, bytes]) -> None:
     """Load parameters into ``model``. Raises :class:`checkpoints.store.CheckpointError` when they do not fit."""
-    tensors = from_safetensors(contents[MODEL])
+    tensors = _tensors(contents, MODEL)
     own = dict(model.named_parameters())
     if set(tensors) != set(own) or any(tensors[name].shape != own[name].shape for name in own):
         raise CheckpointError("the checkpoint's parameters do not fit the model that its spec describes")
@@ -52,14 +53,20 @@ def restore_model(model: nn.Module, contents: Mapping[str, bytes]) -> None:
 
 
 def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, contents: Mapping[str, bytes]) -> None:
-    """Load optimizer state for the parameters of ``model``."""
-    tensors = from_safetensors(contents[OPTIMIZER])
+    """Load optimizer state for the parameters of ``model``, in place of what there was.
+
+    Raises :class:`checkpoints.store.CheckpointError` when it does not fit.
+    """
+    tensors = _tensors(contents, OPTIMIZER)
     parameters = dict(model.named_parameters())
     fused = any(group.get("fused") for group in optimizer.param_groups)
     states: dict[str, dict[str, Any]] = {name: {} for name in parameters}
     for full, tensor in tensors.items():
         name, _, key = full.rpartition(".")
+        if name not in states or (tensor.dim() and tensor.shape != parameters[name].shape):
+            raise CheckpointError("the checkpoint's optimizer state does not fit the model that its spec describes")
         states[name][key] = tensor
+    optimizer.state.clear()
     for name, state in states.items():
         if state:
             parameter = parameters[name]
@@ -68,6 +75,13 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, conten
                 key: value if key == "step" and not fused else value.to(parameter.device)
                 for key, value in state.items()
             }
+
+
+def _tensors(contents: Mapping[str, bytes], name: str) -> dict[str, Tensor]:
+    try:
+        return from_safetensors(contents[name])
+    except (KeyError, SafetensorError) as error:
+        raise CheckpointError(f"the checkpoint has no readable {name} ({error})") from None
 
 
 def _copy(tensor: Tensor) -> Tensor:

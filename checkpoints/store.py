@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ STATE = "state.json"
 PINNED = "pinned"  # a file of this name keeps a checkpoint from being pruned
 BLOCK = 1 << 22  # bytes written at a time
 _NAME = re.compile(r"step-(\d{6,})")
+_TEMPORARY = re.compile(r"tmp-\d+-(old-|gone-)?(step-\d{6,})")
 
 
 class CheckpointError(Exception):
@@ -49,9 +51,10 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
     """Write ``files`` and ``state`` as the checkpoint of ``step`` under ``folder`` and return its path.
 
     An older checkpoint of the same step is replaced. On any :class:`OSError` the temporary folder is removed, what
-    was there before is untouched, and the error is raised.
+    was there before is untouched, and the error is raised. A missing parent of ``folder`` is such an error: a run
+    that was removed is not made again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     target = folder / name_of(step)
     temporary = folder / f"tmp-{os.getpid()}-{target.name}"
     retired: Path | None = None
@@ -83,8 +86,15 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
 
 
 def replace_file(target: Path, content: bytes) -> None:
-    """Write one small file atomically: readers see the old content or the new, also after a crash."""
+    """Write one small file atomically: readers see the old content or the new, also after a crash.
+
+    What processes that were killed while they wrote it left behind is removed.
+    """
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    for left in target.parent.glob(f"{glob.escape(target.name)}.*.tmp"):
+        if not _alive(left.suffixes[-2][1:]):
+            with contextlib.suppress(OSError):
+                left.unlink()
     try:
         _write(temporary, content)
         os.rename(temporary, target)
@@ -189,14 +199,19 @@ def newest(folder: Path) -> Iterator[tuple[Path, State, dict[str, bytes]] | Chec
             yield error
 
 
-def prune(folder: Path, *, keep_last: int = 2, keep: frozenset[int] = frozenset()) -> list[Path]:
+def prune(
+    folder: Path, *, newest: int | None = None, keep_last: int = 2, keep: frozenset[int] = frozenset()
+) -> list[Path]:
     """Remove checkpoints but the newest ``keep_last`` whole ones, the steps in ``keep`` and those the user pinned.
 
-    A file ``pinned`` inside a checkpoint pins it. Returns what was removed. Never removes the only whole one.
+    A file ``pinned`` inside a checkpoint pins it. Steps after ``newest`` are neither counted nor removed: they are
+    what a resume passed over. Returns what was removed. Never removes the only whole one.
     """
     removed = []
     whole = 0
     for checkpoint in checkpoints(folder):
+        if newest is not None and step_of(checkpoint) > newest:
+            continue
         try:
             read_state(checkpoint)
             whole += 1
@@ -218,15 +233,26 @@ def prune(folder: Path, *, keep_last: int = 2, keep: frozenset[int] = frozenset(
 def sweep(folder: Path) -> None:
     """Remove temporary folders that a killed process left behind; put back a checkpoint it was replacing.
 
-    Only the owner of the run may call this.
+    Other names that begin with ``tmp-`` are left alone. Only the owner of the run may call this.
     """
     for left in folder.glob("tmp-*"):
-        _, _, rest = left.name.split("-", 2)
-        target = folder / rest.removeprefix("old-")
-        if rest.startswith("old-step-") and not target.exists():
-            os.rename(left, target)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
+        if found := _TEMPORARY.fullmatch(left.name):
+            target = folder / found[2]
+            if found[1] == "old-" and not target.exists():
+                os.rename(left, target)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: str) -> bool:
+    """Whether a process has this id; True for what is no id."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, OverflowError):
+        return True
+    return True
 
 
 def _open_regular(path: str, flags: int) -> int:

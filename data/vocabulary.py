@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 # Punctuation that keyboards and typesetters write differently and Unicode normalisation keeps apart.
 _LOOKALIKES = (
@@ -77,7 +76,7 @@ class Vocabulary:
         mapped: list[tuple[int, str, str]] = []
         for position, source, known in self.pieces(text):
             if known is None:
-                self._refuse(source, position)
+                raise UnknownCharacterError(source, position)
             if known != source:
                 mapped.append((position, source, known))
             ids.extend(self._ids[character] for character in known)
@@ -127,7 +126,3 @@ class Vocabulary:
                 return next((character for character in group if character in self._ids), None)
         stripped = "".join(c for c in unicodedata.normalize("NFKD", source) if not unicodedata.combining(c))
         return stripped if stripped and all(character in self._ids for character in stripped) else None
-
-    @staticmethod
-    def _refuse(character: str, position: int) -> NoReturn:
-        raise UnknownCharacterError(character, position)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from checkpoints import store
+
+_SUMS = "sha256"
 
 
 def encode(arrays: Mapping[str, Any]) -> bytes:
@@ -16,7 +19,8 @@ def encode(arrays: Mapping[str, Any]) -> bytes:
     from safetensors.numpy import save
 
     held = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    return save(held, {name: _sha256(array) for name, array in held.items()})
+    sums = {name: _sha256(held[name]) for name in sorted(held)}
+    return save(held, {_SUMS: json.dumps(sums)})  # under one name, since safetensors puts several in any order
 
 
 def read(
@@ -32,7 +36,9 @@ def read(
     store.open_file(file).close()  # refuses what would be waited for, as a FIFO
     try:
         with safe_open(file, framework="numpy") as opened:
-            sums = opened.metadata() or {}
+            sums = store.decode((opened.metadata() or {}).get(_SUMS, "{}").encode())
+            if not isinstance(sums, dict):
+                raise ValueError(f"{file.name} is damaged: its checksums cannot be read")
             found = {name: opened.get_tensor(name) for name in names or opened.keys()}
     except SafetensorError as error:
         raise ValueError(f"{file.name} is damaged ({error})") from None

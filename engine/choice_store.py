@@ -66,8 +66,8 @@ class ChoiceStore:
 
     def encoder(self, encoder: Encoder) -> None:
         """What the rankers stand on."""
-        known = self._about["encoder"]
-        if known is not None and known.get("identity") != encoder.identity:  # what stands on another is worth nothing
+        known = self._about["encoder"] or {}
+        if known.get("identity") != encoder.identity:  # what stands on another is worth nothing
             self._earlier = {name: one for name, one in self._earlier.items() if name in _WITHOUT_ENCODER}
             self._about["rankers"], self._about["tuned"] = {}, None
         self._about["encoder"] = {"name": encoder.name, "source": encoder.source, "identity": encoder.identity}

@@ -45,24 +45,29 @@ class Classifier:
         self.run = run
         self.heads: dict[str, Head] = {}
         self.words: baselines.Words | None = None
+        self.unreadable: dict[str, str] = {}
+        """why a route cannot be read"""
         try:
             about = run.read_json("classifier.json")
             self.classes = tuple(map(str, about["classes"]))
             self.pooling, self.length = str(about["pooling"]), int(about["length"])
             self._encoder = about["encoder"] or {}
             for route, facts in about["heads"].items():
-                held = arrays.read(run.path / "heads" / f"{route}.safetensors")
-                self.heads[str(route)] = head_from(held, str(facts["settings"]))
-            if baselines.TFIDF in self.heads:
-                idf = arrays.read(run.path / "words.safetensors")["idf"]
-                self.words = baselines.words_from(run.read_json("words.json").get("vocabulary", {}), idf)
+                try:
+                    if route == baselines.TFIDF:
+                        self.words = outcome.read_words(run, about)
+                    held = arrays.read(run.path / "heads" / f"{route}.safetensors")
+                    self.heads[route] = head_from(held, str(facts["settings"]))
+                except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+                    self.unreadable[route] = str(error)
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise store.CheckpointError(f"{run.name} holds no trained classifier that can be read ({error})") from None
         self.routes = [route for route in (baselines.TFIDF, LR, MLP) if route in self.heads]
         if (present(run.path / outcome.TUNED) / "config.json").is_file():
             self.routes.append(FINETUNE)
         if not self.routes:
-            raise store.CheckpointError(f"{run.name} has no trained route yet")
+            why = "".join(f"; {route}: {reason}" for route, reason in self.unreadable.items())
+            raise store.CheckpointError(f"{run.name} has no trained route that can be read{why}")
         self._machine: Any = None
         self._tuned: tuple[encoders.Encoder, Any, str] | None = None
 

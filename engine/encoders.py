@@ -266,8 +266,7 @@ def content_hash(file: Path) -> str:
     notes = home.cache() / "hashes.json"
     known: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
-        loaded = json.loads(notes.read_bytes())
-        known = loaded if isinstance(loaded, dict) else {}
+        known = store.read_object(notes)
     entry = known.get(key)
     if isinstance(entry, list) and entry[:2] == stamp and len(entry) == 3:
         return str(entry[2])

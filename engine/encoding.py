@@ -139,6 +139,10 @@ class Tokenizer(abc.ABC):
     def piece(self, token: int) -> bytes:
         """The bytes that a token stands for: exact for byte-level BPE, else the UTF-8 of its text."""
 
+    def spelled(self, token: int) -> str:
+        """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
+        return self.piece(token).decode("utf-8", "replace")
+
     @abc.abstractmethod
     def id_of(self, token: str) -> int | None:
         """The id of a token by the vocabulary's own spelling."""

@@ -326,7 +326,8 @@ def _token(
     if candidates and all(one.id != place.id for one in shown):
         shown += tuple(one for one in place.options[candidates:] if one.id == place.id)
     options = tuple(
-        Candidate(one.id, _spelled(lm, one.id), one.probability, one.tempered, one.final, one.cut) for one in shown
+        Candidate(one.id, lm.tokenizer.spelled(one.id), one.probability, one.tempered, one.final, one.cut)
+        for one in shown
     )
     return Token(
         index,
@@ -341,11 +342,6 @@ def _token(
         options,
         stream,
     )
-
-
-def _spelled(lm: LanguageModel, token: int) -> str:
-    """The text of one token by itself, its spaces kept; U+FFFD for bytes that are no whole character."""
-    return lm.tokenizer.piece(token).decode("utf-8", "replace")
 
 
 def _slid(context: int) -> Notice:

@@ -129,7 +129,7 @@ class Kept:
         def write() -> None:
             store.commit(self.folder, epoch, files, state)
             if self._whole(best):
-                store.prune(self.folder, keep_last=1, keep=frozenset({best, epoch}))
+                store.prune(self.folder, newest=epoch, keep_last=1, keep=frozenset({best}))
 
         # The best and the last wait apart: a later one never takes the place of the best.
         self.writes.put(f"{'the best' if epoch == best else 'the last'} epoch", write)

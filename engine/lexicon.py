@@ -155,7 +155,7 @@ class Lexicon:
 
     def text(self, token: int) -> str:
         """What an id stands for, as text; bytes that are no UTF-8 become U+FFFD."""
-        return self._tokenizer.piece(token).decode("utf-8", "replace")
+        return self._tokenizer.spelled(token)
 
     def around(self, token: int, reach: int = 2) -> list[int]:
         """The ids beside ``token``: those learnt just before and after it, or sorted beside it."""

@@ -12,7 +12,7 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from engine import hub, pretrained, tokenizer
 from engine.control import Control
-from engine.events import Event, Progress
+from engine.events import Event, Notice, Progress
 from engine.hub import WEIGHTS, model_folder
 from engine.pretrained import Folder, LoadingStopped, NoModel
 
@@ -45,7 +45,7 @@ def load(name: str, control: Control | None = None, *, int8: bool = False) -> Ge
             return (yield from pretrained.open_folder(Folder(path, name, str(path), str(path)), control, int8))
         if path.is_file():
             raise NoModel(f"{path} is a file: give the folder with config.json, {WEIGHTS} and tokenizer.json")
-        if path.is_dir() and not (path / "spec.json").is_file() and "/" in name:
+        if path.is_dir() and not runs.is_run(path) and "/" in name:
             raise NoModel(f"the folder {path} holds no config.json, so it is no model that transformers saved")
     if name not in _ALIASES and _is_run(name):
         return (yield from _of_run(name, int8))
@@ -84,6 +84,8 @@ def _of_run(name: str, int8: bool) -> Generator[Event, None, LanguageModel]:
         trained = loading.load(name)
     except (store.CheckpointError, runs.NoSuchRun) as error:
         raise NoModel(str(error)) from None
+    if trained.notice:
+        yield Notice(trained.notice, "warning", "checkpoint")
     source = "bundled Dante GPT" if name == "bundled" else f"run {trained.source}"
     vocabulary = trained.vocabulary
     start = vocabulary.encode("\n").ids[0] if "\n" in vocabulary.characters else 0

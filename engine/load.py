@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +17,15 @@ from checkpoints import export, home, state, store
 from checkpoints import run as runs
 from data.vocabulary import Vocabulary
 from data.windows import derive_seed
+from engine import session
 from engine.events import Event, Finished, Notice, SampleText
 from engine.gpt import GPT
 from engine.modelfolder import RECORD, exported
+from engine.opening import position_of
 from engine.sample import sample
 from engine.shape import GPTConfig
 from engine.spec import TrainSpec, from_dict
+from engine.trainer import Position
 
 PIECE = 8  # characters between two events of a sample that is taken alone
 
@@ -35,6 +40,8 @@ class Trained:
     step: int
     val_loss: float | None
     spec: dict[str, Any]
+    notice: str = ""
+    """why it is not the checkpoint that was asked for; empty when it is"""
 
 
 def bundled() -> Path:
@@ -46,32 +53,37 @@ def bundled() -> Path:
 def load(wanted: str, *, which: str = "best") -> Trained:
     """The model that ``wanted`` names: ``bundled``, an exported folder, or a run (name, path or ``latest``).
 
-    ``which`` of a run's checkpoints: ``best``, ``last`` or a step. Damaged checkpoints are passed over unless one
-    step is asked for. Raises :class:`checkpoints.run.NoSuchRun`, :class:`checkpoints.store.CheckpointError`.
+    ``which`` of a run's checkpoints: ``best``, ``last`` or a step. Where the best or the last cannot be used, the next
+    that can is loaded, and ``notice`` says so. Raises :class:`checkpoints.run.NoSuchRun`,
+    :class:`checkpoints.store.CheckpointError`.
     """
     folder = bundled() if wanted == "bundled" else Path(os.path.expanduser(wanted))
     if (folder / "config.json").is_file():
         return _exported(folder)
     run = runs.find(home.runs(), wanted)
-    found = [checkpoint for checkpoint in store.checkpoints(run.checkpoints) if _matches(checkpoint, which, run)]
-    if which == "best" and not found:
-        found = store.checkpoints(run.checkpoints)
+    if (task := session.task_of(run)[0]) != "train":
+        raise store.CheckpointError(f"{run.name}: its task is {task}, so it holds no language model")
+    found, wanted_step = _candidates(run, which)
     if not found:
         raise store.CheckpointError(f"{run.name} has no checkpoint {'yet' if which in ('best', 'last') else which}")
     errors = []
     for checkpoint in found:
         try:
             saved, contents = store.read(checkpoint)
-        except store.CheckpointError as error:
+            position = position_of(checkpoint, saved)
+            vocabulary = Vocabulary(saved["vocabulary"])
+            spec: TrainSpec = from_dict(saved["spec"])
+            model = GPT(spec.model(len(vocabulary))).eval()
+            state.restore_model(model, contents)
+        except (store.CheckpointError, TypeError, ValueError) as error:
             errors.append(str(error))
             continue
-        vocabulary = Vocabulary(saved["vocabulary"])
-        spec: TrainSpec = from_dict(saved["spec"])
-        model = GPT(spec.model(len(vocabulary))).eval()
-        state.restore_model(model, contents)
-        history = {point["step"]: point["val_loss"] for point in saved["position"]["history"]}
-        step = saved["step"]
-        return Trained(model, vocabulary, f"{run.name}/{checkpoint.name}", step, history.get(step), saved["spec"])
+        step, notice = position.step, ""
+        if step != wanted_step:
+            why = "; ".join(errors) or "it is not saved"
+            notice = f"step {step:,} is used instead of the {which} checkpoint, step {wanted_step:,}: {why}"
+        loss = {point.step: point.val_loss for point in position.history}.get(step)
+        return Trained(model, vocabulary, f"{run.name}/{checkpoint.name}", step, loss, saved["spec"], notice)
     raise store.CheckpointError("; ".join(errors))
 
 
@@ -98,6 +110,10 @@ def write_export(trained: Trained, folder: Path, *, half: bool = False, force: b
 
 def take_sample(trained: Trained, prompt: str, length: int, seed: int, temperature: float) -> Iterator[Event]:
     """Sample ``length`` characters after ``prompt``. Raises :class:`data.vocabulary.UnknownCharacterError`."""
+    if trained.notice:
+        yield Notice(trained.notice, "warning", "checkpoint")
+    if prompt == TrainSpec.sample_prompt and prompt not in trained.vocabulary.characters:
+        prompt = str(trained.spec.get("sample_prompt") or trained.vocabulary.characters[0])
     encoded = trained.vocabulary.encode(prompt)
     if encoded.mapped:
         yield Notice(f"prompt: {encoded.explain()}", "info", "prompt")
@@ -140,10 +156,23 @@ def _exported(folder: Path) -> Trained:
     )
 
 
-def _matches(checkpoint: Path, which: str, run: runs.Run) -> bool:
-    if which == "last":
-        return True
-    if which == "best":
-        tail = runs.read_tail(run, frozenset({"evaluated"}))
-        return store.step_of(checkpoint) == tail.get("evaluated", {}).get("best_step")
-    return checkpoint.name == which or str(store.step_of(checkpoint)) == which
+def _candidates(run: runs.Run, which: str) -> tuple[list[Path], int]:
+    """Checkpoints to try in turn, and the step that was asked for. After the best come those with the next losses."""
+    found = store.checkpoints(run.checkpoints)
+    if which not in ("best", "last"):
+        found = [checkpoint for checkpoint in found if which in (checkpoint.name, str(store.step_of(checkpoint)))]
+    newest = store.step_of(found[0]) if found else -1
+    if which != "best" or not found:
+        return found, newest
+    position = Position()
+    for checkpoint in found:
+        with contextlib.suppress(store.CheckpointError):
+            position = position_of(checkpoint, store.read_state(checkpoint))
+            break
+    best = runs.read_tail(run, frozenset({"evaluated"})).get("evaluated", {}).get("best_step")
+    best = best if isinstance(best, int) else position.best_step
+    losses = {point.step: point.val_loss for point in position.history} | {position.best_step: -math.inf}
+    found.sort(
+        key=lambda checkpoint: (store.step_of(checkpoint) != best, losses.get(store.step_of(checkpoint), math.inf))
+    )
+    return found, best if best > 0 else newest

@@ -7,6 +7,7 @@ folder that ``transformers`` loads · ``classifier.json`` classes, encoder, pool
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -58,6 +59,7 @@ class Store:
             "fingerprint": data.fingerprint,
             "encoder": None,
             "heads": {},
+            "words": {},
             "tuned": None,
         }
         self._reports: dict[str, Any] = {}
@@ -84,8 +86,11 @@ class Store:
         self._describe()
 
     def words(self, words: Words) -> None:
-        self.writes.json(self._run.path / "words.json", {"vocabulary": words.vocabulary})
-        self.writes.file(self._run.path / "words.safetensors", arrays.encode({"idf": words.idf}))
+        vocabulary = json.dumps({"vocabulary": words.vocabulary}).encode()
+        files = {"words.json": vocabulary, "words.safetensors": arrays.encode({"idf": words.idf})}
+        for name, content in files.items():
+            self.writes.file(self._run.path / name, content)
+        self._about["words"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
     def head(self, route: str, head: Head, steps: Sequence[RouteStep] = ()) -> None:
         """``steps`` are told again by whoever takes the head over."""
@@ -143,6 +148,9 @@ class Store:
         self._reports = {route: result for route, result in results.items() if isinstance(result, dict)}
         for route in results:
             try:
+                if route == TFIDF:
+                    read_words(self._run, about)
+                    self._about["words"] = about.get("words", {})
                 if route in heads:
                     found[route] = self._head_of(route, heads[route], results[route])
                     self._about["heads"][route] = heads[route]
@@ -218,6 +226,17 @@ class Outcome:
         found, gold = self.probabilities[route], np.asarray(self.labels)
         rows = np.flatnonzero((gold == true) & (found.argmax(1) == predicted))
         return [int(row) for row in rows[np.argsort(-found[rows, predicted], kind="stable")]]
+
+
+def read_words(run: Run, about: Mapping[str, Any]) -> Words:
+    """TF-IDF of a run whose ``classifier.json`` is ``about``. Raises :class:`OSError`, or as damaged files do."""
+    from engine.baselines import words_from
+
+    for name, digest in about.get("words", {}).items():
+        if hashlib.sha256(store.read_file(run.path / name)).hexdigest() != digest:
+            raise ValueError(f"{name} is damaged: its SHA-256 does not match")
+    idf = arrays.read(run.path / "words.safetensors")["idf"]
+    return words_from(run.read_json("words.json")["vocabulary"], idf)
 
 
 def read(run: Run) -> Outcome:

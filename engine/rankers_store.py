@@ -146,7 +146,7 @@ class Store:
 
         def write() -> None:
             store.commit(self.folder, state.step, files, about)
-            store.prune(self.folder, keep_last=1, keep=frozenset({best}))
+            store.prune(self.folder, newest=state.step, keep_last=1, keep=frozenset({best}))
 
         # The best and the last wait apart: a later one never takes the place of the best.
         self.writes.put(f"{'best' if state.step == best else 'last'} checkpoint", write)

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,8 +61,14 @@ def environment() -> dict[str, Any]:
 
 
 def inbox(run: Run) -> Control:
-    """A control that takes the messages in the run's inbox."""
-    return Control(lambda: _messages(run, 0))
+    """A control that takes the messages in the run's inbox. Once the run is removed: :class:`FileNotFoundError`."""
+
+    def poll() -> list[Message]:
+        if _removed(run):
+            raise FileNotFoundError(f"{run.events} is gone: the run was removed or moved")
+        return _messages(run, 0)
+
+    return Control(poll)
 
 
 def task_of(run: Run) -> tuple[str, dict[str, Any]]:
@@ -113,49 +119,51 @@ def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = 
     """
     from engine.train import train
 
-    def begin() -> Iterator[Event]:
-        asked = spec
-        if asked is None:
-            asked = spec_of(run)
-        else:
+    def begin(journal: Journal) -> Iterator[Event]:
+        asked = spec or spec_of(run)
+        if spec is not None or not (run.path / "spec.json").exists():
             run.write_json("spec.json", to_dict(asked))
-        return train(asked, control, run=run, resume=resume)
+        return train(asked, control, run=run, resume=resume, before_commit=journal.sync)
 
     yield from own(run, control, begin)
 
 
-def own(run: Run, control: Control, begin: Callable[[], Iterator[Event]]) -> Iterator[Event]:
-    """Own ``run`` while the work that ``begin`` returns goes on, and record everything that it tells.
+def own(run: Run, control: Control, begin: Callable[[Journal], Iterator[Event]]) -> Iterator[Event]:
+    """Own ``run`` while the work that ``begin`` returns goes on, and record all its events in the journal.
 
     Raises :class:`checkpoints.lock.Locked`, what ``begin`` raises, and, recorded first, what the work raises.
     """
-    with run.lock() as lock:
+    with run.lock() as lock, contextlib.closing(Journal(run.events)) as journal:
+        store.sweep(run.checkpoints)
+        run.inbox.mkdir(exist_ok=True)  # what copies a run may leave out empty folders
         # What was asked of the owner before is not for this one; what was asked since this one was launched is.
         for message in _messages(run, int(os.environ.get(SINCE) or time.time_ns())):
             control.send(message)
         told: list[Event] = []
         if lock.inherited is not None:
             told.append(Notice(f"{lock.inherited} ended without releasing this run: taken over", "warning", "lock"))
-        yield from record(run, _chain(told, begin()))
+        yield from record(run, _chain(told, begin(journal)), journal)
 
 
-def record(run: Run, events: Iterator[Event]) -> Iterator[Event]:
+def record(run: Run, events: Iterator[Event], journal: Journal | None = None) -> Iterator[Event]:
     """Pass ``events`` on and append them to the run's journal; an exception is recorded and raised again.
 
-    A journal that cannot be written is told once and tried again with every event.
+    A journal that cannot be written is reported once and tried again with every event.
     """
-    journal = Journal(run.events)
+    journal = journal or Journal(run.events)
     failing = False
     step = 0
     try:
-        for event in events:
-            step = getattr(event, "step", None) or step
-            journal.append(happened.to_dict(event))
-            yield event
-            if journal.failure is not None and not failing:
-                reason = journal.failure.strerror or journal.failure
-                yield Notice(f"the run's journal cannot be written ({reason}); trying on", "error", "journal")
-            failing = journal.failure is not None
+        with contextlib.closing(_chain([], events)) as work:  # what still saves syncs the journal: it ends first
+            for event in work:
+                step = getattr(event, "step", None) or step
+                journal.append(happened.to_dict(event))
+                yield event
+                failure = journal.failure
+                if failure is not None and not failing:
+                    reason = failure.strerror or failure
+                    yield Notice(f"the run's journal cannot be written ({reason}); trying again", "error", "journal")
+                failing = failure is not None
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -184,6 +192,8 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
                     return
                 try:
                     run.post(to_record(message))
+                except FileNotFoundError:  # the run was removed: it is reported below
+                    pass
                 except OSError as error:
                     reason = error.strerror or error
                     yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
@@ -211,7 +221,9 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
     if last is not None:
         yield last
         return
-    if step or journal_size(run):
+    if _removed(run):
+        yield Notice(f"{run.events} is gone: the run was removed or moved", "error", "died", step)
+    elif step or journal_size(run):
         yield Notice("the process that trained this run is gone; resume it to go on", "warning", "died", step)
     yield Finished("died", step, best, run.name)
 
@@ -245,7 +257,7 @@ def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: i
 
     for event in follow(run, control, alive=alive):
         ended = isinstance(event, Finished) and event.reason == "died" and process.poll() not in (None, 0)
-        if ended and journal_size(run) == told:
+        if ended and not _removed(run) and journal_size(run) == told:
             yield Notice(_tail(run), "error", "failure")
         yield event
     process.poll()
@@ -285,7 +297,17 @@ def _messages(run: Run, since: int) -> list[Message]:
     return [message for record in run.collect(since) if (message := from_record(record))]
 
 
-def _chain(first: list[Event], rest: Iterator[Event]) -> Iterator[Event]:
+def _removed(run: Run) -> bool:
+    try:
+        run.events.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # a network disk that does not answer this moment
+        pass
+    return False
+
+
+def _chain(first: list[Event], rest: Iterator[Event]) -> Generator[Event, None, None]:
     yield from first
     yield from rest
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from data.vocabulary import UnknownCharacterError, Vocabulary
 from engine import records
 from engine.shape import GPTConfig
 
@@ -131,8 +132,15 @@ class TrainSpec:
             need(not choices or value in choices, entry.name, f"{value!r} is none of {', '.join(choices)}")
         return found
 
-    def check(self, *, characters: int) -> None:
-        """Raise :class:`BadSpec` with every problem, those of a corpus of that many characters included."""
+    def for_corpus(self, characters: int, vocabulary: Vocabulary, first: str) -> TrainSpec:
+        """The spec for a corpus of that many characters, with this vocabulary, which begins with ``first``.
+
+        Where the corpus has no line break, ``first`` replaces it as the default sample prompt. Raises
+        :class:`BadSpec` with every problem, those of the corpus included.
+        """
+        spec = self
+        if self.sample_prompt == TrainSpec.sample_prompt and self.sample_prompt not in vocabulary.characters:
+            spec = dataclasses.replace(self, sample_prompt=first)
         problems = self.validate()
         shorter = characters // 10 or 1
         if not problems and shorter <= self.context:
@@ -143,8 +151,14 @@ class TrainSpec:
                     f"than the context of {self.context}. Give a longer text or a shorter context.",
                 )
             )
+        try:
+            if spec.sample_every and spec.sample_prompt:
+                vocabulary.encode(spec.sample_prompt)
+        except UnknownCharacterError as error:
+            problems.append(Problem("sample_prompt", str(error)))
         if problems:
             raise BadSpec(problems)
+        return spec
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

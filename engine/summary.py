@@ -30,16 +30,16 @@ class Summary:
     path: str
     state: str
     """training, paused, starting, interrupted, unreadable, or the reason that it finished for"""
-    step: int
-    steps: int
-    best_val_loss: float | None
-    best_step: int | None
-    corpus: str
-    preset: str
-    parameters: int | None
-    changed: float
-    checkpoints: int
-    owner: int | None
+    step: int = 0
+    steps: int = 0
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    corpus: str = "?"
+    preset: str = "?"
+    parameters: int | None = None
+    changed: float = 0.0
+    checkpoints: int = 0
+    owner: int | None = None
     """process that owns it"""
     task: str = "train"
     """train, classify, choose or retrieve; empty for a run that is unreadable"""
@@ -59,21 +59,8 @@ def summarise(run: Run) -> Summary:
         task, spec = session.task_of(run)
         return _training(run, spec) if task == "train" else _comparison(run, spec, task)
     except Exception as error:  # whatever is wrong with one run must not hide the others
-        unknown: dict[str, Any] = {"best_val_loss": None, "best_step": None, "parameters": None, "owner": None}
-        return Summary(
-            name=run.name,
-            path=str(run.path),
-            state="unreadable",
-            step=0,
-            steps=0,
-            corpus="?",
-            preset="?",
-            changed=_changed(run),
-            checkpoints=0,
-            task="",
-            why=explain(run, error),
-            **unknown,
-        )
+        why = explain(run, error)
+        return Summary(run.name, str(run.path), "unreadable", changed=_changed(run), task="", why=why)
 
 
 def explain(run: Run, error: Exception) -> str:
@@ -131,13 +118,9 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
         state=state,
         step=len(results),
         steps=max(len(asked), len(results)),
-        best_val_loss=None,
-        best_step=None,
         corpus=_text(loaded.get("data"), spec.get("data")),
         preset=stands_on,
-        parameters=None,
         changed=_changed(run),
-        checkpoints=0,
         owner=owner,
         task=task,
         accuracy=best if task != "retrieve" else None,

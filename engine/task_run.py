@@ -65,7 +65,7 @@ class TaskRuns(Generic[S]):
 
         Raises what the work raises, recorded first, and :class:`checkpoints.lock.Locked`.
         """
-        return session.own(run, control, lambda: self.work(self.spec_of(run), control, run))
+        return session.own(run, control, lambda _: self.work(self.spec_of(run), control, run))
 
 
 def absolute(name: str) -> str:

@@ -91,7 +91,7 @@ def _of_path(path: Path, name: str) -> Tokenizer | None:
         return _of_file(path, name, str(path))
     if (path / "tokenizer.json").is_file():
         return _of_file(path / "tokenizer.json", name, str(path), _end_of(path / "tokenizer_config.json"))
-    if (path / "spec.json").is_file():
+    if runs.is_run(path):
         return _of_run(name)
     if any((path / file).is_file() for file in ("tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")):
         return _by_transformers(str(path), name, str(path), local=True)

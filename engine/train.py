@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import torch
 
@@ -50,16 +50,22 @@ class TrainingFailed(Exception):
 
 
 def train(
-    spec: TrainSpec, control: Control | None = None, *, run: Run | None = None, resume: bool = False
+    spec: TrainSpec,
+    control: Control | None = None,
+    *,
+    run: Run | None = None,
+    resume: bool = False,
+    before_commit: Callable[[], object] | None = None,
 ) -> Iterator[Event]:
     """Train a GPT as ``spec`` says and yield what happens.
 
     With a ``run`` checkpoints are saved in it; the caller owns its lock. With ``resume`` the newest whole checkpoint
-    of ``run`` is continued exactly; where ``spec`` differs from it, ``spec`` counts. Raises
+    of ``run`` is continued exactly; where ``spec`` differs from it, ``spec`` counts. ``before_commit`` is called in
+    another thread before each checkpoint is committed, with every event before it yielded. Raises
     :class:`engine.spec.BadSpec`, :class:`data.corpus.CorpusError`, :class:`checkpoints.store.CheckpointError` before
     the first step and :class:`TrainingFailed` after it.
     """
-    session = _Session(spec, control or Control(), run)
+    session = _Session(spec, control or Control(), run, before_commit)
     try:
         yield from session.events(resume)
     finally:
@@ -69,9 +75,11 @@ def train(
 class _Session:
     """One stretch of a run in one process."""
 
-    def __init__(self, spec: TrainSpec, control: Control, run: Run | None) -> None:
+    def __init__(
+        self, spec: TrainSpec, control: Control, run: Run | None, before_commit: Callable[[], object] | None
+    ) -> None:
         self.spec, self.control, self.run = spec, control, run
-        self.keeper = Keeper(run.checkpoints if run else None, spec.save_every, self._capture)
+        self.keeper = Keeper(run.checkpoints if run else None, spec.save_every, self._capture, before_commit)
         self.stop: str | None = None
         self.save_at_end = True
         self.paused = False
@@ -101,7 +109,7 @@ class _Session:
     def _set_up(self, resume: bool) -> Iterator[Event]:
         placement = place(self.spec)
         corpus = yield from opening.load_corpus(self.spec, self.run, resume=resume)
-        self.spec.check(characters=len(corpus.ids))
+        asked, self.spec = self.spec, self.spec.for_corpus(len(corpus.ids), corpus.vocabulary, corpus.text(0, 1))
         yield Progress("measuring the machine", 0, 0)
         peak = measure_peak(placement)
         free = free_memory(placement.device)
@@ -110,11 +118,15 @@ class _Session:
         self.position = self.trainer.position
         notices = [Notice(text, "warning", "corpus") for text in corpus.notices]
         notices += [Notice(f"{corpus.name}: {cut}", "info", "corpus") for cut in corpus.cuts]
+        if self.spec.sample_prompt != asked.sample_prompt:
+            text = f"the corpus has no line break: samples begin with {self.spec.sample_prompt!r}"
+            notices.append(Notice(text, "info", "prompt"))
         if resume:
             assert self.run is not None
-            self.keeper.saved_step, said = opening.restore(self.run, self.trainer)
+            saved, skipped = opening.restore(self.run, self.trainer)
             self.position = self.trainer.position
-            notices += said
+            self.keeper.resume(saved, self.position.best_step)
+            notices += skipped
         self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
         self.readings = Readings(placement.device)
         self.peak = peak
@@ -131,31 +143,35 @@ class _Session:
         if self.stop != "diverged":
             yield from self._read(everything=True)
         reason = self.stop or "steps"
-        if reason != "diverged" and self.save_at_end:
-            yield from self._finish_sample()
-            if self.keeper.saved_step != self.position.step:
-                yield from self._save()
-        yield from self.keeper.finish(self.position.best_step, save=self.save_at_end)
-        if reason != "diverged" and self.save_at_end:
+        if self.save_at_end:
+            if reason != "diverged":
+                yield from self._finish_sample()
+            yield from self._save()
+        yield from self.keeper.wait()
+        if self.save_at_end:
             yield from self._insist()
-            if self.keeper.failing:
+            if reason != "diverged" and self._missing():
                 reason = "failed"
         best = self.position.best_val_loss if self.position.best_step >= 0 else None
         name = self.run.name if self.run else ""
         yield Finished(reason, self.position.step, best, name, self.position.seconds)
 
     def _insist(self) -> Iterator[Event]:
-        """Try the last save again while it fails, since leaving would lose it; a stop gives up."""
+        """Try again to save the best and the last step while that fails, since they would be lost; a stop ends it."""
         tries = 0
-        while self.keeper.failing and tries < LAST_TRIES:
+        while (missing := self._missing()) and tries < LAST_TRIES:
             while not self.keeper.due():
                 self.control.wait(0.1)
                 if any(isinstance(message, ask.Stop) for message in self.control.take()):
-                    yield Notice("gave up saving: the last steps are lost", "error", "save", self.position.step)
+                    steps = " and ".join(f"step {step:,}" for step in missing)
+                    yield Notice(f"stopped without saving {steps}", "error", "save", self.position.step)
                     return
             tries += 1
             yield from self._save()
-            yield from self.keeper.finish(self.position.best_step, save=True)
+            yield from self.keeper.wait()
+
+    def _missing(self) -> list[int]:
+        return self.keeper.missing(self.position.step if self.stop != "diverged" else -1)
 
     # -- between two steps -------------------------------------------------------------------------------------------
 
@@ -186,11 +202,13 @@ class _Session:
             else:
                 self.control.wait(0.05)
             yield from self.keeper.report()
+            if self.keeper.failing and self.keeper.due():
+                yield from self._save()
 
     def _set_learning_rate(self, rate: float) -> Notice:
         if not 0 < rate <= 1:
             return Notice(f"a learning rate of {rate:g} is out of range; it stays as it is", "warning", "learning_rate")
-        self.position.learning_rate = rate
+        self.position.learning_rate, self.keeper.saved_step = rate, -1
         return Notice(f"learning rate {rate:g} from here on", "info", "learning_rate", self.position.step)
 
     def _asked(self, prompt: str, length: int) -> Iterator[Event]:
@@ -283,7 +301,8 @@ class _Session:
 
     def _diverged(self, step: int) -> Notice:
         self.stop = "diverged"
-        kept = "its last good checkpoint is kept" if self.keeper.saved_step >= 0 else "there was no checkpoint yet"
+        saved = self.run is not None and (self.keeper.saved_step >= 0 or store.checkpoints(self.run.checkpoints))
+        kept = "its last good checkpoint is kept" if saved else "there was no checkpoint yet"
         return Notice(
             f"the loss is no longer a number at step {step:,}: stopped, {kept}. "
             f"Resume with a lower learning rate, say {self.position.learning_rate / 2:.2g}",
@@ -419,14 +438,15 @@ class _Session:
     # -- saving ------------------------------------------------------------------------------------------------------
 
     def _save(self, *, pin: bool = False) -> Iterator[Event]:
-        yield from self._read(everything=True)
         if self.stop != "diverged":
-            yield from self.keeper.save(self.position.step, self.position.best_step, pin=pin)
+            yield from self._read(everything=True)
+        step = self.position.step if self.stop != "diverged" else -1
+        yield from self.keeper.save(step, best=self.position.best_step == step, pin=pin)
 
     def _capture(self) -> tuple[state.Snapshot, store.State]:
         """Everything that the next step depends on."""
         return state.capture(self.trainer.model, self.trainer.optimizer), {
-            "format": 1,
+            "format": opening.FORMAT,
             "spec": to_dict(dataclasses.replace(self.spec, threads=self.trainer.placement.threads)),
             "position": self.position.to_dict(),
             "vocabulary": list(self.corpus.vocabulary.characters),

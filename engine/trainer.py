@@ -60,7 +60,9 @@ class Position:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Position:
-        """The position that ``to_dict`` wrote."""
+        """The position that ``to_dict`` wrote. Raises :class:`ValueError` when it has more or fewer fields."""
+        if other := record.keys() ^ vars(cls()).keys():
+            raise ValueError(f"more or fewer fields: {', '.join(sorted(other))}")
         history = [Evaluation(**point) for point in record["history"]]
         best = math.inf if record["best_val_loss"] is None else record["best_val_loss"]
         return cls(**{**record, "history": history, "best_val_loss": best})
@@ -104,6 +106,8 @@ class Trainer:
         if not self.model.training:
             self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
+        if not self.optimizer.state:
+            self.optimizer.state.update(_adam_state(self.optimizer))
         inputs, targets = self.windows.at(position.step)
         total: Tensor | None = None
         micro = position.micro_batch
@@ -139,6 +143,23 @@ class Trainer:
         if self.placement.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.placement.device.type, self.placement.dtype)
+
+
+def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]:
+    """The state that fused AdamW begins with, for all parameters.
+
+    AdamW itself allocates it parameter by parameter and group by group in its first step: memory that runs out in
+    between would leave half a state, and one group updated.
+    """
+    return {
+        parameter: {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        }
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
 
 
 def _optimizer(model: GPT, spec: TrainSpec) -> torch.optim.AdamW:

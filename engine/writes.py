@@ -53,13 +53,12 @@ class Writes:
 
     def json(self, path: Path, content: Mapping[str, Any]) -> None:
         """Add the atomic write of a JSON file."""
-        self.file(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        self.file(path, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
-    def flush(self) -> None:
-        """Try every write that waits, up to the first that fails."""
+    def flush(self, *, every: bool = False) -> None:
+        """Try the writes that wait, up to the first that fails, or ``every`` one when there will be no other try."""
         self._error = None
-        while self._waiting:
-            name, write = next(iter(self._waiting.items()))
+        for name, write in list(self._waiting.items()):
             try:
                 write()
             except OSError as error:
@@ -69,8 +68,10 @@ class Writes:
                 if not self._told:
                     reason = error.strerror or error
                     self._untold = f"{Path(name).name} cannot be written ({reason}): it is tried again in {wait:.0f} s"
-                return
-            del self._waiting[name]
+                if not every:
+                    return
+            else:
+                del self._waiting[name]
         self._failures = 0
 
     def report(self) -> Iterator[Event]:
@@ -97,7 +98,7 @@ class Writes:
                     yield event
                     yield from self.report()
         finally:
-            self.flush()
+            self.flush(every=True)
 
     def settle(self, control: Control) -> Iterator[Event]:
         """Wait until everything is on the disk.
@@ -112,12 +113,12 @@ class Writes:
                 control.wait(WAIT)
             self.flush()
         yield from self.report()
+        self.flush(every=True)
         if self._error is not None:
             raise self._error
 
     def abandon(self) -> Iterator[Event]:
         """After a stop: give notice of what still cannot be written."""
-        self.flush()
         yield from self.report()
         if self._waiting:
             names = ", ".join(Path(name).name for name in self._waiting)

@@ -89,7 +89,7 @@ class Reader:
         scores = []
         for choice, ids, each in zip(item.choices, choices, found, strict=True):
             total, alone_total = _total(each), self._alone[bare, choice]
-            strip = tuple((self._text(token), value) for token, value in zip(ids, each, strict=True))
+            strip = tuple((self.lm.tokenizer.spelled(token), value) for token, value in zip(ids, each, strict=True))
             scores.append(
                 ChoiceScore(
                     strip,
@@ -122,9 +122,6 @@ class Reader:
         known = [token for token in ids if token != UNKNOWN]
         self.unspelled += len(ids) - len(known)
         return known
-
-    def _text(self, token: int) -> str:
-        return self.lm.tokenizer.piece(token).decode("utf-8", "replace")
 
 
 def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequence[int]]) -> list[list[float]]:

@@ -32,7 +32,7 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
         if what == "decode":  # looks for the user's models
             from tui.bench_decode import decode
 
-            figures = decode(model)
+            figures = decode(model, print_message)
         elif what == "encode":
             from tui.bench_encode import encode
 
@@ -257,7 +257,7 @@ def _save(_: float) -> dict[str, Any]:
 def _saves(kind: Any, spec: Any) -> tuple[list[float], list[float], int]:
     import torch
 
-    from checkpoints.saver import Saver
+    from checkpoints.saver import Save, Saver
     from checkpoints.state import capture
 
     model = kind(spec.model(72))
@@ -269,7 +269,7 @@ def _saves(kind: Any, spec: Any) -> tuple[list[float], list[float], int]:
     for step in range(PAIRS):
         begun = time.perf_counter()
         snapshot = capture(model, optimizer)
-        saver.submit(step, snapshot.encode, {}, begun=begun, keep=frozenset(), best=False)
+        saver.submit(Save(step, snapshot.encode, {}), begun=begun)
         stalls.append(time.perf_counter() - begun)
         for outcome in saver.wait():
             totals.append(outcome.seconds)

@@ -6,13 +6,12 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.narrate import Narrator
-from tui.output import print_message
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +34,7 @@ class Taken:
     """tokens per second after it"""
 
 
-def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
+def decode(model: str, note: Callable[[str], None], pairs: int = PAIRS) -> dict[str, Any]:
     """Tokens per second and time to the first token, ours and ``generate``'s, pair by pair in one process.
 
     Without a ``model``: GPT-2's 124M shape with random weights. Ours is the whole task as a pane drives it: greedy,
@@ -44,6 +43,7 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
     """
     from engine import lm as models
     from engine.heed import finish
+    from engine.int8 import fixed_text
 
     tell = Narrator(as_json=False).tell
     with tempfile.TemporaryDirectory(prefix="llmlab-decode-") as scratch:
@@ -51,10 +51,8 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         ours = finish(models.load(folder), tell)
         theirs = _transformers(folder, ours)
         rounded = finish(models.load(folder, int8=True), tell) if ours.device.type == "cpu" else ours
-    print_message(
-        f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}"
-    )
-    prompt = _prompt(ours)
+    note(f"{model or 'GPT-2 124M, random weights'}: {ours.parameters:,} parameters, {ours.precision}, {ours.device}")
+    prompt = fixed_text(ours.tokenizer, min(PROMPT, ours.context // 2), ours.vocabulary)
     new = min(NEW, ours.context - len(prompt))
     count = _threads(theirs, prompt)
     _complete(ours, prompt, 2)
@@ -67,7 +65,7 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         else:
             other, one = _generate(theirs, prompt, new, count), _complete(ours, prompt, new)
         runs.append((one, other, _complete(rounded, prompt, new)))
-        print_message(
+        note(
             f"pair {pair + 1}: generate {other.rate:.2f}, ours {one.rate:.2f} tokens/s, ratio "
             f"{one.rate / other.rate:.3f}; {rounded.precision} {runs[-1][2].rate:.2f}"
         )
@@ -76,20 +74,20 @@ def decode(model: str, pairs: int = PAIRS) -> dict[str, Any]:
         "model": model or "random GPT-2 124M",
         "device": str(ours.device),
         "weights_mib": round(ours.bytes / 2**20, 1),
-        "generate_tokens_per_s_median": round(_median(other.rate for _, other, _ in runs), 2),
-        "ours_tokens_per_s_median": round(_median(one.rate for one, _, _ in runs), 2),
-        "ratio_median": round(_median(ratios), 3),
+        "generate_tokens_per_s_median": round(statistics.median(other.rate for _, other, _ in runs), 2),
+        "ours_tokens_per_s_median": round(statistics.median(one.rate for one, _, _ in runs), 2),
+        "ratio_median": round(statistics.median(ratios), 3),
         "ratio_min": round(min(ratios), 3),
         "ratio_max": round(max(ratios), 3),
-        "memory_gb_per_s_median": round(_median(limits) / 1e9, 1),
+        "memory_gb_per_s_median": round(statistics.median(limits) / 1e9, 1),
         "share_of_memory_limit_median": round(
-            _median(ours.bytes * one.rate / limit for (one, _, _), limit in zip(runs, limits, strict=True)), 3
+            statistics.median(ours.bytes * one.rate / limit for (one, _, _), limit in zip(runs, limits, strict=True)), 3
         ),
         "rounded": rounded.precision,
-        "rounded_over_ours_median": round(_median(third.rate / one.rate for one, _, third in runs), 3),
+        "rounded_over_ours_median": round(statistics.median(third.rate / one.rate for one, _, third in runs), 3),
         "prompt_tokens": len(prompt),
-        "first_token_s_generate": round(_median(other.first for _, other, _ in runs), 3),
-        "first_token_s_ours": round(_median(one.first for one, _, _ in runs), 3),
+        "first_token_s_generate": round(statistics.median(other.first for _, other, _ in runs), 3),
+        "first_token_s_ours": round(statistics.median(one.first for one, _, _ in runs), 3),
         "same_tokens": all(one.ids == other.ids for one, other, _ in runs),
         "generate_threads": count,
         "pairs": pairs,
@@ -127,15 +125,6 @@ def _transformers(folder: str, ours: LanguageModel) -> Any:
     dtype = next(ours.network.parameters()).dtype
     found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
     return found.eval().to(ours.device)
-
-
-def _prompt(ours: LanguageModel) -> list[int]:
-    """The first tokens of the bundled verse."""
-    from importlib import resources
-
-    text = resources.files("data").joinpath("bundled", "dantesque.txt").read_text("utf-8")
-    known = [token for token in ours.tokenizer.encode(text[:4000]).ids if 0 <= token < ours.vocabulary]
-    return known[: min(PROMPT, ours.context // 2)]
 
 
 def _complete(ours: LanguageModel, prompt: list[int], new: int) -> Taken:
@@ -193,10 +182,6 @@ def _generate(theirs: Any, prompt: list[int], new: int, count: int) -> Taken:
     decoding = times[-1] - times[1]  # the first call brings the prompt
     rate = (len(times) - 2) / decoding if decoding else 0.0
     return Taken(out[0, len(prompt) :].tolist(), times[1] - begun, rate)
-
-
-def _median(values: Iterable[float]) -> float:
-    return statistics.median(values)
 
 
 def _bandwidth(ours: LanguageModel) -> float:

@@ -60,6 +60,8 @@ def predict(
     from engine.encoders import NoEncoder
 
     classifier = Classifier(runs.find(home.runs(), run))
+    for route, why in classifier.unreadable.items():
+        complain(f"{route}: unreadable: {why}", BAD_INPUT)
     texts = text if text and text != ["-"] else piped.lines()
     try:
         found = classifier.predict(texts)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from checkpoints import home
+from checkpoints import home, store
 from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.store import CheckpointError
@@ -183,7 +183,7 @@ def resume(
         raise BadSpec(problems)
     if summary.state == "steps" and summary.step >= changed.steps:
         raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
-    begun = found.events.exists() and found.events.stat().st_size > 0
+    begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
     return _drive(found, changed if changed != spec else None, first, resume=begun, as_json=json, quiet=quiet)
 
@@ -232,6 +232,8 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
 
     trained = load(run, which=checkpoint)
     write_export(trained, folder, half=half, force=force)
+    if trained.notice:
+        print_message(f"warning: {trained.notice}")
     print_message(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})")
     say(str(folder.absolute()))
     return DONE

@@ -22,6 +22,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
 from checkpoints import home, store
+from data.vocabulary import Vocabulary
 from engine import machine
 from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
 from tui import units
@@ -131,8 +132,7 @@ class TrainForm(Container):
         self._touched: set[str] = set()
         self._put: dict[str, str] = {}  # what the program wrote into each field; anything else there is the user's
         self._problems: list[Problem] = []
-        self._characters: int | None = None
-        self._distinct: int | None = None
+        self._corpus: tuple[int, Vocabulary, str] | None = None  # characters, vocabulary and the first character
         self._corpus_problem = ""
         self._facts = Content("")
         self._recalled = recall(("preset", *(name for _, names in FIELDS for name in names)))
@@ -190,9 +190,7 @@ class TrainForm(Container):
         spec = build(self.given(), preset_for_auto=self._auto)
         if self._corpus_problem:
             raise BadSpec([Problem("corpus", self._corpus_problem)])
-        if self._characters is not None:
-            spec.check(characters=self._characters)
-        return spec
+        return spec.for_corpus(*self._corpus) if self._corpus else spec
 
     def fill(self, spec: TrainSpec) -> None:
         """Show the values of a spec, as if the user had set them."""
@@ -293,7 +291,8 @@ class TrainForm(Container):
         self.query_one("#corpus-facts", Static).update(self._facts)
 
     def _cost(self, spec: TrainSpec) -> Content:
-        shape = spec.model(self._distinct or 72)
+        characters, distinct = (self._corpus[0], len(self._corpus[1])) if self._corpus else (0, 72)
+        shape = spec.model(distinct)
         needed, free = shape.training_memory(spec.batch), machine.available_memory()
         rows = [
             ("parameters", f"{shape.parameters():,}"),
@@ -301,9 +300,9 @@ class TrainForm(Container):
         ]
         tokens = spec.batch * spec.context
         rows.append(("per step", f"{tokens:,} characters"))
-        if self._characters:
-            rows.append(("one epoch", f"{self._characters * 0.9 / tokens:,.1f} steps"))
-            rows.append(("whole run", f"{spec.steps * tokens / (self._characters * 0.9):,.1f} epochs"))
+        if characters:
+            rows.append(("one epoch", f"{characters * 0.9 / tokens:,.1f} steps"))
+            rows.append(("whole run", f"{spec.steps * tokens / (characters * 0.9):,.1f} epochs"))
         return _rows("cost", rows)
 
     # -- the corpus --------------------------------------------------------------------------------------------------
@@ -342,17 +341,19 @@ class TrainForm(Container):
                 ("pairs", f"{facts.bigram:.3f}  the one before"),
                 *(("cut", str(cut).removeprefix("cut ")) for cut in corpus.cuts),
             ]
+            if "\n" not in corpus.vocabulary.characters:
+                rows.append(("samples", f"begin with {corpus.text(0, 1)!r}: it has no line break"))
             if source == "dantesque":
                 rows.append(("", "verse sampled from the bundled Dante model,"))
                 rows.append(("", "not Dante: for that give a text file"))
         if not worker.is_cancelled:
-            size = (corpus.facts.characters, corpus.facts.distinct) if corpus else (None, None)
-            self.app.call_from_thread(self._know_corpus, source, size, rows, problem)
+            known = (corpus.facts.characters, corpus.vocabulary, corpus.text(0, 1)) if corpus else None
+            self.app.call_from_thread(self._know_corpus, source, known, rows, problem)
 
     def _know_corpus(
-        self, source: str, size: tuple[int | None, int | None], rows: list[tuple[str, str]], problem: str
+        self, source: str, known: tuple[int, Vocabulary, str] | None, rows: list[tuple[str, str]], problem: str
     ) -> None:
-        self._characters, self._distinct = size
+        self._corpus = known
         self._corpus_problem = problem
         self._facts = _rows(f"corpus {safe(source, lines=False)}", rows) if rows else Content("")
         self._refresh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,72 @@ def test_a_disk_that_stays_full_costs_bounded_memory_and_whole_lines(
     found = every(path)
     assert len(path.read_bytes()) < 200
     assert [event["n"] for event in found[:3]] == [0, 1, 2]
-    assert found[-1] == {"n": -1}
+    assert found[-3:] == [{"n": 999}, {"last": True}, {"n": -1}]
+
+
+def test_a_line_longer_than_what_may_wait_does_not_let_the_rest_grow(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Journal, "PENDING", 100)
+    path = tmp_path / "events.jsonl"
+    journal = Journal(path)
+    disk.full = True
+    for n in range(1000):
+        journal.append({"n": n, "text": "x" * (500 if n == 3 else 0)})
+        assert len(journal._pending) < 1500
+    disk.full = False
+    journal.close()
+    assert every(path)[-1] == {"n": 999, "text": ""}
+
+
+def test_a_sync_writes_what_waits_and_puts_it_on_the_disk_or_fails(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    path = tmp_path / "events.jsonl"
+    monkeypatch.setattr(disk, "fsync", lambda file: synced.append(os.fstat(file).st_size), raising=False)
+    journal = Journal(path)
+    disk.full, disk.room = True, 3
+    journal.append({"n": 1})
+    with pytest.raises(OSError, match="No space left on device"):
+        journal.sync()
+    assert synced == []
+    disk.full = False
+    journal.sync()
+    assert every(path) == [{"n": 1}]
+    assert synced == [path.stat().st_size]
+    journal.close()
+    journal.close()
+
+
+def test_an_append_does_not_wait_for_a_slow_sync(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.jsonl"
+    syncing, appended = threading.Event(), threading.Event()
+
+    def fsync(file: int) -> None:
+        syncing.set()
+        assert appended.wait(30)
+
+    monkeypatch.setattr(disk, "fsync", fsync, raising=False)
+    journal = Journal(path)
+    thread = threading.Thread(target=journal.sync)
+    thread.start()
+    assert syncing.wait(30)
+    journal.append({"n": 1})
+    assert every(path) == [{"n": 1}]
+    appended.set()
+    thread.join(30)
+    journal.close()
+
+
+def test_a_name_that_is_not_utf_8_is_written_as_json_that_is(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    event = {"corpus": os.fsdecode(b"caf\xe9/\xff\\\xfe") + " è", "n": 1}
+    journal = Journal(path)
+    journal.append(event)
+    journal.close()
+    path.read_text("utf-8")
+    assert every(path) == [event]
 
 
 def test_a_reader_takes_up_where_it_was(tmp_path: Path) -> None:

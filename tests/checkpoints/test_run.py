@@ -196,6 +196,13 @@ def test_a_missing_inbox_is_an_empty_one(run: Run) -> None:
     assert run.collect() == []
 
 
+def test_a_name_that_is_not_utf_8_comes_back_from_a_json_file(run: Run) -> None:
+    content = {"corpus": "caf\udce9/\udcff è"}
+    run.write_json("about.json", content)
+    assert run.read_json("about.json") == content
+    (run.path / "about.json").read_text("utf-8")
+
+
 def test_a_damaged_json_file_is_an_empty_one(run: Run) -> None:
     assert run.read_json("spec.json")["steps"] == 10
     for content in ("{", "[]", "\x00"):

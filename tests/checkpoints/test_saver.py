@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from checkpoints import store
-from checkpoints.saver import Saver
+from checkpoints.saver import Save, Saver
 
 FILES = {"model": b"12345"}
 
 
-def submit(saver: Saver, step: int, **options: object) -> None:
-    given = {"begun": time.perf_counter(), "keep": frozenset[int](), "best": False, **options}
-    saver.submit(step, lambda: FILES, {}, **given)  # type: ignore[arg-type]
+def submit(saver: Saver, step: int, *, begun: float | None = None, **options: bool) -> None:
+    saver.submit(Save(step, lambda: FILES, {}, **options), begun=begun or time.perf_counter())
 
 
 def test_outcomes_come_in_order_and_once(tmp_path: Path) -> None:
@@ -24,7 +23,7 @@ def test_outcomes_come_in_order_and_once(tmp_path: Path) -> None:
     submit(saver, 1)
     submit(saver, 2, best=True)
     outcomes = saver.wait()
-    assert [(o.step, o.best, o.bytes, o.error) for o in outcomes] == [(1, False, 5, None), (2, True, 5, None)]
+    assert [(o.save.step, o.save.best, o.bytes, o.error) for o in outcomes] == [(1, False, 5, None), (2, True, 5, None)]
     assert [o.path for o in outcomes] == [tmp_path / "step-000001", tmp_path / "step-000002"]
     assert saver.wait() == []
     saver.close()
@@ -57,7 +56,7 @@ def test_a_save_does_not_hold_up_the_caller_but_the_next_one_waits_for_it(
     second.join(30)
     assert order[0] == 1
     outcomes = saver.wait()
-    assert [outcome.step for outcome in outcomes] == order == [1, 2]
+    assert [outcome.save.step for outcome in outcomes] == order == [1, 2]
     assert outcomes[1].stall >= waited
     saver.close()
 
@@ -78,10 +77,10 @@ def test_failures_are_handed_back_and_the_next_save_works(tmp_path: Path) -> Non
     saver.close()
 
 
-def test_old_checkpoints_go_but_the_kept_and_the_pinned(tmp_path: Path) -> None:
+def test_old_checkpoints_go_but_the_best_and_the_pinned(tmp_path: Path) -> None:
     saver = Saver(tmp_path)
     for step in range(1, 8):
-        submit(saver, step, keep=frozenset({3}), pin=step == 2)
+        submit(saver, step, best=step in (1, 3), pin=step == 2)
     saver.wait()
     assert [store.step_of(path) for path in store.checkpoints(tmp_path)] == [7, 6, 3, 2]
     saver.close()

@@ -43,7 +43,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
-    path = store.commit(tmp_path / "new" / "checkpoints", 7, OLD, {"spec": {"è": [1, None]}})
+    path = store.commit(tmp_path / "checkpoints", 7, OLD, {"spec": {"è": [1, None]}})
     assert path.name == "step-000007"
     state, contents = store.read(path)
     assert contents == OLD
@@ -320,6 +320,19 @@ def test_pruning_keeps_the_last_two_the_best_and_the_pinned(tmp_path: Path) -> N
     assert store.prune(tmp_path, keep=frozenset({4})) == []
 
 
+def test_pruning_neither_counts_nor_removes_what_is_newer_than_the_newest(tmp_path: Path) -> None:
+    for step in (10, 20, 30, 80, 90):
+        store.commit(tmp_path, step, OLD, {})
+    store.prune(tmp_path, newest=30)
+    assert names(tmp_path) == ["step-000020", "step-000030", "step-000080", "step-000090"]
+
+
+def test_a_removed_run_is_not_made_again_by_a_commit(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.commit(tmp_path / "removed" / "checkpoints", 1, OLD, {})
+    assert names(tmp_path) == []
+
+
 def test_damaged_checkpoints_do_not_count_as_kept(tmp_path: Path) -> None:
     for step in range(1, 6):
         store.commit(tmp_path, step, OLD, {})
@@ -357,6 +370,24 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch
             assert k == 5  # a write, an fsync, a rename, an fsync of the folder
             return
     raise AssertionError("the replacement never succeeded")
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed_when_it_is_written_again(tmp_path: Path) -> None:
+    target, other = tmp_path / "results[1].json", tmp_path / "spec.json"
+    for path in (target, other):
+        code = (
+            "import os, signal, sys; from pathlib import Path; from checkpoints import store;"
+            "os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+            "store.replace_file(Path(sys.argv[1]), b'new')"
+        )
+        assert python(code, path).returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob("spec.json.*")
+    at_work = tmp_path / f"{target.name}.{os.getppid()}.tmp"
+    for path in (at_work, tmp_path / f"{target.name}.mine.tmp"):
+        path.touch()
+    store.replace_file(target, b"newer")
+    assert names(tmp_path) == sorted([target.name, left.name, at_work.name, f"{target.name}.mine.tmp"])
+    assert target.read_bytes() == b"newer"
 
 
 def test_state_json_is_readable_by_others(tmp_path: Path) -> None:

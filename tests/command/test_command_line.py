@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 from workbench import TINY, VERSE, command, measured, process, records, spec, train, weights
 
-from checkpoints import home
+from checkpoints import home, store
 from checkpoints import run as runs
 from engine import events as happened
 from engine.events import Finished, Started
 from engine.gpt import GPT
+from engine.summary import summarise
 from tui.cli import main
 
 pytestmark = pytest.mark.usefixtures("known_peak")
@@ -200,6 +201,58 @@ def test_bad_fields_are_refused(arguments: list[str], says: list[str], run: Comm
     assert runs.every(home.runs()) == []
 
 
+def test_a_prompt_that_the_corpus_cannot_spell_is_refused_and_leaves_no_run(verse: Path, run: Command) -> None:
+    ran = run("train", "--corpus", verse, *FLAGS, "--quiet", "--sample-prompt", "Ω")
+    assert_refused(ran, "sample_prompt: character 'Ω'")
+    assert list(home.runs().iterdir()) == []
+
+
+def test_a_corpus_without_a_line_break_needs_no_option(tmp_path: Path, run: Command) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text("gattaca " * 400, encoding="utf-8")
+    ran = run("train", "--corpus", path, *FLAGS)
+    assert ran.code == 0, ran.err
+    assert "no line break" in ran.err
+    assert run("resume", "latest", "--steps", 45).code == 0
+    ran = run("sample", "latest", "--length", 9)
+    assert (ran.code, len(ran.out)) == (0, 9)
+
+
+def test_another_checkpoint_than_the_best_is_named_when_it_is_used(
+    trained: runs.Run, tmp_path: Path, run: Command
+) -> None:
+    run("resume", "done", "--steps", 45)
+    best = summarise(trained).best_step
+    shutil.rmtree(trained.checkpoints / f"step-{best:06d}")
+    left = max(store.step_of(path) for path in store.checkpoints(trained.checkpoints))
+    says = f"step {left} is used instead of the best checkpoint, step {best}: it is not saved"
+    ran = run("export", "done", tmp_path / "out")
+    assert (ran.code, says in ran.err) == (0, True)
+    ran = run("sample", "done", "--length", 9)
+    assert (ran.code, says in ran.err, len(ran.out)) == (0, True, 9)
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_run_whose_journal_is_lost_goes_on_from_its_checkpoint(
+    content: bytes | None, trained: runs.Run, run: Command
+) -> None:
+    trained.events.unlink()
+    if content is not None:
+        trained.events.write_bytes(content)
+    ran = run("resume", "done", "--steps", 45, "--json")
+    assert [line["step"] for line in records(ran.out) if line["event"] == "step"] == [41, 42, 43, 44, 45]
+
+
+def test_a_run_that_is_removed_under_a_command_ends_it(
+    trained: runs.Run, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.train.measure_peak", lambda _: shutil.rmtree(trained.path) or 1e9)
+    ran = run("resume", "done", "--steps", 100_000, "--quiet")
+    assert ran.code == 1
+    assert f"{trained.events} is gone: the run was removed" in ran.err
+    assert not trained.path.exists()
+
+
 @pytest.mark.parametrize("arguments", [["fly"], ["resume"], ["export", "latest"], ["sample"], ["runs", "--jason"]])
 def test_bad_commands_are_refused(arguments: list[str], run: Command) -> None:
     ran = run(*arguments)
@@ -242,7 +295,7 @@ def test_a_damaged_checkpoint_is_refused(trained: runs.Run, tmp_path: Path, run:
     (path,) = trained.checkpoints.glob("*/model.safetensors")
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert_refused(run("resume", "done", "--steps", "50", "--quiet"), "no checkpoint of this run is whole")
+    assert_refused(run("resume", "done", "--steps", "50", "--quiet"), "no checkpoint of this run can be used")
     assert_refused(run("sample", "done"), "damaged: its SHA-256 does not match")
     assert_refused(run("export", "done", tmp_path / "out"), "damaged")
     assert not (tmp_path / "out").exists()

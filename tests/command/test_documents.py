@@ -157,13 +157,7 @@ def test_every_command_shown_is_one(name: str) -> None:
                 pytest.fail(f"{code}: {error}")
 
 
-_NO_STORMS = pytest.mark.xfail(strict=True, reason="until the Makefile has storm and monkey: then remove this mark")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[_NO_STORMS] * (name == "CONTRIBUTING.md")) for name in NAMES if name != HISTORY],
-)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != HISTORY])
 def test_every_target_of_make_and_every_file_named_is_there(name: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for code in _code(PAGES[name]):

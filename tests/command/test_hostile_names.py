@@ -111,8 +111,8 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 
 
 def test_every_command_is_tried_here() -> None:
-    tried = {"train", "fields", "resume", "runs", "export", "sample", "tokenize", "classify", "predict", "choose"}
-    tried |= {"retrieve", "search", "generate", "sweep", "doctor", "bench"}
+    tried = {"train", "fields", "resume", "own", "runs", "export", "sample", "tokenize", "classify", "predict"}
+    tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench"}
     assert {name for name in cli.app if not name.startswith("-")} == tried
 
 
@@ -181,6 +181,7 @@ def test_comparisons(place: Place, said: Said) -> None:
     assert HOSTILE in records(out)[0]["class"]
     said("predict", run, f"card {HOSTILE}", "late")
     said("resume", run, "--json")
+    assert said("own", run)[0] == 0
     table = place.folder / "choices.jsonl"
     rows = [{"question": f"{HOSTILE}{row}?", "choices": [HOSTILE, "b"], "answer": row % 2} for row in range(12)]
     table.write_text("\n".join(map(json.dumps, rows)), "utf-8")
@@ -211,6 +212,7 @@ def test_errors_and_argument_values(place: Place, said: Said) -> None:
         ["train", "--config", place.folder],
         ["train", "--name", "\udcff", "--steps", HOSTILE],
         ["resume", f"no {HOSTILE}"],
+        ["own", f"no {HOSTILE}"],
         ["resume", place.run, "--steps", 3],
         ["export", place.run, place.corpus],
         ["export", place.run, place.folder],
@@ -288,8 +290,10 @@ def test_json_means_the_same_with_every_character() -> None:
 def test_one_module_writes_to_stdout_and_stderr() -> None:
     """``print``, ``sys.stdout`` and ``sys.stderr`` are used for writing in :mod:`tui.output` alone."""
     found = set()
-    for package in ("tui", "engine", "data", "checkpoints"):
-        for path in sorted((PROJECT / package).rglob("*.py")):
+    packages = [folder.parent for folder in PROJECT.glob("*/__init__.py") if folder.parent.name != "tests"]
+    assert len(packages) >= 4
+    for package in packages:
+        for path in sorted(package.rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 match node:
                     case ast.Call(func=ast.Name(id="print" | "pprint")):

@@ -277,6 +277,13 @@ def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, 
     other = tiny.bert(tmp_path / "other", seed=1)
     damaged = list(classify_run.drive(run, Control()))
     assert routes_trained(damaged) == {"lr"}
+    words = (run.path / "words.json").read_bytes()
+    vocabulary = json.loads(words)["vocabulary"]
+    (one, first), (two, second) = list(vocabulary.items())[:2]
+    run.write_json("words.json", {"vocabulary": {**vocabulary, one: second, two: first}})
+    assert Classifier(run).routes == ["lr", "mlp"]
+    assert routes_trained(list(classify_run.drive(run, Control()))) == {"tfidf"}
+    assert (run.path / "words.json").read_bytes() == words
     run.write_json("spec.json", {**run.read_json("spec.json"), "encoder": str(other)})
     elsewhere = list(classify_run.drive(run, Control()))
     assert routes_trained(elsewhere) == {"lr", "mlp"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -273,3 +274,13 @@ def test_the_bundled_minilm_holds_near_what_its_authors_hold_near() -> None:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     assert rows[0] @ rows[1] > 0.6 > 0.3 > rows[0] @ rows[2]
     assert (encoder.layers, encoder.width, encoder.positions, encoder.parameters) == (6, 384, 512, 22_713_216)
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"[]", b"\0\0"])
+def test_hashes_of_weights_are_computed_again_where_their_file_is_damaged(content: bytes, folders: Any) -> None:
+    weights = folders["bert"] / "model.safetensors"
+    notes = home.cache() / "hashes.json"
+    notes.parent.mkdir(parents=True)
+    notes.write_bytes(content)
+    assert encoders.content_hash(weights) == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert str(weights.resolve()) in json.loads(notes.read_bytes())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +149,118 @@ def test_a_journal_that_cannot_be_written_is_told_once_and_kept_up(
     assert "No space left on device" in notice.text
     events.remove(notice)  # it could not be recorded, that is what it says
     assert followed(run) == events
+
+
+@pytest.mark.parametrize("full_from", [3, 9, 17])
+def test_the_journal_is_on_the_disk_before_a_checkpoint_that_needs_it(
+    full_from: int, verse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Disk:
+        full = False
+        synced = 0
+
+        def write(self, file: int, content: bytes) -> int:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            return os.write(file, content)
+
+        def fsync(self, file: int) -> None:
+            os.fsync(file)
+            self.synced = os.fstat(file).st_size
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+    disk, real, committed = Disk(), store.commit, []
+
+    def commit(folder: Path, step: int, *rest: Any) -> Path:
+        lines = run.events.read_bytes()[: disk.synced].splitlines()
+        reached = [record["step"] for record in map(json.loads, lines) if record["event"] == "step"]
+        committed.append((step, max(reached, default=0)))
+        return real(folder, step, *rest)
+
+    def on(event: Event, control: Control) -> None:
+        if isinstance(event, Step):
+            disk.full = full_from <= event.step < full_from + 8
+
+    monkeypatch.setattr(journals, "os", disk)
+    monkeypatch.setattr(store, "commit", commit)
+    monkeypatch.setattr("engine.keeper.BACK_OFF", (0.0,))
+    run = new_run(spec(verse, save_every=0))
+    events = drive(run, on)
+    assert all(reached >= step for step, reached in committed)
+    assert len({step for step, _ in committed}) > 25
+    assert any("No space left on device" in notice.text for notice in notices("save", events))
+    assert measured(followed(run)) == measured(events)
+    assert only(Finished, events)[0].reason == "steps"
+
+
+def test_work_that_is_left_midway_ends_before_its_journal_is_closed(
+    verse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    real, close = store.commit, journals.Journal.close
+
+    def commit(*arguments: Any) -> Path:
+        left.wait(30)
+        order.append("committed")
+        return real(*arguments)
+
+    left = threading.Event()
+    monkeypatch.setattr(store, "commit", commit)
+    monkeypatch.setattr(journals.Journal, "close", lambda self: (order.append("closed"), close(self)))
+    run = new_run(spec(verse, save_every=0))
+    work = session.drive(run, Control(), resume=False)
+    for event in work:
+        if isinstance(event, Step):
+            break
+    threading.Timer(0.05, left.set).start()
+    work.close()  # type: ignore[attr-defined]
+    assert order[:2] == ["committed", "closed"]
+    assert run.owner() is None
+
+
+@pytest.mark.parametrize("when", ["set up", "steps", "pause"])
+def test_a_run_that_is_removed_while_it_trains_stops_and_says_so(
+    when: str, verse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Control, "POLL", 0.0)
+    run = new_run(spec(verse, steps=1_000_000, save_every=0, sample_every=0))
+    follower = session.follow(run, Control(), alive=lambda: True)
+    if when == "set up":
+        monkeypatch.setattr("engine.train.measure_peak", lambda _: shutil.rmtree(run.path) or 1e9)
+
+    def on(event: Event, control: Control) -> None:
+        if isinstance(event, Step) and when == "pause":
+            control.send(ask.Pause())
+        if isinstance(event, Step if when == "steps" else Paused):
+            next(follower)  # it has the journal open
+            while run.path.exists():  # a save under way makes a folder in it
+                shutil.rmtree(run.path, ignore_errors=True)
+
+    with pytest.raises(FileNotFoundError, match=rf"{run.events} is gone: the run was removed"):
+        drive(run, on)
+    assert not run.path.exists()
+    if when != "set up":
+        seen = Control()
+        seen.send(ask.Stop())
+        *_, notice, last = session.follow(run, seen)
+        assert isinstance(notice, Notice)
+        assert notice.text == f"{run.events} is gone: the run was removed or moved"
+        assert isinstance(last, Finished)
+        assert last.reason == "died"
+
+
+def test_a_run_copied_without_its_empty_folders_can_be_stopped_again(verse: Path) -> None:
+    run = new_run(spec(verse))
+    drive(run, stop_at(20))
+    run.inbox.rmdir()
+
+    def on(event: Event, control: Control) -> None:
+        if isinstance(event, Started):
+            assert session.send(run, ask.Stop())
+
+    assert only(Finished, drive(run, on, resume=True))[0].reason == "stopped"
 
 
 def test_a_run_has_one_owner(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:

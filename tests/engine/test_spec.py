@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from workbench import spec
 
+from data.vocabulary import Vocabulary
 from engine.spec import PRESETS, BadSpec, TrainSpec, build, field_names, from_dict, read_toml, to_dict
 
 
@@ -104,9 +105,9 @@ def test_every_problem_is_told_at_once() -> None:
 def test_a_text_shorter_than_the_context_is_refused() -> None:
     made = spec("x", context=16)
     with pytest.raises(BadSpec, match="169 characters are too few") as caught:
-        made.check(characters=169)
+        made.for_corpus(169, Vocabulary("\n"), "a")
     assert caught.value.problems[0].field == "corpus"
-    made.check(characters=170)
+    assert made.for_corpus(170, Vocabulary("\n"), "a") == made
 
 
 def test_fields_come_from_toml_flat_or_in_a_table(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_a_wrong_spec_makes_no_run_and_a_damaged_one_is_told(task: Any, spec: An
 def test_an_owner_takes_over_and_gets_its_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     run = retrieve_run.create(RetrieveSpec())
     run.post(to_record(Stop()))  # for whoever owned it before
+    (run.checkpoints / "tmp-1-step-000003").mkdir()  # and what it was writing
     taken = Lock(run.path / "lock")
     monkeypatch.setattr(taken, "_write", lambda content: None)
     taken.release()  # as the kernel does for a dead process: its name stays
@@ -68,4 +69,5 @@ def test_an_owner_takes_over_and_gets_its_mail(monkeypatch: pytest.MonkeyPatch) 
     assert isinstance(told[0], Notice)
     assert "taken over" in told[0].text
     assert told[-1].reason == "stopped"  # type: ignore[attr-defined]
+    assert not list(run.checkpoints.iterdir())
     assert run.owner() is None

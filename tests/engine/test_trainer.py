@@ -96,6 +96,60 @@ def test_a_step_is_pytorchs_adamw_with_clipping() -> None:
         assert torch.allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.parametrize("micro", [4, 2])
+def test_memory_that_runs_out_at_any_allocation_of_the_first_update_costs_nothing(
+    micro: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = make()
+    reference.position.micro_batch = micro
+    reference.step()
+    for k in range(1, 1000):
+        trainer, count = make(), 0
+
+        def failing(call: Any, k: int = k) -> Any:
+            def counted(*arguments: Any, **named: Any) -> Any:
+                nonlocal count
+                count += 1
+                if count == k:
+                    raise torch.OutOfMemoryError("out of memory")
+                return call(*arguments, **named)
+
+            return counted
+
+        with monkeypatch.context() as patch:
+            for name in ("zeros", "zeros_like", "tensor", "empty_like"):
+                patch.setattr(torch, name, failing(getattr(torch, name)))
+            try:
+                trainer.step()
+            except torch.OutOfMemoryError:
+                trainer.position.micro_batch = micro  # the failed step changed nothing: this one begins anew
+                trainer.step()
+            else:
+                assert k > 2 * len(list(trainer.model.parameters()))  # both moments of each
+                return
+        assert trainer.position.step == 1
+        for one, other in zip(trainer.model.parameters(), reference.model.parameters(), strict=True):
+            assert torch.equal(one, other), k
+            for key, value in reference.optimizer.state[other].items():
+                assert torch.equal(trainer.optimizer.state[one][key], value), (k, key)
+    raise AssertionError("the step never succeeded")
+
+
+def test_the_optimizer_begins_as_pytorchs_own_does() -> None:
+    trainer, plain = make(), make()
+    for parameter in (*trainer.model.parameters(), *plain.model.parameters()):
+        parameter.grad = torch.ones_like(parameter)
+    trainer.optimizer.state.update(module._adam_state(trainer.optimizer))
+    trainer.optimizer.step()
+    plain.optimizer.step()
+    for one, other in zip(trainer.model.parameters(), plain.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+        mine, theirs = trainer.optimizer.state[one], plain.optimizer.state[other]
+        assert {key: (value.dtype, value.tolist()) for key, value in mine.items()} == {
+            key: (value.dtype, value.tolist()) for key, value in theirs.items()
+        }
+
+
 def test_what_decays_follows_the_spec() -> None:
     matrices, rest = make(decay="matrices").optimizer.param_groups
     assert {p.dim() for p in matrices["params"]} == {2}

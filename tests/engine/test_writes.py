@@ -17,7 +17,7 @@ from workbench import notices
 
 from checkpoints import store
 from checkpoints.run import Run
-from engine import choose_run, classify_run, retrieve_run, writes
+from engine import choose_run, classify_run, outcome, rankers_store, retrieve_run, writes
 from engine.choices import ChooseSpec
 from engine.classify import ClassifySpec
 from engine.control import Control, Stop
@@ -25,7 +25,9 @@ from engine.events import Classified, Event, Notice, RankerDone, RouteDone
 from engine.heed import Stopped
 from engine.retrieve import RetrieveSpec
 from engine.task_run import TaskRuns
+from engine.task_specs import TASKS, to_dict
 from engine.writes import Writes
+from tui import cli
 
 FULL = OSError(28, "No space left on device")
 
@@ -99,14 +101,14 @@ def test_a_new_start_that_is_killed_drops_no_finished_entry(done: Done) -> None:
         assert isinstance(again, Generator)
         again.close()  # as after a kill, nothing is written at the end
         assert set(done.run.read_json("results.json")) == set(done.results)
-        if done.runs.task == "retrieve":
+        if TASKS[done.runs.kind] == "retrieve":
             assert set(done.run.read_json("comparisons.json")) == {"mean-bm25", "trained-bm25", "trained-mean"}
 
 
 def test_entries_that_stand_on_another_encoder_are_dropped(done: Done, tmp_path: Path) -> None:
     run = Run(tmp_path / "copy")
     shutil.copytree(done.run.path, run.path)
-    run.write_json("spec.json", done.runs.to_dict(replace(done.spec, encoder=done.other)))
+    run.write_json("spec.json", to_dict(replace(done.spec, encoder=done.other)))
     again = done.runs.drive(run, Control())
     for event in again:
         if {"mlp", "margin", "mean"} & set(map(str, vars(event).values())) and isinstance(
@@ -175,6 +177,36 @@ def test_a_disk_that_stays_full_is_told_and_what_was_trained_is_found_again(
     assert figures(again[-1].results) == figures(done.results)
 
 
+def test_one_damaged_file_hides_no_other_and_is_made_again(
+    done: Done, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(tmp_path / "copy")
+    shutil.copytree(done.run.path, run.path)
+    names = {"classify": "predictions/tfidf", "choose": "scores/finetune", "retrieve": "rankings/mean"}
+    file = run.path / f"{names[TASKS[done.runs.kind]]}.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert cli.main(["sample", str(run.path)]) == 2
+    assert f"its task is {TASKS[done.runs.kind]}" in capfd.readouterr().err
+    if TASKS[done.runs.kind] == "classify":
+        found = outcome.read(run)
+        assert set(found.reports) == set(found.probabilities) == {"majority", "mlp", "finetune"}
+        assert "SHA-256" in found.unreadable["tfidf"]
+        (run.path / "heads" / "mlp.safetensors").write_bytes(b"damaged")
+        assert cli.main(["predict", str(run.path), "the card"]) == 0
+        said = capfd.readouterr()
+        assert "mlp: unreadable: mlp.safetensors is damaged" in said.err
+        assert [line.split()[0] for line in said.out.splitlines()] == ["tfidf", "finetune"]
+    if TASKS[done.runs.kind] == "retrieve":
+        ranked = rankers_store.read(run)
+        assert set(ranked.judged) == {"bm25", "trained"}
+        assert "SHA-256" in ranked.unreadable["mean"]
+    again = list(done.runs.drive(run, Control()))
+    assert isinstance(again[-1], Classified)
+    assert figures(again[-1].results) == figures(done.results)
+    assert file.read_bytes() == content
+
+
 # -- the queue -----------------------------------------------------------------------------------------------------
 
 
@@ -240,3 +272,14 @@ def test_work_that_fails_tries_once_more_and_a_stop_is_obeyed_while_it_waits(mon
     with pytest.raises(Stopped):
         list(queue.settle(control))
     assert "b could not be written" in list(queue.abandon())[-1].text
+
+
+def test_what_can_be_written_is_when_one_file_never_can(tmp_path: Path) -> None:
+    queue = Writes()
+    (tmp_path / "blocked").mkdir()
+    queue.file(tmp_path / "blocked", b"never")
+    queue.file(tmp_path / "folder" / "after", b"written")
+    assert not (tmp_path / "folder").exists()
+    with pytest.raises(IsADirectoryError):
+        list(queue.settle(Control()))
+    assert (tmp_path / "folder" / "after").read_bytes() == b"written"

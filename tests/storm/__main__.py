@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -27,7 +28,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="how long")
     parser.add_argument("--cycles", type=int, default=0, help="so many cycles in place of minutes")
     parser.add_argument("--seed", type=int, default=None, help="of the first cycle; each next one has one more")
-    parser.add_argument("--only", default="", help="one workload: train, classify, choose, retrieve …")
+    parser.add_argument("--only", default="", help="workloads, separated by commas: train,classify,choose,retrieve …")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else int(time.time()) % 1_000_000
     folder = Path(tempfile.mkdtemp(prefix="llmlab-storm-")).resolve()
@@ -46,7 +47,7 @@ def run(folder: Path, seed: int, seconds: float, cycles: int, only: str = "", *,
     server = Server(faults.environment())
     try:
         storm = Storm(folder, server, faults, workloads.made(folder / "inputs"))
-        storm.workloads = [one for one in storm.workloads if not only or one.name == only]
+        storm.workloads = [one for one in storm.workloads if not only or one.name in only.split(",")]
         begun, done, violations = time.monotonic(), 0, 0
         while done < cycles if cycles else time.monotonic() - begun < seconds:
             cycle = Cycle(storm, seed + done, gentle=gentle)
@@ -56,6 +57,10 @@ def run(folder: Path, seed: int, seconds: float, cycles: int, only: str = "", *,
                 violations += 1
                 print(f"VIOLATION, seed {cycle.seed}, {cycle.workload.name}: {describe(error)}", flush=True)
                 print(f"  kept: {cycle.folder}", flush=True)
+            except Exception:
+                violations += 1
+                print(f"THE STORM ITSELF FAILED, seed {cycle.seed}, {cycle.workload.name}", flush=True)
+                traceback.print_exc()
             done += 1
             storm.counts["starts"] += cycle.attempts
         report(storm, seed, done, violations, time.monotonic() - begun)

@@ -111,7 +111,7 @@ class Storm:
 
 def resume(run: Path) -> list[str]:
     """The command that owns a run, as the screen starts it."""
-    return ["resume", str(run), "--quiet"]
+    return ["own", str(run)]
 
 
 class Cycle:
@@ -130,7 +130,7 @@ class Cycle:
         self.damages: list[damage.Damage] = []
         """that may be refused and were not taken back"""
         self.run = Path()
-        self.attempts = 0
+        self.attempts, self.damaged = 0, 0
         self.journal_damaged = False
         self.newest = -1
         """step of the newest whole checkpoint"""
@@ -159,7 +159,7 @@ class Cycle:
                 self._to_the_end()
             self._compare()
             self.storm.counts[f"equal to the bit: {self.workload.name}"] += 1
-        except Violation:
+        except BaseException:
             (self.folder / "history.txt").write_text("\n".join(self.history) + "\n")
             raise
         shutil.rmtree(self.folder)
@@ -304,7 +304,8 @@ class Cycle:
 
     def _damage(self) -> None:
         for _ in range(self.rng.choice([1, 1, 2])):
-            attic = self.folder / "attic" / str(len(self.history))
+            self.damaged += 1
+            attic = self.folder / "attic" / str(self.damaged)
             done = damage.inflict(self.home, self.run, self.workload.task, self.rng, attic)
             if done is None:
                 continue

@@ -78,7 +78,7 @@ def made(folder: Path) -> list[Workload]:
     from retrieving import collection
     from workbench import make_verse
 
-    from engine import choices, classify, retrieve, spec
+    from engine import spec, task_specs
 
     folder.mkdir(parents=True)
     corpus = folder / "verse.txt"
@@ -98,21 +98,21 @@ def made(folder: Path) -> list[Workload]:
 
     common: dict[str, Any] = {"encoder": encoder, "device": "cpu"}
     tuned: dict[str, Any] = {**common, "learning_rate": 3e-3}
-    heads = classify.ClassifySpec(
+    heads = task_specs.ClassifySpec(
         data=str(messages), heads=("lr", "mlp", "finetune"), suspects=True, epochs=4, length=24, **tuned
     )
-    methods = choices.ChooseSpec(
-        data=asked, methods=choices.METHODS, model=str(folder / "lm"), seeds=2, epochs=4, **tuned
+    methods = task_specs.ChooseSpec(
+        data=asked, methods=task_specs.METHODS, model=str(folder / "lm"), seeds=2, epochs=4, **tuned
     )
-    ranked = retrieve.RetrieveSpec(data=found, epochs=4, **tuned)
-    whole = retrieve.RetrieveSpec(data=found, mode="whole", epochs=4, **tuned)
+    ranked = task_specs.RetrieveSpec(data=found, epochs=4, **tuned)
+    whole = task_specs.RetrieveSpec(data=found, mode="whole", epochs=4, **tuned)
     return [
         Workload("train", "train", training(preset="nano")),
         Workload("train-dropout", "train", training(preset="karpathy", learning_rate=0.05)),
-        Workload("classify", "classify", classify.to_dict(heads)),
-        Workload("choose", "choose", choices.to_dict(methods)),
-        Workload("retrieve", "retrieve", retrieve.to_dict(ranked)),
-        Workload("retrieve-whole", "retrieve", retrieve.to_dict(whole)),
+        Workload("classify", "classify", task_specs.to_dict(heads)),
+        Workload("choose", "choose", task_specs.to_dict(methods)),
+        Workload("retrieve", "retrieve", task_specs.to_dict(ranked)),
+        Workload("retrieve-whole", "retrieve", task_specs.to_dict(whole)),
     ]
 
 
@@ -147,7 +147,7 @@ def trained(run: Path) -> Result:
     for what, step in (("last", newest), ("best", position["best_step"])):
         for name in ("model.safetensors", "optimizer.safetensors"):
             file = checkpoint(run, step) / name
-            found.files[f"{what}/{name}"] = digest(file.read_bytes()) if file.is_file() else "missing"
+            found.files[f"{what}/{name}"] = digest(timeless(file)) if file.is_file() else "missing"
     return found
 
 
@@ -164,7 +164,7 @@ def compared(run: Path) -> Result:
     if isinstance(step, int):
         for name in state_of(run, step).get("files", {}):
             file = checkpoint(run, step) / name
-            found.files[f"trained/{name}"] = digest(file.read_bytes()) if file.is_file() else "missing"
+            found.files[f"trained/{name}"] = digest(timeless(file)) if file.is_file() else "missing"
     return found
 
 
@@ -249,14 +249,17 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def timeless(file: Path) -> bytes:
-    """Content of a file; of JSON without what the clock decides."""
+    """Content of a file: of JSON without what the clock decides, of safetensors in an order that does not change."""
     content = file.read_bytes()
-    if file.suffix != ".json":
-        return content
     try:
-        return json.dumps(without_times(json.loads(content)), sort_keys=True).encode()
+        if file.suffix == ".json":
+            return json.dumps(without_times(json.loads(content)), sort_keys=True).encode()
+        if file.suffix == ".safetensors":  # the order of its metadata is another each time
+            start = 8 + int.from_bytes(content[:8], "little")
+            return json.dumps(json.loads(content[8:start]), sort_keys=True).encode() + content[start:]
     except (ValueError, RecursionError):
-        return content
+        pass
+    return content
 
 
 def without_times(value: Any) -> Any:

@@ -115,6 +115,28 @@ async def test_a_corpus_that_cannot_be_read_or_is_too_short_is_named_and_does_no
             assert not trainers.started
 
 
+async def test_a_corpus_without_a_line_break_starts_with_a_prompt_of_its_own(
+    trainers: FakeTrainers,
+    tmp_path: Path,
+) -> None:
+    line = tmp_path / "line.txt"
+    line.write_text("gattaca " * 400)
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await put(pilot, "corpus", str(line))
+        await shows(pilot, "begin with 'g': it has no line break")
+        assert not problems(pilot)
+        await put(pilot, "sample_prompt", "Ω")
+        await until(pilot, lambda: "sample_prompt: character 'Ω'" in problems(pilot))
+        await pilot.press("f5")
+        await pilot.pause(0.1)
+        assert not trainers.started
+        await put(pilot, "sample_prompt", "\\n")
+        await until(pilot, lambda: not problems(pilot))
+        await pilot.press("f5")
+        await until(pilot, lambda: trainers.started)
+    assert trainers.started[0].read_json("spec.json")["sample_prompt"] == "g"
+
+
 async def test_a_corrected_value_starts_a_run_with_what_was_typed(
     trainers: FakeTrainers,
     verse: Path,

@@ -10,30 +10,19 @@ from textual.content import Content
 
 from data import tablefiles
 from data.choices import BUNDLED, LETTERS, Item, TableError, load
-from engine.features import POOLING_HELP, POOLINGS
+from engine.features import POOLING_HELP
+from engine.task_specs import ChooseSpec
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.values import LARGEST, Fields, Seen, Wrong
+from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
 from tui.text import safe
 
 LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in
-FIELDS = Fields(
+FIELDS = fields_from(
+    ChooseSpec,
     "choose.json",
-    {
-        "data": BUNDLED,
-        "methods": "margin cross-entropy",
-        "encoder": "auto",
-        "pooling": "mean",
-        "margin": "0.2",
-        "seeds": "3",
-        "model": "bundled",
-        "limit": "0",
-        "seed": "1337",
-    },
-    several="methods",
-    able=("zero-shot", "margin", "cross-entropy", "finetune"),
-    choices={"pooling": POOLINGS},
-    numbers={"limit": (0, LARGEST), "seed": (0, 2**62 - 1), "seeds": (1, 100)},
-    paths=("data", "encoder", "model"),
+    "data methods encoder pooling margin seeds model limit seed",
+    {"limit": (0, LARGEST), "seed": (0, 2**62 - 1), "seeds": (1, 100)},
+    ("data", "encoder", "model"),
 )
 
 

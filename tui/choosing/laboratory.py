@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from checkpoints.run import Run
 from data.choices import Item
-from tui.comparing.laboratory import Laboratory, spec_from
+from tui.comparing.laboratory import Laboratory
+from tui.comparing.values import spec_from
 
 
 class Rankings(Laboratory):

@@ -35,18 +35,13 @@ VIEWS = (("overview", "a", "All methods"), ("items", "i", "Questions"), ("own", 
 
 
 @dataclass
-class Sight:
-    """Places are clamped by who draws, since what there is to look at changes under them."""
+class Sight(headline.Sight):
+    """With the method, and which questions are listed; ``row`` is among those."""
 
-    view: str = "overview"
     method: str = ""
     """empty until the user has chosen one: then the best is shown"""
     kept: str = FILTERS[0]
     order: str = SORTS[0]
-    row: int = 0
-    """within the list of questions"""
-    reading: bool = False
-    """whether the question under the cursor has the whole view"""
 
     def look(self, view: str) -> None:
         """Another view."""

@@ -14,36 +14,26 @@ from textual.widgets import Static
 
 from data import tablefiles
 from data.tables import BUNDLED
-from engine.features import POOLING_HELP, POOLINGS
+from engine.features import POOLING_HELP
+from engine.task_specs import ClassifySpec
 from tui import units
 from tui.comparing.form import CompareForm, Layout
 from tui.comparing.ticks import Picker
-from tui.comparing.values import LARGEST, Fields, Seen, Wrong
+from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
 from tui.text import safe
 
 LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it
 ROWS = 6  # that are shown
 COLUMNS = ("text_column", "label_column")
 HEADS = {"lr": ("logistic regression", "LR"), "mlp": ("MLP", "MLP"), "finetune": ("fine-tune", "fine-tune")}
-FIELDS = Fields(
+FIELDS = fields_from(
+    ClassifySpec,
     "classify.json",
-    {
-        "data": BUNDLED,
-        "test": "",
-        "text_column": "auto",
-        "label_column": "auto",
-        "encoder": "auto",
-        "pooling": "mean",
-        "heads": "lr mlp",
-        "class_weights": "off",
-        "limit": "0",
-        "seed": "1337",
-    },
-    several="heads",
-    able=("lr", "mlp", "finetune"),
-    choices={"pooling": POOLINGS, "class_weights": ("off", "on")},
-    numbers={"limit": (0, LARGEST), "seed": (0, LARGEST)},
-    paths=("data", "test", "encoder"),
+    "data test text_column label_column encoder pooling heads class_weights limit seed",
+    {"limit": (0, LARGEST), "seed": (0, LARGEST)},
+    ("data", "test", "encoder"),
+    text_column="auto",
+    label_column="auto",
 )
 
 

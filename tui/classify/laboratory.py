@@ -11,7 +11,8 @@ from typing import Any
 from checkpoints.run import Run
 from engine.metrics import Comparison
 from tui import units
-from tui.comparing.laboratory import Laboratory, spec_from
+from tui.comparing.laboratory import Laboratory
+from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Findings:
     suspects: tuple[Suspect, ...] = ()
     pairs: Mapping[tuple[str, str], Comparison] = field(default_factory=dict)
     """McNemar's test of every two routes, in both orders"""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """why the predictions of a route cannot be read"""
 
     def cell(self, route: str, true: int, predicted: int) -> list[int]:
         """Rows of one cell of a confusion matrix: the surest mistakes first; on the diagonal, the least sure first."""
@@ -101,6 +104,7 @@ class Classifications(Laboratory):
                 for one, text in found.suspects
             ),
             pairs_of(found.probabilities, found.labels),
+            found.unreadable,
         )
 
     def cannot_export(self, run: Run) -> str:

@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from checkpoints.run import Run
 from engine.control import Control
-from engine.events import Event
+from engine.events import Event, Notice
 from engine.heed import Stopped, heed
 from engine.worker import Task
 from tui.classify.views import COLOURS, ROUTES
@@ -44,6 +44,8 @@ def opening(run: Run) -> Task:
         from engine.classifier import Classifier
 
         classifier = Classifier(run)
+        for name, why in classifier.unreadable.items():
+            yield Notice(f"{name}: unreadable: {why}", "warning", "read")
         classifier.predict(["warm"])
         yield Opened(run, classifier)
 

@@ -42,23 +42,13 @@ VIEWS = (
 
 
 @dataclass
-class Sight:
-    """Places are clamped by who draws, since what there is to look at changes under them."""
+class Sight(headline.Sight):
+    """With a cell of the matrix; ``reading`` walks over its texts, and ``row`` is among texts, classes or suspects."""
 
-    view: str = "overview"
     route: str = ""
     """empty until the user has chosen one: then the best is shown"""
     true: int = 0
     predicted: int = 0
-    reading: bool = False
-    """whether the arrows walk over the texts of the cell rather than over cells"""
-    row: int = 0
-    """within the list of texts, classes or suspects"""
-
-    def look(self, view: str) -> None:
-        """Another view, from its top."""
-        if view != self.view:
-            self.view, self.row, self.reading = view, 0, False
 
     def move_cell(self, down: int, right: int, count: int) -> None:
         """Another cell of a matrix of ``count`` classes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.text import Text
 from textual.strip import Strip
@@ -16,6 +17,22 @@ from tui.text import safe
 ROOMY = 100  # columns from which a run's name is shown with its date
 _STAMP = re.compile(r"^\d{8}-\d{6}-")  # before the name of every run
 _ENDS = {"stopped": "stopped", "done": "finished"}
+
+
+@dataclass
+class Sight:
+    """Where the user looks, moved by keys. Places are clamped by who draws: what there is to see changes under them."""
+
+    view: str = "overview"
+    row: int = 0
+    """of the cursor in the view"""
+    reading: bool = False
+    """whether one thing has the whole view, or the arrows walk within it"""
+
+    def look(self, view: str) -> None:
+        """Another view, from its top."""
+        if view != self.view:
+            self.view, self.row, self.reading = view, 0, False
 
 
 def head(

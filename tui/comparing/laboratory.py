@@ -7,9 +7,8 @@ finds them. Everything here reads files or starts processes: not for the thread 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from checkpoints import home
 from checkpoints import run as runs
@@ -20,8 +19,8 @@ from engine.control import Control
 from engine.events import Event
 from engine.summary import explain, figure
 from engine.worker import Task
+from tui.comparing.values import typed
 
-S = TypeVar("S")
 OFFERED = 60  # the newest runs, for opening
 
 
@@ -58,7 +57,7 @@ class Laboratory:
     def values_of(self, run: Run, defaults: Mapping[str, str]) -> dict[str, str]:
         """What the form would have to say for this run. Raises what :meth:`checkpoints.run.Run.spec` raises."""
         record = run.spec()
-        return {name: _typed(record.get(name), default) for name, default in defaults.items()}
+        return {name: typed(record.get(name), default) for name, default in defaults.items()}
 
     def begin(self, run: Run) -> Task:
         """Start the process that works on a run, and a task that follows it."""
@@ -106,26 +105,3 @@ class Laboratory:
         figures = {name: figure(one.get(self.figure)) for name, one in results.items() if isinstance(one, dict)}
         known = [f"{name} {one:.3f}" for name, one in figures.items() if one is not None]
         return ", ".join(known[-3:]) or "nothing finished"
-
-
-def _typed(value: Any, default: str) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return default if value is None else str(value) or default
-
-
-def spec_from(kind: type[S], given: Mapping[str, str], **fixed: Any) -> S:
-    """The spec that a form's values describe, read by the types of its defaults; ``fixed`` are fields beside them."""
-    defaults: dict[str, Any] = {entry.name: entry.default for entry in fields(kind)}  # type: ignore[arg-type]
-    values = {name: _read(text, defaults[name]) for name, text in given.items() if name in defaults}
-    return kind(**{**values, **fixed})
-
-
-def _read(text: str, default: Any) -> Any:
-    if isinstance(default, bool):
-        return text == "on"
-    if isinstance(default, tuple):
-        return tuple(text.split())
-    return type(default)(text.strip())

@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from textual.content import Content
 
@@ -15,6 +16,7 @@ from checkpoints import home, store
 from data import tablefiles
 from tui.text import safe
 
+S = TypeVar("S")
 LARGEST = 2**63 - 1
 
 
@@ -118,3 +120,41 @@ class Seen:
     def samples(self) -> list[Content]:
         """Some of the data, a line each."""
         return []
+
+
+def fields_from(
+    kind: type, file: str, names: str, numbers: Mapping[str, tuple[int, int]], paths: tuple[str, ...], **other: str
+) -> Fields:
+    """The fields of a form from those of a spec: defaults, choices, and what is ticked; ``other`` defaults differ."""
+    entries = [entry for entry in fields(kind) if entry.name in names.split()]
+    defaults = {entry.name: typed(entry.default, "") for entry in entries}
+    several = next(entry for entry in entries if isinstance(entry.default, tuple))
+    choices = {entry.name: entry.metadata["choices"] for entry in entries if entry.metadata["choices"]}
+    able = choices.pop(several.name)
+    choices |= {entry.name: ("off", "on") for entry in entries if isinstance(entry.default, bool)}
+    ordered = {name: other.get(name, defaults[name]) for name in names.split()}
+    return Fields(file, ordered, several.name, able, choices, numbers, paths)
+
+
+def typed(value: Any, default: str) -> str:
+    """A value of a spec as a form has it; ``default`` where there is none."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return default if value is None else str(value) or default
+
+
+def spec_from(kind: type[S], given: Mapping[str, str], **fixed: Any) -> S:
+    """The spec that a form's values describe, read by the types of its defaults; ``fixed`` are fields beside them."""
+    defaults: dict[str, Any] = {entry.name: entry.default for entry in fields(kind)}  # type: ignore[arg-type]
+    values = {name: _read(text, defaults[name]) for name, text in given.items() if name in defaults}
+    return kind(**{**values, **fixed})
+
+
+def _read(text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        return text == "on"
+    if isinstance(default, tuple):
+        return tuple(text.split())
+    return type(default)(text.strip())

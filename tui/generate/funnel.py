@@ -13,9 +13,8 @@ from textual.strip import Strip
 
 from engine.events import Candidate, Token
 from engine.sampling import Sampling
-from tui.generate.heat import DIM, NOTHING, PLAIN, heat
+from tui.generate.heat import DIM, NOTHING, PLAIN, FocusLines, heat
 from tui.generate.loom import Node
-from tui.lines import Lines
 from tui.text import safe
 
 WORD = Style(bold=True)
@@ -210,7 +209,7 @@ def _wrapped(text: str, width: int, height: int) -> list[Strip]:
     return [_line([Segment(line, DIM)], width) for line in lines[:height]]
 
 
-class Funnel(Lines, can_focus=True):
+class Funnel(FocusLines, can_focus=True):
     """Shows a :class:`Sight`; up and down pick a candidate, Enter takes it."""
 
     DEFAULT_CSS = """
@@ -265,12 +264,3 @@ class Funnel(Lines, can_focus=True):
     def action_pick(self, by: int) -> None:
         """The candidate ``by`` places on."""
         self.pick(by)
-
-    def on_resize(self) -> None:
-        self.draw()
-
-    def on_focus(self) -> None:
-        self.draw()
-
-    def on_blur(self) -> None:
-        self.draw()

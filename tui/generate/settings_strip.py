@@ -20,8 +20,7 @@ from textual.widgets import Label, Static
 from engine.sampling import Sampling
 from tui.dialogs import Dialog
 from tui.generate.funnel import FOCUSED, TITLE, WORD
-from tui.generate.heat import DIM, PLAIN
-from tui.lines import Lines
+from tui.generate.heat import DIM, PLAIN, FocusLines
 
 NAMES = {
     "greedy": "greedy",
@@ -87,7 +86,7 @@ def _on(sampling: Sampling, name: str) -> bool:
     return bool(getattr(sampling, name) != OFF.get(name))
 
 
-class SettingsStrip(Lines, can_focus=True):
+class SettingsStrip(FocusLines, can_focus=True):
     """One row for each setting."""
 
     DEFAULT_CSS = """
@@ -202,15 +201,9 @@ class SettingsStrip(Lines, can_focus=True):
         event.prevent_default()
         self.draw()
 
-    def on_focus(self) -> None:
-        self.draw()
-
     def on_blur(self) -> None:
         self._accept()
         self._wrong = self._typed = ""
-        self.draw()
-
-    def on_resize(self) -> None:
         self.draw()
 
     def _accept(self) -> None:

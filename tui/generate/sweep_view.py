@@ -14,8 +14,7 @@ from textual.strip import Strip
 from engine.compare import Comparison, Setting
 from engine.events import Compared, Event, Token
 from tui.generate.flow import Flow, Item
-from tui.generate.heat import DIM, NOTHING, PLAIN, heat
-from tui.lines import Lines
+from tui.generate.heat import DIM, NOTHING, PLAIN, FocusLines, heat
 from tui.text import safe
 
 NARROWEST = 18  # cells of a column that can still be read
@@ -72,7 +71,7 @@ class Sweep:
                 column.tokens.append(event)
 
 
-class SweepView(Lines, can_focus=True):
+class SweepView(FocusLines, can_focus=True):
     """Draws a :class:`Sweep`. Left and right choose a column, up and down look further up or down in the texts."""
 
     DEFAULT_CSS = """
@@ -234,12 +233,3 @@ class SweepView(Lines, can_focus=True):
     def action_leave(self) -> None:
         """Back to the text."""
         self.post_message(self.Left())
-
-    def on_resize(self) -> None:
-        self.draw()
-
-    def on_focus(self) -> None:
-        self.draw()
-
-    def on_blur(self) -> None:
-        self.draw()

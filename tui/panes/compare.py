@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -26,17 +26,6 @@ from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
 from tui.styles import style_sheet
-
-
-class Sight(Protocol):
-    """Where the user looks."""
-
-    view: str
-    row: int
-    reading: bool
-
-    def look(self, view: str) -> None:
-        """Another view."""
 
 
 class Board(Lines, can_focus=True):
@@ -73,7 +62,7 @@ class ComparePane(FollowPane):
     """seconds that typing rests before it is answered"""
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
-    sight: Sight
+    sight: headline.Sight
 
     def __init__(self, form: CompareForm, laboratory: Laboratory) -> None:
         super().__init__(laboratory)

@@ -21,7 +21,7 @@ from textual.widgets import TextArea
 from engine.events import Compared, Completed, Event, Notice, Progress, Token
 from engine.sampling import Sampling
 from engine.worker import State, Task
-from tui.errands import Errands
+from tui.errands import Errands, Keeper
 from tui.generate import completing, headline, heat, scout
 from tui.generate.completing import Kept, Loaded, Probed, Tokenized
 from tui.generate.funnel import Funnel, Sight
@@ -33,7 +33,6 @@ from tui.generate.prompt_editor import PromptEditor
 from tui.generate.scout import Scout
 from tui.generate.settings_strip import SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
-from tui.keeping import Keeper
 from tui.lines import Lines
 from tui.panes.pane import Pane
 from tui.styles import style_sheet

@@ -267,14 +267,20 @@ class FollowPane(Pane):
         worker = get_current_worker()
         try:
             found = reader()
-        except CheckpointError:
-            return  # nothing has been written yet, or it is damaged: the views say so
+            unreadable = dict(getattr(found, "unreadable", {}))
+        except CheckpointError as error:
+            if self.story.finished is None:
+                return  # nothing has been written yet
+            found, unreadable = None, {"the results": str(error)}
         if not worker.is_cancelled:
-            self.app.call_from_thread(self._know, run, found)
+            self.app.call_from_thread(self._know, run, found, unreadable)
 
-    def _know(self, run: Run, found: Any) -> None:
+    def _know(self, run: Run, found: Any, unreadable: Mapping[str, str]) -> None:
         if run == self.run_shown:
-            self.know(found)
+            for name, why in unreadable.items():
+                self.story.fold(Notice(f"{name}: unreadable: {why}", "warning", "read"))
+            if found is not None:
+                self.know(found)
             self.redraw()
 
     async def on_unmount(self) -> None:

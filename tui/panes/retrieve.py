@@ -15,8 +15,8 @@ from tui.actions import bindings
 from tui.comparing.ink import paragraph
 from tui.field import Field
 from tui.panes.compare import ComparePane
-from tui.retrieving import columns, gains, searching
-from tui.retrieving.figures import batch, figures
+from tui.retrieving import columns, searching
+from tui.retrieving.figures import batch, figures, gain_lines, ordered
 from tui.retrieving.form import RetrieveForm
 from tui.retrieving.laboratory import Gain, Retrievals
 from tui.retrieving.searching import Answer, Opened
@@ -193,7 +193,7 @@ class RetrievePane(ComparePane):
                 return [Strip.blank(width), *paragraph("There are no qrels, so no query can be judged.", width)][
                     :height
                 ]
-            return gains.listed(story, self.gains, sight, width, height)
+            return gain_lines(story, self.gains, sight, width, height)
         if sight.view == "batch":
             return batch(story, width, height)
         if sight.reading:
@@ -229,7 +229,7 @@ class RetrievePane(ComparePane):
 
     def action_jump(self, by: int) -> None:
         """The next query by gain, in the columns."""
-        listed = gains.ordered(self.gains, self.sight)
+        listed = ordered(self.gains, self.sight)
         if not listed:
             self.say("no judged queries to walk over yet")
             return
@@ -258,7 +258,7 @@ class RetrievePane(ComparePane):
         """The document under the cursor, or the query in the columns."""
         sight = self.sight
         if sight.view == "gains":
-            listed = gains.ordered(self.gains, sight)
+            listed = ordered(self.gains, sight)
             if listed:
                 self._ask_for(listed[max(0, min(sight.row, len(listed) - 1))].text)
         elif sight.view == "search":

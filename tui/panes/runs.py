@@ -327,7 +327,8 @@ class RunsPane(Pane):
 
     def _show(self, found: list[Summary], empty: str) -> None:
         self.set_class(not found, "-empty")
-        self.query_one("#no-runs", Static).update(Content(safe(empty)))
+        if not found:
+            self.query_one("#no-runs", Static).update(Content(safe(empty)))
         table = self.query_one(DataTable)
         names = [summary.name for summary in found]
         if names != self._shown:

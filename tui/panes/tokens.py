@@ -20,7 +20,7 @@ from engine.encoding import NoTokenizer
 from engine.lexicon import corpus
 from engine.tokens import Token, Tokenized, tokenize
 from tui.actions import bindings
-from tui.keeping import Keeper
+from tui.errands import Keeper
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
 from tui.styles import style_sheet

@@ -11,29 +11,19 @@ from textual.content import Content
 
 from data import tablefiles
 from data.beir import BUNDLED
+from engine.task_specs import RetrieveSpec
 from tui import units
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.values import LARGEST, Fields, Seen, Wrong
+from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
 from tui.text import safe
 
 LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it
-METHODS = ("bm25", "cls", "mean", "hybrid", "trained")
-FIELDS = Fields(
+FIELDS = fields_from(
+    RetrieveSpec,
     "retrieve.json",
-    {
-        "data": BUNDLED,
-        "encoder": "auto",
-        "length": "256",
-        "methods": " ".join(METHODS),
-        "mode": "projection",
-        "hard_negatives": "0",
-        "epochs": "0",
-        "seed": "1337",
-    },
-    several="methods",
-    able=METHODS,
-    choices={"mode": ("projection", "whole")},
-    numbers={"length": (4, 100_000), "hard_negatives": (0, 16), "epochs": (0, 1000), "seed": (0, LARGEST)},
+    "data encoder length methods mode hard_negatives epochs seed",
+    {"length": (4, 100_000), "hard_negatives": (0, 16), "epochs": (0, 1000), "seed": (0, LARGEST)},
+    ("data", "encoder"),
 )
 
 

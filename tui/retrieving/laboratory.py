@@ -9,7 +9,8 @@ from pathlib import Path
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from tui import units
-from tui.comparing.laboratory import Laboratory, spec_from
+from tui.comparing.laboratory import Laboratory
+from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class Gain:
     name: str
     text: str
     values: Mapping[str, float]
+
+
+class Gains(list[Gain]):
+    """Every judged query."""
+
+    unreadable: Mapping[str, str]
+    """why the rankings of a method cannot be read"""
 
 
 class Retrievals(Laboratory):
@@ -33,20 +41,22 @@ class Retrievals(Laboratory):
 
         return retrieve_run.create(spec_from(RetrieveSpec, given))
 
-    def gains(self, run: Run, texts: Mapping[str, str]) -> list[Gain]:
+    def gains(self, run: Run, texts: Mapping[str, str]) -> Gains:
         """Every judged query with its nDCG@10 by ranker. Raises :class:`checkpoints.store.CheckpointError`."""
         from engine import rankers_store
         from engine.ranking import NDCG
 
         found = rankers_store.read(run)
-        return [
+        made = Gains(
             Gain(
                 name,
                 texts.get(name, name),
                 {method: float(one.values[NDCG][row]) for method, one in found.judged.items()},
             )
             for row, name in enumerate(found.queries)
-        ]
+        )
+        made.unreadable = found.unreadable
+        return made
 
     def cannot_export(self, run: Run) -> str:
         from engine import rankers_store

@@ -32,8 +32,8 @@ PAIRED = ("bm25", "cls", "mean", "hybrid", "trained")
 
 
 @dataclass
-class Sight:
-    """Places are clamped by who draws, since what there is to look at changes under them."""
+class Sight(headline.Sight):
+    """With the rankers that are compared; ``reading`` gives a document the whole board."""
 
     view: str = "search"
     middle: str = "mean"
@@ -43,9 +43,6 @@ class Sight:
     chosen: bool = False
     """whether the user chose the pair: until then it is the last ranker there is against the first"""
     column: int = 0
-    row: int = 0
-    reading: bool = False
-    """whether a document fills the board"""
     scroll: int = 0
     """of the document"""
 
@@ -55,9 +52,9 @@ class Sight:
         return ("bm25", self.middle, "trained")
 
     def look(self, view: str) -> None:
-        """Another view, from its top."""
         if view != self.view:
-            self.view, self.row, self.reading, self.scroll = view, 0, False, 0
+            self.scroll = 0
+        super().look(view)
 
     def another(self, which: int, known: tuple[str, ...]) -> None:
         """The next ranker: of the middle column, or in the list of gains of either side of the pair."""

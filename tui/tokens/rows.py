@@ -202,7 +202,8 @@ class Sheet:
             column += self._wide[offset]
         if view.tokenizer.kind == "characters":
             return [
-                self._under([(x, w, _digit(text, line), style) for x, w, text, style in marks]) for line in range(lines)
+                self._under([(x, w, text[line : line + 1], style) for x, w, text, style in marks])
+                for line in range(lines)
             ]
         return [self._under([(x, w, text if len(text) < w or w == len(text) else "…", s) for x, w, text, s in marks])]
 
@@ -246,10 +247,6 @@ def _hold(tokens: list[Token], start: int, end: int) -> _Row:
 
 def _is(token: Token, now: Token | None) -> bool:
     return now is not None and token.index == now.index
-
-
-def _digit(text: str, line: int) -> str:
-    return text[line : line + 1]
 
 
 def _strip(segments: list[Segment], cells: int) -> Strip:
