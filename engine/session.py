@@ -192,11 +192,10 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
                     return
                 try:
                     run.post(to_record(message))
-                except FileNotFoundError:  # the run was removed: it is reported below
-                    pass
                 except OSError as error:
-                    reason = error.strerror or error
-                    yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
+                    if not _removed(run):  # that is reported below
+                        reason = error.strerror or error
+                        yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
             owned = run.owner() is not None or (alive is not None and alive())
             records = reader.read()
             for fields in records:
