@@ -180,7 +180,7 @@ def test_what_others_put_beside_the_checkpoints_is_left_alone(verse: Path) -> No
         (run.checkpoints / name).mkdir()
     (run.checkpoints / "tmp-77-step-000015").mkdir()
     (run.checkpoints / "tmp-78-gone-step-000005").mkdir()
-    assert only(Started, train(spec(verse), run=run, resume=True))[0].step == 20
+    assert only(Started, list(session.drive(run, Control(), resume=True)))[0].step == 20
     assert {entry.name for entry in run.checkpoints.iterdir()} == {"step-000040", "step-000020", *others}
 
 
