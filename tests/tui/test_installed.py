@@ -55,9 +55,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     (built,) = made.glob("*.whl")
     venv.create(made / "env", symlinks=True)
     python = made / "env" / "bin" / "python"
+    subprocess.run([*pip, "--python", python, "install", *options, built], check=True, timeout=60)
     (site,) = (made / "env").glob("lib/python3*/site-packages")
     (site / "closure.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    subprocess.run([*pip, "--python", python, "install", *options, built], check=True, timeout=60)
     return Installed(python.parent, built, sdist)
 
 
