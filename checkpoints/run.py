@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -164,9 +165,10 @@ def is_run(path: Path) -> bool:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             (path / "spec.json").lstat()
             return True
-        return bool(store.checkpoints(path / "checkpoints"))
-    except OSError:  # it may be one: whoever reads it finds out why it cannot be read
-        return True
+        folder = path / "checkpoints"
+        return folder.is_dir() and bool(store.checkpoints(folder))
+    except OSError as error:  # it may be one, unless no file has such a name: whoever reads it finds out why
+        return error.errno != errno.ENAMETOOLONG
 
 
 def every(runs: Path) -> list[Run]:

@@ -34,7 +34,7 @@ def load_corpus(spec: TrainSpec, run: Run | None, *, resume: bool) -> Generator[
     copy = run.path / "corpus.txt"
     raw = b""
     with contextlib.suppress(OSError):
-        raw = copy.read_bytes()
+        raw = store.read_file(copy)
     if wanted and hashlib.sha256(raw).hexdigest() == wanted:
         name, source = str(about.get("name") or Path(spec.corpus).stem), str(about.get("source") or spec.corpus)
         corpus = from_text(raw.decode("utf-8", "surrogatepass"), name=name, source=source, wrapped=False)

@@ -313,7 +313,7 @@ def _chain(first: list[Event], rest: Iterator[Event]) -> Generator[Event, None, 
 
 def _tail(run: Run) -> str:
     try:
-        lines = (run.path / "trainer.log").read_text("utf-8", "replace").strip().splitlines()
+        lines = store.read_file(run.path / "trainer.log").decode("utf-8", "replace").strip().splitlines()
     except OSError:
         lines = []
     return "the trainer could not start: " + (lines[-1] if lines else "it said nothing")

@@ -182,7 +182,8 @@ def test_a_path_and_nothing_are_told_apart(verse: Path, tmp_path: Path) -> None:
 def test_the_bundled_verse_is_long_enough_to_train_on(tmp_path: Path) -> None:
     found = load(tmp_path, source="dantesque")
     assert found.name == "dantesque"
-    TrainSpec(corpus="dantesque").check(characters=found.facts.characters)
+    first = found.text()[0]
+    assert TrainSpec(corpus="dantesque").for_corpus(found.facts.characters, found.vocabulary, first).steps
     assert "sampled" in found.source
 
 

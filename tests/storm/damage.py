@@ -158,15 +158,15 @@ def _whole_folder(path: Path, rng: random.Random) -> str:
 def _planted(run: Path, rng: random.Random) -> Damage | None:
     """Something that the program did not make."""
     name = rng.choice(
-        ["tmp-x", "checkpoints/tmp-x", "checkpoints/step-999999", "inbox/fifo", "inbox/folder", "inbox/deep"]
+        ["tmp-x", "checkpoints/tmp-x", "checkpoints/step-999999", "inbox/fifo.json", "inbox/folder", "inbox/deep.json"]
     )
     path = run / name
     if path.exists() or not path.parent.is_dir():
         return None
-    if name == "inbox/fifo":
-        os.mkfifo(path.with_suffix(".json"))
-    elif name == "inbox/deep":
-        path.with_suffix(".json").write_bytes(DEEP)
+    if name == "inbox/fifo.json":
+        os.mkfifo(path)
+    elif name == "inbox/deep.json":
+        path.write_bytes(DEEP)
     elif name == "checkpoints/tmp-x" and rng.random() < 0.5:
         path.write_bytes(b"no folder")
     else:
