@@ -40,6 +40,18 @@ ModalScreen.wide VerticalScroll { height: 1fr; }
 """
 
 
+_on_click = OptionList._on_click
+
+
+async def _click(options: OptionList, event: Click) -> None:
+    """A click counts for the option that was drawn there, which a list that became shorter has no longer."""
+    if event.style.meta.get("option", 0) < options.option_count:
+        await _on_click(options, event)
+
+
+OptionList._on_click = _click  # type: ignore
+
+
 @dataclass(frozen=True)
 class Option:
     """One answer to a question: what it returns, what it says, the letter that gives it."""
@@ -89,6 +101,11 @@ class Palette(CommandPalette, BaseScreen[None]):
     def on_click(self, event: Click) -> None:
         """A click that lies beside the screen since that became smaller closes nothing."""
         if not self.region.contains_point(event.screen_offset):
+            event.prevent_default()
+
+    @on(OptionList.OptionSelected)
+    def _ignore_when_closing(self, event: OptionList.OptionSelected) -> None:
+        if not self.query(CommandList):
             event.prevent_default()
 
     def _action_command_list(self, action: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.style import Style
 from stage import FakeTrainers, recorded, shows, until
 from textual import events
 from textual.app import ComposeResult
@@ -17,7 +18,7 @@ from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
-from textual.widgets import LoadingIndicator, Static
+from textual.widgets import LoadingIndicator, OptionList, Static
 from textual.widgets._footer import FooterKey
 
 from checkpoints.run import Run
@@ -199,6 +200,24 @@ async def test_keys_for_a_palette_whose_list_has_no_height_or_that_is_closing(
         app.exit(0)
         await until(pilot, lambda: not app.is_running)
     assert app.return_code == 0
+
+
+async def test_a_click_on_an_option_that_is_gone_and_a_choice_that_comes_when_the_palette_is_closing() -> None:
+    app = LabApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Start training")
+        await pilot.press("ctrl+p")
+        options = app.screen.query_one(CommandList)
+        await until(pilot, lambda: options.option_count)
+        chosen = OptionList.OptionSelected(options, options.get_option_at_index(0), 0)
+        late = Style(meta={"option": options.option_count + 5})
+        options.post_message(events.Click(options, 1, 1, 0, 0, 1, False, False, False, 1, 1, late))
+        await pilot.pause()
+        await options.remove()
+        app.screen.post_message(chosen)
+        await pilot.pause()
+        assert app.is_running
+        assert CommandPalette.is_open(app)
 
 
 # -- leaving ---------------------------------------------------------------------------------------------------------
