@@ -101,9 +101,17 @@ def exported(folder: Path, source: str, *, force: bool = False) -> Iterator[Path
 
 
 def present(folder: Path) -> Path:
-    """Where the model of ``folder`` is to be read: there, or aside if a crash came while it was being replaced."""
+    """Where the content of ``folder`` is to be read: there, or aside if a crash came while it was being replaced.
+
+    What a crash has left aside although it was replaced is removed.
+    """
     aside = _aside(folder)
-    return aside if aside.is_dir() and not folder.exists() else folder
+    if not aside.is_dir():
+        return folder
+    if not folder.exists():
+        return aside
+    shutil.rmtree(aside, ignore_errors=True)
+    return folder
 
 
 def size(folder: Path) -> int:

@@ -16,7 +16,7 @@ from engine.control import Control
 from engine.encode import encode, encode_now, machine_for, placed
 from engine.encoders import Encoder
 from engine.events import Event, Notice
-from engine.modelfolder import replaced
+from engine.modelfolder import present, replaced
 from engine.ranking import Ranked, fuse
 from engine.task_specs import BM25, HYBRID, MEAN, RANKERS, TRAINED
 
@@ -91,7 +91,7 @@ class Bm25:
         return index
 
     def _saved(self, collection: Collection) -> Any:
-        folder = self._folder(collection)
+        folder = present(self._folder(collection))
         try:
             about = store.read_object(folder / _ABOUT)
             files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}

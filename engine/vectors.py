@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from checkpoints import home, store
-from engine.modelfolder import replaced
+from engine.modelfolder import present, replaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,6 +106,7 @@ def read(folder: Path, content: str = "") -> Matrix | None:
     """The vectors of an index, mapped; None when there is none, it is damaged, or it was made of another content."""
     import numpy as np
 
+    folder = present(folder)
     try:
         about = store.read_object(folder / _ABOUT)
         count, width = int(about["count"]), int(about["width"])

@@ -495,6 +495,9 @@ def test_a_crash_while_a_model_is_replaced_leaves_one_of_the_two(
         (new / "weights").write_text("newer")
     assert (present(folder) / "weights").read_text() == "newer"
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.endswith("model")] == ["model"]
+    (tmp_path / "old-model").mkdir()  # a crash came before it was removed
+    assert present(folder) == folder
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.endswith("model")] == ["model"]
 
 
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -376,7 +376,7 @@ def _export(path: str, folder: Path) -> str:
 
     trained = load(path)
     write_export(trained, folder)
-    return f"{trained.source} exported to {folder}"
+    return f"{trained.source} exported to {folder}" + (f"\n\n{trained.notice}" if trained.notice else "")
 
 
 def _steps_problem(text: str, done: int) -> str:
