@@ -468,9 +468,9 @@ def from_dict(record: dict[str, Any]) -> Event | None:
     if kind is None:
         return None
     fields = records.known(kind, record)
-    if records.misfits(kind, fields):
-        return None
     try:
+        if records.misfits(kind, fields):
+            return None
         return kind(**{name: tuple(value) if type(value) is list else value for name, value in fields.items()})
-    except TypeError:
+    except (TypeError, RecursionError):
         return None

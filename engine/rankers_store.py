@@ -89,7 +89,8 @@ class Store:
         same = all(earlier.get(name) == about[name] for name in names)
         results = run.read_json("results.json") if same else {}
         self._results: dict[str, Any] = {method: one for method, one in results.items() if isinstance(one, dict)}
-        self._comparisons: dict[str, Any] = run.read_json("comparisons.json") if same else {}
+        compared = run.read_json("comparisons.json") if same else {}
+        self._comparisons: dict[str, Any] = {pair: one for pair, one in compared.items() if isinstance(one, dict)}
         self.writes.json(run.path / "collection.json", about)
 
     @property

@@ -26,9 +26,17 @@ def misfits(kind: type, fields: Mapping[str, Any]) -> list[str]:
 def _fits(value: Any, allowed: frozenset[type], members: frozenset[type]) -> bool:
     if isinstance(value, list) and members:
         return list in allowed and all(_fits(member, members, frozenset()) for member in value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    return type(value) in allowed and not (isinstance(value, int) and abs(value) > LARGEST)
+    return type(value) in allowed and _usable(value)
+
+
+def _usable(value: Any) -> bool:
+    """Whether every number is finite and none too large to be calculated with, also inside an object."""
+    if isinstance(value, dict):
+        inner = [entry for one in value.values() for entry in (one if isinstance(one, list) else (one,))]
+        return all(map(_usable, inner))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or abs(value) <= LARGEST
 
 
 def _types(kind: type) -> dict[str, tuple[frozenset[type], frozenset[type]]]:

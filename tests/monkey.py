@@ -290,13 +290,15 @@ class Monkey:
         """Whether a known key changes the screen: F2 shows another pane, once everything above it is closed."""
         self._resize(70, 24)  # too narrow for all titles: that of the shown pane stands alone
         deadline = time.monotonic() + ANSWER
+        shown: set[str] = set()  # also those that come late: a pane that is made for the first time takes a while
         while time.monotonic() < deadline and self.terminal.process.poll() is None:
             self._send(b"\x1b")  # closes what lies above the panes
             self.terminal.count(0.3)
-            before = self._pane()
+            shown.add(self._pane())
             self._send(NAMED["f2"])
             self.terminal.count(0.5)
-            if before and self._pane() not in ("", before):
+            shown.add(self._pane())
+            if len(shown - {""}) > 1:
                 return
         if self.terminal.process.poll() is None:
             raise Crash("the program does not answer")

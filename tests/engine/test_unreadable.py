@@ -42,6 +42,11 @@ ODD_LINES = [
     b'{"event":"finished","reason":null,"step":3}',
     b'{"event":"finished","reason":["x"],"step":"ten","results":7}',
     b'{"event":"finished","reason":"done","step":1,"results":{"lr":3,"mlp":{"accuracy":"high","interval":[]}}}',
+    b'{"event":"finished","reason":"done","step":1,"best_val_loss":null,"run":"r","results":{"lr":{"accuracy":1e999}}}',
+    b'{"event":"finished","reason":"done","step":1,"best_val_loss":null,"run":"r","results":'
+    + b'{"a":' * 900
+    + b"0"
+    + b"}" * 901,
     b'{"event":"step","step":"ten"}',
     b'{"event":"step","step":' + b"9" * 400 + b"}",
     b'{"event":"step","step":' + b"9" * 5000 + b"}",
@@ -305,6 +310,16 @@ def test_a_spec_with_values_of_another_type_is_refused(task: str, capfd: pytest.
             assert cli.main(["resume", run.name]) == 2
             assert name in capfd.readouterr().err
     assert run.events.read_bytes() == b""
+
+
+def test_no_odd_record_is_an_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n".join(line for line in ODD_LINES if b'"paused"' not in line) + b"\n")
+    reader = Reader(path)
+    found = reader.read()
+    reader.close()
+    assert len(found) > 15
+    assert [event for event in map(happened.from_dict, found) if event is not None] == []
 
 
 def test_only_a_training_is_trained(verse: Path) -> None:

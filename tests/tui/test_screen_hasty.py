@@ -211,7 +211,8 @@ async def test_a_click_on_an_option_that_is_gone_and_a_choice_that_comes_when_th
         await until(pilot, lambda: options.option_count)
         chosen = OptionList.OptionSelected(options, options.get_option_at_index(0), 0)
         late = Style(meta={"option": options.option_count + 5})
-        options.post_message(events.Click(options, 1, 1, 0, 0, 1, False, False, False, 1, 1, late))
+        x, y = options.region.x + 1, options.region.y + 1
+        options.post_message(events.Click(options, 1, 1, 0, 0, 1, False, False, False, x, y, late))
         await pilot.pause()
         await options.remove()
         app.screen.post_message(chosen)
