@@ -25,6 +25,7 @@ State: TypeAlias = dict[str, Any]
 
 STATE = "state.json"
 PINNED = "pinned"  # a file of this name keeps a checkpoint from being pruned
+CHECKSUM = "checksum"  # of the other entries of a JSON object
 BLOCK = 1 << 22  # bytes written at a time
 _NAME = re.compile(r"step-(\d{6,})")
 _TEMPORARY = re.compile(r"tmp-\d+-(old-|gone-)?(step-\d{6,})")
@@ -62,7 +63,9 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
     try:
         temporary.mkdir()
         listing = {name: _write(temporary / name, content) for name, content in files.items()}
-        _write(temporary / STATE, json.dumps({**state, "step": step, "files": listing}, indent=1).encode())
+        _write(
+            temporary / STATE, json.dumps(with_checksum({**state, "step": step, "files": listing}), indent=1).encode()
+        )
         sync(temporary)
         if target.exists():
             if (target / PINNED).exists():
@@ -133,11 +136,18 @@ def decode(content: bytes) -> Any:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises :class:`OSError`, and :class:`ValueError` when it is damaged."""
+    """The object in a JSON file, without its checksum. Raises :class:`OSError`, :class:`ValueError` when damaged."""
     content = decode(read_file(path))
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds no JSON object")
+    if (written := content.pop(CHECKSUM, None)) is not None and written != _checksum(content):
+        raise ValueError(f"{path.name} is damaged: its checksum does not match")
     return content
+
+
+def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """An object for a JSON file in which :func:`read_object` notices any damage."""
+    return {**content, CHECKSUM: _checksum(content)}
 
 
 def sync(path: Path) -> None:
@@ -242,6 +252,10 @@ def sweep(folder: Path) -> None:
                 os.rename(left, target)
             else:
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _alive(pid: str) -> bool:

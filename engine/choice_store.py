@@ -99,7 +99,7 @@ class ChoiceStore:
         def describe() -> None:
             files = store.digests(self._run.path / TUNED)
             self._about["tuned"] = {"made": made, "files": files, "result": result, "steps": rows_of(steps)}
-            self._run.write_json("choices.json", self._about)
+            self._run.write_json("choices.json", store.with_checksum(self._about))
 
         self.writes.put("choices.json of the fine-tuned model", describe)
 
@@ -130,7 +130,7 @@ class ChoiceStore:
                 self._about[name] = about[name]
 
     def _describe(self) -> None:
-        self.writes.json(self._run.path / "choices.json", self._about)
+        self.writes.json(self._run.path / "choices.json", store.with_checksum(self._about))
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,12 @@ class Store:
             "encoder": None,
             "heads": {},
             "words": {},
+            "reports": {},
             "tuned": None,
         }
-        self._reports: dict[str, Any] = {}
         self.earlier = self._found()
+        if self._about["reports"]:
+            writes.json(run.path / "results.json", self._about["reports"])
         rows = zip(data.test.texts, data.test.labels, strict=True)
         lines = [json.dumps({"text": text, "label": data.classes[label]}) for text, label in rows]
         writes.file(run.path / "test.jsonl", ("\n".join(lines) + "\n").encode())
@@ -73,8 +75,8 @@ class Store:
     def encoder(self, encoder: Encoder) -> None:
         known = self._about["encoder"]
         if known is not None and known.get("identity") != encoder.identity:  # what stands on another is worth nothing
-            for route in {*self._reports, FINETUNE} - {MAJORITY, TFIDF}:  # these two stand on no encoder
-                for held in (self.earlier, self._reports, self._about["heads"]):
+            for route in {*self._about["reports"], FINETUNE} - {MAJORITY, TFIDF}:  # these two stand on no encoder
+                for held in (self.earlier, self._about["reports"], self._about["heads"]):
                     held.pop(route, None)
             self._about["tuned"] = None
         self._about["encoder"] = {
@@ -119,15 +121,16 @@ class Store:
         def describe() -> None:
             files = store.digests(self._run.path / TUNED)
             self._about["tuned"] = {"made": made, "files": files, "steps": rows_of(steps)}
-            self._run.write_json("classifier.json", self._about)
+            self._run.write_json("classifier.json", store.with_checksum(self._about))
 
         self.writes.put("classifier.json of the fine-tuned model", describe)
 
     def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
         content = arrays.encode({"probabilities": found})
         self.writes.file(self._run.path / "predictions" / f"{route}.safetensors", content)
-        self._reports[route] = report.to_dict()
-        self.writes.json(self._run.path / "results.json", self._reports)
+        self._about["reports"][route] = report.to_dict()
+        self._describe()
+        self.writes.json(self._run.path / "results.json", self._about["reports"])
 
     def suspects(self, found: tuple[Suspect, ...]) -> None:
         data = self._data
@@ -139,13 +142,14 @@ class Store:
 
         Reports of the others stay in ``results.json`` until there are new ones.
         """
-        about, results = self._run.read_json("classifier.json"), self._run.read_json("results.json")
+        about = self._run.read_json("classifier.json")
+        results = about.get("reports") or self._run.read_json("results.json")  # where earlier versions had them
         names = ("format", "classes", "pooling", "length", "fingerprint")
         heads, encoder, found = about.get("heads"), about.get("encoder"), {}
         if any(about.get(name) != self._about[name] for name in names) or not isinstance(heads, dict):
             return {}
         self._about["encoder"] = encoder if isinstance(encoder, dict) else None
-        self._reports = {route: result for route, result in results.items() if isinstance(result, dict)}
+        self._about["reports"] = {route: result for route, result in results.items() if isinstance(result, dict)}
         for route in results:
             try:
                 if route == TFIDF:
@@ -178,7 +182,7 @@ class Store:
         return metrics.report_from(result), shares
 
     def _describe(self) -> None:
-        self.writes.json(self._run.path / "classifier.json", self._about)
+        self.writes.json(self._run.path / "classifier.json", store.with_checksum(self._about))
 
 
 @dataclass(frozen=True)

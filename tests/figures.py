@@ -127,7 +127,7 @@ def _figures(value: Any) -> Any:
             name: _figures(entry)
             for name, entry in value.items()
             if not any(part in name for part in MEASURED)
-            and name not in ("run", "files", "weights", "source", "created")
+            and name not in ("run", "files", "weights", "source", "created", "checksum")
         }
     return [_figures(entry) for entry in value] if isinstance(value, list) else value
 

@@ -390,6 +390,19 @@ def test_what_a_killed_process_left_of_a_file_is_removed_when_it_is_written_agai
     assert target.read_bytes() == b"newer"
 
 
+def test_any_bit_of_state_json_that_flips_is_noticed(tmp_path: Path) -> None:
+    state = {"position": {"step": 5, "rate": 1e-3, "best": float("inf"), "history": [(1, "é\udcff")]}, "more": None}
+    path = store.commit(tmp_path, 5, OLD, state)
+    whole, content = store.read_state(path), (path / "state.json").read_bytes()
+    assert whole["position"] == {**state["position"], "history": [[1, "é\udcff"]]}
+    for place in range(len(content)):
+        for bit in range(8):
+            changed = content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+            (path / "state.json").write_bytes(changed)
+            with contextlib.suppress(CheckpointError):
+                assert {name: store.read_state(path).get(name, ...) for name in whole} == whole
+
+
 def test_state_json_is_readable_by_others(tmp_path: Path) -> None:
     path = store.commit(tmp_path, 5, OLD, {"a": 1})
     listed = json.loads((path / "state.json").read_text())["files"]

@@ -117,11 +117,11 @@ def test_a_checkpoint_is_not_restored_for_another_text_of_the_same_characters(ve
 
 
 def edit(checkpoint: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change what ``state.json`` holds, as JSON that can be read."""
+    """Change what ``state.json`` holds, as another version would write it."""
     path = checkpoint / "state.json"
-    content = json.loads(path.read_bytes())
+    content = store.read_object(path)
     change(content)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(store.with_checksum(content)))
 
 
 STATES: dict[str, Callable[[dict[str, Any]], object]] = {

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-TIMES = frozenset({"seconds", "seconds_left", "index_seconds", "queries_per_second", "steps"})
-"""what JSON files of comparisons hold that the clock decides; ``steps`` are progress reports with times in them"""
+TIMES = frozenset({"seconds", "seconds_left", "index_seconds", "queries_per_second", "steps", "checksum"})
+"""what JSON files of comparisons hold that the clock decides; ``steps`` are progress reports with times in them, and
+the checksum is of them too"""
 APART = frozenset({"events.jsonl", "lock", "trainer.log", "inbox", "env.json", "spec.json", "checkpoints"})
 """entries of a comparison's run directory that are no results"""
 POSITION = frozenset({"seconds", "sampled_step"})
