@@ -331,7 +331,7 @@ def _plain(raw: bytes) -> str:
     """Text without escape sequences, from the traceback on."""
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|.)", "", raw.decode("utf-8", "replace"))
     found = TRACEBACK.search(text)
-    return text[max(0, found.start() - 200) :][-20_000:] if found else "(no traceback)"
+    return text[max(0, found.start() - 200) :][:20_000] if found else "(no traceback)"
 
 
 def furnish(home: Path, corpus: Path, *, trained: bool) -> None:

@@ -68,6 +68,7 @@ class LabApp(App[int]):
     Screen { layers: base; background: $background; }
     #panes { height: 1fr; }
     Footer { background: $panel; }
+    OptionList { min-width: 12; /* narrower than its own padding, it raises an error */ }
     #too-small { display: none; height: 1fr; content-align: center middle; text-align: center; }
     .-small #too-small { display: block; }
     .-small Bar, .-small #panes, .-small Footer { display: none; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import weakref
 from pathlib import Path
@@ -24,6 +25,7 @@ from textual.widgets._footer import FooterKey
 from checkpoints.run import Run
 from tui import panes
 from tui.app import LabApp
+from tui.bar import Tab
 from tui.panes import runs as runs_pane
 from tui.panes.pane import Pane
 from tui.panes.runs import RunsPane
@@ -55,7 +57,8 @@ class SlowPane(Pane):
         yield Static(id="inside")
 
     async def mount_composed_widgets(self, widgets: list[Widget]) -> None:
-        await self.ready.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ready.wait(), 5.0)
         await super().mount_composed_widgets(widgets)
 
     def arrive(self) -> None:
@@ -76,10 +79,10 @@ async def composed(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 async def test_a_pane_asked_for_again_while_it_is_composed_is_shown_when_it_is(composed: asyncio.Event) -> None:
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
-        packet(pilot, "7")
+        app.post_message(Tab.Chosen("runs"))  # as a click on the first line does
         while not app.query("#panes > #runs"):
             await asyncio.sleep(0)
-        packet(pilot, "7")
+        app.post_message(Tab.Chosen("runs"))
         for _ in range(100):
             await asyncio.sleep(0)
         assert app.here.id == "train"
@@ -200,6 +203,18 @@ async def test_keys_for_a_palette_whose_list_has_no_height_or_that_is_closing(
         app.exit(0)
         await until(pilot, lambda: not app.is_running)
     assert app.return_code == 0
+
+
+async def test_the_palette_in_a_terminal_of_a_few_columns() -> None:
+    app = LabApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Start training")
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: app.screen.query_one(CommandList).option_count)
+        for width in (9, 7, 6, 5, 3, 1, 80):
+            await pilot.resize_terminal(width, 24)
+            await pilot.pause()
+        await shows(pilot, "Search")
 
 
 async def test_a_click_on_an_option_that_is_gone_and_a_choice_that_comes_when_the_palette_is_closing() -> None:
