@@ -175,6 +175,8 @@ def child(request: Mapping[str, Any], command: Callable[[list[str]], int]) -> No
     code = 1
     try:
         code = command(request["arguments"])
+    except SystemExit as end:  # an interrupt before the program's own handlers are set
+        code = end.code if isinstance(end.code, int) else 1
     except BaseException:
         traceback.print_exc()
     if request["modules"]:
