@@ -20,7 +20,7 @@ def test_runs_that_are_killed_faulted_and_damaged_come_to_what_undisturbed_ones_
     try:
         storm = Storm(tmp_path.resolve(), forks, held, workloads.made(tmp_path / "inputs"), twice=False)
         by_name = {one.name: one for one in storm.workloads}
-        for seed, name in ((3, "train"), (5, "retrieve")):
+        for seed, name in ((29, "train"), (6, "retrieve")):
             Cycle(storm, seed, by_name[name], gentle=True).go()
     finally:
         forks.close()
