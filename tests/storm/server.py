@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from typing import Any, NoReturn
 
 PROJECT = Path(__file__).parent.parent.parent
 BACK_OFF = (0.05, 0.1, 0.2)  # seconds between tries to write: the program's own would make each cycle take minutes
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MODULES = "STORM_MODULES"  # in a request: where to write which modules are loaded at the end
 
 
@@ -150,9 +152,11 @@ def serve() -> None:
             say({})
             continue
         gc.freeze()  # so that collecting in the child does not copy what it shares
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child has a log to report to
         pid = os.fork()
         if pid == 0:
             child(request, tui.cli.main)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         say({"pid": pid})
         _, status = os.waitpid(pid, 0)
         say({"status": os.waitstatus_to_exitcode(status)})
@@ -174,9 +178,10 @@ def child(request: Mapping[str, Any], command: Callable[[list[str]], int]) -> No
     faulthandler.enable()  # a process that hangs is ended by SIGABRT and then says where it was
     code = 1
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         code = command(request["arguments"])
-    except SystemExit as end:  # an interrupt before the program's own handlers are set
-        code = end.code if isinstance(end.code, int) else 1
+    except (SystemExit, KeyboardInterrupt) as end:  # an interrupt before the program's own handlers are set
+        code = end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 130
     except BaseException:
         traceback.print_exc()
     if request["modules"]:
