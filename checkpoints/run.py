@@ -169,6 +169,8 @@ def is_run(path: Path) -> bool:
         return folder.is_dir() and bool(store.checkpoints(folder))
     except OSError as error:  # it may be one, unless no file has such a name: whoever reads it finds out why
         return error.errno != errno.ENAMETOOLONG
+    except ValueError:  # a null character
+        return False
 
 
 def every(runs: Path) -> list[Run]:
