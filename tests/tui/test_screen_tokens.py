@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pseudoterminal import Terminal
 from stage import HOSTILE, SIZES, controls, shown, shows, until, view
-from textual.events import Paste
+from textual.events import MouseDown, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -438,6 +438,19 @@ async def test_the_mouse_puts_the_caret() -> None:
         assert pane.token.id == 2159
         await pilot.click("#tokens-editor", offset=(2, 0))
         assert pane.editor.buffer.caret == 2
+
+        def press(y: int) -> None:
+            pane.editor.post_message(MouseDown(pane.editor, 1, y, 0, 0, 1, False, False, False))
+
+        press(-9)  # from inside the text to above it
+        await pilot.pause()
+        assert pane.editor.buffer.caret <= 2
+        pane.editor.styles.height = pane.editor.styles.min_height = 0
+        await pilot.pause()
+        assert pane.editor.size.height == 0
+        press(0)
+        await pilot.pause()
+        assert pilot.app.is_running
 
 
 async def test_a_large_text_can_be_typed_into_before_it_is_tokenized(monkeypatch: pytest.MonkeyPatch) -> None:

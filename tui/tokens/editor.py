@@ -289,7 +289,9 @@ class TokenEditor(Lines, can_focus=True):
 
     def _point(self, at: Offset, *, select: bool) -> None:
         shown = self._visible(self._layout())
-        row = shown[min(at.y, len(shown) - 1)]
+        if not shown:  # there is no room for a row
+            return
+        row = shown[max(0, min(at.y, len(shown) - 1))]
         target = place(self.buffer.text, row[0], self._row_end(row), max(0, at.x), self.marks)
         if not select or target != self.buffer.caret:
             self.buffer.move(target, select=select)
