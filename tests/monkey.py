@@ -291,12 +291,14 @@ class Monkey:
         self._resize(70, 24)  # too narrow for all titles: that of the shown pane stands alone
         deadline = time.monotonic() + ANSWER
         shown: set[str] = set()  # also those that come late: a pane that is made for the first time takes a while
+        wait = 0.3
         while time.monotonic() < deadline and self.terminal.process.poll() is None:
             self._send(b"\x1b")  # closes what lies above the panes
-            self.terminal.count(0.3)
+            self.terminal.count(wait)
             shown.add(self._pane())
             self._send(NAMED["f2"])
-            self.terminal.count(0.5)
+            self.terminal.count(wait)
+            wait *= 1.5  # on a busy machine Escape and F2 are read at once, and then mean another key
             shown.add(self._pane())
             if len(shown - {""}) > 1:
                 return
