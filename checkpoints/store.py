@@ -250,8 +250,10 @@ def sweep(folder: Path) -> None:
             target = folder / found[2]
             if found[1] == "old-" and not target.exists():
                 os.rename(left, target)
-            else:
+            elif left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
+            else:  # a file in place of a checkpoint
+                left.unlink(missing_ok=True)
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -407,3 +407,9 @@ def test_state_json_is_readable_by_others(tmp_path: Path) -> None:
     path = store.commit(tmp_path, 5, OLD, {"a": 1})
     listed = json.loads((path / "state.json").read_text())["files"]
     assert {name: facts["bytes"] for name, facts in listed.items()} == {name: len(raw) for name, raw in OLD.items()}
+
+
+def test_a_file_in_place_of_a_checkpoint_is_swept_once_it_was_put_aside(tmp_path: Path) -> None:
+    (tmp_path / "tmp-1-gone-step-000002").write_bytes(b"in the way")
+    store.sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
