@@ -100,7 +100,9 @@ class Storm:
                 self.calls[workload.name] = calls
                 self.faults.disarm()
                 if process.status != 0:
-                    raise RuntimeError(f"{workload.name} fails undisturbed: {(folder / f'{turn}.log').read_text()}")
+                    raise RuntimeError(
+                        f"{workload.name} ends with {process.status}: {(folder / f'{turn}.log').read_text()}"
+                    )
                 self.server.load(json.loads((folder / "modules.json").read_text()))
                 found = workloads.result(workload.task, run.path)
                 held = self.undisturbed.setdefault(workload.name, found)
