@@ -206,8 +206,7 @@ class Cycle:
         """Start the owner, disturb it, and return its exit code."""
         self.attempts += 1
         storm = self.storm
-        if not any(window):
-            storm.faults.arm(rules, self.rng)
+        storm.faults.arm([] if any(window) else rules, self.rng)
         process = storm.server.start(resume(self.run), self.home, self.log)
         begun = time.monotonic()
         due: list[tuple[float, str, int]] = [(at, "signal", number) for at, number in moments]
