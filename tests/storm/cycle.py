@@ -131,6 +131,8 @@ class Cycle:
         """what was done and what came of it, for whoever looks into a violation"""
         self.damages: list[damage.Damage] = []
         """that may be refused and were not taken back"""
+        self.replaced: set[Path] = set()
+        """paths at which the storm put what is no file, or no folder"""
         self.run = Path()
         self.attempts, self.damaged = 0, 0
         self.journal_damaged = self.figures_damaged = False
@@ -314,6 +316,8 @@ class Cycle:
             self.storm.counts[f"damage {done.what}"] += 1
             if done.refusable:
                 self.damages.append(done)
+            if "replaced" in done.what:
+                self.replaced.add(done.path)
             self.figures_damaged = self.figures_damaged or done.path.name == "results.json"
             self.journal_damaged = self.journal_damaged or done.path.name in ("events.jsonl", self.run.name)
             self.entries.clear()
@@ -413,6 +417,7 @@ class Cycle:
 
     def _need_no_leftovers(self) -> None:
         left = [entry for entry in self.home.rglob("*") if TEMPORARY.search(entry.name) and entry.name != "tmp-x"]
+        left = [entry for entry in left if entry not in self.replaced]
         if left:
             raise Violation(f"left over: {', '.join(str(entry.relative_to(self.home)) for entry in left[:4])}")
 
