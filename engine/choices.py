@@ -239,14 +239,15 @@ class _Methods:
             epochs=spec.epochs, learning_rate=spec.learning_rate, length=spec.length, seed=spec.seed
         )
         made = made_of(encoder, settings, self.data.fingerprint)
-        if self.store is not None and (earlier := self.store.again(made, len(self.judged))) is not None:
-            yield from earlier.steps
-            yield from self._tell(FINETUNE, earlier.scores)
-            self.ranked.scores[FINETUNE] = earlier.scores
-            yield from self._result(FINETUNE, earlier.result)
-            return
         steps: list[RouteStep] = []
         with Kept(*made) as kept:
+            if self.store is not None and (earlier := self.store.again(made, len(self.judged))) is not None:
+                kept.clear()  # where an earlier start ended before it could
+                yield from earlier.steps
+                yield from self._tell(FINETUNE, earlier.scores)
+                self.ranked.scores[FINETUNE] = earlier.scores
+                yield from self._result(FINETUNE, earlier.result)
+                return
             training = tune(
                 self.data.train, self.data.held_out, encoder, settings, self.control, kept=kept, device=spec.device
             )

@@ -239,10 +239,11 @@ class _Routes:
             seed=spec.seed,
         )
         made = made_of(encoder, settings, data.fingerprint)
-        if (yield from self._again(FINETUNE, made)):
-            return
         steps: list[RouteStep] = []
         with Kept(*made) as kept:
+            if (yield from self._again(FINETUNE, made)):
+                kept.clear()  # where an earlier start ended before it could
+                return
             training = finetune(
                 (data.train.texts, data.train.labels),
                 (data.validation.texts, data.validation.labels),

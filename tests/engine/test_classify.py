@@ -396,8 +396,11 @@ def test_a_new_start_takes_over_the_fine_tuned_encoder(spec: ClassifySpec, tmp_p
         begun.append(event)
         if isinstance(event, RouteDone) and event.route == "finetune":
             control.send(Stop())
+    (kept,) = (home.cache() / "finetune").iterdir()
+    store.commit(kept, 1, {"model.safetensors": b"of a start that was killed before it removed its epochs"}, {})
     again = list(classify_run.drive(run, Control()))
     assert routes_trained(again) == set()
+    assert [entry.name for entry in kept.iterdir()] == ["lock"]
     assert not [event for event in only(Notice, again) if "goes on" in event.text]
     assert again[-1].results == begun[-1].results
     tuned = [[event for event in looks(told) if event.route == "finetune"] for told in (begun, again)]

@@ -375,7 +375,8 @@ class Cycle:
         self.newest = newest
         if newest >= 0:
             best = workloads.state_of(self.run, newest)["position"]["best_step"]
-            if 0 < best <= newest and best not in whole and best not in self.spoiled:
+            pruned = any(step > newest for step in self.spoiled)  # by a checkpoint that the storm has damaged since
+            if 0 < best <= newest and best not in whole and best not in self.spoiled and not pruned:
                 raise Violation(f"the best checkpoint, of step {best}, is not there: {whole}")
         if self.journal_damaged:
             return
