@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from engine import records
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -77,10 +79,21 @@ class Report:
 
 
 def report_from(record: Mapping[str, Any]) -> Report:
-    """The report that :meth:`Report.to_dict` wrote. Raises :class:`TypeError` and :class:`KeyError` for another."""
-    known = {field.name for field in dataclasses.fields(Report)}
-    values = {name: value for name, value in record.items() if name in known}
-    values["interval"] = tuple(values["interval"])
+    """The report that :meth:`Report.to_dict` wrote.
+
+    Raises :class:`TypeError`, :class:`KeyError` or :class:`ValueError` for another or a damaged one.
+    """
+    values = records.known(Report, record)
+    low, high = values["interval"]
+    cells = [sum(type(cell) is int for cell in row) for row in values["confusion"]]
+    parts: list[tuple[type, dict[str, Any]]] = [(Report, values)]
+    parts += [(ClassReport, dict(one)) for one in values["classes"]] + [(Bin, dict(one)) for one in values["bins"]]
+    if cells != [len(cells)] * len(values["classes"]) or any(records.misfits(*part) for part in parts):
+        raise ValueError("figures of another kind")
+    shares = [values["accuracy"], low, high, *(one[of] for one in values["bins"] for of in ("confidence", "accuracy"))]
+    if not all(-0.01 < share < 1.01 for share in shares):
+        raise ValueError("a share outside 0 to 1")
+    values["interval"] = (low, high)
     values["classes"] = tuple(ClassReport(**one) for one in values["classes"])
     values["confusion"] = tuple(tuple(row) for row in values["confusion"])
     values["bins"] = tuple(Bin(**one) for one in values["bins"])

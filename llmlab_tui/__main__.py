@@ -23,7 +23,10 @@ def main() -> None:
         sys.exit(run_command(arguments))
     from tui.start import open_screen
 
-    sys.exit(open_screen())
+    code = open_screen()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # at once: torch must not be taken down below a thread that still computes, or the process aborts
 
 
 if __name__ == "__main__":

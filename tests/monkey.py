@@ -284,7 +284,7 @@ class Monkey:
         if code not in ENDED or any(TRACEBACK.search(text) for text in said):
             raise Crash(f"exit code {code}")
         if terminal.raw.rfind(b"\x1b[?1049l") < terminal.raw.rfind(b"\x1b[?1049h"):
-            raise Crash("the terminal is not left as it was found")
+            raise Crash(f"the terminal is not left as it was found (exit code {code})")
 
     def answers(self) -> None:
         """Whether a known key changes the screen: F2 shows another pane, once everything above it is closed."""

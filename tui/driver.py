@@ -47,6 +47,8 @@ class TerminalDriver(linux_driver.LinuxDriver):
 
     def _continue(self) -> None:
         """Take the terminal again, whose modes and contents others have changed, and draw everything."""
+        if not self._app.is_running:  # the terminal has been given back for good
+            return
         if self._drawing:
             self.suspend_application_mode()
         self.resume_application_mode()

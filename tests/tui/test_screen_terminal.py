@@ -103,6 +103,32 @@ def test_stopped_and_continued_it_draws_everything_again_and_leaves_the_terminal
         assert terminal.cooked
 
 
+_COMPUTING = """
+import sys, threading, time
+import llmlab_tui.__main__, tui.start
+def open_screen():
+    import torch
+    table = torch.randn(400, 400)
+    def compute():
+        while True:
+            torch.mm(table, table)
+    for _ in range(8):
+        threading.Thread(target=compute, daemon=True).start()
+    time.sleep(0.2)
+    return 3
+tui.start.open_screen = open_screen
+sys.argv = ["llmlab-tui"]
+llmlab_tui.__main__.main()
+"""
+
+
+def test_leaving_while_a_model_computes_does_not_abort_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _COMPUTING], cwd=PROJECT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+
+
 def test_a_benchmark_ends_with_one_line_of_json() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "llmlab_tui", "bench", "save", "--json"],

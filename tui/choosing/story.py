@@ -154,4 +154,5 @@ def _sound(event: ItemRanked) -> bool:
 
 def _figures(result: dict[str, Any]) -> bool:
     interval = result.get("interval")
-    return isinstance(result.get("accuracy"), int | float) and isinstance(interval, list | tuple) and len(interval) == 2
+    ends = interval if isinstance(interval, list | tuple) and len(interval) == 2 else (None,)
+    return all(isinstance(share, int | float) and -0.01 < share < 1.01 for share in (result.get("accuracy"), *ends))

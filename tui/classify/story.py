@@ -67,7 +67,7 @@ class ClassifyStory(CompareStory):
                     self._route(event.route).report = report_from(event.result)
                 if self.doing == event.route:
                     self.doing = ""
-            case CurvePoint():
+            case CurvePoint() if event.labels > 0 and all(0 <= x <= 1 for x in (event.low, event.accuracy, event.high)):
                 self.points = [p for p in self.points if (p.route, p.labels) != (event.route, event.labels)]
                 self.points.append(event)
                 self.doing = "labels"

@@ -93,9 +93,9 @@ def p_value(value: float) -> str:
 
 def limits(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Ends of the axis of drawn intervals: steps of 0.05, so that it seldom moves."""
-    low = min((low for low, _ in intervals), default=0.0)
-    high = max((high for _, high in intervals), default=1.0)
-    return max(0.0, int(low * 20) / 20), min(1.0, (int(high * 20) + 1) / 20)
+    low = max(0.0, min((low for low, _ in intervals), default=0.0))
+    high = min(1.0, max((high for _, high in intervals), default=1.0))
+    return int(low * 20) / 20, min(1.0, (int(high * 20) + 1) / 20)
 
 
 def interval(

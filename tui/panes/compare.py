@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
@@ -19,6 +20,7 @@ from checkpoints.run import Run
 from engine.events import Notice
 from tui.comparing import headline
 from tui.comparing.form import CompareForm
+from tui.comparing.ink import message
 from tui.comparing.laboratory import Laboratory
 from tui.comparing.opener import Opener
 from tui.exporting import export
@@ -26,6 +28,7 @@ from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
 from tui.styles import style_sheet
+from tui.text import safe
 
 
 class Board(Lines, can_focus=True):
@@ -68,6 +71,7 @@ class ComparePane(FollowPane):
         super().__init__(laboratory)
         self.form = form
         self._rest: Timer | None = None
+        self._view_error = ""
 
     def compose(self) -> ComposeResult:
         yield Lines(id=f"{self.PREFIX}-head", classes="head")
@@ -189,7 +193,18 @@ class ComparePane(FollowPane):
         if line.size:
             line.set_strips([self.draw_tabs(line.size.width)])
         if self.board.size:
-            self.board.set_strips(self.draw_view(*self.board.size))
+            self.board.set_strips(self._view_or_error(*self.board.size))
+
+    def _view_or_error(self, width: int, height: int) -> list[Strip]:
+        """The view, or that it cannot be drawn: a damaged file may hold anything in the place of any figure."""
+        try:
+            return self.draw_view(width, height)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if repr(error) != self._view_error:
+                self._view_error = repr(error)
+                logging.getLogger(__name__).warning("the view %s cannot be drawn", self.sight.view, exc_info=error)
+            text = f"This view cannot be drawn: the run's figures are damaged ({type(error).__name__}: {error})."
+            return message(safe(text), width, height)
 
     def redraw_lines(self) -> None:
         """The line on top and the one below."""

@@ -25,7 +25,6 @@ from tui.panes.pane import Pane
 
 DRAIN = 1 / 8  # seconds between two looks at what was said
 NUMBERS_EVERY = 0.3  # between two updates of the line that tells how far it is
-LEAVE = 2.0  # seconds that leaving waits for an answer that is under way
 
 
 class FollowPane(Pane):
@@ -283,10 +282,5 @@ class FollowPane(Pane):
                 self.know(found)
             self.redraw()
 
-    async def on_unmount(self) -> None:
-        """Let an answer that is under way end: torch must not be torn down below it."""
+    def on_unmount(self) -> None:
         self.errands.drop()
-        until = time.monotonic() + LEAVE
-        while self.errands.active and time.monotonic() < until:
-            self.errands.look()
-            await asyncio.sleep(0.02)
