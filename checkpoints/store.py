@@ -95,7 +95,7 @@ def replace_file(target: Path, content: bytes) -> None:
     """
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     for left in target.parent.glob(f"{glob.escape(target.name)}.*.tmp"):
-        if not _alive(left.suffixes[-2][1:]):
+        if not alive(left.suffixes[-2][1:]):
             with contextlib.suppress(OSError):
                 left.unlink()
     try:
@@ -256,11 +256,7 @@ def sweep(folder: Path) -> None:
                 left.unlink(missing_ok=True)
 
 
-def _checksum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _alive(pid: str) -> bool:
+def alive(pid: str) -> bool:
     """Whether a process has this id; True for what is no id."""
     try:
         os.kill(int(pid), 0)
@@ -269,6 +265,10 @@ def _alive(pid: str) -> bool:
     except (OSError, ValueError, OverflowError):
         return True
     return True
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _open_regular(path: str, flags: int) -> int:

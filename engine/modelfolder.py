@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -36,9 +37,10 @@ def replaced(folder: Path) -> Iterator[Path]:
     """
     from safetensors import SafetensorError
 
-    temporary, aside = folder.with_name(f"tmp-{folder.name}"), _aside(folder)
+    temporary, aside = folder.with_name(f"tmp-{os.getpid()}-{folder.name}"), _aside(folder)
     if aside.exists() and not folder.exists():
         aside.rename(folder)
+    _sweep(folder)
     for left in (temporary, aside):
         shutil.rmtree(left, ignore_errors=True)
     try:
@@ -103,8 +105,9 @@ def exported(folder: Path, source: str, *, force: bool = False) -> Iterator[Path
 def present(folder: Path) -> Path:
     """Where the content of ``folder`` is to be read: there, or aside if a crash came while it was being replaced.
 
-    What a crash has left aside although it was replaced is removed.
+    What a crash has left aside although it was replaced, or half written, is removed.
     """
+    _sweep(folder)
     aside = _aside(folder)
     if not aside.is_dir():
         return folder
@@ -141,6 +144,14 @@ def write_tokenizer(encoder: Encoder, folder: Path, length: int, pad: int | None
 def write_json(file: Path, content: Any) -> None:
     """Write one of a model's JSON files."""
     file.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8", "backslashreplace")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that are gone have half written in place of ``folder``."""
+    for left in folder.parent.glob(f"tmp-*{glob.escape(folder.name)}"):
+        writer = left.name.removeprefix("tmp-").removesuffix(folder.name).rstrip("-")
+        if not writer or not store.alive(writer):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _aside(folder: Path) -> Path:

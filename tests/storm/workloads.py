@@ -200,6 +200,9 @@ def whole(checkpoints: Path) -> list[int]:
     for folder in checkpoints.glob("step-*") if checkpoints.is_dir() else ():
         try:
             state = json.loads(content_of(folder / "state.json"))
+            checksum = state.pop("checksum")
+            if checksum != digest(json.dumps(state).encode()):
+                raise ValueError("state.json")
             for name, facts in state["files"].items():
                 content = content_of(folder / name)
                 if (len(content), digest(content)) != (facts["bytes"], facts["sha256"]):
