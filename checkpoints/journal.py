@@ -7,8 +7,10 @@ said about later steps. So nothing is rewritten, and a follower never loses its 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,10 +30,14 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):  # a FIFO takes events but can never be synced
+            os.close(self._descriptor)
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         self._pending = bytearray()
         self._lock = threading.Lock()
         self.failure: OSError | None = None
-        size = os.fstat(self._descriptor).st_size
+        size = status.st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
             self._pending += b"\n"  # the last owner was killed in the middle of a line
 

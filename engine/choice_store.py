@@ -101,13 +101,14 @@ class ChoiceStore:
             self._about["tuned"] = {"made": made, "files": files, "result": result, "steps": rows_of(steps)}
             self._run.write_json("choices.json", store.with_checksum(self._about))
 
-        self.writes.put("choices.json of the fine-tuned model", describe)
+        self.writes.put("choices.json of the fine-tuned model", describe, last=True)
 
     def again(self, made: list[Any], items: int) -> Earlier | None:
         """The fine-tuning that ``made`` decides, of an earlier start of the run; None where it is not whole."""
         told = self._about["tuned"]
         try:
-            if told is None or told["made"] != made or told["files"] != store.digests(present(self._run.path / TUNED)):
+            files = store.digests(present(self._run.path / TUNED))
+            if told is None or told["made"] != made or not files or told["files"] != files:
                 return None
             scores = arrays.read(self._run.path / "scores" / f"{FINETUNE}.safetensors")["scores"]
             return Earlier(dict(told["result"]), scores, steps_from(told["steps"])) if len(scores) == items else None

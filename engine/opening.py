@@ -8,6 +8,7 @@ import math
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from checkpoints import home, state, store
 from checkpoints.run import Run, read_tail
@@ -55,8 +56,9 @@ def load_corpus(spec: TrainSpec, run: Run | None, *, resume: bool) -> Generator[
             taken = f"{damaged}Copied again from {corpus.source}, which has not changed"
             corpus = replace(corpus, notices=(*corpus.notices, taken))
     if about.get("fingerprint") != corpus.fingerprint:
-        described = {"name": corpus.name, "source": corpus.source, "fingerprint": corpus.fingerprint}
-        run.write_json("corpus.json", {**described, "cuts": [str(cut) for cut in corpus.cuts]})
+        described: dict[str, Any] = {"name": corpus.name, "source": corpus.source, "fingerprint": corpus.fingerprint}
+        described["cuts"] = [str(cut) for cut in corpus.cuts]
+        run.write_json("corpus.json", store.with_checksum(described))
     return corpus
 
 

@@ -123,7 +123,7 @@ class Store:
             self._about["tuned"] = {"made": made, "files": files, "steps": rows_of(steps)}
             self._run.write_json("classifier.json", store.with_checksum(self._about))
 
-        self.writes.put("classifier.json of the fine-tuned model", describe)
+        self.writes.put("classifier.json of the fine-tuned model", describe, last=True)
 
     def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
         content = arrays.encode({"probabilities": found})

@@ -28,7 +28,8 @@ class Writes:
 
     def __init__(self, level: str = "error") -> None:
         self._level = level
-        self._waiting: dict[str, Callable[[], object]] = {}
+        self._waiting: dict[str, tuple[Callable[[], object], frozenset[str]]] = {}
+        """for each name its write, and the names of those that it refers to"""
         self._error: OSError | None = None
         """of the last try, when that failed"""
         self._untold = ""
@@ -36,10 +37,10 @@ class Writes:
         self._told = False
         self._failures, self._retry_at = 0, 0.0
 
-    def put(self, name: str, write: Callable[[], object]) -> None:
-        """Add a write; ``name`` is the file, and how messages call it."""
+    def put(self, name: str, write: Callable[[], object], *, last: bool = False) -> None:
+        """Add a write; ``name`` is the file, and how messages call it. The ``last`` one refers to all before it."""
         self._waiting.pop(name, None)
-        self._waiting[name] = write
+        self._waiting[name] = write, frozenset(self._waiting) if last else frozenset()
         self.flush()
 
     def file(self, path: Path, content: bytes) -> None:
@@ -58,7 +59,9 @@ class Writes:
     def flush(self, *, every: bool = False) -> None:
         """Try the writes that wait, up to the first that fails, or ``every`` one when there will be no other try."""
         self._error = None
-        for name, write in list(self._waiting.items()):
+        for name, (write, before) in list(self._waiting.items()):
+            if before & self._waiting.keys():
+                continue
             try:
                 write()
             except OSError as error:

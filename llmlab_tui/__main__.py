@@ -1,6 +1,7 @@
 """The program's entry: full-screen without arguments, a command with them."""
 
 import os
+import signal
 import sys
 
 from llmlab_tui import __version__
@@ -20,7 +21,9 @@ def main() -> None:
         from tui.cli import main as run_command
 
         app.version = __version__
-        sys.exit(run_command(arguments))
+        code = run_command(arguments)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt has nothing left to end, and would be reported
+        sys.exit(code)
     from tui.start import open_screen
 
     code = open_screen()

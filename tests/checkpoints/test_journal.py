@@ -213,3 +213,9 @@ def test_a_long_journal_arrives_in_pieces(tmp_path: Path, monkeypatch: pytest.Mo
         rest += events
     assert [event["n"] for event in first + rest] == list(range(100))
     reader.close()
+
+
+def test_a_journal_that_could_never_be_synced_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "events.jsonl")
+    with pytest.raises(OSError, match="not a regular file"):
+        Journal(tmp_path / "events.jsonl")

@@ -59,6 +59,20 @@ def test_with_a_damaged_corpus_json_an_edited_text_is_not_trained_on(about: byte
     assert json.loads((run.path / "corpus.json").read_text())["fingerprint"] == before["fingerprint"]
 
 
+def test_a_corpus_json_with_another_fingerprint_before_the_first_checkpoint_refuses_no_run(verse: Path) -> None:
+    run = new_run(spec(verse))
+    list(session.drive(run, Control(), resume=False))
+    for checkpoint in store.checkpoints(run.checkpoints):
+        shutil.rmtree(checkpoint)
+    about = (run.path / "corpus.json").read_text()
+    at = about.index('"fingerprint": "') + len('"fingerprint": "')
+    changed = "1" if about[at] == "0" else "0"
+    (run.path / "corpus.json").write_text(about[:at] + changed + about[at + 1 :])
+    again = list(session.drive(run, Control(), resume=True))
+    assert only(Started, again)[0].step == 0
+    assert (run.path / "corpus.json").read_text() == about
+
+
 @pytest.mark.parametrize("damage", ["edited", "empty", "not UTF-8", "folder"])
 def test_a_damaged_copy_is_taken_again_from_an_unchanged_original(damage: str, verse: Path) -> None:
     whole = train(spec(verse))

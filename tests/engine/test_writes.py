@@ -283,3 +283,18 @@ def test_what_can_be_written_is_when_one_file_never_can(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         list(queue.settle(Control()))
     assert (tmp_path / "folder" / "after").read_bytes() == b"written"
+
+
+def test_what_refers_to_a_file_that_cannot_be_written_is_not_written(tmp_path: Path) -> None:
+    queue, written = Writes(), []
+    (tmp_path / "model").mkdir()
+    queue.file(tmp_path / "model", b"a folder is in the way")
+    queue.put("what it is", lambda: written.append("what it is"), last=True)
+    queue.put("results", lambda: written.append("results"))
+    with pytest.raises(IsADirectoryError):
+        list(queue.settle(Control()))
+    assert written == ["results"]
+    (tmp_path / "model").rmdir()
+    queue.flush()
+    queue.flush()
+    assert written == ["results", "what it is"]

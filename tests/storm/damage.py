@@ -18,6 +18,7 @@ STRANGE = (b"{}", b"[]", b"null", b"7", DEEP)
 READABLE = ("one bit flipped", "key removed", "value of another type")
 """what would make another spec of ``spec.json``, which the user may edit"""
 RESULTS = ("results.json", "comparisons.json")
+LATER = ("key added", "newer format")
 
 
 @dataclass
@@ -71,7 +72,7 @@ def inflict(home: Path, run: Path, task: str, rng: random.Random, attic: Path) -
     kept = _copied(path, attic)
     what = _whole_folder(path, rng) if path.is_dir() else _file(path, rng)
     # An unknown entry of the results is one of a newer version, which is kept.
-    kept_as_it_is = what in READABLE if path == run / "spec.json" else what == "key added" and path.name in RESULTS
+    kept_as_it_is = what in READABLE if path == run / "spec.json" else what in LATER and path.name in RESULTS
     if what is not None and kept_as_it_is:
         shutil.copyfile(kept, path)
         what = None

@@ -184,6 +184,7 @@ def child(request: Mapping[str, Any], command: Callable[[list[str]], int]) -> No
         code = end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 130
     except BaseException:
         traceback.print_exc()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if request["modules"]:
         Path(request["modules"]).write_text(json.dumps(sorted(sys.modules)))
     threading._shutdown()  # type: ignore[attr-defined]
