@@ -274,7 +274,8 @@ def content_hash(file: Path) -> str:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     with contextlib.suppress(OSError):
         notes.parent.mkdir(parents=True, exist_ok=True)
-        store.replace_file(notes, json.dumps({**known, key: [*stamp, digest]}).encode())
+        content = store.with_checksum({**known, key: [*stamp, digest]})
+        store.replace_file(notes, json.dumps(content).encode())
     return digest
 
 

@@ -284,3 +284,11 @@ def test_hashes_of_weights_are_computed_again_where_their_file_is_damaged(conten
     notes.write_bytes(content)
     assert encoders.content_hash(weights) == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert str(weights.resolve()) in json.loads(notes.read_bytes())
+
+
+def test_a_wrong_hash_in_that_file_is_noticed(folders: Any) -> None:
+    weights = folders["bert"] / "model.safetensors"
+    right = encoders.content_hash(weights)
+    notes = home.cache() / "hashes.json"
+    notes.write_text(notes.read_text().replace(right, "0" * 64))
+    assert encoders.content_hash(weights) == right

@@ -167,6 +167,7 @@ def _planted(run: Path, rng: random.Random) -> Damage | None:
     path = run / name
     if path.exists() or not path.parent.is_dir():
         return None
+    alone = name.startswith("checkpoints/step") and not [*path.parent.glob("step-*")]  # nothing else to go on from
     if name == "inbox/fifo.json":
         os.mkfifo(path)
     elif name == "inbox/deep.json":
@@ -175,7 +176,7 @@ def _planted(run: Path, rng: random.Random) -> Damage | None:
         path.write_bytes(b"no folder")
     else:
         path.mkdir()
-    return Damage(path, "planted", False, None)
+    return Damage(path, "planted", alone, None)
 
 
 def _copied(path: Path, attic: Path) -> Path:

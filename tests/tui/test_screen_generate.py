@@ -201,6 +201,14 @@ async def test_a_resize_in_the_middle_of_a_stream_loses_nothing(models: FakeMode
         await shows(pilot, of(pilot).loom.text)
 
 
+async def test_an_empty_prompt_in_a_terminal_of_a_few_columns(models: FakeModels) -> None:
+    async with generate() as pilot:
+        for size in ((100, 30), (2, 30), (100, 30), (21, 19), (100, 30)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.1)
+        await shows(pilot, "Write a prompt here")
+
+
 async def test_leaving_in_the_middle_of_a_stream_does_not_wait_and_keeps_the_text(
     models: FakeModels, home: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.text import Text
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from tui.text import safe
@@ -25,6 +26,10 @@ class PromptEditor(TextArea):
         """A line as it is drawn: every character in its place, none that a terminal would act on."""
         parts = self.document.get_line(line_index).split("\t")
         return Text("\t".join(safe(part) for part in parts), end="", no_wrap=True)
+
+    def render_line(self, y: int) -> Strip:
+        """Line ``y`` of the widget; nothing where it has no columns, into which Textual cannot wrap a placeholder."""
+        return super().render_line(y) if self.content_size.width > 0 else Strip.blank(self.size.width)
 
     def fill(self, text: str) -> None:
         """Begin with ``text``, the cursor at its end."""
