@@ -6,6 +6,7 @@ import codecs
 import os
 import select
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from textual.drivers import linux_driver
@@ -24,11 +25,26 @@ class TerminalDriver(linux_driver.LinuxDriver):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        listen = self._loop.add_signal_handler
-        listen(signal.SIGTSTP, self._stop)
-        listen(signal.SIGCONT, self._continue)
-        listen(signal.SIGTERM, self._app.exit, 0)
-        listen(signal.SIGHUP, os._exit, 129)
+        self._listen(signal.SIGTSTP, self._stop)
+        self._listen(signal.SIGCONT, self._continue)
+        self._listen(signal.SIGTERM, self._app.exit, 0)
+        self._listen(signal.SIGHUP, os._exit, 129)
+
+    def _listen(self, number: signal.Signals, callback: Callable[..., object], *arguments: Any) -> None:
+        """Call back between two tasks; once the loop is closed, do what a program without handlers does.
+
+        The loop's own ``add_signal_handler`` loses signals: it learns of them through the socket that also wakes it
+        up, and some 300 keys read at once fill that.
+        """
+
+        def handle(*_: Any) -> None:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(callback, *arguments)
+            else:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+
+        signal.signal(number, handle)
 
     @property
     def _drawing(self) -> bool:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pseudoterminal import F12, PROJECT, Terminal
@@ -120,6 +121,29 @@ tui.start.open_screen = open_screen
 sys.argv = ["llmlab-tui"]
 llmlab_tui.__main__.main()
 """
+
+
+# An app that is busy while many keys are read: each of them wakes up the loop, as the thread that reads does.
+BUSY = """
+import asyncio, os, signal
+from textual.app import App
+from tui.driver import TerminalDriver
+class Busy(App):
+    def on_ready(self):
+        for _ in range(5000):
+            asyncio.get_running_loop().call_soon_threadsafe(int)
+        os.kill(os.getpid(), signal.{name})
+Busy(driver_class=TerminalDriver).run()
+"""
+
+
+def test_a_request_to_stop_or_to_end_is_kept_while_hundreds_of_keys_wait() -> None:
+    with Terminal(program=[sys.executable, "-c", BUSY.format(name="SIGTSTP")]) as terminal:
+        stat = Path(f"/proc/{terminal.process.pid}/stat")
+        terminal.until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the program stops", 20)
+        assert terminal.cooked
+    with Terminal(program=[sys.executable, "-c", BUSY.format(name="SIGTERM")]) as terminal:
+        assert terminal.ended() == 0
 
 
 def test_leaving_while_a_model_computes_does_not_abort_the_process() -> None:
