@@ -19,8 +19,8 @@ class Keeper:
     """Keeps the checkpoints of one run; without a ``folder`` it keeps none and says nothing.
 
     A new best is held in memory until a save is due, so that a curve that improves with every evaluation is not
-    written every second; what is held goes to the disk before anything newer. A best whose save failed is held again,
-    unless there is a better one by then. ``before_commit`` is :class:`checkpoints.saver.Saver`'s.
+    written every second. A best whose save failed is held again, unless there is a better one by then. What is held is
+    on the disk before anything newer is written: a checkpoint's best is always there. ``before_commit`` is :class:`checkpoints.saver.Saver`'s.
     """
 
     def __init__(
@@ -82,6 +82,10 @@ class Keeper:
         if held is not None and held.step != step:
             self._saver.submit(held, begun=begun)
             begun = time.perf_counter()
+            yield from self._report(self._saver.wait())
+            if self.failing:
+                self._pin = self._pin or pin
+                return
         if step >= 0 and (step != self.saved_step or pin):
             pin = pin or self._pin or (held is not None and held.step == step and held.pin)
             self._pin, self.saved_step = False, step
