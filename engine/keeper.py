@@ -20,7 +20,8 @@ class Keeper:
 
     A new best is held in memory until a save is due, so that a curve that improves with every evaluation is not
     written every second. A best whose save failed is held again, unless there is a better one by then. What is held is
-    on the disk before anything newer is written: a checkpoint's best is always there. ``before_commit`` is :class:`checkpoints.saver.Saver`'s.
+    on the disk before anything newer is written: a checkpoint's best is always there. ``before_commit`` is
+    :class:`checkpoints.saver.Saver`'s.
     """
 
     def __init__(
