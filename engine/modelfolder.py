@@ -42,7 +42,7 @@ def replaced(folder: Path) -> Iterator[Path]:
         aside.rename(folder)
     _sweep(folder)
     for left in (temporary, aside):
-        shutil.rmtree(left, ignore_errors=True)
+        _remove(left)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -57,7 +57,7 @@ def replaced(folder: Path) -> Iterator[Path]:
                 aside.rename(folder)
             raise
         store.sync(folder.parent)
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
     except SafetensorError as error:  # how it reports that the disk takes no more
         raise OSError(f"{folder.name}: {error}") from None
     finally:
@@ -109,11 +109,9 @@ def present(folder: Path) -> Path:
     """
     _sweep(folder)
     aside = _aside(folder)
-    if not aside.is_dir():
-        return folder
-    if not folder.exists():
+    if aside.is_dir() and not folder.exists():
         return aside
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(aside)
     return folder
 
 
@@ -152,6 +150,15 @@ def _sweep(folder: Path) -> None:
         writer = left.name.removeprefix("tmp-").removesuffix(folder.name).rstrip("-")
         if not writer or not store.alive(writer):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or what lay in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _aside(folder: Path) -> Path:

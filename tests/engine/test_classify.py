@@ -511,6 +511,17 @@ def test_a_crash_while_a_model_is_replaced_leaves_one_of_the_two(
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.endswith("model")] == ["model"]
 
 
+def test_a_file_where_a_model_is_to_be_is_replaced_and_none_is_left(tmp_path: Path) -> None:
+    for name in ("model", "old-model"):
+        (tmp_path / name).write_text("in the way")
+        with replaced(tmp_path / "model") as new:
+            (new / "weights").write_text(name)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+    (tmp_path / "old-model").write_text("in the way")
+    assert (present(tmp_path / "model") / "weights").read_text() == "old-model"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = [row for row, label in enumerate(ROWS[1]) if label == 0 or row % 4 == 0]
     skewed = ([ROWS[0][row] for row in kept], [ROWS[1][row] for row in kept])
