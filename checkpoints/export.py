@@ -33,9 +33,9 @@ def write(
     about: Mapping[str, Any],
     half: bool = False,
 ) -> None:
-    """Write the model and its tokenizer into ``folder``, see :func:`engine.modelfolder.exported`.
+    """Write the model and its tokenizer into ``folder``, see :func:`engine.model_folder.exported`.
 
-    ``tensors`` are the parameters of :class:`engine.gpt.GPT` by name; a missing ``head.weight`` means that it is tied.
+    ``tensors`` are the parameters of :class:`GPT` by name; a missing ``head.weight`` means that it is tied.
     ``about`` goes into ``training.json`` (the spec and the losses that were reached). ``half`` stores float16.
     Raises :class:`checkpoints.store.CheckpointError` for a head bias that GPT-2 cannot express, and :class:`OSError`.
     """

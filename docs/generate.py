@@ -118,7 +118,7 @@ def commands() -> str:
 
 def fields() -> str:
     """Fields of a training run."""
-    from engine.spec import TrainSpec
+    from engine.gpt.spec import TrainSpec
 
     rows = []
     for entry in dataclasses.fields(TrainSpec):
@@ -130,7 +130,7 @@ def fields() -> str:
 
 def presets() -> str:
     """The presets and what they come to."""
-    from engine.spec import PRESETS, build
+    from engine.gpt.spec import PRESETS, build
 
     rows = []
     for name in PRESETS:
@@ -162,7 +162,7 @@ def presets() -> str:
 
 def events() -> str:
     """Every event as JSON, from the dataclasses and their docstrings."""
-    from engine import events as module
+    from engine.runs import events as module
 
     lines: list[str] = []
     for name, doc, rows in _records(module, lambda kind: dataclasses.is_dataclass(kind) and kind is not module.Event):
@@ -177,9 +177,9 @@ def events() -> str:
 
 def run_summary() -> str:
     """Fields of a line of ``runs --json``."""
-    from engine import summary
+    from engine.runs import listing
 
-    ((_, _, rows),) = _records(summary, lambda kind: kind.__name__ == "Summary")
+    ((_, _, rows),) = _records(listing, lambda kind: kind.__name__ == "Summary")
     return "\n".join(_table(("field", "type", "meaning"), rows))
 
 

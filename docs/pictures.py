@@ -23,14 +23,14 @@ PROMPT = "  Quando mi volsi a riguardar lo passo,\n"
 
 def prepare() -> None:
     """Train what the pictures show."""
-    from engine import session
-    from engine.control import Control
-    from engine.spec import build
+    from engine.gpt import runs as gpt_runs
+    from engine.gpt.spec import build
+    from engine.runs.messages import Control
 
     for name, steps, width in (("first-try", "120", "64"), ("verse", "1000", "128")):
         given = {"corpus": "dantesque", "preset": "nano", "name": name, "steps": steps, "width": width}
         spec = build({**given, "evaluate_every": "50", "sample_every": "50"}, preset_for_auto="nano")
-        for _ in session.drive(session.create(spec), Control(), resume=False):
+        for _ in gpt_runs.drive(gpt_runs.create(spec), Control(), resume=False):
             pass
 
 

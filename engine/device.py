@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.machine import available_memory, cpu_name, physical_cores
-from engine.spec import BadSpec, Problem, TrainSpec
+from engine.runs.spec import BadSpec, Problem
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,27 @@ class Placement:
     """for the user: the GPU's name, or the CPU's"""
 
 
-def place(spec: TrainSpec) -> Placement:
-    """Choose device, precision and threads, and set torch up for them.
+def place(device: str, precision: str, threads: int) -> Placement:
+    """Choose device, precision and threads, each as a field of a spec, and set torch up for them.
 
-    Raises :class:`engine.spec.BadSpec` when the spec asks for a device that is not there.
+    Raises :class:`engine.runs.spec.BadSpec` when the device is not there.
     """
-    kind = spec.device if spec.device != "auto" else best_device()
+    kind = device if device != "auto" else best_device()
     if kind == "cuda" and not torch.cuda.is_available():
         raise BadSpec([Problem("device", "no CUDA device answers here; use auto or cpu")])
     if kind == "mps" and not torch.backends.mps.is_available():
         raise BadSpec([Problem("device", "no Metal device answers here; use auto or cpu")])
-    threads = spec.threads or physical_cores()
+    threads = threads or physical_cores()
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high")
     if kind == "cuda":
         half = torch.cuda.is_bf16_supported(including_emulation=False)
-        chosen = spec.precision if spec.precision != "auto" else "bfloat16" if half else "float32"
-        device, name = torch.device("cuda", 0), torch.cuda.get_device_name(0)
+        chosen = precision if precision != "auto" else "bfloat16" if half else "float32"
+        chosen_device, name = torch.device("cuda", 0), torch.cuda.get_device_name(0)
     else:
-        chosen = "float32" if spec.precision == "auto" else spec.precision
-        device, name = torch.device(kind), cpu_name() if kind == "cpu" else "Apple GPU"
-    return Placement(device, torch.bfloat16 if chosen == "bfloat16" else torch.float32, threads, name)
+        chosen = "float32" if precision == "auto" else precision
+        chosen_device, name = torch.device(kind), cpu_name() if kind == "cpu" else "Apple GPU"
+    return Placement(chosen_device, torch.bfloat16 if chosen == "bfloat16" else torch.float32, threads, name)
 
 
 def best_device() -> str:

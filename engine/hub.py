@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
-from engine.events import Event, Progress
+from engine.runs.events import Event, Progress
 
 PATIENCE = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
 LONGEST = 96  # characters of a repository's name

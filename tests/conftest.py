@@ -30,5 +30,5 @@ def verse(tmp_path: Path) -> Path:
 @pytest.fixture
 def known_peak(monkeypatch: pytest.MonkeyPatch) -> float:
     """Do not measure the machine before each training."""
-    monkeypatch.setattr("engine.train.measure_peak", lambda placement: 1e9)
+    monkeypatch.setattr("engine.gpt.train.measure_peak", lambda placement: 1e9)
     return 1e9

@@ -35,7 +35,7 @@ from workbench import VERSE
 
 from checkpoints import home as places
 from checkpoints import run as runs
-from engine import session
+from engine.runs import owner
 from tui.bar import PANES
 
 # Started in place of ``-m llmlab_tui``: files are written under the first argument and nowhere else, whatever is typed.
@@ -340,7 +340,7 @@ def furnish(home: Path, corpus: Path, *, trained: bool) -> None:
     """Runs to be found: a finished training, a running one if ``trained``, damaged ones, and a comparison."""
     recorded("finished", lambda name: [*story(name), step(101, 1e308)])
     comparison = runs.create(places.runs(), "comparison", {"task": "classify", "data": "helpdesk"}, {})
-    assert list(session.record(comparison, iter(told(comparison.name))))
+    assert list(owner.record(comparison, iter(told(comparison.name))))
     odd = recorded("odd")
     odd.path.joinpath("spec.json").write_text('{"task": ["train"], "steps": "many"}')
     damaged = recorded("damaged")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from workbench import VERSE
 
 if TYPE_CHECKING:
-    from engine.causal import LanguageModel
-    from engine.control import Control
-    from engine.events import Event, Token
+    from engine.lm.model import LanguageModel
+    from engine.runs.events import Event, Token
+    from engine.runs.messages import Control
 
 VOCABULARY = 300
 END = "<|endoftext|>"
@@ -109,7 +109,7 @@ def drive(task: Generator[Event, None, Any]) -> Any:
 
 def load(name: Path | str) -> LanguageModel:
     """The model of that name."""
-    from engine import lm
+    from engine.lm import find as lm
 
     loaded: LanguageModel = drive(lm.load(str(name)))
     return loaded
@@ -126,9 +126,9 @@ def complete(
     **sampling: Any,
 ) -> list[Event]:
     """Every event of a completion; ``on`` sees each as it comes and can send messages."""
-    from engine.control import Control
-    from engine.generate import generate
-    from engine.sampling import GenerateSpec, Sampling
+    from engine.lm.generate import generate
+    from engine.lm.sampling import GenerateSpec, Sampling
+    from engine.runs.messages import Control
 
     control = control or Control()
     spec = GenerateSpec(
@@ -148,7 +148,7 @@ def complete(
 
 def tokens(events: list[Event], *, prompt: bool = False) -> list[Token]:
     """The tokens of the completion, or of the prompt."""
-    from engine.events import Token
+    from engine.runs.events import Token
 
     return [event for event in events if isinstance(event, Token) and event.prompt is prompt]
 

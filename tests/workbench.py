@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.control import Control
-    from engine.events import Event
-    from engine.spec import TrainSpec
+    from engine.gpt.spec import TrainSpec
+    from engine.runs.events import Event
+    from engine.runs.messages import Control
 
 PROJECT = Path(__file__).parent.parent
 INFERNO = PROJECT.parent / "shared" / "data" / "inferno.txt"
@@ -54,16 +54,16 @@ KARPATHY: dict[str, Any] = {**TINY, "preset": "karpathy", "warmup": 0, "width": 
 
 def spec(corpus: Path | str = "", **changes: Any) -> TrainSpec:
     """A valid spec of a tiny model."""
-    from engine.spec import build
+    from engine.gpt.spec import build
 
     return build({**NANO, "corpus": str(corpus), **changes}, preset_for_auto="nano")
 
 
 def new_run(made: TrainSpec) -> Any:
     """A run directory for ``made``."""
-    from engine import session
+    from engine.gpt import runs as gpt_runs
 
-    return session.create(made)
+    return gpt_runs.create(made)
 
 
 def train(
@@ -75,8 +75,8 @@ def train(
     on: Callable[[Event, Control], object] | None = None,
 ) -> list[Event]:
     """Every event of a training; ``on`` sees each as it comes and can send messages."""
-    from engine.control import Control
-    from engine.train import train as task
+    from engine.gpt.train import train as task
+    from engine.runs.messages import Control
 
     control = control or Control()
     events = []
@@ -89,8 +89,8 @@ def train(
 
 def stop_at(step: int) -> Callable[[Event, Control], None]:
     """Ask to stop as soon as ``step`` is told."""
-    from engine.control import Stop
-    from engine.events import Step
+    from engine.runs.events import Step
+    from engine.runs.messages import Stop
 
     def look(event: Event, control: Control) -> None:
         if isinstance(event, Step) and event.step == step:
@@ -106,21 +106,21 @@ def only(kind: type, events: list[Any]) -> list[Any]:
 
 def notices(kind: str, events: list[Any]) -> list[Any]:
     """The notices of one kind."""
-    from engine.events import Notice
+    from engine.runs.events import Notice
 
     return [event for event in only(Notice, events) if event.kind == kind]
 
 
 def measured(events: list[Any]) -> list[tuple[int, float, float, float]]:
     """What the steps measured that does not depend on the clock."""
-    from engine.events import Step
+    from engine.runs.events import Step
 
     return [(e.step, e.loss, e.gradient_norm, e.learning_rate) for e in only(Step, events)]
 
 
 def samples(events: list[Any]) -> dict[str, tuple[str, str]]:
     """Prompt and text of every sample that ended, by its name."""
-    from engine.events import SampleText
+    from engine.runs.events import SampleText
 
     texts: dict[str, str] = {}
     prompts: dict[str, str] = {}

@@ -24,11 +24,13 @@ from textual.worker import Worker, WorkerState
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine import control as ask
-from engine import session
-from engine import worker as follower
-from engine.spec import BadSpec, TrainSpec
-from engine.summary import explain
+from engine.gpt import runs as gpt_runs
+from engine.gpt.spec import TrainSpec
+from engine.runs import messages as ask
+from engine.runs import owner
+from engine.runs import worker as follower
+from engine.runs.listing import explain
+from engine.runs.spec import BadSpec
 from tui import bar, dialogs, panes, themes
 from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
@@ -236,7 +238,7 @@ class LabApp(App[int]):
     @work(thread=True, exclusive=True, group="living", exit_on_error=False)
     def _show_living_run(self) -> None:
         """A run that trains already is shown live at once."""
-        if living := session.owned("train"):
+        if living := owner.owned("train"):
             self.call_from_thread(self._follow, living[0])
 
     # -- starting ----------------------------------------------------------------------------------------------------
@@ -258,7 +260,7 @@ class LabApp(App[int]):
 
     async def _may_start(self) -> bool:
         """Whether nothing trains here, or the user wants a second run beside it."""
-        living = await asyncio.to_thread(session.owned, "train")
+        living = await asyncio.to_thread(owner.owned, "train")
         if not living and self.training and self._run is not None:  # its process does not own it yet
             living = [self._run]
         if living:
@@ -280,7 +282,7 @@ class LabApp(App[int]):
 
     async def _launch(self, spec: TrainSpec) -> None:
         try:
-            run = await asyncio.to_thread(session.create, spec)
+            run = await asyncio.to_thread(gpt_runs.create, spec)
         except OSError as error:
             where = error.filename or home.runs()
             self.tell(
@@ -293,12 +295,12 @@ class LabApp(App[int]):
 
     async def _train(self, run: Run) -> None:
         """Start the process that trains ``run`` and show it; from here on nothing on the screen can prevent it."""
-        told = session.journal_size(run)
-        process = await asyncio.to_thread(session.spawn, run)
-        self._show(run, lambda control: session.attend(run, process, control, told))
+        told = owner.journal_size(run)
+        process = await asyncio.to_thread(owner.spawn, run)
+        self._show(run, lambda control: owner.attend(run, process, control, told))
 
     def _follow(self, run: Run) -> None:
-        self._show(run, lambda control: session.follow(run, control))
+        self._show(run, lambda control: owner.follow(run, control))
 
     @on(TrainPane.Asked)
     def _asked(self, event: TrainPane.Asked) -> None:
@@ -338,7 +340,7 @@ class LabApp(App[int]):
 
     async def _pane_of(self, run: Run) -> Pane | None:
         """The pane of the task that a run did, put on the screen; None for a training."""
-        task, _ = await asyncio.to_thread(session.task_of, run)
+        task, _ = await asyncio.to_thread(owner.task_of, run)
         return None if task == "train" else await self._bring(task)
 
     def on_runs_pane_copied(self, event: RunsPane.Copied) -> None:

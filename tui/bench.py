@@ -87,16 +87,16 @@ def _train(seconds: float) -> dict[str, Any]:
 
     from data import dante
     from data.corpus import finish
-    from engine import session
-    from engine.control import Control, Stop
     from engine.device import measure_peak, place
-    from engine.events import Step
-    from engine.spec import build
-    from engine.trainer import Trainer
+    from engine.gpt import runs as gpt_runs
+    from engine.gpt.spec import build
+    from engine.gpt.trainer import Trainer
+    from engine.runs.events import Step
+    from engine.runs.messages import Control, Stop
 
     given = {"corpus": "dantesque", "preset": "nano", "steps": "1000000", "evaluate_every": str(SPAN)}
     spec = build({**given, "sample_every": str(SPAN)}, preset_for_auto="nano")
-    placement = place(spec)
+    placement = place(spec.device, spec.precision, spec.threads)
     corpus = finish(dante.load("dantesque", cache=Path(os.environ["LLMLAB_HOME"])))
     ours, bare, rates = [], [], []
 
@@ -118,7 +118,7 @@ def _train(seconds: float) -> dict[str, Any]:
         trainer.step()
         before = loop(trainer)
         control, times = Control(), {}
-        for event in session.drive(session.create(spec), control, resume=False):
+        for event in gpt_runs.drive(gpt_runs.create(spec), control, resume=False):
             if isinstance(event, Step):
                 times[event.step] = time.perf_counter()
                 rates.append(event.tokens_per_second)
@@ -150,13 +150,14 @@ def _train(seconds: float) -> dict[str, Any]:
 
 def _ui(seconds: float) -> dict[str, Any]:
     """One run, watched and not watched in turn: steps per second, bytes to the terminal, key to paint; then idle."""
-    from engine import session
-    from engine.control import Stop
-    from engine.spec import build
+    from engine.gpt import runs as gpt_runs
+    from engine.gpt.spec import build
+    from engine.runs import owner
+    from engine.runs.messages import Stop
 
     spec = build({"corpus": "dantesque", "preset": "nano", "steps": "1000000", "patience": "0"}, preset_for_auto="nano")
-    run = session.create(spec)
-    process = session.spawn(run)
+    run = gpt_runs.create(spec)
+    process = owner.spawn(run)
     each = max(4.0, seconds / PAIRS / 2)
     try:
         _wait_for_steps(run.events, 20)
@@ -175,7 +176,7 @@ def _ui(seconds: float) -> dict[str, Any]:
                 f"pair {pair + 1}: without {without[-1]:.2f}, with {with_screen[-1]:.2f} steps/s, "
                 f"{sent[-1] / 1024:.2f} KiB/s"
             )
-        session.send(run, Stop())
+        owner.send(run, Stop())
         process.wait(60)
     finally:
         process.kill()
@@ -240,8 +241,8 @@ def _last_step(journal: Path) -> int:
 
 def _save(_: float) -> dict[str, Any]:
     """How long training stands still for a checkpoint, and how long until it is on the disk."""
-    from engine.gpt import GPT
-    from engine.spec import build
+    from engine.gpt.model import GPT
+    from engine.gpt.spec import build
 
     figures: dict[str, Any] = {}
     for preset in ("nano", "karpathy"):

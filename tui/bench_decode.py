@@ -16,7 +16,7 @@ from tui.narrate import Narrator
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.causal import LanguageModel
+    from engine.lm.model import LanguageModel
 
 PAIRS = 5
 PROMPT, NEW = 100, 48  # tokens
@@ -41,9 +41,9 @@ def decode(model: str, note: Callable[[str], None], pairs: int = PAIRS) -> dict[
     with ten candidates a token, its text and its events. ``generate`` is greedy too, with its defaults; on a CPU it
     gets one thread or all, whichever was faster at first. Int8 weights are measured beside, where there are any.
     """
-    from engine import lm as models
-    from engine.heed import finish
-    from engine.int8 import fixed_text
+    from engine.lm import find as models
+    from engine.lm.int8 import fixed_text
+    from engine.runs.messages import finish
 
     tell = Narrator(as_json=False).tell
     with tempfile.TemporaryDirectory(prefix="llmlab-decode-") as scratch:
@@ -101,19 +101,19 @@ def _folder(model: str, scratch: Path) -> str:
     if model:
         if (Path(os.path.expanduser(model)) / "config.json").is_file() or ("/" in model and not Path(model).exists()):
             return model
-        from engine.load import load, write_export
+        from engine.gpt.trained import load, write_export
 
         write_export(load(model), scratch)
         return str(scratch)
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from engine import tokenizer
-    from engine.encoding import BackedTokenizer
+    from engine.tokenization import find as tokenizers
+    from engine.tokenization.encoding import BackedTokenizer
 
     torch.manual_seed(1)
     GPT2LMHeadModel(GPT2Config()).save_pretrained(scratch)
-    spelled = tokenizer.load("gpt2")
+    spelled = tokenizers.load("gpt2")
     assert isinstance(spelled, BackedTokenizer)
     spelled.backend.save(str(scratch / "tokenizer.json"))
     return str(scratch)
@@ -128,10 +128,10 @@ def _transformers(folder: str, ours: LanguageModel) -> Any:
 
 
 def _complete(ours: LanguageModel, prompt: list[int], new: int) -> Taken:
-    from engine.control import Control
-    from engine.events import Completed, Token
-    from engine.generate import generate
-    from engine.sampling import GenerateSpec, Sampling
+    from engine.lm.generate import generate
+    from engine.lm.sampling import GenerateSpec, Sampling
+    from engine.runs.events import Completed, Token
+    from engine.runs.messages import Control
 
     ours.forget()
     spec = GenerateSpec(ids=tuple(prompt), sampling=Sampling(greedy=True, max_new_tokens=new))
@@ -157,7 +157,7 @@ def _generate(theirs: Any, prompt: list[int], new: int, count: int) -> Taken:
     import torch
     from transformers.generation.streamers import BaseStreamer
 
-    from engine.sample import threads
+    from engine.gpt.sample import threads
 
     times: list[float] = []
 
@@ -189,8 +189,8 @@ def _bandwidth(ours: LanguageModel) -> float:
     import torch
 
     from engine.device import synchronise
+    from engine.gpt.sample import threads
     from engine.machine import physical_cores
-    from engine.sample import threads
 
     block = torch.ones(READ // 4, device=ours.device)
     best = 0.0

@@ -25,9 +25,9 @@ def encode(name: str, pairs: int = PAIRS) -> dict[str, Any]:
     """
     import numpy as np
 
-    from engine import encoders
-    from engine.encode import machine_for, placed
-    from engine.heed import finish
+    from engine.encoders import find as encoders
+    from engine.encoders.encode import machine_for, placed
+    from engine.runs.messages import finish
 
     encoder = finish(encoders.find(name or "minilm"))
     texts, length, device = _texts(), min(256, encoder.positions), placed("auto")[0]
@@ -75,7 +75,7 @@ def encode(name: str, pairs: int = PAIRS) -> dict[str, Any]:
 
 
 def _ours(machine: Any, texts: list[str], length: int) -> tuple[float, Any]:
-    from engine.encode import encode_now
+    from engine.encoders.encode import encode_now
 
     begun = time.perf_counter()
     vectors = encode_now(texts, machine, length, "mean")
@@ -111,7 +111,7 @@ def search(count: int = COUNT, queries: int = QUERIES) -> dict[str, Any]:
     """Milliseconds a query among random unit vectors, one query at a time, against a plain product and sort."""
     import numpy as np
 
-    from engine.vectors import Exact, unit
+    from engine.encoders.index import Exact, unit
 
     rng = np.random.default_rng(1337)
     vectors = unit(rng.standard_normal((count, WIDTH), np.float32))

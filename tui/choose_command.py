@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from checkpoints.run import Run
-from engine.events import Classified
-from engine.task_specs import ChooseSpec
+from engine.choose.spec import ChooseSpec
+from engine.runs.events import Classified
 from tui.driven import drive
 from tui.output import say
 from tui.spec_options import options
@@ -22,16 +22,16 @@ def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     Chance and the longest choice are always included; each method is also evaluated with the question hidden and with
     the choices shuffled.
     """
-    from engine import choose_run
+    from engine.choose import runs as choose_runs
 
-    return resume(choose_run.create(spec), as_json=json, quiet=quiet, fresh=True)
+    return resume(choose_runs.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
 def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
     """Rank the questions of a run, from what is cached on."""
-    from engine import choose_run
+    from engine.choose import runs as choose_runs
 
-    return drive(run, choose_run.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
+    return drive(run, choose_runs.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
 
 
 def _table(last: Classified) -> None:

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
-from engine.events import Classified
-from engine.task_specs import ClassifySpec
+from engine.classify.spec import ClassifySpec
+from engine.runs.events import Classified
 from tui import piped
 from tui.driven import BAD_INPUT, DONE, complain, drive
 from tui.output import print_json, say
@@ -28,16 +28,16 @@ def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
 
     Majority class and TF-IDF with logistic regression are always included.
     """
-    from engine import classify_run
+    from engine.classify import runs as classify_runs
 
-    return resume(classify_run.create(spec), as_json=json, quiet=quiet, fresh=True)
+    return resume(classify_runs.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
 def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
     """Train the routes of a run, from what is cached on."""
-    from engine import classify_run
+    from engine.classify import runs as classify_runs
 
-    return drive(run, classify_run.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
+    return drive(run, classify_runs.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
 
 
 def predict(
@@ -56,8 +56,8 @@ def predict(
     text
         One or more texts; without any, or with -, each line of stdin.
     """
-    from engine.classifier import Classifier
-    from engine.encoders import NoEncoder
+    from engine.classify.predict import Classifier
+    from engine.encoders.find import NoEncoder
 
     classifier = Classifier(runs.find(home.runs(), run))
     for route, why in classifier.unreadable.items():

@@ -19,13 +19,15 @@ from checkpoints.lock import Locked
 from checkpoints.store import CheckpointError
 from data.corpus import CorpusError
 from data.vocabulary import UnknownCharacterError
-from engine import session
-from engine.control import SetLearningRate
-from engine.events import Finished, Started
-from engine.lm import NoModel
-from engine.spec import BadSpec, Problem, TrainSpec, build, read_toml
-from engine.summary import summarise
-from engine.tokenizer import NoTokenizer
+from engine.gpt import runs as gpt_runs
+from engine.gpt.spec import TrainSpec, build, read_toml
+from engine.lm.find import NoModel
+from engine.runs import owner
+from engine.runs.events import Finished, Started
+from engine.runs.listing import summarise
+from engine.runs.messages import SetLearningRate
+from engine.runs.spec import BadSpec, Problem
+from engine.tokenization.find import NoTokenizer
 from tui import units
 from tui.choose_command import choose
 from tui.choose_command import resume as resume_choosing
@@ -132,7 +134,7 @@ def train(
     spec = build(given, preset_for_auto=chosen)
     if given.get("preset", "auto") == "auto" and not (quiet or json):
         print_message(f"preset {chosen}: {reason}")
-    run = session.create(spec)
+    run = gpt_runs.create(spec)
     return _drive(run, None, [], resume=False, as_json=json, quiet=quiet)
 
 
@@ -169,13 +171,13 @@ def resume(
         Print errors only.
     """
     found = runs.find(home.runs(), run)
-    task, _ = session.task_of(found)
+    task, _ = owner.task_of(found)
     if task in _TASKS:
         what, again = _TASKS[task]
         if steps is not None or learning_rate is not None:
             raise BadSpec([Problem("", f"{found.name} {what}: it has neither steps nor a rate to change")])
         return again(found, as_json=json, quiet=quiet)
-    spec = session.spec_of(found)
+    spec = gpt_runs.spec_of(found)
     summary = summarise(found)
     changed = replace(spec, steps=steps if steps is not None else spec.steps)
     asked = replace(changed, learning_rate=learning_rate if learning_rate is not None else spec.learning_rate)
@@ -228,7 +230,7 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
     force
         Write into a folder that holds something else; files of the same names are replaced.
     """
-    from engine.load import load, write_export
+    from engine.gpt.trained import load, write_export
 
     trained = load(run, which=checkpoint)
     write_export(trained, folder, half=half, force=force)
@@ -278,8 +280,8 @@ def sample(
     ]
     if problems:
         raise BadSpec(problems)
-    from engine.events import Notice, SampleText
-    from engine.load import load, take_sample
+    from engine.gpt.trained import load, take_sample
+    from engine.runs.events import Notice, SampleText
 
     narrator = Narrator(as_json=json)
     for event in take_sample(load(run, which=checkpoint), prompt, length, seed, temperature):
@@ -348,14 +350,14 @@ def bench(
 def _drive(
     run: runs.Run, spec: TrainSpec | None, first: list[SetLearningRate], *, resume: bool, as_json: bool, quiet: bool
 ) -> int:
-    control = session.inbox(run)
+    control = owner.inbox(run)
     for message in first:
         control.send(message)
     interrupted = obey_signals(control)
     narrator = Narrator(as_json=as_json, quiet=quiet)
     begun, reason = False, "failed"
     try:
-        for event in narrated(session.drive(run, control, resume=resume, spec=spec), narrator, control):
+        for event in narrated(gpt_runs.drive(run, control, resume=resume, spec=spec), narrator, control):
             begun = begun or isinstance(event, Started)
             if isinstance(event, Finished):
                 reason = event.reason
@@ -366,7 +368,7 @@ def _drive(
     except (Locked, CheckpointError) as error:
         return complain(str(error), BAD_INPUT)
     except Exception as error:
-        from engine.train import TrainingFailed
+        from engine.gpt.train import TrainingFailed
 
         if not isinstance(error, TrainingFailed | OSError):
             raise

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 from checkpoints.lock import Locked
 from checkpoints.run import Run
-from engine import session
-from engine.control import Control, Stop
-from engine.encoding import NoTokenizer
-from engine.events import Classified, Event
-from engine.lm import NoModel
-from engine.spec import BadSpec
+from engine.lm.find import NoModel
+from engine.runs import owner
+from engine.runs.events import Classified, Event
+from engine.runs.messages import Control, Stop
+from engine.runs.spec import BadSpec
+from engine.tokenization.encoding import NoTokenizer
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator
 from tui.output import print_message, say
@@ -38,11 +38,11 @@ def drive(
     """
     from data.beir import BeirError
     from data.tablefiles import TableError
-    from engine.biencoder import CannotTrain
-    from engine.encode import EncodeFailed
-    from engine.encoders import NoEncoder
+    from engine.encoders.encode import EncodeFailed
+    from engine.encoders.find import NoEncoder
+    from engine.retrieve.bi_encoder import CannotTrain
 
-    control = session.inbox(run)
+    control = owner.inbox(run)
     came = obey_signals(control)
     last: Classified | None = None
     try:

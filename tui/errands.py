@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from engine.control import Message
-from engine.events import Event
-from engine.worker import Job, State, Task, Worker
+from engine.runs.events import Event
+from engine.runs.messages import Message
+from engine.runs.worker import Job, State, Task, Worker
 
 
 @dataclass(frozen=True)

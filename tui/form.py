@@ -24,7 +24,8 @@ from textual.widgets import Button, Input, Label, Static
 from checkpoints import home, store
 from data.vocabulary import Vocabulary
 from engine import machine
-from engine.spec import PRESET_HELP, PRESETS, BadSpec, Problem, TrainSpec, build
+from engine.gpt.spec import PRESET_HELP, PRESETS, TrainSpec, build
+from engine.runs.spec import BadSpec, Problem
 from tui import units
 from tui.field import Field
 from tui.styles import style_sheet
@@ -186,7 +187,7 @@ class TrainForm(Container):
         return values
 
     def spec(self) -> TrainSpec:
-        """The spec that the form describes. Raises :class:`engine.spec.BadSpec`."""
+        """The spec that the form describes. Raises :class:`engine.runs.spec.BadSpec`."""
         spec = build(self.given(), preset_for_auto=self._auto)
         if self._corpus_problem:
             raise BadSpec([Problem("corpus", self._corpus_problem)])

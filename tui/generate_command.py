@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.compare import PROMPT, Comparison, Setting, compare, ladder, samples
-from engine.control import Control
-from engine.events import Compared, Completed, Event, Notice, Token
-from engine.heed import finish
-from engine.lm import LoadingStopped, load
-from engine.sampling import GenerateSpec, Sampling
-from engine.spec import BadSpec, Problem
+from engine.lm.find import LoadingStopped, load
+from engine.lm.sampling import GenerateSpec, Sampling
+from engine.lm.sweep import PROMPT, Comparison, Setting, compare, ladder, samples
+from engine.runs.events import Compared, Completed, Event, Notice, Token
+from engine.runs.messages import Control, finish
+from engine.runs.spec import BadSpec, Problem
 from tui import piped
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator
@@ -23,7 +22,7 @@ from tui.output import on_terminal, print_json, print_message, print_text, say
 from tui.text import safe
 
 if TYPE_CHECKING:
-    from engine.causal import LanguageModel
+    from engine.lm.model import LanguageModel
 
 FAILED = 1
 CANDIDATES = 10
@@ -138,7 +137,7 @@ def sweep(
     source
         A file that sweep saved: repeat its model, prompt and settings, and report whether the texts are the same.
     """
-    from engine import comparison_record as record
+    from engine.lm import sweep_record as record
 
     base = Sampling(max_new_tokens=max_new_tokens, seed=seed)
     base.check()
@@ -188,7 +187,7 @@ def _compared(event: Event, narrator: Narrator) -> None:
 
 def _complete(lm: LanguageModel, spec: GenerateSpec, control: Control, narrator: Narrator, *, json: bool) -> str:
     """One completion, told as it comes; returns the reason it ended for."""
-    from engine.generate import generate as task
+    from engine.lm.generate import generate as task
 
     told = 0
     for event in task(lm, spec, control):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from engine.control import Control, Stop
+from engine.runs.messages import Control, Stop
 
 INTERRUPTED = 130
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from engine import events as happened
-from engine.events import (
+from engine.runs import events as happened
+from engine.runs.events import (
     BiStep,
     Classified,
     CollectionLoaded,

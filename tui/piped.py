@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from engine.spec import BadSpec, Problem
+from engine.runs.spec import BadSpec, Problem
 from tui.output import print_message
 
 _NOTHING = Problem("", "no text: give it as an argument, or through a pipe")
 
 
 def read() -> str:
-    """All of stdin; what is not UTF-8 is read as U+FFFD, and that is said. Raises :class:`engine.spec.BadSpec`."""
+    """All of stdin; what is not UTF-8 is read as U+FFFD, and that is said. Raises :class:`engine.runs.spec.BadSpec`."""
     if sys.stdin.isatty():
         raise BadSpec([_NOTHING])
     content = sys.stdin.buffer.read()
@@ -23,7 +23,7 @@ def read() -> str:
 
 
 def lines() -> list[str]:
-    """Every line of stdin that is not blank. Raises :class:`engine.spec.BadSpec` when there is none."""
+    """Every line of stdin that is not blank. Raises :class:`engine.runs.spec.BadSpec` when there is none."""
     found = [line for line in read().split("\n") if line.strip()]
     if not found:
         raise BadSpec([_NOTHING])

@@ -12,11 +12,10 @@ from cyclopts import Parameter
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
-from engine.control import Control
-from engine.events import Classified
-from engine.heed import finish
-from engine.spec import BadSpec, Problem
-from engine.task_specs import RetrieveSpec
+from engine.retrieve.spec import RetrieveSpec
+from engine.runs.events import Classified
+from engine.runs.messages import Control, finish
+from engine.runs.spec import BadSpec, Problem
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.narrate import Narrator
 from tui.output import print_json, print_message, say
@@ -29,16 +28,16 @@ _Method = Literal["bm25", "cls", "mean", "hybrid", "trained"]
 @options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name")
 def retrieve(spec: RetrieveSpec, *, json: bool, quiet: bool) -> int:
     """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder."""
-    from engine import retrieve_run
+    from engine.retrieve import runs as retrieve_runs
 
-    return resume(retrieve_run.create(spec), as_json=json, quiet=quiet, fresh=True)
+    return resume(retrieve_runs.create(spec), as_json=json, quiet=quiet, fresh=True)
 
 
 def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
     """Build and judge the rankers of a run, from what is cached on."""
-    from engine import retrieve_run
+    from engine.retrieve import runs as retrieve_runs
 
-    return drive(run, retrieve_run.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
+    return drive(run, retrieve_runs.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
 
 
 def search(
@@ -68,9 +67,9 @@ def search(
         Run whose bi-encoder is used for trained: name, path or latest. Default: the newest on this collection.
     """
     from data.beir import BeirError
-    from engine.encode import EncodeFailed
-    from engine.encoders import NoEncoder
-    from engine.rankers_open import NotTrained
+    from engine.encoders.encode import EncodeFailed
+    from engine.encoders.find import NoEncoder
+    from engine.retrieve.search import NotTrained
 
     text = " ".join(query).strip()
     if not text and not sys.stdin.isatty():
@@ -90,10 +89,10 @@ def search(
 
 def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str, run: str, json: bool) -> int:
     from data.beir import BUNDLED
-    from engine.rankers_open import library, newest_on
-    from engine.retrieve_run import spec_of
-    from engine.task_run import absolute
-    from engine.task_specs import TRAINED
+    from engine.retrieve.runs import spec_of
+    from engine.retrieve.search import library, newest_on
+    from engine.retrieve.spec import TRAINED
+    from engine.runs.tasks import absolute
 
     owner: Run | None = None
     spec = RetrieveSpec(data=absolute(data) if data else BUNDLED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from engine.events import Step
+from engine.runs.events import Step
 
 CAPACITY = 2048  # buckets kept; two neighbours become one when they are full
 LARGEST = 1e30  # of the losses that are drawn; sums and squares of larger ones are no numbers any more

@@ -6,7 +6,7 @@ import dataclasses
 from collections import deque
 from dataclasses import dataclass, field
 
-from engine.events import (
+from engine.runs.events import (
     Continued,
     Estimated,
     Evaluated,

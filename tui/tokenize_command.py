@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.encoding import Tokenizer
-from engine.spec import BadSpec, Problem
+from engine.runs.spec import BadSpec, Problem
+from engine.tokenization.encoding import Tokenizer
 from tui import piped
 from tui.output import print_json, say
 from tui.text import safe
@@ -44,7 +44,7 @@ def tokenize(
     special
         Add special tokens such as [CLS] and [SEP].
     """
-    from engine.tokenizer import load
+    from engine.tokenization.find import load
 
     if text is not None and re.fullmatch("--[a-z-]+", text):
         raise BadSpec([Problem("", f"no option {text}; a text that looks like one can come through a pipe")])
@@ -64,8 +64,8 @@ def tokenize(
 
 
 def _describe(tokenizer: Tokenizer, text: str, special: bool) -> dict[str, Any]:
-    from engine.tokens import Block, Tokenized
-    from engine.tokens import tokenize as view
+    from engine.tokenization.spans import Block, Tokenized
+    from engine.tokenization.spans import tokenize as view
 
     made = Tokenized(tokenizer, [Block(tokenizer, text, special=True)]) if special else view(tokenizer, text)
     assert made is not None

@@ -14,9 +14,9 @@ from workbench import KARPATHY, NANO, VERSE, spec
 from checkpoints import export
 from checkpoints.store import CheckpointError
 from data.vocabulary import Vocabulary
-from engine.gpt import GPT
-from engine.load import Trained, load, write_export
-from engine.spec import build
+from engine.gpt.model import GPT
+from engine.gpt.spec import build
+from engine.gpt.trained import Trained, load, write_export
 
 transformers = pytest.importorskip("transformers")
 
@@ -79,7 +79,7 @@ def test_the_tokenizer_takes_text_apart_and_puts_it_together(tmp_path: Path) -> 
 
 
 def test_generating_with_transformers_is_greedy_sampling_here(tmp_path: Path) -> None:
-    from engine.sample import sample
+    from engine.gpt.sample import sample
 
     given = trained(context=32)
     write_export(given, tmp_path)

@@ -16,7 +16,7 @@ from checkpoints import run as runs
 from checkpoints.journal import Journal
 from checkpoints.lock import Lock, Locked, owner
 from checkpoints.run import NoSuchRun, Run
-from engine.summary import summarise
+from engine.runs.listing import summarise
 
 HOLD = "import sys, time; from checkpoints.lock import Lock; from pathlib import Path\n"
 HOLD += "lock = Lock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"

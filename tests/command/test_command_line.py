@@ -19,10 +19,10 @@ from workbench import TINY, VERSE, command, measured, process, records, spec, tr
 
 from checkpoints import home, store
 from checkpoints import run as runs
-from engine import events as happened
-from engine.events import Finished, Started
-from engine.gpt import GPT
-from engine.summary import summarise
+from engine.gpt.model import GPT
+from engine.runs import events as happened
+from engine.runs.events import Finished, Started
+from engine.runs.listing import summarise
 from tui.cli import main
 
 pytestmark = pytest.mark.usefixtures("known_peak")
@@ -246,7 +246,7 @@ def test_a_run_whose_journal_is_lost_goes_on_from_its_checkpoint(
 def test_a_run_that_is_removed_under_a_command_ends_it(
     trained: runs.Run, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.train.measure_peak", lambda _: shutil.rmtree(trained.path) or 1e9)
+    monkeypatch.setattr("engine.gpt.train.measure_peak", lambda _: shutil.rmtree(trained.path) or 1e9)
     ran = run("resume", "done", "--steps", 100_000, "--quiet")
     assert ran.code == 1
     assert f"{trained.events} is gone: the run was removed" in ran.err
@@ -409,7 +409,7 @@ def test_an_export_that_fails_leaves_nothing_behind(
 
     assert run("export", "done", tmp_path / "old").code == 0
     before = {file.name: file.read_bytes() for file in (tmp_path / "old").iterdir()}
-    monkeypatch.setattr("engine.modelfolder.os.replace", full)
+    monkeypatch.setattr("engine.model_folder.os.replace", full)
     for name in ("new", "old"):
         assert_refused(run("export", "done", tmp_path / name, "--half"), "No space left on device")
     assert not (tmp_path / "new").exists()
@@ -579,7 +579,7 @@ def test_every_event_can_be_told(capfd: pytest.CaptureFixture[str]) -> None:
         },
     }  # fmt: skip
     for kind in happened.Event.__subclasses__():
-        if kind.__module__ != "engine.events":  # a pane's own, which never leave it
+        if kind.__module__ != "engine.runs.events":  # a pane's own, which never leave it
             continue
         fields = {name: fill[str(f.type).split(" ")[0]] for name, f in kind.__dataclass_fields__.items()}
         if kind is Started:

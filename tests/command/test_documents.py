@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from cyclopts import CycloptsError
 
-from engine.gpt import GPT
-from engine.spec import PRESETS, TrainSpec, build
+from engine.gpt.model import GPT
+from engine.gpt.spec import PRESETS, TrainSpec, build
 from tui import cli
 from tui.actions import ACTIONS
 from tui.bar import PANES

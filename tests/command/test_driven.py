@@ -9,12 +9,12 @@ import pytest
 
 from checkpoints.lock import Locked
 from checkpoints.run import Run
-from engine import retrieve_run
-from engine.control import Control, Stop
-from engine.encode import EncodeFailed
-from engine.encoders import NoEncoder
-from engine.events import Classified, Event, Progress
-from engine.retrieve import RetrieveSpec
+from engine.encoders.encode import EncodeFailed
+from engine.encoders.find import NoEncoder
+from engine.retrieve import runs as retrieve_runs
+from engine.retrieve.spec import RetrieveSpec
+from engine.runs.events import Classified, Event, Progress
+from engine.runs.messages import Control, Stop
 from tui import driven, output
 from tui.driven import BAD_INPUT, DONE, FAILED
 from tui.interrupt import INTERRUPTED
@@ -32,7 +32,7 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def run() -> Run:
-    return retrieve_run.create(RetrieveSpec())
+    return retrieve_runs.create(RetrieveSpec())
 
 
 def drive(run: Run, work: Callable[[Run, Control], Iterator[Event]], **changes: Any) -> int:

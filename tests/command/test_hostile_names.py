@@ -20,8 +20,8 @@ from workbench import PROJECT, TINY, VERSE, notices, records
 
 from checkpoints import home
 from checkpoints import run as runs
-from engine import session
-from engine.control import Control
+from engine.runs import owner
+from engine.runs.messages import Control
 from tui import cli, output, start
 from tui.text import escaped
 
@@ -59,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     corpus.write_text(VERSE + HOSTILE + "\n" + VERSE, "utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMLAB_HOME", str(folder / "home"))
-        patch.setattr("engine.train.measure_peak", lambda placement: 1e9)
+        patch.setattr("engine.gpt.train.measure_peak", lambda placement: 1e9)
         assert cli.main(["train", "--corpus", str(corpus), *FLAGS, "--name", "done", "--quiet"]) == 0
         made = runs.every(home.runs())[0]
         run = runs.Run(made.path.rename(made.path.with_name(f"20260101-000000-{HOSTILE}")))
@@ -92,7 +92,7 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
     monkeypatch.setenv("LLMLAB_HOME", str(place.folder / "home"))
     for name in ("TERM", "COLORTERM", "NO_COLOR", "HF_ENDPOINT", "SSH_CONNECTION", "TMUX"):
         monkeypatch.setenv(name, HOSTILE)
-    monkeypatch.setattr("engine.train.measure_peak", lambda placement: 1e9)
+    monkeypatch.setattr("engine.gpt.train.measure_peak", lambda placement: 1e9)
     monkeypatch.setattr("tui.interrupt.signal.signal", lambda number, handler: None)
 
     def ran(*arguments: object, terminal: bool = False) -> tuple[int, str, str]:
@@ -263,7 +263,7 @@ def test_the_log_of_a_process_that_could_not_start(place: Place, said: Said, cap
     made = runs.create(home.runs(), "broken", {}, {})
     (made.path / "spec.json").write_text("{")
     broken = runs.Run(made.path.rename(made.path.with_name(HOSTILE)))
-    events = list(session.launch(broken, Control()))
+    events = list(owner.launch(broken, Control()))
     log = (broken.path / "trainer.log").read_text("utf-8")
     assert dangerous(log) == []
     assert "␛" in log

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from workbench import records
 
-from engine.tokenizer import load
+from engine.tokenization.find import load
 from tui.cli import main
 
 

@@ -15,7 +15,7 @@ from workbench import make_verse
 
 from data import dante
 from data.corpus import Corpus, CorpusError, finish, from_text
-from engine.spec import TrainSpec
+from engine.gpt.spec import TrainSpec
 
 BOOK = "header\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\n"
 BOOK += "Canto I\nNel mezzo del cammin di nostra vita\n\n"

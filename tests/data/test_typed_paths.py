@@ -11,7 +11,9 @@ import pytest
 from checkpoints import home, run
 from data import dante, tablefiles
 from data.corpus import CorpusError
-from engine import encoders, load, task_run
+from engine.encoders import find as encoders
+from engine.gpt import trained
+from engine.runs import tasks
 
 NAME = "~no-such-user-here/file.txt"
 
@@ -22,7 +24,7 @@ NAME = "~no-such-user-here/file.txt"
         (lambda: list(dante.load(NAME, cache=home.cache())), CorpusError),
         (lambda: list(encoders.find(NAME)), encoders.NoEncoder),
         (lambda: run.find(home.runs(), NAME), run.NoSuchRun),
-        (lambda: load.load(NAME), run.NoSuchRun),
+        (lambda: trained.load(NAME), run.NoSuchRun),
     ],
 )
 def test_it_is_refused_as_any_name_of_nothing_is(use: Callable[[], Any], error: type[Exception]) -> None:
@@ -32,4 +34,4 @@ def test_it_is_refused_as_any_name_of_nothing_is(use: Callable[[], Any], error: 
 
 def test_it_names_no_file_and_its_place_is_the_current_folder() -> None:
     assert tablefiles.existing(NAME) is None
-    assert task_run.absolute(NAME) in (NAME, str(Path.cwd() / NAME))
+    assert tasks.absolute(NAME) in (NAME, str(Path.cwd() / NAME))

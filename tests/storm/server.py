@@ -129,17 +129,17 @@ def serve() -> None:
     import engine.machine
 
     engine.machine.physical_cores = lambda: 1  # before anything takes a copy: tiny products only wait for each other
-    import engine.keeper
-    import engine.writes
+    import engine.gpt.saving
+    import engine.runs.writes
     import tui.cli
 
-    for module in (engine.keeper, engine.writes):
+    for module in (engine.gpt.saving, engine.runs.writes):
         assert hasattr(module, "BACK_OFF")
         module.BACK_OFF = BACK_OFF
-    import engine.choose_run
-    import engine.classify_run
-    import engine.retrieve_run
-    import engine.train
+    import engine.choose.runs
+    import engine.classify.runs
+    import engine.gpt.train
+    import engine.retrieve.runs
 
     while line := sys.stdin.readline():
         request = json.loads(line)

@@ -79,7 +79,11 @@ def made(folder: Path) -> list[Workload]:
     from retrieving import collection
     from workbench import make_verse
 
-    from engine import spec, task_specs
+    from engine.choose.spec import METHODS, ChooseSpec
+    from engine.classify.spec import ClassifySpec
+    from engine.gpt import spec
+    from engine.retrieve.spec import RetrieveSpec
+    from engine.runs.spec import to_dict
 
     folder.mkdir(parents=True)
     corpus = folder / "verse.txt"
@@ -99,21 +103,19 @@ def made(folder: Path) -> list[Workload]:
 
     common: dict[str, Any] = {"encoder": encoder, "device": "cpu"}
     tuned: dict[str, Any] = {**common, "learning_rate": 3e-3}
-    heads = task_specs.ClassifySpec(
+    heads = ClassifySpec(
         data=str(messages), heads=("lr", "mlp", "finetune"), suspects=True, epochs=4, length=24, **tuned
     )
-    methods = task_specs.ChooseSpec(
-        data=asked, methods=task_specs.METHODS, model=str(folder / "lm"), seeds=2, epochs=4, **tuned
-    )
-    ranked = task_specs.RetrieveSpec(data=found, epochs=4, **tuned)
-    whole = task_specs.RetrieveSpec(data=found, mode="whole", epochs=4, **tuned)
+    methods = ChooseSpec(data=asked, methods=METHODS, model=str(folder / "lm"), seeds=2, epochs=4, **tuned)
+    ranked = RetrieveSpec(data=found, epochs=4, **tuned)
+    whole = RetrieveSpec(data=found, mode="whole", epochs=4, **tuned)
     return [
         Workload("train", "train", training(preset="nano")),
         Workload("train-dropout", "train", training(preset="karpathy", learning_rate=0.05)),
-        Workload("classify", "classify", task_specs.to_dict(heads)),
-        Workload("choose", "choose", task_specs.to_dict(methods)),
-        Workload("retrieve", "retrieve", task_specs.to_dict(ranked)),
-        Workload("retrieve-whole", "retrieve", task_specs.to_dict(whole)),
+        Workload("classify", "classify", to_dict(heads)),
+        Workload("choose", "choose", to_dict(methods)),
+        Workload("retrieve", "retrieve", to_dict(ranked)),
+        Workload("retrieve-whole", "retrieve", to_dict(whole)),
     ]
 
 

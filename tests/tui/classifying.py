@@ -11,10 +11,20 @@ import pytest
 from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
-from engine import metrics
-from engine.control import Continue, Control, Detach, Message, Pause, Stop
-from engine.events import Classified, Continued, CurvePoint, DataLoaded, Encoded, Event, Paused, RouteDone, RouteStep
-from engine.worker import Task
+from engine.comparison import statistics
+from engine.runs.events import (
+    Classified,
+    Continued,
+    CurvePoint,
+    DataLoaded,
+    Encoded,
+    Event,
+    Paused,
+    RouteDone,
+    RouteStep,
+)
+from engine.runs.messages import Continue, Control, Detach, Message, Pause, Stop
+from engine.runs.worker import Task
 from tui.classify import sentence
 from tui.classify.laboratory import Classifications, Findings, Suspect, pairs_of
 from tui.classify.sentence import Judgement
@@ -44,7 +54,7 @@ def report(route: str, classes: tuple[str, ...] = CLASSES, seconds: float = 1.5)
     """The figures of a route, by the engine's own metrics, as a journal holds them."""
     from dataclasses import replace
 
-    made = metrics.evaluate(probabilities(GUESSES[route]), GOLD, classes, leaked=(0,))
+    made = statistics.evaluate(probabilities(GUESSES[route]), GOLD, classes, leaked=(0,))
     return replace(made, seconds=seconds, trained_parameters=100, settings=f"settings of {route}").to_dict()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from stage import FakeTrainers
 
-from engine import session
+from engine.runs import owner
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trainers(monkeypatch: pytest.MonkeyPatch) -> FakeTrainers:
     """No process is started by this test."""
     fake = FakeTrainers()
-    monkeypatch.setattr(session, "spawn", fake.spawn)
-    monkeypatch.setattr(session, "attend", fake.attend)
+    monkeypatch.setattr(owner, "spawn", fake.spawn)
+    monkeypatch.setattr(owner, "attend", fake.attend)
     return fake

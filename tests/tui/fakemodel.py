@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from data.vocabulary import Vocabulary
-from engine import tokenizer
-from engine.control import Continue, Control, Message, Pause, SetSampling, Stop
-from engine.events import Candidate, Completed, Continued, Event, Notice, Paused, Progress, Token
-from engine.sampling import GenerateSpec
+from engine.lm.sampling import GenerateSpec, SetSampling
+from engine.runs.events import Candidate, Completed, Continued, Event, Notice, Paused, Progress, Token
+from engine.runs.messages import Continue, Control, Message, Pause, Stop
+from engine.tokenization import find as tokenizers
 
 LETTERS = string.ascii_lowercase
 
 
 class FakeModels:
-    """Stands in for ``engine.lm.load`` and ``engine.generate.generate``."""
+    """Stands in for ``engine.lm.find.load`` and ``engine.lm.generate.generate``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.specs: list[GenerateSpec] = []
@@ -34,9 +34,9 @@ class FakeModels:
         """a warning to begin a completion with"""
         self._allowed = threading.Semaphore(0)
         self._free = True
-        monkeypatch.setattr("engine.lm.load", self.load)
-        monkeypatch.setattr("engine.generate.generate", self.generate)
-        monkeypatch.setattr("engine.compare.generate", self.generate)
+        monkeypatch.setattr("engine.lm.find.load", self.load)
+        monkeypatch.setattr("engine.lm.generate.generate", self.generate)
+        monkeypatch.setattr("engine.lm.sweep.generate", self.generate)
         monkeypatch.setattr("tui.generate.completing.hub.has", lambda repository: False)
 
     def hold(self) -> None:
@@ -53,8 +53,8 @@ class FakeModels:
         return [spec for spec in self.specs if spec.sampling.max_new_tokens > 1]
 
     def load(self, name: str, control: Control | None = None) -> Generator[Event, None, Any]:
-        """As :func:`engine.lm.load`."""
-        from engine.lm import NoModel
+        """As :func:`engine.lm.find.load`."""
+        from engine.lm.find import NoModel
 
         self.asked.append(name)
         yield Progress(f"loading {name}", 1, 2)
@@ -62,14 +62,14 @@ class FakeModels:
             raise NoModel(f"no model {name!r}: it is nowhere [bold")
         vocabulary = Vocabulary(string.ascii_letters + string.digits + " .,'\n")
         return SimpleNamespace(
-            name=name, source=f"fake {name}", tokenizer=tokenizer.from_vocabulary(vocabulary, name, "fake"),
+            name=name, source=f"fake {name}", tokenizer=tokenizers.from_vocabulary(vocabulary, name, "fake"),
             parameters=1_000_000, bytes=4_000_000, precision="float32", device=SimpleNamespace(type="cpu"), context=200,
             eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), slides=False,
             fingerprint=lambda: "f" * 64,
         )  # fmt: skip
 
     def generate(self, lm: Any, spec: GenerateSpec, control: Control) -> Iterator[Event]:
-        """As :func:`engine.generate.generate`: letters from the seed on, one after the other."""
+        """As :func:`engine.lm.generate.generate`: letters from the seed on, one after the other."""
         self.specs.append(spec)
         ids = list(spec.ids or lm.tokenizer.encode(spec.prompt).ids)
         if self.warn:

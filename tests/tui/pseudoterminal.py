@@ -20,7 +20,7 @@ from types import TracebackType
 
 import pyte
 
-from engine.spec import TrainSpec
+from engine.gpt.spec import TrainSpec
 from tui.form import FIELDS
 
 PROJECT = Path(__file__).parent.parent.parent

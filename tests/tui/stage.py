@@ -12,10 +12,11 @@ from textual.pilot import Pilot
 from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
-from engine import session
-from engine.control import Control, Detach, Message
-from engine.events import Evaluated, Event, Finished, Notice, SampleText, Saved, Started, Step
-from engine.spec import build, to_dict
+from engine.gpt.spec import build
+from engine.runs import owner
+from engine.runs.events import Evaluated, Event, Finished, Notice, SampleText, Saved, Started, Step
+from engine.runs.messages import Control, Detach, Message
+from engine.runs.spec import to_dict
 from tui.app import LabApp
 
 SIZES = [(60, 20), (80, 24), (120, 40), (200, 50)]
@@ -98,7 +99,7 @@ def recorded(name: str, events: Callable[[str], list[Event]] | None = None, **sp
     made = build({"corpus": "dantesque", "steps": 100, "name": name, **spec}, preset_for_auto="nano")
     run = runs.create(places.runs(), name, to_dict(made), {})
     told = events(run.name) if events else story(run.name)
-    assert len(list(session.record(run, iter(told)))) == len(told)
+    assert len(list(owner.record(run, iter(told)))) == len(told)
     return run
 
 
@@ -111,12 +112,12 @@ class FakeTrainers:
         self.play: Callable[[str], list[Event]] = lambda run: [started(run), *(step(n) for n in range(1, 6))]
 
     def spawn(self, run: Run) -> None:
-        """As :func:`engine.session.spawn`, but nothing is started."""
+        """As :func:`engine.runs.owner.spawn`, but nothing is started."""
 
     def attend(self, run: Run, process: object, control: Control, told: int) -> Iterator[Event]:
-        """As :func:`engine.session.attend`, until it is asked to stop."""
-        from engine.control import Continue, Pause, Stop
-        from engine.events import Continued, Paused
+        """As :func:`engine.runs.owner.attend`, until it is asked to stop."""
+        from engine.runs.events import Continued, Paused
+        from engine.runs.messages import Continue, Pause, Stop
 
         self.started.append(run)
         yield from self.play(run.name)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import tinylm
 
-from engine.control import Control
-from engine.events import Token
-from engine.sampling import Sampling
+from engine.lm.sampling import Sampling
+from engine.runs.events import Token
+from engine.runs.messages import Control
 from tui.generate.completing import Probed, Source, Tokenized, completing, probing
 
 PROMPT = "nel mezzo del cammin"

@@ -17,7 +17,7 @@ from pseudoterminal import PROJECT, Terminal
 from workbench import new_run, spec
 
 import llmlab_tui
-from engine import session
+from engine.runs import owner as run_owner
 
 OURS = ("tui", "engine", "data", "checkpoints")
 FOLDERS = ("llmlab_tui", *OURS, "tests", "docs")
@@ -104,7 +104,7 @@ def test_no_file_of_the_user_replaces_a_module_of_the_process_that_owns_a_run(
 ) -> None:
     monkeypatch.setattr(sys, "executable", installed.python)
     run = new_run(spec(verse, steps=3))
-    with session.spawn(run) as owner:
+    with run_owner.spawn(run) as owner:
         assert owner.wait(60) == 0, (run.path / "trainer.log").read_text()
     assert '"reason":"steps"' in run.events.read_text().replace(" ", "")
 

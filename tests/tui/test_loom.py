@@ -13,11 +13,11 @@ import pytest
 from stage import HOSTILE
 from workbench import make_verse
 
-from engine import tokenizer
-from engine.control import Control
-from engine.encoding import Tokenizer
-from engine.events import Candidate, Token
-from engine.sampling import GenerateSpec, Sampling
+from engine.lm.sampling import GenerateSpec, Sampling
+from engine.runs.events import Candidate, Token
+from engine.runs.messages import Control
+from engine.tokenization import find as tokenizers
+from engine.tokenization.encoding import Tokenizer
 from tui.generate import completing, keepsake, loom
 from tui.generate.completing import Pieces, Source, Tokenized, encode, recode
 from tui.generate.keepsake import Damaged, Drawer, Keepsake
@@ -329,7 +329,7 @@ def test_candidates_are_remembered_for_the_newest_tokens_only(monkeypatch: pytes
 
 @pytest.fixture(scope="module")
 def gpt2() -> Tokenizer:
-    return tokenizer.load("gpt2")
+    return tokenizers.load("gpt2")
 
 
 def encoded(known: Tokenizer, text: str) -> Pieces:
@@ -488,10 +488,10 @@ def test_models_are_remembered_the_last_one_first() -> None:
 def test_what_a_tokenizer_puts_before_a_text_is_put_there_once_and_is_no_token_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    known = tokenizer.load("wordpiece")  # puts [CLS] before a text
+    known = tokenizers.load("wordpiece")  # puts [CLS] before a text
     first = known.id_of("[CLS]")
     specs: list[GenerateSpec] = []
-    monkeypatch.setattr("engine.generate.generate", lambda lm, spec, control: iter([specs.append(spec)]))
+    monkeypatch.setattr("engine.lm.generate.generate", lambda lm, spec, control: iter([specs.append(spec)]))
     lm: Any = SimpleNamespace(
         name="m", tokenizer=known, start=first, eos=frozenset(), context=50, vocabulary=known.size, slides=False
     )

@@ -9,9 +9,9 @@ from rich.cells import cell_len
 from stage import CONTROLS, HOSTILE
 from textual.strip import Strip
 
-from engine.compare import ladder
-from engine.events import Candidate, Compared, Notice, Token
-from engine.sampling import Sampling
+from engine.lm.sampling import Sampling
+from engine.lm.sweep import ladder
+from engine.runs.events import Candidate, Compared, Notice, Token
 from tui.generate import funnel, headline, heat, settings_strip
 from tui.generate.flow import BREAK, Flow, Item
 from tui.generate.funnel import Sight

@@ -12,10 +12,11 @@ from stage import HOSTILE, SIZES, controls, shown, shows, until
 from textual.widgets import Input
 
 from checkpoints.run import Run
-from engine import choose_run, session
-from engine.choices import ChooseSpec
-from engine.control import Control
-from engine.events import ItemRanked
+from engine.choose import runs as choose_runs
+from engine.choose.spec import ChooseSpec
+from engine.runs import owner
+from engine.runs.events import ItemRanked
+from engine.runs.messages import Control
 from tui.app import LabApp
 from tui.choosing.form import FIELDS
 from tui.choosing.laboratory import Rankings
@@ -41,9 +42,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The work is done in the follower's thread; no process is started."""
-    monkeypatch.setattr(session, "spawn", lambda run: None)
+    monkeypatch.setattr(owner, "spawn", lambda run: None)
     monkeypatch.setattr(
-        session, "attend", lambda run, process, control, told: choose_run.drive(run, Control(control.take))
+        owner, "attend", lambda run, process, control, told: choose_runs.drive(run, Control(control.take))
     )
 
 
@@ -58,8 +59,8 @@ def run(workshop: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> R
 def ranked(workshop: dict[str, str], **changes: Any) -> Run:
     """A finished run."""
     spec = ChooseSpec(**workshop, **{"methods": ("zero-shot", "margin"), "seeds": 1, "limit": 12, **changes})
-    run = choose_run.create(spec)
-    assert list(choose_run.drive(run, Control()))
+    run = choose_runs.create(spec)
+    assert list(choose_runs.drive(run, Control()))
     return run
 
 

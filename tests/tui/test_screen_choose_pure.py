@@ -8,7 +8,7 @@ import pytest
 from stage import CONTROLS, HOSTILE
 
 from data.choices import Item
-from engine.events import Classified, Finished, ItemRanked, ItemsLoaded, Notice, RouteDone, RouteStep
+from engine.runs.events import Classified, Finished, ItemRanked, ItemsLoaded, Notice, RouteDone, RouteStep
 from tui.choosing.form import FIELDS, problems
 from tui.choosing.overview import overview
 from tui.choosing.own import Own, item_of, ranks, spelled

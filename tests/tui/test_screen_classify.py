@@ -16,11 +16,12 @@ from textual.widgets import DataTable, Input
 from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
-from engine import classify_run, session
-from engine.classify import ClassifySpec
-from engine.control import Continue, Pause, Stop
-from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
-from engine.worker import Task
+from engine.classify import runs as classify_runs
+from engine.classify.spec import ClassifySpec
+from engine.runs import owner
+from engine.runs.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
+from engine.runs.messages import Continue, Pause, Stop
+from engine.runs.worker import Task
 from tui.app import LabApp
 from tui.classify.form import FIELDS
 from tui.classify.laboratory import Classifications
@@ -337,7 +338,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
     fake = laboratory_of_fakes
     fake.play = told
     run = fake.create({**FIELDS.defaults, "heads": "lr"})
-    assert len(list(session.record(run, iter(told(run.name))))) == len(told())
+    assert len(list(owner.record(run, iter(told(run.name))))) == len(told())
     run.write_json("results.json", {"lr": {**report("lr"), "accuracy": 0.8125}})
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
@@ -417,7 +418,7 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
     config = json.loads(next(exported.glob("*/config.json")).read_bytes())
     assert len(config["id2label"]) == 4
     run = runs.every(places.runs())[0]
-    assert classify_run.spec_of(run) == ClassifySpec(
+    assert classify_runs.spec_of(run) == ClassifySpec(
         data="helpdesk", encoder=str(folder), limit=24, heads=("lr", "finetune"), curve=True, suspects=True
     )
 

@@ -17,9 +17,11 @@ from stage import CONTROLS, HOSTILE, SIZES
 from textual.strip import Strip
 
 from checkpoints import store
-from engine import classify, classify_run, outcome
-from engine.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
-from engine.metrics import report_from
+from engine.classify import results as classify_results
+from engine.classify import runs as classify_runs
+from engine.classify import task as classify_task
+from engine.comparison.statistics import report_from
+from engine.runs.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
 from tui.classify import figures, overview, pages
 from tui.classify.form import FIELDS, look, problems
 from tui.classify.laboratory import Classifications, Findings, pairs_of
@@ -205,9 +207,9 @@ def test_the_matrix_shows_the_chosen_cell_its_texts_and_the_leak() -> None:
 def test_many_classes_are_shown_around_the_chosen_cell() -> None:
     names = tuple(f"class{number}" for number in range(60))
     gold = list(range(60))
-    from engine import metrics
+    from engine.comparison import statistics
 
-    made = metrics.evaluate(np.eye(60) * 0.5 + 0.5 / 60, gold, names)
+    made = statistics.evaluate(np.eye(60) * 0.5 + 0.5 / 60, gold, names)
     shown = text_of(pages.matrix(made, None, "lr", Sight(true=55, predicted=58), 78, 20))
     assert "class55" in shown
     assert "clas…" in shown or "class58" in shown
@@ -295,8 +297,8 @@ def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
 
 
 def test_a_fine_tuned_model_is_exported_beside_nothing_of_others(tmp_path: Path) -> None:
-    run = classify_run.create(classify.ClassifySpec())
-    tuned = run.path / outcome.TUNED
+    run = classify_runs.create(classify_task.ClassifySpec())
+    tuned = run.path / classify_results.TUNED
     tuned.mkdir()
     for name in ("config.json", "model.safetensors"):
         (tuned / name).write_text(name)

@@ -12,8 +12,9 @@ from stage import shows, until
 
 from checkpoints import home as places
 from checkpoints import run as runs
-from engine import session
-from engine.events import (
+from engine.comparison.statistics import report_from
+from engine.runs import owner
+from engine.runs.events import (
     Classified,
     CollectionLoaded,
     Event,
@@ -24,7 +25,6 @@ from engine.events import (
     from_dict,
     to_dict,
 )
-from engine.metrics import report_from
 from tui.app import LabApp
 from tui.panes.compare import ComparePane
 
@@ -60,7 +60,7 @@ async def test_a_comparison_with_damaged_figures_is_shown(
 ) -> None:
     run = runs.create(places.runs(), task, {"task": task, "data": "d"}, {})
     journal = [*events(1e308), Classified("done", 2, None, run.name, 2.0, {}, "the end of it")]
-    assert len(list(session.record(run, iter(journal)))) == len(journal)
+    assert len(list(owner.record(run, iter(journal)))) == len(journal)
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")

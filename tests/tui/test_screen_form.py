@@ -11,7 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from engine.spec import build
+from engine.gpt.spec import build
 from tui.app import LabApp
 from tui.form import Choice, TrainForm
 

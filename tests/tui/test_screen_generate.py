@@ -17,8 +17,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 
 from checkpoints import store
-from engine.control import SetSampling, Stop
-from engine.sampling import Sampling
+from engine.lm.sampling import Sampling, SetSampling
+from engine.runs.messages import Stop
 from tui.actions import ACTIONS
 from tui.app import LabApp
 from tui.generate.settings_strip import SettingsStrip

@@ -10,11 +10,11 @@ import pytest
 from stage import shows, until
 from textual.pilot import Pilot
 
-from engine import lm as models
-from engine.control import Control
-from engine.events import Event, Token
-from engine.generate import generate, score
-from engine.sampling import GenerateSpec, Sampling
+from engine.lm import find as models
+from engine.lm.generate import generate, score
+from engine.lm.sampling import GenerateSpec, Sampling
+from engine.runs.events import Event, Token
+from engine.runs.messages import Control
 from tui.app import LabApp
 from tui.panes.generate import GeneratePane
 

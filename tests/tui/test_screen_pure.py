@@ -17,7 +17,7 @@ from stage import HOSTILE, evaluated, sample, started, step, story
 from textual.app import App, ComposeResult
 from textual.strip import Strip
 
-from engine.events import Event, Finished, Notice, SampleText, Step
+from engine.runs.events import Event, Finished, Notice, SampleText, Step
 from tui import panes, terminal, units
 from tui.actions import ACTIONS, bindings, table
 from tui.app import LabApp

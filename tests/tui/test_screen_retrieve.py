@@ -15,11 +15,11 @@ from textual.pilot import Pilot
 from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
-from engine import retrieve_run
-from engine.control import Control
-from engine.events import BiStep, Event
-from engine.retrieve import RetrieveSpec
-from engine.worker import Task
+from engine.retrieve import runs as retrieve_runs
+from engine.retrieve.spec import RetrieveSpec
+from engine.runs.events import BiStep, Event
+from engine.runs.messages import Control
+from engine.runs.worker import Task
 from tui.app import LabApp
 from tui.panes.retrieve import RetrievePane
 from tui.retrieving.form import FIELDS
@@ -38,7 +38,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMLAB_HOME", str(place / "home"))
         spec = RetrieveSpec(str(collection(place / "small")), str(encoder), epochs=3, learning_rate=3e-3, device="cpu")
-        assert list(retrieve_run.drive(retrieve_run.create(spec), Control()))
+        assert list(retrieve_runs.drive(retrieve_runs.create(spec), Control()))
     return place / "home"
 
 
@@ -56,7 +56,7 @@ def at_hand(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
     def begin(laboratory: Retrievals, run: Run) -> Task:
         def task(control: Control) -> Iterator[Event]:
-            return retrieve_run.drive(run, control)
+            return retrieve_runs.drive(run, control)
 
         return task
 

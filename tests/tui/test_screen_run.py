@@ -22,7 +22,7 @@ from stage import (
 )
 from textual.pilot import Pilot
 
-from engine.events import Event, Finished, Notice, Progress, SampleText, Started
+from engine.runs.events import Event, Finished, Notice, Progress, SampleText, Started
 from tui.app import LabApp
 from tui.panes.runs import RunsPane
 

@@ -17,7 +17,7 @@ from textual.widgets import DataTable, Input, OptionList
 
 from checkpoints import home as places
 from checkpoints import run as runs
-from engine.control import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
+from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from tui.app import LabApp
 from tui.panes.runs import RunsPane
 

@@ -152,8 +152,9 @@ def test_a_terminal_that_goes_away_without_a_signal_ends_the_screen_too() -> Non
 
 def test_what_a_run_says_never_reaches_the_terminal_as_commands(home: Path, tmp_path: Path) -> None:
     """File name, run name, prompt and samples full of markup and of sequences that would set the window's title."""
-    from engine import session
-    from engine.spec import build
+    from engine.gpt import runs as gpt_runs
+    from engine.gpt.spec import build
+    from engine.runs import owner as run_owner
 
     payload = "\x1b]0;PAYLOAD\x07"
     corpus = tmp_path / f"[red]{payload}[bold.txt"
@@ -163,8 +164,8 @@ def test_what_a_run_says_never_reaches_the_terminal_as_commands(home: Path, tmp_
         {**given, "evaluate_every": 20, "temperature": 3.0, "sample_length": 60, "threads": 1}, preset_for_auto="nano"
     )
     with no_trainer_left(home):
-        run = session.create(spec)
-        with session.spawn(run) as trainer:
+        run = gpt_runs.create(spec)
+        with run_owner.spawn(run) as trainer:
             eventually(lambda: run.owner() is not None, "the trainer owns the run")
             with Terminal() as terminal:
                 terminal.shows("finished", "␛]0;PAYLOAD␇", seconds=40)

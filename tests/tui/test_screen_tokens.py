@@ -19,10 +19,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from checkpoints import store
-from engine import lexicon
-from engine.encoding import Tokenizer
-from engine.tokenizer import load
-from engine.tokens import tensor_line
+from engine.tokenization import lexicon
+from engine.tokenization.encoding import Tokenizer
+from engine.tokenization.find import load
+from engine.tokenization.spans import tensor_line
 from tui.app import LabApp
 from tui.panes import tokens as pane_module
 from tui.panes.pane import UsePrompt

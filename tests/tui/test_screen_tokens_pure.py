@@ -16,9 +16,9 @@ from textual.strip import Strip
 from workbench import python
 
 from checkpoints import home
-from engine.encoding import Tokenizer
-from engine.tokenizer import load
-from engine.tokens import Tokenized, tokenize
+from engine.tokenization.encoding import Tokenizer
+from engine.tokenization.find import load
+from engine.tokenization.spans import Tokenized, tokenize
 from tui.tokens import cards, glyphs, palette, samples, storage
 from tui.tokens.buffer import Buffer
 from tui.tokens.glyphs import NEWLINE, PART, Rows, columns, glyph, place, words
@@ -370,7 +370,7 @@ def test_no_text_breaks_the_card(studies: list[Study], text: str) -> None:
 
 
 def test_the_pane_needs_neither_torch_nor_transformers() -> None:
-    code = "import sys, tui.panes.tokens; from engine.tokenizer import load; load('gpt2'); print(*sys.modules)"
+    code = "import sys, tui.panes.tokens; from engine.tokenization.find import load; load('gpt2'); print(*sys.modules)"
     said = python(code)
     assert said.returncode == 0, said.stderr
     assert not {"torch", "transformers"} & set(said.stdout.split())
@@ -380,7 +380,7 @@ def test_the_pane_needs_neither_torch_nor_transformers() -> None:
 
 
 def test_samples() -> None:
-    from engine.lexicon import corpus
+    from engine.tokenization.lexicon import corpus
 
     verses = samples.verses(corpus()[1])
     assert 300 < len(verses) < 800

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from stage import started, step
 
-from engine.control import Continue, Control, Pause, Stop
-from engine.events import Continued, Event, Finished, Notice, Paused, Progress, SampleText, Step
-from engine.worker import Busy, Channel, Job, State, Worker
+from engine.runs.events import Continued, Event, Finished, Notice, Paused, Progress, SampleText, Step
+from engine.runs.messages import Continue, Control, Pause, Stop
+from engine.runs.worker import Busy, Channel, Job, State, Worker
 
 
 def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -10,8 +10,8 @@ from textual.content import Content
 
 from data import tablefiles
 from data.choices import BUNDLED, LETTERS, Item, TableError, load
-from engine.features import POOLING_HELP
-from engine.task_specs import ChooseSpec
+from engine.choose.spec import ChooseSpec
+from engine.encoders.features import POOLING_HELP
 from tui.comparing.form import CompareForm, Layout
 from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
 from tui.text import safe

@@ -16,14 +16,14 @@ class Rankings(Laboratory):
     task, figure = "choose", "accuracy"
 
     def create(self, given: Mapping[str, str]) -> Run:
-        from engine import choose_run
-        from engine.task_specs import ChooseSpec
+        from engine.choose import runs as choose_runs
+        from engine.choose.spec import ChooseSpec
 
         model = given["model"].strip() or "bundled"
-        return choose_run.create(spec_from(ChooseSpec, given, model=model))
+        return choose_runs.create(spec_from(ChooseSpec, given, model=model))
 
     def items(self, run: Run) -> tuple[Item, ...]:
         """The judged questions of a run. Raises :class:`checkpoints.store.CheckpointError`."""
-        from engine import choice_store
+        from engine.choose import results as choose_results
 
-        return choice_store.read(run).items
+        return choose_results.read(run).items

@@ -12,15 +12,14 @@ from textual.strip import Strip
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data.choices import FEWEST, MOST, Item
-from engine.control import Control
-from engine.events import Event, ItemRanked, Notice
-from engine.heed import Stopped, heed
-from engine.worker import Task
+from engine.runs.events import Event, ItemRanked, Notice
+from engine.runs.messages import Control, Stopped, heed
+from engine.runs.worker import Task
 from tui.choosing.questions import card
 from tui.comparing.ink import DIM, paragraph, strip
 
 if TYPE_CHECKING:
-    from engine.choosing import Chooser
+    from engine.choose.answer import Chooser
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def opening(run: Run) -> Task:
     """Read the methods of a run."""
 
     def task(control: Control) -> Iterator[Event]:
-        from engine.choosing import Chooser
+        from engine.choose.answer import Chooser
 
         yield Opened(run, Chooser(run))
 
@@ -73,9 +72,9 @@ def ranking(chooser: Chooser, item: Item) -> Task:
     """Every method on an item, one after the other; one that cannot is told and does not stop the rest."""
 
     def task(control: Control) -> Iterator[Event]:
-        from engine.encoders import NoEncoder
-        from engine.encoding import NoTokenizer
-        from engine.lm import NoModel
+        from engine.encoders.find import NoEncoder
+        from engine.lm.find import NoModel
+        from engine.tokenization.encoding import NoTokenizer
 
         try:
             for method in chooser.methods:

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from data.choices import LETTERS, Item
-from engine.events import ItemRanked
+from engine.runs.events import ItemRanked
 from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
 from tui.choosing.views import COLOURS, SHORT, Sight
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, strip, window, wrap

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.events import Event, ItemRanked, ItemsLoaded, RouteDone, RouteStep
+from engine.runs.events import Event, ItemRanked, ItemsLoaded, RouteDone, RouteStep
 from tui.comparing.story import CompareStory, fold_losses
 from tui.story import Story
 

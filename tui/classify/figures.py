@@ -9,8 +9,8 @@ from typing import Any
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.events import CurvePoint
-from engine.metrics import Report
+from engine.comparison.statistics import Report
+from engine.runs.events import CurvePoint
 from tui.classify.story import ClassifyStory, Route
 from tui.classify.views import COLOURS, ROUTES
 from tui.comparing.ink import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip

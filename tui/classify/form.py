@@ -14,8 +14,8 @@ from textual.widgets import Static
 
 from data import tablefiles
 from data.tables import BUNDLED
-from engine.features import POOLING_HELP
-from engine.task_specs import ClassifySpec
+from engine.classify.spec import ClassifySpec
+from engine.encoders.features import POOLING_HELP
 from tui import units
 from tui.comparing.form import CompareForm, Layout
 from tui.comparing.ticks import Picker

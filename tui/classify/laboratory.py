@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.run import Run
-from engine.metrics import Comparison
+from engine.comparison.statistics import Comparison
 from tui import units
 from tui.comparing.laboratory import Laboratory
 from tui.comparing.values import spec_from
@@ -64,7 +64,7 @@ class Findings:
 
 def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], Comparison]:
     """McNemar's test of every two routes. Loads scipy: not for the thread of a screen."""
-    from engine.metrics import mcnemar
+    from engine.comparison.statistics import mcnemar
 
     result: dict[tuple[str, str], Comparison] = {}
     for one, two in combinations(probabilities, 2):
@@ -81,17 +81,17 @@ class Classifications(Laboratory):
     exported = ("the fine-tuned model", "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.")
 
     def create(self, given: Mapping[str, str]) -> Run:
-        from engine import classify_run
-        from engine.task_specs import ClassifySpec
+        from engine.classify import runs as classify_runs
+        from engine.classify.spec import ClassifySpec
 
         automatic = {name: "" for name in ("text_column", "label_column") if given[name] == "auto"}
-        return classify_run.create(spec_from(ClassifySpec, given, curve=True, suspects=True, **automatic))
+        return classify_runs.create(spec_from(ClassifySpec, given, curve=True, suspects=True, **automatic))
 
     def findings(self, run: Run) -> Findings:
         """What the routes said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""
-        from engine import outcome
+        from engine.classify import results as classify_results
 
-        found = outcome.read(run)
+        found = classify_results.read(run)
         leaked = found.checks.get("checks", {}).get("leaked", [])
         return Findings(
             found.classes,
@@ -108,8 +108,8 @@ class Classifications(Laboratory):
         )
 
     def cannot_export(self, run: Run) -> str:
-        from engine.modelfolder import present
-        from engine.outcome import TUNED
+        from engine.classify.results import TUNED
+        from engine.model_folder import present
 
         there = present(run.path / TUNED).is_dir()
         return "" if there else "This run has no fine-tuned model: tick fine-tune in the form and run it."
@@ -117,8 +117,8 @@ class Classifications(Laboratory):
     def export(self, run: Run, folder: Path) -> str:
         import shutil
 
-        from engine.modelfolder import exported, present, size
-        from engine.outcome import TUNED
+        from engine.classify.results import TUNED
+        from engine.model_folder import exported, present, size
 
         with exported(folder, run.name) as temporary:
             shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.metrics import Report
+from engine.comparison.statistics import Report
 from tui import units
 from tui.classify import figures
 from tui.classify.laboratory import Findings

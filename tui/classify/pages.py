@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.metrics import Report
+from engine.comparison.statistics import Report
 from tui.classify.laboratory import Findings
 from tui.classify.views import Sight
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strip, window, wrap

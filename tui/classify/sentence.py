@@ -10,16 +10,15 @@ from rich.text import Text
 from textual.strip import Strip
 
 from checkpoints.run import Run
-from engine.control import Control
-from engine.events import Event, Notice
-from engine.heed import Stopped, heed
-from engine.worker import Task
+from engine.runs.events import Event, Notice
+from engine.runs.messages import Control, Stopped, heed
+from engine.runs.worker import Task
 from tui.classify.views import COLOURS, ROUTES
 from tui.comparing.ink import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
 from tui.text import safe
 
 if TYPE_CHECKING:
-    from engine.classifier import Classifier
+    from engine.classify.predict import Classifier
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def opening(run: Run) -> Task:
     """Read the trained routes, and let each answer once so that the first real answer does not wait for a model."""
 
     def task(control: Control) -> Iterator[Event]:
-        from engine.classifier import Classifier
+        from engine.classify.predict import Classifier
 
         classifier = Classifier(run)
         for name, why in classifier.unreadable.items():

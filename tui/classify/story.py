@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 
-from engine.events import Classified, CurvePoint, DataLoaded, Event, RouteDone, RouteStep
-from engine.metrics import Report, report_from
+from engine.comparison.statistics import Report, report_from
+from engine.runs.events import Classified, CurvePoint, DataLoaded, Event, RouteDone, RouteStep
 from tui.comparing.story import CompareStory, fold_losses
 from tui.story import Story
 

@@ -14,11 +14,11 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine import session
-from engine.control import Control
-from engine.events import Event
-from engine.summary import explain, figure
-from engine.worker import Task
+from engine.runs import owner
+from engine.runs.events import Event
+from engine.runs.listing import explain, figure
+from engine.runs.messages import Control
+from engine.runs.worker import Task
 from tui.comparing.values import typed
 
 OFFERED = 60  # the newest runs, for opening
@@ -43,7 +43,7 @@ class Laboratory:
     """what of a run another program can load, and as what"""
 
     def create(self, given: Mapping[str, str]) -> Run:
-        """A run directory for what the form says. Raises :class:`OSError` and :class:`engine.spec.BadSpec`."""
+        """A run directory for what the form says. Raises :class:`OSError` and :class:`engine.runs.spec.BadSpec`."""
         raise NotImplementedError
 
     def cannot_export(self, run: Run) -> str:
@@ -61,11 +61,11 @@ class Laboratory:
 
     def begin(self, run: Run) -> Task:
         """Start the process that works on a run, and a task that follows it."""
-        told = session.journal_size(run)
-        process = session.spawn(run)
+        told = owner.journal_size(run)
+        process = owner.spawn(run)
 
         def task(control: Control) -> Iterator[Event]:
-            return session.attend(run, process, control, told)
+            return owner.attend(run, process, control, told)
 
         return task
 
@@ -73,20 +73,20 @@ class Laboratory:
         """A task that follows a run, living or done."""
 
         def task(control: Control) -> Iterator[Event]:
-            return session.follow(run, control)
+            return owner.follow(run, control)
 
         return task
 
     def living(self) -> Run | None:
         """The newest run that a process works on."""
-        return next(iter(session.owned(self.task)), None)
+        return next(iter(owner.owned(self.task)), None)
 
     def offers(self) -> list[Offered]:
         """Runs there are, newest first, with the last figures of each."""
         found = []
         for run in runs.every(home.runs()):
             try:
-                task, spec = session.task_of(run)
+                task, spec = owner.task_of(run)
             except (OSError, CheckpointError):
                 continue  # its task is unknown; Runs lists it and says why
             if task != self.task:

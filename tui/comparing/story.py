@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from engine.events import (
+from engine.runs.events import (
     Classified,
     Continued,
     Encoded,

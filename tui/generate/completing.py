@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine import hub
-from engine.compare import PROMPT
-from engine.control import Control
-from engine.encoding import NoTokenizer, Tokenizer
-from engine.events import Completed, Event, Notice, Token
-from engine.sampling import GenerateSpec, Sampling
-from engine.spec import BadSpec, Problem
-from engine.worker import Task
+from engine.lm.sampling import GenerateSpec, Sampling
+from engine.lm.sweep import PROMPT
+from engine.runs.events import Completed, Event, Notice, Token
+from engine.runs.messages import Control
+from engine.runs.spec import BadSpec, Problem
+from engine.runs.worker import Task
+from engine.tokenization.encoding import NoTokenizer, Tokenizer
 
 if TYPE_CHECKING:
-    from engine.causal import LanguageModel
-    from engine.compare import Comparison
+    from engine.lm.model import LanguageModel
+    from engine.lm.sweep import Comparison
 
 Pieces: TypeAlias = list[tuple[int, str]]
 """Tokens as ids, each with the text that it adds."""
@@ -123,7 +123,7 @@ def loading(names: Sequence[tuple[str, str]]) -> Task:
     """Load the first of ``names`` that can be had; each comes with why it is tried. Raises ``NoModel`` for the last."""
 
     def task(control: Control) -> Iterator[Event]:
-        from engine import lm
+        from engine.lm import find as lm
 
         for place, (name, why) in enumerate(names, 1):
             try:
@@ -159,7 +159,7 @@ def completing(lm: LanguageModel, source: Source, sampling: Sampling) -> Task:
     """Go on from the end of a text: ``Tokenized``, tokens of the prompt not scored yet, then the completion."""
 
     def task(control: Control) -> Iterator[Event]:
-        from engine.generate import generate
+        from engine.lm.generate import generate
 
         known, ids, score = _tokenize(lm, source, sampling.max_new_tokens)
         yield known
@@ -206,13 +206,13 @@ def comparing(lm: LanguageModel, comparison: Comparison) -> Task:
     """Run every setting, then write what came of it as Markdown: ``Kept`` says where."""
 
     def task(control: Control) -> Iterator[Event]:
-        from engine import comparison_record
-        from engine.compare import compare
+        from engine.lm import sweep_record
+        from engine.lm.sweep import compare
 
         results = yield from compare(lm, comparison, control)
         if results:
             try:
-                path = comparison_record.save(lm, comparison, results)
+                path = sweep_record.save(lm, comparison, results)
             except OSError as error:
                 yield Notice(f"the comparison cannot be saved: {error.strerror or error}", "error", "save")
             else:
@@ -233,7 +233,7 @@ def usual_prompt(lm: LanguageModel) -> str:
 def _probe(
     lm: LanguageModel, ids: Sequence[int], sampling: Sampling, place: int, control: Control, *, score: bool
 ) -> Iterator[Event]:
-    from engine.generate import generate
+    from engine.lm.generate import generate
 
     spec = GenerateSpec("", tuple(ids), replace(sampling, max_new_tokens=1), CANDIDATES, score)
     for event in generate(lm, spec, control):
@@ -245,7 +245,7 @@ def _probe(
 
 def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[Tokenized, list[int], bool]:
     """The text as tokens, their ids as the engine takes them, and whether some of them are to be scored."""
-    from engine.generate import fit
+    from engine.lm.generate import fit
 
     tokenizer = lm.tokenizer
     if tokenizer.kind == "characters" and source.rest:
@@ -271,7 +271,7 @@ def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[T
 
 def _opened(lm: LanguageModel, ids: Sequence[int]) -> list[int]:
     """``ids`` with what the tokenizer puts before any text, unless they begin with it."""
-    from engine.generate import opening
+    from engine.lm.generate import opening
 
     before = opening(lm.tokenizer)
     return [*ids] if [*ids[: len(before)]] == before else [*before, *ids]

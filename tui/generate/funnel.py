@@ -11,8 +11,8 @@ from rich.style import Style
 from textual.binding import Binding
 from textual.strip import Strip
 
-from engine.events import Candidate, Token
-from engine.sampling import Sampling
+from engine.lm.sampling import Sampling
+from engine.runs.events import Candidate, Token
 from tui.generate.heat import DIM, NOTHING, PLAIN, FocusLines, heat
 from tui.generate.loom import Node
 from tui.text import safe

@@ -9,15 +9,15 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from engine.events import Completed, Notice, Progress
-from engine.worker import State
+from engine.runs.events import Completed, Notice, Progress
+from engine.runs.worker import State
 from tui import units
 from tui.generate.heat import DIM
 from tui.generate.loom import Loom
 from tui.text import safe
 
 if TYPE_CHECKING:
-    from engine.causal import LanguageModel
+    from engine.lm.model import LanguageModel
 
 BOLD = Style(bold=True)
 WIDE = 98  # cells from which words are spelled out

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import home, store
-from engine.sampling import Sampling
+from engine.lm.sampling import Sampling
 from tui.generate.loom import MOST, RAW, Loom, Node
 
 LARGEST = 4 << 20  # bytes

@@ -12,8 +12,8 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from engine.events import Candidate, Token
-from engine.sampling import Sampling
+from engine.lm.sampling import Sampling
+from engine.runs.events import Candidate, Token
 from tui.generate.completing import Pieces
 
 MOST = 20_000  # nodes in the tree; beyond, the branches that were made first are let go, never the text on the screen

@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 from checkpoints import home
 from checkpoints import run as runs
 from engine import hub
-from engine.summary import summarise
+from engine.runs.listing import summarise
 from tui import units
 from tui.dialogs import Choices, Dialog
 from tui.field import Field

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.events import Token
-from engine.sampling import Sampling
+from engine.lm.sampling import Sampling
+from engine.runs.events import Token
 from tui.generate.completing import Source
 from tui.generate.funnel import Sight
 from tui.generate.loom import Loom, Node
 from tui.text import safe
 
 if TYPE_CHECKING:
-    from engine.causal import LanguageModel
+    from engine.lm.model import LanguageModel
 
 MOST = 500  # places whose candidates are remembered
 

@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import Label, Static
 
-from engine.sampling import Sampling
+from engine.lm.sampling import Sampling
 from tui.dialogs import Dialog
 from tui.generate.funnel import FOCUSED, TITLE, WORD
 from tui.generate.heat import DIM, PLAIN, FocusLines

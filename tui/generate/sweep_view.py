@@ -11,8 +11,8 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.compare import Comparison, Setting
-from engine.events import Compared, Event, Token
+from engine.lm.sweep import Comparison, Setting
+from engine.runs.events import Compared, Event, Token
 from tui.generate.flow import Flow, Item
 from tui.generate.heat import DIM, NOTHING, PLAIN, FocusLines, heat
 from tui.text import safe

@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from checkpoints.run import Run
 from data.choices import Item
-from engine.events import Event, ItemRanked, ItemsLoaded, RouteDone
+from engine.runs.events import Event, ItemRanked, ItemsLoaded, RouteDone
 from tui.actions import bindings
 from tui.choosing import own
 from tui.choosing.form import ChooseForm

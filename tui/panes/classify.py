@@ -8,7 +8,7 @@ from functools import partial
 from textual.strip import Strip
 
 from checkpoints.run import Run
-from engine.events import Event, RouteDone
+from engine.runs.events import Event, RouteDone
 from tui.actions import bindings
 from tui.classify import figures, pages, sentence
 from tui.classify.form import ClassifyForm

@@ -17,7 +17,7 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 
 from checkpoints.run import Run
-from engine.events import Notice
+from engine.runs.events import Notice
 from tui.comparing import headline
 from tui.comparing.form import CompareForm
 from tui.comparing.ink import message

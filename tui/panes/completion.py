@@ -18,9 +18,9 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import TextArea
 
-from engine.events import Compared, Completed, Event, Notice, Progress, Token
-from engine.sampling import Sampling
-from engine.worker import State, Task
+from engine.lm.sampling import Sampling
+from engine.runs.events import Compared, Completed, Event, Notice, Progress, Token
+from engine.runs.worker import State, Task
 from tui.errands import Errands, Keeper
 from tui.generate import completing, headline, heat, scout
 from tui.generate.completing import Kept, Loaded, Probed, Tokenized
@@ -39,7 +39,7 @@ from tui.styles import style_sheet
 from tui.text import safe
 
 if TYPE_CHECKING:
-    from engine.causal import LanguageModel
+    from engine.lm.model import LanguageModel
 
 DRAIN = 1 / 8  # seconds between two looks at what the worker said
 NUMBERS_EVERY = 0.5  # seconds between two updates of the numbers while text streams

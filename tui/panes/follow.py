@@ -14,10 +14,10 @@ from textual.timer import Timer
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine import control as ask
-from engine.events import Event, Notice
-from engine.spec import BadSpec
-from engine.worker import Busy, Job, Task, Worker
+from engine.runs import messages as ask
+from engine.runs.events import Event, Notice
+from engine.runs.spec import BadSpec
+from engine.runs.worker import Busy, Job, Task, Worker
 from tui.comparing.laboratory import Laboratory
 from tui.comparing.story import CompareStory
 from tui.errands import Errands

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from textual import on, work
 
-from engine import compare
-from engine.compare import Comparison
-from engine.control import Continue, Pause, SetSampling
+from engine.lm import sweep as sweeps
+from engine.lm.sampling import SetSampling
+from engine.lm.sweep import Comparison
+from engine.runs.messages import Continue, Pause
 from tui.actions import bindings
 from tui.dialogs import Entry
 from tui.generate import completing, scout
@@ -217,7 +218,7 @@ class GeneratePane(CompletionPane):
 
     def action_sweep(self) -> None:
         """Greedy and a ladder of temperatures."""
-        self._compare(lambda prompt: compare.ladder(prompt, self.sampling))
+        self._compare(lambda prompt: sweeps.ladder(prompt, self.sampling))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_ab(self) -> None:
@@ -230,7 +231,7 @@ class GeneratePane(CompletionPane):
             )
         )
         if other is not None:
-            self._compare(lambda prompt: compare.ab(prompt, self.sampling, other))
+            self._compare(lambda prompt: sweeps.ab(prompt, self.sampling, other))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_several(self) -> None:
@@ -246,7 +247,7 @@ class GeneratePane(CompletionPane):
             )
         )
         if count is not None:
-            self._compare(lambda prompt: compare.samples(prompt, self.sampling, int(count)))
+            self._compare(lambda prompt: sweeps.samples(prompt, self.sampling, int(count)))
 
     def _comparing(self) -> bool:
         """Whether a comparison is under way, which is shown then."""

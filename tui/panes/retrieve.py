@@ -10,7 +10,7 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from checkpoints.run import Run
-from engine.events import BiStep, Encoded, Event, Progress, RankerDone
+from engine.runs.events import BiStep, Encoded, Event, Progress, RankerDone
 from tui.actions import bindings
 from tui.comparing.ink import paragraph
 from tui.field import Field
@@ -24,7 +24,7 @@ from tui.retrieving.story import RetrieveStory
 from tui.retrieving.views import Sight, head, tabs
 
 if TYPE_CHECKING:
-    from engine.rankers_open import Library
+    from engine.retrieve.search import Library
 
 
 class RetrievePane(ComparePane):

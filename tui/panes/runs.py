@@ -22,9 +22,10 @@ from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine import session
-from engine.spec import BadSpec, TrainSpec, convert
-from engine.summary import Summary, explain, summarise
+from engine.gpt import runs as gpt_runs
+from engine.gpt.spec import TrainSpec, convert
+from engine.runs.listing import Summary, explain, summarise
+from engine.runs.spec import BadSpec
 from tui import units
 from tui.actions import bindings
 from tui.comparing import laboratories
@@ -248,7 +249,7 @@ class RunsPane(Pane):
             if more is None:
                 return
             try:
-                spec = replace(session.spec_of(run), steps=convert("steps", more))
+                spec = replace(gpt_runs.spec_of(run), steps=convert("steps", more))
                 await asyncio.to_thread(run.write_json, "spec.json", vars(spec))
             except (BadSpec, OSError, CheckpointError) as error:
                 self.tell("It cannot be resumed", explain(run, error))
@@ -265,7 +266,7 @@ class RunsPane(Pane):
             self.post_message(self.CopiedTask(run))
             return
         try:
-            self.post_message(self.Copied(session.spec_of(run)))
+            self.post_message(self.Copied(gpt_runs.spec_of(run)))
         except (OSError, CheckpointError) as error:
             self.tell("It cannot be copied", explain(run, error))
 
@@ -372,7 +373,7 @@ def _age(seconds: float) -> str:
 
 
 def _export(path: str, folder: Path) -> str:
-    from engine.load import load, write_export
+    from engine.gpt.trained import load, write_export
 
     trained = load(path)
     write_export(trained, folder)

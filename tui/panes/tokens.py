@@ -16,9 +16,9 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.worker import get_current_worker
 
-from engine.encoding import NoTokenizer
-from engine.lexicon import corpus
-from engine.tokens import Token, Tokenized, tokenize
+from engine.tokenization.encoding import NoTokenizer
+from engine.tokenization.lexicon import corpus
+from engine.tokenization.spans import Token, Tokenized, tokenize
 from tui.actions import bindings
 from tui.errands import Keeper
 from tui.lines import Lines

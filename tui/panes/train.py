@@ -16,8 +16,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import ContentSwitcher
 
-from engine import control as ask
-from engine.events import Event
+from engine.runs import messages as ask
+from engine.runs.events import Event
 from tui import units
 from tui.actions import bindings
 from tui.curve import CurveOptions, draw, legend

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.ranking import Ranked
+from engine.retrieve.metrics import Ranked
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 from tui.retrieving.searching import Answer
 from tui.retrieving.views import NAMES, Sight

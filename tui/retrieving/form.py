@@ -11,7 +11,7 @@ from textual.content import Content
 
 from data import tablefiles
 from data.beir import BUNDLED
-from engine.task_specs import RetrieveSpec
+from engine.retrieve.spec import RetrieveSpec
 from tui import units
 from tui.comparing.form import CompareForm, Layout
 from tui.comparing.values import LARGEST, Seen, Wrong, fields_from

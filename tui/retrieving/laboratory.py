@@ -36,17 +36,17 @@ class Retrievals(Laboratory):
     exported = ("the bi-encoder", "As a folder that SentenceTransformer loads: its encode gives the same vectors.")
 
     def create(self, given: Mapping[str, str]) -> Run:
-        from engine import retrieve_run
-        from engine.task_specs import RetrieveSpec
+        from engine.retrieve import runs as retrieve_runs
+        from engine.retrieve.spec import RetrieveSpec
 
-        return retrieve_run.create(spec_from(RetrieveSpec, given))
+        return retrieve_runs.create(spec_from(RetrieveSpec, given))
 
     def gains(self, run: Run, texts: Mapping[str, str]) -> Gains:
         """Every judged query with its nDCG@10 by ranker. Raises :class:`checkpoints.store.CheckpointError`."""
-        from engine import rankers_store
-        from engine.ranking import NDCG
+        from engine.retrieve import results as retrieve_results
+        from engine.retrieve.metrics import NDCG
 
-        found = rankers_store.read(run)
+        found = retrieve_results.read(run)
         made = Gains(
             Gain(
                 name,
@@ -59,19 +59,19 @@ class Retrievals(Laboratory):
         return made
 
     def cannot_export(self, run: Run) -> str:
-        from engine import rankers_store
+        from engine.retrieve import results as retrieve_results
 
         try:
-            there = rankers_store.checkpoint(run) is not None
+            there = retrieve_results.checkpoint(run) is not None
         except CheckpointError as error:
             return str(error)
         return "" if there else "This run has trained no bi-encoder: tick trained in the form and run it."
 
     def export(self, run: Run, folder: Path) -> str:
-        from engine import rankers_export
-        from engine.encoders import NoEncoder
+        from engine.encoders.find import NoEncoder
+        from engine.retrieve import export as retrieve_export
 
         try:
-            return f"{units.size(rankers_export.export(run, folder))} exported to {folder}"
+            return f"{units.size(retrieve_export.export(run, folder))} exported to {folder}"
         except NoEncoder as error:
             raise CheckpointError(str(error)) from None

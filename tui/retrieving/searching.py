@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpoints.run import Run
-from engine.control import Control
-from engine.events import Event, Notice
-from engine.heed import Stopped, heed
-from engine.worker import Task
+from engine.runs.events import Event, Notice
+from engine.runs.messages import Control, Stopped, heed
+from engine.runs.worker import Task
 
 if TYPE_CHECKING:
-    from engine.rankers_open import Library
-    from engine.ranking import Ranked
+    from engine.retrieve.metrics import Ranked
+    from engine.retrieve.search import Library
 
 DEPTH = 100  # documents of a ranking: as far as rank arrows look
 
@@ -49,9 +48,9 @@ def opening(run: Run) -> Task:
 
     def task(control: Control) -> Iterator[Event]:
         from data.beir import BeirError
-        from engine.rankers_open import library
-        from engine.retrieve_run import spec_of
-        from engine.task_specs import BM25
+        from engine.retrieve.runs import spec_of
+        from engine.retrieve.search import library
+        from engine.retrieve.spec import BM25
 
         try:
             opened = library(spec_of(run), run)
@@ -73,11 +72,11 @@ def searching(library: Library, query: str, methods: tuple[str, ...], ready: fro
     def task(control: Control) -> Iterator[Event]:
         import time
 
-        from engine.encode import EncodeFailed
-        from engine.encoders import NoEncoder
-        from engine.rankers import Bm25
-        from engine.rankers_open import NotTrained, Part
-        from engine.task_specs import BM25, TRAINED
+        from engine.encoders.encode import EncodeFailed
+        from engine.encoders.find import NoEncoder
+        from engine.retrieve.rankers import Bm25
+        from engine.retrieve.search import NotTrained, Part
+        from engine.retrieve.spec import BM25, TRAINED
 
         split, name, relevant = _own(library, query)
         known = f"{split} query {name}" if name else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.events import BiStep, CollectionLoaded, Event, RankerDone, Step
+from engine.runs.events import BiStep, CollectionLoaded, Event, RankerDone, Step
 from tui.comparing.story import CompareStory
 from tui.story import Story
 

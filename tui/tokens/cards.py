@@ -11,9 +11,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from engine.encoding import UNKNOWN
-from engine.lexicon import matches, word_of
-from engine.tokens import Token
+from engine.tokenization.encoding import UNKNOWN
+from engine.tokenization.lexicon import matches, word_of
+from engine.tokenization.spans import Token
 from tui.text import safe
 from tui.tokens.buffer import Buffer
 from tui.tokens.glyphs import plain

@@ -10,7 +10,7 @@ from pathlib import Path
 from textual import on, work
 from textual.content import Content
 
-from engine.tokens import Token
+from engine.tokenization.spans import Token
 from tui import units
 from tui.dialogs import Entry, Page
 from tui.panes.pane import Pane

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rich.style import Style
 
-from engine.tokens import Tokenized
+from engine.tokenization.spans import Tokenized
 
 CLASSES = 3
 _LOOK_BACK = 64  # equal tokens in a row after which the count starts from the text's beginning

@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from engine.tokens import Token, Tokenized
+from engine.tokenization.spans import Token, Tokenized
 from tui.tokens.glyphs import PART, Rows, Span, glyph
 from tui.tokens.palette import Palette, colour
 

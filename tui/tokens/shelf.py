@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from engine.encoding import Tokenizer
-from engine.lexicon import Lexicon, Merges, Occurrences, corpus, occurrences
-from engine.tokenizer import NoTokenizer, load
-from engine.tokens import Counts, Token, Tokenized, tokenize
+from engine.tokenization.encoding import Tokenizer
+from engine.tokenization.find import NoTokenizer, load
+from engine.tokenization.lexicon import Lexicon, Merges, Occurrences, corpus, occurrences
+from engine.tokenization.spans import Counts, Token, Tokenized, tokenize
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 from checkpoints import home, store
 from data.plaintext import TextError, detect_encoding, normalise_line_ends
-from engine.tokens import Tokenized
+from engine.tokenization.spans import Tokenized
 
 LARGEST = 8_000_000  # bytes of a file that the editor opens
 DEFAULTS = ("gpt2", "wordpiece", "bundled")

@@ -11,7 +11,7 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.tokens import Token
+from engine.tokenization.spans import Token
 from tui.lines import Lines
 from tui.text import safe
 from tui.tokens.glyphs import Span

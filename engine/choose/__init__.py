@@ -1,0 +1,1 @@
+"""Multiple-choice questions: methods that rank the choices, compared."""

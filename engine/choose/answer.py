@@ -1,0 +1,107 @@
+"""A question of one's own, ranked by everything that a run has trained and by its language model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from data.choices import Item
+from engine.choose.results import TUNED, read, read_ranker
+from engine.choose.zero_shot import LEADING, ways
+from engine.encoders import find as encoders
+from engine.encoders.encode import encode_now, machine_for
+from engine.encoders.features import group_of
+from engine.encoders.find import NoEncoder
+from engine.model_folder import present
+from engine.runs.events import ItemRanked
+from engine.runs.messages import Control, finish
+
+if TYPE_CHECKING:
+    from engine.choose.fine_tune import TunedRanker
+    from engine.choose.scorer import Ranker
+    from engine.choose.zero_shot import Reader
+
+ZERO_SHOT, FINETUNE = "zero-shot", "finetune"
+
+
+class Chooser:
+    """Every method of a run, opened when it is first asked. One thread at a time."""
+
+    def __init__(self, run: Run) -> None:
+        """Raises :class:`checkpoints.store.CheckpointError` when the run holds nothing that could rank."""
+        kept = read(run)
+        self.run, self._about = run, kept.about
+        trained = kept.about.get("rankers")
+        self._losses: dict[str, str] = {
+            str(method): str(facts.get("loss"))
+            for method, facts in (trained.items() if isinstance(trained, dict) else ())
+            if isinstance(facts, dict)
+        }
+        self.methods = list(self._losses)
+        if (present(run.path / TUNED) / "config.json").is_file():
+            self.methods.append(FINETUNE)
+        if ZERO_SHOT in kept.results:
+            self.methods.insert(0, ZERO_SHOT)
+        if not self.methods:
+            raise CheckpointError(f"{run.name} has no method yet that could rank a question")
+        self._rankers: dict[str, Ranker] = {}
+        self._machine: Any = None
+        self._reader: Reader | None = None
+        self._tuned: TunedRanker | None = None
+
+    def rank(self, item: Item, method: str) -> ItemRanked:
+        """An item ranked by one of ``methods``; its place is -1.
+
+        Raises :class:`checkpoints.store.CheckpointError`, :class:`engine.encoders.find.NoEncoder`,
+        :class:`engine.lm.find.NoModel` when what the method needs is not there any more, and :class:`ValueError`.
+        """
+        if method == ZERO_SHOT:
+            found = self._language_model().score(item)
+            return self._told(
+                method, item, [one.way(LEADING) for one in found], ways(found), tuple(one.strip for one in found)
+            )
+        if method == FINETUNE:
+            scores = finish(self._by_tuned().scores([item], Control()))
+        else:
+            scores = self._by_ranker(item, method)
+        return self._told(method, item, [float(score) for score in scores[0]])
+
+    def _told(
+        self, method: str, item: Item, scores: list[float], by: dict[str, Any] | None = None, strips: Any = ()
+    ) -> ItemRanked:
+        return ItemRanked(method, -1, 1, 1, item.gold, tuple(scores), 0.0, 0.0, 1.0, by or {}, strips)
+
+    def _by_ranker(self, item: Item, method: str) -> Any:
+        from engine.choose.scorer import arranged, pair_texts
+
+        if method not in self._rankers:
+            self._rankers[method] = read_ranker(self.run, method, self._losses[method])
+        length, pooling = int(self._about.get("length", 128)), str(self._about.get("pooling", "mean"))
+        if self._machine is None:
+            told = self._about.get("encoder") or {}
+            encoder = finish(encoders.find(str(told.get("name", ""))))
+            if encoder.identity != told.get("identity"):
+                raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
+            self._machine = machine_for(encoder, group_of(pooling))
+        questions, choices, pairs = pair_texts([item], length)
+        rows = encode_now([*questions, *choices, *pairs], self._machine, length, pooling)
+        cut = 1 + len(choices)
+        return self._rankers[method].scores(arranged([item], rows[:1], rows[1:cut], rows[cut:]))
+
+    def _by_tuned(self) -> TunedRanker:
+        if self._tuned is None:
+            from engine.choose.fine_tune import load
+
+            self._tuned = load(present(self.run.path / TUNED), int(self._about.get("length", 128)))
+        return self._tuned
+
+    def _language_model(self) -> Reader:
+        if self._reader is None:
+            from engine.choose.zero_shot import Reader
+            from engine.lm import find as lm
+
+            bare = self._about.get("uninformative")
+            model = finish(lm.load(str(self._about.get("model") or "bundled")))
+            self._reader = Reader(model, bare if isinstance(bare, str) else None)
+        return self._reader

@@ -1,0 +1,199 @@
+"""Fine-tuning of a whole encoder to rank choices: every (question, choice) pair is read as one text and gets a score.
+
+Cross-entropy over the choices of an item, as in the multiple-choice models of ``transformers``.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from data.choices import Item
+from engine.choose.scorer import pair_texts
+from engine.encoders import epochs
+from engine.encoders.encode import placed
+from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epochs import Tuned
+from engine.encoders.find import Encoder, NoEncoder, of_folder
+from engine.encoders.padding import by_length, padded
+from engine.model_folder import replaced, write_tokenizer
+from engine.runs.events import Event
+from engine.runs.messages import Control, heed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+CODE = 1  # raise it when the same settings would train otherwise
+
+
+@dataclass(frozen=True)
+class TuneRankSettings(epochs.Settings):
+    """How an encoder is fine-tuned to rank."""
+
+    PEAKS: ClassVar[tuple[float, float]] = (2e-5, 1e-4)
+
+    epochs: int = 3
+    rows: int = 16
+    """items in a batch, each with all its choices"""
+    warmup: float = 0.1
+
+
+@dataclass(frozen=True)
+class TunedRanker(Tuned):
+    """A fine-tuned ranker in evaluation mode."""
+
+    length: int
+
+    def scores(self, items: Sequence[Item], control: Control) -> Generator[Event, None, NDArray[np.float64]]:
+        """A score for each choice ``(items, choices)``, ``-inf`` where there is none. Raises ``Stopped``."""
+        return _scores(self.model, _ids(items, self.encoder, self.length), items, self.device, control)
+
+
+def tune(
+    train: Sequence[Item],
+    held: Sequence[Item],
+    encoder: Encoder,
+    settings: TuneRankSettings,
+    control: Control,
+    *,
+    kept: Kept,
+    device: str = "auto",
+) -> Generator[Event, None, TunedRanker]:
+    """Train the encoder and return the best epoch.
+
+    A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
+    in safety. Yields :class:`RouteStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
+    """
+    where, _ = placed(device)
+    task = _Ranking(train, held, encoder, settings, where)
+    tuned = yield from epochs.tune(task, encoder, settings, control, device=where, kept=kept)
+    return TunedRanker(**vars(tuned), length=settings.length)
+
+
+def made_of(encoder: Encoder, settings: TuneRankSettings, fingerprint: str) -> list[Any]:
+    """All that decides a fine-tuning, as JSON can hold it; ``fingerprint`` names the data."""
+    return [CODE, "rank", encoder.identity, asdict(settings), fingerprint]
+
+
+def save(tuned: TunedRanker, folder: Path) -> None:
+    """Write encoder (a folder that ``transformers`` loads) and head (``head.safetensors``)."""
+    from safetensors.torch import save_file
+
+    model = tuned.model
+    with replaced(folder) as temporary:
+        model.encoder.save_pretrained(temporary)
+        head = {name: part.contiguous() for name, part in model.out.state_dict().items()}
+        save_file(head, temporary / "head.safetensors")
+        write_tokenizer(tuned.encoder.tokenizer, temporary, tuned.encoder.positions, model.encoder.config.pad_token_id)
+
+
+def load(folder: Path, length: int, device: str = "cpu") -> TunedRanker:
+    """The ranker that :func:`save` wrote. Raises :class:`engine.encoders.find.NoEncoder` and :class:`OSError`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    encoder = of_folder(folder, folder.name, str(folder), str(folder))
+    model: Any = with_head(encoder, device)
+    try:
+        model.out.load_state_dict(load_file(folder / "head.safetensors"))
+    except (SafetensorError, RuntimeError) as error:
+        raise NoEncoder(f"{folder}: the head cannot be read ({str(error).splitlines()[0]})") from None
+    model.eval().requires_grad_(False)
+    return TunedRanker(model, encoder, device, best_epoch=0, epochs=0, history=(), length=length)
+
+
+def with_head(encoder: Encoder, device: str) -> nn.Module:
+    """The encoder under a fresh linear layer that gives a text its score. Raises :class:`NoEncoder`."""
+    from torch import nn
+
+    class Scorer(nn.Module):
+        """The mean of the last layer's tokens, then one number."""
+
+        def __init__(self, inner: Any, width: int) -> None:
+            super().__init__()
+            self.encoder, self.drop, self.out = inner, nn.Dropout(0.1), nn.Linear(width, 1)
+
+        def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+            """Token ids and mask ``(texts, tokens)`` to scores ``(texts,)``."""
+            top = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            weights = mask[..., None].to(top.dtype)
+            scores: Tensor = self.out(self.drop((top * weights).sum(1) / weights.sum(1)))[..., 0]
+            return scores.float()
+
+    return Scorer(encoder.open("cpu", "float32").requires_grad_(True), encoder.width).to(device)
+
+
+class _Ranking:
+    """Items and their right choices; an :class:`engine.encoders.epochs.Task`."""
+
+    def __init__(
+        self, train: Sequence[Item], held: Sequence[Item], encoder: Encoder, settings: TuneRankSettings, device: str
+    ) -> None:
+        self.train, self.held, self.encoder, self.settings, self.device = train, held, encoder, settings, device
+        self.ids, self.held_ids = (_ids(items, encoder, settings.length) for items in (train, held))
+
+    def open(self) -> nn.Module:
+        return with_head(self.encoder, self.device)
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        order = list(range(len(self.train)))
+        random.Random(f"{self.settings.seed}/{epoch}").shuffle(order)
+        return [order[start : start + self.settings.rows] for start in range(0, len(order), self.settings.rows)]
+
+    def loss(self, model: Any, rows: Sequence[int]) -> Tensor:
+        import torch
+        from torch.nn import functional
+
+        with epochs.cast(self.device):
+            flat = model(*padded([ids for row in rows for ids in self.ids[row]], self.device))
+        scores = _by_item(flat, [len(self.ids[row]) for row in rows])
+        return functional.cross_entropy(scores, torch.tensor([self.train[row].gold for row in rows]).to(self.device))
+
+    def judge(self, model: Any, control: Control) -> Generator[Event, None, tuple[float, float]]:
+        import torch
+        from torch.nn import functional
+
+        found = yield from _scores(model, self.held_ids, self.held, self.device, control)
+        gold = torch.tensor([item.gold for item in self.held])
+        loss = float(functional.cross_entropy(torch.from_numpy(found), gold))
+        return loss, float((found.argmax(1) == gold.numpy()).mean())
+
+
+def _ids(items: Sequence[Item], encoder: Encoder, length: int) -> list[list[list[int]]]:
+    """Token ids of every pair, by item."""
+    flat = iter(encoder.ids(pair_texts(items, length)[2], min(length, encoder.positions)))
+    return [[next(flat) for _ in item.choices] for item in items]
+
+
+def _scores(
+    model: nn.Module, ids: Sequence[Sequence[Sequence[int]]], items: Sequence[Item], device: str, control: Control
+) -> Generator[Event, None, NDArray[np.float64]]:
+    import numpy as np
+    import torch
+
+    places = [(row, place) for row, choices in enumerate(ids) for place in range(len(choices))]
+    flat = [one for choices in ids for one in choices]
+    result = np.full((len(items), max(len(item.choices) for item in items)), -np.inf)
+    done = 0
+    for some in by_length(flat, device):
+        with torch.inference_mode(), epochs.cast(device):
+            found = model(*padded([flat[one] for one in some], device)).double().cpu().numpy()
+        rows, columns = zip(*(places[one] for one in some), strict=True)
+        result[rows, columns] = found
+        done += len(some)
+        yield from heed(control, done)
+    return result
+
+
+def _by_item(flat: Tensor, counts: Sequence[int]) -> Tensor:
+    """Scores of all pairs as ``(items, choices)``, ``-inf`` for padding."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    return pad_sequence(list(torch.split(flat, list(counts))), batch_first=True, padding_value=-math.inf)

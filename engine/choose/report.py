@@ -1,0 +1,146 @@
+"""What a ranking of choices is worth: figures of the statistics beside the controls that tell whether to believe
+them. Scores are matrices ``(items, choices)``, ``-inf`` where an item has no such choice.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from data.choices import LETTERS, Item
+from engine.comparison import statistics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Scores: TypeAlias = NDArray[np.float64]
+
+CHANCE, LONGEST = "chance", "longest"
+CONTROLS = (CHANCE, LONGEST)
+
+
+def figures(scores: Scores, items: Sequence[Item], *, seed: int, seconds: float, settings: str = "") -> dict[str, Any]:
+    """Accuracy with interval, log loss and calibration of the softmax, what stands at each place, and the margins.
+
+    ``places`` holds for each letter how often the right choice stands there, how often it is chosen, and the share of
+    right choices there that are found: where the two first differ much, the method prefers a place.
+    """
+    import numpy as np
+
+    gold = [item.gold for item in items]
+    shares = softmax(scores)
+    report = statistics.evaluate(shares, gold, LETTERS[: scores.shape[1]], seed=seed)
+    right = scores.argmax(1) == np.asarray(gold)
+    chosen = np.asarray(report.confusion).sum(0)
+    chance = guessing(items)
+    return {
+        "accuracy": round(report.accuracy, 6),
+        "interval": [round(end, 6) for end in report.interval],
+        "items": report.rows,
+        "chance": round(chance, 6),
+        "p_chance": statistics.above(int(right.sum()), report.rows, chance),
+        "log_loss": round(report.log_loss, 6),
+        "calibration_error": round(report.calibration_error, 6),
+        "places": [
+            {"place": one.name, "right": one.support, "chosen": int(count), "found": round(one.recall, 6)}
+            for one, count in zip(report.classes, chosen, strict=True)
+        ],
+        "margins": [_rounded(asdict(one)) for one in statistics.by_margin(margins(scores), right)],
+        "seconds": round(seconds, 3),
+        "settings": settings,
+    }
+
+
+def guessing(items: Sequence[Item]) -> float:
+    """The accuracy that guessing can expect."""
+    return sum(1 / len(item.choices) for item in items) / len(items)
+
+
+def against(scores: Scores, control: Scores, gold: Sequence[int], seed: int) -> dict[str, Any]:
+    """A control on the same items, and the probability of so large a difference if both were equally good."""
+    import numpy as np
+
+    right = control.argmax(1) == np.asarray(gold)
+    test = statistics.mcnemar(softmax(scores), softmax(control), gold)
+    return {
+        "accuracy": round(float(right.mean()), 6),
+        "interval": [round(end, 6) for end in statistics.bootstrap(right, seed)],
+        "p": test.p,
+    }
+
+
+def margins(scores: Scores) -> NDArray[np.float64]:
+    """By how much the first choice leads the second ``(items,)``."""
+    import numpy as np
+
+    ordered = np.sort(np.maximum(scores, -1e9), 1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2])
+
+
+def softmax(scores: Scores) -> Scores:
+    """Shares of the choices of each item; alike where none has a score."""
+    import numpy as np
+
+    top = scores.max(1, keepdims=True)
+    raised = np.exp(scores - np.where(np.isfinite(top), top, 0.0))
+    raised = np.where(np.isfinite(top), raised, 1.0)
+    return np.asarray(raised / raised.sum(1, keepdims=True))
+
+
+def matrix(rows: Sequence[Sequence[float]]) -> Scores:
+    """Rows of scores, padded to the longest."""
+    import numpy as np
+
+    result = np.full((len(rows), max(map(len, rows))), -np.inf)
+    for place, row in enumerate(rows):
+        result[place, : len(row)] = row
+    return result
+
+
+def longest(items: Sequence[Item], seed: int) -> Scores:
+    """Scores that always choose the longest choice; who is as long as others is drawn."""
+    rng = random.Random(f"{seed}/longest")
+    return matrix([[len(choice) + rng.random() / 2 for choice in item.choices] for item in items])
+
+
+def orders(items: Sequence[Item], seed: int) -> NDArray[np.int64]:
+    """A random order of each item's choices ``(items, choices)``, padding left behind."""
+    import numpy as np
+
+    rng = random.Random(f"{seed}/orders")
+    most = max(len(item.choices) for item in items)
+    rows = []
+    for item in items:
+        places = list(range(len(item.choices)))
+        rng.shuffle(places)
+        rows.append([*places, *range(len(places), most)])
+    return np.array(rows, np.int64)
+
+
+def verdict(results: dict[str, dict[str, Any]]) -> str:
+    """What a learner should take home, in a few sentences."""
+    told = []
+    for method, found in results.items():
+        if method in CONTROLS or "p_chance" not in found:
+            continue
+        by_chance = found["p_chance"] < 0.05
+        says = f"{method} {found['accuracy']:.3f}"
+        says += " is above" if by_chance else " cannot be told from"
+        says += f" chance ({found['chance']:.3f}{_p(found['p_chance'])})"
+        if blind := found.get("question_hidden"):
+            better = blind["p"] < 0.05 and found["accuracy"] > blind["accuracy"]
+            says += " and above" if better else ", but not above" if by_chance else " nor from"
+            says += f" what the choices alone tell ({blind['accuracy']:.3f}{_p(blind['p'])})"
+        told.append(says + ".")
+    return " ".join(told)
+
+
+def _p(value: float) -> str:
+    return ", p < 0.001" if value < 0.001 else f", p = {value:.3f}"
+
+
+def _rounded(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in record.items()}

@@ -1,0 +1,292 @@
+"""A small scorer on frozen features of (question, choice) pairs, trained to put the right choice above the others.
+
+Two losses: the margin loss over the right choice against each other one (torch's ``MarginRankingLoss``), and
+cross-entropy over the choices of an item. The encoder stays as it is, so a training takes seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from data.choices import Item
+from engine.encoders.encode import encode
+from engine.encoders.features import POOLINGS, Features, group_of
+from engine.encoders.find import Encoder
+from engine.runs.events import Event, RouteStep
+from engine.runs.messages import Control, heed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    Matrix: TypeAlias = NDArray[np.float32]
+
+Loss: TypeAlias = Literal["margin", "cross-entropy"]
+
+LOSSES: tuple[Loss, ...] = ("margin", "cross-entropy")
+
+
+@dataclass(frozen=True)
+class RankSettings:
+    """How a scorer is trained."""
+
+    loss: Loss = "margin"
+    margin: float = 0.2
+    """by which the right choice should lead each other one; 0 would be content with all scores alike"""
+    epochs: int = 60
+    """at most"""
+    patience: int = 8
+    """epochs without a better accuracy on the held-out items before it ends"""
+    rows: int = 64
+    """items in a batch"""
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    hidden: int = 256
+    dropout: float = 0.4
+    seed: int = 1337
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Features of items, padded to the most choices of any of them; rows are unit vectors times the root of the width.
+
+    ``question`` ``(items, width)``, ``choice`` and ``pair`` (the two in one text) ``(items, choices, width)``,
+    ``there`` ``(items, choices)`` tells choices from padding.
+    """
+
+    question: Matrix
+    choice: Matrix
+    pair: Matrix
+    there: NDArray[np.bool_]
+    gold: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.gold)
+
+    def hidden(self) -> Pairs:
+        """The same items without their questions: what is left is the choice alone."""
+        import numpy as np
+
+        return Pairs(np.zeros_like(self.question), self.choice, self.choice, self.there, self.gold)
+
+    def reordered(self, order: NDArray[np.int64]) -> Pairs:
+        """Choices in another order, ``(items, choices)`` places each; padding must stay behind."""
+        import numpy as np
+
+        def taken(rows: Any) -> Any:
+            return np.take_along_axis(rows, order[..., None], 1)
+
+        gold = (order == self.gold[:, None]).argmax(1)
+        return Pairs(self.question, taken(self.choice), taken(self.pair), self.there, gold)
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """A trained scorer."""
+
+    network: nn.Module
+    loss: Loss
+    width: int
+    device: str
+    best_epoch: int
+    epochs: int
+    held_out_accuracy: float
+
+    @property
+    def parameters(self) -> int:
+        return sum(tensor.numel() for tensor in self.network.parameters())
+
+    def scores(self, pairs: Pairs) -> NDArray[np.float64]:
+        """A score for each choice ``(items, choices)``, ``-inf`` where there is none."""
+        import numpy as np
+        import torch
+
+        found = []
+        self.network.eval()
+        with torch.inference_mode():
+            for start in range(0, len(pairs), 256):
+                found.append(self.network(*_tensors(pairs, slice(start, start + 256), self.device)).double().cpu())
+        return np.asarray(torch.cat(found).numpy())
+
+
+def pair_texts(items: Sequence[Item], length: int = 128) -> tuple[list[str], list[str], list[str]]:
+    """Questions, choices and both in one text, choices in the order of the items.
+
+    Of a question only the end is kept that surely fits into ``length`` tokens beside its choice.
+    """
+    stems = [item.stem[-3 * length :] for item in items]
+    return (
+        stems,
+        [choice for item in items for choice in item.choices],
+        [f"{stem} {choice}" for stem, item in zip(stems, items, strict=True) for choice in item.choices],
+    )
+
+
+def featurise(
+    items: Sequence[Item],
+    encoder: Encoder,
+    control: Control,
+    *,
+    pooling: str = "mean",
+    length: int = 128,
+    device: str = "auto",
+) -> Generator[Event, None, Pairs]:
+    """Frozen features of every item, from the disk as far as they are there.
+
+    Yields what :func:`engine.encoders.encode.encode` yields, and raises what it raises.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"no pooling {pooling!r}; there are: {', '.join(POOLINGS)}")
+    found: list[Matrix] = []
+    for texts in pair_texts(items, length):
+        known = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        features: Features = yield from encode(
+            list(known),
+            encoder,
+            control,
+            length=length,
+            group=group_of(pooling),
+            poolings=(pooling,),
+            device=device,
+        )
+        found.append(features.pooled(pooling)[[known[text] for text in texts]])
+    return arranged(items, *found)
+
+
+def arranged(items: Sequence[Item], question: Matrix, choice: Matrix, pair: Matrix) -> Pairs:
+    """Rows of features, one a text of :func:`pair_texts`, as padded items."""
+    import numpy as np
+
+    most = max(len(item.choices) for item in items)
+    there = np.array([[place < len(item.choices) for place in range(most)] for item in items])
+
+    def padded(rows: Matrix) -> Matrix:
+        result = np.zeros((len(items), most, rows.shape[1]), np.float32)
+        result[there] = _unit(rows)
+        return result
+
+    gold = np.array([item.gold for item in items], np.int64)
+    return Pairs(_unit(question), padded(choice), padded(pair), there, gold)
+
+
+def fit(
+    route: str, train: Pairs, held: Pairs, settings: RankSettings, control: Control, *, device: str = "cpu"
+) -> Generator[Event, None, Ranker]:
+    """Train a scorer and return its best epoch by accuracy on the held-out items, ties by loss.
+
+    Yields a :class:`RouteStep` an epoch when ``route`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
+    """
+    import torch
+
+    torch.manual_seed(settings.seed)
+    draws = torch.Generator().manual_seed(settings.seed)
+    network = _network(train.question.shape[1], settings).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    best: tuple[float, float, int, dict[str, Tensor]] | None = None
+    begun, epoch = time.monotonic(), 0
+    for epoch in range(1, settings.epochs + 1):
+        network.train()
+        total = 0.0
+        order = torch.randperm(len(train), generator=draws).numpy()
+        for start in range(0, len(order), settings.rows):
+            rows = order[start : start + settings.rows]
+            scores = network(*_tensors(train, rows, device))
+            loss = loss_of(scores, torch.from_numpy(train.gold[rows]).to(device), settings)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += float(loss.detach()) * len(rows)
+            yield from heed(control, epoch)
+        found = Ranker(network, settings.loss, train.question.shape[1], device, epoch, epoch, 0.0).scores(held)
+        gold = torch.from_numpy(held.gold)
+        missed = float(loss_of(torch.from_numpy(found), gold, settings))
+        right = float((found.argmax(1) == held.gold).mean())
+        better = best is None or (right, -missed) > best[:2]
+        if better:
+            best = (right, -missed, epoch, {name: part.clone() for name, part in network.state_dict().items()})
+        assert best is not None
+        if route:
+            last = min(settings.epochs, best[2] + settings.patience)
+            left = (time.monotonic() - begun) / epoch * (last - epoch)
+            note = f"epoch {epoch}" + (", the best so far" if better else "")
+            yield RouteStep(route, epoch, settings.epochs, total / len(train), missed, right, round(left, 1), note)
+        if epoch - best[2] >= settings.patience:
+            break
+    assert best is not None
+    network.load_state_dict(best[3])
+    network.eval().requires_grad_(False)
+    return Ranker(network, settings.loss, train.question.shape[1], device, best[2], epoch, best[0])
+
+
+def loss_of(scores: Tensor, gold: Tensor, settings: RankSettings) -> Tensor:
+    """The loss of scores ``(items, choices)``, ``-inf`` for padding: a mean over pairs, or over items."""
+    import torch
+    from torch.nn import functional
+
+    if settings.loss == "cross-entropy":
+        return functional.cross_entropy(scores, gold)
+    others = torch.isfinite(scores)
+    others[torch.arange(len(gold), device=gold.device), gold] = False
+    right = scores.gather(1, gold[:, None]).expand_as(scores)[others]
+    wrong = scores[others]
+    return functional.margin_ranking_loss(right, wrong, torch.ones_like(right), margin=settings.margin)
+
+
+def arrays(ranker: Ranker) -> dict[str, Matrix]:
+    """Every weight by name, for safetensors."""
+    return {name: part.cpu().numpy() for name, part in ranker.network.state_dict().items()}
+
+
+def ranker_from(held: Mapping[str, Matrix], loss: Loss) -> Ranker:
+    """The ranker that :func:`arrays` gave. Raises :class:`KeyError` and :class:`ValueError` for other arrays."""
+    import torch
+
+    hidden, inputs = held["hidden.weight"].shape
+    network = _network(inputs // 5, RankSettings(hidden=hidden))
+    try:
+        network.load_state_dict({name: torch.from_numpy(part) for name, part in held.items()})
+    except RuntimeError as error:
+        raise ValueError(f"the weights are not of a ranker ({str(error).splitlines()[0]})") from None
+    network.eval().requires_grad_(False)
+    return Ranker(network, loss, inputs // 5, "cpu", 0, 0, 0.0)
+
+
+def _network(width: int, settings: RankSettings) -> nn.Module:
+    """The scorer, made here so that torch is only loaded when one is trained."""
+    import torch
+    from torch import nn
+
+    class Scorer(nn.Module):
+        """One hidden layer over question, choice, their product and difference, and the pair read as one text."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Linear(5 * width, settings.hidden)
+            self.out = nn.Linear(settings.hidden, 1)
+            self.drop = nn.Dropout(settings.dropout)
+
+        def forward(self, question: Tensor, choice: Tensor, pair: Tensor, there: Tensor) -> Tensor:
+            question = question[:, None].expand_as(choice)
+            parts = torch.cat([pair, question, choice, question * choice, (question - choice).abs()], -1)
+            scores: Tensor = self.out(self.drop(nn.functional.gelu(self.hidden(self.drop(parts)))))[..., 0]
+            return scores.masked_fill(~there, -torch.inf)
+
+    return Scorer()
+
+
+def _tensors(pairs: Pairs, rows: Any, device: str) -> list[Tensor]:
+    import torch
+
+    parts = (pairs.question[rows], pairs.choice[rows], pairs.pair[rows], pairs.there[rows])
+    return [torch.from_numpy(part).to(device) for part in parts]
+
+
+def _unit(rows: Matrix) -> Matrix:
+    import numpy as np
+
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-12) * np.float32(rows.shape[1] ** 0.5), np.float32)

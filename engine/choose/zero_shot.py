@@ -1,0 +1,248 @@
+"""Zero-shot ranking: a causal language model says how probable each choice is as what follows the question.
+
+Four ways to turn the log-probabilities of a choice's tokens into a score: their sum, the mean a token, the sum over
+the choice's characters, and how much the question raised the sum (pointwise mutual information, Holtzman et al., 2021).
+Sum, characters and, with an empty uninformative prompt, PMI are ``acc``, ``acc_norm`` and ``acc_mutual_info`` of
+lm-evaluation-harness. Its cut between question and choice is used too: the tokens of both together, without as many
+as the question has by itself. :class:`Judging` scores many items; when it is stopped, what was judged stays.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from data.choices import Item
+from engine.choose import report as choose_report
+from engine.comparison import statistics
+from engine.runs.events import Event, ItemRanked, Notice, Progress
+from engine.runs.messages import Control, heed
+from engine.tokenization.encoding import UNKNOWN
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from engine.lm.model import LanguageModel
+
+WAYS = ("sum", "token", "character", "pmi")
+UNINFORMATIVE = "Answer:"
+ALONE = 32  # tokens of a prompt beyond which its logits are not all computed
+
+
+@dataclass(frozen=True)
+class ChoiceScore:
+    """One choice after the question. Natural logarithms; ``-inf`` for a choice that the model cannot spell."""
+
+    strip: tuple[tuple[str, float], ...]
+    """its tokens and their log-probabilities"""
+    sum: float
+    token: float
+    character: float
+    pmi: float
+    alone: float
+    """the sum after the uninformative prompt: what the choice is worth without the question"""
+
+    def way(self, name: str) -> float:
+        """The score by one of ``WAYS``."""
+        return float(getattr(self, name))
+
+
+def prompt_of(item: Item) -> str:
+    """What the model reads before a choice: the beginning of a sentence as it is, a question with its label."""
+    if item.continued:
+        return item.stem
+    context = f"{item.context}\n" if item.context else ""
+    return f"{context}Question: {item.question}\nAnswer:"
+
+
+class Reader:
+    """A loaded model that scores items; what a choice is worth alone is remembered."""
+
+    def __init__(self, lm: LanguageModel, uninformative: str | None = None) -> None:
+        self.lm = lm
+        self._uninformative = uninformative
+        self._alone: dict[tuple[str, str], float] = {}
+        self.unspelled = 0
+        """characters left out so far because the model does not know them"""
+
+    def uninformative(self, item: Item) -> str:
+        """The prompt that stands for no question: that of the settings, else one of the item's own kind."""
+        if self._uninformative is not None:
+            return self._uninformative
+        return "" if item.continued else UNINFORMATIVE
+
+    def score(self, item: Item) -> tuple[ChoiceScore, ...]:
+        """Every choice of an item; the question is computed once. Raises :class:`ValueError` for a model without a
+        first token where the prompt is empty."""
+        prompt, bare = prompt_of(item), self.uninformative(item)
+        context, choices = self._pairs(prompt, item.choices)
+        found = logprobs(self.lm, context, choices)
+        missing = [choice for choice in dict.fromkeys(item.choices) if (bare, choice) not in self._alone]
+        if missing:
+            start, alone = self._pairs(bare, missing)
+            for choice, each in zip(missing, logprobs(self.lm, start, alone), strict=True):
+                self._alone[bare, choice] = _total(each)
+        scores = []
+        for choice, ids, each in zip(item.choices, choices, found, strict=True):
+            total, alone_total = _total(each), self._alone[bare, choice]
+            strip = tuple((self.lm.tokenizer.spelled(token), value) for token, value in zip(ids, each, strict=True))
+            scores.append(
+                ChoiceScore(
+                    strip,
+                    total,
+                    total / max(1, len(each)),
+                    total / len(choice),
+                    total - alone_total if each else total,
+                    alone_total,
+                )
+            )
+        return tuple(scores)
+
+    def _pairs(self, prompt: str, choices: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """Ids of the prompt and of each choice after it, the prompt cut at its beginning to what has room."""
+        cut = len(prompt) - len(prompt.rstrip())
+        prompt, space = prompt.rstrip(), prompt[len(prompt) - cut :] or " "
+        context = self._ids(prompt)
+        spelled = [self._ids(f"{prompt}{space}{choice}")[len(context) :] for choice in choices]
+        if not context:
+            if self.lm.start is None:
+                raise ValueError(f"{self.lm.name} has no token to begin a text with: give an uninformative prompt")
+            context = [self.lm.start]
+        room = self.lm.context + 1 - max(map(len, spelled))
+        if room < 1:
+            raise ValueError(f"a choice is longer than the {self.lm.context:,} tokens of {self.lm.name}'s context")
+        return context[-room:], spelled
+
+    def _ids(self, text: str) -> list[int]:
+        ids = self.lm.tokenizer.encode(text).ids
+        known = [token for token in ids if token != UNKNOWN]
+        self.unspelled += len(ids) - len(known)
+        return known
+
+
+def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The log-probability of each token of each choice after ``context``, which may not be empty.
+
+    Choices are walked in the order of their ids, so that the context and what several begin with are fed once.
+    """
+    import torch
+
+    first = len(context) - 1
+    rows: list[Tensor] = []  # log-probabilities of the token after position first, first + 1, …
+    found: dict[tuple[int, ...], list[float]] = {(): []}
+    for choice in sorted({tuple(ids) for ids in choices} - {()}):
+        ids = [*context, *choice[:-1]]  # after the last token nothing is asked
+        kept = lm.keep(min(lm.reuse(ids), first + len(rows)))
+        del rows[max(0, kept - first) :]
+        if first - kept > ALONE:
+            lm.feed(ids[kept:first])
+            kept = first
+        logits = lm.feed(ids[kept:], every=True)[max(0, first - kept) :]
+        with torch.inference_mode():
+            rows += logits.log_softmax(-1).unbind()
+            targets = torch.tensor(choice, device=logits.device)
+            picked = torch.stack(rows).gather(1, targets[:, None])[:, 0]
+        found[choice] = picked.tolist()
+    return [found[tuple(ids)] for ids in choices]
+
+
+def _total(each: Sequence[float]) -> float:
+    return sum(each) if each else float("-inf")
+
+
+ROUTE = "zero-shot"
+LEADING = "character"
+"""the way of counting that ranks: the harness's acc_norm"""
+
+
+class Judging:
+    """Items on their way through a language model."""
+
+    def __init__(self, reader: Reader, items: Sequence[Item]) -> None:
+        self.reader, self.items = reader, items
+        self.done: list[tuple[ChoiceScore, ...]] = []
+
+    def run(self, control: Control) -> Iterator[Event]:
+        """Score every item. Raises :class:`engine.runs.messages.Stopped`, with what was judged in ``done``."""
+        right = 0
+        for place, item in enumerate(self.items):
+            yield from heed(control, place)
+            try:
+                found = self.reader.score(item)
+            except ValueError as error:
+                if place == 0:
+                    yield Notice(str(error), "error", "model")
+                found = tuple(ChoiceScore((), *[float("-inf")] * 5) for _ in item.choices)
+            self.done.append(found)
+            row = tuple(one.way(LEADING) for one in found)
+            right += row.index(max(row)) == item.gold
+            low, high = statistics.wilson(right, place + 1)
+            yield ItemRanked(
+                ROUTE,
+                place,
+                place + 1,
+                len(self.items),
+                item.gold,
+                row,
+                right / (place + 1),
+                low,
+                high,
+                ways(found),
+                tuple(one.strip for one in found),
+            )
+
+    def scores(self, way: str) -> NDArray[np.float64]:
+        """Scores of what was judged, by one way, ``(items, choices)``."""
+        return choose_report.matrix([[one.way(way) for one in found] for found in self.done])
+
+    def result(self, seed: int, seconds: float, settings: str) -> tuple[dict[str, Any], NDArray[np.float64]]:
+        """Figures of what was judged, every way side by side, and the scores of the leading way."""
+        import numpy as np
+
+        items = self.items[: len(self.done)]
+        gold = [item.gold for item in items]
+        scores = self.scores(LEADING)
+        result = choose_report.figures(scores, items, seed=seed, seconds=seconds, settings=settings)
+        chosen = np.stack([self.scores(way).argmax(1) for way in WAYS])
+        result["ways"] = {}
+        for way, row in zip(WAYS, chosen, strict=True):
+            right = row == np.asarray(gold)
+            low, high = statistics.bootstrap(right, seed)
+            result["ways"][way] = {
+                "accuracy": round(float(right.mean()), 6),
+                "interval": [round(low, 6), round(high, 6)],
+            }
+        result["disagree"] = int((chosen != chosen[0]).any(0).sum())
+        alone = [
+            [one.alone / len(choice) for one, choice in zip(found, item.choices, strict=True)]
+            for found, item in zip(self.done, self.items, strict=False)
+        ]
+        result["question_hidden"] = choose_report.against(scores, choose_report.matrix(alone), gold, seed)
+        return result, scores
+
+    def reordered(self, control: Control, seed: int, most: int) -> Generator[Event, None, dict[str, Any]]:
+        """The first ``most`` items again with their choices in another order; who ranks choices chooses the same."""
+        rng = random.Random(f"{seed}/orders")
+        items = self.items[: min(most, len(self.done))]
+        changed = right = 0
+        for place, item in enumerate(items):
+            yield from heed(control, place)
+            order = list(range(len(item.choices)))
+            rng.shuffle(order)
+            moved = replace(item, choices=tuple(item.choices[old] for old in order), gold=order.index(item.gold))
+            before = [one.way(LEADING) for one in self.done[place]]
+            row = [one.way(LEADING) for one in self.reader.score(moved)] if self.done[place][0].strip else before
+            again = row.index(max(row))
+            right += again == moved.gold
+            changed += order[again] != before.index(max(before))
+            yield Progress(f"{ROUTE}: choices in another order", place + 1, len(items))
+        return {"accuracy": round(right / len(items), 6), "changed": changed, "items": len(items)}
+
+
+def ways(found: Sequence[ChoiceScore]) -> dict[str, Any]:
+    """Way to scores of the choices."""
+    return {way: tuple(one.way(way) for one in found) for way in WAYS}

@@ -1,0 +1,1 @@
+"""Text classification: methods compared on a labelled data set."""

@@ -1,0 +1,129 @@
+"""Trained classifiers read back from a run: probabilities from every route, and which words they hang on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpoints import arrays, store
+from checkpoints.run import Run
+from engine.classify import baselines
+from engine.classify import results as classify_results
+from engine.classify.spec import LR, MLP
+from engine.comparison.heads import Head, head_from
+from engine.encoders import find as encoders
+from engine.encoders.encode import encode_now, machine_for
+from engine.encoders.epochs import ROUTE as FINETUNE
+from engine.encoders.features import group_of
+from engine.encoders.find import NoEncoder
+from engine.model_folder import present
+from engine.runs.messages import finish
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True)
+class WordEffect:
+    """A word of a text: what leaving it out takes away from the predicted class."""
+
+    start: int
+    end: int
+    text: str
+    effect: float
+    """probability with the word minus without it: positive words speak for the class"""
+
+
+class Classifier:
+    """Every trained route of a run. Models are opened when they are first asked for; one thread at a time."""
+
+    def __init__(self, run: Run) -> None:
+        """Raises :class:`checkpoints.store.CheckpointError` when the run holds no trained classifier."""
+        self.run = run
+        self.heads: dict[str, Head] = {}
+        self.words: baselines.Words | None = None
+        self.unreadable: dict[str, str] = {}
+        """why a route cannot be read"""
+        try:
+            about = run.read_json("classifier.json")
+            self.classes = tuple(map(str, about["classes"]))
+            self.pooling, self.length = str(about["pooling"]), int(about["length"])
+            self._encoder = about["encoder"] or {}
+            for route, facts in about["heads"].items():
+                try:
+                    if route == baselines.TFIDF:
+                        self.words = classify_results.read_words(run, about)
+                    held = arrays.read(run.path / "heads" / f"{route}.safetensors")
+                    self.heads[route] = head_from(held, str(facts["settings"]))
+                except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+                    self.unreadable[route] = str(error)
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise store.CheckpointError(f"{run.name} holds no trained classifier that can be read ({error})") from None
+        self.routes = [route for route in (baselines.TFIDF, LR, MLP) if route in self.heads]
+        if (present(run.path / classify_results.TUNED) / "config.json").is_file():
+            self.routes.append(FINETUNE)
+        if not self.routes:
+            why = "".join(f"; {route}: {reason}" for route, reason in self.unreadable.items())
+            raise store.CheckpointError(f"{run.name} has no trained route that can be read{why}")
+        self._machine: Any = None
+        self._tuned: tuple[encoders.Encoder, Any, str] | None = None
+
+    def predict(self, texts: Sequence[str], routes: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
+        """Probabilities ``(texts, classes)`` from every route, or those named.
+
+        Raises :class:`engine.encoders.find.NoEncoder` when the encoder that the heads stand on is not at hand any more.
+        """
+        found: dict[str, NDArray[np.float64]] = {}
+        features: Any = None
+        for route in routes or self.routes:
+            if not texts:
+                continue
+            if route == baselines.TFIDF:
+                assert self.words is not None
+                found[route] = self.heads[route].probabilities(self.words.features(texts))
+            elif route == FINETUNE:
+                found[route] = self._by_tuned(texts)
+            else:
+                if features is None:
+                    features = encode_now(texts, self._opened(), self.length, self.pooling)
+                found[route] = self.heads[route].probabilities(features)
+        return found
+
+    def attribute(self, text: str, route: str) -> tuple[int, list[WordEffect]]:
+        """The class that ``route`` predicts, and for each word of ``text`` what leaving it out takes away from it."""
+        words = list(_WORD.finditer(text))[:100]
+        texts = [text, *(text[: word.start()] + text[word.end() :] for word in words)]
+        found = self.predict(texts, (route,))[route]
+        chosen = int(found[0].argmax())
+        lost = found[0, chosen] - found[1:, chosen]
+        return chosen, [
+            WordEffect(word.start(), word.end(), word[0], float(effect))
+            for word, effect in zip(words, lost, strict=True)
+        ]
+
+    def _opened(self) -> Any:
+        if self._machine is None:
+            encoder = finish(encoders.find(str(self._encoder.get("name", ""))))
+            if encoder.identity != self._encoder.get("identity"):
+                raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
+            self._machine = machine_for(encoder, group_of(self.pooling))
+        return self._machine
+
+    def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        from engine.encoders.encode import placed
+        from engine.encoders.fine_tune import probabilities
+
+        if self._tuned is None:
+            folder = present(self.run.path / classify_results.TUNED)
+            encoder = encoders.of_folder(folder, folder.name, str(folder), str(folder))
+            device, _ = placed("auto")
+            model = encoder.open_classifier(list(self.classes), trained=True)
+            self._tuned = encoder, model.eval().requires_grad_(False).to(device), device
+        encoder, model, device = self._tuned
+        ids = encoder.ids(list(texts), min(self.length, encoder.positions))
+        return finish(probabilities(model, ids, device))

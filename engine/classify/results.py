@@ -1,0 +1,288 @@
+"""A classification in its run directory: written route by route, read back for showing and for predicting.
+
+``results.json`` every report · ``test.jsonl`` texts and labels that they were made on · ``predictions/`` the test
+probabilities of each route · ``heads/`` arrays and settings · ``words.json`` the TF-IDF vocabulary · ``finetuned/`` a
+folder that ``transformers`` loads · ``classifier.json`` classes, encoder, pooling. Safetensors and JSON, no pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from checkpoints import arrays, store
+from checkpoints.run import Run
+from engine.classify.baselines import MAJORITY, TFIDF
+from engine.comparison import statistics
+from engine.comparison.statistics import Report
+from engine.encoders.epochs import ROUTE as FINETUNE
+from engine.encoders.recorded_steps import rows_of, steps_from
+from engine.model_folder import present
+from engine.runs.writes import Writes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from data.tables import TextData
+    from engine.classify.baselines import Words
+    from engine.classify.spec import ClassifySpec
+    from engine.comparison.heads import Head
+    from engine.comparison.labels import Suspect
+    from engine.encoders.epochs import Tuned
+    from engine.encoders.find import Encoder
+    from engine.runs.events import RouteStep
+
+FORMAT = 1
+TUNED = "finetuned"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what damaged files raise
+
+
+class Store:
+    """Writes what comes of a classification, each file atomically, through ``writes``."""
+
+    def __init__(self, run: Run, spec: ClassifySpec, data: TextData, writes: Writes) -> None:
+        """What an earlier start of the run has trained on the same data stays, and is in ``earlier``.
+
+        Raises :class:`OSError` when that cannot be read.
+        """
+        self._run, self._data, self.writes = run, data, writes
+        self._about: dict[str, Any] = {
+            "format": FORMAT,
+            "classes": list(data.classes),
+            "pooling": spec.pooling,
+            "length": spec.length,
+            "fingerprint": data.fingerprint,
+            "encoder": None,
+            "heads": {},
+            "words": {},
+            "reports": {},
+            "tuned": None,
+        }
+        self.earlier = self._found()
+        if self._about["reports"]:
+            writes.json(run.path / "results.json", self._about["reports"])
+        rows = zip(data.test.texts, data.test.labels, strict=True)
+        lines = [json.dumps({"text": text, "label": data.classes[label]}) for text, label in rows]
+        writes.file(run.path / "test.jsonl", ("\n".join(lines) + "\n").encode())
+        writes.json(run.path / "checks.json", {"checks": asdict(data.checks), "repairs": list(data.repairs)})
+        self._describe()
+
+    def encoder(self, encoder: Encoder) -> None:
+        known = self._about["encoder"]
+        if known is not None and known.get("identity") != encoder.identity:  # what stands on another is worth nothing
+            for route in {*self._about["reports"], FINETUNE} - {MAJORITY, TFIDF}:  # these two stand on no encoder
+                for held in (self.earlier, self._about["reports"], self._about["heads"]):
+                    held.pop(route, None)
+            self._about["tuned"] = None
+        self._about["encoder"] = {
+            "name": encoder.name,
+            "source": encoder.source,
+            "identity": encoder.identity,
+            "weights": [str(file) for file in encoder.weights],
+        }
+        self._describe()
+
+    def words(self, words: Words) -> None:
+        vocabulary = json.dumps({"vocabulary": words.vocabulary}).encode()
+        files = {"words.json": vocabulary, "words.safetensors": arrays.encode({"idf": words.idf})}
+        for name, content in files.items():
+            self.writes.file(self._run.path / name, content)
+        self._about["words"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+    def head(self, route: str, head: Head, steps: Sequence[RouteStep] = ()) -> None:
+        """``steps`` are told again by whoever takes the head over."""
+        import numpy as np
+
+        held = {name: np.asarray(array, np.float32) for name, array in head.arrays().items()}
+        self.writes.file(self._run.path / "heads" / f"{route}.safetensors", arrays.encode(held))
+        self._about["heads"][route] = {
+            "settings": head.settings,
+            "parameters": head.parameters,
+            "steps": rows_of(steps),
+        }
+        self._describe()
+
+    def tuned(self, tuned: Tuned) -> None:
+        """The model, which is taken over by nobody before :meth:`settled`: its report is another's until then."""
+        from engine.encoders.fine_tune import save
+
+        self._about["tuned"] = None
+        self._describe()
+        self.writes.put(TUNED, partial(save, tuned, self._run.path / TUNED))
+
+    def settled(self, made: list[Any], steps: Sequence[RouteStep]) -> None:
+        """Model, predictions and report of the fine-tuning that ``made`` decides are on the disk."""
+
+        def describe() -> None:
+            files = store.digests(self._run.path / TUNED)
+            self._about["tuned"] = {"made": made, "files": files, "steps": rows_of(steps)}
+            self._run.write_json("classifier.json", store.with_checksum(self._about))
+
+        self.writes.put("classifier.json of the fine-tuned model", describe, last=True)
+
+    def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
+        content = arrays.encode({"probabilities": found})
+        self.writes.file(self._run.path / "predictions" / f"{route}.safetensors", content)
+        self._about["reports"][route] = report.to_dict()
+        self._describe()
+        self.writes.json(self._run.path / "results.json", self._about["reports"])
+
+    def suspects(self, found: tuple[Suspect, ...]) -> None:
+        data = self._data
+        rows = [{**asdict(one), "text": data.train.texts[one.row]} for one in found]
+        self.writes.json(self._run.path / "suspects.json", {"suspects": rows})
+
+    def _found(self) -> dict[str, Earlier]:
+        """Routes with their reports that are whole and were trained on the same rows, read alike.
+
+        Reports of the others stay in ``results.json`` until there are new ones.
+        """
+        about = self._run.read_json("classifier.json")
+        results = about.get("reports") or self._run.read_json("results.json")  # where earlier versions had them
+        names = ("format", "classes", "pooling", "length", "fingerprint")
+        heads, encoder, found = about.get("heads"), about.get("encoder"), {}
+        if any(about.get(name) != self._about[name] for name in names) or not isinstance(heads, dict):
+            return {}
+        self._about["encoder"] = encoder if isinstance(encoder, dict) else None
+        self._about["reports"] = {route: result for route, result in results.items() if isinstance(result, dict)}
+        for route in results:
+            try:
+                if route == TFIDF:
+                    read_words(self._run, about)
+                    self._about["words"] = about.get("words", {})
+                if route in heads:
+                    found[route] = self._head_of(route, heads[route], results[route])
+                    self._about["heads"][route] = heads[route]
+                elif route == FINETUNE:
+                    report, shares = self._judged(route, results[route])
+                    found[route] = self._tuned_of(about["tuned"], report, shares)
+                    self._about["tuned"] = about["tuned"]
+            except _UNREADABLE:
+                continue
+        return found
+
+    def _head_of(self, route: str, facts: Any, result: Any) -> Earlier:
+        from engine.comparison.heads import head_from
+
+        head = head_from(arrays.read(self._run.path / "heads" / f"{route}.safetensors"), facts["settings"])
+        return Earlier(*self._judged(route, result), steps_from(facts.get("steps", ())), head)
+
+    def _tuned_of(self, facts: Any, report: Report, shares: NDArray[np.float64]) -> Earlier:
+        if not facts["files"] or facts["files"] != store.digests(present(self._run.path / TUNED)):
+            raise ValueError("the model is not as it was written")
+        return Earlier(report, shares, steps_from(facts["steps"]), made=facts["made"])
+
+    def _judged(self, route: str, result: Any) -> tuple[Report, NDArray[np.float64]]:
+        shares = _predictions(self._run, route, len(self._data.test), len(self._data.classes))
+        return statistics.report_from(result), shares
+
+    def _describe(self) -> None:
+        self.writes.json(self._run.path / "classifier.json", store.with_checksum(self._about))
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A route that an earlier start of the run has trained."""
+
+    report: Report
+    probabilities: NDArray[np.float64]
+    steps: tuple[RouteStep, ...]
+    head: Head | None = None
+    """None of the fine-tuned encoder"""
+    made: list[Any] | None = None
+    """what decided a fine-tuning"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to, as far as it got."""
+
+    classes: tuple[str, ...]
+    texts: tuple[str, ...]
+    """of the test split"""
+    labels: tuple[int, ...]
+    reports: dict[str, Report]
+    probabilities: dict[str, NDArray[np.float64]]
+    """route: of every class, for every test text"""
+    suspects: tuple[tuple[Suspect, str], ...]
+    """training rows whose label looks wrong, each with its text, the most suspicious first"""
+    checks: Mapping[str, Any]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """why the report or the predictions of a route cannot be read"""
+
+    def errors(self, route: str) -> list[int]:
+        """Test rows that a route has wrong, the surest mistake first."""
+        import numpy as np
+
+        found, gold = self.probabilities[route], np.asarray(self.labels)
+        rows = np.flatnonzero(found.argmax(1) != gold)
+        return [int(row) for row in rows[np.argsort(-found[rows].max(1), kind="stable")]]
+
+    def cell(self, route: str, true: int, predicted: int) -> list[int]:
+        """Test rows in a cell of the confusion matrix, the surest first."""
+        import numpy as np
+
+        found, gold = self.probabilities[route], np.asarray(self.labels)
+        rows = np.flatnonzero((gold == true) & (found.argmax(1) == predicted))
+        return [int(row) for row in rows[np.argsort(-found[rows, predicted], kind="stable")]]
+
+
+def read_words(run: Run, about: Mapping[str, Any]) -> Words:
+    """TF-IDF of a run whose ``classifier.json`` is ``about``. Raises :class:`OSError`, or as damaged files do."""
+    from engine.classify.baselines import words_from
+
+    for name, digest in about.get("words", {}).items():
+        if hashlib.sha256(store.read_file(run.path / name)).hexdigest() != digest:
+            raise ValueError(f"{name} is damaged: its SHA-256 does not match")
+    idf = arrays.read(run.path / "words.safetensors")["idf"]
+    return words_from(run.read_json("words.json")["vocabulary"], idf)
+
+
+def read(run: Run) -> Outcome:
+    """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no classification."""
+    from engine.comparison.labels import Suspect
+
+    try:
+        about = run.read_json("classifier.json")
+        classes = tuple(map(str, about["classes"]))
+        place = {name: index for index, name in enumerate(classes)}
+        lines = store.read_file(run.path / "test.jsonl").split(b"\n")
+        rows = [store.decode(line) for line in lines if line]
+        reports: dict[str, Report] = {}
+        shares: dict[str, NDArray[np.float64]] = {}
+        unreadable: dict[str, str] = {}
+        for route, one in run.read_json("results.json").items():
+            try:
+                report = statistics.report_from(one)
+                shares[route] = _predictions(run, route, len(rows), len(classes))
+                reports[route] = report
+            except _UNREADABLE as error:
+                unreadable[route] = str(error) or type(error).__name__
+        listed = run.read_json("suspects.json").get("suspects", [])
+        return Outcome(
+            classes,
+            tuple(row["text"] for row in rows),
+            tuple(place[row["label"]] for row in rows),
+            reports,
+            shares,
+            tuple(
+                (Suspect(**{name: value for name, value in one.items() if name != "text"}), str(one["text"]))
+                for one in listed
+            ),
+            run.read_json("checks.json"),
+            unreadable,
+        )
+    except _UNREADABLE as error:
+        raise store.CheckpointError(f"{run.name} holds no classification that can be read ({error})") from None
+
+
+def _predictions(run: Run, route: str, rows: int, classes: int) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = arrays.read(run.path / "predictions" / f"{route}.safetensors")["probabilities"]
+    if shares.shape != (rows, classes):
+        raise ValueError(f"the predictions of {route} are of other texts")
+    return shares

@@ -1,0 +1,1 @@
+"""What classify, choose and retrieve share: heads, statistics, label checks."""

@@ -1,0 +1,1 @@
+"""Pre-trained encoders: find them, encode texts, keep features, fine-tune, search vectors."""

@@ -1,0 +1,261 @@
+"""Texts through a frozen encoder: sorted by token count, batched by tokens, pooled in every way in one pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, pieces_in, pieces_of, shelf
+from engine.encoders.find import Encoder
+from engine.machine import physical_cores
+from engine.runs.events import Encoded, Event, Notice
+from engine.runs.messages import Control, heed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+TELL = 0.25  # seconds between two words about progress
+BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
+"""tokens in a batch, padding included; on a CPU small enough for what is computed on to stay in its caches"""
+
+
+class EncodeFailed(Exception):
+    """The texts cannot be encoded here; the message says why."""
+
+
+def encode(
+    texts: Sequence[str],
+    encoder: Encoder,
+    control: Control,
+    *,
+    length: int = 128,
+    group: Group = "top",
+    poolings: Sequence[str] = (),
+    device: str = "auto",
+    budget: int = 0,
+    cached: bool = True,
+) -> Generator[Event, None, Features]:
+    """Features of ``texts``, from the disk as far as they are there and undamaged.
+
+    ``length`` cuts each text, in tokens; ``budget`` is the number of tokens in a batch, 0 for what suits the device.
+    What is on the disk is verified for these ``poolings``, for all of the group when none are named.
+    Yields :class:`Encoded`, :class:`Paused`, :class:`Continued`, :class:`Notice`. Raises :class:`EncodeFailed`,
+    :class:`NoEncoder` and, with every finished shard on the disk, :class:`Stopped`.
+    """
+    length = min(length, encoder.positions)
+    where, dtype = placed(device)
+    place = shelf(encoder.identity, texts, length, dtype, group)
+    numbers = range(-(-len(texts) // ROWS))
+    pieces = [name for one in poolings for name in pieces_of(one, encoder.layers)]
+    pieces = list(dict.fromkeys(pieces or pieces_in(group, encoder.layers)))
+    shards: dict[int, Shard] = {}
+    damaged: list[Exception] = []
+    for number in numbers if cached else ():
+        try:
+            if (found := place.shard(number, pieces)) is not None:
+                shards[number] = found
+        except (OSError, ValueError) as error:
+            damaged.append(error)
+        yield from heed(control, 0)
+    if damaged:
+        some = f"{len(damaged)} of {len(numbers)} cached parts of the features cannot be used"
+        yield Notice(f"{some} and are computed again: {damaged[0]}", "warning", "cache")
+    there = sum(len(shard.rows) for shard in shards.values())
+    if there:
+        yield Encoded(encoder.name, there, len(texts), there, 0.0, 0.0)
+    if missing := [number for number in numbers if number not in shards]:
+        machine = _Machine(encoder, where, dtype, place.group, budget)
+        meter = _Meter(encoder.name, len(texts), there)
+        yield from _fill(texts, encoder, control, machine, meter, length, place if cached else None, missing, shards)
+    return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width)
+
+
+def encode_now(texts: Sequence[str], machine: _Machine, length: int, pooling: str) -> NDArray[np.float32]:
+    """Features of a few texts, at once and without the disk: for a sentence that is being typed."""
+    import numpy as np
+
+    rows = np.arange(len(texts), dtype=np.int64)
+    ids = machine.encoder.ids(list(texts), min(length, machine.encoder.positions))
+    order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
+    pieces: dict[str, Any] = {}
+    for event in machine.run([ids[row] for row in order], pieces, Control()):
+        assert not isinstance(event, Notice) or event
+    held = Shard(rows[order], None, pieces)
+    return Features([held], len(texts), machine.encoder.layers, machine.encoder.width).pooled(pooling)
+
+
+def placed(device: str) -> tuple[str, str]:
+    """The device and the precision of its matrix products: bfloat16 on GPUs that have it."""
+    import torch
+
+    from engine.device import best_device
+
+    where = best_device() if device == "auto" else device
+    half = where == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return where, "bfloat16" if half else "float32"
+
+
+def machine_for(encoder: Encoder, group: Group = "top", device: str = "auto") -> _Machine:
+    """An opened encoder for :func:`encode_now`."""
+    where, dtype = placed(device)
+    return _Machine(encoder, where, dtype, group, 0)
+
+
+def _fill(
+    texts: Sequence[str],
+    encoder: Encoder,
+    control: Control,
+    machine: _Machine,
+    meter: _Meter,
+    length: int,
+    place: Shelf | None,
+    missing: list[int],
+    shards: dict[int, Shard],
+) -> Iterator[Event]:
+    """Compute the missing shards in order, putting each on the disk before the next."""
+    import numpy as np
+
+    yield meter.event()
+    ids: list[list[int]] = []
+    for start in range(0, len(texts), 4096):  # in blocks, so that stopping does not wait for all of them
+        ids += encoder.ids(list(texts[start : start + 4096]), length)
+        yield from heed(control, meter.done)
+    order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
+    meter.begin(sum(len(ids[row]) for number in missing for row in order[number * ROWS : (number + 1) * ROWS]))
+    told_full = False
+    for number in missing:
+        rows = np.array(order[number * ROWS : (number + 1) * ROWS], np.int64)
+        pieces: dict[str, Any] = {}
+        yield from machine.run([ids[row] for row in rows], pieces, control, meter)
+        shard = Shard(rows, None, pieces)
+        if place is not None:
+            try:
+                shard = place.put(number, rows, pieces)
+            except OSError as error:
+                if not told_full:
+                    reason = error.strerror or error
+                    yield Notice(f"features cannot be kept on the disk ({reason}): kept in memory", "warning", "cache")
+                told_full = True
+        shards[number] = shard
+        yield meter.event()
+
+
+class _Meter:
+    """Texts done, their speed, and the time left by tokens, since the long texts come first."""
+
+    def __init__(self, what: str, total: int, there: int) -> None:
+        self.what, self.total, self.there, self.done = what, total, there, there
+        self._tokens_done = self._tokens = 0
+        self._begun = self._told = time.monotonic()
+
+    def begin(self, tokens: int) -> None:
+        self._tokens, self._begun = tokens, time.monotonic()
+
+    def add(self, texts: int, tokens: int) -> Iterator[Event]:
+        self.done += texts
+        self._tokens_done += tokens
+        if time.monotonic() - self._told >= TELL:
+            yield self.event()
+
+    def waited(self, seconds: float) -> None:
+        self._begun += seconds
+
+    def event(self) -> Encoded:
+        self._told = now = time.monotonic()
+        spent = max(now - self._begun, 1e-9)
+        made = self.done - self.there
+        left = spent / self._tokens_done * (self._tokens - self._tokens_done) if self._tokens_done else 0.0
+        rate = made / spent if made else 0.0
+        return Encoded(self.what, self.done, self.total, self.there, round(rate, 2), round(left, 2))
+
+
+class _Machine:
+    """An encoder on its device; remembers how many tokens a batch may have there."""
+
+    def __init__(self, encoder: Encoder, device: str, dtype: str, group: Group, budget: int) -> None:
+        import torch
+
+        torch.set_num_threads(physical_cores())
+        self.encoder, self.device, self.names = encoder, device, pieces_in(group, encoder.layers)
+        self.budget = budget or BUDGETS.get(device, BUDGETS["cpu"])
+        self.model = encoder.open(device, dtype)
+
+    def run(
+        self, ids: Sequence[Sequence[int]], pieces: dict[str, Any], control: Control, meter: _Meter | None = None
+    ) -> Iterator[Event]:
+        """Pooled vectors of ``ids``, longest first, into ``pieces``: name to float32 ``(len(ids), width)``."""
+        import torch
+
+        width = self.encoder.width
+        gathered = {name: torch.empty(len(ids), width, device=self.device) for name in self.names}
+        start = 0
+        while start < len(ids):
+            size = max(1, self.budget // max(1, len(ids[start])))
+            batch = ids[start : start + size]
+            try:
+                with torch.inference_mode():
+                    for name, vectors in self._pool(batch).items():
+                        gathered[name][start : start + len(batch)] = vectors
+            except (RuntimeError, MemoryError) as error:
+                yield self._halve(error, len(batch))
+                continue
+            start += len(batch)
+            if meter is not None:
+                yield from meter.add(len(batch), sum(map(len, batch)))
+            begun = time.monotonic()
+            yield from heed(control, meter.done if meter is not None else start)
+            if meter is not None and (waited := time.monotonic() - begun) > TELL:
+                meter.waited(waited)
+        for name, tensor in gathered.items():
+            pieces[name] = tensor.cpu().numpy()
+
+    def _pool(self, batch: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+        """Every piece of a batch, ``(len(batch), width)`` each, float32."""
+        import torch
+
+        longest = len(batch[0])
+        counts = torch.tensor([len(ids) for ids in batch])
+        filled = torch.zeros(len(batch), longest, dtype=torch.long)
+        for row, ids in enumerate(batch):
+            filled[row, : len(ids)] = torch.tensor(ids)
+        padded = bool((counts < longest).any())
+        counts = counts.to(self.device)
+        mask = torch.arange(longest, device=self.device)[None] < counts[:, None] if padded else None
+        out = self.model(
+            input_ids=filled.to(self.device),
+            attention_mask=mask.long() if mask is not None else None,
+            output_hidden_states=True,
+        )
+        layers = out.hidden_states
+        top = layers[-1].float()
+        result: dict[str, Tensor] = {}
+        for name in self.names:
+            if name == "cls":
+                result[name] = top[:, 0]
+            elif name == "last":
+                result[name] = top[torch.arange(len(batch), device=self.device), counts - 1]
+            elif name == "max":
+                result[name] = (top if mask is None else top.masked_fill(~mask[..., None], -torch.inf)).amax(1)
+            else:
+                layer = layers[int(name.partition(".")[2])].float()
+                if mask is None:
+                    result[name] = layer.mean(1)
+                else:
+                    result[name] = layer.masked_fill(~mask[..., None], 0.0).sum(1) / counts[:, None]
+        return result
+
+    def _halve(self, error: BaseException, texts: int) -> Notice:
+        import torch
+
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "memory" in str(error)
+        if not full:
+            raise EncodeFailed(f"{self.encoder.name} failed ({str(error).splitlines()[0]})") from error
+        if texts == 1:
+            raise EncodeFailed("there is not enough memory for a single text: cut the texts shorter") from None
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+        self.budget = max(1, self.budget // 2)
+        return Notice(f"out of memory: going on with {self.budget:,} tokens in a batch", "warning", "memory")

@@ -1,0 +1,156 @@
+"""Fine-tuning of a whole encoder to classify texts, with a fresh head, as ``transformers`` puts one on it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.encoders import epochs
+from engine.encoders.encode import placed
+from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epochs import Tuned
+from engine.encoders.find import Encoder
+from engine.encoders.padding import by_length, padded
+from engine.model_folder import replaced, write_tokenizer
+from engine.runs.events import Event
+from engine.runs.messages import Control, heed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+CODE = 1  # raise it when the same settings would train otherwise
+POOL = 50  # batches whose rows are sorted by length together, so that little is padded and much stays random
+
+
+@dataclass(frozen=True)
+class TuneSettings(epochs.Settings):
+    """How an encoder is fine-tuned to classify."""
+
+    class_weights: bool = False
+    """let every class count the same"""
+
+
+def finetune(
+    train: tuple[Sequence[str], Sequence[int]],
+    validation: tuple[Sequence[str], Sequence[int]],
+    classes: Sequence[str],
+    encoder: Encoder,
+    settings: TuneSettings,
+    control: Control,
+    *,
+    kept: Kept,
+    device: str = "auto",
+) -> Generator[Event, None, Tuned]:
+    """Train on texts and class indices and return the best epoch.
+
+    A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
+    in safety. Yields :class:`RouteStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
+    """
+    where, _ = placed(device)
+    task = _Classifying(train, validation, classes, encoder, settings, where)
+    return (yield from epochs.tune(task, encoder, settings, control, device=where, kept=kept))
+
+
+def made_of(encoder: Encoder, settings: TuneSettings, fingerprint: str) -> list[Any]:
+    """All that decides a fine-tuning, as JSON can hold it; ``fingerprint`` names the data."""
+    return [CODE, encoder.identity, asdict(settings), fingerprint]
+
+
+def probabilities(
+    model: Any, ids: Sequence[Sequence[int]], device: str, control: Control | None = None
+) -> Generator[Event, None, NDArray[np.float64]]:
+    """Probabilities of every class ``(len(ids), classes)`` of a fine-tuned model in evaluation mode."""
+    import numpy as np
+    import torch
+
+    result: NDArray[np.float64] = np.empty((len(ids), model.config.num_labels))
+    done = 0
+    for rows in by_length(ids, device):
+        with torch.inference_mode(), epochs.cast(device):
+            logits = _logits(model, [ids[row] for row in rows], device)
+        result[rows] = logits.double().softmax(1).cpu().numpy()
+        done += len(rows)
+        if control is not None:
+            yield from heed(control, done)
+    return result
+
+
+def save(tuned: Tuned, folder: Path) -> None:
+    """Write a folder that ``transformers`` loads: ``AutoModelForSequenceClassification`` and ``AutoTokenizer``."""
+    with replaced(folder) as temporary:
+        tuned.model.save_pretrained(temporary)
+        write_tokenizer(
+            tuned.encoder.tokenizer, temporary, tuned.encoder.positions, int(tuned.model.config.pad_token_id)
+        )
+
+
+class _Classifying:
+    """Texts and their classes; an :class:`engine.encoders.epochs.Task`."""
+
+    def __init__(
+        self,
+        train: tuple[Sequence[str], Sequence[int]],
+        validation: tuple[Sequence[str], Sequence[int]],
+        classes: Sequence[str],
+        encoder: Encoder,
+        settings: TuneSettings,
+        device: str,
+    ) -> None:
+        import torch
+
+        self.classes, self.encoder, self.settings, self.device = list(classes), encoder, settings, device
+        length = min(settings.length, encoder.positions)
+        self.ids, self.labels = encoder.ids(list(train[0]), length), list(train[1])
+        self.held_ids, self.held_labels = encoder.ids(list(validation[0]), length), list(validation[1])
+        weights = None
+        if settings.class_weights:
+            counts = torch.bincount(torch.tensor(self.labels), minlength=len(classes)).clamp(min=1)
+            weights = (len(self.labels) / (len(classes) * counts)).float().to(device)
+        self.cross_entropy = torch.nn.CrossEntropyLoss(weights)
+
+    def open(self) -> Any:
+        return self.encoder.open_classifier(self.classes).to(self.device)
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        return _batches([len(ids) for ids in self.ids], self.settings.rows, f"{self.settings.seed}/{epoch}")
+
+    def loss(self, model: Any, rows: Sequence[int]) -> Tensor:
+        import torch
+
+        with epochs.cast(self.device):
+            logits = _logits(model, [self.ids[row] for row in rows], self.device)
+            gold = torch.tensor([self.labels[row] for row in rows]).to(self.device)
+            loss: Tensor = self.cross_entropy(logits.float(), gold)
+        return loss
+
+    def judge(self, model: Any, control: Control) -> Generator[Event, None, tuple[float, float]]:
+        import numpy as np
+
+        found = yield from probabilities(model, self.held_ids, self.device, control)
+        gold = np.array(self.held_labels)
+        loss = float(-np.log(np.clip(found[np.arange(len(gold)), gold], 1e-15, 1)).mean())
+        return loss, float((found.argmax(1) == gold).mean())
+
+
+def _logits(model: Any, ids: Sequence[Sequence[int]], device: str) -> Tensor:
+    filled, mask = padded(ids, device, model.config.pad_token_id)
+    logits: Tensor = model(input_ids=filled, attention_mask=mask).logits
+    return logits
+
+
+def _batches(lengths: Sequence[int], rows: int, seed: str) -> list[list[int]]:
+    """Rows of every batch of an epoch: random, but of like length within a batch."""
+    rng = random.Random(seed)
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    result = []
+    for start in range(0, len(order), rows * POOL):
+        pool = sorted(order[start : start + rows * POOL], key=lambda row: lengths[row])
+        result += [pool[place : place + rows] for place in range(0, len(pool), rows)]
+    rng.shuffle(result)
+    return result

@@ -1,0 +1,1 @@
+"""The GPT trained from scratch: model, spec, trainer, samples, checkpoints."""

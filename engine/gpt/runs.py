@@ -1,0 +1,49 @@
+"""Trainings as runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from checkpoints import home
+from checkpoints import run as runs
+from checkpoints.journal import Journal
+from checkpoints.run import Run
+from engine.gpt.spec import TrainSpec
+from engine.runs import codec, owner
+from engine.runs.events import Event
+from engine.runs.messages import Control
+from engine.runs.spec import to_dict
+
+
+def create(spec: TrainSpec) -> Run:
+    """Make the run directory for ``spec``. Raises :class:`OSError`."""
+    name = spec.name or f"{Path(spec.corpus).stem or 'text'}-{spec.preset}"
+    if spec.corpus not in ("dante", "dantesque"):  # who trains it may stand in another folder
+        spec = replace(spec, corpus=str(Path(os.path.expanduser(spec.corpus)).absolute()))
+    return runs.create(home.runs(), name, to_dict(spec), owner.environment())
+
+
+def spec_of(run: Run) -> TrainSpec:
+    """The spec of a training run. Raises what :func:`engine.runs.owner.spec_as` raises."""
+    return owner.spec_as(run, TrainSpec)
+
+
+def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = None) -> Iterator[Event]:
+    """Own ``run``, train it and record everything that happens.
+
+    ``spec`` replaces the recorded one. Raises what :func:`engine.gpt.train.train` raises and
+    :class:`checkpoints.lock.Locked`; a failure is recorded before it is raised.
+    """
+    from engine.gpt.train import train  # it loads torch
+
+    def begin(journal: Journal) -> Iterator[Event]:
+        asked = spec or spec_of(run)
+        if spec is not None or not (run.path / "spec.json").exists():
+            newer = codec.unknown(TrainSpec, run.read_json("spec.json"))
+            run.write_json("spec.json", {**newer, **to_dict(asked)})
+        return train(asked, control, run=run, resume=resume, before_commit=journal.sync)
+
+    yield from owner.own(run, control, begin)

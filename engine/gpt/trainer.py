@@ -1,0 +1,172 @@
+"""The arithmetic of training: one step, one evaluation, and everything the next step depends on as data.
+
+Randomness is derived, not carried along: the batch and the dropout masks of a step are functions of the run's seed
+and the step, so whatever else draws random numbers in the process cannot change a run, and there is no generator
+state that a checkpoint could forget.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data.corpus import Corpus
+from data.windows import Windows, derive_seed, sweep
+from engine.device import Placement
+from engine.gpt.diagnose import Evaluation
+from engine.gpt.model import GPT
+from engine.gpt.spec import TrainSpec
+
+EVALUATION_TOKENS = 2048  # tokens in one forward pass of an evaluation: what they leave behind stays in a CPU's cache
+GPU_TOKENS = 4  # times as many on a GPU, which has no use for small pieces
+HISTORY = 256  # evaluations kept for the diagnosis
+
+
+@dataclass
+class Position:
+    """Where a run stands: all that the next step depends on besides tensors, spec and seed."""
+
+    step: int = 0
+    learning_rate: float = 0.0
+    """the schedule's peak, which the user may change"""
+    micro_batch: int = 0
+    """windows per forward pass; halved when memory ran out"""
+    best_step: int = -1
+    best_val_loss: float = math.inf
+    without_progress: int = 0
+    evaluated_step: int = -1
+    sampled_step: int = -1
+    train_sum: float = 0.0
+    train_count: int = 0
+    requests: int = 0
+    """samples asked for so far"""
+    seconds: float = 0.0
+    """time spent training, over all processes"""
+    said: str = ""
+    """the last diagnosis"""
+    history: list[Evaluation] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; an infinite best becomes null."""
+        record = asdict(self)
+        record["best_val_loss"] = self.best_val_loss if self.best_step >= 0 else None
+        return record
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Position:
+        """The position that ``to_dict`` wrote. Raises :class:`ValueError` when it has more or fewer fields."""
+        if other := record.keys() ^ vars(cls()).keys():
+            raise ValueError(f"more or fewer fields: {', '.join(sorted(other))}")
+        history = [Evaluation(**point) for point in record["history"]]
+        best = math.inf if record["best_val_loss"] is None else record["best_val_loss"]
+        return cls(**{**record, "history": history, "best_val_loss": best})
+
+
+class Trainer:
+    """Model, optimizer and data of one run, and the operations on them."""
+
+    def __init__(self, spec: TrainSpec, corpus: Corpus, placement: Placement) -> None:
+        self.spec, self.corpus, self.placement = spec, corpus, placement
+        torch.manual_seed(derive_seed(spec.seed, "weights"))
+        self.model = GPT(spec.model(len(corpus.vocabulary))).to(placement.device)
+        self.optimizer = _optimizer(self.model, spec)
+        train_ids, self.validation = corpus.split()
+        self.windows = Windows(train_ids, spec.context, spec.batch, spec.seed, placement.device)
+        self.train_tokens = len(train_ids)
+        self.evaluation_tokens = EVALUATION_TOKENS * (1 if placement.device.type == "cpu" else GPU_TOKENS)
+        self.position = Position(learning_rate=spec.learning_rate, micro_batch=spec.batch)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of ``step`` (0-based): linear warm-up that begins above 0, then constant or cosine."""
+        spec, peak = self.spec, self.position.learning_rate
+        if step < spec.warmup:
+            return peak * (step + 1) / (spec.warmup + 1)
+        if spec.schedule == "constant":
+            return peak
+        share = min(1.0, (step - spec.warmup) / max(1, spec.steps - spec.warmup))
+        return peak * (spec.final_rate + (1 - spec.final_rate) * 0.5 * (1 + math.cos(math.pi * share)))
+
+    def step(self) -> tuple[Tensor, Tensor, float]:
+        """One optimizer step. Returns loss and gradient norm as scalars on the device, and the learning rate.
+
+        Does not wait for the device. Raises :class:`torch.OutOfMemoryError` with nothing changed.
+        """
+        position = self.position
+        rate = self.rate(position.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.spec.dropout:
+            torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step))
+        if not self.model.training:
+            self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        if not self.optimizer.state:
+            self.optimizer.state.update(_adam_state(self.optimizer))
+        inputs, targets = self.windows.at(position.step)
+        total: Tensor | None = None
+        micro = position.micro_batch
+        for x, y in zip(torch.split(inputs, micro), torch.split(targets, micro), strict=True):
+            with self._autocast():
+                loss = self.model.loss(x, y) * (len(x) / len(inputs))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() if total is None else total + loss.detach()
+        parameters = list(self.model.parameters())
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.spec.clip:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
+        self.optimizer.step()
+        position.step += 1
+        assert total is not None
+        return total, norm, rate
+
+    def evaluate(self) -> Iterator[tuple[int, float]]:
+        """The loss on the whole validation split, every token but the first once, summed in float64.
+
+        Yields ``(tokens done, mean loss so far)`` after each forward pass; the last is the result, nats per character.
+        """
+        self.model.eval()
+        total, done = 0.0, 0
+        rows = max(1, self.evaluation_tokens // self.spec.context)
+        for inputs, targets in sweep(self.validation, self.spec.context, rows, self.placement.device):
+            with torch.inference_mode(), self._autocast():
+                total += self.model.loss(inputs, targets, reduction="sum").double().item()
+            done += int((targets >= 0).sum())
+            yield done, total / done
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.placement.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.placement.device.type, self.placement.dtype)
+
+
+def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]:
+    """The state that fused AdamW begins with, for all parameters.
+
+    AdamW itself allocates it parameter by parameter and group by group in its first step: memory that runs out in
+    between would leave half a state, and one group updated.
+    """
+    return {
+        parameter: {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        }
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
+def _optimizer(model: GPT, spec: TrainSpec) -> torch.optim.AdamW:
+    everything = spec.decay == "everything"
+    decayed = [p for p in model.parameters() if everything or p.dim() >= 2]
+    spared = [p for p in model.parameters() if not everything and p.dim() < 2]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": spec.weight_decay}]
+    if spared:
+        groups.append({"params": spared, "weight_decay": 0.0})
+    return torch.optim.AdamW(groups, lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), fused=True)

@@ -1,0 +1,1 @@
+"""Any causal language model: find and load it, decode, compare settings."""

@@ -1,0 +1,279 @@
+"""A model's folder as ``save_pretrained`` leaves it: what is refused, what our own GPT takes, and the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from engine import hub
+from engine.gpt.config import GPTConfig
+from engine.hub import INDEX, WEIGHTS, shards
+from engine.runs.events import Event, Notice, Progress
+from engine.runs.messages import Control, Stop
+from engine.tokenization import find as tokenizers
+from engine.tokenization.find import NoTokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.gpt.model import GPT
+    from engine.lm.model import Facts, LanguageModel
+
+UNBOUNDED = 4096  # tokens that a model without a limit of its own is used for
+
+_OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
+_STEP = 1 << 25  # bytes between two words about progress
+_ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+
+
+class NoModel(Exception):
+    """No language model can be had by this name; the message says what was looked for, where, and what to do."""
+
+
+class LoadingStopped(NoModel):
+    """Loading ended because a :class:`engine.runs.messages.Stop` asked for it."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where a model's files lie, and what to call it."""
+
+    path: Path
+    name: str
+    source: str
+    tokenizer: str
+    """the name to load its tokenizer by"""
+
+
+def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generator[Event, None, LanguageModel]:
+    """Load the model of a folder; events and errors as in :func:`engine.lm.find.load`."""
+    config = read_json(folder.path / "config.json")
+    files = _files(folder.path)
+    _refuse_others(config, folder)
+    try:
+        spelled = tokenizers.load(folder.tokenizer)
+    except NoTokenizer as error:
+        raise NoModel(f"{folder.name} comes without a tokenizer that can be used ({error})") from None
+    generation = read_json(folder.path / "generation_config.json", missing_is_empty=True)
+    ends = generation.get("eos_token_id", config.get("eos_token_id"))
+    starts = generation.get("bos_token_id", config.get("bos_token_id"))
+    from engine.lm.model import Facts, ForeignModel
+
+    eos = frozenset(ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else [])
+    start = next((one for one in (starts, *sorted(eos), spelled.eos) if isinstance(one, int)), None)
+    if start is None and spelled.kind == "characters":
+        start = spelled.id_of("\n")
+    facts = Facts(folder.name, folder.source, spelled, eos, start)
+    _check_memory(files, folder, config)
+    shape = _own_shape(config)
+    if shape is None:
+        yield Progress(f"loading {folder.name} with transformers", 0, 0)
+        yield from look(control, folder.name)
+        model, context = _by_transformers(folder)
+        if int8:
+            yield Notice(f"int8 weights are for GPT-2's architecture: {folder.name} stays as it is", "warning", "int8")
+        return ForeignModel(facts, model, context)
+    tensors: dict[str, Tensor] = {}
+    for progress in _read(files, tensors, folder):
+        yield progress
+        yield from look(control, folder.name)
+    return (yield from own(facts, _built(shape, tensors, folder), int8))
+
+
+def own(facts: Facts, gpt: GPT, int8: bool) -> Generator[Event, None, LanguageModel]:
+    """A model of the project's own GPT, on the fastest device."""
+    from engine.device import best_device
+    from engine.lm.model import OwnModel, lay_out
+
+    placed = lay_out(gpt.to(best_device()))
+    if best_device() != "cpu":
+        plain = OwnModel(facts, placed)
+        if int8:
+            yield Notice(f"int8 weights are for a CPU: {facts.name} stays as it is on the GPU", "warning", "int8")
+        if best_device() == "cuda":
+            try:
+                plain.use_static_step()
+            except Exception as error:  # whatever the driver says: decoding works without
+                yield Notice(
+                    f"the decoding step runs without a CUDA graph ({hub.first_line(error)})", "warning", "graph"
+                )
+        return plain
+    if not int8:
+        return OwnModel(facts, placed)
+    from engine.lm.int8 import quantised
+
+    yield Progress(f"rounding the weights of {facts.name}", 0, 0)
+    model, effect = quantised(facts, placed)
+    yield Notice(effect.explain(), "info" if effect.speed > 1 else "warning", "int8")
+    return model
+
+
+def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if missing_is_empty:
+            return {}
+        raise NoModel(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise NoModel(f"{path} cannot be read ({error})") from None
+    if not isinstance(content, dict):
+        raise NoModel(f"{path} is not what it should be: no JSON object")
+    return content
+
+
+def look(control: Control | None, name: str) -> Iterator[Event]:
+    """Raise :class:`LoadingStopped` when a stop has come; nothing is told."""
+    if control is not None and any(isinstance(message, Stop) for message in control.take()):
+        raise LoadingStopped(f"loading {name} was stopped")
+    yield from ()
+
+
+def _own_shape(config: dict[str, Any]) -> GPTConfig | None:
+    """The shape for the project's own GPT if it computes what this config means; None if it does not."""
+    usual: dict[str, Any] = {
+        "model_type": "gpt2",
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "reorder_and_upcast_attn": False,
+        "add_cross_attention": False,
+        "layer_norm_epsilon": 1e-5,
+    }
+    if any(config.get(key, value) != value for key, value in usual.items()):
+        return None
+    width = config.get("n_embd", 768)
+    activation = _ACTIVATIONS.get(config.get("activation_function", "gelu_new"))
+    if activation is None or config.get("n_inner") not in (None, 4 * width):
+        return None
+    return GPTConfig(
+        vocabulary=config.get("vocab_size", 50257),
+        layers=config.get("n_layer", 12),
+        heads=config.get("n_head", 12),
+        width=width,
+        context=config.get("n_positions", 1024),
+        activation=activation,
+        tied=bool(config.get("tie_word_embeddings", True)),
+    )
+
+
+def _built(shape: GPTConfig, tensors: dict[str, Tensor], folder: Folder) -> Any:
+    """The project's GPT around the tensors of a GPT-2 checkpoint, which it takes as they are."""
+    import torch
+
+    from checkpoints import export
+    from engine.gpt.model import GPT
+
+    with torch.device("meta"):
+        model = GPT(shape)
+    try:
+        named = export.renamed(tensors, shape.layers)
+        if shape.tied:
+            named["head.weight"] = named["tokens.weight"]
+        model.load_state_dict(named, assign=True)
+    except (KeyError, RuntimeError) as error:
+        text = str(error).splitlines()
+        raise NoModel(
+            f"{folder.name}: the weights do not fit config.json ({text[min(1, len(text) - 1)].strip()})"
+        ) from None
+    if shape.tied:
+        model.head.weight = model.tokens.weight
+    return model.eval().requires_grad_(False)
+
+
+def _read(files: list[Path], tensors: dict[str, Tensor], folder: Folder) -> Iterator[Progress]:
+    """Read safetensors into ``tensors``, in float32 where nothing computes with less, and tell how far it is."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    from engine.device import best_device
+
+    halves = best_device() == "cuda"
+    total = sum(file.stat().st_size for file in files)
+    yield Progress(f"loading {folder.name}", 0, total)
+    done = told = 0
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118 - not a mapping
+                    tensor = opened.get_tensor(name)
+                    done += tensor.numel() * tensor.element_size()
+                    if tensor.is_floating_point():
+                        tensors[name] = tensor.to(tensor.dtype if halves else torch.float32, copy=True)
+                    if done - told >= _STEP:
+                        told = done
+                        yield Progress(f"loading {folder.name}", done, total)
+        except (SafetensorError, OSError) as error:
+            raise NoModel(f"{file} cannot be read ({error}): copy or download it again") from None
+
+
+def _by_transformers(folder: Folder) -> tuple[Any, int]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from engine.device import best_device
+
+    device = best_device()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder.path,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="auto" if device == "cuda" else torch.float32,
+        )
+    except Exception as error:  # whatever a stranger's files make it raise
+        raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
+    text = model.config.get_text_config()
+    limits = [limit for key in _POSITIONS if isinstance(limit := getattr(text, key, None), int) and limit > 0]
+    ready: Any = cast(Any, model).to(device)
+    ready.requires_grad_(False).eval()
+    return ready, limits[0] if limits else UNBOUNDED
+
+
+def _refuse_others(config: dict[str, Any], folder: Folder) -> None:
+    """Raise for what is no causal language model."""
+    kinds = [str(kind) for kind in config.get("architectures") or []]
+    if "auto_map" in config:
+        raise NoModel(f"{folder.name} needs code of its own to run (auto_map in config.json), and no such code is run")
+    if kinds and not any(kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in kinds):
+        raise NoModel(f"{folder.name} is a {kinds[0]}, no causal language model: it does not predict the next token")
+    if not kinds and config.get("model_type") != "gpt2":
+        raise NoModel(f"{folder.name}: config.json names no architecture, so what it is cannot be told")
+
+
+def _files(path: Path) -> list[Path]:
+    """The safetensors of a model's folder. Raises :class:`NoModel`."""
+    if (path / WEIGHTS).is_file():
+        return [path / WEIGHTS]
+    if (path / INDEX).is_file():
+        try:
+            files = [path / name for name in shards(path / INDEX)]
+        except hub.NotOnHub as error:
+            raise NoModel(str(error)) from None
+        if missing := [file.name for file in files if not file.is_file()]:
+            raise NoModel(f"{path} lacks {', '.join(missing)}")
+        return files
+    if other := [name for name in _OTHER_WEIGHTS if (path / name).is_file()]:
+        raise NoModel(
+            f"{path} holds {other[0]} and no {WEIGHTS}. Only safetensors are loaded, since pickles can run code: "
+            "convert it with save_pretrained"
+        )
+    raise NoModel(f"{path} holds no {WEIGHTS}")
+
+
+def _check_memory(files: list[Path], folder: Folder, config: dict[str, Any]) -> None:
+    """Raise before a model that cannot fit takes the machine down."""
+    import torch
+
+    from engine.device import best_device, free_memory
+
+    device = torch.device(best_device())
+    short = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
+    size = sum(file.stat().st_size for file in files) * (2 if short and device.type != "cuda" else 1)
+    free = free_memory(device)
+    if free is not None and size > free:
+        raise NoModel(f"{folder.name} needs at least {size / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free")

@@ -1,0 +1,152 @@
+"""From logits to the next token: the settings' cuts, exactly as ``transformers`` makes them, and the draw.
+
+The order is that of ``transformers``: repetition penalty, temperature, top-k, top-p, min-p. Each cut keeps the first
+tokens of one ranking (by score; among equals the higher id first), so a cut is a length, and what a token fell to
+follows from its place. Where top-p's boundary runs through equals, as many stay as in ``transformers``; which ones is
+an accident of an unstable sort there. On the CPU the ranking is made only as far down as the settings and the draw
+reach; elsewhere whole, since a sort there costs less than waiting for an answer.
+
+The draw inverts the cumulated probabilities of that ranking at one number, which depends on the seed and the place in
+the sequence alone. Two settings under one seed therefore draw with the same number: they part only where the boundary
+between two ranks moves over it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data.windows import derive_seed
+from engine.lm.sampling import Sampling
+
+FIRST = (1024, 8192)  # ranks looked at before the whole vocabulary is sorted
+SLACK = 1e-5  # of probability: a boundary of top-p closer than this is left to the whole sort, summed as there
+
+_NOTHING = float("-inf")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the settings left of one distribution. Lengths count the ranking from its top."""
+
+    scores: Tensor
+    """logits after penalty and temperature ``(vocabulary,)``"""
+    ids: Tensor
+    """the ranking, or as much of its beginning as the draw needs"""
+    values: Tensor
+    """their scores; -inf where cut"""
+    normaliser: Tensor
+    """a score less this is the logarithm of the probability of the draw"""
+    top_k: Tensor | int
+    """tokens left after top-k"""
+    top_p: Tensor | int
+    min_p: Tensor | int
+    """tokens left to draw from"""
+    complete: bool
+    """whether ``ids`` holds every token that is left"""
+
+
+def number(seed: int, index: int) -> float:
+    """The number in 0 ≤ u < 1 that decides the draw at place ``index`` of a sequence."""
+    return float((derive_seed(seed, "draw", index) >> 10) / 2**53)
+
+
+def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Logits of the ids in ``seen`` divided by ``penalty`` where positive, multiplied where negative (Keskar 2019)."""
+    if penalty == 1.0:
+        return logits
+    found = logits[seen]
+    return logits.scatter(0, seen, torch.where(found < 0, found * penalty, found / penalty))
+
+
+def warp(logits: Tensor, sampling: Sampling, seen: Tensor, u: float) -> Kept:
+    """Apply the settings to ``logits`` ``(vocabulary,)``, float32; ``seen`` holds the ids of the whole sequence.
+
+    The ranking reaches at least as far down as the draw at ``u`` does. Greedy is no draw: it takes the largest of
+    :func:`penalise`.
+    """
+    scores = penalise(logits, seen, sampling.repetition_penalty)
+    if sampling.temperature != 1:
+        scores = scores / sampling.temperature
+    if scores.device.type == "cpu":
+        size = scores.shape[0]
+        if 0 < sampling.top_k < size:
+            least = scores.topk(sampling.top_k).values[-1]
+            return _cut(scores, *_ranked(scores, (scores >= least).nonzero()[:, 0]), sampling)
+        for count in FIRST:
+            if size > 2 * count and (found := _beginning(scores, sampling, u, count)) is not None:
+                return found
+    values, ids = scores.sort(stable=True)
+    return _cut(scores, values.flip(0), ids.flip(0), sampling)
+
+
+def draw(kept: Kept, u: float) -> Tensor:
+    """The place in the ranking ``(1,)`` at which the cumulated probability passes ``u``."""
+    cumulated = _cumulated(kept.values, kept.normaliser)
+    if not kept.complete:
+        return torch.searchsorted(cumulated, torch.full_like(cumulated[:1], u), right=True)
+    total = cumulated[-1:]  # a little off 1; below it, so that what has no probability is never reached
+    below = torch.minimum(total * u, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulated, below, right=True)
+
+
+def _cumulated(values: Tensor, normaliser: Tensor) -> Tensor:
+    """Probabilities added up along the ranking, in float64."""
+    return (values - normaliser).double().exp().cumsum(0)
+
+
+def _ranked(scores: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores of ``ids`` (ascending) and the ids themselves, from the largest score down."""
+    values, order = scores[ids].sort(stable=True)
+    return values.flip(0), ids[order].flip(0)
+
+
+def _cut(scores: Tensor, values: Tensor, ids: Tensor, sampling: Sampling) -> Kept:
+    """Top-k, top-p and min-p on a ranking that holds at least what top-k keeps."""
+    size, length = scores.shape[0], len(values)
+    places = torch.arange(length, device=values.device)
+    top_k: Tensor | int = size
+    if 0 < sampling.top_k < size:
+        top_k = (values >= values[sampling.top_k - 1]).sum()
+        values = values.masked_fill(places >= top_k, _NOTHING)
+    top_p = top_k
+    if sampling.top_p < 1:
+        removed = values.flip(0).softmax(0).cumsum(0) <= 1 - sampling.top_p
+        removed[-1] = False
+        top_p = length - removed.sum()
+        values = values.masked_fill(places >= top_p, _NOTHING)
+    min_p = top_p
+    if sampling.min_p > 0:
+        probabilities = values.softmax(0)
+        min_p = (probabilities >= sampling.min_p * probabilities[0]).sum().clamp(min=1)
+        values = values.masked_fill(places >= min_p, _NOTHING)
+    return Kept(scores, ids, values, values.logsumexp(0), top_k, top_p, min_p, complete=True)
+
+
+def _beginning(scores: Tensor, sampling: Sampling, u: float, count: int) -> Kept | None:
+    """The same without top-k from the first ``count`` ranks alone; None when they do not decide it."""
+    size = scores.shape[0]
+    best, ids = scores.topk(count + 1)
+    ids = ids[best > best[-1]].sort().values  # of tokens that equal the last one, some may be missing
+    if not len(ids):
+        return None
+    values, ids = _ranked(scores, ids)
+    whole = scores.logsumexp(0)
+    probabilities = (values - whole).exp()
+    cumulated = _cumulated(values, whole)
+    top_p = min_p = size
+    if sampling.top_p < 1:
+        top_p = min_p = 1 + int((cumulated < sampling.top_p).sum())
+        if top_p > len(ids) or float((cumulated - sampling.top_p).abs().min()) < SLACK:
+            return None
+    if sampling.min_p > 0:
+        reached = int((probabilities >= sampling.min_p * probabilities[0]).sum())
+        if reached == len(ids) and top_p == size:
+            return None
+        min_p = max(1, min(top_p, reached))
+    if min_p == size:
+        return Kept(scores, ids, values, whole, size, size, size, False) if u < float(cumulated[-1]) else None
+    values = values[:min_p]
+    return Kept(scores, ids[:min_p], values, values.logsumexp(0), size, top_p, min_p, complete=True)

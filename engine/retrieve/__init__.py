@@ -1,0 +1,1 @@
+"""Retrieval: search engines on one collection, compared."""

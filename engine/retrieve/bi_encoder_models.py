@@ -1,0 +1,138 @@
+"""What a bi-encoder trains: a matrix on frozen features, or the encoder itself; queries and documents go through it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from data.beir import Collection
+from engine.encoders.epoch_checkpoints import weights_of
+from engine.encoders.find import Encoder
+from engine.encoders.padding import by_length, padded
+from engine.retrieve.rankers import QUERY_TOKENS
+from engine.runs.events import Event
+from engine.runs.messages import Control, heed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.encoders.index import Matrix
+
+
+class Projection:
+    """One matrix for queries and documents, on frozen unit vectors."""
+
+    def __init__(self, queries: Mapping[str, Any], frozen: Matrix, pool: Sequence[int], device: str) -> None:
+        import torch
+
+        self._queries, self._frozen, self._pool, self._device = queries, frozen, pool, device
+        width = frozen.shape[1]
+        self._eye = torch.eye(width, device=device)
+        # The difference to the identity is what is trained, so that weight decay pulls towards the frozen encoder.
+        self._change = torch.zeros(width, width, device=device, requires_grad=True)
+
+    def parameters(self) -> list[Any]:
+        return [self._change]
+
+    def train(self) -> None: ...
+
+    def eval(self) -> None: ...
+
+    def queries(self, names: Sequence[str], _: Collection) -> Tensor:
+        import numpy as np
+
+        return self._through(np.stack([self._queries[name] for name in names]))
+
+    def documents(self, rows: Sequence[int]) -> Tensor:
+        return self._through(self._frozen[list(rows)])
+
+    def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
+        import numpy as np
+        import torch
+
+        found = np.empty((len(self._pool), self._frozen.shape[1]), np.float32)
+        with torch.no_grad():
+            for start in range(0, len(self._pool), 8192):
+                rows = list(self._pool[start : start + 8192])
+                found[start : start + len(rows)] = self.documents(rows).cpu().numpy()
+                yield from heed(control, 0)
+        return found
+
+    def held(self, names: Sequence[str], collection: Collection) -> Any:
+        import torch
+
+        with torch.no_grad():
+            return self.queries(names, collection).cpu().numpy()
+
+    def tensors(self) -> dict[str, Any]:
+        return {"weight": (self._eye + self._change).detach().to("cpu", copy=True)}
+
+    def _through(self, rows: Any) -> Tensor:
+        import numpy as np
+        import torch
+        from torch.nn import functional
+
+        given = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(self._device)
+        return functional.normalize(given @ (self._eye + self._change).T, dim=1)
+
+
+class Whole:
+    """The encoder itself, for queries and documents alike, with mean pooling or [CLS]."""
+
+    def __init__(
+        self, encoder: Encoder, collection: Collection, length: int, pooling: str, pool: Sequence[int], device: str
+    ) -> None:
+        self._encoder, self._pool, self._device = encoder, pool, device
+        self._length, self._pooling = min(length, encoder.positions), pooling
+        self._documents = collection.documents
+        self.model = encoder.open(device)
+        self.model.requires_grad_(True)
+        self._pad = int(getattr(self.model.config, "pad_token_id", 0) or 0)
+
+    def parameters(self) -> list[Any]:
+        return [part for name, part in self.model.named_parameters() if "pooler" not in name]
+
+    def train(self) -> None:
+        self.model.train()
+
+    def eval(self) -> None:
+        self.model.eval()
+
+    def queries(self, names: Sequence[str], collection: Collection) -> Tensor:
+        return self._pooled(self._encoder.ids([collection.queries[name] for name in names], QUERY_TOKENS))
+
+    def documents(self, rows: Sequence[int]) -> Tensor:
+        return self._pooled(self._encoder.ids([self._documents[row] for row in rows], self._length))
+
+    def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
+        import numpy as np
+        import torch
+
+        ids = self._encoder.ids([self._documents[row] for row in self._pool], self._length)
+        found = np.empty((len(ids), self._encoder.width), np.float32)
+        done = 0
+        for places in by_length(ids, self._device):
+            with torch.inference_mode():
+                found[places] = self._pooled([ids[place] for place in places]).float().cpu().numpy()
+            done += len(places)
+            yield from heed(control, done)
+        return found
+
+    def held(self, names: Sequence[str], collection: Collection) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            return self.queries(names, collection).float().cpu().numpy()
+
+    def tensors(self) -> dict[str, Any]:
+        return weights_of(self.model)
+
+    def _pooled(self, ids: Sequence[Sequence[int]]) -> Tensor:
+        from torch.nn import functional
+
+        filled, mask = padded(ids, self._device, self._pad)
+        top = self.model(input_ids=filled, attention_mask=mask).last_hidden_state
+        if self._pooling == "cls":
+            return functional.normalize(top[:, 0], dim=1)
+        kept = mask[..., None].to(top.dtype)
+        return functional.normalize((top * kept).sum(1) / kept.sum(1), dim=1)

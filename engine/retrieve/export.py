@@ -1,0 +1,77 @@
+"""A trained bi-encoder as a folder that sentence-transformers loads: its ``encode`` gives the vectors used here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from checkpoints import arrays
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from engine.encoders import find as encoders
+from engine.encoders.find import Encoder
+from engine.model_folder import exported, size, write_json, write_tokenizer
+from engine.retrieve import results as retrieve_results
+from engine.retrieve.results import PROJECTION, WHOLE
+from engine.retrieve.runs import spec_of
+from engine.runs.messages import Control, finish
+from engine.tokenization.encoding import BackedTokenizer
+
+_MODULES = (
+    ("", "Transformer"),
+    ("1_Pooling", "Pooling"),
+    ("2_Dense", "Dense"),
+    ("3_Normalize", "Normalize"),
+)
+
+
+def export(run: Run, folder: Path) -> int:
+    """Write the bi-encoder of ``run`` into ``folder``, see :func:`engine.model_folder.exported`; returns its bytes.
+
+    Raises :class:`checkpoints.store.CheckpointError`, :class:`engine.encoders.find.NoEncoder`, :class:`OSError`.
+    """
+    spec, found = spec_of(run), retrieve_results.checkpoint(run)
+    if found is None:
+        raise CheckpointError(f"{run.name} has trained no bi-encoder")
+    encoder = finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
+    weights = (found.path / WHOLE,) if found.whole else encoder.weights
+    projection = None if found.whole else arrays.read(found.path / PROJECTION)["weight"]
+    with exported(folder, run.name) as temporary:
+        write(encoder, weights, projection, spec.length, temporary)
+        return size(temporary)
+
+
+def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: int, folder: Path) -> None:
+    """Transformer, mean pooling, ``projection`` ``(width, width)`` or none, normalising. Raises :class:`OSError`."""
+    from dataclasses import replace
+
+    from safetensors.numpy import save_file
+    from safetensors.torch import save_file as save_tensors
+
+    if not isinstance(encoder.tokenizer, BackedTokenizer):
+        raise CheckpointError(f"{encoder.name} has a tokenizer that transformers cannot load")
+    model = replace(encoder, weights=weights).open()
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    tensors = {name: part.contiguous() for name, part in model.state_dict().items()}
+    save_tensors(tensors, folder / WHOLE, metadata={"format": "pt"})
+    length = min(length, encoder.positions)
+    write_tokenizer(encoder.tokenizer, folder, length, None)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+    used = [entry for entry in _MODULES if projection is not None or entry[1] != "Dense"]
+    listed = [
+        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (path, kind) in enumerate(used)
+    ]
+    write_json(folder / "modules.json", listed)
+    for path, _ in used[1:]:
+        (folder / path).mkdir()
+    pooling = {"word_embedding_dimension": encoder.width, "pooling_mode_mean_tokens": True}
+    off = ("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+    write_json(folder / "1_Pooling" / "config.json", pooling | {f"pooling_mode_{name}": False for name in off})
+    if projection is not None:
+        dense = {"in_features": encoder.width, "out_features": encoder.width, "bias": False}
+        activation = {"activation_function": "torch.nn.modules.linear.Identity"}
+        write_json(folder / "2_Dense" / "config.json", dense | activation)
+        save_file({"linear.weight": projection}, folder / "2_Dense" / "model.safetensors")
+    write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})

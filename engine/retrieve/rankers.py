@@ -1,0 +1,285 @@
+"""Search engines with one face: queries in, ranked documents out. BM25, cosine of frozen vectors, and both fused."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from checkpoints import store
+from data.beir import Collection
+from engine.encoders import find as encoders
+from engine.encoders import index as vector_index
+from engine.encoders.encode import encode, encode_now, machine_for, placed
+from engine.encoders.find import Encoder
+from engine.model_folder import present, replaced
+from engine.retrieve.metrics import Ranked, fuse
+from engine.retrieve.spec import BM25, HYBRID, MEAN, RANKERS, TRAINED
+from engine.runs.events import Event, Notice
+from engine.runs.messages import Control
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.encoders.index import Matrix
+
+METHODS = RANKERS
+_ABOUT = "content.json"  # of a saved BM25 index
+FUSED = 1000  # documents of each ranking that are fused
+QUERY_TOKENS = 128
+CODE = 1  # raise it when the same texts would get other vectors
+
+
+class Ranker(Protocol):
+    """Anything that ranks a collection's documents for a query."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def bytes(self) -> int:
+        """That its index takes in memory."""
+        ...
+
+    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
+        """At most ``k`` rows of documents for each query, best first; equal scores by row."""
+        ...
+
+
+class Bm25:
+    """BM25 as Lucene counts it, through bm25s: words of two letters and more, English stop words out, no stemmer."""
+
+    name = BM25
+
+    def __init__(self, collection: Collection) -> None:
+        import bm25s
+
+        self._library: Any = bm25s
+        self._count = len(collection)
+        self._index = self._saved(collection) or self._made(collection)
+        self.bytes = sum(int(part.nbytes) for part in self._index.scores.values() if hasattr(part, "nbytes"))
+
+    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
+        """Documents that share a word with the query; those that share none are not ranked."""
+        found = []
+        for words in self._words(queries):
+            known = [word for word in words if word in self._index.vocab_dict]
+            found.append(_best(self._index.get_scores(known), k) if known else Ranked((), ()))
+        return found
+
+    def terms(self, query: str) -> list[str]:
+        """The words of a query that are looked for."""
+        return list(dict.fromkeys(self._words([query])[0]))
+
+    def _words(self, texts: Sequence[str]) -> list[list[str]]:
+        found: list[list[str]] = self._library.tokenize(list(texts), return_ids=False, show_progress=False)
+        return found
+
+    def _made(self, collection: Collection) -> Any:
+        index = self._library.BM25(k1=1.5, b=0.75)
+        words = self._library.tokenize(collection.documents, show_progress=False)
+        if not any(len(one) for one in words.ids):
+            words = [["" for _ in range(1)] for _ in collection.documents]
+        index.index(words, show_progress=False)
+        with contextlib.suppress(OSError), replaced(self._folder(collection)) as folder:
+            index.save(folder, show_progress=False)  # where it cannot be kept, the next start makes it again
+            about = {"content": _content(collection), "files": store.digests(folder)}
+            store.replace_file(folder / _ABOUT, json.dumps(about).encode())
+        return index
+
+    def _saved(self, collection: Collection) -> Any:
+        folder = present(self._folder(collection))
+        try:
+            about = store.read_object(folder / _ABOUT)
+            files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}
+            if about != {"content": _content(collection), "files": files}:
+                return None
+            return self._library.BM25.load(folder, mmap=True)
+        except Exception:  # missing or damaged: it is made again
+            return None
+
+    @staticmethod
+    def _folder(collection: Collection) -> Path:
+        return vector_index.place(f"{collection.source}/{BM25}")
+
+
+class Dense:
+    """Cosine of a query's vector with every document's."""
+
+    def __init__(self, name: str, index: vector_index.Exact, embed: Callable[[Sequence[str]], Matrix]) -> None:
+        self.name, self.index, self.embed = name, index, embed
+        self.bytes = index.bytes
+
+    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
+        """The nearest documents."""
+        rows, scores = self.index.search(self.embed(queries), k)
+        return [Ranked(tuple(row), tuple(score)) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
+
+
+class Hybrid:
+    """Reciprocal-rank fusion of two rankers."""
+
+    name = HYBRID
+
+    def __init__(self, first: Ranker, second: Ranker) -> None:
+        self.parts = (first, second)
+        self.bytes = first.bytes + second.bytes
+
+    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
+        """The fused ranking of the first thousand of each."""
+        both = [part.rank(queries, FUSED) for part in self.parts]
+        return [fuse(pair).top(k) for pair in zip(*both, strict=True)]
+
+
+class Embedder:
+    """Texts to unit vectors, at once: an encoder, a pooling, and where one was trained a projection."""
+
+    def __init__(self, encoder: Encoder, pooling: str, device: str = "auto", projection: Matrix | None = None) -> None:
+        self.encoder, self.pooling, self.projection = encoder, pooling, projection
+        self._device = device
+        self._machine: Any = None
+
+    def __call__(self, texts: Sequence[str], length: int = QUERY_TOKENS) -> Matrix:
+        """Unit vectors ``(len(texts), width)``. The first call opens the encoder."""
+        if self._machine is None:
+            self._machine = machine_for(self.encoder, device=self._device)
+        return projected(encode_now(list(texts), self._machine, length, self.pooling), self.projection)
+
+    def sharing(self, pooling: str, projection: Matrix | None = None) -> Embedder:
+        """Another pooling or projection of the same opened encoder."""
+        other = Embedder(self.encoder, pooling, self._device, projection)
+        if self._machine is None:
+            self._machine = machine_for(self.encoder, device=self._device)
+        other._machine = self._machine
+        return other
+
+
+def projected(features: Matrix, projection: Matrix | None) -> Matrix:
+    """Unit vectors of features, through ``projection`` ``(width, width)`` when there is one."""
+    return vector_index.unit(features if projection is None else features @ projection.T)
+
+
+def document_vectors(
+    collection: Collection,
+    encoder: Encoder,
+    pooling: str,
+    control: Control,
+    *,
+    length: int = 256,
+    device: str = "auto",
+    projection: Matrix | None = None,
+) -> Generator[Event, None, Matrix]:
+    """Unit vectors of every document ``(documents, width)``, mapped from a saved index that was made of the same.
+
+    Where there is none they are made and saved.
+
+    Yields what :func:`engine.encoders.encode.encode` yields and raises what it raises.
+    """
+    where, dtype = placed(device)
+    about: list[object] = [CODE, encoder.identity, pooling, length, dtype, collection.corpus_fingerprint]
+    if projection is not None:
+        about.append(hashlib.sha256(projection.tobytes()).hexdigest())
+    content = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    kind = "projected" if projection is not None else "frozen"
+    folder = vector_index.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/{kind}")
+    if (found := vector_index.read(folder, content)) is not None:
+        return found
+    if projection is None and folder.exists():
+        why = "documents or encoder changed since the index was saved, or it is damaged"
+        yield Notice(f"{why}: it is made again", "info", "index")
+    features = yield from encode(
+        collection.documents, encoder, control, length=length, poolings=(pooling,), device=where
+    )
+    made = projected(features.pooled(pooling), projection)
+    try:
+        vector_index.write(folder, content, made)
+    except OSError as error:
+        yield Notice(f"the index cannot be saved ({error.strerror or error}): kept in memory", "warning", "index")
+        return made
+    return found if (found := vector_index.read(folder, content)) is not None else made
+
+
+class Rankers:
+    """The rankers of one collection, each made when it is first asked for. Not for two threads at once.
+
+    A subclass makes the trained one.
+    """
+
+    def __init__(self, collection: Collection, encoder: str, length: int, device: str) -> None:
+        self.collection, self.encoder_name, self.length, self.device = collection, encoder, length, device
+        self.made: dict[str, Ranker] = {}
+        self._opened: tuple[Encoder, Embedder] | None = None
+        self._frozen: dict[str, Matrix] = {}
+
+    def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
+        """The ranker of a method. Yields what encoding yields.
+
+        Raises :class:`NoEncoder`, :class:`EncodeFailed`, :class:`Stopped`,
+        :class:`OSError`.
+        """
+        if method not in self.made:
+            self.made[method] = yield from self._make(method, control)
+        return self.made[method]
+
+    def trained(self, control: Control) -> Generator[Event, None, Ranker]:
+        """The ranker that was trained on the collection."""
+        raise NotImplementedError
+
+    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
+        """The frozen encoder, found when it is first needed."""
+        if self._opened is None:
+            encoder = yield from encoders.find(self.encoder_name, control)
+            self._opened = encoder, Embedder(encoder, MEAN, self.device)
+        return self._opened
+
+    def frozen(self, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
+        """Unit vectors of every document by the frozen encoder."""
+        if pooling not in self._frozen:
+            encoder, _ = yield from self.opened(control)
+            self._frozen[pooling] = yield from self.matrix(encoder, pooling, control)
+        return self._frozen[pooling]
+
+    def matrix(
+        self, encoder: Encoder, pooling: str, control: Control, projection: Matrix | None = None
+    ) -> Generator[Event, None, Matrix]:
+        """Unit vectors of every document; see :func:`document_vectors`."""
+        sizes: dict[str, Any] = {"length": self.length, "device": self.device}
+        return document_vectors(self.collection, encoder, pooling, control, projection=projection, **sizes)
+
+    def index(self, matrix: Matrix) -> vector_index.Exact:
+        """A search among vectors, on the device."""
+        return vector_index.Exact(matrix, placed(self.device)[0])
+
+    def _make(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
+        if method == BM25:
+            return Bm25(self.collection)
+        if method == HYBRID:
+            first = yield from self.ranker(BM25, control)
+            return Hybrid(first, (yield from self.ranker(MEAN, control)))
+        if method == TRAINED:
+            return (yield from self.trained(control))
+        if method not in METHODS:
+            raise ValueError(f"no method {method!r}")
+        _, embedder = yield from self.opened(control)
+        matrix = yield from self.frozen(method, control)
+        return Dense(method, self.index(matrix), embedder.sharing(method))
+
+
+def _content(collection: Collection) -> str:
+    return f"{CODE}/{collection.corpus_fingerprint}"
+
+
+def _best(scores: NDArray[np.float32], k: int) -> Ranked:
+    """The highest scores above 0, equal ones by row."""
+    import numpy as np
+
+    rows = np.flatnonzero(scores > 0)
+    if len(rows) > 4 * k:
+        least = np.partition(scores[rows], len(rows) - k)[len(rows) - k]
+        rows = rows[scores[rows] >= least]
+    rows = rows[np.argsort(-scores[rows], kind="stable")][:k]
+    return Ranked(tuple(rows.tolist()), tuple(scores[rows].tolist()))

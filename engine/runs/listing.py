@@ -1,0 +1,161 @@
+"""What a list of runs says about each, from the end of its journal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checkpoints import run as runs
+from checkpoints import store
+from checkpoints.run import Run, read_tail
+from engine.runs import owner as run_owner
+from engine.runs.codec import LARGEST
+
+_BEGUN = {"train": "started", "classify": "data_loaded", "choose": "items_loaded", "retrieve": "collection_loaded"}
+"""what a task tells first once it is at work"""
+_STATES = ("paused", "continued", "finished")
+LARGEST_FIGURE = 1e300  # beyond it a figure is damage
+_CONTROLS = ("chance", "longest")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in a list. Losses in nats per character; ``changed`` is Unix time."""
+
+    name: str
+    path: str
+    state: str
+    """training, paused, starting, interrupted, unreadable, or the reason that it finished for"""
+    step: int = 0
+    steps: int = 0
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    corpus: str = "?"
+    preset: str = "?"
+    parameters: int | None = None
+    changed: float = 0.0
+    checkpoints: int = 0
+    owner: int | None = None
+    """process that owns it"""
+    task: str = "train"
+    """train, classify, choose or retrieve; empty for a run that is unreadable"""
+    accuracy: float | None = None
+    """of a classification or a ranking: the best of what was trained"""
+    ndcg: float | None = None
+    """of a retrieval: nDCG@10 of the best ranker"""
+    why: str = ""
+    """why the run is unreadable"""
+
+
+def summarise(run: Run) -> Summary:
+    """Read just enough of a run to list it. Never raises: what is unknown is None or 0, and a run that cannot be read,
+    or has a task that this version does not know, is ``unreadable``.
+    """
+    try:
+        task, spec = run_owner.task_of(run)
+        return _training(run, spec) if task == "train" else _comparison(run, spec, task)
+    except Exception as error:  # whatever is wrong with one run must not hide the others
+        why = explain(run, error)
+        return Summary(run.name, str(run.path), "unreadable", changed=_changed(run), task="", why=why)
+
+
+def explain(run: Run, error: Exception) -> str:
+    """Why a run cannot be read, without its path."""
+    if isinstance(error, OSError) and error.filename is not None:
+        file = Path(os.fsdecode(error.filename))
+        with contextlib.suppress(ValueError):
+            file = file.relative_to(run.path)
+        return f"{file}: {error.strerror or error}"
+    return str(error).removeprefix(f"{run.name}: ") or type(error).__name__
+
+
+def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
+    tail = read_tail(run, frozenset({"started", "step", "evaluated", *_STATES}))
+    evaluated, started = tail.get("evaluated", {}), tail.get("started", {})
+    state, owner = _state(run, tail, "started")
+    best_step = evaluated.get("best_step")
+    return Summary(
+        name=run.name,
+        path=str(run.path),
+        state=state,
+        step=max(_count(tail.get(kind, {}).get("step")) for kind in ("step", "evaluated")),
+        steps=_count(started.get("steps")) or _count(spec.get("steps")),
+        best_val_loss=figure(evaluated.get("best_val_loss")),
+        best_step=None if best_step is None else _count(best_step),
+        corpus=_text(started.get("corpus"), spec.get("corpus")),
+        preset=_text(spec.get("preset")),
+        parameters=_count(started.get("parameters")) or None,
+        changed=_changed(run),
+        checkpoints=len(store.checkpoints(run.checkpoints)),
+        owner=owner,
+    )
+
+
+def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
+    """A run that compares routes, methods or rankers: those are its steps."""
+    tail = read_tail(run, frozenset({_BEGUN[task], *_STATES}))
+    state, owner = _state(run, tail, _BEGUN[task])
+    loaded = tail.get(_BEGUN[task], {})
+    results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
+    lists = (loaded.get("routes"), loaded.get("methods"), spec.get("heads"), spec.get("methods"))
+    asked = next((found for found in lists if found and isinstance(found, list)), [])
+    able = [one for name, one in results.items() if name not in _CONTROLS]
+    if task == "classify":  # the majority class is nobody's success
+        able = [one for one in able if one.get("trained_parameters")]
+    scores = [figure(one.get("ndcg@10" if task == "retrieve" else "accuracy")) for one in able]
+    best = max((score for score in scores if score is not None), default=None)
+    if task == "retrieve":
+        stands_on = _text(run.read_json("encoder.json").get("name"), spec.get("encoder"))
+    else:
+        stands_on = _text(run.read_json("classifier.json").get("pooling"), spec.get("pooling"))
+    return Summary(
+        name=run.name,
+        path=str(run.path),
+        state=state,
+        step=len(results),
+        steps=max(len(asked), len(results)),
+        corpus=_text(loaded.get("data"), spec.get("data")),
+        preset=stands_on,
+        changed=_changed(run),
+        owner=owner,
+        task=task,
+        accuracy=best if task != "retrieve" else None,
+        ndcg=best if task == "retrieve" else None,
+    )
+
+
+def _state(run: Run, tail: Mapping[str, Any], begun: str) -> tuple[str, int | None]:
+    """The state, and the process that owns the run. ``tail`` holds the last event of each kind, newest first."""
+    last = next((kind for kind in tail if kind == begun or kind in _STATES), "")
+    if (owner := run.owner()) is not None:
+        if not last and (tail or run_owner.journal_size(run) > runs.TAIL_LIMIT):
+            last = begun  # it lies before the part of the journal that was read
+        return {"": "starting", "finished": "starting", "paused": "paused"}.get(last, "training"), owner.pid
+    reason = tail[last].get("reason") if last == "finished" else None
+    return reason if isinstance(reason, str) and reason else "interrupted", None
+
+
+def _count(value: Any) -> int:
+    """A count from a file; 0 where the file holds none."""
+    return value if type(value) is int and 0 <= value <= LARGEST else 0
+
+
+def figure(value: Any) -> float | None:
+    """A figure from a file; None where the file holds none."""
+    return float(value) if type(value) in (int, float) and -LARGEST_FIGURE < value < LARGEST_FIGURE else None
+
+
+def _text(*values: Any) -> str:
+    """The first text that the values hold."""
+    return next((value for value in values if value and isinstance(value, str)), "?")
+
+
+def _changed(run: Run) -> float:
+    try:
+        return run.events.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,156 @@
+"""Messages to a running task. The task looks between two steps; the sender never waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from engine.runs import codec
+from engine.runs.events import Continued, Event, Paused
+
+
+@dataclass(frozen=True)
+class Message:
+    """Anything that can be asked of a running task."""
+
+
+@dataclass(frozen=True)
+class Pause(Message):
+    """Wait after this step, with the model loaded."""
+
+
+@dataclass(frozen=True)
+class Continue(Message):
+    """Go on after a pause."""
+
+
+@dataclass(frozen=True)
+class Stop(Message):
+    """End after this step; ``save`` first unless told otherwise."""
+
+    save: bool = True
+
+
+@dataclass(frozen=True)
+class SaveNow(Message):
+    """Write a checkpoint after this step; ``pin`` keeps it for good."""
+
+    pin: bool = True
+
+
+@dataclass(frozen=True)
+class SampleNow(Message):
+    """Sample from the weights as they are. ``prompt`` may hold characters that the model does not know."""
+
+    prompt: str = ""
+    length: int = 0
+
+
+@dataclass(frozen=True)
+class SetLearningRate(Message):
+    """Use this learning rate as the schedule's peak from the next step on."""
+
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Detach(Message):
+    """For a follower: look away. The run goes on."""
+
+
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in Message.__subclasses__()}
+
+
+def to_record(message: Message) -> dict[str, Any]:
+    """A message as JSON can hold it."""
+    return {"message": type(message).__name__, **codec.encode(message)}
+
+
+def from_record(record: dict[str, Any]) -> Message | None:
+    """The message that a record describes, or None when it describes none that this version understands."""
+    named = record.get("message")
+    kind = _KINDS.get(named) if isinstance(named, str) else None
+    try:
+        if kind is None or codec.unknown(kind, record).keys() != {"message"}:
+            return None
+        return codec.decode(kind, record)
+    except codec.Misfit:
+        return None
+
+
+class Control:
+    """A mailbox. ``poll`` is an outside source of messages (a run's inbox), looked at no oftener than ``POLL``."""
+
+    POLL = 0.1  # seconds
+
+    def __init__(self, poll: Callable[[], list[Message]] | None = None) -> None:
+        self._messages: deque[Message] = deque()
+        self._arrived = threading.Event()
+        self._poll = poll
+        self._polled = 0.0
+
+    def send(self, message: Message) -> None:
+        """Leave a message. Any thread, never blocks."""
+        self._messages.append(message)
+        self._arrived.set()
+
+    def take(self) -> list[Message]:
+        """Every message since the last call, in order."""
+        if self._poll is not None and (now := time.monotonic()) - self._polled >= self.POLL:
+            self._polled = now
+            self._messages.extend(self._poll())
+        if not self._messages:
+            return []
+        self._arrived.clear()
+        taken = []
+        while self._messages:
+            taken.append(self._messages.popleft())
+        return taken
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a message arrives, at most ``seconds``. A polled source is not woken by; keep it short."""
+        if not self._messages:
+            self._arrived.wait(seconds)
+
+
+T = TypeVar("T")
+WAIT = 0.2  # seconds between looks at the mailbox during a pause
+
+
+class Stopped(Exception):
+    """The task was asked to stop; what was finished before is kept."""
+
+
+def heed(control: Control, step: int) -> Iterator[Event]:
+    """Take the messages that came since the last call; ``step`` says how far the work is.
+
+    Yields :class:`Paused` and :class:`Continued` around a pause. Raises :class:`Stopped`.
+    """
+    paused = False
+    while True:
+        for message in control.take():
+            if isinstance(message, Stop):
+                raise Stopped
+            if isinstance(message, Pause) and not paused:
+                paused = True
+                yield Paused(step)
+            elif isinstance(message, Continue) and paused:
+                paused = False
+                yield Continued(step)
+        if not paused:
+            return
+        control.wait(WAIT)
+
+
+def finish(task: Generator[Event, None, T], tell: Callable[[Event], object] = lambda _: None) -> T:
+    """Run a task to its end, ``tell`` every event, and return what it returns."""
+    while True:
+        try:
+            tell(next(task))
+        except StopIteration as end:
+            value: T = end.value
+            return value

@@ -1,0 +1,292 @@
+"""Runs and the processes that own them: recording, following, and handing work to a process of its own.
+
+A run is always trained by one process that owns its lock. The screen never trains: it starts such a process in a
+session of its own, follows the run's journal and posts messages to its inbox, exactly as it does with a run that it
+finds already going. So a closed terminal, a lost link or a killed screen has nothing to hand over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
+
+from checkpoints import home, store
+from checkpoints import run as runs
+from checkpoints.journal import Journal, Reader
+from checkpoints.run import Run
+from engine.machine import cpu_name
+from engine.runs import events as happened
+from engine.runs.events import Event, Finished, Notice
+from engine.runs.messages import Control, Detach, Message, from_record, to_record
+from engine.runs.spec import BadSpec, Spec, restored
+
+S = TypeVar("S", bound=Spec)
+TASKS = ("train", "classify", "choose", "retrieve")
+LOOKED_AT = 200  # the newest runs, for those that a process works on
+POLL = 0.1  # seconds between looks at a journal
+START_UP = 120.0  # seconds that a new owner has to take the lock: loading torch from a slow network disk takes long
+NICENESS = 5
+SINCE = "LLMLAB_MESSAGES_SINCE"  # tells a launched process which messages are for it
+PROGRAM = "llmlab_tui"  # the package whose ``python -m`` starts a process of this program
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions, for ``env.json``."""
+    import platform
+    from importlib import metadata  # it reads mails: 10 ms that the first picture need not wait for
+
+    packages = ("llmlab-tui", "torch", "numpy", "safetensors", "transformers", "tokenizers", "textual")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"python": platform.python_version(), "system": platform.platform(), "cpu": cpu_name(), **versions}
+
+
+def inbox(run: Run) -> Control:
+    """A control that takes the messages in the run's inbox. Once the run is removed: :class:`FileNotFoundError`."""
+
+    def poll() -> list[Message]:
+        if _removed(run):
+            raise FileNotFoundError(f"{run.events} is gone: the run was removed or moved")
+        return _messages(run, 0)
+
+    return Control(poll)
+
+
+def task_of(run: Run) -> tuple[str, dict[str, Any]]:
+    """The task of a run, one of ``TASKS``, and the record of its spec.
+
+    Raises :class:`OSError` when the spec cannot be read and :class:`checkpoints.store.CheckpointError` when there is
+    none or the task is unknown: it is never taken for another one.
+    """
+    record = run.spec()
+    task = record.get("task", "train")
+    if not isinstance(task, str) or task not in TASKS:
+        named = f"{run.name}: this version does not know the task {str(task)[:60]!r}"
+        raise store.CheckpointError(f"{named}; it knows {', '.join(TASKS)}")
+    return task, record
+
+
+def owned(task: str) -> list[Run]:
+    """Runs of ``task`` that a process works on, newest first, of the newest ``LOOKED_AT`` runs."""
+    found = []
+    for run in runs.every(home.runs())[:LOOKED_AT]:
+        with contextlib.suppress(OSError, store.CheckpointError):  # one that cannot be read is listed as such by Runs
+            if run.owner() is not None and task_of(run)[0] == task:
+                found.append(run)
+    return found
+
+
+def spec_as(run: Run, kind: type[S]) -> S:
+    """The spec of a run. Raises what :func:`task_of` raises, and CheckpointError for a run of another task."""
+    found, record = task_of(run)
+    if found != kind.task:
+        raise store.CheckpointError(f"{run.name}: its task is {found}, not {kind.task}")
+    try:
+        return restored(kind, record)
+    except BadSpec as error:
+        raise store.CheckpointError(f"{run.name}: its spec cannot be used: {error}") from None
+
+
+def own(run: Run, control: Control, begin: Callable[[Journal], Iterator[Event]]) -> Iterator[Event]:
+    """Own ``run`` while the work that ``begin`` returns goes on, and record all its events in the journal.
+
+    Raises :class:`checkpoints.lock.Locked`, what ``begin`` raises, and, recorded first, what the work raises.
+    """
+    with run.lock() as lock, contextlib.closing(Journal(run.events)) as journal:
+        store.sweep(run.checkpoints)
+        run.inbox.mkdir(exist_ok=True)  # what copies a run may leave out empty folders
+        # What was asked of the owner before is not for this one; what was asked since this one was launched is.
+        for message in _messages(run, int(os.environ.get(SINCE) or time.time_ns())):
+            control.send(message)
+        told: list[Event] = []
+        if lock.inherited is not None:
+            told.append(Notice(f"{lock.inherited} ended without releasing this run: taken over", "warning", "lock"))
+        yield from record(run, _chain(told, begin(journal)), journal)
+
+
+def record(run: Run, events: Iterator[Event], journal: Journal | None = None) -> Iterator[Event]:
+    """Pass ``events`` on and append them to the run's journal; an exception is recorded and raised again.
+
+    A journal that cannot be written is reported once and tried again with every event.
+    """
+    journal = journal or Journal(run.events)
+    failing = False
+    step = 0
+    try:
+        with contextlib.closing(_chain([], events)) as work:  # what still saves syncs the journal: it ends first
+            for event in work:
+                step = getattr(event, "step", None) or step
+                journal.append(happened.to_dict(event))
+                yield event
+                failure = journal.failure
+                if failure is not None and not failing:
+                    reason = failure.strerror or failure
+                    yield Notice(f"the run's journal cannot be written ({reason}); trying again", "error", "journal")
+                failing = failure is not None
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        text = str(error) or type(error).__name__
+        for last in (Notice(text, "error", "failure", step), Finished("failed", step, None, run.name)):
+            journal.append(happened.to_dict(last))
+        raise
+    finally:
+        journal.close()
+
+
+def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = None) -> Iterator[Event]:
+    """Everything that happened in ``run`` and, while a process owns it, everything that goes on to happen.
+
+    Messages to ``control`` are posted to the owner, but :class:`Detach`, which ends this. Ends with
+    the run's :class:`Finished`; when the owner died without one, with ``Finished("died")``.
+    ``alive`` says that an owner is expected that has not taken the lock yet.
+    """
+    reader = Reader(run.events)
+    last: Finished | None = None
+    step, best, left_out = 0, None, 0
+    try:
+        while True:
+            for message in control.take():
+                if isinstance(message, Detach):
+                    return
+                try:
+                    run.post(to_record(message))
+                except OSError as error:
+                    if not _removed(run):  # that is reported below
+                        reason = error.strerror or error
+                        yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
+            owned = run.owner() is not None or (alive is not None and alive())
+            records = reader.read()
+            for fields in records:
+                event = happened.from_dict(fields)
+                if event is None:
+                    left_out += 1
+                    continue
+                if last is not None:  # the run was taken up again after it had finished
+                    last = None
+                if isinstance(event, Finished):
+                    last = event
+                    continue
+                step = getattr(event, "step", None) or step
+                best = getattr(event, "best_val_loss", best)
+                yield event
+            if records:
+                continue
+            if left_out:
+                text = f"{left_out:,} lines of the journal are damaged or of another version, and are left out"
+                yield Notice(text, "warning", "journal", step)
+                left_out = 0
+            if not owned:
+                break
+            control.wait(POLL)
+    finally:
+        reader.close()
+    if last is not None:
+        yield last
+        return
+    if _removed(run):
+        yield Notice(f"{run.events} is gone: the run was removed or moved", "error", "died", step)
+    elif step or journal_size(run):
+        yield Notice("the process that trained this run is gone; resume it to go on", "warning", "died", step)
+    yield Finished("died", step, best, run.name)
+
+
+def launch(run: Run, control: Control) -> Iterator[Event]:
+    """Start a process of its own that trains ``run`` and follow it. It outlives this process and its terminal."""
+    told = journal_size(run)
+    return attend(run, spawn(run), control, told)
+
+
+def journal_size(run: Run) -> int:
+    """Bytes of the run's journal; 0 when there is none."""
+    try:
+        return run.events.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: int) -> Iterator[Event]:
+    """Follow ``run``, which ``process`` was started to train when its journal had ``told`` bytes.
+
+    When it ends without having recorded anything, the end of its output is told in an error notice.
+    """
+    begun = time.monotonic()
+    owned = False
+
+    def alive() -> bool:
+        nonlocal owned
+        owned = owned or run.owner() is not None
+        return not owned and process.poll() is None and time.monotonic() - begun < START_UP
+
+    for event in follow(run, control, alive=alive):
+        ended = isinstance(event, Finished) and event.reason == "died" and process.poll() not in (None, 0)
+        if ended and not _removed(run) and journal_size(run) == told:
+            yield Notice(_tail(run), "error", "failure")
+        yield event
+    process.poll()
+
+
+def spawn(run: Run) -> subprocess.Popen[bytes]:
+    """Start a process that owns ``run``, in a session of its own, without a terminal, and a little nicer."""
+    since = time.time_ns()
+    log = os.open(run.path / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", PROGRAM, "own", str(run.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, SINCE: str(since), "LLMLAB_HOME": str(home.home())},
+        )
+        # Threads inherit it: whoever types beside the training comes first.
+        with contextlib.suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        return process
+    finally:
+        os.close(log)
+
+
+def send(run: Run, message: Message) -> bool:
+    """Post a message to the run's owner; False when nobody owns it."""
+    if run.owner() is None:
+        return False
+    run.post(to_record(message))
+    return True
+
+
+def _messages(run: Run, since: int) -> list[Message]:
+    return [message for record in run.collect(since) if (message := from_record(record))]
+
+
+def _removed(run: Run) -> bool:
+    try:
+        run.events.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # a network disk that does not answer this moment
+        pass
+    return False
+
+
+def _chain(first: list[Event], rest: Iterator[Event]) -> Generator[Event, None, None]:
+    yield from first
+    yield from rest
+
+
+def _tail(run: Run) -> str:
+    try:
+        lines = store.read_file(run.path / "trainer.log").decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return "the trainer could not start: " + (lines[-1] if lines else "it said nothing")

@@ -1,0 +1,72 @@
+"""Tasks on data sets as runs: made, owned, recorded and taken up again like a training, under the same directories."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from checkpoints import home
+from checkpoints import run as runs
+from checkpoints.run import Run
+from data import beir, choices, packaged, tables
+from engine.runs import owner
+from engine.runs.events import Event
+from engine.runs.messages import Control
+from engine.runs.spec import BadSpec, Spec, to_dict
+
+BUNDLED = frozenset({tables.BUNDLED, choices.BUNDLED, beir.BUNDLED, packaged.MINILM, "auto", "bundled"})
+"""names that never mean a file"""
+_ENDING = re.compile(r"\.(csv|tsv|json|jsonl|parquet)$")
+
+
+class DataSpec(Spec, Protocol):
+    """What a task on a data set is asked for."""
+
+    @property
+    def data(self) -> str: ...
+
+
+S = TypeVar("S", bound=DataSpec)
+
+
+@dataclass(frozen=True)
+class TaskRuns(Generic[S]):
+    """The runs of one task."""
+
+    kind: type[S]
+    work: Callable[[S, Control, Run], Iterator[Event]]
+    paths: tuple[str, ...]
+    """fields of the spec that may name a file or a folder"""
+
+    def create(self, spec: S) -> Run:
+        """Make the run directory for ``spec``. Raises :class:`OSError` and :class:`engine.runs.spec.BadSpec`."""
+        if problems := spec.validate():
+            raise BadSpec(problems)
+        name = spec.name or f"{self.kind.task}-{_ENDING.sub('', Path(spec.data).name) or 'data'}"
+        made: Any = spec
+        made = replace(made, **{field: absolute(getattr(spec, field)) for field in self.paths})
+        return runs.create(home.runs(), name, to_dict(made), owner.environment())
+
+    def spec_of(self, run: Run) -> S:
+        """The spec of a run. Raises what :func:`engine.runs.owner.spec_as` raises."""
+        return owner.spec_as(run, self.kind)
+
+    def drive(self, run: Run, control: Control) -> Iterator[Event]:
+        """Own ``run``, do its work and record everything that happens.
+
+        Raises what the work raises, recorded first, and :class:`checkpoints.lock.Locked`.
+        """
+        return owner.own(run, control, lambda _: self.work(self.spec_of(run), control, run))
+
+
+def absolute(name: str) -> str:
+    """A path that is there, from the root, since who takes the run up may stand in another folder."""
+    try:
+        path = Path(os.path.expanduser(name))
+        return str(path.absolute()) if name and name not in BUNDLED and path.exists() else name
+    except (OSError, RuntimeError, ValueError):
+        return name

@@ -1,0 +1,1 @@
+"""Tokenizers: find them, encode with spans, merges, lookups in a vocabulary."""

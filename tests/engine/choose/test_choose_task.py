@@ -1,0 +1,272 @@
+"""Methods compared: every one is told, kept, read back and asked again, beside controls that are what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import tinylm
+from workbench import notices, only
+
+from checkpoints import store
+from checkpoints.journal import Reader
+from checkpoints.run import Run
+from data.choices import Item, TableError, load
+from engine.choose import report as choose_report
+from engine.choose import results as choose_results
+from engine.choose import runs as choose_runs
+from engine.choose.answer import Chooser
+from engine.choose.fine_tune import TuneRankSettings, made_of, tune
+from engine.choose.spec import FINETUNE, METHODS, ZERO_SHOT, ChooseSpec
+from engine.choose.task import choose
+from engine.comparison import statistics
+from engine.encoders import find as encoders
+from engine.encoders.epoch_checkpoints import Kept
+from engine.runs import events as happened
+from engine.runs.events import Classified, ItemRanked, ItemsLoaded, RouteDone, RouteStep
+from engine.runs.listing import summarise
+from engine.runs.messages import Control, Stop, Stopped
+from engine.runs.spec import BadSpec, restored, to_dict
+from tui.narrate import Narrator
+
+WORDS = tiny.WORDS[9:]
+
+
+def item(number: int) -> Item:
+    """The right choice repeats a word of the question."""
+    own = WORDS[number % len(WORDS)]
+    others = [WORDS[(number + step) % len(WORDS)] for step in (1, 2, 3)][: 2 + number % 2]
+    choices = [*others]
+    choices.insert(number % 3, own)
+    return Item(f"where is {own} {tiny.WORDS[number % 7]}", tuple(choices), number % 3)
+
+
+def write(path: Path, count: int) -> Path:
+    """A file of items."""
+    rows = [
+        {"question": one.question, "choices": list(one.choices), "answer": one.gold} for one in map(item, range(count))
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Small models and questions."""
+    folder = tmp_path_factory.mktemp("workshop")
+    tinylm.write_gpt2(folder, n_positions=96)
+    return {
+        "model": str(folder),
+        "encoder": str(tiny.bert(folder / "bert")),
+        "data": str(write(folder / "questions.jsonl", 60)),
+    }
+
+
+@pytest.fixture(scope="module")
+def done(workshop: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Any]]:
+    """A run of every method, and what it told."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMLAB_HOME", str(tmp_path_factory.mktemp("home")))
+        spec = ChooseSpec(**workshop, methods=METHODS, seeds=2, epochs=2, learning_rate=3e-3, device="cpu")
+        run = choose_runs.create(spec)
+        return run, list(choose_runs.drive(run, Control()))
+
+
+def test_every_method_is_told_with_its_items(done: tuple[Run, list[Any]]) -> None:
+    _, events = done
+    loaded, last = only(ItemsLoaded, events)[0], events[-1]
+    assert loaded.methods == ("chance", "longest", *METHODS)
+    assert isinstance(last, Classified)
+    assert (last.reason, list(last.results)) == ("done", list(loaded.methods))
+    assert [event.route for event in only(RouteDone, events)] == list(loaded.methods)
+    for method in METHODS:
+        ranked = [event for event in only(ItemRanked, events) if event.method == method]
+        assert [event.item for event in ranked] == list(range(loaded.judged))
+        right = np.mean([np.argmax(event.scores) == event.gold for event in ranked])
+        result = last.results[method]
+        assert result["accuracy"] == pytest.approx(right, abs=1e-6) == pytest.approx(ranked[-1].accuracy, abs=1e-6)
+        assert result["interval"][0] <= right <= result["interval"][1]
+        assert result["seconds"] > 0
+        assert sum(place["right"] for place in result["places"]) == loaded.judged
+        assert sum(part["count"] for part in result["margins"]) == loaded.judged
+        assert 0 <= result["question_hidden"]["p"] <= 1
+    for method in ("margin", "cross-entropy"):
+        assert len(last.results[method]["seeds"]) == 2
+        assert last.results[method]["choices_shuffled"]["changed"] == 0
+    assert last.results["zero-shot"]["choices_shuffled"]["changed"] == 0
+    assert set(last.results["zero-shot"]["ways"]) == {"sum", "token", "character", "pmi"}
+    assert "margin" in last.verdict
+    Narrator(as_json=False, quiet=False)
+
+
+def test_the_journal_gives_the_same_events(done: tuple[Run, list[Any]]) -> None:
+    run, events = done
+    reader = Reader(run.events)
+    back = [event for record in reader.read() if (event := happened.from_dict(record)) is not None]
+    reader.close()
+    kept = [event for event in events if type(event) not in happened.UNRECORDED]
+    assert [type(event) for event in back] == [type(event) for event in kept]
+    for one, other in zip(only(ItemRanked, back), only(ItemRanked, kept), strict=True):
+        assert (one.method, one.item, one.scores) == (other.method, other.item, other.scores)
+    assert back[-1].results == json.loads(json.dumps(happened.to_dict(events[-1])))["results"]
+    assert run.read_json("results.json") == back[-1].results
+    assert summarise(run).task == "choose"
+    assert summarise(run).state == "done"
+
+
+def test_the_run_ranks_its_own_items_again(done: tuple[Run, list[Any]]) -> None:
+    run, events = done
+    items = choose_results.read(run).items
+    chooser = Chooser(run)
+    assert chooser.methods == list(METHODS)
+    for method in METHODS:
+        told = [event for event in only(ItemRanked, events) if event.method == method][3]
+        again = chooser.rank(items[3], method)
+        assert again.scores == pytest.approx(told.scores, abs=1e-4)
+        if method == ZERO_SHOT:
+            assert [[text for text, _ in strip] for strip in again.strips] == [
+                [text for text, _ in strip] for strip in told.strips
+            ]
+
+
+def test_the_same_seed_gives_the_same_results(
+    workshop: dict[str, str], done: tuple[Run, list[Any]], tmp_path: Path
+) -> None:
+    events = list(choose(ChooseSpec(**workshop, methods=("margin",), seeds=1, device="cpu"), Control()))
+    first = done[1][-1].results["margin"]
+    again = events[-1].results["margin"]
+    assert again["accuracy"] == first["accuracy"] == again["seeds"][0] == first["seeds"][0]
+    scores = [event.scores for event in only(ItemRanked, events)]
+    assert scores == [event.scores for event in only(ItemRanked, done[1]) if event.method == "margin"]
+
+
+def test_controls_are_what_they_say(workshop: dict[str, str], done: tuple[Run, list[Any]]) -> None:
+    judged = load(workshop["data"]).judged
+    results = done[1][-1].results
+    assert results["chance"]["accuracy"] == pytest.approx(np.mean([1 / len(one.choices) for one in judged]), abs=1e-6)
+    scores = choose_report.longest(judged, 1)
+    for row, one in zip(scores, judged, strict=True):
+        longest = max(map(len, one.choices))
+        assert len(one.choices[int(row.argmax())]) == longest
+    order = choose_report.orders(judged, 1)
+    for row, one in zip(order, judged, strict=True):
+        assert sorted(row[: len(one.choices)]) == list(range(len(one.choices)))
+
+
+def test_stopping_keeps_what_zero_shot_has_judged(workshop: dict[str, str], tmp_path: Path) -> None:
+    run = choose_runs.create(ChooseSpec(**workshop, methods=(ZERO_SHOT, "margin")))
+    control, events = Control(), []
+    for event in choose_runs.drive(run, control):
+        events.append(event)
+        if isinstance(event, ItemRanked) and event.done == 5:
+            control.send(Stop())
+    assert events[-1].reason == "stopped"
+    assert events[-1].results[ZERO_SHOT]["items"] == 5
+    assert "margin" not in events[-1].results
+    assert summarise(run).state == "stopped"
+
+
+def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
+    encoder: Any = encoders.of_folder(Path(workshop["encoder"]), "tiny", "", workshop["encoder"])
+    items = [item(number) for number in range(40)]
+    settings = TuneRankSettings(epochs=3, learning_rate=3e-3, rows=8, patience=9, length=32)
+
+    def run(fingerprint: str, control: Control, on: Any = None) -> Any:
+        with Kept(*made_of(encoder, settings, fingerprint)) as kept:
+            return tiny.finish(tune(items[:30], items[30:], encoder, settings, control, kept=kept, device="cpu"), on)
+
+    _, whole = run("a", Control())
+    control = Control()
+
+    def stop(event: Any) -> None:
+        if isinstance(event, RouteStep) and event.validation_loss is not None:
+            control.send(Stop())
+
+    with pytest.raises(Stopped):
+        run("b", control, stop)
+    events, later = run("b", Control())
+    assert "goes on after epoch 1 of 3" in notices("finetune", events)[0].text
+    assert later.history == whole.history
+    epochs = [event for event in events if isinstance(event, RouteStep) and event.validation_loss is not None]
+    assert [(event.validation_loss, event.validation_accuracy) for event in epochs] == list(whole.history)
+    assert [event.step for event in epochs] == [4, 8, 12]
+    judged = [item(number) for number in range(50, 60)]
+    one, other = (tiny.finish(tuned.scores(judged, Control()))[1] for tuned in (whole, later))
+    assert np.array_equal(one, other)
+
+
+def test_a_stop_between_fine_tuning_and_its_result_loses_none_of_it(workshop: dict[str, str]) -> None:
+    spec = ChooseSpec(**workshop, methods=(FINETUNE,), epochs=2, learning_rate=3e-3, device="cpu")
+    run, control = choose_runs.create(spec), Control()
+    for event in choose_runs.drive(run, control):
+        if isinstance(event, ItemRanked):
+            control.send(Stop())
+    assert FINETUNE not in run.read_json("results.json")
+    resumed = list(choose_runs.drive(run, Control()))
+    assert "goes on after epoch 2 of 2" in notices("finetune", resumed)[0].text
+    again = list(choose_runs.drive(run, Control()))
+    assert not notices("finetune", again)
+    assert again[-1].results == resumed[-1].results
+    assert [(one.item, one.scores) for one in only(ItemRanked, again)] == [
+        (one.item, one.scores) for one in only(ItemRanked, resumed)
+    ]
+    assert [one.validation_loss for one in only(RouteStep, again)] == [
+        one.validation_loss for one in only(RouteStep, resumed) if one.validation_loss is not None
+    ]
+    control = Control()
+    for event in choose_runs.drive(run, control):
+        if isinstance(event, RouteDone):
+            control.send(Stop())
+    assert run.read_json("results.json")[FINETUNE] == again[-1].results[FINETUNE]
+    (run.path / choose_results.TUNED / "head.safetensors").write_bytes(b"")
+    assert [one for one in only(RouteStep, list(choose_runs.drive(run, Control()))) if one.seconds_left is not None]
+
+
+def test_the_frozen_encoder_stays_as_it_is(workshop: dict[str, str], done: tuple[Run, list[Any]]) -> None:
+    before = encoders.of_folder(Path(workshop["encoder"]), "tiny", "", workshop["encoder"]).identity
+    assert done[0].read_json("choices.json")["encoder"]["identity"] == before
+
+
+def test_too_few_to_train_on(workshop: dict[str, str], tmp_path: Path) -> None:
+    data = str(write(tmp_path / "one.jsonl", 1))
+    events = list(choose(ChooseSpec(**{**workshop, "data": data}, methods=("margin", FINETUNE)), Control()))
+    assert "too few questions" in notices("train", events)[0].text
+    assert list(events[-1].results) == ["chance", "longest"]
+
+
+def test_bad_specs(workshop: dict[str, str]) -> None:
+    with pytest.raises(BadSpec) as told:
+        list(choose(ChooseSpec(data="", methods=("guess",), margin=0, seeds=0, pooling="sum"), Control()))
+    assert {problem.field for problem in told.value.problems} == {"data", "method", "margin", "seeds", "pooling"}
+    with pytest.raises(TableError):
+        list(choose(ChooseSpec(data="nowhere.jsonl"), Control()))
+    spec = ChooseSpec(methods=("margin",), uninformative="", seeds=5)
+    assert restored(ChooseSpec, json.loads(json.dumps(to_dict(spec)))) == spec
+
+
+def test_a_damaged_run_is_told(tmp_path: Path, done: tuple[Run, list[Any]]) -> None:
+    run = choose_runs.create(ChooseSpec())
+    with pytest.raises(store.CheckpointError, match="no ranked questions"):
+        Chooser(run)
+    weights = done[0].path / "rankers" / "margin.safetensors"
+    whole = weights.read_bytes()
+    try:
+        weights.write_bytes(whole[:-40])
+        with pytest.raises(store.CheckpointError, match="cannot be read"):
+            Chooser(done[0]).rank(item(1), "margin")
+    finally:
+        weights.write_bytes(whole)
+
+
+def test_figures_of_intervals_and_margins() -> None:
+    low, high = statistics.wilson(8, 10)  # Wilson (1927), by hand
+    z, p, n = 1.959963984540054, 0.8, 10
+    middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    assert (low, high) == pytest.approx(((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)))
+    assert statistics.above(10, 10, 0.5) == pytest.approx(0.5**10)
+    bins = statistics.by_margin(np.array([0.1, 0.4, 0.2, 0.3]), np.array([False, True, False, True]), 2)
+    assert [(one.low, one.high, one.accuracy, one.count) for one in bins] == [(0.1, 0.2, 0.0, 2), (0.3, 0.4, 1.0, 2)]

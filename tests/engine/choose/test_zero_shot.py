@@ -1,0 +1,187 @@
+"""Zero-shot scores: a forward for each choice gives the same, the harness's definitions hold, prefixes are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tinylm
+import torch
+from workbench import only
+
+from data.choices import Item
+from engine.choose.zero_shot import WAYS, ChoiceScore, Judging, Reader, logprobs, prompt_of
+from engine.lm.model import LanguageModel
+from engine.runs.events import ItemRanked, Notice
+from engine.runs.messages import Control, Stop, Stopped
+
+pytest.importorskip("transformers")
+
+ITEMS = (
+    Item("ma re lo sel va?", ("va tì", "va no", "gu", "ma re ma lo ma re", "va tì no gu"), 1),
+    Item("lo sel", ("va", "va"), 0, context="re ma no", continued=True),
+    Item("", ("gu re", "lo", "lo ma"), 2, context="tì no gu", continued=True),
+    Item("gu?", ("va tì no", "i'", "re"), 0, context="ma re."),
+)
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("gpt2")
+    return folder, tinylm.write_gpt2(folder, n_positions=128)
+
+
+@pytest.fixture(scope="module")
+def sliding(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """Its cache cannot go back."""
+    folder = tmp_path_factory.mktemp("sliding")
+    return folder, tinylm.write_llama(folder, sliding_window=6)
+
+
+def brute(model: Any, lm: LanguageModel, prompt: str, choice: str) -> list[float]:
+    """The log-probability of each token of the choice, from one forward of everything, cut as the harness cuts it."""
+    prompt, space = prompt.rstrip(), prompt[len(prompt.rstrip()) :] or " "
+    context = lm.tokenizer.encode(prompt).ids
+    rest = lm.tokenizer.encode(f"{prompt}{space}{choice}").ids[len(context) :]
+    ids = (context or [lm.start]) + rest
+    with torch.no_grad():
+        rows = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    return [float(rows[place - 1, ids[place]]) for place in range(len(ids) - len(rest), len(ids))]
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "sliding"])
+def test_scores_are_those_of_a_forward_each(kind: str, request: pytest.FixtureRequest) -> None:
+    folder, model = request.getfixturevalue(kind)
+    lm = tinylm.load(folder)
+    reader = Reader(lm, "" if lm.start is not None else "ma")
+    for item in ITEMS:
+        for choice, score in zip(item.choices, reader.score(item), strict=True):
+            wanted = brute(model, lm, prompt_of(item), choice)
+            alone = brute(model, lm, reader.uninformative(item), choice)
+            assert [value for _, value in score.strip] == pytest.approx(wanted, abs=1e-4)
+            assert score.sum == pytest.approx(sum(wanted), abs=1e-4)
+            assert score.token == pytest.approx(sum(wanted) / len(wanted), abs=1e-4)
+            assert score.character == pytest.approx(sum(wanted) / len(choice), abs=1e-4)
+            assert score.pmi == pytest.approx(sum(wanted) - sum(alone), abs=1e-4)
+            assert "".join(text for text, _ in score.strip) == f" {choice}"
+
+
+def test_predictions_by_the_definitions_of_the_harness(gpt2: tuple[Path, Any]) -> None:
+    """``acc``, ``acc_norm`` (characters of the choice) and ``acc_mutual_info`` (against no context)."""
+    folder, model = gpt2
+    lm = tinylm.load(folder)
+    reader = Reader(lm, "")
+    for item in ITEMS:
+        lls = torch.tensor([sum(brute(model, lm, prompt_of(item), choice)) for choice in item.choices])
+        bare = torch.tensor([sum(brute(model, lm, "", choice)) for choice in item.choices])
+        lengths = torch.tensor([float(len(choice)) for choice in item.choices])
+        found = reader.score(item)
+        for way, wanted in (("sum", lls), ("character", lls / lengths), ("pmi", lls - bare)):
+            scores = torch.tensor([one.way(way) for one in found])
+            assert scores.argmax() == wanted.argmax(), (item, way)
+
+
+def test_prompts() -> None:
+    assert prompt_of(ITEMS[0]) == "Question: ma re lo sel va?\nAnswer:"
+    assert prompt_of(ITEMS[1]) == "re ma no lo sel"
+    assert prompt_of(ITEMS[3]) == "ma re.\nQuestion: gu?\nAnswer:"
+    reader = Reader.__new__(Reader)
+    reader._uninformative = None
+    assert (reader.uninformative(ITEMS[0]), reader.uninformative(ITEMS[1])) == ("Answer:", "")
+
+
+def test_what_is_shared_is_fed_once(gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tinylm.load(gpt2[0])
+    fed: list[int] = []
+    feed = lm.feed
+
+    def counted(ids: Sequence[int], **options: Any) -> Any:
+        fed.extend(ids)
+        return feed(ids, **options)
+
+    monkeypatch.setattr(lm, "feed", counted)
+    context, choices = list(range(40)), [[1, 2, 3, 4], [1, 2, 5], [1, 2, 3], [9], [7, 7]]
+    found = logprobs(lm, context, choices)
+    # The context once; of the choices 1 2 3, then 7: the last token of each is never fed. Where a path ends within
+    # what is held, its last token is fed again.
+    assert len(fed) <= len(context) + 8
+    assert [len(each) for each in found] == [4, 3, 3, 1, 2]
+    again = logprobs(lm, context, choices)
+    assert all(one == pytest.approx(other, abs=1e-5) for one, other in zip(again, found, strict=True))
+
+
+def test_a_long_prompt_loses_its_beginning(gpt2: tuple[Path, Any]) -> None:
+    folder, model = gpt2
+    lm = tinylm.load(folder)
+    item = Item("ma re lo sel " * 60, ("va tì", "gu"), 0)
+    found = Reader(lm, "").score(item)
+    context = lm.tokenizer.encode(prompt_of(item)).ids
+    rests = [lm.tokenizer.encode(f"{prompt_of(item)} {choice}").ids[len(context) :] for choice in item.choices]
+    room = lm.context + 1 - max(map(len, rests))
+    for score, rest in zip(found, rests, strict=True):
+        ids = [*context[-room:], *rest]
+        with torch.no_grad():
+            rows = model(torch.tensor([ids[:-1]])).logits[0].log_softmax(-1)
+        wanted = sum(float(rows[room - 1 + place, token]) for place, token in enumerate(rest))
+        assert score.sum == pytest.approx(wanted, abs=1e-3)
+    with pytest.raises(ValueError, match="longer than"):
+        Reader(lm, "").score(Item("ma?", ("gu " * 200, "va"), 0))
+
+
+def test_characters_that_a_model_does_not_know(tmp_path: Path) -> None:
+    reader = Reader(tinylm.load("bundled"))
+    found = reader.score(Item("Where?", ("日本", "che"), 1))
+    assert reader.unspelled
+    # The space before it is known; of the two characters nothing is left.
+    assert len(found[0].strip) == 1
+    assert all(score.way(way) > float("-inf") for score in found for way in WAYS)
+
+
+def test_judging_tells_every_item_and_stopping_keeps_them(gpt2: tuple[Path, Any]) -> None:
+    judging = Judging(Reader(tinylm.load(gpt2[0]), ""), ITEMS * 3)
+    control = Control()
+    events = []
+
+    def run() -> None:
+        for event in judging.run(control):
+            events.append(event)
+            if len(events) == 6:
+                control.send(Stop())
+
+    with pytest.raises(Stopped):
+        run()
+    ranked = only(ItemRanked, events)
+    assert [event.item for event in ranked] == list(range(6))
+    right = 0
+    for place, event in enumerate(ranked, 1):
+        right += max(range(len(event.scores)), key=lambda choice, event=event: event.scores[choice]) == event.gold
+        assert event.accuracy == pytest.approx(right / place)
+        assert event.low <= event.accuracy <= event.high
+        assert set(event.ways) == set(WAYS)
+    result, scores = judging.result(1, 0.5, "tiny")
+    assert result["items"] == 6 == len(scores)
+    assert result["accuracy"] == pytest.approx(right / 6, abs=1e-6)
+    for way in WAYS:
+        hits = [
+            max(range(len(found)), key=lambda choice, found=found, way=way: found[choice].way(way)) == item.gold
+            for found, item in zip(judging.done, ITEMS * 3, strict=False)
+        ]
+        assert result["ways"][way]["accuracy"] == pytest.approx(sum(hits) / 6, abs=1e-6)
+
+
+def test_the_order_of_the_choices_changes_nothing(gpt2: tuple[Path, Any]) -> None:
+    judging = Judging(Reader(tinylm.load(gpt2[0]), ""), [ITEMS[0], ITEMS[2], ITEMS[3]])
+    assert len(list(judging.run(Control()))) == 3
+    changed = tinylm.drive(judging.reordered(Control(), 3, 10))
+    assert (changed["changed"], changed["items"]) == (0, 3)
+
+
+def test_a_choice_too_long_is_told_and_the_rest_is_judged(gpt2: tuple[Path, Any]) -> None:
+    judging = Judging(Reader(tinylm.load(gpt2[0]), ""), [Item("ma?", ("gu " * 200, "va"), 0), ITEMS[0]])
+    events = list(judging.run(Control()))
+    assert only(Notice, events)[0].level == "error"
+    assert len(only(ItemRanked, events)) == 2
+    assert judging.done[0][0] == ChoiceScore((), *[float("-inf")] * 5)
+    judging.result(1, 0.0, "")

@@ -1,0 +1,575 @@
+"""Routes from data to a run directory: equal to scikit-learn, frozen where they say so, resumable, readable again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from checkpoints import home, store
+from checkpoints.lock import Lock
+from checkpoints.run import Run
+from engine.classify import results as classify_results
+from engine.classify import runs as classify_runs
+from engine.classify.predict import Classifier
+from engine.classify.spec import ClassifySpec
+from engine.classify.task import classify
+from engine.comparison import heads, statistics
+from engine.comparison.labels import efficiency, suspects
+from engine.encoders import find as encoders
+from engine.encoders.encode import encode
+from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.features import group_of
+from engine.encoders.fine_tune import TuneSettings, finetune, made_of, probabilities
+from engine.model_folder import present, replaced
+from engine.runs import events
+from engine.runs.events import Classified, CurvePoint, DataLoaded, Encoded, Notice, RouteDone, RouteStep
+from engine.runs.listing import summarise
+from engine.runs.messages import Control, Pause, Stop, Stopped
+from engine.runs.spec import BadSpec
+
+ROWS = tiny.texts(120)
+TEST = tiny.texts(60, seed=9)
+NAMES = ("a", "b", "c")
+QUICK = TuneSettings(epochs=3, rows=16, learning_rate=3e-3, patience=9, length=24)
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bert(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny products only wait for each other on several threads."""
+    for module in ("encoders.encode", "encoders.epochs", "comparison.heads"):
+        monkeypatch.setattr(f"engine.{module}.physical_cores", lambda: 1)
+
+
+@pytest.fixture
+def encoder(encoder_folder: Path) -> encoders.Encoder:
+    found: encoders.Encoder = tiny.finish(encoders.find(str(encoder_folder)))[1]
+    return found
+
+
+@pytest.fixture
+def spec(tmp_path: Path, encoder_folder: Path) -> ClassifySpec:
+    data = tmp_path / "messages"
+    data.mkdir()
+    tiny.write_csv(data / "train.csv", ROWS)
+    tiny.write_csv(data / "validation.csv", tiny.texts(30, seed=4))
+    tiny.write_csv(data / "test.csv", (TEST[0] + ROWS[0][:2], TEST[1] + ROWS[1][:2]))
+    return ClassifySpec(data=str(data), encoder=str(encoder_folder), pooling="all", length=24, device="cpu")
+
+
+@pytest.fixture
+def vectors(encoder: encoders.Encoder) -> tuple[Any, Any]:
+    made = [
+        tiny.finish(encode(texts, encoder, Control(), length=24))[1].pooled("last4") for texts in (ROWS[0], TEST[0])
+    ]
+    return made[0], made[1]
+
+
+def only(kind: type, told: list[Any]) -> list[Any]:
+    return [event for event in told if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_logistic_regression_equals_scikit_learn_solved_at_once(
+    vectors: tuple[Any, Any], classes: int, weighted: bool
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    kept = [row for row, label in enumerate(ROWS[1]) if label < classes and (label or row % 2)]
+    rows, labels = vectors[0][kept], [ROWS[1][row] for row in kept]
+    told, head = tiny.finish(
+        heads.logistic(
+            "lr",
+            (rows, labels),
+            (vectors[1][:9], [0, 1, 0] * 3),
+            Control(),
+            classes=classes,
+            class_weights=weighted,
+            grid=(0.01, 0.1),
+        )
+    )
+    penalty = float(head.settings.removeprefix("C = "))
+    solver = LogisticRegression(C=penalty, max_iter=5000, tol=1e-8, class_weight="balanced" if weighted else None)
+    exact = make_pipeline(StandardScaler(), solver).fit(rows, labels).predict_proba(vectors[1])
+    assert np.abs(head.probabilities(vectors[1]) - exact).max() < 2e-3
+    assert [event.note for event in told if event.validation_loss is not None] == ["C = 0.01", "C = 0.1"]
+
+
+def test_the_mlp_learns_equals_its_arrays_and_is_the_same_again(vectors: tuple[Any, Any]) -> None:
+    def train() -> Any:
+        return tiny.finish(heads.mlp("mlp", (vectors[0], ROWS[1]), (vectors[1], TEST[1]), Control(), classes=3, seed=1))
+
+    told, head = train()
+    found = head.probabilities(vectors[1])
+    best = min(only(RouteStep, told), key=lambda event: event.validation_loss)
+    assert statistics.log_loss(found, TEST[1]) == pytest.approx(best.validation_loss, abs=1e-4)
+    assert head.validation_accuracy == best.validation_accuracy > 0.6
+    again = heads.head_from(train()[1].arrays(), "")
+    assert np.array_equal(again.probabilities(vectors[1]), found)
+
+
+def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    run = classify_runs.create(
+        replace(spec, heads=("lr", "mlp", "finetune"), epochs=2, learning_rate=3e-3, curve=True, suspects=True)
+    )
+    told = list(classify_runs.drive(run, Control()))
+    last = told[-1]
+    assert isinstance(last, Classified)
+    assert (last.reason, list(last.results)) == ("done", ["majority", "tfidf", "lr", "mlp", "finetune"])
+    assert last.results["majority"]["accuracy"] == pytest.approx(21 / 62)
+    assert last.results["lr"]["trained_parameters"] == 6 * 16 * 3 + 3
+    assert set(last.results["lr"]) >= {"accuracy", "interval", "macro_f1", "log_loss", "seconds"}
+    assert "counting words" in last.verdict.lower()
+    assert [event.labels for event in only(CurvePoint, told)] == [8, 16, 32, 64]
+    loaded = only(DataLoaded, told)[0]
+    assert "2 test texts are in train too" in " ".join(loaded.checks)
+
+    read = classify_results.read(run)
+    assert read.texts[0] == TEST[0][0]
+    for route, report in read.reports.items():
+        assert report.accuracy == pytest.approx(last.results[route]["accuracy"], abs=1e-6)
+        assert report.accuracy_without_leaks is not None
+        assert sum(map(sum, report.confusion)) == 62
+    wrong = read.errors("tfidf")
+    assert len(wrong) == round((1 - read.reports["tfidf"].accuracy) * 62)
+    assert len(read.cell("lr", 0, 1)) == read.reports["lr"].confusion[0][1]
+
+    classifier = Classifier(run)
+    assert classifier.routes == ["tfidf", "lr", "mlp", "finetune"]
+    for route, found in classifier.predict(read.texts).items():
+        assert np.abs(found - read.probabilities[route]).max() < 1e-5, route
+    chosen, effects = classifier.attribute("card late the", "tfidf")
+    full, less = classifier.predict(["card late the", "card  the"], ["tfidf"])["tfidf"]
+    assert (effects[1].text, effects[1].start, effects[1].end) == ("late", 5, 9)
+    assert effects[1].effect == pytest.approx(full[chosen] - less[chosen])
+
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    theirs = AutoModelForSequenceClassification.from_pretrained(run.path / classify_results.TUNED).eval()
+    words = AutoTokenizer.from_pretrained(run.path / classify_results.TUNED)
+    given = words(list(read.texts[:8]), padding=True, truncation=True, max_length=24, return_tensors="pt")
+    logits = theirs(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).logits
+    assert np.abs(logits.softmax(1).detach().numpy() - read.probabilities["finetune"][:8]).max() < 1e-5
+    assert theirs.config.id2label == {0: "a", 1: "b", 2: "c"}
+
+    summary = summarise(run)
+    assert (summary.task, summary.state, summary.step, summary.steps) == ("classify", "done", 5, 5)
+    assert summary.accuracy == max(last.results[route]["accuracy"] for route in ("tfidf", "lr", "mlp", "finetune"))
+    journal = [json.loads(line) for line in run.events.read_text().splitlines()]
+    assert [events.from_dict(record) for record in journal] == told
+    assert not [file for file in run.path.rglob("*") if file.suffix in (".pkl", ".pt", ".bin", ".joblib")]
+
+
+def state_of(model: Any) -> dict[str, Any]:
+    """Every weight and buffer as a hash, and whether each part trains."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    found: dict[str, Any] = {
+        name: hashlib.sha256(tensor.detach().numpy().tobytes()).hexdigest() for name, tensor in tensors.items()
+    }
+    found |= {f"{name} trains": part.training for name, part in model.named_modules()}
+    return found | {f"{name} gradient": (one.requires_grad, one.grad) for name, one in model.named_parameters()}
+
+
+def test_the_frozen_encoder_is_frozen(
+    spec: ClassifySpec, encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def features(*, cached: bool) -> Any:
+        made = encode(ROWS[0], encoder, Control(), length=24, group=group_of("all"), device="cpu", cached=cached)
+        return tiny.finish(made)[1]
+
+    before = features(cached=False).pooled("all")
+    opened: list[tuple[Any, dict[str, Any]]] = []
+    really = encoders.Encoder.open
+
+    def watched(self: encoders.Encoder, *arguments: str) -> Any:
+        model = really(self, *arguments)
+        opened.append((model, state_of(model)))
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoders.Encoder, "open", watched)
+        last = list(classify(spec, Control()))[-1]
+    assert list(last.results) == ["majority", "tfidf", "lr", "mlp"]
+    assert len(opened) == 3  # for each split
+    for model, first in opened:
+        assert state_of(model) == first
+        assert not any(trains for name, trains in first.items() if name.endswith(" trains"))
+        assert all(found == (False, None) for name, found in first.items() if name.endswith(" gradient"))
+        assert len(first) > 100
+    used = features(cached=True)
+    assert all(shard.path is not None for shard in used.shards)  # as classify put them there
+    assert np.array_equal(used.pooled("all"), before)
+    monkeypatch.setattr(encoders.Encoder, "open", lambda *_: opened[-1][0])
+    assert np.array_equal(features(cached=False).pooled("all"), before)
+
+
+def test_a_stop_ends_it_with_what_was_done_and_resuming_finds_the_features(spec: ClassifySpec) -> None:
+    run, control = classify_runs.create(spec), Control()
+    told = []
+    for event in classify_runs.drive(run, control):
+        told.append(event)
+        if isinstance(event, RouteDone) and event.route == "tfidf":
+            control.send(Stop())
+    assert (told[-1].reason, list(told[-1].results)) == ("stopped", ["majority", "tfidf"])
+    assert summarise(run).state == "stopped"
+    again = list(classify_runs.drive(run, Control()))
+    assert list(again[-1].results) == ["majority", "tfidf", "lr", "mlp"]
+    third = list(classify(spec, Control()))
+    assert {event.cached for event in only(Encoded, third)} == {62, 30, 120}
+    assert third[-1].results["lr"]["accuracy"] == again[-1].results["lr"]["accuracy"]
+
+
+def looks(told: list[Any]) -> list[RouteStep]:
+    """At what was held out, without the time that was left."""
+    return [
+        dataclasses.replace(one, seconds_left=None) for one in only(RouteStep, told) if one.validation_loss is not None
+    ]
+
+
+def routes_trained(told: list[Any]) -> set[str]:
+    """Whose steps are not only told again."""
+    again = {id(event) for event in only(RouteStep, told) if event.validation_loss and event.seconds_left is None}
+    return {event.route for event in only(RouteStep, told) if id(event) not in again}
+
+
+def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, tmp_path: Path) -> None:
+    run, control = classify_runs.create(spec), Control()
+    told = []
+    for event in classify_runs.drive(run, control):
+        told.append(event)
+        if isinstance(event, RouteDone) and event.route == "lr":
+            control.send(Stop())
+    heads_before = {file.name: file.read_bytes() for file in (run.path / "heads").iterdir()}
+    assert set(heads_before) == {"tfidf.safetensors", "lr.safetensors"}
+    control = Control()
+    for event in classify_runs.drive(run, control):  # a stop at once loses none of them
+        if isinstance(event, DataLoaded):
+            control.send(Stop())
+    again = list(classify_runs.drive(run, Control()))
+    assert routes_trained(again) == {"mlp"}
+    assert {name: (run.path / "heads" / name).read_bytes() for name in heads_before} == heads_before
+    third = list(classify_runs.drive(run, Control()))
+    assert routes_trained(third) == set()
+    done = {event.route: event.result for event in only(RouteDone, told)}
+    later = {event.route: event.result for event in only(RouteDone, again)}
+    assert list(later) == ["majority", "tfidf", "lr", "mlp"]
+    assert all(later[route] == done[route] for route in ("tfidf", "lr"))
+    assert set(classify_results.read(run).reports) == set(later)
+    for route, found in Classifier(run).predict(classify_results.read(run).texts).items():
+        assert np.abs(found - classify_results.read(run).probabilities[route]).max() < 1e-5, route
+
+    curves = [[event for event in looks(each) if event.route == "mlp"] for each in (again, third)]
+    assert curves[0] == curves[1] != []
+    (run.path / "heads" / "lr.safetensors").write_bytes(b"gone")
+    other = tiny.bert(tmp_path / "other", seed=1)
+    damaged = list(classify_runs.drive(run, Control()))
+    assert routes_trained(damaged) == {"lr"}
+    words = (run.path / "words.json").read_bytes()
+    vocabulary = json.loads(words)["vocabulary"]
+    (one, first), (two, second) = list(vocabulary.items())[:2]
+    run.write_json("words.json", {"vocabulary": {**vocabulary, one: second, two: first}})
+    assert Classifier(run).routes == ["lr", "mlp"]
+    assert routes_trained(list(classify_runs.drive(run, Control()))) == {"tfidf"}
+    assert (run.path / "words.json").read_bytes() == words
+    (run.path / "results.json").unlink()
+    assert routes_trained(list(classify_runs.drive(run, Control()))) == set()
+    assert set(classify_results.read(run).reports) == set(later)
+    about = (run.path / "classifier.json").read_bytes()
+    (run.path / "classifier.json").write_bytes(about.replace(b'"accuracy": 0.', b'"accuracy": 1.', 1))
+    assert routes_trained(list(classify_runs.drive(run, Control()))) == {"tfidf", "lr", "mlp"}
+    run.write_json("spec.json", {**run.read_json("spec.json"), "encoder": str(other)})
+    elsewhere = list(classify_runs.drive(run, Control()))
+    assert routes_trained(elsewhere) == {"lr", "mlp"}
+    run.write_json("spec.json", {**run.read_json("spec.json"), "length": 12})
+    assert routes_trained(list(classify_runs.drive(run, Control()))) == {"tfidf", "lr", "mlp"}
+
+
+def tune(encoder: encoders.Encoder, control: Control | None = None, on: Any = None, **changes: Any) -> Any:
+    from dataclasses import replace
+
+    settings = replace(QUICK, **changes)
+    with Kept(*made_of(encoder, settings, "f")) as kept:
+        done = tiny.finish(
+            finetune(ROWS, TEST, NAMES, encoder, settings, control or Control(), kept=kept, device="cpu"), on
+        )
+        kept.clear()
+    return done
+
+
+def stopped_in(epoch: int, encoder: encoders.Encoder) -> None:
+    """A fine-tuning that is asked to stop when it tells of the end of an epoch."""
+    control = Control()
+
+    def stop(event: Any) -> None:
+        if isinstance(event, RouteStep) and event.note.startswith(f"epoch {epoch} "):
+            control.send(Stop())
+
+    with pytest.raises(Stopped):
+        tune(encoder, control, stop)
+
+
+def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder: encoders.Encoder) -> None:
+    begun, whole = tune(encoder)
+    at_once = only(RouteStep, begun)
+    stopped_in(2, encoder)
+    told, resumed = tune(encoder)
+    assert [event.text for event in only(Notice, told)] == ["fine-tuning goes on after epoch 2 of 3"]
+    assert resumed.history == whole.history
+    epochs = [event for event in only(RouteStep, told) if event.validation_loss is not None]
+    assert [(event.validation_loss, event.validation_accuracy) for event in epochs] == list(whole.history)
+    assert [(event.step, event.steps) for event in epochs] == [(8, 24), (16, 24), (24, 24)]
+    assert [(event.loss, event.note) for event in epochs] == [
+        (event.loss, event.note) for event in at_once if event.validation_loss is not None
+    ]
+    assert all(event.seconds_left is not None for event in epochs)
+    ids = encoder.ids(TEST[0], 24)
+    exact = tiny.finish(probabilities(whole.model, ids, "cpu"))[1]
+    assert np.array_equal(tiny.finish(probabilities(resumed.model, ids, "cpu"))[1], exact)
+    assert [file.name for folder in (home.cache() / "finetune").iterdir() for file in folder.iterdir()] == ["lock"]
+    assert whole.history[whole.best_epoch - 1][1] == max(accuracy for _, accuracy in whole.history)
+    assert statistics.accuracy(exact, TEST[1]) == whole.history[whole.best_epoch - 1][1] > 0.5
+
+
+def test_a_damaged_epoch_is_passed_over(encoder: encoders.Encoder) -> None:
+    stopped_in(1, encoder)
+    (kept,) = store.checkpoints(next((home.cache() / "finetune").iterdir()))
+    (kept / "model.safetensors").write_bytes(b"gone")
+    told, tuned = tune(encoder)
+    assert "passed over" in only(Notice, told)[0].text
+    assert tuned.epochs == 3
+
+
+def test_epochs_that_another_process_goes_on_with_are_left_to_it(encoder: encoders.Encoder) -> None:
+    stopped_in(1, encoder)
+    folder = next((home.cache() / "finetune").iterdir())
+    with Lock(folder / "lock"):
+        told, tuned = tune(encoder)
+    assert "epochs are not kept" in only(Notice, told)[0].text
+    assert tuned.epochs == 3
+    assert len(store.checkpoints(folder)) == 1
+
+
+def tuning(spec: ClassifySpec) -> Run:
+    return classify_runs.create(dataclasses.replace(spec, heads=("finetune",), epochs=2, learning_rate=3e-3))
+
+
+@pytest.mark.parametrize("lost_in", ["tuned", "report", "settled"])
+def test_a_failed_write_after_fine_tuning_loses_none_of_it(
+    spec: ClassifySpec, monkeypatch: pytest.MonkeyPatch, lost_in: str
+) -> None:
+    whole = list(classify_runs.drive(tuning(spec), Control()))
+    run, really = tuning(spec), getattr(classify_results.Store, lost_in)
+
+    def full(self: Any, *given: Any) -> None:
+        if lost_in != "report" or given[0] == "finetune":
+            raise OSError(28, "No space left on device")
+        really(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(classify_results.Store, lost_in, full)
+        with pytest.raises(OSError, match="No space"):
+            list(classify_runs.drive(run, Control()))
+    again = list(classify_runs.drive(run, Control()))
+    assert "fine-tuning goes on after epoch 2 of 2" in [event.text for event in only(Notice, again)]
+    assert routes_trained(again) <= {"finetune"}
+    assert again[-1].results["finetune"]["log_loss"] == whole[-1].results["finetune"]["log_loss"]
+    assert not list(home.cache().glob("finetune/*/step-*"))
+
+
+def test_a_new_start_takes_over_the_fine_tuned_encoder(spec: ClassifySpec, tmp_path: Path) -> None:
+    run, control = tuning(spec), Control()
+    begun = []
+    for event in classify_runs.drive(run, control):
+        begun.append(event)
+        if isinstance(event, RouteDone) and event.route == "finetune":
+            control.send(Stop())
+    (kept,) = (home.cache() / "finetune").iterdir()
+    store.commit(kept, 1, {"model.safetensors": b"of a start that was killed before it removed its epochs"}, {})
+    again = list(classify_runs.drive(run, Control()))
+    assert routes_trained(again) == set()
+    assert [entry.name for entry in kept.iterdir()] == ["lock"]
+    assert not [event for event in only(Notice, again) if "goes on" in event.text]
+    assert again[-1].results == begun[-1].results
+    tuned = [[event for event in looks(told) if event.route == "finetune"] for told in (begun, again)]
+    assert tuned[0] == tuned[1] != []
+    weights = run.path / classify_results.TUNED / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    control = Control()
+    for event in classify_runs.drive(run, control):  # it is not whole: its figures stay until there are others
+        if isinstance(event, RouteDone) and event.route == "majority":
+            control.send(Stop())
+    assert "finetune" in classify_results.read(run).reports
+    assert routes_trained(list(classify_runs.drive(run, Control()))) == {"finetune"}
+    assert list(Classifier(run).predict(["the card"], ["finetune"])) == ["finetune"]
+    run.write_json("spec.json", {**run.read_json("spec.json"), "encoder": str(tiny.bert(tmp_path / "other", seed=1))})
+    assert routes_trained(list(classify_runs.drive(run, Control()))) == {"finetune"}
+
+
+@pytest.mark.parametrize("damage", ["[]", "3", "null"])
+def test_damaged_records_are_as_if_they_were_not_there(spec: ClassifySpec, damage: str) -> None:
+    run = classify_runs.create(dataclasses.replace(spec, heads=("lr",)))
+    list(classify_runs.drive(run, Control()))
+    about, results = run.read_json("classifier.json"), run.read_json("results.json")
+    del about["reports"]  # as earlier versions wrote it
+    broken = json.loads(damage)
+    run.write_json("results.json", {**results, "lr": broken, "finetune": broken})
+    run.write_json("classifier.json", {**about, "encoder": broken, "tuned": broken})
+    assert "lr" in routes_trained(list(classify_runs.drive(run, Control())))
+    run.write_json("classifier.json", {**about, "heads": {"lr": broken, "tfidf": broken}})
+    assert list(classify_runs.drive(run, Control()))[-1].reason == "done"
+
+
+def test_the_epochs_of_a_training_keep_their_lock_and_their_best(tmp_path: Path, monkeypatch: Any) -> None:
+    import torch
+
+    def model() -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        made = torch.nn.Linear(2, 2)
+        return made, torch.optim.AdamW(made.parameters())
+
+    trained, optimizer = model()
+
+    def put(kept: Kept, epoch: int, best: int) -> list[Any]:
+        torch.nn.init.constant_(trained.weight, epoch)
+        trained(torch.ones(2)).sum().backward()
+        optimizer.step()
+        return list(kept.put(epoch, trained, optimizer, {"best": best}, best=best))
+
+    with Kept("a training") as kept:
+        put(kept, 1, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "commit", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+            assert "No space left" in put(kept, 2, 2)[0].text
+        assert [store.step_of(one) for one in store.checkpoints(kept.folder)] == [1]
+        put(kept, 3, 2)
+        assert [store.step_of(one) for one in store.checkpoints(kept.folder)] == [3, 2]
+        other, its = model()
+        found = tiny.finish(kept.resume(other, its, lambda state: int(state["best"])))[1]
+        assert found is not None
+        assert found.state["best"] == 2
+        put(kept, 2, 2)
+        for one in store.checkpoints(kept.folder):
+            (one / "optimizer.safetensors").write_bytes(b"")
+        fresh, its = model()
+        before = {name: tensor.clone() for name, tensor in fresh.state_dict().items()}
+        monkeypatch.setattr("checkpoints.state.restore_optimizer", refuse)
+        put(kept, 4, 4)
+        assert tiny.finish(kept.resume(fresh, its, lambda state: int(state["best"])))[1] is None
+        assert all(torch.equal(before[name], tensor) for name, tensor in fresh.state_dict().items())
+        inode = (kept.folder / "lock").stat().st_ino
+        kept.clear()
+        assert [file.name for file in kept.folder.iterdir()] == ["lock"]
+        assert (kept.folder / "lock").stat().st_ino == inode
+
+
+def refuse(*_: Any) -> None:
+    raise store.CheckpointError("its optimizer does not fit")
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_crash_while_a_model_is_replaced_leaves_one_of_the_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    folder = tmp_path / "model"
+    with replaced(folder) as new:
+        (new / "weights").write_text("old")
+    assert present(folder) == folder
+    really, calls = Path.rename, 0
+
+    def crash(self: Path, target: Path) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls >= call:
+            raise KeyboardInterrupt
+        return really(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crash)
+        with pytest.raises(KeyboardInterrupt), replaced(folder) as new:
+            (new / "weights").write_text("new")
+    assert (present(folder) / "weights").read_text() == "old"
+    with replaced(folder) as new:
+        (new / "weights").write_text("newer")
+    assert (present(folder) / "weights").read_text() == "newer"
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.endswith("model")] == ["model"]
+    for left in ("old-model", "tmp-999999999-model"):  # a crash came before they were removed
+        (tmp_path / left).mkdir()
+    assert present(folder) == folder
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.endswith("model")] == ["model"]
+
+
+def test_a_file_where_a_model_is_to_be_is_replaced_and_none_is_left(tmp_path: Path) -> None:
+    for name in ("model", "old-model"):
+        (tmp_path / name).write_text("in the way")
+        with replaced(tmp_path / "model") as new:
+            (new / "weights").write_text(name)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+    (tmp_path / "old-model").write_text("in the way")
+    assert (present(tmp_path / "model") / "weights").read_text() == "old-model"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [row for row, label in enumerate(ROWS[1]) if label == 0 or row % 4 == 0]
+    skewed = ([ROWS[0][row] for row in kept], [ROWS[1][row] for row in kept])
+    monkeypatch.setitem(globals(), "ROWS", skewed)
+    assert tune(encoder, epochs=1)[1].history != tune(encoder, epochs=1, class_weights=True)[1].history
+
+
+def test_wrong_labels_are_suspected_and_more_labels_help(vectors: tuple[Any, Any]) -> None:
+    # Well separated points, so that the five labels that are turned are the five that nothing supports.
+    rng = np.random.default_rng(0)
+    gold = np.arange(150) % 3
+    points = (np.eye(3)[gold] * 6 + rng.normal(size=(150, 3))).astype(np.float32)
+    turned = gold.copy()
+    turned[[3, 40, 77, 100, 149]] = (turned[[3, 40, 77, 100, 149]] + 1) % 3
+    found = tiny.finish(suspects(points, turned.tolist(), 3, Control()))[1]
+    assert {one.row for one in found[:5]} == {3, 40, 77, 100, 149}
+    assert all(one.suggested == gold[one.row] for one in found[:5])
+    told = only(CurvePoint, tiny.finish(efficiency(points, gold.tolist(), points, gold.tolist(), 3, Control()))[0])
+    assert [(event.labels, event.rows) for event in told] == [(8, 24), (16, 48), (32, 96), (64, 150)]
+    assert told[-1].accuracy >= told[0].accuracy > 0.8
+
+
+def test_a_spec_tells_everything_that_is_wrong_with_it() -> None:
+    with pytest.raises(BadSpec) as error:
+        list(classify(ClassifySpec(heads=("lr", "svm"), pooling="median", limit=-1, epochs=0), Control()))
+    assert [problem.field for problem in error.value.problems] == ["head", "pooling", "limit", "epochs"]
+
+
+def test_a_failure_is_recorded_and_told(tmp_path: Path) -> None:
+    from data.tables import TableError
+
+    run = classify_runs.create(ClassifySpec(data=str(tmp_path / "gone.csv")))
+    with pytest.raises(TableError):
+        list(classify_runs.drive(run, Control()))
+    assert summarise(run).state == "failed"
+    shutil.rmtree(run.path / "inbox")
+    with pytest.raises(store.CheckpointError, match="no classification"):
+        classify_results.read(run)
+    with pytest.raises(store.CheckpointError, match="no trained classifier"):
+        Classifier(run)
+
+
+def test_a_pause_before_a_stop_still_stops(spec: ClassifySpec) -> None:
+    control = Control()
+    control.send(Pause())
+    control.send(Stop())
+    assert list(classify(spec, control))[-1].reason == "stopped"

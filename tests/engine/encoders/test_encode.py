@@ -1,0 +1,294 @@
+"""Features against transformers' own forward pass, whatever the batching; the cache; stopping; memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from checkpoints import home
+from engine.encoders import encode as encoding
+from engine.encoders import features
+from engine.encoders import find as encoders
+from engine.encoders.encode import EncodeFailed, encode, encode_now, machine_for
+from engine.encoders.find import Encoder, NoEncoder
+from engine.runs.events import Continued, Encoded, Notice, Paused
+from engine.runs.messages import Continue, Control, Pause, Stop, Stopped
+
+TEXTS = [*tiny.texts(60)[0], "", "finish of", "card " * 200]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("encoders")
+    return {"bert": tiny.bert(root / "bert"), "gpt2": tiny.gpt2(root / "gpt2")}
+
+
+@pytest.fixture
+def bert(folders: dict[str, Path]) -> Encoder:
+    return found(folders["bert"])
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "physical_cores", lambda: 1)
+    monkeypatch.setattr(features, "ROWS", 16)
+    monkeypatch.setattr(encoding, "ROWS", 16)
+
+
+def found(folder: Path) -> Encoder:
+    encoder: Encoder = tiny.finish(encoders.find(str(folder)))[1]
+    return encoder
+
+
+def run(encoder: Encoder, texts: list[str] = TEXTS, **options: Any) -> Any:
+    return tiny.finish(encode(texts, encoder, Control(), **{"group": "every", "length": 32, **options}))[1]
+
+
+def by_hand(folder: Path, encoder: Encoder, texts: list[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Every pooling of each text alone, from transformers' own model."""
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(folder).eval()
+    for ids in encoder.ids(texts, 32):
+        with torch.no_grad():
+            layers = [layer[0] for layer in model(torch.tensor([ids]), output_hidden_states=True).hidden_states]
+        means = [layer.mean(0) for layer in layers]
+        top = layers[-1]
+        parts = {
+            "cls": [top[0]],
+            "last": [top[-1]],
+            "max": [top.amax(0)],
+            "mean": means[-1:],
+            "last4": means[1:],
+            "all": [top[0], top[-1], top.amax(0), *means],
+        }
+        yield {name: torch.cat(part).numpy() for name, part in parts.items()}
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_features_equal_transformers_whatever_the_batching(folders: dict[str, Path], kind: str) -> None:
+    encoder = found(folders[kind])
+    wanted = list(by_hand(folders[kind], encoder, TEXTS))
+    for budget in (1, 70, 100_000):
+        made = run(encoder, budget=budget, cached=False)
+        for pooling in features.POOLINGS:
+            exact = np.stack([row[pooling] for row in wanted])
+            assert np.abs(made.pooled(pooling) - exact).max() < 1e-5, (budget, pooling)
+
+
+def test_ids_are_those_of_transformers_own_tokenizer(bert: Encoder, folders: dict[str, Path]) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(folders["bert"] / "tokenizer.json"))
+    assert bert.ids(TEXTS, 32) == [theirs(text, truncation=True, max_length=32)["input_ids"] for text in TEXTS]
+
+
+def test_cached_and_fresh_features_are_equal_and_nothing_is_computed_twice(
+    bert: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = run(bert)
+    monkeypatch.setattr(Encoder, "open", lambda *given: pytest.fail("the model was opened"))
+    events, again = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
+    assert [event.cached for event in events if isinstance(event, Encoded)] == [len(TEXTS)]
+    assert np.array_equal(fresh.pooled("all"), again.pooled("all"))
+    _, upper = tiny.finish(encode(TEXTS, bert, Control(), group="top", length=32))
+    assert np.array_equal(upper.pooled("mean"), fresh.pooled("mean"))
+
+
+def test_other_weights_tokens_length_or_texts_are_other_features(bert: Encoder, tmp_path: Path) -> None:
+    run(bert)
+    shelves = {str(features.shelf(bert.identity, TEXTS, 32, "float32", "every").path)}
+    other = found(tiny.bert(tmp_path / "other", seed=1))
+    shelves.add(str(features.shelf(other.identity, TEXTS, 32, "float32", "every").path))
+    shelves.add(str(features.shelf(bert.identity, TEXTS, 31, "float32", "every").path))
+    shelves.add(str(features.shelf(bert.identity, TEXTS[::-1], 32, "float32", "every").path))
+    shelves.add(str(features.shelf(bert.identity, TEXTS, 32, "bfloat16", "every").path))
+    assert len(shelves) == 5
+
+
+def test_the_same_encoder_elsewhere_has_the_same_identity(bert: Encoder, tmp_path: Path) -> None:
+    assert found(tiny.bert(tmp_path / "moved")).identity == bert.identity
+
+
+def test_a_changed_weights_file_is_noticed(tmp_path: Path) -> None:
+    before = found(tiny.bert(tmp_path / "m")).identity
+    assert found(tiny.bert(tmp_path / "m", seed=3)).identity != before
+
+
+def test_stopping_loses_at_most_a_shard_and_a_new_start_goes_on(bert: Encoder) -> None:
+    control = Control()
+
+    def stop_after_a_shard(event: Any) -> None:
+        if isinstance(event, Encoded) and event.done >= 16:
+            control.send(Stop())
+
+    with pytest.raises(Stopped):
+        tiny.finish(encode(TEXTS, bert, control, group="every", length=32, budget=64), stop_after_a_shard)
+    kept = len(list((home.cache() / "features").glob("*/shard-*")))
+    assert 1 <= kept < 4
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
+    assert events[0].cached == 16 * kept
+    assert np.allclose(made.pooled("all"), run(bert, cached=False).pooled("all"), atol=1e-6)
+
+
+def test_a_damaged_shard_is_made_again(bert: Encoder) -> None:
+    whole = run(bert).pooled("all")
+    shard = sorted((home.cache() / "features").glob("*/shard-*"))[1]
+    shard.write_bytes(shard.read_bytes()[:100])
+    assert np.allclose(run(bert).pooled("all"), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("poolings", [(), ("mean",)])
+def test_half_of_each_shard_zeroed_is_noticed_told_and_made_good(bert: Encoder, poolings: tuple[str, ...]) -> None:
+    whole = run(bert).pooled("mean")
+    shards = sorted((home.cache() / "features").glob("*/shard-*"))
+    for shard in shards:
+        content = shard.read_bytes()
+        shard.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, poolings=poolings))
+    assert np.allclose(made.pooled("mean"), whole, atol=1e-6)
+    (notice,) = [event for event in events if isinstance(event, Notice)]
+    assert f"{len(shards)} of {len(shards)} cached parts" in notice.text
+    assert "SHA-256" in notice.text
+    events, _ = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
+    assert [event.cached for event in events] == [len(TEXTS)]  # whole again, also for "all"
+
+
+def test_a_piece_that_was_not_to_be_verified_is_when_it_is_read(bert: Encoder) -> None:
+    run(bert)
+    for shard in (home.cache() / "features").glob("*/shard-*"):
+        content = bytearray(shard.read_bytes())
+        content[-1] ^= 1  # of the last array in the file, a mean
+        shard.write_bytes(content)
+    _, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, poolings=("cls",)))
+    made.pooled("cls")
+    with pytest.raises(OSError, match="SHA-256"):
+        made.pooled("all")
+
+
+def test_a_shard_for_every_layer_stays_one_when_only_the_upper_ones_are_asked_for(bert: Encoder) -> None:
+    whole = run(bert).pooled("all")
+    next((home.cache() / "features").glob("*/shard-*")).write_bytes(b"damaged")
+    tiny.finish(encode(TEXTS, bert, Control(), group="top", length=32))
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
+    assert [event.cached for event in events] == [len(TEXTS)]
+    assert np.allclose(made.pooled("all"), whole, atol=1e-6)
+
+
+def test_a_pause_waits_and_goes_on(bert: Encoder) -> None:
+    control = Control()
+    control.send(Pause())
+
+    def go_on(event: Any) -> None:
+        if isinstance(event, Paused):
+            control.send(Continue())
+
+    events, _ = tiny.finish(encode(TEXTS, bert, control, length=32), go_on)
+    assert [type(event) for event in events if isinstance(event, Paused | Continued)] == [Paused, Continued]
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = encoding._Machine._pool
+
+    def small_memory(self: Any, batch: Any) -> Any:
+        if len(batch) * len(batch[0]) > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return pool(self, batch)
+
+    exact = run(bert, cached=False).pooled("all")
+    monkeypatch.setattr(encoding._Machine, "_pool", small_memory)
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, budget=1024, cached=False))
+    assert [event.kind for event in events if isinstance(event, Notice)] == ["memory"] * 4
+    assert np.allclose(made.pooled("all"), exact, atol=1e-6)
+    monkeypatch.setattr(encoding._Machine, "_pool", lambda *given: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(EncodeFailed, match="not enough memory for a single text"):
+        run(bert, cached=False)
+
+
+def test_a_full_disk_is_told_once_and_the_features_are_there(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    exact = run(bert, cached=False).pooled("mean")
+    monkeypatch.setattr(features.store, "replace_file", full)
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), length=32))
+    assert ["No space" in event.text for event in events if isinstance(event, Notice)] == [True]
+    assert np.allclose(made.pooled("mean"), exact, atol=1e-6)
+
+
+def test_a_sentence_is_encoded_at_once(bert: Encoder) -> None:
+    made = encode_now(TEXTS[:9], machine_for(bert, "every", "cpu"), 32, "all")
+    assert np.allclose(made, run(bert, TEXTS[:9], cached=False).pooled("all"), atol=1e-6)
+
+
+def test_the_encoder_is_frozen_and_in_evaluation_mode(bert: Encoder) -> None:
+    machine = machine_for(bert, "top", "cpu")
+    before = {name: tensor.clone() for name, tensor in machine.model.state_dict().items()}
+    one = encode_now(TEXTS, machine, 32, "last4")
+    assert np.array_equal(one, encode_now(TEXTS, machine, 32, "last4"))
+    assert not any(module.training for module in machine.model.modules())
+    assert not any(parameter.requires_grad for parameter in machine.model.parameters())
+    assert all(torch.equal(before[name], tensor) for name, tensor in machine.model.state_dict().items())
+
+
+def test_encoders_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    folder = tiny.bert(tmp_path / "pickled")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    strange = tiny.bert(tmp_path / "strange")
+    config = json.loads((strange / "config.json").read_text())
+    (strange / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "evil.py"}}))
+    for name, words in (
+        (str(folder), "Only safetensors"),
+        (str(strange), "no such code is run"),
+        (str(tmp_path), "no folder with config.json"),
+        ("nobody/nothing", "minilm is bundled"),
+        (" ", "no encoder named"),
+    ):
+        with pytest.raises(NoEncoder, match=words):
+            found(Path(name) if name.startswith("/") else name)  # type: ignore[arg-type]
+
+
+def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
+    folder = tiny.bert(tmp_path / "wrong")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+    with pytest.raises(NoEncoder, match="the weights lack"):
+        run(found(folder))
+
+
+def test_the_bundled_minilm_holds_near_what_its_authors_hold_near() -> None:
+    try:
+        encoder = encoders.minilm()
+    except NoEncoder:
+        pytest.skip("the extra 'bundled' is not installed")
+    near, far = ["A man is eating food.", "Someone eats a meal."], "The girl is carrying a baby."
+    rows = encode_now([*near, far], machine_for(encoder, "top", "cpu"), 64, "mean")
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert rows[0] @ rows[1] > 0.6 > 0.3 > rows[0] @ rows[2]
+    assert (encoder.layers, encoder.width, encoder.positions, encoder.parameters) == (6, 384, 512, 22_713_216)
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"[]", b"\0\0"])
+def test_hashes_of_weights_are_computed_again_where_their_file_is_damaged(content: bytes, folders: Any) -> None:
+    weights = folders["bert"] / "model.safetensors"
+    notes = home.cache() / "hashes.json"
+    notes.parent.mkdir(parents=True)
+    notes.write_bytes(content)
+    assert encoders.content_hash(weights) == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert str(weights.resolve()) in json.loads(notes.read_bytes())
+
+
+def test_a_wrong_hash_in_that_file_is_noticed(folders: Any) -> None:
+    weights = folders["bert"] / "model.safetensors"
+    right = encoders.content_hash(weights)
+    notes = home.cache() / "hashes.json"
+    notes.write_text(notes.read_text().replace(right, "0" * 64))
+    assert encoders.content_hash(weights) == right

@@ -1,0 +1,331 @@
+"""Rankers judged side by side, their run directory, the search in what was built, and the export."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from retrieving import collection, write
+
+from checkpoints import home, store
+from checkpoints import run as runs
+from checkpoints.run import Run
+from data import beir
+from engine.encoders import find as encoders
+from engine.retrieve import export as retrieve_export
+from engine.retrieve import rankers, search
+from engine.retrieve import results as retrieve_results
+from engine.retrieve import runs as retrieve_runs
+from engine.retrieve.bi_encoder import BiState
+from engine.retrieve.results import Store
+from engine.retrieve.search import NotTrained
+from engine.retrieve.spec import RetrieveSpec
+from engine.retrieve.task import retrieve
+from engine.runs.events import (
+    BiStep,
+    Classified,
+    CollectionLoaded,
+    Encoded,
+    Event,
+    Notice,
+    Progress,
+    RankerDone,
+    from_dict,
+    to_dict,
+)
+from engine.runs.listing import summarise
+from engine.runs.messages import Control, Stop
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bert(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture
+def spec(tmp_path: Path, encoder: Path) -> RetrieveSpec:
+    return RetrieveSpec(str(collection(tmp_path / "small")), str(encoder), epochs=3, learning_rate=3e-3, device="cpu")
+
+
+def driven(spec: RetrieveSpec) -> tuple[Run, list[Event]]:
+    run = retrieve_runs.create(spec)
+    return run, list(retrieve_runs.drive(run, Control()))
+
+
+def made(library: Any, method: str) -> Any:
+    return tiny.finish(library.ranker(method, Control()))[1]
+
+
+def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: RetrieveSpec) -> None:
+    run, events = driven(spec)
+    loaded = next(event for event in events if isinstance(event, CollectionLoaded))
+    assert (loaded.documents, loaded.train, loaded.judged, loaded.judged_split) == (36, 24, 8, "test")
+    done = [event for event in events if isinstance(event, RankerDone)]
+    assert [event.method for event in done] == list(rankers.METHODS)
+    assert [sorted(event.against) for event in done] == [sorted(rankers.METHODS[:n]) for n in range(5)]
+    last = events[-1]
+    assert isinstance(last, Classified)
+    assert last.reason == "done"
+    for name, result in last.results.items():
+        assert result["interval"][0] <= result["ndcg@10"] <= result["interval"][1]
+        assert {"recall@100", "mrr@10", "map@100", "seconds", "queries_per_second", "index_bytes"} <= set(result)
+        assert result["against"].keys() == set(rankers.METHODS[: rankers.METHODS.index(name)])
+    assert "mean is" in last.verdict or "mean and cls" in last.verdict
+    assert [from_dict(to_dict(event)) for event in done] == done
+
+    found = retrieve_results.read(run)
+    assert (found.split, len(found.queries)) == ("test", 8)
+    for method, one in found.judged.items():
+        assert float(one.values["ndcg@10"].mean()) == pytest.approx(last.results[method]["ndcg@10"], abs=1e-6)
+        assert all(len(ranked.rows) == len(set(ranked.rows)) for ranked in one.rankings)
+    assert found.comparisons["trained-mean"]["ndcg@10"]["mean"] == pytest.approx(
+        last.results["trained"]["ndcg@10"] - last.results["mean"]["ndcg@10"], abs=1e-6
+    )
+    told = summarise(run)
+    assert (told.task, told.state, told.step, told.steps) == ("retrieve", "done", 5, 5)
+    assert told.ndcg == max(result["ndcg@10"] for result in last.results.values())
+
+
+def test_bm25_equals_its_formula(spec: RetrieveSpec) -> None:
+    small = beir.load(spec.data)
+    query = small.queries["q3"]
+    (found,) = rankers.Bm25(small).rank([query], 36)
+    stop = {"the", "a", "is", "was", "not"}  # those of English among the words that there are
+    texts = [[word for word in re.findall(r"(?u)\b\w\w+\b", text.lower()) if word not in stop] for text in small.texts]
+    mean = sum(map(len, texts)) / len(texts)
+    scores = []
+    for words in texts:
+        score = 0.0
+        for word in re.findall(r"(?u)\b\w\w+\b", query.lower()):
+            holding = sum(word in other for other in texts)
+            if word in stop or not holding:
+                continue
+            often = words.count(word)
+            idf = math.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
+            score += idf * often / (often + 1.5 * (1 - 0.75 + 0.75 * len(words) / mean))
+        scores.append(score)
+    order = sorted((row for row in range(36) if scores[row] > 0), key=lambda row: -scores[row])
+    assert found.scores == pytest.approx([scores[row] for row in order], abs=1e-5)
+    assert [scores[row] for row in found.rows] == pytest.approx(sorted(scores, reverse=True)[: len(order)], abs=1e-5)
+
+
+def test_a_query_without_a_known_word_finds_nothing(spec: RetrieveSpec) -> None:
+    bm25 = rankers.Bm25(beir.load(spec.data))
+    for query in ("xylophone", "", "the", "x"):
+        assert bm25.rank([query], 5)[0].rows == ()
+    again = rankers.Bm25(beir.load(spec.data))  # from the disk
+    assert again.rank(["parcel card"], 5) == bm25.rank(["parcel card"], 5)
+
+
+def test_dense_rankings_equal_transformers(spec: RetrieveSpec, encoder: Path) -> None:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import BertModel
+
+    library = search.library(spec)
+    model, words = BertModel.from_pretrained(encoder), Tokenizer.from_file(str(encoder / "tokenizer.json"))
+
+    def vector(text: str, pooling: str) -> Any:
+        with torch.inference_mode():
+            top = model(input_ids=torch.tensor([words.encode(text).ids])).last_hidden_state[0]
+        found = top[0] if pooling == "cls" else top.mean(0)
+        return found / found.norm()
+
+    for pooling in ("cls", "mean"):
+        (found,) = made(library, pooling).rank(["card the late"], 36)
+        cosines = torch.stack([vector(text, pooling) for text in library.collection.documents]) @ vector(
+            "card the late", pooling
+        )
+        assert [float(cosines[row]) for row in found.rows] == pytest.approx(list(found.scores), abs=1e-5)
+        assert list(found.scores) == sorted(found.scores, reverse=True)
+
+
+def test_an_index_is_used_again_until_a_document_changes(spec: RetrieveSpec) -> None:
+    first = [e for e in retrieve(replace(spec, methods=("mean",)), Control()) if isinstance(e, Encoded)]
+    assert first
+    assert not [e for e in retrieve(replace(spec, methods=("mean",)), Control()) if isinstance(e, Encoded)]
+    with (Path(spec.data) / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "new", "text": "card"}\n')
+    events = list(retrieve(replace(spec, methods=("mean",)), Control()))
+    assert any(isinstance(e, Notice) and "made again" in e.text for e in events)
+    library = search.library(spec)
+    assert len(library.collection) == 37
+    assert made(library, "mean").index.count == 37
+
+
+def test_a_damaged_bm25_index_is_made_again(spec: RetrieveSpec) -> None:
+    collection = search.library(spec).collection
+    rows = rankers.Bm25(collection).rank(list(collection.queries.values()), 5)
+    for file in home.cache().glob("indexes/*/data*.npy"):
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    assert rankers.Bm25(collection).rank(list(collection.queries.values()), 5) == rows
+
+
+def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec, tmp_path: Path) -> None:
+    run, _ = driven(replace(spec, methods=("mean", "trained")))
+    known = search.newest_on(spec.data)
+    assert known is not None
+    assert known[0] == run
+    library = search.library(known[1], run)
+    ranker = made(library, "trained")
+    assert library.checkpoint is not None
+    assert library.checkpoint.final
+    stored = retrieve_results.read(run).judged["trained"]
+    texts = [library.collection.queries[name] for name in retrieve_results.read(run).queries]
+    assert [one.rows for one in ranker.rank(texts, 100)] == [one.rows for one in stored.rankings]
+
+    size = retrieve_export.export(run, tmp_path / "exported")
+    assert size > 1000
+    assert retrieve_export.export(run, tmp_path / "exported") == size  # again, since it is the same run
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "config.json").write_text("{}")
+    with pytest.raises(store.CheckpointError, match="not empty"):
+        retrieve_export.export(run, tmp_path / "theirs")
+    assert [file.name for file in (tmp_path / "theirs").iterdir()] == ["config.json"]
+    sentences = pytest.importorskip("sentence_transformers")
+    model = sentences.SentenceTransformer(str(tmp_path / "exported"), device="cpu")
+    asked = [*texts[:4], library.collection.documents[0]]
+    assert np.allclose(model.encode(asked), ranker.embed(asked), atol=1e-5)
+
+
+def test_a_whole_encoder_is_searched_while_it_trains_and_when_it_has(spec: RetrieveSpec, tmp_path: Path) -> None:
+    run = retrieve_runs.create(replace(spec, methods=("trained",), mode="whole", epochs=1))
+    library = None
+    for event in retrieve_runs.drive(run, Control()):
+        if isinstance(event, BiStep) and event.ndcg is not None and library is None:
+            library = search.library(retrieve_runs.spec_of(run), run)
+            early = made(library, "trained")
+            assert isinstance(early, search.Part)
+            assert library.checkpoint is not None
+            assert not library.checkpoint.final
+            assert set(early.rank(["card late"], 5)[0].rows) <= set(range(36))
+    assert library is not None
+    late = made(library, "trained")
+    assert library.checkpoint is not None
+    assert library.checkpoint.final
+    assert library.checkpoint.whole
+    stored = retrieve_results.read(run).judged["trained"].rankings
+    texts = [library.collection.queries[name] for name in retrieve_results.read(run).queries]
+    assert [one.rows for one in late.rank(texts, 100)] == [one.rows for one in stored]
+    retrieve_export.export(run, tmp_path / "exported")
+    again: encoders.Encoder = tiny.finish(encoders.find(str(tmp_path / "exported")))[1]
+    assert np.allclose(rankers.Embedder(again, "mean", "cpu")(texts), late.embed(texts), atol=1e-5)
+
+
+def test_a_whole_encoder_trains_on_after_a_stop_and_comes_to_the_same(spec: RetrieveSpec) -> None:
+    spec = replace(spec, methods=("trained",), mode="whole", epochs=3)
+    _, at_once = driven(spec)
+    run, control = retrieve_runs.create(spec), Control()
+    for event in retrieve_runs.drive(run, control):
+        if isinstance(event, BiStep) and event.ndcg is not None and event.note.startswith("epoch 1"):
+            control.send(Stop())
+    assert [one.name for one in store.checkpoints(run.checkpoints)]
+    again = list(retrieve_runs.drive(run, Control()))
+    assert "training goes on after epoch 1 of 3" in [one.text for one in again if isinstance(one, Notice)]
+    figures = [told[-1].results["trained"] for told in (at_once, again)]  # type: ignore[attr-defined]
+    assert {key for key in figures[0] if figures[0][key] != figures[1][key]} <= {
+        "seconds", "index_seconds", "queries_per_second",
+    }  # fmt: skip
+    assert not list(home.cache().glob("finetune/*/step-*"))
+
+
+def test_a_stop_while_the_trained_ranker_is_judged_loses_none_of_the_training(
+    spec: RetrieveSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(spec, methods=("trained",), mode="whole", epochs=2)
+    _, at_once = driven(spec)
+    run, control = retrieve_runs.create(spec), Control()
+    really = Store.trained
+
+    def trained(self: Store, state: BiState) -> None:
+        really(self, state)
+        control.send(Stop())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "trained", trained)
+        assert not list(retrieve_runs.drive(run, control))[-1].results  # type: ignore[attr-defined]
+    again = list(retrieve_runs.drive(run, Control()))
+    assert "training goes on after epoch 2 of 2" in [one.text for one in again if isinstance(one, Notice)]
+    figures = [told[-1].results["trained"]["ndcg@10"] for told in (at_once, again)]  # type: ignore[attr-defined]
+    assert figures[0] == figures[1]
+    assert not list(home.cache().glob("finetune/*/step-*"))
+
+
+def test_of_two_states_with_the_same_ndcg_the_surer_is_kept(
+    spec: RetrieveSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake(collection: Any, encoder: Any, frozen: Any, *_: Any, keep: Any, **__: Any) -> Any:
+        tensors = dict(encoder.open().state_dict())
+        states = [
+            BiState(step, 0.5, loss, tensors, tuple(range(36)), np.asarray(frozen), 36)
+            for step, loss in ((0, 3.0), (2, 1.0), (4, 2.0))
+        ]
+        for state in states:
+            keep(state)
+        yield Progress("trained", 1, 1)
+        return states[1]
+
+    monkeypatch.setattr("engine.retrieve.task.train", fake)
+    run, events = driven(replace(spec, methods=("trained",), mode="whole"))
+    assert events[-1].results["trained"]["step"] == 2  # type: ignore[attr-defined]
+    assert [one.name for one in store.checkpoints(run.checkpoints)] == ["step-000004", "step-000002"]
+
+
+def test_what_cannot_be_judged_or_trained_is_told_and_the_rest_is_done(spec: RetrieveSpec, tmp_path: Path) -> None:
+    own = tmp_path / "notes"
+    own.mkdir()
+    (own / "a.txt").write_text("my parcel was late")
+    (own / "b.txt").write_text("the card is not charged")
+    run, events = driven(replace(spec, data=str(own)))
+    told = " ".join(event.text for event in events if isinstance(event, Notice))
+    assert "nothing is trained" in told
+    assert "nothing can be judged" in told
+    last = events[-1]
+    assert isinstance(last, Classified)
+    assert (last.reason, last.results) == ("done", {})
+    library = search.library(replace(spec, data=str(own)), run)
+    assert made(library, "bm25").rank(["parcel"], 5)[0].rows == (0,)
+    assert sorted(made(library, "hybrid").rank(["parcel"], 5)[0].rows) == [0, 1]
+    with pytest.raises(NotTrained, match="nothing is trained"):
+        made(library, "trained")
+
+
+def test_train_queries_are_judged_where_there_are_no_others(spec: RetrieveSpec) -> None:
+    (Path(spec.data) / "qrels" / "test.tsv").unlink()
+    events = list(retrieve(replace(spec, methods=("bm25",)), Control()))
+    loaded = next(event for event in events if isinstance(event, CollectionLoaded))
+    assert loaded.judged_split == "train"
+    assert any("the train queries are judged" in line for line in loaded.checks)
+
+
+def test_stopping_keeps_what_was_judged(spec: RetrieveSpec) -> None:
+    run, control = retrieve_runs.create(spec), Control()
+    events = []
+    for event in retrieve_runs.drive(run, control):
+        events.append(event)
+        if isinstance(event, RankerDone) and event.method == "cls":
+            control.send(Stop())
+    last = events[-1]
+    assert isinstance(last, Classified)
+    assert (last.reason, list(last.results)) == ("stopped", ["bm25", "cls"])
+    assert list(retrieve_results.read(run).judged) == ["bm25", "cls"]
+    assert runs.every(home.runs()) == [run]
+
+
+def test_everything_wrong_with_a_spec_is_told_at_once() -> None:
+    spec = RetrieveSpec(" ", methods=("bm25", "magic"), mode="half", hard_negatives=99, length=1, device="toaster")
+    assert [problem.field for problem in spec.validate()] == [
+        "data", "method", "train", "hard_negatives", "length", "device",
+    ]  # fmt: skip
+
+
+def test_a_text_of_stop_words_only_does_no_harm(tmp_path: Path) -> None:
+    write(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "the a"}, {"_id": "b", "text": "x"}])
+    assert rankers.Bm25(beir.load(str(tmp_path))).rank(["the parcel"], 3)[0].rows == ()
