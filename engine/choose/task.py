@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
@@ -14,13 +14,13 @@ from engine import hub
 from engine.choose import report as choose_report
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.comparison import statistics
+from engine.comparison.comparison import compare
 from engine.encoders import find as encoders
 from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.find import Encoder
 from engine.encoders.recorded_steps import noting
-from engine.runs.events import Classified, Event, ItemRanked, ItemsLoaded, Notice, Progress, RouteDone, RouteStep
+from engine.runs.events import Event, ItemRanked, ItemsLoaded, Notice, Progress, RouteDone, RouteStep
 from engine.runs.messages import Control, Stopped, heed
-from engine.runs.spec import BadSpec
 from engine.runs.writes import Writes
 
 if TYPE_CHECKING:
@@ -33,59 +33,58 @@ if TYPE_CHECKING:
 REORDERED = 100  # items that zero-shot scores again with their choices in another order
 
 
-@dataclass
-class Ranked:
-    """What the methods came to."""
-
-    data: ChoiceData
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """of the judged items"""
-
-
 def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
     """Rank the judged questions by every method that ``spec`` names, beside the controls.
 
-    What comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
-    :class:`Stop`, which keeps what zero-shot has judged until then; features, a fine-tuned encoder and
-    epochs that were finished are found again by a new start. Raises :class:`engine.runs.spec.BadSpec`,
-    :class:`data.choices.TableError`, :class:`engine.encoders.find.NoEncoder`, :class:`engine.lm.find.NoModel`,
-    :class:`engine.encoders.encode.EncodeFailed`, :class:`OSError`.
+    A stop keeps what zero-shot has judged until then; features, a fine-tuned encoder and epochs that were finished are
+    found again by a new start. Raises :class:`data.choices.TableError`, :class:`engine.encoders.find.NoEncoder`,
+    :class:`engine.lm.find.NoModel`, :class:`engine.encoders.encode.EncodeFailed`, and what
+    :func:`engine.comparison.comparison.compare` raises.
     """
-    if problems := spec.validate():
-        raise BadSpec(problems)
-    begun = time.monotonic()
-    ranked: Ranked | None = None
-    reason, writes = "done", Writes()
-    try:
-        yield Progress(f"reading {spec.data}", 0, 0)
-        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=hub.unreachable)
-        yield from heed(control, 0)
-        ranked = Ranked(data)
-        yield _loaded(spec, data)
-        store: ChoiceStore | None = None
-        if run is not None:
-            from engine.choose.results import ChoiceStore
 
-            store = ChoiceStore(run, spec, data, writes)
-        yield from writes.watch(_Methods(spec, ranked, control, store).run())
-        yield from writes.settle(control)
-    except Stopped:
-        reason = "stopped"
-        yield from writes.abandon()
-    results = ranked.results if ranked is not None else {}
-    name = run.name if run is not None else ""
-    spent = round(time.monotonic() - begun, 3)
-    yield Classified(reason, len(results), None, name, spent, results, choose_report.verdict(results))
+    def read() -> _Methods:
+        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=hub.unreachable)
+        return _Methods(spec, data, control)
+
+    yield from compare(spec, control, run, read)
 
 
 class _Methods:
     """The methods of one comparison, in the order in which they cost."""
 
-    def __init__(self, spec: ChooseSpec, ranked: Ranked, control: Control, store: ChoiceStore | None) -> None:
-        self.spec, self.ranked, self.control, self.store = spec, ranked, control, store
-        self.data, self.judged = ranked.data, ranked.data.judged
+    def __init__(self, spec: ChooseSpec, data: ChoiceData, control: Control) -> None:
+        self.spec, self.data, self.control = spec, data, control
+        self.judged = data.judged
         self.gold = [item.gold for item in self.judged]
+        self.store: ChoiceStore | None = None
+        self.told: dict[str, dict[str, Any]] = {}
+        """figures of each method"""
+
+    def loaded(self) -> ItemsLoaded:
+        spec, data = self.spec, self.data
+        return ItemsLoaded(
+            data=data.name,
+            source=data.source,
+            train=len(data.train),
+            held_out=len(data.held_out),
+            judged=len(data.judged),
+            judged_split=data.judged_split,
+            fingerprint=data.fingerprint,
+            methods=(*choose_report.CONTROLS, *(method for method in METHODS if method in spec.methods)),
+            checks=data.checks,
+            repairs=data.repairs,
+        )
+
+    def keep(self, run: Run, writes: Writes) -> None:
+        from engine.choose.results import ChoiceStore
+
+        self.store = ChoiceStore(run, self.spec, self.data, writes)
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        return self.told
+
+    def verdict(self) -> str:
+        return choose_report.verdict(self.told)
 
     def run(self) -> Generator[Event, None, None]:
         spec, judged = self.spec, self.judged
@@ -154,7 +153,6 @@ class _Methods:
         if not stopped:
             changed = yield from judging.reordered(self.control, self.spec.seed, REORDERED)
             result["choices_shuffled"] = changed
-        self.ranked.scores[ZERO_SHOT] = scores
         if self.store is not None:
             self.store.scores(ZERO_SHOT, scores)
         model.forget()
@@ -229,7 +227,6 @@ class _Methods:
             "question_hidden": choose_report.against(scores, blind.scores(judged.hidden()), self.gold, spec.seed),
             "choices_shuffled": _shuffled(first, judged, scores, self.judged, spec.seed),
         }
-        self.ranked.scores[method] = scores
         if self.store is not None:
             self.store.scores(method, scores)
             self.store.ranker(method, first)
@@ -249,7 +246,6 @@ class _Methods:
                 kept.clear()  # where an earlier start ended before it could
                 yield from earlier.steps
                 yield from self._tell(FINETUNE, earlier.scores)
-                self.ranked.scores[FINETUNE] = earlier.scores
                 yield from self._result(FINETUNE, earlier.result)
                 return
             training = tune(
@@ -270,11 +266,10 @@ class _Methods:
                 # Not trained again without questions: what the choices alone can teach it may be more.
                 "question_hidden": choose_report.against(scores, blind, self.gold, spec.seed) | {"retrained": False},
             }
-            self.ranked.scores[FINETUNE] = scores
             if self.store is not None:
                 self.store.tuned(tuned)
                 self.store.scores(FINETUNE, scores)
-                self.store.results({**self.ranked.results, FINETUNE: result})
+                self.store.results({**self.told, FINETUNE: result})
                 self.store.settled(made, result, steps)
                 yield from self.store.writes.settle(self.control)
             kept.clear()
@@ -293,11 +288,11 @@ class _Methods:
             yield ItemRanked(method, place, place + 1, total, item.gold, row, right / (place + 1), low, high)
 
     def _result(self, method: str, result: dict[str, Any]) -> Iterator[Event]:
-        self.ranked.results[method] = result
+        self.told[method] = result
         if self.store is not None:
-            self.store.results(self.ranked.results)
+            self.store.results(self.told)
         yield RouteDone(method, result)
-        yield from heed(self.control, len(self.ranked.results))
+        yield from heed(self.control, len(self.told))
 
 
 def _shuffled(
@@ -317,18 +312,3 @@ def _shuffled(
         "changed": int((order[rows, again] != scores.argmax(1)).sum()),
         "items": len(items),
     }
-
-
-def _loaded(spec: ChooseSpec, data: ChoiceData) -> ItemsLoaded:
-    return ItemsLoaded(
-        data=data.name,
-        source=data.source,
-        train=len(data.train),
-        held_out=len(data.held_out),
-        judged=len(data.judged),
-        judged_split=data.judged_split,
-        fingerprint=data.fingerprint,
-        methods=(*choose_report.CONTROLS, *(method for method in METHODS if method in spec.methods)),
-        checks=data.checks,
-        repairs=data.repairs,
-    )

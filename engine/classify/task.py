@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
@@ -14,6 +14,7 @@ from engine import hub
 from engine.classify import baselines
 from engine.classify.spec import FINETUNE, HEADS, LR, MLP, ClassifySpec
 from engine.comparison import heads, statistics
+from engine.comparison.comparison import compare
 from engine.comparison.statistics import Report
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode
@@ -22,9 +23,8 @@ from engine.encoders.features import Features, group_of
 from engine.encoders.find import Encoder
 from engine.encoders.fine_tune import TuneSettings, finetune, made_of, probabilities
 from engine.encoders.recorded_steps import noting
-from engine.runs.events import Classified, DataLoaded, Event, Notice, Progress, RouteDone, RouteStep
-from engine.runs.messages import Control, Stopped, heed
-from engine.runs.spec import BadSpec
+from engine.runs.events import DataLoaded, Event, Notice, RouteDone, RouteStep
+from engine.runs.messages import Control, heed
 from engine.runs.writes import Writes
 
 if TYPE_CHECKING:
@@ -34,34 +34,15 @@ if TYPE_CHECKING:
     from engine.classify.results import Store
 
 
-@dataclass
-class Trained:
-    """What the routes came to: for the run directory, and for whoever goes on with it."""
-
-    data: TextData
-    encoder: Encoder | None = None
-    heads: dict[str, heads.Head] = field(default_factory=dict)
-    reports: dict[str, Report] = field(default_factory=dict)
-    probabilities: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """of the test rows"""
-
-
 def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> Iterator[Event]:
     """Train every route that ``spec`` names, baselines first, and judge each on the test split.
 
-    Everything that comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
-    :class:`Stop`; shards of features, routes and epochs of fine-tuning that were finished are found
-    again by a new start. Raises :class:`engine.runs.spec.BadSpec`, :class:`data.tables.TableError`,
-    :class:`engine.encoders.find.NoEncoder`, :class:`engine.encoders.encode.EncodeFailed`, :class:`OSError`.
+    Shards of features, routes and epochs of fine-tuning that were finished are found again by a new start. Raises
+    :class:`data.tables.TableError`, :class:`engine.encoders.find.NoEncoder`,
+    :class:`engine.encoders.encode.EncodeFailed`, and what :func:`engine.comparison.comparison.compare` raises.
     """
-    if problems := spec.validate():
-        raise BadSpec(problems)
-    begun = time.monotonic()
-    trained: Trained | None = None
-    store: Store | None = None
-    reason, writes = "done", Writes()
-    try:
-        yield Progress(f"reading {spec.data}", 0, 0)
+
+    def read() -> _Routes:
         data = tables.load(
             spec.data,
             test=spec.test,
@@ -71,43 +52,86 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
             seed=spec.seed,
             unreachable=hub.unreachable,
         )
-        yield from heed(control, 0)
-        trained = Trained(data)
-        yield _loaded(spec, data)
-        if run is not None:
-            from engine.classify.results import Store
+        return _Routes(spec, data, control)
 
-            store = Store(run, spec, data, writes)
-        yield from writes.watch(_Routes(spec, trained, control, store).run())
-        yield from writes.settle(control)
-    except Stopped:
-        reason = "stopped"
-        yield from writes.abandon()
-    results = {route: _figures(report) for route, report in trained.reports.items()} if trained else {}
-    verdict = _verdict(trained) if trained else ""
-    name = run.name if run is not None else ""
-    spent = round(time.monotonic() - begun, 3)
-    yield Classified(reason, len(results), None, name, spent, results, verdict)
+    yield from compare(spec, control, run, read)
 
 
 class _Routes:
     """The routes of one classification, in the order in which they cost."""
 
-    def __init__(self, spec: ClassifySpec, trained: Trained, control: Control, store: Store | None) -> None:
-        self.spec, self.trained, self.control, self.store = spec, trained, control, store
-        self.data = trained.data
-        self.classes = len(self.data.classes)
+    def __init__(self, spec: ClassifySpec, data: TextData, control: Control) -> None:
+        self.spec, self.data, self.control = spec, data, control
+        self.classes = len(data.classes)
+        self.store: Store | None = None
+        self.encoder: Encoder | None = None
         self.features: dict[str, Features] = {}
         self.encode_seconds = 0.0
+        self.heads: dict[str, heads.Head] = {}
+        self.reports: dict[str, Report] = {}
+        self.probabilities: dict[str, NDArray[np.float64]] = {}
+        """of the test rows"""
+
+    def loaded(self) -> DataLoaded:
+        spec, data = self.spec, self.data
+        return DataLoaded(
+            data=data.name,
+            source=data.source,
+            classes=data.classes,
+            train=len(data.train),
+            validation=len(data.validation),
+            test=len(data.test),
+            fingerprint=data.fingerprint,
+            text_column=data.text_column,
+            label_column=data.label_column,
+            encoder=spec.encoder,
+            routes=(baselines.MAJORITY, baselines.TFIDF, *(head for head in HEADS if head in spec.heads)),
+            checks=data.checks.lines(),
+            repairs=data.repairs,
+        )
+
+    def keep(self, run: Run, writes: Writes) -> None:
+        from engine.classify.results import Store
+
+        self.store = Store(run, self.spec, self.data, writes)
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        return {route: _figures(report) for route, report in self.reports.items()}
+
+    def verdict(self) -> str:
+        """What a learner should take home, in plain words."""
+        reports, gold = self.reports, self.data.test.labels
+        frozen = max(
+            (route for route in (LR, MLP) if route in reports), key=lambda one: reports[one].accuracy, default=""
+        )
+        told: list[str] = []
+        for route in (frozen, FINETUNE):
+            if route not in reports or baselines.TFIDF not in reports:
+                continue
+            test = statistics.mcnemar(self.probabilities[route], self.probabilities[baselines.TFIDF], gold)
+            ours, theirs = reports[route].accuracy, reports[baselines.TFIDF].accuracy
+            sure = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
+            chance = f"a difference that chance explains ({sure})" if test.p >= 0.05 else f"more than chance ({sure})"
+            name = "the frozen encoder" if route == frozen else "fine-tuning"
+            ahead = "beats" if test.p < 0.05 else "is ahead of"
+            if theirs > ours:
+                told.append(f"Counting words (TF-IDF, {theirs:.3f}) {ahead} {name} ({ours:.3f}): {chance}.")
+            elif theirs < ours:
+                told.append(
+                    f"{name[0].upper()}{name[1:]} ({ours:.3f}) {ahead} counting words (TF-IDF, {theirs:.3f}): {chance}."
+                )
+            else:
+                told.append(f"{name[0].upper()}{name[1:]} and counting words (TF-IDF) are equally good ({ours:.3f}).")
+        return " ".join(told)
 
     def run(self) -> Generator[Event, None, None]:
         spec, data = self.spec, self.data
         shares = baselines.majority(data.train.labels, self.classes, len(data.test))
         yield from self._done(baselines.MAJORITY, shares, 0.0, 0, 0, settings=data.classes[data.checks.majority])
         yield from self._tfidf()
-        self.trained.encoder = yield from encoders.find(spec.encoder, self.control)
+        self.encoder = yield from encoders.find(spec.encoder, self.control)
         if self.store is not None:
-            self.store.encoder(self.trained.encoder)
+            self.store.encoder(self.encoder)
         if LR in spec.heads or MLP in spec.heads or spec.curve or spec.suspects:
             yield from self._encode()
         for route in (LR, MLP):
@@ -142,10 +166,9 @@ class _Routes:
         earlier = self.store.earlier.get(route) if self.store is not None else None
         if earlier is None or earlier.made != made:
             return False
-        trained = self.trained
         if earlier.head is not None:
-            trained.heads[route] = earlier.head
-        trained.reports[route], trained.probabilities[route] = earlier.report, earlier.probabilities
+            self.heads[route] = earlier.head
+        self.reports[route], self.probabilities[route] = earlier.report, earlier.probabilities
         yield from earlier.steps
         yield from self._told(route, earlier.report)
         return True
@@ -167,7 +190,7 @@ class _Routes:
             yield Notice(f"TF-IDF is left out: {error}", "warning", "tfidf")
             return
         found = head.probabilities(words.features(data.test.texts))
-        self.trained.heads[baselines.TFIDF] = head
+        self.heads[baselines.TFIDF] = head
         if self.store is not None:
             self.store.words(words)
             self.store.head(baselines.TFIDF, head)
@@ -183,12 +206,12 @@ class _Routes:
         )
 
     def _encode(self) -> Iterator[Event]:
-        assert self.trained.encoder is not None
+        assert self.encoder is not None
         begun = time.monotonic()
         for split in ("test", "validation", "train"):  # the short ones first: they show soon how long the last takes
             self.features[split] = yield from encode(
                 getattr(self.data, split).texts,
-                self.trained.encoder,
+                self.encoder,
                 self.control,
                 length=self.spec.length,
                 group=group_of(self.spec.pooling),
@@ -198,7 +221,7 @@ class _Routes:
         self.encode_seconds = time.monotonic() - begun
 
     def _head(self, route: str) -> Iterator[Event]:
-        assert self.trained.encoder is not None
+        assert self.encoder is not None
         if (yield from self._again(route)):
             return
         begun = time.monotonic()
@@ -214,10 +237,10 @@ class _Routes:
             training = heads.mlp(MLP, pairs[0], pairs[1], self.control, seed=self.spec.seed, device=where, **common)
             head = yield from noting(training, steps)
         found = head.probabilities(self._pooled("test"))
-        self.trained.heads[route] = head
+        self.heads[route] = head
         if self.store is not None:
             self.store.head(route, head, steps)
-        frozen = self.trained.encoder.parameters
+        frozen = self.encoder.parameters
         seconds = time.monotonic() - begun + self.encode_seconds
         yield from self._done(
             route,
@@ -230,9 +253,9 @@ class _Routes:
         )
 
     def _finetune(self) -> Iterator[Event]:
-        assert self.trained.encoder is not None
+        assert self.encoder is not None
         begun = time.monotonic()
-        spec, data, encoder = self.spec, self.data, self.trained.encoder
+        spec, data, encoder = self.spec, self.data, self.encoder
         settings = TuneSettings(
             epochs=spec.epochs,
             learning_rate=spec.learning_rate,
@@ -297,39 +320,21 @@ class _Routes:
             settings=settings,
             validation_accuracy=validation,
         )
-        self.trained.reports[route], self.trained.probabilities[route] = report, found
+        self.reports[route], self.probabilities[route] = report, found
         if self.store is not None:
             self.store.report(route, report, found)
         return report
 
     def _told(self, route: str, report: Report) -> Iterator[Event]:
         yield RouteDone(route, report.to_dict())
-        yield from heed(self.control, len(self.trained.reports))
+        yield from heed(self.control, len(self.reports))
 
     def _pooled(self, split: str) -> NDArray[np.float32]:
         return self.features[split].pooled(self.spec.pooling)
 
     def _penalty(self) -> float:
-        head = self.trained.heads.get(LR)
+        head = self.heads.get(LR)
         return float(head.settings.removeprefix("C = ")) if head is not None else 0.01
-
-
-def _loaded(spec: ClassifySpec, data: TextData) -> DataLoaded:
-    return DataLoaded(
-        data=data.name,
-        source=data.source,
-        classes=data.classes,
-        train=len(data.train),
-        validation=len(data.validation),
-        test=len(data.test),
-        fingerprint=data.fingerprint,
-        text_column=data.text_column,
-        label_column=data.label_column,
-        encoder=spec.encoder,
-        routes=(baselines.MAJORITY, baselines.TFIDF, *(head for head in HEADS if head in spec.heads)),
-        checks=data.checks.lines(),
-        repairs=data.repairs,
-    )
 
 
 def _figures(report: Report) -> dict[str, Any]:
@@ -346,28 +351,3 @@ def _figures(report: Report) -> dict[str, Any]:
         "parameters": report.parameters,
         "settings": report.settings,
     }
-
-
-def _verdict(trained: Trained) -> str:
-    """What a learner should take home, in plain words."""
-    reports, gold = trained.reports, trained.data.test.labels
-    frozen = max((route for route in (LR, MLP) if route in reports), key=lambda one: reports[one].accuracy, default="")
-    told: list[str] = []
-    for route in (frozen, FINETUNE):
-        if route not in reports or baselines.TFIDF not in reports:
-            continue
-        test = statistics.mcnemar(trained.probabilities[route], trained.probabilities[baselines.TFIDF], gold)
-        ours, theirs = reports[route].accuracy, reports[baselines.TFIDF].accuracy
-        sure = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
-        chance = f"a difference that chance explains ({sure})" if test.p >= 0.05 else f"more than chance ({sure})"
-        name = "the frozen encoder" if route == frozen else "fine-tuning"
-        ahead = "beats" if test.p < 0.05 else "is ahead of"
-        if theirs > ours:
-            told.append(f"Counting words (TF-IDF, {theirs:.3f}) {ahead} {name} ({ours:.3f}): {chance}.")
-        elif theirs < ours:
-            told.append(
-                f"{name[0].upper()}{name[1:]} ({ours:.3f}) {ahead} counting words (TF-IDF, {theirs:.3f}): {chance}."
-            )
-        else:
-            told.append(f"{name[0].upper()}{name[1:]} and counting words (TF-IDF) are equally good ({ours:.3f}).")
-    return " ".join(told)

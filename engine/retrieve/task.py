@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
 from data import beir
 from data.beir import Collection
 from engine import hub
+from engine.comparison.comparison import compare
 from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.find import Encoder
@@ -22,9 +22,8 @@ from engine.retrieve.metrics import DEPTH, MEASURES, NDCG, Difference, Ranked
 from engine.retrieve.rankers import METHODS, QUERY_TOKENS, Bm25, Dense, Embedder, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
 from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
-from engine.runs.events import Classified, CollectionLoaded, Event, Notice, Progress, RankerDone
-from engine.runs.messages import Control, Stopped, heed
-from engine.runs.spec import BadSpec
+from engine.runs.events import CollectionLoaded, Event, Notice, Progress, RankerDone
+from engine.runs.messages import Control, heed
 from engine.runs.writes import Writes
 
 if TYPE_CHECKING:
@@ -34,64 +33,75 @@ TIMED = 50  # queries that are asked one at a time, as somebody who searches doe
 TOGETHER = 64  # the others
 
 
-@dataclass
-class Judgements:
-    """What the rankers came to."""
-
-    collection: Collection
-    split: str = ""
-    queries: tuple[str, ...] = ()
-    rankers: dict[str, Ranker] = field(default_factory=dict)
-    rankings: dict[str, list[Ranked]] = field(default_factory=dict)
-    values: dict[str, dict[str, Values]] = field(default_factory=dict)
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    state: BiState | None = None
-
-    def difference(self, first: str, second: str, measure: str = NDCG, seed: int = 1337) -> Difference:
-        """Of two rankers on the same queries."""
-        return retrieve_metrics.paired(self.values[first][measure], self.values[second][measure], seed)
-
-
 def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
     """Build every ranker that ``spec`` names and judge each on the test queries (dev or train where there are none).
 
-    Everything that comes of it is written into ``run`` as it comes. The last event is :class:`Classified`, also after a
-    :class:`engine.runs.messages.Stop`. Without qrels the indexes are built and nothing is judged. Raises
-    :class:`engine.runs.spec.BadSpec`, :class:`data.beir.BeirError`, :class:`engine.encoders.find.NoEncoder`,
-    :class:`engine.encoders.encode.EncodeFailed`, :class:`engine.retrieve.bi_encoder.CannotTrain`, :class:`OSError`.
+    Without qrels the indexes are built and nothing is judged. Raises :class:`data.beir.BeirError`,
+    :class:`engine.encoders.find.NoEncoder`, :class:`engine.encoders.encode.EncodeFailed`,
+    :class:`engine.retrieve.bi_encoder.CannotTrain`, and what :func:`engine.comparison.comparison.compare` raises.
     """
-    if problems := spec.validate():
-        raise BadSpec(problems)
-    begun, reason, writes = time.monotonic(), "done", Writes()
-    judgements: Judgements | None = None
-    try:
-        yield Progress(f"reading {spec.data}", 0, 0)
-        collection = beir.load(spec.data, unreachable=hub.unreachable)
-        yield from heed(control, 0)
-        split = collection.judged
-        judgements = Judgements(collection, split, tuple(collection.qrels.get(split, {})))
-        yield _loaded(spec, judgements)
-        store = Store(run, collection, split, judgements.queries, writes) if run is not None else None
-        yield from writes.watch(_Work(spec, judgements, control, store).run())
-        yield from writes.settle(control)
-    except Stopped:
-        reason = "stopped"
-        yield from writes.abandon()
-    results = judgements.results if judgements is not None else {}
-    verdict = _verdict(judgements, spec.seed) if judgements is not None else ""
-    name = run.name if run is not None else ""
-    yield Classified(reason, len(results), None, name, round(time.monotonic() - begun, 3), results, verdict)
+    yield from compare(
+        spec, control, run, lambda: _Work(spec, beir.load(spec.data, unreachable=hub.unreachable), control)
+    )
 
 
 class _Work(Rankers):
     """The rankers of one retrieval, in the order in which they cost."""
 
-    def __init__(self, spec: RetrieveSpec, judgements: Judgements, control: Control, store: Store | None) -> None:
-        super().__init__(judgements.collection, spec.encoder, spec.length, spec.device)
-        self.spec, self.judgements, self.control, self.store = spec, judgements, control, store
+    def __init__(self, spec: RetrieveSpec, collection: Collection, control: Control) -> None:
+        super().__init__(collection, spec.encoder, spec.length, spec.device)
+        self.spec, self.control = spec, control
+        self.split = collection.judged
+        self.queries = tuple(collection.qrels.get(self.split, {}))
+        self.store: Store | None = None
         self.seconds: dict[str, float] = {}
+        self.values: dict[str, dict[str, Values]] = {}
+        self.told: dict[str, dict[str, Any]] = {}
+        """figures of each method"""
+        self.state: BiState | None = None
         self.kept: Kept | None = None
         """epochs of the training, until what came of it is judged"""
+
+    def loaded(self) -> CollectionLoaded:
+        collection = self.collection
+        checks = list(collection.checks)
+        if self.split not in ("", "test"):
+            checks.append(f"there are no test qrels: the {self.split} queries are judged")
+        return CollectionLoaded(
+            data=collection.name,
+            source=collection.source,
+            documents=len(collection),
+            train=len(collection.qrels.get("train", {})),
+            judged=len(self.queries),
+            judged_split=self.split,
+            fingerprint=collection.fingerprint,
+            methods=tuple(method for method in METHODS if method in self.spec.methods),
+            checks=tuple(checks),
+            repairs=collection.repairs,
+        )
+
+    def keep(self, run: Run, writes: Writes) -> None:
+        self.store = Store(run, self.collection, self.split, self.queries, writes)
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        return self.told
+
+    def verdict(self) -> str:
+        """What a learner should take home: each comparison with its paired interval."""
+        told = []
+        for first, second in ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25)):
+            if first in self.values and second in self.values:
+                found = retrieve_metrics.paired(self.values[first][NDCG], self.values[second][NDCG], self.spec.seed)
+                if found.mean == 0 and not found.better:
+                    told.append(f"{first} and {second} rank alike.")
+                    continue
+                way = "above" if found.mean > 0 else "below"
+                sure = "" if found.sure else ", which chance explains"
+                span = f"{found.low:+.3f} to {found.high:+.3f}"
+                told.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} (95%: {span}){sure}.")
+        if self.split == "train" and TRAINED in self.values:
+            told.append("Trained was judged on the queries that it was trained on: that says nothing about new ones.")
+        return " ".join(told)
 
     def run(self) -> Generator[Event, None, None]:
         try:
@@ -111,9 +121,8 @@ class _Work(Rankers):
                     raise
                 yield Notice(f"nothing is trained: {error}", "warning", "train")
                 continue
-            self.judgements.rankers[method] = ranker
             yield from self._judge(method, ranker)
-        if not self.judgements.queries:
+        if not self.queries:
             yield Notice("there are no qrels, so nothing can be judged; the search works", "warning", "qrels")
 
     def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
@@ -180,7 +189,7 @@ class _Work(Rankers):
             device=spec.device,
         )
         state = yield from (training if kept is None else kept.writes.watch(training))
-        self.judgements.state = state
+        self.state = state
         if "weight" in state.tensors:
             projection = state.tensors["weight"].numpy()
             matrix = yield from self.matrix(encoder, MEAN, control, projection)
@@ -214,32 +223,31 @@ class _Work(Rankers):
         return dataclasses.replace(encoder, name=f"{encoder.name}, trained", weights=(file,))
 
     def _judge(self, method: str, ranker: Ranker) -> Iterator[Event]:
-        judgements = self.judgements
-        if not judgements.queries:
+        if not self.queries:
             yield from self._settled(method)
             return
-        texts = [self.collection.queries[name] for name in judgements.queries]
+        texts = [self.collection.queries[name] for name in self.queries]
         begun = time.monotonic()
         ranker.rank(texts[:1], DEPTH)  # what is opened at the first query is no part of the speed
         warm = time.monotonic()
         rankings: list[Ranked] = []
         for text in texts[:TIMED]:
             rankings += ranker.rank([text], DEPTH)
-            yield from heed(self.control, len(judgements.results))
+            yield from heed(self.control, len(self.told))
         speed = len(rankings) / max(1e-9, time.monotonic() - warm)
         for start in range(len(rankings), len(texts), TOGETHER):
             rankings += ranker.rank(texts[start : start + TOGETHER], DEPTH)
             yield Progress(f"asking {method}", len(rankings), len(texts))
-            yield from heed(self.control, len(judgements.results))
-        relevant = [self.collection.relevant(judgements.split, name) for name in judgements.queries]
+            yield from heed(self.control, len(self.told))
+        relevant = [self.collection.relevant(self.split, name) for name in self.queries]
         values = retrieve_metrics.judge(rankings, relevant)
-        judgements.rankings[method], judgements.values[method] = rankings, values
+        self.values[method] = values
         against = {
             other: {
-                measure: retrieve_metrics.paired(values[measure], judgements.values[other][measure], self.spec.seed)
+                measure: retrieve_metrics.paired(values[measure], self.values[other][measure], self.spec.seed)
                 for measure in MEASURES
             }
-            for other in judgements.results
+            for other in self.told
         }
         low, high = retrieve_metrics.interval(values[NDCG], self.spec.seed)
         result: dict[str, Any] = {
@@ -252,10 +260,10 @@ class _Work(Rankers):
             "queries": len(texts),
             "against": {other: _told(found[NDCG]) for other, found in against.items()},
         }
-        if method == TRAINED and judgements.state is not None:
-            state = judgements.state
+        if method == TRAINED and self.state is not None:
+            state = self.state
             result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
-        judgements.results[method] = result
+        self.told[method] = result
         if self.store is not None:
             self.store.ranker(method, rankings, values, result, against)
         yield from self._settled(method)
@@ -263,7 +271,7 @@ class _Work(Rankers):
             other: {name: dataclasses.asdict(one) for name, one in found.items()} for other, found in against.items()
         }
         yield RankerDone(method, result, told)
-        yield from heed(self.control, len(judgements.results))
+        yield from heed(self.control, len(self.told))
 
     def _settled(self, method: str) -> Iterator[Event]:
         """Once what came of the training is on the disk, its epochs are removed."""
@@ -274,42 +282,5 @@ class _Work(Rankers):
             self.kept.release()
 
 
-def _loaded(spec: RetrieveSpec, judgements: Judgements) -> CollectionLoaded:
-    collection = judgements.collection
-    checks = list(collection.checks)
-    if judgements.split not in ("", "test"):
-        checks.append(f"there are no test qrels: the {judgements.split} queries are judged")
-    return CollectionLoaded(
-        data=collection.name,
-        source=collection.source,
-        documents=len(collection),
-        train=len(collection.qrels.get("train", {})),
-        judged=len(judgements.queries),
-        judged_split=judgements.split,
-        fingerprint=collection.fingerprint,
-        methods=tuple(method for method in METHODS if method in spec.methods),
-        checks=tuple(checks),
-        repairs=collection.repairs,
-    )
-
-
 def _told(one: Difference) -> list[float]:
     return [round(one.mean, 6), round(one.low, 6), round(one.high, 6)]
-
-
-def _verdict(judgements: Judgements, seed: int) -> str:
-    """What a learner should take home: each comparison with its paired interval."""
-    told = []
-    for first, second in ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25)):
-        if first in judgements.values and second in judgements.values:
-            found = judgements.difference(first, second, NDCG, seed)
-            if found.mean == 0 and not found.better:
-                told.append(f"{first} and {second} rank alike.")
-                continue
-            way = "above" if found.mean > 0 else "below"
-            sure = "" if found.sure else ", which chance explains"
-            span = f"{found.low:+.3f} to {found.high:+.3f}"
-            told.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} (95%: {span}){sure}.")
-    if judgements.split == "train" and TRAINED in judgements.values:
-        told.append("Trained was judged on the queries that it was trained on: that says nothing about new ones.")
-    return " ".join(told)

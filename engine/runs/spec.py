@@ -46,6 +46,13 @@ class Spec(Protocol):
     def validate(self) -> list[Problem]: ...
 
 
+class DataSpec(Spec, Protocol):
+    """What a task on a data set is asked for."""
+
+    @property
+    def data(self) -> str: ...
+
+
 def to_dict(spec: Spec) -> dict[str, Any]:
     """A spec as JSON can hold it, marked as its task's."""
     return {"task": spec.task, **codec.encode(spec)}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from checkpoints import home
 from checkpoints import run as runs
@@ -16,18 +16,11 @@ from data import beir, choices, packaged, tables
 from engine.runs import owner
 from engine.runs.events import Event
 from engine.runs.messages import Control
-from engine.runs.spec import BadSpec, Spec, to_dict
+from engine.runs.spec import BadSpec, DataSpec, to_dict
 
 BUNDLED = frozenset({tables.BUNDLED, choices.BUNDLED, beir.BUNDLED, packaged.MINILM, "auto", "bundled"})
 """names that never mean a file"""
 _ENDING = re.compile(r"\.(csv|tsv|json|jsonl|parquet)$")
-
-
-class DataSpec(Spec, Protocol):
-    """What a task on a data set is asked for."""
-
-    @property
-    def data(self) -> str: ...
 
 
 S = TypeVar("S", bound=DataSpec)
