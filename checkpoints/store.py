@@ -59,7 +59,7 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
     target = folder / name_of(step)
     temporary = folder / f"tmp-{os.getpid()}-{target.name}"
     retired: Path | None = None
-    shutil.rmtree(temporary, ignore_errors=True)
+    remove(temporary)
     try:
         temporary.mkdir()
         listing = {name: _write(temporary / name, content) for name, content in files.items()}
@@ -71,19 +71,19 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
             if (target / PINNED).exists():
                 (temporary / PINNED).touch()
             retired = folder / f"tmp-{os.getpid()}-old-{target.name}"
-            shutil.rmtree(retired, ignore_errors=True)
+            remove(retired)
             os.rename(target, retired)
         os.rename(temporary, target)
         sync(folder)
         if retired is not None:
-            shutil.rmtree(retired, ignore_errors=True)
+            remove(retired)
     except OSError:
         if retired is not None and retired.exists():
             with contextlib.suppress(OSError):  # where even this fails, ``sweep`` does it
                 if not temporary.exists():
                     os.rename(target, temporary)
                 os.rename(retired, target)
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)
         raise
     return target
 
@@ -235,7 +235,7 @@ def prune(
                 os.rename(checkpoint, doomed)
             except OSError:
                 continue
-            shutil.rmtree(doomed, ignore_errors=True)
+            remove(doomed)
             removed.append(checkpoint)
     return removed
 
@@ -250,10 +250,17 @@ def sweep(folder: Path) -> None:
             target = folder / found[2]
             if found[1] == "old-" and not target.exists():
                 os.rename(left, target)
-            elif left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:  # a file in place of a checkpoint
-                left.unlink(missing_ok=True)
+            else:
+                remove(left)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder with everything in it, or a file that lies in its place. What cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def alive(pid: str) -> bool:

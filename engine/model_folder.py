@@ -6,7 +6,6 @@ import contextlib
 import glob
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def replaced(folder: Path) -> Iterator[Path]:
         aside.rename(folder)
     _sweep(folder)
     for left in (temporary, aside):
-        _remove(left)
+        store.remove(left)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -56,11 +55,11 @@ def replaced(folder: Path) -> Iterator[Path]:
                 aside.rename(folder)
             raise
         store.sync(folder.parent)
-        _remove(aside)
+        store.remove(aside)
     except SafetensorError as error:  # how it reports that the disk takes no more
         raise OSError(f"{folder.name}: {error}") from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        store.remove(temporary)
 
 
 @contextlib.contextmanager
@@ -75,7 +74,7 @@ def exported(folder: Path, source: str, *, force: bool = False) -> Iterator[Path
     run, new, temporary = source.partition("/")[0], not folder.exists(), folder / ".export.tmp"
     if not new and not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder")
-    shutil.rmtree(temporary, ignore_errors=True)  # of an export that was killed
+    store.remove(temporary)  # of an export that was killed
     held = str(Run(folder).read_json(RECORD).get("source", "")).partition("/")[0]
     if not (force or new or held == run != "") and any(folder.iterdir()):
         raise CheckpointError(
@@ -95,7 +94,7 @@ def exported(folder: Path, source: str, *, force: bool = False) -> Iterator[Path
             os.replace(file, target)
         store.sync(folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        store.remove(temporary)
         if new:
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
@@ -110,7 +109,7 @@ def present(folder: Path) -> Path:
     aside = _aside(folder)
     if aside.is_dir() and not folder.exists():
         return aside
-    _remove(aside)
+    store.remove(aside)
     return folder
 
 
@@ -147,16 +146,7 @@ def _sweep(folder: Path) -> None:
     for left in folder.parent.glob(f"tmp-*{glob.escape(folder.name)}"):
         writer = left.name.removeprefix("tmp-").removesuffix(folder.name).rstrip("-")
         if not writer or not store.alive(writer):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _remove(path: Path) -> None:
-    """Remove a folder, or what lay in its place."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+            store.remove(left)
 
 
 def _aside(folder: Path) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -146,7 +145,7 @@ class Kept:
         with contextlib.suppress(OSError):
             for entry in self.folder.iterdir():
                 if entry.name != LOCK:
-                    shutil.rmtree(entry, ignore_errors=True)
+                    store.remove(entry)
 
     def _whole(self, epoch: int) -> bool:
         try:

@@ -343,6 +343,14 @@ def test_damaged_checkpoints_do_not_count_as_kept(tmp_path: Path) -> None:
     assert [path.name for path in whole] == ["step-000004", "step-000002"]
 
 
+def test_a_file_in_place_of_a_checkpoint_is_pruned_and_nothing_of_it_is_left(tmp_path: Path) -> None:
+    (tmp_path / "step-000002").write_bytes(b"in the way")
+    for step in (3, 4):
+        store.commit(tmp_path, step, {}, {})
+    store.prune(tmp_path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["step-000003", "step-000004"]
+
+
 def test_the_only_whole_checkpoint_is_never_pruned(tmp_path: Path) -> None:
     for step in range(1, 6):
         store.commit(tmp_path, step, OLD, {})
