@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from engine.runs import events as happened
 from engine.runs.events import (
-    BiStep,
     Classified,
-    CollectionLoaded,
+    ContenderDone,
+    ContenderStep,
     CurvePoint,
-    DataLoaded,
     Encoded,
     Estimated,
     Evaluated,
     Event,
     Finished,
-    ItemRanked,
-    ItemsLoaded,
+    ItemJudged,
+    Loaded,
     Notice,
     Paused,
     Progress,
-    RankerDone,
-    RouteDone,
-    RouteStep,
     SampleText,
     Saved,
     Started,
@@ -100,9 +98,8 @@ class Narrator:
                 self._told = time.monotonic()
                 share = f" {event.done / event.total:.0%}" if event.total else ""
                 self._line(f"{event.what}{share}")
-            case DataLoaded():
-                splits = f"{event.train:,} train, {event.validation:,} validation, {event.test:,} test texts"
-                self._line(f"{event.data} ({event.source}): {splits}")
+            case Loaded():
+                self._line(f"{event.data} ({event.source}): {_counts(event)}")
                 for line in (*event.repairs, *event.checks):
                     self._line(f"  {line}")
             case Encoded() if event.done == event.total or time.monotonic() - self._told >= STEP_LINES:
@@ -110,63 +107,27 @@ class Narrator:
                 speed = f", {event.sequences_per_second:.0f} a second" if event.sequences_per_second else ", cached"
                 left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
                 self._line(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
-            case RouteStep() if time.monotonic() - self._told >= STEP_LINES or _tells_epoch(event):
+            case ContenderStep() if time.monotonic() - self._told >= STEP_LINES or _tells_epoch(event):
                 self._told = time.monotonic()
                 looked = ""
-                if event.validation_loss is not None and event.validation_accuracy is not None:
-                    looked = f"  validation loss {event.validation_loss:.4f}, accuracy {event.validation_accuracy:.4f}"
+                if event.held_out_score is not None and event.held_out_loss is not None:
+                    looked = f"  validation loss {event.held_out_loss:.4f}, accuracy {event.held_out_score:.4f}"
+                elif event.held_out_score is not None:
+                    looked = f"  held-out nDCG@10 {event.held_out_score:.4f} over {event.documents:,} documents"
                 left = f"  {units.duration(event.seconds_left)} left" if event.seconds_left else ""
                 of = f" of {event.steps:,}" if event.steps else ""
                 note = f"  {event.note}" if event.note else ""
-                self._line(f"{event.route}: step {event.step:,}{of}  loss {event.loss:.4f}{looked}{note}{left}")
-            case ItemsLoaded():
-                splits = f"{event.train:,} train, {event.held_out:,} held out, {event.judged:,} judged questions"
-                self._line(f"{event.data} ({event.source}): {splits}")
-                for line in (*event.repairs, *event.checks):
-                    self._line(f"  {line}")
-            case ItemRanked() if event.done < event.total and time.monotonic() - self._told >= STEP_LINES:
+                self._line(f"{event.contender}: step {event.step:,}{of}  loss {event.loss:.4f}{looked}{note}{left}")
+            case ItemJudged() if event.done < event.total and time.monotonic() - self._told >= STEP_LINES:
                 self._told = time.monotonic()
                 self._line(
-                    f"{event.method}: {event.done:,} of {event.total:,} questions, accuracy so far "
+                    f"{event.contender}: {event.done:,} of {event.total:,} questions, accuracy so far "
                     f"{event.accuracy:.4f} ({event.low:.4f} to {event.high:.4f})"
                 )
-            case RouteDone() if "macro_f1" not in event.result:
-                told, (low, high) = event.result, event.result["interval"]
-                hidden = told.get("question_hidden")
-                alone = f", {hidden['accuracy']:.4f} with the question hidden" if hidden else ""
-                spent = f", {units.duration(told['seconds'])}" if told["seconds"] else ""
-                self._line(f"{event.route}: accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}){alone}{spent}")
-            case RouteDone():
-                told, (low, high) = event.result, event.result["interval"]
-                self._line(
-                    f"{event.route}: accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}), macro F1 "
-                    f"{told['macro_f1']:.4f}, log loss {told['log_loss']:.4f}, "
-                    f"{told['trained_parameters']:,} parameters trained in {units.duration(told['seconds'])}"
-                )
+            case ContenderDone():
+                self._line(f"{event.contender}: {_figures(event.result)}")
             case CurvePoint():
                 self._line(f"{event.labels:,} labels a class: accuracy {event.accuracy:.4f}")
-            case CollectionLoaded():
-                queries = f"{event.train:,} train queries"
-                if event.judged_split:
-                    queries += f", {event.judged:,} {event.judged_split} queries judged"
-                self._line(f"{event.data} ({event.source}): {event.documents:,} documents, {queries}")
-                for line in (*event.repairs, *event.checks):
-                    self._line(f"  {line}")
-            case BiStep() if event.ndcg is not None or time.monotonic() - self._told >= STEP_LINES:
-                self._told = time.monotonic()
-                looked = ""
-                if event.ndcg is not None:
-                    looked = f"  held-out nDCG@10 {event.ndcg:.4f} over {event.documents:,} documents"
-                left = f"  {units.duration(event.seconds_left)} left" if event.seconds_left else ""
-                of = f"step {event.step:,} of {event.steps:,}"
-                self._line(f"trained: {of}  loss {event.loss:.4f}{looked}  {event.note}{left}")
-            case RankerDone():
-                told, (low, high) = event.result, event.result["interval"]
-                self._line(
-                    f"{event.method}: nDCG@10 {told['ndcg@10']:.4f} ({low:.4f} to {high:.4f}), recall@100 "
-                    f"{told['recall@100']:.4f}, {told['queries_per_second']:.0f} queries a second, index "
-                    f"{units.size(told['index_bytes'])} built in {units.duration(told['index_seconds'])}"
-                )
             case Classified():
                 self._line(f"finished ({event.reason}): {event.step} routes in {units.duration(event.seconds)}")
             case Finished():
@@ -177,6 +138,35 @@ class Narrator:
         print_message(text)
 
 
-def _tells_epoch(event: RouteStep) -> bool:
+def _tells_epoch(event: ContenderStep) -> bool:
     """Whether this is the end of a long epoch, which is worth a line whenever it comes."""
-    return event.route == "finetune" and event.validation_loss is not None
+    return event.contender in ("finetune", "trained") and event.held_out_score is not None
+
+
+def _counts(event: Loaded) -> str:
+    if event.task == "retrieve":
+        judged = f", {event.judged:,} {event.judged_split} queries judged" if event.judged_split else ""
+        return f"{event.documents:,} documents, {event.train:,} train queries{judged}"
+    if event.task == "choose":
+        return f"{event.train:,} train, {event.held_out:,} held out, {event.judged:,} judged questions"
+    return f"{event.train:,} train, {event.held_out:,} validation, {event.judged:,} test texts"
+
+
+def _figures(told: Mapping[str, Any]) -> str:
+    low, high = told["interval"]
+    if "ndcg@10" in told:
+        return (
+            f"nDCG@10 {told['ndcg@10']:.4f} ({low:.4f} to {high:.4f}), recall@100 "
+            f"{told['recall@100']:.4f}, {told['queries_per_second']:.0f} queries a second, index "
+            f"{units.size(told['index_bytes'])} built in {units.duration(told['index_seconds'])}"
+        )
+    if "macro_f1" in told:
+        return (
+            f"accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}), macro F1 "
+            f"{told['macro_f1']:.4f}, log loss {told['log_loss']:.4f}, "
+            f"{told['trained_parameters']:,} parameters trained in {units.duration(told['seconds'])}"
+        )
+    hidden = told.get("question_hidden")
+    alone = f", {hidden['accuracy']:.4f} with the question hidden" if hidden else ""
+    spent = f", {units.duration(told['seconds'])}" if told["seconds"] else ""
+    return f"accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}){alone}{spent}"

@@ -14,7 +14,7 @@ from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.features import group_of
 from engine.encoders.find import NoEncoder
 from engine.model_folder import present
-from engine.runs.events import ItemRanked
+from engine.runs.events import ItemJudged
 from engine.runs.messages import Control, finish
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Chooser:
         self._reader: Reader | None = None
         self._tuned: TunedRanker | None = None
 
-    def rank(self, item: Item, method: str) -> ItemRanked:
+    def rank(self, item: Item, method: str) -> ItemJudged:
         """An item ranked by one of ``methods``; its place is -1.
 
         Raises :class:`checkpoints.store.CheckpointError`, :class:`engine.encoders.find.NoEncoder`,
@@ -69,8 +69,8 @@ class Chooser:
 
     def _told(
         self, method: str, item: Item, scores: list[float], by: dict[str, Any] | None = None, strips: Any = ()
-    ) -> ItemRanked:
-        return ItemRanked(method, -1, 1, 1, item.gold, tuple(scores), 0.0, 0.0, 1.0, by or {}, strips)
+    ) -> ItemJudged:
+        return ItemJudged(method, -1, 1, 1, item.gold, tuple(scores), 0.0, 0.0, 1.0, by or {}, strips)
 
     def _by_ranker(self, item: Item, method: str) -> Any:
         from engine.choose.scorer import arranged, pair_texts

@@ -68,7 +68,7 @@ def tune(
     """Train the encoder and return the best epoch.
 
     A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
-    in safety. Yields :class:`RouteStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
+    in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
     """
     where, _ = placed(device)
     task = _Ranking(train, held, encoder, settings, where)

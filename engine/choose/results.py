@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engine.choose.scorer import Ranker
     from engine.choose.spec import ChooseSpec
     from engine.encoders.find import Encoder
-    from engine.runs.events import RouteStep
+    from engine.runs.events import ContenderStep
 
 FORMAT = 1
 TUNED = "finetuned"
@@ -92,7 +92,7 @@ class ChoiceStore:
         self._describe()
         self.writes.put(TUNED, partial(save, tuned, self._run.path / TUNED))
 
-    def settled(self, made: list[Any], result: dict[str, Any], steps: Sequence[RouteStep]) -> None:
+    def settled(self, made: list[Any], result: dict[str, Any], steps: Sequence[ContenderStep]) -> None:
         """Model, scores and figures of the fine-tuning that ``made`` decides are on the disk."""
 
         def describe() -> None:
@@ -140,7 +140,7 @@ class Earlier:
     result: dict[str, Any]
     scores: NDArray[np.float64]
     """of the judged items"""
-    steps: tuple[RouteStep, ...]
+    steps: tuple[ContenderStep, ...]
 
 
 @dataclass(frozen=True)

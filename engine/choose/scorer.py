@@ -15,7 +15,7 @@ from data.choices import Item
 from engine.encoders.encode import encode
 from engine.encoders.features import POOLINGS, Features, group_of
 from engine.encoders.find import Encoder
-from engine.runs.events import Event, RouteStep
+from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control, heed
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def fit(
 ) -> Generator[Event, None, Ranker]:
     """Train a scorer and return its best epoch by accuracy on the held-out items, ties by loss.
 
-    Yields a :class:`RouteStep` an epoch when ``route`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
+    Yields a :class:`ContenderStep` an epoch when ``route`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
     """
     import torch
 
@@ -213,7 +213,7 @@ def fit(
             last = min(settings.epochs, best[2] + settings.patience)
             left = (time.monotonic() - begun) / epoch * (last - epoch)
             note = f"epoch {epoch}" + (", the best so far" if better else "")
-            yield RouteStep(route, epoch, settings.epochs, total / len(train), missed, right, round(left, 1), note)
+            yield ContenderStep(route, epoch, settings.epochs, total / len(train), missed, right, round(left, 1), note)
         if epoch - best[2] >= settings.patience:
             break
     assert best is not None

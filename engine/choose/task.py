@@ -19,7 +19,7 @@ from engine.encoders import find as encoders
 from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.find import Encoder
 from engine.encoders.recorded_steps import noting
-from engine.runs.events import Event, ItemRanked, ItemsLoaded, Notice, Progress, RouteDone, RouteStep
+from engine.runs.events import ContenderDone, ContenderStep, Event, ItemJudged, Loaded, Notice, Progress
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.writes import Writes
 
@@ -60,9 +60,10 @@ class _Methods:
         self.told: dict[str, dict[str, Any]] = {}
         """figures of each method"""
 
-    def loaded(self) -> ItemsLoaded:
+    def loaded(self) -> Loaded:
         spec, data = self.spec, self.data
-        return ItemsLoaded(
+        return Loaded(
+            task=spec.task,
             data=data.name,
             source=data.source,
             train=len(data.train),
@@ -70,7 +71,7 @@ class _Methods:
             judged=len(data.judged),
             judged_split=data.judged_split,
             fingerprint=data.fingerprint,
-            methods=(*choose_report.CONTROLS, *(method for method in METHODS if method in spec.methods)),
+            contenders=(*choose_report.CONTROLS, *(method for method in METHODS if method in spec.methods)),
             checks=data.checks,
             repairs=data.repairs,
         )
@@ -240,7 +241,7 @@ class _Methods:
             epochs=spec.epochs, learning_rate=spec.learning_rate, length=spec.length, seed=spec.seed
         )
         made = made_of(encoder, settings, self.data.fingerprint)
-        steps: list[RouteStep] = []
+        steps: list[ContenderStep] = []
         with Kept(*made) as kept:
             if self.store is not None and (earlier := self.store.again(made, len(self.judged))) is not None:
                 kept.clear()  # where an earlier start ended before it could
@@ -285,13 +286,13 @@ class _Methods:
             row = tuple(float(score) for score in scores[place, : len(item.choices)])
             right += row.index(max(row)) == item.gold
             low, high = statistics.wilson(right, place + 1)
-            yield ItemRanked(method, place, place + 1, total, item.gold, row, right / (place + 1), low, high)
+            yield ItemJudged(method, place, place + 1, total, item.gold, row, right / (place + 1), low, high)
 
     def _result(self, method: str, result: dict[str, Any]) -> Iterator[Event]:
         self.told[method] = result
         if self.store is not None:
             self.store.results(self.told)
-        yield RouteDone(method, result)
+        yield ContenderDone(method, result)
         yield from heed(self.control, len(self.told))
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from data.choices import Item
 from engine.choose import report as choose_report
 from engine.comparison import statistics
-from engine.runs.events import Event, ItemRanked, Notice, Progress
+from engine.runs.events import Event, ItemJudged, Notice, Progress
 from engine.runs.messages import Control, heed
 from engine.tokenization.encoding import UNKNOWN
 
@@ -181,7 +181,7 @@ class Judging:
             row = tuple(one.way(LEADING) for one in found)
             right += row.index(max(row)) == item.gold
             low, high = statistics.wilson(right, place + 1)
-            yield ItemRanked(
+            yield ItemJudged(
                 ROUTE,
                 place,
                 place + 1,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from engine.comparison.labels import Suspect
     from engine.encoders.epochs import Tuned
     from engine.encoders.find import Encoder
-    from engine.runs.events import RouteStep
+    from engine.runs.events import ContenderStep
 
 FORMAT = 1
 TUNED = "finetuned"
@@ -94,7 +94,7 @@ class Store:
             self.writes.file(self._run.path / name, content)
         self._about["words"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
-    def head(self, route: str, head: Head, steps: Sequence[RouteStep] = ()) -> None:
+    def head(self, route: str, head: Head, steps: Sequence[ContenderStep] = ()) -> None:
         """``steps`` are told again by whoever takes the head over."""
         import numpy as np
 
@@ -115,7 +115,7 @@ class Store:
         self._describe()
         self.writes.put(TUNED, partial(save, tuned, self._run.path / TUNED))
 
-    def settled(self, made: list[Any], steps: Sequence[RouteStep]) -> None:
+    def settled(self, made: list[Any], steps: Sequence[ContenderStep]) -> None:
         """Model, predictions and report of the fine-tuning that ``made`` decides are on the disk."""
 
         def describe() -> None:
@@ -191,7 +191,7 @@ class Earlier:
 
     report: Report
     probabilities: NDArray[np.float64]
-    steps: tuple[RouteStep, ...]
+    steps: tuple[ContenderStep, ...]
     head: Head | None = None
     """None of the fine-tuned encoder"""
     made: list[Any] | None = None

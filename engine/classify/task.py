@@ -23,7 +23,7 @@ from engine.encoders.features import Features, group_of
 from engine.encoders.find import Encoder
 from engine.encoders.fine_tune import TuneSettings, finetune, made_of, probabilities
 from engine.encoders.recorded_steps import noting
-from engine.runs.events import DataLoaded, Event, Notice, RouteDone, RouteStep
+from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control, heed
 from engine.runs.writes import Writes
 
@@ -72,20 +72,22 @@ class _Routes:
         self.probabilities: dict[str, NDArray[np.float64]] = {}
         """of the test rows"""
 
-    def loaded(self) -> DataLoaded:
+    def loaded(self) -> Loaded:
         spec, data = self.spec, self.data
-        return DataLoaded(
+        return Loaded(
+            task=spec.task,
             data=data.name,
             source=data.source,
             classes=data.classes,
             train=len(data.train),
-            validation=len(data.validation),
-            test=len(data.test),
+            held_out=len(data.validation),
+            judged=len(data.test),
+            judged_split="test",
             fingerprint=data.fingerprint,
             text_column=data.text_column,
             label_column=data.label_column,
             encoder=spec.encoder,
-            routes=(baselines.MAJORITY, baselines.TFIDF, *(head for head in HEADS if head in spec.heads)),
+            contenders=(baselines.MAJORITY, baselines.TFIDF, *(head for head in HEADS if head in spec.heads)),
             checks=data.checks.lines(),
             repairs=data.repairs,
         )
@@ -226,7 +228,7 @@ class _Routes:
             return
         begun = time.monotonic()
         pairs = [(self._pooled(split), getattr(self.data, split).labels) for split in ("train", "validation")]
-        steps: list[RouteStep] = []
+        steps: list[ContenderStep] = []
         common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}
         if route == LR:
             head = yield from heads.logistic(LR, pairs[0], pairs[1], self.control, **common)
@@ -264,7 +266,7 @@ class _Routes:
             seed=spec.seed,
         )
         made = made_of(encoder, settings, data.fingerprint)
-        steps: list[RouteStep] = []
+        steps: list[ContenderStep] = []
         with Kept(*made) as kept:
             if (yield from self._again(FINETUNE, made)):
                 kept.clear()  # where an earlier start ended before it could
@@ -326,7 +328,7 @@ class _Routes:
         return report
 
     def _told(self, route: str, report: Report) -> Iterator[Event]:
-        yield RouteDone(route, report.to_dict())
+        yield ContenderDone(route, report.to_dict())
         yield from heed(self.control, len(self.reports))
 
     def _pooled(self, split: str) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.comparison import statistics
 from engine.machine import physical_cores
-from engine.runs.events import Event, RouteStep
+from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control, heed
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def logistic(
 ) -> Generator[Event, None, Head]:
     """Multinomial logistic regression, its ``C`` chosen by the loss on validation, from strong to weak penalties.
 
-    Runs scikit-learn's solver in slices, so that progress shows and stopping works. Yields :class:`RouteStep` if
+    Runs scikit-learn's solver in slices, so that progress shows and stopping works. Yields :class:`ContenderStep` if
     ``told``. Raises :class:`engine.runs.messages.Stopped`.
     """
     import numpy as np
@@ -120,7 +120,7 @@ def logistic(
         worse = 0 if better else worse + 1
         if told:
             left = (time.monotonic() - begun) / (number + 1) * (len(grid) - number - 1)
-            yield RouteStep(route, step, 0, loss, missed, right, round(left, 1), f"C = {penalty:g}")
+            yield ContenderStep(route, step, 0, loss, missed, right, round(left, 1), f"C = {penalty:g}")
         if worse >= 2:
             break
     assert best is not None
@@ -152,7 +152,7 @@ def mlp(
 ) -> Generator[Event, None, Head]:
     """One hidden layer with GELU and dropout on standardised features, all rows on the device; the best epoch is kept.
 
-    Ends when validation stops improving. Yields a :class:`RouteStep` an epoch. Raises :class:`Stopped`.
+    Ends when validation stops improving. Yields a :class:`ContenderStep` an epoch. Raises :class:`Stopped`.
     """
     import numpy as np
     import torch
@@ -208,7 +208,7 @@ def mlp(
         assert best is not None
         left = (time.monotonic() - begun) / epoch * (min(EPOCHS, best[2] + PATIENCE) - epoch)
         note = f"epoch {epoch}" + (", the best so far" if better else "")
-        yield RouteStep(route, epoch, EPOCHS, float(total) / len(rows), missed, right, round(left, 1), note)
+        yield ContenderStep(route, epoch, EPOCHS, float(total) / len(rows), missed, right, round(left, 1), note)
         if epoch - best[2] >= PATIENCE:
             break
     assert best is not None
@@ -237,7 +237,7 @@ def _fit(
         found = _probabilities(model, rows[some], int(labels.max()) + 1)
         loss = statistics.log_loss(found, labels[some])
         if route:
-            yield RouteStep(route, step, 0, loss, None, None, None, f"C = {penalty:g}")
+            yield ContenderStep(route, step, 0, loss, None, None, None, f"C = {penalty:g}")
         yield from heed(control, step)
         if converged:
             break

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 from engine.encoders.epoch_checkpoints import Kept, weights_of
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
-from engine.runs.events import Event, Notice, RouteStep
+from engine.runs.events import ContenderStep, Event, Notice
 from engine.runs.messages import Control, heed
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def tune(
     """Train until the epochs are done or get no better, and return the best of them.
 
     A new start goes on after the last epoch in ``kept`` and tells the earlier ones again. Whoever calls clears ``kept``
-    once what came of the training is in safety. Yields :class:`RouteStep`. Raises :class:`Stopped`,
+    once what came of the training is in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`,
     :class:`engine.encoders.find.NoEncoder`.
     """
     return (yield from _Work(task, encoder, settings, control, device, kept).run())
@@ -182,7 +182,7 @@ class _Work:
             self.spent += time.monotonic() - begun
             if time.monotonic() - told >= TELL:
                 told = time.monotonic()
-                yield RouteStep(ROUTE, self.step, self.steps, total / rows, None, None, self._left())
+                yield ContenderStep(ROUTE, self.step, self.steps, total / rows, None, None, self._left())
                 total, rows = 0.0, 0
             yield from heed(self.control, self.step)
 
@@ -207,12 +207,12 @@ class _Work:
         for epoch in range(done):
             yield self._told(self.history[: epoch + 1])
 
-    def _told(self, history: History) -> RouteStep:
+    def _told(self, history: History) -> ContenderStep:
         """How the last epoch of ``history`` ended."""
         done, (loss, accuracy) = len(history), history[-1]
         better = ", the best so far" if best_of(history) == done - 1 else ""
         note = f"epoch {done} of {self.settings.epochs}{better}"
-        return RouteStep(ROUTE, done * self.per_epoch, self.steps, loss, loss, accuracy, self._left(), note)
+        return ContenderStep(ROUTE, done * self.per_epoch, self.steps, loss, loss, accuracy, self._left(), note)
 
     def _enough(self) -> bool:
         return bool(self.history) and len(self.history) - 1 - best_of(self.history) >= self.settings.patience

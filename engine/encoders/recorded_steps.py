@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import astuple, replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from engine.runs.events import Event, RouteStep
+from engine.runs.events import ContenderStep, Event
 
 T = TypeVar("T")
+_FIELDS = [entry.name for entry in fields(ContenderStep)][:8]  # of a row
 
 
-def noting(task: Generator[Event, None, T], steps: list[RouteStep]) -> Generator[Event, None, T]:
+def noting(task: Generator[Event, None, T], steps: list[ContenderStep]) -> Generator[Event, None, T]:
     """What ``task`` yields and returns; its looks at what was held out, one an epoch, are noted in ``steps``."""
     while True:
         try:
@@ -19,19 +20,19 @@ def noting(task: Generator[Event, None, T], steps: list[RouteStep]) -> Generator
         except StopIteration as end:
             value: T = end.value
             return value
-        if isinstance(event, RouteStep) and event.validation_loss is not None:
+        if isinstance(event, ContenderStep) and event.held_out_loss is not None:
             steps.append(replace(event, seconds_left=None))
         yield event
 
 
-def rows_of(steps: Sequence[RouteStep]) -> list[list[Any]]:
+def rows_of(steps: Sequence[ContenderStep]) -> list[list[Any]]:
     """As JSON can hold them."""
-    return [list(astuple(step)) for step in steps]
+    return [[getattr(step, name) for name in _FIELDS] for step in steps]
 
 
-def steps_from(rows: Any) -> tuple[RouteStep, ...]:
+def steps_from(rows: Any) -> tuple[ContenderStep, ...]:
     """The steps that :func:`rows_of` wrote. Raises :class:`TypeError` and :class:`ValueError` for anything else."""
     return tuple(
-        RouteStep(str(route), int(step), int(steps), float(loss), float(missed), float(right), None, str(note))
+        ContenderStep(str(route), int(step), int(steps), float(loss), float(missed), float(right), None, str(note))
         for route, step, steps, loss, missed, right, _, note in rows
     )

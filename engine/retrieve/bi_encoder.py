@@ -28,7 +28,8 @@ from engine.machine import physical_cores
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.bi_encoder_models import Projection, Whole
 from engine.retrieve.rankers import Bm25
-from engine.runs.events import BiStep, Event, Notice
+from engine.retrieve.spec import TRAINED
+from engine.runs.events import ContenderStep, Event, Notice
 from engine.runs.messages import Control, heed
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def train(
     ``frozen``: unit vectors of every document; ``asked``: those of every training query. ``keep`` gets the state after
     every look at the held-out queries, the first of them before any training: where training only makes it worse, the
     frozen encoder comes back. The training of a whole encoder goes on from the epochs in ``kept``, which is cleared by
-    whoever has the result in safety. Yields :class:`BiStep`. Raises :class:`CannotTrain`, :class:`Stopped`.
+    whoever has the result in safety. Yields :class:`ContenderStep`. Raises :class:`CannotTrain`, :class:`Stopped`.
     """
     import torch
 
@@ -257,7 +258,7 @@ def _cross(given: _Given, parts: Sequence[Split]) -> Generator[Event, None, BiSt
         if epoch:
             for number, work in enumerate(works):
                 for event in work.epoch(epoch - 1):
-                    if number == 0 or not isinstance(event, BiStep):
+                    if number == 0 or not isinstance(event, ContenderStep):
                         yield event
         values: list[Any] = []
         losses: list[float] = []
@@ -283,7 +284,7 @@ def _cross(given: _Given, parts: Sequence[Split]) -> Generator[Event, None, BiSt
         last.best_step = lead.step + last.per_epoch * best_epoch
     for epoch in range(best_epoch):
         for event in last.epoch(epoch):
-            yield replace(event, note="on all train queries") if isinstance(event, BiStep) else event
+            yield replace(event, note="on all train queries") if isinstance(event, ContenderStep) else event
     yield from last.measure()
     state = last.state(best[0], -best[1] / len(losses))
     keep(state)
@@ -500,7 +501,7 @@ class _Work:
             losses += [norm - float(scores[places[row]]) for row in self.relevant[query]]
         return losses
 
-    def word(self, ndcg: float | None, note: str) -> BiStep:
+    def word(self, ndcg: float | None, note: str) -> ContenderStep:
         """How far it is; the losses since the last word."""
         spent = time.monotonic() - self.begun - self.waited
         left = spent / self.step * (self.steps - self.step) if self.step else 0.0
@@ -508,8 +509,20 @@ class _Work:
         self.losses = []
         best = self.best_ndcg if self.best_ndcg >= 0 else None
         size = len(self.pool) if ndcg is not None else 0
-        steps = (self.base + self.step, self.base + self.steps)
-        return BiStep(*steps, loss, ndcg, best, self.best_step, round(left, 1), note, self.similarity, size)
+        return ContenderStep(
+            TRAINED,
+            self.base + self.step,
+            self.base + self.steps,
+            loss,
+            None,
+            ndcg,
+            round(left, 1),
+            note,
+            best,
+            self.best_step,
+            self.similarity,
+            size,
+        )
 
     def _mined(self, bm25: Bm25) -> dict[str, list[int]]:
         """For every training query the documents that BM25 ranks highest and that are not relevant."""

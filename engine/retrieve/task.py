@@ -22,7 +22,7 @@ from engine.retrieve.metrics import DEPTH, MEASURES, NDCG, Difference, Ranked
 from engine.retrieve.rankers import METHODS, QUERY_TOKENS, Bm25, Dense, Embedder, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
 from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
-from engine.runs.events import CollectionLoaded, Event, Notice, Progress, RankerDone
+from engine.runs.events import ContenderDone, Event, Loaded, Notice, Progress
 from engine.runs.messages import Control, heed
 from engine.runs.writes import Writes
 
@@ -62,20 +62,22 @@ class _Work(Rankers):
         self.kept: Kept | None = None
         """epochs of the training, until what came of it is judged"""
 
-    def loaded(self) -> CollectionLoaded:
+    def loaded(self) -> Loaded:
         collection = self.collection
         checks = list(collection.checks)
         if self.split not in ("", "test"):
             checks.append(f"there are no test qrels: the {self.split} queries are judged")
-        return CollectionLoaded(
+        return Loaded(
+            task=self.spec.task,
             data=collection.name,
             source=collection.source,
             documents=len(collection),
+            held_out=0,
             train=len(collection.qrels.get("train", {})),
             judged=len(self.queries),
             judged_split=self.split,
             fingerprint=collection.fingerprint,
-            methods=tuple(method for method in METHODS if method in self.spec.methods),
+            contenders=tuple(method for method in METHODS if method in self.spec.methods),
             checks=tuple(checks),
             repairs=collection.repairs,
         )
@@ -270,7 +272,7 @@ class _Work(Rankers):
         told = {
             other: {name: dataclasses.asdict(one) for name, one in found.items()} for other, found in against.items()
         }
-        yield RankerDone(method, result, told)
+        yield ContenderDone(method, result, told)
         yield from heed(self.control, len(self.told))
 
     def _settled(self, method: str) -> Iterator[Event]:

@@ -247,25 +247,32 @@ class Compared(Event):
 
 
 @dataclass(frozen=True)
-class DataLoaded(Event):
-    """A classification data set is read and checked."""
+class Loaded(Event):
+    """The data set of a comparison is read and checked. Rows, questions or queries are counted, by the task."""
 
+    task: str
+    """classify, choose or retrieve"""
     data: str
     source: str
-    classes: tuple[str, ...]
     train: int
-    validation: int
-    test: int
+    held_out: int
+    judged: int
+    judged_split: str
+    """name of the evaluated split in the data set; empty when there is none"""
     fingerprint: str
-    text_column: str
-    label_column: str
-    encoder: str
-    """as given in the spec"""
-    routes: tuple[str, ...]
+    contenders: tuple[str, ...]
+    """the methods that are compared"""
     checks: tuple[str, ...]
-    """what the checks found, in words"""
+    """what was found and left unchanged, in words"""
     repairs: tuple[str, ...]
-    """what was changed while reading, in words"""
+    """what was changed or left out while reading, in words"""
+    classes: tuple[str, ...] = ()
+    text_column: str = ""
+    label_column: str = ""
+    encoder: str = ""
+    """as given in the spec"""
+    documents: int = 0
+    """of a collection"""
 
 
 @dataclass(frozen=True)
@@ -283,36 +290,46 @@ class Encoded(Event):
 
 
 @dataclass(frozen=True)
-class RouteStep(Event):
-    """Progress of training one method: some solver iterations, an epoch of the MLP, a batch of fine-tuning."""
+class ContenderStep(Event):
+    """Progress of training one method: some solver iterations, an epoch of a head, a batch of fine-tuning."""
 
-    route: str
+    contender: str
     step: int
     steps: int
     """upper limit; 0 when unknown"""
     loss: float
-    """mean cross-entropy, nats: of the batch or the epoch just trained, of the training rows for a solver"""
-    validation_loss: float | None
-    """nats per row; None at steps without an evaluation"""
-    validation_accuracy: float | None
+    """mean cross-entropy, nats: of the batches just trained, of the training rows for a solver"""
+    held_out_loss: float | None
+    """nats per row; None at steps without an evaluation, and in a retrieval"""
+    held_out_score: float | None
+    """accuracy, in a retrieval nDCG@10, on what is held out; None at steps without an evaluation"""
     seconds_left: float | None
     note: str = ""
     """for example the regularisation strength"""
+    best_score: float | None = None
+    """in a retrieval, the best until then, and its step"""
+    best_step: int = 0
+    similarity: tuple[Any, ...] = ()
+    """cosines of the first queries of the last batch (rows) with its first documents, own document on the diagonal"""
+    documents: int = 0
+    """searched for that nDCG; 0 at steps without an evaluation"""
 
 
 @dataclass(frozen=True)
-class RouteDone(Event):
+class ContenderDone(Event):
     """One method of a comparison is done. ``result`` holds its figures."""
 
-    route: str
+    contender: str
     result: dict[str, Any]
+    against: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """in a retrieval, the differences to the methods before it"""
 
 
 @dataclass(frozen=True)
 class CurvePoint(Event):
     """Test accuracy of a method trained on ``labels`` labels per class: mean, lowest and highest of the draws."""
 
-    route: str
+    contender: str
     labels: int
     rows: int
     accuracy: float
@@ -322,29 +339,10 @@ class CurvePoint(Event):
 
 
 @dataclass(frozen=True)
-class ItemsLoaded(Event):
-    """Multiple-choice questions are read and checked."""
-
-    data: str
-    source: str
-    train: int
-    held_out: int
-    judged: int
-    judged_split: str
-    """name of the evaluated split in the data set"""
-    fingerprint: str
-    methods: tuple[str, ...]
-    checks: tuple[str, ...]
-    """what the checks found, in words"""
-    repairs: tuple[str, ...]
-    """what was changed while reading, in words"""
-
-
-@dataclass(frozen=True)
-class ItemRanked(Event):
+class ItemJudged(Event):
     """A method has ranked one question of the evaluated split."""
 
-    method: str
+    contender: str
     item: int
     """index in the evaluated split"""
     done: int
@@ -362,56 +360,6 @@ class ItemRanked(Event):
     """zero-shot: the scores by each way of normalising log-probabilities"""
     strips: tuple[Any, ...] = ()
     """zero-shot: for each choice its tokens and their log-probabilities"""
-
-
-@dataclass(frozen=True)
-class CollectionLoaded(Event):
-    """A collection of documents, queries and qrels is read and checked."""
-
-    data: str
-    source: str
-    documents: int
-    train: int
-    """queries, as the next"""
-    judged: int
-    judged_split: str
-    """empty when there are no queries or qrels"""
-    fingerprint: str
-    methods: tuple[str, ...]
-    checks: tuple[str, ...]
-    """what was found and left unchanged, in words"""
-    repairs: tuple[str, ...]
-    """what was left out, in words"""
-
-
-@dataclass(frozen=True)
-class BiStep(Event):
-    """Progress of training a bi-encoder."""
-
-    step: int
-    steps: int
-    """upper limit"""
-    loss: float
-    """mean cross-entropy of the batches since the last event, nats per query"""
-    ndcg: float | None
-    """nDCG@10 on the held-out training queries; None at steps without an evaluation"""
-    best_ndcg: float | None
-    best_step: int
-    seconds_left: float
-    note: str = ""
-    similarity: tuple[Any, ...] = ()
-    """cosines of the first queries of the last batch (rows) with its first documents, own document on the diagonal"""
-    documents: int = 0
-    """searched for that nDCG; 0 at steps without an evaluation"""
-
-
-@dataclass(frozen=True)
-class RankerDone(Event):
-    """One search method is done. ``result`` holds its figures, ``against`` the differences to the methods before it."""
-
-    method: str
-    result: dict[str, Any]
-    against: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -438,6 +386,33 @@ _KINDS: dict[str, type[Event]] = {
 }
 
 
+_CONTENDER = {"route": "contender", "method": "contender", "routes": "contenders", "methods": "contenders"}
+_OLDER: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
+    "data_loaded": (
+        "loaded",
+        {"validation": "held_out", "test": "judged"},
+        {"task": "classify", "judged_split": "test"},
+    ),
+    "items_loaded": ("loaded", {}, {"task": "choose"}),
+    "collection_loaded": ("loaded", {}, {"task": "retrieve", "held_out": 0}),
+    "route_step": (
+        "contender_step",
+        {"validation_loss": "held_out_loss", "validation_accuracy": "held_out_score"},
+        {},
+    ),
+    "bi_step": (
+        "contender_step",
+        {"ndcg": "held_out_score", "best_ndcg": "best_score"},
+        {"contender": "trained", "held_out_loss": None},
+    ),
+    "route_done": ("contender_done", {}, {}),
+    "ranker_done": ("contender_done", {}, {}),
+    "item_ranked": ("item_judged", {}, {}),
+    "curve_point": ("curve_point", {}, {}),
+}
+"""of earlier versions: the event that took its place, the new names of fields, and fields that it did not have"""
+
+
 def to_dict(event: Event) -> dict[str, Any]:
     """An event as JSON can hold it: its name under ``event``, then its fields."""
     return {"event": _NAMES[type(event)], **codec.encode(event)}
@@ -450,6 +425,9 @@ def from_dict(record: dict[str, Any]) -> Event | None:
     a journal is a file, and files get damaged.
     """
     name = record.get("event")
+    if isinstance(name, str) and name in _OLDER:
+        name, renamed, added = _OLDER[name]
+        record = {**added, **{(renamed | _CONTENDER).get(entry, entry): value for entry, value in record.items()}}
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is Finished and "results" in record:
         kind = Classified

@@ -15,8 +15,8 @@ from checkpoints.run import Run, read_tail
 from engine.runs import owner as run_owner
 from engine.runs.codec import LARGEST
 
-_BEGUN = {"train": "started", "classify": "data_loaded", "choose": "items_loaded", "retrieve": "collection_loaded"}
-"""what a task tells first once it is at work"""
+_LOADED = frozenset({"loaded", "data_loaded", "items_loaded", "collection_loaded"})
+"""what a comparison tells first once it is at work, the last three in earlier versions"""
 _STATES = ("paused", "continued", "finished")
 LARGEST_FIGURE = 1e300  # beyond it a figure is damage
 _CONTROLS = ("chance", "longest")
@@ -76,7 +76,7 @@ def explain(run: Run, error: Exception) -> str:
 def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
     tail = read_tail(run, frozenset({"started", "step", "evaluated", *_STATES}))
     evaluated, started = tail.get("evaluated", {}), tail.get("started", {})
-    state, owner = _state(run, tail, "started")
+    state, owner = _state(run, tail, frozenset({"started"}))
     best_step = evaluated.get("best_step")
     return Summary(
         name=run.name,
@@ -97,11 +97,11 @@ def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
 
 def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
     """A run that compares routes, methods or rankers: those are its steps."""
-    tail = read_tail(run, frozenset({_BEGUN[task], *_STATES}))
-    state, owner = _state(run, tail, _BEGUN[task])
-    loaded = tail.get(_BEGUN[task], {})
+    tail = read_tail(run, _LOADED | set(_STATES))
+    state, owner = _state(run, tail, _LOADED)
+    loaded = next((tail[kind] for kind in tail if kind in _LOADED), {})
     results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
-    lists = (loaded.get("routes"), loaded.get("methods"), spec.get("heads"), spec.get("methods"))
+    lists = (*map(loaded.get, ("contenders", "routes", "methods")), spec.get("heads"), spec.get("methods"))
     asked = next((found for found in lists if found and isinstance(found, list)), [])
     able = [one for name, one in results.items() if name not in _CONTROLS]
     if task == "classify":  # the majority class is nobody's success
@@ -128,12 +128,12 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
     )
 
 
-def _state(run: Run, tail: Mapping[str, Any], begun: str) -> tuple[str, int | None]:
+def _state(run: Run, tail: Mapping[str, Any], begun: frozenset[str]) -> tuple[str, int | None]:
     """The state, and the process that owns the run. ``tail`` holds the last event of each kind, newest first."""
-    last = next((kind for kind in tail if kind == begun or kind in _STATES), "")
+    last = next((kind for kind in tail if kind in begun or kind in _STATES), "")
     if (owner := run.owner()) is not None:
         if not last and (tail or run_owner.journal_size(run) > runs.TAIL_LIMIT):
-            last = begun  # it lies before the part of the journal that was read
+            last = min(begun)  # it lies before the part of the journal that was read
         return {"": "starting", "finished": "starting", "paused": "paused"}.get(last, "training"), owner.pid
     reason = tail[last].get("reason") if last == "finished" else None
     return reason if isinstance(reason, str) and reason else "interrupted", None

@@ -31,7 +31,7 @@ def test_events_as_json_and_the_run_again(tmp_path: Path) -> None:
     assert list(last["results"]) == ["chance", "longest", "zero-shot"]
     for result in last["results"].values():
         assert {"accuracy", "interval", "seconds"} <= set(result)
-    assert sum(event["event"] == "item_ranked" for event in told) == 6
+    assert sum(event["event"] == "item_judged" for event in told) == 6
     again = command("resume", last["run"])
     assert again.returncode == 0, again.stderr
     assert "by character" in again.stdout

@@ -37,7 +37,7 @@ def test_classify_tells_json_and_predict_uses_what_was_trained(
     for result in last["results"].values():
         assert {"accuracy", "interval", "macro_f1", "log_loss", "seconds", "trained_parameters"} <= set(result)
         assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
-    loaded = next(record for record in told if record["event"] == "data_loaded")
+    loaded = next(record for record in told if record["event"] == "loaded")
     assert (loaded["train"], loaded["classes"]) == (60, ["a", "b", "c"])
 
     assert cli.main(["predict", last["run"], "card late [bold]\x1b[31m", "the parcel", "--json"]) == 0

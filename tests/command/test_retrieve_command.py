@@ -35,8 +35,8 @@ def test_retrieve_tells_json_and_search_uses_what_was_trained(
     arguments = ["retrieve", "--data", str(data), "--encoder", str(encoder), "--epochs", "2", "--json"]
     assert cli.main([*arguments, "--method", "bm25", "--method", "trained", "--hard-negatives", "1"]) == 0
     told = said(capfd)
-    assert [one["event"] for one in told if one["event"] == "collection_loaded"] == ["collection_loaded"]
-    assert any(one["event"] == "bi_step" and one["similarity"] for one in told)
+    assert [one["event"] for one in told if one["event"] == "loaded"] == ["loaded"]
+    assert any(one["event"] == "contender_step" and one["similarity"] for one in told)
     last = told[-1]
     assert (last["event"], last["reason"], list(last["results"])) == ("finished", "done", ["bm25", "trained"])
     for result in last["results"].values():

@@ -14,14 +14,14 @@ from checkpoints.run import Run
 from engine.comparison import statistics
 from engine.runs.events import (
     Classified,
+    ContenderDone,
+    ContenderStep,
     Continued,
     CurvePoint,
-    DataLoaded,
     Encoded,
     Event,
+    Loaded,
     Paused,
-    RouteDone,
-    RouteStep,
 )
 from engine.runs.messages import Continue, Control, Detach, Message, Pause, Stop
 from engine.runs.worker import Task
@@ -58,13 +58,14 @@ def report(route: str, classes: tuple[str, ...] = CLASSES, seconds: float = 1.5)
     return replace(made, seconds=seconds, trained_parameters=100, settings=f"settings of {route}").to_dict()
 
 
-def loaded(classes: tuple[str, ...] = CLASSES, data: str = "helpdesk") -> DataLoaded:
+def loaded(classes: tuple[str, ...] = CLASSES, data: str = "helpdesk") -> Loaded:
     """The first thing that a classification says."""
     routes = tuple(GUESSES)
     told = ("3 classes, balanced in train", "1 test texts are in train too: results are given with and without them")
-    return DataLoaded(
-        data, "bundled", classes, 20, 5, 10, "f" * 64, "text", "label", "auto", routes, told, ("2 rows left out",)
-    )
+    return Loaded(
+        "classify", data, "bundled", 20, 5, 10, "test", "f" * 64, routes, told, ("2 rows left out",),
+        classes, "text", "label", "auto",
+    )  # fmt: skip
 
 
 def begun() -> list[Event]:
@@ -79,9 +80,9 @@ def told(name: str = "run", classes: tuple[str, ...] = CLASSES) -> list[Event]:
         if route == "mlp":
             for epoch in range(1, 6):
                 events.append(
-                    RouteStep("mlp", epoch, 100, 1.5 - epoch / 5, 1.6 - epoch / 6, 0.7, 3.0, f"epoch {epoch}")
+                    ContenderStep("mlp", epoch, 100, 1.5 - epoch / 5, 1.6 - epoch / 6, 0.7, 3.0, f"epoch {epoch}")
                 )
-        events.append(RouteDone(route, report(route, classes)))
+        events.append(ContenderDone(route, report(route, classes)))
     events += [CurvePoint("lr", 8 * 2**n, 24 * 2**n, 0.5 + n / 10, 0.4 + n / 10, 0.6 + n / 10, 3) for n in range(4)]
     events.append(Classified("done", 4, None, name, 12.0, {}, "Counting words (TF-IDF) beats the frozen encoder."))
     return events

@@ -15,7 +15,7 @@ from checkpoints.run import Run
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
 from engine.runs import owner
-from engine.runs.events import ItemRanked
+from engine.runs.events import ItemJudged
 from engine.runs.messages import Control
 from tui.app import LabApp
 from tui.choosing.form import FIELDS
@@ -146,7 +146,7 @@ async def test_a_question_of_ones_own(run: Run) -> None:
         app.query_one("#ch-choices", Input).value = "card | *bill | login"
         await until(pilot, lambda: set(pane.own.answers) == {"zero-shot", "margin"} and pane.own.item is not None
                     and pane.own.item.question == "where is the card?")  # fmt: skip
-        first: ItemRanked = pane.own.answers["margin"]
+        first: ItemJudged = pane.own.answers["margin"]
         assert len(first.scores) == 3
         assert first.gold == 1
         await shows(pilot, "✓ B bill", "A card", "margin ")

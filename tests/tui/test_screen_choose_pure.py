@@ -8,7 +8,7 @@ import pytest
 from stage import CONTROLS, HOSTILE
 
 from data.choices import Item
-from engine.runs.events import Classified, Finished, ItemRanked, ItemsLoaded, Notice, RouteDone, RouteStep
+from engine.runs.events import Classified, ContenderDone, ContenderStep, Finished, ItemJudged, Loaded, Notice
 from tui.choosing.form import FIELDS, problems
 from tui.choosing.overview import overview
 from tui.choosing.own import Own, item_of, ranks, spelled
@@ -22,10 +22,10 @@ WAYS = {"sum": (-1.0, -2.0, -3.0), "token": (-1.0, -2.0, -3.0), "character": (-1
 STRIPS = (((" a", -0.1), ("\x1b[2J", -9.0)), ((" b", -2.0),), ((" c", -3.0),))
 
 
-def ranked(method: str, number: int, scores: tuple[float, ...] = (0.3, 0.2, 0.1), **changes: Any) -> ItemRanked:
+def ranked(method: str, number: int, scores: tuple[float, ...] = (0.3, 0.2, 0.1), **changes: Any) -> ItemJudged:
     """An item that the first choice wins."""
     given = {"gold": ITEMS[number].gold, "accuracy": 0.5, "low": 0.4, "high": 0.6, **changes}
-    return ItemRanked(method, number, number + 1, len(ITEMS), scores=scores, **given)
+    return ItemJudged(method, number, number + 1, len(ITEMS), scores=scores, **given)
 
 
 def result(accuracy: float, **changes: Any) -> dict[str, Any]:
@@ -44,20 +44,30 @@ def story(*, finished: bool = True) -> ChooseStory:
     """A ranking of two methods."""
     told = ChooseStory()
     told.fold(
-        ItemsLoaded(
-            HOSTILE, HOSTILE, 30, 5, 12, "validation", "f", ("chance", "longest", "zero-shot", "margin"), (HOSTILE,), ()
+        Loaded(
+            "choose",
+            HOSTILE,
+            HOSTILE,
+            30,
+            5,
+            12,
+            "validation",
+            "f",
+            ("chance", "longest", "zero-shot", "margin"),
+            (HOSTILE,),
+            (),
         )
     )
-    told.fold(RouteDone("chance", {"accuracy": 0.333, "interval": [0.333, 0.333], "items": 12, "seconds": 0.0}))
+    told.fold(ContenderDone("chance", {"accuracy": 0.333, "interval": [0.333, 0.333], "items": 12, "seconds": 0.0}))
     for number in range(12):
         told.fold(ranked("zero-shot", number, ways=WAYS, strips=STRIPS))
-    told.fold(RouteDone("zero-shot", result(0.4, ways={"sum": {"accuracy": 0.4, "interval": [0.3, 0.5]}})))
+    told.fold(ContenderDone("zero-shot", result(0.4, ways={"sum": {"accuracy": 0.4, "interval": [0.3, 0.5]}})))
     for step in range(1, 6):
-        told.fold(RouteStep("margin", step, 9, 0.3 / step, 0.2, 0.4, 1.0, HOSTILE))
+        told.fold(ContenderStep("margin", step, 9, 0.3 / step, 0.2, 0.4, 1.0, HOSTILE))
     for number in range(12):
         told.fold(ranked("margin", number, (0.1 * number, 0.3, 0.2)))
     if finished:
-        told.fold(RouteDone("margin", result(0.5)))
+        told.fold(ContenderDone("margin", result(0.5)))
         told.fold(Notice(HOSTILE))
         told.fold(Classified("done", 4, None, "run", 2.0, {}, f"margin is above chance {HOSTILE}"))
     return told
@@ -90,9 +100,9 @@ def test_lead_filters_and_orders() -> None:
 def test_what_a_damaged_journal_says_is_passed_over() -> None:
     told = story()
     before = told.methods["margin"].ranked[3]
-    told.fold(ItemRanked("margin", 3, 4, 12, 1, (None, 0.2), 0.5, 0.4, 0.6))  # type: ignore[arg-type]
-    told.fold(RouteDone("margin", {"accuracy": "high"}))
-    told.fold(RouteDone("margin", {}))
+    told.fold(ItemJudged("margin", 3, 4, 12, 1, (None, 0.2), 0.5, 0.4, 0.6))  # type: ignore[arg-type]
+    told.fold(ContenderDone("margin", {"accuracy": "high"}))
+    told.fold(ContenderDone("margin", {}))
     assert told.methods["margin"].ranked[3] == before
     assert told.methods["margin"].result == result(0.5)
     told.fold(Finished("died", 0, None, "run"))
@@ -157,9 +167,9 @@ def test_moves_since_the_last_change() -> None:
     own = Own()
     assert ranks((0.1, 0.3, 0.2)) == [2, 0, 1]
     first, second = Item("a?", ("x", "y"), -1), Item("ab?", ("x", "y", "z"), -1)
-    own.answer(first, ItemRanked("margin", -1, 1, 1, -1, (0.9, 0.1), 0.0, 0.0, 1.0))
+    own.answer(first, ItemJudged("margin", -1, 1, 1, -1, (0.9, 0.1), 0.0, 0.0, 1.0))
     assert own.moved() == {"margin": [0, 0]}
-    own.answer(second, ItemRanked("margin", -1, 1, 1, -1, (0.1, 0.9, 0.5), 0.0, 0.0, 1.0))
+    own.answer(second, ItemJudged("margin", -1, 1, 1, -1, (0.1, 0.9, 0.5), 0.0, 0.0, 1.0))
     assert own.moved() == {"margin": [-2, 1, 0]}
     assert "▼2" in text(own.draw(second, "margin", ["margin"], "", 80, 20))
     assert "No method" in text(own.draw(None, "", [], "", 80, 20))

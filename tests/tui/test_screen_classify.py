@@ -19,7 +19,7 @@ from checkpoints.run import Run
 from engine.classify import runs as classify_runs
 from engine.classify.spec import ClassifySpec
 from engine.runs import owner
-from engine.runs.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
+from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
 from engine.runs.messages import Continue, Pause, Stop
 from engine.runs.worker import Task
 from tui.app import LabApp
@@ -69,8 +69,8 @@ async def test_results_appear_as_they_come_with_progress_and_time_left(laborator
         await shows(pilot, "encoding", "40/100", "123 sequences/s", "2 s left", "waiting")
         assert pilot.app.query_one(ClassifyPane).trains.endswith("classify-helpdesk")
         for event in (
-            RouteDone("tfidf", report("tfidf")),
-            RouteStep("mlp", 3, 100, 0.8, 0.9, 0.75, 7.0, "epoch 3, the best so far"),
+            ContenderDone("tfidf", report("tfidf")),
+            ContenderStep("mlp", 3, 100, 0.8, 0.9, 0.75, 7.0, "epoch 3, the best so far"),
         ):
             pane.story.fold(event)
         pane.redraw()
@@ -425,7 +425,7 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
 
 async def test_a_route_that_finishes_later_answers_too(laboratory_of_fakes: FakeLaboratory) -> None:
     fake = laboratory_of_fakes
-    fake.play = lambda run: [*begun(), RouteDone("majority", report("majority"))]
+    fake.play = lambda run: [*begun(), ContenderDone("majority", report("majority"))]
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5")
@@ -433,8 +433,8 @@ async def test_a_route_that_finishes_later_answers_too(laboratory_of_fakes: Fake
         await pilot.press("e", *"bill")
         await shows(pilot, "No trained route can answer yet")
         assert pane.job is not None
-        pane.job.channel.put(RouteDone("tfidf", report("tfidf")))
+        pane.job.channel.put(ContenderDone("tfidf", report("tfidf")))
         await shows(pilot, "billing", "80%")
         first = pane.classifier
-        pane.job.channel.put(RouteDone("lr", report("lr")))
+        pane.job.channel.put(ContenderDone("lr", report("lr")))
         await until(pilot, lambda: pane.classifier is not None and pane.classifier is not first)

@@ -21,7 +21,7 @@ from engine.classify import results as classify_results
 from engine.classify import runs as classify_runs
 from engine.classify import task as classify_task
 from engine.comparison.statistics import report_from
-from engine.runs.events import Classified, Event, Finished, Notice, RouteDone, RouteStep
+from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
 from tui.classify import figures, overview, pages
 from tui.classify.form import FIELDS, look, problems
 from tui.classify.laboratory import Classifications, Findings, pairs_of
@@ -68,8 +68,8 @@ def test_the_losses_of_the_mlp_become_a_curve_with_its_best_epoch() -> None:
 
 
 def test_an_epoch_of_fine_tuning_that_only_looks_at_validation_is_no_training_loss() -> None:
-    story = folded([loaded(), RouteStep("finetune", 10, 100, 0.9, None, None, 5.0)])
-    story.fold(RouteStep("finetune", 20, 100, 0.7, 0.7, 0.8, 4.0, "epoch 1 of 4"))
+    story = folded([loaded(), ContenderStep("finetune", 10, 100, 0.9, None, None, 5.0)])
+    story.fold(ContenderStep("finetune", 20, 100, 0.7, 0.7, 0.8, 4.0, "epoch 1 of 4"))
     curve = story.routes["finetune"].curve
     assert curve.train.extremes() == [(10, 0.9)]
     assert [(point.step, point.val_loss) for point in curve.evaluations] == [(20, 0.7)]
@@ -85,16 +85,18 @@ def test_a_new_start_of_a_stopped_run_tells_its_routes_afresh() -> None:
 def test_damaged_figures_in_a_journal_are_passed_over() -> None:
     bad = report("lr")
     del bad["confusion"]
-    story = folded([loaded(), RouteDone("lr", bad), RouteDone("mlp", {"accuracy": "?"}), RouteDone("x", {})])
+    story = folded(
+        [loaded(), ContenderDone("lr", bad), ContenderDone("mlp", {"accuracy": "?"}), ContenderDone("x", {})]
+    )
     assert story.done == []
     story.fold(Classified("done", 1, None, "run", 1.0, {"lr": {"accuracy": 0.5}, "mlp": 3}))  # type: ignore[dict-item]
     assert story.done == []
 
 
 def test_plain_words_are_said_only_when_counting_words_wins() -> None:
-    done = [RouteDone(name, report(name)) for name in ("tfidf", "lr")]
+    done = [ContenderDone(name, report(name)) for name in ("tfidf", "lr")]
     assert "beats the frozen encoder" in plain_words(folded([loaded(), *done]))
-    swapped = [RouteDone("tfidf", report("lr")), RouteDone("lr", report("tfidf"))]
+    swapped = [ContenderDone("tfidf", report("lr")), ContenderDone("lr", report("tfidf"))]
     assert plain_words(folded([loaded(), *swapped])) == ""
     assert plain_words(folded([loaded(), done[0]])) == ""
 

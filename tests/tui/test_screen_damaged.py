@@ -14,17 +14,7 @@ from checkpoints import home as places
 from checkpoints import run as runs
 from engine.comparison.statistics import report_from
 from engine.runs import owner
-from engine.runs.events import (
-    Classified,
-    CollectionLoaded,
-    Event,
-    ItemsLoaded,
-    Notice,
-    RankerDone,
-    RouteDone,
-    from_dict,
-    to_dict,
-)
+from engine.runs.events import Classified, ContenderDone, Event, Loaded, Notice, from_dict, to_dict
 from tui.app import LabApp
 from tui.panes.compare import ComparePane
 
@@ -35,20 +25,20 @@ def choose(odd: Any) -> list[Event]:
     """A ranking with ``odd`` where a share and a count stand."""
     figures = {"accuracy": 0.5, "interval": [0.4, 0.6], "items": 12, "seconds": 1.0, "chance": 0.3, "p_chance": 0.1}
     damaged = {**figures, "places": [{"place": "A", "right": odd, "chosen": odd, "found": odd}], "ways": {"sum": odd}}
-    loaded = ItemsLoaded("d", "s", 30, 5, 12, "validation", "f", ("margin", "chance"), (), ())
-    return [loaded, RouteDone("margin", damaged), RouteDone("chance", {**figures, "interval": odd})]
+    loaded = Loaded("choose", "d", "s", 30, 5, 12, "validation", "f", ("margin", "chance"), (), ())
+    return [loaded, ContenderDone("margin", damaged), ContenderDone("chance", {**figures, "interval": odd})]
 
 
 def retrieve(odd: Any) -> list[Event]:
     """A retrieval with ``odd`` as interval and as difference."""
-    loaded = CollectionLoaded("d", "s", 100, 30, 20, "test", "f", ("bm25", "mean"), (), ())
+    loaded = Loaded("retrieve", "d", "s", 30, 0, 20, "test", "f", ("bm25", "mean"), (), (), documents=100)
     figures = {"ndcg@10": 0.5, "interval": [odd, odd], "seconds": odd, "settings": odd}
-    return [loaded, RankerDone("bm25", figures, {}), RankerDone("mean", figures, {"bm25": {"ndcg@10": odd}})]
+    return [loaded, ContenderDone("bm25", figures, {}), ContenderDone("mean", figures, {"bm25": {"ndcg@10": odd}})]
 
 
 def classify(odd: Any) -> list[Event]:
     """A classification, one of whose routes has ``odd`` as its bins."""
-    return [*told()[:-1], RouteDone("lr", {**report("lr"), "bins": odd})]
+    return [*told()[:-1], ContenderDone("lr", {**report("lr"), "bins": odd})]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.spec import RetrieveSpec
-from engine.runs.events import BiStep, Event
+from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
 from engine.runs.worker import Task
 from tui.app import LabApp
@@ -198,7 +198,9 @@ async def test_the_search_goes_on_with_the_last_checkpoint_while_training_does(k
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await opened(pilot, kept)
         pane.story.finished = None
-        pane.story.fold(BiStep(3, 10, 0.5, 0.6, 0.6, 3, 1.0, "epoch 1", ([0.9, 0.1], [0.2, 0.8]), 36))
+        pane.story.fold(
+            ContenderStep("trained", 3, 10, 0.5, None, 0.6, 1.0, "epoch 1", 0.6, 3, ([0.9, 0.1], [0.2, 0.8]), 36)
+        )
         assert "trained" in pane.ready
         pane.box.value = "card late"
         await until(pilot, lambda: pane.found is not None and "trained" in pane.found.found)

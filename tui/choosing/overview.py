@@ -150,8 +150,8 @@ def _waiting(story: ChooseStory, method: Method) -> str:
     last = method.last
     told = [last.note] if last.note else [f"step {last.step:,} of {last.steps:,}"]
     told.append(f"loss {last.loss:.3f}")
-    if last.validation_accuracy is not None:
-        told.append(f"held out {last.validation_accuracy:.3f}")
+    if last.held_out_score is not None:
+        told.append(f"held out {last.held_out_score:.3f}")
     if last.seconds_left:
         told.append(f"{units.duration(last.seconds_left)} left")
     return safe(", ".join(told), lines=False)

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data.choices import FEWEST, MOST, Item
-from engine.runs.events import Event, ItemRanked, Notice
+from engine.runs.events import Event, ItemJudged, Notice
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.worker import Task
 from tui.choosing.questions import card
@@ -35,7 +35,7 @@ class Answered(Event):
     """What a method says of an item."""
 
     item: Item
-    ranked: ItemRanked
+    ranked: ItemJudged
 
 
 def item_of(question: str, choices: str) -> Item | None:
@@ -94,18 +94,18 @@ class Own:
 
     def __init__(self) -> None:
         self.item: Item | None = None
-        self.answers: dict[str, ItemRanked] = {}
+        self.answers: dict[str, ItemJudged] = {}
         self._before: dict[str, dict[str, int]] = {}
         """method: choice to its rank, for the item before"""
 
-    def answer(self, item: Item, ranked: ItemRanked) -> None:
+    def answer(self, item: Item, ranked: ItemJudged) -> None:
         """Take in what a method says; the first answer to another item lets the last one become the one before."""
         if item != self.item:
             if self.item is not None:
                 for method, event in self.answers.items():
                     self._before[method] = dict(zip(self.item.choices, ranks(event.scores), strict=True))
             self.item, self.answers = item, {}
-        self.answers[ranked.method] = ranked
+        self.answers[ranked.contender] = ranked
 
     def moved(self) -> dict[str, list[int]]:
         """By how many ranks each choice of the item went up, for each method."""

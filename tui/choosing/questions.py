@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from data.choices import LETTERS, Item
-from engine.runs.events import ItemRanked
+from engine.runs.events import ItemJudged
 from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
 from tui.choosing.views import COLOURS, SHORT, Sight
 from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, strip, window, wrap
@@ -54,7 +54,7 @@ def questions(
 
 def card(
     item: Item | None,
-    ranked: Mapping[str, ItemRanked],
+    ranked: Mapping[str, ItemJudged],
     method: str,
     width: int,
     height: int,
@@ -99,7 +99,7 @@ def card(
     return [strip(line, width) for line in lines[: max(0, height)]]
 
 
-def _said(item: Item, ranked: Mapping[str, ItemRanked], names: Sequence[str]) -> Text:
+def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str]) -> Text:
     """Who is right, and by how much."""
     text = Text()
     for name in names:
@@ -116,7 +116,7 @@ def _said(item: Item, ranked: Mapping[str, ItemRanked], names: Sequence[str]) ->
     return text
 
 
-def _zero_shot(item: Item, event: ItemRanked, width: int) -> list[Text]:
+def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
     """Four ways of counting, side by side, and each choice's tokens."""
     ways = [way for way in WAYS if len(event.ways.get(way) or ()) == len(item.choices)]
     if not ways:
@@ -198,7 +198,7 @@ def _real(score: float | None) -> float:
     return float("-inf") if score is None else score
 
 
-def _list(found: Sequence[ItemRanked], items: Sequence[Item], sight: Sight, width: int, height: int) -> list[Strip]:
+def _list(found: Sequence[ItemJudged], items: Sequence[Item], sight: Sight, width: int, height: int) -> list[Strip]:
     head = Text.assemble(
         (f"{len(found):,} questions", TITLE),
         ("  f ", "bold"),

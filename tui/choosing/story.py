@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.runs.events import Event, ItemRanked, ItemsLoaded, RouteDone, RouteStep
+from engine.runs.events import ContenderDone, ContenderStep, Event, ItemJudged, Loaded
 from tui.comparing.story import CompareStory, fold_losses
 from tui.story import Story
 
@@ -20,15 +20,15 @@ class Method:
     """One way of ranking."""
 
     name: str
-    last: RouteStep | None = None
+    last: ContenderStep | None = None
     result: dict[str, Any] | None = None
-    ranked: dict[int, ItemRanked] = field(default_factory=dict)
-    running: ItemRanked | None = None
+    ranked: dict[int, ItemJudged] = field(default_factory=dict)
+    running: ItemJudged | None = None
     """the last item ranked, with the accuracy until then"""
     curve: Story = field(default_factory=Story)
     """the losses, as the curve of a run is drawn from them"""
 
-    def step(self, event: RouteStep) -> None:
+    def step(self, event: ContenderStep) -> None:
         """Take in how far the training is."""
         self.last = event
         fold_losses(self.curve, event)
@@ -53,7 +53,6 @@ class Method:
 class ChooseStory(CompareStory):
     """The state of one ranking as its events tell it."""
 
-    data: ItemsLoaded | None = None
     methods: dict[str, Method] = field(default_factory=dict)
 
     @property
@@ -76,27 +75,27 @@ class ChooseStory(CompareStory):
         """Take an event in. What a damaged journal says of a method is passed over."""
         super().fold(event)
         match event:
-            case ItemsLoaded():
+            case Loaded():
                 self.begin()
-                self.data, self.methods = event, {name: Method(name) for name in event.methods}
-            case RouteStep():
-                self.doing, self.progress = event.route, None
-                self._method(event.route).step(event)
-            case ItemRanked() if _sound(event):
-                self.doing, self.progress = event.method, None
-                method = self._method(event.method)
+                self.data, self.methods = event, {name: Method(name) for name in event.contenders}
+            case ContenderStep():
+                self.doing, self.progress = event.contender, None
+                self._method(event.contender).step(event)
+            case ItemJudged() if _sound(event):
+                self.doing, self.progress = event.contender, None
+                method = self._method(event.contender)
                 method.ranked[event.item] = method.running = event
-            case RouteDone():
+            case ContenderDone():
                 if _figures(event.result):
-                    self._method(event.route).result = event.result
-                if self.doing == event.route:
+                    self._method(event.contender).result = event.result
+                if self.doing == event.contender:
                     self.doing = ""
 
     def _method(self, name: str) -> Method:
         return self.methods.setdefault(name, Method(name))
 
 
-def lead(event: ItemRanked) -> float:
+def lead(event: ItemJudged) -> float:
     """By how much the right choice leads the best other one: negative where it was not chosen."""
     if not 0 <= event.gold < len(event.scores):
         return 0.0
@@ -109,12 +108,12 @@ def chosen(scores: Sequence[float]) -> int:
     return max(range(len(scores)), key=lambda place: (scores[place], -place))
 
 
-def disagree(event: ItemRanked) -> bool:
+def disagree(event: ItemJudged) -> bool:
     """Whether the ways of counting log-probabilities choose differently."""
     return len({chosen(scores) for scores in event.ways.values() if scores}) > 1
 
 
-def listed(story: ChooseStory, name: str, kept: str, order: str) -> list[ItemRanked]:
+def listed(story: ChooseStory, name: str, kept: str, order: str) -> list[ItemJudged]:
     """The items of a method that a filter keeps, in an order."""
     method = story.methods.get(name)
     if method is None:
@@ -131,7 +130,7 @@ def listed(story: ChooseStory, name: str, kept: str, order: str) -> list[ItemRan
     return found
 
 
-def _kept(story: ChooseStory, event: ItemRanked, kept: str) -> bool:
+def _kept(story: ChooseStory, event: ItemJudged, kept: str) -> bool:
     right = chosen(event.scores) == event.gold
     if kept == "right":
         return right
@@ -147,7 +146,7 @@ def _kept(story: ChooseStory, event: ItemRanked, kept: str) -> bool:
     return True
 
 
-def _sound(event: ItemRanked) -> bool:
+def _sound(event: ItemJudged) -> bool:
     """Whether a journal's line can be believed; scores that were no numbers came back as None."""
     return len(event.scores) > 1 and all(isinstance(score, int | float) for score in event.scores)
 

@@ -121,8 +121,8 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
     figure = _figure(width, plot_height)
     places = sorted({point.labels for point in points})
     lowest, highest = 1.0, 0.0
-    for name in dict.fromkeys(point.route for point in points):
-        own = sorted((point for point in points if point.route == name), key=lambda point: point.labels)
+    for name in dict.fromkeys(point.contender for point in points):
+        own = sorted((point for point in points if point.contender == name), key=lambda point: point.labels)
         xs = [math.log2(point.labels) for point in own]
         colour = _PLOTEXT.get(COLOURS.get(name, ""), "cyan+")
         figure.plot(xs, [point.accuracy for point in own], marker="braille", color=colour)
@@ -131,7 +131,7 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
             figure.plot([x, x], [point.low, point.high], marker="braille", color=colour)
         lowest, highest = min(lowest, *(p.low for p in own)), max(highest, *(p.high for p in own))
     for route in story.done:
-        if route.report is not None and route.name in {point.route for point in points} | {"tfidf"}:
+        if route.report is not None and route.name in {point.contender for point in points} | {"tfidf"}:
             figure.hline(route.report.accuracy, color="gray")
             lowest, highest = min(lowest, route.report.accuracy), max(highest, route.report.accuracy)
     low, high = max(0.0, math.floor(lowest * 10) / 10), min(1.0, math.ceil(highest * 10 + 1e-9) / 10)
@@ -153,8 +153,8 @@ def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> l
     head = Text().append(f"{'labels a class':<18}" + "".join(f"{place:>8,}" for place in places) + f"{'all':>8}", DIM)
     lines = [Text("test accuracy; bars span the draws, grey lines: all labels", DIM), head]
     known = {route.name: route.report.accuracy for route in story.done if route.report}
-    for name in dict.fromkeys(point.route for point in points):
-        own = {point.labels: point.accuracy for point in points if point.route == name}
+    for name in dict.fromkeys(point.contender for point in points):
+        own = {point.labels: point.accuracy for point in points if point.contender == name}
         line = Text().append(f"{ROUTES.get(name, name):<18}", COLOURS.get(name, ""))
         line.append("".join(f"{share(own.get(place)):>8}" for place in places))
         line.append(f"{share(known.get(name)):>8}", "bold")

@@ -157,8 +157,8 @@ def _waiting(story: ClassifyStory, route: Route) -> str:
     if last.steps:
         told.append(f"step {last.step:,} of {last.steps:,}")
     told.append(f"loss {last.loss:.3f}")
-    if last.validation_accuracy is not None:
-        told.append(f"validation {last.validation_accuracy:.3f}")
+    if last.held_out_score is not None:
+        told.append(f"validation {last.held_out_score:.3f}")
     if last.seconds_left:
         told.append(f"{units.duration(last.seconds_left)} left")
     return "   " + ", ".join(told)
@@ -224,7 +224,7 @@ def _data(story: ClassifyStory, width: int) -> list[Text]:
     """Size, checks and repairs of the data set."""
     data = story.data
     assert data is not None
-    sizes = (("train ", data.train), ("validation ", data.validation), ("test ", data.test))
+    sizes = (("train ", data.train), ("validation ", data.held_out), ("test ", data.judged))
     counts = Text.assemble(*(part for name, count in sizes for part in ((name, DIM), (f"{count:,}  ", "bold"))))
     lines = data_lines(data.data, data.source, data.checks, data.repairs, width)
     return [lines[0], counts, *lines[1:]]

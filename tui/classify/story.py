@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 
 from engine.comparison.statistics import Report, report_from
-from engine.runs.events import Classified, CurvePoint, DataLoaded, Event, RouteDone, RouteStep
+from engine.runs.events import Classified, ContenderDone, ContenderStep, CurvePoint, Event, Loaded
 from tui.comparing.story import CompareStory, fold_losses
 from tui.story import Story
 
@@ -21,12 +21,12 @@ class Route:
     """One way from text to class."""
 
     name: str
-    last: RouteStep | None = None
+    last: ContenderStep | None = None
     report: Report | None = None
     curve: Story = field(default_factory=Story)
     """the losses, as the curve of a run is drawn from them"""
 
-    def step(self, event: RouteStep) -> None:
+    def step(self, event: ContenderStep) -> None:
         """Take in how far the training is."""
         self.last = event
         if self.name in CURVED:
@@ -37,7 +37,6 @@ class Route:
 class ClassifyStory(CompareStory):
     """The state of one classification as its events tell it."""
 
-    data: DataLoaded | None = None
     routes: dict[str, Route] = field(default_factory=dict)
     points: list[CurvePoint] = field(default_factory=list)
 
@@ -55,20 +54,20 @@ class ClassifyStory(CompareStory):
         """Take an event in. What a damaged journal says of a route is passed over."""
         super().fold(event)
         match event:
-            case DataLoaded():
+            case Loaded():
                 self.begin()
                 self.data, self.points = event, []
-                self.routes = {name: Route(name) for name in event.routes}
-            case RouteStep():
-                self.doing, self.progress = event.route, None
-                self._route(event.route).step(event)
-            case RouteDone():
+                self.routes = {name: Route(name) for name in event.contenders}
+            case ContenderStep():
+                self.doing, self.progress = event.contender, None
+                self._route(event.contender).step(event)
+            case ContenderDone():
                 with contextlib.suppress(KeyError, TypeError, ValueError):
-                    self._route(event.route).report = report_from(event.result)
-                if self.doing == event.route:
+                    self._route(event.contender).report = report_from(event.result)
+                if self.doing == event.contender:
                     self.doing = ""
             case CurvePoint() if event.labels > 0 and all(0 <= x <= 1 for x in (event.low, event.accuracy, event.high)):
-                self.points = [p for p in self.points if (p.route, p.labels) != (event.route, event.labels)]
+                self.points = [p for p in self.points if (p.contender, p.labels) != (event.contender, event.labels)]
                 self.points.append(event)
                 self.doing = "labels"
             case Classified():

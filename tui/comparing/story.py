@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 
 from engine.runs.events import (
     Classified,
+    ContenderStep,
     Continued,
     Encoded,
     Evaluated,
     Event,
     Finished,
+    Loaded,
     Notice,
     Paused,
     Progress,
-    RouteStep,
     Step,
 )
 from tui.story import Story
@@ -25,7 +26,7 @@ from tui.story import Story
 class CompareStory:
     """The state that every comparison has."""
 
-    data: Event | None = None
+    data: Loaded | None = None
     """what was told when the data had been read"""
     encoded: Encoded | None = None
     progress: Progress | None = None
@@ -64,11 +65,11 @@ class CompareStory:
         self.encoded, self.doing = None, ""
 
 
-def fold_losses(curve: Story, event: RouteStep) -> None:
+def fold_losses(curve: Story, event: ContenderStep) -> None:
     """Take the losses of one step into a curve, as that of a run is drawn."""
-    if event.validation_loss is None or event.loss != event.validation_loss:
+    if event.held_out_loss is None or event.loss != event.held_out_loss:
         curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
-    if event.validation_loss is not None:
+    if event.held_out_loss is not None:
         best = curve.best
-        low = min(event.validation_loss, best.val_loss) if best else event.validation_loss
-        curve.fold(Evaluated(event.step, event.validation_loss, 0.0, None, low, event.step, 0.0))
+        low = min(event.held_out_loss, best.val_loss) if best else event.held_out_loss
+        curve.fold(Evaluated(event.step, event.held_out_loss, 0.0, None, low, event.step, 0.0))

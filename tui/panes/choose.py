@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from checkpoints.run import Run
 from data.choices import Item
-from engine.runs.events import Event, ItemRanked, ItemsLoaded, RouteDone
+from engine.runs.events import ContenderDone, Event, ItemJudged, Loaded
 from tui.actions import bindings
 from tui.choosing import own
 from tui.choosing.form import ChooseForm
@@ -74,8 +74,8 @@ class ChoosePane(ComparePane):
     # -- what the run and the methods say ----------------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
-        done = any(isinstance(event, RouteDone) for event in events)
-        if not self.items and (done or ended or any(isinstance(event, ItemsLoaded) for event in events)):
+        done = any(isinstance(event, ContenderDone) for event in events)
+        if not self.items and (done or ended or any(isinstance(event, Loaded) for event in events)):
             self.look_again()
         if done:
             self._opened, self._refused = None, ""  # there is one more to ask
@@ -131,7 +131,7 @@ class ChoosePane(ComparePane):
         return able[0] if able else ""
 
     @property
-    def under_cursor(self) -> ItemRanked | None:
+    def under_cursor(self) -> ItemJudged | None:
         """The question of the list that the cursor is on."""
         found = listed(self.story, self.method, self.sight.kept, self.sight.order)
         return found[max(0, min(self.sight.row, len(found) - 1))] if found else None

@@ -8,7 +8,7 @@ from functools import partial
 from textual.strip import Strip
 
 from checkpoints.run import Run
-from engine.runs.events import Event, RouteDone
+from engine.runs.events import ContenderDone, Event
 from tui.actions import bindings
 from tui.classify import figures, pages, sentence
 from tui.classify.form import ClassifyForm
@@ -71,7 +71,7 @@ class ClassifyPane(ComparePane):
     # -- what the run and the trained routes say ---------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
-        if ended or any(isinstance(event, RouteDone) for event in events):
+        if ended or any(isinstance(event, ContenderDone) for event in events):
             self.look_again()
             self.classifier = None  # it knows the routes that were there when it was opened
             if self.errands.kind == "open":

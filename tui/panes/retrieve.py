@@ -10,7 +10,7 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from checkpoints.run import Run
-from engine.runs.events import BiStep, Encoded, Event, Progress, RankerDone
+from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
 from tui.actions import bindings
 from tui.comparing.ink import paragraph
 from tui.field import Field
@@ -88,7 +88,7 @@ class RetrievePane(ComparePane):
     # -- what the run and the rankers say ----------------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
-        more = ended or any(isinstance(event, RankerDone) for event in events)
+        more = ended or any(isinstance(event, ContenderDone) for event in events)
         if more:
             self._refused = False  # it may be there now
         opened = self.library is not None or self._refused or self.errands.kind == "open"
@@ -96,7 +96,7 @@ class RetrievePane(ComparePane):
             self.errands.ask("open", searching.opening(self.run_shown))
         if more:
             self.look_again()
-        looked = any(isinstance(event, BiStep) and event.ndcg is not None for event in events)
+        looked = any(isinstance(event, ContenderStep) and event.held_out_score is not None for event in events)
         if looked or ended or self.ready != self._ready:
             self._ready = self.ready
             self.answer()  # with the newest checkpoint, or with a ranker that is there now

@@ -44,7 +44,7 @@ def _table(story: RetrieveStory, width: int) -> list[Strip]:
     if wide:
         head.append("  queries/s      index   built in")
     lines = [strip(head, width)]
-    methods = story.data.methods if story.data is not None else ()
+    methods = story.data.contenders if story.data is not None else ()
     best = story.best
     for name in ORDER:
         if name not in methods and name not in story.results:

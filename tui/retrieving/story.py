@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.runs.events import BiStep, CollectionLoaded, Event, RankerDone, Step
+from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Step
 from tui.comparing.story import CompareStory
 from tui.story import Story
 
@@ -15,11 +15,10 @@ from tui.story import Story
 class RetrieveStory(CompareStory):
     """The state of one retrieval as its events tell it."""
 
-    data: CollectionLoaded | None = None
     results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     against: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """first and second ranker to measure to mean, low, high, better, worse"""
-    step: BiStep | None = None
+    step: ContenderStep | None = None
     similarity: tuple[Any, ...] = ()
     """of the last batch that was told"""
     looks: list[tuple[int, float]] = field(default_factory=list)
@@ -36,17 +35,17 @@ class RetrieveStory(CompareStory):
         """Take an event in."""
         super().fold(event)
         match event:
-            case CollectionLoaded():
+            case Loaded():
                 self.begin()
                 self.data, self.step, self.curve = event, None, Story()
                 self.results, self.against, self.looks, self.similarity = {}, {}, [], ()
-            case BiStep():
+            case ContenderStep():
                 self._step(event)
-            case RankerDone():
-                self.results[event.method] = event.result
+            case ContenderDone():
+                self.results[event.contender] = event.result
                 for other, found in event.against.items():
                     if isinstance(found, dict):
-                        self.against[event.method, other] = found
+                        self.against[event.contender, other] = found
                 self.doing = ""
 
     def difference(self, first: str, second: str, measure: str = "ndcg@10") -> tuple[float, float, float] | None:
@@ -58,14 +57,14 @@ class RetrieveStory(CompareStory):
                 return mean, min(low, high), max(low, high)
         return None
 
-    def _step(self, event: BiStep) -> None:
+    def _step(self, event: ContenderStep) -> None:
         self.step, self.doing, self.progress = event, "trained", None
         if event.similarity:
             self.similarity = event.similarity
-        if event.ndcg is not None:
-            self.looks.append((event.step, event.ndcg))
+        if event.held_out_score is not None:
+            self.looks.append((event.step, event.held_out_score))
         if event.loss:
-            self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left))
+            self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
 
 
 def number(record: Mapping[str, Any], name: str) -> float:

@@ -87,8 +87,8 @@ def head(story: RetrieveStory, name: str, state: str, width: int) -> Strip:
             return
         headline.far(text, step.step, step.steps, colour, width)
         text.append(f"  loss {step.loss:.3f}", "bold")
-        if step.best_ndcg is not None:
-            text.append(f"  held-out {step.best_ndcg:.3f}", GOOD)
+        if step.best_score is not None:
+            text.append(f"  held-out {step.best_score:.3f}", GOOD)
         if step.seconds_left:
             text.append(f"  {units.duration(step.seconds_left)} left", DIM)
 

@@ -27,7 +27,7 @@ from engine.comparison import statistics
 from engine.encoders import find as encoders
 from engine.encoders.epoch_checkpoints import Kept
 from engine.runs import events as happened
-from engine.runs.events import Classified, ItemRanked, ItemsLoaded, RouteDone, RouteStep
+from engine.runs.events import Classified, ContenderDone, ContenderStep, ItemJudged, Loaded
 from engine.runs.listing import summarise
 from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import BadSpec, restored, to_dict
@@ -78,13 +78,13 @@ def done(workshop: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_every_method_is_told_with_its_items(done: tuple[Run, list[Any]]) -> None:
     _, events = done
-    loaded, last = only(ItemsLoaded, events)[0], events[-1]
-    assert loaded.methods == ("chance", "longest", *METHODS)
+    loaded, last = only(Loaded, events)[0], events[-1]
+    assert loaded.contenders == ("chance", "longest", *METHODS)
     assert isinstance(last, Classified)
-    assert (last.reason, list(last.results)) == ("done", list(loaded.methods))
-    assert [event.route for event in only(RouteDone, events)] == list(loaded.methods)
+    assert (last.reason, list(last.results)) == ("done", list(loaded.contenders))
+    assert [event.contender for event in only(ContenderDone, events)] == list(loaded.contenders)
     for method in METHODS:
-        ranked = [event for event in only(ItemRanked, events) if event.method == method]
+        ranked = [event for event in only(ItemJudged, events) if event.contender == method]
         assert [event.item for event in ranked] == list(range(loaded.judged))
         right = np.mean([np.argmax(event.scores) == event.gold for event in ranked])
         result = last.results[method]
@@ -110,8 +110,8 @@ def test_the_journal_gives_the_same_events(done: tuple[Run, list[Any]]) -> None:
     reader.close()
     kept = [event for event in events if type(event) not in happened.UNRECORDED]
     assert [type(event) for event in back] == [type(event) for event in kept]
-    for one, other in zip(only(ItemRanked, back), only(ItemRanked, kept), strict=True):
-        assert (one.method, one.item, one.scores) == (other.method, other.item, other.scores)
+    for one, other in zip(only(ItemJudged, back), only(ItemJudged, kept), strict=True):
+        assert (one.contender, one.item, one.scores) == (other.contender, other.item, other.scores)
     assert back[-1].results == json.loads(json.dumps(happened.to_dict(events[-1])))["results"]
     assert run.read_json("results.json") == back[-1].results
     assert summarise(run).task == "choose"
@@ -124,7 +124,7 @@ def test_the_run_ranks_its_own_items_again(done: tuple[Run, list[Any]]) -> None:
     chooser = Chooser(run)
     assert chooser.methods == list(METHODS)
     for method in METHODS:
-        told = [event for event in only(ItemRanked, events) if event.method == method][3]
+        told = [event for event in only(ItemJudged, events) if event.contender == method][3]
         again = chooser.rank(items[3], method)
         assert again.scores == pytest.approx(told.scores, abs=1e-4)
         if method == ZERO_SHOT:
@@ -140,8 +140,8 @@ def test_the_same_seed_gives_the_same_results(
     first = done[1][-1].results["margin"]
     again = events[-1].results["margin"]
     assert again["accuracy"] == first["accuracy"] == again["seeds"][0] == first["seeds"][0]
-    scores = [event.scores for event in only(ItemRanked, events)]
-    assert scores == [event.scores for event in only(ItemRanked, done[1]) if event.method == "margin"]
+    scores = [event.scores for event in only(ItemJudged, events)]
+    assert scores == [event.scores for event in only(ItemJudged, done[1]) if event.contender == "margin"]
 
 
 def test_controls_are_what_they_say(workshop: dict[str, str], done: tuple[Run, list[Any]]) -> None:
@@ -162,7 +162,7 @@ def test_stopping_keeps_what_zero_shot_has_judged(workshop: dict[str, str], tmp_
     control, events = Control(), []
     for event in choose_runs.drive(run, control):
         events.append(event)
-        if isinstance(event, ItemRanked) and event.done == 5:
+        if isinstance(event, ItemJudged) and event.done == 5:
             control.send(Stop())
     assert events[-1].reason == "stopped"
     assert events[-1].results[ZERO_SHOT]["items"] == 5
@@ -183,7 +183,7 @@ def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
     control = Control()
 
     def stop(event: Any) -> None:
-        if isinstance(event, RouteStep) and event.validation_loss is not None:
+        if isinstance(event, ContenderStep) and event.held_out_loss is not None:
             control.send(Stop())
 
     with pytest.raises(Stopped):
@@ -191,8 +191,8 @@ def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
     events, later = run("b", Control())
     assert "goes on after epoch 1 of 3" in notices("finetune", events)[0].text
     assert later.history == whole.history
-    epochs = [event for event in events if isinstance(event, RouteStep) and event.validation_loss is not None]
-    assert [(event.validation_loss, event.validation_accuracy) for event in epochs] == list(whole.history)
+    epochs = [event for event in events if isinstance(event, ContenderStep) and event.held_out_loss is not None]
+    assert [(event.held_out_loss, event.held_out_score) for event in epochs] == list(whole.history)
     assert [event.step for event in epochs] == [4, 8, 12]
     judged = [item(number) for number in range(50, 60)]
     one, other = (tiny.finish(tuned.scores(judged, Control()))[1] for tuned in (whole, later))
@@ -203,7 +203,7 @@ def test_a_stop_between_fine_tuning_and_its_result_loses_none_of_it(workshop: di
     spec = ChooseSpec(**workshop, methods=(FINETUNE,), epochs=2, learning_rate=3e-3, device="cpu")
     run, control = choose_runs.create(spec), Control()
     for event in choose_runs.drive(run, control):
-        if isinstance(event, ItemRanked):
+        if isinstance(event, ItemJudged):
             control.send(Stop())
     assert FINETUNE not in run.read_json("results.json")
     resumed = list(choose_runs.drive(run, Control()))
@@ -211,19 +211,19 @@ def test_a_stop_between_fine_tuning_and_its_result_loses_none_of_it(workshop: di
     again = list(choose_runs.drive(run, Control()))
     assert not notices("finetune", again)
     assert again[-1].results == resumed[-1].results
-    assert [(one.item, one.scores) for one in only(ItemRanked, again)] == [
-        (one.item, one.scores) for one in only(ItemRanked, resumed)
+    assert [(one.item, one.scores) for one in only(ItemJudged, again)] == [
+        (one.item, one.scores) for one in only(ItemJudged, resumed)
     ]
-    assert [one.validation_loss for one in only(RouteStep, again)] == [
-        one.validation_loss for one in only(RouteStep, resumed) if one.validation_loss is not None
+    assert [one.held_out_loss for one in only(ContenderStep, again)] == [
+        one.held_out_loss for one in only(ContenderStep, resumed) if one.held_out_loss is not None
     ]
     control = Control()
     for event in choose_runs.drive(run, control):
-        if isinstance(event, RouteDone):
+        if isinstance(event, ContenderDone):
             control.send(Stop())
     assert run.read_json("results.json")[FINETUNE] == again[-1].results[FINETUNE]
     (run.path / choose_results.TUNED / "head.safetensors").write_bytes(b"")
-    assert [one for one in only(RouteStep, list(choose_runs.drive(run, Control()))) if one.seconds_left is not None]
+    assert [one for one in only(ContenderStep, list(choose_runs.drive(run, Control()))) if one.seconds_left is not None]
 
 
 def test_the_frozen_encoder_stays_as_it_is(workshop: dict[str, str], done: tuple[Run, list[Any]]) -> None:

@@ -25,7 +25,7 @@ from engine.choose.scorer import (
     ranker_from,
 )
 from engine.encoders import find as encoders
-from engine.runs.events import RouteStep
+from engine.runs.events import ContenderStep
 from engine.runs.messages import Control, Stop, Stopped
 
 WIDTH = 12
@@ -103,7 +103,7 @@ def test_the_order_of_choices_does_not_matter_and_weights_come_back() -> None:
 def test_steps_are_told_and_stopping_ends_it() -> None:
     control = Control()
     events, ranker = tiny.finish(fit("margin", pairs(60, 0), pairs(30, 1), RankSettings(epochs=4, hidden=8), control))
-    assert [event.step for event in events if isinstance(event, RouteStep)] == list(range(1, ranker.epochs + 1))
+    assert [event.step for event in events if isinstance(event, ContenderStep)] == list(range(1, ranker.epochs + 1))
     control.send(Stop())
     with pytest.raises(Stopped):
         tiny.finish(fit("margin", pairs(60, 0), pairs(30, 1), RankSettings(), control))

@@ -14,7 +14,7 @@ from workbench import only
 from data.choices import Item
 from engine.choose.zero_shot import WAYS, ChoiceScore, Judging, Reader, logprobs, prompt_of
 from engine.lm.model import LanguageModel
-from engine.runs.events import ItemRanked, Notice
+from engine.runs.events import ItemJudged, Notice
 from engine.runs.messages import Control, Stop, Stopped
 
 pytest.importorskip("transformers")
@@ -152,7 +152,7 @@ def test_judging_tells_every_item_and_stopping_keeps_them(gpt2: tuple[Path, Any]
 
     with pytest.raises(Stopped):
         run()
-    ranked = only(ItemRanked, events)
+    ranked = only(ItemJudged, events)
     assert [event.item for event in ranked] == list(range(6))
     right = 0
     for place, event in enumerate(ranked, 1):
@@ -182,6 +182,6 @@ def test_a_choice_too_long_is_told_and_the_rest_is_judged(gpt2: tuple[Path, Any]
     judging = Judging(Reader(tinylm.load(gpt2[0]), ""), [Item("ma?", ("gu " * 200, "va"), 0), ITEMS[0]])
     events = list(judging.run(Control()))
     assert only(Notice, events)[0].level == "error"
-    assert len(only(ItemRanked, events)) == 2
+    assert len(only(ItemJudged, events)) == 2
     assert judging.done[0][0] == ChoiceScore((), *[float("-inf")] * 5)
     judging.result(1, 0.0, "")

@@ -30,7 +30,7 @@ from engine.encoders.features import group_of
 from engine.encoders.fine_tune import TuneSettings, finetune, made_of, probabilities
 from engine.model_folder import present, replaced
 from engine.runs import events
-from engine.runs.events import Classified, CurvePoint, DataLoaded, Encoded, Notice, RouteDone, RouteStep
+from engine.runs.events import Classified, ContenderDone, ContenderStep, CurvePoint, Encoded, Loaded, Notice
 from engine.runs.listing import summarise
 from engine.runs.messages import Control, Pause, Stop, Stopped
 from engine.runs.spec import BadSpec
@@ -107,7 +107,7 @@ def test_logistic_regression_equals_scikit_learn_solved_at_once(
     solver = LogisticRegression(C=penalty, max_iter=5000, tol=1e-8, class_weight="balanced" if weighted else None)
     exact = make_pipeline(StandardScaler(), solver).fit(rows, labels).predict_proba(vectors[1])
     assert np.abs(head.probabilities(vectors[1]) - exact).max() < 2e-3
-    assert [event.note for event in told if event.validation_loss is not None] == ["C = 0.01", "C = 0.1"]
+    assert [event.note for event in told if event.held_out_loss is not None] == ["C = 0.01", "C = 0.1"]
 
 
 def test_the_mlp_learns_equals_its_arrays_and_is_the_same_again(vectors: tuple[Any, Any]) -> None:
@@ -116,9 +116,9 @@ def test_the_mlp_learns_equals_its_arrays_and_is_the_same_again(vectors: tuple[A
 
     told, head = train()
     found = head.probabilities(vectors[1])
-    best = min(only(RouteStep, told), key=lambda event: event.validation_loss)
-    assert statistics.log_loss(found, TEST[1]) == pytest.approx(best.validation_loss, abs=1e-4)
-    assert head.validation_accuracy == best.validation_accuracy > 0.6
+    best = min(only(ContenderStep, told), key=lambda event: event.held_out_loss)
+    assert statistics.log_loss(found, TEST[1]) == pytest.approx(best.held_out_loss, abs=1e-4)
+    assert head.validation_accuracy == best.held_out_score > 0.6
     again = heads.head_from(train()[1].arrays(), "")
     assert np.array_equal(again.probabilities(vectors[1]), found)
 
@@ -138,7 +138,7 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
     assert set(last.results["lr"]) >= {"accuracy", "interval", "macro_f1", "log_loss", "seconds"}
     assert "counting words" in last.verdict.lower()
     assert [event.labels for event in only(CurvePoint, told)] == [8, 16, 32, 64]
-    loaded = only(DataLoaded, told)[0]
+    loaded = only(Loaded, told)[0]
     assert "2 test texts are in train too" in " ".join(loaded.checks)
 
     read = classify_results.read(run)
@@ -225,7 +225,7 @@ def test_a_stop_ends_it_with_what_was_done_and_resuming_finds_the_features(spec:
     told = []
     for event in classify_runs.drive(run, control):
         told.append(event)
-        if isinstance(event, RouteDone) and event.route == "tfidf":
+        if isinstance(event, ContenderDone) and event.contender == "tfidf":
             control.send(Stop())
     assert (told[-1].reason, list(told[-1].results)) == ("stopped", ["majority", "tfidf"])
     assert summarise(run).state == "stopped"
@@ -236,17 +236,19 @@ def test_a_stop_ends_it_with_what_was_done_and_resuming_finds_the_features(spec:
     assert third[-1].results["lr"]["accuracy"] == again[-1].results["lr"]["accuracy"]
 
 
-def looks(told: list[Any]) -> list[RouteStep]:
+def looks(told: list[Any]) -> list[ContenderStep]:
     """At what was held out, without the time that was left."""
     return [
-        dataclasses.replace(one, seconds_left=None) for one in only(RouteStep, told) if one.validation_loss is not None
+        dataclasses.replace(one, seconds_left=None)
+        for one in only(ContenderStep, told)
+        if one.held_out_loss is not None
     ]
 
 
 def routes_trained(told: list[Any]) -> set[str]:
     """Whose steps are not only told again."""
-    again = {id(event) for event in only(RouteStep, told) if event.validation_loss and event.seconds_left is None}
-    return {event.route for event in only(RouteStep, told) if id(event) not in again}
+    again = {id(event) for event in only(ContenderStep, told) if event.held_out_loss and event.seconds_left is None}
+    return {event.contender for event in only(ContenderStep, told) if id(event) not in again}
 
 
 def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, tmp_path: Path) -> None:
@@ -254,28 +256,28 @@ def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, 
     told = []
     for event in classify_runs.drive(run, control):
         told.append(event)
-        if isinstance(event, RouteDone) and event.route == "lr":
+        if isinstance(event, ContenderDone) and event.contender == "lr":
             control.send(Stop())
     heads_before = {file.name: file.read_bytes() for file in (run.path / "heads").iterdir()}
     assert set(heads_before) == {"tfidf.safetensors", "lr.safetensors"}
     control = Control()
     for event in classify_runs.drive(run, control):  # a stop at once loses none of them
-        if isinstance(event, DataLoaded):
+        if isinstance(event, Loaded):
             control.send(Stop())
     again = list(classify_runs.drive(run, Control()))
     assert routes_trained(again) == {"mlp"}
     assert {name: (run.path / "heads" / name).read_bytes() for name in heads_before} == heads_before
     third = list(classify_runs.drive(run, Control()))
     assert routes_trained(third) == set()
-    done = {event.route: event.result for event in only(RouteDone, told)}
-    later = {event.route: event.result for event in only(RouteDone, again)}
+    done = {event.contender: event.result for event in only(ContenderDone, told)}
+    later = {event.contender: event.result for event in only(ContenderDone, again)}
     assert list(later) == ["majority", "tfidf", "lr", "mlp"]
     assert all(later[route] == done[route] for route in ("tfidf", "lr"))
     assert set(classify_results.read(run).reports) == set(later)
     for route, found in Classifier(run).predict(classify_results.read(run).texts).items():
         assert np.abs(found - classify_results.read(run).probabilities[route]).max() < 1e-5, route
 
-    curves = [[event for event in looks(each) if event.route == "mlp"] for each in (again, third)]
+    curves = [[event for event in looks(each) if event.contender == "mlp"] for each in (again, third)]
     assert curves[0] == curves[1] != []
     (run.path / "heads" / "lr.safetensors").write_bytes(b"gone")
     other = tiny.bert(tmp_path / "other", seed=1)
@@ -318,7 +320,7 @@ def stopped_in(epoch: int, encoder: encoders.Encoder) -> None:
     control = Control()
 
     def stop(event: Any) -> None:
-        if isinstance(event, RouteStep) and event.note.startswith(f"epoch {epoch} "):
+        if isinstance(event, ContenderStep) and event.note.startswith(f"epoch {epoch} "):
             control.send(Stop())
 
     with pytest.raises(Stopped):
@@ -327,16 +329,16 @@ def stopped_in(epoch: int, encoder: encoders.Encoder) -> None:
 
 def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder: encoders.Encoder) -> None:
     begun, whole = tune(encoder)
-    at_once = only(RouteStep, begun)
+    at_once = only(ContenderStep, begun)
     stopped_in(2, encoder)
     told, resumed = tune(encoder)
     assert [event.text for event in only(Notice, told)] == ["fine-tuning goes on after epoch 2 of 3"]
     assert resumed.history == whole.history
-    epochs = [event for event in only(RouteStep, told) if event.validation_loss is not None]
-    assert [(event.validation_loss, event.validation_accuracy) for event in epochs] == list(whole.history)
+    epochs = [event for event in only(ContenderStep, told) if event.held_out_loss is not None]
+    assert [(event.held_out_loss, event.held_out_score) for event in epochs] == list(whole.history)
     assert [(event.step, event.steps) for event in epochs] == [(8, 24), (16, 24), (24, 24)]
     assert [(event.loss, event.note) for event in epochs] == [
-        (event.loss, event.note) for event in at_once if event.validation_loss is not None
+        (event.loss, event.note) for event in at_once if event.held_out_loss is not None
     ]
     assert all(event.seconds_left is not None for event in epochs)
     ids = encoder.ids(TEST[0], 24)
@@ -398,7 +400,7 @@ def test_a_new_start_takes_over_the_fine_tuned_encoder(spec: ClassifySpec, tmp_p
     begun = []
     for event in classify_runs.drive(run, control):
         begun.append(event)
-        if isinstance(event, RouteDone) and event.route == "finetune":
+        if isinstance(event, ContenderDone) and event.contender == "finetune":
             control.send(Stop())
     (kept,) = (home.cache() / "finetune").iterdir()
     store.commit(kept, 1, {"model.safetensors": b"of a start that was killed before it removed its epochs"}, {})
@@ -407,13 +409,13 @@ def test_a_new_start_takes_over_the_fine_tuned_encoder(spec: ClassifySpec, tmp_p
     assert [entry.name for entry in kept.iterdir()] == ["lock"]
     assert not [event for event in only(Notice, again) if "goes on" in event.text]
     assert again[-1].results == begun[-1].results
-    tuned = [[event for event in looks(told) if event.route == "finetune"] for told in (begun, again)]
+    tuned = [[event for event in looks(told) if event.contender == "finetune"] for told in (begun, again)]
     assert tuned[0] == tuned[1] != []
     weights = run.path / classify_results.TUNED / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     control = Control()
     for event in classify_runs.drive(run, control):  # it is not whole: its figures stay until there are others
-        if isinstance(event, RouteDone) and event.route == "majority":
+        if isinstance(event, ContenderDone) and event.contender == "majority":
             control.send(Stop())
     assert "finetune" in classify_results.read(run).reports
     assert routes_trained(list(classify_runs.drive(run, Control()))) == {"finetune"}

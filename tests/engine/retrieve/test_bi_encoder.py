@@ -19,7 +19,7 @@ from engine.encoders import index
 from engine.encoders.find import Encoder
 from engine.retrieve import bi_encoder, rankers
 from engine.retrieve.bi_encoder import BiSettings, BiState, CannotTrain
-from engine.runs.events import BiStep, Notice
+from engine.runs.events import ContenderStep, Notice
 from engine.runs.messages import Control, Stop, Stopped
 
 
@@ -97,8 +97,8 @@ def test_a_projection_is_stopped_by_queries_it_has_not_seen_and_repeats_under_it
     kept: list[BiState] = []
     settings = BiSettings(epochs=8, learning_rate=3e-3, rows=12, hard_negatives=1)
     events, state = trained(small, encoder, settings, keep=kept.append)
-    steps = [event for event in events if isinstance(event, BiStep)]
-    looked = [event.ndcg for event in steps if event.ndcg is not None]
+    steps = [event for event in events if isinstance(event, ContenderStep)]
+    looked = [event.held_out_score for event in steps if event.held_out_score is not None]
     assert state.ndcg == pytest.approx(max(looked))
     assert state.ndcg >= looked[0]
     assert [one.step for one in kept] == sorted(one.step for one in kept)
@@ -125,7 +125,7 @@ def test_the_judged_queries_have_no_part_in_training(small: Collection, encoder:
 def test_the_whole_encoder_is_trained_and_its_best_state_comes_back(small: Collection, encoder: Encoder) -> None:
     kept: list[BiState] = []
     events, state = trained(small, encoder, BiSettings("whole", epochs=2, learning_rate=3e-3), keep=kept.append)
-    looked = [event for event in events if isinstance(event, BiStep) and event.ndcg is not None]
+    looked = [event for event in events if isinstance(event, ContenderStep) and event.held_out_score is not None]
     assert len(looked) == len(kept) == 3
     assert looked[0].documents == len(small)
     assert state.ndcg == max(one.ndcg for one in kept)
@@ -151,7 +151,7 @@ def test_a_stopped_training_of_the_whole_encoder_goes_on_to_the_same(
             try:
                 while True:
                     events.append(next(work))
-                    looked = isinstance(events[-1], BiStep) and events[-1].ndcg is not None
+                    looked = isinstance(events[-1], ContenderStep) and events[-1].held_out_score is not None
                     if looked and epoch is not None and len(states) == epoch + 1:
                         next(work)  # into the next epoch, which is lost
                         return events, states, None
@@ -169,9 +169,13 @@ def test_a_stopped_training_of_the_whole_encoder_goes_on_to_the_same(
     assert (result.step, result.ndcg, result.loss) == (whole.step, whole.ndcg, whole.loss)
     assert all(torch.equal(result.tensors[name], part) for name, part in whole.tensors.items())
     assert np.array_equal(result.pool_vectors, whole.pool_vectors)
-    looked = [[one for one in told if isinstance(one, BiStep) and one.ndcg is not None] for told in (events, begun)]
+    looked = [
+        [one for one in told if isinstance(one, ContenderStep) and one.held_out_score is not None]
+        for told in (events, begun)
+    ]
     looks = [
-        [(one.step, one.steps, one.ndcg, one.best_ndcg, one.best_step, one.note) for one in told] for told in looked
+        [(one.step, one.steps, one.held_out_score, one.best_score, one.best_step, one.note) for one in told]
+        for told in looked
     ]
     assert looks[0] == looks[1]
     assert [state.step for state in states[1:]] == [state.step for state in at_once[before + 1 :]]

@@ -28,14 +28,14 @@ from engine.retrieve.search import NotTrained
 from engine.retrieve.spec import RetrieveSpec
 from engine.retrieve.task import retrieve
 from engine.runs.events import (
-    BiStep,
     Classified,
-    CollectionLoaded,
+    ContenderDone,
+    ContenderStep,
     Encoded,
     Event,
+    Loaded,
     Notice,
     Progress,
-    RankerDone,
     from_dict,
     to_dict,
 )
@@ -64,10 +64,10 @@ def made(library: Any, method: str) -> Any:
 
 def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: RetrieveSpec) -> None:
     run, events = driven(spec)
-    loaded = next(event for event in events if isinstance(event, CollectionLoaded))
+    loaded = next(event for event in events if isinstance(event, Loaded))
     assert (loaded.documents, loaded.train, loaded.judged, loaded.judged_split) == (36, 24, 8, "test")
-    done = [event for event in events if isinstance(event, RankerDone)]
-    assert [event.method for event in done] == list(rankers.METHODS)
+    done = [event for event in events if isinstance(event, ContenderDone)]
+    assert [event.contender for event in done] == list(rankers.METHODS)
     assert [sorted(event.against) for event in done] == [sorted(rankers.METHODS[:n]) for n in range(5)]
     last = events[-1]
     assert isinstance(last, Classified)
@@ -199,7 +199,7 @@ def test_a_whole_encoder_is_searched_while_it_trains_and_when_it_has(spec: Retri
     run = retrieve_runs.create(replace(spec, methods=("trained",), mode="whole", epochs=1))
     library = None
     for event in retrieve_runs.drive(run, Control()):
-        if isinstance(event, BiStep) and event.ndcg is not None and library is None:
+        if isinstance(event, ContenderStep) and event.held_out_score is not None and library is None:
             library = search.library(retrieve_runs.spec_of(run), run)
             early = made(library, "trained")
             assert isinstance(early, search.Part)
@@ -224,7 +224,7 @@ def test_a_whole_encoder_trains_on_after_a_stop_and_comes_to_the_same(spec: Retr
     _, at_once = driven(spec)
     run, control = retrieve_runs.create(spec), Control()
     for event in retrieve_runs.drive(run, control):
-        if isinstance(event, BiStep) and event.ndcg is not None and event.note.startswith("epoch 1"):
+        if isinstance(event, ContenderStep) and event.held_out_score is not None and event.note.startswith("epoch 1"):
             control.send(Stop())
     assert [one.name for one in store.checkpoints(run.checkpoints)]
     again = list(retrieve_runs.drive(run, Control()))
@@ -300,7 +300,7 @@ def test_what_cannot_be_judged_or_trained_is_told_and_the_rest_is_done(spec: Ret
 def test_train_queries_are_judged_where_there_are_no_others(spec: RetrieveSpec) -> None:
     (Path(spec.data) / "qrels" / "test.tsv").unlink()
     events = list(retrieve(replace(spec, methods=("bm25",)), Control()))
-    loaded = next(event for event in events if isinstance(event, CollectionLoaded))
+    loaded = next(event for event in events if isinstance(event, Loaded))
     assert loaded.judged_split == "train"
     assert any("the train queries are judged" in line for line in loaded.checks)
 
@@ -310,7 +310,7 @@ def test_stopping_keeps_what_was_judged(spec: RetrieveSpec) -> None:
     events = []
     for event in retrieve_runs.drive(run, control):
         events.append(event)
-        if isinstance(event, RankerDone) and event.method == "cls":
+        if isinstance(event, ContenderDone) and event.contender == "cls":
             control.send(Stop())
     last = events[-1]
     assert isinstance(last, Classified)

@@ -26,7 +26,7 @@ from engine.retrieve import results as retrieve_results
 from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.spec import RetrieveSpec
 from engine.runs import writes
-from engine.runs.events import Classified, Event, Notice, RankerDone, RouteDone
+from engine.runs.events import Classified, ContenderDone, Event, Notice
 from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import to_dict
 from engine.runs.tasks import TaskRuns
@@ -115,9 +115,7 @@ def test_entries_that_stand_on_another_encoder_are_dropped(done: Done, tmp_path:
     run.write_json("spec.json", to_dict(replace(done.spec, encoder=done.other)))
     again = done.runs.drive(run, Control())
     for event in again:
-        if {"mlp", "margin", "mean"} & set(map(str, vars(event).values())) and isinstance(
-            event, RouteDone | RankerDone
-        ):
+        if {"mlp", "margin", "mean"} & set(map(str, vars(event).values())) and isinstance(event, ContenderDone):
             break
     kept = set(run.read_json("results.json"))
     assert kept == set(done.results) - {"finetune", "trained"}
@@ -174,7 +172,7 @@ def test_a_disk_that_stays_full_is_told_and_what_was_trained_is_found_again(
         patch.setattr(store, "replace_file", full)
         with pytest.raises(OSError, match="No space"):
             work()
-    assert len([event for event in events if isinstance(event, RouteDone | RankerDone)]) >= 2  # it went on till then
+    assert len([event for event in events if isinstance(event, ContenderDone)]) >= 2  # it went on till then
     again = list(done.runs.drive(run, Control()))
     assert any("goes on after epoch 1 of 1" in event.text for event in again if isinstance(event, Notice))
     assert isinstance(again[-1], Classified)
