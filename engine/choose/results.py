@@ -100,7 +100,7 @@ class ChoiceStore:
             self._about["tuned"] = {"made": made, "files": files, "result": result, "steps": rows_of(steps)}
             self._run.write_json("choices.json", store.with_checksum(self._about))
 
-        self.writes.put("choices.json of the fine-tuned model", describe, last=True)
+        self.writes.put("choices.json of the fine-tuned model", describe, after=None)
 
     def again(self, made: list[Any], items: int) -> Earlier | None:
         """The fine-tuning that ``made`` decides, of an earlier start of the run; None where it is not whole."""
@@ -116,7 +116,8 @@ class ChoiceStore:
 
     def results(self, results: dict[str, dict[str, Any]]) -> None:
         """Figures of every method so far, and of those whose turn comes again the earlier ones."""
-        self.writes.json(self._run.path / "results.json", {**self._earlier, **results})
+        about = self._run.path / "choices.json"  # says what the figures are of
+        self.writes.json(self._run.path / "results.json", {**self._earlier, **results}, after=(about,))
 
     def _find_earlier(self) -> None:
         """Take over what an earlier start on the same data has come to."""

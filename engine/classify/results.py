@@ -123,14 +123,15 @@ class Store:
             self._about["tuned"] = {"made": made, "files": files, "steps": rows_of(steps)}
             self._run.write_json("classifier.json", store.with_checksum(self._about))
 
-        self.writes.put("classifier.json of the fine-tuned model", describe, last=True)
+        self.writes.put("classifier.json of the fine-tuned model", describe, after=None)
 
     def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
         content = arrays.encode({"probabilities": found})
         self.writes.file(self._run.path / "predictions" / f"{route}.safetensors", content)
         self._about["reports"][route] = report.to_dict()
         self._describe()
-        self.writes.json(self._run.path / "results.json", self._about["reports"])
+        about = self._run.path / "classifier.json"  # says what the figures are of
+        self.writes.json(self._run.path / "results.json", self._about["reports"], after=(about,))
 
     def suspects(self, found: tuple[Suspect, ...]) -> None:
         data = self._data

@@ -128,8 +128,9 @@ class Store:
         self._results[method] = dict(result)
         for other, found in against.items():
             self._comparisons[f"{method}-{other}"] = {name: asdict(one) for name, one in found.items()}
-        self.writes.json(self._run.path / "comparisons.json", self._comparisons)
-        self.writes.json(self._run.path / "results.json", self._results)
+        about = [self._run.path / name for name in ("collection.json", "encoder.json")]  # say what the figures are of
+        self.writes.json(self._run.path / "comparisons.json", self._comparisons, after=about)
+        self.writes.json(self._run.path / "results.json", self._results, after=about)
 
     def checkpoint(self, state: BiState, best: int) -> None:
         """Put a state of the bi-encoder on the disk; of the older ones the best is kept."""

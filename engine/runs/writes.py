@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,8 +21,8 @@ KIND = "save"  # of the notices
 class Writes:
     """A queue of writes, done in order, each at once if the disk takes it. Adding one never raises :class:`OSError`.
 
-    While one fails, those after it wait too, so that a file never refers to one that is not there. A newer version of
-    a file takes the place of the one that waits.
+    While one fails, those after it wait too. A newer version of a file takes the place of the one that waits. A write
+    is never done before those that it comes ``after``, so that a file does not refer to one that is not there.
     """
 
     def __init__(self, level: str = "error") -> None:
@@ -36,33 +36,34 @@ class Writes:
         self._told = False
         self._failures, self._retry_at = 0, 0.0
 
-    def put(self, name: str, write: Callable[[], object], *, last: bool = False) -> None:
-        """Add a write; ``name`` is the file, and how messages call it. The ``last`` one refers to all before it."""
+    def put(self, name: str, write: Callable[[], object], *, after: Collection[object] | None = ()) -> None:
+        """Add a write; ``name`` is the file, and how messages call it. ``after`` names others; None: all that wait."""
         self._waiting.pop(name, None)
-        self._waiting[name] = write, frozenset(self._waiting) if last else frozenset()
+        before = self._waiting.keys() if after is None else set(map(str, after)) & self._waiting.keys()
+        self._waiting[name] = write, frozenset(before)
         self.flush()
 
-    def file(self, path: Path, content: bytes) -> None:
+    def file(self, path: Path, content: bytes, *, after: Collection[Path] = ()) -> None:
         """Add the atomic write of a file; its folder is made."""
 
         def write() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             store.replace_file(path, content)
 
-        self.put(str(path), write)
+        self.put(str(path), write, after=after)
 
-    def json(self, path: Path, content: Mapping[str, Any]) -> None:
+    def json(self, path: Path, content: Mapping[str, Any], *, after: Collection[Path] = ()) -> None:
         """Add the atomic write of a JSON file."""
-        self.file(path, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        written = json.dumps(content, indent=1, ensure_ascii=False)
+        self.file(path, written.encode("utf-8", "backslashreplace"), after=after)
 
     def flush(self, *, every: bool = False) -> None:
         """Try the writes that wait, up to the first that fails, or ``every`` one when there will be no other try."""
         self._error = None
-        for name, (write, before) in list(self._waiting.items()):
-            if before & self._waiting.keys():
-                continue
+        failed: set[str] = set()
+        while (name := self._next(failed)) is not None:
             try:
-                write()
+                self._waiting[name][0]()
             except OSError as error:
                 self._error = error
                 wait = BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
@@ -72,9 +73,15 @@ class Writes:
                     self._untold = f"{Path(name).name} cannot be written ({reason}): it is tried again in {wait:.0f} s"
                 if not every:
                     return
+                failed.add(name)
             else:
                 del self._waiting[name]
         self._failures = 0
+
+    def _next(self, failed: Collection[str]) -> str | None:
+        """The first write that has not failed and comes after none that waits."""
+        ready = (name for name, (_, before) in self._waiting.items() if not before & self._waiting.keys())
+        return next((name for name in ready if name not in failed), None)
 
     def report(self) -> Iterator[Event]:
         """Try again when it is time; give notice of a failure, and of its end."""

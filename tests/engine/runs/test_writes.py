@@ -291,12 +291,30 @@ def test_what_refers_to_a_file_that_cannot_be_written_is_not_written(tmp_path: P
     queue, written = Writes(), []
     (tmp_path / "model").mkdir()
     queue.file(tmp_path / "model", b"a folder is in the way")
-    queue.put("what it is", lambda: written.append("what it is"), last=True)
+    queue.put("what it is", lambda: written.append("what it is"), after=None)
     queue.put("results", lambda: written.append("results"))
     with pytest.raises(IsADirectoryError):
         list(queue.settle(Control()))
     assert written == ["results"]
     (tmp_path / "model").rmdir()
     queue.flush()
-    queue.flush()
     assert written == ["results", "what it is"]
+
+
+def test_what_says_what_figures_are_of_is_written_before_them_also_when_all_are_tried_a_last_time(
+    tmp_path: Path,
+) -> None:
+    def work() -> Generator[Event, None, None]:
+        yield Notice("begun")
+        queue.json(about, {"data": 1})
+        queue.json(figures, {"accuracy": 1.0}, after=(about,))
+        queue.json(tmp_path / "other.json", {})
+        queue.json(about, {"data": 1, "encoder": 2})  # a newer version, which comes last
+
+    about, figures, queue = tmp_path / "about.json", tmp_path / "figures.json", Writes()
+    about.mkdir()
+    list(queue.watch(work()))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["about.json", "other.json"]
+    about.rmdir()
+    queue.flush(every=True)
+    assert (json.loads(about.read_bytes()), figures.is_file()) == ({"data": 1, "encoder": 2}, True)
