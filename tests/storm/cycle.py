@@ -141,7 +141,9 @@ class Cycle:
         self.spoiled: dict[int, str] = {}
         """digests of ``state.json`` of checkpoints that were damaged, by step"""
         self.entries: set[str] = set()
-        """of ``results.json``"""
+        """methods in ``results.json`` when the last start had ended"""
+        self.older: dict[str, Any] | None = None
+        """what stood there when something was damaged, perhaps what says which data the figures are of"""
 
     # -- from the first start to the end -----------------------------------------------------------------------------
 
@@ -321,6 +323,7 @@ class Cycle:
             self.figures_damaged = self.figures_damaged or done.path.name == "results.json"
             self.journal_damaged = self.journal_damaged or done.path.name in ("events.jsonl", self.run.name)
             self.entries.clear()
+            self.older = workloads.figures(self.run)
             for folder in (done.path, done.path.parent):
                 if re.fullmatch(r"step-\d+", folder.name):
                     file = folder / "state.json"
@@ -397,6 +400,9 @@ class Cycle:
 
     def _check_entries(self) -> None:
         figures = workloads.figures(self.run)
+        if figures == self.older:
+            return
+        self.older = None
         if lost := self.entries - figures.keys():
             raise Violation(f"results.json lost {', '.join(sorted(lost))}")
         self.entries = set(figures)
