@@ -12,16 +12,16 @@ from data import tables
 from data.tables import TextData
 from engine import hub
 from engine.classify import baselines
+from engine.classify.contenders import FineTuned, FrozenHead, Majority, TfIdf
 from engine.classify.spec import FINETUNE, HEADS, LR, MLP, ClassifySpec
-from engine.comparison import heads, statistics
+from engine.comparison import statistics
 from engine.comparison.comparison import compare
+from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
+from engine.comparison.features import SplitFeatures
+from engine.comparison.labels import efficiency, suspects
 from engine.comparison.statistics import Report
-from engine.encoders import find as encoders
-from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import Kept
-from engine.encoders.features import Features, group_of
-from engine.encoders.find import Encoder
-from engine.encoders.fine_tune import TuneSettings, finetune, made_of, probabilities
+from engine.encoders.fine_tune import TuneSettings, made_of
 from engine.encoders.recorded_steps import noting
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control, heed
@@ -62,12 +62,12 @@ class _Routes:
 
     def __init__(self, spec: ClassifySpec, data: TextData, control: Control) -> None:
         self.spec, self.data, self.control = spec, data, control
-        self.classes = len(data.classes)
+        self.train = Labelled("train", data.train.texts, data.train.labels)
+        self.held_out = Labelled("validation", data.validation.texts, data.validation.labels)
+        self.judged = Inputs("test", data.test.texts)
+        texts = {one.split: one.items for one in (self.judged, self.held_out, self.train)}
+        self.features = SplitFeatures(texts, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
         self.store: Store | None = None
-        self.encoder: Encoder | None = None
-        self.features: dict[str, Features] = {}
-        self.encode_seconds = 0.0
-        self.heads: dict[str, heads.Head] = {}
         self.reports: dict[str, Report] = {}
         self.probabilities: dict[str, NDArray[np.float64]] = {}
         """of the test rows"""
@@ -127,137 +127,55 @@ class _Routes:
         return " ".join(told)
 
     def run(self) -> Generator[Event, None, None]:
-        spec, data = self.spec, self.data
-        shares = baselines.majority(data.train.labels, self.classes, len(data.test))
-        yield from self._done(baselines.MAJORITY, shares, 0.0, 0, 0, settings=data.classes[data.checks.majority])
-        yield from self._tfidf()
-        self.encoder = yield from encoders.find(spec.encoder, self.control)
+        spec, data, features = self.spec, self.data, self.features
+        classes = len(data.classes)
+        yield from self._contend(Majority(data.classes, data.checks.majority))
+        yield from self._contend(TfIdf(classes, spec.class_weights))
+        encoder = yield from features.open(self.control)
         if self.store is not None:
-            self.store.encoder(self.encoder)
+            self.store.encoder(encoder)
         if LR in spec.heads or MLP in spec.heads or spec.curve or spec.suspects:
-            yield from self._encode()
-        for route in (LR, MLP):
-            if route in spec.heads:
-                yield from self._head(route)
+            yield from features.encode(self.control)
+        for name in (LR, MLP):
+            if name in spec.heads:
+                yield from self._contend(FrozenHead(name, classes, spec))
         if spec.curve:
-            from engine.comparison.labels import efficiency
-
-            yield from efficiency(
-                self._pooled("train"),
-                data.train.labels,
-                self._pooled("test"),
-                data.test.labels,
-                self.classes,
-                self.control,
-                penalty=self._penalty(),
-                seed=spec.seed,
-            )
+            yield from self._curve()
         if spec.suspects:
-            from engine.comparison.labels import suspects
-
-            found = yield from suspects(
-                self.features["train"].pooled("mean"), data.train.labels, self.classes, self.control, seed=spec.seed
-            )
+            rows, labels = features.rows("train", "mean"), data.train.labels
+            found = yield from suspects(rows, labels, classes, self.control, seed=spec.seed)
             if self.store is not None:
                 self.store.suspects(found)
         if FINETUNE in spec.heads:
-            yield from self._finetune()
+            yield from self._fine_tune()
 
-    def _again(self, route: str, made: list[Any] | None = None) -> Generator[Event, None, bool]:
-        """Take over what an earlier start of the run has trained, by what ``made`` says; False where there is none."""
-        earlier = self.store.earlier.get(route) if self.store is not None else None
-        if earlier is None or earlier.made != made:
-            return False
-        if earlier.head is not None:
-            self.heads[route] = earlier.head
-        self.reports[route], self.probabilities[route] = earlier.report, earlier.probabilities
-        yield from earlier.steps
-        yield from self._told(route, earlier.report)
-        return True
-
-    def _tfidf(self) -> Iterator[Event]:
-        if (yield from self._again(baselines.TFIDF)):
+    def _contend(self, contender: Contender) -> Iterator[Event]:
+        """Fit a contender and judge it, or take over what an earlier start of the run has trained."""
+        if (yield from self._again(contender.name)):
             return
-        begun = time.monotonic()
-        data = self.data
         try:
-            words, head = yield from baselines.tfidf(
-                (data.train.texts, data.train.labels),
-                (data.validation.texts, data.validation.labels),
-                self.control,
-                classes=self.classes,
-                class_weights=self.spec.class_weights,
-            )
-        except ValueError as error:
-            yield Notice(f"TF-IDF is left out: {error}", "warning", "tfidf")
-            return
-        found = head.probabilities(words.features(data.test.texts))
-        self.heads[baselines.TFIDF] = head
-        if self.store is not None:
-            self.store.words(words)
-            self.store.head(baselines.TFIDF, head)
-        settings = f"{len(words.vocabulary):,} words and pairs, {head.settings}"
-        yield from self._done(
-            baselines.TFIDF,
-            found,
-            time.monotonic() - begun,
-            head.parameters,
-            head.parameters,
-            settings=settings,
-            validation=head.validation_accuracy,
-        )
-
-    def _encode(self) -> Iterator[Event]:
-        assert self.encoder is not None
-        begun = time.monotonic()
-        for split in ("test", "validation", "train"):  # the short ones first: they show soon how long the last takes
-            self.features[split] = yield from encode(
-                getattr(self.data, split).texts,
-                self.encoder,
-                self.control,
-                length=self.spec.length,
-                group=group_of(self.spec.pooling),
-                poolings=(self.spec.pooling, "mean"),
-                device=self.spec.device,
-            )
-        self.encode_seconds = time.monotonic() - begun
-
-    def _head(self, route: str) -> Iterator[Event]:
-        assert self.encoder is not None
-        if (yield from self._again(route)):
-            return
-        begun = time.monotonic()
-        pairs = [(self._pooled(split), getattr(self.data, split).labels) for split in ("train", "validation")]
-        steps: list[ContenderStep] = []
-        common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}
-        if route == LR:
-            head = yield from heads.logistic(LR, pairs[0], pairs[1], self.control, **common)
+            report = yield from self._judged(contender, [])
+        except LeftOut as error:
+            yield Notice(str(error), "warning", contender.name)
         else:
-            from engine.encoders.encode import placed
+            yield from self._told(contender.name, report)
 
-            where, _ = placed(self.spec.device)
-            training = heads.mlp(MLP, pairs[0], pairs[1], self.control, seed=self.spec.seed, device=where, **common)
-            head = yield from noting(training, steps)
-        found = head.probabilities(self._pooled("test"))
-        self.heads[route] = head
-        if self.store is not None:
-            self.store.head(route, head, steps)
-        frozen = self.encoder.parameters
-        seconds = time.monotonic() - begun + self.encode_seconds
-        yield from self._done(
-            route,
-            found,
-            seconds,
-            head.parameters,
-            head.parameters + frozen,
-            settings=f"{self.spec.pooling} pooling, {head.settings}",
-            validation=head.validation_accuracy,
+    def _curve(self) -> Iterator[Event]:
+        gold = self.data.test.labels
+        chosen = self.reports[LR].settings.rpartition("C = ")[2] if LR in self.reports else 0.01
+        yield from efficiency(
+            self.features.rows("train"),
+            self.data.train.labels,
+            self.features.rows("test"),
+            lambda found: statistics.accuracy(found, gold),
+            len(self.data.classes),
+            self.control,
+            penalty=float(chosen),
+            seed=self.spec.seed,
         )
 
-    def _finetune(self) -> Iterator[Event]:
-        assert self.encoder is not None
-        begun = time.monotonic()
-        spec, data, encoder = self.spec, self.data, self.encoder
+    def _fine_tune(self) -> Iterator[Event]:
+        spec, data, encoder = self.spec, self.data, self.features.encoder
         settings = TuneSettings(
             epochs=spec.epochs,
             learning_rate=spec.learning_rate,
@@ -265,78 +183,53 @@ class _Routes:
             class_weights=spec.class_weights,
             seed=spec.seed,
         )
-        made = made_of(encoder, settings, data.fingerprint)
-        steps: list[ContenderStep] = []
+        made, steps = made_of(encoder, settings, data.fingerprint), list[ContenderStep]()
         with Kept(*made) as kept:
             if (yield from self._again(FINETUNE, made)):
                 kept.clear()  # where an earlier start ended before it could
                 return
-            training = finetune(
-                (data.train.texts, data.train.labels),
-                (data.validation.texts, data.validation.labels),
-                data.classes,
-                encoder,
-                settings,
-                self.control,
-                kept=kept,
-                device=spec.device,
-            )
-            tuned = yield from kept.writes.watch(noting(training, steps))
-            ids = encoder.ids(list(data.test.texts), min(spec.length, encoder.positions))
-            found = yield from probabilities(tuned.model, ids, tuned.device)
-            if self.store is not None:
-                self.store.tuned(tuned)
-            told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
-            best, count = tuned.history[tuned.best_epoch - 1][1], tuned.parameters
-            seconds = time.monotonic() - begun
-            report = self._judged(FINETUNE, found, seconds, count, count, settings=told, validation=best)
+            contender = FineTuned(data.classes, encoder, settings, kept, spec.device)
+            report = yield from self._judged(contender, steps)
             if self.store is not None:
                 self.store.settled(made, steps)
                 yield from self.store.writes.settle(self.control)
             kept.clear()
         yield from self._told(FINETUNE, report)
 
-    def _done(
-        self, route: str, found: NDArray[np.float64], seconds: float, trained: int, parameters: int, **more: Any
-    ) -> Iterator[Event]:
-        yield from self._told(route, self._judged(route, found, seconds, trained, parameters, **more))
+    def _again(self, name: str, made: list[Any] | None = None) -> Generator[Event, None, bool]:
+        """Take over what an earlier start of the run has trained, by what ``made`` says; False where there is none."""
+        earlier = self.store.earlier.get(name) if self.store is not None else None
+        if earlier is None or earlier.made != made:
+            return False
+        self.reports[name], self.probabilities[name] = earlier.report, earlier.probabilities
+        yield from earlier.steps
+        yield from self._told(name, earlier.report)
+        return True
 
-    def _judged(
-        self,
-        route: str,
-        found: NDArray[np.float64],
-        seconds: float,
-        trained: int,
-        parameters: int,
-        *,
-        settings: str = "",
-        validation: float | None = None,
-    ) -> Report:
-        """The report of a route, which is put on the disk with what it said of the test rows."""
-        data = self.data
+    def _judged(self, contender: Contender, steps: list[ContenderStep]) -> Generator[Event, None, Report]:
+        """Fit a contender and judge what it says of the test rows, all put on the disk. Its looks go to ``steps``."""
+        data, begun = self.data, time.monotonic()
+        fitted = yield from noting(contender.fit(self.train, self.held_out, self.features, self.control), steps)
+        found = yield from fitted.outputs(self.judged, self.control)
+        if self.store is not None:
+            fitted.save(self.store, steps)
+        seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
         report = replace(
             statistics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked, seed=self.spec.seed),
             seconds=round(seconds, 3),
-            trained_parameters=trained,
-            parameters=parameters,
-            settings=settings,
-            validation_accuracy=validation,
+            trained_parameters=fitted.facts.trained_parameters,
+            parameters=fitted.facts.parameters,
+            settings=fitted.facts.settings,
+            validation_accuracy=fitted.facts.held_out_score,
         )
-        self.reports[route], self.probabilities[route] = report, found
+        self.reports[contender.name], self.probabilities[contender.name] = report, found
         if self.store is not None:
-            self.store.report(route, report, found)
+            self.store.report(contender.name, report, found)
         return report
 
-    def _told(self, route: str, report: Report) -> Iterator[Event]:
-        yield ContenderDone(route, report.to_dict())
+    def _told(self, name: str, report: Report) -> Iterator[Event]:
+        yield ContenderDone(name, report.to_dict())
         yield from heed(self.control, len(self.reports))
-
-    def _pooled(self, split: str) -> NDArray[np.float32]:
-        return self.features[split].pooled(self.spec.pooling)
-
-    def _penalty(self) -> float:
-        head = self.heads.get(LR)
-        return float(head.settings.removeprefix("C = ")) if head is not None else 0.01
 
 
 def _figures(report: Report) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.comparison import statistics
 from engine.comparison.heads import fit_once
 from engine.runs.events import CurvePoint, Event, Progress
 from engine.runs.messages import Control, heed
@@ -74,7 +73,7 @@ def efficiency(
     features: NDArray[np.float32],
     labels: Sequence[int],
     test_features: NDArray[np.float32],
-    test_labels: Sequence[int],
+    accuracy: Callable[[NDArray[np.float64]], float],
     classes: int,
     control: Control,
     *,
@@ -83,7 +82,8 @@ def efficiency(
 ) -> Iterator[Event]:
     """Test accuracy of logistic regression on 8, 16, 32, … labels of each class, several draws each.
 
-    A class with fewer rows gives all it has; ends when no class has more to give. Yields :class:`CurvePoint`.
+    ``accuracy`` judges the probabilities of the test rows. A class with fewer rows gives all it has; ends when no class
+    has more to give. Yields :class:`CurvePoint`.
     """
     import numpy as np
 
@@ -99,7 +99,7 @@ def efficiency(
             )
             rows = len(picked)
             head = yield from fit_once(features[picked], gold[picked].tolist(), classes, penalty, control)
-            scores.append(statistics.accuracy(head.probabilities(test_features), test_labels))
+            scores.append(accuracy(head.probabilities(test_features)))
         mean = sum(scores) / len(scores)
         yield CurvePoint("lr", count, rows, mean, min(scores), max(scores), len(scores))
         yield from heed(control, count)

@@ -6,7 +6,10 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ import tiny
 from checkpoints import home, store
 from checkpoints.lock import Lock
 from checkpoints.run import Run
+from data import tables
+from engine.classify import contenders
 from engine.classify import results as classify_results
 from engine.classify import runs as classify_runs
 from engine.classify.predict import Classifier
@@ -528,6 +533,50 @@ def test_a_file_where_a_model_is_to_be_is_replaced_and_none_is_left(tmp_path: Pa
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
 
+def reachable(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Everything that can be reached from a value through attributes, items and closures."""
+    if id(value) in seen or isinstance(value, str | bytes | int | float | type | ModuleType | None):
+        return
+    seen.add(id(value))
+    yield value
+    inner: list[Any] = [*getattr(value, "__dict__", {}).values()]
+    inner += [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+    inner += [getattr(value, name, None) for name in getattr(value, "__slots__", ())]
+    inner += [getattr(value, "__self__", None)]
+    if isinstance(value, dict):
+        inner += value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner += value
+    for one in inner:
+        yield from reachable(one, seen)
+
+
+def test_no_contender_is_ever_given_labels_of_the_judged_split(
+    spec: ClassifySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = dataclasses.replace(spec, heads=("lr", "mlp", "finetune"), epochs=1)
+    gold = list(tables.load(spec.data).test.labels)
+    asked = []
+
+    def spy(kind: Any) -> None:
+        fit, named = kind.fit, kind.__name__
+
+        def watched(self: Any, *given: Any) -> Any:
+            for one in reachable((self, given), set()):
+                if isinstance(one, list | tuple | np.ndarray) and len(one) == len(gold):
+                    assert list(one) != gold, f"{named} can reach the labels of the test rows"
+            asked.append((named, [type(one).__name__ for one in given]))
+            return fit(self, *given)
+
+        monkeypatch.setattr(kind, "fit", watched)
+
+    for kind in (contenders.Majority, contenders.TfIdf, contenders.FrozenHead, contenders.FineTuned):
+        spy(kind)
+    told = list(classify(spec, Control()))
+    assert len(only(ContenderDone, told)) == len(asked) == 5
+    assert all(given == ["Labelled", "Labelled", "SplitFeatures", "Control"] for _, given in asked)
+
+
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = [row for row, label in enumerate(ROWS[1]) if label == 0 or row % 4 == 0]
     skewed = ([ROWS[0][row] for row in kept], [ROWS[1][row] for row in kept])
@@ -545,7 +594,8 @@ def test_wrong_labels_are_suspected_and_more_labels_help(vectors: tuple[Any, Any
     found = tiny.finish(suspects(points, turned.tolist(), 3, Control()))[1]
     assert {one.row for one in found[:5]} == {3, 40, 77, 100, 149}
     assert all(one.suggested == gold[one.row] for one in found[:5])
-    told = only(CurvePoint, tiny.finish(efficiency(points, gold.tolist(), points, gold.tolist(), 3, Control()))[0])
+    judge = partial(statistics.accuracy, gold=gold.tolist())
+    told = only(CurvePoint, tiny.finish(efficiency(points, gold.tolist(), points, judge, 3, Control()))[0])
     assert [(event.labels, event.rows) for event in told] == [(8, 24), (16, 48), (32, 96), (64, 150)]
     assert told[-1].accuracy >= told[0].accuracy > 0.8
 

@@ -1,0 +1,194 @@
+"""The methods of a classification: the most frequent class, TF-IDF, heads on frozen features, fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.classify import baselines
+from engine.classify.results import Store
+from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
+from engine.comparison import heads
+from engine.comparison.contender import Facts, Inputs, Labelled, LeftOut
+from engine.comparison.features import SplitFeatures
+from engine.comparison.heads import Head
+from engine.encoders.encode import placed
+from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epochs import Tuned
+from engine.encoders.find import Encoder
+from engine.encoders.fine_tune import TuneSettings, finetune, probabilities
+from engine.runs.events import ContenderStep, Event
+from engine.runs.messages import Control
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Shares = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Majority:
+    """The training shares of the classes, for every text."""
+
+    classes: Sequence[str]
+    majority: int
+    """index of the most frequent class in train"""
+    name: str = baselines.MAJORITY
+    frozen: bool = False
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
+    ) -> Generator[Event, None, FittedMajority]:
+        yield from ()
+        return FittedMajority(train.labels, len(self.classes), Facts(self.classes[self.majority]))
+
+
+@dataclass(frozen=True)
+class FittedMajority:
+    labels: Sequence[int]
+    classes: int
+    facts: Facts
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
+        yield from ()
+        return baselines.majority(self.labels, self.classes, len(inputs.items))
+
+    def save(self, store: Store, steps: Sequence[ContenderStep]) -> None: ...
+
+
+@dataclass(frozen=True)
+class TfIdf:
+    """Words and pairs of words, counted by TF-IDF, under logistic regression."""
+
+    classes: int
+    class_weights: bool
+    name: str = baselines.TFIDF
+    frozen: bool = False
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
+    ) -> Generator[Event, None, FittedTfIdf]:
+        try:
+            words, head = yield from baselines.tfidf(
+                (train.items, train.labels),
+                (held_out.items, held_out.labels),
+                control,
+                classes=self.classes,
+                class_weights=self.class_weights,
+            )
+        except ValueError as error:
+            raise LeftOut(f"TF-IDF is left out: {error}") from None
+        return FittedTfIdf(words, head)
+
+
+@dataclass(frozen=True)
+class FittedTfIdf:
+    words: baselines.Words
+    head: Head
+
+    @property
+    def facts(self) -> Facts:
+        settings = f"{len(self.words.vocabulary):,} words and pairs, {self.head.settings}"
+        return Facts(settings, self.head.parameters, self.head.parameters, self.head.validation_accuracy)
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
+        yield from ()
+        return self.head.probabilities(self.words.features(inputs.items))
+
+    def save(self, store: Store, steps: Sequence[ContenderStep]) -> None:
+        store.words(self.words)
+        store.head(baselines.TFIDF, self.head)
+
+
+@dataclass(frozen=True)
+class FrozenHead:
+    """Logistic regression or an MLP on features of the encoder as it is."""
+
+    name: str
+    """``lr`` or ``mlp``"""
+    classes: int
+    spec: ClassifySpec
+    frozen: bool = True
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
+    ) -> Generator[Event, None, FittedHead]:
+        learnt = features.rows(train.split), train.labels
+        looked = features.rows(held_out.split), held_out.labels
+        common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}
+        if self.name == LR:
+            head = yield from heads.logistic(LR, learnt, looked, control, **common)
+        else:
+            where, _ = placed(self.spec.device)
+            head = yield from heads.mlp(MLP, learnt, looked, control, seed=self.spec.seed, device=where, **common)
+        return FittedHead(self.name, head, features)
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    name: str
+    head: Head
+    features: SplitFeatures
+
+    @property
+    def facts(self) -> Facts:
+        trained = self.head.parameters
+        settings = f"{self.features.pooling} pooling, {self.head.settings}"
+        return Facts(settings, trained, trained + self.features.encoder.parameters, self.head.validation_accuracy)
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
+        yield from ()
+        return self.head.probabilities(self.features.rows(inputs.split))
+
+    def save(self, store: Store, steps: Sequence[ContenderStep]) -> None:
+        store.head(self.name, self.head, steps if self.name == MLP else ())
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """The whole encoder, trained under a fresh head; its epochs are in ``kept`` until whoever calls clears them."""
+
+    classes: Sequence[str]
+    encoder: Encoder
+    settings: TuneSettings
+    kept: Kept
+    device: str
+    name: str = FINETUNE
+    frozen: bool = False
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
+    ) -> Generator[Event, None, FittedEncoder]:
+        training = finetune(
+            (train.items, train.labels),
+            (held_out.items, held_out.labels),
+            self.classes,
+            self.encoder,
+            self.settings,
+            control,
+            kept=self.kept,
+            device=self.device,
+        )
+        return FittedEncoder((yield from self.kept.writes.watch(training)), self.settings)
+
+
+@dataclass(frozen=True)
+class FittedEncoder:
+    tuned: Tuned
+    settings: TuneSettings
+
+    @property
+    def facts(self) -> Facts:
+        tuned, rate = self.tuned, self.settings.peak(self.tuned.encoder.width)
+        settings = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {rate:g}"
+        return Facts(settings, tuned.parameters, tuned.parameters, tuned.history[tuned.best_epoch - 1][1])
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
+        encoder = self.tuned.encoder
+        ids = encoder.ids(list(inputs.items), min(self.settings.length, encoder.positions))
+        return (yield from probabilities(self.tuned.model, ids, self.tuned.device))
+
+    def save(self, store: Store, steps: Sequence[ContenderStep]) -> None:
+        store.tuned(self.tuned)

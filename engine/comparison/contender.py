@@ -1,0 +1,71 @@
+"""What is compared: contenders learn from labelled splits and then answer for inputs whose labels they never see."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.comparison.features import SplitFeatures
+from engine.runs.events import ContenderStep, Event
+from engine.runs.messages import Control
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A split of a data set without its labels."""
+
+    split: str
+    """its name in the shared features"""
+    items: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Labelled(Inputs):
+    """A split that contenders learn from, or stop by."""
+
+    labels: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is told of a contender beside its figures."""
+
+    settings: str = ""
+    """what was chosen, in words"""
+    trained_parameters: int = 0
+    parameters: int = 0
+    """trained and frozen"""
+    held_out_score: float | None = None
+
+
+class LeftOut(Exception):
+    """A contender cannot be fitted on this data; the message says why."""
+
+
+class Fitted(Protocol):
+    """A contender that has learned."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Any]:
+        """Scores of every possible answer ``(inputs, answers)``."""
+
+    def save(self, store: Any, steps: Sequence[ContenderStep]) -> None:
+        """Hand everything that is needed to answer again to the results of the run."""
+
+
+class Contender(Protocol):
+    """A method of a comparison."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands on the shared features."""
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
+    ) -> Generator[Event, None, Fitted]:
+        """Learn. Raises :class:`LeftOut` and :class:`engine.runs.messages.Stopped`."""
