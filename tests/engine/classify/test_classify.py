@@ -558,23 +558,27 @@ def test_no_contender_is_ever_given_labels_of_the_judged_split(
     gold = list(tables.load(spec.data).test.labels)
     asked = []
 
-    def spy(kind: Any) -> None:
-        fit, named = kind.fit, kind.__name__
+    def spy(kind: Any, method: str) -> None:
+        really, named = getattr(kind, method), kind.__name__
 
         def watched(self: Any, *given: Any) -> Any:
             for one in reachable((self, given), set()):
                 if isinstance(one, list | tuple | np.ndarray) and len(one) == len(gold):
-                    assert list(one) != gold, f"{named} can reach the labels of the test rows"
-            asked.append((named, [type(one).__name__ for one in given]))
-            return fit(self, *given)
+                    assert list(one) != gold, f"{named}.{method} can reach the labels of the test rows"
+            asked.append((method, *(type(one).__name__ for one in given)))
+            return really(self, *given)
 
-        monkeypatch.setattr(kind, "fit", watched)
+        monkeypatch.setattr(kind, method, watched)
 
     for kind in (contenders.Majority, contenders.TfIdf, contenders.FrozenHead, contenders.FineTuned):
-        spy(kind)
+        spy(kind, "fit")
+    for kind in (
+        contenders.FittedMajority, contenders.FittedTfIdf, contenders.FittedHead, contenders.FittedEncoder
+    ):  # fmt: skip
+        spy(kind, "outputs")
     told = list(classify(spec, Control()))
-    assert len(only(ContenderDone, told)) == len(asked) == 5
-    assert all(given == ["Labelled", "Labelled", "SplitFeatures", "Control"] for _, given in asked)
+    assert len(only(ContenderDone, told)) == 5
+    assert asked == 5 * [("fit", "Labelled", "Labelled", "SplitFeatures", "Control"), ("outputs", "Inputs", "Control")]
 
 
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
