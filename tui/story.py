@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -65,7 +66,8 @@ class Story:
     @property
     def best(self) -> Evaluated | None:
         """The evaluation with the best validation loss."""
-        return min(self.evaluations, key=lambda point: point.val_loss, default=None)
+        finite = (point for point in self.evaluations if math.isfinite(point.val_loss))
+        return min(finite, key=lambda point: point.val_loss, default=None)
 
     def fold(self, event: Event) -> None:
         """Take an event in."""

@@ -60,10 +60,8 @@ def unknown(kind: type, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _written(value: Any) -> Any:
-    if isinstance(value, float):
-        return (
-            value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-        )
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, tuple | list):
         return [_written(entry) for entry in value]
     if isinstance(value, dict):
@@ -94,7 +92,9 @@ def _reader(hint: Any) -> Reader:
     if origin in (types.UnionType, typing.Union):
         return functools.partial(_first, tuple(map(_reader, inner)))
     if origin is tuple:
-        return functools.partial(_row, _reader(inner[0]), None if inner[-1] is ... else len(inner))
+        if inner[-1] is ...:
+            return functools.partial(_row, _reader(inner[0]))
+        return functools.partial(_places, tuple(map(_reader, inner)))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return functools.partial(_record, hint)
     return {float: _number, int: _whole, Any: _usable}.get(hint) or functools.partial(_exactly, origin or hint)
@@ -109,10 +109,16 @@ def _first(readers: tuple[Reader, ...], value: Any) -> Any:
     raise ValueError
 
 
-def _row(reader: Reader, length: int | None, value: Any) -> tuple[Any, ...]:
-    if type(value) is not list or length not in (None, len(value)):
+def _row(reader: Reader, value: Any) -> tuple[Any, ...]:
+    if type(value) is not list:
         raise ValueError
     return tuple(map(reader, value))
+
+
+def _places(readers: tuple[Reader, ...], value: Any) -> tuple[Any, ...]:
+    if type(value) is not list:
+        raise ValueError
+    return tuple(reader(entry) for reader, entry in zip(readers, value, strict=True))
 
 
 def _record(kind: type, value: Any) -> Any:

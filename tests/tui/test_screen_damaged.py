@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,24 @@ from checkpoints import home as places
 from checkpoints import run as runs
 from engine.comparison.statistics import report_from
 from engine.runs import owner
-from engine.runs.events import Classified, ContenderDone, Event, Loaded, Notice, from_dict, to_dict
+from engine.runs.events import (
+    Classified,
+    ContenderDone,
+    ContenderStep,
+    CurvePoint,
+    Encoded,
+    Event,
+    ItemJudged,
+    Loaded,
+    Notice,
+    Progress,
+    from_dict,
+    to_dict,
+)
 from tui.app import LabApp
 from tui.panes.compare import ComparePane
 
+METHODS = ("margin", "trained", "mlp", "finetune")
 ODD: list[Any] = [1e308, -1, "many", None, [], {}, True, [1, "x"], [[1]]]
 
 
@@ -39,6 +54,14 @@ def retrieve(odd: Any) -> list[Event]:
 def classify(odd: Any) -> list[Event]:
     """A classification, one of whose routes has ``odd`` as its bins."""
     return [*told()[:-1], ContenderDone("lr", {**report("lr"), "bins": odd})]
+
+
+def numbers(odd: float) -> list[Event]:
+    """Progress of a training with ``odd`` in every figure, in its middle and at its end."""
+    steps = [ContenderStep(name, step, 9, odd, odd, odd, odd, "", odd) for name in METHODS for step in (1, 2)]
+    points = [ContenderStep(name, 3, 9, 0.5, 0.4, 0.3, 0.2, "", 0.3) for name in METHODS]
+    judged = [ItemJudged("margin", 3, 4, 12, 1, (odd, 0.2, odd), odd, odd, odd), Encoded("x", 1, 2, 0, odd, odd)]
+    return [*steps, *points, *steps, *judged, CurvePoint("lr", 8, 24, odd, odd, odd, 3), Progress("x", odd, odd)]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +89,13 @@ async def test_a_comparison_with_damaged_figures_is_shown(
                 for event in events(odd):
                     pane.story.fold(from_dict(json.loads(json.dumps(to_dict(event)))) or Notice("refused"))
                 pane.redraw()
+            for number in (math.nan, math.inf, -math.inf, 1e308):
+                for event in numbers(number):
+                    back = from_dict(json.loads(json.dumps(to_dict(event), allow_nan=False)))
+                    assert back is not None
+                    pane.story.fold(back)
+                pane.redraw()
+                await pilot.pause()
         assert app.is_running
 
 

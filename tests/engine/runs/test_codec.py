@@ -28,12 +28,15 @@ class Outer:
     on: bool = False
     maybe: float | None = None
     pair: tuple[float, float] = (0.0, 1.0)
+    mixed: tuple[int, str] = (1, "a")
     rows: tuple[tuple[int, ...], ...] = ()
     inner: tuple[Inner, ...] = ()
     more: dict[str, Any] = field(default_factory=dict)
 
 
-WHOLE = Outer(3, 0.5, "è\n", True, 2.0, (1.5, -0.0), ((1, 2), ()), (Inner("a", 0.25),), {"a": [1, {"b": None}]})
+WHOLE = Outer(
+    3, 0.5, "è\n", True, 2.0, (1.5, -0.0), (2, "b"), ((1, 2), ()), (Inner("a", 0.25),), {"a": [1, {"b": None}]}
+)
 
 
 def through_json(value: Any) -> Any:
@@ -74,6 +77,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ("count", True), ("count", 1.0), ("count", 1 << 64), ("count", None), ("rate", False), ("rate", "0.5"),
         ("rate", float("inf")), ("rate", "nan"), ("rate", None), ("title", 5), ("on", 0),
         ("maybe", "x"), ("pair", [1.0, 2.0, 3.0]), ("pair", {"a": 1}), ("rows", [[1, "2"]]), ("rows", [1]),
+        ("mixed", ["b", 2]), ("mixed", [2]),
         ("inner", [{"name": "a"}]), ("inner", [["a", 1.0]]), ("more", []), ("more", {"a": [float("nan")]}),
         ("more", {"a": 1 << 64}),
     ],
