@@ -99,7 +99,7 @@ def made(folder: Path) -> list[Workload]:
     found = str(collection(folder / "collection", train=40))
 
     def training(**changes: Any) -> dict[str, Any]:
-        return spec.to_dict(spec.build({**TRAINING, "corpus": str(corpus), **changes}, preset_for_auto="nano"))
+        return to_dict(spec.build({**TRAINING, "corpus": str(corpus), **changes}, preset_for_auto="nano"))
 
     common: dict[str, Any] = {"encoder": encoder, "device": "cpu"}
     tuned: dict[str, Any] = {**common, "learning_rate": 3e-3}
