@@ -181,6 +181,7 @@ class Monkey:
     def __post_init__(self) -> None:
         self.home, self.folder = self.root / "home", self.root / "folder"
         self.folder.mkdir(exist_ok=True)
+        self.stop_typed = False
         self.terminal = self._start((120, 40), reports=False)
 
     def _start(self, size: tuple[int, int], *, reports: bool) -> Terminal:
@@ -214,6 +215,7 @@ class Monkey:
     def _do(self, made: Input) -> None:
         self.last.append(f"{made.kind} {made.sent or made.mouse or made.size!r} {made.pause:g}")
         terminal, pid = self.terminal, self.terminal.process.pid
+        self._continue()
         self.counts["keys"] += made.keys
         self.counts[made.kind] += made.kind not in ("keys", "pane")
         with contextlib.suppress(ProcessLookupError):
@@ -237,6 +239,18 @@ class Monkey:
         terminal.count(made.pause) if made.pause else terminal.read(0.0)
         del terminal.raw[:-200_000]
 
+    def _continue(self) -> None:
+        """As ``fg`` does, where Ctrl+Z came before the program had the terminal back: then the kernel acts on it."""
+        try:
+            stopped = Path(f"/proc/{self.terminal.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return
+        if stopped and not self.stop_typed:
+            raise Crash("the program has stopped by itself")
+        if stopped:
+            self.stop_typed = False
+            os.kill(self.terminal.process.pid, signal.SIGCONT)
+
     def _suspend(self) -> None:
         try:
             self.terminal.suspend()
@@ -251,6 +265,7 @@ class Monkey:
     def _send(self, text: bytes) -> None:
         """In one packet, as far as the kernel takes it; the program's output is read meanwhile."""
         deadline = time.monotonic() + ANSWER
+        self.stop_typed = self.stop_typed or KEYS["ctrl+z"] in text
         while text and self.terminal.process.poll() is None:
             try:
                 text = text[os.write(self.terminal.master, text) :]
@@ -292,6 +307,7 @@ class Monkey:
         deadline = time.monotonic() + ANSWER
         shown: set[str] = set()  # also those that come late: a pane that is made for the first time takes a while
         wait = 0.3
+        self._continue()
         while time.monotonic() < deadline and self.terminal.process.poll() is None:
             self._send(b"\x1b")  # closes what lies above the panes
             self.terminal.count(wait)
