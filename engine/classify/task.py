@@ -13,6 +13,7 @@ from data.tables import TextData
 from engine import hub
 from engine.classify import baselines
 from engine.classify.contenders import FineTuned, FrozenHead, Majority, TfIdf
+from engine.classify.results import Store
 from engine.classify.spec import FINETUNE, HEADS, LR, MLP, ClassifySpec
 from engine.comparison import statistics
 from engine.comparison.comparison import compare
@@ -30,8 +31,6 @@ from engine.runs.writes import Writes
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from engine.classify.results import Store
 
 
 def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> Iterator[Event]:
@@ -93,8 +92,6 @@ class _Routes:
         )
 
     def keep(self, run: Run, writes: Writes) -> None:
-        from engine.classify.results import Store
-
         self.store = Store(run, self.spec, self.data, writes)
 
     def results(self) -> dict[str, dict[str, Any]]:
@@ -214,13 +211,14 @@ class _Routes:
         if self.store is not None:
             fitted.save(self.store, steps)
         seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
+        facts = fitted.facts
         report = replace(
             statistics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked, seed=self.spec.seed),
             seconds=round(seconds, 3),
-            trained_parameters=fitted.facts.trained_parameters,
-            parameters=fitted.facts.parameters,
-            settings=fitted.facts.settings,
-            validation_accuracy=fitted.facts.held_out_score,
+            trained_parameters=facts.trained_parameters,
+            parameters=facts.parameters,
+            settings=facts.settings,
+            validation_accuracy=facts.held_out_score,
         )
         self.reports[contender.name], self.probabilities[contender.name] = report, found
         if self.store is not None:

@@ -1,1 +1,1 @@
-"""What classify, choose and retrieve share: heads, statistics, label checks."""
+"""What classify, choose and retrieve share: contenders, their features, heads, statistics, label checks."""
