@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
+from textual.screen import Screen
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
@@ -20,6 +22,12 @@ class KeyBar(Footer):
         super().__init__(show_command_palette=False, compact=True)
         self._width = 0
 
+    def bindings_changed(self, screen: Screen[Any]) -> None:
+        """One rebuild for all signals that wait: Textual queues one for each, faster than a busy machine does them."""
+        self._bindings_ready = True
+        if screen.app.app_focus and self.is_attached and screen is self.screen:
+            self.refresh(recompose=True)
+
     def compose(self) -> ComposeResult:
         self._width = self.app.size.width
         keys = [key for key in super().compose() if isinstance(key, FooterKey)]
@@ -29,7 +37,7 @@ class KeyBar(Footer):
 
     def on_resize(self) -> None:
         if self._width and self.app.size.width != self._width:
-            self.call_after_refresh(self.recompose)
+            self.refresh(recompose=True)
 
 
 def fitting(keys: Sequence[FooterKey], width: int) -> list[FooterKey]:

@@ -26,6 +26,7 @@ from checkpoints.run import Run
 from tui import panes
 from tui.app import LabApp
 from tui.bar import Tab
+from tui.keybar import KeyBar
 from tui.panes import runs as runs_pane
 from tui.panes.pane import Pane
 from tui.panes.runs import RunsPane
@@ -318,3 +319,32 @@ async def test_the_keys_of_the_last_line_that_are_gone_are_forgotten() -> None:
         app.refresh_bindings()
         await until(pilot, lambda: app.query(FooterKey) and app.query(FooterKey).first() is not first())
         await until(pilot, lambda: gc.collect() >= 0 and first() is None, 60.0)
+
+
+async def test_a_burst_of_changed_keys_rebuilds_the_last_line_once_and_ends_with_the_keys_of_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = LabApp()
+    rebuilt = 0
+    recompose = KeyBar.recompose
+
+    async def counted(bar: KeyBar) -> None:
+        nonlocal rebuilt
+        rebuilt += 1
+        await recompose(bar)
+
+    def shown() -> set[str]:
+        return {key.action for key in app.query(FooterKey)}
+
+    monkeypatch.setattr(KeyBar, "recompose", counted)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.query(FooterKey))
+        await pilot.pause(0.2)
+        rebuilt, training = 0, shown()
+        for _ in range(100):
+            app.screen.bindings_updated_signal.publish(app.screen)
+        await pilot.press("7")
+        await until(pilot, lambda: shown() and shown() != training)
+        await pilot.pause(0.2)
+        assert shown() <= {active.binding.action for active in app.screen.active_bindings.values()}
+        assert 0 < rebuilt < 20
