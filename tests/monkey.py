@@ -349,7 +349,10 @@ def _plain(raw: bytes) -> str:
     """Text without escape sequences, from the traceback on."""
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|.)", "", raw.decode("utf-8", "replace"))
     found = TRACEBACK.search(text)
-    return text[max(0, found.start() - 200) :][:20_000] if found else "(no traceback)"
+    if not found:
+        return "(no traceback)"
+    text = text[max(0, found.start() - 200) :]
+    return text if len(text) <= 20_000 else f"{text[:16_000]}\n[...]\n{text[-4_000:]}"  # the error is at the end
 
 
 def furnish(home: Path, corpus: Path, *, trained: bool) -> None:

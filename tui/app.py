@@ -166,7 +166,7 @@ class LabApp(App[int]):
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
-        if action in ("start", "pause", "stop", "sample") and self.query(TrainPane):
+        if action in ("start", "pause", "stop", "sample") and any(one.current for one in self.query(ContentSwitcher)):
             return self.working.allows(action)
         return True
 

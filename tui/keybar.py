@@ -26,7 +26,7 @@ class KeyBar(Footer):
         """One rebuild for all signals that wait: Textual queues one for each, faster than a busy machine does them."""
         self._bindings_ready = True
         if screen.app.app_focus and self.is_attached and screen is self.screen:
-            self.refresh(recompose=True)
+            self.call_after_refresh(self.refresh, recompose=True)
 
     def compose(self) -> ComposeResult:
         self._width = self.app.size.width
@@ -37,7 +37,7 @@ class KeyBar(Footer):
 
     def on_resize(self) -> None:
         if self._width and self.app.size.width != self._width:
-            self.refresh(recompose=True)
+            self.call_after_refresh(self.refresh, recompose=True)
 
 
 def fitting(keys: Sequence[FooterKey], width: int) -> list[FooterKey]:
