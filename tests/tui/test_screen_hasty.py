@@ -19,7 +19,7 @@ from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
-from textual.widgets import LoadingIndicator, OptionList, Static
+from textual.widgets import ContentSwitcher, LoadingIndicator, OptionList, Static
 from textual.widgets._footer import FooterKey
 
 from checkpoints.run import Run
@@ -348,3 +348,13 @@ async def test_a_burst_of_changed_keys_rebuilds_the_last_line_once_and_ends_with
         await pilot.pause(0.2)
         assert shown() <= {active.binding.action for active in app.screen.active_bindings.values()}
         assert 0 < rebuilt < 20
+
+
+async def test_keys_are_looked_up_before_the_first_pane_is_on_the_screen() -> None:
+    app = LabApp()
+    async with app.run_test(size=(120, 40)):
+        switcher = app.query_one("#panes", ContentSwitcher)
+        shown = switcher.current
+        switcher.set_reactive(ContentSwitcher.current, None)  # as while the panes are being mounted
+        assert app.screen.active_bindings
+        switcher.set_reactive(ContentSwitcher.current, shown)
