@@ -166,8 +166,9 @@ class LabApp(App[int]):
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
-        if action in ("start", "pause", "stop", "sample") and any(one.current for one in self.query(ContentSwitcher)):
-            return self.working.allows(action)
+        if action in ("start", "pause", "stop", "sample"):
+            mounted = any(switcher.current for switcher in self.query("#panes").results(ContentSwitcher))
+            return not mounted or self.working.allows(action)
         return True
 
     async def run_action(
