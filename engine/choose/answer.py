@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data.choices import Item
-from engine.choose.results import TUNED, read, read_ranker
+from engine.choose.results import read, read_ranker
 from engine.choose.zero_shot import LEADING, ways
+from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.features import group_of

@@ -5,8 +5,8 @@ them. Scores are matrices ``(items, choices)``, ``-inf`` where an item has no su
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from data.choices import LETTERS, Item
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 
 CHANCE, LONGEST = "chance", "longest"
 CONTROLS = (CHANCE, LONGEST)
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Scores of the same items under other conditions, which tell whether to believe those of a method."""
+
+    ways: Mapping[str, Scores] = field(default_factory=dict)
+    """by other ways to turn log-probabilities into a score"""
+    seeds: Sequence[Scores] = ()
+    """of the same method trained with other seeds"""
+    hidden: Scores | None = None
+    """without the question"""
+    retrained: bool = True
+    """whether the method was also trained without questions for ``hidden``, where it is trained"""
+    shuffled: tuple[NDArray[np.int64], Scores] | None = None
+    """the order of the choices ``(items, choices)`` and the scores in that order, of the first items at least"""
 
 
 def figures(scores: Scores, items: Sequence[Item], *, seed: int, seconds: float, settings: str = "") -> dict[str, Any]:
@@ -65,10 +81,42 @@ def against(scores: Scores, control: Scores, gold: Sequence[int], seed: int) -> 
 
     right = control.argmax(1) == np.asarray(gold)
     test = statistics.mcnemar(softmax(scores), softmax(control), gold)
+    return _proportion(right, seed) | {"p": test.p}
+
+
+def of_controls(controls: Controls, scores: Scores, gold: Sequence[int], seed: int) -> dict[str, Any]:
+    """Figures of a method under other conditions, beside its ``scores``."""
+    import numpy as np
+
+    found: dict[str, Any] = {}
+    if controls.seeds:
+        found["seeds"] = [round(statistics.accuracy(one, gold), 6) for one in controls.seeds]
+    if controls.ways:
+        chosen = {way: one.argmax(1) for way, one in controls.ways.items()}
+        found["ways"] = {way: _proportion(row == np.asarray(gold), seed) for way, row in chosen.items()}
+        every = np.stack(list(chosen.values()))
+        found["disagree"] = int((every != every[0]).any(0).sum())
+    if controls.hidden is not None:
+        found["question_hidden"] = against(scores, controls.hidden, gold, seed)
+        if not controls.retrained:
+            found["question_hidden"]["retrained"] = False
+    if controls.shuffled is not None:
+        order, moved = controls.shuffled
+        rows, again = np.arange(len(order)), moved.argmax(1)
+        some = np.asarray(gold)[: len(order)]
+        accuracy = float((again == (order == some[:, None]).argmax(1)).mean())
+        found["choices_shuffled"] = {
+            "accuracy": accuracy if controls.ways else round(accuracy, 6),  # zero-shot's was never rounded
+            "changed": int((order[rows, again] != scores[: len(order)].argmax(1)).sum()),
+            "items": len(order),
+        }
+    return found
+
+
+def _proportion(right: NDArray[np.bool_], seed: int) -> dict[str, Any]:
     return {
         "accuracy": round(float(right.mean()), 6),
         "interval": [round(end, 6) for end in statistics.bootstrap(right, seed)],
-        "p": test.p,
     }
 
 

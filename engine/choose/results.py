@@ -8,17 +8,13 @@ language model. Safetensors and JSON, no pickle.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from checkpoints import arrays, store
 from checkpoints.run import Run
 from data.choices import Item
-from engine.encoders.epochs import ROUTE as FINETUNE
-from engine.encoders.recorded_steps import rows_of, steps_from
-from engine.model_folder import present
+from engine.comparison.results import UNREADABLE, Results
 from engine.runs.writes import Writes
 
 if TYPE_CHECKING:
@@ -26,51 +22,64 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from data.choices import ChoiceData
-    from engine.choose.fine_tune import TunedRanker
     from engine.choose.scorer import Ranker
     from engine.choose.spec import ChooseSpec
-    from engine.encoders.find import Encoder
     from engine.runs.events import ContenderStep
 
 FORMAT = 1
-TUNED = "finetuned"
 _WITHOUT_ENCODER = ("chance", "longest", "zero-shot")
 
 
-class ChoiceStore:
-    """Writes what comes of a ranking, each file atomically, through ``writes``."""
+class ChoiceStore(Results):
+    """Writes the results of a ranking of choices."""
+
+    ABOUT = "choices.json"
+    SAME = ("format", "fingerprint", "pooling", "length", "model", "uninformative")
 
     def __init__(self, run: Run, spec: ChooseSpec, data: ChoiceData, writes: Writes) -> None:
         """Figures of an earlier start on the same data stay until there are new ones.
 
         Raises :class:`OSError` when those cannot be read.
         """
-        self._run, self.writes = run, writes
+        super().__init__(
+            run,
+            writes,
+            {
+                "format": FORMAT,
+                "fingerprint": data.fingerprint,
+                "pooling": spec.pooling,
+                "length": spec.length,
+                "model": spec.model,
+                "uninformative": spec.uninformative,
+                "encoder": None,
+                "rankers": {},
+            },
+        )
+        self._items = len(data.judged)
         self._earlier: dict[str, Any] = {}
-        self._about: dict[str, Any] = {
-            "format": FORMAT,
-            "fingerprint": data.fingerprint,
-            "pooling": spec.pooling,
-            "length": spec.length,
-            "model": spec.model,
-            "uninformative": spec.uninformative,
-            "encoder": None,
-            "rankers": {},
-            "tuned": None,
-        }
-        self._find_earlier()
+        results = run.read_json("results.json")
+        if (about := self._earlier_about()) is not None:
+            self._earlier = {method: one for method, one in results.items() if isinstance(one, dict)}
+            if isinstance(about.get("rankers"), dict):
+                self._about["rankers"] = about["rankers"]
         lines = [json.dumps(asdict(item), ensure_ascii=False) for item in data.judged]
         writes.file(run.path / "items.jsonl", ("\n".join(lines) + "\n").encode("utf-8", "replace"))
         self._describe()
 
-    def encoder(self, encoder: Encoder) -> None:
-        """What the rankers stand on."""
-        known = self._about["encoder"] or {}
-        if known.get("identity") != encoder.identity:  # what stands on another is worth nothing
-            self._earlier = {name: one for name, one in self._earlier.items() if name in _WITHOUT_ENCODER}
-            self._about["rankers"], self._about["tuned"] = {}, None
-        self._about["encoder"] = {"name": encoder.name, "source": encoder.source, "identity": encoder.identity}
-        self._describe()
+    def earlier(self, name: str, key: list[Any] | None) -> Earlier | None:
+        """The fine-tuning that ``key`` decides, of an earlier start; the other methods are cheap and done again."""
+        if key is None:
+            return None
+        try:
+            steps, result = self._steps_of_tuned(key), dict(self._earlier[name])
+            scores = arrays.read(self._run.path / "scores" / f"{name}.safetensors")["scores"]
+        except UNREADABLE:
+            return None
+        return Earlier(result, scores, steps) if len(scores) == self._items else None
+
+    def _drop_encoded(self) -> None:
+        self._earlier = {name: one for name, one in self._earlier.items() if name in _WITHOUT_ENCODER}
+        self._about["rankers"] = {}
 
     def scores(self, method: str, found: NDArray[np.float64]) -> None:
         """Scores of the judged items."""
@@ -84,54 +93,10 @@ class ChoiceStore:
         self._about["rankers"][method] = {"loss": ranker.loss, "parameters": ranker.parameters}
         self._describe()
 
-    def tuned(self, tuned: TunedRanker) -> None:
-        """A fine-tuned encoder under its head, which is taken over by nobody before :meth:`settled`."""
-        from engine.choose.fine_tune import save
-
-        self._about["tuned"] = None
-        self._describe()
-        self.writes.put(TUNED, partial(save, tuned, self._run.path / TUNED))
-
-    def settled(self, made: list[Any], result: dict[str, Any], steps: Sequence[ContenderStep]) -> None:
-        """Model, scores and figures of the fine-tuning that ``made`` decides are on the disk."""
-
-        def describe() -> None:
-            files = store.digests(self._run.path / TUNED)
-            self._about["tuned"] = {"made": made, "files": files, "result": result, "steps": rows_of(steps)}
-            self._run.write_json("choices.json", store.with_checksum(self._about))
-
-        self.writes.put("choices.json of the fine-tuned model", describe, after=None)
-
-    def again(self, made: list[Any], items: int) -> Earlier | None:
-        """The fine-tuning that ``made`` decides, of an earlier start of the run; None where it is not whole."""
-        told = self._about["tuned"]
-        try:
-            files = store.digests(present(self._run.path / TUNED))
-            if told is None or told["made"] != made or not files or told["files"] != files:
-                return None
-            scores = arrays.read(self._run.path / "scores" / f"{FINETUNE}.safetensors")["scores"]
-            return Earlier(dict(told["result"]), scores, steps_from(told["steps"])) if len(scores) == items else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
     def results(self, results: dict[str, dict[str, Any]]) -> None:
         """Figures of every method so far, and of those whose turn comes again the earlier ones."""
-        about = self._run.path / "choices.json"  # says what the figures are of
+        about = self._run.path / self.ABOUT  # says what the figures are of
         self.writes.json(self._run.path / "results.json", {**self._earlier, **results}, after=(about,))
-
-    def _find_earlier(self) -> None:
-        """Take over what an earlier start on the same data has come to."""
-        about, results = self._run.read_json("choices.json"), self._run.read_json("results.json")
-        names = ("format", "fingerprint", "pooling", "length", "model", "uninformative")
-        if any(about.get(name) != self._about[name] for name in names):
-            return
-        self._earlier = {method: one for method, one in results.items() if isinstance(one, dict)}
-        for name in ("encoder", "rankers", "tuned"):
-            if isinstance(about.get(name), dict):
-                self._about[name] = about[name]
-
-    def _describe(self) -> None:
-        self.writes.json(self._run.path / "choices.json", store.with_checksum(self._about))
 
 
 @dataclass(frozen=True)

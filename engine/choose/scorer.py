@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from data.choices import Item
-from engine.encoders.encode import encode
-from engine.encoders.features import POOLINGS, Features, group_of
-from engine.encoders.find import Encoder
+from engine.comparison.features import SplitFeatures
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control, heed
 
@@ -63,6 +61,7 @@ class Pairs:
     pair: Matrix
     there: NDArray[np.bool_]
     gold: NDArray[np.int64]
+    """place of the right choice; -1 where it is not known"""
 
     def __len__(self) -> int:
         return len(self.gold)
@@ -80,7 +79,7 @@ class Pairs:
         def taken(rows: Any) -> Any:
             return np.take_along_axis(rows, order[..., None], 1)
 
-        gold = (order == self.gold[:, None]).argmax(1)
+        gold = np.where(self.gold < 0, -1, (order == self.gold[:, None]).argmax(1))
         return Pairs(self.question, taken(self.choice), taken(self.pair), self.there, gold)
 
 
@@ -126,35 +125,21 @@ def pair_texts(items: Sequence[Item], length: int = 128) -> tuple[list[str], lis
     )
 
 
-def featurise(
-    items: Sequence[Item],
-    encoder: Encoder,
-    control: Control,
-    *,
-    pooling: str = "mean",
-    length: int = 128,
-    device: str = "auto",
-) -> Generator[Event, None, Pairs]:
-    """Frozen features of every item, from the disk as far as they are there.
+class PairFeatures(SplitFeatures):
+    """Frozen features of every question, choice and pair of the two, from the disk as far as they are there."""
 
-    Yields what :func:`engine.encoders.encode.encode` yields, and raises what it raises.
-    """
-    if pooling not in POOLINGS:
-        raise ValueError(f"no pooling {pooling!r}; there are: {', '.join(POOLINGS)}")
-    found: list[Matrix] = []
-    for texts in pair_texts(items, length):
-        known = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        features: Features = yield from encode(
-            list(known),
-            encoder,
-            control,
-            length=length,
-            group=group_of(pooling),
-            poolings=(pooling,),
-            device=device,
-        )
-        found.append(features.pooled(pooling)[[known[text] for text in texts]])
-    return arranged(items, *found)
+    def pairs(self, split: str) -> Pairs:
+        """The items of a split."""
+        found: Pairs = self._encoded[split]
+        return found
+
+    def _features(self, items: Sequence[Any], control: Control) -> Generator[Event, None, Pairs]:
+        found: list[Matrix] = []
+        for texts in pair_texts(items, self.length):
+            known = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+            features = yield from self._features_of(list(known), control, (self.pooling,))
+            found.append(features.pooled(self.pooling)[[known[text] for text in texts]])
+        return arranged(items, *found)
 
 
 def arranged(items: Sequence[Item], question: Matrix, choice: Matrix, pair: Matrix) -> Pairs:

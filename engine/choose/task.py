@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from checkpoints.run import Run
 from data import choices as questions
 from data.choices import ChoiceData, Item
 from engine import hub
 from engine.choose import report as choose_report
+from engine.choose.contenders import FineTuned, FittedRanker, Scorer, ZeroShot, without_answers
+from engine.choose.fine_tune import TuneRankSettings, made_of
+from engine.choose.results import ChoiceStore, Earlier
+from engine.choose.scorer import PairFeatures
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.comparison import statistics
-from engine.comparison.comparison import compare
-from engine.encoders import find as encoders
+from engine.comparison.comparison import Comparison, compare
+from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.find import Encoder
-from engine.encoders.recorded_steps import noting
-from engine.runs.events import ContenderDone, ContenderStep, Event, ItemJudged, Loaded, Notice, Progress
+from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.writes import Writes
 
@@ -27,10 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from engine.choose.results import ChoiceStore
-    from engine.choose.scorer import Pairs, Ranker
-
-REORDERED = 100  # items that zero-shot scores again with their choices in another order
+T = TypeVar("T")
 
 
 def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
@@ -42,23 +42,28 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
     :func:`engine.comparison.comparison.compare` raises.
     """
 
-    def read() -> _Methods:
+    def read() -> _Choosing:
         data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=hub.unreachable)
-        return _Methods(spec, data, control)
+        return _Choosing(spec, data, control)
 
     yield from compare(spec, control, run, read)
 
 
-class _Methods:
+class _Choosing(Comparison):
     """The methods of one comparison, in the order in which they cost."""
 
+    store: ChoiceStore | None
+    features: PairFeatures
+
     def __init__(self, spec: ChooseSpec, data: ChoiceData, control: Control) -> None:
-        self.spec, self.data, self.control = spec, data, control
-        self.judged = data.judged
-        self.gold = [item.gold for item in self.judged]
-        self.store: ChoiceStore | None = None
-        self.told: dict[str, dict[str, Any]] = {}
-        """figures of each method"""
+        self.spec, self.data = spec, data
+        self.gold = [item.gold for item in data.judged]
+        judged = Inputs("judged", without_answers(data.judged))
+        held_out = Labelled("held_out", data.held_out, [item.gold for item in data.held_out])
+        train = Labelled("train", data.train, [item.gold for item in data.train])
+        splits = {one.split: one.items for one in (judged, held_out, train)}
+        features = PairFeatures(splits, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
+        super().__init__(control, train, held_out, judged, features)
 
     def loaded(self) -> Loaded:
         spec, data = self.spec, self.data
@@ -77,29 +82,26 @@ class _Methods:
         )
 
     def keep(self, run: Run, writes: Writes) -> None:
-        from engine.choose.results import ChoiceStore
-
         self.store = ChoiceStore(run, self.spec, self.data, writes)
-
-    def results(self) -> dict[str, dict[str, Any]]:
-        return self.told
 
     def verdict(self) -> str:
         return choose_report.verdict(self.told)
 
     def run(self) -> Generator[Event, None, None]:
-        spec, judged = self.spec, self.judged
-        chance = choose_report.guessing(judged)
-        yield from self._result(
+        spec, items = self.spec, self.data.judged
+        chance = round(choose_report.guessing(items), 6)
+        yield from self._control(
             choose_report.CHANCE,
-            {"accuracy": round(chance, 6), "interval": [round(chance, 6)] * 2, "items": len(judged), "seconds": 0.0},
+            {"accuracy": chance, "interval": [chance] * 2, "items": len(items), "seconds": 0.0},
         )
-        found = choose_report.longest(judged, spec.seed)
-        yield from self._result(
-            choose_report.LONGEST, choose_report.figures(found, judged, seed=spec.seed, seconds=0.0)
+        longest = choose_report.longest(self.judged.items, spec.seed)
+        yield from self._control(
+            choose_report.LONGEST, choose_report.figures(longest, items, seed=spec.seed, seconds=0.0)
         )
         if ZERO_SHOT in spec.methods:
-            yield from self._zero_shot()
+            yield from self.contend(ZeroShot(spec))
+            if self.told[ZERO_SHOT]["items"] < len(items):
+                raise Stopped
         wanted = [method for method in METHODS[1:] if method in spec.methods]
         if wanted and not (self.data.train and self.data.held_out):
             yield Notice(
@@ -111,205 +113,90 @@ class _Methods:
             return
         if not wanted:
             return
-        encoder = yield from encoders.find(spec.encoder, self.control)
+        encoder = yield from self.features.open(self.control)
         if self.store is not None:
             self.store.encoder(encoder)
         if MARGIN in wanted or CROSS_ENTROPY in wanted:
-            yield from self._rankers(encoder, [method for method in wanted if method != FINETUNE])
+            yield from self.features.encode(self.control)
+        for method in wanted:
+            if method != FINETUNE:
+                yield from self.contend(Scorer(method, spec))
         if FINETUNE in wanted:
-            yield from self._finetune(encoder)
+            yield from self._fine_tune(encoder)
 
-    # -- zero-shot ---------------------------------------------------------------------------------------------------
+    def _control(self, name: str, result: dict[str, Any]) -> Iterator[Event]:
+        """Figures of what needs no method."""
+        self._figures(name, result)
+        yield self.done(name)
+        yield from heed(self.control, len(self.told))
 
-    def _zero_shot(self) -> Iterator[Event]:
-        from engine.choose.zero_shot import LEADING, Judging, Reader
-        from engine.lm import find as lm
-
-        begun = time.monotonic()
-        try:
-            model = yield from lm.load(self.spec.model, self.control)
-        except lm.LoadingStopped:
-            raise Stopped from None
-        if model.tokenizer.kind == "characters":
-            yield Notice(
-                f"{model.name} reads characters and was trained on one small corpus: expect chance on anything else",
-                "warning",
-                "model",
-            )
-        reader = Reader(model, self.spec.uninformative)
-        judging = Judging(reader, self.judged)
-        stopped = False
-        try:
-            yield from judging.run(self.control)
-        except Stopped:
-            stopped = True
-        if reader.unspelled:
-            yield Notice(
-                f"{reader.unspelled:,} characters that {model.name} does not know were left out", "warning", "model"
-            )
-        if not judging.done:
-            raise Stopped
-        settings = f"{model.name} ({model.parameters:,} parameters), by {LEADING}"
-        result, scores = judging.result(self.spec.seed, time.monotonic() - begun, settings)
-        if not stopped:
-            changed = yield from judging.reordered(self.control, self.spec.seed, REORDERED)
-            result["choices_shuffled"] = changed
-        if self.store is not None:
-            self.store.scores(ZERO_SHOT, scores)
-        model.forget()
-        yield from self._result(ZERO_SHOT, result)
-        if stopped:
-            raise Stopped
-
-    # -- trained -----------------------------------------------------------------------------------------------------
-
-    def _rankers(self, encoder: Encoder, methods: Sequence[str]) -> Iterator[Event]:
-        from engine.choose.scorer import featurise
-        from engine.encoders.encode import placed
-
-        spec, begun = self.spec, time.monotonic()
-        parts: dict[str, Pairs] = {}
-        for name in ("judged", "held_out", "train"):  # the short ones first: they show how long the last takes
-            items: Sequence[Item] = getattr(self.data, name)
-            parts[name] = yield from featurise(
-                items, encoder, self.control, pooling=spec.pooling, length=spec.length, device=spec.device
-            )
-        encoding = time.monotonic() - begun
-        where, _ = placed(spec.device)
-        for method in methods:
-            yield from self._ranker(method, parts, where, encoding)
-
-    def _ranker(self, method: str, parts: Mapping[str, Pairs], device: str, encoding: float) -> Iterator[Event]:
-        """One loss: several seeds, then the same without the questions, then with the choices in another order."""
-        from engine.choose.scorer import RankSettings, fit
-
-        spec, begun = self.spec, time.monotonic()
-        settings = RankSettings(loss="margin" if method == MARGIN else "cross-entropy", margin=spec.margin)
-        judged = parts["judged"]
-        first: Ranker | None = None
-        seeds: list[float] = []
-        for number in range(spec.seeds):
-            ranker = yield from fit(
-                method if number == 0 else "",
-                parts["train"],
-                parts["held_out"],
-                replace(settings, seed=spec.seed + number),
-                self.control,
-                device=device,
-            )
-            if first is None:
-                first = ranker
-                scores = ranker.scores(judged)
-                yield from self._tell(method, scores)
-                seconds = time.monotonic() - begun
-            seeds.append(statistics.accuracy(ranker.scores(judged), self.gold))
-            yield Progress(f"{method}: seeds trained", number + 1, spec.seeds)
-        assert first is not None
-        blind = yield from fit(
-            "",
-            parts["train"].hidden(),
-            parts["held_out"].hidden(),
-            replace(settings, seed=spec.seed),
-            self.control,
-            device=device,
-        )
-        told = f"{spec.pooling} pooling, epoch {first.best_epoch} of {first.epochs}"
-        result = choose_report.figures(
-            scores,
-            self.judged,
-            seed=spec.seed,
-            seconds=seconds + encoding,
-            settings=told + (f", margin {spec.margin:g}" if method == MARGIN else ""),
-        )
-        result |= {
-            "held_out_accuracy": round(first.held_out_accuracy, 6),
-            "trained_parameters": first.parameters,
-            "seeds": [round(one, 6) for one in seeds],
-            "question_hidden": choose_report.against(scores, blind.scores(judged.hidden()), self.gold, spec.seed),
-            "choices_shuffled": _shuffled(first, judged, scores, self.judged, spec.seed),
-        }
-        if self.store is not None:
-            self.store.scores(method, scores)
-            self.store.ranker(method, first)
-        yield from self._result(method, result)
-
-    def _finetune(self, encoder: Encoder) -> Iterator[Event]:
-        from engine.choose.fine_tune import TuneRankSettings, made_of, tune
-
-        spec, begun = self.spec, time.monotonic()
+    def _fine_tune(self, encoder: Encoder) -> Iterator[Event]:
+        spec = self.spec
         settings = TuneRankSettings(
             epochs=spec.epochs, learning_rate=spec.learning_rate, length=spec.length, seed=spec.seed
         )
-        made = made_of(encoder, settings, self.data.fingerprint)
-        steps: list[ContenderStep] = []
-        with Kept(*made) as kept:
-            if self.store is not None and (earlier := self.store.again(made, len(self.judged))) is not None:
-                kept.clear()  # where an earlier start ended before it could
-                yield from earlier.steps
-                yield from self._tell(FINETUNE, earlier.scores)
-                yield from self._result(FINETUNE, earlier.result)
-                return
-            training = tune(
-                self.data.train, self.data.held_out, encoder, settings, self.control, kept=kept, device=spec.device
-            )
-            tuned = yield from kept.writes.watch(noting(training, steps))
-            scores = yield from tuned.scores(self.judged, self.control)
-            yield from self._tell(FINETUNE, scores)
-            told = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {settings.peak(encoder.width):g}"
-            result = choose_report.figures(
-                scores, self.judged, seed=spec.seed, seconds=time.monotonic() - begun, settings=told
-            )
-            hidden = [replace(item, question="", context="") for item in self.judged]
-            blind = yield from tuned.scores(hidden, self.control)
+        key = made_of(encoder, settings, self.data.fingerprint)
+        with Kept(*key) as kept:
+            yield from self.contend(FineTuned(encoder, settings, kept, spec.device), kept, key)
+
+    def judge(
+        self, contender: Contender, fitted: FittedRanker, steps: list[ContenderStep], begun: float
+    ) -> Iterator[Event]:
+        name, seed, items = contender.name, self.spec.seed, _JudgedItems(self.gold)
+        scores = yield from items.count(fitted.outputs(self.judged, self.control))
+        if not items.done:
+            yield from items.count(_items(name, scores, self.data.judged))
+        seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
+        controls = yield from fitted.controls(self.judged, self.control)
+        facts, done = fitted.facts, self.data.judged[: len(scores)]
+        result = choose_report.figures(scores, done, seed=seed, seconds=seconds, settings=facts.settings)
+        if facts.held_out_score is not None:
             result |= {
-                "held_out_accuracy": round(tuned.history[tuned.best_epoch - 1][1], 6),
-                "trained_parameters": tuned.parameters,
-                # Not trained again without questions: what the choices alone can teach it may be more.
-                "question_hidden": choose_report.against(scores, blind, self.gold, spec.seed) | {"retrained": False},
+                "held_out_accuracy": round(facts.held_out_score, 6),
+                "trained_parameters": facts.trained_parameters,
             }
-            if self.store is not None:
-                self.store.tuned(tuned)
-                self.store.scores(FINETUNE, scores)
-                self.store.results({**self.told, FINETUNE: result})
-                self.store.settled(made, result, steps)
-                yield from self.store.writes.settle(self.control)
-            kept.clear()
-        yield from self._result(FINETUNE, result)
+        result |= choose_report.of_controls(controls, scores, self.gold[: len(scores)], seed)
+        if self.store is not None:
+            self.store.scores(name, scores)
+            fitted.save(self.store, steps)
+        self._figures(name, result)
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
+        yield from _JudgedItems(self.gold).count(_items(name, earlier.scores, self.data.judged))
+        self._figures(name, earlier.result)
 
-    def _tell(self, method: str, scores: NDArray[np.float64]) -> Iterator[Event]:
-        """A word about every judged item, with the accuracy so far."""
-        right = 0
-        total = len(self.judged)
-        for place, item in enumerate(self.judged):
-            row = tuple(float(score) for score in scores[place, : len(item.choices)])
-            right += row.index(max(row)) == item.gold
-            low, high = statistics.wilson(right, place + 1)
-            yield ItemJudged(method, place, place + 1, total, item.gold, row, right / (place + 1), low, high)
-
-    def _result(self, method: str, result: dict[str, Any]) -> Iterator[Event]:
-        self.told[method] = result
+    def _figures(self, name: str, result: dict[str, Any]) -> None:
+        self.told[name] = result
         if self.store is not None:
             self.store.results(self.told)
-        yield ContenderDone(method, result)
-        yield from heed(self.control, len(self.told))
 
 
-def _shuffled(
-    ranker: Ranker, judged: Pairs, scores: NDArray[np.float64], items: Sequence[Item], seed: int
-) -> dict[str, Any]:
-    """The same ranker on the same items with their choices in another order: who looks at the choice itself, not at its
-    place, chooses the same.
-    """
-    import numpy as np
+class _JudgedItems:
+    """Gives every item that a method has scored its right choice, and the accuracy so far."""
 
-    order = choose_report.orders(items, seed)
-    moved = judged.reordered(order)
-    again = ranker.scores(moved).argmax(1)
-    rows = np.arange(len(again))
-    return {
-        "accuracy": round(float((again == moved.gold).mean()), 6),
-        "changed": int((order[rows, again] != scores.argmax(1)).sum()),
-        "items": len(items),
-    }
+    def __init__(self, gold: Sequence[int]) -> None:
+        self._gold, self.done, self._right = gold, 0, 0
+
+    def count(self, events: Generator[Event, None, T]) -> Generator[Event, None, T]:
+        """What ``events`` yields and returns."""
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            yield self._counted(event) if isinstance(event, ItemJudged) else event
+
+    def _counted(self, event: ItemJudged) -> ItemJudged:
+        gold = self._gold[event.item]
+        self.done += 1
+        self._right += event.scores.index(max(event.scores)) == gold
+        low, high = statistics.wilson(self._right, self.done)
+        return replace(event, gold=gold, accuracy=self._right / self.done, low=low, high=high)
+
+
+def _items(name: str, scores: NDArray[np.float64], items: Sequence[Item]) -> Generator[Event, None, None]:
+    """The scores of a method, item by item."""
+    for place, item in enumerate(items):
+        row = tuple(float(score) for score in scores[place, : len(item.choices)])
+        yield ItemJudged(name, place, place + 1, len(items), -1, row, 0.0, 0.0, 1.0)

@@ -9,14 +9,12 @@ as the question has by itself. :class:`Judging` scores many items; when it is st
 
 from __future__ import annotations
 
-import random
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from data.choices import Item
 from engine.choose import report as choose_report
-from engine.comparison import statistics
 from engine.runs.events import Event, ItemJudged, Notice, Progress
 from engine.runs.messages import Control, heed
 from engine.tokenization.encoding import UNKNOWN
@@ -168,7 +166,6 @@ class Judging:
 
     def run(self, control: Control) -> Iterator[Event]:
         """Score every item. Raises :class:`engine.runs.messages.Stopped`, with what was judged in ``done``."""
-        right = 0
         for place, item in enumerate(self.items):
             yield from heed(control, place)
             try:
@@ -179,68 +176,37 @@ class Judging:
                 found = tuple(ChoiceScore((), *[float("-inf")] * 5) for _ in item.choices)
             self.done.append(found)
             row = tuple(one.way(LEADING) for one in found)
-            right += row.index(max(row)) == item.gold
-            low, high = statistics.wilson(right, place + 1)
-            yield ItemJudged(
-                ROUTE,
-                place,
-                place + 1,
-                len(self.items),
-                item.gold,
-                row,
-                right / (place + 1),
-                low,
-                high,
-                ways(found),
-                tuple(one.strip for one in found),
-            )
+            strips = tuple(one.strip for one in found)
+            yield ItemJudged(ROUTE, place, place + 1, len(self.items), -1, row, 0.0, 0.0, 1.0, ways(found), strips)
 
     def scores(self, way: str) -> NDArray[np.float64]:
         """Scores of what was judged, by one way, ``(items, choices)``."""
         return choose_report.matrix([[one.way(way) for one in found] for found in self.done])
 
-    def result(self, seed: int, seconds: float, settings: str) -> tuple[dict[str, Any], NDArray[np.float64]]:
-        """Figures of what was judged, every way side by side, and the scores of the leading way."""
-        import numpy as np
+    def alone(self) -> NDArray[np.float64]:
+        """Scores of what was judged by the choices alone, without the question ``(items, choices)``."""
+        return choose_report.matrix(
+            [
+                [one.alone / len(choice) for one, choice in zip(found, item.choices, strict=True)]
+                for found, item in zip(self.done, self.items, strict=False)
+            ]
+        )
 
-        items = self.items[: len(self.done)]
-        gold = [item.gold for item in items]
-        scores = self.scores(LEADING)
-        result = choose_report.figures(scores, items, seed=seed, seconds=seconds, settings=settings)
-        chosen = np.stack([self.scores(way).argmax(1) for way in WAYS])
-        result["ways"] = {}
-        for way, row in zip(WAYS, chosen, strict=True):
-            right = row == np.asarray(gold)
-            low, high = statistics.bootstrap(right, seed)
-            result["ways"][way] = {
-                "accuracy": round(float(right.mean()), 6),
-                "interval": [round(low, 6), round(high, 6)],
-            }
-        result["disagree"] = int((chosen != chosen[0]).any(0).sum())
-        alone = [
-            [one.alone / len(choice) for one, choice in zip(found, item.choices, strict=True)]
-            for found, item in zip(self.done, self.items, strict=False)
-        ]
-        result["question_hidden"] = choose_report.against(scores, choose_report.matrix(alone), gold, seed)
-        return result, scores
-
-    def reordered(self, control: Control, seed: int, most: int) -> Generator[Event, None, dict[str, Any]]:
-        """The first ``most`` items again with their choices in another order; who ranks choices chooses the same."""
-        rng = random.Random(f"{seed}/orders")
+    def reordered(
+        self, control: Control, seed: int, most: int
+    ) -> Generator[Event, None, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """The first ``most`` items again with their choices in another order: the orders, and the scores in them."""
         items = self.items[: min(most, len(self.done))]
-        changed = right = 0
+        order, rows = choose_report.orders(items, seed), []
         for place, item in enumerate(items):
             yield from heed(control, place)
-            order = list(range(len(item.choices)))
-            rng.shuffle(order)
-            moved = replace(item, choices=tuple(item.choices[old] for old in order), gold=order.index(item.gold))
-            before = [one.way(LEADING) for one in self.done[place]]
-            row = [one.way(LEADING) for one in self.reader.score(moved)] if self.done[place][0].strip else before
-            again = row.index(max(row))
-            right += again == moved.gold
-            changed += order[again] != before.index(max(before))
+            taken = [int(old) for old in order[place, : len(item.choices)]]
+            moved = replace(item, choices=tuple(item.choices[old] for old in taken))
+            done = self.done[place]
+            found = self.reader.score(moved) if done[0].strip else done
+            rows.append([one.way(LEADING) for one in found])
             yield Progress(f"{ROUTE}: choices in another order", place + 1, len(items))
-        return {"accuracy": round(right / len(items), 6), "changed": changed, "items": len(items)}
+        return order, choose_report.matrix(rows)
 
 
 def ways(found: Sequence[ChoiceScore]) -> dict[str, Any]:

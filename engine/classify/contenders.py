@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.classify import baselines
@@ -17,7 +18,7 @@ from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.epochs import Tuned
 from engine.encoders.find import Encoder
-from engine.encoders.fine_tune import TuneSettings, finetune, probabilities
+from engine.encoders.fine_tune import TuneSettings, finetune, probabilities, save
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
 
@@ -191,4 +192,4 @@ class FittedEncoder:
         return (yield from probabilities(self.tuned.model, ids, self.tuned.device))
 
     def save(self, store: Store, steps: Sequence[ContenderStep]) -> None:
-        store.tuned(self.tuned)
+        store.tuned(partial(save, self.tuned))

@@ -13,6 +13,7 @@ from engine.classify import baselines
 from engine.classify import results as classify_results
 from engine.classify.spec import LR, MLP
 from engine.comparison.heads import Head, head_from
+from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.epochs import ROUTE as FINETUNE
@@ -65,7 +66,7 @@ class Classifier:
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise store.CheckpointError(f"{run.name} holds no trained classifier that can be read ({error})") from None
         self.routes = [route for route in (baselines.TFIDF, LR, MLP) if route in self.heads]
-        if (present(run.path / classify_results.TUNED) / "config.json").is_file():
+        if (present(run.path / TUNED) / "config.json").is_file():
             self.routes.append(FINETUNE)
         if not self.routes:
             why = "".join(f"; {route}: {reason}" for route, reason in self.unreadable.items())
@@ -119,7 +120,7 @@ class Classifier:
         from engine.encoders.fine_tune import probabilities
 
         if self._tuned is None:
-            folder = present(self.run.path / classify_results.TUNED)
+            folder = present(self.run.path / TUNED)
             encoder = encoders.of_folder(folder, folder.name, str(folder), str(folder))
             device, _ = placed("auto")
             model = encoder.open_classifier(list(self.classes), trained=True)

@@ -11,17 +11,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from checkpoints import arrays, store
 from checkpoints.run import Run
 from engine.classify.baselines import MAJORITY, TFIDF
 from engine.comparison import statistics
+from engine.comparison.results import UNREADABLE, Results
 from engine.comparison.statistics import Report
 from engine.encoders.epochs import ROUTE as FINETUNE
 from engine.encoders.recorded_steps import rows_of, steps_from
-from engine.model_folder import present
 from engine.runs.writes import Writes
 
 if TYPE_CHECKING:
@@ -33,37 +32,40 @@ if TYPE_CHECKING:
     from engine.classify.spec import ClassifySpec
     from engine.comparison.heads import Head
     from engine.comparison.labels import Suspect
-    from engine.encoders.epochs import Tuned
     from engine.encoders.find import Encoder
     from engine.runs.events import ContenderStep
 
 FORMAT = 1
-TUNED = "finetuned"
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what damaged files raise
 
 
-class Store:
-    """Writes what comes of a classification, each file atomically, through ``writes``."""
+class Store(Results):
+    """Writes the results of a classification."""
+
+    ABOUT = "classifier.json"
+    SAME = ("format", "classes", "pooling", "length", "fingerprint")
 
     def __init__(self, run: Run, spec: ClassifySpec, data: TextData, writes: Writes) -> None:
-        """What an earlier start of the run has trained on the same data stays, and is in ``earlier``.
+        """Methods that an earlier start of the run has trained on the same data stay.
 
-        Raises :class:`OSError` when that cannot be read.
+        Raises :class:`OSError` when they cannot be read.
         """
-        self._run, self._data, self.writes = run, data, writes
-        self._about: dict[str, Any] = {
-            "format": FORMAT,
-            "classes": list(data.classes),
-            "pooling": spec.pooling,
-            "length": spec.length,
-            "fingerprint": data.fingerprint,
-            "encoder": None,
-            "heads": {},
-            "words": {},
-            "reports": {},
-            "tuned": None,
-        }
-        self.earlier = self._found()
+        super().__init__(
+            run,
+            writes,
+            {
+                "format": FORMAT,
+                "classes": list(data.classes),
+                "pooling": spec.pooling,
+                "length": spec.length,
+                "fingerprint": data.fingerprint,
+                "encoder": None,
+                "heads": {},
+                "words": {},
+                "reports": {},
+            },
+        )
+        self._data = data
+        self._earlier = self._found()
         if self._about["reports"]:
             writes.json(run.path / "results.json", self._about["reports"])
         rows = zip(data.test.texts, data.test.labels, strict=True)
@@ -72,20 +74,22 @@ class Store:
         writes.json(run.path / "checks.json", {"checks": asdict(data.checks), "repairs": list(data.repairs)})
         self._describe()
 
-    def encoder(self, encoder: Encoder) -> None:
-        known = self._about["encoder"]
-        if known is not None and known.get("identity") != encoder.identity:  # what stands on another is worth nothing
-            for route in {*self._about["reports"], FINETUNE} - {MAJORITY, TFIDF}:  # these two stand on no encoder
-                for held in (self.earlier, self._about["reports"], self._about["heads"]):
-                    held.pop(route, None)
-            self._about["tuned"] = None
-        self._about["encoder"] = {
-            "name": encoder.name,
-            "source": encoder.source,
-            "identity": encoder.identity,
-            "weights": [str(file) for file in encoder.weights],
-        }
-        self._describe()
+    def earlier(self, name: str, key: list[Any] | None) -> Earlier | None:
+        """A method that an earlier start has trained; ``key`` is what decides a fine-tuning."""
+        if key is None:
+            return self._earlier.get(name)
+        try:
+            return Earlier(*self._judged(name, self._about["reports"][name]), self._steps_of_tuned(key))
+        except UNREADABLE:
+            return None
+
+    def encoder(self, encoder: Encoder, **more: Any) -> None:
+        super().encoder(encoder, weights=[str(file) for file in encoder.weights], **more)
+
+    def _drop_encoded(self) -> None:
+        for route in {*self._about["reports"], FINETUNE} - {MAJORITY, TFIDF}:
+            for held in (self._earlier, self._about["reports"], self._about["heads"]):
+                held.pop(route, None)
 
     def words(self, words: Words) -> None:
         vocabulary = json.dumps({"vocabulary": words.vocabulary}).encode()
@@ -107,24 +111,6 @@ class Store:
         }
         self._describe()
 
-    def tuned(self, tuned: Tuned) -> None:
-        """The model, which is taken over by nobody before :meth:`settled`: its report is another's until then."""
-        from engine.encoders.fine_tune import save
-
-        self._about["tuned"] = None
-        self._describe()
-        self.writes.put(TUNED, partial(save, tuned, self._run.path / TUNED))
-
-    def settled(self, made: list[Any], steps: Sequence[ContenderStep]) -> None:
-        """Model, predictions and report of the fine-tuning that ``made`` decides are on the disk."""
-
-        def describe() -> None:
-            files = store.digests(self._run.path / TUNED)
-            self._about["tuned"] = {"made": made, "files": files, "steps": rows_of(steps)}
-            self._run.write_json("classifier.json", store.with_checksum(self._about))
-
-        self.writes.put("classifier.json of the fine-tuned model", describe, after=None)
-
     def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
         content = arrays.encode({"probabilities": found})
         self.writes.file(self._run.path / "predictions" / f"{route}.safetensors", content)
@@ -143,14 +129,12 @@ class Store:
 
         Reports of the others stay in ``results.json`` until there are new ones.
         """
-        about = self._run.read_json("classifier.json")
-        results = about.get("reports") or self._run.read_json("results.json")  # where earlier versions had them
-        names = ("format", "classes", "pooling", "length", "fingerprint")
-        heads, encoder, found = about.get("heads"), about.get("encoder"), {}
-        if any(about.get(name) != self._about[name] for name in names) or not isinstance(heads, dict):
+        about = self._earlier_about()
+        if about is None or not isinstance(heads := about.get("heads"), dict):
             return {}
-        self._about["encoder"] = encoder if isinstance(encoder, dict) else None
+        results = about.get("reports") or self._run.read_json("results.json")  # where earlier versions had them
         self._about["reports"] = {route: result for route, result in results.items() if isinstance(result, dict)}
+        found = {}
         for route in results:
             try:
                 if route == TFIDF:
@@ -159,11 +143,7 @@ class Store:
                 if route in heads:
                     found[route] = self._head_of(route, heads[route], results[route])
                     self._about["heads"][route] = heads[route]
-                elif route == FINETUNE:
-                    report, shares = self._judged(route, results[route])
-                    found[route] = self._tuned_of(about["tuned"], report, shares)
-                    self._about["tuned"] = about["tuned"]
-            except _UNREADABLE:
+            except UNREADABLE:
                 continue
         return found
 
@@ -173,17 +153,9 @@ class Store:
         head = head_from(arrays.read(self._run.path / "heads" / f"{route}.safetensors"), facts["settings"])
         return Earlier(*self._judged(route, result), steps_from(facts.get("steps", ())), head)
 
-    def _tuned_of(self, facts: Any, report: Report, shares: NDArray[np.float64]) -> Earlier:
-        if not facts["files"] or facts["files"] != store.digests(present(self._run.path / TUNED)):
-            raise ValueError("the model is not as it was written")
-        return Earlier(report, shares, steps_from(facts["steps"]), made=facts["made"])
-
     def _judged(self, route: str, result: Any) -> tuple[Report, NDArray[np.float64]]:
         shares = _predictions(self._run, route, len(self._data.test), len(self._data.classes))
         return statistics.report_from(result), shares
-
-    def _describe(self) -> None:
-        self.writes.json(self._run.path / "classifier.json", store.with_checksum(self._about))
 
 
 @dataclass(frozen=True)
@@ -195,8 +167,6 @@ class Earlier:
     steps: tuple[ContenderStep, ...]
     head: Head | None = None
     """None of the fine-tuned encoder"""
-    made: list[Any] | None = None
-    """what decided a fine-tuning"""
 
 
 @dataclass(frozen=True)
@@ -262,7 +232,7 @@ def read(run: Run) -> Outcome:
                 report = statistics.report_from(one)
                 shares[route] = _predictions(run, route, len(rows), len(classes))
                 reports[route] = report
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 unreadable[route] = str(error) or type(error).__name__
         listed = run.read_json("suspects.json").get("suspects", [])
         return Outcome(
@@ -278,7 +248,7 @@ def read(run: Run) -> Outcome:
             run.read_json("checks.json"),
             unreadable,
         )
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise store.CheckpointError(f"{run.name} holds no classification that can be read ({error})") from None
 
 

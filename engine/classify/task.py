@@ -13,19 +13,18 @@ from data.tables import TextData
 from engine import hub
 from engine.classify import baselines
 from engine.classify.contenders import FineTuned, FrozenHead, Majority, TfIdf
-from engine.classify.results import Store
+from engine.classify.results import Earlier, Store
 from engine.classify.spec import FINETUNE, HEADS, LR, MLP, ClassifySpec
 from engine.comparison import statistics
-from engine.comparison.comparison import compare
-from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
+from engine.comparison.comparison import Comparison, compare
+from engine.comparison.contender import Contender, Facts, Inputs, Labelled
 from engine.comparison.features import SplitFeatures
 from engine.comparison.labels import efficiency, suspects
 from engine.comparison.statistics import Report
 from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.fine_tune import TuneSettings, made_of
-from engine.encoders.recorded_steps import noting
-from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
-from engine.runs.messages import Control, heed
+from engine.runs.events import ContenderStep, Event, Loaded
+from engine.runs.messages import Control
 from engine.runs.writes import Writes
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     :class:`engine.encoders.encode.EncodeFailed`, and what :func:`engine.comparison.comparison.compare` raises.
     """
 
-    def read() -> _Routes:
+    def read() -> _Classification:
         data = tables.load(
             spec.data,
             test=spec.test,
@@ -51,22 +50,24 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
             seed=spec.seed,
             unreachable=hub.unreachable,
         )
-        return _Routes(spec, data, control)
+        return _Classification(spec, data, control)
 
     yield from compare(spec, control, run, read)
 
 
-class _Routes:
-    """The routes of one classification, in the order in which they cost."""
+class _Classification(Comparison):
+    """The methods of one classification, in the order in which they cost."""
+
+    store: Store | None
 
     def __init__(self, spec: ClassifySpec, data: TextData, control: Control) -> None:
-        self.spec, self.data, self.control = spec, data, control
-        self.train = Labelled("train", data.train.texts, data.train.labels)
-        self.held_out = Labelled("validation", data.validation.texts, data.validation.labels)
-        self.judged = Inputs("test", data.test.texts)
-        texts = {one.split: one.items for one in (self.judged, self.held_out, self.train)}
-        self.features = SplitFeatures(texts, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
-        self.store: Store | None = None
+        self.spec, self.data = spec, data
+        train = Labelled("train", data.train.texts, data.train.labels)
+        held_out = Labelled("validation", data.validation.texts, data.validation.labels)
+        judged = Inputs("test", data.test.texts)
+        splits = {one.split: one.items for one in (judged, held_out, train)}
+        features = SplitFeatures(splits, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
+        super().__init__(control, train, held_out, judged, features)
         self.reports: dict[str, Report] = {}
         self.probabilities: dict[str, NDArray[np.float64]] = {}
         """of the test rows"""
@@ -126,8 +127,8 @@ class _Routes:
     def run(self) -> Generator[Event, None, None]:
         spec, data, features = self.spec, self.data, self.features
         classes = len(data.classes)
-        yield from self._contend(Majority(data.classes, data.checks.majority))
-        yield from self._contend(TfIdf(classes, spec.class_weights))
+        yield from self.contend(Majority(data.classes, data.checks.majority))
+        yield from self.contend(TfIdf(classes, spec.class_weights))
         encoder = yield from features.open(self.control)
         if self.store is not None:
             self.store.encoder(encoder)
@@ -135,7 +136,7 @@ class _Routes:
             yield from features.encode(self.control)
         for name in (LR, MLP):
             if name in spec.heads:
-                yield from self._contend(FrozenHead(name, classes, spec))
+                yield from self.contend(FrozenHead(name, classes, spec))
         if spec.curve:
             yield from self._curve()
         if spec.suspects:
@@ -145,17 +146,6 @@ class _Routes:
                 self.store.suspects(found)
         if FINETUNE in spec.heads:
             yield from self._fine_tune()
-
-    def _contend(self, contender: Contender) -> Iterator[Event]:
-        """Fit a contender and judge it, or take over what an earlier start of the run has trained."""
-        if (yield from self._again(contender.name)):
-            return
-        try:
-            report = yield from self._judged(contender, [])
-        except LeftOut as error:
-            yield Notice(str(error), "warning", contender.name)
-        else:
-            yield from self._told(contender.name, report)
 
     def _curve(self) -> Iterator[Event]:
         gold = self.data.test.labels
@@ -180,38 +170,17 @@ class _Routes:
             class_weights=spec.class_weights,
             seed=spec.seed,
         )
-        made, steps = made_of(encoder, settings, data.fingerprint), list[ContenderStep]()
-        with Kept(*made) as kept:
-            if (yield from self._again(FINETUNE, made)):
-                kept.clear()  # where an earlier start ended before it could
-                return
-            contender = FineTuned(data.classes, encoder, settings, kept, spec.device)
-            report = yield from self._judged(contender, steps)
-            if self.store is not None:
-                self.store.settled(made, steps)
-                yield from self.store.writes.settle(self.control)
-            kept.clear()
-        yield from self._told(FINETUNE, report)
+        key = made_of(encoder, settings, data.fingerprint)
+        with Kept(*key) as kept:
+            yield from self.contend(FineTuned(data.classes, encoder, settings, kept, spec.device), kept, key)
 
-    def _again(self, name: str, made: list[Any] | None = None) -> Generator[Event, None, bool]:
-        """Take over what an earlier start of the run has trained, by what ``made`` says; False where there is none."""
-        earlier = self.store.earlier.get(name) if self.store is not None else None
-        if earlier is None or earlier.made != made:
-            return False
-        self.reports[name], self.probabilities[name] = earlier.report, earlier.probabilities
-        yield from earlier.steps
-        yield from self._told(name, earlier.report)
-        return True
-
-    def _judged(self, contender: Contender, steps: list[ContenderStep]) -> Generator[Event, None, Report]:
-        """Fit a contender and judge what it says of the test rows, all put on the disk. Its looks go to ``steps``."""
-        data, begun = self.data, time.monotonic()
-        fitted = yield from noting(contender.fit(self.train, self.held_out, self.features, self.control), steps)
+    def judge(self, contender: Contender, fitted: Any, steps: list[ContenderStep], begun: float) -> Iterator[Event]:
+        data = self.data
         found = yield from fitted.outputs(self.judged, self.control)
         if self.store is not None:
             fitted.save(self.store, steps)
         seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
-        facts = fitted.facts
+        facts: Facts = fitted.facts
         report = replace(
             statistics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked, seed=self.spec.seed),
             seconds=round(seconds, 3),
@@ -220,14 +189,17 @@ class _Routes:
             settings=facts.settings,
             validation_accuracy=facts.held_out_score,
         )
-        self.reports[contender.name], self.probabilities[contender.name] = report, found
+        self._report(contender.name, report, found)
         if self.store is not None:
             self.store.report(contender.name, report, found)
-        return report
 
-    def _told(self, name: str, report: Report) -> Iterator[Event]:
-        yield ContenderDone(name, report.to_dict())
-        yield from heed(self.control, len(self.reports))
+    def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
+        self._report(name, earlier.report, earlier.probabilities)
+        yield from ()
+
+    def _report(self, name: str, report: Report, found: NDArray[np.float64]) -> None:
+        self.reports[name], self.probabilities[name] = report, found
+        self.told[name] = report.to_dict()
 
 
 def _figures(report: Report) -> dict[str, Any]:

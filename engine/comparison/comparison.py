@@ -4,35 +4,100 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from checkpoints.run import Run
-from engine.runs.events import Classified, Event, Progress
+from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
+from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.recorded_steps import noting
+from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Notice, Progress
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.spec import BadSpec, DataSpec
 from engine.runs.writes import Writes
 
 
-class Work(Protocol):
-    """The work of one comparison on data that is read."""
+class Comparison:
+    """Contenders, fitted and judged one after another. A subclass reads the data, judges and keeps the results.
+
+    It alone holds the labels of the judged split; contenders are given ``judged``, which has none.
+    """
+
+    store: Any = None
+    """the results in the run directory; None where there is no run"""
+
+    def __init__(self, control: Control, train: Labelled, held_out: Labelled, judged: Inputs, features: Any) -> None:
+        self.control, self.features = control, features
+        self.train, self.held_out, self.judged = train, held_out, judged
+        self.told: dict[str, dict[str, Any]] = {}
+        """figures of each method so far"""
 
     def loaded(self) -> Event:
         """What was read."""
+        raise NotImplementedError
 
     def keep(self, run: Run, writes: Writes) -> None:
         """Write everything that comes of it into ``run``. Raises :class:`OSError`."""
+        raise NotImplementedError
 
     def run(self) -> Generator[Event, None, None]:
-        """Do it. Raises :class:`Stopped`."""
+        """Fit and judge every contender. Raises :class:`Stopped`."""
+        raise NotImplementedError
+
+    def judge(self, contender: Contender, fitted: Any, steps: list[ContenderStep], begun: float) -> Iterator[Event]:
+        """Judge a contender that was fitted from ``begun`` on, and put its figures into ``told`` and the results."""
+        raise NotImplementedError
+
+    def earlier(self, name: str, key: list[Any] | None) -> Any:
+        """What an earlier start of the run has trained, with its ``steps``; None where there is nothing.
+
+        ``key`` is everything that decides a fine-tuning.
+        """
+        return self.store.earlier(name, key) if self.store is not None else None
+
+    def take_over(self, name: str, earlier: Any) -> Iterator[Event]:
+        """Put the figures of an earlier start into ``told`` and the results."""
+        raise NotImplementedError
 
     def results(self) -> dict[str, dict[str, Any]]:
         """Figures of each method so far."""
+        return self.told
 
     def verdict(self) -> str:
         """What the figures say, in a few sentences."""
+        raise NotImplementedError
+
+    def done(self, name: str) -> ContenderDone:
+        """The figures of a method that was judged."""
+        return ContenderDone(name, self.told[name])
+
+    def contend(
+        self, contender: Contender, kept: Kept | None = None, key: list[Any] | None = None
+    ) -> Generator[Event, None, None]:
+        """Fit a contender and judge it, or take over what an earlier start of the run has trained.
+
+        The epochs in ``kept`` of the fine-tuning that ``key`` decides are removed when its results are on the disk.
+        """
+        name, begun, steps = contender.name, time.monotonic(), list[ContenderStep]()
+        if (earlier := self.earlier(name, key)) is not None:
+            yield from earlier.steps
+            yield from self.take_over(name, earlier)
+        else:
+            try:
+                fitted = yield from noting(contender.fit(self.train, self.held_out, self.features, self.control), steps)
+            except LeftOut as error:
+                yield Notice(str(error), "warning", name)
+                return
+            yield from self.judge(contender, fitted, steps, begun)
+            if key is not None and self.store is not None:
+                self.store.settled(key, steps)
+                yield from self.store.writes.settle(self.control)
+        if kept is not None:
+            kept.clear()
+        yield self.done(name)
+        yield from heed(self.control, len(self.told))
 
 
-def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[], Work]) -> Iterator[Event]:
+def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[], Comparison]) -> Iterator[Event]:
     """Everything that happens in a comparison; the last event is :class:`Classified`, also after a :class:`Stop`.
 
     What comes of it is written into ``run`` as it comes. Raises :class:`engine.runs.spec.BadSpec`, :class:`OSError` and
@@ -41,7 +106,7 @@ def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[]
     if problems := spec.validate():
         raise BadSpec(problems)
     begun, reason, writes = time.monotonic(), "done", Writes()
-    work: Work | None = None
+    work: Comparison | None = None
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
         found = read()

@@ -6,7 +6,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.comparison.features import SplitFeatures
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
 
@@ -24,7 +23,7 @@ class Inputs:
 class Labelled(Inputs):
     """A split that contenders learn from, or stop by."""
 
-    labels: Sequence[int]
+    labels: Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Fitted(Protocol):
     def facts(self) -> Facts: ...
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Any]:
-        """Scores of every possible answer ``(inputs, answers)``."""
+        """Scores of every possible answer ``(inputs, answers)``; after a stop of the inputs that were done, if any."""
 
     def save(self, store: Any, steps: Sequence[ContenderStep]) -> None:
         """Hand everything that is needed to answer again to the results of the run."""
@@ -65,7 +64,8 @@ class Contender(Protocol):
     def frozen(self) -> bool:
         """Whether it stands on the shared features."""
 
-    def fit(
-        self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
-    ) -> Generator[Event, None, Fitted]:
-        """Learn. Raises :class:`LeftOut` and :class:`engine.runs.messages.Stopped`."""
+    def fit(self, train: Labelled, held_out: Labelled, features: Any, control: Control) -> Generator[Event, None, Any]:
+        """Learn, and return a :class:`Fitted`; ``features`` are shared by all contenders.
+
+        Raises :class:`LeftOut` and :class:`engine.runs.messages.Stopped`.
+        """

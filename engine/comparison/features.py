@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.encoders import find
 from engine.encoders.encode import encode
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class SplitFeatures:
-    """Texts of each split by its name, the short splits first: they show soon how long the last takes."""
+    """Items of each split by its name, the short splits first: they show soon how long the last takes."""
 
     def __init__(
-        self, texts: Mapping[str, Sequence[str]], encoder: str, pooling: str, *, length: int, device: str
+        self, splits: Mapping[str, Sequence[Any]], encoder: str, pooling: str, *, length: int, device: str
     ) -> None:
-        self._texts, self._named, self._length, self._device = texts, encoder, length, device
+        self._splits, self._named, self.length, self.device = splits, encoder, length, device
         self.pooling = pooling
         self._found: Encoder | None = None
-        self._encoded: dict[str, Features] = {}
+        self._encoded: dict[str, Any] = {}
         self.seconds = 0.0
         """spent encoding"""
 
@@ -44,18 +44,28 @@ class SplitFeatures:
     def encode(self, control: Control) -> Generator[Event, None, None]:
         """Encode every split. Raises what :func:`engine.encoders.encode.encode` raises."""
         begun = time.monotonic()
-        for split, texts in self._texts.items():
-            self._encoded[split] = yield from encode(
-                texts,
-                self.encoder,
-                control,
-                length=self._length,
-                group=group_of(self.pooling),
-                poolings=(self.pooling, "mean"),
-                device=self._device,
-            )
+        for split, items in self._splits.items():
+            self._encoded[split] = yield from self._features(items, control)
         self.seconds = time.monotonic() - begun
+
+    def _features(self, items: Sequence[Any], control: Control) -> Generator[Event, None, Any]:
+        """Features of the items of a split."""
+        return self._features_of(items, control, (self.pooling, "mean"))
+
+    def _features_of(
+        self, texts: Sequence[str], control: Control, poolings: Sequence[str]
+    ) -> Generator[Event, None, Features]:
+        return encode(
+            texts,
+            self.encoder,
+            control,
+            length=self.length,
+            group=group_of(self.pooling),
+            poolings=poolings,
+            device=self.device,
+        )
 
     def rows(self, split: str, pooling: str = "") -> Matrix:
         """Features of a split ``(texts, width)``, with the spec's pooling or another."""
-        return self._encoded[split].pooled(pooling or self.pooling)
+        found: Features = self._encoded[split]
+        return found.pooled(pooling or self.pooling)

@@ -225,11 +225,11 @@ def train(
     return (yield from work.run(kept))
 
 
-def kept_for(collection: Collection, encoder: Encoder, settings: BiSettings) -> Kept | None:
+def kept_for(fingerprint: str, encoder: Encoder, settings: BiSettings) -> Kept | None:
     """Where the epochs of a whole encoder's training are kept; a projection is trained in seconds, so nowhere."""
     if settings.mode == "projection":
         return None
-    return Kept(CODE, "bi-encoder", encoder.identity, asdict(settings.chosen()), collection.fingerprint)
+    return Kept(CODE, "bi-encoder", encoder.identity, asdict(settings.chosen()), fingerprint)
 
 
 @dataclass(frozen=True)

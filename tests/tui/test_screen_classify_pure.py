@@ -17,9 +17,9 @@ from stage import CONTROLS, HOSTILE, SIZES
 from textual.strip import Strip
 
 from checkpoints import store
-from engine.classify import results as classify_results
 from engine.classify import runs as classify_runs
 from engine.classify import task as classify_task
+from engine.comparison.results import TUNED
 from engine.comparison.statistics import report_from
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
 from tui.classify import figures, overview, pages
@@ -300,7 +300,7 @@ def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
 
 def test_a_fine_tuned_model_is_exported_beside_nothing_of_others(tmp_path: Path) -> None:
     run = classify_runs.create(classify_task.ClassifySpec())
-    tuned = run.path / classify_results.TUNED
+    tuned = run.path / TUNED
     tuned.mkdir()
     for name in ("config.json", "model.safetensors"):
         (tuned / name).write_text(name)

@@ -108,7 +108,7 @@ class Classifications(Laboratory):
         )
 
     def cannot_export(self, run: Run) -> str:
-        from engine.classify.results import TUNED
+        from engine.comparison.results import TUNED
         from engine.model_folder import present
 
         there = present(run.path / TUNED).is_dir()
@@ -117,7 +117,7 @@ class Classifications(Laboratory):
     def export(self, run: Run, folder: Path) -> str:
         import shutil
 
-        from engine.classify.results import TUNED
+        from engine.comparison.results import TUNED
         from engine.model_folder import exported, present, size
 
         with exported(folder, run.name) as temporary:

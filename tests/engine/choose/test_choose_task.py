@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import spying
 import tiny
 import tinylm
 from workbench import notices, only
@@ -16,6 +17,7 @@ from checkpoints import store
 from checkpoints.journal import Reader
 from checkpoints.run import Run
 from data.choices import Item, TableError, load
+from engine.choose import contenders
 from engine.choose import report as choose_report
 from engine.choose import results as choose_results
 from engine.choose import runs as choose_runs
@@ -24,6 +26,7 @@ from engine.choose.fine_tune import TuneRankSettings, made_of, tune
 from engine.choose.spec import FINETUNE, METHODS, ZERO_SHOT, ChooseSpec
 from engine.choose.task import choose
 from engine.comparison import statistics
+from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.epoch_checkpoints import Kept
 from engine.runs import events as happened
@@ -222,7 +225,7 @@ def test_a_stop_between_fine_tuning_and_its_result_loses_none_of_it(workshop: di
         if isinstance(event, ContenderDone):
             control.send(Stop())
     assert run.read_json("results.json")[FINETUNE] == again[-1].results[FINETUNE]
-    (run.path / choose_results.TUNED / "head.safetensors").write_bytes(b"")
+    (run.path / TUNED / "head.safetensors").write_bytes(b"")
     assert [one for one in only(ContenderStep, list(choose_runs.drive(run, Control()))) if one.seconds_left is not None]
 
 
@@ -270,3 +273,25 @@ def test_figures_of_intervals_and_margins() -> None:
     assert statistics.above(10, 10, 0.5) == pytest.approx(0.5**10)
     bins = statistics.by_margin(np.array([0.1, 0.4, 0.2, 0.3]), np.array([False, True, False, True]), 2)
     assert [(one.low, one.high, one.accuracy, one.count) for one in bins] == [(0.1, 0.2, 0.0, 2), (0.3, 0.4, 1.0, 2)]
+
+
+def test_no_method_is_ever_given_labels_of_the_judged_split(
+    workshop: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gold = [one.gold for one in load(workshop["data"]).judged]
+    assert len(set(gold)) > 1
+
+    def labels(one: Any) -> bool:
+        if isinstance(one, np.ndarray):
+            return one.tolist() == gold
+        return isinstance(one, list | tuple) and [getattr(part, "gold", part) for part in one] == gold
+
+    methods = (contenders.ZeroShot, contenders.Scorer, contenders.FineTuned)
+    fitted = (contenders.FittedZeroShot, contenders.FittedScorer, contenders.FittedEncoder)
+    watched = dict.fromkeys(methods, ("fit",)) | dict.fromkeys(fitted, ("outputs", "controls"))
+    asked = spying.watch(monkeypatch, watched, labels)
+    spec = ChooseSpec(**workshop, methods=METHODS, seeds=1, epochs=1, device="cpu")
+    told = list(choose(spec, Control()))
+    assert len(only(ContenderDone, told)) == 2 + len(METHODS)
+    given = ("fit", "Labelled", "Labelled", "PairFeatures", "Control")
+    assert asked == len(METHODS) * [given, ("outputs", "Inputs", "Control"), ("controls", "Inputs", "Control")]

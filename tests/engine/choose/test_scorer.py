@@ -14,17 +14,16 @@ from data.choices import Item
 from engine.choose.scorer import (
     LOSSES,
     Loss,
+    PairFeatures,
     Pairs,
     Ranker,
     RankSettings,
     arrays,
-    featurise,
     fit,
     loss_of,
     pair_texts,
     ranker_from,
 )
-from engine.encoders import find as encoders
 from engine.runs.events import ContenderStep
 from engine.runs.messages import Control, Stop, Stopped
 
@@ -113,12 +112,14 @@ def test_features_are_those_of_transformers(tmp_path: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
     folder = tiny.bert(tmp_path / "bert")
-    encoder: Any = encoders.of_folder(folder, "tiny", "", str(folder))
     items = [
         Item("where is the card", ("my app", "the late driver"), 1),
         Item("how was", ("a bill", "login", "not"), 0),
     ]
-    _, found = tiny.finish(featurise(items, encoder, Control()))
+    features = PairFeatures({"judged": items}, str(folder), "mean", length=128, device="cpu")
+    tiny.finish(features.open(Control()))
+    tiny.finish(features.encode(Control()))
+    found = features.pairs("judged")
     model, words = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
 
     def mean(text: str) -> Any:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tinylm
 import torch
 from workbench import only
 
 from data.choices import Item
-from engine.choose.zero_shot import WAYS, ChoiceScore, Judging, Reader, logprobs, prompt_of
+from engine.choose import report as choose_report
+from engine.choose.zero_shot import LEADING, WAYS, ChoiceScore, Judging, Reader, logprobs, prompt_of
 from engine.lm.model import LanguageModel
 from engine.runs.events import ItemJudged, Notice
 from engine.runs.messages import Control, Stop, Stopped
@@ -154,15 +156,12 @@ def test_judging_tells_every_item_and_stopping_keeps_them(gpt2: tuple[Path, Any]
         run()
     ranked = only(ItemJudged, events)
     assert [event.item for event in ranked] == list(range(6))
-    right = 0
-    for place, event in enumerate(ranked, 1):
-        right += max(range(len(event.scores)), key=lambda choice, event=event: event.scores[choice]) == event.gold
-        assert event.accuracy == pytest.approx(right / place)
-        assert event.low <= event.accuracy <= event.high
-        assert set(event.ways) == set(WAYS)
-    result, scores = judging.result(1, 0.5, "tiny")
-    assert result["items"] == 6 == len(scores)
-    assert result["accuracy"] == pytest.approx(right / 6, abs=1e-6)
+    assert all(set(event.ways) == set(WAYS) for event in ranked)
+    assert [list(event.scores) for event in ranked] == [[one.way(LEADING) for one in found] for found in judging.done]
+    scores = {way: judging.scores(way) for way in WAYS}
+    assert {len(found) for found in scores.values()} == {6} == {len(judging.alone())}
+    gold = [item.gold for item in ITEMS * 3][:6]
+    result = choose_report.of_controls(choose_report.Controls(scores), scores[LEADING], gold, 1)
     for way in WAYS:
         hits = [
             max(range(len(found)), key=lambda choice, found=found, way=way: found[choice].way(way)) == item.gold
@@ -174,8 +173,12 @@ def test_judging_tells_every_item_and_stopping_keeps_them(gpt2: tuple[Path, Any]
 def test_the_order_of_the_choices_changes_nothing(gpt2: tuple[Path, Any]) -> None:
     judging = Judging(Reader(tinylm.load(gpt2[0]), ""), [ITEMS[0], ITEMS[2], ITEMS[3]])
     assert len(list(judging.run(Control()))) == 3
-    changed = tinylm.drive(judging.reordered(Control(), 3, 10))
-    assert (changed["changed"], changed["items"]) == (0, 3)
+    order, moved = tinylm.drive(judging.reordered(Control(), 3, 10))
+    scores = judging.scores(LEADING)
+    assert len(order) == 3
+    assert any(list(row) != sorted(row) for row in order)
+    for row, taken, found in zip(scores, order, moved, strict=True):
+        assert found == pytest.approx(row[taken], abs=1e-5)
 
 
 def test_a_choice_too_long_is_told_and_the_rest_is_judged(gpt2: tuple[Path, Any]) -> None:
@@ -184,4 +187,4 @@ def test_a_choice_too_long_is_told_and_the_rest_is_judged(gpt2: tuple[Path, Any]
     assert only(Notice, events)[0].level == "error"
     assert len(only(ItemJudged, events)) == 2
     assert judging.done[0][0] == ChoiceScore((), *[float("-inf")] * 5)
-    judging.result(1, 0.0, "")
+    assert not np.isfinite(judging.scores(LEADING)[0]).any()

@@ -6,14 +6,13 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import spying
 import tiny
 
 from checkpoints import home, store
@@ -28,6 +27,7 @@ from engine.classify.spec import ClassifySpec
 from engine.classify.task import classify
 from engine.comparison import heads, statistics
 from engine.comparison.labels import efficiency, suspects
+from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import Kept
@@ -167,8 +167,8 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
 
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    theirs = AutoModelForSequenceClassification.from_pretrained(run.path / classify_results.TUNED).eval()
-    words = AutoTokenizer.from_pretrained(run.path / classify_results.TUNED)
+    theirs = AutoModelForSequenceClassification.from_pretrained(run.path / TUNED).eval()
+    words = AutoTokenizer.from_pretrained(run.path / TUNED)
     given = words(list(read.texts[:8]), padding=True, truncation=True, max_length=24, return_tensors="pt")
     logits = theirs(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).logits
     assert np.abs(logits.softmax(1).detach().numpy() - read.probabilities["finetune"][:8]).max() < 1e-5
@@ -416,7 +416,7 @@ def test_a_new_start_takes_over_the_fine_tuned_encoder(spec: ClassifySpec, tmp_p
     assert again[-1].results == begun[-1].results
     tuned = [[event for event in looks(told) if event.contender == "finetune"] for told in (begun, again)]
     assert tuned[0] == tuned[1] != []
-    weights = run.path / classify_results.TUNED / "model.safetensors"
+    weights = run.path / TUNED / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     control = Control()
     for event in classify_runs.drive(run, control):  # it is not whole: its figures stay until there are others
@@ -533,49 +533,19 @@ def test_a_file_where_a_model_is_to_be_is_replaced_and_none_is_left(tmp_path: Pa
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
 
-def reachable(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Everything that can be reached from a value through attributes, items and closures."""
-    if id(value) in seen or isinstance(value, str | bytes | int | float | type | ModuleType | None):
-        return
-    seen.add(id(value))
-    yield value
-    inner: list[Any] = [*getattr(value, "__dict__", {}).values()]
-    inner += [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
-    inner += [getattr(value, name, None) for name in getattr(value, "__slots__", ())]
-    inner += [getattr(value, "__self__", None)]
-    if isinstance(value, dict):
-        inner += value.values()
-    elif isinstance(value, list | tuple | set | frozenset):
-        inner += value
-    for one in inner:
-        yield from reachable(one, seen)
-
-
 def test_no_contender_is_ever_given_labels_of_the_judged_split(
     spec: ClassifySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = dataclasses.replace(spec, heads=("lr", "mlp", "finetune"), epochs=1)
     gold = list(tables.load(spec.data).test.labels)
-    asked = []
 
-    def spy(kind: Any, method: str) -> None:
-        really, named = getattr(kind, method), kind.__name__
+    def labels(one: Any) -> bool:
+        return isinstance(one, list | tuple | np.ndarray) and len(one) == len(gold) and list(one) == gold
 
-        def watched(self: Any, *given: Any) -> Any:
-            for one in reachable((self, given), set()):
-                if isinstance(one, list | tuple | np.ndarray) and len(one) == len(gold):
-                    assert list(one) != gold, f"{named}.{method} can reach the labels of the test rows"
-            asked.append((method, *(type(one).__name__ for one in given)))
-            return really(self, *given)
-
-        monkeypatch.setattr(kind, method, watched)
-
-    for kind in (contenders.Majority, contenders.TfIdf, contenders.FrozenHead, contenders.FineTuned):
-        spy(kind, "fit")
-    for kind in (
-        contenders.FittedMajority, contenders.FittedTfIdf, contenders.FittedHead, contenders.FittedEncoder
-    ):  # fmt: skip
-        spy(kind, "outputs")
+    methods = (contenders.Majority, contenders.TfIdf, contenders.FrozenHead, contenders.FineTuned)
+    fitted = (contenders.FittedMajority, contenders.FittedTfIdf, contenders.FittedHead, contenders.FittedEncoder)
+    watched = dict.fromkeys(methods, ("fit",)) | dict.fromkeys(fitted, ("outputs",))
+    asked = spying.watch(monkeypatch, watched, labels)
     told = list(classify(spec, Control()))
     assert len(only(ContenderDone, told)) == 5
     assert asked == 5 * [("fit", "Labelled", "Labelled", "SplitFeatures", "Control"), ("outputs", "Inputs", "Control")]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import spying
 import tiny
 from retrieving import collection, write
 
@@ -18,8 +20,8 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from data import beir
 from engine.encoders import find as encoders
+from engine.retrieve import contenders, rankers, search
 from engine.retrieve import export as retrieve_export
-from engine.retrieve import rankers, search
 from engine.retrieve import results as retrieve_results
 from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.bi_encoder import BiState
@@ -272,7 +274,7 @@ def test_of_two_states_with_the_same_ndcg_the_surer_is_kept(
         yield Progress("trained", 1, 1)
         return states[1]
 
-    monkeypatch.setattr("engine.retrieve.task.train", fake)
+    monkeypatch.setattr("engine.retrieve.contenders.train", fake)
     run, events = driven(replace(spec, methods=("trained",), mode="whole"))
     assert events[-1].results["trained"]["step"] == 2  # type: ignore[attr-defined]
     assert [one.name for one in store.checkpoints(run.checkpoints)] == ["step-000004", "step-000002"]
@@ -329,3 +331,20 @@ def test_everything_wrong_with_a_spec_is_told_at_once() -> None:
 def test_a_text_of_stop_words_only_does_no_harm(tmp_path: Path) -> None:
     write(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "the a"}, {"_id": "b", "text": "x"}])
     assert rankers.Bm25(beir.load(str(tmp_path))).rank(["the parcel"], 3)[0].rows == ()
+
+
+def test_no_method_is_ever_given_relevance_judgements_of_the_judged_split(
+    spec: RetrieveSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = {query: dict(found) for query, found in beir.load(spec.data).qrels["test"].items()}
+
+    def labels(one: Any) -> bool:
+        if not isinstance(one, Mapping):
+            return False
+        return "test" in one or any(one.get(query) == found for query, found in judged.items())
+
+    watched = {contenders.Method: ("fit",), contenders.FittedRanker: ("outputs",)}
+    asked = spying.watch(monkeypatch, watched, labels)
+    list(retrieve(spec, Control()))
+    given = ("fit", "Labelled", "Labelled", "BuiltRankers", "Control")
+    assert asked == len(rankers.METHODS) * [given, ("outputs", "Inputs", "Control")]

@@ -14,6 +14,7 @@ from checkpoints.run import Run
 from engine.choose import results as choose_results
 from engine.classify import results as classify_results
 from engine.classify.predict import Classifier
+from engine.comparison.results import TUNED
 from engine.gpt.trained import load
 from engine.retrieve import results as retrieve_results
 from engine.runs import events as happened
@@ -122,5 +123,5 @@ def test_a_training_is_exported_and_goes_on(tmp_path: Path) -> None:
 def test_a_fine_tuned_encoder_is_loaded_by_transformers() -> None:
     from transformers import AutoModelForSequenceClassification
 
-    folder = home.runs() / "texts" / classify_results.TUNED
+    folder = home.runs() / "texts" / TUNED
     assert AutoModelForSequenceClassification.from_pretrained(folder).config.num_labels == 3

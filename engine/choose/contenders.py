@@ -1,0 +1,223 @@
+"""The methods that rank choices: zero-shot, scorers on frozen features, a fine-tuned encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from data.choices import Item
+from engine.choose import report as choose_report
+from engine.choose.fine_tune import TunedRanker, TuneRankSettings, save, tune
+from engine.choose.report import Controls
+from engine.choose.scorer import PairFeatures, Pairs, Ranker, RankSettings, fit
+from engine.choose.spec import FINETUNE, MARGIN, ZERO_SHOT, ChooseSpec
+from engine.choose.zero_shot import LEADING, WAYS, Judging, Reader
+from engine.comparison.contender import Facts, Inputs, Labelled
+from engine.encoders.encode import placed
+from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.find import Encoder
+from engine.runs.events import ContenderStep, Event, Notice, Progress
+from engine.runs.messages import Control, Stopped
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.choose.results import ChoiceStore
+
+    Scores: TypeAlias = NDArray[np.float64]
+
+REORDERED = 100  # items that zero-shot scores again with their choices in another order
+
+
+class FittedRanker(Protocol):
+    """A method that ranks choices; see :class:`engine.comparison.contender.Fitted`."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]: ...
+
+    def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
+        """The same inputs under other conditions."""
+
+    def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None: ...
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """A causal language model that says how probable each choice is after the question."""
+
+    spec: ChooseSpec
+    name: str = ZERO_SHOT
+    frozen: bool = False
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: PairFeatures, control: Control
+    ) -> Generator[Event, None, FittedZeroShot]:
+        """Load the model; nothing is trained."""
+        from engine.lm import find as lm
+
+        try:
+            model = yield from lm.load(self.spec.model, control)
+        except lm.LoadingStopped:
+            raise Stopped from None
+        if model.tokenizer.kind == "characters":
+            yield Notice(
+                f"{model.name} reads characters and was trained on one small corpus: expect chance on anything else",
+                "warning",
+                "model",
+            )
+        return FittedZeroShot(Reader(model, self.spec.uninformative), self.spec.seed)
+
+
+@dataclass
+class FittedZeroShot:
+    reader: Reader
+    seed: int
+    judging: Judging | None = None
+
+    @property
+    def facts(self) -> Facts:
+        model = self.reader.lm
+        return Facts(f"{model.name} ({model.parameters:,} parameters), by {LEADING}")
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
+        self.judging = judging = Judging(self.reader, inputs.items)
+        stopped: Stopped | None = None
+        try:
+            yield from judging.run(control)
+        except Stopped as stop:
+            stopped = stop
+        if left_out := self.reader.unspelled:
+            name = self.reader.lm.name
+            yield Notice(f"{left_out:,} characters that {name} does not know were left out", "warning", "model")
+        if not judging.done:
+            raise stopped or Stopped
+        return judging.scores(LEADING)
+
+    def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
+        judging = self.judging
+        assert judging is not None, "asked before its outputs"
+        shuffled = None
+        if len(judging.done) == len(inputs.items):
+            shuffled = yield from judging.reordered(control, self.seed, REORDERED)
+        ways = {way: judging.scores(way) for way in WAYS}
+        return Controls(ways, hidden=judging.alone(), shuffled=shuffled)
+
+    def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
+        self.reader.lm.forget()
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A small network on frozen features of question and choice, under one of two losses."""
+
+    name: str
+    """``margin`` or ``cross-entropy``"""
+    spec: ChooseSpec
+    frozen: bool = True
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: PairFeatures, control: Control
+    ) -> Generator[Event, None, FittedScorer]:
+        fitted = FittedScorer(self, features, features.pairs(train.split), features.pairs(held_out.split))
+        fitted.ranker = yield from fitted.trained(control, self.spec.seed, self.name)
+        return fitted
+
+    @property
+    def settings(self) -> RankSettings:
+        return RankSettings(loss="margin" if self.name == MARGIN else "cross-entropy", margin=self.spec.margin)
+
+
+@dataclass
+class FittedScorer:
+    method: Scorer
+    features: PairFeatures
+    train: Pairs
+    held_out: Pairs
+    ranker: Ranker = field(init=False)
+
+    @property
+    def facts(self) -> Facts:
+        spec, ranker = self.method.spec, self.ranker
+        settings = f"{spec.pooling} pooling, epoch {ranker.best_epoch} of {ranker.epochs}"
+        settings += f", margin {spec.margin:g}" if self.method.name == MARGIN else ""
+        return Facts(settings, ranker.parameters, held_out_score=ranker.held_out_accuracy)
+
+    def trained(
+        self, control: Control, seed: int, told: str = "", *, hidden: bool = False
+    ) -> Generator[Event, None, Ranker]:
+        """Train with a seed, without the questions if ``hidden``; steps are yielded under the name ``told``."""
+        train, held_out = (part.hidden() if hidden else part for part in (self.train, self.held_out))
+        where, _ = placed(self.method.spec.device)
+        return fit(told, train, held_out, replace(self.method.settings, seed=seed), control, device=where)
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
+        yield from ()
+        return self.ranker.scores(self.features.pairs(inputs.split))
+
+    def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
+        spec, pairs = self.method.spec, self.features.pairs(inputs.split)
+        seeds = []
+        for number in range(spec.seeds):
+            ranker = (yield from self.trained(control, spec.seed + number)) if number else self.ranker
+            seeds.append(ranker.scores(pairs))
+            yield Progress(f"{self.method.name}: seeds trained", number + 1, spec.seeds)
+        blind = yield from self.trained(control, spec.seed, hidden=True)
+        order = choose_report.orders(inputs.items, spec.seed)
+        shuffled = order, self.ranker.scores(pairs.reordered(order))
+        return Controls(seeds=seeds, hidden=blind.scores(pairs.hidden()), shuffled=shuffled)
+
+    def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
+        store.ranker(self.method.name, self.ranker)
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """The whole encoder, trained to score pairs; its epochs are in ``kept`` until whoever calls clears them."""
+
+    encoder: Encoder
+    settings: TuneRankSettings
+    kept: Kept
+    device: str
+    name: str = FINETUNE
+    frozen: bool = False
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: PairFeatures, control: Control
+    ) -> Generator[Event, None, FittedEncoder]:
+        training = tune(
+            train.items, held_out.items, self.encoder, self.settings, control, kept=self.kept, device=self.device
+        )
+        return FittedEncoder((yield from self.kept.writes.watch(training)), self.settings)
+
+
+@dataclass(frozen=True)
+class FittedEncoder:
+    tuned: TunedRanker
+    settings: TuneRankSettings
+
+    @property
+    def facts(self) -> Facts:
+        tuned, rate = self.tuned, self.settings.peak(self.tuned.encoder.width)
+        settings = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {rate:g}"
+        return Facts(settings, tuned.parameters, held_out_score=tuned.history[tuned.best_epoch - 1][1])
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
+        return self.tuned.scores(inputs.items, control)
+
+    def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
+        hidden = [replace(item, question="", context="") for item in inputs.items]
+        # Not trained again without questions: what the choices alone can teach it may be more.
+        return Controls(hidden=(yield from self.tuned.scores(hidden, control)), retrained=False)
+
+    def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
+        store.tuned(partial(save, self.tuned))
+
+
+def without_answers(items: Sequence[Item]) -> list[Item]:
+    """The same questions, the right choices not said."""
+    return [replace(item, gold=-1) for item in items]

@@ -1,0 +1,87 @@
+"""What every comparison keeps in its run directory: a description of itself, and a fine-tuned model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from checkpoints import store
+from checkpoints.run import Run
+from engine.encoders.find import Encoder
+from engine.encoders.recorded_steps import rows_of, steps_from
+from engine.model_folder import present
+from engine.runs.events import ContenderStep
+from engine.runs.writes import Writes
+
+TUNED = "finetuned"
+"""folder of the fine-tuned model"""
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""what reading damaged files raises"""
+
+
+class Results:
+    """Writes the results of a comparison, each file atomically, through ``writes``."""
+
+    ABOUT: ClassVar[str]
+    """the file that describes the results"""
+    SAME: ClassVar[tuple[str, ...]]
+    """fields of the description that decide whether results of an earlier start are still valid"""
+
+    def __init__(self, run: Run, writes: Writes, about: Mapping[str, Any]) -> None:
+        """``about``: the description of a run without results."""
+        self._run, self.writes = run, writes
+        self._about: dict[str, Any] = {**about, "encoder": None, "tuned": None}
+
+    def encoder(self, encoder: Encoder, **more: Any) -> None:
+        """The encoder that the methods use; results with another one are dropped."""
+        known = self._about["encoder"] or {}
+        if known.get("identity") != encoder.identity:
+            self._drop_encoded()
+            self._about["tuned"] = None
+        facts = {"name": encoder.name, "source": encoder.source, "identity": encoder.identity}
+        self._about["encoder"] = facts | more
+        self._describe()
+
+    def tuned(self, save: Callable[[Path], None]) -> None:
+        """Write a fine-tuned model, which a new start uses only after :meth:`settled`."""
+        self._about["tuned"] = None
+        self._describe()
+        self.writes.put(TUNED, partial(save, self._run.path / TUNED))
+
+    def settled(self, key: list[Any], steps: Sequence[ContenderStep]) -> None:
+        """Model, outputs and figures of the fine-tuning that ``key`` decides are on the disk."""
+
+        def describe() -> None:
+            files = store.digests(self._run.path / TUNED)
+            self._about["tuned"] = {"made": key, "files": files, "steps": rows_of(steps)}
+            self._run.write_json(self.ABOUT, store.with_checksum(self._about))
+
+        self.writes.put(f"{self.ABOUT} of the fine-tuned model", describe, after=None)
+
+    def _steps_of_tuned(self, key: list[Any]) -> tuple[ContenderStep, ...]:
+        """Steps of the fine-tuning that ``key`` decides. Raises one of ``UNREADABLE`` where there is no whole one."""
+        facts = self._about["tuned"]
+        if facts["made"] != key or not facts["files"]:
+            raise ValueError("another fine-tuning")
+        if facts["files"] != store.digests(present(self._run.path / TUNED)):
+            raise ValueError("the model was changed")
+        return steps_from(facts["steps"])
+
+    def _drop_encoded(self) -> None:
+        """Drop the results of methods that use the encoder."""
+        raise NotImplementedError
+
+    def _describe(self) -> None:
+        self.writes.json(self._run.path / self.ABOUT, store.with_checksum(self._about))
+
+    def _earlier_about(self) -> dict[str, Any] | None:
+        """The description of an earlier start on the same data, or None; its encoder and model are taken over."""
+        about = self._run.read_json(self.ABOUT)
+        if any(about.get(name) != self._about[name] for name in self.SAME):
+            return None
+        for name in ("encoder", "tuned"):
+            if isinstance(about.get(name), dict):
+                self._about[name] = about[name]
+        return about

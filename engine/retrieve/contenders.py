@@ -1,0 +1,174 @@
+"""The methods of a retrieval: each builds its ranker, then ranks the documents for queries."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from data.beir import Collection
+from engine.comparison.contender import Inputs, Labelled
+from engine.encoders.encode import encode
+from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.find import Encoder
+from engine.encoders.index import unit
+from engine.retrieve.bi_encoder import BiSettings, BiState, kept_for, train
+from engine.retrieve.metrics import DEPTH, Ranked
+from engine.retrieve.rankers import QUERY_TOKENS, Bm25, Dense, Embedder, Ranker, Rankers
+from engine.retrieve.results import WHOLE, Store
+from engine.retrieve.spec import BM25, HYBRID, MEAN, TRAINED, RetrieveSpec
+from engine.runs.events import Event, Progress
+from engine.runs.messages import Control, heed
+
+TIMED = 50  # queries that are asked one at a time, as somebody who searches does
+TOGETHER = 64  # the others
+
+
+class BuiltRankers(Rankers):
+    """The rankers of a comparison, whose indexes and vectors all methods share. It trains the bi-encoder."""
+
+    def __init__(self, spec: RetrieveSpec, collection: Collection, fingerprint: str) -> None:
+        """``collection`` has the qrels of train alone; ``fingerprint`` is that of the whole one."""
+        super().__init__(collection, spec.encoder, spec.length, spec.device)
+        self.spec, self.fingerprint = spec, fingerprint
+        self.store: Store | None = None
+        self.seconds: dict[str, float] = {}
+        """that building each ranker took"""
+        self.state: BiState | None = None
+        self.kept: Kept | None = None
+        """epochs of the training, until its results are on the disk"""
+
+    def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
+        if method in self.made:
+            return self.made[method]
+        begun = time.monotonic()
+        if method == BM25:
+            yield Progress("counting the words of every document", 0, 0)
+        ranker = yield from super().ranker(method, control)
+        parts = (BM25, MEAN) if method == HYBRID else ()
+        self.seconds[method] = sum(self.seconds[part] for part in parts) if parts else time.monotonic() - begun
+        return ranker
+
+    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
+        fresh = self._opened is None
+        found = yield from super().opened(control)
+        if fresh and self.store is not None:
+            self.store.encoder(found[0], MEAN, self.length)
+        return found
+
+    def trained(self, control: Control) -> Generator[Event, None, Ranker]:
+        spec, collection = self.spec, self.collection
+        encoder, embedder = yield from self.opened(control)
+        frozen = yield from self.frozen(MEAN, control)
+        names = list(collection.qrels.get("train", {}))
+        texts = [collection.queries[name] for name in names]
+        features = yield from encode(texts, encoder, control, length=QUERY_TOKENS, poolings=(MEAN,), device=spec.device)
+        asked = dict(zip(names, unit(features.pooled(MEAN)), strict=True)) if names else {}
+        bm25 = None
+        if spec.hard_negatives:
+            found = yield from self.ranker(BM25, control)
+            assert isinstance(found, Bm25)
+            bm25 = found
+        best = (-1.0, 0.0, 0)
+
+        def keep(state: BiState) -> None:
+            nonlocal best
+            if (state.ndcg, -state.loss) > best[:2]:
+                best = (state.ndcg, -state.loss, state.step)
+            if self.store is not None:
+                self.store.checkpoint(state, best[2])
+
+        settings = BiSettings(
+            mode="whole" if spec.mode == "whole" else "projection",
+            epochs=spec.epochs,
+            learning_rate=spec.learning_rate,
+            hard_negatives=spec.hard_negatives,
+            length=spec.length,
+            seed=spec.seed,
+        )
+        self.kept = kept = kept_for(self.fingerprint, encoder, settings)
+        training = train(
+            collection,
+            encoder,
+            frozen,
+            asked,
+            settings,
+            control,
+            bm25=bm25,
+            keep=keep,
+            kept=kept,
+            device=spec.device,
+        )
+        state = yield from (training if kept is None else kept.writes.watch(training))
+        self.state = state
+        if "weight" in state.tensors:
+            projection = state.tensors["weight"].numpy()
+            matrix = yield from self.matrix(encoder, MEAN, control, projection)
+            ranker = Dense(TRAINED, self.index(matrix), embedder.sharing(MEAN, projection))
+        else:
+            tuned = yield from self._tuned(encoder, state, control)
+            matrix = yield from self.matrix(tuned, MEAN, control)
+            ranker = Dense(TRAINED, self.index(matrix), Embedder(tuned, MEAN, spec.device))
+        if self.store is not None:
+            self.store.trained(state)
+        return ranker
+
+    def _tuned(self, encoder: Encoder, state: BiState, control: Control) -> Generator[Event, None, Encoder]:
+        """The trained encoder as one that can be opened like any other."""
+        import hashlib
+
+        from checkpoints import home
+        from checkpoints.store import name_of, replace_file
+
+        if self.store is not None:
+            yield from self.store.writes.settle(control)
+            file = self.store.folder / name_of(state.step) / WHOLE
+        else:
+            from safetensors.torch import save
+
+            content = save({key: part.contiguous() for key, part in state.tensors.items()})
+            file = home.cache() / "biencoders" / hashlib.sha256(content).hexdigest()[:24] / WHOLE
+            file.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(file, content)
+        yield from heed(control, state.step)
+        return dataclasses.replace(encoder, name=f"{encoder.name}, trained", weights=(file,))
+
+
+@dataclass(frozen=True)
+class Method:
+    """BM25, cosine of frozen vectors, both fused, or a trained bi-encoder."""
+
+    name: str
+    frozen: bool = False
+
+    def fit(
+        self, train: Labelled, held_out: Labelled, features: BuiltRankers, control: Control
+    ) -> Generator[Event, None, FittedRanker]:
+        """Build the ranker. Raises :class:`engine.retrieve.bi_encoder.CannotTrain` and what encoding raises."""
+        return FittedRanker((yield from features.ranker(self.name, control)))
+
+
+@dataclass
+class FittedRanker:
+    """A ranker that is ready."""
+
+    ranker: Ranker
+    speed: float = 0.0
+    """queries a second, asked one at a time"""
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, list[Ranked]]:
+        """The best documents for each query."""
+        texts, rank = inputs.items, self.ranker.rank
+        rank(texts[:1], DEPTH)  # what is opened at the first query is no part of the speed
+        warm = time.monotonic()
+        rankings: list[Ranked] = []
+        for text in texts[:TIMED]:
+            rankings += rank([text], DEPTH)
+            yield from heed(control, len(rankings))
+        self.speed = len(rankings) / max(1e-9, time.monotonic() - warm)
+        for start in range(len(rankings), len(texts), TOGETHER):
+            rankings += rank(texts[start : start + TOGETHER], DEPTH)
+            yield Progress(f"asking {self.ranker.name}", len(rankings), len(texts))
+            yield from heed(control, len(rankings))
+        return rankings
