@@ -20,7 +20,7 @@ from engine.runs.messages import Control, finish
 
 if TYPE_CHECKING:
     from engine.choose.fine_tune import TunedRanker
-    from engine.choose.scorer import Ranker
+    from engine.choose.scorer import GroupedHead
     from engine.choose.zero_shot import Reader
 
 ZERO_SHOT, FINETUNE = "zero-shot", "finetune"
@@ -46,7 +46,7 @@ class Chooser:
             self.methods.insert(0, ZERO_SHOT)
         if not self.methods:
             raise CheckpointError(f"{run.name} has no method yet that could rank a question")
-        self._rankers: dict[str, Ranker] = {}
+        self._rankers: dict[str, GroupedHead] = {}
         self._machine: Any = None
         self._reader: Reader | None = None
         self._tuned: TunedRanker | None = None

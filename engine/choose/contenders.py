@@ -11,7 +11,7 @@ from data.choices import Item
 from engine.choose import report as choose_report
 from engine.choose.fine_tune import TunedRanker, TuneRankSettings, save, tune
 from engine.choose.report import Controls
-from engine.choose.scorer import PairFeatures, Pairs, Ranker, RankSettings, fit
+from engine.choose.scorer import GroupedHead, PairFeatures, Pairs, RankSettings, fit
 from engine.choose.spec import FINETUNE, MARGIN, ZERO_SHOT, ChooseSpec
 from engine.choose.zero_shot import LEADING, WAYS, Judging, Reader
 from engine.comparison.contender import Facts, Inputs, Labelled
@@ -138,7 +138,7 @@ class FittedScorer:
     features: PairFeatures
     train: Pairs
     held_out: Pairs
-    ranker: Ranker = field(init=False)
+    ranker: GroupedHead = field(init=False)
 
     @property
     def facts(self) -> Facts:
@@ -149,7 +149,7 @@ class FittedScorer:
 
     def trained(
         self, control: Control, seed: int, told: str = "", *, hidden: bool = False
-    ) -> Generator[Event, None, Ranker]:
+    ) -> Generator[Event, None, GroupedHead]:
         """Train with a seed, without the questions if ``hidden``; steps are yielded under the name ``told``."""
         train, held_out = (part.hidden() if hidden else part for part in (self.train, self.held_out))
         where, _ = placed(self.method.spec.device)

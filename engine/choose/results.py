@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from data.choices import ChoiceData
-    from engine.choose.scorer import Ranker
+    from engine.choose.scorer import GroupedHead
     from engine.choose.spec import ChooseSpec
     from engine.runs.events import ContenderStep
 
@@ -85,7 +85,7 @@ class ChoiceStore(Results):
         """Scores of the judged items."""
         self.writes.file(self._run.path / "scores" / f"{method}.safetensors", arrays.encode({"scores": found}))
 
-    def ranker(self, method: str, ranker: Ranker) -> None:
+    def ranker(self, method: str, ranker: GroupedHead) -> None:
         """A scorer on frozen features."""
         from engine.choose.scorer import arrays as arrays_of
 
@@ -131,7 +131,7 @@ def read(run: Run) -> Kept:
         raise store.CheckpointError(f"{run.name} holds no ranked questions that can be read ({error})") from None
 
 
-def read_ranker(run: Run, method: str, loss: str) -> Ranker:
+def read_ranker(run: Run, method: str, loss: str) -> GroupedHead:
     """A scorer of the run. Raises :class:`checkpoints.store.CheckpointError`."""
     from engine.choose.scorer import LOSSES, ranker_from
 

@@ -6,15 +6,15 @@ cross-entropy over the choices of an item. The encoder stays as it is, so a trai
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from data.choices import Item
 from engine.comparison.features import SplitFeatures
-from engine.runs.events import ContenderStep, Event
-from engine.runs.messages import Control, heed
+from engine.comparison.head_training import FitSettings, fit_epochs
+from engine.runs.events import Event
+from engine.runs.messages import Control
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,20 +29,16 @@ LOSSES: tuple[Loss, ...] = ("margin", "cross-entropy")
 
 
 @dataclass(frozen=True)
-class RankSettings:
+class RankSettings(FitSettings):
     """How a scorer is trained."""
 
+    epochs: int = 60
+    rows: int = 64
+    """items in a batch"""
+    by_score: bool = True
     loss: Loss = "margin"
     margin: float = 0.2
     """by which the right choice should lead each other one; 0 would be content with all scores alike"""
-    epochs: int = 60
-    """at most"""
-    patience: int = 8
-    """epochs without a better accuracy on the held-out items before it ends"""
-    rows: int = 64
-    """items in a batch"""
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
     hidden: int = 256
     dropout: float = 0.4
     seed: int = 1337
@@ -84,16 +80,16 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Ranker:
-    """A trained scorer."""
+class GroupedHead:
+    """A head that scores every choice of a group, here of an item; the highest score is the answer."""
 
     network: nn.Module
     loss: Loss
     width: int
     device: str
-    best_epoch: int
-    epochs: int
-    held_out_accuracy: float
+    best_epoch: int = 0
+    epochs: int = 0
+    held_out_accuracy: float = 0.0
 
     @property
     def parameters(self) -> int:
@@ -160,7 +156,7 @@ def arranged(items: Sequence[Item], question: Matrix, choice: Matrix, pair: Matr
 
 def fit(
     route: str, train: Pairs, held: Pairs, settings: RankSettings, control: Control, *, device: str = "cpu"
-) -> Generator[Event, None, Ranker]:
+) -> Generator[Event, None, GroupedHead]:
     """Train a scorer and return its best epoch by accuracy on the held-out items, ties by loss.
 
     Yields a :class:`ContenderStep` an epoch when ``route`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
@@ -170,41 +166,27 @@ def fit(
     torch.manual_seed(settings.seed)
     draws = torch.Generator().manual_seed(settings.seed)
     network = _network(train.question.shape[1], settings).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    best: tuple[float, float, int, dict[str, Tensor]] | None = None
-    begun, epoch = time.monotonic(), 0
-    for epoch in range(1, settings.epochs + 1):
-        network.train()
-        total = 0.0
-        order = torch.randperm(len(train), generator=draws).numpy()
-        for start in range(0, len(order), settings.rows):
-            rows = order[start : start + settings.rows]
-            scores = network(*_tensors(train, rows, device))
-            loss = loss_of(scores, torch.from_numpy(train.gold[rows]).to(device), settings)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += float(loss.detach()) * len(rows)
-            yield from heed(control, epoch)
-        found = Ranker(network, settings.loss, train.question.shape[1], device, epoch, epoch, 0.0).scores(held)
-        gold = torch.from_numpy(held.gold)
-        missed = float(loss_of(torch.from_numpy(found), gold, settings))
-        right = float((found.argmax(1) == held.gold).mean())
-        better = best is None or (right, -missed) > best[:2]
-        if better:
-            best = (right, -missed, epoch, {name: part.clone() for name, part in network.state_dict().items()})
-        assert best is not None
-        if route:
-            last = min(settings.epochs, best[2] + settings.patience)
-            left = (time.monotonic() - begun) / epoch * (last - epoch)
-            note = f"epoch {epoch}" + (", the best so far" if better else "")
-            yield ContenderStep(route, epoch, settings.epochs, total / len(train), missed, right, round(left, 1), note)
-        if epoch - best[2] >= settings.patience:
-            break
-    assert best is not None
-    network.load_state_dict(best[3])
-    network.eval().requires_grad_(False)
-    return Ranker(network, settings.loss, train.question.shape[1], device, best[2], epoch, best[0])
+    gold = torch.from_numpy(held.gold)
+
+    def judge() -> tuple[float, float]:
+        found = head.scores(held)
+        return float(loss_of(torch.from_numpy(found), gold, settings)), float((found.argmax(1) == held.gold).mean())
+
+    def loss(rows: Any) -> Tensor:
+        return loss_of(network(*_tensors(train, rows, device)), torch.from_numpy(train.gold[rows]).to(device), settings)
+
+    head = GroupedHead(network, settings.loss, train.question.shape[1], device)
+    best = yield from fit_epochs(
+        route,
+        network,
+        order=lambda: torch.randperm(len(train), generator=draws).numpy(),
+        loss=loss,
+        judge=judge,
+        control=control,
+        settings=settings,
+        double=True,
+    )
+    return replace(head, best_epoch=best.epoch, epochs=best.epochs, held_out_accuracy=best.score)
 
 
 def loss_of(scores: Tensor, gold: Tensor, settings: RankSettings) -> Tensor:
@@ -221,12 +203,12 @@ def loss_of(scores: Tensor, gold: Tensor, settings: RankSettings) -> Tensor:
     return functional.margin_ranking_loss(right, wrong, torch.ones_like(right), margin=settings.margin)
 
 
-def arrays(ranker: Ranker) -> dict[str, Matrix]:
+def arrays(ranker: GroupedHead) -> dict[str, Matrix]:
     """Every weight by name, for safetensors."""
     return {name: part.cpu().numpy() for name, part in ranker.network.state_dict().items()}
 
 
-def ranker_from(held: Mapping[str, Matrix], loss: Loss) -> Ranker:
+def ranker_from(held: Mapping[str, Matrix], loss: Loss) -> GroupedHead:
     """The ranker that :func:`arrays` gave. Raises :class:`KeyError` and :class:`ValueError` for other arrays."""
     import torch
 
@@ -237,7 +219,7 @@ def ranker_from(held: Mapping[str, Matrix], loss: Loss) -> Ranker:
     except RuntimeError as error:
         raise ValueError(f"the weights are not of a ranker ({str(error).splitlines()[0]})") from None
     network.eval().requires_grad_(False)
-    return Ranker(network, loss, inputs // 5, "cpu", 0, 0, 0.0)
+    return GroupedHead(network, loss, inputs // 5, "cpu")
 
 
 def _network(width: int, settings: RankSettings) -> nn.Module:

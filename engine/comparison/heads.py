@@ -6,9 +6,11 @@ import time
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.comparison import statistics
+from engine.comparison.head_training import FitSettings, fit_epochs
 from engine.machine import physical_cores
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control, heed
@@ -23,8 +25,6 @@ GRID = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SLICE = 20  # iterations of the solver between two looks at the mailbox
 TOLERANCE = 1e-5  # of the mean gradient; the usual 1e-4 would not feel a change of a weak penalty
 LONGEST = 15  # slices for one value of C at most
-EPOCHS = 100
-PATIENCE = 8  # epochs of the MLP without a better validation loss
 HIDDEN = 256
 BATCH = 256
 DROPOUT = 0.4
@@ -176,43 +176,25 @@ def mlp(
         counts = torch.bincount(labels, minlength=classes).clamp(min=1)
         weight = (len(labels) / (classes * counts)).float()
     criterion = torch.nn.CrossEntropyLoss(weight)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
+
+    def judge() -> tuple[float, float]:
+        found = model(looked).double().softmax(1).cpu().numpy()
+        return statistics.log_loss(found, validation[1]), statistics.accuracy(found, validation[1])
+
     # Sharing out products this small costs more than it brings, and most of all where others use the machine.
     count = 1 if min(BATCH, len(rows)) * rows.shape[1] * HIDDEN < SMALL else physical_cores()
-    best: tuple[float, float, int, tuple[Any, ...]] | None = None
-    begun = time.monotonic()
-    for epoch in range(1, EPOCHS + 1):
-        model.train()
-        total = torch.zeros((), device=device)
-        order = torch.randperm(len(rows)).to(device)
-        for start in range(0, len(rows), BATCH):
-            batch = order[start : start + BATCH]
-            with threads(count):
-                loss = criterion(model(rows[batch]), labels[batch])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                total += loss.detach() * len(batch)
-            yield from heed(control, epoch)
-        model.eval()
-        with torch.inference_mode(), threads(count):
-            found = model(looked).double().softmax(1).cpu().numpy()
-        missed, right = statistics.log_loss(found, validation[1]), statistics.accuracy(found, validation[1])
-        if better := best is None or missed < best[0]:
-            best = (
-                missed,
-                right,
-                epoch,
-                tuple(_linear(layer) for layer in model if isinstance(layer, torch.nn.Linear)),
-            )
-        assert best is not None
-        left = (time.monotonic() - begun) / epoch * (min(EPOCHS, best[2] + PATIENCE) - epoch)
-        note = f"epoch {epoch}" + (", the best so far" if better else "")
-        yield ContenderStep(route, epoch, EPOCHS, float(total) / len(rows), missed, right, round(left, 1), note)
-        if epoch - best[2] >= PATIENCE:
-            break
-    assert best is not None
-    return Head(mean, scale, best[3], f"{HIDDEN} hidden units, epoch {best[2]}", best[1])
+    best = yield from fit_epochs(
+        route,
+        model,
+        order=lambda: torch.randperm(len(rows)).to(device),
+        loss=lambda some: criterion(model(rows[some]), labels[some]),
+        judge=judge,
+        control=control,
+        settings=FitSettings(),
+        threads=partial(threads, count),
+    )
+    layers = tuple(_linear(layer) for layer in model if isinstance(layer, torch.nn.Linear))
+    return Head(mean, scale, layers, f"{HIDDEN} hidden units, epoch {best.epoch}", best.score)
 
 
 def _fit(

@@ -13,10 +13,10 @@ import torch
 from data.choices import Item
 from engine.choose.scorer import (
     LOSSES,
+    GroupedHead,
     Loss,
     PairFeatures,
     Pairs,
-    Ranker,
     RankSettings,
     arrays,
     fit,
@@ -43,10 +43,10 @@ def pairs(count: int, seed: int, most: int = 4) -> Pairs:
     return Pairs(question, choice, choice.copy(), there, gold)
 
 
-def trained(settings: RankSettings, seed: int = 0) -> Ranker:
+def trained(settings: RankSettings, seed: int = 0) -> GroupedHead:
     """A ranker on 300 items."""
     _, ranker = tiny.finish(fit("margin", pairs(300, seed), pairs(80, seed + 1), settings, Control()))
-    assert isinstance(ranker, Ranker)
+    assert isinstance(ranker, GroupedHead)
     return ranker
 
 
