@@ -92,7 +92,13 @@ def _run(arguments: list[str], home: Path) -> list[Any]:
         return [] if arguments[0] == "export" else [done.stdout]
     events = [json.loads(line) for line in done.stdout.splitlines()]
     samples = "".join(event["text"] for event in events if event.get("event") == "sample_text")
-    return [*(_figures(event) for event in events if event.get("event") not in BY_THE_CLOCK), samples]
+    return [*(_figures(event) for event in events if not _by_the_clock(event)), samples]
+
+
+def _by_the_clock(event: dict[str, Any]) -> bool:
+    """Whether an event's number or place depends on the time, as of the losses on the way through a long epoch."""
+    within = event.get("event") == "contender_step" and event.get("held_out_score") is None
+    return event.get("event") in BY_THE_CLOCK or (within and event["contender"] in ("finetune", "trained"))
 
 
 def _files(home: Path) -> dict[str, Any]:

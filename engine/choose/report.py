@@ -106,7 +106,7 @@ def of_controls(controls: Controls, scores: Scores, gold: Sequence[int], seed: i
         some = np.asarray(gold)[: len(order)]
         accuracy = float((again == (order == some[:, None]).argmax(1)).mean())
         found["choices_shuffled"] = {
-            "accuracy": accuracy if controls.ways else round(accuracy, 6),  # zero-shot's was never rounded
+            "accuracy": round(accuracy, 6),
             "changed": int((order[rows, again] != scores[: len(order)].argmax(1)).sum()),
             "items": len(order),
         }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from engine.runs.events import ContenderStep, Event
 
 T = TypeVar("T")
-_FIELDS = [entry.name for entry in fields(ContenderStep)][:8]  # of a row
+FIELDS = ("contender", "step", "steps", "loss", "held_out_loss", "held_out_score", "seconds_left", "note")
+"""of a row, in the order that older runs have too"""
 
 
 def noting(task: Generator[Event, None, T], steps: list[ContenderStep]) -> Generator[Event, None, T]:
@@ -27,7 +28,7 @@ def noting(task: Generator[Event, None, T], steps: list[ContenderStep]) -> Gener
 
 def rows_of(steps: Sequence[ContenderStep]) -> list[list[Any]]:
     """As JSON can hold them."""
-    return [[getattr(step, name) for name in _FIELDS] for step in steps]
+    return [[getattr(step, name) for name in FIELDS] for step in steps]
 
 
 def steps_from(rows: Any) -> tuple[ContenderStep, ...]:
