@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.comparison import statistics
 from engine.comparison.head_training import FitSettings, fit_epochs
+from engine.encoders.class_weights import balanced
 from engine.machine import physical_cores
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control, heed
@@ -171,11 +172,8 @@ def mlp(
         torch.nn.Dropout(DROPOUT),
         torch.nn.Linear(HIDDEN, classes),
     ).to(device)
-    weight = None
-    if class_weights:
-        counts = torch.bincount(labels, minlength=classes).clamp(min=1)
-        weight = (len(labels) / (classes * counts)).float()
-    criterion = torch.nn.CrossEntropyLoss(weight)
+    weights = balanced(train[1], classes).to(device) if class_weights else None
+    criterion = torch.nn.CrossEntropyLoss(weights)
 
     def judge() -> tuple[float, float]:
         found = model(looked).double().softmax(1).cpu().numpy()

@@ -98,19 +98,6 @@ def paired(first: Values, second: Values, seed: int = 1337) -> Difference:
     return Difference(mean, low, high, int((gaps > 1e-9).sum()), int((gaps < -1e-9).sum()))
 
 
-def fuse(rankings: Sequence[Ranked], k: int = 60) -> Ranked:
-    """Reciprocal-rank fusion (Cormack, Clarke and Büttcher, 2009): each ranking gives ``1 / (k + rank)``.
-
-    Ties are in the order of the first ranking that has them.
-    """
-    total: dict[int, float] = {}
-    for ranked in rankings:
-        for rank, row in enumerate(ranked.rows, 1):
-            total[row] = total.get(row, 0.0) + 1 / (k + rank)
-    order = sorted(total, key=lambda row: -total[row])
-    return Ranked(tuple(order), tuple(total[row] for row in order))
-
-
 def _means(values: Values, seed: int) -> Values:
     found: Values = values[_draws(len(values), seed)].mean(1)
     return found

@@ -16,7 +16,8 @@ from engine.encoders import index as vector_index
 from engine.encoders.encode import encode, encode_now, machine_for, placed
 from engine.encoders.find import Encoder
 from engine.model_folder import present, replaced
-from engine.retrieve.metrics import Ranked, fuse
+from engine.retrieve.metrics import Ranked
+from engine.retrieve.rank_fusion import fuse
 from engine.retrieve.spec import BM25, HYBRID, MEAN, RANKERS, TRAINED
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control

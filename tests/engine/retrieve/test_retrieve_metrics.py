@@ -12,6 +12,7 @@ import pytrec_eval
 from engine.encoders import index
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.metrics import Ranked
+from engine.retrieve.rank_fusion import fuse
 
 
 def test_measures_equal_pytrec_eval_on_random_rankings_with_ties() -> None:
@@ -59,7 +60,7 @@ def test_a_paired_interval_is_that_of_a_plain_bootstrap() -> None:
 
 
 def test_fusion_adds_reciprocal_ranks() -> None:
-    found = retrieve_metrics.fuse([Ranked((1, 2, 3), (9, 8, 7)), Ranked((3, 4), (0.5, 0.4))])
+    found = fuse([Ranked((1, 2, 3), (9, 8, 7)), Ranked((3, 4), (0.5, 0.4))])
     score = {1: 1 / 61, 2: 1 / 62, 3: 1 / 63 + 1 / 61, 4: 1 / 62}
     assert found.rows == (3, 1, 2, 4)
     assert found.scores == pytest.approx([score[row] for row in found.rows])
