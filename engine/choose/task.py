@@ -24,6 +24,7 @@ from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.find import Encoder
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, heed
+from engine.runs.passing import passed
 from engine.runs.writes import Writes
 
 if TYPE_CHECKING:
@@ -179,13 +180,7 @@ class _JudgedItems:
 
     def count(self, events: Generator[Event, None, T]) -> Generator[Event, None, T]:
         """What ``events`` yields and returns."""
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                value: T = end.value
-                return value
-            yield self._counted(event) if isinstance(event, ItemJudged) else event
+        return passed(events, lambda event: (self._counted(event) if isinstance(event, ItemJudged) else event,))
 
     def _counted(self, event: ItemJudged) -> ItemJudged:
         gold = self._gold[event.item]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from engine.runs.events import ContenderStep, Event
+from engine.runs.passing import passed
 
 T = TypeVar("T")
 FIELDS = ("contender", "step", "steps", "loss", "held_out_loss", "held_out_score", "seconds_left", "note")
@@ -14,16 +15,14 @@ FIELDS = ("contender", "step", "steps", "loss", "held_out_loss", "held_out_score
 
 
 def noting(task: Generator[Event, None, T], steps: list[ContenderStep]) -> Generator[Event, None, T]:
-    """What ``task`` yields and returns; its looks at what was held out, one an epoch, are noted in ``steps``."""
-    while True:
-        try:
-            event = next(task)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+    """What ``task`` yields and returns; the steps with an evaluation, one an epoch, are added to ``steps``."""
+
+    def record(event: Event) -> tuple[Event]:
         if isinstance(event, ContenderStep) and event.held_out_loss is not None:
             steps.append(replace(event, seconds_left=None))
-        yield event
+        return (event,)
+
+    return passed(task, record)
 
 
 def rows_of(steps: Sequence[ContenderStep]) -> list[list[Any]]:

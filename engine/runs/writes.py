@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 from checkpoints import store
 from engine.runs.events import Event, Notice
 from engine.runs.messages import WAIT, Control, heed
+from engine.runs.passing import passed
 
 T = TypeVar("T")
 BACK_OFF = (5.0, 15.0, 60.0)  # seconds to the next try after a failed write, the last one again and again
@@ -96,16 +96,13 @@ class Writes:
 
     def watch(self, work: Generator[Event, None, T]) -> Generator[Event, None, T]:
         """What ``work`` yields and returns, with notices of failed writes; they are tried again in between."""
+
+        def each(event: Event) -> Iterator[Event]:
+            yield event
+            yield from self.report()
+
         try:
-            with contextlib.closing(work):
-                while True:
-                    try:
-                        event = next(work)
-                    except StopIteration as end:
-                        value: T = end.value
-                        return value
-                    yield event
-                    yield from self.report()
+            return (yield from passed(work, each))
         finally:
             self.flush(every=True)
 
