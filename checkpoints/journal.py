@@ -43,7 +43,7 @@ class Journal:
 
     def append(self, event: dict[str, Any]) -> None:
         """Add one event. Never raises :class:`OSError`; see ``failure``."""
-        line = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        line = _line(event)
         with self._lock:
             self._pending += line
             with contextlib.suppress(OSError):
@@ -58,7 +58,9 @@ class Journal:
         """Put everything that was appended on the disk itself. Raises :class:`OSError`."""
         with self._lock:
             self._write()
-        os.fsync(self._descriptor)  # not under the lock: an append does not wait for the disk
+            if (descriptor := self._descriptor) < 0:
+                raise OSError(errno.EBADF, "the journal is closed")
+        os.fsync(descriptor)  # not under the lock: an append does not wait for the disk
 
     def close(self) -> None:
         """Sync as far as possible and close the file. Harmless when called twice."""
@@ -68,8 +70,20 @@ class Journal:
             self.sync()
         except OSError as error:
             self.failure = error
-        os.close(self._descriptor)
-        self._descriptor = -1
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def end(self, *events: dict[str, Any]) -> None:
+        """Add the last events: what other threads append later is not written, and their syncs fail."""
+        with self._lock:
+            if self._descriptor >= 0:
+                self._pending += b"".join(map(_line, events))
+                with contextlib.suppress(OSError):
+                    self._write()
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def _write(self) -> None:
         try:
@@ -79,6 +93,10 @@ class Journal:
         except OSError as error:
             self.failure = error
             raise
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 class Reader:

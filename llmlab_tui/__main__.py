@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 
 from llmlab_tui import __version__
 
@@ -17,16 +18,20 @@ def main() -> None:
         # each other to a fiftieth of their speed; this short a spin costs a lone training nothing. Read at load time.
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     if arguments:
+        from engine.runs.worker import WORK
         from tui.cli import app
         from tui.cli import main as run_command
 
         app.version = __version__
         code = run_command(arguments)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt has nothing left to end, and would be reported
-        sys.exit(code)
-    from tui.start import open_screen
+        # Work that a stop did not reach still runs.
+        if not any(thread.name == WORK for thread in threading.enumerate()):
+            sys.exit(code)
+    else:
+        from tui.start import open_screen
 
-    code = open_screen()
+        code = open_screen()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # at once: torch must not be taken down below a thread that still computes, or the process aborts

@@ -15,10 +15,15 @@ def obey_signals(control: Control) -> list[int]:
     came: list[int] = []
 
     def stop(number: int, _: object) -> None:
-        if came:
-            os._exit(INTERRUPTED)
         came.append(number)
-        control.send(Stop())
+        if len(came) == 1:
+            control.send(Stop())
+            return
+        try:
+            if len(came) == 2:  # a third one does not wait for the disk either
+                control.abandon()
+        finally:
+            os._exit(INTERRUPTED)
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)

@@ -83,7 +83,7 @@ def from_record(record: dict[str, Any]) -> Message | None:
 
 
 class Control:
-    """A mailbox. ``poll`` is an outside source of messages (a run's inbox), looked at no oftener than ``POLL``."""
+    """A mailbox. ``poll`` is an outside source of messages (a run's inbox); ``take`` uses it every ``POLL`` seconds."""
 
     POLL = 0.1  # seconds
 
@@ -91,25 +91,53 @@ class Control:
         self._messages: deque[Message] = deque()
         self._arrived = threading.Event()
         self._poll = poll
+        self._polling = threading.Lock()
         self._polled = 0.0
+        self._stop_sent: float | None = None
+        self._stop_taken = False
+        self._taken: float | None = None
+        self._longest = 0.0
+        self.abandon: Callable[[], object] = lambda: None
+        """records that the run was stopped; for a process that then exits without waiting for the task"""
 
     def send(self, message: Message) -> None:
         """Leave a message. Any thread, never blocks."""
+        if isinstance(message, Stop) and self._stop_sent is None:
+            self._stop_sent = time.monotonic()
         self._messages.append(message)
         self._arrived.set()
 
+    def look(self) -> None:
+        """Poll the outside source unless another thread does. Raises what ``poll`` raises."""
+        if self._poll is not None and self._polling.acquire(blocking=False):
+            try:
+                for message in self._poll():
+                    self.send(message)
+            finally:
+                self._polling.release()
+
     def take(self) -> list[Message]:
-        """Every message since the last call, in order."""
-        if self._poll is not None and (now := time.monotonic()) - self._polled >= self.POLL:
+        """Every message since the last call, in order. For the task."""
+        now = time.monotonic()
+        if now - self._polled >= self.POLL:
             self._polled = now
-            self._messages.extend(self._poll())
+            self.look()
+        self._longest = max(self._longest, now - (self._taken or now))
+        self._taken = now
         if not self._messages:
             return []
         self._arrived.clear()
         taken = []
         while self._messages:
             taken.append(self._messages.popleft())
+        self._stop_taken = self._stop_taken or any(isinstance(message, Stop) for message in taken)
         return taken
+
+    def overdue(self, grace: float) -> bool:
+        """Whether the first stop has waited for ``grace`` seconds, and twice the longest time between two takes."""
+        if self._stop_sent is None or self._stop_taken:
+            return False
+        return time.monotonic() - self._stop_sent > max(grace, 2 * self._longest)
 
     def wait(self, seconds: float) -> None:
         """Sleep until a message arrives, at most ``seconds``. A polled source is not woken by; keep it short."""

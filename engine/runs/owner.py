@@ -8,6 +8,7 @@ finds already going. So a closed terminal, a lost link or a killed screen has no
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from engine.runs import events as happened
 from engine.runs.events import Event, Finished, Notice
 from engine.runs.messages import Control, Detach, Message, from_record, to_record
 from engine.runs.spec import BadSpec, Spec, restored
+from engine.runs.worker import in_thread
 
 S = TypeVar("S", bound=Spec)
 TASKS = ("train", "classify", "choose", "retrieve")
@@ -31,7 +33,9 @@ LOOKED_AT = 200  # the newest runs, for those that a process works on
 POLL = 0.1  # seconds between looks at a journal
 START_UP = 120.0  # seconds that a new owner has to take the lock: loading torch from a slow network disk takes long
 NICENESS = 5
+GRACE = 60.0  # seconds that the work has to take a stop
 SINCE = "LLMLAB_MESSAGES_SINCE"  # tells a launched process which messages are for it
+LEFT = "stopped without waiting for the current step: resuming continues from what was saved"
 PROGRAM = "llmlab_tui"  # the package whose ``python -m`` starts a process of this program
 
 
@@ -97,8 +101,10 @@ def spec_as(run: Run, kind: type[S]) -> S:
 
 
 def own(run: Run, control: Control, begin: Callable[[Journal], Iterator[Event]]) -> Iterator[Event]:
-    """Own ``run`` while the work that ``begin`` returns goes on, and record all its events in the journal.
+    """Own ``run`` while the work that ``begin`` returns runs in a thread, and record all its events in the journal.
 
+    This thread keeps the lock and looks into the inbox while the work blocks. Work that does not take a stop within
+    ``GRACE`` seconds is left: the run is recorded as stopped, and the process must exit without waiting for the thread.
     Raises :class:`checkpoints.lock.Locked`, what ``begin`` raises, and, recorded first, what the work raises.
     """
     with run.lock() as lock, contextlib.closing(Journal(run.events)) as journal:
@@ -110,10 +116,41 @@ def own(run: Run, control: Control, begin: Callable[[Journal], Iterator[Event]])
         told: list[Event] = []
         if lock.inherited is not None:
             told.append(Notice(f"{lock.inherited} ended without releasing this run: taken over", "warning", "lock"))
-        yield from record(run, _chain(told, begin(journal)), journal)
+        last, ended, left = Finished("stopped", 0, None, run.name), False, False
+
+        def leave() -> bool:
+            nonlocal left
+            with contextlib.suppress(OSError):  # the work gets the same error when it takes its messages
+                control.look()
+            left = control.overdue(GRACE) and not ended
+            return left
+
+        def abandon() -> list[Event]:
+            nonlocal ended
+            if ended:
+                return []
+            ended = True  # first, since a signal may interrupt the rest
+            ends: list[Event] = [Notice(LEFT, "warning", "stop", last.step), last]
+            journal.end(*map(happened.to_dict, ends))
+            return ends
+
+        work = record(run, _chain(told, begin(journal)), journal)
+        control.abandon = abandon
+        try:
+            with contextlib.closing(in_thread(work, leave)) as events:
+                for event in events:
+                    ended = isinstance(event, Finished)
+                    step = max(last.step, getattr(event, "step", None) or 0)  # a save is reported after later steps
+                    best = getattr(event, "best_val_loss", last.best_val_loss)
+                    last = dataclasses.replace(last, step=step, best_val_loss=best)
+                    yield event
+            if left:
+                yield from abandon()
+        finally:
+            control.abandon = lambda: None
 
 
-def record(run: Run, events: Iterator[Event], journal: Journal | None = None) -> Iterator[Event]:
+def record(run: Run, events: Iterator[Event], journal: Journal | None = None) -> Generator[Event, None, None]:
     """Pass ``events`` on and append them to the run's journal; an exception is recorded and raised again.
 
     A journal that cannot be written is reported once and tried again with every event.

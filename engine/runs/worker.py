@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from enum import Enum
 from typing import TypeAlias
 
@@ -146,7 +147,7 @@ class Worker:
     """Owns a daemon thread of its own, so that leaving the program never waits for a task."""
 
     def __init__(self, name: str) -> None:
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.job: Job | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -161,9 +162,12 @@ class Worker:
         self._jobs.put(self.job)
         return self.job
 
+    def close(self) -> None:
+        """End the thread after its jobs. Does not wait."""
+        self._jobs.put(None)
+
     def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
+        while (job := self._jobs.get()) is not None:
             failed = False
             try:
                 for event in job.task(job.control):
@@ -175,3 +179,51 @@ class Worker:
                 job.channel.put(Notice(str(error) or type(error).__name__, "error", "failure"))
                 job.channel.put(Finished("failed", 0, None, ""))
             job.end(State.FAILED if failed else State.DONE)
+
+
+WORK = "work"  # name of the thread that runs the work of a run
+POLL = 0.1  # seconds
+
+
+def in_thread(work: Generator[Event, None, None], leave: Callable[[], bool]) -> Generator[Event, None, None]:
+    """Run ``work`` in a worker's thread and yield its events. The next event is computed when it is asked for.
+
+    After every ``POLL`` seconds without an event ``leave`` is called in the calling thread. When it returns True, this
+    ends at once, and the thread closes ``work`` at its next event. Closing this closes ``work`` in its thread.
+    Raises what ``work`` raises.
+    """
+    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def task(_: Control) -> Iterator[Event]:
+        try:
+            with contextlib.closing(work):
+                for event in work:
+                    events.put(event)
+                    if not turns.get():
+                        break
+        finally:
+            events.put(None)
+        return iter(())
+
+    worker = Worker(WORK)
+    job = worker.start(task)
+    left = False
+    try:
+        while not left:
+            try:
+                event = events.get(timeout=POLL)
+            except queue.Empty:
+                left = leave()
+                continue
+            if event is None:
+                break
+            yield event
+            turns.put(True)
+    finally:
+        turns.put(False)
+        worker.close()
+        while job.active and not left:
+            job.wait(POLL)
+        if job.error is not None:
+            raise job.error

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -506,7 +507,53 @@ def test_a_second_signal_ends_at_once(verse: Path) -> None:
         assert child.returncode == 130
         assert "Traceback" not in err
     assert "finished" not in [line["event"] for line in first + records(rest)]
-    assert list(runs.find(home.runs(), "latest").checkpoints.glob("step-*")) == []
+    found = runs.find(home.runs(), "latest")
+    assert list(found.checkpoints.glob("step-*")) == []
+    assert summarise(found).state == "stopped"
+
+
+BLOCKS = """
+import sys, threading
+from engine.gpt.trainer import Trainer
+from engine.runs import owner
+from llmlab_tui.__main__ import main
+owner.GRACE, step = float(sys.argv.pop(1)), Trainer.step
+Trainer.step = lambda self: step(self) if self.position.step < 30 else threading.Event().wait()
+main()
+"""
+
+
+@pytest.mark.parametrize("grace", [0.5, 1000.0])
+def test_a_training_whose_step_blocks_is_stopped_and_a_resume_continues_exactly(
+    grace: float, verse: Path, run: Command
+) -> None:
+    made = flags(steps=40, evaluate_every=10, save_every=0, sample_every=0, schedule="constant")
+    with process([sys.executable, "-c", BLOCKS, str(grace), "train", "--corpus", str(verse), *made, "--json"]) as child:
+        first = read_until(child, "evaluated")
+        while first[-1]["step"] < 30:
+            first += read_until(child, "evaluated")
+        found = runs.find(home.runs(), "latest")
+        while not (found.checkpoints / "step-000030").is_dir():
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGTERM)
+        while grace > 100 and child.poll() is None:  # signals that come at the same moment are one
+            time.sleep(0.2)
+            os.kill(child.pid, signal.SIGTERM)
+        rest, err = rest_of(child)
+        assert child.returncode == 130
+        assert err == ""
+    first += records(rest)
+    last = records(found.events.read_text("utf-8"))[-1]
+    assert (last["event"], last["reason"], last["step"]) == ("finished", "stopped", 30)
+    assert (first[-1] == last) is (grace < 100)
+    ran = run("resume", "latest", "--json")
+    assert ran.code == 0
+    second = records(ran.out)
+    assert [line["step"] for line in second if line["event"] == "started"] == [30]
+    both = [happened.from_dict(line) for line in first + second]
+    assert measured(both) == measured(
+        train(spec(verse, steps=40, evaluate_every=10, sample_every=0, schedule="constant"))
+    )
 
 
 def test_a_reader_that_goes_away_ends_the_training_cleanly(verse: Path) -> None:

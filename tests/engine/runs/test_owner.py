@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -11,6 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ from engine.gpt.train import TrainingFailed
 from engine.runs import events as happened
 from engine.runs import messages as ask
 from engine.runs import owner as run_owner
-from engine.runs.events import Evaluated, Event, Finished, Notice, Paused, SampleText, Saved, Started, Step
+from engine.runs.events import Evaluated, Event, Finished, Notice, Paused, Progress, SampleText, Saved, Started, Step
 from engine.runs.listing import summarise
 from engine.runs.messages import Control
 
@@ -124,6 +126,109 @@ def test_a_failure_is_recorded_and_then_raised(verse: Path, monkeypatch: pytest.
     ]
     assert run.owner() is None
     assert summarise(run).state == "failed"
+
+
+def many() -> list[Event]:
+    """Events of which a channel to the screen would drop or merge some."""
+    each = [Progress("reading", 1, 9), Progress("reading", 2, 9), SampleText(1, "1", "a"), SampleText(1, "1", "b")]
+    steps = [Step(number, 1.0, 0.1, 1.0, 1.0, 0.5, 1.0) for number in range(5000)]
+    return [*each, *steps, *each]
+
+
+@pytest.mark.parametrize("ends", ["whole", "closed", "failed"])
+def test_the_work_runs_in_one_other_thread_which_ends_with_it(ends: str) -> None:
+    given, threads = many(), []
+
+    def begin(_: Any) -> Iterator[Event]:
+        try:
+            for event in given:
+                threads.append(threading.current_thread())
+                yield event
+            if ends == "failed":
+                raise TrainingFailed("out of luck")
+        finally:
+            threads.append(threading.current_thread())
+
+    run = runs.create(home.runs(), "threads", {}, {})
+    work = run_owner.own(run, Control(), begin)
+    seen: list[Event] = []
+    with pytest.raises(TrainingFailed, match="out of luck") if ends == "failed" else contextlib.nullcontext():
+        for event in work:
+            seen.append(event)
+            if ends == "closed" and len(seen) == 10:
+                work.close()  # type: ignore[attr-defined]
+    assert seen == given[: len(seen)]
+    assert len(seen) == (10 if ends == "closed" else len(given))
+    recorded = [happened.from_dict(json.loads(line)) for line in run.events.read_bytes().splitlines()]
+    assert recorded[: len(seen)] == seen
+    assert len(recorded) == len(seen) + 2 * (ends == "failed")
+    (thread,) = set(threads)
+    assert thread is not threading.current_thread()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert run.owner() is None
+
+
+@pytest.mark.parametrize("sent", ["inbox", "second signal"])
+def test_a_stop_reaches_a_run_whose_work_blocks(sent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_owner, "GRACE", 0.0)
+    unblock, left = threading.Event(), threading.Event()
+    opened: list[journals.Journal] = []
+    step = Step(3, 1.0, 0.1, 1.0, 1.0, 0.5, 1.0)
+
+    def begin(journal: journals.Journal) -> Iterator[Event]:
+        opened.append(journal)
+        try:
+            yield step
+            unblock.wait(30)
+            yield dataclasses.replace(step, step=4)
+        finally:
+            left.set()
+
+    run = runs.create(home.runs(), "blocks", {}, {})
+    control = run_owner.inbox(run)
+    seen: list[Event] = []
+    work = run_owner.own(run, control, begin)
+    for event in work:
+        seen.append(event)
+        if event == step and sent == "inbox":
+            run.post(ask.to_record(ask.Stop()))
+        elif event == step:
+            control.abandon()
+            break  # the process exits
+    ends = [Notice(run_owner.LEFT, "warning", "stop", 3), Finished("stopped", 3, None, run.name)]
+    assert not left.is_set()
+    assert seen == ([step, *ends] if sent == "inbox" else [step])
+    recorded = run.events.read_bytes()
+    with pytest.raises(OSError, match="the journal is closed"):  # no checkpoint is committed from here on
+        opened[0].sync()
+    unblock.set()
+    work.close()  # type: ignore[attr-defined]
+    assert left.wait(30)
+    assert run.events.read_bytes() == recorded
+    assert [happened.from_dict(json.loads(line)) for line in recorded.splitlines()] == [step, *ends]
+    assert run.owner() is None
+
+
+def test_a_stop_is_overdue_only_when_the_task_does_not_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("engine.runs.messages.time", SimpleNamespace(monotonic=lambda: now))
+    control = Control()
+    now += 500
+    assert not control.overdue(60)
+    control.take()
+    control.send(ask.Pause())
+    now += 100  # a slow step
+    assert control.take() == [ask.Pause()]
+    control.send(ask.Stop())
+    for seconds, overdue in ((0, False), (199, False), (2, True)):
+        now += seconds
+        assert control.overdue(60) is overdue
+        assert control.overdue(300) is False
+    assert control.take() == [ask.Stop()]
+    control.send(ask.Stop())
+    now += 10_000  # the final save
+    assert not control.overdue(60)
 
 
 def test_a_journal_that_cannot_be_written_is_told_once_and_kept_up(
