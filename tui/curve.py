@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -16,6 +14,7 @@ from textual.strip import Strip
 from tui import units
 from tui.series import clipped, decimate
 from tui.story import Story
+from tui.styled import strip
 
 SMALLEST = (24, 6)  # columns and rows below which a curve says nothing
 TRAIN, SMOOTH, VALIDATION, BEST = "gray", "cyan+", "orange+", "green+"
@@ -40,7 +39,7 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     validation = [(point.step, clipped(point.val_loss)) for point in evaluations]
     if not raw and not validation:
         return _message("the curve begins with the first steps", width, height)
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     inner = max(8, width - 8)
     values = [value for _, value in (*raw, *validation)]
     scale = _Scale(min(values), max(values), options.log, story)
@@ -63,8 +62,7 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     figure.ylim(scale.bottom, scale.top)
     figure.yticks(*scale.ticks(height))
     figure.xticks(*_step_ticks(right, width))
-    lines = Text.from_ansi(figure.build()).split("\n")[:height]
-    strips = [_strip(line, width) for line in lines]
+    strips = built(figure, width, height)
     strips += [Strip.blank(width)] * (height - len(strips))
     return _label_references(strips, scale, width, height)
 
@@ -126,7 +124,8 @@ class _Scale:
         return rows - 1 - round(share * (rows - 1))
 
 
-def _figure(width: int, height: int) -> Any:
+def new_figure(width: int, height: int) -> Any:
+    """An empty plot of this size on axes to the left and below."""
     from plotext._figure import _figure_class
 
     figure = _figure_class()
@@ -136,6 +135,11 @@ def _figure(width: int, height: int) -> Any:
     figure.xaxes(True, False)
     figure.yaxes(True, False)
     return figure
+
+
+def built(figure: Any, width: int, height: int) -> list[Strip]:
+    """The lines of a plot."""
+    return [strip(line, width) for line in Text.from_ansi(figure.build()).split("\n")[:height]]
 
 
 def _plot(figure: Any, points: list[tuple[int, float]], scale: _Scale, colour: str) -> None:
@@ -172,17 +176,9 @@ def _label_references(strips: list[Strip], scale: _Scale, width: int, height: in
     return strips
 
 
-def _strip(line: Text, width: int) -> Strip:
-    segments = [segment for segment in line.render(_CONSOLE) if segment.text != "\n"]
-    return Strip(segments).adjust_cell_length(width)
-
-
 def _message(text: str, width: int, height: int) -> list[Strip]:
     strips = [Strip.blank(width)] * max(0, height)
     if height > 0 and width > 0:
         line = Strip([Segment(text[:width].center(width), Style(color="bright_black"))])
         strips[height // 2] = line.adjust_cell_length(width)
     return strips
-
-
-_CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, file=io.StringIO())

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from engine.runs.events import (
     Continued,
-    Estimated,
     Evaluated,
     Event,
     Finished,
@@ -50,7 +49,6 @@ class Story:
     samples: list[Sample] = field(default_factory=list)
     notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=NOTICES))
     saved: Saved | None = None
-    estimated: Estimated | None = None
     progress: Progress | None = None
     finished: Finished | None = None
     paused: bool = False
@@ -92,8 +90,6 @@ class Story:
                 self._begin(event)
             case Saved():
                 self.saved = event
-            case Estimated():
-                self.estimated = event
             case Progress():
                 self.progress = event
             case Paused():

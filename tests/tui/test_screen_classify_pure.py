@@ -29,7 +29,7 @@ from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory, plain_words
 from tui.classify.views import VIEWS, Sight, head, tabs
 from tui.comparing.headline import notice
-from tui.comparing.ink import bar, fit, window
+from tui.styled import bar, fit, window
 
 
 def folded(events: list[Event]) -> ClassifyStory:

@@ -10,7 +10,8 @@ from textual.strip import Strip
 from tui import units
 from tui.choosing.story import CONTROLS, ChooseStory, Method
 from tui.choosing.views import COLOURS, NAMES
-from tui.comparing.ink import (
+from tui.curve import CurveOptions, draw
+from tui.styled import (
     BAD,
     CURSOR,
     DIM,
@@ -27,7 +28,6 @@ from tui.comparing.ink import (
     strip,
     wrap,
 )
-from tui.curve import CurveOptions, draw
 from tui.text import safe
 
 NAME = 18

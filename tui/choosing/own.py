@@ -16,7 +16,7 @@ from engine.runs.events import Event, ItemJudged, Notice
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.worker import Task
 from tui.choosing.questions import card
-from tui.comparing.ink import DIM, paragraph, strip
+from tui.styled import DIM, paragraph, strip
 
 if TYPE_CHECKING:
     from engine.choose.answer import Chooser

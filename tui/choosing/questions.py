@@ -12,7 +12,7 @@ from data.choices import LETTERS, Item
 from engine.runs.events import ItemJudged
 from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
 from tui.choosing.views import COLOURS, SHORT, Sight
-from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, strip, window, wrap
+from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, strip, window, wrap
 from tui.text import safe
 
 BESIDE = 110  # columns from which list and question stand side by side

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from tui import units
 from tui.choosing.story import FILTERS, SORTS, ChooseStory
 from tui.comparing import headline
-from tui.comparing.ink import DIM
+from tui.styled import DIM
 
 NAMES = {
     "chance": "chance",

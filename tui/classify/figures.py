@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from rich.text import Text
 from textual.strip import Strip
@@ -13,8 +12,8 @@ from engine.comparison.statistics import Report
 from engine.runs.events import CurvePoint
 from tui.classify.story import ClassifyStory, Route
 from tui.classify.views import COLOURS, ROUTES
-from tui.comparing.ink import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
-from tui.curve import CurveOptions, draw
+from tui.curve import CurveOptions, built, draw, new_figure
+from tui.styled import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen
 FEW = 5  # rows of a bin from which its accuracy says something
@@ -59,7 +58,7 @@ def calibration(report: Report, route: str, width: int, height: int) -> list[Str
     table = _bins(report, room)
     drawn: list[Strip] = []
     if height >= 7 and plot_width >= 20:
-        figure = _figure(plot_width, height)
+        figure = new_figure(plot_width, height)
         figure.plot([0, 1], [0, 1], marker="braille", color="gray")
         colour = _PLOTEXT.get(COLOURS.get(route, ""), "cyan+")
         for few in (True, False):
@@ -74,7 +73,7 @@ def calibration(report: Report, route: str, width: int, height: int) -> list[Str
         ticks = [0, 0.25, 0.5, 0.75, 1]
         figure.xticks(ticks, ["0", ".25", ".5", ".75", "1"])
         figure.yticks(ticks, ["0.00", "0.25", "0.50", "0.75", "1.00"])
-        drawn = _built(figure, plot_width, height)
+        drawn = built(figure, plot_width, height)
     rows = side_by_side([(drawn, plot_width), ([], 2), (table, room)], height)
     return [row.adjust_cell_length(width) for row in rows]
 
@@ -118,7 +117,7 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
     plot_height = height - len(table)
     if plot_height < 8:
         return table[:height]
-    figure = _figure(width, plot_height)
+    figure = new_figure(width, plot_height)
     places = sorted({point.labels for point in points})
     lowest, highest = 1.0, 0.0
     for name in dict.fromkeys(point.contender for point in points):
@@ -142,7 +141,7 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
     each = max(1, math.ceil(steps / max(2, plot_height // 3)))
     ticks = [low + step / 10 for step in range(0, steps + 1, each)]
     figure.yticks(ticks, [f"{tick:.1f}" for tick in ticks])
-    return [*_built(figure, width, plot_height), *table]
+    return [*built(figure, width, plot_height), *table]
 
 
 def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> list[Strip]:
@@ -164,19 +163,3 @@ def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> l
         line.append(" " * 8 * len(places) + f"{share(known['tfidf']):>8}", "bold")
         lines.append(line)
     return [strip(line, width) for line in lines]
-
-
-def _figure(width: int, height: int) -> Any:
-    from plotext._figure import _figure_class
-
-    figure = _figure_class()
-    figure.theme("clear")
-    figure.plotsize(width, height)
-    figure._set_size(width, height)
-    figure.xaxes(True, False)
-    figure.yaxes(True, False)
-    return figure
-
-
-def _built(figure: Any, width: int, height: int) -> list[Strip]:
-    return [strip(line, width) for line in Text.from_ansi(figure.build()).split("\n")[:height]]

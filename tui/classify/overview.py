@@ -13,7 +13,7 @@ from tui.classify import figures
 from tui.classify.laboratory import Findings
 from tui.classify.story import CURVED, ClassifyStory, Route, plain_words
 from tui.classify.views import COLOURS, ROUTES
-from tui.comparing.ink import (
+from tui.styled import (
     BAD,
     CURSOR,
     DIM,
@@ -29,6 +29,7 @@ from tui.comparing.ink import (
     share,
     side_by_side,
     strip,
+    strips,
     wrap,
 )
 from tui.text import safe
@@ -180,13 +181,13 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
     curves = [route for route in story.routes.values() if route.curve.version]
     wanted = story.doing if story.doing in CURVED else chosen
     if not curves:
-        return top + _strips(_words(story, findings, chosen, width), width, room)
+        return top + strips(_words(story, findings, chosen, width), width, room)
     if width >= SPLIT and room >= CURVE:
         left = max(38, min(width // 2, 64))
-        words = _strips(_words(story, findings, chosen, left - 2), left, room)
+        words = strips(_words(story, findings, chosen, left - 2), left, room)
         plots = figures.losses(curves, wanted, width - left, min(room, 18))
         return top + side_by_side([(words, left), (plots, width - left)], room)
-    words = _strips(_words(story, findings, chosen, width), width, room)
+    words = strips(_words(story, findings, chosen, width), width, room)
     if story.finished is None and room >= CURVE:
         return top + figures.losses(curves, wanted, width, room)
     if room - len(words) > CURVE:
@@ -228,7 +229,3 @@ def _data(story: ClassifyStory, width: int) -> list[Text]:
     counts = Text.assemble(*(part for name, count in sizes for part in ((name, DIM), (f"{count:,}  ", "bold"))))
     lines = data_lines(data.data, data.source, data.checks, data.repairs, width)
     return [lines[0], counts, *lines[1:]]
-
-
-def _strips(lines: list[Text], width: int, height: int) -> list[Strip]:
-    return [strip(line, width) for line in lines[:height]]

@@ -8,7 +8,7 @@ from textual.strip import Strip
 from engine.comparison.statistics import Report
 from tui.classify.laboratory import Findings
 from tui.classify.views import Sight
-from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strip, window, wrap
+from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strip, window, wrap
 from tui.text import safe
 
 LABEL = 14

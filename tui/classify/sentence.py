@@ -14,7 +14,7 @@ from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.worker import Task
 from tui.classify.views import COLOURS, ROUTES
-from tui.comparing.ink import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
+from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
 from tui.text import safe
 
 if TYPE_CHECKING:

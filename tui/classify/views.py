@@ -10,7 +10,7 @@ from textual.strip import Strip
 from tui import units
 from tui.classify.story import ClassifyStory
 from tui.comparing import headline
-from tui.comparing.ink import DIM
+from tui.styled import DIM
 from tui.text import safe
 
 ROUTES = {

@@ -10,8 +10,8 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.comparing.ink import BAD, DIM, FAIR, GOOD, fit, strip
 from tui.comparing.story import CompareStory
+from tui.styled import BAD, DIM, FAIR, GOOD, fit, strip
 from tui.text import safe
 
 ROOMY = 100  # columns from which a run's name is shown with its date

@@ -17,8 +17,8 @@ from tui.classify.overview import overview
 from tui.classify.sentence import Judged, Judgement, Opened
 from tui.classify.story import ClassifyStory
 from tui.classify.views import Sight, head, tabs
-from tui.comparing.ink import message
 from tui.panes.compare import ComparePane
+from tui.styled import message
 
 
 class ClassifyPane(ComparePane):

@@ -20,13 +20,13 @@ from checkpoints.run import Run
 from engine.runs.events import Notice
 from tui.comparing import headline
 from tui.comparing.form import CompareForm
-from tui.comparing.ink import message
 from tui.comparing.laboratory import Laboratory
 from tui.comparing.opener import Opener
 from tui.exporting import export
 from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
+from tui.styled import message
 from tui.styles import style_sheet
 from tui.text import safe
 

@@ -12,7 +12,6 @@ from textual.widgets import Input
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
 from tui.actions import bindings
-from tui.comparing.ink import paragraph
 from tui.field import Field
 from tui.panes.compare import ComparePane
 from tui.retrieving import columns, searching
@@ -22,6 +21,7 @@ from tui.retrieving.laboratory import Gain, Retrievals
 from tui.retrieving.searching import Answer, Opened
 from tui.retrieving.story import RetrieveStory
 from tui.retrieving.views import Sight, head, tabs
+from tui.styled import paragraph
 
 if TYPE_CHECKING:
     from engine.retrieve.search import Library

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rich.console import Console
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -26,6 +24,7 @@ from tui.form import TrainForm
 from tui.lines import Lines
 from tui.panes.pane import Pane
 from tui.story import Story
+from tui.styled import strip, wrap
 from tui.styles import style_sheet
 from tui.text import safe
 
@@ -157,7 +156,7 @@ class TrainPane(Pane):
         self._lines("run-notices", self._notices, (len(story.notices), story.notices[-1] if story.notices else None))
         if curve:
             self._drawn, self._drawn_at = story.version, now
-            self._lines("run-legend", lambda width, _: [_strip(legend(self.options), width)], self.options)
+            self._lines("run-legend", lambda width, _: [strip(legend(self.options), width)], self.options)
             self._lines(
                 "run-curve",
                 lambda width, height: draw(story, width, height, self.options),
@@ -192,7 +191,7 @@ class TrainPane(Pane):
                 text.append(f"{units.duration(story.last.seconds_left)} left", "bright_black")
             elif story.finished and story.finished.seconds:  # who died could not tell
                 text.append(units.duration(story.finished.seconds), "bright_black")
-        return [_strip(text, width)]
+        return [strip(text, width)]
 
     def _numbers(self, width: int, height: int) -> list[Strip]:
         cells = self._cells()
@@ -206,7 +205,7 @@ class TrainPane(Pane):
                 text.append(f"{name:<10}", "bright_black")
                 text.append(f"{value:>10}", style)
                 text.append(" " * (cell - 20))
-            strips.append(_strip(text, width))
+            strips.append(strip(text, width))
         return strips
 
     def _cells(self) -> list[tuple[str, str, str]]:
@@ -251,20 +250,20 @@ class TrainPane(Pane):
                 text.append("  writing…", "bright_yellow")
             elif sample.prompt.strip():
                 text.append(f"  after “{safe(sample.prompt.strip(), lines=False)}”", "bright_black")
-        return [_strip(text, width)]
+        return [strip(text, width)]
 
     def _sample(self, width: int, height: int) -> list[Strip]:
         sample = self.story.sample_at(self.options.cursor)
         if sample is None:
-            return [_strip(Text("The model writes here while it learns.", "bright_black"), width)]
+            return [strip(Text("The model writes here while it learns.", "bright_black"), width)]
         text = Text(safe(sample.prompt), "bright_black")
         text.append(safe(sample.text), "default")
         if not sample.done:
             text.append("▌", "bright_yellow")
-        lines = list(text.wrap(_CONSOLE, width, tab_size=4))
+        lines = wrap(text, width)
         while lines and not lines[0].plain.strip():
             lines.pop(0)
-        return [_strip(line, width) for line in lines[-height:]]
+        return [strip(line, width) for line in lines[-height:]]
 
     def _notices(self, width: int, height: int) -> list[Strip]:
         colours = {"error": "bright_red", "warning": "bright_yellow"}
@@ -273,12 +272,12 @@ class TrainPane(Pane):
         for notice in reversed(self.story.notices):
             text = Text(f"{marks.get(notice.level, '·')} {safe(notice.text, lines=False)}")
             text.stylize(colours.get(notice.level, "bright_black"))
-            wrapped = list(text.wrap(_CONSOLE, width))
+            wrapped = wrap(text, width)
             lines = wrapped + lines
             if len(lines) >= height or notice.level != "info":
                 lines = wrapped[:height] if len(wrapped) >= height else lines
                 break
-        return [_strip(line, width) for line in lines[:height]]
+        return [strip(line, width) for line in lines[:height]]
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -435,11 +434,3 @@ def describe(state: str, story: Story) -> tuple[str, str, str]:
     if story.started is None:
         return "starting", "◌", "bright_yellow"
     return "training", "●", "bright_green"
-
-
-def _strip(text: Text, width: int) -> Strip:
-    text.truncate(width, overflow="ellipsis")
-    return Strip([segment for segment in text.render(_CONSOLE) if segment.text]).adjust_cell_length(width)
-
-
-_CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, file=io.StringIO())

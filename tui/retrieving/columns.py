@@ -8,9 +8,9 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.retrieve.metrics import Ranked
-from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 from tui.retrieving.searching import Answer
 from tui.retrieving.views import NAMES, Sight
+from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 from tui.text import safe
 
 MARK = "●"  # a relevant document, told by shape as well as by colour

@@ -8,11 +8,11 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.comparing.ink import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, strip, window, wrap
 from tui.curve import CurveOptions, draw
 from tui.retrieving.laboratory import Gain
 from tui.retrieving.story import RetrieveStory, number
 from tui.retrieving.views import NAMES, Sight
+from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, strip, window, wrap
 from tui.text import safe
 
 ORDER = ("bm25", "cls", "mean", "hybrid", "trained")

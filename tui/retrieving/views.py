@@ -9,8 +9,8 @@ from textual.strip import Strip
 
 from tui import units
 from tui.comparing import headline
-from tui.comparing.ink import DIM, GOOD
 from tui.retrieving.story import RetrieveStory, number
+from tui.styled import DIM, GOOD
 
 NAMES = {
     "bm25": "BM25",

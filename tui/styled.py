@@ -1,4 +1,4 @@
-"""Lines of styled text for the views of a comparison: exact widths, aligned figures, colours by their 16 names."""
+"""Lines of styled text for all views: exact widths, aligned figures, colours by their 16 names."""
 
 from __future__ import annotations
 
