@@ -22,8 +22,8 @@ _VALUES = {"int": "integer", "float": "number", "str": "text", "bool": "", "Path
 _JSON = {"int": "integer", "float": "number", "str": "string", "bool": "boolean", "None": "null"}
 _WIDGETS = {
     "Choice": "field with a few values",
-    "CompareForm": "form of Classify, Choose and Retrieve",
     "Entry": "dialog with a line of text",
+    "Form": "form of Train, Classify, Choose and Retrieve",
     "Funnel": "Generate: candidates",
     "ModelChooser": "Generate: choice of the model",
     "Opener": "dialog that opens an earlier run",
@@ -35,7 +35,6 @@ _WIDGETS = {
     "Ticks": "field with several values to tick",
     "TokenEditor": "text editor of Tokens and Generate",
     "TokenSearch": "Tokens: search in a vocabulary",
-    "TrainForm": "form of Train",
 }
 _DESCRIPTIONS = {
     "answer_last": "press the last button, which changes nothing",
@@ -78,7 +77,7 @@ def widget_keys() -> str:
             names = [key for key in binding.key.split(",") if "shift+" not in key]
             action = re.sub(r"^(?:app\.)?(?:\w+\('(\w+)'\)|(\w+).*)$", r"\1\2", binding.action)
             what = binding.description.lower() or action.replace("_", " ")
-            if action in _DESCRIPTIONS and name not in ("TrainForm", "CompareForm"):
+            if action in _DESCRIPTIONS and name != "Form":
                 what = _DESCRIPTIONS[action]
             if names:
                 rows[(_WIDGETS.get(name, name), key_names(names), what)] = None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -21,40 +19,17 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from checkpoints import home, store
+from checkpoints import home
 from data.vocabulary import Vocabulary
 from engine import machine
 from engine.gpt.spec import PRESET_HELP, PRESETS, TrainSpec, build
 from engine.runs.spec import BadSpec, Problem
-from tui import units
+from tui import last_values, units
 from tui.field import Field
 from tui.styles import style_sheet
 from tui.text import safe
 
-
-def recall(fields: Iterable[str]) -> dict[str, str]:
-    """Values by field, of these fields; empty when there are none, or when the file is damaged."""
-    try:
-        record = store.read_object(_last_start())
-    except (OSError, ValueError):
-        return {}
-    return {name: record[name] for name in fields if isinstance(record.get(name), str)}
-
-
-def remember(values: dict[str, Any]) -> None:
-    """Keep what the form was started with; a home that cannot be written is told elsewhere."""
-    kept = {name: value for name, value in values.items() if name != "name"}
-    if kept.get("corpus") not in (None, "dante", "dantesque"):  # the next start may stand in another folder
-        kept["corpus"] = str(Path(os.path.expanduser(kept["corpus"])).absolute())
-    with contextlib.suppress(OSError):
-        _last_start().parent.mkdir(parents=True, exist_ok=True)
-        store.replace_file(_last_start(), json.dumps(kept, indent=1).encode())
-
-
-def _last_start() -> Path:
-    return home.home() / "form.json"
-
-
+LAST = "form.json"  # under the home: what the form was started with last
 FIELDS = (
     ("run", ("corpus", "preset", "name", "steps", "seed")),
     ("model", ("layers", "heads", "width", "context", "dropout")),
@@ -110,15 +85,72 @@ class Choice(Widget, can_focus=True):
         self.action_step(1)
 
 
-class TrainForm(Container):
-    """Fields, facts about the corpus, cost of the model, and everything that is wrong."""
+class Form(Container):
+    """Fields in sections on the left, with a button above them; what is wrong with their values beside them."""
 
+    PREFIX: ClassVar[str] = ""
+    """of the ids of its widgets"""
     BINDINGS = [
         Binding("down", "app.focus_next", "Next field", show=False),
         Binding("up", "app.focus_previous", "Field before", show=False),
     ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
+
+    def fields(self, go: str, sections: Iterable[tuple[str, Iterable[str]]]) -> ComposeResult:
+        """The button, which says ``go``, and below it the fields by section."""
+        yield Button(f"{go}   F5", id=f"{self.PREFIX}go", classes="go", variant="primary", compact=True)
+        for title, names in sections:
+            yield Label(title, classes="section")
+            for name in names:
+                with Horizontal(classes="field", id=f"{self.PREFIX}row-{name}"):
+                    yield Label(self.label(name))
+                    yield self.widget(name, f"{self.PREFIX}field-{name}")
+
+    def label(self, name: str) -> str:
+        """A field as people read it."""
+        return name.replace("_", " ")
+
+    def widget(self, name: str, ident: str) -> Widget:
+        """The widget of a field; its ``value`` is text."""
+        raise NotImplementedError
+
+    def field(self, name: str) -> Any:
+        """The widget of a field that is on the screen."""
+        return self.query_one(f"#{self.PREFIX}field-{name}")
+
+    def name_of(self, widget: Widget) -> str:
+        """The field that a widget is of."""
+        return (widget.id or "").removeprefix(f"{self.PREFIX}field-")
+
+    def show_problems(self, problems: Sequence[Problem], text: str) -> None:
+        """Mark the fields that are wrong, and say what is wrong with them."""
+        bad = {problem.field for problem in problems}
+        for row in self.query(".field"):
+            row.set_class((row.id or "").removeprefix(f"{self.PREFIX}row-") in bad, "-bad")
+        self.query_one(".problems", Static).update(Content(safe(text)))
+
+    def start_or_tell(self) -> None:
+        """Start with these values, or go to what is wrong with them."""
+        raise NotImplementedError
+
+    def entered(self, name: str) -> None:
+        """Enter was pressed in a field that is typed into."""
+        self.start_or_tell()
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.start_or_tell()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.entered(self.name_of(event.input))
+
+
+class TrainForm(Form):
+    """Fields, facts about the corpus, cost of the model, and everything that is wrong."""
 
     @dataclass
     class Wanted(Message):
@@ -136,42 +168,33 @@ class TrainForm(Container):
         self._corpus: tuple[int, Vocabulary, str] | None = None  # characters, vocabulary and the first character
         self._corpus_problem = ""
         self._facts = Content("")
-        self._recalled = recall(("preset", *(name for _, names in FIELDS for name in names)))
+        self._recalled = last_values.read(LAST, ("preset", *(name for _, names in FIELDS for name in names)))
+        preset = self._recalled.get("preset", "auto")
+        self._preset = preset if preset in PRESETS else "auto"
+        """at first; the values of the other fields follow from it"""
+        self._first = build({"preset": self._preset}, preset_for_auto=self._auto)
 
     def compose(self) -> ComposeResult:
-        preset = self._recalled.get("preset", "auto")
-        preset = preset if preset in PRESETS else "auto"
-        start = build({"preset": preset}, preset_for_auto=self._auto)
-        with VerticalScroll(id="fields", can_focus=False):
-            yield Button("Start training   F5", id="go", variant="primary", compact=True)
-            for title, names in FIELDS:
-                yield Label(title, classes="section")
-                for name in names:
-                    with Horizontal(classes="field", id=f"row-{name}"):
-                        yield Label(name.replace("_", " "))
-                        if name == "preset":
-                            yield Choice(("auto", *PRESETS), preset, id="field-preset")
-                        else:
-                            self._put[name] = _shown(getattr(start, name))
-                            if name in self._recalled:
-                                self._put[name] = _shown(self._recalled[name])
-                                self._touched.add(name)
-                            yield Field(
-                                self._put[name],
-                                id=f"field-{name}",
-                                compact=True,
-                                select_on_focus=False,
-                                placeholder=_placeholder(name),
-                            )
-        with VerticalScroll(id="side", can_focus=False):
-            yield Static(id="problems")
+        with VerticalScroll(id="fields", classes="fields", can_focus=False):
+            yield from self.fields("Start training", FIELDS)
+        with VerticalScroll(id="side", classes="side", can_focus=False):
+            yield Static(id="problems", classes="problems")
             yield Static(id="cost")
             yield Static(id="corpus-facts")
-            yield Static(id="why")
+            yield Static(id="why", classes="why")
+
+    def widget(self, name: str, ident: str) -> Widget:
+        if name == "preset":
+            return Choice(("auto", *PRESETS), self._preset, id=ident)
+        value = self._put[name] = _shown(self._recalled.get(name, getattr(self._first, name)))
+        if name in self._recalled:
+            self._touched.add(name)
+        hint = str(next(entry for entry in dataclasses.fields(TrainSpec) if entry.name == name).metadata["help"])
+        return Field(value, id=ident, compact=True, select_on_focus=False, placeholder=hint)
 
     def on_mount(self) -> None:
         # After the first picture: reading a corpus loads numpy, and that would hold the picture up.
-        self.set_timer(0.2, lambda: self._look_at_corpus(self.query_one("#field-corpus", Input).value))
+        self.set_timer(0.2, lambda: self._look_at_corpus(self.field("corpus").value))
         self._refresh()
         self.query_one("#go").focus()
 
@@ -181,7 +204,7 @@ class TrainForm(Container):
         """What the user set, by field; untouched fields are left to the preset."""
         values: dict[str, Any] = {"preset": self.query_one(Choice).value}
         for name, put in self._put.items():
-            value = self.query_one(f"#field-{name}", Input).value
+            value = self.field(name).value
             if name in self._touched or value != put:
                 values[name] = _read(name, value)
         return values
@@ -199,7 +222,7 @@ class TrainForm(Container):
         self._touched = {name for name in self._put if getattr(spec, name) != getattr(base, name)}
         self.query_one(Choice).value = spec.preset
         for name in self._put:
-            self._put[name] = self.query_one(f"#field-{name}", Input).value = _shown(getattr(spec, name))
+            self._put[name] = self.field(name).value = _shown(getattr(spec, name))
         self._look_at_corpus(spec.corpus)
         self._refresh()
 
@@ -210,7 +233,7 @@ class TrainForm(Container):
         self.query_one(Choice).value = "auto"
         with self.prevent(Input.Changed):
             for name in self._put:
-                self._put[name] = self.query_one(f"#field-{name}", Input).value = _shown(getattr(base, name))
+                self._put[name] = self.field(name).value = _shown(getattr(base, name))
         self._look_at_corpus(base.corpus)
         self._refresh()
 
@@ -227,7 +250,10 @@ class TrainForm(Container):
 
     @work(thread=True, group="remember", exit_on_error=False)
     def _remember(self, values: dict[str, Any]) -> None:
-        remember(values)
+        kept = {name: value for name, value in values.items() if name != "name"}
+        if kept.get("corpus") not in (None, "dante", "dantesque"):  # the next start may stand in another folder
+            kept["corpus"] = str(Path(os.path.expanduser(kept["corpus"])).absolute())
+        last_values.write(LAST, kept)
 
     def show_problem(self) -> None:
         """Move to the first field that is wrong."""
@@ -238,20 +264,13 @@ class TrainForm(Container):
 
     # -- reactions ---------------------------------------------------------------------------------------------------
 
-    @on(Button.Pressed, "#go")
-    def _pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        self.start()
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
+    def start_or_tell(self) -> None:
         self.start()
 
     @on(Input.Changed)
     def _edited(self, event: Input.Changed) -> None:
         event.stop()
-        name = (event.input.id or "").removeprefix("field-")
+        name = self.name_of(event.input)
         if name not in self._touched and event.value == self._put[name]:
             return
         self._touched.add(name)
@@ -270,18 +289,14 @@ class TrainForm(Container):
         base = build({"preset": preset}, preset_for_auto=self._auto)
         with self.prevent(Input.Changed):
             for name, put in self._put.items():
-                field = self.query_one(f"#field-{name}", Input)
+                field = self.field(name)
                 if name not in self._touched and name != "corpus" and field.value == put:
                     self._put[name] = field.value = _shown(getattr(base, name))
         try:
             spec, self._problems = self.spec(), []
         except BadSpec as error:
             spec, self._problems = None, error.problems
-        bad = {problem.field for problem in self._problems}
-        for row in self.query(".field"):
-            row.set_class((row.id or "").removeprefix("row-") in bad, "-bad")
-        text = "\n".join(f"✗ {problem}" for problem in self._problems)
-        self.query_one("#problems", Static).update(Content(safe(text)))
+        self.show_problems(self._problems, "\n".join(f"✗ {problem}" for problem in self._problems))
         chosen = self._auto if preset == "auto" else preset
         why = f"{chosen}: {PRESET_HELP[chosen]}."
         if preset == "auto":
@@ -382,8 +397,3 @@ def _shown(value: Any) -> str:
 
 def _read(name: str, text: str) -> str:
     return text.replace("\\n", "\n") if name == "sample_prompt" else text.strip()
-
-
-def _placeholder(name: str) -> str:
-    entry = next(entry for entry in dataclasses.fields(TrainSpec) if entry.name == name)
-    return str(entry.metadata["help"])

@@ -12,8 +12,9 @@ from data import tablefiles
 from data.choices import BUNDLED, LETTERS, Item, TableError, load
 from engine.choose.spec import ChooseSpec
 from engine.encoders.features import POOLING_HELP
+from engine.runs.spec import Problem
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
+from tui.comparing.values import LARGEST, Seen, data_problems, fields_from, kind_of
 from tui.text import safe
 
 LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in
@@ -26,23 +27,19 @@ FIELDS = fields_from(
 )
 
 
-def problems(values: Mapping[str, str]) -> list[Wrong]:
+def problems(values: Mapping[str, str]) -> list[Problem]:
     """Everything that can be told to be wrong without reading the data."""
-    found = []
     data = values["data"].strip()
-    if not data:
-        found.append(Wrong("data", f"name {BUNDLED}, a file, a folder, or a data set on the Hub"))
-    elif data != BUNDLED and not tablefiles.existing(data) and not tablefiles.possible(data):
-        found.append(Wrong("data", "no such file or folder, and no data set on the Hub can be called so"))
+    found = data_problems(data, kind_of(data, BUNDLED), f"{BUNDLED}, a file, a folder")
     found += FIELDS.problems(values)
     if "zero-shot" in values["methods"].split() and not values["model"].strip():
-        found.append(Wrong("model", "name bundled, gpt2, a run, a folder, or a model on the Hub"))
+        found.append(Problem("model", "name bundled, gpt2, a run, a folder, or a model on the Hub"))
     try:
         margin = float(values["margin"])
     except ValueError:
         margin = math.nan
     if not 0 < margin <= 100:
-        found.append(Wrong("margin", "must be a number above 0, for instance 0.2"))
+        found.append(Problem("margin", "must be a number above 0, for instance 0.2"))
     return found
 
 
@@ -81,8 +78,8 @@ def look(given: Mapping[str, str]) -> SeenItems:
 class ChooseForm(CompareForm):
     """With the first question beside the fields."""
 
+    PREFIX = "ch-"
     LAYOUT = Layout(
-        prefix="ch",
         go="Run the methods",
         sections=(
             ("questions", ("data", "limit")),

@@ -16,10 +16,11 @@ from data import tablefiles
 from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
 from engine.encoders.features import POOLING_HELP
+from engine.runs.spec import Problem
 from tui import units
 from tui.comparing.form import CompareForm, Layout
 from tui.comparing.ticks import Picker
-from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
+from tui.comparing.values import LARGEST, Seen, data_problems, fields_from, kind_of
 from tui.text import safe
 
 LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it
@@ -37,28 +38,16 @@ FIELDS = fields_from(
 )
 
 
-def problems(values: Mapping[str, str]) -> list[Wrong]:
+def problems(values: Mapping[str, str]) -> list[Problem]:
     """Everything that can be told to be wrong without reading the data."""
-    found = []
-    if not values["data"].strip():
-        found.append(Wrong("data", f"name {BUNDLED}, a file, a folder, or a data set on the Hub"))
-    elif kind_of(values["data"]) == "nothing":
-        found.append(Wrong("data", "no such file or folder, and no data set on the Hub can be called so"))
+    data = values["data"].strip()
+    found = data_problems(data, kind_of(data, BUNDLED), f"{BUNDLED}, a file, a folder")
     if (test := values["test"].strip()) and not tablefiles.existing(test):
-        found.append(Wrong("test", "no such file"))
+        found.append(Problem("test", "no such file"))
     found += FIELDS.problems(values)
     if values["text_column"] == values["label_column"] != "auto":
-        found.append(Wrong("label_column", "text and label cannot be the same column"))
+        found.append(Problem("label_column", "text and label cannot be the same column"))
     return found
-
-
-def kind_of(name: str) -> str:
-    """Where a data set would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Asks nobody."""
-    if name.strip() == BUNDLED:
-        return "bundled"
-    if tablefiles.existing(name.strip()):
-        return "path"
-    return "hub" if tablefiles.possible(name.strip()) else "nothing"
 
 
 @dataclass(frozen=True)
@@ -91,7 +80,7 @@ class SeenTable(Seen):
 def look(given: Mapping[str, str]) -> SeenTable:
     """What the data set of these values holds. Reads files, not the Hub: not for the screen's thread."""
     name = given["data"].strip()
-    if kind_of(name) == "hub":
+    if kind_of(name, BUNDLED) == "hub":
         return SeenTable(note=f"{name} is looked up on the Hub when you press Enter here, or F5.")
     return ask_hub(given)
 
@@ -102,7 +91,7 @@ def ask_hub(given: Mapping[str, str]) -> SeenTable:
     from engine.hub import unreachable
 
     name = given["data"].strip()
-    kind = kind_of(name)
+    kind = kind_of(name, BUNDLED)
     if kind == "nothing":
         return SeenTable()
     try:
@@ -169,8 +158,8 @@ def _size(name: str) -> int:
 class ClassifyForm(CompareForm):
     """With a picker of columns, and the first rows beside it."""
 
+    PREFIX = "cl-"
     LAYOUT = Layout(
-        prefix="cl",
         go="Run the routes",
         sections=(
             ("data set", ("data", "test", "text_column", "label_column", "limit")),
@@ -218,7 +207,7 @@ class ClassifyForm(CompareForm):
     def entered(self, name: str) -> None:
         """Enter in the name of a data set on the Hub looks it up first."""
         given = self.given()
-        if name == "data" and kind_of(given["data"]) == "hub" and not self.seen.columns:
+        if name == "data" and kind_of(given["data"].strip(), BUNDLED) == "hub" and not self.seen.columns:
             self.know(given, SeenTable(note="asking the Hub…"))
             self.look(given, ask_hub)
         else:

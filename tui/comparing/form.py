@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Button, Input, Label, Static
+from textual.widgets import Input, Static
 
+from engine.runs.spec import Problem
 from tui.comparing.ticks import Picker, Ticks
-from tui.comparing.values import Fields, Seen, Wrong
+from tui.comparing.values import Fields, Seen
 from tui.field import Field
-from tui.form import Choice
+from tui.form import Choice, Form
 from tui.styles import style_sheet
-from tui.text import safe
 
 REST = 0.4  # seconds that typing rests before the data are looked at
 
@@ -30,8 +28,6 @@ REST = 0.4  # seconds that typing rests before the data are looked at
 class Layout:
     """What a form shows, and how its values are judged."""
 
-    prefix: str
-    """of the ids of its widgets"""
     go: str
     """on the button"""
     sections: tuple[tuple[str, tuple[str, ...]], ...]
@@ -42,7 +38,7 @@ class Layout:
     """of fields into which text is typed, while they are empty"""
     explained: str
     fields: Fields
-    problems: Callable[[Mapping[str, str]], list[Wrong]]
+    problems: Callable[[Mapping[str, str]], list[Problem]]
     nothing: Seen
     """before the first look"""
     look: Callable[[Mapping[str, str]], Seen]
@@ -54,20 +50,12 @@ class Layout:
     names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """long and short names of the values that are ticked, where they have others than their own"""
 
-    def label(self, name: str) -> str:
-        """A field as people read it."""
-        return self.labels.get(name, name.replace("_", " "))
 
-
-class CompareForm(Container):
+class CompareForm(Form):
     """Fields to the left; what the data hold, and everything that is wrong, beside them."""
 
     LAYOUT: Layout
-    BINDINGS = [
-        Binding("down", "app.focus_next", "Next field", show=False),
-        Binding("up", "app.focus_previous", "Field before", show=False),
-    ]
-    SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
+    SCOPED_CSS = False  # as of Form, from which it is not inherited
     DEFAULT_CSS = style_sheet(__file__)
 
     @dataclass
@@ -77,30 +65,26 @@ class CompareForm(Container):
         values: dict[str, str]
 
     def __init__(self) -> None:
-        super().__init__(id=f"{self.LAYOUT.prefix}-form")
+        super().__init__(id=f"{self.PREFIX}form")
         self.seen = self.LAYOUT.nothing
-        self._wrong: list[Wrong] = []
+        self._wrong: list[Problem] = []
         self._rest: Timer | None = None
         self._filling = False
 
     def compose(self) -> ComposeResult:
         layout = self.LAYOUT
         with VerticalScroll(classes="fields", can_focus=False):
-            yield Button(f"{layout.go}   F5", id=f"{layout.prefix}-go", classes="go", variant="primary", compact=True)
-            for title, names in layout.sections:
-                yield Label(title, classes="section")
-                for name in names:
-                    with Horizontal(classes="field", id=f"{layout.prefix}-row-{name}"):
-                        yield Label(layout.label(name))
-                        yield self.widget(name, f"{layout.prefix}-field-{name}")
+            yield from self.fields(layout.go, layout.sections)
         with VerticalScroll(classes="side", can_focus=False):
             yield Static(classes="problems")
             yield Static(classes="seen")
             yield from self.more_facts()
             yield Static(Content(f"\n{layout.explained}"), classes="why")
 
+    def label(self, name: str) -> str:
+        return self.LAYOUT.labels.get(name, super().label(name))
+
     def widget(self, name: str, ident: str) -> Widget:
-        """The widget of a field."""
         fields = self.LAYOUT.fields
         value = fields.defaults[name]
         if name == fields.several:
@@ -124,10 +108,6 @@ class CompareForm(Container):
         self.app.call_from_thread(self.fill, kept)
 
     # -- values ------------------------------------------------------------------------------------------------------
-
-    def field(self, name: str) -> Any:
-        """The widget of a field; its ``value`` is text."""
-        return self.query_one(f"#{self.LAYOUT.prefix}-field-{name}")
 
     def given(self) -> dict[str, str]:
         """What the fields say."""
@@ -168,22 +148,7 @@ class CompareForm(Container):
 
     # -- reactions ---------------------------------------------------------------------------------------------------
 
-    @on(Button.Pressed)
-    def _pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        self.start_or_tell()
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.entered(self._field_of(event.input))
-
-    def entered(self, name: str) -> None:
-        """Enter was pressed in a field that is typed into."""
-        self.start_or_tell()
-
     def start_or_tell(self) -> None:
-        """Ask for these values to be run, or go to what is wrong with them."""
         if not self.start():
             self.show_problem()
 
@@ -194,15 +159,12 @@ class CompareForm(Container):
         event.stop()
         if self._filling or event.control is None:
             return
-        name = self._field_of(event.control)
+        name = self.name_of(event.control)
         if name == "data":
             self.seen = self.LAYOUT.nothing
         self._refresh()
         if name in self.LAYOUT.looked_at:
             self._look_soon(REST)
-
-    def _field_of(self, widget: Widget) -> str:
-        return (widget.id or "").removeprefix(f"{self.LAYOUT.prefix}-field-")
 
     # -- the data ----------------------------------------------------------------------------------------------------
 
@@ -236,10 +198,7 @@ class CompareForm(Container):
         layout = self.LAYOUT
         self._wrong = layout.problems(self.given())
         if self.seen.problem and not any(one.field == "data" for one in self._wrong):
-            self._wrong.append(Wrong("data", self.seen.problem))
-        bad = {one.field for one in self._wrong}
-        for row in self.query(".field"):
-            row.set_class((row.id or "").removeprefix(f"{layout.prefix}-row-") in bad, "-bad")
-        told = "\n".join(f"✗ {layout.label(one.field)}: {one.message}" for one in self._wrong)
-        self.query_one(".problems", Static).update(Content(safe(told)))
+            self._wrong.append(Problem("data", self.seen.problem))
+        told = "\n".join(f"✗ {self.label(one.field)}: {one.message}" for one in self._wrong)
+        self.show_problems(self._wrong, told)
         self.query_one(".seen", Static).update(self.seen.facts())

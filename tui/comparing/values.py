@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,20 +10,13 @@ from typing import Any, TypeVar
 
 from textual.content import Content
 
-from checkpoints import home, store
 from data import tablefiles
+from engine.runs.spec import Problem
+from tui import last_values
 from tui.text import safe
 
 S = TypeVar("S")
 LARGEST = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """One thing that is wrong, and the field that has it."""
-
-    field: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -46,30 +37,26 @@ class Fields:
     paths: tuple[str, ...] = ("data", "encoder")
     """fields that may hold a path"""
 
-    def problems(self, values: Mapping[str, str]) -> list[Wrong]:
+    def problems(self, values: Mapping[str, str]) -> list[Problem]:
         """What is wrong with choices and numbers, and an encoder without a name."""
         found = []
         if not values["encoder"].strip():
-            found.append(Wrong("encoder", "name auto, minilm, a folder, or a model on the Hub"))
+            found.append(Problem("encoder", "name auto, minilm, a folder, or a model on the Hub"))
         if not values[self.several].split():
-            found.append(Wrong(self.several, "choose at least one: Space ticks it"))
+            found.append(Problem(self.several, "choose at least one: Space ticks it"))
         for name, (least, most) in self.numbers.items():
             text = values[name].strip()
             if not (text.isascii() and text.isdigit() and least <= int(text[:20]) <= most):
                 limit = f"{least} or more" if most > 1 << 60 else f"{least:,} to {most:,}"
-                found.append(Wrong(name, f"must be a whole number, {limit}"))
+                found.append(Problem(name, f"must be a whole number, {limit}"))
         for name, able in self.choices.items():
             if values[name] not in able:
-                found.append(Wrong(name, f"one of {', '.join(able)}"))
+                found.append(Problem(name, f"one of {', '.join(able)}"))
         return found
 
     def recall(self) -> dict[str, str]:
         """The values of the last start over the defaults; a damaged file is passed over."""
-        try:
-            record = store.read_object(self._path)
-        except (OSError, ValueError):
-            return dict(self.defaults)
-        kept = {name: record[name] for name in self.defaults if isinstance(record.get(name), str)}
+        kept = last_values.read(self.file, self.defaults)
         kept = {name: value for name, value in kept.items() if value in self.choices.get(name, (value,))}
         if self.several in kept:
             kept[self.several] = " ".join(name for name in self.able if name in kept[self.several].split())
@@ -81,13 +68,7 @@ class Fields:
         for name in self.paths:
             if kept[name] != self.defaults[name] and tablefiles.existing(kept[name].strip()):
                 kept[name] = str(Path(os.path.expanduser(kept[name].strip())).absolute())
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            store.replace_file(self._path, json.dumps(kept, indent=1).encode("utf-8", "replace"))
-
-    @property
-    def _path(self) -> Path:
-        return home.home() / self.file
+        last_values.write(self.file, kept)
 
 
 @dataclass(frozen=True)
@@ -120,6 +101,27 @@ class Seen:
     def samples(self) -> list[Content]:
         """Some of the data, a line each."""
         return []
+
+
+def kind_of(name: str, bundled: str, *, folder: bool = False) -> str:
+    """Where data of this name would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Makes no request.
+
+    With ``folder`` only a folder is a path, and a name on the Hub has an owner.
+    """
+    if name == bundled:
+        return "bundled"
+    if (path := tablefiles.existing(name)) is not None and (path.is_dir() or not folder):
+        return "path"
+    return "hub" if tablefiles.possible(name) and ("/" in name or not folder) else "nothing"
+
+
+def data_problems(name: str, kind: str, known: str, missing: str = "file or folder") -> list[Problem]:
+    """Why data of this name cannot be used; ``known`` says what can be named, ``missing`` what was looked for."""
+    if not name.strip():
+        return [Problem("data", f"name {known}, or a data set on the Hub")]
+    if kind == "nothing":
+        return [Problem("data", f"no such {missing}, and no data set on the Hub can be called so")]
+    return []
 
 
 def fields_from(

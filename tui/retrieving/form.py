@@ -9,12 +9,12 @@ from pathlib import Path
 
 from textual.content import Content
 
-from data import tablefiles
 from data.beir import BUNDLED
 from engine.retrieve.spec import RetrieveSpec
+from engine.runs.spec import Problem
 from tui import units
 from tui.comparing.form import CompareForm, Layout
-from tui.comparing.values import LARGEST, Seen, Wrong, fields_from
+from tui.comparing.values import LARGEST, Seen, data_problems, fields_from, kind_of
 from tui.text import safe
 
 LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it
@@ -27,23 +27,11 @@ FIELDS = fields_from(
 )
 
 
-def problems(values: Mapping[str, str]) -> list[Wrong]:
+def problems(values: Mapping[str, str]) -> list[Problem]:
     """Everything that can be told to be wrong without reading the data."""
-    found = []
-    if not values["data"].strip():
-        found.append(Wrong("data", f"name {BUNDLED}, a folder, or a data set on the Hub"))
-    elif kind_of(values["data"]) == "nothing":
-        found.append(Wrong("data", "no such folder, and no data set on the Hub can be called so"))
-    return found + FIELDS.problems(values)
-
-
-def kind_of(name: str) -> str:
-    """Where a collection would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Asks nobody."""
-    if name.strip() == BUNDLED:
-        return "bundled"
-    if (path := tablefiles.existing(name.strip())) is not None and path.is_dir():
-        return "path"
-    return "hub" if tablefiles.possible(name.strip()) and "/" in name else "nothing"
+    data = values["data"].strip()
+    kind = kind_of(data, BUNDLED, folder=True)
+    return data_problems(data, kind, f"{BUNDLED}, a folder", "folder") + FIELDS.problems(values)
 
 
 @dataclass(frozen=True)
@@ -66,7 +54,7 @@ def look(given: Mapping[str, str]) -> SeenCollection:
     from data import beir
 
     name = given["data"].strip()
-    kind = kind_of(name)
+    kind = kind_of(name, BUNDLED, folder=True)
     if kind == "nothing":
         return SeenCollection()
     if kind == "hub":
@@ -91,8 +79,8 @@ def look(given: Mapping[str, str]) -> SeenCollection:
 class RetrieveForm(CompareForm):
     """With the first document and query beside the fields."""
 
+    PREFIX = "re-"
     LAYOUT = Layout(
-        prefix="re",
         go="Build and judge the rankers",
         sections=(
             ("collection", ("data",)),
