@@ -8,11 +8,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from engine.machine import cpu_name
-from tui.bench_terminal import Screen
+from tui.bench_decode import decode
+from tui.bench_encode import encode, search
+from tui.bench_figures import spread
+from tui.bench_terminal import Screen, panes
 from tui.output import print_json, print_message, say
 
 PAIRS = 5
@@ -21,34 +25,21 @@ SPAN = 250  # steps that a pair of the training benchmark counts
 
 def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int:
     """Run one benchmark, narrate it on stderr and print its figures, as JSON on the last line of stdout."""
-    benches: dict[str, Callable[[float], dict[str, Any]]] = {
+    benches: dict[str, Callable[[], dict[str, Any]]] = {
         "start": _start,
         "train": _train,
-        "ui": _ui,
+        "ui": partial(_ui, seconds),
         "save": _save,
+        "decode": partial(decode, model, print_message),
+        "encode": partial(encode, model),
+        "search": search,
+        "panes": partial(panes, print_message),
     }
     print_message(f"bench {what} on {cpu_name()}")
     with tempfile.TemporaryDirectory(prefix="llmlab-bench-") as home:
-        if what == "decode":  # looks for the user's models
-            from tui.bench_decode import decode
-
-            figures = decode(model, print_message)
-        elif what == "encode":
-            from tui.bench_encode import encode
-
-            figures = encode(model)
-        elif what == "search":
-            from tui.bench_encode import search
-
-            figures = search()
-        elif what == "panes":
-            from tui.bench_terminal import panes
-
+        if what not in ("decode", "encode", "search"):  # those may use the user's models
             os.environ["LLMLAB_HOME"] = home
-            figures = panes(print_message)
-        else:
-            os.environ["LLMLAB_HOME"] = home
-            figures = benches[what](seconds)
+        figures = benches[what]()
     if not as_json:
         for name, value in figures.items():
             say(f"{name:<34} {value}")
@@ -59,7 +50,7 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
 # -- start-up --------------------------------------------------------------------------------------------------------
 
 
-def _start(_: float) -> dict[str, Any]:
+def _start() -> dict[str, Any]:
     """From starting the process to the last byte of the first full picture, on a real pseudo-terminal."""
     times = []
     for number in range(PAIRS + 1):
@@ -67,18 +58,13 @@ def _start(_: float) -> dict[str, Any]:
             painted = screen.wait_for("Start training", 30.0)
             if number:  # the first run fills the file cache
                 times.append(painted)
-    return {
-        "first_paint_s_median": round(statistics.median(times), 3),
-        "first_paint_s_min": round(min(times), 3),
-        "first_paint_s_max": round(max(times), 3),
-        "runs": len(times),
-    }
+    return {**spread("first_paint_s", times), "runs": len(times)}
 
 
 # -- training --------------------------------------------------------------------------------------------------------
 
 
-def _train(seconds: float) -> dict[str, Any]:
+def _train() -> dict[str, Any]:
     """Steps per second of a recorded run, with its evaluation, sample and saves, against the bare loop.
 
     One evaluation, one sample and whatever saves fall due lie within the ``SPAN`` steps of a recorded run that count.
@@ -135,9 +121,7 @@ def _train(seconds: float) -> dict[str, Any]:
     return {
         "bare_steps_per_s_median": round(statistics.median(bare), 2),
         "ours_steps_per_s_median": round(statistics.median(ours), 2),
-        "ratio_median": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
+        **spread("ratio", ratios),
         "tokens_per_s_median": round(statistics.median(rates)),
         "peak_gflops": round(measure_peak(placement) / 1e9, 1),
         "steps_each": SPAN,
@@ -191,9 +175,7 @@ def _ui(seconds: float) -> dict[str, Any]:
     return {
         "steps_per_s_without": round(statistics.median(without), 2),
         "steps_per_s_with": round(statistics.median(with_screen), 2),
-        "ratio_median": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
+        **spread("ratio", ratios),
         "kib_per_s_median": round(statistics.median(sent) / 1024, 2),
         "kib_per_s_max": round(max(sent) / 1024, 2),
         "key_to_paint_ms_median": round(statistics.median(keys) * 1000, 1),
@@ -239,7 +221,7 @@ def _last_step(journal: Path) -> int:
 # -- saving ----------------------------------------------------------------------------------------------------------
 
 
-def _save(_: float) -> dict[str, Any]:
+def _save() -> dict[str, Any]:
     """How long training stands still for a checkpoint, and how long until it is on the disk."""
     from engine.gpt.model import GPT
     from engine.gpt.spec import build

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui.bench_figures import spread
 from tui.narrate import Narrator
 
 if TYPE_CHECKING:
@@ -69,16 +70,13 @@ def decode(model: str, note: Callable[[str], None], pairs: int = PAIRS) -> dict[
             f"pair {pair + 1}: generate {other.rate:.2f}, ours {one.rate:.2f} tokens/s, ratio "
             f"{one.rate / other.rate:.3f}; {rounded.precision} {runs[-1][2].rate:.2f}"
         )
-    ratios = [one.rate / other.rate for one, other, _ in runs]
     return {
         "model": model or "random GPT-2 124M",
         "device": str(ours.device),
         "weights_mib": round(ours.bytes / 2**20, 1),
         "generate_tokens_per_s_median": round(statistics.median(other.rate for _, other, _ in runs), 2),
         "ours_tokens_per_s_median": round(statistics.median(one.rate for one, _, _ in runs), 2),
-        "ratio_median": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
+        **spread("ratio", [one.rate / other.rate for one, other, _ in runs]),
         "memory_gb_per_s_median": round(statistics.median(limits) / 1e9, 1),
         "share_of_memory_limit_median": round(
             statistics.median(ours.bytes * one.rate / limit for (one, _, _), limit in zip(runs, limits, strict=True)), 3

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tui.bench_figures import spread
+
 PAIRS = 5
 TEXTS = 200
 LONGEST = 8  # sentences of the bundled questions in one text
@@ -60,14 +62,11 @@ def encode(name: str, pairs: int = PAIRS) -> dict[str, Any]:
         apart = max(apart, float(np.abs(vectors["ours"] - vectors["theirs"]).max()))
         work.append(spent["theirs"] / spent["ours"])
         times.append((taken["ours"], taken["theirs"]))
-    ratios = sorted(theirs_s / ours_s for ours_s, theirs_s in times)
     return {
         **figures,
         "ours_per_s": round(len(texts) / statistics.median(ours_s for ours_s, _ in times), 1),
         "theirs_per_s": round(len(texts) / statistics.median(theirs_s for _, theirs_s in times), 1),
-        "times_as_fast_median": round(statistics.median(ratios), 2),
-        "times_as_fast_min": round(ratios[0], 2),
-        "times_as_fast_max": round(ratios[-1], 2),
+        **spread("times_as_fast", [theirs_s / ours_s for ours_s, theirs_s in times], 2),
         "processor_time_ratio_median": round(statistics.median(work), 2),
         "largest_difference": apart,
         "pairs": pairs,

@@ -40,8 +40,6 @@ def _table(last: Classified) -> None:
         say(f"{method:<20} {_figures(result)} {_hidden(result)}  {_seeds(result):<15} {result['seconds']:>8.1f}")
         for way, each in result.get("ways", {}).items():
             say(f"  {'by ' + way:<18} {_figures(each)}")
-    if last.verdict:
-        say(last.verdict)
 
 
 def _figures(result: dict[str, Any]) -> str:

@@ -97,5 +97,3 @@ def _table(last: Classified) -> None:
             f"{route:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f}   {result['macro_f1']:>8.4f}  "
             f"{result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  {result['trained_parameters']:,}"
         )
-    if last.verdict:
-        say(last.verdict)

@@ -9,9 +9,9 @@ import traceback
 from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 from checkpoints import home, store
 from checkpoints import run as runs
@@ -40,6 +40,7 @@ from tui.narrate import Narrator
 from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
 from tui.retrieve_command import resume as resume_retrieval
 from tui.retrieve_command import retrieve, search
+from tui.spec_options import Json, Quiet
 from tui.terminal import QUIET
 from tui.text import safe
 from tui.tokenize_command import tokenize
@@ -58,7 +59,6 @@ app = App(
     version_flags=["--version"],
     result_action="return_value",
 )
-Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 
 
 def main(arguments: list[str]) -> int:
@@ -97,7 +97,7 @@ def train(
     name: str = "",
     config: Path | None = None,
     json: Json = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Quiet = False,
     **fields: str,
 ) -> int:
     """Train a GPT from scratch on a text file, without the screen.
@@ -116,8 +116,6 @@ def train(
         Name of the run; defaults to corpus and preset.
     config
         A TOML file with fields; options on the command line override it.
-    quiet
-        Print errors only.
     fields
         Any other field, such as --learning-rate 3e-4; `llmlab-tui fields` lists them.
     """
@@ -155,7 +153,7 @@ def resume(
     steps: int | None = None,
     learning_rate: float | None = None,
     json: Json = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Resume a run from its newest undamaged checkpoint; training continues exactly.
 
@@ -167,8 +165,6 @@ def resume(
         Train up to this step; give more steps than before to continue a finished run.
     learning_rate
         New peak learning rate.
-    quiet
-        Print errors only.
     """
     found = runs.find(home.runs(), run)
     task, _ = owner.task_of(found)
@@ -206,10 +202,8 @@ def list_runs(*, json: Json = False) -> int:
         elif found.state == "unreadable":
             say(f"{safe(found.name):<40}  unreadable: {safe(found.why, lines=False)}")
         else:
-            best = units.loss(found.best_val_loss) if found.accuracy is None else f"{found.accuracy:.1%}"
-            best = best if found.ndcg is None else f"{found.ndcg:.3f}"
             name, state, corpus = (safe(text, lines=False) for text in (found.name, found.state, found.corpus))
-            say(f"{name:<40}  {state:<11}  {found.step:>8,} / {found.steps:<8,}  {best:>7}  {corpus}")
+            say(f"{name:<40}  {state:<11}  {found.step:>8,} / {found.steps:<8,}  {units.best(found):>7}  {corpus}")
     return DONE
 
 

@@ -58,6 +58,8 @@ def drive(
     if not as_json and not quiet:
         if last is not None:
             table(last)
+            if last.verdict:
+                say(last.verdict)
         say(run.name)
     return INTERRUPTED if came else DONE
 

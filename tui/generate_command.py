@@ -19,6 +19,7 @@ from tui import piped
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator
 from tui.output import on_terminal, print_json, print_message, print_text, say
+from tui.spec_options import Flag, Json
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 CANDIDATES = 10
-_Flag = Parameter(negative="")
-_Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 _Prompt = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
@@ -35,7 +34,7 @@ def generate(
     prompt: _Prompt = None,
     *,
     model: str = "gpt2",
-    greedy: Annotated[bool, _Flag] = False,
+    greedy: Annotated[bool, Flag] = False,
     temperature: float = 1.0,
     top_k: int = 50,
     top_p: float = 1.0,
@@ -44,9 +43,9 @@ def generate(
     max_new_tokens: int = 100,
     seed: int = 1337,
     n: Annotated[int, Parameter(name="--n")] = 1,
-    score_prompt: Annotated[bool, _Flag] = False,
-    int8: Annotated[bool, _Flag] = False,
-    json: _Json = False,
+    score_prompt: Annotated[bool, Flag] = False,
+    int8: Annotated[bool, Flag] = False,
+    json: Json = False,
 ) -> int:
     """Complete a prompt: the completion goes to stdout, token by token.
 
@@ -111,11 +110,11 @@ def sweep(
     prompt: _Prompt = None,
     *,
     model: str = "gpt2",
-    setting: Annotated[list[str] | None, Parameter(negative="")] = None,
+    setting: Annotated[list[str] | None, Flag] = None,
     max_new_tokens: int = 100,
     seed: int = 1337,
     source: Annotated[Path | None, Parameter(name="--from")] = None,
-    json: _Json = False,
+    json: Json = False,
 ) -> int:
     """Complete one prompt under several settings and compare: text, repetition, distinct-2, log-probability, speed.
 

@@ -51,62 +51,64 @@ class Narrator:
         elif not self._quiet:
             self._narrate(event)
         elif isinstance(event, Notice) and event.level == "error":
-            self._line(event.text)
+            print_message(event.text)
 
     def _narrate(self, event: Event) -> None:
         match event:
             case Started():
-                self._line(
+                print_message(
                     f"{event.run}: {event.preset}, {event.parameters:,} parameters on {event.device} "
                     f"({event.precision}, {event.threads} threads), corpus {event.corpus}: "
                     f"{event.characters:,} characters, {event.distinct} distinct; "
                     f"step {event.step:,} of {event.steps:,}"
                 )
-                self._line(
+                print_message(
                     f"needs about {units.size(event.memory_needed)} of {units.size(event.memory_free)} free; "
                     f"loss of knowing nothing {event.uniform_entropy:.3f}, "
                     f"letter frequencies {event.unigram_entropy:.3f}, pairs {units.loss(event.bigram_entropy)}"
                 )
             case Step() if time.monotonic() - self._told >= STEP_LINES or event.seconds_left == 0:
                 self._told = time.monotonic()
-                self._line(
+                print_message(
                     f"step {event.step:>7,}  loss {event.loss:.4f}  lr {units.rate(event.learning_rate):>7}  "
                     f"grad {event.gradient_norm:.2f}  {units.count(event.tokens_per_second)} tokens/s "
                     f"({event.peak_share:.0%} of peak)  {units.duration(event.seconds_left)} left"
                 )
             case Evaluated():
                 mark = "  best" if event.best_step == event.step else ""
-                self._line(
+                print_message(
                     f"step {event.step:>7,}  validation loss {event.val_loss:.4f} nats, "
                     f"{event.bits_per_character:.4f} bits per character{mark}"
                 )
             case SampleText():
                 self._sample += event.text
                 if event.done:
-                    self._line(f"sample of step {event.step:,}:")
-                    self._line("  │ " + self._sample.strip("\n").replace("\n", "\n  │ "))
+                    print_message(f"sample of step {event.step:,}:")
+                    print_message("  │ " + self._sample.strip("\n").replace("\n", "\n  │ "))
                     self._sample = ""
             case Estimated():
-                self._line(f"{event.seconds_per_step * 1000:.1f} ms a step, {units.duration(event.seconds_left)} to go")
+                print_message(
+                    f"{event.seconds_per_step * 1000:.1f} ms a step, {units.duration(event.seconds_left)} to go"
+                )
             case Saved():
-                self._line(f"step {event.step:>7,}  saved {units.size(event.bytes)} in {event.seconds:.2f} s")
+                print_message(f"step {event.step:>7,}  saved {units.size(event.bytes)} in {event.seconds:.2f} s")
             case Notice():
-                self._line(f"{event.level}: {event.text}" if event.level != "info" else event.text)
+                print_message(f"{event.level}: {event.text}" if event.level != "info" else event.text)
             case Paused():
-                self._line(f"paused at step {event.step:,}")
+                print_message(f"paused at step {event.step:,}")
             case Progress() if event.total == 0 or time.monotonic() - self._told >= STEP_LINES:
                 self._told = time.monotonic()
                 share = f" {event.done / event.total:.0%}" if event.total else ""
-                self._line(f"{event.what}{share}")
+                print_message(f"{event.what}{share}")
             case Loaded():
-                self._line(f"{event.data} ({event.source}): {_counts(event)}")
+                print_message(f"{event.data} ({event.source}): {_counts(event)}")
                 for line in (*event.repairs, *event.checks):
-                    self._line(f"  {line}")
+                    print_message(f"  {line}")
             case Encoded() if event.done == event.total or time.monotonic() - self._told >= STEP_LINES:
                 self._told = time.monotonic()
                 speed = f", {event.sequences_per_second:.0f} a second" if event.sequences_per_second else ", cached"
                 left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
-                self._line(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
+                print_message(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
             case ContenderStep() if time.monotonic() - self._told >= STEP_LINES or _tells_epoch(event):
                 self._told = time.monotonic()
                 looked = ""
@@ -117,25 +119,22 @@ class Narrator:
                 left = f"  {units.duration(event.seconds_left)} left" if event.seconds_left else ""
                 of = f" of {event.steps:,}" if event.steps else ""
                 note = f"  {event.note}" if event.note else ""
-                self._line(f"{event.contender}: step {event.step:,}{of}  loss {event.loss:.4f}{looked}{note}{left}")
+                print_message(f"{event.contender}: step {event.step:,}{of}  loss {event.loss:.4f}{looked}{note}{left}")
             case ItemJudged() if event.done < event.total and time.monotonic() - self._told >= STEP_LINES:
                 self._told = time.monotonic()
-                self._line(
+                print_message(
                     f"{event.contender}: {event.done:,} of {event.total:,} questions, accuracy so far "
                     f"{event.accuracy:.4f} ({event.low:.4f} to {event.high:.4f})"
                 )
             case ContenderDone():
-                self._line(f"{event.contender}: {_figures(event.result)}")
+                print_message(f"{event.contender}: {_figures(event.result)}")
             case CurvePoint():
-                self._line(f"{event.labels:,} labels a class: accuracy {event.accuracy:.4f}")
+                print_message(f"{event.labels:,} labels a class: accuracy {event.accuracy:.4f}")
             case Classified():
-                self._line(f"finished ({event.reason}): {event.step} routes in {units.duration(event.seconds)}")
+                print_message(f"finished ({event.reason}): {event.step} routes in {units.duration(event.seconds)}")
             case Finished():
                 best = f", best validation loss {event.best_val_loss:.4f}" if event.best_val_loss is not None else ""
-                self._line(f"finished ({event.reason}) at step {event.step:,}{best}")
-
-    def _line(self, text: str) -> None:
-        print_message(text)
+                print_message(f"finished ({event.reason}) at step {event.step:,}{best}")
 
 
 def _tells_epoch(event: ContenderStep) -> bool:

@@ -153,5 +153,3 @@ def _table(last: Classified) -> None:
             f"{one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
             f"{one['seconds']:>8.1f}"
         )
-    if last.verdict:
-        say(last.verdict)

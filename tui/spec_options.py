@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+Flag = Parameter(negative="")
+"""an option without its opposite"""
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 Quiet = Annotated[bool, Parameter(negative="", help="Print errors only.")]
 

@@ -12,6 +12,7 @@ from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.encoding import Tokenizer
 from tui import piped
 from tui.output import print_json, say
+from tui.spec_options import Flag, Json
 from tui.text import safe
 
 KINDS = {
@@ -29,8 +30,8 @@ def tokenize(
     text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     *,
     tokenizer: Annotated[list[str] | None, Parameter(name="--tokenizer", negative="")] = None,
-    special: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")] = False,
+    special: Annotated[bool, Flag] = False,
+    json: Json = False,
 ) -> int:
     """Tokenize a text: ids, tokens, spans in characters and bytes, and counts.
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.runs.listing import Summary
 
 
 def count(value: float) -> str:
@@ -42,6 +46,13 @@ def duration(seconds: float | None) -> str:
 def loss(value: float | None) -> str:
     """Four decimals, or as many digits with an exponent where it is very large; or a dash."""
     return "–" if value is None else f"{value:.4f}" if abs(value) < 1e5 else f"{value:.3e}"
+
+
+def best(summary: Summary) -> str:
+    """The best figure of a run: nDCG, accuracy, or validation loss."""
+    if summary.ndcg is not None:
+        return f"{summary.ndcg:.3f}"
+    return loss(summary.best_val_loss) if summary.accuracy is None else f"{summary.accuracy:.1%}"
 
 
 def rate(value: float) -> str:

@@ -47,6 +47,12 @@ _COLOURS = {
     "died": "bright_red",
 }
 _TRAINED = ("the best checkpoint", "As a folder that GPT2LMHeadModel and AutoTokenizer load.")
+_COMPARED = {
+    "classify": ("accuracy {} on the test split", "classifiers of {}, {} pooling"),
+    "choose": ("accuracy {} on the judged questions", "rankers of {}, {} pooling"),
+    "retrieve": ("nDCG@10 {} on the judged queries", "rankers of {}, encoder {}"),
+}
+"""by task: its best figure, and its models by data and pooling or encoder"""
 _WORDS = {"steps": "finished", "done": "finished", "early_stop": "early stop"}
 _FIXED: dict[str, int] = {"state": 13, "steps": 13, "best": 7, "age": 8}
 _ROOMY = 100  # columns of a screen that has room for a run's whole name and its corpus
@@ -179,15 +185,10 @@ class RunsPane(Pane):
             at = f" at step {summary.best_step:,}" if summary.best_step is not None else ""
             size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
             model = f"{summary.preset}{size}, trained on {summary.corpus}"
-            if summary.task == "classify":
-                best, at = f"accuracy {_best(summary)} on the test split", ""
-                model = f"classifiers of {summary.corpus}, {summary.preset} pooling"
-            if summary.task == "choose":
-                best, at = f"accuracy {_best(summary)} on the judged questions", ""
-                model = f"rankers of {summary.corpus}, {summary.preset} pooling"
-            if summary.task == "retrieve":
-                best, at = f"nDCG@10 {_best(summary)} on the judged queries", ""
-                model = f"rankers of {summary.corpus}, encoder {summary.preset}"
+            if summary.task in _COMPARED:
+                figure, models = _COMPARED[summary.task]
+                best, at = figure.format(units.best(summary)), ""
+                model = models.format(summary.corpus, summary.preset)
             kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"
             resumed = "nobody: r resumes it exactly"
             if summary.task != "train":
@@ -320,7 +321,7 @@ class RunsPane(Pane):
             "state": Text(f"{mark} {safe(_WORDS.get(summary.state, summary.state), lines=False)}", colour),
             "name": Text(safe(name, lines=False), "bold" if summary.owner else ""),
             "steps": Text("" if summary.why else f"{summary.step:,}/{summary.steps:,}", justify="right"),
-            "best": Text(_best(summary), justify="right"),
+            "best": Text(units.best(summary), justify="right"),
             "age": Text("now" if summary.owner else _age(age), justify="right"),
             "corpus": Text(safe(summary.corpus, lines=False), "bright_black"),
         }
@@ -347,12 +348,6 @@ class RunsPane(Pane):
                     table.update_cell(summary.name, column, cell)
                     if summary == self.selected:
                         self._tell_about(summary)
-
-
-def _best(summary: Summary) -> str:
-    if summary.ndcg is not None:
-        return f"{summary.ndcg:.3f}"
-    return units.loss(summary.best_val_loss) if summary.accuracy is None else f"{summary.accuracy:.1%}"
 
 
 def _columns(width: int) -> tuple[tuple[str, int], ...]:
