@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.runs.events import Notice
 from tui.text import safe
 
 DIM = "bright_black"
@@ -64,6 +65,12 @@ def fit(text: str, width: int) -> str:
     shown = Text(safe(text, lines=False))
     shown.truncate(width, overflow="ellipsis", pad=True)
     return shown.plain
+
+
+def notice_text(notice: Notice) -> Text:
+    """What was said, with the mark and the colour of its level."""
+    mark, style = {"error": ("✗", BAD), "warning": ("!", FAIR)}.get(notice.level, ("·", DIM))
+    return Text(f"{mark} {safe(notice.text, lines=False)}", style)
 
 
 def bar(share: float, cells: int) -> str:

@@ -18,6 +18,7 @@ from tui.generate.funnel import Sight
 from tui.generate.headline import Standing
 from tui.generate.loom import Loom, Node
 from tui.generate.sweep_view import Sweep
+from tui.styled import notice_text, strip
 from tui.text import safe
 
 PARTS = [" the", " cat", "ly", "\n", " ", "\n\n", "  x", "日本", "e\u0301", "a" * 29, ".", "◌"]
@@ -240,12 +241,12 @@ def test_the_lines_around_the_text_fit_and_are_safe(width: int) -> None:
     made.write(HOSTILE)
     for lm in (None, FakeModel()):
         for kind in ("", "load", "complete", "look"):
-            strip = headline.head(lm, Standing(kind, None, None, 12.3, 7), width)  # type: ignore[arg-type]
-            assert strip.cell_length == width
-            assert not CONTROLS.findall(strip.text)
+            line = headline.head(lm, Standing(kind, None, None, 12.3, 7), width)  # type: ignore[arg-type]
+            assert line.cell_length == width
+            assert not CONTROLS.findall(line.text)
     assert "7/1,024" in headline.head(FakeModel(), Standing(context=7), width).text  # type: ignore[arg-type]
     assert headline.status(made, width).cell_length == width
-    told = headline.notice(Notice(HOSTILE * 20, "error"), width)
+    told = strip(notice_text(Notice(HOSTILE * 20, "error")), width)
     assert told.cell_length == width
     assert not CONTROLS.findall(told.text)
     assert heat.legend(width).cell_length == width

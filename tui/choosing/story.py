@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.runs.events import ContenderDone, ContenderStep, Event, ItemJudged, Loaded
-from tui.comparing.story import CompareStory, fold_losses
-from tui.story import Story
+from tui.comparing import story as comparing
 
 CONTROLS = ("chance", "longest")
 FILTERS = ("all", "wrong", "right", "disagreed")
@@ -16,22 +15,13 @@ SORTS = ("worst first", "closest first", "surest first", "as given")
 
 
 @dataclass
-class Method:
+class Method(comparing.Method):
     """One way of ranking."""
 
-    name: str
-    last: ContenderStep | None = None
     result: dict[str, Any] | None = None
     ranked: dict[int, ItemJudged] = field(default_factory=dict)
     running: ItemJudged | None = None
     """the last item ranked, with the accuracy until then"""
-    curve: Story = field(default_factory=Story)
-    """the losses, as the curve of a run is drawn from them"""
-
-    def step(self, event: ContenderStep) -> None:
-        """Take in how far the training is."""
-        self.last = event
-        fold_losses(self.curve, event)
 
     @property
     def accuracy(self) -> float | None:
@@ -50,7 +40,7 @@ class Method:
 
 
 @dataclass
-class ChooseStory(CompareStory):
+class ChooseStory(comparing.CompareStory):
     """The state of one ranking as its events tell it."""
 
     methods: dict[str, Method] = field(default_factory=dict)
@@ -76,20 +66,15 @@ class ChooseStory(CompareStory):
         super().fold(event)
         match event:
             case Loaded():
-                self.begin()
-                self.data, self.methods = event, {name: Method(name) for name in event.contenders}
+                self.methods = {name: Method(name) for name in event.contenders}
             case ContenderStep():
-                self.doing, self.progress = event.contender, None
                 self._method(event.contender).step(event)
             case ItemJudged() if _sound(event):
                 self.doing, self.progress = event.contender, None
                 method = self._method(event.contender)
                 method.ranked[event.item] = method.running = event
-            case ContenderDone():
-                if _figures(event.result):
-                    self._method(event.contender).result = event.result
-                if self.doing == event.contender:
-                    self.doing = ""
+            case ContenderDone() if _figures(event.result):
+                self._method(event.contender).result = event.result
 
     def _method(self, name: str) -> Method:
         return self.methods.setdefault(name, Method(name))

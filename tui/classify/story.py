@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.comparison.statistics import Report, report_from
 from engine.runs.events import Classified, ContenderDone, ContenderStep, CurvePoint, Event, Loaded
-from tui.comparing.story import CompareStory, fold_losses
-from tui.story import Story
+from tui.comparing.story import CompareStory, Method
 
 CURVED = ("mlp", "finetune")
 """routes whose loss is worth a curve"""
@@ -17,20 +16,15 @@ FROZEN = ("lr", "mlp")
 
 
 @dataclass
-class Route:
+class Route(Method):
     """One way from text to class."""
 
-    name: str
-    last: ContenderStep | None = None
     report: Report | None = None
-    curve: Story = field(default_factory=Story)
-    """the losses, as the curve of a run is drawn from them"""
 
     def step(self, event: ContenderStep) -> None:
-        """Take in how far the training is."""
-        self.last = event
         if self.name in CURVED:
-            fold_losses(self.curve, event)
+            super().step(event)
+        self.last = event
 
 
 @dataclass
@@ -55,17 +49,12 @@ class ClassifyStory(CompareStory):
         super().fold(event)
         match event:
             case Loaded():
-                self.begin()
-                self.data, self.points = event, []
-                self.routes = {name: Route(name) for name in event.contenders}
+                self.routes, self.points = {name: Route(name) for name in event.contenders}, []
             case ContenderStep():
-                self.doing, self.progress = event.contender, None
                 self._route(event.contender).step(event)
             case ContenderDone():
                 with contextlib.suppress(KeyError, TypeError, ValueError):
                     self._route(event.contender).report = report_from(event.result)
-                if self.doing == event.contender:
-                    self.doing = ""
             case CurvePoint() if event.labels > 0 and all(0 <= x <= 1 for x in (event.low, event.accuracy, event.high)):
                 self.points = [p for p in self.points if (p.contender, p.labels) != (event.contender, event.labels)]
                 self.points.append(event)

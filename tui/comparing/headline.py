@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from tui import units
 from tui.comparing.story import CompareStory
-from tui.styled import BAD, DIM, FAIR, GOOD, fit, strip
+from tui.styled import BAD, DIM, FAIR, GOOD, notice_text, strip
 from tui.text import safe
 
 ROOMY = 100  # columns from which a run's name is shown with its date
@@ -117,9 +117,7 @@ def notice(story: CompareStory, width: int, *, of_run: bool = True) -> Strip:
     """The last thing that was said; beside the form, only what the pane itself said."""
     if not story.notices or not (of_run or story.notices[-1].kind == "screen"):
         return Strip.blank(width)
-    said = story.notices[-1]
-    mark, style = {"error": ("✗", BAD), "warning": ("!", FAIR)}.get(said.level, ("·", DIM))
-    return strip(Text(fit(f"{mark} {safe(said.text, lines=False)}", width), style), width)
+    return strip(notice_text(story.notices[-1]), width)
 
 
 def _doing(story: CompareStory, state: str, words: Mapping[str, str]) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.runs.events import (
     Classified,
+    ContenderDone,
     ContenderStep,
     Continued,
     Encoded,
@@ -20,6 +21,27 @@ from engine.runs.events import (
     Step,
 )
 from tui.story import Story
+
+
+@dataclass
+class Method:
+    """One method of a comparison."""
+
+    name: str
+    last: ContenderStep | None = None
+    """how far its training is"""
+    curve: Story = field(default_factory=Story)
+    """the losses, as the curve of a run is drawn from them"""
+
+    def step(self, event: ContenderStep) -> None:
+        """Take in a step of its training, with the losses."""
+        self.last = event
+        if event.held_out_loss is None or event.loss != event.held_out_loss:
+            self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
+        if event.held_out_loss is not None:
+            best = self.curve.best
+            low = min(event.held_out_loss, best.val_loss) if best else event.held_out_loss
+            self.curve.fold(Evaluated(event.step, event.held_out_loss, 0.0, None, low, event.step, 0.0))
 
 
 @dataclass
@@ -44,6 +66,12 @@ class CompareStory:
     def fold(self, event: Event) -> None:
         """Take an event in."""
         match event:
+            case Loaded():
+                self._begin(event)
+            case ContenderStep():
+                self.doing, self.progress = event.contender, None
+            case ContenderDone() if self.doing == event.contender:
+                self.doing = ""
             case Encoded():
                 self.encoded, self.progress, self.doing = event, None, "encode"
             case Notice():
@@ -59,17 +87,7 @@ class CompareStory:
                 while self.notices and self.notices[-1].kind == "screen":  # what was said about it while it ran
                     self.notices.pop()
 
-    def begin(self) -> None:
+    def _begin(self, event: Loaded) -> None:
         """A start, or a new start of what was stopped: what it has to say comes again."""
-        self.finished, self.paused, self.progress = None, False, None
+        self.data, self.finished, self.paused, self.progress = event, None, False, None
         self.encoded, self.doing = None, ""
-
-
-def fold_losses(curve: Story, event: ContenderStep) -> None:
-    """Take the losses of one step into a curve, as that of a run is drawn."""
-    if event.held_out_loss is None or event.loss != event.held_out_loss:
-        curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
-    if event.held_out_loss is not None:
-        best = curve.best
-        low = min(event.held_out_loss, best.val_loss) if best else event.held_out_loss
-        curve.fold(Evaluated(event.step, event.held_out_loss, 0.0, None, low, event.step, 0.0))

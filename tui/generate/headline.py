@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from engine.runs.events import Completed, Notice, Progress
+from engine.runs.events import Completed, Progress
 from engine.runs.worker import State
 from tui import units
 from tui.generate.heat import DIM
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 BOLD = Style(bold=True)
 WIDE = 98  # cells from which words are spelled out
-_LEVELS = {"error": ("✗", Style(color="bright_red")), "warning": ("!", Style(color="bright_yellow"))}
 _WORDS = {
     "load": ("◌", "loading", "bright_yellow"),
     "complete": ("●", "writing", "bright_green"),
@@ -106,15 +105,6 @@ def status(loom: Loom, width: int) -> Strip:
         parts += [Segment(f"branch {now} of {of}", Style(color="bright_magenta", bold=True))]
         parts.append(Segment(f" at token {place:,}  [ ]", DIM))
     return Strip(parts).adjust_cell_length(width)
-
-
-def notice(said: Notice | None, width: int) -> Strip:
-    """The last thing that was said."""
-    if said is None:
-        return Strip.blank(width)
-    mark, style = _LEVELS.get(said.level, ("·", DIM))
-    text = f"{mark} {safe(said.text, lines=False)}"
-    return Strip([Segment(text if len(text) <= width else f"{text[: width - 1]}…", style)]).adjust_cell_length(width)
 
 
 def summary(done: Completed) -> str:

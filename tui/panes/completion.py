@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -35,6 +36,7 @@ from tui.generate.settings_strip import SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
 from tui.lines import Lines
 from tui.panes.pane import Pane
+from tui.styled import notice_text, strip
 from tui.styles import style_sheet
 from tui.text import safe
 
@@ -406,8 +408,8 @@ class CompletionPane(Pane):
         self._line("gen-head", lambda width: headline.head(self.lm, standing, width))
         self._line("gen-legend", heat.legend)
         self._line("gen-status", lambda width: headline.status(self.loom, width))
-        said = self.notices[-1] if self.notices else None
-        self._line("gen-notice", lambda width: headline.notice(said, width))
+        last = notice_text(self.notices[-1]) if self.notices else Text()
+        self._line("gen-notice", lambda width: strip(last, width))
 
     def _line(self, name: str, make: Callable[[int], Strip]) -> None:
         view = self.query_one(f"#{name}", Lines)

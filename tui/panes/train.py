@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.text import Text
 from textual import work
@@ -24,7 +25,7 @@ from tui.form import TrainForm
 from tui.lines import Lines
 from tui.panes.pane import Pane
 from tui.story import Story
-from tui.styled import strip, wrap
+from tui.styled import notice_text, strip, wrap
 from tui.styles import style_sheet
 from tui.text import safe
 
@@ -266,13 +267,9 @@ class TrainPane(Pane):
         return [strip(line, width) for line in lines[-height:]]
 
     def _notices(self, width: int, height: int) -> list[Strip]:
-        colours = {"error": "bright_red", "warning": "bright_yellow"}
-        marks = {"error": "✗", "warning": "!"}
         lines: list[Text] = []
         for notice in reversed(self.story.notices):
-            text = Text(f"{marks.get(notice.level, '·')} {safe(notice.text, lines=False)}")
-            text.stylize(colours.get(notice.level, "bright_black"))
-            wrapped = wrap(text, width)
+            wrapped = wrap(notice_text(notice), width)
             lines = wrapped + lines
             if len(lines) >= height or notice.level != "info":
                 lines = wrapped[:height] if len(wrapped) >= height else lines
@@ -363,16 +360,19 @@ class TrainPane(Pane):
     def _ask(self, message: ask.Message) -> None:
         self.post_message(self.Asked(message))
 
+    def _draw_with(self, **changes: Any) -> None:
+        """Draw the curve with these options changed."""
+        self.options = replace(self.options, **changes)
+        self.redraw(curve=True)
+
     def action_log(self) -> None:
         """Loss axis linear or logarithmic."""
-        self.options = replace(self.options, log=not self.options.log)
-        self.redraw(curve=True)
+        self._draw_with(log=not self.options.log)
 
     def action_smoothing(self) -> None:
         """The next amount of smoothing."""
         where = SMOOTHING.index(self.options.smoothing) if self.options.smoothing in SMOOTHING else 0
-        self.options = replace(self.options, smoothing=SMOOTHING[(where + 1) % len(SMOOTHING)])
-        self.redraw(curve=True)
+        self._draw_with(smoothing=SMOOTHING[(where + 1) % len(SMOOTHING)])
 
     def action_cursor(self, by: int) -> None:
         """Walk along the curve."""
@@ -385,25 +385,22 @@ class TrainPane(Pane):
     def move_cursor(self, by: int | None) -> None:
         """Walk along the steps that have an evaluation or a sample; None takes the cursor away."""
         stops = self.story.steps_to_visit()
+        here = self.options.cursor
         if by is None or not stops:
-            self.options = replace(self.options, cursor=None)
+            target = None
+        elif here is None:
+            target = stops[-1] if by < 0 else stops[0]
+        elif by > 0:
+            target = next((step for step in stops if step > here), stops[-1])
         else:
-            here = self.options.cursor
-            if here is None:
-                target = stops[-1] if by < 0 else stops[0]
-            elif by > 0:
-                target = next((step for step in stops if step > here), stops[-1])
-            else:
-                target = next((step for step in reversed(stops) if step < here), stops[0])
-            self.options = replace(self.options, cursor=target)
-        self.redraw(curve=True)
+            target = next((step for step in reversed(stops) if step < here), stops[0])
+        self._draw_with(cursor=target)
 
     def action_cursor_first(self) -> None:
         """Cursor to the first step that has anything to show."""
         stops = self.story.steps_to_visit()
         if stops:
-            self.options = replace(self.options, cursor=stops[0])
-            self.redraw(curve=True)
+            self._draw_with(cursor=stops[0])
 
 
 class RunView(Container, can_focus=True):

@@ -36,8 +36,7 @@ class RetrieveStory(CompareStory):
         super().fold(event)
         match event:
             case Loaded():
-                self.begin()
-                self.data, self.step, self.curve = event, None, Story()
+                self.step, self.curve = None, Story()
                 self.results, self.against, self.looks, self.similarity = {}, {}, [], ()
             case ContenderStep():
                 self._step(event)
@@ -58,7 +57,7 @@ class RetrieveStory(CompareStory):
         return None
 
     def _step(self, event: ContenderStep) -> None:
-        self.step, self.doing, self.progress = event, "trained", None
+        self.step = event
         if event.similarity:
             self.similarity = event.similarity
         if event.held_out_score is not None:
