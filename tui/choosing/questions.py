@@ -12,7 +12,7 @@ from data.choices import LETTERS, Item
 from engine.runs.events import ItemJudged
 from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
 from tui.choosing.views import COLOURS, SHORT, Sight
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, strip, window, wrap
+from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, side_by_side, strip, window, wrap
 from tui.text import safe
 
 BESIDE = 110  # columns from which list and question stand side by side
@@ -39,11 +39,8 @@ def questions(
         left = min(56, width // 2 - 4)
         rows = _list(found, items, sight, left, height)
         beside = card(item, ranked, method, width - left - 2, height)
-        empty = Strip.blank(left)
-        return [
-            Strip.join([(rows[row] if row < len(rows) else empty), Strip.blank(2), beside[row]])
-            for row in range(min(height, len(beside)))
-        ] + rows[len(beside) : height]
+        columns = [(rows, left), ([], 2), (beside, width - left - 2)]
+        return side_by_side(columns, min(height, max(len(rows), len(beside))))
     above = max(4, min(len(found) + 1, height // 3))
     return [
         *_list(found, items, sight, width, above),

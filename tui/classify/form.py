@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -105,12 +105,12 @@ def ask_hub(given: Mapping[str, str]) -> SeenTable:
     rows = _rows(first.columns, first.rows, text, label)
     seen = SeenTable(first.source, columns=first.columns, text_column=text, label_column=label, rows=rows)
     if missing := [one for one in (text, label) if one and one not in first.columns]:
-        return _with(seen, problem=f"there is no column {', '.join(map(repr, missing))}")
+        return replace(seen, problem=f"there is no column {', '.join(map(repr, missing))}")
     if not text or not label:
         which = " and ".join(what for what, found in (("text", text), ("label", label)) if not found)
-        return _with(seen, problem=f"choose the column with the {which}: their names do not tell")
+        return replace(seen, problem=f"choose the column with the {which}: their names do not tell")
     if kind == "path" and (size := _size(name)) > LARGE:
-        return _with(seen, note=f"{units.size(size)}: the checks run when it is started")
+        return replace(seen, note=f"{units.size(size)}: the checks run when it is started")
     limit = given["limit"].strip()
     seed = given["seed"].strip()
     try:
@@ -124,26 +124,19 @@ def ask_hub(given: Mapping[str, str]) -> SeenTable:
             unreachable=unreachable,
         )
     except TableError as error:
-        return _with(seen, problem=str(error))
+        return replace(seen, problem=str(error))
     sizes = (("train", len(data.train)), ("validation", len(data.validation)), ("test", len(data.test)))
-    return _with(seen, sizes=sizes, checks=data.checks.lines(), repairs=data.repairs)
-
-
-def _with(seen: SeenTable, **changes: object) -> SeenTable:
-    from dataclasses import replace
-
-    return replace(seen, **changes)  # type: ignore[arg-type]
+    return replace(seen, sizes=sizes, checks=data.checks.lines(), repairs=data.repairs)
 
 
 def _rows(
     columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...], text: str, label: str
 ) -> tuple[tuple[str, str], ...]:
-    """First rows, one of each label before the second of any, so that the preview shows what there is."""
+    """Label and text of the first rows; the whole row while the column of the text is not known."""
     if text not in columns:
         return tuple(("", " │ ".join(row)) for row in rows[:ROWS])
     at, of = columns.index(text), columns.index(label) if label in columns else -1
-    pairs = [(row[of] if of >= 0 else "?", row[at]) for row in rows]
-    return tuple(pairs[:ROWS])
+    return tuple((row[of] if of >= 0 else "?", row[at]) for row in rows[:ROWS])
 
 
 def _size(name: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from checkpoints import home
@@ -105,3 +106,17 @@ class Laboratory:
         figures = {name: figure(one.get(self.figure)) for name, one in results.items() if isinstance(one, dict)}
         known = [f"{name} {one:.3f}" for name, one in figures.items() if one is not None]
         return ", ".join(known[-3:]) or "nothing finished"
+
+
+_OF = {
+    "classify": ("tui.classify.laboratory", "Classifications"),
+    "choose": ("tui.choosing.laboratory", "Rankings"),
+    "retrieve": ("tui.retrieving.laboratory", "Retrievals"),
+}
+
+
+def laboratory_of(task: str) -> Laboratory:
+    """The laboratory of a task, imported when it is asked for. Raises :class:`KeyError`."""
+    module, kind = _OF[task]
+    made: Laboratory = getattr(import_module(module), kind)()
+    return made

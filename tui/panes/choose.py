@@ -31,6 +31,7 @@ class ChoosePane(ComparePane):
     WHAT = "ranking"
     FIRST = "overview"
     UNSHOWN = "nothing ranked yet: F5 runs the methods, o opens an earlier run"
+    OF_RESULTS = frozenset({"method", "walk", "page", "ends", "back"})
     TYPED = {"ch-question": "a question of your own", "ch-choices": "*the right choice | another | a third"}
     TYPING = "own"
     ABOUT = (
@@ -154,22 +155,15 @@ class ChoosePane(ComparePane):
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what makes no sense now."""
         if action in ("filter", "sort", "read"):
             return self.showing_results and self.sight.view == "items"
-        if action in ("method", "walk", "page", "ends", "back"):
-            return self.showing_results
-        if action == "defaults":
-            return not self.showing_results
-        return True
+        return super().check_action(action, parameters)
 
     def action_view(self, name: str) -> None:
         """The results from another side."""
         if name == "own" and self.run_shown is not None:
             self._take_item()
         super().action_view(name)
-        if name == "own":
-            self.answer()
 
     def entered(self, line: Input) -> None:
         """Enter in the question goes on to the choices."""

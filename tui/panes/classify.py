@@ -28,6 +28,7 @@ class ClassifyPane(ComparePane):
     WHAT = "classifier"
     FIRST = "overview"
     UNSHOWN = "no classification yet: F5 runs the routes, o opens one that was trained before"
+    OF_RESULTS = frozenset({"route", "walk", "read", "page", "export"})
     TYPED = {"cl-sentence": "type a sentence to be classified"}
     TYPING = "sentence"
     DRAW_EVERY = 1.0
@@ -150,18 +151,6 @@ class ClassifyPane(ComparePane):
         return figures.calibration(known.report, route, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what makes no sense now."""
-        if action in ("route", "walk", "read", "page", "export"):
-            return self.showing_results
-        return not self.showing_results if action == "defaults" else True
-
-    def action_view(self, name: str) -> None:
-        """The results from another side."""
-        super().action_view(name)
-        if name == "sentence":
-            self.answer()
 
     def action_route(self, by: int) -> None:
         """The views show another route."""

@@ -57,6 +57,8 @@ class ComparePane(FollowPane):
     """the view that is shown first"""
     UNSHOWN: ClassVar[str]
     """said where there is no run to show"""
+    OF_RESULTS: ClassVar[frozenset[str]]
+    """actions that need results on the screen"""
     TYPED: ClassVar[Mapping[str, str]]
     """ids and placeholders of the lines that are typed into above the board"""
     TYPING: ClassVar[str] = ""
@@ -239,6 +241,12 @@ class ComparePane(FollowPane):
     def entered(self, line: Input) -> None:
         """Enter was pressed in a line that is typed into."""
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what makes no sense now."""
+        if action in self.OF_RESULTS:
+            return self.showing_results
+        return not self.showing_results if action == "defaults" else True
+
     def action_form(self) -> None:
         """Between the form and the results."""
         if self.showing_results:
@@ -259,6 +267,8 @@ class ComparePane(FollowPane):
         self.sight.look(name)
         self.show_results(into_line=name == self.TYPING)
         self.app.refresh_bindings()
+        if name == self.TYPING:
+            self.answer()
 
     def action_back(self) -> None:
         """Out of a line that is typed into, so that letters are keys again, out of a text, to the first view."""

@@ -20,7 +20,7 @@ from tui.retrieving.form import RetrieveForm
 from tui.retrieving.laboratory import Gain, Retrievals
 from tui.retrieving.searching import Answer, Opened
 from tui.retrieving.story import RetrieveStory
-from tui.retrieving.views import Sight, head, tabs
+from tui.retrieving.views import RANKERS, Sight, head, tabs
 from tui.styled import paragraph
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class RetrievePane(ComparePane):
     WHAT = "retrieval"
     FIRST = "search"
     UNSHOWN = "nothing yet: F5 builds and judges the rankers, o opens what was run before"
+    OF_RESULTS = frozenset({"walk", "read", "back", "page", "jump", "pair", "search", "export"})
     TYPED = {"re-query": "/ to search: type a question"}
     REST = 0.08
     ABOUT = (
@@ -107,7 +108,7 @@ class RetrievePane(ComparePane):
         if self.story.data is None:
             return frozenset()
         if self.story.finished is not None and self.story.finished.reason == "done":
-            return frozenset(("bm25", "cls", "mean", "hybrid", "trained"))
+            return frozenset(RANKERS)
         built = {"bm25", *self.story.results}
         if "mean" in built:
             built.add("hybrid")
@@ -122,7 +123,7 @@ class RetrievePane(ComparePane):
 
     def know(self, found: list[Gain]) -> None:
         self.gains = found
-        names = tuple(name for name in ("bm25", "cls", "mean", "hybrid", "trained") if name in self.story.results)
+        names = tuple(name for name in RANKERS if name in self.story.results)
         chosen = self.sight.chosen and {self.sight.first, self.sight.second} <= set(names)
         if len(names) > 1 and not chosen:
             self.sight.first, self.sight.second = names[-1], names[0]
@@ -190,9 +191,8 @@ class RetrievePane(ComparePane):
             return figures(story, width, height)
         if sight.view == "gains":
             if story.data is not None and not story.data.judged_split:
-                return [Strip.blank(width), *paragraph("There are no qrels, so no query can be judged.", width)][
-                    :height
-                ]
+                empty = paragraph("There are no qrels, so no query can be judged.", width)
+                return [Strip.blank(width), *empty][:height]
             return gain_lines(story, self.gains, sight, width, height)
         if sight.view == "batch":
             return batch(story, width, height)
@@ -204,14 +204,6 @@ class RetrievePane(ComparePane):
         return columns.columns(self.found, sight, self._title, waiting, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what makes no sense now."""
-        if action in ("walk", "read", "back", "page", "jump", "pair", "search"):
-            return self.showing_results
-        if action == "defaults":
-            return not self.showing_results
-        return self.showing_results or action != "export"
 
     def action_search(self) -> None:
         """Into the search box."""

@@ -28,7 +28,7 @@ from engine.runs.listing import Summary, explain, summarise
 from engine.runs.spec import BadSpec
 from tui import units
 from tui.actions import bindings
-from tui.comparing import laboratories
+from tui.comparing.laboratory import laboratory_of
 from tui.dialogs import Entry, Option, Question
 from tui.exporting import export
 from tui.panes.pane import Pane
@@ -280,7 +280,7 @@ class RunsPane(Pane):
         if summary.task == "train":
             await export(self, summary.name, _TRAINED, lambda: "", partial(_export, summary.path))
             return
-        run, laboratory = Run(Path(summary.path)), laboratories.of(summary.task)
+        run, laboratory = Run(Path(summary.path)), laboratory_of(summary.task)
         what, why_not = laboratory.exported, partial(laboratory.cannot_export, run)
         await export(self, summary.name, what, why_not, partial(laboratory.export, run))
 

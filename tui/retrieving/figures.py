@@ -11,11 +11,10 @@ from tui import units
 from tui.curve import CurveOptions, draw
 from tui.retrieving.laboratory import Gain
 from tui.retrieving.story import RetrieveStory, number
-from tui.retrieving.views import NAMES, Sight
+from tui.retrieving.views import NAMES, RANKERS, Sight
 from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, strip, window, wrap
 from tui.text import safe
 
-ORDER = ("bm25", "cls", "mean", "hybrid", "trained")
 PAIRS = (("mean", "cls"), ("hybrid", "bm25"), ("hybrid", "mean"), ("trained", "mean"), ("trained", "bm25"))
 _SPARK = "▁▂▃▄▅▆▇█"
 
@@ -46,7 +45,7 @@ def _table(story: RetrieveStory, width: int) -> list[Strip]:
     lines = [strip(head, width)]
     methods = story.data.contenders if story.data is not None else ()
     best = story.best
-    for name in ORDER:
+    for name in RANKERS:
         if name not in methods and name not in story.results:
             continue
         found = story.results.get(name)

@@ -19,6 +19,7 @@ NAMES = {
     "hybrid": "hybrid",
     "trained": "trained",
 }
+RANKERS = tuple(NAMES)
 VIEWS = (
     ("search", "s", "Columns"),
     ("figures", "a", "Figures"),
@@ -28,7 +29,6 @@ VIEWS = (
 """name, key and title of every view"""
 MIDDLE = ("mean", "cls", "hybrid")
 """what the middle column can show"""
-PAIRED = ("bm25", "cls", "mean", "hybrid", "trained")
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Sight(headline.Sight):
             if which == 0:
                 self.middle = MIDDLE[(MIDDLE.index(self.middle) + 1) % len(MIDDLE)]
             return
-        names = [name for name in PAIRED if name in known]
+        names = [name for name in RANKERS if name in known]
         if len(names) < 2:
             return
         here, other = (self.first, self.second) if which == 0 else (self.second, self.first)
