@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+from checkpoints.run import Run
 from engine.runs.events import Event
 from engine.runs.messages import Message
 from engine.runs.worker import Job, State, Task, Worker
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,14 @@ class News:
     events: list[Event]
     ended: bool = False
     failed: bool = False
+
+
+@dataclass(frozen=True)
+class Opened(Event, Generic[T]):
+    """What answers questions about a run is there."""
+
+    run: Run
+    model: T
 
 
 class Errands:

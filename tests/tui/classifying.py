@@ -28,6 +28,7 @@ from engine.runs.worker import Task
 from tui.classify import sentence
 from tui.classify.laboratory import Classifications, Findings, Suspect, pairs_of
 from tui.classify.sentence import Judgement
+from tui.errands import Opened
 
 CLASSES = ("billing", "delivery", "technical")
 GOLD = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]
@@ -152,7 +153,7 @@ class FakeLaboratory:
 
     def opening(self, run: Run) -> Task:
         def task(control: Control) -> Iterator[Event]:
-            yield sentence.Opened(run, self.classifier)  # type: ignore[arg-type]
+            yield Opened(run, self.classifier)  # type: ignore[arg-type]
 
         return task
 

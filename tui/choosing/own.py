@@ -16,18 +16,11 @@ from engine.runs.events import Event, ItemJudged, Notice
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.worker import Task
 from tui.choosing.questions import card
+from tui.errands import Opened
 from tui.styled import DIM, paragraph, strip
 
 if TYPE_CHECKING:
     from engine.choose.answer import Chooser
-
-
-@dataclass(frozen=True)
-class Opened(Event):
-    """The methods of a run are there."""
-
-    run: Run
-    chooser: Chooser
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.strip import Strip
 
-from tui import units
 from tui.choosing.story import FILTERS, SORTS, ChooseStory
 from tui.comparing import headline
 from tui.styled import DIM
@@ -72,10 +71,7 @@ def head(story: ChooseStory, name: str, state: str, width: int) -> Strip:
             headline.far(text, seen.done, seen.total, colour, width)
             text.append(f"  accuracy {seen.accuracy:.3f}", "bold").append(f" ({seen.low:.3f}–{seen.high:.3f})", DIM)
         elif method is not None and (last := method.last) is not None:
-            headline.far(text, last.step, last.steps, colour, width)
-            text.append(f"  loss {last.loss:.3f}", "bold")
-            if last.seconds_left:
-                text.append(f"  {units.duration(last.seconds_left)} left", DIM)
+            headline.training(text, last, colour, width)
 
     best = story.best
     known = best is not None and best.accuracy is not None

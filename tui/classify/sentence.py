@@ -14,19 +14,12 @@ from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.worker import Task
 from tui.classify.views import COLOURS, ROUTES
+from tui.errands import Opened
 from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
 from tui.text import safe
 
 if TYPE_CHECKING:
     from engine.classify.predict import Classifier
-
-
-@dataclass(frozen=True)
-class Opened(Event):
-    """The trained routes of a run are there."""
-
-    run: Run
-    classifier: Classifier
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.strip import Strip
 
-from tui import units
 from tui.classify.story import ClassifyStory
 from tui.comparing import headline
 from tui.styled import DIM
-from tui.text import safe
 
 ROUTES = {
     "majority": "majority class",
@@ -79,13 +77,7 @@ def head(story: ClassifyStory, name: str, state: str, width: int) -> Strip:
     def doing(text: Text, colour: str) -> None:
         route = story.routes.get(story.doing)
         if route is not None and (last := route.last) is not None:
-            if last.steps:
-                headline.far(text, last.step, last.steps, colour, width)
-            elif last.note:
-                text.append(safe(last.note, lines=False))
-            text.append(f"  loss {last.loss:.3f}", "bold")
-            if last.seconds_left:
-                text.append(f"  {units.duration(last.seconds_left)} left", DIM)
+            headline.training(text, last, colour, width)
         elif story.doing == "labels" and story.points:
             text.append(f"{story.points[-1].labels:,} labels of each class", DIM)
 

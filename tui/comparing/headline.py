@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.runs.events import ContenderStep
 from tui import units
 from tui.comparing.story import CompareStory
 from tui.styled import BAD, DIM, FAIR, GOOD, notice_text, strip
@@ -81,6 +82,19 @@ def far(text: Text, done: int, total: int, colour: str, width: int) -> None:
     cells = max(6, min(20, width - 44 - text.cell_len))
     full = round(max(0.0, min(1.0, done / max(1, total))) * cells)
     text.append("━" * full, colour).append("━" * (cells - full), DIM).append(f" {done:,}/{total:,}")
+
+
+def training(text: Text, last: ContenderStep, colour: str, width: int) -> None:
+    """Append how far a training is, its loss, the best held-out score and the time that is left, as far as known."""
+    if last.steps:
+        far(text, last.step, last.steps, colour, width)
+    elif last.note:
+        text.append(safe(last.note, lines=False))
+    text.append(f"  loss {last.loss:.3f}", "bold")
+    if last.best_score is not None:
+        text.append(f"  held-out {last.best_score:.3f}", GOOD)
+    if last.seconds_left:
+        text.append(f"  {units.duration(last.seconds_left)} left", DIM)
 
 
 def tabs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 from textual.widgets import Input
@@ -16,12 +17,16 @@ from tui.choosing import own
 from tui.choosing.form import ChooseForm
 from tui.choosing.laboratory import Rankings
 from tui.choosing.overview import overview
-from tui.choosing.own import Answered, Opened, Own
+from tui.choosing.own import Answered, Own
 from tui.choosing.questions import questions
 from tui.choosing.story import ChooseStory, listed
 from tui.choosing.views import Sight, head, tabs
+from tui.errands import Opened
 from tui.panes.compare import ComparePane
 from tui.text import safe
+
+if TYPE_CHECKING:
+    from engine.choose.answer import Chooser
 
 
 class ChoosePane(ComparePane):
@@ -69,7 +74,7 @@ class ChoosePane(ComparePane):
         self.story, self.sight = ChooseStory(), Sight()
         self.items: tuple[Item, ...] = ()
         self.own = Own()
-        self._opened: Opened | None = None
+        self._opened: Opened[Chooser] | None = None
         self._refused = ""
 
     # -- what the run and the methods say ----------------------------------------------------------------------------
@@ -100,7 +105,7 @@ class ChoosePane(ComparePane):
                 if self.errands.kind != "open":
                     self.errands.ask("open", own.opening(run))
             elif item != self.own.item or not self.own.answers:
-                self.errands.ask("rank", own.ranking(self._opened.chooser, item))
+                self.errands.ask("rank", own.ranking(self._opened.model, item))
             self.wake()
         self.redraw()
 

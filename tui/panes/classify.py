@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 
@@ -14,11 +15,15 @@ from tui.classify import figures, pages, sentence
 from tui.classify.form import ClassifyForm
 from tui.classify.laboratory import Classifications, Findings
 from tui.classify.overview import overview
-from tui.classify.sentence import Judged, Judgement, Opened
+from tui.classify.sentence import Judged, Judgement
 from tui.classify.story import ClassifyStory
 from tui.classify.views import Sight, head, tabs
+from tui.errands import Opened
 from tui.panes.compare import ComparePane
 from tui.styled import message
+
+if TYPE_CHECKING:
+    from engine.classify.predict import Classifier
 
 
 class ClassifyPane(ComparePane):
@@ -66,7 +71,7 @@ class ClassifyPane(ComparePane):
     def fresh(self) -> None:
         self.story, self.sight = ClassifyStory(), Sight()
         self.findings: Findings | None = None
-        self.classifier: Opened | None = None
+        self.classifier: Opened[Classifier] | None = None
         self.judged: Judgement | None = None
 
     # -- what the run and the trained routes say ---------------------------------------------------------------------
@@ -95,7 +100,7 @@ class ClassifyPane(ComparePane):
                 if self.errands.kind != "open":
                     self.errands.ask("open", sentence.opening(run))
             elif text.strip():
-                self.errands.ask("judge", sentence.judging(self.classifier.classifier, text, self.route))
+                self.errands.ask("judge", sentence.judging(self.classifier.model, text, self.route))
             else:
                 self.judged = None
             self.wake()

@@ -12,13 +12,14 @@ from textual.widgets import Input
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
 from tui.actions import bindings
+from tui.errands import Opened
 from tui.field import Field
 from tui.panes.compare import ComparePane
 from tui.retrieving import columns, searching
 from tui.retrieving.figures import batch, figures, gain_lines, ordered
 from tui.retrieving.form import RetrieveForm
 from tui.retrieving.laboratory import Gain, Retrievals
-from tui.retrieving.searching import Answer, Opened
+from tui.retrieving.searching import Answer
 from tui.retrieving.story import RetrieveStory
 from tui.retrieving.views import RANKERS, Sight, head, tabs
 from tui.styled import paragraph
@@ -131,7 +132,7 @@ class RetrievePane(ComparePane):
     def answered(self, event: Event) -> None:
         if isinstance(event, Opened):
             if event.run == self.run_shown:
-                self.library = event.library
+                self.library = event.model
                 self.look_again()
                 self.answer()
         elif isinstance(event, Answer):

@@ -10,20 +10,13 @@ from checkpoints.run import Run
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, Stopped, heed
 from engine.runs.worker import Task
+from tui.errands import Opened
 
 if TYPE_CHECKING:
     from engine.retrieve.metrics import Ranked
     from engine.retrieve.search import Library
 
 DEPTH = 100  # documents of a ranking: as far as rank arrows look
-
-
-@dataclass(frozen=True)
-class Opened(Event):
-    """The collection of a run is there."""
-
-    run: Run
-    library: Library
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.strip import Strip
 
-from tui import units
 from tui.comparing import headline
 from tui.retrieving.story import RetrieveStory, number
-from tui.styled import DIM, GOOD
 
 NAMES = {
     "bm25": "BM25",
@@ -82,15 +80,8 @@ def head(story: RetrieveStory, name: str, state: str, width: int) -> Strip:
     """What is done now, on what, how fast, and how long it will take."""
 
     def doing(text: Text, colour: str) -> None:
-        step = story.step
-        if story.doing != "trained" or step is None:
-            return
-        headline.far(text, step.step, step.steps, colour, width)
-        text.append(f"  loss {step.loss:.3f}", "bold")
-        if step.best_score is not None:
-            text.append(f"  held-out {step.best_score:.3f}", GOOD)
-        if step.seconds_left:
-            text.append(f"  {units.duration(step.seconds_left)} left", DIM)
+        if story.doing == "trained" and story.step is not None:
+            headline.training(text, story.step, colour, width)
 
     best = story.best
     told = (NAMES.get(best, best), f"{number(story.results[best], 'ndcg@10'):.3f} nDCG@10") if best else ("", "")
