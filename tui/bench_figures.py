@@ -1,4 +1,4 @@
-"""How a figure that was measured several times is told."""
+"""Figures that are measured several times."""
 
 from __future__ import annotations
 

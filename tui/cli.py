@@ -21,7 +21,7 @@ from data.corpus import CorpusError
 from data.vocabulary import UnknownCharacterError
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import TrainSpec, build, read_toml
-from engine.lm.find import NoModel
+from engine.lm.find import LoadingStopped, NoModel
 from engine.runs import owner
 from engine.runs.events import Finished, Started
 from engine.runs.listing import summarise
@@ -71,13 +71,13 @@ def main(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
+    except (KeyboardInterrupt, LoadingStopped):
+        return INTERRUPTED
     except (CycloptsError, *_BAD) as error:
         return complain(str(error), BAD_INPUT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}", BAD_INPUT)

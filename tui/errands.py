@@ -28,7 +28,7 @@ class News:
 
 @dataclass(frozen=True)
 class Opened(Event, Generic[T]):
-    """What answers questions about a run is there."""
+    """What answers questions about a run has been loaded."""
 
     run: Run
     model: T

@@ -1,4 +1,4 @@
-"""The form that a training run starts from: validated while it is typed, what it will cost, and what it held last."""
+"""Forms: what all have in common, and that of a training, with its cost and the values of the last start."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.lm.find import LoadingStopped, load
+from engine.lm.find import load
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.lm.sweep import PROMPT, Comparison, Setting, compare, ladder, samples
 from engine.runs.events import Compared, Completed, Event, Notice, Token
@@ -89,10 +89,7 @@ def generate(
     control = Control()
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
-    try:
-        lm = finish(load(model, control, int8=int8), narrator.tell)
-    except LoadingStopped:
-        return INTERRUPTED
+    lm = finish(load(model, control, int8=int8), narrator.tell)
     if not json:
         print_message(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
     reason = ""
@@ -152,10 +149,7 @@ def sweep(
     control = Control()
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
-    try:
-        lm = finish(load(model, control), narrator.tell)
-    except LoadingStopped:
-        return INTERRUPTED
+    lm = finish(load(model, control), narrator.tell)
     if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
         narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
     task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)

@@ -19,7 +19,7 @@ def read(file: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def write(file: str, values: Mapping[str, str]) -> None:
-    """Keep values, atomically; a home that cannot be written is told elsewhere."""
+    """Keep values, atomically; an error when writing is ignored here, since starting a run reports it."""
     path = home.home() / file
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

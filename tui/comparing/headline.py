@@ -85,7 +85,7 @@ def far(text: Text, done: int, total: int, colour: str, width: int) -> None:
 
 
 def training(text: Text, last: ContenderStep, colour: str, width: int) -> None:
-    """Append how far a training is, its loss, the best held-out score and the time that is left, as far as known."""
+    """Append how far a training is, its loss, the best held-out score and the time left, where they are known."""
     if last.steps:
         far(text, last.step, last.steps, colour, width)
     elif last.note:
