@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,7 @@ from engine.encoders import epochs
 from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.epochs import Tuned
+from engine.encoders.epochs import made_of as made_of
 from engine.encoders.find import Encoder, NoEncoder, of_folder
 from engine.encoders.padding import by_length, padded
 from engine.model_folder import replaced, write_tokenizer
@@ -29,13 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-CODE = 1  # raise it when the same settings would train otherwise
-
 
 @dataclass(frozen=True)
 class TuneRankSettings(epochs.Settings):
     """How an encoder is fine-tuned to rank."""
 
+    CODE: ClassVar[tuple[Any, ...]] = (1, "rank")
     PEAKS: ClassVar[tuple[float, float]] = (2e-5, 1e-4)
 
     epochs: int = 3
@@ -70,15 +70,9 @@ def tune(
     A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
     in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
     """
-    where, _ = placed(device)
-    task = _Ranking(train, held, encoder, settings, where)
-    tuned = yield from epochs.tune(task, encoder, settings, control, device=where, kept=kept)
+    training = _Ranking(train, held, encoder, settings, control, placed(device)[0])
+    tuned = yield from epochs.tune(training, kept)
     return TunedRanker(**vars(tuned), length=settings.length)
-
-
-def made_of(encoder: Encoder, settings: TuneRankSettings, fingerprint: str) -> list[Any]:
-    """All that decides a fine-tuning, as JSON can hold it; ``fingerprint`` names the data."""
-    return [CODE, "rank", encoder.identity, asdict(settings), fingerprint]
 
 
 def save(tuned: TunedRanker, folder: Path) -> None:
@@ -129,14 +123,21 @@ def with_head(encoder: Encoder, device: str) -> nn.Module:
     return Scorer(encoder.open("cpu", "float32").requires_grad_(True), encoder.width).to(device)
 
 
-class _Ranking:
-    """Items and their right choices; an :class:`engine.encoders.epochs.Task`."""
+class _Ranking(epochs.Training):
+    """Trains on items and their right choices."""
 
     def __init__(
-        self, train: Sequence[Item], held: Sequence[Item], encoder: Encoder, settings: TuneRankSettings, device: str
+        self,
+        train: Sequence[Item],
+        held: Sequence[Item],
+        encoder: Encoder,
+        settings: TuneRankSettings,
+        control: Control,
+        device: str,
     ) -> None:
-        self.train, self.held, self.encoder, self.settings, self.device = train, held, encoder, settings, device
+        self.train, self.held = train, held
         self.ids, self.held_ids = (_ids(items, encoder, settings.length) for items in (train, held))
+        super().__init__(encoder, settings, control, device)
 
     def open(self) -> nn.Module:
         return with_head(self.encoder, self.device)
@@ -146,20 +147,20 @@ class _Ranking:
         random.Random(f"{self.settings.seed}/{epoch}").shuffle(order)
         return [order[start : start + self.settings.rows] for start in range(0, len(order), self.settings.rows)]
 
-    def loss(self, model: Any, rows: Sequence[int]) -> Tensor:
+    def loss(self, batch: Sequence[int]) -> Tensor:
         import torch
         from torch.nn import functional
 
         with epochs.cast(self.device):
-            flat = model(*padded([ids for row in rows for ids in self.ids[row]], self.device))
-        scores = _by_item(flat, [len(self.ids[row]) for row in rows])
-        return functional.cross_entropy(scores, torch.tensor([self.train[row].gold for row in rows]).to(self.device))
+            flat = self.model(*padded([ids for row in batch for ids in self.ids[row]], self.device))
+        scores = _by_item(flat, [len(self.ids[row]) for row in batch])
+        return functional.cross_entropy(scores, torch.tensor([self.train[row].gold for row in batch]).to(self.device))
 
-    def judge(self, model: Any, control: Control) -> Generator[Event, None, tuple[float, float]]:
+    def judge(self) -> Generator[Event, None, tuple[float, float]]:
         import torch
         from torch.nn import functional
 
-        found = yield from _scores(model, self.held_ids, self.held, self.device, control)
+        found = yield from _scores(self.model, self.held_ids, self.held, self.device, self.control)
         gold = torch.tensor([item.gold for item in self.held])
         loss = float(functional.cross_entropy(torch.from_numpy(found), gold))
         return loss, float((found.argmax(1) == gold.numpy()).mean())

@@ -32,11 +32,10 @@ class Found:
 
     state: Mapping[str, Any]
     """what was kept with the last epoch"""
-    files: Mapping[str, bytes]
-    """of the last epoch"""
     best: dict[str, Tensor]
     """the best epoch's weights"""
     best_files: Mapping[str, bytes]
+    """the other files that were kept with it"""
 
 
 class Kept:
@@ -77,7 +76,7 @@ class Kept:
         None where there is none: both are as fresh as before then. ``best`` tells from what was kept with an epoch
         which one was the best so far.
         """
-        from checkpoints.state import restore_model, restore_optimizer
+        from checkpoints.state import MODEL, OPTIMIZER, restore_model, restore_optimizer
 
         if self._lock is None:
             yield Notice(self._failure, "warning", SOURCE)
@@ -98,7 +97,8 @@ class Kept:
             except (store.CheckpointError, LookupError, TypeError, ValueError) as error:
                 yield Notice(f"an epoch that was kept is passed over: {error}", "warning", SOURCE)
                 continue
-            return Found(state, files, weights, best_files)
+            more = {name: content for name, content in best_files.items() if name not in (MODEL, OPTIMIZER)}
+            return Found(state, weights, more)
         if fresh:
             model.load_state_dict(fresh)
             optimizer.state.clear()

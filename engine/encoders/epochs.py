@@ -1,16 +1,17 @@
-"""A whole encoder fine-tuned under a fresh head, epoch by epoch: the costly route, which starts again where one ended.
+"""The training of a whole encoder, epoch by epoch: to classify, to rank choices, or as a bi-encoder.
 
-AdamW with decoupled decay (Loshchilov and Hutter, 2019), linear warm-up and decay, the best epoch by accuracy on what
-was held out. What it is trained for is a :class:`Task`.
+AdamW with decoupled decay (Loshchilov and Hutter, 2019), linear warm-up and decay, the best epoch by its score on what
+was held out. What is trained is a subclass of :class:`Training`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from dataclasses import asdict, astuple, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from engine.encoders.epoch_checkpoints import Kept, weights_of
 from engine.encoders.find import Encoder
@@ -20,16 +21,17 @@ from engine.runs.messages import Control, heed
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer
 
 ROUTE = "finetune"
-TELL = 0.5  # seconds between two losses
+INTERVAL = 0.5  # seconds between two events within an epoch
 History: TypeAlias = Sequence[tuple[float, float]]
 """loss (nats a row) and accuracy on what was held out, after each epoch"""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an encoder is fine-tuned, whatever for."""
+    """How an encoder is trained, whatever for."""
 
     epochs: int = 4
     """at most"""
@@ -42,10 +44,12 @@ class Settings:
     """share of all steps"""
     clip: float = 1.0
     patience: int = 2
-    """epochs without a better accuracy on what was held out before it ends"""
+    """epochs without a better score on what was held out before it ends"""
     length: int = 128
     seed: int = 1337
 
+    CODE: ClassVar[tuple[Any, ...]] = (1,)
+    """begins :func:`made_of`; raise the number when the same settings would train otherwise"""
     PEAKS: ClassVar[tuple[float, float]] = (5e-5, 1.5e-4)
     """what suits encoders 768 wide or wider, and smaller ones"""
 
@@ -53,6 +57,19 @@ class Settings:
         """The learning rate that is used."""
         wide, narrow = self.PEAKS
         return self.learning_rate or (wide if width >= 768 else narrow)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What was measured after an epoch, or before training, which is epoch 0."""
+
+    step: int
+    score: float
+    """on what was held out: accuracy, in a retrieval nDCG@10"""
+    loss: float
+    """on what was held out"""
+    trained_loss: float = 0.0
+    """mean of the epoch's batches; 0 before training"""
 
 
 @dataclass(frozen=True)
@@ -72,37 +89,14 @@ class Tuned:
         return sum(int(tensor.numel()) for tensor in self.model.parameters())
 
 
-class Task(Protocol):
-    """What an encoder is fine-tuned for."""
-
-    def open(self) -> Any:
-        """The encoder under a fresh head, on its device, all of it trainable."""
-
-    def batches(self, epoch: int) -> list[list[int]]:
-        """Rows of every batch of an epoch; every epoch has as many."""
-
-    def loss(self, model: Any, rows: Sequence[int]) -> Tensor:
-        """Mean cross-entropy of a batch, nats a row."""
-
-    def judge(self, model: Any, control: Control) -> Generator[Event, None, tuple[float, float]]:
-        """Loss and accuracy on what was held out, of a model in evaluation mode."""
+def made_of(encoder: Encoder, settings: Settings, fingerprint: str) -> list[Any]:
+    """All that decides a fine-tuning, as JSON can hold it; ``fingerprint`` names the data."""
+    return [*settings.CODE, encoder.identity, asdict(settings), fingerprint]
 
 
-def tune(
-    task: Task, encoder: Encoder, settings: Settings, control: Control, *, device: str, kept: Kept
-) -> Generator[Event, None, Tuned]:
-    """Train until the epochs are done or get no better, and return the best of them.
-
-    A new start goes on after the last epoch in ``kept`` and tells the earlier ones again. Whoever calls clears ``kept``
-    once what came of the training is in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`,
-    :class:`engine.encoders.find.NoEncoder`.
-    """
-    return (yield from _Work(task, encoder, settings, control, device, kept).run())
-
-
-def best_of(history: History) -> int:
-    """The best epoch, from 0: by accuracy, ties by loss."""
-    return max(range(len(history)), key=lambda epoch: (history[epoch][1], -history[epoch][0]))
+def best_of(history: Sequence[Epoch]) -> int:
+    """Index of the best: by score, ties by loss."""
+    return max(range(len(history)), key=lambda index: (history[index].score, -history[index].loss))
 
 
 def share(step: int, steps: int, warm: int) -> float:
@@ -120,106 +114,189 @@ def cast(device: str) -> Any:
     return torch.autocast("cuda", torch.bfloat16) if half else contextlib.nullcontext()
 
 
-class _Work:
-    """One fine-tuning under way."""
+class Training(ABC):
+    """One training. A subclass prepares its data and then calls ``__init__``; the defaults are those of fine-tuning."""
 
-    def __init__(
-        self, task: Task, encoder: Encoder, settings: Settings, control: Control, device: str, kept: Kept
-    ) -> None:
+    FIRST: ClassVar[int] = 1
+    """the first epoch that is measured; with 0 that is before training, and the first step is shown too"""
+    TITLE: ClassVar[str] = "fine-tuning"
+    SOURCE: ClassVar[str] = ROUTE
+    """of notices"""
+
+    def __init__(self, encoder: Encoder, settings: Settings, control: Control, device: str) -> None:
         import torch
 
-        self.task, self.encoder, self.settings, self.control = task, encoder, settings, control
-        self.device, self.kept = device, kept
-        torch.set_num_threads(physical_cores())
+        self.encoder, self.settings, self.control, self.device = encoder, settings, control, device
         torch.manual_seed(settings.seed)  # of the head's initial weights
-        self.model = task.open()
+        self.model = self.open()
         self.peak = settings.peak(encoder.width)
-        groups: tuple[list[Any], list[Any]] = ([], [])
-        for parameter in self.model.parameters():
-            groups[parameter.dim() > 1].append(parameter)
-        self.optimizer = torch.optim.AdamW(
-            [{"params": groups[0], "weight_decay": 0.0}, {"params": groups[1], "weight_decay": settings.weight_decay}],
-            lr=self.peak,
-            fused=device in ("cpu", "cuda"),
-        )
-        self.per_epoch = len(task.batches(0))
+        self.optimizer = self.new_optimizer()
+        self.per_epoch = len(self.batches(0))
         self.step, self.steps = 0, self.per_epoch * settings.epochs
-        self.history: list[tuple[float, float]] = []
-        self.best: dict[str, Tensor] = {}
+        self.history: list[Epoch] = []
+        self.best_weights: Mapping[str, Tensor] = {}
+        self.best_files: Mapping[str, bytes] = {}
+        self.trained_loss = 0.0
+        """mean of the last epoch's batches"""
         self.spent = 0.0
         """seconds in batches"""
+        self._losses, self._weight = 0.0, 0
+        """sum of the weighted losses since the last event, and of their weights"""
 
-    def run(self) -> Generator[Event, None, Tuned]:
+    @abstractmethod
+    def open(self) -> Any:
+        """The model, on its device, all of it trainable."""
+
+    @abstractmethod
+    def batches(self, epoch: int) -> Sequence[Any]:
+        """The batches of an epoch, which is numbered from 0."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Tensor:
+        """Mean cross-entropy of a batch, nats a row."""
+
+    @abstractmethod
+    def judge(self) -> Generator[Event, None, tuple[float, float]]:
+        """Loss and score on what was held out, of the model in evaluation mode."""
+
+    def new_optimizer(self) -> Optimizer:
+        """AdamW without decay of biases and norms."""
         import torch
 
-        yield from self._resume()
-        while len(self.history) < self.settings.epochs and not self._enough():
-            torch.manual_seed(self.settings.seed * 1000 + len(self.history))  # so that a later start drops the same
-            yield from self._epoch(len(self.history))
-            yield from self._judge()
-        self.model.load_state_dict(self.best)
-        self.model.eval().requires_grad_(False)
-        history = tuple(self.history)
-        return Tuned(self.model, self.encoder, self.device, best_of(history) + 1, len(history), history)
+        others: dict[str, Any] = {"params": [], "weight_decay": 0.0}
+        matrices: dict[str, Any] = {"params": [], "weight_decay": self.settings.weight_decay}
+        for parameter in self.model.parameters():
+            (matrices if parameter.dim() > 1 else others)["params"].append(parameter)
+        return torch.optim.AdamW([others, matrices], lr=self.peak, fused=self.device in ("cpu", "cuda"))
 
-    def _epoch(self, epoch: int) -> Iterator[Event]:
+    def warmup(self) -> int:
+        """Steps until the peak of the learning rate."""
+        return max(1, round(self.steps * self.settings.warmup))
+
+    def weight(self, batch: Any) -> int:
+        """How much a batch counts in the mean loss of an event."""
+        return len(batch)
+
+    def step_event(self, epoch: int) -> ContenderStep:
+        """Progress within an epoch, which is numbered from 0."""
+        return ContenderStep(ROUTE, self.step, self.steps, self.recent_loss(), None, None, self.seconds_left())
+
+    def epoch_event(self) -> ContenderStep:
+        """Progress after a measurement, the last in ``history``."""
+        last, note = self.history[-1], f"epoch {len(self.history)} of {self.settings.epochs}"
+        if self.is_best():
+            note += ", the best so far"
+        return ContenderStep(ROUTE, self.step, self.steps, last.loss, last.loss, last.score, self.seconds_left(), note)
+
+    def files(self) -> Mapping[str, bytes]:
+        """What is kept with a measurement beside weights and optimizer."""
+        return {}
+
+    def run(self, kept: Kept | None) -> Iterator[Event]:
+        """Train until the epochs are done or get no better; after the last epoch in ``kept``, from there on."""
+        import torch
+
+        torch.set_num_threads(physical_cores())
+        if kept is not None:
+            yield from self.resume(kept)
+        while (epoch := len(self.history) + self.FIRST) <= self.settings.epochs and not self.stops_early():
+            if epoch:
+                torch.manual_seed(self.settings.seed * 1000 + epoch - 1)  # so that dropout is the same after a resume
+                self.recent_loss()  # of the last steps before, which no event shows
+                yield from self.epoch(epoch - 1)
+            yield from self.measure()
+            if kept is not None:
+                # The key is the one that earlier versions wrote for a bi-encoder.
+                state = {"looks": [astuple(one) for one in self.history], "spent": self.spent}
+                best = best_of(self.history) + self.FIRST
+                yield from kept.put(epoch, self.model, self.optimizer, state, best=best, more=self.files())
+            yield self.epoch_event()
+
+    def resume(self, kept: Kept) -> Iterator[Event]:
+        """Go on after the last epoch in ``kept``; its events and those of the earlier ones come again."""
+        found = yield from kept.resume(self.model, self.optimizer, lambda state: best_of(_history(state)) + self.FIRST)
+        if found is None:
+            return
+        history = _history(found.state)
+        self.best_weights, self.best_files = found.best, found.best_files
+        self.step, self.spent = history[-1].step, float(found.state["spent"])
+        done = len(history) - 1 + self.FIRST
+        yield Notice(f"{self.TITLE} goes on after epoch {done} of {self.settings.epochs}", "info", self.SOURCE)
+        for one in history:
+            self.history.append(one)
+            self._losses, self._weight = one.trained_loss, 1
+            yield replace(self.epoch_event(), step=one.step)
+
+    def measure(self) -> Iterator[Event]:
+        """Judge the model as it is, and keep its weights if it is the best."""
+        self.model.eval()
+        loss, score = yield from self.judge()
+        self.history.append(Epoch(self.step, score, loss, self.trained_loss))
+        if self.is_best():
+            self.best_weights, self.best_files = weights_of(self.model), self.files()
+
+    def epoch(self, epoch: int) -> Iterator[Event]:
+        """Train on every batch of an epoch, which is numbered from 0."""
         import torch
 
         self.model.train()
-        total, rows, told = 0.0, 0, time.monotonic()
-        warm = max(1, round(self.steps * self.settings.warmup))
-        for batch in self.task.batches(epoch):
+        losses, shown = [], time.monotonic()
+        for batch in self.batches(epoch):
             begun = time.monotonic()
             for group in self.optimizer.param_groups:
-                group["lr"] = self.peak * share(self.step, self.steps, warm)
-            loss: Any = self.task.loss(self.model, batch)
+                group["lr"] = self.peak * share(self.step, self.steps, self.warmup())
+            loss: Any = self.loss(batch)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
             self.optimizer.step()
             self.step += 1
-            total, rows = total + float(loss.detach()) * len(batch), rows + len(batch)
+            losses.append(float(loss.detach()))
+            self._losses += losses[-1] * self.weight(batch)
+            self._weight += self.weight(batch)
             self.spent += time.monotonic() - begun
-            if time.monotonic() - told >= TELL:
-                told = time.monotonic()
-                yield ContenderStep(ROUTE, self.step, self.steps, total / rows, None, None, self._left())
-                total, rows = 0.0, 0
+            if time.monotonic() - shown >= INTERVAL or (self.step == 1 and self.FIRST == 0):
+                shown = time.monotonic()
+                yield self.step_event(epoch)
             yield from heed(self.control, self.step)
+        self.trained_loss = sum(losses) / len(losses)
 
-    def _judge(self) -> Iterator[Event]:
-        self.model.eval()
-        self.history.append((yield from self.task.judge(self.model, self.control)))
-        best = best_of(self.history) + 1
-        if best == len(self.history):
-            self.best = weights_of(self.model)
-        state = {"history": self.history, "steps_done": self.step, "spent": self.spent}
-        yield from self.kept.put(len(self.history), self.model, self.optimizer, state, best=best)
-        yield self._told(self.history)
+    def is_best(self) -> bool:
+        """Whether the last measurement is the best."""
+        return best_of(self.history) == len(self.history) - 1
 
-    def _resume(self) -> Iterator[Event]:
-        found = yield from self.kept.resume(self.model, self.optimizer, lambda state: best_of(_history(state)) + 1)
-        if found is None:
-            return
-        self.best, self.history = found.best, _history(found.state)
-        self.step, self.spent = int(found.state["steps_done"]), float(found.state["spent"])
-        done = len(self.history)
-        yield Notice(f"fine-tuning goes on after epoch {done} of {self.settings.epochs}", "info", ROUTE)
-        for epoch in range(done):
-            yield self._told(self.history[: epoch + 1])
-
-    def _told(self, history: History) -> ContenderStep:
-        """How the last epoch of ``history`` ended."""
-        done, (loss, accuracy) = len(history), history[-1]
-        better = ", the best so far" if best_of(history) == done - 1 else ""
-        note = f"epoch {done} of {self.settings.epochs}{better}"
-        return ContenderStep(ROUTE, done * self.per_epoch, self.steps, loss, loss, accuracy, self._left(), note)
-
-    def _enough(self) -> bool:
+    def stops_early(self) -> bool:
+        """Whether as many epochs as ``patience`` have passed since the best."""
         return bool(self.history) and len(self.history) - 1 - best_of(self.history) >= self.settings.patience
 
-    def _left(self) -> float:
+    def recent_loss(self) -> float:
+        """Mean loss of the batches since the last call."""
+        mean = self._losses / self._weight if self._weight else 0.0
+        self._losses, self._weight = 0.0, 0
+        return mean
+
+    def seconds_left(self) -> float:
+        """For the remaining steps, without the time of measurements."""
         return round(self.spent / max(1, self.step) * (self.steps - self.step), 1)
 
 
-def _history(state: Mapping[str, Any]) -> list[tuple[float, float]]:
-    return [(float(loss), float(accuracy)) for loss, accuracy in state["history"]]
+def tune(training: Training, kept: Kept) -> Generator[Event, None, Tuned]:
+    """Train until the epochs are done or get no better, and return the best of them.
+
+    A new start goes on after the last epoch in ``kept``, which whoever calls clears once what came of the training is
+    in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`.
+    """
+    yield from training.run(kept)
+    model, history = training.model, training.history
+    model.load_state_dict(training.best_weights)
+    model.eval().requires_grad_(False)
+    pairs = tuple((one.loss, one.score) for one in history)
+    return Tuned(model, training.encoder, training.device, best_of(history) + 1, len(history), pairs)
+
+
+def _history(state: Mapping[str, Any]) -> list[Epoch]:
+    if "history" in state:  # of a fine-tuning, as earlier versions wrote it
+        pairs = state["history"]
+        each = int(state["steps_done"]) // max(1, len(pairs))
+        return [Epoch(each * (done + 1), float(score), float(loss)) for done, (loss, score) in enumerate(pairs)]
+    return [Epoch(int(step), *map(float, rest)) for step, *rest in state["looks"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from engine.encoders import epochs
 from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import Kept
 from engine.encoders.epochs import Tuned
+from engine.encoders.epochs import made_of as made_of
 from engine.encoders.find import Encoder
 from engine.encoders.padding import by_length, padded
 from engine.model_folder import replaced, write_tokenizer
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-CODE = 1  # raise it when the same settings would train otherwise
 POOL = 50  # batches whose rows are sorted by length together, so that little is padded and much stays random
 
 
@@ -51,14 +51,8 @@ def finetune(
     A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
     in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
     """
-    where, _ = placed(device)
-    task = _Classifying(train, validation, classes, encoder, settings, where)
-    return (yield from epochs.tune(task, encoder, settings, control, device=where, kept=kept))
-
-
-def made_of(encoder: Encoder, settings: TuneSettings, fingerprint: str) -> list[Any]:
-    """All that decides a fine-tuning, as JSON can hold it; ``fingerprint`` names the data."""
-    return [CODE, encoder.identity, asdict(settings), fingerprint]
+    training = _Classifying(train, validation, classes, encoder, settings, control, placed(device)[0])
+    return (yield from epochs.tune(training, kept))
 
 
 def probabilities(
@@ -89,8 +83,8 @@ def save(tuned: Tuned, folder: Path) -> None:
         )
 
 
-class _Classifying:
-    """Texts and their classes; an :class:`engine.encoders.epochs.Task`."""
+class _Classifying(epochs.Training):
+    """Trains on texts and their classes."""
 
     def __init__(
         self,
@@ -99,11 +93,12 @@ class _Classifying:
         classes: Sequence[str],
         encoder: Encoder,
         settings: TuneSettings,
+        control: Control,
         device: str,
     ) -> None:
         import torch
 
-        self.classes, self.encoder, self.settings, self.device = list(classes), encoder, settings, device
+        self.classes = list(classes)
         length = min(settings.length, encoder.positions)
         self.ids, self.labels = encoder.ids(list(train[0]), length), list(train[1])
         self.held_ids, self.held_labels = encoder.ids(list(validation[0]), length), list(validation[1])
@@ -112,6 +107,7 @@ class _Classifying:
             counts = torch.bincount(torch.tensor(self.labels), minlength=len(classes)).clamp(min=1)
             weights = (len(self.labels) / (len(classes) * counts)).float().to(device)
         self.cross_entropy = torch.nn.CrossEntropyLoss(weights)
+        super().__init__(encoder, settings, control, device)
 
     def open(self) -> Any:
         return self.encoder.open_classifier(self.classes).to(self.device)
@@ -119,19 +115,19 @@ class _Classifying:
     def batches(self, epoch: int) -> list[list[int]]:
         return _batches([len(ids) for ids in self.ids], self.settings.rows, f"{self.settings.seed}/{epoch}")
 
-    def loss(self, model: Any, rows: Sequence[int]) -> Tensor:
+    def loss(self, batch: Sequence[int]) -> Tensor:
         import torch
 
         with epochs.cast(self.device):
-            logits = _logits(model, [self.ids[row] for row in rows], self.device)
-            gold = torch.tensor([self.labels[row] for row in rows]).to(self.device)
+            logits = _logits(self.model, [self.ids[row] for row in batch], self.device)
+            gold = torch.tensor([self.labels[row] for row in batch]).to(self.device)
             loss: Tensor = self.cross_entropy(logits.float(), gold)
         return loss
 
-    def judge(self, model: Any, control: Control) -> Generator[Event, None, tuple[float, float]]:
+    def judge(self) -> Generator[Event, None, tuple[float, float]]:
         import numpy as np
 
-        found = yield from probabilities(model, self.held_ids, self.device, control)
+        found = yield from probabilities(self.model, self.held_ids, self.device, self.control)
         gold = np.array(self.held_labels)
         loss = float(-np.log(np.clip(found[np.arange(len(gold)), gold], 1e-15, 1)).mean())
         return loss, float((found.argmax(1) == gold).mean())

@@ -29,14 +29,8 @@ class Projection:
         width = frozen.shape[1]
         self._eye = torch.eye(width, device=device)
         # The difference to the identity is what is trained, so that weight decay pulls towards the frozen encoder.
-        self._change = torch.zeros(width, width, device=device, requires_grad=True)
-
-    def parameters(self) -> list[Any]:
-        return [self._change]
-
-    def train(self) -> None: ...
-
-    def eval(self) -> None: ...
+        self._change = torch.nn.Parameter(torch.zeros(width, width, device=device))
+        self.model = torch.nn.ParameterList([self._change])
 
     def queries(self, names: Sequence[str], _: Collection) -> Tensor:
         import numpy as np
@@ -57,12 +51,6 @@ class Projection:
                 found[start : start + len(rows)] = self.documents(rows).cpu().numpy()
                 yield from heed(control, 0)
         return found
-
-    def held(self, names: Sequence[str], collection: Collection) -> Any:
-        import torch
-
-        with torch.no_grad():
-            return self.queries(names, collection).cpu().numpy()
 
     def tensors(self) -> dict[str, Any]:
         return {"weight": (self._eye + self._change).detach().to("cpu", copy=True)}
@@ -89,15 +77,6 @@ class Whole:
         self.model.requires_grad_(True)
         self._pad = int(getattr(self.model.config, "pad_token_id", 0) or 0)
 
-    def parameters(self) -> list[Any]:
-        return [part for name, part in self.model.named_parameters() if "pooler" not in name]
-
-    def train(self) -> None:
-        self.model.train()
-
-    def eval(self) -> None:
-        self.model.eval()
-
     def queries(self, names: Sequence[str], collection: Collection) -> Tensor:
         return self._pooled(self._encoder.ids([collection.queries[name] for name in names], QUERY_TOKENS))
 
@@ -117,12 +96,6 @@ class Whole:
             done += len(places)
             yield from heed(control, done)
         return found
-
-    def held(self, names: Sequence[str], collection: Collection) -> Any:
-        import torch
-
-        with torch.inference_mode():
-            return self.queries(names, collection).float().cpu().numpy()
 
     def tensors(self) -> dict[str, Any]:
         return weights_of(self.model)

@@ -354,6 +354,23 @@ def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder:
     assert statistics.accuracy(exact, TEST[1]) == whole.history[whole.best_epoch - 1][1] > 0.5
 
 
+def test_epochs_that_an_earlier_version_kept_are_resumed(encoder: encoders.Encoder) -> None:
+    whole = tune(encoder)[1]
+    stopped_in(2, encoder)
+    folder = next((home.cache() / "finetune").iterdir())
+    for path in store.checkpoints(folder):
+        state, files = store.read(path)
+        pairs = [[loss, accuracy] for _, accuracy, loss, _ in state["looks"]]
+        store.remove(path)
+        earlier = {"history": pairs, "steps_done": state["looks"][-1][0], "spent": state["spent"]}
+        store.commit(folder, store.step_of(path), files, earlier)
+    told, resumed = tune(encoder)
+    assert [event.text for event in only(Notice, told)] == ["fine-tuning goes on after epoch 2 of 3"]
+    assert resumed.history == whole.history
+    looked = [event for event in only(ContenderStep, told) if event.held_out_loss is not None]
+    assert [event.step for event in looked] == [8, 16, 24]
+
+
 def test_a_damaged_epoch_is_passed_over(encoder: encoders.Encoder) -> None:
     stopped_in(1, encoder)
     (kept,) = store.checkpoints(next((home.cache() / "finetune").iterdir()))

@@ -17,7 +17,7 @@ from data.beir import Collection
 from engine.encoders import find as encoders
 from engine.encoders import index
 from engine.encoders.find import Encoder
-from engine.retrieve import bi_encoder, rankers
+from engine.retrieve import bi_encoder, rankers, training_data
 from engine.retrieve.bi_encoder import BiSettings, BiState, CannotTrain
 from engine.runs.events import ContenderStep, Notice
 from engine.runs.messages import Control, Stop, Stopped
@@ -50,7 +50,7 @@ def training(small: Collection, encoder: Encoder, settings: BiSettings, **more: 
 def test_no_two_queries_of_a_batch_share_a_relevant_document_and_every_pair_comes_once() -> None:
     relevant = {f"q{n}": frozenset({n % 5, (n * 7) % 11}) for n in range(40)}
     pairs = [(query, row) for query, rows in relevant.items() for row in sorted(rows)]
-    made = bi_encoder.batches(pairs, relevant, 4, "seed")
+    made = training_data.batches(pairs, relevant, 4, "seed")
     for batch in made:
         assert len(batch) <= 4
         rows = [row for query, _ in batch for row in relevant[query]]
@@ -58,13 +58,15 @@ def test_no_two_queries_of_a_batch_share_a_relevant_document_and_every_pair_come
     came = [pair for batch in made for pair in batch]
     assert len(came) == len(set(came))
     assert len(pairs) - len(came) <= 1
-    assert bi_encoder.batches(pairs, relevant, 4, "seed") == made != bi_encoder.batches(pairs, relevant, 4, "other")
+    assert (
+        training_data.batches(pairs, relevant, 4, "seed") == made != training_data.batches(pairs, relevant, 4, "other")
+    )
 
 
 def test_held_out_queries_share_no_document_with_those_trained_on(small: Collection) -> None:
-    parts = bi_encoder.folds(small, 5, seed=3)
+    parts = training_data.folds(small, 5, seed=3)
     assert sorted(query for part in parts for query in part.held) == sorted(small.qrels["train"])
-    for part in (*parts, bi_encoder.split(small, 0.2, seed=3)):
+    for part in (*parts, training_data.split(small, 0.2, seed=3)):
         documents = [
             {row for query in queries for row in small.relevant("train", query)} for queries in (part.train, part.held)
         ]
