@@ -23,7 +23,7 @@ class Save:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SaveResult:
     """The result of a save: ``path`` or ``error``. Times in seconds; ``stall`` is what the caller waited."""
 
     save: Save
@@ -45,8 +45,8 @@ class Saver:
         self.best = -1
         """the newest step on the disk that was saved as the best; pruning leaves it alone"""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="saver")
-        self._pending: Future[Outcome] | None = None
-        self._done: list[Outcome] = []
+        self._pending: Future[SaveResult] | None = None
+        self._done: list[SaveResult] = []
 
     def submit(self, save: Save, *, begun: float) -> None:
         """Write a checkpoint. Waits for the save before it, if that is still going on.
@@ -56,7 +56,7 @@ class Saver:
         self._settle()
         stall = time.perf_counter() - begun
 
-        def work() -> Outcome:
+        def work() -> SaveResult:
             size, path, failure = 0, None, None
             try:
                 files = save.encode()
@@ -71,18 +71,18 @@ class Saver:
                 path = committed
             except OSError as error:
                 failure = error
-            return Outcome(save, path, failure, size, time.perf_counter() - begun, stall)
+            return SaveResult(save, path, failure, size, time.perf_counter() - begun, stall)
 
         self._pending = self._pool.submit(work)
 
-    def poll(self) -> list[Outcome]:
+    def poll(self) -> list[SaveResult]:
         """Outcomes since the last call; does not wait."""
         if self._pending is not None and self._pending.done():
             self._settle()
         done, self._done = self._done, []
         return done
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[SaveResult]:
         """Outcomes since the last call, the save under way included."""
         self._settle()
         return self.poll()

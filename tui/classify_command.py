@@ -71,7 +71,7 @@ def predict(
     for number, each in enumerate(texts):
         if not json and len(texts) > 1:
             say(safe(each, lines=False))
-        for route in classifier.routes:
+        for route in classifier.methods:
             shares = found[route][number]
             best = int(shares.argmax())
             if json:
@@ -83,7 +83,7 @@ def predict(
             rest = "  ".join(f"{safe(classes[place], lines=False)} {shares[place]:.3f}" for place in order)
             say(f"  {route:<9} {rest}")
     if json:
-        print_json({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.routes})
+        print_json({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.methods})
     return DONE
 
 

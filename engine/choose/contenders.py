@@ -16,7 +16,7 @@ from engine.choose.spec import FINETUNE, MARGIN, ZERO_SHOT, ChooseSpec
 from engine.choose.zero_shot import LEADING, WAYS, Judging, Reader
 from engine.comparison.contender import Facts, Inputs, Labelled
 from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.find import Encoder
 from engine.runs.events import ContenderStep, Event, Notice, Progress
 from engine.runs.messages import Control, Stopped
@@ -177,11 +177,11 @@ class FittedScorer:
 
 @dataclass(frozen=True)
 class FineTuned:
-    """The whole encoder, trained to score pairs; its epochs are in ``kept`` until whoever calls clears them."""
+    """The whole encoder, trained to score pairs; the caller clears ``saved_epochs``."""
 
     encoder: Encoder
     settings: TuneRankSettings
-    kept: Kept
+    saved_epochs: EpochCheckpoints
     device: str
     name: str = FINETUNE
     frozen: bool = False
@@ -190,9 +190,15 @@ class FineTuned:
         self, train: Labelled, held_out: Labelled, features: PairFeatures, control: Control
     ) -> Generator[Event, None, FittedEncoder]:
         training = tune(
-            train.items, held_out.items, self.encoder, self.settings, control, kept=self.kept, device=self.device
+            train.items,
+            held_out.items,
+            self.encoder,
+            self.settings,
+            control,
+            saved_epochs=self.saved_epochs,
+            device=self.device,
         )
-        return FittedEncoder((yield from self.kept.writes.watch(training)), self.settings)
+        return FittedEncoder((yield from self.saved_epochs.writes.watch(training)), self.settings)
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from data.choices import Item
 from engine.choose.scorer import pair_texts
 from engine.encoders import epochs
 from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Tuned
 from engine.encoders.epochs import made_of as made_of
 from engine.encoders.find import Encoder, NoEncoder, of_folder
 from engine.encoders.padding import by_length, padded
 from engine.model_folder import replaced, write_tokenizer
 from engine.runs.events import Event
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,16 +62,16 @@ def tune(
     settings: TuneRankSettings,
     control: Control,
     *,
-    kept: Kept,
+    saved_epochs: EpochCheckpoints,
     device: str = "auto",
 ) -> Generator[Event, None, TunedRanker]:
     """Train the encoder and return the best epoch.
 
-    A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
-    in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
+    A new start resumes after the last epoch in ``saved_epochs``, whose key is :func:`made_of`; the caller clears them
+    when it has saved the result. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
     """
     training = _Ranking(train, held, encoder, settings, control, placed(device)[0])
-    tuned = yield from epochs.tune(training, kept)
+    tuned = yield from epochs.tune(training, saved_epochs)
     return TunedRanker(**vars(tuned), length=settings.length)
 
 
@@ -188,7 +188,7 @@ def _scores(
         rows, columns = zip(*(places[one] for one in some), strict=True)
         result[rows, columns] = found
         done += len(some)
-        yield from heed(control, done)
+        yield from handle_messages(control, done)
     return result
 
 

@@ -15,7 +15,7 @@ from checkpoints import arrays, store
 from checkpoints.run import Run
 from data.choices import Item
 from engine.comparison.results import UNREADABLE, Results
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ class ChoiceStore(Results):
     ABOUT = "choices.json"
     SAME = ("format", "fingerprint", "pooling", "length", "model", "uninformative")
 
-    def __init__(self, run: Run, spec: ChooseSpec, data: ChoiceData, writes: Writes) -> None:
+    def __init__(self, run: Run, spec: ChooseSpec, data: ChoiceData, writes: PendingWrites) -> None:
         """Figures of an earlier start on the same data stay until there are new ones.
 
         Raises :class:`OSError` when those cannot be read.
@@ -110,7 +110,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Kept:
+class ChooseResults:
     """What a run holds beside its journal."""
 
     items: tuple[Item, ...]
@@ -118,7 +118,7 @@ class Kept:
     results: dict[str, dict[str, Any]]
 
 
-def read(run: Run) -> Kept:
+def read(run: Run) -> ChooseResults:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no ranking."""
     try:
         about = run.read_json("choices.json")
@@ -126,7 +126,7 @@ def read(run: Run) -> Kept:
         items = []
         for row in (store.decode(line) for line in lines if line):
             items.append(Item(**{**row, "choices": tuple(map(str, row["choices"]))}))
-        return Kept(tuple(items), about, run.read_json("results.json"))
+        return ChooseResults(tuple(items), about, run.read_json("results.json"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise store.CheckpointError(f"{run.name} holds no ranked questions that can be read ({error})") from None
 

@@ -155,11 +155,11 @@ def arranged(items: Sequence[Item], question: Matrix, choice: Matrix, pair: Matr
 
 
 def fit(
-    route: str, train: Pairs, held: Pairs, settings: RankSettings, control: Control, *, device: str = "cpu"
+    method: str, train: Pairs, held: Pairs, settings: RankSettings, control: Control, *, device: str = "cpu"
 ) -> Generator[Event, None, GroupedHead]:
     """Train a scorer and return its best epoch by accuracy on the held-out items, ties by loss.
 
-    Yields a :class:`ContenderStep` an epoch when ``route`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
+    Yields a :class:`ContenderStep` an epoch when ``method`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
     """
     import torch
 
@@ -177,7 +177,7 @@ def fit(
 
     head = GroupedHead(network, settings.loss, train.question.shape[1], device)
     best = yield from fit_epochs(
-        route,
+        method,
         network,
         order=lambda: torch.randperm(len(train), generator=draws).numpy(),
         loss=loss,

@@ -20,12 +20,12 @@ from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SH
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.find import Encoder
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
-from engine.runs.messages import Control, Stopped, heed
+from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.passing import passed
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,11 +82,11 @@ class _Choosing(Comparison):
             repairs=data.repairs,
         )
 
-    def keep(self, run: Run, writes: Writes) -> None:
+    def keep(self, run: Run, writes: PendingWrites) -> None:
         self.store = ChoiceStore(run, self.spec, self.data, writes)
 
     def verdict(self) -> str:
-        return choose_report.verdict(self.told)
+        return choose_report.verdict(self.figures)
 
     def run(self) -> Generator[Event, None, None]:
         spec, items = self.spec, self.data.judged
@@ -101,7 +101,7 @@ class _Choosing(Comparison):
         )
         if ZERO_SHOT in spec.methods:
             yield from self.contend(ZeroShot(spec))
-            if self.told[ZERO_SHOT]["items"] < len(items):
+            if self.figures[ZERO_SHOT]["items"] < len(items):
                 raise Stopped
         wanted = [method for method in METHODS[1:] if method in spec.methods]
         if wanted and not (self.data.train and self.data.held_out):
@@ -127,9 +127,9 @@ class _Choosing(Comparison):
 
     def _control(self, name: str, result: dict[str, Any]) -> Iterator[Event]:
         """Figures of what needs no method."""
-        self._figures(name, result)
+        self._record(name, result)
         yield self.done(name)
-        yield from heed(self.control, len(self.told))
+        yield from handle_messages(self.control, len(self.figures))
 
     def _fine_tune(self, encoder: Encoder) -> Iterator[Event]:
         spec = self.spec
@@ -137,8 +137,8 @@ class _Choosing(Comparison):
             epochs=spec.epochs, learning_rate=spec.learning_rate, length=spec.length, seed=spec.seed
         )
         key = made_of(encoder, settings, self.data.fingerprint)
-        with Kept(*key) as kept:
-            yield from self.contend(FineTuned(encoder, settings, kept, spec.device), kept, key)
+        with EpochCheckpoints(*key) as saved_epochs:
+            yield from self.contend(FineTuned(encoder, settings, saved_epochs, spec.device), saved_epochs, key)
 
     def judge(
         self, contender: Contender, fitted: FittedRanker, steps: list[ContenderStep], begun: float
@@ -160,16 +160,16 @@ class _Choosing(Comparison):
         if self.store is not None:
             self.store.scores(name, scores)
             fitted.save(self.store, steps)
-        self._figures(name, result)
+        self._record(name, result)
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
         yield from _JudgedItems(self.gold).count(_items(name, earlier.scores, self.data.judged))
-        self._figures(name, earlier.result)
+        self._record(name, earlier.result)
 
-    def _figures(self, name: str, result: dict[str, Any]) -> None:
-        self.told[name] = result
+    def _record(self, name: str, result: dict[str, Any]) -> None:
+        self.figures[name] = result
         if self.store is not None:
-            self.store.results(self.told)
+            self.store.results(self.figures)
 
 
 class _JudgedItems:

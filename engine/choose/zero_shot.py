@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from data.choices import Item
 from engine.choose import report as choose_report
 from engine.runs.events import Event, ItemJudged, Notice, Progress
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 from engine.tokenization.encoding import UNKNOWN
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _total(each: Sequence[float]) -> float:
     return sum(each) if each else float("-inf")
 
 
-ROUTE = "zero-shot"
+METHOD = "zero-shot"
 LEADING = "character"
 """the way of counting that ranks: the harness's acc_norm"""
 
@@ -167,7 +167,7 @@ class Judging:
     def run(self, control: Control) -> Iterator[Event]:
         """Score every item. Raises :class:`engine.runs.messages.Stopped`, with what was judged in ``done``."""
         for place, item in enumerate(self.items):
-            yield from heed(control, place)
+            yield from handle_messages(control, place)
             try:
                 found = self.reader.score(item)
             except ValueError as error:
@@ -177,7 +177,7 @@ class Judging:
             self.done.append(found)
             row = tuple(one.way(LEADING) for one in found)
             strips = tuple(one.strip for one in found)
-            yield ItemJudged(ROUTE, place, place + 1, len(self.items), -1, row, 0.0, 0.0, 1.0, ways(found), strips)
+            yield ItemJudged(METHOD, place, place + 1, len(self.items), -1, row, 0.0, 0.0, 1.0, ways(found), strips)
 
     def scores(self, way: str) -> NDArray[np.float64]:
         """Scores of what was judged, by one way, ``(items, choices)``."""
@@ -199,13 +199,13 @@ class Judging:
         items = self.items[: min(most, len(self.done))]
         order, rows = choose_report.orders(items, seed), []
         for place, item in enumerate(items):
-            yield from heed(control, place)
+            yield from handle_messages(control, place)
             taken = [int(old) for old in order[place, : len(item.choices)]]
             moved = replace(item, choices=tuple(item.choices[old] for old in taken))
             done = self.done[place]
             found = self.reader.score(moved) if done[0].strip else done
             rows.append([one.way(LEADING) for one in found])
-            yield Progress(f"{ROUTE}: choices in another order", place + 1, len(items))
+            yield Progress(f"{METHOD}: choices in another order", place + 1, len(items))
         return order, choose_report.matrix(rows)
 
 

@@ -15,7 +15,7 @@ from engine.comparison.contender import Facts, Inputs, Labelled, LeftOut
 from engine.comparison.features import SplitFeatures
 from engine.comparison.heads import Head
 from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Tuned
 from engine.encoders.find import Encoder
 from engine.encoders.fine_tune import TuneSettings, finetune, probabilities, save
@@ -149,12 +149,12 @@ class FittedHead:
 
 @dataclass(frozen=True)
 class FineTuned:
-    """The whole encoder, trained under a fresh head; its epochs are in ``kept`` until whoever calls clears them."""
+    """The whole encoder, trained under a fresh head; the caller clears ``saved_epochs``."""
 
     classes: Sequence[str]
     encoder: Encoder
     settings: TuneSettings
-    kept: Kept
+    saved_epochs: EpochCheckpoints
     device: str
     name: str = FINETUNE
     frozen: bool = False
@@ -169,10 +169,10 @@ class FineTuned:
             self.encoder,
             self.settings,
             control,
-            kept=self.kept,
+            saved_epochs=self.saved_epochs,
             device=self.device,
         )
-        return FittedEncoder((yield from self.kept.writes.watch(training)), self.settings)
+        return FittedEncoder((yield from self.saved_epochs.writes.watch(training)), self.settings)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from engine.comparison.heads import Head, head_from
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for
-from engine.encoders.epochs import ROUTE as FINETUNE
+from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.features import group_of
 from engine.encoders.find import NoEncoder
 from engine.model_folder import present
@@ -55,51 +55,51 @@ class Classifier:
             self.classes = tuple(map(str, about["classes"]))
             self.pooling, self.length = str(about["pooling"]), int(about["length"])
             self._encoder = about["encoder"] or {}
-            for route, facts in about["heads"].items():
+            for method, facts in about["heads"].items():
                 try:
-                    if route == baselines.TFIDF:
+                    if method == baselines.TFIDF:
                         self.words = classify_results.read_words(run, about)
-                    held = arrays.read(run.path / "heads" / f"{route}.safetensors")
-                    self.heads[route] = head_from(held, str(facts["settings"]))
+                    held = arrays.read(run.path / "heads" / f"{method}.safetensors")
+                    self.heads[method] = head_from(held, str(facts["settings"]))
                 except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-                    self.unreadable[route] = str(error)
+                    self.unreadable[method] = str(error)
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise store.CheckpointError(f"{run.name} holds no trained classifier that can be read ({error})") from None
-        self.routes = [route for route in (baselines.TFIDF, LR, MLP) if route in self.heads]
+        self.methods = [method for method in (baselines.TFIDF, LR, MLP) if method in self.heads]
         if (present(run.path / TUNED) / "config.json").is_file():
-            self.routes.append(FINETUNE)
-        if not self.routes:
-            why = "".join(f"; {route}: {reason}" for route, reason in self.unreadable.items())
+            self.methods.append(FINETUNE)
+        if not self.methods:
+            why = "".join(f"; {method}: {reason}" for method, reason in self.unreadable.items())
             raise store.CheckpointError(f"{run.name} has no trained route that can be read{why}")
         self._machine: Any = None
         self._tuned: tuple[encoders.Encoder, Any, str] | None = None
 
-    def predict(self, texts: Sequence[str], routes: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
+    def predict(self, texts: Sequence[str], methods: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
         """Probabilities ``(texts, classes)`` from every route, or those named.
 
         Raises :class:`engine.encoders.find.NoEncoder` when the encoder that the heads stand on is not at hand any more.
         """
         found: dict[str, NDArray[np.float64]] = {}
         features: Any = None
-        for route in routes or self.routes:
+        for method in methods or self.methods:
             if not texts:
                 continue
-            if route == baselines.TFIDF:
+            if method == baselines.TFIDF:
                 assert self.words is not None
-                found[route] = self.heads[route].probabilities(self.words.features(texts))
-            elif route == FINETUNE:
-                found[route] = self._by_tuned(texts)
+                found[method] = self.heads[method].probabilities(self.words.features(texts))
+            elif method == FINETUNE:
+                found[method] = self._by_tuned(texts)
             else:
                 if features is None:
                     features = encode_now(texts, self._opened(), self.length, self.pooling)
-                found[route] = self.heads[route].probabilities(features)
+                found[method] = self.heads[method].probabilities(features)
         return found
 
-    def attribute(self, text: str, route: str) -> tuple[int, list[WordEffect]]:
-        """The class that ``route`` predicts, and for each word of ``text`` what leaving it out takes away from it."""
+    def attribute(self, text: str, method: str) -> tuple[int, list[WordEffect]]:
+        """The class that ``method`` predicts, and for each word of ``text`` what leaving it out takes away from it."""
         words = list(_WORD.finditer(text))[:100]
         texts = [text, *(text[: word.start()] + text[word.end() :] for word in words)]
-        found = self.predict(texts, (route,))[route]
+        found = self.predict(texts, (method,))[method]
         chosen = int(found[0].argmax())
         lost = found[0, chosen] - found[1:, chosen]
         return chosen, [

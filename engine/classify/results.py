@@ -19,9 +19,9 @@ from engine.classify.baselines import MAJORITY, TFIDF
 from engine.comparison import statistics
 from engine.comparison.results import UNREADABLE, Results
 from engine.comparison.statistics import Report
-from engine.encoders.epochs import ROUTE as FINETUNE
+from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.recorded_steps import rows_of, steps_from
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class Store(Results):
     ABOUT = "classifier.json"
     SAME = ("format", "classes", "pooling", "length", "fingerprint")
 
-    def __init__(self, run: Run, spec: ClassifySpec, data: TextData, writes: Writes) -> None:
+    def __init__(self, run: Run, spec: ClassifySpec, data: TextData, writes: PendingWrites) -> None:
         """Methods that an earlier start of the run has trained on the same data stay.
 
         Raises :class:`OSError` when they cannot be read.
@@ -87,9 +87,9 @@ class Store(Results):
         super().encoder(encoder, weights=[str(file) for file in encoder.weights], **more)
 
     def _drop_encoded(self) -> None:
-        for route in {*self._about["reports"], FINETUNE} - {MAJORITY, TFIDF}:
+        for method in {*self._about["reports"], FINETUNE} - {MAJORITY, TFIDF}:
             for held in (self._earlier, self._about["reports"], self._about["heads"]):
-                held.pop(route, None)
+                held.pop(method, None)
 
     def words(self, words: Words) -> None:
         vocabulary = json.dumps({"vocabulary": words.vocabulary}).encode()
@@ -98,23 +98,23 @@ class Store(Results):
             self.writes.file(self._run.path / name, content)
         self._about["words"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
-    def head(self, route: str, head: Head, steps: Sequence[ContenderStep] = ()) -> None:
+    def head(self, method: str, head: Head, steps: Sequence[ContenderStep] = ()) -> None:
         """``steps`` are told again by whoever takes the head over."""
         import numpy as np
 
         held = {name: np.asarray(array, np.float32) for name, array in head.arrays().items()}
-        self.writes.file(self._run.path / "heads" / f"{route}.safetensors", arrays.encode(held))
-        self._about["heads"][route] = {
+        self.writes.file(self._run.path / "heads" / f"{method}.safetensors", arrays.encode(held))
+        self._about["heads"][method] = {
             "settings": head.settings,
             "parameters": head.parameters,
             "steps": rows_of(steps),
         }
         self._describe()
 
-    def report(self, route: str, report: Report, found: NDArray[np.float64]) -> None:
+    def report(self, method: str, report: Report, found: NDArray[np.float64]) -> None:
         content = arrays.encode({"probabilities": found})
-        self.writes.file(self._run.path / "predictions" / f"{route}.safetensors", content)
-        self._about["reports"][route] = report.to_dict()
+        self.writes.file(self._run.path / "predictions" / f"{method}.safetensors", content)
+        self._about["reports"][method] = report.to_dict()
         self._describe()
         about = self._run.path / "classifier.json"  # says what the figures are of
         self.writes.json(self._run.path / "results.json", self._about["reports"], after=(about,))
@@ -133,28 +133,28 @@ class Store(Results):
         if about is None or not isinstance(heads := about.get("heads"), dict):
             return {}
         results = about.get("reports") or self._run.read_json("results.json")  # where earlier versions had them
-        self._about["reports"] = {route: result for route, result in results.items() if isinstance(result, dict)}
+        self._about["reports"] = {method: result for method, result in results.items() if isinstance(result, dict)}
         found = {}
-        for route in results:
+        for method in results:
             try:
-                if route == TFIDF:
+                if method == TFIDF:
                     read_words(self._run, about)
                     self._about["words"] = about.get("words", {})
-                if route in heads:
-                    found[route] = self._head_of(route, heads[route], results[route])
-                    self._about["heads"][route] = heads[route]
+                if method in heads:
+                    found[method] = self._head_of(method, heads[method], results[method])
+                    self._about["heads"][method] = heads[method]
             except UNREADABLE:
                 continue
         return found
 
-    def _head_of(self, route: str, facts: Any, result: Any) -> Earlier:
+    def _head_of(self, method: str, facts: Any, result: Any) -> Earlier:
         from engine.comparison.heads import head_from
 
-        head = head_from(arrays.read(self._run.path / "heads" / f"{route}.safetensors"), facts["settings"])
-        return Earlier(*self._judged(route, result), steps_from(facts.get("steps", ())), head)
+        head = head_from(arrays.read(self._run.path / "heads" / f"{method}.safetensors"), facts["settings"])
+        return Earlier(*self._judged(method, result), steps_from(facts.get("steps", ())), head)
 
-    def _judged(self, route: str, result: Any) -> tuple[Report, NDArray[np.float64]]:
-        shares = _predictions(self._run, route, len(self._data.test), len(self._data.classes))
+    def _judged(self, method: str, result: Any) -> tuple[Report, NDArray[np.float64]]:
+        shares = _predictions(self._run, method, len(self._data.test), len(self._data.classes))
         return statistics.report_from(result), shares
 
 
@@ -170,7 +170,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClassifyResults:
     """What a run came to, as far as it got."""
 
     classes: tuple[str, ...]
@@ -186,19 +186,19 @@ class Outcome:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """why the report or the predictions of a route cannot be read"""
 
-    def errors(self, route: str) -> list[int]:
+    def errors(self, method: str) -> list[int]:
         """Test rows that a route has wrong, the surest mistake first."""
         import numpy as np
 
-        found, gold = self.probabilities[route], np.asarray(self.labels)
+        found, gold = self.probabilities[method], np.asarray(self.labels)
         rows = np.flatnonzero(found.argmax(1) != gold)
         return [int(row) for row in rows[np.argsort(-found[rows].max(1), kind="stable")]]
 
-    def cell(self, route: str, true: int, predicted: int) -> list[int]:
+    def cell(self, method: str, true: int, predicted: int) -> list[int]:
         """Test rows in a cell of the confusion matrix, the surest first."""
         import numpy as np
 
-        found, gold = self.probabilities[route], np.asarray(self.labels)
+        found, gold = self.probabilities[method], np.asarray(self.labels)
         rows = np.flatnonzero((gold == true) & (found.argmax(1) == predicted))
         return [int(row) for row in rows[np.argsort(-found[rows, predicted], kind="stable")]]
 
@@ -214,7 +214,7 @@ def read_words(run: Run, about: Mapping[str, Any]) -> Words:
     return words_from(run.read_json("words.json")["vocabulary"], idf)
 
 
-def read(run: Run) -> Outcome:
+def read(run: Run) -> ClassifyResults:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no classification."""
     from engine.comparison.labels import Suspect
 
@@ -227,15 +227,15 @@ def read(run: Run) -> Outcome:
         reports: dict[str, Report] = {}
         shares: dict[str, NDArray[np.float64]] = {}
         unreadable: dict[str, str] = {}
-        for route, one in run.read_json("results.json").items():
+        for method, one in run.read_json("results.json").items():
             try:
                 report = statistics.report_from(one)
-                shares[route] = _predictions(run, route, len(rows), len(classes))
-                reports[route] = report
+                shares[method] = _predictions(run, method, len(rows), len(classes))
+                reports[method] = report
             except UNREADABLE as error:
-                unreadable[route] = str(error) or type(error).__name__
+                unreadable[method] = str(error) or type(error).__name__
         listed = run.read_json("suspects.json").get("suspects", [])
-        return Outcome(
+        return ClassifyResults(
             classes,
             tuple(row["text"] for row in rows),
             tuple(place[row["label"]] for row in rows),
@@ -252,8 +252,8 @@ def read(run: Run) -> Outcome:
         raise store.CheckpointError(f"{run.name} holds no classification that can be read ({error})") from None
 
 
-def _predictions(run: Run, route: str, rows: int, classes: int) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = arrays.read(run.path / "predictions" / f"{route}.safetensors")["probabilities"]
+def _predictions(run: Run, method: str, rows: int, classes: int) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = arrays.read(run.path / "predictions" / f"{method}.safetensors")["probabilities"]
     if shares.shape != (rows, classes):
-        raise ValueError(f"the predictions of {route} are of other texts")
+        raise ValueError(f"the predictions of {method} are of other texts")
     return shares

@@ -21,11 +21,11 @@ from engine.comparison.contender import Contender, Facts, Inputs, Labelled
 from engine.comparison.features import SplitFeatures
 from engine.comparison.labels import efficiency, suspects
 from engine.comparison.statistics import Report
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.fine_tune import TuneSettings, made_of
 from engine.runs.events import ContenderStep, Event, Loaded
 from engine.runs.messages import Control
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,37 +92,39 @@ class _Classification(Comparison):
             repairs=data.repairs,
         )
 
-    def keep(self, run: Run, writes: Writes) -> None:
+    def keep(self, run: Run, writes: PendingWrites) -> None:
         self.store = Store(run, self.spec, self.data, writes)
 
     def results(self) -> dict[str, dict[str, Any]]:
-        return {route: _figures(report) for route, report in self.reports.items()}
+        return {method: _figures(report) for method, report in self.reports.items()}
 
     def verdict(self) -> str:
         """What a learner should take home, in plain words."""
         reports, gold = self.reports, self.data.test.labels
         frozen = max(
-            (route for route in (LR, MLP) if route in reports), key=lambda one: reports[one].accuracy, default=""
+            (method for method in (LR, MLP) if method in reports), key=lambda one: reports[one].accuracy, default=""
         )
-        told: list[str] = []
-        for route in (frozen, FINETUNE):
-            if route not in reports or baselines.TFIDF not in reports:
+        sentences: list[str] = []
+        for method in (frozen, FINETUNE):
+            if method not in reports or baselines.TFIDF not in reports:
                 continue
-            test = statistics.mcnemar(self.probabilities[route], self.probabilities[baselines.TFIDF], gold)
-            ours, theirs = reports[route].accuracy, reports[baselines.TFIDF].accuracy
+            test = statistics.mcnemar(self.probabilities[method], self.probabilities[baselines.TFIDF], gold)
+            ours, theirs = reports[method].accuracy, reports[baselines.TFIDF].accuracy
             sure = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
             chance = f"a difference that chance explains ({sure})" if test.p >= 0.05 else f"more than chance ({sure})"
-            name = "the frozen encoder" if route == frozen else "fine-tuning"
+            name = "the frozen encoder" if method == frozen else "fine-tuning"
             ahead = "beats" if test.p < 0.05 else "is ahead of"
             if theirs > ours:
-                told.append(f"Counting words (TF-IDF, {theirs:.3f}) {ahead} {name} ({ours:.3f}): {chance}.")
+                sentences.append(f"Counting words (TF-IDF, {theirs:.3f}) {ahead} {name} ({ours:.3f}): {chance}.")
             elif theirs < ours:
-                told.append(
+                sentences.append(
                     f"{name[0].upper()}{name[1:]} ({ours:.3f}) {ahead} counting words (TF-IDF, {theirs:.3f}): {chance}."
                 )
             else:
-                told.append(f"{name[0].upper()}{name[1:]} and counting words (TF-IDF) are equally good ({ours:.3f}).")
-        return " ".join(told)
+                sentences.append(
+                    f"{name[0].upper()}{name[1:]} and counting words (TF-IDF) are equally good ({ours:.3f})."
+                )
+        return " ".join(sentences)
 
     def run(self) -> Generator[Event, None, None]:
         spec, data, features = self.spec, self.data, self.features
@@ -171,8 +173,10 @@ class _Classification(Comparison):
             seed=spec.seed,
         )
         key = made_of(encoder, settings, data.fingerprint)
-        with Kept(*key) as kept:
-            yield from self.contend(FineTuned(data.classes, encoder, settings, kept, spec.device), kept, key)
+        with EpochCheckpoints(*key) as saved_epochs:
+            yield from self.contend(
+                FineTuned(data.classes, encoder, settings, saved_epochs, spec.device), saved_epochs, key
+            )
 
     def judge(self, contender: Contender, fitted: Any, steps: list[ContenderStep], begun: float) -> Iterator[Event]:
         data = self.data
@@ -199,7 +203,7 @@ class _Classification(Comparison):
 
     def _report(self, name: str, report: Report, found: NDArray[np.float64]) -> None:
         self.reports[name], self.probabilities[name] = report, found
-        self.told[name] = report.to_dict()
+        self.figures[name] = report.to_dict()
 
 
 def _figures(report: Report) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from checkpoints.run import Run
 from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.recorded_steps import noting
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Notice, Progress
-from engine.runs.messages import Control, Stopped, heed
+from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.spec import BadSpec, DataSpec
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 
 class Comparison:
@@ -28,14 +28,14 @@ class Comparison:
     def __init__(self, control: Control, train: Labelled, held_out: Labelled, judged: Inputs, features: Any) -> None:
         self.control, self.features = control, features
         self.train, self.held_out, self.judged = train, held_out, judged
-        self.told: dict[str, dict[str, Any]] = {}
+        self.figures: dict[str, dict[str, Any]] = {}
         """figures of each method so far"""
 
     def loaded(self) -> Event:
         """What was read."""
         raise NotImplementedError
 
-    def keep(self, run: Run, writes: Writes) -> None:
+    def keep(self, run: Run, writes: PendingWrites) -> None:
         """Write everything that comes of it into ``run``. Raises :class:`OSError`."""
         raise NotImplementedError
 
@@ -44,7 +44,7 @@ class Comparison:
         raise NotImplementedError
 
     def judge(self, contender: Contender, fitted: Any, steps: list[ContenderStep], begun: float) -> Iterator[Event]:
-        """Judge a contender that was fitted from ``begun`` on, and put its figures into ``told`` and the results."""
+        """Judge a contender that was fitted from ``begun`` on, and put its figures into ``figures`` and the results."""
         raise NotImplementedError
 
     def earlier(self, name: str, key: list[Any] | None) -> Any:
@@ -55,12 +55,12 @@ class Comparison:
         return self.store.earlier(name, key) if self.store is not None else None
 
     def take_over(self, name: str, earlier: Any) -> Iterator[Event]:
-        """Put the figures of an earlier start into ``told`` and the results."""
+        """Put the figures of an earlier start into ``figures`` and the results."""
         raise NotImplementedError
 
     def results(self) -> dict[str, dict[str, Any]]:
         """Figures of each method so far."""
-        return self.told
+        return self.figures
 
     def verdict(self) -> str:
         """What the figures say, in a few sentences."""
@@ -68,14 +68,14 @@ class Comparison:
 
     def done(self, name: str) -> ContenderDone:
         """The figures of a method that was judged."""
-        return ContenderDone(name, self.told[name])
+        return ContenderDone(name, self.figures[name])
 
     def contend(
-        self, contender: Contender, kept: Kept | None = None, key: list[Any] | None = None
+        self, contender: Contender, saved_epochs: EpochCheckpoints | None = None, key: list[Any] | None = None
     ) -> Generator[Event, None, None]:
         """Fit a contender and judge it, or take over what an earlier start of the run has trained.
 
-        The epochs in ``kept`` of the fine-tuning that ``key`` decides are removed when its results are on the disk.
+        ``saved_epochs`` of the fine-tuning that ``key`` decides are removed when its results are on the disk.
         """
         name, begun, steps = contender.name, time.monotonic(), list[ContenderStep]()
         if (earlier := self.earlier(name, key)) is not None:
@@ -91,10 +91,10 @@ class Comparison:
             if key is not None and self.store is not None:
                 self.store.settled(key, steps)
                 yield from self.store.writes.settle(self.control)
-        if kept is not None:
-            kept.clear()
+        if saved_epochs is not None:
+            saved_epochs.clear()
         yield self.done(name)
-        yield from heed(self.control, len(self.told))
+        yield from handle_messages(self.control, len(self.figures))
 
 
 def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[], Comparison]) -> Iterator[Event]:
@@ -105,12 +105,12 @@ def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[]
     """
     if problems := spec.validate():
         raise BadSpec(problems)
-    begun, reason, writes = time.monotonic(), "done", Writes()
+    begun, reason, writes = time.monotonic(), "done", PendingWrites()
     work: Comparison | None = None
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
         found = read()
-        yield from heed(control, 0)
+        yield from handle_messages(control, 0)
         work = found
         yield work.loaded()
         if run is not None:

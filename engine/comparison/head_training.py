@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.runs.events import ContenderStep, Event
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def fit_epochs(
                 optimizer.step()
                 each = found.detach()
                 total = total + (float(each) if double else each) * len(some)
-            yield from heed(control, epoch)
+            yield from handle_messages(control, epoch)
         model.eval()
         with torch.inference_mode(), threads():
             missed, score = judge()

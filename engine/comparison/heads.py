@@ -14,7 +14,7 @@ from engine.comparison.head_training import FitSettings, fit_epochs
 from engine.encoders.class_weights import balanced
 from engine.machine import physical_cores
 from engine.runs.events import ContenderStep, Event
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,7 @@ def head_from(arrays: Mapping[str, Any], settings: str) -> Head:
 
 
 def logistic(
-    route: str,
+    method: str,
     train: tuple[Matrix, Sequence[int]],
     validation: tuple[Matrix, Sequence[int]],
     control: Control,
@@ -111,7 +111,7 @@ def logistic(
     model: Any = None
     for number, penalty in enumerate(grid):
         model, step, loss = yield from _fit(
-            route if told else "", rows, labels, penalty, model, class_weights, control, step
+            method if told else "", rows, labels, penalty, model, class_weights, control, step
         )
         found = _probabilities(model, looked, classes)
         missed, right = statistics.log_loss(found, validation[1]), statistics.accuracy(found, validation[1])
@@ -121,7 +121,7 @@ def logistic(
         worse = 0 if better else worse + 1
         if told:
             left = (time.monotonic() - begun) / (number + 1) * (len(grid) - number - 1)
-            yield ContenderStep(route, step, 0, loss, missed, right, round(left, 1), f"C = {penalty:g}")
+            yield ContenderStep(method, step, 0, loss, missed, right, round(left, 1), f"C = {penalty:g}")
         if worse >= 2:
             break
     assert best is not None
@@ -141,7 +141,7 @@ def fit_once(
 
 
 def mlp(
-    route: str,
+    method: str,
     train: tuple[NDArray[np.float32], Sequence[int]],
     validation: tuple[NDArray[np.float32], Sequence[int]],
     control: Control,
@@ -182,7 +182,7 @@ def mlp(
     # Sharing out products this small costs more than it brings, and most of all where others use the machine.
     count = 1 if min(BATCH, len(rows)) * rows.shape[1] * HIDDEN < SMALL else physical_cores()
     best = yield from fit_epochs(
-        route,
+        method,
         model,
         order=lambda: torch.randperm(len(rows)).to(device),
         loss=lambda some: criterion(model(rows[some]), labels[some]),
@@ -196,7 +196,7 @@ def mlp(
 
 
 def _fit(
-    route: str, rows: Matrix, labels: Any, penalty: float, model: Any, class_weights: bool, control: Control, step: int
+    method: str, rows: Matrix, labels: Any, penalty: float, model: Any, class_weights: bool, control: Control, step: int
 ) -> Generator[Event, None, tuple[Any, int, float]]:
     """Solve for one ``C``, from where ``model`` is; returns the model, the slices so far and the training loss."""
     import numpy as np
@@ -216,9 +216,9 @@ def _fit(
         some = slice(0, 2000)
         found = _probabilities(model, rows[some], int(labels.max()) + 1)
         loss = statistics.log_loss(found, labels[some])
-        if route:
-            yield ContenderStep(route, step, 0, loss, None, None, None, f"C = {penalty:g}")
-        yield from heed(control, step)
+        if method:
+            yield ContenderStep(method, step, 0, loss, None, None, None, f"C = {penalty:g}")
+        yield from handle_messages(control, step)
         if converged:
             break
     return model, step, loss

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.comparison.heads import fit_once
 from engine.runs.events import CurvePoint, Event, Progress
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,5 +102,5 @@ def efficiency(
             scores.append(accuracy(head.probabilities(test_features)))
         mean = sum(scores) / len(scores)
         yield CurvePoint("lr", count, rows, mean, min(scores), max(scores), len(scores))
-        yield from heed(control, count)
+        yield from handle_messages(control, count)
         count *= 2

@@ -13,7 +13,7 @@ from engine.encoders.find import Encoder
 from engine.encoders.recorded_steps import rows_of, steps_from
 from engine.model_folder import present
 from engine.runs.events import ContenderStep
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 TUNED = "finetuned"
 """folder of the fine-tuned model"""
@@ -29,7 +29,7 @@ class Results:
     SAME: ClassVar[tuple[str, ...]]
     """fields of the description that decide whether results of an earlier start are still valid"""
 
-    def __init__(self, run: Run, writes: Writes, about: Mapping[str, Any]) -> None:
+    def __init__(self, run: Run, writes: PendingWrites, about: Mapping[str, Any]) -> None:
         """``about``: the description of a run without results."""
         self._run, self.writes = run, writes
         self._about: dict[str, Any] = {**about, "encoder": None, "tuned": None}

@@ -10,7 +10,7 @@ from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, pieces
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
 from engine.runs.events import Encoded, Event, Notice
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def encode(
                 shards[number] = found
         except (OSError, ValueError) as error:
             damaged.append(error)
-        yield from heed(control, 0)
+        yield from handle_messages(control, 0)
     if damaged:
         some = f"{len(damaged)} of {len(numbers)} cached parts of the features cannot be used"
         yield Notice(f"{some} and are computed again: {damaged[0]}", "warning", "cache")
@@ -122,7 +122,7 @@ def _fill(
     ids: list[list[int]] = []
     for start in range(0, len(texts), 4096):  # in blocks, so that stopping does not wait for all of them
         ids += encoder.ids(list(texts[start : start + 4096]), length)
-        yield from heed(control, meter.done)
+        yield from handle_messages(control, meter.done)
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
     meter.begin(sum(len(ids[row]) for number in missing for row in order[number * ROWS : (number + 1) * ROWS]))
     told_full = False
@@ -206,7 +206,7 @@ class _Machine:
             if meter is not None:
                 yield from meter.add(len(batch), sum(map(len, batch)))
             begun = time.monotonic()
-            yield from heed(control, meter.done if meter is not None else start)
+            yield from handle_messages(control, meter.done if meter is not None else start)
             if meter is not None and (waited := time.monotonic() - begun) > TELL:
                 meter.waited(waited)
         for name, tensor in gathered.items():

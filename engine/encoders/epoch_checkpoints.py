@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import home, store
 from checkpoints.lock import Lock, Locked
 from engine.runs.events import Event, Notice
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,14 +38,14 @@ class Found:
     """the other files that were kept with it"""
 
 
-class Kept:
+class EpochCheckpoints:
     """The folder of one training's epochs, owned until this is left. Where it cannot be had, nothing is kept.
 
     ``parts`` is all that decides the training, as JSON can hold it.
     """
 
     def __init__(self, *parts: Any) -> None:
-        self.writes = Writes("warning")
+        self.writes = PendingWrites("warning")
         made = json.dumps(parts, sort_keys=True)
         self.folder = home.cache() / "finetune" / hashlib.sha256(made.encode()).hexdigest()[:32]
         self._lock: Lock | None = None
@@ -56,7 +56,7 @@ class Kept:
         except (OSError, Locked) as error:
             self._failure = f"epochs are not kept for a later start ({error})"
 
-    def __enter__(self) -> Kept:
+    def __enter__(self) -> EpochCheckpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,7 +116,7 @@ class Kept:
     ) -> Iterator[Event]:
         """Put an epoch on the disk, with ``more`` files; of those before, the ``best`` stays.
 
-        One that cannot be written is tried again, see :class:`Writes`. Where the best is not there,
+        One that cannot be written is tried again, see :class:`PendingWrites`. Where the best is not there,
         nothing is removed: nothing on the disk goes on to this epoch's end.
         """
         from checkpoints.state import capture
@@ -141,7 +141,7 @@ class Kept:
         """
         if self._lock is None:
             return
-        self.writes = Writes("warning")
+        self.writes = PendingWrites("warning")
         with contextlib.suppress(OSError):
             for entry in self.folder.iterdir():
                 if entry.name != LOCK:

@@ -13,17 +13,17 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from engine.encoders.epoch_checkpoints import Kept, weights_of
+from engine.encoders.epoch_checkpoints import EpochCheckpoints, weights_of
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
 from engine.runs.events import ContenderStep, Event, Notice
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-ROUTE = "finetune"
+METHOD = "finetune"
 INTERVAL = 0.5  # seconds between two events within an epoch
 History: TypeAlias = Sequence[tuple[float, float]]
 """loss (nats a row) and accuracy on what was held out, after each epoch"""
@@ -120,7 +120,7 @@ class Training(ABC):
     FIRST: ClassVar[int] = 1
     """the first epoch that is measured; with 0 that is before training, and the first step is shown too"""
     TITLE: ClassVar[str] = "fine-tuning"
-    SOURCE: ClassVar[str] = ROUTE
+    SOURCE: ClassVar[str] = METHOD
     """of notices"""
 
     def __init__(self, encoder: Encoder, settings: Settings, control: Control, device: str) -> None:
@@ -179,42 +179,44 @@ class Training(ABC):
 
     def step_event(self, epoch: int) -> ContenderStep:
         """Progress within an epoch, which is numbered from 0."""
-        return ContenderStep(ROUTE, self.step, self.steps, self.recent_loss(), None, None, self.seconds_left())
+        return ContenderStep(METHOD, self.step, self.steps, self.recent_loss(), None, None, self.seconds_left())
 
     def epoch_event(self) -> ContenderStep:
         """Progress after a measurement, the last in ``history``."""
         last, note = self.history[-1], f"epoch {len(self.history)} of {self.settings.epochs}"
         if self.is_best():
             note += ", the best so far"
-        return ContenderStep(ROUTE, self.step, self.steps, last.loss, last.loss, last.score, self.seconds_left(), note)
+        return ContenderStep(METHOD, self.step, self.steps, last.loss, last.loss, last.score, self.seconds_left(), note)
 
     def files(self) -> Mapping[str, bytes]:
         """What is kept with a measurement beside weights and optimizer."""
         return {}
 
-    def run(self, kept: Kept | None) -> Iterator[Event]:
-        """Train until the epochs are done or get no better; after the last epoch in ``kept``, from there on."""
+    def run(self, saved_epochs: EpochCheckpoints | None) -> Iterator[Event]:
+        """Train until the epochs are done or get no better; after the last epoch in ``saved_epochs``, from there on."""
         import torch
 
         torch.set_num_threads(physical_cores())
-        if kept is not None:
-            yield from self.resume(kept)
+        if saved_epochs is not None:
+            yield from self.resume(saved_epochs)
         while (epoch := len(self.history) + self.FIRST) <= self.settings.epochs and not self.stops_early():
             if epoch:
                 torch.manual_seed(self.settings.seed * 1000 + epoch - 1)  # so that dropout is the same after a resume
                 self.recent_loss()  # of the last steps before, which no event shows
                 yield from self.epoch(epoch - 1)
             yield from self.measure()
-            if kept is not None:
+            if saved_epochs is not None:
                 # The key is the one that earlier versions wrote for a bi-encoder.
                 state = {"looks": [astuple(one) for one in self.history], "spent": self.spent}
                 best = best_of(self.history) + self.FIRST
-                yield from kept.put(epoch, self.model, self.optimizer, state, best=best, more=self.files())
+                yield from saved_epochs.put(epoch, self.model, self.optimizer, state, best=best, more=self.files())
             yield self.epoch_event()
 
-    def resume(self, kept: Kept) -> Iterator[Event]:
-        """Go on after the last epoch in ``kept``; its events and those of the earlier ones come again."""
-        found = yield from kept.resume(self.model, self.optimizer, lambda state: best_of(_history(state)) + self.FIRST)
+    def resume(self, saved_epochs: EpochCheckpoints) -> Iterator[Event]:
+        """Go on after the last epoch in ``saved_epochs``; its events and those of the earlier ones come again."""
+        found = yield from saved_epochs.resume(
+            self.model, self.optimizer, lambda state: best_of(_history(state)) + self.FIRST
+        )
         if found is None:
             return
         history = _history(found.state)
@@ -258,7 +260,7 @@ class Training(ABC):
             if time.monotonic() - shown >= INTERVAL or (self.step == 1 and self.FIRST == 0):
                 shown = time.monotonic()
                 yield self.step_event(epoch)
-            yield from heed(self.control, self.step)
+            yield from handle_messages(self.control, self.step)
         self.trained_loss = sum(losses) / len(losses)
 
     def is_best(self) -> bool:
@@ -280,13 +282,13 @@ class Training(ABC):
         return round(self.spent / max(1, self.step) * (self.steps - self.step), 1)
 
 
-def tune(training: Training, kept: Kept) -> Generator[Event, None, Tuned]:
+def tune(training: Training, saved_epochs: EpochCheckpoints) -> Generator[Event, None, Tuned]:
     """Train until the epochs are done or get no better, and return the best of them.
 
-    A new start goes on after the last epoch in ``kept``, which whoever calls clears once what came of the training is
-    in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`.
+    A new start resumes after the last epoch in ``saved_epochs``; the caller clears them when it has saved the result.
+    Yields :class:`ContenderStep`. Raises :class:`Stopped`.
     """
-    yield from training.run(kept)
+    yield from training.run(saved_epochs)
     model, history = training.model, training.history
     model.load_state_dict(training.best_weights)
     model.eval().requires_grad_(False)

@@ -22,7 +22,7 @@ from data import packaged
 from engine import hub
 from engine.hub import INDEX, WEIGHTS, model_folder
 from engine.runs.events import Event, Notice
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 from engine.tokenization import find as tokenizer
 from engine.tokenization.encoding import UNKNOWN, BackedTokenizer, CharacterTokenizer, NoTokenizer, Tokenizer, guarded
 
@@ -285,7 +285,7 @@ def _of_hub(name: str, control: Control | None) -> Generator[Event, None, Encode
         repository = name
 
     def obey() -> Iterator[Event]:
-        return heed(control, 0) if control is not None else iter(())
+        return handle_messages(control, 0) if control is not None else iter(())
 
     folder, source = yield from model_folder(repository, obey)
     try:

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders import epochs
+from engine.encoders.class_weights import balanced
 from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Tuned
 from engine.encoders.epochs import made_of as made_of
 from engine.encoders.find import Encoder
 from engine.encoders.padding import by_length, padded
 from engine.model_folder import replaced, write_tokenizer
 from engine.runs.events import Event
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,16 +44,16 @@ def finetune(
     settings: TuneSettings,
     control: Control,
     *,
-    kept: Kept,
+    saved_epochs: EpochCheckpoints,
     device: str = "auto",
 ) -> Generator[Event, None, Tuned]:
     """Train on texts and class indices and return the best epoch.
 
-    A new start goes on after the last epoch in ``kept``, made of :func:`made_of` and cleared by whoever has the result
-    in safety. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
+    A new start resumes after the last epoch in ``saved_epochs``, whose key is :func:`made_of`; the caller clears them
+    when it has saved the result. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
     """
     training = _Classifying(train, validation, classes, encoder, settings, control, placed(device)[0])
-    return (yield from epochs.tune(training, kept))
+    return (yield from epochs.tune(training, saved_epochs))
 
 
 def probabilities(
@@ -70,7 +71,7 @@ def probabilities(
         result[rows] = logits.double().softmax(1).cpu().numpy()
         done += len(rows)
         if control is not None:
-            yield from heed(control, done)
+            yield from handle_messages(control, done)
     return result
 
 
@@ -102,10 +103,7 @@ class _Classifying(epochs.Training):
         length = min(settings.length, encoder.positions)
         self.ids, self.labels = encoder.ids(list(train[0]), length), list(train[1])
         self.held_ids, self.held_labels = encoder.ids(list(validation[0]), length), list(validation[1])
-        weights = None
-        if settings.class_weights:
-            counts = torch.bincount(torch.tensor(self.labels), minlength=len(classes)).clamp(min=1)
-            weights = (len(self.labels) / (len(classes) * counts)).float().to(device)
+        weights = balanced(self.labels, len(classes)).to(device) if settings.class_weights else None
         self.cross_entropy = torch.nn.CrossEntropyLoss(weights)
         super().__init__(encoder, settings, control, device)
 

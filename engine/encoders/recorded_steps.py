@@ -33,6 +33,6 @@ def rows_of(steps: Sequence[ContenderStep]) -> list[list[Any]]:
 def steps_from(rows: Any) -> tuple[ContenderStep, ...]:
     """The steps that :func:`rows_of` wrote. Raises :class:`TypeError` and :class:`ValueError` for anything else."""
     return tuple(
-        ContenderStep(str(route), int(step), int(steps), float(loss), float(missed), float(right), None, str(note))
-        for route, step, steps, loss, missed, right, _, note in rows
+        ContenderStep(str(method), int(step), int(steps), float(loss), float(missed), float(right), None, str(note))
+        for method, step, steps, loss, missed, right, _, note in rows
     )

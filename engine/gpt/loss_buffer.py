@@ -14,7 +14,7 @@ WINDOW = 0.1  # seconds that a block covers at most
 
 
 @dataclass(frozen=True)
-class Reading:
+class StepLoss:
     """What one step measured."""
 
     step: int
@@ -34,7 +34,7 @@ class _Block:
     ready: torch.cuda.Event | None
 
 
-class Readings:
+class LossBuffer:
     """On a GPU a block is copied to the host without waiting and read one block late; on a CPU it is read at once."""
 
     def __init__(self, device: torch.device) -> None:
@@ -62,11 +62,11 @@ class Readings:
         """Whether the block should be read."""
         return len(self._steps) == CAPACITY or time.perf_counter() - self._begun >= WINDOW
 
-    def take(self, *, everything: bool = False) -> tuple[list[Reading], list[int]]:
+    def take(self, *, everything: bool = False) -> tuple[list[StepLoss], list[int]]:
         """Readings and sampled ids that have arrived; with ``everything``, wait for all."""
         if self._steps or self._sampled:
             self._blocks.append(self._close())
-        readings: list[Reading] = []
+        losses: list[StepLoss] = []
         ids: list[int] = []
         late = 0 if everything or self._device.type != "cuda" else 1
         while len(self._blocks) > late:
@@ -74,10 +74,10 @@ class Readings:
             if block.ready is not None:
                 block.ready.synchronize()
             for (step, rate), (loss, norm) in zip(block.steps, block.values.tolist(), strict=True):
-                readings.append(Reading(step, rate, loss, norm, block.seconds))
+                losses.append(StepLoss(step, rate, loss, norm, block.seconds))
             if block.sampled is not None:
                 ids.extend(block.sampled.tolist())
-        return readings, ids
+        return losses, ids
 
     def _close(self) -> _Block:
         now = time.perf_counter()

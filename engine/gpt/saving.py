@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from checkpoints.saver import Outcome, Save, Saver
+from checkpoints.saver import Save, Saver, SaveResult
 from checkpoints.state import Snapshot
 from checkpoints.store import State
 from engine.runs.events import Event, Notice, Saved
@@ -15,7 +15,7 @@ from engine.runs.events import Event, Notice, Saved
 BACK_OFF = (5.0, 15.0, 60.0)  # seconds to the next try after a failed save, the last one again and again
 
 
-class Keeper:
+class Checkpointer:
     """Keeps the checkpoints of one run; without a ``folder`` it keeps none and says nothing.
 
     A new best is held in memory until a save is due, so that a curve that improves with every evaluation is not
@@ -112,16 +112,16 @@ class Keeper:
         snapshot, state = self._capture()
         return Save(step, snapshot.encode, state, best, pin)
 
-    def _report(self, outcomes: list[Outcome]) -> Iterator[Event]:
-        for outcome in outcomes:
-            save = outcome.save
-            if outcome.path is not None:
+    def _report(self, results: list[SaveResult]) -> Iterator[Event]:
+        for result in results:
+            save = result.save
+            if result.path is not None:
                 if self._held is None:  # no failed save of a best is left to try again
                     self._failures = 0
-                sizes = (outcome.bytes, round(outcome.seconds, 4), round(outcome.stall, 4))
-                yield Saved(save.step, str(outcome.path), *sizes, save.best)
+                sizes = (result.bytes, round(result.seconds, 4), round(result.stall, 4))
+                yield Saved(save.step, str(result.path), *sizes, save.best)
             else:
-                assert outcome.error is not None
+                assert result.error is not None
                 wait = BACK_OFF[min(self._failures, len(BACK_OFF) - 1)]
                 self._failures += 1
                 self._retry_at = time.monotonic() + wait
@@ -132,7 +132,7 @@ class Keeper:
                 else:
                     self._pin = self._pin or save.pin
                 yield Notice(
-                    f"could not save step {save.step:,}: {outcome.error.strerror or outcome.error}. "
+                    f"could not save step {save.step:,}: {result.error.strerror or result.error}. "
                     f"Training goes on; the next try is in {wait:.0f} s",
                     "error",
                     "save",

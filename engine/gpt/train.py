@@ -19,9 +19,9 @@ from data.vocabulary import UnknownCharacterError
 from engine.device import free_memory, measure_peak, place
 from engine.gpt import setup
 from engine.gpt.diagnose import Evaluation, diagnose
-from engine.gpt.loss_buffer import Readings
+from engine.gpt.loss_buffer import LossBuffer
 from engine.gpt.samples import Request, Sampler
-from engine.gpt.saving import Keeper
+from engine.gpt.saving import Checkpointer
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import HISTORY, Trainer
 from engine.runs import messages as ask
@@ -80,7 +80,9 @@ class _Session:
         self, spec: TrainSpec, control: Control, run: Run | None, before_commit: Callable[[], object] | None
     ) -> None:
         self.spec, self.control, self.run = spec, control, run
-        self.keeper = Keeper(run.checkpoints if run else None, spec.save_every, self._capture, before_commit)
+        self.checkpointer = Checkpointer(
+            run.checkpoints if run else None, spec.save_every, self._capture, before_commit
+        )
         self.stop: str | None = None
         self.save_at_end = True
         self.paused = False
@@ -89,7 +91,7 @@ class _Session:
         self.training_here = 0.0
 
     def close(self) -> None:
-        self.keeper.close()
+        self.checkpointer.close()
 
     # -- the shape of a run ------------------------------------------------------------------------------------------
 
@@ -101,7 +103,7 @@ class _Session:
             if self.paused or self.stop is not None:
                 continue
             yield from self._step()
-            if self.readings.due():
+            if self.losses.due():
                 yield from self._read()
             if self.stop is None and self._boundary_due():
                 yield from self._boundary()
@@ -126,10 +128,10 @@ class _Session:
             assert self.run is not None
             saved, skipped = setup.restore(self.run, self.trainer)
             self.position = self.trainer.position
-            self.keeper.resume(saved, self.position.best_step)
+            self.checkpointer.resume(saved, self.position.best_step)
             notices += skipped
         self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
-        self.readings = Readings(placement.device)
+        self.losses = LossBuffer(placement.device)
         self.peak = peak
         self.flops = self.trainer.model.config.flops_per_token()
         self.tokens_per_step = self.spec.batch * self.spec.context
@@ -148,7 +150,7 @@ class _Session:
             if reason != "diverged":
                 yield from self._finish_sample()
             yield from self._save()
-        yield from self.keeper.wait()
+        yield from self.checkpointer.wait()
         if self.save_at_end:
             yield from self._insist()
             if reason != "diverged" and self._missing():
@@ -161,7 +163,7 @@ class _Session:
         """Try again to save the best and the last step while that fails, since they would be lost; a stop ends it."""
         tries = 0
         while (missing := self._missing()) and tries < LAST_TRIES:
-            while not self.keeper.due():
+            while not self.checkpointer.due():
                 self.control.wait(0.1)
                 if any(isinstance(message, ask.Stop) for message in self.control.take()):
                     steps = " and ".join(f"step {step:,}" for step in missing)
@@ -169,10 +171,10 @@ class _Session:
                     return
             tries += 1
             yield from self._save()
-            yield from self.keeper.wait()
+            yield from self.checkpointer.wait()
 
     def _missing(self) -> list[int]:
-        return self.keeper.missing(self.position.step if self.stop != "diverged" else -1)
+        return self.checkpointer.missing(self.position.step if self.stop != "diverged" else -1)
 
     # -- between two steps -------------------------------------------------------------------------------------------
 
@@ -187,7 +189,7 @@ class _Session:
                     yield Paused(self.position.step)
                 case ask.Continue() if self.paused:
                     self.paused = False
-                    self.readings.restart()
+                    self.losses.restart()
                     yield Continued(self.position.step)
                 case ask.SaveNow(pin=pin):
                     yield from self._save(pin=pin)
@@ -202,14 +204,14 @@ class _Session:
                 yield from self._read(everything=True)
             else:
                 self.control.wait(0.05)
-            yield from self.keeper.report()
-            if self.keeper.failing and self.keeper.due():
+            yield from self.checkpointer.report()
+            if self.checkpointer.failing and self.checkpointer.due():
                 yield from self._save()
 
     def _set_learning_rate(self, rate: float) -> Notice:
         if not 0 < rate <= 1:
             return Notice(f"a learning rate of {rate:g} is out of range; it stays as it is", "warning", "learning_rate")
-        self.position.learning_rate, self.keeper.saved_step = rate, -1
+        self.position.learning_rate, self.checkpointer.saved_step = rate, -1
         return Notice(f"learning rate {rate:g} from here on", "info", "learning_rate", self.position.step)
 
     def _asked(self, prompt: str, length: int) -> Iterator[Event]:
@@ -238,7 +240,7 @@ class _Session:
                 raise
             yield self._halve_micro_batch(error)
             return
-        self.readings.add(self.position.step, rate, loss, norm)
+        self.losses.add(self.position.step, rate, loss, norm)
         spent = time.perf_counter() - begun
         self.position.seconds += spent
         yield from self._spend(spent)
@@ -266,30 +268,30 @@ class _Session:
     def _spend(self, seconds: float) -> Iterator[Event]:
         """Give the sample under way its share of the time."""
         for ids in self.sampler.spend(seconds):
-            self.readings.add_sampled(ids)
+            self.losses.add_sampled(ids)
         if self.sampler.finished():
             yield from self._finish_sample()
 
     def _read(self, *, everything: bool = False) -> Iterator[Event]:
         """Turn what the device has measured into events; end the run at the first number that is not finite."""
-        readings, ids = self.readings.take(everything=everything)
-        for reading in readings:
-            if not (math.isfinite(reading.loss) and math.isfinite(reading.gradient_norm)):
-                yield self._diverged(reading.step)
+        losses, ids = self.losses.take(everything=everything)
+        for one in losses:
+            if not (math.isfinite(one.loss) and math.isfinite(one.gradient_norm)):
+                yield self._diverged(one.step)
                 return
-            self.position.train_sum += reading.loss
+            self.position.train_sum += one.loss
             self.position.train_count += 1
-            self.training_here += reading.seconds
+            self.training_here += one.seconds
             self.steps_read += 1
-            rate = self.tokens_per_step / reading.seconds
+            rate = self.tokens_per_step / one.seconds
             yield Step(
-                step=reading.step,
-                loss=reading.loss,
-                learning_rate=reading.learning_rate,
-                gradient_norm=reading.gradient_norm,
+                step=one.step,
+                loss=one.loss,
+                learning_rate=one.learning_rate,
+                gradient_norm=one.gradient_norm,
                 tokens_per_second=round(rate, 1),
                 peak_share=round(rate * self.flops / self.peak, 4),
-                seconds_left=round((self.spec.steps - reading.step) * self.training_here / self.steps_read, 1),
+                seconds_left=round((self.spec.steps - one.step) * self.training_here / self.steps_read, 1),
             )
         if ids and self.sampler.current is not None:
             request = self.sampler.current
@@ -298,11 +300,11 @@ class _Session:
             self.estimated = True
             each = self.training_here / self.steps_read
             yield Estimated(round(each, 6), round((self.spec.steps - self.position.step) * each, 1))
-        yield from self.keeper.report()
+        yield from self.checkpointer.report()
 
     def _diverged(self, step: int) -> Notice:
         self.stop = "diverged"
-        saved = self.run is not None and (self.keeper.saved_step >= 0 or store.checkpoints(self.run.checkpoints))
+        saved = self.run is not None and (self.checkpointer.saved_step >= 0 or store.checkpoints(self.run.checkpoints))
         kept = "its last good checkpoint is kept" if saved else "there was no checkpoint yet"
         return Notice(
             f"the loss is no longer a number at step {step:,}: stopped, {kept}. "
@@ -317,7 +319,7 @@ class _Session:
     def _boundary_due(self) -> bool:
         step, spec = self.position.step, self.spec
         sample = spec.sample_every and step % spec.sample_every == 0
-        return step >= spec.steps or step % spec.evaluate_every == 0 or bool(sample) or self.keeper.due()
+        return step >= spec.steps or step % spec.evaluate_every == 0 or bool(sample) or self.checkpointer.due()
 
     def _boundary(self) -> Iterator[Event]:
         """Evaluate, save and sample, whatever is due at this step and not done yet."""
@@ -330,7 +332,7 @@ class _Session:
             yield from self._evaluate()
             if self.stop is not None:
                 return
-        if self.keeper.due() and self.keeper.saved_step != step:
+        if self.checkpointer.due() and self.checkpointer.saved_step != step:
             yield from self._finish_sample()
             yield from self._save()
         if spec.sample_every and position.sampled_step != step and (last or step % spec.sample_every == 0):
@@ -338,7 +340,7 @@ class _Session:
             ids = self.corpus.vocabulary.encode(spec.sample_prompt).ids
             self.sampler.ask(Request(str(step), spec.sample_prompt, ids, spec.sample_length, asked=False))
             yield from self._begin_sample()
-        self.readings.restart()
+        self.losses.restart()
 
     def _evaluate(self) -> Iterator[Event]:
         position, begun = self.position, time.perf_counter()
@@ -367,7 +369,7 @@ class _Session:
         )
         yield from self._remark()
         if best and position.step > 0:
-            self.keeper.hold(position.step)
+            self.checkpointer.hold(position.step)
         if self.spec.patience and position.without_progress >= self.spec.patience:
             self.stop = "early_stop"
             yield Notice(
@@ -428,7 +430,7 @@ class _Session:
         """Decode the sample under way to its end, if there is one, and begin the next."""
         while self.sampler.current is not None:
             for ids in self.sampler.drain():
-                self.readings.add_sampled(ids)
+                self.losses.add_sampled(ids)
             yield from self._read(everything=True)
             request = self.sampler.close()
             if not request.asked:
@@ -442,7 +444,7 @@ class _Session:
         if self.stop != "diverged":
             yield from self._read(everything=True)
         step = self.position.step if self.stop != "diverged" else -1
-        yield from self.keeper.save(step, best=self.position.best_step == step, pin=pin)
+        yield from self.checkpointer.save(step, best=self.position.best_step == step, pin=pin)
 
     def _capture(self) -> tuple[state.Snapshot, store.State]:
         """Everything that the next step depends on."""

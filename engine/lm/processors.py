@@ -28,7 +28,7 @@ _NOTHING = float("-inf")
 
 
 @dataclass(frozen=True)
-class Kept:
+class Filtered:
     """What the settings left of one distribution. Lengths count the ranking from its top."""
 
     scores: Tensor
@@ -61,7 +61,7 @@ def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     return logits.scatter(0, seen, torch.where(found < 0, found * penalty, found / penalty))
 
 
-def warp(logits: Tensor, sampling: Sampling, seen: Tensor, u: float) -> Kept:
+def warp(logits: Tensor, sampling: Sampling, seen: Tensor, u: float) -> Filtered:
     """Apply the settings to ``logits`` ``(vocabulary,)``, float32; ``seen`` holds the ids of the whole sequence.
 
     The ranking reaches at least as far down as the draw at ``u`` does. Greedy is no draw: it takes the largest of
@@ -82,10 +82,10 @@ def warp(logits: Tensor, sampling: Sampling, seen: Tensor, u: float) -> Kept:
     return _cut(scores, values.flip(0), ids.flip(0), sampling)
 
 
-def draw(kept: Kept, u: float) -> Tensor:
+def draw(filtered: Filtered, u: float) -> Tensor:
     """The place in the ranking ``(1,)`` at which the cumulated probability passes ``u``."""
-    cumulated = _cumulated(kept.values, kept.normaliser)
-    if not kept.complete:
+    cumulated = _cumulated(filtered.values, filtered.normaliser)
+    if not filtered.complete:
         return torch.searchsorted(cumulated, torch.full_like(cumulated[:1], u), right=True)
     total = cumulated[-1:]  # a little off 1; below it, so that what has no probability is never reached
     below = torch.minimum(total * u, torch.nextafter(total, torch.zeros_like(total)))
@@ -103,7 +103,7 @@ def _ranked(scores: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
     return values.flip(0), ids[order].flip(0)
 
 
-def _cut(scores: Tensor, values: Tensor, ids: Tensor, sampling: Sampling) -> Kept:
+def _cut(scores: Tensor, values: Tensor, ids: Tensor, sampling: Sampling) -> Filtered:
     """Top-k, top-p and min-p on a ranking that holds at least what top-k keeps."""
     size, length = scores.shape[0], len(values)
     places = torch.arange(length, device=values.device)
@@ -122,10 +122,10 @@ def _cut(scores: Tensor, values: Tensor, ids: Tensor, sampling: Sampling) -> Kep
         probabilities = values.softmax(0)
         min_p = (probabilities >= sampling.min_p * probabilities[0]).sum().clamp(min=1)
         values = values.masked_fill(places >= min_p, _NOTHING)
-    return Kept(scores, ids, values, values.logsumexp(0), top_k, top_p, min_p, complete=True)
+    return Filtered(scores, ids, values, values.logsumexp(0), top_k, top_p, min_p, complete=True)
 
 
-def _beginning(scores: Tensor, sampling: Sampling, u: float, count: int) -> Kept | None:
+def _beginning(scores: Tensor, sampling: Sampling, u: float, count: int) -> Filtered | None:
     """The same without top-k from the first ``count`` ranks alone; None when they do not decide it."""
     size = scores.shape[0]
     best, ids = scores.topk(count + 1)
@@ -147,6 +147,6 @@ def _beginning(scores: Tensor, sampling: Sampling, u: float, count: int) -> Kept
             return None
         min_p = max(1, min(top_p, reached))
     if min_p == size:
-        return Kept(scores, ids, values, whole, size, size, size, False) if u < float(cumulated[-1]) else None
+        return Filtered(scores, ids, values, whole, size, size, size, False) if u < float(cumulated[-1]) else None
     values = values[:min_p]
-    return Kept(scores, ids[:min_p], values, values.logsumexp(0), size, top_p, min_p, complete=True)
+    return Filtered(scores, ids[:min_p], values, values.logsumexp(0), size, top_p, min_p, complete=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from data.beir import Collection
 from engine.encoders import epochs, index
 from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Epoch, best_of
 from engine.encoders.find import Encoder
 from engine.retrieve import metrics as retrieve_metrics
@@ -122,15 +122,15 @@ def train(
     *,
     bm25: Bm25 | None = None,
     keep: Callable[[BiState], None] = lambda _: None,
-    kept: Kept | None = None,
+    saved_epochs: EpochCheckpoints | None = None,
     device: str = "auto",
 ) -> Generator[Event, None, BiState]:
     """Train on the training queries and return the state with the best nDCG@10 on the held-out ones.
 
     ``frozen``: unit vectors of every document; ``asked``: those of every training query. ``keep`` gets the state after
     every look at the held-out queries, the first of them before any training: where training only makes it worse, the
-    frozen encoder comes back. The training of a whole encoder goes on from the epochs in ``kept``, which is cleared by
-    whoever has the result in safety. Yields :class:`ContenderStep`. Raises :class:`CannotTrain`, :class:`Stopped`.
+    frozen encoder comes back. The training of a whole encoder resumes from ``saved_epochs``; the caller clears them
+    when it has saved the result. Yields :class:`ContenderStep`. Raises :class:`CannotTrain`, :class:`Stopped`.
     """
     import torch
 
@@ -144,15 +144,15 @@ def train(
         finally:
             torch.set_num_threads(threads)
     training = _BiTraining(given, split(collection, settings.held_out, settings.seed))
-    yield from training.run(kept)
+    yield from training.run(saved_epochs)
     return training.best()
 
 
-def kept_for(fingerprint: str, encoder: Encoder, settings: BiSettings) -> Kept | None:
+def saved_epochs_of(fingerprint: str, encoder: Encoder, settings: BiSettings) -> EpochCheckpoints | None:
     """Where the epochs of a whole encoder's training are kept; a projection is trained in seconds, so nowhere."""
     if settings.mode == "projection":
         return None
-    return Kept(CODE, "bi-encoder", encoder.identity, asdict(settings.chosen()), fingerprint)
+    return EpochCheckpoints(CODE, "bi-encoder", encoder.identity, asdict(settings.chosen()), fingerprint)
 
 
 @dataclass(frozen=True)
@@ -318,8 +318,8 @@ class _BiTraining(epochs.Training):
         best, found = self.history[best_of(self.history)], load(self.best_files[_MORE])["pool"].numpy()
         return BiState(best.step, best.score, best.loss, self.best_weights, self.pool, found, len(self.collection))
 
-    def resume(self, kept: Kept) -> Iterator[Event]:
-        yield from super().resume(kept)
+    def resume(self, saved_epochs: EpochCheckpoints) -> Iterator[Event]:
+        yield from super().resume(saved_epochs)
         if self.history:
             self.given.keep(self.best())
 

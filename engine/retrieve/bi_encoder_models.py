@@ -11,7 +11,7 @@ from engine.encoders.find import Encoder
 from engine.encoders.padding import by_length, padded
 from engine.retrieve.rankers import QUERY_TOKENS
 from engine.runs.events import Event
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ class Projection:
             for start in range(0, len(self._pool), 8192):
                 rows = list(self._pool[start : start + 8192])
                 found[start : start + len(rows)] = self.documents(rows).cpu().numpy()
-                yield from heed(control, 0)
+                yield from handle_messages(control, 0)
         return found
 
     def tensors(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Whole:
             with torch.inference_mode():
                 found[places] = self._pooled([ids[place] for place in places]).float().cpu().numpy()
             done += len(places)
-            yield from heed(control, done)
+            yield from handle_messages(control, done)
         return found
 
     def tensors(self) -> dict[str, Any]:

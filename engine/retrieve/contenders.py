@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from data.beir import Collection
 from engine.comparison.contender import Inputs, Labelled
 from engine.encoders.encode import encode
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.find import Encoder
 from engine.encoders.index import unit
-from engine.retrieve.bi_encoder import BiSettings, BiState, kept_for, train
+from engine.retrieve.bi_encoder import BiSettings, BiState, saved_epochs_of, train
 from engine.retrieve.metrics import DEPTH, Ranked
 from engine.retrieve.rankers import QUERY_TOKENS, Bm25, Dense, Embedder, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
 from engine.retrieve.spec import BM25, HYBRID, MEAN, TRAINED, RetrieveSpec
 from engine.runs.events import Event, Progress
-from engine.runs.messages import Control, heed
+from engine.runs.messages import Control, handle_messages
 
 TIMED = 50  # queries that are asked one at a time, as somebody who searches does
 TOGETHER = 64  # the others
@@ -36,7 +36,7 @@ class BuiltRankers(Rankers):
         self.seconds: dict[str, float] = {}
         """that building each ranker took"""
         self.state: BiState | None = None
-        self.kept: Kept | None = None
+        self.saved_epochs: EpochCheckpoints | None = None
         """epochs of the training, until its results are on the disk"""
 
     def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
@@ -87,7 +87,7 @@ class BuiltRankers(Rankers):
             length=spec.length,
             seed=spec.seed,
         )
-        self.kept = kept = kept_for(self.fingerprint, encoder, settings)
+        self.saved_epochs = saved_epochs = saved_epochs_of(self.fingerprint, encoder, settings)
         training = train(
             collection,
             encoder,
@@ -97,10 +97,10 @@ class BuiltRankers(Rankers):
             control,
             bm25=bm25,
             keep=keep,
-            kept=kept,
+            saved_epochs=saved_epochs,
             device=spec.device,
         )
-        state = yield from (training if kept is None else kept.writes.watch(training))
+        state = yield from (training if saved_epochs is None else saved_epochs.writes.watch(training))
         self.state = state
         if "weight" in state.tensors:
             projection = state.tensors["weight"].numpy()
@@ -131,7 +131,7 @@ class BuiltRankers(Rankers):
             file = home.cache() / "biencoders" / hashlib.sha256(content).hexdigest()[:24] / WHOLE
             file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(file, content)
-        yield from heed(control, state.step)
+        yield from handle_messages(control, state.step)
         return dataclasses.replace(encoder, name=f"{encoder.name}, trained", weights=(file,))
 
 
@@ -165,10 +165,10 @@ class FittedRanker:
         rankings: list[Ranked] = []
         for text in texts[:TIMED]:
             rankings += rank([text], DEPTH)
-            yield from heed(control, len(rankings))
+            yield from handle_messages(control, len(rankings))
         self.speed = len(rankings) / max(1e-9, time.monotonic() - warm)
         for start in range(len(rankings), len(texts), TOGETHER):
             rankings += rank(texts[start : start + TOGETHER], DEPTH)
             yield Progress(f"asking {self.ranker.name}", len(rankings), len(texts))
-            yield from heed(control, len(rankings))
+            yield from handle_messages(control, len(rankings))
         return rankings

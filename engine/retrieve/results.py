@@ -17,7 +17,7 @@ from checkpoints import arrays, store
 from checkpoints.run import Run
 from data.beir import Collection
 from engine.retrieve.metrics import DEPTH, MEASURES, Difference, Ranked
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
     from engine.encoders.find import Encoder
@@ -37,7 +37,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Findings:
+class RetrieveResults:
     """What a run has come to so far."""
 
     split: str
@@ -68,7 +68,9 @@ class Checkpoint:
 class Store:
     """Writes what comes of a retrieval, each file atomically, through ``writes``."""
 
-    def __init__(self, run: Run, collection: Collection, split: str, queries: Sequence[str], writes: Writes) -> None:
+    def __init__(
+        self, run: Run, collection: Collection, split: str, queries: Sequence[str], writes: PendingWrites
+    ) -> None:
         """Figures of an earlier start on the same collection stay until there are new ones.
 
         Raises :class:`OSError` when those cannot be read.
@@ -157,7 +159,7 @@ class Store:
         self.writes.json(self._run.path / "trained.json", {"step": state.step, "ndcg": state.ndcg})
 
 
-def read(run: Run) -> Findings:
+def read(run: Run) -> RetrieveResults:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no retrieval."""
     judged, unreadable = {}, {}
     try:
@@ -168,7 +170,7 @@ def read(run: Run) -> Findings:
                 judged[method] = _judged(run.path / "rankings" / f"{method}.safetensors", len(queries))
             except (OSError, ValueError, KeyError) as error:
                 unreadable[method] = str(error)
-        return Findings(
+        return RetrieveResults(
             str(about["split"]),
             queries,
             str(about["fingerprint"]),

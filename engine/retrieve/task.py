@@ -22,7 +22,7 @@ from engine.retrieve.results import Store
 from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
     from engine.retrieve.metrics import Values
@@ -81,32 +81,34 @@ class _Retrieval(Comparison):
             repairs=collection.repairs,
         )
 
-    def keep(self, run: Run, writes: Writes) -> None:
+    def keep(self, run: Run, writes: PendingWrites) -> None:
         self.store = self.features.store = Store(run, self.collection, self.split, self.queries, writes)
 
     def verdict(self) -> str:
         """What a learner should take home: each comparison with its paired interval."""
-        told = []
+        sentences = []
         for first, second in ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25)):
             if first in self.values and second in self.values:
                 found = retrieve_metrics.paired(self.values[first][NDCG], self.values[second][NDCG], self.spec.seed)
                 if found.mean == 0 and not found.better:
-                    told.append(f"{first} and {second} rank alike.")
+                    sentences.append(f"{first} and {second} rank alike.")
                     continue
                 way = "above" if found.mean > 0 else "below"
                 sure = "" if found.sure else ", which chance explains"
                 span = f"{found.low:+.3f} to {found.high:+.3f}"
-                told.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} (95%: {span}){sure}.")
+                sentences.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} (95%: {span}){sure}.")
         if self.split == "train" and TRAINED in self.values:
-            told.append("Trained was judged on the queries that it was trained on: that says nothing about new ones.")
-        return " ".join(told)
+            sentences.append(
+                "Trained was judged on the queries that it was trained on: that says nothing about new ones."
+            )
+        return " ".join(sentences)
 
     def run(self) -> Generator[Event, None, None]:
         try:
             yield from self._methods()
         finally:
-            if self.features.kept is not None:
-                self.features.kept.release()
+            if self.features.saved_epochs is not None:
+                self.features.saved_epochs.release()
 
     def _methods(self) -> Iterator[Event]:
         for method in METHODS:
@@ -141,7 +143,7 @@ class _Retrieval(Comparison):
                 measure: retrieve_metrics.paired(values[measure], self.values[other][measure], self.spec.seed)
                 for measure in MEASURES
             }
-            for other in self.told
+            for other in self.figures
         }
         self.against[method] = against
         low, high = retrieve_metrics.interval(values[NDCG], self.spec.seed)
@@ -158,7 +160,7 @@ class _Retrieval(Comparison):
         }
         if method == TRAINED and (state := self.features.state) is not None:
             result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
-        self.told[method] = result
+        self.figures[method] = result
         if self.store is not None:
             self.store.ranker(method, rankings, values, result, against)
         yield from self._settled(method)
@@ -168,15 +170,15 @@ class _Retrieval(Comparison):
             other: {measure: dataclasses.asdict(one) for measure, one in each.items()}
             for other, each in self.against[name].items()
         }
-        return ContenderDone(name, self.told[name], found)
+        return ContenderDone(name, self.figures[name], found)
 
     def _settled(self, method: str) -> Iterator[Event]:
         """Once the results of the training are on the disk, its epochs are removed."""
-        if method == TRAINED and (kept := self.features.kept) is not None:
+        if method == TRAINED and (saved_epochs := self.features.saved_epochs) is not None:
             if self.store is not None:
                 yield from self.store.writes.settle(self.control)
-            kept.clear()
-            kept.release()
+            saved_epochs.clear()
+            saved_epochs.release()
 
 
 def _told(one: Difference) -> list[float]:

@@ -153,7 +153,7 @@ class Stopped(Exception):
     """The task was asked to stop; what was finished before is kept."""
 
 
-def heed(control: Control, step: int) -> Iterator[Event]:
+def handle_messages(control: Control, step: int) -> Iterator[Event]:
     """Take the messages that came since the last call; ``step`` says how far the work is.
 
     Yields :class:`Paused` and :class:`Continued` around a pause. Raises :class:`Stopped`.

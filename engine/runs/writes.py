@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from checkpoints import store
 from engine.runs.events import Event, Notice
-from engine.runs.messages import WAIT, Control, heed
+from engine.runs.messages import WAIT, Control, handle_messages
 from engine.runs.passing import passed
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ BACK_OFF = (5.0, 15.0, 60.0)  # seconds to the next try after a failed write, th
 KIND = "save"  # of the notices
 
 
-class Writes:
+class PendingWrites:
     """A queue of writes, done in order, each at once if the disk takes it. Adding one never raises :class:`OSError`.
 
     While one fails, those after it wait too. A newer version of a file takes the place of the one that waits. A write
@@ -115,7 +115,7 @@ class Writes:
             yield from self.report()
             until = time.monotonic() + wait
             while self._waiting and time.monotonic() < until:
-                yield from heed(control, 0)
+                yield from handle_messages(control, 0)
                 control.wait(WAIT)
             self.flush()
         yield from self.report()

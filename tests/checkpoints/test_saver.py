@@ -22,9 +22,9 @@ def test_outcomes_come_in_order_and_once(tmp_path: Path) -> None:
     saver = Saver(tmp_path)
     submit(saver, 1)
     submit(saver, 2, best=True)
-    outcomes = saver.wait()
-    assert [(o.save.step, o.save.best, o.bytes, o.error) for o in outcomes] == [(1, False, 5, None), (2, True, 5, None)]
-    assert [o.path for o in outcomes] == [tmp_path / "step-000001", tmp_path / "step-000002"]
+    results = saver.wait()
+    assert [(o.save.step, o.save.best, o.bytes, o.error) for o in results] == [(1, False, 5, None), (2, True, 5, None)]
+    assert [o.path for o in results] == [tmp_path / "step-000001", tmp_path / "step-000002"]
     assert saver.wait() == []
     saver.close()
 
@@ -55,9 +55,9 @@ def test_a_save_does_not_hold_up_the_caller_but_the_next_one_waits_for_it(
     gate.set()
     second.join(30)
     assert order[0] == 1
-    outcomes = saver.wait()
-    assert [outcome.save.step for outcome in outcomes] == order == [1, 2]
-    assert outcomes[1].stall >= waited
+    results = saver.wait()
+    assert [result.save.step for result in results] == order == [1, 2]
+    assert results[1].stall >= waited
     saver.close()
 
 

@@ -13,7 +13,7 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data.choices import FEWEST, MOST, Item
 from engine.runs.events import Event, ItemJudged, Notice
-from engine.runs.messages import Control, Stopped, heed
+from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
 from tui.choosing.questions import card
 from tui.errands import Opened
@@ -75,7 +75,7 @@ def ranking(chooser: Chooser, item: Item) -> Task:
                     yield Answered(item, chooser.rank(item, method))
                 except (CheckpointError, NoEncoder, NoModel, NoTokenizer, ValueError) as error:
                     yield Notice(f"{method}: {error}", "warning", "rank")
-                yield from heed(control, 0)
+                yield from handle_messages(control, 0)
         except Stopped:
             return
 

@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from checkpoints.run import Run
 from engine.runs.events import Event, Notice
-from engine.runs.messages import Control, Stopped, heed
+from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
 from tui.classify.views import COLOURS, ROUTES
 from tui.errands import Opened
@@ -52,8 +52,8 @@ def judging(classifier: Classifier, text: str, route: str) -> Task:
             found = {name: rows[0].tolist() for name, rows in classifier.predict([text]).items()}
             judgement = Judgement(text, classifier.classes, found)
             yield Judged(judgement)
-            yield from heed(control, 0)
-            asked = route if route in found else classifier.routes[-1]
+            yield from handle_messages(control, 0)
+            asked = route if route in found else classifier.methods[-1]
             winner, words = classifier.attribute(text, asked)
             told = tuple((word.text, word.effect) for word in words)
             yield Judged(Judgement(text, classifier.classes, found, told, asked, winner))

@@ -102,7 +102,7 @@ class Probed(Event):
 
 
 @dataclass(frozen=True)
-class Kept(Event):
+class ReportWritten(Event):
     """A comparison has been written to a file."""
 
     path: str
@@ -203,7 +203,7 @@ def replaying(lm: LanguageModel, source: Source, tokens: Sequence[Token]) -> Tas
 
 
 def comparing(lm: LanguageModel, comparison: Comparison) -> Task:
-    """Run every setting, then write what came of it as Markdown: ``Kept`` says where."""
+    """Run every setting, then write what came of it as Markdown: ``ReportWritten`` says where."""
 
     def task(control: Control) -> Iterator[Event]:
         from engine.lm import sweep_record
@@ -216,7 +216,7 @@ def comparing(lm: LanguageModel, comparison: Comparison) -> Task:
             except OSError as error:
                 yield Notice(f"the comparison cannot be saved: {error.strerror or error}", "error", "save")
             else:
-                yield Kept(str(path))
+                yield ReportWritten(str(path))
 
     return task
 

@@ -24,7 +24,7 @@ from engine.runs.events import Compared, Completed, Event, Notice, Progress, Tok
 from engine.runs.worker import State, Task
 from tui.errands import Errands, Keeper
 from tui.generate import completing, headline, heat, scout
-from tui.generate.completing import Kept, Loaded, Probed, Tokenized
+from tui.generate.completing import Loaded, Probed, ReportWritten, Tokenized
 from tui.generate.funnel import Funnel, Sight
 from tui.generate.headline import Standing
 from tui.generate.heat import TokenView
@@ -275,7 +275,7 @@ class CompletionPane(Pane):
                 loom.settle(event.kept, event.tokens, scout.number_of(loom, self.lm), event.base, event.lead)
             case Probed():
                 self._scout.learn(loom.before(event.place), event.sampling, event.token)
-            case Token() | Compared() | Kept() if kind == "compare":
+            case Token() | Compared() | ReportWritten() if kind == "compare":
                 self._fold_comparison(event)
             case Token():
                 loom.fold(event)
@@ -294,11 +294,11 @@ class CompletionPane(Pane):
                     still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None and kind == "load" else ""
                     self.tell(FAILURES[kind], f"{event.text}{still}")
 
-    def _fold_comparison(self, event: Token | Compared | Kept) -> None:
+    def _fold_comparison(self, event: Token | Compared | ReportWritten) -> None:
         sweep = self.query_one(SweepView).sweep
         if sweep is None:
             return
-        if isinstance(event, Kept):
+        if isinstance(event, ReportWritten):
             sweep.path = event.path
             self.say(f"the comparison is saved as {event.path}")
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from checkpoints.run import Run
 from engine.runs.events import Event, Notice
-from engine.runs.messages import Control, Stopped, heed
+from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
 from tui.errands import Opened
 
@@ -47,7 +47,7 @@ def opening(run: Run) -> Task:
 
         try:
             opened = library(spec_of(run), run)
-            yield from heed(control, 0)
+            yield from handle_messages(control, 0)
             yield from opened.ranker(BM25, control)
         except Stopped:
             return
@@ -98,7 +98,7 @@ def searching(library: Library, query: str, methods: tuple[str, ...], ready: fro
                         if isinstance(ranker, Part):
                             notes[method] += f", {len(ranker.pool):,} documents"
                 yield Answer(query, dict(found), dict(notes), relevant, known, terms, dict(seconds))
-                yield from heed(control, 0)
+                yield from handle_messages(control, 0)
         except Stopped:
             return
         yield Answer(query, found, notes, relevant, known, terms, seconds)

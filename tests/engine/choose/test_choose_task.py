@@ -28,7 +28,7 @@ from engine.choose.task import choose
 from engine.comparison import statistics
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.runs import events as happened
 from engine.runs.events import Classified, ContenderDone, ContenderStep, ItemJudged, Loaded
 from engine.runs.listing import summarise
@@ -111,9 +111,9 @@ def test_the_journal_gives_the_same_events(done: tuple[Run, list[Any]]) -> None:
     reader = Reader(run.events)
     back = [event for record in reader.read() if (event := happened.from_dict(record)) is not None]
     reader.close()
-    kept = [event for event in events if type(event) not in happened.UNRECORDED]
-    assert [type(event) for event in back] == [type(event) for event in kept]
-    for one, other in zip(only(ItemJudged, back), only(ItemJudged, kept), strict=True):
+    saved_epochs = [event for event in events if type(event) not in happened.UNRECORDED]
+    assert [type(event) for event in back] == [type(event) for event in saved_epochs]
+    for one, other in zip(only(ItemJudged, back), only(ItemJudged, saved_epochs), strict=True):
         assert (one.contender, one.item, one.scores) == (other.contender, other.item, other.scores)
     assert back[-1].results == json.loads(json.dumps(happened.to_dict(events[-1])))["results"]
     assert run.read_json("results.json") == back[-1].results
@@ -179,8 +179,10 @@ def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
     settings = TuneRankSettings(epochs=3, learning_rate=3e-3, rows=8, patience=9, length=32)
 
     def run(fingerprint: str, control: Control, on: Any = None) -> Any:
-        with Kept(*made_of(encoder, settings, fingerprint)) as kept:
-            return tiny.finish(tune(items[:30], items[30:], encoder, settings, control, kept=kept, device="cpu"), on)
+        with EpochCheckpoints(*made_of(encoder, settings, fingerprint)) as saved_epochs:
+            return tiny.finish(
+                tune(items[:30], items[30:], encoder, settings, control, saved_epochs=saved_epochs, device="cpu"), on
+            )
 
     _, whole = run("a", Control())
     control = Control()

@@ -30,7 +30,7 @@ from engine.comparison.labels import efficiency, suspects
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode
-from engine.encoders.epoch_checkpoints import Kept
+from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.features import group_of
 from engine.encoders.fine_tune import TuneSettings, finetune, made_of, probabilities
 from engine.model_folder import present, replaced
@@ -95,8 +95,8 @@ def test_logistic_regression_equals_scikit_learn_solved_at_once(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    kept = [row for row, label in enumerate(ROWS[1]) if label < classes and (label or row % 2)]
-    rows, labels = vectors[0][kept], [ROWS[1][row] for row in kept]
+    saved_epochs = [row for row, label in enumerate(ROWS[1]) if label < classes and (label or row % 2)]
+    rows, labels = vectors[0][saved_epochs], [ROWS[1][row] for row in saved_epochs]
     told, head = tiny.finish(
         heads.logistic(
             "lr",
@@ -148,8 +148,8 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
 
     read = classify_results.read(run)
     assert read.texts[0] == TEST[0][0]
-    for route, report in read.reports.items():
-        assert report.accuracy == pytest.approx(last.results[route]["accuracy"], abs=1e-6)
+    for method, report in read.reports.items():
+        assert report.accuracy == pytest.approx(last.results[method]["accuracy"], abs=1e-6)
         assert report.accuracy_without_leaks is not None
         assert sum(map(sum, report.confusion)) == 62
     wrong = read.errors("tfidf")
@@ -157,9 +157,9 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
     assert len(read.cell("lr", 0, 1)) == read.reports["lr"].confusion[0][1]
 
     classifier = Classifier(run)
-    assert classifier.routes == ["tfidf", "lr", "mlp", "finetune"]
-    for route, found in classifier.predict(read.texts).items():
-        assert np.abs(found - read.probabilities[route]).max() < 1e-5, route
+    assert classifier.methods == ["tfidf", "lr", "mlp", "finetune"]
+    for method, found in classifier.predict(read.texts).items():
+        assert np.abs(found - read.probabilities[method]).max() < 1e-5, method
     chosen, effects = classifier.attribute("card late the", "tfidf")
     full, less = classifier.predict(["card late the", "card  the"], ["tfidf"])["tfidf"]
     assert (effects[1].text, effects[1].start, effects[1].end) == ("late", 5, 9)
@@ -176,7 +176,7 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
 
     summary = summarise(run)
     assert (summary.task, summary.state, summary.step, summary.steps) == ("classify", "done", 5, 5)
-    assert summary.accuracy == max(last.results[route]["accuracy"] for route in ("tfidf", "lr", "mlp", "finetune"))
+    assert summary.accuracy == max(last.results[method]["accuracy"] for method in ("tfidf", "lr", "mlp", "finetune"))
     journal = [json.loads(line) for line in run.events.read_text().splitlines()]
     assert [events.from_dict(record) for record in journal] == told
     assert not [file for file in run.path.rglob("*") if file.suffix in (".pkl", ".pt", ".bin", ".joblib")]
@@ -277,10 +277,10 @@ def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, 
     done = {event.contender: event.result for event in only(ContenderDone, told)}
     later = {event.contender: event.result for event in only(ContenderDone, again)}
     assert list(later) == ["majority", "tfidf", "lr", "mlp"]
-    assert all(later[route] == done[route] for route in ("tfidf", "lr"))
+    assert all(later[method] == done[method] for method in ("tfidf", "lr"))
     assert set(classify_results.read(run).reports) == set(later)
-    for route, found in Classifier(run).predict(classify_results.read(run).texts).items():
-        assert np.abs(found - classify_results.read(run).probabilities[route]).max() < 1e-5, route
+    for method, found in Classifier(run).predict(classify_results.read(run).texts).items():
+        assert np.abs(found - classify_results.read(run).probabilities[method]).max() < 1e-5, method
 
     curves = [[event for event in looks(each) if event.contender == "mlp"] for each in (again, third)]
     assert curves[0] == curves[1] != []
@@ -292,7 +292,7 @@ def test_a_new_start_takes_over_the_heads_that_were_trained(spec: ClassifySpec, 
     vocabulary = json.loads(words)["vocabulary"]
     (one, first), (two, second) = list(vocabulary.items())[:2]
     run.write_json("words.json", {"vocabulary": {**vocabulary, one: second, two: first}})
-    assert Classifier(run).routes == ["lr", "mlp"]
+    assert Classifier(run).methods == ["lr", "mlp"]
     assert routes_trained(list(classify_runs.drive(run, Control()))) == {"tfidf"}
     assert (run.path / "words.json").read_bytes() == words
     (run.path / "results.json").unlink()
@@ -312,11 +312,14 @@ def tune(encoder: encoders.Encoder, control: Control | None = None, on: Any = No
     from dataclasses import replace
 
     settings = replace(QUICK, **changes)
-    with Kept(*made_of(encoder, settings, "f")) as kept:
+    with EpochCheckpoints(*made_of(encoder, settings, "f")) as saved_epochs:
         done = tiny.finish(
-            finetune(ROWS, TEST, NAMES, encoder, settings, control or Control(), kept=kept, device="cpu"), on
+            finetune(
+                ROWS, TEST, NAMES, encoder, settings, control or Control(), saved_epochs=saved_epochs, device="cpu"
+            ),
+            on,
         )
-        kept.clear()
+        saved_epochs.clear()
     return done
 
 
@@ -373,8 +376,8 @@ def test_epochs_that_an_earlier_version_kept_are_resumed(encoder: encoders.Encod
 
 def test_a_damaged_epoch_is_passed_over(encoder: encoders.Encoder) -> None:
     stopped_in(1, encoder)
-    (kept,) = store.checkpoints(next((home.cache() / "finetune").iterdir()))
-    (kept / "model.safetensors").write_bytes(b"gone")
+    (saved_epochs,) = store.checkpoints(next((home.cache() / "finetune").iterdir()))
+    (saved_epochs / "model.safetensors").write_bytes(b"gone")
     told, tuned = tune(encoder)
     assert "passed over" in only(Notice, told)[0].text
     assert tuned.epochs == 3
@@ -424,11 +427,11 @@ def test_a_new_start_takes_over_the_fine_tuned_encoder(spec: ClassifySpec, tmp_p
         begun.append(event)
         if isinstance(event, ContenderDone) and event.contender == "finetune":
             control.send(Stop())
-    (kept,) = (home.cache() / "finetune").iterdir()
-    store.commit(kept, 1, {"model.safetensors": b"of a start that was killed before it removed its epochs"}, {})
+    (saved_epochs,) = (home.cache() / "finetune").iterdir()
+    store.commit(saved_epochs, 1, {"model.safetensors": b"of a start that was killed before it removed its epochs"}, {})
     again = list(classify_runs.drive(run, Control()))
     assert routes_trained(again) == set()
-    assert [entry.name for entry in kept.iterdir()] == ["lock"]
+    assert [entry.name for entry in saved_epochs.iterdir()] == ["lock"]
     assert not [event for event in only(Notice, again) if "goes on" in event.text]
     assert again[-1].results == begun[-1].results
     tuned = [[event for event in looks(told) if event.contender == "finetune"] for told in (begun, again)]
@@ -470,37 +473,37 @@ def test_the_epochs_of_a_training_keep_their_lock_and_their_best(tmp_path: Path,
 
     trained, optimizer = model()
 
-    def put(kept: Kept, epoch: int, best: int) -> list[Any]:
+    def put(saved_epochs: EpochCheckpoints, epoch: int, best: int) -> list[Any]:
         torch.nn.init.constant_(trained.weight, epoch)
         trained(torch.ones(2)).sum().backward()
         optimizer.step()
-        return list(kept.put(epoch, trained, optimizer, {"best": best}, best=best))
+        return list(saved_epochs.put(epoch, trained, optimizer, {"best": best}, best=best))
 
-    with Kept("a training") as kept:
-        put(kept, 1, 1)
+    with EpochCheckpoints("a training") as saved_epochs:
+        put(saved_epochs, 1, 1)
         with monkeypatch.context() as patch:
             patch.setattr(store, "commit", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
-            assert "No space left" in put(kept, 2, 2)[0].text
-        assert [store.step_of(one) for one in store.checkpoints(kept.folder)] == [1]
-        put(kept, 3, 2)
-        assert [store.step_of(one) for one in store.checkpoints(kept.folder)] == [3, 2]
+            assert "No space left" in put(saved_epochs, 2, 2)[0].text
+        assert [store.step_of(one) for one in store.checkpoints(saved_epochs.folder)] == [1]
+        put(saved_epochs, 3, 2)
+        assert [store.step_of(one) for one in store.checkpoints(saved_epochs.folder)] == [3, 2]
         other, its = model()
-        found = tiny.finish(kept.resume(other, its, lambda state: int(state["best"])))[1]
+        found = tiny.finish(saved_epochs.resume(other, its, lambda state: int(state["best"])))[1]
         assert found is not None
         assert found.state["best"] == 2
-        put(kept, 2, 2)
-        for one in store.checkpoints(kept.folder):
+        put(saved_epochs, 2, 2)
+        for one in store.checkpoints(saved_epochs.folder):
             (one / "optimizer.safetensors").write_bytes(b"")
         fresh, its = model()
         before = {name: tensor.clone() for name, tensor in fresh.state_dict().items()}
         monkeypatch.setattr("checkpoints.state.restore_optimizer", refuse)
-        put(kept, 4, 4)
-        assert tiny.finish(kept.resume(fresh, its, lambda state: int(state["best"])))[1] is None
+        put(saved_epochs, 4, 4)
+        assert tiny.finish(saved_epochs.resume(fresh, its, lambda state: int(state["best"])))[1] is None
         assert all(torch.equal(before[name], tensor) for name, tensor in fresh.state_dict().items())
-        inode = (kept.folder / "lock").stat().st_ino
-        kept.clear()
-        assert [file.name for file in kept.folder.iterdir()] == ["lock"]
-        assert (kept.folder / "lock").stat().st_ino == inode
+        inode = (saved_epochs.folder / "lock").stat().st_ino
+        saved_epochs.clear()
+        assert [file.name for file in saved_epochs.folder.iterdir()] == ["lock"]
+        assert (saved_epochs.folder / "lock").stat().st_ino == inode
 
 
 def refuse(*_: Any) -> None:
@@ -569,8 +572,8 @@ def test_no_contender_is_ever_given_labels_of_the_judged_split(
 
 
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = [row for row, label in enumerate(ROWS[1]) if label == 0 or row % 4 == 0]
-    skewed = ([ROWS[0][row] for row in kept], [ROWS[1][row] for row in kept])
+    saved_epochs = [row for row, label in enumerate(ROWS[1]) if label == 0 or row % 4 == 0]
+    skewed = ([ROWS[0][row] for row in saved_epochs], [ROWS[1][row] for row in saved_epochs])
     monkeypatch.setitem(globals(), "ROWS", skewed)
     assert tune(encoder, epochs=1)[1].history != tune(encoder, epochs=1, class_weights=True)[1].history
 

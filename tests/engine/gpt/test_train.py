@@ -16,7 +16,7 @@ from workbench import VERSE, measured, new_run, notices, only, samples, spec, st
 
 from checkpoints import store
 from checkpoints.journal import Journal
-from checkpoints.saver import Outcome, Saver
+from checkpoints.saver import Saver, SaveResult
 from data.corpus import CorpusError, from_text
 from data.windows import derive_seed
 from engine.gpt import runs as gpt_runs
@@ -492,7 +492,7 @@ def test_a_save_that_fails_is_told_and_tried_again_while_training_goes_on(
             raise OSError(28, "No space left on device")
         return real(*arguments)
 
-    def answered(saver: Saver) -> list[Outcome]:
+    def answered(saver: Saver) -> list[SaveResult]:
         saver._settle()  # however busy the machine is, the disk has answered by the next look
         return poll(saver)
 

@@ -13,7 +13,7 @@ from workbench import KARPATHY, NANO, VERSE, spec
 from data.corpus import from_text
 from engine.device import place
 from engine.gpt import trainer as module
-from engine.gpt.loss_buffer import Readings
+from engine.gpt.loss_buffer import LossBuffer
 from engine.gpt.trainer import Position, Trainer
 
 CORPUS = from_text(VERSE, name="verse", source="test")
@@ -40,7 +40,7 @@ class Counter(TorchDispatchMode):
 @pytest.mark.parametrize("shape", [NANO, KARPATHY, {**NANO, "clip": 0.01}])
 def test_no_step_asks_the_device_for_a_number(shape: dict[str, Any]) -> None:
     trainer = make(**shape)
-    readings = Readings(trainer.placement.device)
+    readings = LossBuffer(trainer.placement.device)
     with Counter() as counter:
         for _ in range(70):  # more than one block of window positions
             loss, norm, rate = trainer.step()

@@ -148,7 +148,7 @@ def test_a_stopped_training_of_the_whole_encoder_goes_on_to_the_same(
     def until(epoch: int | None) -> tuple[list[Any], list[BiState], Any]:
         events: list[Any] = []
         states: list[BiState] = []
-        with bi_encoder.kept_for(small.fingerprint, encoder, settings) as kept:  # type: ignore[union-attr]
+        with bi_encoder.saved_epochs_of(small.fingerprint, encoder, settings) as kept:  # type: ignore[union-attr]
             work = training(small, encoder, settings, keep=states.append, kept=kept)
             try:
                 while True:

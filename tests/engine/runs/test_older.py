@@ -98,8 +98,8 @@ def test_what_they_came_to_is_read() -> None:
     outcome = classify_results.read(texts)
     assert not outcome.unreadable
     found = Classifier(texts).predict(outcome.texts, ("tfidf", "finetune"))
-    for route, shares in found.items():
-        assert np.abs(shares - outcome.probabilities[route]).max() < 1e-5
+    for method, shares in found.items():
+        assert np.abs(shares - outcome.probabilities[method]).max() < 1e-5
     assert choose_results.read(Run(home.runs() / "questions")).results.keys() == {
         "chance",
         "longest",

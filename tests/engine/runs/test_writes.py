@@ -30,7 +30,7 @@ from engine.runs.events import Classified, ContenderDone, Event, Notice
 from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import to_dict
 from engine.runs.tasks import TaskRuns
-from engine.runs.writes import Writes
+from engine.runs.writes import PendingWrites
 from tui import cli
 
 FULL = OSError(28, "No space left on device")
@@ -228,7 +228,7 @@ class Disk:
 
 
 def test_writes_keep_their_order_and_a_newer_version_takes_the_place_of_an_older_one() -> None:
-    disk, queue = Disk(), Writes()
+    disk, queue = Disk(), PendingWrites()
     queue.put("a", disk.write("a1"))
     disk.full = True
     for name in ("a2", "b1", "a3"):
@@ -244,7 +244,7 @@ def test_writes_keep_their_order_and_a_newer_version_takes_the_place_of_an_older
 
 
 def test_a_failure_that_is_made_good_before_anybody_looked_is_told() -> None:
-    disk, queue = Disk(), Writes()
+    disk, queue = Disk(), PendingWrites()
     disk.full = True
     queue.put("a", disk.write("a"))
     disk.full = False
@@ -253,7 +253,7 @@ def test_a_failure_that_is_made_good_before_anybody_looked_is_told() -> None:
 
 
 def test_work_that_fails_tries_once_more_and_a_stop_is_obeyed_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    disk, queue, control = Disk(), Writes(), Control()
+    disk, queue, control = Disk(), PendingWrites(), Control()
 
     def work() -> Iterator[Event]:
         yield Notice("working")
@@ -277,7 +277,7 @@ def test_work_that_fails_tries_once_more_and_a_stop_is_obeyed_while_it_waits(mon
 
 
 def test_what_can_be_written_is_when_one_file_never_can(tmp_path: Path) -> None:
-    queue = Writes()
+    queue = PendingWrites()
     (tmp_path / "blocked").mkdir()
     queue.file(tmp_path / "blocked", b"never")
     queue.file(tmp_path / "folder" / "after", b"written")
@@ -288,7 +288,7 @@ def test_what_can_be_written_is_when_one_file_never_can(tmp_path: Path) -> None:
 
 
 def test_what_refers_to_a_file_that_cannot_be_written_is_not_written(tmp_path: Path) -> None:
-    queue, written = Writes(), []
+    queue, written = PendingWrites(), []
     (tmp_path / "model").mkdir()
     queue.file(tmp_path / "model", b"a folder is in the way")
     queue.put("what it is", lambda: written.append("what it is"), after=None)
@@ -311,7 +311,7 @@ def test_what_says_what_figures_are_of_is_written_before_them_also_when_all_are_
         queue.json(tmp_path / "other.json", {})
         queue.json(about, {"data": 1, "encoder": 2})  # a newer version, which comes last
 
-    about, figures, queue = tmp_path / "about.json", tmp_path / "figures.json", Writes()
+    about, figures, queue = tmp_path / "about.json", tmp_path / "figures.json", PendingWrites()
     about.mkdir()
     list(queue.watch(work()))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["about.json", "other.json"]
