@@ -149,7 +149,7 @@ def test_a_stopped_training_of_the_whole_encoder_goes_on_to_the_same(
         events: list[Any] = []
         states: list[BiState] = []
         with bi_encoder.saved_epochs_of(small.fingerprint, encoder, settings) as kept:  # type: ignore[union-attr]
-            work = training(small, encoder, settings, keep=states.append, kept=kept)
+            work = training(small, encoder, settings, keep=states.append, saved_epochs=kept)
             try:
                 while True:
                     events.append(next(work))
