@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.runs.events import Event, Progress
 
-PATIENCE = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
+TIMEOUT = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
 LONGEST = 96  # characters of a repository's name
 REMEMBERED = 60.0  # seconds for which an answer, or its absence, is believed
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -64,7 +64,7 @@ def forbidden() -> bool:
 
 
 def answers() -> bool:
-    """Whether the Hub answers within ``PATIENCE``. Any answer counts; it is remembered for a minute."""
+    """Whether the Hub answers within ``TIMEOUT``. Any answer counts; it is remembered for a minute."""
     address = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     known = _answers.get(address)
     if known is None or time.monotonic() - known[0] > REMEMBERED:
@@ -72,7 +72,7 @@ def answers() -> bool:
         # Looking up a host's name knows no time limit, so a thread does it that nobody has to wait for.
         thread = threading.Thread(target=lambda: answer.append(_ask(address)), daemon=True, name="hub")
         thread.start()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         known = _answers[address] = (time.monotonic(), bool(answer) and answer[0])
     return known[1]
 
@@ -88,7 +88,7 @@ def fetch(repository: str, name: str) -> Path:
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        return Path(hf_hub_download(repository, name, etag_timeout=PATIENCE * 2))
+        return Path(hf_hub_download(repository, name, etag_timeout=TIMEOUT * 2))
     except errors.HFValidationError:
         raise NotOnHub("this cannot be the name of a repository on the Hub") from None
     except errors.GatedRepoError:
@@ -121,7 +121,7 @@ def _ask(address: str) -> bool:
 
     request = urllib.request.Request(address, method="HEAD", headers={"User-Agent": "llmlab-tui"})
     try:
-        urllib.request.urlopen(request, timeout=PATIENCE).close()
+        urllib.request.urlopen(request, timeout=TIMEOUT).close()
     except urllib.error.HTTPError:
         return True  # it refuses, so it is there
     except (OSError, ValueError):

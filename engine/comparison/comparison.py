@@ -9,7 +9,7 @@ from typing import Any
 from checkpoints.run import Run
 from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.recorded_steps import noting
+from engine.encoders.recorded_steps import recording
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Notice, Progress
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.spec import BadSpec, DataSpec
@@ -83,7 +83,9 @@ class Comparison:
             yield from self.take_over(name, earlier)
         else:
             try:
-                fitted = yield from noting(contender.fit(self.train, self.held_out, self.features, self.control), steps)
+                fitted = yield from recording(
+                    contender.fit(self.train, self.held_out, self.features, self.control), steps
+                )
             except LeftOut as error:
                 yield Notice(str(error), "warning", name)
                 return

@@ -14,7 +14,7 @@ FIELDS = ("contender", "step", "steps", "loss", "held_out_loss", "held_out_score
 """of a row, in the order that older runs have too"""
 
 
-def noting(task: Generator[Event, None, T], steps: list[ContenderStep]) -> Generator[Event, None, T]:
+def recording(task: Generator[Event, None, T], steps: list[ContenderStep]) -> Generator[Event, None, T]:
     """What ``task`` yields and returns; the steps with an evaluation, one an epoch, are added to ``steps``."""
 
     def record(event: Event) -> tuple[Event]:

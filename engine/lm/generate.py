@@ -65,7 +65,7 @@ def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
     return _prompt(lm, spec)[0]
 
 
-def opening(tokenizer: Tokenizer) -> list[int]:
+def initial_ids(tokenizer: Tokenizer) -> list[int]:
     """What the tokenizer puts before any text: Llama's start of text, say, or nothing."""
     encoding = tokenizer.encode("a", special=True)
     placed = enumerate(encoding.ends)
@@ -124,7 +124,7 @@ def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
                     )
                 ]
             )
-        before = opening(lm.tokenizer) if encoding.ids else []
+        before = initial_ids(lm.tokenizer) if encoding.ids else []
         ids, added = [*before, *encoding.ids], len(before)
     if not ids:
         if lm.start is None:

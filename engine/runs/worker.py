@@ -19,14 +19,14 @@ from engine.runs.messages import Continue, Control, Pause, Stop
 class Channel:
     """Events wait here until somebody drains them.
 
-    With ``limit`` steps inside, the next one waits up to ``patience`` seconds for a drain, so that who reads a long
+    With ``limit`` steps inside, the next one waits up to ``wait_seconds`` seconds for a drain, so that who reads a long
     journal loses nothing; after that the oldest is dropped (it is in the journal). Pieces of one sample are merged,
     never dropped. Of progress only the last of its kind is kept. Everything else is rare and kept.
     """
 
-    def __init__(self, limit: int = 4096, patience: float = 0.0) -> None:
+    def __init__(self, limit: int = 4096, wait_seconds: float = 0.0) -> None:
         self._drained = threading.Condition()
-        self._limit, self._patience = limit, patience
+        self._limit, self._wait_seconds = limit, wait_seconds
         self._order = itertools.count()
         self._steps: deque[tuple[int, Event]] = deque(maxlen=limit)
         self._others: list[tuple[int, Event]] = []
@@ -35,7 +35,7 @@ class Channel:
         """Add an event. For the worker's thread, since it may wait."""
         with self._drained:
             if isinstance(event, Step) and len(self._steps) == self._limit:
-                self._drained.wait(self._patience)
+                self._drained.wait(self._wait_seconds)
             number = next(self._order)
             if isinstance(event, Step):
                 self._steps.append((number, event))
@@ -66,7 +66,7 @@ def _continues(last: SampleText, event: SampleText) -> bool:
 
 Task: TypeAlias = Callable[[Control], Iterator[Event]]
 
-PATIENCE = 5.0  # seconds that a task waits for a screen that is slow; what it follows is on the disk already
+WAIT_SECONDS = 5.0  # seconds that a task waits for a screen that is slow; what it follows is on the disk already
 
 
 class State(Enum):
@@ -90,7 +90,7 @@ class Job:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.control = Control()
-        self.channel = Channel(patience=PATIENCE)
+        self.channel = Channel(wait_seconds=WAIT_SECONDS)
         self.error: BaseException | None = None
         self._state = State.STARTING
         self._lock = threading.Lock()

@@ -271,9 +271,9 @@ def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[T
 
 def _opened(lm: LanguageModel, ids: Sequence[int]) -> list[int]:
     """``ids`` with what the tokenizer puts before any text, unless they begin with it."""
-    from engine.lm.generate import opening
+    from engine.lm.generate import initial_ids
 
-    before = opening(lm.tokenizer)
+    before = initial_ids(lm.tokenizer)
     return [*ids] if [*ids[: len(before)]] == before else [*before, *ids]
 
 

@@ -14,7 +14,7 @@ from engine.runs.events import Continued, Event, Finished, Notice, Paused, Progr
 from engine.runs.messages import Continue, Control, Pause, Stop
 from engine.runs.worker import Busy, Channel, Job, State, Worker
 
-PATIENCE = 30.0  # seconds; far more than anything here takes
+WAIT_SECONDS = 30.0  # seconds; far more than anything here takes
 
 
 def step(number: int) -> Step:
@@ -23,7 +23,7 @@ def step(number: int) -> Step:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for ``condition``."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.005)
@@ -124,7 +124,7 @@ def test_a_job_goes_through_its_states() -> None:
     until(lambda: job.state is State.RUNNING)
     job.stop()
     assert job.state in (State.STOPPING, State.DONE)
-    assert job.wait(PATIENCE)
+    assert job.wait(WAIT_SECONDS)
     assert (job.state, job.active, job.error) == (State.DONE, False, None)
     assert isinstance(job.channel.drain()[-1], Finished)
     job.stop()
@@ -137,10 +137,10 @@ def test_two_tasks_never_share_a_worker() -> None:
     with pytest.raises(Busy, match="the trainer is busy"):
         worker.start(obedient)
     first.stop()
-    assert first.wait(PATIENCE)
+    assert first.wait(WAIT_SECONDS)
     second = worker.start(obedient)
     second.stop()
-    assert second.wait(PATIENCE)
+    assert second.wait(WAIT_SECONDS)
 
 
 def test_a_job_that_is_stopping_stays_so_until_its_thread_has_left_the_task() -> None:
@@ -149,20 +149,20 @@ def test_a_job_that_is_stopping_stays_so_until_its_thread_has_left_the_task() ->
     def stubborn(control: Control) -> Iterator[Event]:
         yield step(1)
         entered.set()
-        assert leave.wait(PATIENCE)
+        assert leave.wait(WAIT_SECONDS)
         yield Continued(1)
         yield Finished("stopped", 1, None, "")
 
     worker = Worker("trainer")
     job = worker.start(stubborn)
-    assert entered.wait(PATIENCE)
+    assert entered.wait(WAIT_SECONDS)
     job.stop()
     assert job.state is State.STOPPING
     assert not job.wait(0.05)
     with pytest.raises(Busy, match="stopping"):
         worker.start(obedient)
     leave.set()
-    assert job.wait(PATIENCE)
+    assert job.wait(WAIT_SECONDS)
     assert job.state is State.DONE
 
 
@@ -174,7 +174,7 @@ def test_a_task_that_raises_is_told_and_the_thread_lives_on(error: BaseException
 
     worker = Worker("trainer")
     job = worker.start(broken)
-    assert job.wait(PATIENCE)
+    assert job.wait(WAIT_SECONDS)
     assert (job.state, job.error) == (State.FAILED, error)
     *_, notice, last = job.channel.drain()
     assert isinstance(notice, Notice)
@@ -183,7 +183,7 @@ def test_a_task_that_raises_is_told_and_the_thread_lives_on(error: BaseException
     assert last.reason == "failed"
     again = worker.start(obedient)
     again.stop()
-    assert again.wait(PATIENCE)
+    assert again.wait(WAIT_SECONDS)
     assert again.state is State.DONE
 
 
@@ -194,7 +194,7 @@ def test_training_on_a_worker_is_training(verse: Path) -> None:
     from engine.gpt.train import train as task
 
     job: Job = Worker("trainer").start(lambda control: task(spec(verse), control))
-    assert job.wait(PATIENCE)
+    assert job.wait(WAIT_SECONDS)
     assert job.error is None
     found = job.channel.drain()
     expected = train(spec(verse))

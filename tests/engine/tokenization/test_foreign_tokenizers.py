@@ -11,7 +11,7 @@ import pytest
 import tinylm
 
 from engine.encoders.find import MINILM_CONFIG, Encoder, NoEncoder
-from engine.lm.generate import opening
+from engine.lm.generate import initial_ids
 from engine.runs.events import Completed
 from engine.tokenization.encoding import BackedTokenizer
 from engine.tokenization.find import NoTokenizer, load
@@ -145,4 +145,4 @@ def test_a_vocabulary_without_the_letter_a_has_an_opening_too(tmp_path: Path) ->
     made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     made.add_special_tokens(["<s>"])
     made.save(str(tmp_path / "tokenizer.json"))
-    assert opening(load(str(tmp_path))) == [0]
+    assert initial_ids(load(str(tmp_path))) == [0]

@@ -265,7 +265,7 @@ def test_cache_goes_before_what_is_bundled(
 
 def test_hub_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    monkeypatch.setattr(hub, "PATIENCE", 0.05)
+    monkeypatch.setattr(hub, "TIMEOUT", 0.05)
     monkeypatch.setattr(hub, "_answers", {})
     monkeypatch.setattr(hub, "_ask", lambda address: time.sleep(2) or True)
     assert load("gpt2").source == "bundled"
