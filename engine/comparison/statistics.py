@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from engine.imports import import_beside_torch
 from engine.runs import codec
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def evaluate(
 ) -> Report:
     """Judge probabilities ``(rows, classes)`` by the true class indices. Seconds and parameters are the caller's."""
     import numpy as np
-    from sklearn import metrics
+
+    metrics = import_beside_torch("sklearn.metrics")
 
     truth = np.asarray(gold)
     predicted = probabilities.argmax(1)
@@ -131,7 +133,8 @@ def evaluate(
 def accuracy(probabilities: Probabilities, gold: Sequence[int]) -> float:
     """Share of rows whose most probable class is the true one."""
     import numpy as np
-    from sklearn import metrics
+
+    metrics = import_beside_torch("sklearn.metrics")
 
     return float(metrics.accuracy_score(np.asarray(gold), probabilities.argmax(1)))
 
@@ -139,7 +142,8 @@ def accuracy(probabilities: Probabilities, gold: Sequence[int]) -> float:
 def log_loss(probabilities: Probabilities, gold: Sequence[int] | Gold) -> float:
     """Mean negative log-probability of the true class, nats; a probability of 0 counts as 1e-15."""
     import numpy as np
-    from sklearn import metrics
+
+    metrics = import_beside_torch("sklearn.metrics")
 
     safe = np.clip(probabilities, 1e-15, 1.0)
     safe = safe / safe.sum(1, keepdims=True)
@@ -170,7 +174,8 @@ class Comparison:
 def mcnemar(first: Probabilities, second: Probabilities, gold: Sequence[int]) -> Comparison:
     """Whether two routes differ by more than chance (McNemar, 1947; exact, two-sided)."""
     import numpy as np
-    from scipy.stats import binomtest
+
+    binomtest = import_beside_torch("scipy.stats").binomtest
 
     truth = np.asarray(gold)
     one, two = first.argmax(1) == truth, second.argmax(1) == truth
@@ -182,7 +187,7 @@ def mcnemar(first: Probabilities, second: Probabilities, gold: Sequence[int]) ->
 
 def wilson(right: int, total: int) -> tuple[float, float]:
     """The 95% interval of ``right`` out of ``total`` (Wilson, 1927): for a share that is still being counted."""
-    from scipy.stats import binomtest
+    binomtest = import_beside_torch("scipy.stats").binomtest
 
     if not total:
         return 0.0, 1.0
@@ -192,7 +197,7 @@ def wilson(right: int, total: int) -> tuple[float, float]:
 
 def above(right: int, total: int, chance: float) -> float:
     """The probability that guessing with ``chance`` has at least so many right (binomial test, one-sided)."""
-    from scipy.stats import binomtest
+    binomtest = import_beside_torch("scipy.stats").binomtest
 
     return float(binomtest(right, total, chance, alternative="greater").pvalue) if total else 1.0
 

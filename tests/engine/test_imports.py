@@ -1,0 +1,41 @@
+"""What scipy and scikit-learn need is imported also while another thread imports torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from workbench import PROJECT
+
+TORCH = """
+import time
+while not getattr(__import__("builtins"), "go", False):
+    time.sleep(0.01)
+time.sleep(0.5)
+class Tensor: ...
+"""
+PROGRAM = """
+import builtins, sys, threading, time
+import numpy as np
+thread = threading.Thread(target=__import__, args=("torch",))
+thread.start()
+while "torch" not in sys.modules:
+    time.sleep(0.01)
+builtins.go = True
+from engine.comparison import statistics
+shares = np.eye(2)[[0, 1, 1, 0, 1, 0]]
+assert statistics.mcnemar(shares, shares[::-1], [0, 1, 1, 0, 1, 0]).p <= 1
+assert statistics.wilson(3, 6)[0] < 0.5
+thread.join()
+print("done")
+"""
+
+
+def test_the_statistics_are_computed_while_another_thread_imports_torch(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text(TORCH)  # takes long, and has no Tensor until its end
+    found = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(PROJECT)!r}]\n{PROGRAM}"],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert (found.returncode, found.stdout) == (0, "done\n"), found.stderr
