@@ -76,14 +76,14 @@ class Saver:
         self._pending = self._pool.submit(work)
 
     def poll(self) -> list[SaveResult]:
-        """Outcomes since the last call; does not wait."""
+        """Results since the last call; does not wait."""
         if self._pending is not None and self._pending.done():
             self._settle()
         done, self._done = self._done, []
         return done
 
     def wait(self) -> list[SaveResult]:
-        """Outcomes since the last call, the save under way included."""
+        """Results since the last call, the save under way included."""
         self._settle()
         return self.poll()
 

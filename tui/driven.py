@@ -40,7 +40,7 @@ def drive(
     from data.tablefiles import TableError
     from engine.encoders.encode import EncodeFailed
     from engine.encoders.find import NoEncoder
-    from engine.retrieve.bi_encoder import CannotTrain
+    from engine.retrieve.training_data import CannotTrain
 
     control = owner.inbox(run)
     came = obey_signals(control)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -15,6 +16,7 @@ from engine.choose.scorer import GroupedHead, PairFeatures, Pairs, RankSettings,
 from engine.choose.spec import FINETUNE, MARGIN, ZERO_SHOT, ChooseSpec
 from engine.choose.zero_shot import LEADING, WAYS, Judging, Reader
 from engine.comparison.contender import Facts, Inputs, Labelled
+from engine.comparison.tuned_encoder import TunedEncoder
 from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.find import Encoder
@@ -86,16 +88,13 @@ class FittedZeroShot:
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
         self.judging = judging = Judging(self.reader, inputs.items)
-        stopped: Stopped | None = None
-        try:
+        with contextlib.suppress(Stopped):  # what was scored until then is judged
             yield from judging.run(control)
-        except Stopped as stop:
-            stopped = stop
         if left_out := self.reader.unspelled:
             name = self.reader.lm.name
             yield Notice(f"{left_out:,} characters that {name} does not know were left out", "warning", "model")
         if not judging.done:
-            raise stopped or Stopped
+            raise Stopped
         return judging.scores(LEADING)
 
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
@@ -123,22 +122,29 @@ class Scorer:
     def fit(
         self, train: Labelled, held_out: Labelled, features: PairFeatures, control: Control
     ) -> Generator[Event, None, FittedScorer]:
-        fitted = FittedScorer(self, features, features.pairs(train.split), features.pairs(held_out.split))
-        fitted.ranker = yield from fitted.trained(control, self.spec.seed, self.name)
-        return fitted
+        parts = features.pairs(train.split), features.pairs(held_out.split)
+        ranker = yield from self.trained(*parts, control, self.spec.seed, self.name)
+        return FittedScorer(self, features, *parts, ranker)
+
+    def trained(
+        self, train: Pairs, held_out: Pairs, control: Control, seed: int, name: str = ""
+    ) -> Generator[Event, None, GroupedHead]:
+        """Train with a seed; steps are yielded under ``name``, if there is one."""
+        where, _ = placed(self.spec.device)
+        return fit(name, train, held_out, replace(self.settings, seed=seed), control, device=where)
 
     @property
     def settings(self) -> RankSettings:
         return RankSettings(loss="margin" if self.name == MARGIN else "cross-entropy", margin=self.spec.margin)
 
 
-@dataclass
+@dataclass(frozen=True)
 class FittedScorer:
     method: Scorer
     features: PairFeatures
     train: Pairs
     held_out: Pairs
-    ranker: GroupedHead = field(init=False)
+    ranker: GroupedHead
 
     @property
     def facts(self) -> Facts:
@@ -147,26 +153,21 @@ class FittedScorer:
         settings += f", margin {spec.margin:g}" if self.method.name == MARGIN else ""
         return Facts(settings, ranker.parameters, held_out_score=ranker.held_out_accuracy)
 
-    def trained(
-        self, control: Control, seed: int, told: str = "", *, hidden: bool = False
-    ) -> Generator[Event, None, GroupedHead]:
-        """Train with a seed, without the questions if ``hidden``; steps are yielded under the name ``told``."""
-        train, held_out = (part.hidden() if hidden else part for part in (self.train, self.held_out))
-        where, _ = placed(self.method.spec.device)
-        return fit(told, train, held_out, replace(self.method.settings, seed=seed), control, device=where)
-
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
         yield from ()
         return self.ranker.scores(self.features.pairs(inputs.split))
 
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
         spec, pairs = self.method.spec, self.features.pairs(inputs.split)
+        train, held_out = self.train, self.held_out
         seeds = []
         for number in range(spec.seeds):
-            ranker = (yield from self.trained(control, spec.seed + number)) if number else self.ranker
+            ranker = self.ranker
+            if number:
+                ranker = yield from self.method.trained(train, held_out, control, spec.seed + number)
             seeds.append(ranker.scores(pairs))
             yield Progress(f"{self.method.name}: seeds trained", number + 1, spec.seeds)
-        blind = yield from self.trained(control, spec.seed, hidden=True)
+        blind = yield from self.method.trained(train.hidden(), held_out.hidden(), control, spec.seed)
         order = choose_report.orders(inputs.items, spec.seed)
         shuffled = order, self.ranker.scores(pairs.reordered(order))
         return Controls(seeds=seeds, hidden=blind.scores(pairs.hidden()), shuffled=shuffled)
@@ -202,15 +203,8 @@ class FineTuned:
 
 
 @dataclass(frozen=True)
-class FittedEncoder:
+class FittedEncoder(TunedEncoder):
     tuned: TunedRanker
-    settings: TuneRankSettings
-
-    @property
-    def facts(self) -> Facts:
-        tuned, rate = self.tuned, self.settings.peak(self.tuned.encoder.width)
-        settings = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {rate:g}"
-        return Facts(settings, tuned.parameters, held_out_score=tuned.history[tuned.best_epoch - 1][1])
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
         return self.tuned.scores(inputs.items, control)

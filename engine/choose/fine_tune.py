@@ -18,7 +18,6 @@ from engine.encoders import epochs
 from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Tuned
-from engine.encoders.epochs import made_of as made_of
 from engine.encoders.find import Encoder, NoEncoder, of_folder
 from engine.encoders.padding import by_length, padded
 from engine.model_folder import replaced, write_tokenizer

@@ -13,7 +13,7 @@ from data.choices import ChoiceData, Item
 from engine import hub
 from engine.choose import report as choose_report
 from engine.choose.contenders import FineTuned, FittedRanker, Scorer, ZeroShot, without_answers
-from engine.choose.fine_tune import TuneRankSettings, made_of
+from engine.choose.fine_tune import TuneRankSettings
 from engine.choose.results import ChoiceStore, Earlier
 from engine.choose.scorer import PairFeatures
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
@@ -21,6 +21,7 @@ from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
+from engine.encoders.epochs import made_of
 from engine.encoders.find import Encoder
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, handle_messages

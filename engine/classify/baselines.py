@@ -1,4 +1,4 @@
-"""What every route has to beat: the most frequent class, and words counted by TF-IDF with logistic regression."""
+"""What every method has to beat: the most frequent class, and words counted by TF-IDF with logistic regression."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from engine.comparison import heads
 from engine.comparison.contender import Facts, Inputs, Labelled, LeftOut
 from engine.comparison.features import SplitFeatures
 from engine.comparison.heads import Head
+from engine.comparison.tuned_encoder import TunedEncoder
 from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.epochs import Tuned
 from engine.encoders.find import Encoder
 from engine.encoders.fine_tune import TuneSettings, finetune, probabilities, save
 from engine.runs.events import ContenderStep, Event
@@ -176,16 +176,7 @@ class FineTuned:
 
 
 @dataclass(frozen=True)
-class FittedEncoder:
-    tuned: Tuned
-    settings: TuneSettings
-
-    @property
-    def facts(self) -> Facts:
-        tuned, rate = self.tuned, self.settings.peak(self.tuned.encoder.width)
-        settings = f"epoch {tuned.best_epoch} of {tuned.epochs}, learning rate {rate:g}"
-        return Facts(settings, tuned.parameters, tuned.parameters, tuned.history[tuned.best_epoch - 1][1])
-
+class FittedEncoder(TunedEncoder):
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
         encoder = self.tuned.encoder
         ids = encoder.ids(list(inputs.items), min(self.settings.length, encoder.positions))

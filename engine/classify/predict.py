@@ -1,4 +1,4 @@
-"""Trained classifiers read back from a run: probabilities from every route, and which words they hang on."""
+"""Trained classifiers read back from a run: probabilities from every method, and which words they hang on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WordEffect:
 
 
 class Classifier:
-    """Every trained route of a run. Models are opened when they are first asked for; one thread at a time."""
+    """Every trained method of a run. Models are opened when they are first asked for; one thread at a time."""
 
     def __init__(self, run: Run) -> None:
         """Raises :class:`checkpoints.store.CheckpointError` when the run holds no trained classifier."""
@@ -49,7 +49,7 @@ class Classifier:
         self.heads: dict[str, Head] = {}
         self.words: baselines.Words | None = None
         self.unreadable: dict[str, str] = {}
-        """why a route cannot be read"""
+        """why a method cannot be read"""
         try:
             about = run.read_json("classifier.json")
             self.classes = tuple(map(str, about["classes"]))
@@ -75,7 +75,7 @@ class Classifier:
         self._tuned: tuple[encoders.Encoder, Any, str] | None = None
 
     def predict(self, texts: Sequence[str], methods: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
-        """Probabilities ``(texts, classes)`` from every route, or those named.
+        """Probabilities ``(texts, classes)`` from every method, or those named.
 
         Raises :class:`engine.encoders.find.NoEncoder` when the encoder that the heads stand on is not at hand any more.
         """

@@ -1,7 +1,7 @@
-"""A classification in its run directory: written route by route, read back for showing and for predicting.
+"""A classification in its run directory: written method by method, read back for showing and for predicting.
 
 ``results.json`` every report · ``test.jsonl`` texts and labels that they were made on · ``predictions/`` the test
-probabilities of each route · ``heads/`` arrays and settings · ``words.json`` the TF-IDF vocabulary · ``finetuned/`` a
+probabilities of each method · ``heads/`` arrays and settings · ``words.json`` the TF-IDF vocabulary · ``finetuned/`` a
 folder that ``transformers`` loads · ``classifier.json`` classes, encoder, pooling. Safetensors and JSON, no pickle.
 """
 
@@ -125,7 +125,7 @@ class Store(Results):
         self.writes.json(self._run.path / "suspects.json", {"suspects": rows})
 
     def _found(self) -> dict[str, Earlier]:
-        """Routes with their reports that are whole and were trained on the same rows, read alike.
+        """Methods with their reports that are whole and were trained on the same rows, read alike.
 
         Reports of the others stay in ``results.json`` until there are new ones.
         """
@@ -160,7 +160,7 @@ class Store(Results):
 
 @dataclass(frozen=True)
 class Earlier:
-    """A route that an earlier start of the run has trained."""
+    """A method that an earlier start of the run has trained."""
 
     report: Report
     probabilities: NDArray[np.float64]
@@ -179,15 +179,15 @@ class ClassifyResults:
     labels: tuple[int, ...]
     reports: dict[str, Report]
     probabilities: dict[str, NDArray[np.float64]]
-    """route: of every class, for every test text"""
+    """method: of every class, for every test text"""
     suspects: tuple[tuple[Suspect, str], ...]
     """training rows whose label looks wrong, each with its text, the most suspicious first"""
     checks: Mapping[str, Any]
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    """why the report or the predictions of a route cannot be read"""
+    """why the report or the predictions of a method cannot be read"""
 
     def errors(self, method: str) -> list[int]:
-        """Test rows that a route has wrong, the surest mistake first."""
+        """Test rows that a method has wrong, the surest mistake first."""
         import numpy as np
 
         found, gold = self.probabilities[method], np.asarray(self.labels)

@@ -1,4 +1,4 @@
-"""From texts with labels to a comparison of routes: baselines, heads on frozen features, the fine-tuned encoder."""
+"""From texts with labels to a comparison of methods: baselines, heads on frozen features, the fine-tuned encoder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from engine.comparison.features import SplitFeatures
 from engine.comparison.labels import efficiency, suspects
 from engine.comparison.statistics import Report
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.fine_tune import TuneSettings, made_of
+from engine.encoders.epochs import made_of
+from engine.encoders.fine_tune import TuneSettings
 from engine.runs.events import ContenderStep, Event, Loaded
 from engine.runs.messages import Control
 from engine.runs.writes import PendingWrites
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
 
 def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> Iterator[Event]:
-    """Train every route that ``spec`` names, baselines first, and judge each on the test split.
+    """Train every method that ``spec`` names, baselines first, and judge each on the test split.
 
-    Shards of features, routes and epochs of fine-tuning that were finished are found again by a new start. Raises
+    Shards of features, methods and epochs of fine-tuning that were finished are found again by a new start. Raises
     :class:`data.tables.TableError`, :class:`engine.encoders.find.NoEncoder`,
     :class:`engine.encoders.encode.EncodeFailed`, and what :func:`engine.comparison.comparison.compare` raises.
     """

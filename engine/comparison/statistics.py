@@ -45,7 +45,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Report:
-    """One route on the test split."""
+    """One method on the test split."""
 
     accuracy: float
     interval: tuple[float, float]
@@ -162,7 +162,7 @@ def bootstrap(right: NDArray[np.bool_], seed: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """McNemar's exact test of two routes on the same test rows."""
+    """McNemar's exact test of two methods on the same test rows."""
 
     only_first: int
     """rows that only the first has right"""
@@ -172,7 +172,7 @@ class Comparison:
 
 
 def mcnemar(first: Probabilities, second: Probabilities, gold: Sequence[int]) -> Comparison:
-    """Whether two routes differ by more than chance (McNemar, 1947; exact, two-sided)."""
+    """Whether two methods differ by more than chance (McNemar, 1947; exact, two-sided)."""
     import numpy as np
 
     binomtest = import_beside_torch("scipy.stats").binomtest

@@ -209,7 +209,8 @@ class Training(ABC):
                 # The key is the one that earlier versions wrote for a bi-encoder.
                 state = {"looks": [astuple(one) for one in self.history], "spent": self.spent}
                 best = best_of(self.history) + self.FIRST
-                yield from saved_epochs.put(epoch, self.model, self.optimizer, state, best=best, more=self.files())
+                more = self.best_files if self.is_best() else self.files()
+                yield from saved_epochs.put(epoch, self.model, self.optimizer, state, best=best, more=more)
             yield self.epoch_event()
 
     def resume(self, saved_epochs: EpochCheckpoints) -> Iterator[Event]:

@@ -25,7 +25,6 @@ from engine.retrieve.bi_encoder_models import Projection, Whole
 from engine.retrieve.rankers import Bm25
 from engine.retrieve.spec import TRAINED
 from engine.retrieve.training_data import Batch, Split, TrainingData, folds, split
-from engine.retrieve.training_data import CannotTrain as CannotTrain
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
 

@@ -145,7 +145,7 @@ class Method:
     def fit(
         self, train: Labelled, held_out: Labelled, features: BuiltRankers, control: Control
     ) -> Generator[Event, None, FittedRanker]:
-        """Build the ranker. Raises :class:`engine.retrieve.bi_encoder.CannotTrain` and what encoding raises."""
+        """Build the ranker. Raises :class:`engine.retrieve.training_data.CannotTrain` and what encoding raises."""
         return FittedRanker((yield from features.ranker(self.name, control)))
 
 

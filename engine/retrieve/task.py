@@ -14,12 +14,12 @@ from engine import hub
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.retrieve import metrics as retrieve_metrics
-from engine.retrieve.bi_encoder import CannotTrain
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
 from engine.retrieve.metrics import MEASURES, NDCG, Difference
 from engine.retrieve.rankers import METHODS
 from engine.retrieve.results import Store
 from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
+from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
 from engine.runs.writes import PendingWrites
@@ -33,7 +33,7 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
 
     Without qrels the indexes are built and nothing is judged. Raises :class:`data.beir.BeirError`,
     :class:`engine.encoders.find.NoEncoder`, :class:`engine.encoders.encode.EncodeFailed`,
-    :class:`engine.retrieve.bi_encoder.CannotTrain`, and what :func:`engine.comparison.comparison.compare` raises.
+    :class:`engine.retrieve.training_data.CannotTrain`, and what :func:`engine.comparison.comparison.compare` raises.
     """
     yield from compare(
         spec, control, run, lambda: _Retrieval(spec, beir.load(spec.data, unreachable=hub.unreachable), control)

@@ -22,13 +22,14 @@ from engine.choose import report as choose_report
 from engine.choose import results as choose_results
 from engine.choose import runs as choose_runs
 from engine.choose.answer import Chooser
-from engine.choose.fine_tune import TuneRankSettings, made_of, tune
+from engine.choose.fine_tune import TuneRankSettings, tune
 from engine.choose.spec import FINETUNE, METHODS, ZERO_SHOT, ChooseSpec
 from engine.choose.task import choose
 from engine.comparison import statistics
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
+from engine.encoders.epochs import made_of
 from engine.runs import events as happened
 from engine.runs.events import Classified, ContenderDone, ContenderStep, ItemJudged, Loaded
 from engine.runs.listing import summarise

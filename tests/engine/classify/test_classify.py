@@ -31,8 +31,9 @@ from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
+from engine.encoders.epochs import made_of
 from engine.encoders.features import group_of
-from engine.encoders.fine_tune import TuneSettings, finetune, made_of, probabilities
+from engine.encoders.fine_tune import TuneSettings, finetune, probabilities
 from engine.model_folder import present, replaced
 from engine.runs import events
 from engine.runs.events import Classified, ContenderDone, ContenderStep, CurvePoint, Encoded, Loaded, Notice

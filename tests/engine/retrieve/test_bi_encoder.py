@@ -18,7 +18,8 @@ from engine.encoders import find as encoders
 from engine.encoders import index
 from engine.encoders.find import Encoder
 from engine.retrieve import bi_encoder, rankers, training_data
-from engine.retrieve.bi_encoder import BiSettings, BiState, CannotTrain
+from engine.retrieve.bi_encoder import BiSettings, BiState
+from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderStep, Notice
 from engine.runs.messages import Control, Stop, Stopped
 
