@@ -209,7 +209,7 @@ class Training(ABC):
                 # The key is the one that earlier versions wrote for a bi-encoder.
                 state = {"looks": [astuple(one) for one in self.history], "spent": self.spent}
                 best = best_of(self.history) + self.FIRST
-                more = self.best_files if self.is_best() else self.files()
+                more = self.best_files if self.is_best() else None  # read with the best epoch only
                 yield from saved_epochs.put(epoch, self.model, self.optimizer, state, best=best, more=more)
             yield self.epoch_event()
 

@@ -35,6 +35,7 @@ from engine.runs.events import Classified, ContenderDone, ContenderStep, ItemJud
 from engine.runs.listing import summarise
 from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import BadSpec, restored, to_dict
+from engine.runs.writes import PendingWrites
 from tui.narrate import Narrator
 
 WORDS = tiny.WORDS[9:]
@@ -298,3 +299,29 @@ def test_no_method_is_ever_given_labels_of_the_judged_split(
     assert len(only(ContenderDone, told)) == 2 + len(METHODS)
     given = ("fit", "Labelled", "Labelled", "PairFeatures", "Control")
     assert asked == len(METHODS) * [given, ("outputs", "Inputs", "Control"), ("controls", "Inputs", "Control")]
+
+
+def test_choices_in_another_order_are_compared_item_by_item() -> None:
+    rng = np.random.default_rng(4)
+    gold = rng.integers(0, 4, 40).tolist()
+    scores, order = rng.normal(size=(40, 4)), np.stack([rng.permutation(4) for _ in range(30)])
+    moved = rng.normal(size=(30, 4))
+    found = choose_report.of_controls(choose_report.Controls(shuffled=(order, moved)), scores, gold, 1)
+    right = changed = 0
+    for row in range(30):  # the first items only, as of zero-shot
+        chosen = order[row][max(range(4), key=lambda place, row=row: moved[row][place])]
+        right += chosen == gold[row]
+        changed += chosen != scores[row].argmax()
+    assert found["choices_shuffled"] == {"accuracy": round(right / 30, 6), "changed": changed, "items": 30}
+
+
+def test_a_fine_tuning_is_found_again_only_by_its_key(workshop: dict[str, str], done: tuple[Run, list[Any]]) -> None:
+    run, events = done
+    spec = choose_runs.spec_of(run)
+    writes = PendingWrites()
+    results = choose_results.ChoiceStore(run, spec, load(workshop["data"], seed=spec.seed), writes)
+    key = run.read_json("choices.json")["tuned"]["made"]
+    found = results.earlier(FINETUNE, key)
+    assert found is not None
+    assert found.result == json.loads(json.dumps(events[-1].results[FINETUNE]))
+    assert results.earlier(FINETUNE, [*key[:-1], "another fingerprint"]) is None

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import spying
 import tiny
+from sklearn.utils.class_weight import compute_class_weight
 
 from checkpoints import home, store
 from checkpoints.lock import Lock
@@ -29,6 +30,7 @@ from engine.comparison import heads, statistics
 from engine.comparison.labels import efficiency, suspects
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
+from engine.encoders.class_weights import balanced
 from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import made_of
@@ -570,6 +572,13 @@ def test_no_contender_is_ever_given_labels_of_the_judged_split(
     told = list(classify(spec, Control()))
     assert len(only(ContenderDone, told)) == 5
     assert asked == 5 * [("fit", "Labelled", "Labelled", "SplitFeatures", "Control"), ("outputs", "Inputs", "Control")]
+
+
+def test_class_weights_are_those_of_scikit_learn() -> None:
+    labels = [0] * 7 + [1] * 2 + [2]
+    wanted = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    assert balanced(labels, 3).numpy() == pytest.approx(wanted)
+    assert balanced(labels, 4).numpy()[3] == pytest.approx(10 / 4)  # without rows, as if it had one
 
 
 def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
