@@ -2,7 +2,7 @@
 
 By hand: ``make mutations`` for all, ``make mutations ONLY="warm-up RRF"`` for those with one of these words in their
 title. Each mutation replaces one piece of text in a copy of the checkout and runs the tests named beside it until the
-first fails. Exit status 1: a mutation that no test noticed. ``tests/test_mutations.py`` checks that the texts are there.
+first fails. Exit status 1: a mutation that no test noticed. ``test_mutations.py`` checks that the texts are there.
 """
 
 from __future__ import annotations
