@@ -51,3 +51,16 @@ def watch(
         for name in names:
             replace(kind, name)
     return calls
+
+
+def record(patch: pytest.MonkeyPatch, module: ModuleType, name: str) -> list[tuple[Any, ...]]:
+    """Record the positional arguments of every call of a function of ``module``, which is called all the same."""
+    calls: list[tuple[Any, ...]] = []
+    really = getattr(module, name)
+
+    def recorded(*given: Any, **named: Any) -> Any:
+        calls.append(given)
+        return really(*given, **named)
+
+    patch.setattr(module, name, recorded)
+    return calls
