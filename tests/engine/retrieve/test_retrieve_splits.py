@@ -30,10 +30,10 @@ def test_the_bi_encoder_never_sees_a_judged_query_and_is_not_trained_on_held_out
     ((given, _, _, asked, *_),) = trained
     assert set(asked) == set(found.qrels["train"])
     assert set(given.qrels) == {"train"}
-    assert made
-    for _, split, *rest in made:
-        assert split.train
-        assert split.held
-        assert not set(split.train) & set(split.held)
-        assert {*split.train, *split.held} <= set(found.qrels["train"])
-        assert {query for query, _ in TrainingData(given, split, *rest).pairs} == set(split.train)
+    every = set(found.qrels["train"])
+    (_, split, *rest), *again = made
+    assert not set(split.train) & set(split.held)
+    assert {*split.train, *split.held} == every
+    assert {query for query, _ in TrainingData(given, split, *rest).pairs} == set(split.train)
+    # A projection is trained again on all training queries, for as many epochs as were best.
+    assert [set(split.train) for _, split, *_ in again] == ([every] if mode == "projection" else [])
