@@ -25,6 +25,8 @@ State: TypeAlias = dict[str, Any]
 
 STATE = "state.json"
 PINNED = "pinned"  # a file of this name keeps a checkpoint from being pruned
+SCHEMA = 1  # of the records that this version writes
+_SCHEMA = "schema"  # a record says its number once; those of earlier versions say none
 CHECKSUM = "checksum"  # of the other entries of a JSON object
 BLOCK = 1 << 22  # bytes written at a time
 _NAME = re.compile(r"step-(\d{6,})")
@@ -63,9 +65,7 @@ def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) ->
     try:
         temporary.mkdir()
         listing = {name: _write(temporary / name, content) for name, content in files.items()}
-        _write(
-            temporary / STATE, json.dumps(with_checksum({**state, "step": step, "files": listing}), indent=1).encode()
-        )
+        _write(temporary / STATE, encode(with_checksum({**state, "step": step, "files": listing})))
         sync(temporary)
         if target.exists():
             if (target / PINNED).exists():
@@ -135,11 +135,22 @@ def decode(content: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def encode(record: Mapping[str, Any]) -> bytes:
+    """A record as the content of a JSON file, with its schema. A path that is not UTF-8 comes back as it was."""
+    content = {_SCHEMA: SCHEMA, **record}
+    return json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, without its checksum. Raises :class:`OSError`, :class:`ValueError` when damaged."""
+    """The object in a JSON file, without its schema and checksum.
+
+    Raises :class:`OSError`, and :class:`ValueError` when it is damaged or of another schema.
+    """
     content = decode(read_file(path))
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds no JSON object")
+    if (schema := content.pop(_SCHEMA, SCHEMA)) != SCHEMA:
+        raise ValueError(f"its schema is {schema!r}, this version reads {SCHEMA}")
     if (written := content.pop(CHECKSUM, None)) is not None and written != _checksum(content):
         raise ValueError(f"{path.name} is damaged: its checksum does not match")
     return content

@@ -449,7 +449,6 @@ class _Session:
     def _capture(self) -> tuple[state.Snapshot, store.State]:
         """Everything that the next step depends on."""
         return state.capture(self.trainer.model, self.trainer.optimizer), {
-            "format": setup.FORMAT,
             "spec": to_dict(dataclasses.replace(self.spec, threads=self.trainer.placement.threads)),
             "position": self.position.to_dict(),
             "vocabulary": list(self.corpus.vocabulary.characters),

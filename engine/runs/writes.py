@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from pathlib import Path
@@ -54,8 +53,7 @@ class PendingWrites:
 
     def json(self, path: Path, content: Mapping[str, Any], *, after: Collection[Path] = ()) -> None:
         """Add the atomic write of a JSON file."""
-        written = json.dumps(content, indent=1, ensure_ascii=False)
-        self.file(path, written.encode("utf-8", "backslashreplace"), after=after)
+        self.file(path, store.encode(content), after=after)
 
     def flush(self, *, every: bool = False) -> None:
         """Try the writes that wait, up to the first that fails, or ``every`` one when there will be no other try."""

@@ -9,14 +9,16 @@ import math
 import os
 import shutil
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from workbench import NANO, measured, new_run, notices, only, samples, spec, stop_at, train, weights
+from workbench import NANO, measured, new_run, notices, only, process, samples, spec, stop_at, train, weights
 
 from checkpoints import home, store
 from checkpoints import journal as journals
@@ -208,6 +210,53 @@ def test_a_stop_reaches_a_run_whose_work_blocks(sent: str, monkeypatch: pytest.M
     assert run.events.read_bytes() == recorded
     assert [happened.from_dict(json.loads(line)) for line in recorded.splitlines()] == [step, *ends]
     assert run.owner() is None
+
+
+STUCK = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from engine.gpt.trainer import Trainer
+from engine.runs import owner
+from llmlab_tui.__main__ import main
+
+def stuck(self):
+    if self.position.step < 30:
+        return step(self)
+    Path(marker).touch()
+    if where == "work":
+        time.sleep(3600)
+    ThreadPoolExecutor().submit(time.sleep, 3600).result()
+
+where, marker, owner.GRACE, step = sys.argv.pop(1), sys.argv.pop(1), 0.2, Trainer.step
+Trainer.step = stuck
+main()
+"""
+"""``own`` with a step that never comes back; Python waits at its exit for the threads of a pool, not for a worker's"""
+
+
+@pytest.mark.parametrize("where", ["work", "pool"])
+def test_an_owner_whose_work_is_stuck_in_a_call_ends_after_the_grace_period(
+    where: str, verse: Path, tmp_path: Path
+) -> None:
+    made = spec(verse, save_every=0, evaluate_every=20, sample_every=0)
+    run, marker = new_run(made), tmp_path / "stuck"
+    with process([sys.executable, "-c", STUCK, where, str(marker), "own", str(run.path)]) as child:
+        while not marker.exists() and child.poll() is None:
+            time.sleep(0.01)
+        assert run_owner.send(run, ask.Stop())
+        out, err = child.communicate(timeout=60)
+        assert (child.returncode, out, err) == (0, "", "")
+    *_, notice, last = [happened.from_dict(json.loads(line)) for line in run.events.read_bytes().splitlines()]
+    assert notice == Notice(run_owner.LEFT, "warning", "stop", 30)
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("stopped", 30)
+    assert run.owner() is None
+    assert list(run.inbox.iterdir()) == []
+    rest = train(made, run=run, resume=True)
+    (started,) = only(Started, rest)
+    assert started.step in (29, 30)
+    assert measured(rest) == measured(train(made))[started.step :]
 
 
 def test_a_stop_is_overdue_only_when_the_task_does_not_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
