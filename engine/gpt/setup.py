@@ -17,6 +17,7 @@ from data.corpus import Corpus, CorpusError, Reading, from_text
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import Position, Trainer
 from engine.runs.events import Event, Notice, Progress, Started
+from engine.runs.messages import passed
 from engine.runs.spec import restored
 
 OWN_COPY = 64 * 1024 * 1024  # characters up to which a run keeps its own copy of the corpus
@@ -156,10 +157,4 @@ def describe(trainer: Trainer, *, run: Run | None, peak: float, free: int | None
 
 
 def _as_progress(reading: Reading) -> Generator[Event, None, Corpus]:
-    while True:
-        try:
-            what, done, total = next(reading)
-        except StopIteration as end:
-            corpus: Corpus = end.value
-            return corpus
-        yield Progress(what, done, total)
+    return passed(reading, lambda part: (Progress(*part),))

@@ -20,7 +20,7 @@ from engine.device import free_memory, measure_peak, place
 from engine.gpt import setup
 from engine.gpt.diagnose import Evaluation, diagnose
 from engine.gpt.loss_buffer import LossBuffer
-from engine.gpt.samples import Request, Sampler
+from engine.gpt.sample import Request, Sampler
 from engine.gpt.saving import Checkpointer
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import HISTORY, Trainer
@@ -56,7 +56,7 @@ def train(
     *,
     run: Run | None = None,
     resume: bool = False,
-    before_commit: Callable[[], object] | None = None,
+    before_commit: Callable[[], object] = lambda: None,
 ) -> Iterator[Event]:
     """Train a GPT as ``spec`` says and yield what happens.
 
@@ -76,9 +76,7 @@ def train(
 class _Session:
     """One stretch of a run in one process."""
 
-    def __init__(
-        self, spec: TrainSpec, control: Control, run: Run | None, before_commit: Callable[[], object] | None
-    ) -> None:
+    def __init__(self, spec: TrainSpec, control: Control, run: Run | None, before_commit: Callable[[], object]) -> None:
         self.spec, self.control, self.run = spec, control, run
         self.checkpointer = Checkpointer(
             run.checkpoints if run else None, spec.save_every, self._capture, before_commit
@@ -150,7 +148,7 @@ class _Session:
             if reason != "diverged":
                 yield from self._finish_sample()
             yield from self._save()
-        yield from self.checkpointer.wait()
+        yield from self.checkpointer.report(wait=True)
         if self.save_at_end:
             yield from self._insist()
             if reason != "diverged" and self._missing():
@@ -171,7 +169,7 @@ class _Session:
                     return
             tries += 1
             yield from self._save()
-            yield from self.checkpointer.wait()
+            yield from self.checkpointer.report(wait=True)
 
     def _missing(self) -> list[int]:
         return self.checkpointer.missing(self.position.step if self.stop != "diverged" else -1)

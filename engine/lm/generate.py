@@ -35,13 +35,7 @@ def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterato
 
     Raises :class:`engine.runs.spec.BadSpec` for settings or a prompt that cannot be, before anything is computed.
     """
-    begun = time.perf_counter()
-    spec.sampling.check()
-    given, added = _prompt(lm, spec)
-    ids, notices = fit(lm, given, spec.sampling.max_new_tokens)
-    yield from notices
-    left_out = len(given) - len(ids)
-    yield from _Completion(lm, spec, control, ids, left_out, 0 if left_out else added, begun).run()
+    yield from _Completion(lm, spec, control).run()
 
 
 def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
@@ -54,7 +48,7 @@ def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates
     _check_ids(lm, ids)
     if len(ids) > lm.context:
         raise BadSpec([Problem("prompt", f"has {len(ids):,} tokens, and the model's context is {lm.context:,}")])
-    yield from _scored(lm, ids, control, candidates, 0, 0, [])
+    yield from _scored(lm, ids, control, candidates)
 
 
 def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
@@ -115,15 +109,8 @@ def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
         if lm.tokenizer.kind == "characters" and encoding.unknown:
             place = encoding.starts[min(encoding.unknown)]
             character = spec.prompt[place]
-            raise BadSpec(
-                [
-                    Problem(
-                        "prompt",
-                        f"character {character!r} (U+{ord(character):04X}) at position {place} is not in the "
-                        f"vocabulary of {lm.name}",
-                    )
-                ]
-            )
+            named = f"character {character!r} (U+{ord(character):04X}) at position {place}"
+            raise BadSpec([Problem("prompt", f"{named} is not in the vocabulary of {lm.name}")])
         before = initial_ids(lm.tokenizer) if encoding.ids else []
         ids, added = [*before, *encoding.ids], len(before)
     if not ids:
@@ -137,46 +124,41 @@ def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
 class _Completion:
     """One run of the decoding loop."""
 
-    def __init__(
-        self,
-        lm: LanguageModel,
-        spec: GenerateSpec,
-        control: Control,
-        ids: list[int],
-        left_out: int,
-        silent: int,
-        begun: float,
-    ) -> None:
-        self._lm, self._spec, self._control, self._ids, self._left_out = lm, spec, control, ids, left_out
-        self._begun, self._first = begun, 0.0
-        self._prompt, self._silent = len(ids), silent
+    def __init__(self, lm: LanguageModel, spec: GenerateSpec, control: Control) -> None:
+        self._begun, self._first = time.perf_counter(), 0.0
+        spec.sampling.check()
+        given, added = _prompt(lm, spec)
+        self._lm, self._spec, self._control, self._sampling = lm, spec, control, spec.sampling
+        self._ids, self._notices = fit(lm, given, spec.sampling.max_new_tokens)
+        self._prompt = len(self._ids)
+        self._left_out = len(given) - self._prompt
+        self._silent = 0 if self._left_out else added
         self._reused = 0
-        self._sampling = spec.sampling
         self._text: list[str] = []
         self._waited = 0.0
 
     def run(self) -> Iterator[Event]:
         """Every event of it."""
-        logits: list[Tensor] = []
-        self._reused = self._lm.reuse(self._ids)
-        if self._spec.score_prompt:
-            self._reused = min(self._reused, len(self._lm.scored))
-            count, stream = self._spec.candidates, self._spec.stream
-            yield from _scored(self._lm, self._ids, self._control, count, stream, self._silent, logits)
+        yield from self._notices
+        lm, spec = self._lm, self._spec
+        self._reused = lm.reuse(self._ids)
+        if spec.score_prompt:
+            self._reused = min(self._reused, len(lm.scored))
+            logits = yield from _scored(lm, self._ids, self._control, spec.candidates, spec.stream, self._silent)
         else:
-            yield from self._prefill(logits)
-        if not logits:
+            logits = yield from self._prefill()
+        if logits is None:
             yield self._completed("stop")
-            return
-        yield from self._decode(logits.pop())
+        else:
+            yield from self._decode(logits)
 
-    def _prefill(self, logits: list[Tensor]) -> Iterator[Event]:
-        """Feed what is not held of the prompt; leaves the last logits unless it was stopped."""
+    def _prefill(self) -> Generator[Event, None, Tensor | None]:
+        """Feed what is not held of the prompt, and return the last logits unless it was stopped."""
         for start in range(self._reused, self._prompt, PIECE):
             if (yield from self._obey()):
-                return
+                return None
             last = self._lm.feed(self._ids[start : start + PIECE])
-        logits.append(last)
+        return last
 
     def _decode(self, logits: Tensor) -> Iterator[Event]:
         import torch
@@ -275,17 +257,11 @@ class _Completion:
 
 
 def _scored(
-    lm: LanguageModel,
-    ids: list[int],
-    control: Control,
-    candidates: int,
-    stream: int,
-    silent: int,
-    logits: list[Tensor],
-) -> Iterator[Token | Notice]:
-    """Score ``ids`` from the first, of which ``silent`` stand for no text; leaves the logits that follow them.
+    lm: LanguageModel, ids: list[int], control: Control, candidates: int, stream: int = 0, silent: int = 0
+) -> Generator[Token | Notice, None, Tensor | None]:
+    """Score ``ids`` from the first, of which ``silent`` stand for no text; return the logits that follow them.
 
-    It leaves none when it was stopped.
+    None when it was stopped, or the logits are no numbers.
     """
     import torch
 
@@ -303,7 +279,7 @@ def _scored(
     # The place after the last known one is judged by the logits at that one, so it is fed again.
     for start in range(lm.keep(known), len(ids), SCORED):
         if any(isinstance(message, Stop) for message in control.take()):
-            return
+            return None
         piece = lm.feed(ids[start : start + SCORED], every=True)
         following = ids[start + 1 : start + SCORED + 1]
         with torch.inference_mode():
@@ -313,11 +289,11 @@ def _scored(
             found = token_candidates.read_score(row)
             if found is None:
                 yield _not_numbers(index)
-                return
+                return None
             if index > known:  # a model that cannot go back begins anew
                 lm.scored.append(found)
                 yield _token(lm, found, index, texts[index], stream, candidates, prompt=True)
-    logits.append(piece[-1])
+    return piece[-1]
 
 
 def _token(
@@ -330,19 +306,8 @@ def _token(
         Candidate(one.id, lm.tokenizer.spelled(one.id), one.probability, one.tempered, one.final, one.cut)
         for one in shown
     )
-    return Token(
-        index,
-        place.id,
-        text,
-        place.logprob,
-        place.drawn_logprob,
-        place.rank,
-        place.entropy,
-        place.kept,
-        prompt,
-        options,
-        stream,
-    )
+    measured = (place.logprob, place.drawn_logprob, place.rank, place.entropy, place.kept)
+    return Token(index, place.id, text, *measured, prompt, options, stream)
 
 
 def _slid(context: int) -> Notice:

@@ -14,7 +14,7 @@ from engine.hub import INDEX, WEIGHTS, shards
 from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control, Stop
 from engine.tokenization import find as tokenizers
-from engine.tokenization.find import NoTokenizer
+from engine.tokenization.encoding import NoTokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor

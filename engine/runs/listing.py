@@ -14,9 +14,10 @@ from checkpoints import store
 from checkpoints.run import Run, read_tail
 from engine.runs import owner as run_owner
 from engine.runs.codec import LARGEST
+from engine.runs.events import names_of, renamed
 
-_LOADED = frozenset({"loaded", "data_loaded", "items_loaded", "collection_loaded"})
-"""what a comparison tells first once it is at work, the last three in earlier versions"""
+_LOADED = names_of("loaded")
+"""what a comparison tells first once it is at work"""
 _STATES = ("paused", "continued", "finished")
 LARGEST_FIGURE = 1e300  # beyond it a figure is damage
 _CONTROLS = ("chance", "longest")
@@ -99,9 +100,9 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
     """A run that compares routes, methods or rankers: those are its steps."""
     tail = read_tail(run, _LOADED | set(_STATES))
     state, owner = _state(run, tail, _LOADED)
-    loaded = next((tail[kind] for kind in tail if kind in _LOADED), {})
+    loaded = next((renamed(tail[kind]) for kind in tail if kind in _LOADED), {})
     results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
-    lists = (*map(loaded.get, ("contenders", "routes", "methods")), spec.get("heads"), spec.get("methods"))
+    lists = (loaded.get("contenders"), spec.get("heads"), spec.get("methods"))
     asked = next((found for found in lists if found and isinstance(found, list)), [])
     able = [one for name, one in results.items() if name not in _CONTROLS]
     if task == "classify":  # the majority class is nobody's success

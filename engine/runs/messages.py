@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -145,6 +146,7 @@ class Control:
             self._arrived.wait(seconds)
 
 
+E = TypeVar("E")
 T = TypeVar("T")
 WAIT = 0.2  # seconds between looks at the mailbox during a pause
 
@@ -174,7 +176,19 @@ def handle_messages(control: Control, step: int) -> Iterator[Event]:
         control.wait(WAIT)
 
 
-def finish(task: Generator[Event, None, T], tell: Callable[[Event], object] = lambda _: None) -> T:
+def passed(task: Generator[E, None, T], each: Callable[[E], Iterable[Event]]) -> Generator[Event, None, T]:
+    """Yield what ``each`` makes of every event of ``task``, and return what the task returns."""
+    with contextlib.closing(task):
+        while True:
+            try:
+                event = next(task)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            yield from each(event)
+
+
+def finish(task: Generator[E, None, T], tell: Callable[[E], object] = lambda _: None) -> T:
     """Run a task to its end, ``tell`` every event, and return what it returns."""
     while True:
         try:

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 from checkpoints import store
 from engine.runs.events import Event, Notice
-from engine.runs.messages import WAIT, Control, handle_messages
-from engine.runs.passing import passed
+from engine.runs.messages import WAIT, Control, handle_messages, passed
 
 T = TypeVar("T")
 BACK_OFF = (5.0, 15.0, 60.0)  # seconds to the next try after a failed write, the last one again and again

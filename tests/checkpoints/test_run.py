@@ -305,7 +305,7 @@ def test_a_damaged_run_can_still_be_listed(run: Run) -> None:
 def test_only_the_screen_knows_the_screen_and_the_store_no_tensors() -> None:
     code = (
         "import importlib, json, pkgutil, sys\n"
-        "names = ('run', 'store', 'lock', 'journal', 'saver', 'home')\n"
+        "names = ('run', 'store', 'lock', 'journal', 'home')\n"
         "for name in names: importlib.import_module('checkpoints.' + name)\n"
         "heavy = [n for n in ('torch', 'numpy', 'safetensors') if n in sys.modules]\n"
         "count = 0\n"
