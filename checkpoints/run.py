@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import store
+from checkpoints.journal import records
 from checkpoints.lock import Lock, Owner, owner
 
 _serial = itertools.count()
@@ -235,11 +236,5 @@ def _backwards(path: Path) -> Iterator[dict[str, Any]]:
             file.seek(start)
             lines = (file.read(position - start) + rest).split(b"\n")
             rest = lines.pop(0) if start else b""
-            for line in reversed(lines):
-                try:
-                    event = store.decode(line) if line.strip() else None
-                except ValueError:
-                    continue
-                if isinstance(event, dict):
-                    yield event
+            yield from records(reversed(lines))
             position, span = start, span * 4

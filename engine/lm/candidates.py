@@ -7,41 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from engine.lm import processors
 from engine.lm.sampling import Sampling
+from engine.runs.events import Candidate, Token
 
 _CUTS = ("top_k", "top_p", "min_p")
-
-
-@dataclass(frozen=True)
-class Option:
-    """A candidate in numbers; see :class:`engine.runs.events.Candidate`."""
-
-    id: int
-    probability: float
-    tempered: float
-    final: float
-    cut: str
-
-
-@dataclass(frozen=True)
-class Place:
-    """One place in numbers; see :class:`engine.runs.events.Token`."""
-
-    id: int
-    logprob: float
-    rank: int
-    entropy: float
-    drawn_logprob: float | None
-    """None for a token that was given, not drawn; so is ``kept``"""
-    kept: int | None
-    options: tuple[Option, ...]
-    """the most probable first, then the token itself unless it is among them"""
 
 
 def choose(logits: Tensor, sampling: Sampling, seen: Tensor, u: float, candidates: int) -> tuple[Tensor, Tensor]:
@@ -77,13 +51,16 @@ def choose(logits: Tensor, sampling: Sampling, seen: Tensor, u: float, candidate
     return chosen, torch.cat([head, torch.stack([column.double() for column in columns], 1).flatten()])
 
 
-def read(row: Sequence[float], greedy: bool) -> Place | None:
-    """What a row of :func:`choose` says; None when the logits were no numbers."""
+def read(row: Sequence[float], greedy: bool) -> Token | None:
+    """What a row of :func:`choose` says, without place and texts; None when the logits were no numbers.
+
+    Of its candidates the most probable come first, then the token itself unless it is among them.
+    """
     if not math.isfinite(row[0]):
         return None
     chosen, logprob, rank, entropy, drawn = row[1:6]
     lengths = row[6:9]
-    options: dict[int, Option] = {}
+    options: dict[int, Candidate] = {}
     for start in range(9, len(row), 5):
         ident, own, tempered, final, place = row[start : start + 5]
         if greedy:
@@ -92,8 +69,9 @@ def read(row: Sequence[float], greedy: bool) -> Place | None:
         else:
             cut = next((name for name, length in zip(_CUTS, lengths, strict=True) if place >= length), "")
         left = 0.0 if cut else math.exp(final)
-        options[int(ident)] = Option(int(ident), math.exp(own), math.exp(tempered), left, cut)
-    return Place(int(chosen), logprob, int(rank), entropy, drawn, int(lengths[2]), tuple(options.values()))
+        options[int(ident)] = Candidate(int(ident), "", math.exp(own), math.exp(tempered), left, cut)
+    kept, candidates = int(lengths[2]), tuple(options.values())
+    return Token(0, int(chosen), "", logprob, drawn, int(rank), entropy, kept, False, candidates)
 
 
 def score(logits: Tensor, ids: Tensor, candidates: int) -> Tensor:
@@ -108,16 +86,16 @@ def score(logits: Tensor, ids: Tensor, candidates: int) -> Tensor:
     return torch.cat([*(column.double() for column in head), torch.stack([shown, logprobs], 2).flatten(1)], 1)
 
 
-def read_score(row: Sequence[float]) -> Place | None:
-    """What a row of :func:`score` says; None when the logits were no numbers."""
+def read_score(row: Sequence[float]) -> Token | None:
+    """What a row of :func:`score` says, as :func:`read`."""
     if not math.isfinite(row[0]):
         return None
     chosen, logprob, rank, entropy = row[1:5]
     options = {
-        int(ident): Option(int(ident), math.exp(own), math.exp(own), math.exp(own), "")
+        int(ident): Candidate(int(ident), "", math.exp(own), math.exp(own), math.exp(own))
         for ident, own in zip(row[5::2], row[6::2], strict=True)
     }
-    return Place(int(chosen), logprob, int(rank), entropy, None, None, tuple(options.values()))
+    return Token(0, int(chosen), "", logprob, None, int(rank), entropy, None, True, tuple(options.values()))
 
 
 def _places(shown: Tensor, ids: Tensor, size: int) -> Tensor:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.lm.sampling import GenerateSpec, SetSampling
-from engine.runs.events import Candidate, Completed, Continued, Event, Notice, Paused, Token
+from engine.runs.events import Completed, Continued, Event, Notice, Paused, Token
 from engine.runs.messages import Continue, Control, Pause, Stop
 from engine.runs.spec import BadSpec, Problem
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.lm.candidates import Place
     from engine.lm.model import LanguageModel
     from engine.tokenization.encoding import Tokenizer
 
@@ -194,7 +194,7 @@ class _Completion:
             self._text.append(text)
             if not self._first:
                 self._first = time.perf_counter()
-            yield _token(lm, place, index, text, spec.stream, spec.candidates, prompt=False)
+            yield _told(lm, place, index, text, spec.stream, spec.candidates)
             if ended:
                 reason = "eos"
             elif len(self._ids) - self._prompt >= self._sampling.max_new_tokens:
@@ -268,14 +268,14 @@ def _scored(
     from engine.lm import candidates as token_candidates
 
     lm.reuse(ids)
-    if lm.scored and len(lm.scored[0].options) < min(candidates, lm.vocabulary):
+    if lm.scored and len(lm.scored[0].candidates) < min(candidates, lm.vocabulary):
         lm.scored.clear()
     spelled = lm.tokenizer.stream()
     texts = ["" if place < silent else spelled.step(token) for place, token in enumerate(ids)]
     yield Token(0, ids[0], texts[0], None, None, None, None, None, True, (), stream)
     known = len(lm.scored)
     for index, place in enumerate(lm.scored, 1):
-        yield _token(lm, place, index, texts[index], stream, candidates, prompt=True)
+        yield _told(lm, place, index, texts[index], stream, candidates)
     # The place after the last known one is judged by the logits at that one, so it is fed again.
     for start in range(lm.keep(known), len(ids), SCORED):
         if any(isinstance(message, Stop) for message in control.take()):
@@ -292,22 +292,17 @@ def _scored(
                 return None
             if index > known:  # a model that cannot go back begins anew
                 lm.scored.append(found)
-                yield _token(lm, found, index, texts[index], stream, candidates, prompt=True)
+                yield _told(lm, found, index, texts[index], stream, candidates)
     return piece[-1]
 
 
-def _token(
-    lm: LanguageModel, place: Place, index: int, text: str, stream: int, candidates: int, *, prompt: bool
-) -> Token:
-    shown = place.options[:candidates]
-    if candidates and all(one.id != place.id for one in shown):
-        shown += tuple(one for one in place.options[candidates:] if one.id == place.id)
-    options = tuple(
-        Candidate(one.id, lm.tokenizer.spelled(one.id), one.probability, one.tempered, one.final, one.cut)
-        for one in shown
-    )
-    measured = (place.logprob, place.drawn_logprob, place.rank, place.entropy, place.kept)
-    return Token(index, place.id, text, *measured, prompt, options, stream)
+def _told(lm: LanguageModel, token: Token, index: int, text: str, stream: int, count: int) -> Token:
+    """``token`` at its place, with its text and the ``count`` most probable candidates, itself among them if any."""
+    shown = token.candidates[:count]
+    if count and all(one.id != token.id for one in shown):
+        shown += tuple(one for one in token.candidates[count:] if one.id == token.id)
+    spelled = tuple(replace(one, text=lm.tokenizer.spelled(one.id)) for one in shown)
+    return replace(token, index=index, text=text, candidates=spelled, stream=stream)
 
 
 def _slid(context: int) -> Notice:

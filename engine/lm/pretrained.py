@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from checkpoints import store
 from engine import hub
 from engine.gpt.config import GPTConfig
 from engine.hub import INDEX, WEIGHTS, shards
@@ -51,14 +51,15 @@ class Folder:
 
 def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generator[Event, None, LanguageModel]:
     """Load the model of a folder; events and errors as in :func:`engine.lm.find.load`."""
-    config = read_json(folder.path / "config.json")
+    config = _read_json(folder.path / "config.json")
     files = _files(folder.path)
     _refuse_others(config, folder)
     try:
         spelled = tokenizers.load(folder.tokenizer)
     except NoTokenizer as error:
         raise NoModel(f"{folder.name} comes without a tokenizer that can be used ({error})") from None
-    generation = read_json(folder.path / "generation_config.json", missing_is_empty=True)
+    generation_config = folder.path / "generation_config.json"
+    generation = _read_json(generation_config) if generation_config.exists() else {}
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     starts = generation.get("bos_token_id", config.get("bos_token_id"))
     from engine.lm.model import Facts, ForeignModel
@@ -112,18 +113,14 @@ def own(facts: Facts, gpt: GPT, int8: bool) -> Generator[Event, None, LanguageMo
     return model
 
 
-def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in one of the folder's files. Raises :class:`NoModel`."""
     try:
-        content = json.loads(path.read_bytes())
+        return store.read_object(path)
     except FileNotFoundError:
-        if missing_is_empty:
-            return {}
         raise NoModel(f"{path} is missing") from None
     except (OSError, ValueError) as error:
         raise NoModel(f"{path} cannot be read ({error})") from None
-    if not isinstance(content, dict):
-        raise NoModel(f"{path} is not what it should be: no JSON object")
-    return content
 
 
 def look(control: Control | None, name: str) -> Iterator[Event]:

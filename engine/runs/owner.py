@@ -237,12 +237,6 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
     yield Finished("died", step, best, run.name)
 
 
-def launch(run: Run, control: Control) -> Iterator[Event]:
-    """Start a process of its own that trains ``run`` and follow it. It outlives this process and its terminal."""
-    told = journal_size(run)
-    return attend(run, spawn(run), control, told)
-
-
 def journal_size(run: Run) -> int:
     """Bytes of the run's journal; 0 when there is none."""
     try:

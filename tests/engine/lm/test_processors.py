@@ -186,10 +186,10 @@ def test_the_row_says_what_a_brute_force_count_says(settings: dict[str, Any]) ->
     assert place.entropy == pytest.approx(-sum(float(p) * math.log(p) for p in own), abs=1e-4)
     assert place.kept == int((final > 0).sum())
     wanted = own.topk(candidates).indices.tolist()
-    assert [option.id for option in place.options] == wanted + [place.id] * (place.id not in wanted)
+    assert [option.id for option in place.candidates] == wanted + [place.id] * (place.id not in wanted)
     plain = Sampling(**{**settings, "top_k": 0, "top_p": 1.0, "min_p": 0.0})
     tempered = theirs(logits, plain, seen).double().softmax(0)
-    for option in place.options:
+    for option in place.candidates:
         assert option.probability == pytest.approx(float(own[option.id]), abs=1e-6)
         assert option.tempered == pytest.approx(float(tempered[option.id]), abs=1e-6)
         assert option.final == pytest.approx(float(final[option.id]), abs=1e-6)
@@ -208,7 +208,7 @@ def test_greedy_takes_the_largest_after_the_penalty_only() -> None:
     place = token_candidates.read(row.tolist(), greedy=True)
     assert place is not None
     assert (int(chosen), place.rank, place.kept) == (1, 2, 1)
-    assert [(option.id, option.final, option.cut) for option in place.options] == [
+    assert [(option.id, option.final, option.cut) for option in place.candidates] == [
         (0, 0.0, "greedy"),
         (1, 1.0, ""),
         (2, 0.0, "greedy"),

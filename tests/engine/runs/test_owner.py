@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from workbench import NANO, measured, new_run, notices, only, process, samples, spec, stop_at, train, weights
+from workbench import NANO, launch, measured, new_run, notices, only, process, samples, spec, stop_at, train, weights
 
 from checkpoints import home, store
 from checkpoints import journal as journals
@@ -494,7 +494,7 @@ def test_a_killed_trainer_is_told_resumed_and_its_run_is_the_undisturbed_one(ver
     run = new_run(spec(verse, steps=1_000_000, **given))  # far more than it gets to do
     owner = 0
     first = []
-    for event in run_owner.launch(run, Control()):
+    for event in launch(run, Control()):
         first.append(event)
         if isinstance(event, Saved) and event.step > 5 and not owner:
             found = run.owner()
@@ -512,7 +512,7 @@ def test_a_killed_trainer_is_told_resumed_and_its_run_is_the_undisturbed_one(ver
     run.write_json("spec.json", vars(made))
     undisturbed = new_run(made)
     expected = train(made, run=undisturbed)
-    rest = list(run_owner.launch(run, Control()))[len(first) - 2 :]
+    rest = list(launch(run, Control()))[len(first) - 2 :]
     assert f"process {owner} ended without releasing this run" in notices("lock", rest)[0].text
     resumed_at = only(Started, rest)[0].step
     assert resumed_at >= 5
@@ -529,7 +529,7 @@ def test_a_launched_run_obeys_its_inbox(verse: Path) -> None:
     run = new_run(spec(verse, steps=1_000_000, evaluate_every=1000, sample_every=0))
     control = Control()
     told = []
-    for event in run_owner.launch(run, control):
+    for event in launch(run, control):
         told.append(event)
         if isinstance(event, Step) and not only(Paused, told):
             control.send(ask.Pause())
@@ -559,7 +559,7 @@ def test_looking_away_leaves_the_run_alone(verse: Path) -> None:
 def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
     run = runs.create(home.runs(), "short", {**dataclasses.asdict(spec("x")), **NANO}, {})
     run.write_json("spec.json", {**run.read_json("spec.json"), "corpus": str(tmp_path / "none.txt")})
-    events = list(run_owner.launch(run, Control()))
+    events = list(launch(run, Control()))
     assert "there is no such file" in notices("failure", events)[0].text
     assert only(Finished, events)[0].reason == "failed"
     assert run.owner() is None
@@ -567,7 +567,7 @@ def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
 
 def test_a_launch_that_dies_at_once_tells_its_last_words(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_owner, "PROGRAM", "no_such_program")
-    events = list(run_owner.launch(new_run(spec(verse)), Control()))
+    events = list(launch(new_run(spec(verse)), Control()))
     assert "no_such_program" in notices("failure", events)[0].text
     assert only(Finished, events)[0].reason == "died"
 
@@ -575,7 +575,7 @@ def test_a_launch_that_dies_at_once_tells_its_last_words(verse: Path, monkeypatc
 def test_a_message_sent_while_the_trainer_still_starts_is_obeyed(verse: Path) -> None:
     run, control = new_run(spec(verse, steps=5000)), Control()
     control.send(ask.Stop())
-    events = list(run_owner.launch(run, control))
+    events = list(launch(run, control))
     assert events[-1] == Finished("stopped", events[-1].step, events[-1].best_val_loss, run.name, events[-1].seconds)
     assert events[-1].step < 5000
 
@@ -654,5 +654,5 @@ def test_a_text_given_by_a_relative_path_is_found_from_any_folder(
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("LLMLAB_HOME", "relative")
     run = gpt_runs.create(spec("verse.txt", steps=3))
-    assert list(run_owner.launch(run, Control()))[-1].reason == "steps"  # type: ignore[attr-defined]
+    assert list(launch(run, Control()))[-1].reason == "steps"  # type: ignore[attr-defined]
     assert run.path.is_relative_to(tmp_path / "here" / "relative")
