@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.lm.sampling import GenerateSpec, SetSampling
-from engine.runs.events import Completed, Continued, Event, Notice, Paused, Token
-from engine.runs.messages import Continue, Control, Pause, Stop
+from engine.runs.events import Completed, Event, Notice, Token
+from engine.runs.messages import Control, Message, Stop, Stopped, handle_messages
 from engine.runs.spec import BadSpec, Problem
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 PIECE = 128  # tokens of a prompt fed at once: a stop waits for no more than this
 SCORED = 32  # of them when each place's distribution is looked at: bounds the memory of the logits
 PRIMED = 16  # tokens of the prompt that the text of the first new ones may depend on
-IDLE = 0.1  # seconds between two looks at the control while paused
 
 
 def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterator[Event]:
@@ -155,7 +154,9 @@ class _Completion:
     def _prefill(self) -> Generator[Event, None, Tensor | None]:
         """Feed what is not held of the prompt, and return the last logits unless it was stopped."""
         for start in range(self._reused, self._prompt, PIECE):
-            if (yield from self._obey()):
+            try:
+                yield from self._obey()
+            except Stopped:
                 return None
             last = self._lm.feed(self._ids[start : start + PIECE])
         return last
@@ -176,7 +177,9 @@ class _Completion:
         begin = 0  # of what the model sees, in ``self._ids``
         reason = ""
         while not reason:
-            if (yield from self._obey()):
+            try:
+                yield from self._obey()
+            except Stopped:
                 reason = "stop"
                 break
             sampling, index = self._sampling, len(self._ids)
@@ -217,26 +220,15 @@ class _Completion:
             self._text.append(stream.flush())
         yield self._completed(reason)
 
-    def _obey(self) -> Generator[Event, None, bool]:
-        """Take what the control holds; wait while paused. True for a stop."""
-        paused, since = False, time.perf_counter()
-        while True:
-            for message in self._control.take():
-                match message:
-                    case Stop():
-                        return True
-                    case SetSampling() if not message.sampling.validate():
-                        self._sampling = message.sampling
-                    case Pause() if not paused:
-                        paused = True
-                        yield Paused(len(self._ids) - self._prompt)
-                    case Continue() if paused:
-                        paused = False
-                        yield Continued(len(self._ids) - self._prompt)
-            if not paused:
-                self._waited += time.perf_counter() - since if self._first else 0.0
-                return False
-            self._control.wait(IDLE)
+    def _obey(self) -> Iterator[Event]:
+        """Take what the control holds; wait while paused. Raises :class:`engine.runs.messages.Stopped`."""
+        since = time.perf_counter()
+        yield from handle_messages(self._control, len(self._ids) - self._prompt, self._change_sampling)
+        self._waited += time.perf_counter() - since if self._first else 0.0
+
+    def _change_sampling(self, message: Message) -> None:
+        if isinstance(message, SetSampling) and not message.sampling.validate():
+            self._sampling = message.sampling
 
     def _completed(self, reason: str) -> Completed:
         now = time.perf_counter()

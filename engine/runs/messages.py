@@ -155,10 +155,13 @@ class Stopped(Exception):
     """The task was asked to stop; what was finished before is kept."""
 
 
-def handle_messages(control: Control, step: int) -> Iterator[Event]:
+def handle_messages(
+    control: Control, step: int, other: Callable[[Message], object] = lambda _: None
+) -> Iterator[Event]:
     """Take the messages that came since the last call; ``step`` says how far the work is.
 
-    Yields :class:`Paused` and :class:`Continued` around a pause. Raises :class:`Stopped`.
+    Yields :class:`Paused` and :class:`Continued` around a pause; ``other`` gets what asks neither for that nor for a
+    stop. Raises :class:`Stopped`.
     """
     paused = False
     while True:
@@ -171,6 +174,8 @@ def handle_messages(control: Control, step: int) -> Iterator[Event]:
             elif isinstance(message, Continue) and paused:
                 paused = False
                 yield Continued(step)
+            else:
+                other(message)
         if not paused:
             return
         control.wait(WAIT)

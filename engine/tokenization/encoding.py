@@ -110,11 +110,6 @@ class Tokenizer(abc.ABC):
     def cut(self) -> re.Pattern[str] | None:
         """Matches where a text may be cut without changing a token; None when no such place is known."""
 
-    @property
-    def cuttable(self) -> bool:
-        """Whether a text may be cut before any space that follows a non-space without changing a token."""
-        return self.cut is not None
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} from {self.source}>"
 
