@@ -165,7 +165,6 @@ class _Completion:
         import torch
 
         from engine.gpt.sample import threads
-        from engine.lm import candidates as token_candidates
         from engine.lm import processors
 
         lm, spec = self._lm, self._spec
@@ -185,8 +184,8 @@ class _Completion:
             sampling, index = self._sampling, len(self._ids)
             with torch.inference_mode(), threads(1):
                 u = processors.number(sampling.seed, self._left_out + index)
-                chosen, row = token_candidates.choose(logits, sampling, seen[: index - begin], u, spec.candidates)
-                place = token_candidates.read(row.tolist(), sampling.greedy)
+                chosen, row = processors.choose(logits, sampling, seen[: index - begin], u, spec.candidates)
+                place = processors.read(row.tolist(), sampling.greedy)
             if place is None:
                 yield _not_numbers(index)
                 reason = "failed"
@@ -257,7 +256,7 @@ def _scored(
     """
     import torch
 
-    from engine.lm import candidates as token_candidates
+    from engine.lm import processors
 
     lm.reuse(ids)
     if lm.scored and len(lm.scored[0].candidates) < min(candidates, lm.vocabulary):
@@ -276,9 +275,9 @@ def _scored(
         following = ids[start + 1 : start + SCORED + 1]
         with torch.inference_mode():
             target = torch.tensor(following, dtype=torch.long, device=lm.device)
-            rows = token_candidates.score(piece[: len(following)], target, candidates).tolist()
+            rows = processors.score(piece[: len(following)], target, candidates).tolist()
         for index, row in enumerate(rows, start + 1):
-            found = token_candidates.read_score(row)
+            found = processors.read_score(row)
             if found is None:
                 yield _not_numbers(index)
                 return None

@@ -208,10 +208,9 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
                 if event is None:
                     left_out += 1
                     continue
-                if last is not None:  # the run was taken up again after it had finished
-                    last = None
-                if isinstance(event, Finished):
-                    last = event
+                # Any other event after the end: the run was taken up again.
+                last = event if isinstance(event, Finished) else None
+                if last is not None:
                     continue
                 step = getattr(event, "step", None) or step
                 best = getattr(event, "best_val_loss", best)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.lm import candidates as token_candidates
 from engine.lm import processors
 from engine.lm.sampling import Sampling
 
@@ -175,8 +174,8 @@ def test_the_row_says_what_a_brute_force_count_says(settings: dict[str, Any]) ->
     size, candidates, u = 400, 12, 0.37
     logits, seen = torch.randn(size) * 3, torch.randint(size, (9,))
     sampling = Sampling(**settings)
-    chosen, row = token_candidates.choose(logits, sampling, seen, u, candidates)
-    place = token_candidates.read(row.tolist(), greedy=False)
+    chosen, row = processors.choose(logits, sampling, seen, u, candidates)
+    place = processors.read(row.tolist(), greedy=False)
     assert place is not None
     own, final = logits.double().softmax(0), theirs(logits, sampling, seen).double().softmax(0)
     assert place.id == int(chosen)
@@ -202,10 +201,8 @@ def test_the_row_says_what_a_brute_force_count_says(settings: dict[str, Any]) ->
 
 def test_greedy_takes_the_largest_after_the_penalty_only() -> None:
     logits, seen = torch.tensor([3.0, 2.9, -1.0]), torch.tensor([0])
-    chosen, row = token_candidates.choose(
-        logits, Sampling(greedy=True, repetition_penalty=2.0, top_p=0.1), seen, 0.9, 3
-    )
-    place = token_candidates.read(row.tolist(), greedy=True)
+    chosen, row = processors.choose(logits, Sampling(greedy=True, repetition_penalty=2.0, top_p=0.1), seen, 0.9, 3)
+    place = processors.read(row.tolist(), greedy=True)
     assert place is not None
     assert (int(chosen), place.rank, place.kept) == (1, 2, 1)
     assert [(option.id, option.final, option.cut) for option in place.candidates] == [
@@ -220,6 +217,6 @@ def test_greedy_takes_the_largest_after_the_penalty_only() -> None:
 def test_logits_that_are_no_numbers_are_told(value: float, greedy: bool) -> None:
     logits = torch.zeros(3000)
     logits[5] = value
-    _, row = token_candidates.choose(logits, Sampling(greedy=greedy), torch.tensor([0]), 0.5, 5)
-    assert token_candidates.read(row.tolist(), greedy) is None
-    assert token_candidates.read_score(token_candidates.score(logits[None], torch.tensor([1]), 5)[0].tolist()) is None
+    _, row = processors.choose(logits, Sampling(greedy=greedy), torch.tensor([0]), 0.5, 5)
+    assert processors.read(row.tolist(), greedy) is None
+    assert processors.read_score(processors.score(logits[None], torch.tensor([1]), 5)[0].tolist()) is None
