@@ -315,9 +315,12 @@ class _Session:
     # -- boundaries --------------------------------------------------------------------------------------------------
 
     def _boundary_due(self) -> bool:
-        step, spec = self.position.step, self.spec
-        sample = spec.sample_every and step % spec.sample_every == 0
-        return step >= spec.steps or step % spec.evaluate_every == 0 or bool(sample) or self.checkpointer.due()
+        return self._due(self.spec.evaluate_every) or self._due(self.spec.sample_every) or self.checkpointer.due()
+
+    def _due(self, every: int) -> bool:
+        """Whether this step is a multiple of ``every`` or the last; never for 0."""
+        step = self.position.step
+        return every > 0 and (step >= self.spec.steps or step % every == 0)
 
     def _boundary(self) -> Iterator[Event]:
         """Evaluate, save and sample, whatever is due at this step and not done yet."""
@@ -325,15 +328,14 @@ class _Session:
         if self.stop is not None:
             return
         step, spec, position = self.position.step, self.spec, self.position
-        last = step >= spec.steps
-        if (last or step % spec.evaluate_every == 0) and position.evaluated_step != step:
+        if self._due(spec.evaluate_every) and position.evaluated_step != step:
             yield from self._evaluate()
             if self.stop is not None:
                 return
         if self.checkpointer.due() and self.checkpointer.saved_step != step:
             yield from self._finish_sample()
             yield from self._save()
-        if spec.sample_every and position.sampled_step != step and (last or step % spec.sample_every == 0):
+        if self._due(spec.sample_every) and position.sampled_step != step:
             yield from self._finish_sample()
             ids = self.corpus.vocabulary.encode(spec.sample_prompt).ids
             self.sampler.ask(Request(str(step), spec.sample_prompt, ids, spec.sample_length, asked=False))
