@@ -127,16 +127,6 @@ def from_text(text: str, *, name: str, source: str, wrapped: bool = True) -> Cor
     return Corpus(ids, vocabulary, tally.facts(), fingerprint, name, source, tuple(cuts))
 
 
-def finish(reading: Reading) -> Corpus:
-    """Run a reading to its end and return the corpus."""
-    while True:
-        try:
-            next(reading)
-        except StopIteration as end:
-            corpus: Corpus = end.value
-            return corpus
-
-
 def _from_large(path: Path, encoding: str, size: int, cache: Path, name: str) -> Reading:
     tally = _Tally()
     digest = hashlib.sha256()

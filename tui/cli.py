@@ -27,7 +27,7 @@ from engine.runs.events import Finished, Started
 from engine.runs.listing import summarise
 from engine.runs.messages import SetLearningRate
 from engine.runs.spec import BadSpec, Problem
-from engine.tokenization.find import NoTokenizer
+from engine.tokenization.encoding import NoTokenizer
 from tui import units
 from tui.choose_command import choose
 from tui.choose_command import resume as resume_choosing

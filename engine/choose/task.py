@@ -24,8 +24,7 @@ from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import made_of
 from engine.encoders.find import Encoder
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
-from engine.runs.messages import Control, Stopped, handle_messages
-from engine.runs.passing import passed
+from engine.runs.messages import Control, Stopped, handle_messages, passed
 from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ def recode(tokens: Pieces, draft: str, tokenizer: Tokenizer) -> tuple[int, Piece
     """
     if not draft:
         return len(tokens), []
-    start = len(tokens) if tokenizer.cuttable else 0
+    start = len(tokens) if tokenizer.cut is not None else 0
     following = draft
     while start > 0 and not (following.startswith(" ") and _ends_word(tokens[start - 1][1])):
         start -= 1

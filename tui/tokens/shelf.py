@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from engine.tokenization.encoding import Tokenizer
-from engine.tokenization.find import NoTokenizer, load
+from engine.tokenization.encoding import NoTokenizer, Tokenizer
+from engine.tokenization.find import load
 from engine.tokenization.lexicon import Lexicon, Merges, Occurrences, corpus, occurrences
 from engine.tokenization.spans import Counts, Token, Tokenized, tokenize
 
