@@ -36,12 +36,12 @@ from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
 from tui.dialogs import BaseScreen, Option, Page, Palette, Question
 from tui.driver import TerminalDriver, leave_if_hung_up
-from tui.form import TrainForm
 from tui.keybar import KeyBar
 from tui.panes.pane import Pane, UsePrompt
 from tui.panes.train import TrainPane
 from tui.terminal import SMALLEST
 from tui.text import safe
+from tui.train.form import TrainForm
 
 if TYPE_CHECKING:
     from tui.panes.runs import RunsPane

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 from checkpoints.run import Run
 from data.choices import Item
 from tui.comparing.laboratory import Laboratory
-from tui.comparing.values import spec_from
 
 
 class Rankings(Laboratory):
@@ -15,12 +14,15 @@ class Rankings(Laboratory):
 
     task, figure = "choose", "accuracy"
 
-    def create(self, given: Mapping[str, str]) -> Run:
+    def create(self, spec: Any) -> Run:
         from engine.choose import runs as choose_runs
-        from engine.choose.spec import ChooseSpec
 
-        model = given["model"].strip() or "bundled"
-        return choose_runs.create(spec_from(ChooseSpec, given, model=model))
+        return choose_runs.create(spec)
+
+    def spec_of(self, run: Run) -> Any:
+        from engine.choose import runs as choose_runs
+
+        return choose_runs.spec_of(run)
 
     def items(self, run: Run) -> tuple[Item, ...]:
         """The judged questions of a run. Raises :class:`checkpoints.store.CheckpointError`."""

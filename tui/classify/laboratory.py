@@ -12,7 +12,6 @@ from checkpoints.run import Run
 from engine.comparison.statistics import Comparison
 from tui import units
 from tui.comparing.laboratory import Laboratory
-from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)
@@ -80,12 +79,15 @@ class Classifications(Laboratory):
     task, figure = "classify", "accuracy"
     exported = ("the fine-tuned model", "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.")
 
-    def create(self, given: Mapping[str, str]) -> Run:
+    def create(self, spec: Any) -> Run:
         from engine.classify import runs as classify_runs
-        from engine.classify.spec import ClassifySpec
 
-        automatic = {name: "" for name in ("text_column", "label_column") if given[name] == "auto"}
-        return classify_runs.create(spec_from(ClassifySpec, given, curve=True, suspects=True, **automatic))
+        return classify_runs.create(spec)
+
+    def spec_of(self, run: Run) -> Any:
+        from engine.classify import runs as classify_runs
+
+        return classify_runs.spec_of(run)
 
     def findings(self, run: Run) -> Findings:
         """What the routes said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""

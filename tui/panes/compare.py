@@ -142,12 +142,12 @@ class ComparePane(FollowPane):
     @on(CompareForm.Wanted)
     def _wanted(self, event: CompareForm.Wanted) -> None:
         event.stop()
-        self.begin(event.values)
+        self.begin(event.spec)
 
     def copy(self, run: Run) -> None:
         """The form with a run's values, for a new one."""
         self.show_form()
-        self.form.fill(self.laboratory.values_of(run, self.form.LAYOUT.fields.defaults))
+        self.form.fill(self.laboratory.spec_of(run))
 
     def show_results(self, *, into_line: bool = False) -> None:
         """Put the results on the screen; the keys go to the board, or to a line that is typed into."""
@@ -257,7 +257,7 @@ class ComparePane(FollowPane):
 
     def action_defaults(self) -> None:
         """The form as it comes."""
-        self.form.fill(self.form.LAYOUT.fields.defaults)
+        self.form.reset()
 
     def action_view(self, name: str) -> None:
         """The results from another side."""

@@ -150,9 +150,9 @@ class FollowPane(Pane):
 
     # -- starting, opening -------------------------------------------------------------------------------------------
 
-    def begin(self, given: Mapping[str, str]) -> None:
-        """Start a run with these values."""
-        self._launch(partial(self.laboratory.create, given))
+    def begin(self, spec: Any) -> None:
+        """Start a run of this spec."""
+        self._launch(partial(self.laboratory.create, spec))
 
     async def resume(self, run: Run) -> None:
         """Go on with a run that was stopped, in a process of its own."""

@@ -23,9 +23,9 @@ from checkpoints.lock import Locked
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.gpt import runs as gpt_runs
-from engine.gpt.spec import TrainSpec, convert
+from engine.gpt.spec import TrainSpec
 from engine.runs.listing import Summary, explain, summarise
-from engine.runs.spec import BadSpec
+from engine.runs.spec import BadSpec, convert
 from tui import units
 from tui.actions import bindings
 from tui.comparing.laboratory import laboratory_of
@@ -250,7 +250,7 @@ class RunsPane(Pane):
             if more is None:
                 return
             try:
-                spec = replace(gpt_runs.spec_of(run), steps=convert("steps", more))
+                spec = replace(gpt_runs.spec_of(run), steps=convert(TrainSpec, "steps", more))
                 await asyncio.to_thread(run.write_json, "spec.json", vars(spec))
             except (BadSpec, OSError, CheckpointError) as error:
                 self.tell("It cannot be resumed", explain(run, error))
@@ -377,6 +377,6 @@ def _export(path: str, folder: Path) -> str:
 
 def _steps_problem(text: str, done: int) -> str:
     try:
-        return "" if int(convert("steps", text)) > done else f"more than the {done:,} it has done"
+        return "" if int(convert(TrainSpec, "steps", text)) > done else f"more than the {done:,} it has done"
     except BadSpec:
         return "it must be a whole number"

@@ -21,13 +21,13 @@ from tui import units
 from tui.actions import bindings
 from tui.curve import CurveOptions, draw, legend
 from tui.dialogs import Entry
-from tui.form import TrainForm
 from tui.lines import Lines
 from tui.panes.pane import Pane
 from tui.story import Story
 from tui.styled import notice_text, strip, wrap
 from tui.styles import style_sheet
 from tui.text import safe
+from tui.train.form import TrainForm
 
 CURVE_EVERY = 1.0  # seconds between two drawings of the curve
 NUMBERS_EVERY = 0.3  # seconds between two updates of the numbers; more nobody can read

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from tui import units
 from tui.comparing.laboratory import Laboratory
-from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,15 @@ class Retrievals(Laboratory):
     task, figure = "retrieve", "ndcg@10"
     exported = ("the bi-encoder", "As a folder that SentenceTransformer loads: its encode gives the same vectors.")
 
-    def create(self, given: Mapping[str, str]) -> Run:
+    def create(self, spec: Any) -> Run:
         from engine.retrieve import runs as retrieve_runs
-        from engine.retrieve.spec import RetrieveSpec
 
-        return retrieve_runs.create(spec_from(RetrieveSpec, given))
+        return retrieve_runs.create(spec)
+
+    def spec_of(self, run: Run) -> Any:
+        from engine.retrieve import runs as retrieve_runs
+
+        return retrieve_runs.spec_of(run)
 
     def gains(self, run: Run, texts: Mapping[str, str]) -> Gains:
         """Every judged query with its nDCG@10 by ranker. Raises :class:`checkpoints.store.CheckpointError`."""
