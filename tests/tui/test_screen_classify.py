@@ -284,7 +284,7 @@ async def test_a_home_that_cannot_be_written_is_told(
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5")
-        await shows(pilot, "It cannot be started", "Permission denied", "LLMLAB_HOME")
+        await shows(pilot, "The run cannot be started", "Permission denied", "LLMLAB_HOME")
         await pilot.press("c")
         assert not pane.running
 
@@ -307,7 +307,7 @@ async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pane.resume(run)
-        await shows(pilot, "It cannot be started", "Permission denied")
+        await shows(pilot, "The run cannot be started", "Permission denied")
         await pilot.press("c")
         await pane.resume(run)
         await pane.resume(run)

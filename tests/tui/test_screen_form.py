@@ -97,7 +97,7 @@ async def test_a_wrong_value_is_named_while_it_is_typed_and_does_not_start_a_run
         await pilot.press("f5")
         await until(pilot, lambda: pilot.app.focused is pilot.app.query_one(f"#field-{field}"))
         assert not trainers.started
-        assert not pilot.app.pane.showing_run  # type: ignore[attr-defined]
+        assert not pilot.app.pane.showing_results  # type: ignore[attr-defined]
 
 
 async def test_a_corpus_that_cannot_be_read_or_is_too_short_is_named_and_does_not_start(

@@ -76,18 +76,8 @@ def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tupl
 class Classifications(Laboratory):
     """Runs that classify."""
 
-    task, figure = "classify", "accuracy"
+    task, runs, figure = "classify", "engine.classify.runs", "accuracy"
     exported = ("the fine-tuned model", "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.")
-
-    def create(self, spec: Any) -> Run:
-        from engine.classify import runs as classify_runs
-
-        return classify_runs.create(spec)
-
-    def spec_of(self, run: Run) -> Any:
-        from engine.classify import runs as classify_runs
-
-        return classify_runs.spec_of(run)
 
     def findings(self, run: Run) -> Findings:
         """What the routes said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""

@@ -38,6 +38,8 @@ class Laboratory:
 
     task: str
     """as ``spec.json`` names it"""
+    runs: str
+    """the module of the engine that makes them"""
     figure: str
     """of every entry of ``results.json``, told where runs are offered"""
     exported: tuple[str, str] = ("", "")
@@ -45,11 +47,12 @@ class Laboratory:
 
     def create(self, spec: Any) -> Run:
         """A run directory for a spec. Raises :class:`OSError` and :class:`engine.runs.spec.BadSpec`."""
-        raise NotImplementedError
+        run: Run = import_module(self.runs).create(spec)
+        return run
 
     def spec_of(self, run: Run) -> Any:
         """The spec of a run. Raises what :func:`engine.runs.owner.spec_as` raises."""
-        raise NotImplementedError
+        return import_module(self.runs).spec_of(run)
 
     def cannot_export(self, run: Run) -> str:
         """Why the run has nothing that another program could load; empty when it has."""
@@ -105,17 +108,3 @@ class Laboratory:
         figures = {name: figure(one.get(self.figure)) for name, one in results.items() if isinstance(one, dict)}
         known = [f"{name} {one:.3f}" for name, one in figures.items() if one is not None]
         return ", ".join(known[-3:]) or "nothing finished"
-
-
-_OF = {
-    "classify": ("tui.classify.laboratory", "Classifications"),
-    "choose": ("tui.choosing.laboratory", "Rankings"),
-    "retrieve": ("tui.retrieving.laboratory", "Retrievals"),
-}
-
-
-def laboratory_of(task: str) -> Laboratory:
-    """The laboratory of a task, imported when it is asked for. Raises :class:`KeyError`."""
-    module, kind = _OF[task]
-    made: Laboratory = getattr(import_module(module), kind)()
-    return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
@@ -32,18 +31,8 @@ class Gains(list[Gain]):
 class Retrievals(Laboratory):
     """Runs that build and judge rankers."""
 
-    task, figure = "retrieve", "ndcg@10"
+    task, runs, figure = "retrieve", "engine.retrieve.runs", "ndcg@10"
     exported = ("the bi-encoder", "As a folder that SentenceTransformer loads: its encode gives the same vectors.")
-
-    def create(self, spec: Any) -> Run:
-        from engine.retrieve import runs as retrieve_runs
-
-        return retrieve_runs.create(spec)
-
-    def spec_of(self, run: Run) -> Any:
-        from engine.retrieve import runs as retrieve_runs
-
-        return retrieve_runs.spec_of(run)
 
     def gains(self, run: Run, texts: Mapping[str, str]) -> Gains:
         """Every judged query with its nDCG@10 by ranker. Raises :class:`checkpoints.store.CheckpointError`."""
