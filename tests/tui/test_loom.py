@@ -496,17 +496,17 @@ def test_what_a_tokenizer_puts_before_a_text_is_put_there_once_and_is_no_token_o
         name="m", tokenizer=known, start=first, eos=frozenset(), context=50, vocabulary=known.size, slides=False
     )
     prompt = Source("", [], "the cat", 0)
-    told = next(completing.completing(lm, prompt, Sampling())(Control()))
+    told = next(completing.complete(lm, prompt, Sampling(), Control()))
     assert isinstance(told, Tokenized)
     made = Loom()
     made.write("the cat")
     made.settle(told.kept, told.tokens, made.number_of("m"), told.base, told.lead)
     assert made.text == "the cat"
-    list(completing.completing(lm, prompt, Sampling())(Control()))
+    list(completing.complete(lm, prompt, Sampling(), Control()))
     assert specs[-1].ids == (first, *known.encode("the cat").ids)
     for index, number in enumerate(specs[-1].ids):
         made.fold(token(index, number, "", prompt=True, logprob=-float(index)))
     assert [made.nodes[number].logprob for number in made.path] == [-1.0, -2.0]
     begun = Source("", [(first or 0, ""), (known.encode("the").ids[0], "the")], "", 0)
-    list(completing.completing(lm, begun, Sampling())(Control()))
+    list(completing.complete(lm, begun, Sampling(), Control()))
     assert specs[-1].ids == (first, *known.encode("the").ids)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.binding import Binding
 from textual.strip import Strip
 
@@ -15,6 +16,7 @@ from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
 from tui.generate.heat import DIM, NOTHING, PLAIN, FocusLines, heat
 from tui.generate.loom import Node
+from tui.styled import strips, wrap
 from tui.text import safe
 
 WORD = Style(bold=True)
@@ -201,20 +203,13 @@ def _fit(text: str, width: int) -> str:
 
 
 def _wrapped(text: str, width: int, height: int) -> list[Strip]:
-    words, lines = text.split(), [" "]
-    for word in words:
-        if cell_len(lines[-1]) + cell_len(word) + 1 > width:
-            lines.append(" ")
-        lines[-1] += f" {word}" if lines[-1].strip() else word
-    return [_line([Segment(line, DIM)], width) for line in lines[:height]]
+    return strips([Text(" ").append_text(line) for line in wrap(Text(text, DIM), width - 1)], width, height)
 
 
 class Funnel(FocusLines, can_focus=True):
     """Shows a :class:`Sight`; up and down pick a candidate, Enter takes it."""
 
-    DEFAULT_CSS = """
-    Funnel { height: 1fr; width: 1fr; padding: 0 1; }
-    """
+    DEFAULT_CSS = "Funnel { height: 1fr; width: 1fr; padding: 0 1; }"
     BINDINGS = [
         Binding("up", "pick(-1)", "Up", show=False),
         Binding("down", "pick(1)", "Down", show=False),
@@ -255,12 +250,8 @@ class Funnel(FocusLines, can_focus=True):
             room = room if self._most is None else min(room, self._most + 2)
             self.set_strips([*head, *draw(self.sight, self.picked, width, room)])
 
-    def pick(self, by: int) -> None:
+    def action_pick(self, by: int) -> None:
         """The candidate ``by`` places on."""
         if self.sight.candidates:
             self._picked = max(0, min(self.picked + by, len(self.sight.candidates) - 1))
             self.draw()
-
-    def action_pick(self, by: int) -> None:
-        """The candidate ``by`` places on."""
-        self.pick(by)

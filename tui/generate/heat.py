@@ -94,9 +94,7 @@ class FocusLines(Lines):
 class TokenView(Lines, can_focus=True):
     """The text as tokens, with a cursor on one of them. Builds only the lines that are seen."""
 
-    DEFAULT_CSS = """
-    TokenView { height: 1fr; width: 1fr; padding: 0 1; }
-    """
+    DEFAULT_CSS = "TokenView { height: 1fr; width: 1fr; padding: 0 1; }"
 
     @dataclass
     class Walked(Message):

@@ -19,6 +19,8 @@ from typing import Any
 
 from checkpoints import home, store
 from engine.lm.sampling import Sampling
+from engine.runs import codec
+from engine.runs.codec import Misfit
 from tui.generate.loom import MOST, RAW, Loom, Node
 
 LARGEST = 4 << 20  # bytes
@@ -190,9 +192,8 @@ def _restored(record: dict[str, Any]) -> Keepsake:
 
 def _settings(record: dict[str, Any]) -> Sampling:
     """Settings that cannot be used are not worth losing a text for: those get their defaults."""
-    fields = {entry.name for entry in dataclasses.fields(Sampling)}
-    with contextlib.suppress(TypeError, AttributeError):
-        sampling = Sampling(**{name: value for name, value in record.items() if name in fields})
+    with contextlib.suppress(Misfit, AttributeError):
+        sampling = codec.decode(Sampling, record)
         if not sampling.validate():
             return sampling
     return Sampling()

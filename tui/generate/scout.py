@@ -84,18 +84,8 @@ def essence(sampling: Sampling) -> tuple[object, ...]:
 
 
 def _as_token(node: Node, place: int) -> Token:
-    return Token(
-        place,
-        node.id,
-        node.text,
-        node.logprob,
-        node.drawn_logprob,
-        node.rank,
-        node.entropy,
-        node.kept,
-        node.prompt,
-        node.candidates,
-    )
+    figures = (node.logprob, node.drawn_logprob, node.rank, node.entropy, node.kept)
+    return Token(place, node.id, node.text, *figures, node.prompt, node.candidates)
 
 
 def _why_nothing(loom: Loom, place: int, lm: LanguageModel | None) -> str:

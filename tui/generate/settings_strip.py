@@ -89,9 +89,7 @@ def _on(sampling: Sampling, name: str) -> bool:
 class SettingsStrip(FocusLines, can_focus=True):
     """One row for each setting."""
 
-    DEFAULT_CSS = """
-    SettingsStrip { height: 10; width: 1fr; padding: 0 1; }
-    """
+    DEFAULT_CSS = "SettingsStrip { height: 10; width: 1fr; padding: 0 1; }"
     BINDINGS = [
         Binding("up", "row(-1)", "Row before", show=False),
         Binding("down", "row(1)", "Next row", show=False),
@@ -223,9 +221,7 @@ class SettingsStrip(FocusLines, can_focus=True):
 class SettingsDialog(Dialog[Sampling | None]):
     """Settings to compare with those of the pane."""
 
-    BINDINGS = [
-        Binding("enter,f5", "accept", "Compare", priority=False),
-    ]
+    BINDINGS = [Binding("enter,f5", "accept", "Compare", priority=False)]
     DEFAULT_CSS = """
     SettingsDialog SettingsStrip { margin: 1 0; background: $surface; }
     .-low SettingsDialog SettingsStrip { margin: 0; }

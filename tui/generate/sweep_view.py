@@ -74,9 +74,7 @@ class Sweep:
 class SweepView(FocusLines, can_focus=True):
     """Draws a :class:`Sweep`. Left and right choose a column, up and down look further up or down in the texts."""
 
-    DEFAULT_CSS = """
-    SweepView { height: 1fr; width: 1fr; padding: 0 1; }
-    """
+    DEFAULT_CSS = "SweepView { height: 1fr; width: 1fr; padding: 0 1; }"
     BINDINGS = [
         Binding("left", "choose(-1)", "Column before", show=False),
         Binding("right", "choose(1)", "Next column", show=False),
@@ -99,7 +97,7 @@ class SweepView(FocusLines, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.sweep: Sweep | None = None
+        self.sweep = Sweep(Comparison("", ()))
         self.chosen = 0
         self._top = 0
         self._follow = True
@@ -111,7 +109,7 @@ class SweepView(FocusLines, can_focus=True):
 
     def draw(self) -> None:
         """Bring the lines up to date."""
-        if self.sweep is None or not self.size:
+        if not self.sweep.columns or not self.size:
             return
         width, height = self.size
         columns = self.sweep.columns
@@ -129,20 +127,17 @@ class SweepView(FocusLines, can_focus=True):
         self.set_strips([strip.adjust_cell_length(width) for strip in strips])
 
     def _prompt(self, width: int) -> Strip:
-        assert self.sweep is not None
         prompt = safe(self.sweep.comparison.prompt, lines=False)
         room = max(8, width - 9)
         shown = prompt if len(prompt) <= room else f"…{prompt[1 - room :]}"
         return Strip([Segment(" prompt ", DIM), Segment(shown, _BOLD)])
 
     def _foot(self, width: int) -> Strip:
-        assert self.sweep is not None
         said = "←→ column  ↑↓ scroll  Enter takes it as the text  Esc back"
         saved = f"saved as {self.sweep.path}  " if self.sweep.path else ""
         return Strip([Segment(f" {safe(saved, lines=False)}", PLAIN), Segment(said, DIM)])
 
     def _side_by_side(self, room: int, height: int) -> list[Strip]:
-        assert self.sweep is not None
         cells = [self._column(number, column, room, height) for number, column in enumerate(self.sweep.columns)]
         rows = []
         for y in range(height):
@@ -163,7 +158,6 @@ class SweepView(FocusLines, can_focus=True):
         return head + self._text(column, room, height - len(head))
 
     def _one_at_a_time(self, width: int, height: int) -> list[Strip]:
-        assert self.sweep is not None
         figures, cell = (FIGURES, 11) if width >= 68 else (SHORT, 8)
         name = min(20, width - 4 * cell - 2)
         header = "".join(f"{figure:>{cell}}" for figure in figures)
@@ -186,7 +180,6 @@ class SweepView(FocusLines, can_focus=True):
         return Strip([Segment(f" {name}", style), Segment(f"{self._mark(number, column)} ", style)])
 
     def _mark(self, number: int, column: Column) -> str:
-        assert self.sweep is not None
         if column.compared is not None:
             return {"eos": "■", "stop": "✗", "failed": "✗"}.get(column.compared.reason, " ")
         return "▌" if number == self.sweep.current and column.tokens else " "
@@ -212,14 +205,14 @@ class SweepView(FocusLines, can_focus=True):
 
     def action_choose(self, by: int) -> None:
         """Another column."""
-        if self.sweep is not None:
+        if self.sweep.columns:
             self._follow = False
             self.chosen = (self.chosen + by) % len(self.sweep.columns)
             self.draw()
 
     def action_roll(self, by: int) -> None:
         """Further up or down in the texts."""
-        if self.sweep is not None:
+        if self.sweep.columns:
             longest = max(len(column.flow.rows) for column in self.sweep.columns)
             self._follow = False
             self._top = max(0, min(self._top + by, longest - 1))
@@ -227,7 +220,7 @@ class SweepView(FocusLines, can_focus=True):
 
     def action_take(self) -> None:
         """The chosen column becomes the text."""
-        if self.sweep is not None and self.sweep.columns[self.chosen].tokens:
+        if self.sweep.columns and self.sweep.columns[self.chosen].tokens:
             self.post_message(self.Taken(self.sweep.columns[self.chosen]))
 
     def action_leave(self) -> None:

@@ -228,7 +228,7 @@ class CompletionPane(Pane):
 
     def load(self, names: list[tuple[str, str]]) -> None:
         """Load the first of these models that can be had."""
-        self.ask("load", completing.loading(names))
+        self.ask("load", partial(completing.load, names))
         self.redraw()
 
     def complete(self) -> None:
@@ -238,14 +238,14 @@ class CompletionPane(Pane):
             self.loom.grow(self.sampling)
             self._made, self._speed = 0, 0.0
             self._warned.clear()
-            self.ask("complete", completing.completing(self.lm, scout.source(self.loom, self.lm), self.sampling))
+            self.ask("complete", partial(completing.complete, self.lm, scout.source(self.loom, self.lm), self.sampling))
             self.show_mode(WALK)
             self.changed()
 
     def read_text(self) -> None:
         """Tokenize and score the text, and look what could come next."""
         if self.lm is not None:
-            self.ask("look", completing.looking(self.lm, scout.source(self.loom, self.lm), self.sampling))
+            self.ask("look", partial(completing.score, self.lm, scout.source(self.loom, self.lm), self.sampling))
 
     def _tick(self) -> None:
         news = self.errands.look()
@@ -296,8 +296,6 @@ class CompletionPane(Pane):
 
     def _fold_comparison(self, event: Token | Compared | ReportWritten) -> None:
         sweep = self.query_one(SweepView).sweep
-        if sweep is None:
-            return
         if isinstance(event, ReportWritten):
             sweep.path = event.path
             self.say(f"the comparison is saved as {event.path}")
@@ -313,8 +311,8 @@ class CompletionPane(Pane):
             self.changed()
         if kind in ("complete", "replay"):
             self._save()
-        sweep = self.query_one(SweepView).sweep
-        if kind == "compare" and failed and self.mode == SWEEP and sweep is not None and not sweep.columns[0].tokens:
+        columns = self.query_one(SweepView).sweep.columns
+        if kind == "compare" and failed and self.mode == SWEEP and columns and not columns[0].tokens:
             self.walk()
         if kind == "load" and self.start_wanted:
             self.start_wanted = False
@@ -376,7 +374,7 @@ class CompletionPane(Pane):
         sight, more = self.see()
         ids = scout.ids_before(self.loom, sight.place, self.lm) if more else None
         if ids is not None:
-            self.ask("probe", completing.probing(self.lm, ids, self.sampling, sight.place))
+            self.ask("probe", partial(completing.probe, self.lm, ids, self.sampling, sight.place))
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 

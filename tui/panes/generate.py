@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from textual import on, work
@@ -149,7 +150,7 @@ class GeneratePane(CompletionPane):
 
     def action_alternative(self, by: int) -> None:
         """Pick another candidate."""
-        self.query_one(Funnel).pick(by)
+        self.query_one(Funnel).action_pick(by)
 
     def action_take(self, go_on: bool) -> None:
         """Put the picked candidate where the cursor is; then go on from there, or look at the next place."""
@@ -265,20 +266,19 @@ class GeneratePane(CompletionPane):
             return
         comparison = make(self.loom.prompt or completing.usual_prompt(self.lm))
         self.show_comparison(Sweep(comparison))
-        self.ask("compare", completing.comparing(self.lm, comparison))
+        self.ask("compare", partial(completing.compare, self.lm, comparison))
 
     @on(SweepView.Taken)
     def _taken(self, event: SweepView.Taken) -> None:
         event.stop()
-        sweep = self.query_one(SweepView).sweep
-        if sweep is None or self.lm is None:
+        if self.lm is None:
             return
         self.show_mode(WALK)
-        self.loom.write(sweep.comparison.prompt)
+        self.loom.write(self.query_one(SweepView).sweep.comparison.prompt)
         self.loom.remember()
         self.loom.grow(event.column.setting.sampling)
         source = scout.source(self.loom, self.lm)
-        self.ask("replay", completing.replaying(self.lm, source, event.column.tokens))
+        self.ask("replay", partial(completing.replay, self.lm, source, event.column.tokens))
         self.changed()
 
     @on(SweepView.Left)
