@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from textual import on
@@ -186,6 +188,17 @@ class Entry(Dialog[str | None]):
             self.app.bell()
         else:
             self.dismiss(event.value)
+
+
+async def ask(app: App[Any], title: str, text: str, value: str = "", *, blank: str) -> str | None:
+    """Ask for a line of text that is not blank, and say ``blank`` while it is; None when the user leaves it."""
+    return await app.push_screen_wait(Entry(title, text, value, lambda line: "" if line.strip() else blank))
+
+
+async def ask_path(app: App[Any], title: str, text: str, value: str = "", *, blank: str) -> Path | None:
+    """Ask for a file or folder, as :func:`ask` does; ``~`` is the user's home."""
+    path = await ask(app, title, text, value, blank=blank)
+    return Path(os.path.expanduser(path)) if path is not None else None
 
 
 class Page(Dialog[None]):

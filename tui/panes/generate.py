@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ from engine.lm.sampling import SetSampling
 from engine.lm.sweep import Comparison
 from engine.runs.messages import Continue, Pause
 from tui.actions import bindings
-from tui.dialogs import Entry
+from tui.dialogs import Entry, ask_path
 from tui.generate import completing, scout
 from tui.generate.funnel import Funnel
 from tui.generate.heat import TokenView
@@ -302,13 +301,12 @@ class GeneratePane(CompletionPane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_text(self) -> None:
         """A text file as the text."""
-        path = await self.app.push_screen_wait(
-            Entry("Open a text file", "Its text becomes the prompt; the text before stays as a branch.", "", _no_path)
-        )
+        told = "Its text becomes the prompt; the text before stays as a branch."
+        path = await ask_path(self.app, "Open a text file", told, blank="name a file")
         if path is None:
             return
         try:
-            text = await asyncio.to_thread(read_text, Path(os.path.expanduser(path)))
+            text = await asyncio.to_thread(read_text, path)
         except (OSError, ValueError) as error:
             self.tell("It cannot be opened", f"{path}: {getattr(error, 'strerror', None) or error}")
         else:
@@ -319,11 +317,10 @@ class GeneratePane(CompletionPane):
         """The text into a file."""
         self.walk()
         name = f"{time.strftime('%Y%m%d-%H%M%S')}.txt"
-        path = await self.app.push_screen_wait(
-            Entry("Save the text", "As plain UTF-8.", str(self.drawer.folder / name), _no_path)
-        )
+        proposed = str(self.drawer.folder / name)
+        path = await ask_path(self.app, "Save the text", "As plain UTF-8.", proposed, blank="name a file")
         if path is not None:
-            await self._write_text(Path(os.path.expanduser(path)), "saved as {}")
+            await self._write_text(path, "saved as {}")
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_copy(self) -> None:
@@ -342,10 +339,6 @@ class GeneratePane(CompletionPane):
             self.tell("It cannot be written", f"{target}: {error.strerror or error}")
         else:
             self.say(told.format(target))
-
-
-def _no_path(text: str) -> str:
-    return "" if text.strip() else "name a file"
 
 
 def _count_problem(text: str) -> str:

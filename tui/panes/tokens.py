@@ -6,20 +6,19 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from dataclasses import dataclass
 from functools import partial
 
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.message import Message
 from textual.timer import Timer
 from textual.worker import get_current_worker
 
 from engine.tokenization.encoding import NoTokenizer
 from engine.tokenization.lexicon import corpus
-from engine.tokenization.spans import Token, Tokenized, tokenize
+from engine.tokenization.spans import Tokenized, tokenize
 from tui.actions import bindings
+from tui.dialogs import ask
 from tui.errands import Keeper
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
@@ -29,7 +28,7 @@ from tui.tokens import cards, palette, samples, storage
 from tui.tokens.editor import TokenEditor
 from tui.tokens.errands import TokenErrands, reason
 from tui.tokens.rows import Look, Sheet, short
-from tui.tokens.shelf import Shelf, Study
+from tui.tokens.shelf import MOST, Shelf, Study
 from tui.tokens.view import TokenRows
 
 SAVE_AFTER = 1.0  # seconds without a key after which the text is kept
@@ -72,23 +71,6 @@ class TokensPane(TokenErrands):
     BINDINGS = bindings("tokens")
     SCOPED_CSS = False
     DEFAULT_CSS = style_sheet(__file__)
-
-    @dataclass
-    class Loaded(Message):
-        """A tokenizer was found, or was not."""
-
-        study: Study
-
-    class Learnt(Message):
-        """More is known about a vocabulary."""
-
-    @dataclass
-    class Made(Message):
-        """A text has been tokenized in every vocabulary."""
-
-        version: int
-        text: str
-        views: list[Tokenized]
 
     def __init__(self) -> None:
         super().__init__(id="tokens")
@@ -153,13 +135,12 @@ class TokensPane(TokenErrands):
     def _find(self, study: Study) -> None:
         study.load()
         with contextlib.suppress(RuntimeError):  # the screen is gone
-            self.post_message(self.Loaded(study))
+            self.call_later(self._loaded, study)
 
-    @on(Loaded)
-    def _loaded(self, event: Loaded) -> None:
-        if event.study in self.shelf.studies:
+    def _loaded(self, study: Study) -> None:
+        if study in self.shelf.studies:
             self._retokenize()
-            self._learn(event.study, self._reference)
+            self._learn(study, self._reference)
             self._draw()
 
     @work(thread=True, group="learning", exit_on_error=False)
@@ -167,13 +148,9 @@ class TokensPane(TokenErrands):
         worker = get_current_worker()
         with contextlib.suppress(NoTokenizer):  # the card says less; the text itself may still be tokenized
             study.compare(reference)
-            self.post_message(self.Learnt())
+            self.call_later(self._draw)
             study.learn(lambda: worker.is_cancelled)
-        self.post_message(self.Learnt())
-
-    @on(Learnt)
-    def _learnt(self) -> None:
-        self._draw()
+        self.call_later(self._draw)
 
     @on(TokenEditor.Changed)
     def _changed(self) -> None:
@@ -209,30 +186,16 @@ class TokensPane(TokenErrands):
             study.problem = ""
             views.append(view)
         if not worker.is_cancelled:
-            self.post_message(self.Made(version, text, views))
+            self.call_later(self._made, version, text, views)
 
-    @on(Made)
-    def _made(self, event: Made) -> None:
-        if event.version == self.editor.buffer.version:
-            self.shelf.put(event.text, event.views)
+    def _made(self, version: int, text: str, views: list[Tokenized]) -> None:
+        """The text has been tokenized in every vocabulary."""
+        if version == self.editor.buffer.version:
+            self.shelf.put(text, views)
             self.behind, self._sheet = False, None
             self._draw()
 
     # -- drawing -----------------------------------------------------------------------------------------------------
-
-    @property
-    def token(self) -> Token | None:
-        """The caret's token in the vocabulary whose card is shown."""
-        study = self.shelf.study
-        if study is None or study.view is None:
-            return None
-        if self._index is not None and self._index < len(study.view):
-            return study.view.token(self._index)
-        return self.shelf.under(study, self.editor.buffer.caret)
-
-    @property
-    def tensor(self) -> tuple[str, str]:
-        return self.shelf.tensor(self.editor.buffer.caret)
 
     @property
     def rows(self) -> TokenRows:
@@ -270,7 +233,7 @@ class TokensPane(TokenErrands):
             counts.styles.height = height
         counts.set_strips(table)
         card.set_strips(cards.card(shelf, token, card.content_size.width))
-        bar.set_strips([cards.tensor(*self.tensor, bar.content_size.width)])
+        bar.set_strips([cards.tensor(*self.shelf.tensor(caret), bar.content_size.width)])
         self._titles()
 
     def _titles(self) -> None:
@@ -356,8 +319,20 @@ class TokensPane(TokenErrands):
         for study in self.shelf.studies:
             self._learn(study, self._reference)
 
-    def add(self, name: str) -> None:
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_add(self) -> None:
         """Show one more vocabulary; one that failed before is tried again."""
+        if len(self.shelf.studies) >= MOST:
+            self.app.notify(f"{MOST} vocabularies are the most; z takes one away", severity="warning")
+            return
+        told = (
+            "gpt2, wordpiece, bundled, a run (name or latest), a folder with tokenizer.json, or a name on the Hugging "
+            "Face Hub."
+        )
+        given = await ask(self.app, "Add a vocabulary", told, blank="give a name")
+        if given is None:
+            return
+        name = given.strip()
         studies = [study for study in self.shelf.studies if study.name != name or not study.problem]
         if any(study.name == name for study in studies):
             self.app.notify(safe(f"{name} is there already", lines=False), markup=False)

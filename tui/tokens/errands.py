@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 from textual import on, work
 from textual.content import Content
 
 from engine.tokenization.spans import Token
 from tui import units
-from tui.dialogs import Entry, Page
+from tui.dialogs import Page, ask_path
 from tui.panes.pane import Pane
 from tui.text import safe
 from tui.tokens import cards, storage
 from tui.tokens.editor import LIMIT, TokenEditor
 from tui.tokens.search import TokenSearch
-from tui.tokens.shelf import MOST, Shelf
+from tui.tokens.shelf import Shelf
 
 PAGE = 84  # cells of a page
 CLIPBOARD = 70_000  # bytes; common terminals drop more without a word
@@ -31,19 +29,18 @@ class TokenErrands(Pane):
     editor: TokenEditor
     """where the text is typed"""
 
-    @property
-    def tensor(self) -> tuple[str, str]:
-        """What to call the tensor that is shown, and the tensor."""
-        raise NotImplementedError
+    _index: int | None = None
+    """of the caret's token; None for the token under the caret"""
 
     @property
     def token(self) -> Token | None:
         """The caret's token in the vocabulary whose card is shown."""
-        raise NotImplementedError
-
-    def add(self, name: str) -> None:
-        """Show one more vocabulary."""
-        raise NotImplementedError
+        study = self.shelf.study
+        if study is None or study.view is None:
+            return None
+        if self._index is not None and self._index < len(study.view):
+            return study.view.token(self._index)
+        return self.shelf.under(study, self.editor.buffer.caret)
 
     def action_card(self) -> None:
         """All that is known about the token, whatever room there is for it beside the rows."""
@@ -55,35 +52,16 @@ class TokenErrands(Pane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_file(self) -> None:
         """A file into the editor."""
-        path = await self.app.push_screen_wait(
-            Entry("Open", "A text file. What is in the editor now comes back with Ctrl+Z.", "", _named)
-        )
+        told = "A text file. What is in the editor now comes back with Ctrl+Z."
+        path = await ask_path(self.app, "Open", told, blank="give a name")
         if path is None:
             return
         try:
-            text = await asyncio.to_thread(storage.read, Path(os.path.expanduser(path)))
+            text = await asyncio.to_thread(storage.read, path)
         except (OSError, ValueError, RuntimeError) as error:
             self.tell("It cannot be opened", reason(error))
             return
         self.editor.load(text)
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_add(self) -> None:
-        """Another vocabulary beside the others."""
-        if len(self.shelf.studies) >= MOST:
-            self.app.notify(f"{MOST} vocabularies are the most; z takes one away", severity="warning")
-            return
-        name = await self.app.push_screen_wait(
-            Entry(
-                "Add a vocabulary",
-                "gpt2, wordpiece, bundled, a run (name or latest), a folder with tokenizer.json, or a name on "
-                "the Hugging Face Hub.",
-                "",
-                _named,
-            )
-        )
-        if name is not None:
-            self.add(name.strip())
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_search(self) -> None:
@@ -100,29 +78,26 @@ class TokenErrands(Pane):
     async def action_save_ids(self) -> None:
         """Write text, ids and offsets of every vocabulary as JSON."""
         views = self.shelf.views
-        path = await self.app.push_screen_wait(
-            Entry("Save ids", "Text, ids and offsets in every vocabulary, as JSON.", str(storage.export_path()), _named)
-        )
+        told, proposed = "Text, ids and offsets in every vocabulary, as JSON.", str(storage.export_path())
+        path = await ask_path(self.app, "Save ids", told, proposed, blank="give a name")
         if path is None:
             return
-        target = Path(os.path.expanduser(path))
         try:
-            await asyncio.to_thread(storage.export, target, self.shelf.text, views)
+            await asyncio.to_thread(storage.export, path, self.shelf.text, views)
         except (OSError, RuntimeError) as error:
             self.tell("It cannot be saved", reason(error))
         else:
-            self.app.notify(safe(f"saved {target}", lines=False), markup=False, timeout=8)
+            self.app.notify(safe(f"saved {path}", lines=False), markup=False, timeout=8)
 
     def action_copy_ids(self) -> None:
         """All ids to the clipboard."""
         study = self.shelf.study
-        if study is not None and study.view is not None:
-            view = study.view
+        if study is not None and (view := study.view) is not None:
             self._copy(lambda: str(view.ids))
 
     def action_copy_tensor(self) -> None:
         """The tensor to the clipboard."""
-        line = self.tensor[1]
+        line = self.shelf.tensor(self.editor.buffer.caret)[1]
         if line:
             self._copy(lambda: line)
 
@@ -138,25 +113,17 @@ class TokenErrands(Pane):
     async def _copy(self, make: Callable[[], str]) -> None:
         """To the terminal's clipboard if it is not too large for one, and always into a file."""
         text = await asyncio.to_thread(make)
-        size = len(text.encode("utf-8", "replace"))
-        sent = size <= CLIPBOARD
-        if sent:
-            self.app.copy_to_clipboard(text.encode("utf-8", "replace").decode())
-        told = (
-            f"sent {units.size(size)} to the terminal's clipboard"
-            if sent
-            else f"{units.size(size)} are too much for it"
-        )
+        content = text.encode("utf-8", "replace")
+        told = f"{units.size(len(content))} are too much for it"
+        if len(content) <= CLIPBOARD:
+            self.app.copy_to_clipboard(content.decode())
+            told = f"sent {units.size(len(content))} to the terminal's clipboard"
         try:
             path = await asyncio.to_thread(storage.copied, text)
         except OSError as error:
             self.app.notify(f"{told}; not kept: {reason(error)}", markup=False, severity="warning")
         else:
             self.app.notify(safe(f"{told}; it is in {path}", lines=False), markup=False, timeout=8)
-
-
-def _named(text: str) -> str:
-    return "" if text.strip() else "give a name"
 
 
 def reason(error: Exception) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import DataTable, Input, Label, Static
 from textual.worker import get_current_worker
 
@@ -33,13 +30,6 @@ class TokenSearch(Dialog[str | None]):
         Binding("down", "into", show=False),
     ]
     DEFAULT_CSS = style_sheet(__file__)
-
-    @dataclass
-    class Found(Message):
-        """A search has ended."""
-
-        wanted: str
-        ids: list[int]
 
     def __init__(self, study: Study) -> None:
         super().__init__()
@@ -69,14 +59,6 @@ class TokenSearch(Dialog[str | None]):
     def _changed(self, event: Input.Changed) -> None:
         self._look(event.value, self._case)
 
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self._choose()
-
-    @on(DataTable.RowSelected)
-    def _selected(self) -> None:
-        self._choose()
-
     @work(thread=True, exclusive=True, group="search", exit_on_error=False)
     def _look(self, wanted: str, case: bool) -> None:
         lexicon = self._study.lexicon
@@ -84,19 +66,18 @@ class TokenSearch(Dialog[str | None]):
             return
         found = lexicon.search(wanted, case=case, limit=SHOWN)
         if not get_current_worker().is_cancelled:
-            self.post_message(self.Found(wanted, found))
+            self.call_later(self._show, wanted, found)
 
-    @on(Found)
-    def _show(self, event: Found) -> None:
-        if event.wanted != self.query_one(Input).value:
+    def _show(self, wanted: str, found: list[int]) -> None:
+        if wanted != self.query_one(Input).value:
             return
-        self._ids = event.ids
+        self._ids = found
         tokenizer, seen = self._study.tokenizer, self._study.occurrences
         table: DataTable[Text] = self.query_one(DataTable)
         table.clear()
         if tokenizer is None or self._study.lexicon is None:
             return
-        for ident in event.ids:
+        for ident in found:
             text = self._study.lexicon.text(ident)
             table.add_row(
                 Text(str(ident), justify="right"),
@@ -104,7 +85,7 @@ class TokenSearch(Dialog[str | None]):
                 Text(plain(text)[:_LONGEST], "reverse"),
                 Text(f"{seen.counts[ident]:,}" if seen else "", justify="right"),
             )
-        self._tell(event.wanted)
+        self._tell(wanted)
 
     def _tell(self, wanted: str) -> None:
         number = len(self._ids)
@@ -122,6 +103,8 @@ class TokenSearch(Dialog[str | None]):
         """From the line into the list."""
         self.query_one(DataTable).focus()
 
+    @on(Input.Submitted)
+    @on(DataTable.RowSelected)
     def _choose(self) -> None:
         row = self.query_one(DataTable).cursor_row
         if self._study.lexicon is None or not 0 <= row < len(self._ids):
