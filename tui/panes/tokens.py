@@ -28,7 +28,7 @@ from tui.tokens import cards, palette, samples, storage
 from tui.tokens.editor import TokenEditor
 from tui.tokens.errands import TokenErrands, reason
 from tui.tokens.rows import Look, Sheet, short
-from tui.tokens.shelf import MOST, Shelf, Study
+from tui.tokens.shelf import Shelf, Study
 from tui.tokens.view import TokenRows
 
 SAVE_AFTER = 1.0  # seconds without a key after which the text is kept
@@ -322,8 +322,8 @@ class TokensPane(TokenErrands):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_add(self) -> None:
         """Show one more vocabulary; one that failed before is tried again."""
-        if len(self.shelf.studies) >= MOST:
-            self.app.notify(f"{MOST} vocabularies are the most; z takes one away", severity="warning")
+        if len(self.shelf.studies) >= storage.MOST:
+            self.app.notify(f"{storage.MOST} vocabularies are the most; z takes one away", severity="warning")
             return
         told = (
             "gpt2, wordpiece, bundled, a run (name or latest), a folder with tokenizer.json, or a name on the Hugging "

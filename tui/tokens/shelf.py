@@ -65,9 +65,6 @@ class Study:
         return (here.tokens / here.characters) / (there.tokens / there.characters)
 
 
-MOST = 6  # vocabularies side by side
-
-
 class Shelf:
     """Studies in the order of their rows. ``text`` is what every view in ``views`` is of."""
 
