@@ -86,6 +86,11 @@ class Dialog(ModalScreen[Result], BaseScreen[Result]):
     BINDINGS = [Binding("escape", "dismiss", "Cancel")]
 
 
+def hint(keys: str) -> Static:
+    """The last line of a dialog: what its keys do."""
+    return Static(Content.styled(keys, "$foreground 60%"))
+
+
 class Choices(OptionList):
     """A list to choose from. Textual's raises an error when it is paged before it has been laid out."""
 
@@ -175,7 +180,7 @@ class Entry(Dialog[str | None]):
             yield Static(Content(safe(self._text)), classes="text")
             yield Field(self._value, compact=True)
             yield Static(classes="problem")
-            yield Static(Content.styled("Enter to go on, Esc to leave it", "$foreground 60%"))
+            yield hint("Enter to go on, Esc to leave it")
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -216,7 +221,7 @@ class Page(Dialog[None]):
             yield Label(Content(self._title), classes="title")
             with VerticalScroll():
                 yield Static(self._text)
-            yield Static(Content.styled("Esc closes, ↑↓ scroll", "$foreground 60%"))
+            yield hint("Esc closes, ↑↓ scroll")
 
 
 def help_page(where: str, about: Content) -> Page:

@@ -183,17 +183,8 @@ class TokenView(Lines, can_focus=True):
         if not loom.path and not loom.draft and self.hint and not self.writing:
             self.set_strips([Strip([Segment(line, DIM)]) for line in self.hint.splitlines()])
             return
-        strips = []
-        for row in self._flow.rows[self._top : self._top + self.size.height]:
-            segments: list[Segment] = []
-            for place, text in row:
-                style = self._style(place)
-                if segments and segments[-1].style == style:
-                    segments[-1] = Segment(segments[-1].text + text, style)
-                else:
-                    segments.append(Segment(text, style))
-            strips.append(Strip(segments))
-        self.set_strips(strips)
+        rows = self._flow.rows[self._top : self._top + self.size.height]
+        self.set_strips([Strip(Segment.simplify(Segment(text, self._style(at)) for at, text in row)) for row in rows])
 
     def _style(self, place: int) -> Style:
         loom = self._loom

@@ -43,17 +43,10 @@ def card(shelf: Shelf, token: Token | None, width: int) -> list[Strip]:
         return flow("token", [("none here", _NAME)], width)
     spelled = safe(tokenizer.token(token.id), lines=False)
     ident = "unknown" if token.id == UNKNOWN else f"{token.id}"
-    lines = flow(
-        "token",
-        [
-            (ident, _BOLD),
-            (f" {spelled or '?'} ", Style(reverse=True)),
-            (f"{token.index + 1:,} of {len(view):,}", _NAME),
-            *_notes(token),
-        ],
-        width,
-    )
-    lines += flow("span", _span(token), width)
+    place = (f"{token.index + 1:,} of {len(view):,}", _NAME)
+    lines = flow("token", [(ident, _BOLD), (f" {spelled or '?'} ", Style(reverse=True)), place, *_notes(token)], width)
+    characters = (f"char {token.start:,}–{token.end:,}", _PLAIN)
+    lines += flow("span", [characters, (f"byte {token.byte_start:,}–{token.byte_end:,}", _PLAIN)], width)
     piece = tokenizer.piece(token.id) if token.id != UNKNOWN else b""
     content = piece or text[token.start : token.end].encode("utf-8", "replace")
     lines += flow("bytes", _bytes(content), width)
@@ -87,17 +80,14 @@ def counts(shelf: Shelf, reference: str, width: int) -> list[Strip]:
         per = f"{each.characters_per_token:.2f}" if each.characters_per_token else "–"
         ratio = study.against_reference()
         name = ("▸" if chosen else " ") + short(safe(study.name, lines=False), name_width - 2)
-        lines.append(
-            _line(
-                [
-                    (set_cell_size(name, name_width), _BOLD if chosen else _PLAIN),
-                    (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
-                    (f"{_short(each.unknown):>4}", _BAD if each.unknown else _NAME),
-                    (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
-                    (f"{f'×{ratio:.2f}' if ratio else '–':>6}", _PLAIN),
-                ]
-            )
-        )
+        cells = [
+            (set_cell_size(name, name_width), _BOLD if chosen else _PLAIN),
+            (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
+            (f"{_short(each.unknown):>4}", _BAD if each.unknown else _NAME),
+            (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
+            (f"{f'×{ratio:.2f}' if ratio else '–':>6}", _PLAIN),
+        ]
+        lines.append(_line(cells))
     lines.append(_line([(set_cell_size(f"ref: this text against {reference}", width), _NAME)]))
     return lines
 
@@ -162,13 +152,6 @@ def _notes(token: Token) -> list[Chunk]:
     return []
 
 
-def _span(token: Token) -> list[Chunk]:
-    return [
-        (f"char {token.start:,}–{token.end:,}", _PLAIN),
-        (f"byte {token.byte_start:,}–{token.byte_end:,}", _PLAIN),
-    ]
-
-
 def _characters(text: str) -> list[Chunk]:
     if len(text) == 1:
         name = unicodedata.name(text, "no name").lower()
@@ -202,13 +185,8 @@ def _built(study: Study, token: Token, text: str, width: int) -> list[Strip]:
         path += [(("✗ " if number == 0 else "") + each, _NAME) for number, each in enumerate(tried)]
         if earlier:
             path.append((f"(after {earlier} longer)", _NAME))
-        here = match.id == token.id
-        path.append(
-            (
-                "✓ " + safe(match.text, lines=False) if match.id is not None else "nothing fits",
-                _BOLD if here else _PLAIN,
-            )
-        )
+        found = "✓ " + safe(match.text, lines=False) if match.id is not None else "nothing fits"
+        path.append((found, _BOLD if match.id == token.id else _PLAIN))
     return flow("path", path, width)
 
 

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import DataTable, Input, Label, Static
 from textual.worker import get_current_worker
 
-from tui.dialogs import Dialog
+from tui.dialogs import Dialog, hint
 from tui.field import Field
 from tui.styles import style_sheet
 from tui.text import safe
@@ -43,11 +43,7 @@ class TokenSearch(Dialog[str | None]):
             yield Field(placeholder="part of a token, ·the with a space, or an id", compact=True)
             yield Static(id="found")
             yield DataTable(cursor_type="row", cell_padding=1)
-            yield Static(
-                Content.styled(
-                    "↓ to the list, Enter types the token into the text, F8 case, Esc closes", "$foreground 60%"
-                )
-            )
+            yield hint("↓ to the list, Enter types the token into the text, F8 case, Esc closes")
 
     def on_mount(self) -> None:
         table: DataTable[Text] = self.query_one(DataTable)
