@@ -24,7 +24,7 @@ _WIDGETS = {
     "Choice": "field with a few values",
     "Entry": "dialog with a line of text",
     "Form": "form of Train, Classify, Choose and Retrieve",
-    "Funnel": "Generate: candidates",
+    "CandidateView": "Generate: candidates",
     "ModelChooser": "Generate: choice of the model",
     "Opener": "dialog that opens an earlier run",
     "Page": "help, doctor and other pages over the screen",

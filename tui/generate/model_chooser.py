@@ -19,7 +19,7 @@ from engine.runs.listing import summarise
 from tui import units
 from tui.dialogs import Choices, Dialog, hint
 from tui.field import Field
-from tui.generate.completing import KNOWN_GPT2
+from tui.generate.generation_tasks import KNOWN_GPT2
 from tui.styles import style_sheet
 from tui.text import safe
 

@@ -17,8 +17,8 @@ from textual.widgets import Label, Static
 
 from engine.lm.sampling import Sampling
 from tui.dialogs import Dialog, hint
-from tui.generate.funnel import FOCUSED, TITLE, WORD
-from tui.generate.heat import DIM, PLAIN, FocusLines
+from tui.generate.candidate_view import FOCUSED, TITLE, WORD
+from tui.generate.token_view import DIM, PLAIN, FocusLines
 from tui.styled import window
 
 NAMES = {

@@ -13,8 +13,8 @@ from textual.strip import Strip
 
 from engine.lm.sweep import Comparison, Setting
 from engine.runs.events import Compared, Event, Token
-from tui.generate.flow import Flow, Item
-from tui.generate.heat import DIM, NOTHING, PLAIN, FocusLines, heat
+from tui.generate.token_layout import Item, TokenLayout
+from tui.generate.token_view import DIM, NOTHING, PLAIN, FocusLines, probability_style
 from tui.text import safe
 
 NARROWEST = 18  # cells of a column that can still be read
@@ -32,7 +32,7 @@ class Column:
     setting: Setting
     tokens: list[Token] = field(default_factory=list)
     compared: Compared | None = None
-    flow: Flow = field(default_factory=Flow)
+    layout: TokenLayout = field(default_factory=TokenLayout)
 
     def figures(self) -> tuple[str, ...]:
         """Repetition rate, distinct-2, mean log-probability, tokens per second; dots while they are not known."""
@@ -186,8 +186,8 @@ class SweepView(FocusLines, can_focus=True):
 
     def _text(self, column: Column, room: int, height: int) -> list[Strip]:
         items = [Item(token.index, safe(token.text) or NOTHING) for token in column.tokens]
-        column.flow.lay(items, room - 1)
-        rows = column.flow.rows
+        column.layout.lay(items, room - 1)
+        rows = column.layout.rows
         if column.compared is None and self._follow:
             first = max(0, len(rows) - height)
             first -= first % max(1, height // 2)  # a turned page is sent whole, so it is turned by half
@@ -197,7 +197,7 @@ class SweepView(FocusLines, can_focus=True):
         strips = []
         for row in rows[first : first + max(0, height)]:
             segments = [Segment(" ")]
-            segments += [Segment(text, heat(column.tokens[place].logprob)) for place, text in row]
+            segments += [Segment(text, probability_style(column.tokens[place].logprob)) for place, text in row]
             strips.append(Strip(segments).adjust_cell_length(room))
         return strips
 
@@ -213,7 +213,7 @@ class SweepView(FocusLines, can_focus=True):
     def action_roll(self, by: int) -> None:
         """Further up or down in the texts."""
         if self.sweep.columns:
-            longest = max(len(column.flow.rows) for column in self.sweep.columns)
+            longest = max(len(column.layout.rows) for column in self.sweep.columns)
             self._follow = False
             self._top = max(0, min(self._top + by, longest - 1))
             self.draw()

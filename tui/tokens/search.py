@@ -16,7 +16,7 @@ from tui.field import Field
 from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens.glyphs import plain
-from tui.tokens.shelf import Study
+from tui.tokens.tokenizer_list import TokenizerEntry
 
 SHOWN = 200
 _LONGEST = 16  # characters of a token that are shown
@@ -31,15 +31,15 @@ class TokenSearch(Dialog[str | None]):
     ]
     DEFAULT_CSS = style_sheet(__file__)
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, entry: TokenizerEntry) -> None:
         super().__init__()
-        self._study = study
+        self._entry = entry
         self._case = False
         self._ids: list[int] = []
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Label(Content(f"Vocabulary of {safe(self._study.name, lines=False)}"), classes="title")
+            yield Label(Content(f"Vocabulary of {safe(self._entry.name, lines=False)}"), classes="title")
             yield Field(placeholder="part of a token, ·the with a space, or an id", compact=True)
             yield Static(id="found")
             yield DataTable(cursor_type="row", cell_padding=1)
@@ -57,7 +57,7 @@ class TokenSearch(Dialog[str | None]):
 
     @work(thread=True, exclusive=True, group="search", exit_on_error=False)
     def _look(self, wanted: str, case: bool) -> None:
-        lexicon = self._study.lexicon
+        lexicon = self._entry.lexicon
         if lexicon is None:
             return
         found = lexicon.search(wanted, case=case, limit=SHOWN)
@@ -68,13 +68,13 @@ class TokenSearch(Dialog[str | None]):
         if wanted != self.query_one(Input).value:
             return
         self._ids = found
-        tokenizer, seen = self._study.tokenizer, self._study.occurrences
+        tokenizer, seen = self._entry.tokenizer, self._entry.occurrences
         table: DataTable[Text] = self.query_one(DataTable)
         table.clear()
-        if tokenizer is None or self._study.lexicon is None:
+        if tokenizer is None or self._entry.lexicon is None:
             return
         for ident in found:
-            text = self._study.lexicon.text(ident)
+            text = self._entry.lexicon.text(ident)
             table.add_row(
                 Text(str(ident), justify="right"),
                 Text(safe(tokenizer.token(ident), lines=False).replace(" ", "␣")[:_LONGEST]),
@@ -103,7 +103,7 @@ class TokenSearch(Dialog[str | None]):
     @on(DataTable.RowSelected)
     def _choose(self) -> None:
         row = self.query_one(DataTable).cursor_row
-        if self._study.lexicon is None or not 0 <= row < len(self._ids):
+        if self._entry.lexicon is None or not 0 <= row < len(self._ids):
             self.app.bell()
             return
-        self.dismiss(self._study.lexicon.text(self._ids[row]))
+        self.dismiss(self._entry.lexicon.text(self._ids[row]))

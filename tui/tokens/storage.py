@@ -20,7 +20,7 @@ MOST = 6  # vocabularies side by side
 
 
 @dataclass(frozen=True)
-class Desk:
+class TokensState:
     """What was on the screen, so that it can be there again."""
 
     text: str = ""
@@ -35,18 +35,18 @@ def folder() -> Path:
     return home.home() / "tokens"
 
 
-def save(desk: Desk) -> None:
+def save(state: TokensState) -> None:
     """Keep it, atomically. Raises :class:`OSError`."""
-    _write(folder() / "desk.json", json.dumps(vars(desk)))
+    _write(folder() / "desk.json", json.dumps(vars(state)))
 
 
-def restore() -> Desk:
+def restore() -> TokensState:
     """What was kept; the defaults where there is nothing, or nothing that can be read."""
     try:
-        desk = codec.decode(Desk, store.read_object(folder() / "desk.json"))
+        state = codec.decode(TokensState, store.read_object(folder() / "desk.json"))
     except (OSError, ValueError):
-        return Desk()
-    return replace(desk, names=desk.names[:MOST])
+        return TokensState()
+    return replace(state, names=state.names[:MOST])
 
 
 def export(path: Path, text: str, views: Sequence[Tokenized]) -> None:

@@ -13,19 +13,19 @@ from tui import units
 from tui.dialogs import Page, ask_path
 from tui.panes.pane import Pane
 from tui.text import safe
-from tui.tokens import cards, storage
+from tui.tokens import storage, token_details
 from tui.tokens.editor import LIMIT, TokenEditor
 from tui.tokens.search import TokenSearch
-from tui.tokens.shelf import Shelf
+from tui.tokens.tokenizer_list import TokenizerList
 
 PAGE = 84  # cells of a page
 CLIPBOARD = 70_000  # bytes; common terminals drop more without a word
 
 
-class TokenErrands(Pane):
+class TokensInputOutput(Pane):
     """The part of the Tokens pane that talks to the user and to the disk; the pane itself draws and moves."""
 
-    shelf: Shelf
+    tokenizers: TokenizerList
     editor: TokenEditor
     """where the text is typed"""
 
@@ -35,18 +35,18 @@ class TokenErrands(Pane):
     @property
     def token(self) -> Token | None:
         """The caret's token in the vocabulary whose card is shown."""
-        study = self.shelf.study
-        if study is None or study.view is None:
+        entry = self.tokenizers.current
+        if entry is None or entry.view is None:
             return None
-        if self._index is not None and self._index < len(study.view):
-            return study.view.token(self._index)
-        return self.shelf.under(study, self.editor.buffer.caret)
+        if self._index is not None and self._index < len(entry.view):
+            return entry.view.token(self._index)
+        return self.tokenizers.under(entry, self.editor.buffer.caret)
 
     def action_card(self) -> None:
         """All that is known about the token, whatever room there is for it beside the rows."""
-        if self.shelf.study is not None:
-            lines = [strip.text for strip in cards.card(self.shelf, self.token, PAGE)]
-            title = f"token of {safe(self.shelf.study.name, lines=False)}"
+        if self.tokenizers.current is not None:
+            lines = [strip.text for strip in token_details.card(self.tokenizers, self.token, PAGE)]
+            title = f"token of {safe(self.tokenizers.current.name, lines=False)}"
             self.app.push_screen(Page(title, Content("\n".join(lines))))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
@@ -66,24 +66,24 @@ class TokenErrands(Pane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_search(self) -> None:
         """Look for entries of the vocabulary."""
-        study = self.shelf.study
-        if study is None or study.lexicon is None:
+        entry = self.tokenizers.current
+        if entry is None or entry.lexicon is None:
             self.app.notify("the vocabulary is still being read", timeout=3)
             return
-        text = await self.app.push_screen_wait(TokenSearch(study))
+        text = await self.app.push_screen_wait(TokenSearch(entry))
         if text is not None:
             self.editor.insert(text)
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_save_ids(self) -> None:
         """Write text, ids and offsets of every vocabulary as JSON."""
-        views = self.shelf.views
+        views = self.tokenizers.views
         told, proposed = "Text, ids and offsets in every vocabulary, as JSON.", str(storage.export_path())
         path = await ask_path(self.app, "Save ids", told, proposed, blank="give a name")
         if path is None:
             return
         try:
-            await asyncio.to_thread(storage.export, path, self.shelf.text, views)
+            await asyncio.to_thread(storage.export, path, self.tokenizers.text, views)
         except (OSError, RuntimeError) as error:
             self.tell("It cannot be saved", reason(error))
         else:
@@ -91,13 +91,13 @@ class TokenErrands(Pane):
 
     def action_copy_ids(self) -> None:
         """All ids to the clipboard."""
-        study = self.shelf.study
-        if study is not None and (view := study.view) is not None:
+        entry = self.tokenizers.current
+        if entry is not None and (view := entry.view) is not None:
             self._copy(lambda: str(view.ids))
 
     def action_copy_tensor(self) -> None:
         """The tensor to the clipboard."""
-        line = self.shelf.tensor(self.editor.buffer.caret)[1]
+        line = self.tokenizers.tensor(self.editor.buffer.caret)[1]
         if line:
             self._copy(lambda: line)
 

@@ -9,7 +9,7 @@ import tinylm
 from engine.lm.sampling import Sampling
 from engine.runs.events import Token
 from engine.runs.messages import Control
-from tui.generate.completing import Probed, Source, Tokenized, complete, probe
+from tui.generate.generation_tasks import Probed, Source, Tokenized, complete, probe
 
 PROMPT = "nel mezzo del cammin"
 

@@ -83,7 +83,7 @@ class Loaded(Event):
 
 @dataclass(frozen=True)
 class Tokenized(Event):
-    """What the text is made of; see :meth:`tui.generate.loom.Loom.settle`."""
+    """What the text is made of; see :meth:`tui.generate.token_tree.TokenTree.settle`."""
 
     kept: int
     lead: str
@@ -109,7 +109,7 @@ class ReportWritten(Event):
 
 @dataclass(frozen=True)
 class Source:
-    """A text to go on from, as :meth:`tui.generate.loom.Loom.pieces` gives it."""
+    """A text to go on from, as :meth:`tui.generate.token_tree.TokenTree.pieces` gives it."""
 
     lead: str
     tokens: Pieces

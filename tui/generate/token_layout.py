@@ -23,7 +23,7 @@ Row = list[tuple[int, str]]
 """A line: places with the part of their text that stands in it."""
 
 
-class Flow:
+class TokenLayout:
     """Lays tokens out; what follows an unchanged beginning is laid out again, the beginning is not."""
 
     def __init__(self) -> None:
