@@ -14,12 +14,13 @@ from engine import hub
 from engine.choose import report as choose_report
 from engine.choose.contenders import FittedRanker, Scorer, TunedRanker, ZeroShot, without_answers
 from engine.choose.fine_tune import Ranking, TuneRankSettings
-from engine.choose.results import ChoiceStore, Earlier
+from engine.choose.results import ChoiceStore
 from engine.choose.scorer import PairFeatures
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
+from engine.comparison.results import Earlier
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.passing import passed
@@ -148,12 +149,12 @@ class _Choosing(Comparison):
             }
         result |= choose_report.of_controls(controls, scores, self.gold[: len(scores)], seed)
         if self.store is not None:
-            self.store.scores(name, scores)
+            self.store.outputs(name, scores)
             fitted.save(self.store, steps)
         self._record(name, result)
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
-        yield from _JudgedItems(self.gold).count(_items(name, earlier.scores, self.data.judged))
+        yield from _JudgedItems(self.gold).count(_items(name, earlier.outputs, self.data.judged))
         self._record(name, earlier.result)
 
     def _record(self, name: str, result: dict[str, Any]) -> None:

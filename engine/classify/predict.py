@@ -14,7 +14,7 @@ from engine.classify import baselines
 from engine.classify import results as classify_results
 from engine.classify.spec import LR, MLP
 from engine.comparison.heads import Head, head_from
-from engine.comparison.results import TUNED
+from engine.comparison.results import TUNED, UNREADABLE, reading
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for, placed
 from engine.encoders.epochs import METHOD as FINETUNE
@@ -53,8 +53,8 @@ class Classifier:
         self.words: baselines.Words | None = None
         self.unreadable: dict[str, str] = {}
         """why a method cannot be read"""
-        try:
-            about = run.read_json("classifier.json")
+        with reading(f"{run.name} holds no trained classifier that can be read"):
+            about = run.read_json(classify_results.Store.ABOUT)
             self.classes = tuple(map(str, about["classes"]))
             self.pooling, self.length = str(about["pooling"]), int(about["length"])
             self._encoder = about["encoder"] or {}
@@ -64,10 +64,8 @@ class Classifier:
                         self.words = classify_results.read_words(run, about)
                     held = arrays.read(run.path / "heads" / f"{method}.safetensors")
                     self.heads[method] = head_from(held, str(facts["settings"]))
-                except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+                except UNREADABLE as error:
                     self.unreadable[method] = str(error)
-        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise store.CheckpointError(f"{run.name} holds no trained classifier that can be read ({error})") from None
         self.methods = [method for method in (baselines.TFIDF, LR, MLP) if method in self.heads]
         if (present(run.path / TUNED) / "config.json").is_file():
             self.methods.append(FINETUNE)

@@ -14,13 +14,14 @@ from data.tables import TextData
 from engine import hub
 from engine.classify import baselines
 from engine.classify.contenders import FrozenHead, Majority, TfIdf, TunedClassifier
-from engine.classify.results import Earlier, Store
+from engine.classify.results import Store
 from engine.classify.spec import FINETUNE, HEADS, LR, MLP, ClassifySpec
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Facts, Inputs, Labelled
 from engine.comparison.features import SplitFeatures
 from engine.comparison.labels import efficiency, suspects
+from engine.comparison.results import Earlier
 from engine.comparison.statistics import Report
 from engine.encoders.fine_tune import Classifying, TuneSettings
 from engine.runs.events import ContenderStep, Event, Loaded
@@ -188,7 +189,7 @@ class _Classification(Comparison):
             self.store.report(contender.name, report, found)
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
-        self._report(name, earlier.report, earlier.probabilities)
+        self._report(name, statistics.report_from(earlier.result), earlier.outputs)
         yield from ()
 
     def _report(self, name: str, report: Report, found: NDArray[np.float64]) -> None:
