@@ -15,6 +15,7 @@ from engine.lm.sweep import Comparison, Setting
 from engine.runs.events import Compared, Event, Token
 from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_view import DIM, NOTHING, PLAIN, FocusLines, probability_style
+from tui.styled import side_by_side
 from tui.text import safe
 
 NARROWEST = 18  # cells of a column that can still be read
@@ -138,16 +139,11 @@ class SweepView(FocusLines, can_focus=True):
         return Strip([Segment(f" {safe(saved, lines=False)}", PLAIN), Segment(said, DIM)])
 
     def _side_by_side(self, room: int, height: int) -> list[Strip]:
-        cells = [self._column(number, column, room, height) for number, column in enumerate(self.sweep.columns)]
-        rows = []
-        for y in range(height):
-            segments: list[Segment] = []
-            for number, column in enumerate(cells):
-                if number:
-                    segments.append(Segment("│", DIM))
-                segments += column[y] if y < len(column) else Strip.blank(room)
-            rows.append(Strip(segments))
-        return rows
+        line = [Strip([Segment("│", DIM)])] * height
+        columns: list[tuple[list[Strip], int]] = []
+        for number, column in enumerate(self.sweep.columns):
+            columns += [(line, 1), (self._column(number, column, room, height), room)]
+        return side_by_side(columns[1:], height)
 
     def _column(self, number: int, column: Column, room: int, height: int) -> list[Strip]:
         head = [self._title(number, column, room)]
