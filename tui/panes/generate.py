@@ -183,8 +183,7 @@ class GeneratePane(CompletionPane):
 
     def _change(self, change: Callable[[], bool], otherwise: str) -> None:
         self.walk()
-        if self.errands.kind != "load":
-            self.errands.drop()
+        self.drop_work()
         if change():
             self.changed()
             self.look_soon()
