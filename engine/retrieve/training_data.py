@@ -15,6 +15,7 @@ from data.beir import Collection
 from engine.encoders import index
 from engine.encoders.epochs import Settings
 from engine.encoders.find import Encoder
+from engine.imports import import_beside_torch
 from engine.retrieve.rankers import Bm25
 
 if TYPE_CHECKING:
@@ -86,44 +87,38 @@ class TrainingInputs:
 
 @dataclass(frozen=True)
 class Split:
-    """Training queries in two parts that share no relevant document."""
+    """Training queries in two parts."""
 
     train: tuple[str, ...]
     held: tuple[str, ...]
 
 
-def split(collection: Collection, share: float, seed: int) -> Split:
-    """Hold out about ``share`` of the training queries, whole groups that share documents together.
+def folds(collection: Collection, count: int, seed: int) -> list[Split]:
+    """Splits in which every training query is held out once; queries that share documents are held out together.
 
-    Raises :class:`CannotTrain` when there are too few.
+    Where more than half of them are connected through shared documents, each query is held out by itself, and the
+    documents that it shares are not trained on. Raises :class:`CannotTrain` when there are too few.
     """
     relevant = collection.qrels.get("train", {})
     if len(relevant) < FEWEST:
         raise CannotTrain(
             f"training needs at least {FEWEST} train queries with a relevant document, and there are {len(relevant)}"
         )
-    groups = _groups(relevant)
-    random.Random(f"{seed}/held").shuffle(groups)
-    held: list[str] = []
-    while len(held) < max(2, round(share * len(relevant))) and len(groups) > 1:
-        held += groups.pop()
-    train = [query for group in groups for query in group]
-    if len(train) < 2:
-        raise CannotTrain("the train queries all share their documents: none can be held out")
-    return Split(tuple(sorted(train)), tuple(sorted(held)))
-
-
-def folds(collection: Collection, count: int, seed: int) -> list[Split]:
-    """Splits in which every training query is held out once. Raises :class:`CannotTrain` when there are too few."""
-    split(collection, 0.2, seed)
-    groups = _groups(collection.qrels["train"])
+    groups = _connected(relevant)
+    if 2 * max(map(len, groups)) > len(relevant):
+        groups = [[query] for query in sorted(relevant)]
     random.Random(f"{seed}/folds").shuffle(groups)
     groups.sort(key=len, reverse=True)  # stable, so still shuffled within a size
     parts: list[list[str]] = [[] for _ in range(min(count, len(groups)))]
     for group in groups:
         min(parts, key=len).extend(group)
-    every = {query for part in parts for query in part}
-    return [Split(tuple(sorted(every - set(part))), tuple(sorted(part))) for part in parts]
+    return [Split(tuple(sorted(relevant.keys() - set(part))), tuple(sorted(part))) for part in parts]
+
+
+def split(collection: Collection, count: int, seed: int) -> Split:
+    """The one of ``count`` folds that holds out nearest to its share. Raises :class:`CannotTrain`."""
+    parts = folds(collection, count, seed)
+    return min(parts, key=lambda part: abs(count * len(part.held) - len(part.held) - len(part.train)))
 
 
 def batches(
@@ -154,13 +149,17 @@ def batches(
 
 
 class TrainingData:
-    """Queries to train on and to hold out, with their relevant documents."""
+    """Queries to train on and to hold out; documents relevant to a held-out query are not trained on."""
 
     def __init__(self, inputs: TrainingInputs, parts: Split) -> None:
+        """Raises :class:`CannotTrain` when nothing is left to train on."""
         self.inputs, self.split = inputs, parts
         names = (*parts.train, *parts.held)
         self.relevant = {query: frozenset(inputs.collection.relevant("train", query)) for query in names}
-        self.pairs = [(query, document) for query in parts.train for document in sorted(self.relevant[query])]
+        unseen = {row for query in set(parts.held) - set(parts.train) for row in self.relevant[query]}
+        self.pairs = [(query, row) for query in parts.train for row in sorted(self.relevant[query] - unseen)]
+        if len(self.pairs) < 2:
+            raise CannotTrain("the train queries all share their documents: none can be held out")
 
     def batches(self, epoch: int) -> list[Batch]:
         """Every pair once; other hard negatives in every epoch."""
@@ -201,20 +200,21 @@ class TrainingData:
         return tuple(sorted(rows | set(rest[: max(0, most - len(rows))])))
 
 
-def _groups(relevant: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
+def _connected(relevant: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
     """Queries that share a document, directly or through others, together; in a fixed order."""
-    leader: dict[str, str] = {}
+    import numpy as np
 
-    def find(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            leader[name] = leader[leader[name]]
-            name = leader[name]
-        return name
-
-    for query, documents in relevant.items():
-        for document in documents:
-            leader[find(f"d{document}")] = find(f"q{query}")
-    groups: dict[str, list[str]] = {}
-    for query in sorted(relevant):
-        groups.setdefault(find(f"q{query}"), []).append(query)
+    sparse, graphs = import_beside_torch("scipy.sparse"), import_beside_torch("scipy.sparse.csgraph")
+    queries = sorted(relevant)
+    nodes: dict[str, int] = {}  # of the documents, after those of the queries
+    edges = [
+        (place, nodes.setdefault(document, len(queries) + len(nodes)))
+        for place, query in enumerate(queries)
+        for document in relevant[query]
+    ]
+    size = len(queries) + len(nodes)
+    graph = sparse.coo_array((np.ones(len(edges)), np.transpose(edges)), shape=(size, size))
+    groups: dict[int, list[str]] = {}
+    for query, component in zip(queries, graphs.connected_components(graph, directed=False)[1].tolist(), strict=False):
+        groups.setdefault(component, []).append(query)
     return list(groups.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +65,77 @@ def test_no_two_queries_of_a_batch_share_a_relevant_document_and_every_pair_come
     )
 
 
-def test_held_out_queries_share_no_document_with_those_trained_on(small: Collection) -> None:
-    parts = training_data.folds(small, 5, seed=3)
-    assert sorted(query for part in parts for query in part.held) == sorted(small.qrels["train"])
-    for part in (*parts, training_data.split(small, 0.2, seed=3)):
-        documents = [
-            {row for query in queries for row in small.relevant("train", query)} for queries in (part.train, part.held)
-        ]
-        assert not documents[0] & documents[1]
-        assert not set(part.train) & set(part.held)
-        assert part.held
+def judged(relevant: dict[str, list[int]]) -> Collection:
+    """A collection with these train qrels, without texts worth reading."""
+    names = tuple(f"d{row}" for row in range(1 + max(row for rows in relevant.values() for row in rows)))
+    qrels = {"train": {query: {names[row]: 1 for row in rows} for query, rows in relevant.items()}}
+    queries = dict.fromkeys(relevant, "card")
+    return Collection("made", "made", names, ("",) * len(names), ("card",) * len(names), queries, qrels)
+
+
+def inputs_of(made: Collection, settings: BiSettings | None = None) -> TrainingInputs:
+    return TrainingInputs(made, None, None, {}, settings or BiSettings(rows=4))  # type: ignore[arg-type]
+
+
+def components(relevant: dict[str, list[int]]) -> list[set[str]]:
+    """Queries connected through documents, by merging sets until nothing changes."""
+    found = [({query}, set(rows)) for query, rows in relevant.items()]
+    merged = True
+    while merged:
+        merged = False
+        for one in found:
+            for other in found:
+                if one is not other and one[1] & other[1]:
+                    one[0].update(other[0])
+                    one[1].update(other[1])
+                    found.remove(other)
+                    merged = True
+                    break
+            if merged:
+                break
+    return [queries for queries, _ in found]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_folds_hold_out_every_query_once_and_no_document_of_a_held_out_query_is_trained_on(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count, documents = int(rng.integers(8, 60)), int(rng.integers(20, 200))
+    relevant = {f"q{query}": rng.integers(0, documents, rng.integers(1, 4)).tolist() for query in range(count)}
+    groups = components(relevant)
+    largest = max(map(len, groups))
+    made = judged(relevant)
+    parts = training_data.folds(made, 5, seed)
+    assert sorted(query for part in parts for query in part.held) == sorted(relevant)
+    for part in parts:
+        assert sorted((*part.train, *part.held)) == sorted(relevant)
+        data = training_data.TrainingData(inputs_of(made), part)
+        trained_on, held = {row for _, row in data.pairs}, {row for query in part.held for row in relevant[query]}
+        assert not trained_on & held
+        assert trained_on == {row for query in part.train for row in relevant[query]} - held
+        if largest <= count / 2:
+            assert all(group <= set(part.held) or not group & set(part.held) for group in groups)
+        else:
+            assert len(part.held) in (count // 5, -(-count // 5))
+        assert len(part.held) < count / 5 + (largest if largest <= count / 2 else 1)
+    assert training_data.split(made, 5, seed) in parts
+    assert training_data.folds(made, 5, seed) == parts
+
+
+@pytest.mark.parametrize("mode", ["projection", "whole"])
+def test_queries_in_a_chain_of_shared_documents_can_be_trained_on(
+    mode: training_data.Mode, small: Collection, encoder: Encoder
+) -> None:
+    chained = {f"q{query}": {f"d{query % 36}": 1, f"d{(query + 1) % 36}": 1} for query in range(40)}
+    linked = replace(small, qrels={"train": chained})
+    events, state = trained(linked, encoder, BiSettings(mode=mode, epochs=1))
+    assert state.loss > 0
+    assert any(isinstance(event, ContenderStep) and event.loss > 0 for event in events)
+
+
+def test_queries_that_all_share_one_document_cannot_be_trained_on(small: Collection, encoder: Encoder) -> None:
+    alike = replace(small, qrels={"train": {f"q{query}": {"d0": 1} for query in range(40)}})
+    with pytest.raises(CannotTrain, match="all share their documents"):
+        trained(alike, encoder, BiSettings())
 
 
 def test_too_few_queries_are_told(tmp_path: Path, encoder: Encoder) -> None:
