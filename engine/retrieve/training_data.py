@@ -1,11 +1,12 @@
 """What a bi-encoder is trained on and how: settings, queries in parts that share no document, batches, negatives.
 
-No two queries of a batch share a relevant document, or a right answer would be punished as a wrong one.
+No document of a batch is relevant to another query of it, or a right answer would be punished as a wrong one.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from engine.encoders.index import Matrix
 
 FEWEST = 8  # training queries
+LOOKED = 8  # times the pairs of a batch that are looked at to fill it
 Batch: TypeAlias = tuple[list[str], list[int]]
 """queries, and their documents in the same order with hard negatives after them"""
 
@@ -124,27 +126,32 @@ def split(collection: Collection, count: int, seed: int) -> Split:
 def batches(
     pairs: Sequence[tuple[str, int]], relevant: Mapping[str, frozenset[int]], rows: int, seed: str
 ) -> list[list[tuple[str, int]]]:
-    """Pairs of query and document in random order; in a batch no two queries share a relevant document.
+    """Every pair of query and document once, in random order; in a batch no document is relevant to another query.
 
-    A pair that fits into no batch that is open waits for a later one, so every pair comes once.
+    A pair that does not fit waits for a later batch. Each batch looks at no more than ``LOOKED`` times its size, so
+    that the time is linear. A last batch of one pair, which has nothing to be told from, is put to the one before.
     """
-    waiting = list(pairs)
-    random.Random(seed).shuffle(waiting)
-    result = []
+    shuffled = list(pairs)
+    random.Random(seed).shuffle(shuffled)
+    waiting, result = deque(shuffled), list[list[tuple[str, int]]]()
     while waiting:
-        batch: list[tuple[str, int]] = []
-        taken: set[int] = set()
+        batch, documents, positives = list[tuple[str, int]](), set[int](), set[int]()
         rest = []
-        for query, document in waiting:
-            if len(batch) < rows and taken.isdisjoint(relevant[query]):
-                batch.append((query, document))
-                taken |= relevant[query]
-            else:
+        for _ in range(min(len(waiting), LOOKED * rows)):
+            query, document = waiting.popleft()
+            if document in positives or not documents.isdisjoint(relevant[query]):
                 rest.append((query, document))
+                continue
+            batch.append((query, document))
+            documents.add(document)
+            positives |= relevant[query]
+            if len(batch) == rows:
+                break
+        waiting.extendleft(reversed(rest))
         result.append(batch)
-        waiting = rest
-    if len(result) > 1 and len(result[-1]) == 1:  # alone it has nothing to be told from
-        result.pop()
+    if len(result) > 1 and len(result[-1]) == 1:
+        (last,) = result.pop()
+        result[-1].append(last)
     return result
 
 

@@ -49,20 +49,56 @@ def training(small: Collection, encoder: Encoder, settings: BiSettings, **more: 
     return bi_encoder.train(TrainingInputs(small, encoder, frozen, asked, settings, "cpu"), Control(), **more)
 
 
-def test_no_two_queries_of_a_batch_share_a_relevant_document_and_every_pair_comes_once() -> None:
-    relevant = {f"q{n}": frozenset({n % 5, (n * 7) % 11}) for n in range(40)}
+@pytest.mark.parametrize("seed", range(20))
+def test_in_a_batch_no_document_is_relevant_to_another_query_and_every_pair_comes_once(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    documents, rows = int(rng.integers(6, 400)), int(rng.integers(2, 9))
+    relevant = {f"q{n}": frozenset(rng.integers(0, documents, rng.integers(1, 5)).tolist()) for n in range(60)}
+    pairs = [(query, row) for query, found in relevant.items() for row in sorted(found)]
+    made = training_data.batches(pairs, relevant, rows, str(seed))
+    for place, batch in enumerate(made):
+        merged = place == len(made) - 1 and len(batch) > 1  # the last pair may have been put to it
+        for one in range(len(batch) - merged):
+            for other in range(len(batch) - merged):
+                assert one == other or batch[other][1] not in relevant[batch[one][0]]
+        assert len(batch) <= rows + merged
+    assert sorted(pair for batch in made for pair in batch) == sorted(pairs)
+    assert len(made[-1]) > 1
+    assert training_data.batches(pairs, relevant, rows, str(seed)) == made
+    assert training_data.batches(pairs, relevant, rows, "other") != made
+
+
+def test_batches_are_full_where_queries_share_little_and_each_pair_is_looked_at_a_few_times() -> None:
+    class Counted(dict[str, frozenset[int]]):
+        looked = 0
+
+        def __getitem__(self, query: str) -> frozenset[int]:
+            self.looked += 1
+            return super().__getitem__(query)
+
+    relevant = Counted({f"q{n}": frozenset({n, (7 * n) % 4001}) for n in range(4000)})
     pairs = [(query, row) for query, rows in relevant.items() for row in sorted(rows)]
-    made = training_data.batches(pairs, relevant, 4, "seed")
-    for batch in made:
-        assert len(batch) <= 4
-        rows = [row for query, _ in batch for row in relevant[query]]
-        assert len(rows) == len(set(rows))
-    came = [pair for batch in made for pair in batch]
-    assert len(came) == len(set(came))
-    assert len(pairs) - len(came) <= 1
-    assert (
-        training_data.batches(pairs, relevant, 4, "seed") == made != training_data.batches(pairs, relevant, 4, "other")
-    )
+    made = training_data.batches(pairs, relevant, 64, "seed")
+    assert sum(len(batch) == 64 for batch in made) == len(pairs) // 64
+    assert relevant.looked < 4 * len(pairs)
+    alike = Counted({f"q{n}": frozenset({0, 1}) for n in range(1000)})  # nothing fits to anything
+    pairs = [(query, row) for query in alike for row in (0, 1)]
+    assert len(training_data.batches(pairs, alike, 4, "seed")) == len(pairs) - 1
+    assert alike.looked < 2 * training_data.LOOKED * 4 * len(pairs)
+
+
+def test_a_last_pair_of_its_own_is_trained_on_with_the_batch_before_it() -> None:
+    relevant = {f"q{n}": frozenset({n}) for n in range(9)}
+    made = training_data.batches([(query, min(rows)) for query, rows in relevant.items()], relevant, 4, "seed")
+    assert [len(batch) for batch in made] == [4, 5]
+    alike = judged({f"q{n}": [0, n + 1] for n in range(9)})
+    every = tuple(alike.qrels["train"])
+    data = training_data.TrainingData(inputs_of(alike), training_data.Split(every, every))
+    for queries, rows in data.batches(0):
+        passed = data.false_negatives((queries, rows))
+        for own, query in enumerate(queries):
+            for place, row in enumerate(rows):
+                assert passed[own][place] == (place != own and row in alike.relevant("train", query))
 
 
 def judged(relevant: dict[str, list[int]]) -> Collection:
