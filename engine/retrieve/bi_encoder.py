@@ -207,8 +207,9 @@ class _BiTraining(Training):
         self.pool_vectors = yield from self.bi_encoder.pool_vectors(self.control)
         with torch.inference_mode():
             asked = self.bi_encoder.queries(self.split.held).float().cpu().numpy()
-        rows, scores = index.Exact(self.pool_vectors, self.device).search(asked, retrieve_metrics.DEPTH)
-        ranked = retrieve_metrics.rankings(np.asarray(self.pool)[rows], scores)
+        rows, scores = index.Exact(self.pool_vectors, self.device).search(asked, retrieve_metrics.DEPTH + 1)
+        found = retrieve_metrics.rankings(np.asarray(self.pool)[rows], scores)
+        ranked = [one.without(self.data.own[query]) for one, query in zip(found, self.split.held, strict=True)]
         grades = [self.inputs.collection.relevant("train", query) for query in self.split.held]
         return retrieve_metrics.judge(ranked, grades)[retrieve_metrics.NDCG], self._held_losses(asked)
 
@@ -220,6 +221,8 @@ class _BiTraining(Training):
         losses = []
         for query, vector in zip(self.split.held, asked, strict=True):
             scores = SCALE * (self.pool_vectors @ vector).astype(np.float64)
+            if (own := self.data.own[query]) is not None and own in places:
+                scores[places[own]] = -np.inf
             norm = float(scores.max() + np.log(np.exp(scores - scores.max()).sum()))
             losses += [norm - float(scores[places[row]]) for row in self.data.relevant[query]]
         return losses

@@ -132,17 +132,17 @@ class FittedRanker:
     """queries a second, asked one at a time"""
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, list[Ranked]]:
-        """The best documents for each query."""
+        """The best documents for each query: one more than is judged, since one may be the query's own."""
         texts, rank = inputs.items, self.ranker.rank
-        rank(texts[:1], DEPTH)  # what is opened at the first query is no part of the speed
+        rank(texts[:1], DEPTH + 1)  # what is opened at the first query is no part of the speed
         warm = time.monotonic()
         rankings: list[Ranked] = []
         for text in texts[:TIMED]:
-            rankings += rank([text], DEPTH)
+            rankings += rank([text], DEPTH + 1)
             yield from handle_messages(control, len(rankings))
         self.speed = len(rankings) / max(1e-9, time.monotonic() - warm)
         for start in range(len(rankings), len(texts), TOGETHER):
-            rankings += rank(texts[start : start + TOGETHER], DEPTH)
+            rankings += rank(texts[start : start + TOGETHER], DEPTH + 1)
             yield Progress(f"asking {self.ranker.name}", len(rankings), len(texts))
             yield from handle_messages(control, len(rankings))
         return rankings

@@ -37,6 +37,13 @@ class Ranked:
         """The first ``k``."""
         return Ranked(self.rows[:k], self.scores[:k])
 
+    def without(self, row: int | None) -> Ranked:
+        """The same without a document, as a query's own; None leaves it as it is."""
+        if row not in self.rows:
+            return self
+        place = self.rows.index(row)
+        return Ranked(self.rows[:place] + self.rows[place + 1 :], self.scores[:place] + self.scores[place + 1 :])
+
 
 def rankings(rows: Rows, scores: Matrix) -> list[Ranked]:
     """Rankings of several queries from what a search found, both ``(queries, documents)``, best first."""

@@ -15,7 +15,7 @@ from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
-from engine.retrieve.metrics import MEASURES, NDCG, Difference
+from engine.retrieve.metrics import DEPTH, MEASURES, NDCG, Difference
 from engine.retrieve.results import Judged, Store
 from engine.retrieve.spec import PAIRS, RANKERS, TRAINED, RetrieveSpec
 from engine.retrieve.training_data import CannotTrain
@@ -133,7 +133,9 @@ class _Retrieval(Comparison):
         self, contender: Contender, fitted: FittedRanker, steps: list[ContenderStep], begun: float
     ) -> Iterator[Event]:
         method, begun = contender.name, time.monotonic()
-        rankings = yield from fitted.outputs(self.judged, self.control)
+        found = yield from fitted.outputs(self.judged, self.control)
+        own = [self.collection.own(self.split, name) for name in self.queries]
+        rankings = [ranked.without(row).top(DEPTH) for ranked, row in zip(found, own, strict=True)]
         relevant = [self.collection.relevant(self.split, name) for name in self.queries]
         self.values[method] = values = retrieve_metrics.judge(rankings, relevant)
         self.against[method] = against = {other: self._differences(method, other) for other in self.figures}

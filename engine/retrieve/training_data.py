@@ -76,12 +76,12 @@ class TrainingInputs:
 
     @cached_property
     def hard_negatives(self) -> dict[str, list[int]]:
-        """For every training query the documents that BM25 ranks highest and that are not relevant."""
+        """For every training query what BM25 ranks highest and is neither relevant nor the query's own document."""
         count, found = self.settings.hard_negatives * 4, {}
         if count:
             bm25 = Bm25(self.collection)
             for query in self.collection.qrels["train"]:
-                known = self.collection.relevant("train", query)
+                known = {*self.collection.relevant("train", query), self.collection.own("train", query)}
                 (ranked,) = bm25.rank([self.collection.queries[query]], count + len(known))
                 found[query] = [row for row in ranked.rows if row not in known][:count]
         return found
@@ -163,6 +163,7 @@ class TrainingData:
         self.inputs, self.split = inputs, parts
         names = (*parts.train, *parts.held)
         self.relevant = {query: frozenset(inputs.collection.relevant("train", query)) for query in names}
+        self.own = {query: inputs.collection.own("train", query) for query in names}
         unseen = {row for query in set(parts.held) - set(parts.train) for row in self.relevant[query]}
         self.pairs = [(query, row) for query in parts.train for row in sorted(self.relevant[query] - unseen)]
         if len(self.pairs) < 2:
@@ -183,11 +184,14 @@ class TrainingData:
         return result
 
     def false_negatives(self, batch: Batch) -> list[list[bool]]:
-        """Which documents ``(queries, documents)`` are relevant to a query beside its own."""
+        """Which documents ``(queries, documents)`` are no negatives of a query: other relevant ones, and itself."""
         queries, documents = batch
         return [
-            [place != own and row in self.relevant[query] for place, row in enumerate(documents)]
-            for own, query in enumerate(queries)
+            [
+                place != pair and (row in self.relevant[query] or row == self.own[query])
+                for place, row in enumerate(documents)
+            ]
+            for pair, query in enumerate(queries)
         ]
 
     def pool(self, most: int) -> tuple[int, ...]:

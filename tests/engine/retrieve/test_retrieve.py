@@ -29,6 +29,7 @@ from engine.retrieve.results import Store
 from engine.retrieve.search import NotTrained
 from engine.retrieve.spec import RANKERS, RetrieveSpec
 from engine.retrieve.task import retrieve
+from engine.retrieve.training_data import BiSettings, Split, TrainingData, TrainingInputs
 from engine.runs.events import (
     Classified,
     ContenderDone,
@@ -297,6 +298,46 @@ def test_what_cannot_be_judged_or_trained_is_told_and_the_rest_is_done(spec: Ret
     assert sorted(made(library, "hybrid").rank(["parcel"], 5)[0].rows) == [0, 1]
     with pytest.raises(NotTrained, match="nothing is trained"):
         made(library, "trained")
+
+
+@pytest.fixture
+def debates(tmp_path: Path) -> Path:
+    """Queries that are documents: the answer to each is another document, less alike than itself."""
+    folder = tmp_path / "debates"
+    pairs = [tiny.WORDS[7 + 2 * topic : 9 + 2 * topic] for topic in range(6)]
+    sides = [(f"{side}{topic}", " ".join([*pair, side])) for topic, pair in enumerate(pairs) for side in ("my", "the")]
+    folder.mkdir()
+    (folder / "qrels").mkdir()
+    write(folder / "corpus.jsonl", [{"_id": name, "text": text} for name, text in sides])
+    write(folder / "queries.jsonl", [{"_id": name, "text": text} for name, text in sides])
+    answers = [f"{one}\t{other}\t1\n" for one, other in (("my{0}", "the{0}"), ("the{0}", "my{0}"))]
+    (folder / "qrels" / "train.tsv").write_text("".join(line.format(topic) for topic in range(5) for line in answers))
+    (folder / "qrels" / "test.tsv").write_text("".join(line.format(5) for line in answers))
+    return folder
+
+
+def test_a_querys_own_document_is_neither_ranked_nor_a_negative(spec: RetrieveSpec, debates: Path) -> None:
+    run, events = driven(replace(spec, data=str(debates), hard_negatives=2))
+    loaded = next(event for event in events if isinstance(event, Loaded))
+    assert any(line.startswith("12 queries with the id of a document") for line in loaded.checks)
+    known, found = beir.load(str(debates)), retrieve_results.read(run)
+    for name, judged in found.judged.items():
+        for query, ranked in zip(found.queries, judged.rankings, strict=True):
+            assert known.rows[query] not in ranked.rows
+            assert name not in ("cls", "mean", "trained") or len(ranked.rows) == len(known) - 1
+    assert found.results["bm25"]["ndcg@10"] == 1.0
+    settings = BiSettings(rows=4, hard_negatives=2)
+    inputs = TrainingInputs(known, None, None, {}, settings)  # type: ignore[arg-type]
+    every = tuple(known.qrels["train"])
+    data = TrainingData(inputs, Split(every, every))
+    assert inputs.hard_negatives["my0"]
+    passed = []
+    for queries, rows in (batch for epoch in range(9) for batch in data.batches(epoch)):
+        for query, masks in zip(queries, data.false_negatives((queries, rows)), strict=True):
+            passed += [mask for row, mask in zip(rows, masks, strict=True) if row == known.rows[query]]
+    assert passed
+    assert all(passed)
+    assert not any(known.rows[query] in mined for query, mined in inputs.hard_negatives.items())
 
 
 def test_train_queries_are_judged_where_there_are_no_others(spec: RetrieveSpec) -> None:
