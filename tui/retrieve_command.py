@@ -142,8 +142,9 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
 def _table(last: Classified) -> None:
     if not last.results:
         return
+    count = f"95%, n={max(one['queries'] for one in last.results.values()):,}"
     say(
-        f"{'ranker':<8} {'nDCG@10':>8}  {'95% interval':<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
+        f"{'ranker':<8} {'nDCG@10':>8}  {count:<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
         f"{'queries/s':>9} {'index':>9} {'seconds':>8}"
     )
     for name, one in last.results.items():

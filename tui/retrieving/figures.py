@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.retrieve.metrics import CHANCE, NDCG, holm
 from engine.retrieve.spec import PAIRS
 from tui import units
 from tui.curve import CurveOptions, draw
@@ -37,9 +38,10 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
 
 def _table(story: RetrieveStory, width: int) -> list[Strip]:
     wide, narrow = width >= 100, width < 66
-    head = Text(f"{'ranker':<13} nDCG@10  {'95% interval':<13}  R@100  MRR@10  MAP@100", DIM)
+    count = f"95%, n={story.data.judged:,}" if story.data is not None else "95% interval"
+    head = Text(f"{'ranker':<13} nDCG@10  {count:<13}  R@100  MRR@10  MAP@100", DIM)
     if narrow:
-        head = Text(f"{'ranker':<13} nDCG@10 {'95% interval':<12} R@100 MRR MAP", DIM)
+        head = Text(f"{'ranker':<13} nDCG@10 {count:<12} R@100 MRR MAP", DIM)
     if wide:
         head.append("  queries/s      index   built in")
     lines = [strip(head, width)]
@@ -73,23 +75,36 @@ def _table(story: RetrieveStory, width: int) -> list[Strip]:
 
 
 def _differences(story: RetrieveStory, width: int) -> list[Strip]:
+    found = {pair: one for pair in PAIRS if (one := story.difference(*pair)) is not None}
+    adjusted = holm([_p(story, *pair) for pair in found])
     lines = []
-    for first, second in PAIRS:
-        found = story.difference(first, second)
-        if found is None:
-            continue
-        mean, low, high = found
-        sure = low > 0 or high < 0
+    for ((first, second), (mean, low, high)), p in zip(found.items(), adjusted, strict=True):
+        colour = FAIR if p >= CHANCE else GOOD
         text = Text.assemble((f"{NAMES[first]} − {NAMES[second]}".ljust(28), ""), (f"{mean:+.3f}  ", "bold"))
         if width >= 90:
-            text.append(_whisker(low, mean, high, min(41, width - 72)) + "  ", GOOD if sure else FAIR)
+            text.append(_whisker(low, mean, high, min(41, width - 72)) + "  ", colour)
         text.append(f"{low:+.3f} to {high:+.3f}", DIM)
-        text.append("" if sure else "  chance explains it" if width >= 66 else " chance", FAIR)
+        text.append(_chance(p) if width >= 66 else f" p={p:.3f}", colour)
         lines.append(strip(text, width))
     if lines:
-        note = Text("differences in nDCG@10 over the same queries, 95% by paired bootstrap", TITLE)
-        lines = [Strip.blank(width), strip(note, width), *lines]
+        count = f" {story.data.judged:,}" if story.data is not None else ""
+        told = f"differences in nDCG@10 over the same{count} queries, 95% by bootstrap, p adjusted for all pairs"
+        lines = [Strip.blank(width), strip(Text(told, TITLE), width), *lines]
     return lines
+
+
+def _p(story: RetrieveStory, first: str, second: str) -> float:
+    """Of a pair alone; where an earlier version has told none, 0 if the interval leaves out 0."""
+    for pair in ((first, second), (second, first)):
+        found = story.against.get(pair, {}).get(NDCG)
+        if isinstance(found, dict):
+            low, high = number(found, "low"), number(found, "high")
+            return number(found, "p") if "p" in found else float(low <= 0 <= high)
+    return 1.0
+
+
+def _chance(p: float) -> str:
+    return f"  p = {p:.3f}" + (", could be chance" if p >= CHANCE else "")
 
 
 def _whisker(low: float, mean: float, high: float, cells: int) -> str:
@@ -204,9 +219,9 @@ def gain_lines(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width:
     told.append(f"{sum(gaps) / len(gaps):+.3f}", "bold")
     if (found := story.difference(sight.first, sight.second)) is not None:
         _, low, high = found
-        sure = low > 0 or high < 0
-        told.append(f"  95%: {low:+.3f} to {high:+.3f}", GOOD if sure else FAIR)
-        told.append("" if sure else "  chance explains it", DIM)
+        p = _p(story, sight.first, sight.second)
+        told.append(f"  95%: {low:+.3f} to {high:+.3f}", FAIR if p >= CHANCE else GOOD)
+        told.append(_chance(p), DIM)
     sight.row = max(0, min(sight.row, len(rows) - 1))
     bar = BAR if width >= 66 else SHORT_BAR
     lines = [strip(head, width), strip(told, width)]

@@ -27,7 +27,7 @@ from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.bi_encoder import BiState
 from engine.retrieve.results import Store
 from engine.retrieve.search import NotTrained
-from engine.retrieve.spec import RANKERS, RetrieveSpec
+from engine.retrieve.spec import PAIRS, RANKERS, RetrieveSpec
 from engine.retrieve.task import retrieve
 from engine.retrieve.training_data import BiSettings, Split, TrainingData, TrainingInputs
 from engine.runs.events import (
@@ -93,6 +93,31 @@ def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: Retrieve
     told = summarise(run)
     assert (told.task, told.state, told.step, told.steps) == ("retrieve", "done", 5, 5)
     assert told.ndcg == max(result["ndcg@10"] for result in last.results.values())
+
+
+def test_the_verdict_calls_a_difference_chance_by_a_p_that_is_adjusted_for_all_pairs(spec: RetrieveSpec) -> None:
+    run, events = driven(spec)
+    verdict = events[-1].verdict  # type: ignore[attr-defined]
+    compared = {pair: found["ndcg@10"] for pair, found in retrieve_results.read(run).comparisons.items()}
+    told = [compared[f"{first}-{second}"] for first, second in PAIRS]
+    assert all(one["n"] == 8 for one in told)
+    ordered = sorted(one["p"] for one in told)
+    sentences = dict(
+        zip(PAIRS, re.findall(r"\w+ (?:is .*?n = 8\).*?|and \w+ rank alike)\.(?= |$)", verdict), strict=True)
+    )
+    for ((first, second), sentence), one in zip(sentences.items(), told, strict=True):
+        if not one["better"] + one["worse"]:
+            assert sentence == f"{first} and {second} rank alike."
+            continue
+        smaller = [p for p in ordered if p <= one["p"]]  # Holm: no p less than those of smaller ones
+        p = max(min(1.0, (len(ordered) - rank) * p) for rank, p in enumerate(smaller))
+        p = min(p, max(min(1.0, (len(ordered) - ordered.index(q)) * q) for q in smaller))
+        assert f"p = {p:.3f}" in sentence
+        assert sentence.endswith("which could be chance.") == (p >= 0.05)
+        assert sentence.startswith(
+            f"{first} is {abs(one['mean']):.3f} {'above' if one['mean'] > 0 else 'below'} {second}"
+        )
+    assert verdict.endswith("Each p is adjusted for 5 comparisons (Holm).")
 
 
 def test_bm25_equals_its_formula(spec: RetrieveSpec) -> None:
