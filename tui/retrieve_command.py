@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -26,11 +27,30 @@ _Method = Literal["bm25", "cls", "mean", "hybrid", "trained"]
 
 
 @options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name")
-def retrieve(spec: RetrieveSpec, *, json: bool, quiet: bool) -> int:
+def retrieve(
+    spec: RetrieveSpec,
+    *,
+    json: bool,
+    quiet: bool,
+    trec: Annotated[
+        Path | None,
+        Parameter(
+            help="Write the rankings as a TREC run file; of several methods one file each, such as run.bm25.txt."
+        ),
+    ] = None,
+) -> int:
     """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder."""
     from engine.retrieve import runs as retrieve_runs
+    from engine.retrieve.export import write_trec
 
-    return resume(retrieve_runs.create(spec), as_json=json, quiet=quiet, fresh=True)
+    if trec is not None and (trec.is_dir() or not trec.absolute().parent.is_dir()):
+        raise BadSpec([Problem("trec", f"{trec} is no file in a folder that there is")])
+    run = retrieve_runs.create(spec)
+    code = resume(run, as_json=json, quiet=quiet, fresh=True)
+    if trec is not None and code == DONE:
+        for file in write_trec(run, trec):
+            print_message(f"wrote {file}")
+    return code
 
 
 def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
