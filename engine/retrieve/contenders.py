@@ -7,7 +7,6 @@ import hashlib
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import partial
 
 from checkpoints import home
 from checkpoints.store import name_of, replace_file
@@ -19,9 +18,9 @@ from engine.encoders.find import Encoder
 from engine.encoders.index import unit
 from engine.retrieve.bi_encoder import BiState, saved_epochs_of, train
 from engine.retrieve.metrics import DEPTH, Ranked
-from engine.retrieve.rankers import QUERY_TOKENS, Dense, Embedder, Ranker, Rankers
+from engine.retrieve.rankers import QUERY_TOKENS, Embedder, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
-from engine.retrieve.spec import BM25, HYBRID, MEAN, TRAINED, RetrieveSpec
+from engine.retrieve.spec import BM25, HYBRID, MEAN, RetrieveSpec
 from engine.retrieve.training_data import BiSettings, TrainingInputs
 from engine.runs.events import Event, Progress
 from engine.runs.messages import Control, handle_messages
@@ -35,8 +34,8 @@ class BuiltRankers(Rankers):
 
     def __init__(self, spec: RetrieveSpec, collection: Collection, fingerprint: str) -> None:
         """``collection`` has the qrels of train alone; ``fingerprint`` is that of the whole one."""
-        super().__init__(collection, spec.encoder, spec.length, spec.device)
-        self.spec, self.fingerprint = spec, fingerprint
+        super().__init__(spec, collection)
+        self.fingerprint = fingerprint
         self.store: Store | None = None
         self.seconds: dict[str, float] = {}
         """that building each ranker took"""
@@ -59,13 +58,12 @@ class BuiltRankers(Rankers):
         fresh = self._embedder is None
         found = yield from super().embedder(control)
         if fresh and self.store is not None:
-            self.store.encoder(found.encoder, MEAN, self.length)
+            self.store.encoder(found.encoder, MEAN, self.spec.length)
         return found
 
     def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection
-        embedder = yield from self.embedder(control)
-        encoder = embedder.encoder
+        encoder = (yield from self.embedder(control)).encoder
         frozen = yield from self.frozen(MEAN, control)
         names = list(collection.qrels.get("train", {}))
         texts = [collection.queries[name] for name in names]
@@ -84,14 +82,13 @@ class BuiltRankers(Rankers):
         self.saved_epochs = saved_epochs = saved_epochs_of(self.fingerprint, encoder, settings)
         training = train(inputs, control, keep=keep, saved_epochs=saved_epochs)
         self.state = state = yield from (training if saved_epochs is None else saved_epochs.writes.watch(training))
-        projection = state.tensors["weight"].numpy() if "weight" in state.tensors else None
-        if projection is None:
-            encoder = yield from self._tuned(encoder, state, control)
-            embedder = Embedder(encoder, spec.device)
-        matrix = yield from self.matrix(encoder, MEAN, control, projection)
+        if "weight" in state.tensors:
+            ranker = yield from self.projected(state.tensors["weight"].numpy(), control)
+        else:
+            ranker = yield from self.tuned((yield from self._tuned(encoder, state, control)), control)
         if self.store is not None:
             self.store.trained(state)
-        return Dense(TRAINED, self.index(matrix), partial(embedder, projection=projection))
+        return ranker
 
     def _tuned(self, encoder: Encoder, state: BiState, control: Control) -> Generator[Event, None, Encoder]:
         """The trained encoder as one that can be opened like any other."""

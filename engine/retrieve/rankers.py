@@ -19,7 +19,7 @@ from engine.encoders.find import Encoder
 from engine.model_folder import present, replaced
 from engine.retrieve.metrics import Ranked, rankings
 from engine.retrieve.rank_fusion import fuse
-from engine.retrieve.spec import BM25, HYBRID, MEAN, RANKERS, TRAINED
+from engine.retrieve.spec import BM25, HYBRID, MEAN, RANKERS, TRAINED, RetrieveSpec
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control
 
@@ -158,7 +158,6 @@ def document_vectors(
     *,
     length: int = 256,
     device: str = "auto",
-    projection: Matrix | None = None,
 ) -> Generator[Event, None, Matrix]:
     """Unit vectors of every document ``(documents, width)``, mapped from a saved index that was made of the same.
 
@@ -167,21 +166,18 @@ def document_vectors(
     Yields what :func:`engine.encoders.encode.encode` yields and raises what it raises.
     """
     where, dtype = placed(device)
-    about: list[object] = [CODE, encoder.identity, pooling, length, dtype, collection.corpus_fingerprint]
-    if projection is not None:
-        about.append(hashlib.sha256(projection.tobytes()).hexdigest())
+    about = [CODE, encoder.identity, pooling, length, dtype, collection.corpus_fingerprint]
     content = hashlib.sha256(json.dumps(about).encode()).hexdigest()
-    kind = "projected" if projection is not None else "frozen"
-    folder = vector_index.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/{kind}")
+    folder = vector_index.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/frozen")
     if (found := vector_index.read(folder, content)) is not None:
         return found
-    if projection is None and folder.exists():
+    if folder.exists():
         why = "documents or encoder changed since the index was saved, or it is damaged"
         yield Notice(f"{why}: it is made again", "info", "index")
     features = yield from encode(
         collection.documents, encoder, control, length=length, poolings=(pooling,), device=where
     )
-    made = projected(features.pooled(pooling), projection)
+    made = vector_index.unit(features.pooled(pooling))
     try:
         vector_index.write(folder, content, made)
     except OSError as error:
@@ -196,8 +192,8 @@ class Rankers:
     A subclass makes the trained one.
     """
 
-    def __init__(self, collection: Collection, encoder: str, length: int, device: str) -> None:
-        self.collection, self.encoder_name, self.length, self.device = collection, encoder, length, device
+    def __init__(self, spec: RetrieveSpec, collection: Collection) -> None:
+        self.spec, self.collection = spec, collection
         self.made: dict[str, Ranker] = {}
         self._embedder: Embedder | None = None
         self._frozen: dict[str, Matrix] = {}
@@ -219,7 +215,7 @@ class Rankers:
     def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
         """The frozen encoder, found when it is first needed."""
         if self._embedder is None:
-            self._embedder = Embedder((yield from encoders.find(self.encoder_name, control)), self.device)
+            self._embedder = Embedder((yield from encoders.find(self.spec.encoder, control)), self.spec.device)
         return self._embedder
 
     def frozen(self, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
@@ -229,16 +225,25 @@ class Rankers:
             self._frozen[pooling] = yield from self.matrix(embedder.encoder, pooling, control)
         return self._frozen[pooling]
 
-    def matrix(
-        self, encoder: Encoder, pooling: str, control: Control, projection: Matrix | None = None
-    ) -> Generator[Event, None, Matrix]:
+    def matrix(self, encoder: Encoder, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
         """Unit vectors of every document; see :func:`document_vectors`."""
-        sizes: dict[str, Any] = {"length": self.length, "device": self.device}
-        return document_vectors(self.collection, encoder, pooling, control, projection=projection, **sizes)
+        length, device = self.spec.length, self.spec.device
+        return document_vectors(self.collection, encoder, pooling, control, length=length, device=device)
+
+    def projected(self, projection: Matrix, control: Control) -> Generator[Event, None, Dense]:
+        """The trained ranker of a ``projection`` ``(width, width)`` of frozen vectors."""
+        frozen = yield from self.frozen(MEAN, control)
+        embedder = yield from self.embedder(control)
+        return Dense(TRAINED, self.index(projected(frozen, projection)), partial(embedder, projection=projection))
+
+    def tuned(self, encoder: Encoder, control: Control) -> Generator[Event, None, Dense]:
+        """The trained ranker of an ``encoder`` that was trained as a whole."""
+        matrix = yield from self.matrix(encoder, MEAN, control)
+        return Dense(TRAINED, self.index(matrix), Embedder(encoder, self.spec.device))
 
     def index(self, matrix: Matrix) -> vector_index.Exact:
         """A search among vectors, on the device."""
-        return vector_index.Exact(matrix, placed(self.device)[0])
+        return vector_index.Exact(matrix, placed(self.spec.device)[0])
 
     def _make(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         if method == BM25:
