@@ -19,7 +19,7 @@ from engine.encoders.find import Encoder
 from engine.model_folder import present, replaced
 from engine.retrieve.metrics import Ranked, rankings
 from engine.retrieve.rank_fusion import fuse
-from engine.retrieve.spec import BM25, HYBRID, MEAN, RANKERS, TRAINED, RetrieveSpec
+from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, RANKERS, TRAINED, RetrieveSpec
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control
 
@@ -156,12 +156,13 @@ def document_vectors(
     pooling: str,
     control: Control,
     *,
+    stored: Sequence[str] = (),
     length: int = 256,
     device: str = "auto",
 ) -> Generator[Event, None, Matrix]:
     """Unit vectors of every document ``(documents, width)``, mapped from a saved index that was made of the same.
 
-    Where there is none they are made and saved.
+    Where there is none they are made and saved. ``stored``: other poolings whose features are put on the disk too.
 
     Yields what :func:`engine.encoders.encode.encode` yields and raises what it raises.
     """
@@ -174,9 +175,8 @@ def document_vectors(
     if folder.exists():
         why = "documents or encoder changed since the index was saved, or it is damaged"
         yield Notice(f"{why}: it is made again", "info", "index")
-    features = yield from encode(
-        collection.documents, encoder, control, length=length, poolings=(pooling,), device=where
-    )
+    poolings = (pooling, *stored)
+    features = yield from encode(collection.documents, encoder, control, length=length, poolings=poolings, device=where)
     made = vector_index.unit(features.pooled(pooling))
     try:
         vector_index.write(folder, content, made)
@@ -222,13 +222,20 @@ class Rankers:
         """Unit vectors of every document by the frozen encoder."""
         if pooling not in self._frozen:
             embedder = yield from self.embedder(control)
-            self._frozen[pooling] = yield from self.matrix(embedder.encoder, pooling, control)
+            stored = [one for one in (CLS, MEAN) if self._uses(one)]  # encoding them later would take as long again
+            self._frozen[pooling] = yield from self.matrix(embedder.encoder, pooling, control, stored)
         return self._frozen[pooling]
 
-    def matrix(self, encoder: Encoder, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
+    def _uses(self, pooling: str) -> bool:
+        methods = {CLS: {CLS}, MEAN: {MEAN, HYBRID, TRAINED}}[pooling]
+        return bool(methods & set(self.spec.methods))
+
+    def matrix(
+        self, encoder: Encoder, pooling: str, control: Control, stored: Sequence[str] = ()
+    ) -> Generator[Event, None, Matrix]:
         """Unit vectors of every document; see :func:`document_vectors`."""
-        length, device = self.spec.length, self.spec.device
-        return document_vectors(self.collection, encoder, pooling, control, length=length, device=device)
+        sizes: dict[str, Any] = {"length": self.spec.length, "device": self.spec.device}
+        return document_vectors(self.collection, encoder, pooling, control, stored=stored, **sizes)
 
     def projected(self, projection: Matrix, control: Control) -> Generator[Event, None, Dense]:
         """The trained ranker of a ``projection`` ``(width, width)`` of frozen vectors."""

@@ -187,6 +187,29 @@ def test_an_index_is_used_again_until_a_document_changes(spec: RetrieveSpec) -> 
     assert made(library, "mean").index.count == 37
 
 
+def test_features_are_stored_for_the_poolings_in_use_and_documents_encoded_once(spec: RetrieveSpec) -> None:
+    from safetensors import safe_open
+
+    def computed(methods: tuple[str, ...]) -> int:
+        events = retrieve(replace(spec, methods=methods), Control())
+        return sum(one.done == 36 and not one.cached for one in events if isinstance(one, Encoded))
+
+    def there() -> set[str]:
+        found: set[str] = set()
+        for shard in home.cache().glob("features/*/shard-*"):
+            with safe_open(shard, framework="numpy") as opened:
+                found |= set(opened.keys())
+        return found
+
+    assert computed(("mean", "trained")) == 1
+    assert there() == {"rows", "mean.2"}
+    assert computed(("cls", "mean", "trained")) == 1
+    assert there() == {"rows", "mean.2", "cls"}
+    for folder in home.cache().glob("indexes/*"):
+        store.remove(folder)
+    assert computed(("cls", "hybrid")) == 0
+
+
 def test_a_damaged_bm25_index_is_made_again(spec: RetrieveSpec) -> None:
     collection = search.library(spec).collection
     rows = rankers.Bm25(collection).rank(list(collection.queries.values()), 5)
