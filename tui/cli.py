@@ -29,6 +29,7 @@ from engine.runs.messages import SetLearningRate
 from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.find import NoTokenizer
 from tui import units
+from tui.cache_command import cache
 from tui.choose_command import choose
 from tui.choose_command import resume as resume_choosing
 from tui.classify_command import classify, predict
@@ -296,6 +297,7 @@ app.command(retrieve)
 app.command(search)
 app.command(generate)
 app.command(sweep)
+app.command(cache)
 
 
 @app.command

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.encoders import cache
 from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, pieces_in, pieces_of, shelf
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
@@ -71,6 +72,7 @@ def encode(
         meter = _Meter(encoder.name, len(texts), there)
         kept, stored = place if cached else None, pieces if poolings else machine.names
         yield from _fill(texts, encoder, control, machine, meter, length, kept, stored, missing, shards)
+        cache.trim()
     return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width)
 
 

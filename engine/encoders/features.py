@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from checkpoints import arrays, home, store
+from engine.encoders import cache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +138,7 @@ def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: G
         made = json.dumps([CODE, ROWS, identity, length, dtype, wanted, digest.hexdigest()])
         path = folder / hashlib.sha256(made.encode()).hexdigest()[:32]
         if wanted == group or _whole(path, len(texts)):
-            return Shelf(path, wanted)
+            return Shelf(cache.use(path), wanted)
     raise AssertionError
 
 
