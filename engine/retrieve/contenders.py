@@ -16,13 +16,14 @@ from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.find import Encoder
 from engine.encoders.index import unit
+from engine.encoders.pretraining import ABOUT, pretraining
 from engine.retrieve.bi_encoder import BiState, saved_epochs_of, train
 from engine.retrieve.metrics import DEPTH, Ranked
 from engine.retrieve.rankers import QUERY_TOKENS, Embedder, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
 from engine.retrieve.spec import BM25, HYBRID, MEAN, RetrieveSpec
 from engine.retrieve.training_data import BiSettings, TrainingInputs
-from engine.runs.events import Event, Progress
+from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control, handle_messages
 
 TIMED = 50  # queries that are asked one at a time, as somebody who searches does
@@ -39,6 +40,8 @@ class BuiltRankers(Rankers):
         self.store: Store | None = None
         self.seconds: dict[str, float] = {}
         """that building each ranker took"""
+        self.pretraining = ""
+        """what the frozen encoder was trained for"""
         self.state: BiState | None = None
         self.saved_epochs: EpochCheckpoints | None = None
         """epochs of the training, until its results are on the disk"""
@@ -57,6 +60,10 @@ class BuiltRankers(Rankers):
     def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
         fresh = self._embedder is None
         found = yield from super().embedder(control)
+        if fresh:
+            self.pretraining = pretraining(found.encoder)
+            if self.pretraining:
+                yield Notice(f"{found.encoder.name} {ABOUT[self.pretraining]}", "info", "encoder")
         if fresh and self.store is not None:
             self.store.encoder(found.encoder, MEAN, self.spec.length)
         return found

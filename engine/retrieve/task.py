@@ -13,11 +13,12 @@ from data.beir import Collection
 from engine import hub
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
+from engine.encoders.pretraining import ABOUT
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
 from engine.retrieve.metrics import CHANCE, DEPTH, MEASURES, NDCG, Difference
 from engine.retrieve.results import Judged, Store
-from engine.retrieve.spec import PAIRS, RANKERS, TRAINED, RetrieveSpec
+from engine.retrieve.spec import BM25, PAIRS, RANKERS, TRAINED, RetrieveSpec
 from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
@@ -103,6 +104,8 @@ class _Retrieval(Comparison):
             sentences.append(
                 "Trained was judged on the queries that it was trained on: that says nothing about new ones."
             )
+        if self.features.pretraining and self.figures.keys() - {BM25}:
+            sentences.append(f"The encoder {ABOUT[self.features.pretraining]}.")
         return " ".join(sentences)
 
     def run(self) -> Generator[Event, None, None]:
@@ -157,6 +160,8 @@ class _Retrieval(Comparison):
                 for other, found in against.items()
             },
         }
+        if method != BM25:
+            result["pretraining"] = self.features.pretraining
         if method == TRAINED and (state := self.features.state) is not None:
             result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
         self.figures[method] = result

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.encoders.pretraining import ABOUT
 from engine.retrieve.metrics import CHANCE, NDCG, holm
 from engine.retrieve.spec import PAIRS
 from tui import units
@@ -23,6 +24,9 @@ _SPARK = "▁▂▃▄▅▆▇█"
 def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     """The table, what the differences say, and the curves as far as there is room."""
     lines = _table(story, width)
+    kinds = [kind for kind in ABOUT if any(found.get("pretraining") == kind for found in story.results.values())]
+    for kind in kinds[:1]:
+        lines += [strip(line, width) for line in wrap(Text(f"The encoder {ABOUT[kind]}.", DIM), width)]
     if height >= len(lines) + 4:
         lines += _differences(story, width)
     if story.verdict and height >= len(lines) + 3:

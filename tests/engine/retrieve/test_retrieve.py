@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from data import beir
 from engine.encoders import find as encoders
+from engine.encoders.pretraining import pretraining
 from engine.retrieve import contenders, rankers, search
 from engine.retrieve import export as retrieve_export
 from engine.retrieve import results as retrieve_results
@@ -118,6 +121,37 @@ def test_the_verdict_calls_a_difference_chance_by_a_p_that_is_adjusted_for_all_p
             f"{first} is {abs(one['mean']):.3f} {'above' if one['mean'] > 0 else 'below'} {second}"
         )
     assert verdict.endswith("Each p is adjusted for 5 comparisons (Holm).")
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "words"),
+    [("BertForMaskedLM", "words", "trained to predict words, not to compare texts"), ("BertModel", "", "")],
+)
+def test_what_the_encoder_was_trained_for_is_told(
+    spec: RetrieveSpec, encoder: Path, tmp_path: Path, head: str, kind: str, words: str
+) -> None:
+    folder = tmp_path / "other"
+    shutil.copytree(encoder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": [head]}))
+    _, events = driven(replace(spec, encoder=str(folder), methods=("bm25", "mean")))
+    last = events[-1]
+    assert isinstance(last, Classified)
+    assert "pretraining" not in last.results["bm25"]
+    assert last.results["mean"]["pretraining"] == kind
+    told = [event.text for event in events if isinstance(event, Notice) and event.kind == "encoder"]
+    assert len(told) == bool(words)
+    assert all(words in text for text in [*told, last.verdict])
+    assert ("The encoder was" in last.verdict) == bool(words)
+
+
+def test_the_bundled_minilm_and_sentence_transformers_are_sentence_encoders(encoder: Path, tmp_path: Path) -> None:
+    assert pretraining(encoders.minilm()) == "similarity"
+    folder = tmp_path / "other"
+    shutil.copytree(encoder, folder)
+    assert pretraining(encoders.of_folder(folder, "x", "", str(folder))) == ""
+    (folder / "modules.json").write_text("[]")
+    assert pretraining(encoders.of_folder(folder, "x", "", str(folder))) == "similarity"
 
 
 def test_bm25_equals_its_formula(spec: RetrieveSpec) -> None:
