@@ -213,6 +213,31 @@ def test_a_projection_is_stopped_by_queries_it_has_not_seen_and_repeats_under_it
     assert state.ndcg == again.ndcg
 
 
+def test_each_step_passes_over_false_negatives_and_follows_the_schedule(
+    small: Collection, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = index.unit(np.random.default_rng(0).standard_normal((76, 16)).astype(np.float32))
+    asked = dict(zip(small.qrels["train"], vectors[36:], strict=True))
+    settings = BiSettings(epochs=7, rows=8, learning_rate=1e-3).chosen()
+    inputs = TrainingInputs(small, encoder, vectors[:36], asked, settings, "cpu")
+    every = tuple(sorted(small.qrels["train"]))
+    made = bi_encoder._BiTraining(inputs, training_data.Split(every, every), Control(), lambda _: None)
+    same = {query: row for query, row in made.data.pairs if row == 0}
+    assert len(same) == 2
+    assert float(made.loss((list(same), list(same.values()))).detach()) == 0  # log 2 with each other's document
+    assert float(made.loss((["q1", "q2"], [1, 2])).detach()) > 0
+
+    rates: list[float] = []
+    step = made.optimizer.step
+    monkeypatch.setattr(made.optimizer, "step", lambda: (rates.append(made.optimizer.param_groups[0]["lr"]), step()))
+    for epoch in range(settings.epochs):
+        list(made.epoch(epoch))
+    steps, warm = 5 * 7, 3
+    assert len(rates) == steps
+    assert rates[:warm] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3])
+    assert rates[warm:] == pytest.approx([1e-3 * (steps - one) / (steps - warm) for one in range(warm, steps)])
+
+
 def test_the_judged_queries_have_no_part_in_training(small: Collection, encoder: Encoder, tmp_path: Path) -> None:
     other = Collection(
         small.name, "elsewhere", small.ids, small.titles, small.texts, small.queries,
