@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from checkpoints import home
@@ -19,7 +19,7 @@ from engine.encoders.index import unit
 from engine.encoders.pretraining import ABOUT, pretraining
 from engine.retrieve.bi_encoder import BiState, saved_epochs_of, train
 from engine.retrieve.metrics import DEPTH, Ranked
-from engine.retrieve.rankers import QUERY_TOKENS, Embedder, Ranker, Rankers
+from engine.retrieve.rankers import QUERY_TOKENS, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
 from engine.retrieve.spec import BM25, HYBRID, MEAN, RetrieveSpec
 from engine.retrieve.training_data import BiSettings, TrainingInputs
@@ -57,16 +57,12 @@ class BuiltRankers(Rankers):
         self.seconds[method] = sum(self.seconds[part] for part in parts) if parts else time.monotonic() - begun
         return ranker
 
-    def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
-        fresh = self._embedder is None
-        found = yield from super().embedder(control)
-        if fresh:
-            self.pretraining = pretraining(found.encoder)
-            if self.pretraining:
-                yield Notice(f"{found.encoder.name} {ABOUT[self.pretraining]}", "info", "encoder")
-        if fresh and self.store is not None:
-            self.store.encoder(found.encoder, MEAN, self.spec.length)
-        return found
+    def found(self, encoder: Encoder) -> Iterator[Event]:
+        self.pretraining = pretraining(encoder)
+        if self.pretraining:
+            yield Notice(f"{encoder.name} {ABOUT[self.pretraining]}", "info", "encoder")
+        if self.store is not None:
+            self.store.encoder(encoder, MEAN, self.spec.length)
 
     def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from checkpoints import arrays, home
 from checkpoints import run as runs
@@ -13,6 +13,7 @@ from checkpoints.store import CheckpointError
 from data import beir
 from data.beir import Collection
 from engine import hub
+from engine.encoders.find import Encoder
 from engine.retrieve import results as retrieve_results
 from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.rankers import Dense, Embedder, Ranker, Rankers
@@ -58,12 +59,8 @@ class Library(Rankers):
             self.checkpoint = found
         return self.made[TRAINED]
 
-    def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
-        fresh = self._embedder is None
-        found = yield from super().embedder(control)
-        if fresh:
-            yield Progress(f"opening {found.encoder.name}", 0, 0)
-        return found
+    def found(self, encoder: Encoder) -> Iterator[Event]:
+        yield Progress(f"opening {encoder.name}", 0, 0)
 
     def _whole(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:
         base = (yield from self.embedder(control)).encoder

@@ -20,6 +20,7 @@ from engine.encoders import index
 from engine.encoders.find import Encoder
 from engine.retrieve import bi_encoder, rankers, training_data
 from engine.retrieve.bi_encoder import BiState
+from engine.retrieve.spec import RetrieveSpec
 from engine.retrieve.training_data import BiSettings, CannotTrain, TrainingInputs
 from engine.runs.events import ContenderStep, Notice
 from engine.runs.messages import Control, Stop, Stopped
@@ -42,7 +43,7 @@ def trained(small: Collection, encoder: Encoder, settings: BiSettings, **more: A
 
 
 def training(small: Collection, encoder: Encoder, settings: BiSettings, **more: Any) -> Any:
-    frozen = tiny.finish(rankers.document_vectors(small, encoder, "mean", Control()))[1]
+    frozen = tiny.finish(rankers.Rankers(RetrieveSpec(device="cpu"), small).vectors(encoder, Control()))[1]
     names = list(small.qrels["train"])
     embed = rankers.Embedder(encoder, "cpu")
     asked = dict(zip(names, embed([small.queries[name] for name in names]), strict=True))
@@ -313,7 +314,7 @@ def test_a_stopped_training_of_the_whole_encoder_goes_on_to_the_same(
 
 def test_it_can_be_stopped(small: Collection, encoder: Encoder) -> None:
     control = Control()
-    frozen = tiny.finish(rankers.document_vectors(small, encoder, "mean", Control()))[1]
+    frozen = tiny.finish(rankers.Rankers(RetrieveSpec(device="cpu"), small).vectors(encoder, Control()))[1]
     asked = dict.fromkeys(small.qrels["train"], frozen[0])
     work = bi_encoder.train(TrainingInputs(small, encoder, frozen, asked, BiSettings(), "cpu"), control)
     next(work)
