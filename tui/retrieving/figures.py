@@ -80,35 +80,41 @@ def _table(story: RetrieveStory, width: int) -> list[Strip]:
 
 def _differences(story: RetrieveStory, width: int) -> list[Strip]:
     found = {pair: one for pair in PAIRS if (one := story.difference(*pair)) is not None}
-    adjusted = holm([_p(story, *pair) for pair in found])
+    known = {pair: p for pair in found if (p := _p(story, *pair)) is not None}
+    adjusted = dict(zip(known, holm(list(known.values())), strict=True))
     lines = []
-    for ((first, second), (mean, low, high)), p in zip(found.items(), adjusted, strict=True):
-        colour = FAIR if p >= CHANCE else GOOD
-        text = Text.assemble((f"{NAMES[first]} − {NAMES[second]}".ljust(28), ""), (f"{mean:+.3f}  ", "bold"))
-        if width >= 90:
-            text.append(_whisker(low, mean, high, min(41, width - 72)) + "  ", colour)
+    short, gap = width < 82, 2 if width >= 66 else 1
+    for (first, second), (mean, low, high) in found.items():
+        told, sure = _chance(adjusted.get((first, second)), low, high, short=short)
+        text = Text(f"{NAMES[first]} − {NAMES[second]}".ljust(26 + gap)).append(f"{mean:+.3f}" + " " * gap, "bold")
+        if width >= 100:
+            text.append(_whisker(low, mean, high, min(41, width - 84)) + "  ", GOOD if sure else FAIR)
         text.append(f"{low:+.3f} to {high:+.3f}", DIM)
-        text.append(_chance(p) if width >= 66 else f" p={p:.3f}", colour)
+        text.append(told, GOOD if sure else FAIR)
         lines.append(strip(text, width))
     if lines:
-        count = f" {story.data.judged:,}" if story.data is not None else ""
-        told = f"differences in nDCG@10 over the same{count} queries, 95% by bootstrap, p adjusted for all pairs"
-        lines = [Strip.blank(width), strip(Text(told, TITLE), width), *lines]
+        count = f", n={story.data.judged:,}" if story.data is not None else ""
+        note = Text(f"differences in nDCG@10{count}, 95% by bootstrap, p adjusted for all pairs", TITLE)
+        lines = [Strip.blank(width), *(strip(line, width) for line in wrap(note, width)), *lines]
     return lines
 
 
-def _p(story: RetrieveStory, first: str, second: str) -> float:
-    """Of a pair alone; where an earlier version has told none, 0 if the interval leaves out 0."""
+def _p(story: RetrieveStory, first: str, second: str) -> float | None:
+    """Of a pair alone; None in runs of earlier versions."""
     for pair in ((first, second), (second, first)):
         found = story.against.get(pair, {}).get(NDCG)
-        if isinstance(found, dict):
-            low, high = number(found, "low"), number(found, "high")
-            return number(found, "p") if "p" in found else float(low <= 0 <= high)
-    return 1.0
+        if isinstance(found, dict) and "p" in found:
+            return number(found, "p")
+    return None
 
 
-def _chance(p: float) -> str:
-    return f"  p = {p:.3f}" + (", could be chance" if p >= CHANCE else "")
+def _chance(p: float | None, low: float, high: float, *, short: bool = False) -> tuple[str, bool]:
+    """p in words, and whether a difference is more than chance: by its interval where there is no p."""
+    sure = p < CHANCE if p is not None else low > 0 or high < 0
+    if short:
+        return ("" if sure else " chance") if p is None else f" p={p:.3f}", sure
+    words = ([] if p is None else [f"p = {p:.3f}"]) + ([] if sure else ["could be chance"])
+    return "  " + ", ".join(words), sure
 
 
 def _whisker(low: float, mean: float, high: float, cells: int) -> str:
@@ -223,9 +229,9 @@ def gain_lines(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width:
     told.append(f"{sum(gaps) / len(gaps):+.3f}", "bold")
     if (found := story.difference(sight.first, sight.second)) is not None:
         _, low, high = found
-        p = _p(story, sight.first, sight.second)
-        told.append(f"  95%: {low:+.3f} to {high:+.3f}", FAIR if p >= CHANCE else GOOD)
-        told.append(_chance(p), DIM)
+        words, sure = _chance(_p(story, sight.first, sight.second), low, high, short=width < 100)
+        told.append(f"  95%: {low:+.3f} to {high:+.3f}", GOOD if sure else FAIR)
+        told.append(words, DIM)
     sight.row = max(0, min(sight.row, len(rows) - 1))
     bar = BAR if width >= 66 else SHORT_BAR
     lines = [strip(head, width), strip(told, width)]
