@@ -10,6 +10,7 @@ from tui import units
 from tui.driven import BAD_INPUT, DONE, complain
 from tui.output import print_json, print_message, say
 from tui.spec_options import Flag, Json
+from tui.text import safe
 
 
 def cache(*, clear: Annotated[bool, Flag] = False, json: Json = False) -> int:
@@ -40,5 +41,5 @@ def cache(*, clear: Annotated[bool, Flag] = False, json: Json = False) -> int:
         return DONE
     for kind, one in told.items():
         say(f"{kind:<9} {one['entries']:>6,}  {units.size(one['bytes']):>10}")
-    say(f"limit             {units.size(kept.limit()):>10}  {home.cache()}")
+    say(f"limit             {units.size(kept.limit()):>10}  {safe(str(home.cache()), lines=False)}")
     return DONE
