@@ -35,7 +35,7 @@ def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
 
 
 def _table(last: Classified) -> None:
-    say(f"{'method':<20} {'accuracy':>8}  {'95% interval':<14} {'hidden':>7}  {'seeds':<15} {'seconds':>8}")
+    say(f"{'method':<20} {'accuracy':>8}  {'95% interval':<13} {'n':>7}  {'hidden':>7}  {'seeds':<15} {'seconds':>8}")
     for method, result in last.results.items():
         say(f"{method:<20} {_figures(result)} {_hidden(result)}  {_seeds(result):<15} {result['seconds']:>8.1f}")
         for way, each in result.get("ways", {}).items():
@@ -44,7 +44,7 @@ def _table(last: Classified) -> None:
 
 def _figures(result: dict[str, Any]) -> str:
     low, high = result["interval"]
-    return f"{result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} "
+    return f"{result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} {result['items']:>7,} "
 
 
 def _hidden(result: dict[str, Any]) -> str:

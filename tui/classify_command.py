@@ -89,11 +89,13 @@ def predict(
 
 def _table(last: Classified) -> None:
     say(
-        f"{'route':<10} {'accuracy':>8}  {'95% interval':<15} {'macro F1':>8}  {'log loss':>8}  {'seconds':>8}  trained"
+        f"{'method':<10} {'accuracy':>8}  {'95% interval':<13} {'n':>7}  {'macro F1':>8}  {'log loss':>8}  "
+        f"{'seconds':>8}  trained"
     )
     for route, result in last.results.items():
         low, high = result["interval"]
         say(
-            f"{route:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f}   {result['macro_f1']:>8.4f}  "
-            f"{result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  {result['trained_parameters']:,}"
+            f"{route:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} {result['rows']:>7,}  "
+            f"{result['macro_f1']:>8.4f}  {result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  "
+            f"{result['trained_parameters']:,}"
         )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.comparison.statistics import Values
+
     Scores: TypeAlias = NDArray[np.float64]
 
 CHANCE, LONGEST = "chance", "longest"
@@ -38,7 +40,7 @@ class Controls:
     """the order of the choices ``(items, choices)`` and the scores in that order, of the first items at least"""
 
 
-def figures(scores: Scores, items: Sequence[Item], *, seed: int, seconds: float, settings: str = "") -> dict[str, Any]:
+def figures(scores: Scores, items: Sequence[Item], *, seconds: float, settings: str = "") -> dict[str, Any]:
     """Accuracy with interval, log loss and calibration of the softmax, what stands at each place, and the margins.
 
     ``places`` holds for each letter how often the right choice stands there, how often it is chosen, and the share of
@@ -48,8 +50,8 @@ def figures(scores: Scores, items: Sequence[Item], *, seed: int, seconds: float,
 
     gold = [item.gold for item in items]
     shares = softmax(scores)
-    report = statistics.evaluate(shares, gold, LETTERS[: scores.shape[1]], seed=seed)
-    right = scores.argmax(1) == np.asarray(gold)
+    report = statistics.evaluate(shares, gold, LETTERS[: scores.shape[1]])
+    right = correct(scores, gold)
     chosen = np.asarray(report.confusion).sum(0)
     chance = guessing(items)
     return {
@@ -64,10 +66,19 @@ def figures(scores: Scores, items: Sequence[Item], *, seed: int, seconds: float,
             {"place": one.name, "right": one.support, "chosen": int(count), "found": round(one.recall, 6)}
             for one, count in zip(report.classes, chosen, strict=True)
         ],
-        "margins": [_rounded(asdict(one)) for one in statistics.by_margin(margins(scores), right)],
+        "margins": [_rounded(asdict(one)) for one in statistics.by_margin(margins(scores), right > 0)],
         "seconds": round(seconds, 3),
         "settings": settings,
     }
+
+
+def correct(scores: Scores, gold: Sequence[int]) -> Values:
+    """1 for an item whose right choice has the highest score, else 0; NaN for items after the last of ``scores``."""
+    import numpy as np
+
+    right = np.full(len(gold), np.nan)
+    right[: len(scores)] = scores.argmax(1) == np.asarray(gold)[: len(scores)]
+    return right
 
 
 def guessing(items: Sequence[Item]) -> float:
@@ -75,13 +86,9 @@ def guessing(items: Sequence[Item]) -> float:
     return sum(1 / len(item.choices) for item in items) / len(items)
 
 
-def against(scores: Scores, control: Scores, gold: Sequence[int], seed: int) -> dict[str, Any]:
+def against(right: Values, control: Values, seed: int) -> dict[str, Any]:
     """A control on the same items, and the probability of so large a difference if both were equally good."""
-    import numpy as np
-
-    right = control.argmax(1) == np.asarray(gold)
-    test = statistics.mcnemar(softmax(scores), softmax(control), gold)
-    return _proportion(right, seed) | {"p": test.p}
+    return _proportion(control) | {"p": statistics.paired_test(right, control, seed).p}
 
 
 def of_controls(controls: Controls, scores: Scores, gold: Sequence[int], seed: int) -> dict[str, Any]:
@@ -92,12 +99,11 @@ def of_controls(controls: Controls, scores: Scores, gold: Sequence[int], seed: i
     if controls.seeds:
         found["seeds"] = [round(statistics.accuracy(one, gold), 6) for one in controls.seeds]
     if controls.ways:
-        chosen = {way: one.argmax(1) for way, one in controls.ways.items()}
-        found["ways"] = {way: _proportion(row == np.asarray(gold), seed) for way, row in chosen.items()}
-        every = np.stack(list(chosen.values()))
+        found["ways"] = {way: _proportion(correct(one, gold)) for way, one in controls.ways.items()}
+        every = np.stack([one.argmax(1) for one in controls.ways.values()])
         found["disagree"] = int((every != every[0]).any(0).sum())
     if controls.hidden is not None:
-        found["question_hidden"] = against(scores, controls.hidden, gold, seed)
+        found["question_hidden"] = against(correct(scores, gold), correct(controls.hidden, gold), seed)
         if not controls.retrained:
             found["question_hidden"]["retrained"] = False
     if controls.shuffled is not None:
@@ -113,10 +119,11 @@ def of_controls(controls: Controls, scores: Scores, gold: Sequence[int], seed: i
     return found
 
 
-def _proportion(right: NDArray[np.bool_], seed: int) -> dict[str, Any]:
+def _proportion(right: Values) -> dict[str, Any]:
     return {
         "accuracy": round(float(right.mean()), 6),
-        "interval": [round(end, 6) for end in statistics.bootstrap(right, seed)],
+        "interval": [round(end, 6) for end in statistics.interval(right)],
+        "items": len(right),
     }
 
 
@@ -166,28 +173,6 @@ def orders(items: Sequence[Item], seed: int) -> NDArray[np.int64]:
         rng.shuffle(places)
         rows.append([*places, *range(len(places), most)])
     return np.array(rows, np.int64)
-
-
-def verdict(results: dict[str, dict[str, Any]]) -> str:
-    """What a learner should take home, in a few sentences."""
-    told = []
-    for method, found in results.items():
-        if method in CONTROLS or "p_chance" not in found:
-            continue
-        by_chance = found["p_chance"] < 0.05
-        says = f"{method} {found['accuracy']:.3f}"
-        says += " is above" if by_chance else " cannot be told from"
-        says += f" chance ({found['chance']:.3f}{_p(found['p_chance'])})"
-        if blind := found.get("question_hidden"):
-            better = blind["p"] < 0.05 and found["accuracy"] > blind["accuracy"]
-            says += " and above" if better else ", but not above" if by_chance else " nor from"
-            says += f" what the choices alone tell ({blind['accuracy']:.3f}{_p(blind['p'])})"
-        told.append(says + ".")
-    return " ".join(told)
-
-
-def _p(value: float) -> str:
-    return ", p < 0.001" if value < 0.001 else f", p = {value:.3f}"
 
 
 def _rounded(record: dict[str, Any]) -> dict[str, Any]:

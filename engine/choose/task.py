@@ -21,6 +21,8 @@ from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.comparison.results import Earlier
+from engine.comparison.statistics import PairedTest
+from engine.comparison.verdict import Judged, Pair, limits, pair, sentences
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.passing import passed
@@ -30,7 +32,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.comparison.statistics import Values
+
 T = TypeVar("T")
+FROZEN = (MARGIN, CROSS_ENTROPY)
+NAMES = {
+    choose_report.LONGEST: "the longest choice",
+    ZERO_SHOT: "zero-shot",
+    MARGIN: "the scorer with margin loss",
+    CROSS_ENTROPY: "the scorer with cross-entropy",
+    FINETUNE: "fine-tuning",
+}
+"""of the methods in a sentence"""
 
 
 def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
@@ -65,6 +78,10 @@ class _Choosing(Comparison):
         splits = {one.split: one.items for one in (judged, held_out, train)}
         features = PairFeatures(splits, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
         super().__init__(spec, data, control, train, held_out, judged, features)
+        self.right: dict[str, Values] = {}
+        """of each method so far, 1 or 0 for each judged item"""
+        self.hidden: dict[str, Values] = {}
+        """the same with the question hidden"""
 
     def loaded(self) -> Loaded:
         data, methods = self.data, (method for method in METHODS if method in self.spec.methods)
@@ -79,7 +96,29 @@ class _Choosing(Comparison):
         self.store = ChoiceStore(run, self.spec, self.data, writes)
 
     def verdict(self) -> str:
-        return choose_report.verdict(self.figures)
+        """Which methods are better, whether they use the question, and what limits the comparison."""
+        judged = {name: Judged(NAMES[name], right) for name, right in self.right.items()}
+        compared: list[Pair] = []
+        for name in (one for one in METHODS if one in judged):
+            compared.append(self._against_chance(judged[name]))
+            untrained = () if name == ZERO_SHOT else (ZERO_SHOT,)
+            others = (choose_report.LONGEST, *untrained, *(FROZEN if name == FINETUNE else ()))
+            compared += [pair(judged[name], judged[other], self.spec.seed) for other in others if other in judged]
+            if name in self.hidden:
+                hidden = Judged("itself with the question hidden", self.hidden[name])
+                compared.append(pair(judged[name], hidden, self.spec.seed))
+        steps = {NAMES[name]: count for name, count in self.steps.items() if name == FINETUNE and name in judged}
+        rows = len(self.data.train) if judged.keys() & {*FROZEN, FINETUNE} else None
+        return " ".join((*sentences(compared), *limits(rows, len(self.gold), steps)))
+
+    def _against_chance(self, method: Judged) -> Pair:
+        """A method and guessing, by the binomial test."""
+        right, total = round(statistics.scored(method.values).sum()), method.items
+        chance = self.figures[choose_report.CHANCE]["accuracy"]
+        p = statistics.above(right, total, chance, "two-sided")
+        gap = method.mean - chance
+        test = PairedTest(gap, gap, gap, right, total - right, p, total)
+        return Pair(method, "chance", chance, test)
 
     def run(self) -> Generator[Event, None, None]:
         spec, items = self.spec, self.data.judged
@@ -90,7 +129,9 @@ class _Choosing(Comparison):
         )
         longest = choose_report.longest(self.judged.items, spec.seed)
         yield from self._control(
-            choose_report.LONGEST, choose_report.figures(longest, items, seed=spec.seed, seconds=0.0)
+            choose_report.LONGEST,
+            choose_report.figures(longest, items, seconds=0.0),
+            choose_report.correct(longest, self.gold),
         )
         if ZERO_SHOT in spec.methods:
             yield from self.contend(ZeroShot(spec))
@@ -118,9 +159,11 @@ class _Choosing(Comparison):
         if FINETUNE in wanted:
             yield from self._fine_tune()
 
-    def _control(self, name: str, result: dict[str, Any]) -> Iterator[Event]:
+    def _control(self, name: str, result: dict[str, Any], right: Values | None = None) -> Iterator[Event]:
         """Figures of what needs no method."""
         self._record(name, result)
+        if right is not None:
+            self.right[name] = right
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
 
@@ -141,13 +184,16 @@ class _Choosing(Comparison):
         seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
         controls = yield from fitted.controls(self.judged, self.control)
         facts, done = fitted.facts, self.data.judged[: len(scores)]
-        result = choose_report.figures(scores, done, seed=seed, seconds=seconds, settings=facts.settings)
+        result = choose_report.figures(scores, done, seconds=seconds, settings=facts.settings)
         if facts.held_out_score is not None:
             result |= {
                 "held_out_accuracy": round(facts.held_out_score, 6),
                 "trained_parameters": facts.trained_parameters,
             }
         result |= choose_report.of_controls(controls, scores, self.gold[: len(scores)], seed)
+        self.right[name] = choose_report.correct(scores, self.gold)
+        if controls.hidden is not None:
+            self.hidden[name] = choose_report.correct(controls.hidden, self.gold)
         if self.store is not None:
             self.store.outputs(name, scores)
             fitted.save(self.store, steps)
@@ -155,6 +201,7 @@ class _Choosing(Comparison):
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
         yield from _JudgedItems(self.gold).count(_items(name, earlier.outputs, self.data.judged))
+        self.right[name] = choose_report.correct(earlier.outputs, self.gold)
         self._record(name, earlier.result)
 
     def _record(self, name: str, result: dict[str, Any]) -> None:

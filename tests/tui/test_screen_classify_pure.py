@@ -131,8 +131,8 @@ def test_mcnemar_counts_each_pair_from_both_sides() -> None:
     assert len(pairs) == len(GUESSES) * (len(GUESSES) - 1)
     for (one, two), found in pairs.items():
         right = [[guess == gold for guess, gold in zip(GUESSES[route], GOLD, strict=True)] for route in (one, two)]
-        assert found.only_first == sum(a and not b for a, b in zip(*right, strict=True))
-        assert found.only_second == pairs[two, one].only_first
+        assert found.better == sum(a and not b for a, b in zip(*right, strict=True))
+        assert found.worse == pairs[two, one].better
         assert found.p == pairs[two, one].p
 
 

@@ -34,8 +34,8 @@ NAME = 18
 SPLIT = 90  # columns from which words and the curve stand side by side
 CURVE = 7  # lines below which a curve says nothing
 PLOT = 24  # cells of the drawn interval at most
-COLUMNS = (("accuracy", 9, 0), ("95% interval", 14, 0), ("hidden", 8, 0), ("shuffled", 9, 76), ("seeds", 13, 88),
-           ("seconds", 9, 66))  # fmt: skip
+COLUMNS = (("accuracy", 9, 0), ("95% interval", 14, 0), ("n", 7, 76), ("hidden", 8, 0), ("shuffled", 9, 76),
+           ("seeds", 13, 88), ("seconds", 9, 66))  # fmt: skip
 
 
 def overview(story: ChooseStory, method: str, width: int, height: int) -> list[Strip]:
@@ -118,6 +118,8 @@ def _cell(title: str, cells: int, result: dict[str, Any], name: str, best: bool)
         case "95% interval":
             low, high = result["interval"]
             return (f"{share(low)}–{share(high)}" if low != high else "–").rjust(cells), ""
+        case "n":
+            return f"{result['items']:>{cells},}" if isinstance(result.get("items"), int) else f"{'–':>{cells}}", ""
         case "hidden":
             hidden = result.get("question_hidden")
             if not isinstance(hidden, dict):

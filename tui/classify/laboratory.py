@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from checkpoints.run import Run
-from engine.comparison.statistics import Comparison
+from engine.comparison.statistics import PairedTest
 from tui import units
 from tui.comparing.laboratory import Laboratory
 from tui.comparing.values import spec_from
@@ -40,7 +39,7 @@ class Findings:
     """route: array ``(rows, classes)``"""
     leaked: frozenset[int] = frozenset()
     suspects: tuple[Suspect, ...] = ()
-    pairs: Mapping[tuple[str, str], Comparison] = field(default_factory=dict)
+    pairs: Mapping[tuple[str, str], PairedTest] = field(default_factory=dict)
     """McNemar's test of every two routes, in both orders"""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """why the predictions of a route cannot be read"""
@@ -62,16 +61,13 @@ class Findings:
         return float(self.probabilities[route][row][label])
 
 
-def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], Comparison]:
+def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], PairedTest]:
     """McNemar's test of every two routes. Loads scipy: not for the thread of a screen."""
-    from engine.comparison.statistics import mcnemar
+    import numpy as np
 
-    result: dict[tuple[str, str], Comparison] = {}
-    for one, two in combinations(probabilities, 2):
-        found = mcnemar(probabilities[one], probabilities[two], gold)
-        result[one, two] = found
-        result[two, one] = Comparison(found.only_second, found.only_first, found.p)
-    return result
+    from engine.comparison.statistics import paired_tests
+
+    return paired_tests({name: found.argmax(1) == np.asarray(gold) for name, found in probabilities.items()})
 
 
 class Classifications(Laboratory):

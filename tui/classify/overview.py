@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.comparison.statistics import Report
+from engine.comparison.statistics import CHANCE, Report
 from tui import units
 from tui.classify import figures
 from tui.classify.laboratory import Findings
@@ -36,7 +36,6 @@ from tui.text import safe
 
 NAME = 16
 PLOT = 24  # cells of the drawn interval at most
-SURE = 0.05  # the p below which a difference is called real
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class Column:
 COLUMNS = (
     Column("accuracy", 9, 0),
     Column("95% interval", 14, 0),
+    Column("n", 7, 90),
     Column("macro-F1", 9, 0),
     Column("log loss", 9, 68),
     Column("calib.", 8, 76),
@@ -100,17 +100,17 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
         return []
     name = ROUTES.get(chosen, chosen).strip()
     roomy = width >= 52
-    told = "rows only one has right, McNemar's p" if roomy else "McNemar's test"
+    told = "rows only one has right, McNemar's p (Holm)" if roomy else "McNemar's test"
     lines = [Text.assemble((f"{name} against", TITLE), (f"  {told}", DIM))]
     for other in story.done:
         found = findings.pairs.get((chosen, other.name))
         if found is None:
             continue
         line = Text().append(f"  {ROUTES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
-        line.append(f"{found.only_first:>5,}:{found.only_second:<5,}{p_value(found.p):>9} ")
-        if found.p >= SURE:
+        line.append(f"{found.better:>5,}:{found.worse:<5,}{p_value(found.p):>9} ")
+        if found.p >= CHANCE:
             line.append("≈" + " could be chance" * roomy, DIM)
-        elif found.only_first > found.only_second:
+        elif found.better > found.worse:
             line.append("▲" + " better" * roomy, GOOD)
         else:
             line.append("▼" + " worse" * roomy, BAD)
@@ -125,6 +125,8 @@ def _cell(column: Column, report: Report, best: bool) -> tuple[str, str]:
             return f"{share(report.accuracy):>{width}}", f"bold {GOOD}" if best else "bold"
         case "95% interval":
             return f"{share(report.interval[0])}–{share(report.interval[1])}".rjust(width), ""
+        case "n":
+            return f"{report.rows:>{width},}", ""
         case "macro-F1":
             return f"{share(report.macro_f1):>{width}}", ""
         case "log loss":

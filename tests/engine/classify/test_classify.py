@@ -146,7 +146,7 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
     assert last.results["majority"]["accuracy"] == pytest.approx(21 / 62)
     assert last.results["lr"]["trained_parameters"] == 6 * 16 * 3 + 3
     assert set(last.results["lr"]) >= {"accuracy", "interval", "macro_f1", "log_loss", "seconds"}
-    assert "counting words" in last.verdict.lower()
+    assert "TF-IDF" in last.verdict
     assert [event.labels for event in only(CurvePoint, told)] == [8, 16, 32, 64]
     loaded = only(Loaded, told)[0]
     assert "2 test texts are in train too" in " ".join(loaded.checks)
