@@ -88,9 +88,15 @@ class FittedZeroShot:
         self.judging = judging = Judging(self.reader, inputs.items)
         with contextlib.suppress(Stopped):  # what was scored until then is judged
             yield from judging.run(control)
+        name = self.reader.lm.name
         if left_out := self.reader.unspelled:
-            name = self.reader.lm.name
             yield Notice(f"{left_out:,} characters that {name} does not know were left out", "warning", "model")
+        if judging.truncated:
+            cut = f"{judging.truncated:,} of {len(judging.done):,} prompts were cut at their beginning"
+            yield Notice(f"{cut} to the {self.reader.lm.context:,} tokens of {name}'s context", "warning", "model")
+        for reason, count in judging.unscored.most_common():
+            said = f"{count:,} of {len(judging.done):,} items could not be scored and are in none of its figures"
+            yield Notice(f"{ZERO_SHOT}: {said}: {reason}", "warning", "model")
         if not judging.done:
             raise Stopped
         return judging.scores(LEADING)
@@ -102,7 +108,7 @@ class FittedZeroShot:
         if len(judging.done) == len(inputs.items):
             shuffled = yield from judging.reordered(control, self.seed, REORDERED)
         ways = {way: judging.scores(way) for way in WAYS}
-        return Controls(ways, hidden=judging.alone(), shuffled=shuffled)
+        return Controls(ways, hidden=judging.alone(), shuffled=shuffled, truncated=judging.truncated)
 
     def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
         self.reader.lm.forget()

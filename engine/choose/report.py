@@ -1,5 +1,5 @@
 """What a ranking of choices is worth: figures of the statistics beside the controls that tell whether to believe
-them. Scores are matrices ``(items, choices)``, ``-inf`` where an item has no such choice.
+them. Scores are matrices ``(items, choices)``, ``-inf`` where an item has no such choice or it could not be scored.
 """
 
 from __future__ import annotations
@@ -38,26 +38,36 @@ class Controls:
     """whether the method was also trained without questions for ``hidden``, where it is trained"""
     shuffled: tuple[NDArray[np.int64], Scores] | None = None
     """the order of the choices ``(items, choices)`` and the scores in that order, of the first items at least"""
+    truncated: int = 0
+    """items whose question was cut"""
 
 
 def figures(scores: Scores, items: Sequence[Item], *, seconds: float, settings: str = "") -> dict[str, Any]:
     """Accuracy with interval, log loss and calibration of the softmax, what stands at each place, and the margins.
 
-    ``places`` holds for each letter how often the right choice stands there, how often it is chosen, and the share of
-    right choices there that are found: where the two first differ much, the method prefers a place.
+    All of them are of ``items``, those that could be scored; ``judged`` of ``of`` items had their turn until then, and
+    ``unscored`` of those could not be scored. Raises :class:`ValueError` where none could. ``places`` holds for each
+    letter how often the right choice stands there, how often it is chosen, and the share of right choices there that
+    are found: where the two first differ much, the method prefers a place.
     """
     import numpy as np
 
-    gold = [item.gold for item in items]
-    shares = softmax(scores)
-    report = statistics.evaluate(shares, gold, LETTERS[: scores.shape[1]])
-    right = correct(scores, gold)
+    usable = scorable(scores, items)
+    if not usable.any():
+        raise ValueError(f"none of {len(scores):,} items could be scored")
+    some = [items[row] for row in np.flatnonzero(usable).tolist()]
+    gold, found = [item.gold for item in some], scores[usable]
+    report = statistics.evaluate(softmax(found), gold, LETTERS[: scores.shape[1]])
+    right = correct(found, some)
     chosen = np.asarray(report.confusion).sum(0)
-    chance = guessing(items)
+    chance = guessing(some)
     return {
         "accuracy": round(report.accuracy, 6),
         "interval": [round(end, 6) for end in report.interval],
         "items": report.rows,
+        "judged": len(scores),
+        "of": len(items),
+        "unscored": len(scores) - report.rows,
         "chance": round(chance, 6),
         "p_chance": statistics.above(int(right.sum()), report.rows, chance),
         "log_loss": round(report.log_loss, 6),
@@ -66,18 +76,30 @@ def figures(scores: Scores, items: Sequence[Item], *, seconds: float, settings: 
             {"place": one.name, "right": one.support, "chosen": int(count), "found": round(one.recall, 6)}
             for one, count in zip(report.classes, chosen, strict=True)
         ],
-        "margins": [_rounded(asdict(one)) for one in statistics.by_margin(margins(scores), right > 0)],
+        "margins": [_rounded(asdict(one)) for one in statistics.by_margin(margins(found), right > 0)],
         "seconds": round(seconds, 3),
         "settings": settings,
     }
 
 
-def correct(scores: Scores, gold: Sequence[int]) -> Values:
-    """1 for an item whose right choice has the highest score, else 0; NaN for items after the last of ``scores``."""
+def scorable(scores: Scores, items: Sequence[Item]) -> NDArray[np.bool_]:
+    """Which of the first items, those that ``scores`` are of, have a finite score for every choice ``(scored,)``."""
     import numpy as np
 
-    right = np.full(len(gold), np.nan)
-    right[: len(scores)] = scores.argmax(1) == np.asarray(gold)[: len(scores)]
+    rows = zip(scores, items, strict=False)
+    return np.array([bool(np.isfinite(row[: len(item.choices)]).all()) for row, item in rows], bool)
+
+
+def correct(scores: Scores, items: Sequence[Item]) -> Values:
+    """1 for an item whose right choice has the highest score, else 0 ``(items,)``.
+
+    NaN for items that could not be scored, and for those after the last of ``scores``.
+    """
+    import numpy as np
+
+    right = np.full(len(items), np.nan)
+    usable = np.flatnonzero(scorable(scores, items)).tolist()
+    right[usable] = scores[usable].argmax(1) == np.array([items[row].gold for row in usable])
     return right
 
 
@@ -91,39 +113,41 @@ def against(right: Values, control: Values, seed: int) -> dict[str, Any]:
     return _proportion(control) | {"p": statistics.paired_test(right, control, seed).p}
 
 
-def of_controls(controls: Controls, scores: Scores, gold: Sequence[int], seed: int) -> dict[str, Any]:
-    """Figures of a method under other conditions, beside its ``scores``."""
+def of_controls(controls: Controls, scores: Scores, items: Sequence[Item], seed: int) -> dict[str, Any]:
+    """Figures of a method under other conditions, beside its ``scores``, on the items that it could score."""
     import numpy as np
 
-    found: dict[str, Any] = {}
+    right, usable = correct(scores, items), scorable(scores, items)
+    found: dict[str, Any] = {"truncated": controls.truncated} if controls.truncated else {}
     if controls.seeds:
-        found["seeds"] = [round(statistics.accuracy(one, gold), 6) for one in controls.seeds]
+        found["seeds"] = [round(float(np.nanmean(correct(one, items))), 6) for one in controls.seeds]
     if controls.ways:
-        found["ways"] = {way: _proportion(correct(one, gold)) for way, one in controls.ways.items()}
-        every = np.stack([one.argmax(1) for one in controls.ways.values()])
+        found["ways"] = {way: _proportion(correct(one, items)) for way, one in controls.ways.items()}
+        every = np.stack([one[usable].argmax(1) for one in controls.ways.values()])
         found["disagree"] = int((every != every[0]).any(0).sum())
     if controls.hidden is not None:
-        found["question_hidden"] = against(correct(scores, gold), correct(controls.hidden, gold), seed)
+        found["question_hidden"] = against(right, correct(controls.hidden, items), seed)
         if not controls.retrained:
             found["question_hidden"]["retrained"] = False
     if controls.shuffled is not None:
         order, moved = controls.shuffled
-        rows, again = np.arange(len(order)), moved.argmax(1)
-        some = np.asarray(gold)[: len(order)]
-        accuracy = float((again == (order == some[:, None]).argmax(1)).mean())
+        rows = np.flatnonzero(usable[: len(order)]).tolist()
+        again, gold = moved[rows].argmax(1), np.array([items[row].gold for row in rows])
+        accuracy = float((order[rows, again] == gold).mean()) if len(rows) else 0.0
         found["choices_shuffled"] = {
             "accuracy": round(accuracy, 6),
-            "changed": int((order[rows, again] != scores[: len(order)].argmax(1)).sum()),
-            "items": len(order),
+            "changed": int((order[rows, again] != scores[rows].argmax(1)).sum()),
+            "items": len(rows),
         }
     return found
 
 
 def _proportion(right: Values) -> dict[str, Any]:
+    scored = statistics.scored(right)
     return {
-        "accuracy": round(float(right.mean()), 6),
-        "interval": [round(end, 6) for end in statistics.interval(right)],
-        "items": len(right),
+        "accuracy": round(float(scored.mean()), 6),
+        "interval": [round(end, 6) for end in statistics.interval(scored)],
+        "items": len(scored),
     }
 
 

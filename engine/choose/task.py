@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from engine.choose.scorer import PairFeatures
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
-from engine.comparison.contender import Contender, Inputs, Labelled
+from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
 from engine.comparison.results import Earlier
 from engine.comparison.statistics import PairedTest
 from engine.comparison.verdict import Judged, Pair, limits, pair, sentences
@@ -100,7 +101,7 @@ class _Choosing(Comparison):
         judged = {name: Judged(NAMES[name], right) for name, right in self.right.items()}
         compared: list[Pair] = []
         for name in (one for one in METHODS if one in judged):
-            compared.append(self._against_chance(judged[name]))
+            compared.append(self._against_chance(judged[name], self.figures[name]["chance"]))
             untrained = () if name == ZERO_SHOT else (ZERO_SHOT,)
             others = (choose_report.LONGEST, *untrained, *(FROZEN if name == FINETUNE else ()))
             compared += [pair(judged[name], judged[other], self.spec.seed) for other in others if other in judged]
@@ -111,10 +112,9 @@ class _Choosing(Comparison):
         rows = len(self.data.train) if judged.keys() & {*FROZEN, FINETUNE} else None
         return " ".join((*sentences(compared), *limits(rows, len(self.gold), steps)))
 
-    def _against_chance(self, method: Judged) -> Pair:
+    def _against_chance(self, method: Judged, chance: float) -> Pair:
         """A method and guessing, by the binomial test."""
         right, total = round(statistics.scored(method.values).sum()), method.items
-        chance = self.figures[choose_report.CHANCE]["accuracy"]
         p = statistics.above(right, total, chance, "two-sided")
         gap = method.mean - chance
         test = PairedTest(gap, gap, gap, right, total - right, p, total)
@@ -131,11 +131,11 @@ class _Choosing(Comparison):
         yield from self._control(
             choose_report.LONGEST,
             choose_report.figures(longest, items, seconds=0.0),
-            choose_report.correct(longest, self.gold),
+            choose_report.correct(longest, items),
         )
         if ZERO_SHOT in spec.methods:
             yield from self.contend(ZeroShot(spec))
-            if self.figures[ZERO_SHOT]["items"] < len(items):
+            if ZERO_SHOT in self.figures and self.figures[ZERO_SHOT]["judged"] < len(items):
                 raise Stopped
         wanted = [method for method in METHODS[1:] if method in spec.methods]
         if wanted and not (self.data.train and self.data.held_out):
@@ -182,18 +182,21 @@ class _Choosing(Comparison):
         if not items.done:
             yield from items.count(_items(name, scores, self.data.judged))
         seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
+        data, facts = self.data.judged, fitted.facts
+        try:
+            result = choose_report.figures(scores, data, seconds=seconds, settings=facts.settings)
+        except ValueError as error:
+            raise LeftOut(f"{name} is left out: {error}") from None
         controls = yield from fitted.controls(self.judged, self.control)
-        facts, done = fitted.facts, self.data.judged[: len(scores)]
-        result = choose_report.figures(scores, done, seconds=seconds, settings=facts.settings)
         if facts.held_out_score is not None:
             result |= {
                 "held_out_accuracy": round(facts.held_out_score, 6),
                 "trained_parameters": facts.trained_parameters,
             }
-        result |= choose_report.of_controls(controls, scores, self.gold[: len(scores)], seed)
-        self.right[name] = choose_report.correct(scores, self.gold)
+        result |= choose_report.of_controls(controls, scores, data, seed)
+        self.right[name] = choose_report.correct(scores, data)
         if controls.hidden is not None:
-            self.hidden[name] = choose_report.correct(controls.hidden, self.gold)
+            self.hidden[name] = choose_report.correct(controls.hidden, data)
         if self.store is not None:
             self.store.outputs(name, scores)
             fitted.save(self.store, steps)
@@ -201,7 +204,7 @@ class _Choosing(Comparison):
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
         yield from _JudgedItems(self.gold).count(_items(name, earlier.outputs, self.data.judged))
-        self.right[name] = choose_report.correct(earlier.outputs, self.gold)
+        self.right[name] = choose_report.correct(earlier.outputs, self.data.judged)
         self._record(name, earlier.result)
 
     def _record(self, name: str, result: dict[str, Any]) -> None:
@@ -211,10 +214,10 @@ class _Choosing(Comparison):
 
 
 class _JudgedItems:
-    """Gives every item that a method has scored its right choice, and the accuracy so far."""
+    """Gives every item that a method has judged its right choice, and the accuracy so far, of those it could score."""
 
     def __init__(self, gold: Sequence[int]) -> None:
-        self._gold, self.done, self._right = gold, 0, 0
+        self._gold, self.done, self._scored, self._right = gold, 0, 0, 0
 
     def count(self, events: Generator[Event, None, T]) -> Generator[Event, None, T]:
         """What ``events`` yields and returns."""
@@ -223,9 +226,11 @@ class _JudgedItems:
     def _counted(self, event: ItemJudged) -> ItemJudged:
         gold = self._gold[event.item]
         self.done += 1
-        self._right += event.scores.index(max(event.scores)) == gold
-        low, high = statistics.wilson(self._right, self.done)
-        return replace(event, gold=gold, accuracy=self._right / self.done, low=low, high=high)
+        if all(map(math.isfinite, event.scores)):
+            self._scored += 1
+            self._right += event.scores.index(max(event.scores)) == gold
+        low, high = statistics.wilson(self._right, self._scored)
+        return replace(event, gold=gold, accuracy=self._right / max(1, self._scored), low=low, high=high)
 
 
 def _items(name: str, scores: NDArray[np.float64], items: Sequence[Item]) -> Generator[Event, None, None]:

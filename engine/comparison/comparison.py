@@ -117,10 +117,10 @@ class Comparison:
                 fitted = yield from recording(
                     contender.fit(self.train, self.held_out, self.features, self.control), steps
                 )
+                yield from self.judge(contender, fitted, steps, begun)
             except LeftOut as error:
                 yield Notice(str(error), "warning", name)
                 return
-            yield from self.judge(contender, fitted, steps, begun)
             if key is not None and self.store is not None:
                 self.store.settled(key, steps)
                 yield from self.store.writes.settle(self.control)

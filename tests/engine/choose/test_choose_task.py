@@ -30,6 +30,7 @@ from engine.comparison.results import TUNED
 from engine.comparison.tuned_encoder import FineTuned
 from engine.encoders import epochs
 from engine.encoders import find as encoders
+from engine.encoders.encode import EncodeFailed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import made_of
 from engine.runs import events as happened
@@ -304,14 +305,14 @@ def test_no_method_is_ever_given_labels_of_the_judged_split(
 
 def test_choices_in_another_order_are_compared_item_by_item() -> None:
     rng = np.random.default_rng(4)
-    gold = rng.integers(0, 4, 40).tolist()
+    items = [Item("?", ("a", "b", "c", "d"), int(gold)) for gold in rng.integers(0, 4, 40)]
     scores, order = rng.normal(size=(40, 4)), np.stack([rng.permutation(4) for _ in range(30)])
     moved = rng.normal(size=(30, 4))
-    found = choose_report.of_controls(choose_report.Controls(shuffled=(order, moved)), scores, gold, 1)
+    found = choose_report.of_controls(choose_report.Controls(shuffled=(order, moved)), scores, items, 1)
     right = changed = 0
     for row in range(30):  # the first items only, as of zero-shot
         chosen = order[row][max(range(4), key=lambda place, row=row: moved[row][place])]
-        right += chosen == gold[row]
+        right += chosen == items[row].gold
         changed += chosen != scores[row].argmax()
     assert found["choices_shuffled"] == {"accuracy": round(right / 30, 6), "changed": changed, "items": 30}
 
@@ -326,3 +327,48 @@ def test_a_fine_tuning_is_found_again_only_by_its_key(workshop: dict[str, str], 
     assert found is not None
     assert found.result == json.loads(json.dumps(events[-1].results[FINETUNE]))
     assert results.earlier(FINETUNE, [*key[:-1], "another fingerprint"]) is None
+
+
+def test_items_that_cannot_be_scored_are_in_no_figure() -> None:
+    rng = np.random.default_rng(5)
+    items = [Item("?", ("a", "b", "c")[: 2 + row % 2], 0) for row in range(50)]
+    scores = choose_report.matrix([rng.normal(size=len(one.choices)).tolist() for one in items[:40]])
+    scores[3], scores[7, 1], scores[9, 0] = -np.inf, np.nan, -np.inf
+    whole = [row for row in range(40) if row not in (3, 7, 9)]
+    hits = [scores[row, : len(items[row].choices)].argmax() == 0 for row in whole]
+    result = choose_report.figures(scores, items, seconds=0.0)
+    assert [result[name] for name in ("items", "judged", "of", "unscored")] == [37, 40, 50, 3]
+    assert result["accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
+    assert result["interval"] == pytest.approx(statistics.wilson(sum(map(int, hits)), 37), abs=1e-6)
+    assert sum(place["right"] for place in result["places"]) == sum(one["count"] for one in result["margins"]) == 37
+    right = choose_report.correct(scores, items)
+    assert np.flatnonzero(np.isnan(right)).tolist() == [3, 7, 9, *range(40, 50)]
+    hidden = choose_report.of_controls(choose_report.Controls(hidden=scores, ways={"sum": scores}), scores, items, 1)
+    assert hidden["question_hidden"]["items"] == hidden["ways"]["sum"]["items"] == 37
+    with pytest.raises(ValueError, match="none of 40"):
+        choose_report.figures(np.full_like(scores, -np.inf), items, seconds=0.0)
+
+
+def test_a_model_that_can_score_no_item_is_left_out(workshop: dict[str, str], tmp_path: Path) -> None:
+    rows = [{"question": "ma?", "choices": ["gu " * 300, "va"], "answer": 0} for _ in range(8)]
+    (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    spec = ChooseSpec(**{**workshop, "data": str(tmp_path / "long.jsonl")}, methods=(ZERO_SHOT,), device="cpu")
+    events = list(choose(spec, Control()))
+    assert "none of" in notices(ZERO_SHOT, events)[0].text
+    assert "longer than" in notices("model", events)[0].text
+    assert (events[-1].reason, list(events[-1].results)) == ("done", ["chance", "longest"])
+    assert {event.accuracy for event in only(ItemJudged, events)} == {0.0}
+
+
+def test_features_and_losses_that_are_not_finite_are_one_error(workshop: dict[str, str], tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny.bert(tmp_path / "nan")
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: part * float("nan") for name, part in weights.items()}, folder / "model.safetensors", {"format": "pt"}
+    )
+    for method, what in (("margin", "the features of"), (FINETUNE, "the loss of step 1")):
+        spec = ChooseSpec(**{**workshop, "encoder": str(folder)}, methods=(method,), epochs=1, device="cpu")
+        with pytest.raises(EncodeFailed, match=f"{what} .*not finite"):
+            list(choose(spec, Control()))
