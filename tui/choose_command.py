@@ -7,6 +7,7 @@ from typing import Any
 from checkpoints.run import Run
 from engine.choose.spec import ChooseSpec
 from engine.runs.events import Classified
+from engine.runs.listing import partial
 from tui.driven import drive
 from tui.output import say
 from tui.spec_options import options
@@ -37,7 +38,10 @@ def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
 def _table(last: Classified) -> None:
     say(f"{'method':<20} {'accuracy':>8}  {'95% interval':<13} {'n':>7}  {'hidden':>7}  {'seeds':<15} {'seconds':>8}")
     for method, result in last.results.items():
-        say(f"{method:<20} {_figures(result)} {_hidden(result)}  {_seeds(result):<15} {result['seconds']:>8.1f}")
+        say(
+            f"{method:<20} {_figures(result)} {_hidden(result)}  {_seeds(result):<15} {result['seconds']:>8.1f}"
+            f"{partial(result)}"
+        )
         for way, each in result.get("ways", {}).items():
             say(f"  {'by ' + way:<18} {_figures(each)}")
 

@@ -27,6 +27,7 @@ from engine.runs.events import (
     Started,
     Step,
 )
+from engine.runs.listing import partial
 from tui import units
 from tui.output import print_json, print_message
 
@@ -168,4 +169,6 @@ def _figures(told: Mapping[str, Any]) -> str:
     hidden = told.get("question_hidden")
     alone = f", {hidden['accuracy']:.4f} with the question hidden" if hidden else ""
     spent = f", {units.duration(told['seconds'])}" if told["seconds"] else ""
-    return f"accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}, n = {told['items']:,}){alone}{spent}"
+    return (
+        f"accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}, n = {told['items']:,}{partial(told)}){alone}{spent}"
+    )

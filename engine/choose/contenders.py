@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from data.choices import Item
 from engine.choose import report as choose_report
 from engine.choose.fine_tune import save, scores
+from engine.choose.judged_items import JudgedItems
 from engine.choose.report import Controls
 from engine.choose.scorer import GroupedHead, PairFeatures, Pairs, RankSettings, fit
 from engine.choose.spec import MARGIN, ZERO_SHOT, ChooseSpec
@@ -51,6 +52,8 @@ class ZeroShot:
     """A causal language model that says how probable each choice is after the question."""
 
     spec: ChooseSpec
+    saved: JudgedItems | None = None
+    """items that are judged already, and where the others are put"""
     name: str = ZERO_SHOT
     frozen: bool = False
 
@@ -70,13 +73,14 @@ class ZeroShot:
                 "warning",
                 "model",
             )
-        return FittedZeroShot(Reader(model, self.spec.uninformative), self.spec.seed)
+        return FittedZeroShot(Reader(model, self.spec.uninformative), self.spec.seed, self.saved)
 
 
 @dataclass
 class FittedZeroShot:
     reader: Reader
     seed: int
+    saved: JudgedItems | None = None
     judging: Judging | None = None
 
     @property
@@ -85,7 +89,7 @@ class FittedZeroShot:
         return Facts(f"{model.name} ({model.parameters:,} parameters), by {LEADING}")
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
-        self.judging = judging = Judging(self.reader, inputs.items)
+        self.judging = judging = Judging(self.reader, inputs.items, self.saved)
         with contextlib.suppress(Stopped):  # what was scored until then is judged
             yield from judging.run(control)
         name = self.reader.lm.name

@@ -50,8 +50,8 @@ NAMES = {
 def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
     """Rank the judged questions by every method that ``spec`` names, beside the controls.
 
-    A stop keeps what zero-shot has judged until then; features, a fine-tuned encoder and epochs that were finished are
-    found again by a new start. Raises :class:`data.choices.TableError`, :class:`engine.encoders.find.NoEncoder`,
+    A new start goes on after the last item that zero-shot has judged, and finds features, a fine-tuned encoder and
+    epochs that were finished. Raises :class:`data.choices.TableError`, :class:`engine.encoders.find.NoEncoder`,
     :class:`engine.lm.find.NoModel`, :class:`engine.encoders.encode.EncodeFailed`, and what
     :func:`engine.comparison.comparison.compare` raises.
     """
@@ -110,7 +110,12 @@ class _Choosing(Comparison):
                 compared.append(pair(judged[name], hidden, self.spec.seed))
         steps = {NAMES[name]: count for name, count in self.steps.items() if name == FINETUNE and name in judged}
         rows = len(self.data.train) if judged.keys() & {*FROZEN, FINETUNE} else None
-        return " ".join((*sentences(compared), *limits(rows, len(self.gold), steps)))
+        partial = {
+            NAMES[name]: (found["judged"], found["of"])
+            for name, found in self.figures.items()
+            if found.get("judged", 0) < found.get("of", 0)
+        }
+        return " ".join((*sentences(compared), *limits(rows, len(self.gold), steps, partial)))
 
     def _against_chance(self, method: Judged, chance: float) -> Pair:
         """A method and guessing, by the binomial test."""
@@ -134,7 +139,8 @@ class _Choosing(Comparison):
             choose_report.correct(longest, items),
         )
         if ZERO_SHOT in spec.methods:
-            yield from self.contend(ZeroShot(spec))
+            saved = self.store.judged_items() if self.store is not None else None
+            yield from self.contend(ZeroShot(spec, saved))
             if ZERO_SHOT in self.figures and self.figures[ZERO_SHOT]["judged"] < len(items):
                 raise Stopped
         wanted = [method for method in METHODS[1:] if method in spec.methods]

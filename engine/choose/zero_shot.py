@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from data.choices import Item
 from engine.choose import report as choose_report
+from engine.choose.judged_items import ChoiceScore, JudgedItem, JudgedItems
 from engine.lm.pretrained import NoModel
 from engine.runs.events import Event, ItemJudged, Progress
 from engine.runs.messages import Control, handle_messages
@@ -31,24 +32,6 @@ if TYPE_CHECKING:
 WAYS = ("sum", "token", "character", "pmi")
 UNINFORMATIVE = "Answer:"
 ALONE = 32  # tokens of a prompt beyond which its logits are not all computed
-
-
-@dataclass(frozen=True)
-class ChoiceScore:
-    """One choice after the question. Natural logarithms; ``-inf`` for a choice that the model cannot spell."""
-
-    strip: tuple[tuple[str, float], ...]
-    """its tokens and their log-probabilities"""
-    sum: float
-    token: float
-    character: float
-    pmi: float
-    alone: float
-    """the sum after the uninformative prompt: what the choice is worth without the question"""
-
-    def way(self, name: str) -> float:
-        """The score by one of ``WAYS``."""
-        return float(getattr(self, name))
 
 
 def prompt_of(item: Item) -> str:
@@ -181,8 +164,8 @@ LEADING = "character"
 class Judging:
     """Items on their way through a language model."""
 
-    def __init__(self, reader: Reader, items: Sequence[Item]) -> None:
-        self.reader, self.items = reader, items
+    def __init__(self, reader: Reader, items: Sequence[Item], saved: JudgedItems | None = None) -> None:
+        self.reader, self.items, self._saved = reader, items, saved
         self.done: list[tuple[ChoiceScore, ...]] = []
         self.truncated = 0
         """prompts that were cut to the model's context"""
@@ -190,21 +173,37 @@ class Judging:
         """why items could not be scored, and how many"""
 
     def run(self, control: Control) -> Iterator[Event]:
-        """Score every item. Raises :class:`engine.runs.messages.Stopped`, with what was judged in ``done``."""
+        """Score every item. Raises :class:`engine.runs.messages.Stopped`, with what was judged in ``done``.
+
+        Those that an earlier start has saved are taken over where the model scores the first of them alike.
+        """
+        saved = self._saved
+        if saved is not None and saved.found and not self._judge(self.items[0]).agrees(saved.found[0]):
+            saved.forget()
+        earlier = saved.found[: len(self.items)] if saved is not None else []
         for place, item in enumerate(self.items):
-            yield from handle_messages(control, place)
-            try:
-                found = self.reader.score(item)
-                self.truncated += self.reader.truncated
-                if not all(one.strip for one in found):
-                    self.unscored[f"a choice has no character that {self.reader.lm.name} knows"] += 1
-            except ValueError as error:
-                self.unscored[str(error)] += 1
-                found = tuple(ChoiceScore((), *[float("-inf")] * 5) for _ in item.choices)
-            self.done.append(found)
+            if place < len(earlier):
+                judged = earlier[place]
+            else:
+                yield from handle_messages(control, place)
+                judged = self._judge(item)
+                if saved is not None:
+                    saved.add(judged)
+            self.done.append(found := judged.choices)
+            self.truncated += judged.truncated
+            self.unscored.update([judged.reason] if judged.reason else [])
             row = tuple(one.way(LEADING) for one in found)
             strips = tuple(one.strip for one in found)
             yield ItemJudged(METHOD, place, place + 1, len(self.items), -1, row, 0.0, 0.0, 1.0, ways(found), strips)
+
+    def _judge(self, item: Item) -> JudgedItem:
+        try:
+            found = self.reader.score(item)
+        except ValueError as error:
+            return JudgedItem(tuple(ChoiceScore((), *[float("-inf")] * 5) for _ in item.choices), reason=str(error))
+        known = all(one.strip for one in found)
+        reason = "" if known else f"a choice has no character that {self.reader.lm.name} knows"
+        return JudgedItem(found, self.reader.truncated, reason)
 
     def scores(self, way: str) -> NDArray[np.float64]:
         """Scores of what was judged, by one way, ``(items, choices)``."""

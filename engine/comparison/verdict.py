@@ -77,10 +77,12 @@ def sentences(compared: Sequence[Pair]) -> list[str]:
     return found
 
 
-def limits(train: int | None, judged: int, steps: Mapping[str, int]) -> list[str]:
-    """A sentence about what limits a comparison, or nothing: few items, or few ``steps`` of a method by its name.
+def limits(
+    train: int | None, judged: int, steps: Mapping[str, int], partial: Mapping[str, tuple[int, int]] | None = None
+) -> list[str]:
+    """Sentences about what limits a comparison: few items, or few ``steps`` of a method by its name.
 
-    ``train`` is None where nothing was trained.
+    ``train`` is None where nothing was trained. ``partial`` has methods that have judged only some of all items.
     """
     parts = []
     if train is not None and train < FEW_ROWS:
@@ -88,7 +90,11 @@ def limits(train: int | None, judged: int, steps: Mapping[str, int]) -> list[str
     if judged < FEW_JUDGED:
         parts.append(f"{_count(judged, 'judged item')}")
     parts += [f"{_count(count, 'step')} of {name}" for name, count in steps.items() if count < FEW_STEPS]
-    return [f"This comparison is limited by {_listed(parts)}."] if parts else []
+    found = [
+        f"Figures of {name} are partial: {done:,} of {_count(every, 'item')} were judged."
+        for name, (done, every) in (partial or {}).items()
+    ]
+    return [*found, f"This comparison is limited by {_listed(parts)}."] if parts else found
 
 
 def p_words(p: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.runs.listing import partial
 from tui import units
 from tui.choosing.story import CONTROLS, ChooseStory, Method
 from tui.choosing.views import COLOURS, NAMES
@@ -114,7 +115,8 @@ def _ways(method: Method, columns: list[tuple[str, int, int]]) -> list[Text]:
 def _cell(title: str, cells: int, result: dict[str, Any], name: str, best: bool) -> tuple[str, str]:
     match title:
         case "accuracy":
-            return f"{share(result['accuracy']):>{cells}}", f"bold {GOOD}" if best else "bold"
+            mark = "*" if partial(result) else ""
+            return f"{share(result['accuracy'])}{mark}".rjust(cells), f"bold {GOOD}" if best and not mark else "bold"
         case "95% interval":
             low, high = result["interval"]
             return (f"{share(low)}–{share(high)}" if low != high else "–").rjust(cells), ""
@@ -178,6 +180,11 @@ def _believe(method: Method, width: int) -> list[Text]:
     lines = [Text.assemble((NAMES.get(method.name, method.name), f"bold {COLOURS.get(method.name, '')}"))]
     if settings := result.get("settings"):
         lines[0].append(f"  {safe(str(settings), lines=False)}", DIM)
+    if told := partial(result):
+        lines.append(Text(told.removeprefix(", "), FAIR))
+    for what, name in (("could not be scored", "unscored"), ("had their question cut", "truncated")):
+        if isinstance(count := result.get(name), int) and count:
+            lines.append(Text(f"{count:,} items {what}", FAIR))
     if "p_chance" in result:
         beats = result["p_chance"] < 0.05
         lines.append(

@@ -17,7 +17,7 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.runs import owner
 from engine.runs.events import Event
-from engine.runs.listing import explain, figure
+from engine.runs.listing import explain, figure, partial
 from engine.runs.messages import Control
 from engine.runs.worker import Task
 from tui.comparing.values import typed
@@ -103,8 +103,9 @@ class Laboratory:
 
     def _figures_of(self, run: Run) -> str:
         results = run.read_json("results.json")
-        figures = {name: figure(one.get(self.figure)) for name, one in results.items() if isinstance(one, dict)}
-        known = [f"{name} {one:.3f}" for name, one in figures.items() if one is not None]
+        found = {name: one for name, one in results.items() if isinstance(one, dict)}
+        figures = {name: figure(one.get(self.figure)) for name, one in found.items()}
+        known = [f"{name} {one:.3f}{partial(found[name])}" for name, one in figures.items() if one is not None]
         return ", ".join(known[-3:]) or "nothing finished"
 
 

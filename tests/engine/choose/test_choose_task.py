@@ -17,7 +17,7 @@ from checkpoints import store
 from checkpoints.journal import Reader
 from checkpoints.run import Run
 from data.choices import Item, TableError, load
-from engine.choose import contenders
+from engine.choose import contenders, zero_shot
 from engine.choose import report as choose_report
 from engine.choose import results as choose_results
 from engine.choose import runs as choose_runs
@@ -39,6 +39,7 @@ from engine.runs.listing import summarise
 from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import BadSpec, restored, to_dict
 from engine.runs.writes import PendingWrites
+from tui.choosing.laboratory import Rankings
 from tui.narrate import Narrator
 
 WORDS = tiny.WORDS[9:]
@@ -173,7 +174,11 @@ def test_stopping_keeps_what_zero_shot_has_judged(workshop: dict[str, str], tmp_
         if isinstance(event, ItemJudged) and event.done == 5:
             control.send(Stop())
     assert events[-1].reason == "stopped"
-    assert events[-1].results[ZERO_SHOT]["items"] == 5
+    stopped = events[-1].results[ZERO_SHOT]
+    total = only(Loaded, events)[0].judged
+    assert (stopped["items"], stopped["judged"], stopped["of"]) == (5, 5, total)
+    assert f"Figures of zero-shot are partial: 5 of {total} items were judged." in events[-1].verdict
+    assert f"partial: 5 of {total}" in Rankings().offers()[0].about
     assert "margin" not in events[-1].results
     assert summarise(run).state == "stopped"
 
@@ -372,3 +377,51 @@ def test_features_and_losses_that_are_not_finite_are_one_error(workshop: dict[st
         spec = ChooseSpec(**{**workshop, "encoder": str(folder)}, methods=(method,), epochs=1, device="cpu")
         with pytest.raises(EncodeFailed, match=f"{what} .*not finite"):
             list(choose(spec, Control()))
+
+
+def test_a_new_start_goes_on_after_the_last_judged_item(
+    workshop: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ChooseSpec(**workshop, methods=(ZERO_SHOT,), device="cpu")
+    whole = list(choose(spec, Control()))
+    asked: list[str] = []
+    score = zero_shot.Reader.score
+
+    def counted(self: zero_shot.Reader, one: Item) -> Any:
+        asked.append(one.question)
+        return score(self, one)
+
+    monkeypatch.setattr(zero_shot.Reader, "score", counted)
+
+    def started(run: Run, after: int = 0) -> list[Any]:
+        asked.clear()
+        control, events = Control(), []
+        for event in choose_runs.drive(run, control):
+            events.append(event)
+            if isinstance(event, ItemJudged) and event.done == after:
+                control.send(Stop())
+        return events
+
+    run = choose_runs.create(spec)
+    started(run, 5)
+    saved = run.path / "zero-shot.jsonl"
+    saved.write_bytes(saved.read_bytes()[:-20])  # killed while it wrote the fifth
+    resumed = started(run)
+    count = len(only(ItemJudged, whole))
+    assert len(asked) == 1 + (count - 4) + count  # the first to compare, the others, and all with choices reordered
+    for one, other in zip(only(ItemJudged, resumed), only(ItemJudged, whole), strict=True):
+        assert (one.item, one.gold, one.accuracy) == (other.item, other.gold, other.accuracy)
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)  # what the cache holds decides how it is rounded
+    for name in ("accuracy", "items", "judged", "of", "places", "choices_shuffled"):
+        assert resumed[-1].results[ZERO_SHOT][name] == whole[-1].results[ZERO_SHOT][name]
+    assert "partial" not in resumed[-1].verdict
+    assert len(saved.read_bytes().splitlines()) == 1 + count
+    started(run)
+    assert len(asked) == 1 + count
+    tinylm.write_gpt2(tmp_path, n_positions=96, seed=8)
+    Path(workshop["model"], "model.safetensors").rename(tmp_path / "kept")
+    (tmp_path / "model.safetensors").rename(Path(workshop["model"], "model.safetensors"))
+    changed = started(run)
+    (tmp_path / "kept").rename(Path(workshop["model"], "model.safetensors"))
+    assert len(asked) == 1 + count + count  # of another model nothing is taken over
+    assert only(ItemJudged, changed)[0].scores != only(ItemJudged, whole)[0].scores

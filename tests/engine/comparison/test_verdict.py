@@ -75,4 +75,7 @@ def test_what_limits_a_comparison() -> None:
         "This comparison is limited by 24 training items, 1 judged item and 12 steps of fine-tuning."
     ]
     assert limits(5000, 1000, {"fine-tuning": 300}) == limits(None, 1000, {}) == []
+    assert limits(None, 300, {}, {"zero-shot": (33, 300)}) == [
+        "Figures of zero-shot are partial: 33 of 300 items were judged."
+    ]
     assert limits(5000, 40, {}) == ["This comparison is limited by 40 judged items."]
