@@ -57,6 +57,6 @@ def _hidden(result: dict[str, Any]) -> str:
 
 
 def _seeds(result: dict[str, Any]) -> str:
-    """The lowest and highest of the seeds."""
-    seeds = result.get("seeds", [])
-    return f"{min(seeds):.4f}-{max(seeds):.4f}" if seeds else ""
+    """How many were averaged, and the standard deviation of their accuracies."""
+    spread = result.get("spread")
+    return f"{len(result['seeds'])}, ±{spread:.4f}" if spread is not None else ""

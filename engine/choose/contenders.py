@@ -112,7 +112,7 @@ class FittedZeroShot:
         if len(judging.done) == len(inputs.items):
             shuffled = yield from judging.reordered(control, self.seed, REORDERED)
         ways = {way: judging.scores(way) for way in WAYS}
-        return Controls(ways, hidden=judging.alone(), shuffled=shuffled, truncated=judging.truncated)
+        return Controls(ways, hidden=(judging.alone(),), shuffled=shuffled, truncated=judging.truncated)
 
     def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
         self.reader.lm.forget()
@@ -168,17 +168,18 @@ class FittedScorer:
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
         spec, pairs = self.method.spec, self.features.pairs(inputs.split)
         train, held_out = self.train, self.held_out
-        seeds = []
+        seeds, hidden = [], []
         for number in range(spec.seeds):
-            ranker = self.ranker
+            ranker, seed = self.ranker, spec.seed + number
             if number:
-                ranker = yield from self.method.trained(train, held_out, control, spec.seed + number)
+                ranker = yield from self.method.trained(train, held_out, control, seed)
             seeds.append(ranker.scores(pairs))
+            blind = yield from self.method.trained(train.hidden(), held_out.hidden(), control, seed)
+            hidden.append(blind.scores(pairs.hidden()))
             yield Progress(f"{self.method.name}: seeds trained", number + 1, spec.seeds)
-        blind = yield from self.method.trained(train.hidden(), held_out.hidden(), control, spec.seed)
         order = choose_report.orders(inputs.items, spec.seed)
         shuffled = order, self.ranker.scores(pairs.reordered(order))
-        return Controls(seeds=seeds, hidden=blind.scores(pairs.hidden()), shuffled=shuffled)
+        return Controls(seeds=seeds, hidden=hidden, shuffled=shuffled)
 
     def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
         store.ranker(self.method.name, self.ranker)
@@ -194,7 +195,7 @@ class TunedRanker(FittedEncoder):
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
         hidden = [replace(item, question="", context="") for item in inputs.items]
         # Not trained again without questions: what the choices alone can teach it may be more.
-        return Controls(hidden=(yield from scores(self.tuned, hidden, control)), retrained=False)
+        return Controls(hidden=((yield from scores(self.tuned, hidden, control)),), retrained=False)
 
     def write(self, folder: Path) -> None:
         save(self.tuned, folder)

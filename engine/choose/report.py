@@ -31,9 +31,9 @@ class Controls:
     ways: Mapping[str, Scores] = field(default_factory=dict)
     """by other ways to turn log-probabilities into a score"""
     seeds: Sequence[Scores] = ()
-    """of the same method trained with other seeds"""
-    hidden: Scores | None = None
-    """without the question"""
+    """of the same method trained with several seeds, its own first"""
+    hidden: Sequence[Scores] = ()
+    """without the question, by each seed"""
     retrained: bool = True
     """whether the method was also trained without questions for ``hidden``, where it is trained"""
     shuffled: tuple[NDArray[np.int64], Scores] | None = None
@@ -69,7 +69,7 @@ def figures(scores: Scores, items: Sequence[Item], *, seconds: float, settings: 
         "of": len(items),
         "unscored": len(scores) - report.rows,
         "chance": round(chance, 6),
-        "p_chance": statistics.above(int(right.sum()), report.rows, chance),
+        "p_chance": _above_chance(right, some),
         "log_loss": round(report.log_loss, 6),
         "calibration_error": round(report.calibration_error, 6),
         "places": [
@@ -103,6 +103,21 @@ def correct(scores: Scores, items: Sequence[Item]) -> Values:
     return right
 
 
+def over_seeds(scores: Sequence[Scores], items: Sequence[Item]) -> Values:
+    """The share of seeds that have each item right ``(items,)``; NaN as in :func:`correct`."""
+    import numpy as np
+
+    return np.asarray(np.mean([correct(one, items) for one in scores], axis=0))
+
+
+def _above_chance(right: Values, items: Sequence[Item]) -> float:
+    """The probability that guessing is as good. The mean of several seeds varies no more than one seed does."""
+    import numpy as np
+
+    known = np.flatnonzero(~np.isnan(right)).tolist()
+    return statistics.above(round(right[known].sum()), len(known), guessing([items[row] for row in known]))
+
+
 def guessing(items: Sequence[Item]) -> float:
     """The accuracy that guessing can expect."""
     return sum(1 / len(item.choices) for item in items) / len(items)
@@ -114,19 +129,28 @@ def against(right: Values, control: Values, seed: int) -> dict[str, Any]:
 
 
 def of_controls(controls: Controls, scores: Scores, items: Sequence[Item], seed: int) -> dict[str, Any]:
-    """Figures of a method under other conditions, beside its ``scores``, on the items that it could score."""
+    """Figures of a method under other conditions, beside its ``scores``, on the items that it could score.
+
+    Where it was trained with several seeds, accuracy and interval are of the mean over seeds, in place of those of
+    :func:`figures`, and ``spread`` is the standard deviation of the accuracies of single seeds.
+    """
     import numpy as np
 
-    right, usable = correct(scores, items), scorable(scores, items)
+    right, usable = over_seeds(controls.seeds or (scores,), items), scorable(scores, items)
     found: dict[str, Any] = {"truncated": controls.truncated} if controls.truncated else {}
     if controls.seeds:
-        found["seeds"] = [round(float(np.nanmean(correct(one, items))), 6) for one in controls.seeds]
+        accuracies = [float(statistics.scored(correct(one, items)).mean()) for one in controls.seeds]
+        found |= _proportion(right) | {
+            "seeds": [round(one, 6) for one in accuracies],
+            "spread": round(float(np.std(accuracies, ddof=1)), 6) if len(accuracies) > 1 else None,
+            "p_chance": _above_chance(right, items),
+        }
     if controls.ways:
         found["ways"] = {way: _proportion(correct(one, items)) for way, one in controls.ways.items()}
         every = np.stack([one[usable].argmax(1) for one in controls.ways.values()])
         found["disagree"] = int((every != every[0]).any(0).sum())
-    if controls.hidden is not None:
-        found["question_hidden"] = against(right, correct(controls.hidden, items), seed)
+    if controls.hidden:
+        found["question_hidden"] = against(right, over_seeds(controls.hidden, items), seed)
         if not controls.retrained:
             found["question_hidden"]["retrained"] = False
     if controls.shuffled is not None:

@@ -42,7 +42,7 @@ class ChooseSpec:
     pooling: str = option("mean", fields.POOLING, choices=POOLINGS)
     length: int = option(128, "Maximum tokens of question and choice; the rest is cut.")
     margin: float = option(0.2, "Margin of the ranking loss.")
-    seeds: int = option(3, "Number of trainings of each scorer, each with its own seed.")
+    seeds: int = option(3, "Number of trainings of each scorer, each with its own seed; accuracies are averaged.")
     """from ``seed`` upwards; the first is the one that is kept"""
     uninformative: str | None = option(
         None,

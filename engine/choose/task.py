@@ -200,9 +200,9 @@ class _Choosing(Comparison):
                 "trained_parameters": facts.trained_parameters,
             }
         result |= choose_report.of_controls(controls, scores, data, seed)
-        self.right[name] = choose_report.correct(scores, data)
-        if controls.hidden is not None:
-            self.hidden[name] = choose_report.correct(controls.hidden, data)
+        self.right[name] = choose_report.over_seeds(controls.seeds or (scores,), data)
+        if controls.hidden:
+            self.hidden[name] = choose_report.over_seeds(controls.hidden, data)
         if self.store is not None:
             self.store.outputs(name, scores)
             fitted.save(self.store, steps)

@@ -135,7 +135,8 @@ def _cell(title: str, cells: int, result: dict[str, Any], name: str, best: bool)
             return f"{share(moved['accuracy']):>{cells}}", "" if not moved["changed"] else FAIR
         case "seeds":
             seeds = result.get("seeds") or []
-            told = f"{min(seeds):.3f}–{max(seeds):.3f}" if len(seeds) > 1 else "–"
+            spread = result.get("spread")
+            told = f"{len(seeds)}, ±{spread:.3f}" if isinstance(spread, float) and seeds else "–"
             return f"{told:>{cells}}", "" if seeds else DIM
         case _:
             seconds = float(result.get("seconds", 0.0))
