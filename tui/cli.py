@@ -29,7 +29,7 @@ from engine.runs.messages import SetLearningRate
 from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.find import NoTokenizer
 from tui import units
-from tui.choose_command import choose
+from tui.choose_command import choose, rank
 from tui.choose_command import resume as resume_choosing
 from tui.classify_command import classify, predict
 from tui.classify_command import resume as resume_classification
@@ -209,7 +209,10 @@ def list_runs(*, json: Json = False) -> int:
 
 @app.command
 def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False, force: bool = False) -> int:
-    """Write a run as a folder that transformers loads (GPT2LMHeadModel and AutoTokenizer).
+    """Write what a run has trained as a folder that another program loads.
+
+    Training writes GPT2LMHeadModel and AutoTokenizer of transformers; classify and choose the fine-tuned encoder;
+    retrieve the bi-encoder, for sentence-transformers.
 
     Parameters
     ----------
@@ -225,7 +228,17 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
         Write into a folder that holds something else; files of the same names are replaced.
     """
     from engine.gpt.trained import load, write_export
+    from tui.comparing.laboratory import laboratory_of
 
+    folder_or_bundled = run == "bundled" or (Path(os.path.expanduser(run)) / "config.json").is_file()
+    if not folder_or_bundled and (task := owner.task_of(found := runs.find(home.runs(), run))[0]) != "train":
+        if half or checkpoint != "best":
+            raise BadSpec(
+                [Problem("half" if half else "checkpoint", f"is for trainings; {found.name} is a {task} run")]
+            )
+        print_message(laboratory_of(task).export(found, folder, force=force))
+        say(str(folder.absolute()))
+        return DONE
     trained = load(run, which=checkpoint)
     write_export(trained, folder, half=half, force=force)
     if trained.notice:
@@ -292,6 +305,7 @@ app.command(tokenize)
 app.command(classify)
 app.command(predict)
 app.command(choose)
+app.command(rank)
 app.command(retrieve)
 app.command(search)
 app.command(generate)

@@ -14,6 +14,10 @@ class Rankings(Laboratory):
     """Runs that rank the choices of questions."""
 
     task, figure = "choose", "accuracy"
+    exported = (
+        "the fine-tuned model",
+        "As a folder with an encoder that AutoModel loads, its head, and how to use it.",
+    )
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine.choose import runs as choose_runs
@@ -27,3 +31,8 @@ class Rankings(Laboratory):
         from engine.choose import results as choose_results
 
         return choose_results.read(run).items
+
+    def usage(self) -> str:
+        from engine.choose.fine_tune import USE
+
+        return USE

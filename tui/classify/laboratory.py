@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from checkpoints.run import Run
 from engine.comparison.statistics import PairedTest
-from tui import units
 from tui.comparing.laboratory import Laboratory
 from tui.comparing.values import spec_from
 
@@ -103,19 +101,7 @@ class Classifications(Laboratory):
             found.unreadable,
         )
 
-    def cannot_export(self, run: Run) -> str:
-        from engine.comparison.results import TUNED
-        from engine.model_folder import present
+    def usage(self) -> str:
+        from engine.encoders.fine_tune import USE
 
-        there = present(run.path / TUNED).is_dir()
-        return "" if there else "This run has no fine-tuned model: tick fine-tune in the form and run it."
-
-    def export(self, run: Run, folder: Path) -> str:
-        import shutil
-
-        from engine.comparison.results import TUNED
-        from engine.model_folder import exported, present, size
-
-        with exported(folder, run.name) as temporary:
-            shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
-            return f"{units.size(size(temporary))} exported to {folder}"
+        return USE

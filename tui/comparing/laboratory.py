@@ -20,6 +20,7 @@ from engine.runs.events import Event
 from engine.runs.listing import explain, figure, partial
 from engine.runs.messages import Control
 from engine.runs.worker import Task
+from tui import units
 from tui.comparing.values import typed
 
 OFFERED = 60  # the newest runs, for opening
@@ -49,11 +50,23 @@ class Laboratory:
 
     def cannot_export(self, run: Run) -> str:
         """Why the run has nothing that another program could load; empty when it has."""
-        return "A run of this kind leaves nothing that another program could load."
+        from engine.comparison.export import tuned_model
 
-    def export(self, run: Run, folder: Path) -> str:
+        try:
+            tuned_model(run)
+        except CheckpointError as error:
+            return f"{error}: choose fine-tuning in the form and run it."
+        return ""
+
+    def export(self, run: Run, folder: Path, *, force: bool = False) -> str:
         """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
-        raise CheckpointError(self.cannot_export(run))
+        from engine.comparison.export import export
+
+        return f"{units.size(export(run, folder, self.usage(), force=force))} exported to {folder}"
+
+    def usage(self) -> str:
+        """Python that loads what is exported."""
+        raise NotImplementedError
 
     def values_of(self, run: Run, defaults: Mapping[str, str]) -> dict[str, str]:
         """What the form would have to say for this run. Raises what :meth:`checkpoints.run.Run.spec` raises."""
