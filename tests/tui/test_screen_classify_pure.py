@@ -26,7 +26,7 @@ from tui.classify import figures, overview, pages
 from tui.classify.form import FIELDS, look, problems
 from tui.classify.laboratory import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
-from tui.classify.story import ClassifyStory, plain_words
+from tui.classify.story import ClassifyStory
 from tui.classify.views import VIEWS, Sight, head, tabs
 from tui.comparing.headline import notice
 from tui.styled import bar, fit, window
@@ -91,14 +91,6 @@ def test_damaged_figures_in_a_journal_are_passed_over() -> None:
     assert story.done == []
     story.fold(Classified("done", 1, None, "run", 1.0, {"lr": {"accuracy": 0.5}, "mlp": 3}))  # type: ignore[dict-item]
     assert story.done == []
-
-
-def test_plain_words_are_said_only_when_counting_words_wins() -> None:
-    done = [ContenderDone(name, report(name)) for name in ("tfidf", "lr")]
-    assert "beats the frozen encoder" in plain_words(folded([loaded(), *done]))
-    swapped = [ContenderDone("tfidf", report("lr")), ContenderDone("lr", report("tfidf"))]
-    assert plain_words(folded([loaded(), *swapped])) == ""
-    assert plain_words(folded([loaded(), done[0]])) == ""
 
 
 def test_what_was_said_about_a_running_classification_goes_when_it_ends() -> None:

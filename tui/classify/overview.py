@@ -11,7 +11,7 @@ from engine.comparison.statistics import CHANCE, Report
 from tui import units
 from tui.classify import figures
 from tui.classify.laboratory import Findings
-from tui.classify.story import CURVED, ClassifyStory, Route, plain_words
+from tui.classify.story import CURVED, ClassifyStory, Route
 from tui.classify.views import COLOURS, ROUTES
 from tui.styled import (
     BAD,
@@ -202,9 +202,8 @@ def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: 
     for said in story.notices:
         if said.level == "error":
             lines += [*wrap(Text(f"✗ {safe(said.text)}", f"bold {BAD}"), width), Text("")]
-    verdict = story.verdict or plain_words(story)
-    if verdict:
-        lines += wrap(Text(safe(verdict), "bold bright_white"), width)
+    if story.verdict:
+        lines += wrap(Text(safe(story.verdict), "bold bright_white"), width)
         lines.append(Text(""))
     route = story.routes.get(chosen)
     if route is not None and route.report is not None and route.report.settings:

@@ -55,7 +55,7 @@ class Laboratory:
         try:
             tuned_model(run)
         except CheckpointError as error:
-            return f"{error}: choose fine-tuning in the form and run it."
+            return f"{error}: tick fine-tune in the form and run it."
         return ""
 
     def export(self, run: Run, folder: Path, *, force: bool = False) -> str:
