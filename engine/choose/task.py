@@ -23,7 +23,7 @@ from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
 from engine.comparison.results import Earlier
 from engine.comparison.statistics import PairedTest
-from engine.comparison.verdict import Judged, Pair, limits, pair, sentences
+from engine.comparison.verdict import Judged, Pair, about_encoder, limits, pair, sentences
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.passing import passed
@@ -115,7 +115,9 @@ class _Choosing(Comparison):
             for name, found in self.figures.items()
             if found.get("judged", 0) < found.get("of", 0)
         }
-        return " ".join((*sentences(compared), *limits(rows, len(self.gold), steps, partial)))
+        said = sentences(compared)
+        said += about_encoder(self.features.encoder.name) if judged.keys() & {*FROZEN} else []
+        return " ".join((*said, *limits(rows, len(self.gold), steps, partial)))
 
     def _against_chance(self, method: Judged, chance: float) -> Pair:
         """A method and guessing, by the binomial test."""

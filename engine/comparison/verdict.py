@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from data.packaged import MINILM
 from engine.comparison import statistics
 from engine.comparison.statistics import CHANCE, PairedTest, holm, paired_test
 
@@ -95,6 +96,12 @@ def limits(
         for name, (done, every) in (partial or {}).items()
     ]
     return [*found, f"This comparison is limited by {_listed(parts)}."] if parts else found
+
+
+def about_encoder(name: str) -> list[str]:
+    """A sentence where the frozen encoder was trained to compare sentences, as DistilBERT was not."""
+    known = name == MINILM
+    return [f"The frozen encoder ({name}) was already trained for sentence similarity."] if known else []
 
 
 def p_words(p: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,11 @@ def test_every_method_is_told_with_its_items(done: tuple[Run, list[Any]]) -> Non
         assert last.results[method]["choices_shuffled"]["changed"] == 0
     assert last.results["zero-shot"]["choices_shuffled"]["changed"] == 0
     assert set(last.results["zero-shot"]["ways"]) == {"sum", "token", "character", "pmi"}
-    assert "margin" in last.verdict
+    first = last.verdict.partition("Fine-tuning (")
+    assert all(f"{other} (" in first[2] for other in ("chance", "the longest choice", "zero-shot"))
+    assert all(f"the scorer with {loss} (" in first[2] for loss in ("margin loss", "cross-entropy"))
+    assert last.verdict.count("itself with the question hidden (") == len(METHODS)
+    assert re.search(r"limited by \d+ training items, \d+ judged items and \d+ steps of fine-tuning\.$", last.verdict)
     Narrator(as_json=False, quiet=False)
 
 
