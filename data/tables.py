@@ -16,7 +16,7 @@ from typing import Any
 
 from data import tablefiles
 from data.tablechecks import Checks, check
-from data.tablefiles import Raw, TableError
+from data.tablefiles import Raw, Row, TableError
 
 __all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "load", "preview"]
 
@@ -35,6 +35,8 @@ class Rows:
 
     texts: tuple[str, ...] = ()
     labels: tuple[int, ...] = ()
+    places: tuple[tuple[str, int], ...] = ()
+    """name of the file and number of the row in it, see :class:`data.tablefiles.Row`"""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -157,10 +159,10 @@ def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
 
 
 def _clean(
-    split: str, rows: Sequence[Mapping[str, Any]], text: str, label: str, repairs: list[str]
-) -> list[tuple[str, Any]]:
-    """Pairs of text and raw label; rows without either are left out, and texts beyond measure cut."""
-    result: list[tuple[str, Any]] = []
+    split: str, rows: Sequence[Row], text: str, label: str, repairs: list[str]
+) -> list[tuple[str, Any, tuple[str, int]]]:
+    """Text, raw label, and file and row number; rows without either are left out, and texts beyond measure cut."""
+    result: list[tuple[str, Any, tuple[str, int]]] = []
     done: Counter[str] = Counter()
     for row in rows:
         content, mark = row.get(text), row.get(label)
@@ -179,15 +181,15 @@ def _clean(
         if len(content) > LONGEST:
             done[f"cut to the first {LONGEST:,} characters"] += 1
             content = content[:LONGEST]
-        result.append((content, mark))
+        result.append((content, mark, (row.file, row.line)))
     repairs += [f"{split}: {count:,} row{'s' * (count != 1)} {what}" for what, count in done.items()]
     return result
 
 
 def _classes(
-    splits: Mapping[str, Sequence[tuple[str, Any]]], known: list[str] | None, column: str, repairs: list[str]
+    splits: Mapping[str, Sequence[tuple[str, Any, Any]]], known: list[str] | None, column: str, repairs: list[str]
 ) -> tuple[str, ...]:
-    marks = [mark for rows in splits.values() for _, mark in rows]
+    marks = [mark for rows in splits.values() for _, mark, _ in rows]
     kinds = {type(mark) for mark in marks}
     if known and kinds == {int}:
         return tuple(known)
@@ -205,13 +207,13 @@ def _classes(
 
 
 def _index(
-    splits: Mapping[str, Sequence[tuple[str, Any]]], names: Sequence[str], repairs: list[str]
+    splits: Mapping[str, Sequence[tuple[str, Any, tuple[str, int]]]], names: Sequence[str], repairs: list[str]
 ) -> dict[str, Rows]:
     place = {name: index for index, name in enumerate(names)}
     result: dict[str, Rows] = {}
     for split, rows in splits.items():
-        texts, labels, odd = [], [], 0
-        for text, mark in rows:
+        texts, labels, places, odd = [], [], [], 0
+        for text, mark, place_of_row in rows:
             index = place.get(_cell(mark))
             if index is None and isinstance(mark, int) and 0 <= mark < len(names):
                 index = mark
@@ -220,9 +222,10 @@ def _index(
                 continue
             texts.append(text)
             labels.append(index)
+            places.append(place_of_row)
         if odd:
             repairs.append(f"{split}: {odd:,} row{'s' * (odd != 1)} left out, whose label is none of the known names")
-        result[split] = Rows(tuple(texts), tuple(labels))
+        result[split] = Rows(tuple(texts), tuple(labels), tuple(places))
     return result
 
 
@@ -266,7 +269,8 @@ def _drop_unlearnable(
                 f"{split}: {lost:,} row{'s' * (lost != 1)} left out, whose label train lacks "
                 f"({', '.join(strange[:5])}{', …' * (len(strange) > 5)})"
             )
-        result[split] = Rows(tuple(part.texts[row] for row in kept), tuple(place[part.labels[row]] for row in kept))
+        taken = _take(part, kept)
+        result[split] = replace(taken, labels=tuple(place[label] for label in taken.labels))
         if not kept:
             raise TableError(f"no row of {split} has a label that train knows")
     return tuple(names[old] for old in known), result
@@ -302,7 +306,11 @@ def _sample(rows: Rows, count: int, seed: int) -> Rows:
 
 
 def _take(rows: Rows, which: Sequence[int]) -> Rows:
-    return Rows(tuple(rows.texts[row] for row in which), tuple(rows.labels[row] for row in which))
+    return Rows(
+        tuple(rows.texts[row] for row in which),
+        tuple(rows.labels[row] for row in which),
+        tuple(rows.places[row] for row in which),
+    )
 
 
 def _cell(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -13,7 +14,7 @@ from engine.classify.spec import ClassifySpec
 from engine.runs.events import Classified
 from tui import piped
 from tui.driven import BAD_INPUT, DONE, complain, drive
-from tui.output import print_json, say
+from tui.output import print_json, print_text, say
 from tui.spec_options import Json, options
 from tui.text import safe
 
@@ -84,6 +85,27 @@ def predict(
             say(f"  {route:<9} {rest}")
     if json:
         print_json({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.methods})
+    return DONE
+
+
+def suspects(run: str, *, output: Path | None = None) -> int:
+    """Write the suspicious labels of a run as CSV, with file and row of each: to stdout, or to a file.
+
+    Parameters
+    ----------
+    run
+        Name, path or latest; a classification that was started with --suspects.
+    output
+        File to write; replaced if it exists.
+    """
+    from engine.classify.export import suspects_csv
+
+    table = suspects_csv(runs.find(home.runs(), run))
+    if output is None:
+        print_text(table)
+    else:
+        output.write_text(table, "utf-8", "replace", newline="")
+        say(str(output.absolute()))
     return DONE
 
 

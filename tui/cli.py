@@ -31,7 +31,7 @@ from engine.tokenization.find import NoTokenizer
 from tui import units
 from tui.choose_command import choose
 from tui.choose_command import resume as resume_choosing
-from tui.classify_command import classify, predict
+from tui.classify_command import classify, predict, suspects
 from tui.classify_command import resume as resume_classification
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, narrated
 from tui.generate_command import generate, sweep
@@ -291,6 +291,7 @@ def sample(
 app.command(tokenize)
 app.command(classify)
 app.command(predict)
+app.command(suspects)
 app.command(choose)
 app.command(retrieve)
 app.command(search)

@@ -120,8 +120,11 @@ class Store(Results):
         self.writes.json(self._run.path / "results.json", self._about["reports"], after=(about,))
 
     def suspects(self, found: tuple[Suspect, ...]) -> None:
-        data = self._data
-        rows = [{**asdict(one), "text": data.train.texts[one.row]} for one in found]
+        """Each with its text, and the file and row that it was read from."""
+        train, rows = self._data.train, []
+        for one in found:
+            file, line = train.places[one.row]
+            rows.append({**asdict(one), "file": file, "line": line, "text": train.texts[one.row]})
         self.writes.json(self._run.path / "suspects.json", {"suspects": rows})
 
     def _found(self) -> dict[str, Earlier]:

@@ -46,6 +46,11 @@ class Head:
     validation_accuracy: float | None = None
 
     @property
+    def penalty(self) -> float:
+        """``C`` of a logistic regression."""
+        return float(self.settings.removeprefix("C = "))
+
+    @property
     def parameters(self) -> int:
         return sum(int(weight.size + bias.size) for weight, bias in self.layers)
 

@@ -139,7 +139,7 @@ async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], laborato
             ("c", "precision", "recall"),
             ("k", "calibration error", "log loss"),
             ("l", "labels a class", "0.800"),
-            ("s", "2 labels", "train row 8", "my parcel was charged twice"),
+            ("s", "2 labels", "train.csv row 8", "my parcel was charged twice"),
             ("a", "macro-F1", "Counting words"),
         ):
             await pilot.press(key)

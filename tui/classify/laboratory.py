@@ -19,8 +19,9 @@ from tui.comparing.values import spec_from
 class Suspect:
     """A row whose label the routes that did not learn it doubt most."""
 
-    split: str
-    row: int
+    file: str
+    line: int
+    """number of the row in its file, from 1"""
     text: str
     label: int
     proposed: int
@@ -100,7 +101,7 @@ class Classifications(Laboratory):
             found.probabilities,
             frozenset(int(row) for row in leaked),
             tuple(
-                Suspect("train", one.row, text, one.label, one.suggested, one.suggested_probability, one.probability)
+                Suspect(*one.place, text, one.label, one.suggested, one.suggested_probability, one.probability)
                 for one, text in found.suspects
             ),
             pairs_of(found.probabilities, found.labels),
