@@ -118,13 +118,15 @@ class FrozenHead:
     ) -> Generator[Event, None, FittedHead]:
         learnt = features.rows(train.split), train.labels
         looked = features.rows(held_out.split), held_out.labels
+        return FittedHead(self.name, (yield from self.learn(learnt, looked, control)), features)
+
+    def learn(self, learnt: Any, looked: Any, control: Control) -> Generator[Event, None, Head]:
+        """Train on features and labels; ``looked`` are those that settings and epoch are chosen on."""
         common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}
         if self.name == LR:
-            head = yield from heads.logistic(LR, learnt, looked, control, **common)
-        else:
-            where, _ = placed(self.spec.device)
-            head = yield from heads.mlp(MLP, learnt, looked, control, seed=self.spec.seed, device=where, **common)
-        return FittedHead(self.name, head, features)
+            return (yield from heads.logistic(LR, learnt, looked, control, **common))
+        where, _ = placed(self.spec.device)
+        return (yield from heads.mlp(MLP, learnt, looked, control, seed=self.spec.seed, device=where, **common))
 
 
 @dataclass(frozen=True)

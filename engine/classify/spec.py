@@ -42,7 +42,7 @@ class ClassifySpec:
     seed: int = option(1337, fields.SEED)
     epochs: int = option(4, fields.EPOCHS)
     learning_rate: float = option(0.0, fields.RATE)
-    curve: bool = option(False, "Also train on 8, 16, 32, ... labels per class.")
+    curve: bool = option(False, "Also train lr and mlp, not finetune, on 8, 16, 32, ... labels per class.")
     suspects: bool = option(False, "Also report training rows whose label is probably wrong.")
     device: str = "auto"
     name: str = option("", fields.NAME)

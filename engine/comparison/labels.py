@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from engine.comparison.heads import fit_once, logistic
-from engine.runs.events import CurvePoint, Event, Progress
+from engine.comparison.heads import Head, fit_once, logistic
+from engine.runs.events import ContenderStep, CurvePoint, Event, Notice, Progress
 from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    Learnt: TypeAlias = tuple[NDArray[np.float32], Sequence[int]]
+    """features ``(rows, width)`` and class indices"""
+    Fit: TypeAlias = Callable[[Learnt, Learnt, Control], Generator[Event, None, Head]]
 
 FOLDS = 5
 SHOWN = 200  # suspects that are kept
@@ -136,37 +140,52 @@ def off_diagonal(found: NDArray[np.float64], gold: NDArray[np.int64]) -> NDArray
 
 
 def efficiency(
-    features: NDArray[np.float32],
-    labels: Sequence[int],
+    train: Learnt,
+    validation: Learnt,
     test_features: NDArray[np.float32],
     accuracy: Callable[[NDArray[np.float64]], float],
-    classes: int,
+    fits: Mapping[str, Fit],
     control: Control,
     *,
-    penalty: float = 0.01,
+    classes: int,
     seed: int = 1337,
 ) -> Iterator[Event]:
-    """Test accuracy of logistic regression on 8, 16, 32, … labels of each class, several draws each.
+    """Test accuracy of every method on 8, 16, 32, … labels of each class, as far as every class has them.
 
-    ``accuracy`` judges the probabilities of the test rows. A class with fewer rows gives all it has; ends when no class
-    has more to give. Yields :class:`CurvePoint`.
+    Several draws each. A method of ``fits`` is given the drawn rows and validation, on which it chooses its settings
+    anew for every draw; ``accuracy`` judges its probabilities of the test rows. Yields :class:`CurvePoint`, or a
+    ``Notice`` where a class has too few rows for any. Raises :class:`Stopped`.
     """
     import numpy as np
 
-    gold = np.asarray(labels)
-    largest = int(np.bincount(gold, minlength=classes).max())
+    features, gold = train[0], np.asarray(train[1])
+    rows = np.bincount(gold, minlength=classes)
+    if rows.min() < FIRST:
+        few = f"a class has only {rows.min():,} rows in train, and the curve starts with {FIRST} labels per class"
+        yield Notice(f"there is no label curve: {few}", "warning", "curve")
     count = FIRST
-    while count // 2 < largest and count <= LAST:
-        scores, rows = [], 0
-        for draw in range(DRAWS if count < largest else 1):
+    while count <= min(int(rows.min()), LAST):
+        scores: dict[str, list[float]] = {method: [] for method in fits}
+        for draw in range(DRAWS if count < rows.max() else 1):
             rng = np.random.default_rng([seed, count, draw])
-            picked = np.concatenate(
-                [rng.permutation(np.flatnonzero(gold == label))[:count] for label in range(classes)]
-            )
-            rows = len(picked)
-            head = yield from fit_once(features[picked], gold[picked].tolist(), classes, penalty, control)
-            scores.append(accuracy(head.probabilities(test_features)))
-        mean = sum(scores) / len(scores)
-        yield CurvePoint("lr", count, rows, mean, min(scores), max(scores), len(scores))
+            each = [rng.permutation(np.flatnonzero(gold == label))[:count] for label in range(classes)]
+            picked = np.concatenate(each)
+            for method, fit in fits.items():
+                head = yield from _without_steps(fit((features[picked], gold[picked].tolist()), validation, control))
+                scores[method].append(accuracy(head.probabilities(test_features)))
+        for method, own in scores.items():
+            yield CurvePoint(method, count, count * classes, sum(own) / len(own), min(own), max(own), len(own))
         yield from handle_messages(control, count)
         count *= 2
+
+
+def _without_steps(work: Generator[Event, None, Head]) -> Generator[Event, None, Head]:
+    """``work`` without the steps that it tells: those of the curve are not those of the method."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            head: Head = end.value
+            return head
+        if not isinstance(event, ContenderStep):
+            yield event

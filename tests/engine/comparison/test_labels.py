@@ -16,10 +16,12 @@ from data import tables
 from engine.classify import runs as classify_runs
 from engine.classify.export import suspects_csv
 from engine.classify.spec import ClassifySpec
+from engine.comparison import heads, statistics
 from engine.comparison import labels as label_checks
-from engine.comparison.labels import confident_joint, off_diagonal, suspects
+from engine.comparison.labels import confident_joint, efficiency, off_diagonal, suspects
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode
+from engine.runs.events import ContenderStep, CurvePoint, Notice
 from engine.runs.messages import Control
 
 
@@ -193,3 +195,56 @@ def test_suspects_are_exported_with_the_rows_of_the_file(tmp_path: Path) -> None
         assert one["file"] == "train.csv"
         assert rows[int(one["row"]) - 1] == [one["text"], one["label"]]
         assert one["suggested"] != one["label"]
+
+
+def test_the_label_curve_draws_equally_from_every_class_and_chooses_on_validation_alone() -> None:
+    rng = np.random.default_rng(0)
+
+    def points(counts: tuple[int, ...]) -> tuple[Any, list[int]]:
+        gold = np.repeat(np.arange(3), counts)
+        return (np.eye(3)[gold] * 2 + rng.normal(size=(len(gold), 3))).astype(np.float32), gold.tolist()
+
+    train, validation, test = points((70, 40, 33)), points((20, 20, 20)), points((30, 30, 30))
+    place = {row.tobytes(): number for number, row in enumerate(train[0])}
+    drawn: dict[str, list[list[int]]] = {"lr": [], "mlp": []}
+    settings: list[str] = []
+
+    def watched(name: str, fit: Any) -> Any:
+        def learn(learnt: Any, looked: Any, control: Control) -> Any:
+            assert looked is validation
+            rows = [place[row.tobytes()] for row in learnt[0]]
+            assert learnt[1] == [train[1][row] for row in rows]
+            drawn[name].append(rows)
+            head = yield from fit(name, learnt, looked, control, classes=3)
+            settings.append(head.settings)
+            return head
+
+        return learn
+
+    judged: list[int] = []
+
+    def accuracy(found: Any) -> float:
+        judged.append(len(found))
+        return statistics.accuracy(found, test[1])
+
+    fits = {"lr": watched("lr", heads.logistic), "mlp": watched("mlp", heads.mlp)}
+    told = tiny.finish(efficiency(train, validation, test[0], accuracy, fits, Control(), classes=3))[0]
+    assert not [event for event in told if isinstance(event, ContenderStep)]
+    found = [event for event in told if isinstance(event, CurvePoint)]
+    expected = [(labels, method, 3 * labels) for labels in (8, 16, 32) for method in ("lr", "mlp")]
+    assert [(event.labels, event.contender, event.rows) for event in found] == expected
+    assert drawn["lr"] == drawn["mlp"]
+    assert [len(rows) for rows in drawn["lr"]] == [24] * 3 + [48] * 3 + [96] * 3
+    for rows in drawn["lr"]:
+        assert len(set(rows)) == len(rows)
+        assert set(Counter(train[1][row] for row in rows).values()) == {len(rows) // 3}
+    assert drawn["lr"][0] != drawn["lr"][1]
+    assert judged == [90] * 18
+    assert len({one for one in settings if one.startswith("C")}) > 1  # chosen anew for each point
+    assert all(event.low <= event.accuracy <= event.high for event in found)
+    assert found[-1].accuracy >= found[0].accuracy - 0.05 > 0.6
+
+    few = points((70, 40, 7))
+    told = tiny.finish(efficiency(few, validation, test[0], accuracy, fits, Control(), classes=3))[0]
+    assert [type(event) for event in told] == [Notice]
+    assert "only 7 rows" in told[0].text
