@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data import tablefiles
-from data.tablechecks import Checks, check
+from data.tablechecks import Checks, check, normalized
 from data.tablefiles import Raw, Row, TableError
 
 __all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "load", "preview"]
@@ -240,11 +240,15 @@ def _complete(rows: dict[str, Rows], seed: int, repairs: list[str]) -> dict[str,
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if len(rows.get(split, ())) > 0:
             continue
-        train, aside = _split(train, share, f"{seed}/{split}")
+        whole, how = train, "identical texts together"
+        train, aside = _split(whole, share, f"{seed}/{split}")
+        if not len(aside):
+            train, aside = _split(whole, share, f"{seed}/{split}", together=False)
+            how = "identical texts divided, since no class has two different ones"
         if not len(aside):
             raise TableError(f"train has {len(train):,} rows, too few to set some aside for {split}")
         repairs.append(
-            f"no {split} split: {len(aside):,} rows of train set aside ({share:.0%} of each class, seed {seed})"
+            f"no {split} split: {len(aside):,} rows of train set aside ({share:.0%} of each class, {how}, seed {seed})"
         )
         rows = {**rows, "train": train, split: aside}
     return rows
@@ -276,14 +280,41 @@ def _drop_unlearnable(
     return tuple(names[old] for old in known), result
 
 
-def _split(rows: Rows, share: float, seed: str) -> tuple[Rows, Rows]:
-    """``rows`` without, and with, ``share`` of each class; a class keeps at least one row in the first."""
+def _split(rows: Rows, share: float, seed: str, *, together: bool = True) -> tuple[Rows, Rows]:
+    """``rows`` without, and with, ``share`` of each class. Identical texts stay ``together``.
+
+    A text with several labels counts for the most frequent of them. A class keeps at least one row in the first; in the
+    second it has rows where it has two texts that allow it, be they more than its share.
+    """
+    texts: dict[str | int, list[int]] = {}
+    for row, text in enumerate(rows.texts):
+        texts.setdefault(normalized(text) if together else row, []).append(row)
+    groups: dict[int, list[list[int]]] = {}
+    for group in texts.values():
+        labels = Counter(rows.labels[row] for row in group)
+        groups.setdefault(max(labels, key=lambda label: (labels[label], -label)), []).append(group)
+    left = Counter(rows.labels)  # in the first
     chosen: set[int] = set()
+
+    def move(group: list[int], room: int) -> int:
+        """Rows of ``group`` that move to the second: all of them or none."""
+        moved = Counter(rows.labels[row] for row in group)
+        if len(group) > room or any(left[label] <= count for label, count in moved.items()):
+            return 0
+        left.subtract(moved)
+        chosen.update(group)
+        return len(group)
+
     rng = random.Random(seed)
-    for label in sorted(set(rows.labels)):
-        own = [row for row, mark in enumerate(rows.labels) if mark == label]
+    for label in sorted(groups):
+        own = groups[label]
         rng.shuffle(own)
-        chosen.update(own[: min(len(own) - 1, max(1, round(len(own) * share)))])
+        wanted = room = max(1, round(sum(map(len, own)) * share))
+        for group in own:
+            room -= move(group, room)
+        for group in sorted(own, key=len) if room == wanted else ():
+            if move(group, len(group)):
+                break
     kept, aside = ([row for row in range(len(rows)) if (row in chosen) == wanted] for wanted in (False, True))
     return _take(rows, kept), _take(rows, aside)
 
