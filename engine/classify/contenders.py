@@ -61,7 +61,7 @@ class FittedMajority:
 
 @dataclass(frozen=True)
 class TfIdf:
-    """Words and pairs of words, counted by TF-IDF, under logistic regression."""
+    """Words and pairs of words, or characters, counted by TF-IDF, under logistic regression."""
 
     classes: int
     class_weights: bool
@@ -91,7 +91,7 @@ class FittedTfIdf:
 
     @property
     def facts(self) -> Facts:
-        settings = f"{len(self.words.vocabulary):,} words and pairs, {self.head.settings}"
+        settings = f"{self.words}, {self.head.settings}"
         return Facts(settings, self.head.parameters, self.head.parameters, self.head.validation_accuracy)
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:

@@ -92,7 +92,7 @@ class Store(Results):
                 held.pop(method, None)
 
     def words(self, words: Words) -> None:
-        vocabulary = json.dumps({"vocabulary": words.vocabulary}).encode()
+        vocabulary = json.dumps({"analyzer": words.analyzer, "vocabulary": words.vocabulary}).encode()
         files = {"words.json": vocabulary, "words.safetensors": arrays.encode({"idf": words.idf})}
         for name, content in files.items():
             self.writes.file(self._run.path / name, content)
@@ -214,7 +214,8 @@ def read_words(run: Run, about: Mapping[str, Any]) -> Words:
         if hashlib.sha256(store.read_file(run.path / name)).hexdigest() != digest:
             raise ValueError(f"{name} is damaged: its SHA-256 does not match")
     idf = arrays.read(run.path / "words.safetensors")["idf"]
-    return words_from(run.read_json("words.json")["vocabulary"], idf)
+    told = run.read_json("words.json")
+    return words_from(told["vocabulary"], idf, str(told.get("analyzer", "word")))
 
 
 def read(run: Run) -> ClassifyResults:
