@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError
 from checkpoints import home, store
 from checkpoints import run as runs
 from checkpoints.lock import Locked
+from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data.corpus import CorpusError
 from data.vocabulary import UnknownCharacterError
@@ -208,8 +209,13 @@ def list_runs(*, json: Json = False) -> int:
 
 
 @app.command
-def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False, force: bool = False) -> int:
-    """Write a run as a folder that transformers loads (GPT2LMHeadModel and AutoTokenizer).
+def export(
+    run: str, folder: Path, *, checkpoint: str = "best", method: str = "", half: bool = False, force: bool = False
+) -> int:
+    """Write what a run trained as a folder that other programs load.
+
+    A training becomes GPT2LMHeadModel and AutoTokenizer of transformers; a classification its fine-tuned model or a
+    head with its encoder, and a README that shows its use; a retrieval a bi-encoder for sentence-transformers.
 
     Parameters
     ----------
@@ -218,19 +224,52 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
     folder
         Where to write: a new or empty folder, or one that holds an export of the same run.
     checkpoint
-        best, last or a step.
+        Of a training: best, last or a step.
+    method
+        Of a classification: finetune, lr or mlp. Default: finetune, or else the better head on validation.
     half
-        Store float16.
+        Of a training: store float16.
     force
         Write into a folder that holds something else; files of the same names are replaced.
     """
     from engine.gpt.trained import load, write_export
 
+    task = "train"
+    if run != "bundled" and not (Path(run).expanduser() / "config.json").is_file():
+        task, _ = owner.task_of(runs.find(home.runs(), run))
+    wrong = {
+        "checkpoint": checkpoint != "best" and task != "train",
+        "half": half and task != "train",
+        "method": bool(method) and task != "classify",
+    }
+    if problems := [Problem(field, f"not for a run of {task}") for field, given in wrong.items() if given]:
+        raise BadSpec(problems)
+    if task != "train":
+        return _export_comparison(task, runs.find(home.runs(), run), folder, method, force=force)
     trained = load(run, which=checkpoint)
     write_export(trained, folder, half=half, force=force)
     if trained.notice:
         print_message(f"warning: {trained.notice}")
     print_message(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})")
+    say(str(folder.absolute()))
+    return DONE
+
+
+def _export_comparison(task: str, run: Run, folder: Path, method: str, *, force: bool) -> int:
+    from engine.classify import export as classifiers
+    from engine.encoders.find import NoEncoder
+    from engine.retrieve import export as encoders
+
+    try:
+        if task == "classify":
+            method, written = classifiers.export(run, folder, method=method, force=force)
+        elif task == "retrieve":
+            method, written = "bi-encoder", encoders.export(run, folder)
+        else:
+            raise CheckpointError(f"{run.name}: runs of {task} cannot be exported")
+    except NoEncoder as error:
+        return complain(str(error), BAD_INPUT)
+    print_message(f"exported {method} of {run.name} ({units.size(written)})")
     say(str(folder.absolute()))
     return DONE
 

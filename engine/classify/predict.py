@@ -107,12 +107,16 @@ class Classifier:
             for word, effect in zip(words, lost, strict=True)
         ]
 
+    def encoder(self) -> encoders.Encoder:
+        """The encoder that the heads use. Raises :class:`engine.encoders.find.NoEncoder`, also when it is another."""
+        found = finish(encoders.find(str(self._encoder.get("name", ""))))
+        if found.identity != self._encoder.get("identity"):
+            raise NoEncoder(f"{found.name} is not the encoder that {self.run.name} was trained on any more")
+        return found
+
     def _opened(self) -> Any:
         if self._machine is None:
-            encoder = finish(encoders.find(str(self._encoder.get("name", ""))))
-            if encoder.identity != self._encoder.get("identity"):
-                raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
-            self._machine = machine_for(encoder, group_of(self.pooling))
+            self._machine = machine_for(self.encoder(), group_of(self.pooling))
         return self._machine
 
     def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:

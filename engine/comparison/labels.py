@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine.comparison.heads import Head, fit_once, logistic
-from engine.runs.events import ContenderStep, CurvePoint, Event, Notice, Progress
+from engine.runs.events import ContenderStep, CurvePoint, Event, Progress
 from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
@@ -153,17 +153,16 @@ def efficiency(
     """Test accuracy of every method on 8, 16, 32, … labels of each class, as far as every class has them.
 
     Several draws each. A method of ``fits`` is given the drawn rows and validation, on which it chooses its settings
-    anew for every draw; ``accuracy`` judges its probabilities of the test rows. Yields :class:`CurvePoint`, or a
-    ``Notice`` where a class has too few rows for any. Raises :class:`Stopped`.
+    anew for every draw; ``accuracy`` judges its probabilities of the test rows. Where a class has fewer than 8 there is
+    one point, of the largest power of two that it has. Yields :class:`CurvePoint`. Raises :class:`Stopped`.
     """
     import numpy as np
 
     features, gold = train[0], np.asarray(train[1])
     rows = np.bincount(gold, minlength=classes)
-    if rows.min() < FIRST:
-        few = f"a class has only {rows.min():,} rows in train, and the curve starts with {FIRST} labels per class"
-        yield Notice(f"there is no label curve: {few}", "warning", "curve")
     count = FIRST
+    while count > rows.min() > 0:
+        count //= 2
     while count <= min(int(rows.min()), LAST):
         scores: dict[str, list[float]] = {method: [] for method in fits}
         for draw in range(DRAWS if count < rows.max() else 1):

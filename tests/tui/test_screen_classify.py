@@ -410,7 +410,7 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
         for row in pane.judged.probabilities.values():
             assert sum(row) == pytest.approx(1)
         await pilot.press("escape", "x")
-        await shows(pilot, "Export the fine-tuned model")
+        await shows(pilot, "Export the trained classifier")
         await pilot.press("enter")
         exported = places.home() / "exports"
         await until(pilot, lambda: list(exported.glob("*/config.json")))

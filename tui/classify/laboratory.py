@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine.comparison.statistics import Comparison
 from tui import units
 from tui.comparing.laboratory import Laboratory
@@ -79,7 +80,10 @@ class Classifications(Laboratory):
     """Runs that classify."""
 
     task, figure = "classify", "accuracy"
-    exported = ("the fine-tuned model", "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.")
+    exported = (
+        "the trained classifier",
+        "The fine-tuned model, as transformers loads it, or else the best head with its encoder. README.md says how.",
+    )
 
     def create(self, given: Mapping[str, str]) -> Run:
         from engine.classify import runs as classify_runs
@@ -109,18 +113,16 @@ class Classifications(Laboratory):
         )
 
     def cannot_export(self, run: Run) -> str:
-        from engine.comparison.results import TUNED
-        from engine.model_folder import present
+        from engine.classify.export import methods
 
-        there = present(run.path / TUNED).is_dir()
-        return "" if there else "This run has no fine-tuned model: tick fine-tune in the form and run it."
+        return "" if methods(run) else "This run has no trained classifier: tick fine-tune or a head, and run it."
 
     def export(self, run: Run, folder: Path) -> str:
-        import shutil
+        from engine.classify.export import export
+        from engine.encoders.find import NoEncoder
 
-        from engine.comparison.results import TUNED
-        from engine.model_folder import exported, present, size
-
-        with exported(folder, run.name) as temporary:
-            shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
-            return f"{units.size(size(temporary))} exported to {folder}"
+        try:
+            method, written = export(run, folder)
+        except NoEncoder as error:
+            raise CheckpointError(str(error)) from None
+        return f"{method}: {units.size(written)} exported to {folder}"
