@@ -264,9 +264,9 @@ def _export_comparison(task: str, run: Run, folder: Path, method: str, *, force:
         if task == "classify":
             method, written = classifiers.export(run, folder, method=method, force=force)
         elif task == "retrieve":
-            method, written = "bi-encoder", encoders.export(run, folder)
+            method, written = "bi-encoder", encoders.export(run, folder, force=force)
         else:
-            raise CheckpointError(f"{run.name}: runs of {task} cannot be exported")
+            raise CheckpointError(owner.another_task(run, "train", "model that other programs load"))
     except NoEncoder as error:
         return complain(str(error), BAD_INPUT)
     print_message(f"exported {method} of {run.name} ({units.size(written)})")

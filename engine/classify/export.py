@@ -14,10 +14,11 @@ from engine.classify import results
 from engine.classify.model_card import model_card
 from engine.classify.predict import Classifier
 from engine.classify.runs import spec_of
-from engine.classify.spec import FINETUNE, LR, MLP
+from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
 from engine.comparison.results import TUNED, UNREADABLE
 from engine.encoders.find import Encoder
 from engine.model_folder import RECORD, exported, present, size, write_json, write_tokenizer
+from engine.runs import owner
 from engine.tokenization.encoding import BackedTokenizer
 
 SUSPECT_COLUMNS = ("file", "row", "label", "suggested", "probability", "suggested_probability", "text")
@@ -74,6 +75,8 @@ def suspects_csv(run: Run) -> str:
     ``row`` counts the rows of ``file`` from 1, see :class:`data.tablefiles.Row`. Raises
     :class:`checkpoints.store.CheckpointError`, also when the run did not look for them.
     """
+    if another := owner.another_task(run, ClassifySpec.task, "suspicious labels"):
+        raise CheckpointError(another)
     found = results.read(run)
     if not (run.path / "suspects.json").is_file():
         raise CheckpointError(f"{run.name} has not looked for suspicious labels: start it with classify --suspects")

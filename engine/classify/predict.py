@@ -11,7 +11,7 @@ from checkpoints import arrays, store
 from checkpoints.run import Run
 from engine.classify import baselines
 from engine.classify import results as classify_results
-from engine.classify.spec import LR, MLP
+from engine.classify.spec import LR, MLP, ClassifySpec
 from engine.comparison.heads import Head, head_from
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
@@ -20,6 +20,7 @@ from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.features import group_of
 from engine.encoders.find import NoEncoder
 from engine.model_folder import present
+from engine.runs import owner
 from engine.runs.messages import finish
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Classifier:
 
     def __init__(self, run: Run) -> None:
         """Raises :class:`checkpoints.store.CheckpointError` when the run holds no trained classifier."""
+        if another := owner.another_task(run, ClassifySpec.task, "trained classifier"):
+            raise store.CheckpointError(another)
         self.run = run
         self.heads: dict[str, Head] = {}
         self.words: baselines.Words | None = None
