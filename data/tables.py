@@ -112,6 +112,22 @@ def load(
     )
 
 
+def read_texts(file: Path, column: str = "") -> tuple[list[Row], str, list[str]]:
+    """Rows of a file without looking for labels, the column of their texts, and what was repaired.
+
+    The column is found by its name if it is not given. Raises :class:`TableError`.
+    """
+    if not file.is_file():
+        raise TableError(f"{file} is no file")
+    raw = tablefiles.read(file)
+    column = column or next((name for wanted in TEXT_NAMES for name in raw.columns if name.lower() == wanted), "")
+    if column not in raw.columns:
+        problem = f"there is no column {column!r}" if column else "which column holds the text cannot be told"
+        named = ", ".join(map(repr, raw.columns))
+        raise TableError(f"{file.name}: {problem}: name it with --text-column. The columns are: {named}")
+    return raw.splits["train"], column, raw.repairs
+
+
 def preview(name: str, *, count: int = 20, unreachable: Callable[[], str] = lambda: "") -> Preview:
     """Columns and first rows of a data set, and the columns that would be chosen. Raises :class:`TableError`."""
     raw, source = _read(name, "", unreachable, most=count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +18,7 @@ from tui import piped
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator
 from tui.output import on_terminal, print_json, print_message, print_text, say
-from tui.spec_options import Flag, Json
+from tui.spec_options import Flag, Json, Texts
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 CANDIDATES = 10
-_Prompt = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+_Prompt = Annotated[str | None, Texts]
 
 
 def generate(
@@ -223,8 +222,6 @@ def _setting(text: str, base: Sampling) -> Setting:
 def _given(prompt: str | None) -> str:
     if prompt is None or prompt == "-":
         return piped.read()
-    if re.fullmatch("--[a-z][a-z-]*", prompt):
-        raise BadSpec([Problem("", f"no option {prompt}; a prompt that looks like one can come through a pipe")])
     return prompt
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.encoding import Tokenizer
 from tui import piped
 from tui.output import print_json, say
-from tui.spec_options import Flag, Json
+from tui.spec_options import Flag, Json, Texts
 from tui.text import safe
 
 KINDS = {
@@ -27,7 +25,7 @@ _WIDEST = 24  # cells of the spelling's column
 
 
 def tokenize(
-    text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    text: Annotated[str | None, Texts] = None,
     *,
     tokenizer: Annotated[list[str] | None, Parameter(name="--tokenizer", negative="")] = None,
     special: Annotated[bool, Flag] = False,
@@ -47,8 +45,6 @@ def tokenize(
     """
     from engine.tokenization.find import load
 
-    if text is not None and re.fullmatch("--[a-z-]+", text):
-        raise BadSpec([Problem("", f"no option {text}; a text that looks like one can come through a pipe")])
     begun = time.monotonic()
     tokenizers = [load(name) for name in tokenizer or ["gpt2"]]
     content = piped.read() if text is None or text == "-" else text
