@@ -17,7 +17,6 @@ from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.epochs import METHOD as FINETUNE
-from engine.encoders.features import group_of
 from engine.encoders.find import NoEncoder
 from engine.model_folder import present
 from engine.runs.messages import finish
@@ -112,7 +111,7 @@ class Classifier:
             encoder = finish(encoders.find(str(self._encoder.get("name", ""))))
             if encoder.identity != self._encoder.get("identity"):
                 raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
-            self._machine = machine_for(encoder, group_of(self.pooling))
+            self._machine = machine_for(encoder)
         return self._machine
 
     def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -67,9 +67,11 @@ def encode(
     if there:
         yield Encoded(encoder.name, there, len(texts), there, 0.0, 0.0)
     if missing := [number for number in numbers if number not in shards]:
-        machine = _Machine(encoder, where, dtype, place.group, budget)
+        machine = _Machine(encoder, where, dtype, budget)
         meter = _Meter(encoder.name, len(texts), there)
-        yield from _fill(texts, encoder, control, machine, meter, length, place if cached else None, missing, shards)
+        names = pieces_in(place.group, encoder.layers)
+        shelf_or_none = place if cached else None
+        yield from _fill(texts, names, control, machine, meter, length, shelf_or_none, missing, shards)
     return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width)
 
 
@@ -80,9 +82,10 @@ def encode_now(texts: Sequence[str], machine: _Machine, length: int, pooling: st
     rows = np.arange(len(texts), dtype=np.int64)
     ids = machine.encoder.ids(list(texts), min(length, machine.encoder.positions))
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
+    names = pieces_of(pooling, machine.encoder.layers)
     pieces: dict[str, Any] = {}
-    for event in machine.run([ids[row] for row in order], pieces, Control()):
-        assert not isinstance(event, Notice) or event
+    for _ in machine.run([ids[row] for row in order], names, pieces, Control()):
+        pass
     held = Shard(rows[order], None, pieces)
     return Features([held], len(texts), machine.encoder.layers, machine.encoder.width).pooled(pooling)
 
@@ -98,15 +101,15 @@ def placed(device: str) -> tuple[str, str]:
     return where, "bfloat16" if half else "float32"
 
 
-def machine_for(encoder: Encoder, group: Group = "top", device: str = "auto") -> _Machine:
+def machine_for(encoder: Encoder, device: str = "auto") -> _Machine:
     """An opened encoder for :func:`encode_now`."""
     where, dtype = placed(device)
-    return _Machine(encoder, where, dtype, group, 0)
+    return _Machine(encoder, where, dtype, 0)
 
 
 def _fill(
     texts: Sequence[str],
-    encoder: Encoder,
+    names: Sequence[str],
     control: Control,
     machine: _Machine,
     meter: _Meter,
@@ -121,7 +124,7 @@ def _fill(
     yield meter.event()
     ids: list[list[int]] = []
     for start in range(0, len(texts), 4096):  # in blocks, so that stopping does not wait for all of them
-        ids += encoder.ids(list(texts[start : start + 4096]), length)
+        ids += machine.encoder.ids(list(texts[start : start + 4096]), length)
         yield from handle_messages(control, meter.done)
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
     meter.begin(sum(len(ids[row]) for number in missing for row in order[number * ROWS : (number + 1) * ROWS]))
@@ -129,7 +132,7 @@ def _fill(
     for number in missing:
         rows = np.array(order[number * ROWS : (number + 1) * ROWS], np.int64)
         pieces: dict[str, Any] = {}
-        yield from machine.run([ids[row] for row in rows], pieces, control, meter)
+        yield from machine.run([ids[row] for row in rows], names, pieces, control, meter)
         shard = Shard(rows, None, pieces)
         if place is not None:
             try:
@@ -175,29 +178,34 @@ class _Meter:
 class _Machine:
     """An encoder on its device; remembers how many tokens a batch may have there."""
 
-    def __init__(self, encoder: Encoder, device: str, dtype: str, group: Group, budget: int) -> None:
+    def __init__(self, encoder: Encoder, device: str, dtype: str, budget: int) -> None:
         import torch
 
         torch.set_num_threads(physical_cores())
-        self.encoder, self.device, self.names = encoder, device, pieces_in(group, encoder.layers)
+        self.encoder, self.device = encoder, device
         self.budget = budget or BUDGETS.get(device, BUDGETS["cpu"])
         self.model = encoder.open(device, dtype)
 
     def run(
-        self, ids: Sequence[Sequence[int]], pieces: dict[str, Any], control: Control, meter: _Meter | None = None
+        self,
+        ids: Sequence[Sequence[int]],
+        names: Sequence[str],
+        pieces: dict[str, Any],
+        control: Control,
+        meter: _Meter | None = None,
     ) -> Iterator[Event]:
-        """Pooled vectors of ``ids``, longest first, into ``pieces``: name to float32 ``(len(ids), width)``."""
+        """The pieces ``names`` of ``ids``, longest first, into ``pieces``: name to float32 ``(len(ids), width)``."""
         import torch
 
         width = self.encoder.width
-        gathered = {name: torch.empty(len(ids), width, device=self.device) for name in self.names}
+        gathered = {name: torch.empty(len(ids), width, device=self.device) for name in names}
         start = 0
         while start < len(ids):
             size = max(1, self.budget // max(1, len(ids[start])))
             batch = ids[start : start + size]
             try:
                 with torch.inference_mode():
-                    for name, vectors in self._pool(batch).items():
+                    for name, vectors in self._pool(batch, names).items():
                         gathered[name][start : start + len(batch)] = vectors
             except (RuntimeError, MemoryError) as error:
                 yield self._halve(error, len(batch))
@@ -212,8 +220,8 @@ class _Machine:
         for name, tensor in gathered.items():
             pieces[name] = tensor.cpu().numpy()
 
-    def _pool(self, batch: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        """Every piece of a batch, ``(len(batch), width)`` each, float32."""
+    def _pool(self, batch: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Tensor]:
+        """Pieces of a batch by name, ``(len(batch), width)`` each, float32."""
         import torch
 
         longest = len(batch[0])
@@ -232,7 +240,7 @@ class _Machine:
         layers = out.hidden_states
         top = layers[-1].float()
         result: dict[str, Tensor] = {}
-        for name in self.names:
+        for name in names:
             if name == "cls":
                 result[name] = top[:, 0]
             elif name == "last":

@@ -91,6 +91,28 @@ def test_ids_are_those_of_transformers_own_tokenizer(bert: Encoder, folders: dic
     assert bert.ids(TEXTS, 32) == [theirs(text, truncation=True, max_length=32)["input_ids"] for text in TEXTS]
 
 
+def test_each_length_parses_the_tokenizer_once_and_leaves_it_uncut(
+    bert: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tokenizers
+
+    parsed = []
+
+    class Counting:
+        @staticmethod
+        def from_str(content: str) -> tokenizers.Tokenizer:
+            parsed.append(content)
+            return original.from_str(content)
+
+    original = tokenizers.Tokenizer
+    monkeypatch.setattr(tokenizers, "Tokenizer", Counting)
+    whole = bert.tokenizer.encode(TEXTS[-1], special=True).ids
+    for length in (32, 8, 32, 8):
+        assert bert.ids(TEXTS[-1:], length) == [[*whole[: length - 1], whole[-1]]]
+    assert len(parsed) == 2
+    assert bert.tokenizer.encode(TEXTS[-1], special=True).ids == whole
+
+
 def test_cached_and_fresh_features_are_equal_and_nothing_is_computed_twice(
     bert: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,10 +220,10 @@ def test_a_pause_waits_and_goes_on(bert: Encoder) -> None:
 def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = encoding._Machine._pool
 
-    def small_memory(self: Any, batch: Any) -> Any:
+    def small_memory(self: Any, batch: Any, names: Any) -> Any:
         if len(batch) * len(batch[0]) > 100:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return pool(self, batch)
+        return pool(self, batch, names)
 
     exact = run(bert, cached=False).pooled("all")
     monkeypatch.setattr(encoding._Machine, "_pool", small_memory)
@@ -225,12 +247,27 @@ def test_a_full_disk_is_told_once_and_the_features_are_there(bert: Encoder, monk
 
 
 def test_a_sentence_is_encoded_at_once(bert: Encoder) -> None:
-    made = encode_now(TEXTS[:9], machine_for(bert, "every", "cpu"), 32, "all")
+    made = encode_now(TEXTS[:9], machine_for(bert, "cpu"), 32, "all")
     assert np.allclose(made, run(bert, TEXTS[:9], cached=False).pooled("all"), atol=1e-6)
 
 
+def test_a_typed_sentence_computes_one_pooling(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, computed = encoding._Machine._pool, []
+
+    def spying(self: Any, batch: Any, names: Any) -> Any:
+        found = pool(self, batch, names)
+        computed.append(sorted(found))
+        return found
+
+    monkeypatch.setattr(encoding._Machine, "_pool", spying)
+    machine = machine_for(bert, "cpu")
+    encode_now(TEXTS[:1], machine, 32, "mean")
+    encode_now(TEXTS[:1], machine, 32, "cls")
+    assert computed == [["mean.2"], ["cls"]]
+
+
 def test_the_encoder_is_frozen_and_in_evaluation_mode(bert: Encoder) -> None:
-    machine = machine_for(bert, "top", "cpu")
+    machine = machine_for(bert, "cpu")
     before = {name: tensor.clone() for name, tensor in machine.model.state_dict().items()}
     one = encode_now(TEXTS, machine, 32, "last4")
     assert np.array_equal(one, encode_now(TEXTS, machine, 32, "last4"))
@@ -270,7 +307,7 @@ def test_the_bundled_minilm_holds_near_what_its_authors_hold_near() -> None:
     except NoEncoder:
         pytest.skip("the extra 'bundled' is not installed")
     near, far = ["A man is eating food.", "Someone eats a meal."], "The girl is carrying a baby."
-    rows = encode_now([*near, far], machine_for(encoder, "top", "cpu"), 64, "mean")
+    rows = encode_now([*near, far], machine_for(encoder, "cpu"), 64, "mean")
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     assert rows[0] @ rows[1] > 0.6 > 0.3 > rows[0] @ rows[2]
     assert (encoder.layers, encoder.width, encoder.positions, encoder.parameters) == (6, 384, 512, 22_713_216)
