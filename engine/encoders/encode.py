@@ -21,6 +21,9 @@ TELL = 0.25  # seconds between two words about progress
 BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 """tokens in a batch, padding included; on a CPU small enough for what is computed on to stay in its caches"""
 
+FULL = 4
+"""a batch that has this part of its tokens ends before a shorter text"""
+
 
 class EncodeFailed(Exception):
     """The texts cannot be encoded here; the message says why."""
@@ -185,6 +188,10 @@ class _Machine:
         self.encoder, self.device = encoder, device
         self.budget = budget or BUDGETS.get(device, BUDGETS["cpu"])
         self.model = encoder.open(device, dtype)
+        if device == "cpu" and dtype == "float32":
+            from engine.encoders.linear import use_onednn
+
+            use_onednn(self.model)
 
     def run(
         self,
@@ -201,8 +208,7 @@ class _Machine:
         gathered = {name: torch.empty(len(ids), width, device=self.device) for name in names}
         start = 0
         while start < len(ids):
-            size = max(1, self.budget // max(1, len(ids[start])))
-            batch = ids[start : start + size]
+            batch = self._batch(ids, start)
             try:
                 with torch.inference_mode():
                     for name, vectors in self._pool(batch, names).items():
@@ -219,6 +225,19 @@ class _Machine:
                 meter.waited(waited)
         for name, tensor in gathered.items():
             pieces[name] = tensor.cpu().numpy()
+
+    def _batch(self, ids: Sequence[Sequence[int]], start: int) -> Sequence[Sequence[int]]:
+        """The texts that are encoded together from ``start`` on, as many as the budget allows.
+
+        A batch that is full enough ends where the length changes: texts of one length need neither padding nor a mask.
+        """
+        longest = len(ids[start])
+        end = min(len(ids), start + max(1, self.budget // longest))
+        enough = start + -(-self.budget // (FULL * longest))
+        for place in range(enough, end):
+            if len(ids[place]) < len(ids[place - 1]):
+                return ids[start:place]
+        return ids[start:end]
 
     def _pool(self, batch: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Tensor]:
         """Pieces of a batch by name, ``(len(batch), width)`` each, float32."""

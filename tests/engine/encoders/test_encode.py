@@ -19,6 +19,7 @@ from engine.encoders import features
 from engine.encoders import find as encoders
 from engine.encoders.encode import EncodeFailed, encode, encode_now, machine_for
 from engine.encoders.find import Encoder, NoEncoder
+from engine.encoders.linear import OneDnnLinear, use_onednn
 from engine.runs.events import Continued, Encoded, Notice, Paused
 from engine.runs.messages import Continue, Control, Pause, Stop, Stopped
 
@@ -84,6 +85,31 @@ def test_features_equal_transformers_whatever_the_batching(folders: dict[str, Pa
             assert np.abs(made.pooled(pooling) - exact).max() < 1e-5, (budget, pooling)
 
 
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_linear_layers_by_onednn_equal_those_of_torch(folders: dict[str, Path], kind: str) -> None:
+    encoder = found(folders[kind])
+    plain, model = encoder.open(), encoder.open()
+    use_onednn(model)
+    assert sum(isinstance(part, OneDnnLinear) for part in model.modules()) >= 8
+    ids = torch.tensor(encoder.ids(TEXTS[-1:] * 3, 32))
+    with torch.inference_mode():
+        exact = plain(input_ids=ids, output_hidden_states=True).hidden_states
+        for ours, theirs in zip(model(input_ids=ids, output_hidden_states=True).hidden_states, exact, strict=True):
+            assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_by_onednn_takes_any_rows(bias: bool) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(24, 40, bias=bias)).requires_grad_(False)
+    rows = torch.randn(5, 24, 7).transpose(1, 2)  # not contiguous
+    weight, offset = model[0].weight.double(), model[0].bias.double() if bias else 0
+    use_onednn(model)
+    assert isinstance(model[0], OneDnnLinear)
+    for some in (rows, rows[:1], rows[0]):
+        assert torch.allclose(model(some), (some.double() @ weight.T + offset).float(), atol=1e-5)
+
+
 def test_ids_are_those_of_transformers_own_tokenizer(bert: Encoder, folders: dict[str, Path]) -> None:
     from transformers import PreTrainedTokenizerFast
 
@@ -111,6 +137,20 @@ def test_each_length_parses_the_tokenizer_once_and_leaves_it_uncut(
         assert bert.ids(TEXTS[-1:], length) == [[*whole[: length - 1], whole[-1]]]
     assert len(parsed) == 2
     assert bert.tokenizer.encode(TEXTS[-1], special=True).ids == whole
+
+
+def test_large_batches_end_where_the_length_changes_and_small_ones_do_not(bert: Encoder) -> None:
+    machine = machine_for(bert, "cpu")
+    machine.budget = 80
+    lengths = [10] * 3 + [9] * 20 + [3] * 2 + [2] * 2
+    ids = [[1] * length for length in lengths]
+    batches, start = [], 0
+    while start < len(ids):
+        batches.append([len(one) for one in machine._batch(ids, start)])
+        start += len(batches[-1])
+    assert batches == [[10] * 3, [9] * 8, [9] * 8, [9] * 4, [3, 3, 2, 2]]
+    machine.budget = 5  # less than one text has: it is encoded alone
+    assert machine._batch(ids, 0) == ids[:1]
 
 
 def test_cached_and_fresh_features_are_equal_and_nothing_is_computed_twice(
@@ -228,7 +268,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, monkeypatch: 
     exact = run(bert, cached=False).pooled("all")
     monkeypatch.setattr(encoding._Machine, "_pool", small_memory)
     events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, budget=1024, cached=False))
-    assert [event.kind for event in events if isinstance(event, Notice)] == ["memory"] * 4
+    assert [event.kind for event in events if isinstance(event, Notice)] == ["memory"] * 3
     assert np.allclose(made.pooled("all"), exact, atol=1e-6)
     monkeypatch.setattr(encoding._Machine, "_pool", lambda *given: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(EncodeFailed, match="not enough memory for a single text"):
