@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, pieces_in, pieces_of, shelf
@@ -23,6 +25,9 @@ BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 
 FULL = 4
 """a batch that has this part of its tokens ends before a shorter text"""
+
+WORKERS = 8
+"""batches that a CPU computes side by side at most; beyond that, Python's lock would hold them up"""
 
 
 class EncodeFailed(Exception):
@@ -179,12 +184,16 @@ class _Meter:
 
 
 class _Machine:
-    """An encoder on its device; remembers how many tokens a batch may have there."""
+    """An encoder on its device; remembers how many tokens a batch may have there.
+
+    A CPU computes several batches side by side, each on few cores: the cores of one batch would wait for each other
+    after every operation, and long where other processes use them too.
+    """
 
     def __init__(self, encoder: Encoder, device: str, dtype: str, budget: int) -> None:
-        import torch
-
-        torch.set_num_threads(physical_cores())
+        cores = physical_cores()
+        self.workers = min(cores, WORKERS) if device == "cpu" else 1
+        self.threads = cores // self.workers
         self.encoder, self.device = encoder, device
         self.budget = budget or BUDGETS.get(device, BUDGETS["cpu"])
         self.model = encoder.open(device, dtype)
@@ -204,25 +213,39 @@ class _Machine:
         """The pieces ``names`` of ``ids``, longest first, into ``pieces``: name to float32 ``(len(ids), width)``."""
         import torch
 
+        from engine.gpt.sample import threads
+
         width = self.encoder.width
         gathered = {name: torch.empty(len(ids), width, device=self.device) for name in names}
-        start = 0
-        while start < len(ids):
-            batch = self._batch(ids, start)
+        done = start = 0
+        ahead: deque[tuple[Sequence[Sequence[int]], Future[dict[str, Tensor]]]] = deque()
+        with threads(self.threads), ThreadPoolExecutor(self.workers) as pool:
             try:
-                with torch.inference_mode():
-                    for name, vectors in self._pool(batch, names).items():
-                        gathered[name][start : start + len(batch)] = vectors
-            except (RuntimeError, MemoryError) as error:
-                yield self._halve(error, len(batch))
-                continue
-            start += len(batch)
-            if meter is not None:
-                yield from meter.add(len(batch), sum(map(len, batch)))
-            begun = time.monotonic()
-            yield from handle_messages(control, meter.done if meter is not None else start)
-            if meter is not None and (waited := time.monotonic() - begun) > TELL:
-                meter.waited(waited)
+                while done < len(ids):
+                    while start < len(ids) and len(ahead) < 2 * self.workers:
+                        batch = self._batch(ids, start)
+                        ahead.append((batch, pool.submit(self._pool, batch, names)))
+                        start += len(batch)
+                    batch, computed = ahead.popleft()
+                    try:
+                        found = computed.result()
+                    except (RuntimeError, MemoryError) as error:
+                        wait([other for _, other in ahead if not other.cancel()])
+                        ahead.clear()
+                        start = done
+                        yield self._halve(error, len(batch))
+                        continue
+                    for name, vectors in found.items():
+                        gathered[name][done : done + len(batch)] = vectors
+                    done += len(batch)
+                    if meter is not None:
+                        yield from meter.add(len(batch), sum(map(len, batch)))
+                    begun = time.monotonic()
+                    yield from handle_messages(control, meter.done if meter is not None else done)
+                    if meter is not None and (waited := time.monotonic() - begun) > TELL:
+                        meter.waited(waited)
+            finally:
+                pool.shutdown(cancel_futures=True)
         for name, tensor in gathered.items():
             pieces[name] = tensor.cpu().numpy()
 
@@ -241,6 +264,12 @@ class _Machine:
 
     def _pool(self, batch: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Tensor]:
         """Pieces of a batch by name, ``(len(batch), width)`` each, float32."""
+        import torch
+
+        with torch.inference_mode():
+            return self._pieces(batch, names)
+
+    def _pieces(self, batch: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Tensor]:
         import torch
 
         longest = len(batch[0])

@@ -74,15 +74,20 @@ def by_hand(folder: Path, encoder: Encoder, texts: list[str]) -> Iterator[dict[s
         yield {name: torch.cat(part).numpy() for name, part in parts.items()}
 
 
+@pytest.mark.parametrize("cores", [1, 3])
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_features_equal_transformers_whatever_the_batching(folders: dict[str, Path], kind: str) -> None:
-    encoder = found(folders[kind])
+def test_features_equal_transformers_whatever_the_batching(
+    folders: dict[str, Path], kind: str, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "physical_cores", lambda: cores)
+    encoder, threads = found(folders[kind]), torch.get_num_threads()
     wanted = list(by_hand(folders[kind], encoder, TEXTS))
     for budget in (1, 70, 100_000):
         made = run(encoder, budget=budget, cached=False)
         for pooling in features.POOLINGS:
             exact = np.stack([row[pooling] for row in wanted])
             assert np.abs(made.pooled(pooling) - exact).max() < 1e-5, (budget, pooling)
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
@@ -257,7 +262,9 @@ def test_a_pause_waits_and_goes_on(bert: Encoder) -> None:
     assert [type(event) for event in events if isinstance(event, Paused | Continued)] == [Paused, Continued]
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cores", [1, 3])
+def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "physical_cores", lambda: cores)
     pool = encoding._Machine._pool
 
     def small_memory(self: Any, batch: Any, names: Any) -> Any:
