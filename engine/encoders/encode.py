@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
-from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, pieces_in, pieces_of, shelf
+from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, not_finite, pieces_in, pieces_of, shelf
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
 from engine.runs.events import Encoded, Event, Notice
@@ -248,6 +248,11 @@ class _Machine:
                 pool.shutdown(cancel_futures=True)
         for name, tensor in gathered.items():
             pieces[name] = tensor.cpu().numpy()
+        if spoilt := int(not_finite(pieces).sum()):
+            raise EncodeFailed(
+                f"{self.encoder.name}: features of {spoilt:,} of {len(ids):,} texts hold NaN or infinite numbers; "
+                "its weights are damaged or too large for this precision"
+            )
 
     def _batch(self, ids: Sequence[Sequence[int]], start: int) -> Sequence[Sequence[int]]:
         """The texts that are encoded together from ``start`` on, as many as the budget allows.

@@ -13,7 +13,7 @@ import pytest
 import tiny
 import torch
 
-from checkpoints import home
+from checkpoints import arrays, home
 from engine.encoders import encode as encoding
 from engine.encoders import features
 from engine.encoders import find as encoders
@@ -280,6 +280,35 @@ def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, cores: int, m
     monkeypatch.setattr(encoding._Machine, "_pool", lambda *given: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(EncodeFailed, match="not enough memory for a single text"):
         run(bert, cached=False)
+
+
+def test_nan_and_infinite_features_are_one_error_that_names_the_encoder(bert: Encoder, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny.bert(tmp_path / "spoilt")
+    weights = load_file(folder / "model.safetensors")
+    words = weights["embeddings.word_embeddings.weight"]
+    words[bert.ids(["card"], 8)[0][1]] = torch.nan
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    spoilt = found(folder)
+    texts = ["the card", "late", "my bill", "card card"]
+    with pytest.raises(EncodeFailed, match=r"spoilt: features of 2 of 4 texts hold NaN or infinite"):
+        run(spoilt, texts)
+    assert not list((home.cache() / "features").glob("*/shard-*"))
+    with pytest.raises(EncodeFailed, match="1 of 1 texts"):
+        encode_now(["a card"], machine_for(spoilt, "cpu"), 32, "cls")
+    assert np.isfinite(encode_now(["late"], machine_for(spoilt, "cpu"), 32, "cls")).all()
+
+
+def test_infinite_features_that_an_earlier_version_kept_are_computed_again(bert: Encoder) -> None:
+    whole = run(bert).pooled("mean")
+    shard = sorted((home.cache() / "features").glob("*/shard-*"))[1]
+    kept = arrays.read(shard)
+    kept["mean.2"][3, 5] = np.inf
+    shard.write_bytes(arrays.encode(kept))
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, poolings=("mean",)))
+    assert ["infinite features of 1 texts" in event.text for event in events if isinstance(event, Notice)] == [True]
+    assert np.allclose(made.pooled("mean"), whole, atol=1e-6)
 
 
 def test_a_full_disk_is_told_once_and_the_features_are_there(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
