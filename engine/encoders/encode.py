@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -26,6 +27,10 @@ BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 FULL = 4
 """a batch that has this part of its tokens ends before a shorter text"""
 
+_LOWERED: dict[tuple[str, str, str], int] = {}
+"""tokens in a batch that an encoder's memory took, by identity, device and precision, until this process ends"""
+_FULL = re.compile("out of memory|(not enough|can't allocate) memory", re.IGNORECASE)
+"""in the errors of allocators that raise nothing of their own"""
 WORKERS = 8
 """batches that a CPU computes side by side at most; beyond that, Python's lock would hold them up"""
 
@@ -195,7 +200,8 @@ class _Machine:
         self.workers = min(cores, WORKERS) if device == "cpu" else 1
         self.threads = cores // self.workers
         self.encoder, self.device = encoder, device
-        self.budget = budget or BUDGETS.get(device, BUDGETS["cpu"])
+        self._key = encoder.identity, device, dtype
+        self.budget = budget or _LOWERED.get(self._key) or BUDGETS.get(device, BUDGETS["cpu"])
         self.model = encoder.open(device, dtype)
         if device == "cpu" and dtype == "float32":
             from engine.encoders.linear import use_onednn
@@ -233,7 +239,7 @@ class _Machine:
                         wait([other for _, other in ahead if not other.cancel()])
                         ahead.clear()
                         start = done
-                        yield self._halve(error, len(batch))
+                        yield self._halve(error, batch)
                         continue
                     for name, vectors in found.items():
                         gathered[name][done : done + len(batch)] = vectors
@@ -308,15 +314,15 @@ class _Machine:
                     result[name] = layer.masked_fill(~mask[..., None], 0.0).sum(1) / counts[:, None]
         return result
 
-    def _halve(self, error: BaseException, texts: int) -> Notice:
+    def _halve(self, error: BaseException, batch: Sequence[Sequence[int]]) -> Notice:
+        """Allow half of the tokens of a batch that did not fit, here and in every later encoding with this encoder."""
         import torch
 
-        full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "memory" in str(error)
-        if not full:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not _FULL.search(str(error)):
             raise EncodeFailed(f"{self.encoder.name} failed ({str(error).splitlines()[0]})") from error
-        if texts == 1:
+        if len(batch) == 1:
             raise EncodeFailed("there is not enough memory for a single text: cut the texts shorter") from None
         if self.device == "cuda":
             torch.cuda.empty_cache()
-        self.budget = max(1, self.budget // 2)
+        self.budget = _LOWERED[self._key] = max(1, len(batch) * len(batch[0]) // 2)
         return Notice(f"out of memory: going on with {self.budget:,} tokens in a batch", "warning", "memory")

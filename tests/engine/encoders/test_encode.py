@@ -273,12 +273,32 @@ def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, cores: int, m
         return pool(self, batch, names)
 
     exact = run(bert, cached=False).pooled("all")
+    monkeypatch.setattr(encoding, "_LOWERED", {})
     monkeypatch.setattr(encoding._Machine, "_pool", small_memory)
-    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, budget=1024, cached=False))
-    assert [event.kind for event in events if isinstance(event, Notice)] == ["memory"] * 3
-    assert np.allclose(made.pooled("all"), exact, atol=1e-6)
-    monkeypatch.setattr(encoding._Machine, "_pool", lambda *given: (_ for _ in ()).throw(MemoryError()))
-    with pytest.raises(EncodeFailed, match="not enough memory for a single text"):
+    for notices in (2, 0):  # a later encoding begins with what fitted
+        events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, cached=False))
+        told = [event for event in events if isinstance(event, Notice)]
+        assert [event.kind for event in told] == ["memory"] * notices
+        assert np.allclose(made.pooled("all"), exact, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "not enough memory for a single text"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory for a single text"),
+        (RuntimeError("unsupported memory format option"), "failed .unsupported memory format"),
+    ],
+)
+def test_a_text_that_does_not_fit_alone_is_told(
+    bert: Encoder, error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*given: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(encoding, "_LOWERED", {})
+    monkeypatch.setattr(encoding._Machine, "_pool", failing)
+    with pytest.raises(EncodeFailed, match=message):
         run(bert, cached=False)
 
 
