@@ -156,7 +156,7 @@ def mlp(
     import numpy as np
     import torch
 
-    from engine.gpt.sample import threads
+    from engine.device import threads
 
     torch.manual_seed(seed)
     mean, scale = _standard(train[0])

@@ -104,7 +104,7 @@ class LogisticRegression:
 
         The cores of one product would wait for each other after every operation, and long where others use them too.
         """
-        from engine.gpt.sample import threads
+        from engine.device import threads
 
         with threads(1):
             if len(self._parts) == 1:

@@ -219,7 +219,7 @@ class _Machine:
         """The pieces ``names`` of ``ids``, longest first, into ``pieces``: name to float32 ``(len(ids), width)``."""
         import torch
 
-        from engine.gpt.sample import threads
+        from engine.device import threads
 
         width = self.encoder.width
         gathered = {name: torch.empty(len(ids), width, device=self.device) for name in names}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import torch
@@ -42,17 +41,6 @@ def sample(
             feed = choose(logits, generator, temperature, top_k)
             kept.append(feed)
         yield feed
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute on ``count`` CPU threads here; one for a single token, since waiting for more costs more than they do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def choose(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int) -> Tensor:

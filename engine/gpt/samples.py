@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from data.windows import derive_seed
+from engine.device import threads
 from engine.gpt.model import GPT
-from engine.gpt.sample import sample, threads
+from engine.gpt.sample import sample
 
 SHARE = 0.03  # of the training time, for samples that nobody waits for
 SHARE_ASKED = 0.15  # for samples that somebody asked for
