@@ -83,8 +83,8 @@ def encode(
     if missing := [number for number in numbers if number not in shards]:
         machine = _Machine(encoder, where, dtype, budget)
         meter = _Meter(encoder.name, len(texts), there)
-        kept = place if cached else None
-        yield from _fill(texts, pieces, control, machine, meter, length, kept, missing, shards)
+        kept, names = place if cached else None, pieces if poolings else pieces_in(place.group, encoder.layers)
+        yield from _fill(texts, names, control, machine, meter, length, kept, missing, shards)
         cache.trim()
     return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width)
 

@@ -205,6 +205,7 @@ def whole(checkpoints: Path) -> list[int]:
         try:
             state = json.loads(content_of(folder / "state.json"))
             checksum = state.pop("checksum")
+            state.pop("schema", None)  # written around the record, and checked by its number
             if checksum != digest(json.dumps(state).encode()):
                 raise ValueError("state.json")
             for name, facts in state["files"].items():

@@ -14,6 +14,7 @@ from data.choices import load
 from engine.choose import contenders
 from engine.choose.spec import FINETUNE, ChooseSpec
 from engine.choose.task import choose
+from engine.encoders import epochs
 from engine.runs.messages import Control
 
 WORDS = tiny.WORDS[7:]
@@ -39,7 +40,7 @@ def test_every_method_is_trained_on_train_and_stopped_by_what_was_held_out(
         write(data / f"{split}.jsonl", split, count)
     encoder = tiny.bert(tmp_path / "bert")
     fitted = spying.record(monkeypatch, contenders, "fit")
-    tuned = spying.record(monkeypatch, contenders, "tune")
+    tuned = spying.record(monkeypatch, epochs, "tune")
     methods = ("margin", "cross-entropy", FINETUNE)
     spec = ChooseSpec(data=str(data), encoder=str(encoder), methods=methods, seeds=2, epochs=1, device="cpu")
     list(choose(spec, Control()))
@@ -47,9 +48,10 @@ def test_every_method_is_trained_on_train_and_stopped_by_what_was_held_out(
     expected = [item.gold for item in items.train], [item.gold for item in items.held_out]
     assert not {item.stem for item in (*items.train, *items.held_out)} & {item.stem for item in items.judged}
     assert len({len(items.train), len(items.held_out), len(items.judged)}) == 3
-    assert len(fitted) == 2 * 3  # two losses; two seeds, and one without questions
+    assert len(fitted) == 2 * 4  # two losses; two seeds, each with questions and without
     for _, train, held, *_ in fitted:
         assert (train.gold.tolist(), held.gold.tolist()) == expected
         assert (len(train.pair), len(held.pair)) == (len(items.train), len(items.held_out))
-    ((train, held, *_),) = tuned
-    assert (list(train), list(held)) == (list(items.train), list(items.held_out))
+    ((training, *_),) = tuned
+    assert (training.gold, list(training.held_gold)) == expected
+    assert (len(training.ids), list(training.held)) == (len(items.train), list(items.held_out))

@@ -63,7 +63,8 @@ def test_the_grid_goes_on_while_its_edge_is_chosen(noise: float) -> None:
     values = [float(event.note.removeprefix("C = ")) for event in tried]
     losses = {penalty: loss_of(penalty, train, validation) for penalty in values}
     assert [event.held_out_loss for event in tried] == pytest.approx([losses[value] for value in values], abs=5e-3)
-    assert min(values) < head.penalty < max(values)
+    assert min(values) < head.penalty
+    assert head.penalty < max(values) or max(values) == heads.WIDEST[1]
     if noise:
         assert head.penalty < min(baselines.GRID)
     else:

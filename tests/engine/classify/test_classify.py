@@ -593,7 +593,7 @@ def test_class_weights_change_what_is_learnt(encoder: encoders.Encoder, monkeypa
 def test_a_spec_tells_everything_that_is_wrong_with_it() -> None:
     with pytest.raises(BadSpec) as error:
         list(classify(ClassifySpec(heads=("lr", "svm"), pooling="median", limit=-1, epochs=0), Control()))
-    assert [problem.field for problem in error.value.problems] == ["head", "pooling", "limit", "epochs"]
+    assert [problem.field for problem in error.value.problems] == ["pooling", "heads", "limit", "epochs"]
 
 
 def test_a_failure_is_recorded_and_told(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ import pytest
 import spying
 import tiny
 
-from engine.classify import baselines, contenders
+from engine.classify import baselines
 from engine.classify.baselines import TFIDF
 from engine.classify.spec import LR, MLP, ClassifySpec
 from engine.classify.task import classify
 from engine.comparison import heads
+from engine.encoders import epochs
 from engine.runs.messages import Control
 
 TRAIN, VALIDATION, TEST = tiny.texts(60), tiny.texts(20, seed=4), tiny.texts(30, seed=9)
@@ -36,19 +37,20 @@ def test_every_method_is_trained_on_train_and_chosen_on_validation(
     counted = spying.record(monkeypatch, baselines, "logistic")
     solved = spying.record(monkeypatch, heads, "logistic")
     trained = spying.record(monkeypatch, heads, "mlp")
-    tuned = spying.record(monkeypatch, contenders, "finetune")
+    tuned = spying.record(monkeypatch, epochs, "tune")
     list(classify(spec, Control()))
     given = [(method, train, held) for method, train, held, *_ in counted + solved + trained]
     assert [method for method, *_ in given] == [TFIDF, LR, MLP]
-    given += [("finetune", train, held) for train, held, *_ in tuned]
-    assert len(given) == 4
+    assert len(given) == 3
     for method, train, held in given:
         rows, labels = train
         assert (_count(rows), list(labels)) == (60, TRAIN[1]), method
         rows, labels = held
         assert (_count(rows), list(labels)) == (20, VALIDATION[1]), method
-    (texts, _), (looked, _) = given[-1][1:]
-    assert (list(texts), list(looked)) == (TRAIN[0], VALIDATION[0])
+    ((training, *_),) = tuned
+    assert (training.labels, training.held_labels) == (TRAIN[1], VALIDATION[1])
+    assert training.ids == training.encoder.ids(TRAIN[0], spec.length)
+    assert training.held_ids == training.encoder.ids(VALIDATION[0], spec.length)
 
 
 def _count(rows: Sequence[object]) -> int:

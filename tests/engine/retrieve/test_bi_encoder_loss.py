@@ -11,7 +11,7 @@ from retrieving import collection
 
 from data import beir
 from engine.retrieve.bi_encoder import SCALE, loss_of
-from engine.retrieve.training_data import Split, TrainingData
+from engine.retrieve.training_data import BiSettings, Split, TrainingData, TrainingInputs
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -40,9 +40,9 @@ def test_documents_that_are_relevant_too_are_no_negatives(tmp_path_factory: pyte
     first, second = names[0], names[1]
     shared = next(iter(found.qrels["train"][second]))
     qrels = {**found.qrels["train"], first: {**found.qrels["train"][first], shared: 1}}
-    data = TrainingData(
-        beir.Collection(**{**vars(found), "qrels": {"train": qrels}}), Split(tuple(names), ()), 8, 1, 0, None
-    )
+    collected = beir.Collection(**{**vars(found), "qrels": {"train": qrels}})
+    inputs = TrainingInputs(collected, None, None, {}, BiSettings())  # type: ignore[arg-type]
+    data = TrainingData(inputs, Split(tuple(names), ()))
     rows = {name: sorted(data.relevant[name]) for name in names}
     assert len(rows[first]) == 2
     own = next(row for row in rows[first] if row not in rows[second])

@@ -27,18 +27,18 @@ def test_the_bi_encoder_never_sees_a_judged_query_and_is_not_trained_on_held_out
     made = spying.record(monkeypatch, bi_encoder, "TrainingData")
     list(retrieve(spec, Control()))
     found = beir.load(spec.data)
-    ((given, _, _, asked, *_),) = trained
-    assert set(asked) == set(found.qrels["train"])
-    assert set(given.qrels) == {"train"}
+    ((inputs, *_),) = trained
+    assert set(inputs.asked) == set(found.qrels["train"])
+    assert set(inputs.collection.qrels) == {"train"}
     every = set(found.qrels["train"])
     parts = made
     if mode == "projection":  # every part of the queries is held out once; the best number of epochs trains on all
-        *parts, (_, last, *_) = made
+        *parts, (_, last) = made
         assert set(last.train) == every
-        assert sorted(query for _, part, *_ in parts for query in part.held) == sorted(every)
+        assert sorted(query for _, part in parts for query in part.held) == sorted(every)
     assert parts
-    for _, part, *rest in parts:
+    for given, part in parts:
         assert part.held
         assert not set(part.train) & set(part.held)
         assert {*part.train, *part.held} == every
-        assert {query for query, _ in TrainingData(given, part, *rest).pairs} == set(part.train)
+        assert {query for query, _ in TrainingData(given, part).pairs} == set(part.train)
