@@ -517,23 +517,30 @@ import sys, threading
 from engine.gpt.trainer import Trainer
 from engine.runs import owner
 from llmlab_tui.__main__ import main
-owner.GRACE, step = float(sys.argv.pop(1)), Trainer.step
-Trainer.step = lambda self: step(self) if self.position.step < 30 else threading.Event().wait()
+owner.GRACE, blocked, step = float(sys.argv.pop(1)), sys.argv.pop(1), Trainer.step
+
+def stuck():
+    open(blocked, "x").close()
+    threading.Event().wait()
+
+Trainer.step = lambda self: step(self) if self.position.step < 30 else stuck()
 main()
 """
 
 
 @pytest.mark.parametrize("grace", [0.5, 1000.0])
 def test_a_training_whose_step_blocks_is_stopped_and_a_resume_continues_exactly(
-    grace: float, verse: Path, run: Command
+    grace: float, verse: Path, tmp_path: Path, run: Command
 ) -> None:
     made = flags(steps=40, evaluate_every=10, save_every=0, sample_every=0, schedule="constant")
-    with process([sys.executable, "-c", BLOCKS, str(grace), "train", "--corpus", str(verse), *made, "--json"]) as child:
+    blocked = tmp_path / "blocked"
+    given = [str(grace), str(blocked), "train", "--corpus", str(verse), *made, "--json"]
+    with process([sys.executable, "-c", BLOCKS, *given]) as child:
         first = read_until(child, "evaluated")
         while first[-1]["step"] < 30:
             first += read_until(child, "evaluated")
         found = runs.find(home.runs(), "latest")
-        while not (found.checkpoints / "step-000030").is_dir():
+        while not (found.checkpoints / "step-000030").is_dir() or not blocked.exists():
             time.sleep(0.01)
         os.kill(child.pid, signal.SIGTERM)
         while grace > 100 and child.poll() is None:  # signals that come at the same moment are one
