@@ -106,14 +106,14 @@ class BackgroundTasks:
             self._job = self._worker.start(task)
 
 
-class Keeper:
+class FileWriter:
     """Does what it is given in the order in which it is given, in a thread of its own.
 
     Two threads could overtake each other, and an older text would take the place of a newer one.
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "keeper")
+        self._thread = ThreadPoolExecutor(1, "file-writer")
 
     def soon(self, write: Callable[[], object]) -> None:
         """Do this after everything that was given before. What it raises is lost: it tells its errors itself."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from engine.choose.results import ChoiceStore
+    from engine.choose.results import RankingStore
 
     Scores: TypeAlias = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class FittedRanker(Protocol):
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
         """The same inputs under other conditions."""
 
-    def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None: ...
+    def save(self, store: RankingStore, steps: Sequence[ContenderStep]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class FittedZeroShot:
         ways = {way: judging.scores(way) for way in WAYS}
         return Controls(ways, hidden=(judging.alone(),), shuffled=shuffled, truncated=judging.truncated)
 
-    def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
+    def save(self, store: RankingStore, steps: Sequence[ContenderStep]) -> None:
         self.reader.lm.forget()
 
 
@@ -181,7 +181,7 @@ class FittedScorer:
         shuffled = order, self.ranker.scores(pairs.reordered(order))
         return Controls(seeds=seeds, hidden=hidden, shuffled=shuffled)
 
-    def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
+    def save(self, store: RankingStore, steps: Sequence[ContenderStep]) -> None:
         store.ranker(self.method.name, self.ranker)
 
 

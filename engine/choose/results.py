@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _WITHOUT_ENCODER = ("chance", "longest", "zero-shot")
 
 
-class ChoiceStore(Results):
+class RankingStore(Results):
     """Writes the results of a ranking of choices."""
 
     ABOUT = "choices.json"
@@ -105,9 +105,9 @@ class ChooseResults:
 def read(run: Run) -> ChooseResults:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no ranking."""
     with reading(f"{run.name} holds no ranked questions that can be read"):
-        rows = json_lines(run.path / ChoiceStore.ITEMS)
+        rows = json_lines(run.path / RankingStore.ITEMS)
         items = tuple(Item(**{**row, "choices": tuple(map(str, row["choices"]))}) for row in rows)
-        return ChooseResults(items, run.read_json(ChoiceStore.ABOUT), run.read_json("results.json"))
+        return ChooseResults(items, run.read_json(RankingStore.ABOUT), run.read_json("results.json"))
 
 
 def read_ranker(run: Run, method: str, loss: str) -> GroupedHead:

@@ -15,7 +15,7 @@ from engine import hub
 from engine.choose import report as choose_report
 from engine.choose.contenders import FittedRanker, Scorer, TunedRanker, ZeroShot, without_answers
 from engine.choose.fine_tune import Ranking, TuneRankSettings
-from engine.choose.results import ChoiceStore
+from engine.choose.results import RankingStore
 from engine.choose.scorer import PairFeatures
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.comparison import statistics
@@ -67,7 +67,7 @@ class _Choosing(Comparison):
 
     spec: ChooseSpec
     data: ChoiceData
-    store: ChoiceStore | None
+    store: RankingStore | None
     features: PairFeatures
 
     def __init__(self, spec: ChooseSpec, data: ChoiceData, control: Control) -> None:
@@ -93,7 +93,7 @@ class _Choosing(Comparison):
         )
 
     def keep(self, run: Run, writes: PendingWrites) -> None:
-        self.store = ChoiceStore(run, self.spec, self.data, writes)
+        self.store = RankingStore(run, self.spec, self.data, writes)
 
     def verdict(self) -> str:
         """Which methods are better, whether they use the question, and what limits the comparison."""

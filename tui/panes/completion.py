@@ -22,7 +22,7 @@ from textual.widgets import TextArea
 from engine.lm.sampling import Sampling
 from engine.runs.events import Compared, Completed, Event, Notice, Progress, Token
 from engine.runs.worker import State, Task
-from tui.background import BackgroundTasks, Keeper
+from tui.background import BackgroundTasks, FileWriter
 from tui.generate import generation_tasks as tasks
 from tui.generate import status_lines, token_view
 from tui.generate.candidate_cache import CandidateCache, ids_before, number_of, source
@@ -105,7 +105,7 @@ class CompletionPane(Pane):
         self._ticker: Timer | None = None
         self._rest: Timer | None = None
         self._saver: Timer | None = None
-        self._keeper = Keeper()
+        self._file_writer = FileWriter()
 
     def compose(self) -> ComposeResult:
         yield Lines(id="gen-head")
@@ -194,7 +194,7 @@ class CompletionPane(Pane):
             self._read_editor()
         if dropped := self.tokens.prune():
             self._cache.forget()
-        self._keeper.soon(partial(self._write, self.session.record(), dropped))
+        self._file_writer.soon(partial(self._write, self.session.record(), dropped))
 
     def _write(self, record: dict[str, object], dropped: list[str]) -> None:
         said, level = "", "warning"
@@ -215,8 +215,8 @@ class CompletionPane(Pane):
         if self.ready and self._dirty:
             if self.mode == EDIT:
                 self._read_editor()
-            self._keeper.soon(partial(self.session_file.write, self.session.record()))
-        await self._keeper.close()
+            self._file_writer.soon(partial(self.session_file.write, self.session.record()))
+        await self._file_writer.close()
 
     # -- what the worker says ----------------------------------------------------------------------------------------
 

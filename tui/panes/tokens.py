@@ -18,7 +18,7 @@ from engine.tokenization.encoding import NoTokenizer
 from engine.tokenization.lexicon import corpus
 from engine.tokenization.spans import Tokenized, tokenize
 from tui.actions import bindings
-from tui.background import Keeper
+from tui.background import FileWriter
 from tui.dialogs import ask
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
@@ -82,7 +82,7 @@ class TokensPane(TokensInputOutput):
         self._reference, self._reference_name = samples.ENGLISH, "a page of English"
         self._wait: Timer | None = None
         self._keep: Timer | None = None
-        self._keeper = Keeper()
+        self._file_writer = FileWriter()
         self._unsaved = False
         self.behind = False
         """whether the rows show an older text than the editor"""
@@ -368,7 +368,7 @@ class TokensPane(TokensInputOutput):
         buffer = self.editor.buffer
         self._unsaved = False
         state = storage.TokensState(buffer.text, buffer.caret, self.tokenizers.names, self._ids, self._marks)
-        self._keeper.soon(partial(self._write, state))
+        self._file_writer.soon(partial(self._write, state))
 
     def _write(self, state: storage.TokensState) -> None:
         try:
@@ -382,4 +382,4 @@ class TokensPane(TokensInputOutput):
         """What was typed in the last second is kept too."""
         if self._unsaved:
             self._save()
-        await self._keeper.close()
+        await self._file_writer.close()

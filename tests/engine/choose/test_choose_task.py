@@ -335,7 +335,7 @@ def test_a_fine_tuning_is_found_again_only_by_its_key(workshop: dict[str, str], 
     run, events = done
     spec = choose_runs.spec_of(run)
     writes = PendingWrites()
-    results = choose_results.ChoiceStore(run, spec, load(workshop["data"], seed=spec.seed), writes)
+    results = choose_results.RankingStore(run, spec, load(workshop["data"], seed=spec.seed), writes)
     key = run.read_json("choices.json")["tuned"]["made"]
     found = results.earlier(FINETUNE, key)
     assert found is not None
