@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 from workbench import VERSE
+
+from checkpoints import home
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same suite everywhere; set before torch looks for devices
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -32,3 +35,11 @@ def known_peak(monkeypatch: pytest.MonkeyPatch) -> float:
     """Do not measure the machine before each training."""
     monkeypatch.setattr("engine.gpt.train.measure_peak", lambda placement: 1e9)
     return 1e9
+
+
+@pytest.fixture
+def older_runs() -> None:
+    """One run of each task, as an earlier version wrote them, among the runs."""
+    home.runs().mkdir(parents=True)
+    with tarfile.open(Path(__file__).parent / "engine" / "runs" / "older.tar.gz") as tar:
+        tar.extractall(home.runs(), filter="data")

@@ -39,14 +39,13 @@ def _card(run: Run) -> str:
     spec, results = run.read_json("spec.json"), run.read_json("results.json")
     found: Any = results.get(METHOD)
     result: dict[str, Any] = found if isinstance(found, dict) else {}
-    count, interval = result.get("rows", result.get("items")), result.get("interval")
     facts = [
         ("trained on", spec.get("data")),
         ("encoder", spec.get("encoder")),
         ("settings", result.get("settings")),
         ("accuracy on items that it was not trained on", result.get("accuracy")),
-        ("95% interval", interval),
-        ("number of these items", count),
+        ("95% interval", result.get("interval")),
+        ("number of these items", result.get("items")),
         ("seed", spec.get("seed")),
         ("max tokens", spec.get("length")),
     ]

@@ -46,14 +46,12 @@ class ChooseSpec:
     )
     encoder: str = fields.encoder(group="trained methods")
     pooling: str = fields.pooling(group="trained methods")
-    length: int = option(
+    length: int = fields.length(
         128,
         "Maximum tokens of question and choice; the rest is cut.",
-        label="max tokens",
         group="trained methods",
         advanced=True,
         minimum=8,
-        maximum=100_000,
     )
     margin: float = option(0.2, "Margin of the ranking loss.", group="trained methods", above=0, maximum=100)
     seeds: int = option(

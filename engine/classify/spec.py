@@ -36,14 +36,12 @@ class ClassifySpec:
     )
     encoder: str = fields.encoder(group="features")
     pooling: str = fields.pooling(group="features")
-    length: int = option(
+    length: int = fields.length(
         128,
         "Maximum tokens of a text; the rest is cut.",
-        label="max tokens",
         group="features",
         advanced=True,
         minimum=4,
-        maximum=100_000,
     )
     heads: tuple[str, ...] = option(
         (LR, MLP),

@@ -21,6 +21,7 @@ pooling = partial(
     choices=POOLINGS,
     meanings=POOLING_HELP,
 )
+length = partial(option, label="max tokens", maximum=100_000)
 limit = partial(option, 0, minimum=0)
 seed = partial(option, 1337, minimum=0, maximum=(1 << 62) - 1)
 epochs = partial(option, minimum=1, maximum=1000, advanced=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from engine.comparison.heads import Head, fit_once, logistic
 from engine.runs.events import ContenderStep, CurvePoint, Event, Progress
-from engine.runs.messages import Control, handle_messages
+from engine.runs.messages import Control, handle_messages, passed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -180,11 +180,4 @@ def efficiency(
 
 def _without_steps(work: Generator[Event, None, Head]) -> Generator[Event, None, Head]:
     """``work`` without the steps that it tells: those of the curve are not those of the method."""
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            head: Head = end.value
-            return head
-        if not isinstance(event, ContenderStep):
-            yield event
+    return passed(work, lambda event: () if isinstance(event, ContenderStep) else (event,))

@@ -55,13 +55,11 @@ class RetrieveSpec:
     )
     epochs: int = option(0, "Maximum epochs; 0 chooses by what is trained.", group="methods", minimum=0, maximum=1000)
     learning_rate: float = fields.learning_rate("Peak learning rate; 0 chooses by what is trained.", group="methods")
-    length: int = option(
+    length: int = fields.length(
         256,
         "Maximum tokens of a document; the rest is cut.",
-        label="max tokens",
         group="encoder",
         minimum=4,
-        maximum=100_000,
     )
     seed: int = fields.seed("Seed of the held-out queries, the batches and the bootstrap.", group="methods")
     device: str = fields.device()

@@ -45,11 +45,11 @@ class _Retrieval(Comparison):
     """The methods of one retrieval, in the order in which they cost."""
 
     spec: RetrieveSpec
+    data: Collection
     store: Store | None
     features: BuiltRankers
 
     def __init__(self, spec: RetrieveSpec, collection: Collection, control: Control) -> None:
-        self.collection = collection
         self.split = collection.judged
         self.queries = tuple(collection.qrels.get(self.split, {}))
         asked = collection.qrels.get("train", {})
@@ -64,27 +64,19 @@ class _Retrieval(Comparison):
         """method to the methods judged before it to the difference of each measure"""
 
     def loaded(self) -> Loaded:
-        collection = self.collection
-        checks = list(collection.checks)
+        checks = list(self.data.checks)
         if self.split not in ("", "test"):
             checks.append(f"there are no test qrels: the {self.split} queries are judged")
-        return Loaded(
-            task=self.spec.task,
-            data=collection.name,
-            source=collection.source,
-            documents=len(collection),
-            held_out=0,
-            train=len(collection.qrels.get("train", {})),
-            judged=len(self.queries),
+        return dataclasses.replace(
+            self.split_sizes(),
+            documents=len(self.data),
             judged_split=self.split,
-            fingerprint=collection.fingerprint,
             contenders=tuple(method for method in RANKERS if method in self.spec.methods),
             checks=tuple(checks),
-            repairs=collection.repairs,
         )
 
     def keep(self, run: Run, writes: PendingWrites) -> None:
-        self.store = self.features.store = Store(run, self.collection, self.split, self.queries, writes)
+        self.store = self.features.store = Store(run, self.data, self.split, self.queries, writes)
 
     def verdict(self) -> str:
         """What the figures say of each pair of methods, with intervals and p-values adjusted for all pairs (Holm)."""
@@ -142,9 +134,9 @@ class _Retrieval(Comparison):
     ) -> Iterator[Event]:
         method, begun = contender.name, time.monotonic()
         found = yield from fitted.outputs(self.judged, self.control)
-        own = [self.collection.own(self.split, name) for name in self.queries]
+        own = [self.data.own(self.split, name) for name in self.queries]
         rankings = [ranked.without(row).top(DEPTH) for ranked, row in zip(found, own, strict=True)]
-        relevant = [self.collection.relevant(self.split, name) for name in self.queries]
+        relevant = [self.data.relevant(self.split, name) for name in self.queries]
         self.values[method] = values = retrieve_metrics.judge(rankings, relevant)
         self.against[method] = against = {other: self._differences(method, other) for other in self.figures}
         bounds = interval(values[NDCG], self.spec.seed)

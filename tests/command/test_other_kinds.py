@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from checkpoints import home
 from tui import cli
 
-OLDER = Path(__file__).parents[1] / "engine" / "runs" / "older.tar.gz"
 FITS = {
     "verse": "llmlab-tui sample verse",
     "texts": "llmlab-tui predict texts TEXT",
@@ -20,12 +18,7 @@ FITS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LLMLAB_HOME", str(tmp_path / "home"))
-    home.runs().mkdir(parents=True)
-    with tarfile.open(OLDER) as tar:
-        tar.extractall(home.runs(), filter="data")
+pytestmark = pytest.mark.usefixtures("older_runs")
 
 
 @pytest.mark.parametrize("named", ["name", "path", "latest"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +23,10 @@ from engine.runs.messages import Control
 from engine.runs.owner import follow
 from tui import cli
 
-OLDER = Path(__file__).parent / "older.tar.gz"
 RUNS = {"verse": "steps", "texts": "done", "questions": "done", "documents": "done"}
 
 
-@pytest.fixture(autouse=True)
-def _runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LLMLAB_HOME", str(tmp_path / "home"))
-    home.runs().mkdir(parents=True)
-    with tarfile.open(OLDER) as tar:
-        tar.extractall(home.runs(), filter="data")
+pytestmark = pytest.mark.usefixtures("older_runs")
 
 
 def told(name: str) -> list[Event]:
