@@ -83,6 +83,8 @@ def from_file(path: Path, *, cache: Path, name: str | None = None) -> Reading:
     Raises :class:`CorpusError` with the path in the message.
     """
     try:
+        if "\0" in str(path):  # there can be none
+            raise FileNotFoundError
         size = path.stat().st_size
         if path.is_dir():
             raise CorpusError("this is a folder; name a text file")

@@ -121,9 +121,10 @@ def fields() -> str:
 
     rows = []
     for entry in dataclasses.fields(TrainSpec):
-        choices = ", ".join(f"`{one}`" for one in entry.metadata["choices"])
+        known = entry.metadata["option"]
+        choices = ", ".join(f"`{one}`" for one in known.choices)
         value = choices or _VALUES[str(entry.type)] or "`true`, `false`"
-        rows.append((f"`{entry.name}`", value, _default(entry.default), entry.metadata["help"]))
+        rows.append((f"`{entry.name}`", value, _default(entry.default), known.help))
     return "\n".join(_table(("field", "value", "default", "meaning"), rows))
 
 

@@ -7,7 +7,6 @@ import os
 import sys
 import traceback
 from dataclasses import asdict, replace
-from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from engine.runs import owner
 from engine.runs.events import Finished, Started
 from engine.runs.listing import summarise
 from engine.runs.messages import SetLearningRate
-from engine.runs.spec import BadSpec, Problem
+from engine.runs.spec import BadSpec, Problem, options
 from engine.tokenization.encoding import NoTokenizer
 from tui import units
 from tui.choose_command import choose
@@ -139,10 +138,10 @@ def train(
 @app.command
 def fields() -> int:
     """List every field of a training run with its default."""
-    for entry in fields_of(TrainSpec):
-        choices = f" ({', '.join(entry.metadata['choices'])})" if entry.metadata["choices"] else ""
-        unit = f", {entry.metadata['unit']}" if entry.metadata["unit"] else ""
-        say(f"--{entry.name.replace('_', '-'):<18} {entry.metadata['help']}{choices}{unit} [{entry.default!r}]")
+    for name, known in options(TrainSpec).items():
+        choices = f" ({', '.join(known.choices)})" if known.choices else ""
+        unit = f", {known.unit}" if known.unit else ""
+        say(f"--{name.replace('_', '-'):<18} {known.help}{choices}{unit} [{getattr(TrainSpec, name)!r}]")
     return DONE
 
 

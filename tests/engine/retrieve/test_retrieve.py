@@ -324,7 +324,7 @@ def test_stopping_keeps_what_was_judged(spec: RetrieveSpec) -> None:
 def test_everything_wrong_with_a_spec_is_told_at_once() -> None:
     spec = RetrieveSpec(" ", methods=("bm25", "magic"), mode="half", hard_negatives=99, length=1, device="toaster")
     assert [problem.field for problem in spec.validate()] == [
-        "data", "method", "train", "hard_negatives", "length", "device",
+        "data", "methods", "mode", "hard_negatives", "length", "device",
     ]  # fmt: skip
 
 
