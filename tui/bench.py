@@ -150,7 +150,7 @@ def _ui(seconds: float) -> dict[str, Any]:
             without.append(_steps_per_second(run.events, each))
             with Screen() as screen:
                 screen.wait_for("training", 30.0)
-                screen.settle(2.0)
+                screen.read(2.0)
                 before = screen.received
                 begun = time.monotonic()
                 with_screen.append(_steps_per_second(run.events, each, meanwhile=screen.read))
@@ -166,9 +166,9 @@ def _ui(seconds: float) -> dict[str, Any]:
         process.kill()
     with Screen() as screen:
         screen.wait_for("Runs", 30.0)
-        screen.settle(3.0)
+        screen.read(3.0)
         before = screen.received
-        screen.settle(6.0)
+        screen.read(6.0)
         idle = (screen.received - before) / 6.0
     ratios = [a / b for a, b in zip(with_screen, without, strict=True)]
     keys.sort()

@@ -100,7 +100,8 @@ class TrainForm(Form):
         from textual.worker import get_current_worker
 
         from data import dante
-        from data.corpus import CorpusError, finish
+        from data.corpus import CorpusError
+        from engine.runs.messages import finish
 
         worker = get_current_worker()
         cache, path = home.cache(), existing(source)
