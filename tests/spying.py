@@ -18,7 +18,7 @@ def reachable(value: Any, seen: set[int]) -> Iterator[Any]:
     inner: list[Any] = [*getattr(value, "__dict__", {}).values()]
     inner += [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
     inner += [getattr(value, name, None) for name in getattr(value, "__slots__", ())]
-    inner += [getattr(value, "__self__", None)]
+    inner += [getattr(value, name, None) for name in ("__self__", "func", "args", "keywords")]
     if isinstance(value, dict):
         inner += value.values()
     elif isinstance(value, list | tuple | set | frozenset):

@@ -43,11 +43,12 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
 class _Retrieval(Comparison):
     """The methods of one retrieval, in the order in which they cost."""
 
+    spec: RetrieveSpec
     store: Store | None
     features: BuiltRankers
 
     def __init__(self, spec: RetrieveSpec, collection: Collection, control: Control) -> None:
-        self.spec, self.collection = spec, collection
+        self.collection = collection
         self.split = collection.judged
         self.queries = tuple(collection.qrels.get(self.split, {}))
         asked = collection.qrels.get("train", {})
@@ -56,7 +57,7 @@ class _Retrieval(Comparison):
         # Those of train, and no other relevance judgements, are for the methods; the bi-encoder holds some of them out.
         known = dataclasses.replace(collection, qrels={"train": asked} if asked else {})
         rankers = BuiltRankers(spec, known, collection.fingerprint)
-        super().__init__(control, train, Labelled("held_out", (), ()), judged, rankers)
+        super().__init__(spec, collection, control, train, Labelled("held_out", (), ()), judged, rankers)
         self.values: dict[str, dict[str, Values]] = {}
         self.against: dict[str, dict[str, dict[str, Difference]]] = {}
         """method to the methods judged before it to the difference of each measure"""
