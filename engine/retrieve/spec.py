@@ -11,6 +11,8 @@ from engine.runs.spec import Problem, check, option
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
 RANKERS = (BM25, CLS, MEAN, HYBRID, TRAINED)
+PAIRS = ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25))
+"""methods whose difference says something"""
 MODES = ("projection", "whole")
 
 
