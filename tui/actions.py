@@ -13,7 +13,8 @@ from textual.keys import key_to_character
 class Action:
     """One thing to do. ``shown`` puts it into the footer.
 
-    ``where`` is the pane it belongs to, which carries it out, or ``everywhere``: then the app does.
+    ``where`` is the pane it belongs to, which carries it out, or ``everywhere``: then the app does. ``help`` says what
+    the method ``action_…`` of that name does.
     """
 
     name: str

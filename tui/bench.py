@@ -167,9 +167,7 @@ def _ui(seconds: float) -> dict[str, Any]:
     with Screen() as screen:
         screen.wait_for("Runs", 30.0)
         screen.read(3.0)
-        before = screen.received
-        screen.read(6.0)
-        idle = (screen.received - before) / 6.0
+        idle = screen.read(6.0) / 6.0
     ratios = [a / b for a, b in zip(with_screen, without, strict=True)]
     keys.sort()
     return {

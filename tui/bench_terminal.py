@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pty
 import select
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fcntl import ioctl
 from typing import Any
 
@@ -126,9 +127,7 @@ def panes(note: Callable[[str], None]) -> dict[str, Any]:
             _start(screen, key, ready)
             seconds = _bytes_a_second(screen)
             screen.read(1.0)
-            before = screen.received
-            screen.read(REST)
-            idle = (screen.received - before) / REST
+            idle = screen.read(REST) / REST
         shutil.rmtree(home.cache(), ignore_errors=True)  # so that there is as much to do again
         with Screen() as screen:
             _start(screen, key, ready)
@@ -158,20 +157,22 @@ def _start(screen: Screen, key: str, ready: str) -> None:
 
 def _bytes_a_second(screen: Screen) -> list[int]:
     """Bytes of every second until the run has finished."""
-    found: list[int] = []
-    until = time.monotonic() + LONGEST
-    while "■ finished" not in screen.recent and time.monotonic() < until:
-        before = screen.received
-        screen.read(1.0)
-        found.append(screen.received - before)
-    return found
+    return [screen.read(1.0) for _ in _until_finished(screen)]
 
 
 def _keys(screen: Screen, views: str) -> list[float]:
     """Seconds to the answer of keys that change the view, pressed until the run has finished."""
     found: list[float] = []
-    until = time.monotonic() + LONGEST
-    while "■ finished" not in screen.recent and time.monotonic() < until:
-        found.append(screen.key_to_paint(views[(len(found) + 1) % 2]))
+    for number in _until_finished(screen):
+        found.append(screen.key_to_paint(views[(number + 1) % 2]))
         screen.read(0.2)
     return found
+
+
+def _until_finished(screen: Screen) -> Iterator[int]:
+    """0, 1, 2 and so on while the run goes on."""
+    until = time.monotonic() + LONGEST
+    for number in itertools.count():
+        if "■ finished" in screen.recent or time.monotonic() >= until:
+            return
+        yield number

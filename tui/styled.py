@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 from textual.strip import Strip
@@ -65,6 +66,11 @@ def fit(text: str, width: int) -> str:
     shown = Text(safe(text, lines=False))
     shown.truncate(width, overflow="ellipsis", pad=True)
     return shown.plain
+
+
+def cut(text: str, width: int) -> str:
+    """``text`` in at most ``width`` cells; an ellipsis stands for what is cut off its end."""
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + "…"
 
 
 def notice_text(notice: Notice) -> Text:

@@ -92,7 +92,7 @@ def test_the_ramp_has_a_step_for_every_probability_and_differs_without_colour_at
     assert [bool(step.underline) for step in steps] == [False] * 5 + [True]
     assert token_view.probability_style(None) == token_view.PLAIN
     assert token_view.probability_style(-math.inf) == steps[-1]
-    assert token_view.probability_style(0.0) == token_view.heat(1e-9) == steps[0]  # rounding may pass zero
+    assert token_view.probability_style(0.0) == token_view.probability_style(1e-9) == steps[0]  # rounding may pass zero
 
 
 @pytest.mark.parametrize(

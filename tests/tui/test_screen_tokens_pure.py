@@ -49,7 +49,7 @@ def aligned(
 
 
 def rows_of(made: AlignedText) -> list[tuple[int, int]]:
-    return list(made.rows.down(0))
+    return made.rows.down(0, 10**6)
 
 
 def cells(strip: Strip, gutter: int = 10) -> list[tuple[str, Style | None]]:
@@ -146,7 +146,7 @@ def test_rows_hold_the_text_without_gaps(width: int, marks: bool, monkeypatch: p
     monkeypatch.setattr(glyphs, "PIECE", 16)
     for text in SOME:
         rows = Rows(text, words(text, width, marks))
-        listed = list(rows.down(0))
+        listed = rows.down(0, 10**6)
         assert "".join(text[start:end] for start, end in listed) == text
         assert all(columns(text[start:end].rstrip(" \n"), marks) <= max(width, 2) for start, end in listed)
         assert [rows.before(row) for row in listed[1:]] == listed[:-1]

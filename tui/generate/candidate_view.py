@@ -15,11 +15,10 @@ from textual.strip import Strip
 from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
 from tui.generate.token_tree import Node
-from tui.generate.token_view import DIM, NOTHING, PLAIN, FocusLines, probability_style
-from tui.styled import strips, wrap
+from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, FocusLines, probability_style
+from tui.styled import cut, strips, wrap
 from tui.text import safe
 
-WORD = Style(bold=True)
 CUT = Style(color="bright_red", strike=True)
 GONE = Style(color="bright_red")
 KEPT = Style(color="bright_green")
@@ -136,13 +135,13 @@ def _row(
 ) -> Strip:
     word, bar = sizes
     background = PICKED if picked else PLAIN
-    name = _fit(mark_spaces(one.text), word - 1)
+    name = cut(mark_spaces(one.text), word - 1).rstrip()
     style = CUT if one.cut else MINE if here else PLAIN
     segments = [
         Segment("▸" if picked else " ", KEPT + background),
         Segment("•" if here else " ", MINE + background),
-        Segment(name.rstrip(), style + background),
-        Segment(" " * (word - cell_len(name.rstrip())), background),
+        Segment(name, style + background),
+        Segment(" " * (word - cell_len(name)), background),
     ]
     if bar:
         final = round(one.final / most * (bar - 1)) if most else 0
@@ -159,7 +158,7 @@ def _row(
         segments.append(Segment(f"{CUTS.get(one.cut, one.cut):>6}", GONE + background))
     else:
         segments.append(Segment(f"  {percent(one.tempered)}  ", DIM + background))
-        segments.append(Segment(f"{percent(one.final):>6}", WORD + KEPT + background))
+        segments.append(Segment(f"{percent(one.final):>6}", BOLD + KEPT + background))
     return Strip(segments).simplify().adjust_cell_length(width, background)
 
 
@@ -187,19 +186,15 @@ def _log(probability: float) -> float:
     return math.log(probability) if probability > 0 else -math.inf
 
 
-def _facts(facts: list[tuple[str, str]], width: int, first: Style = WORD) -> Strip:
+def _facts(facts: list[tuple[str, str]], width: int, first: Style = BOLD) -> Strip:
     segments = []
     for number, (name, value) in enumerate(facts):
-        segments += [Segment(f" {name} ", DIM), Segment(f"{value} ", WORD if number else first + WORD)]
+        segments += [Segment(f" {name} ", DIM), Segment(f"{value} ", BOLD if number else first + BOLD)]
     return _line(segments, width)
 
 
 def _line(segments: list[Segment], width: int) -> Strip:
     return Strip(segments).adjust_cell_length(width)
-
-
-def _fit(text: str, width: int) -> str:
-    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + "…"
 
 
 def _wrapped(text: str, width: int, height: int) -> list[Strip]:

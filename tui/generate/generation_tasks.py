@@ -17,6 +17,7 @@ from engine.runs.events import Completed, Event, Notice, Token
 from engine.runs.messages import Control
 from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.encoding import NoTokenizer, Tokenizer
+from tui.generate.token_layout import common_start
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
@@ -57,11 +58,7 @@ def recode(tokens: Pieces, draft: str, tokenizer: Tokenizer) -> tuple[int, Piece
         start -= 1
         following = tokens[start][1]
     made = encode(tokenizer, "".join(text for _, text in tokens[start:]) + draft)
-    same = 0
-    for ours, theirs in zip(tokens[start:], made, strict=False):
-        if ours != theirs:
-            break
-        same += 1
+    same = common_start(tokens[start:], made)
     return start + same, made[same:]
 
 

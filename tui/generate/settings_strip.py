@@ -17,8 +17,8 @@ from textual.widgets import Label, Static
 
 from engine.lm.sampling import Sampling
 from tui.dialogs import Dialog, hint
-from tui.generate.candidate_view import FOCUSED, TITLE, WORD
-from tui.generate.token_view import DIM, PLAIN, FocusLines
+from tui.generate.candidate_view import FOCUSED, TITLE
+from tui.generate.token_view import BOLD, DIM, PLAIN, FocusLines
 from tui.styled import window
 
 NAMES = {
@@ -143,7 +143,7 @@ class SettingsStrip(FocusLines, can_focus=True):
         if mine and self._typed:
             value = f"{self._typed}▏"
         idle = self.sampling.greedy and name in ("temperature", "top_k", "top_p", "min_p", "seed")
-        style = _WRONG if mine and self._wrong else DIM if idle or not _on(self.sampling, name) else WORD
+        style = _WRONG if mine and self._wrong else DIM if idle or not _on(self.sampling, name) else BOLD
         marks = ("◂ ", " ▸") if mine else ("  ", "  ")
         room = max(5, min(12, width - 18))
         segments = [

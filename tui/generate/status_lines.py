@@ -13,13 +13,12 @@ from engine.runs.events import Completed, Progress
 from engine.runs.worker import State
 from tui import units
 from tui.generate.token_tree import TokenTree
-from tui.generate.token_view import DIM
+from tui.generate.token_view import BOLD, DIM
 from tui.text import safe
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
 
-BOLD = Style(bold=True)
 WIDE = 98  # cells from which words are spelled out
 _WORDS = {
     "load": ("◌", "loading", "bright_yellow"),

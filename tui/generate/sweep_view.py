@@ -14,7 +14,8 @@ from textual.strip import Strip
 from engine.lm.sweep import Comparison, Setting
 from engine.runs.events import Compared, Event, Token
 from tui.generate.token_layout import Item, TokenLayout
-from tui.generate.token_view import DIM, NOTHING, PLAIN, FocusLines, probability_style
+from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, FocusLines, probability_style
+from tui.styled import side_by_side
 from tui.text import safe
 
 NARROWEST = 18  # cells of a column that can still be read
@@ -22,7 +23,6 @@ FIGURES = ("repetition", "distinct-2", "log-prob", "tokens/s")
 SHORT = ("repeat", "dist-2", "logp", "tok/s")
 _NAME = Style(color="bright_blue", bold=True)
 _CHOSEN = Style(color="black", bgcolor="bright_blue", bold=True)
-_BOLD = Style(bold=True)
 
 
 @dataclass
@@ -130,7 +130,7 @@ class SweepView(FocusLines, can_focus=True):
         prompt = safe(self.sweep.comparison.prompt, lines=False)
         room = max(8, width - 9)
         shown = prompt if len(prompt) <= room else f"…{prompt[1 - room :]}"
-        return Strip([Segment(" prompt ", DIM), Segment(shown, _BOLD)])
+        return Strip([Segment(" prompt ", DIM), Segment(shown, BOLD)])
 
     def _foot(self, width: int) -> Strip:
         said = "←→ column  ↑↓ scroll  Enter takes it as the text  Esc back"
@@ -138,22 +138,17 @@ class SweepView(FocusLines, can_focus=True):
         return Strip([Segment(f" {safe(saved, lines=False)}", PLAIN), Segment(said, DIM)])
 
     def _side_by_side(self, room: int, height: int) -> list[Strip]:
-        cells = [self._column(number, column, room, height) for number, column in enumerate(self.sweep.columns)]
-        rows = []
-        for y in range(height):
-            segments: list[Segment] = []
-            for number, column in enumerate(cells):
-                if number:
-                    segments.append(Segment("│", DIM))
-                segments += column[y] if y < len(column) else Strip.blank(room)
-            rows.append(Strip(segments))
-        return rows
+        line = [Strip([Segment("│", DIM)])] * height
+        columns: list[tuple[list[Strip], int]] = []
+        for number, column in enumerate(self.sweep.columns):
+            columns += [(line, 1), (self._column(number, column, room, height), room)]
+        return side_by_side(columns[1:], height)
 
     def _column(self, number: int, column: Column, room: int, height: int) -> list[Strip]:
         head = [self._title(number, column, room)]
         for name, value in zip(FIGURES, column.figures(), strict=True):
             text = f" {name:<11}"
-            head.append(Strip([Segment(text, DIM), Segment(f"{value:>{room - len(text) - 1}} ", _BOLD)]))
+            head.append(Strip([Segment(text, DIM), Segment(f"{value:>{room - len(text) - 1}} ", BOLD)]))
         head.append(Strip([Segment("─" * room, DIM)]))
         return head + self._text(column, room, height - len(head))
 

@@ -23,6 +23,12 @@ Row = list[tuple[int, str]]
 """A line: places with the part of their text that stands in it."""
 
 
+def common_start(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many elements two sequences begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (ours, theirs) in pairs if ours != theirs), min(len(one), len(other)))
+
+
 class TokenLayout:
     """Lays tokens out; what follows an unchanged beginning is laid out again, the beginning is not."""
 
@@ -34,14 +40,9 @@ class TokenLayout:
     def lay(self, items: Sequence[Item], width: int) -> None:
         """Lay ``items`` out in lines of ``width`` cells."""
         width = max(4, width)
-        same = 0
-        if width == self._width:
-            for ours, theirs in zip(self._items, items, strict=False):
-                if ours != theirs:
-                    break
-                same += 1
-            if same == len(self._items) == len(items):
-                return
+        same = common_start(self._items, items) if width == self._width else 0
+        if width == self._width and same == len(self._items) == len(items):
+            return
         row = self._row_to_go_on_from(same)
         first = self.rows[row][0][0] if self.rows[row] else 0
         while row > 0 and self.rows[row - 1] and self.rows[row - 1][-1][0] == first:

@@ -38,7 +38,7 @@ RAMP = (
 """From expected to surprising; the last differs without colour too."""
 PLAIN = Style()
 DIM = Style(color="bright_black")
-PROMPT = Style(bold=True)
+BOLD = Style(bold=True)
 CURSOR = Style(color="black", bgcolor="bright_white", bold=True)
 MARKS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 NOTHING = "◌"  # stands for a token that adds no text
@@ -59,7 +59,7 @@ def legend(width: int) -> Strip:
     segments = [Segment("probability ", DIM)]
     for step in RAMP:
         segments += [Segment(step.name, step.style), Segment(" ", PLAIN)]
-    segments += [Segment(" prompt", PROMPT), Segment("  "), Segment("²", Style(color="bright_magenta"))]
+    segments += [Segment(" prompt", BOLD), Segment("  "), Segment("²", Style(color="bright_magenta"))]
     segments.append(Segment(" branches", DIM))
     return Strip(segments).adjust_cell_length(width)
 
@@ -194,7 +194,7 @@ class TokenView(Lines, can_focus=True):
             return (Style(reverse=True) if self.writing else CURSOR) if at_end and self._at_end else DIM
         style = DIM if node.model == RAW else probability_style(node.logprob)
         if node.prompt:
-            style += PROMPT
+            style += BOLD
         return style + CURSOR if place == tree.cursor else style
 
     def on_resize(self) -> None:

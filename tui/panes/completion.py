@@ -227,6 +227,11 @@ class CompletionPane(Pane):
             self._ticker.resume()
         self.app.refresh_bindings()
 
+    def drop_work(self) -> None:
+        """Give up what is under way on the text; a model goes on loading."""
+        if self.errands.kind != "load":
+            self.errands.drop()
+
     def load(self, names: list[tuple[str, str]]) -> None:
         """Load the first of these models that can be had."""
         self.ask("load", partial(tasks.load, names))
@@ -451,8 +456,7 @@ class CompletionPane(Pane):
 
     def edit(self) -> None:
         """Write: the text in an editor. What only looked at the text is given up."""
-        if self.errands.kind != "load":
-            self.errands.drop()
+        self.drop_work()
         with self._editor.prevent(TextArea.Changed):
             self._editor.fill(self.tokens.text)
         self._baseline = self._editor.text
@@ -503,8 +507,7 @@ class CompletionPane(Pane):
             self._early.append(text)
             return
         self.walk()
-        if self.errands.kind != "load":
-            self.errands.drop()
+        self.drop_work()
         self.tokens.begin(text)
         self.changed()
         self.focus_mode()

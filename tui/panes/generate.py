@@ -76,7 +76,6 @@ class GeneratePane(CompletionPane):
             self.complete()
 
     def pause(self) -> None:
-        """Pause, or go on."""
         if self.writing:
             self.errands.send(Continue() if self.paused else Pause())
 
@@ -93,7 +92,6 @@ class GeneratePane(CompletionPane):
         self.action_again()
 
     def allows(self, action: str) -> bool | None:
-        """Pause and stop need something under way."""
         if action == "pause":
             return True if self.writing else None
         if action == "stop":
@@ -103,7 +101,6 @@ class GeneratePane(CompletionPane):
     # -- walking and branching ---------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what makes no sense now."""
         if action == "edit":
             return self.mode != EDIT
         if action == "walk_mode":
@@ -113,24 +110,19 @@ class GeneratePane(CompletionPane):
         return True
 
     def action_edit(self) -> None:
-        """Write."""
         if self.ready:
             self.edit()
 
     def action_walk_mode(self) -> None:
-        """Back to the tokens."""
         self.walk()
 
     def action_walk(self, by: int) -> None:
-        """The cursor along the tokens."""
         self.move(self.tokens.cursor + by)
 
     def action_line(self, by: int) -> None:
-        """The cursor up or down."""
         self.move(self.query_one(TokenView).line_from(self.tokens.cursor, by))
 
     def action_page(self, by: int) -> None:
-        """The cursor a page up or down."""
         view = self.query_one(TokenView)
         self.move(view.line_from(self.tokens.cursor, by * max(1, view.size.height - 1)))
 
@@ -140,7 +132,6 @@ class GeneratePane(CompletionPane):
         self.move(place if place != self.tokens.cursor else 0)
 
     def action_text_end(self) -> None:
-        """The cursor to the end of the text."""
         self.move(len(self.tokens.path))
 
     @on(TokenView.Walked)
@@ -149,7 +140,6 @@ class GeneratePane(CompletionPane):
         self.move(event.place)
 
     def action_alternative(self, by: int) -> None:
-        """Pick another candidate."""
         self.query_one(CandidateView).action_pick(by)
 
     def action_take(self, go_on: bool) -> None:
@@ -173,7 +163,6 @@ class GeneratePane(CompletionPane):
             self.look_soon()
 
     def action_again(self) -> None:
-        """The last completion again, with the same seed."""
         self.walk()
         if self.lm is None or self.errands.kind == "load":
             self.start()
@@ -184,21 +173,17 @@ class GeneratePane(CompletionPane):
         self.complete()
 
     def action_branch(self, by: int) -> None:
-        """Another branch at the nearest fork."""
         self._change(lambda: self.tokens.switch(by), "there is one branch only; another candidate or F8 makes a second")
 
     def action_undo(self) -> None:
-        """Back to before the last change."""
         self._change(self.tokens.undo, "nothing to undo")
 
     def action_redo(self) -> None:
-        """Forward again."""
         self._change(self.tokens.redo, "nothing to redo")
 
     def _change(self, change: Callable[[], bool], otherwise: str) -> None:
         self.walk()
-        if self.errands.kind != "load":
-            self.errands.drop()
+        self.drop_work()
         if change():
             self.changed()
             self.look_soon()
@@ -218,12 +203,10 @@ class GeneratePane(CompletionPane):
     # -- comparisons -------------------------------------------------------------------------------------------------
 
     def action_sweep(self) -> None:
-        """Greedy and a ladder of temperatures."""
         self._compare(lambda prompt: sweeps.ladder(prompt, self.sampling))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_ab(self) -> None:
-        """Two settings on common random numbers."""
         if self._comparing():
             return
         other = await self.app.push_screen_wait(
@@ -236,7 +219,6 @@ class GeneratePane(CompletionPane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_several(self) -> None:
-        """Several samples at once."""
         if self._comparing():
             return
         count = await self.app.push_screen_wait(
@@ -289,7 +271,6 @@ class GeneratePane(CompletionPane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_models(self) -> None:
-        """Choose a model."""
         from tui.generate.model_chooser import ModelChooser, offers
 
         choices = await asyncio.to_thread(offers, self.session.recent)
@@ -300,7 +281,6 @@ class GeneratePane(CompletionPane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_text(self) -> None:
-        """A text file as the text."""
         told = "Its text becomes the prompt; the text before stays as a branch."
         path = await ask_path(self.app, "Open a text file", told, blank="name a file")
         if path is None:
@@ -314,7 +294,6 @@ class GeneratePane(CompletionPane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_save_text(self) -> None:
-        """The text into a file."""
         self.walk()
         name = f"{time.strftime('%Y%m%d-%H%M%S')}.txt"
         proposed = str(self.session_file.folder / name)
@@ -324,7 +303,6 @@ class GeneratePane(CompletionPane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_copy(self) -> None:
-        """The text to the terminal's clipboard, and into a file."""
         content = self.tokens.text.encode("utf-8", "replace")
         told = f"{len(content):,} bytes are more than a terminal's clipboard takes: they are in {{}}"
         if len(content) <= CLIPBOARD:

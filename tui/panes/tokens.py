@@ -268,11 +268,9 @@ class TokensPane(TokensInputOutput):
         self.refresh_bindings()
 
     def action_edit(self) -> None:
-        """Into the text."""
         self.editor.focus()
 
     def action_leave_text(self) -> None:
-        """Out of the text, to its tokens."""
         self.rows.focus()
 
     def action_walk(self, step: int) -> None:
@@ -290,36 +288,29 @@ class TokensPane(TokensInputOutput):
         self._draw()
 
     def action_line(self, step: int) -> None:
-        """Rows down or up."""
         self._go(self.rows.away(step))
 
     def action_page(self, step: int) -> None:
-        """A screen of rows down or up."""
         self._go(self.rows.away(step * self.rows.page))
 
     def action_ends(self, last: int) -> None:
-        """The first token or the last."""
         self._go(len(self.tokenizers.text) if last else 0)
 
     # -- texts and vocabularies --------------------------------------------------------------------------------------
 
     def action_lab(self) -> None:
-        """The lab's five examples, a line each."""
         self.editor.load("\n".join(samples.LAB))
 
     def action_english(self) -> None:
-        """A page of English."""
         self.editor.load(samples.ENGLISH)
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_dante(self) -> None:
-        """Some tercets of the corpus at hand."""
         name, text, _ = await asyncio.to_thread(corpus)
         self.editor.load(samples.verses(text))
         self.app.notify(f"from {name}", timeout=3)
 
     def action_reference(self) -> None:
-        """Measure other texts against this one."""
         self._reference, self._reference_name = self.editor.buffer.text, "the text taken"
         for entry in self.tokenizers.entries:
             self._learn(entry, self._reference)
@@ -347,13 +338,11 @@ class TokensPane(TokensInputOutput):
         self._changed_look()
 
     def action_remove(self) -> None:
-        """Take a vocabulary away."""
         if self.tokenizers.remove():
             self._index = None
             self._changed_look()
 
     def action_next_vocabulary(self) -> None:
-        """The card and the arrows go to the next vocabulary."""
         token = self.token
         self.tokenizers.next()
         if self.tokenizers.current is not None:
@@ -362,12 +351,10 @@ class TokensPane(TokensInputOutput):
         self._draw()
 
     def action_ids(self) -> None:
-        """Ids under the spans, or not."""
         self._ids = not self._ids
         self._changed_look()
 
     def action_marks(self) -> None:
-        """Spaces and tabs visible, or not."""
         self._marks = not self._marks
         self._changed_look()
 

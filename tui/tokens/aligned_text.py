@@ -16,6 +16,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.tokenization.spans import Token, Tokenized
+from tui.styled import cut
 from tui.tokens.glyphs import PART, Rows, Span, glyph
 from tui.tokens.palette import Palette, colour
 
@@ -234,7 +235,7 @@ class AlignedText:
 def short(name: str, width: int) -> str:
     """A name for a narrow column: the last part of a path or of a repository's name, cut with an ellipsis."""
     name = name.rstrip("/").rpartition("/")[2] or name
-    return name if cell_len(name) <= width else set_cell_size(name, width - 1).rstrip() + "…"
+    return cut(name, width)
 
 
 def _hold(tokens: list[Token], start: int, end: int) -> _Row:

@@ -85,21 +85,13 @@ class Buffer:
 
     def word_left(self) -> int:
         """Where the word before the caret begins."""
-        place = self.caret
-        while place > 0 and self.text[place - 1].isspace():
-            place -= 1
-        while place > 0 and not self.text[place - 1].isspace():
-            place -= 1
-        return place
+        before = self.text[: self.caret].rstrip()
+        return len(before) - len(before.rsplit(None, 1)[-1]) if before else 0
 
     def word_right(self) -> int:
         """Where the word after the caret ends."""
-        place, end = self.caret, len(self.text)
-        while place < end and self.text[place].isspace():
-            place += 1
-        while place < end and not self.text[place].isspace():
-            place += 1
-        return place
+        after = self.text[self.caret :].lstrip()
+        return len(self.text) - len(after) + (len(after.split(None, 1)[0]) if after else 0)
 
     def line_start(self) -> int:
         """Where the caret's line begins."""

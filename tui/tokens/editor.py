@@ -126,19 +126,8 @@ class TokenEditor(Lines, can_focus=True):
             return
         rows = self._layout()
         caret = rows.at(self.buffer.caret)
-        self._top = rows.at(self._top)[0]
-        if caret[0] < self._top:
-            self._top = caret[0]
-        shown = self._visible(rows)
-        if caret not in shown:
-            row: Span | None = caret
-            for _ in range(height - 1):
-                row = rows.before(row) if row else None
-                if row is None:
-                    break
-                self._top = row[0]
-            shown = self._visible(rows)
-        self.set_strips([self._strip(row, row == caret) for row in shown])
+        self._top = rows.top(self._top, self.buffer.caret, height)
+        self.set_strips([self._strip(row, row == caret) for row in rows.down(self._top, height)])
 
     # -- keys and the mouse ------------------------------------------------------------------------------------------
 
@@ -267,9 +256,6 @@ class TokenEditor(Lines, can_focus=True):
             self._rows = (key, Rows(self.buffer.text, words(self.buffer.text, width, self.marks)))
         return self._rows[1]
 
-    def _visible(self, rows: Rows) -> list[Span]:
-        return [row for row, _ in zip(rows.down(self._top), range(self.size.height), strict=False)]
-
     def _row_end(self, row: Span) -> int:
         """The last place of the caret in a row."""
         end = row[1]
@@ -280,15 +266,13 @@ class TokenEditor(Lines, can_focus=True):
         rows, text = self._layout(), self.buffer.text
         row = rows.at(self.buffer.caret)
         column = self._column if self._column is not None else columns(text[row[0] : self.buffer.caret], self.marks)
-        for _ in range(abs(step)):
-            near = rows.before(row) if step < 0 else rows.after(row)
-            if near is None:
-                return (0, 0) if step < 0 else (len(text), column)
-            row = near
-        return place(text, row[0], self._row_end(row), column, self.marks), column
+        target = rows.moved(row, step)
+        if target is None:
+            return (0, 0) if step < 0 else (len(text), column)
+        return place(text, target[0], self._row_end(target), column, self.marks), column
 
     def _point(self, at: Offset, *, select: bool) -> None:
-        shown = self._visible(self._layout())
+        shown = self._layout().down(self._top, self.size.height)
         if not shown:  # there is no room for a row
             return
         row = shown[max(0, min(at.y, len(shown) - 1))]

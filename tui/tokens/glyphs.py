@@ -8,7 +8,7 @@ follow from its piece alone.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -94,12 +94,31 @@ class Rows:
         """The row that precedes, None before the first."""
         return self.at(row[0] - 1) if row[0] > 0 else None
 
-    def down(self, offset: int) -> Iterator[Span]:
-        """The row that holds ``offset`` and all that follow."""
+    def moved(self, row: Span, by: int) -> Span | None:
+        """The row ``by`` rows below, or above when negative; None beyond the first and the last."""
+        near: Span | None = row
+        for _ in range(abs(by)):
+            near = self.before(row) if by < 0 else self.after(row)
+            if near is None:
+                break
+            row = near
+        return near
+
+    def down(self, offset: int, count: int) -> list[Span]:
+        """The row that holds ``offset`` and those that follow, ``count`` in all where there are so many."""
+        rows: list[Span] = []
         row: Span | None = self.at(offset)
-        while row is not None:
-            yield row
+        while row is not None and len(rows) < count:
+            rows.append(row)
             row = self.after(row)
+        return rows
+
+    def top(self, top: int, caret: int, count: int) -> int:
+        """Where the first of ``count`` visible rows begins so that the caret's is among them: near ``top``."""
+        top, here = self.at(top)[0], self.at(caret)
+        if here[0] < top:
+            return here[0]
+        return top if here in self.down(top, count) else (self.moved(here, 1 - count) or self.at(0))[0]
 
     def _rows(self, offset: int) -> list[Span]:
         start, end = self._piece(offset)

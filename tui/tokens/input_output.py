@@ -43,7 +43,6 @@ class TokensInputOutput(Pane):
         return self.tokenizers.under(entry, self.editor.buffer.caret)
 
     def action_card(self) -> None:
-        """All that is known about the token, whatever room there is for it beside the rows."""
         if self.tokenizers.current is not None:
             lines = [strip.text for strip in token_details.card(self.tokenizers, self.token, PAGE)]
             title = f"token of {safe(self.tokenizers.current.name, lines=False)}"
@@ -51,7 +50,6 @@ class TokensInputOutput(Pane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_file(self) -> None:
-        """A file into the editor."""
         told = "A text file. What is in the editor now comes back with Ctrl+Z."
         path = await ask_path(self.app, "Open", told, blank="give a name")
         if path is None:
@@ -65,7 +63,6 @@ class TokensInputOutput(Pane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_search(self) -> None:
-        """Look for entries of the vocabulary."""
         entry = self.tokenizers.current
         if entry is None or entry.lexicon is None:
             self.app.notify("the vocabulary is still being read", timeout=3)
@@ -76,7 +73,6 @@ class TokensInputOutput(Pane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_save_ids(self) -> None:
-        """Write text, ids and offsets of every vocabulary as JSON."""
         views = self.tokenizers.views
         told, proposed = "Text, ids and offsets in every vocabulary, as JSON.", str(storage.export_path())
         path = await ask_path(self.app, "Save ids", told, proposed, blank="give a name")
@@ -90,13 +86,11 @@ class TokensInputOutput(Pane):
             self.app.notify(safe(f"saved {path}", lines=False), markup=False, timeout=8)
 
     def action_copy_ids(self) -> None:
-        """All ids to the clipboard."""
         entry = self.tokenizers.current
         if entry is not None and (view := entry.view) is not None:
             self._copy(lambda: str(view.ids))
 
     def action_copy_tensor(self) -> None:
-        """The tensor to the clipboard."""
         line = self.tokenizers.tensor(self.editor.buffer.caret)[1]
         if line:
             self._copy(lambda: line)

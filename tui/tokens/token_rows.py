@@ -60,7 +60,9 @@ class TokenRows(Lines, can_focus=True):
         self._said = len(strips)
         self._shown = []
         if aligned is not None and aligned.views:
-            self._shown = self._choose(aligned, caret, max(1, height - len(strips)))
+            room = max(1, height - len(strips))
+            self._top = aligned.rows.top(self._top, caret, max(1, room // aligned.height))
+            self._shown = aligned.rows.down(self._top, -(-room // aligned.height))
             for row in self._shown:
                 strips += aligned.strips(row, current, bold)
         self.set_strips(strips[:height])
@@ -69,14 +71,11 @@ class TokenRows(Lines, can_focus=True):
         """The place as many rows of text below the caret, or above it."""
         if self._aligned is None:
             return self._caret
-        row = self._aligned.rows.at(self._caret)
-        inside = self._caret - row[0]
-        for _ in range(abs(rows)):
-            near = self._aligned.rows.before(row) if rows < 0 else self._aligned.rows.after(row)
-            if near is None:
-                return 0 if rows < 0 else len(self._aligned.text)
-            row = near
-        return min(row[0] + inside, max(row[0], row[1] - 1))
+        here = self._aligned.rows.at(self._caret)
+        row = self._aligned.rows.moved(here, rows)
+        if row is None:
+            return 0 if rows < 0 else len(self._aligned.text)
+        return min(row[0] + self._caret - here[0], max(row[0], row[1] - 1))
 
     @property
     def page(self) -> int:
@@ -91,27 +90,3 @@ class TokenRows(Lines, can_focus=True):
         offset = aligned.offset(self._shown[line // aligned.height], event.x)
         if offset is not None:
             self.post_message(self.Pointed(offset))
-
-    def _choose(self, aligned: AlignedText, caret: int, height: int) -> list[Span]:
-        """The rows that fill ``height`` lines, the caret's among those that are whole; moves as little as it can."""
-        whole = max(1, height // aligned.height)
-        here = aligned.rows.at(caret)
-        self._top = aligned.rows.at(self._top)[0]
-        if here[0] < self._top:
-            self._top = here[0]
-        else:
-            near = [row for row, _ in zip(aligned.rows.down(self._top), range(whole), strict=False)]
-            if here not in near:
-                self._top = self._above(aligned, here, whole - 1)
-        needed = -(-height // aligned.height)
-        return [row for row, _ in zip(aligned.rows.down(self._top), range(needed), strict=False)]
-
-    @staticmethod
-    def _above(aligned: AlignedText, row: Span, rows: int) -> int:
-        """Where the row begins that stands so many rows above."""
-        for _ in range(rows):
-            before = aligned.rows.before(row)
-            if before is None:
-                break
-            row = before
-        return row[0]

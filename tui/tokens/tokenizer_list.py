@@ -142,10 +142,9 @@ class TokenizerList:
         if "\n" not in self.text:
             return "tensor", entry.view.tensor_line()
         caret = min(caret, len(self.text))
-        start = self.text.rfind("\n", 0, caret) + 1
-        found = self.text.find("\n", caret)
+        line = self.text[:caret].rpartition("\n")[2] + self.text[caret:].partition("\n")[0]
         try:
-            view = tokenize(entry.tokenizer, self.text[start : len(self.text) if found < 0 else found])
+            view = tokenize(entry.tokenizer, line)
         except NoTokenizer:  # it breaks on this line alone
             view = None
         return "this line alone", view.tensor_line() if view is not None else ""
