@@ -173,7 +173,9 @@ def compared(run: Path) -> Result:
 
 def figures(run: Path) -> dict[str, Any]:
     """Entries of ``results.json`` without times."""
-    return dict(without_times(read_json(run / "results.json")))
+    results = read_json(run / "results.json")
+    results.pop("schema", None)
+    return dict(without_times(results))
 
 
 def journal(run: Path) -> tuple[dict[int, tuple[Any, ...]], dict[int, tuple[Any, ...]], list[dict[str, Any]]]:

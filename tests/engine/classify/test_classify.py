@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -518,17 +519,17 @@ def test_a_crash_while_a_model_is_replaced_leaves_one_of_the_two(
     with replaced(folder) as new:
         (new / "weights").write_text("old")
     assert present(folder) == folder
-    really, calls = Path.rename, 0
+    really, calls = os.rename, 0
 
-    def crash(self: Path, target: Path) -> Any:
+    def crash(source: Path, target: Path) -> None:
         nonlocal calls
         calls += 1
         if calls >= call:
             raise KeyboardInterrupt
-        return really(self, target)
+        really(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", crash)
+        patch.setattr(os, "rename", crash)
         with pytest.raises(KeyboardInterrupt), replaced(folder) as new:
             (new / "weights").write_text("new")
     assert (present(folder) / "weights").read_text() == "old"

@@ -317,4 +317,4 @@ def test_what_says_what_figures_are_of_is_written_before_them_also_when_all_are_
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["about.json", "other.json"]
     about.rmdir()
     queue.flush(every=True)
-    assert (json.loads(about.read_bytes()), figures.is_file()) == ({"data": 1, "encoder": 2}, True)
+    assert (store.read_object(about), figures.is_file()) == ({"data": 1, "encoder": 2}, True)
