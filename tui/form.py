@@ -42,6 +42,15 @@ def label(kind: type, name: str) -> str:
     return options(kind)[name].label or name.replace("_", " ")
 
 
+class Column(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """Fields below each other; arrows walk from field to field, where a scrolled container would scroll."""
+
+    BINDINGS = [
+        Binding("down", "app.focus_next", "Next field", show=False),
+        Binding("up", "app.focus_previous", "Field before", show=False),
+    ]
+
+
 class Form(Container):
     """Fields to the left; beside them everything that is wrong, and what is known of the data.
 
@@ -56,10 +65,6 @@ class Form(Container):
     """under the home: what the form was started with last"""
     BUILT_IN: ClassVar[frozenset[str]] = frozenset()
     """values of fields for paths that never mean a file"""
-    BINDINGS = [
-        Binding("down", "app.focus_next", "Next field", show=False),
-        Binding("up", "app.focus_previous", "Field before", show=False),
-    ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
 
@@ -86,7 +91,7 @@ class Form(Container):
         self.put({**self.followed(kept), **kept})
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="fields", can_focus=False):
+        with Column(classes="fields"):
             yield Button(f"{self.GO}   F5", id=f"{self.PREFIX}go", classes="go", variant="primary", compact=True)
             yield from self._rows(groups(self.kind))
             yield Button("", id=f"{self.PREFIX}fold", classes="fold", compact=True)

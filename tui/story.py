@@ -39,19 +39,37 @@ class Sample:
 
 
 @dataclass
-class Story:
-    """The state of one run as its events tell it. ``version`` grows with every change."""
+class Told:
+    """What a run of any task tells: whether it goes on, and notices."""
+
+    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=NOTICES))
+    progress: Progress | None = None
+    finished: Finished | None = None
+    paused: bool = False
+
+    def fold(self, event: Event) -> None:
+        """Take an event in."""
+        match event:
+            case Notice():
+                self.notices.append(event)
+            case Progress():
+                self.progress = event
+            case Paused() | Continued():
+                self.paused = isinstance(event, Paused)
+            case Finished():
+                self.finished, self.paused, self.progress = event, False, None
+
+
+@dataclass
+class Story(Told):
+    """The state of one training as its events tell it. ``version`` grows with every change."""
 
     started: Started | None = None
     last: Step | None = None
     train: Series = field(default_factory=Series)
     evaluations: list[Evaluated] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
-    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=NOTICES))
     saved: Saved | None = None
-    progress: Progress | None = None
-    finished: Finished | None = None
-    paused: bool = False
     diverged_at: int | None = None
     version: int = 0
 
@@ -70,6 +88,7 @@ class Story:
     def fold(self, event: Event) -> None:
         """Take an event in."""
         self.version += 1
+        super().fold(event)
         match event:
             case Step():
                 self.last, self.progress = event, None
@@ -82,22 +101,12 @@ class Story:
                 if len(self.evaluations) > EVALUATIONS:
                     best = self.best
                     self.evaluations = [e for i, e in enumerate(self.evaluations) if i % 2 == 0 or e is best]
-            case Notice():
-                self.notices.append(event)
-                if event.kind == "divergence" and event.level == "error":
-                    self.diverged_at = event.step
+            case Notice() if event.kind == "divergence" and event.level == "error":
+                self.diverged_at = event.step
             case Started():
                 self._begin(event)
             case Saved():
                 self.saved = event
-            case Progress():
-                self.progress = event
-            case Paused():
-                self.paused = True
-            case Continued():
-                self.paused = False
-            case Finished():
-                self.finished, self.paused, self.progress = event, False, None
 
     def sample_at(self, step: int | None) -> Sample | None:
         """The sample of ``step`` or the last one before it; with None the newest."""

@@ -67,7 +67,7 @@ def test_routes_have_their_figures_as_soon_as_they_are_done() -> None:
 
 
 def test_the_losses_of_the_mlp_become_a_curve_with_its_best_epoch() -> None:
-    route = folded(told()).routes["mlp"]
+    route = folded(told()).methods["mlp"]
     assert list(route.curve.train.extremes()) == [(n, pytest.approx(1.5 - n / 5)) for n in range(1, 6)]
     assert route.curve.best is not None
     assert (route.curve.best.step, route.curve.best.val_loss) == (5, pytest.approx(1.6 - 5 / 6))
@@ -76,7 +76,7 @@ def test_the_losses_of_the_mlp_become_a_curve_with_its_best_epoch() -> None:
 def test_an_epoch_of_fine_tuning_that_only_looks_at_validation_is_no_training_loss() -> None:
     story = folded([loaded(), ContenderStep("finetune", 10, 100, 0.9, None, None, 5.0)])
     story.fold(ContenderStep("finetune", 20, 100, 0.7, 0.7, 0.8, 4.0, "epoch 1 of 4"))
-    curve = story.routes["finetune"].curve
+    curve = story.methods["finetune"].curve
     assert curve.train.extremes() == [(10, 0.9)]
     assert [(point.step, point.val_loss) for point in curve.evaluations] == [(20, 0.7)]
 
@@ -201,7 +201,7 @@ def test_the_comparison_tells_figures_intervals_costs_and_who_differs_by_chance(
 
 def test_the_matrix_shows_the_chosen_cell_its_texts_and_the_leak() -> None:
     story = folded(told())
-    known = story.routes["lr"].report
+    known = story.methods["lr"].report
     assert known is not None
     shown = text_of(pages.matrix(known, findings(), "lr", Sight(true=0, predicted=0), 118, 34))
     assert "2 of 3 billing are recognised" in shown

@@ -11,9 +11,10 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from engine.gpt.spec import build
+from engine.gpt.spec import TrainSpec, build
+from engine.runs.spec import options
 from tui.app import LabApp
-from tui.field import Choice
+from tui.field import Choice, Ticks
 from tui.train.form import TrainForm
 
 pytestmark = pytest.mark.usefixtures("trainers")
@@ -292,3 +293,50 @@ async def test_remembered_values_that_are_wrong_now_are_named_and_hostile_ones_a
         assert controls(pilot.app) == []
         await pilot.press("u")
         await until(pilot, lambda: not problems(pilot))
+
+
+async def test_the_fold_reaches_every_field_and_a_problem_in_it_opens_it(trainers: FakeTrainers, verse: Path) -> None:
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Start training")
+        fold = pilot.app.query_one("#fold")
+        fold.focus()
+        await shows(pilot, "▸ advanced: 17 fields")
+        await pilot.press("enter")
+        await shows(pilot, "▾ advanced")
+        visited = {"corpus"}
+        pilot.app.query_one("#field-corpus").focus()
+        await pilot.pause()
+        for _ in range(len(options(TrainSpec)) + 2):
+            await pilot.press("down")
+            await pilot.pause()
+            focused = pilot.app.focused
+            visited.add(form(pilot).name_of(focused))
+            if name := form(pilot).name_of(focused):
+                assert options(TrainSpec)[name].help[:30] in shown(pilot.app).splitlines()[-3]  # type: ignore[arg-type]
+        assert visited >= set(options(TrainSpec))
+        await put(pilot, "corpus", str(verse))
+        await put(pilot, "beta1", "1")
+        fold.focus()
+        await pilot.press("enter")
+        await shows(pilot, "▸ advanced: 17 fields, 1 changed")
+        assert "beta1: must lie in 0 ≤ beta1 < 1" in problems(pilot)
+        await pilot.press("f5")
+        await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-beta1"))
+        assert not trainers.started
+
+
+async def test_a_click_chooses_the_value_under_it() -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "karpathy")
+        choice = pilot.app.query_one("#field-preset", Choice)
+        y = choice.region.y
+        for name in ("karpathy", "nano", "auto", "small"):
+            await pilot.click(offset=(shown(pilot.app).splitlines()[y].index(name) + 1, y))  # type: ignore[arg-type]
+            assert choice.value == name
+        await pilot.press("4")
+        await shows(pilot, "fine-tune")
+        ticks = pilot.app.query_one("#cl-field-heads", Ticks)
+        y = ticks.region.y
+        for name, value in (("fine-tune", "lr mlp finetune"), ("MLP", "lr finetune"), ("fine-tune", "lr")):
+            await pilot.click(offset=(shown(pilot.app).splitlines()[y].index(name) + 1, y))  # type: ignore[arg-type]
+            assert ticks.value == value

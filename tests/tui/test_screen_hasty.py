@@ -311,7 +311,8 @@ async def test_an_error_in_the_worker_of_a_pane_is_shown_once_and_ends_nothing(
         assert app.is_running
 
 
-async def test_the_keys_of_the_last_line_that_are_gone_are_forgotten() -> None:
+async def test_the_keys_of_the_last_line_that_are_gone_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LabApp, "_settle", lambda _: None)  # it freezes what is there: on a busy machine the first keys
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.query(FooterKey))

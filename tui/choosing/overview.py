@@ -2,159 +2,107 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from rich.text import Text
 from textual.strip import Strip
 
-from tui import units
 from tui.choosing.story import CONTROLS, ChooseStory, Method
 from tui.choosing.views import COLOURS, NAMES
+from tui.comparing import overview as overviews
+from tui.comparing import story as comparing
+from tui.comparing.overview import NAME, Column, arranged, seconds
 from tui.curve import CurveOptions, draw
 from tui.styled import (
     BAD,
-    CURSOR,
     DIM,
     FAIR,
     GOOD,
     bar,
     data_lines,
-    fit,
-    interval,
-    limits,
     p_value,
     share,
-    side_by_side,
     strip,
     wrap,
 )
 from tui.text import safe
 
-NAME = 18
-SPLIT = 90  # columns from which words and the curve stand side by side
-CURVE = 7  # lines below which a curve says nothing
-PLOT = 24  # cells of the drawn interval at most
-COLUMNS = (("accuracy", 9, 0), ("95% interval", 14, 0), ("hidden", 8, 0), ("shuffled", 9, 76), ("seeds", 13, 88),
-           ("seconds", 9, 66))  # fmt: skip
+COLUMNS = (
+    Column("accuracy", 9),
+    Column("95% interval", 14),
+    Column("hidden", 8),
+    Column("seconds", 9, 66),
+    Column("shuffled", 9, 76),
+    Column("seeds", 13, 88),
+)
 
 
 def overview(story: ChooseStory, method: str, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and the losses to the right."""
-    top = [strip(line, width) for line in table(story, method, width)]
-    top.append(Strip.blank(width))
-    room = height - len(top)
-    if room <= 0:
-        return top[:height]
     curve = _curve(story, method)
-    if curve is not None and width >= SPLIT and room >= CURVE:
-        left = max(40, width // 2)
-        words = [strip(line, left - 2) for line in _words(story, method, left - 2)]
-        plot = _losses(curve, width - left, min(room, 16))
-        return top + side_by_side([(words, left - 2), ([], 2), (plot, width - left)], room)
-    if curve is not None and story.finished is None and room >= CURVE:
-        return top + _losses(curve, width, room)
-    words = [strip(line, width) for line in _words(story, method, width)][:room]
-    if curve is not None and room - len(words) > CURVE:
-        words += [Strip.blank(width), *_losses(curve, width, room - len(words) - 1)]
-    return top + words
+    return arranged(
+        table(story, method, width),
+        lambda width: _words(story, method, width),
+        (lambda width, height: _losses(curve, width, height)) if curve else None,
+        width,
+        height,
+        running=story.finished is None,
+    )
 
 
 def table(story: ChooseStory, chosen: str, width: int) -> list[Text]:
     """Heading and one line for each method; ways of counting log-probabilities are lines of their own."""
-    columns = [column for column in COLUMNS if width >= column[2]]
-    while sum(cells for _, cells, _ in columns) + NAME > width and len(columns) > 2:
-        columns.pop()
-    room = width - NAME - sum(cells for _, cells, _ in columns) - 3
-    plot = min(PLOT, room) if room >= 12 else 0
-    head = Text().append(f"{'  method':<{NAME}}", DIM)
-    for title, cells, _ in columns:
-        head.append(f"{title:>{cells}}")
-    low, high = limits([ends for method in story.methods.values() if (ends := method.interval) is not None])
     chance = story.methods["chance"].accuracy if "chance" in story.methods else None
-
-    def drawn(method: Method) -> Text:
-        colour = COLOURS.get(method.name, "")
-        return interval((low, high), method.interval, method.accuracy, colour, plot, chance)
-
-    if plot:
-        head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}", DIM)
-    best = story.best
-    lines = [head]
-    for method in story.methods.values():
-        mark = "▸ " if method.name == chosen else "  "
-        style = CURSOR if method.name == chosen else COLOURS.get(method.name, "")
-        line = Text().append(fit(f"{mark}{NAMES.get(method.name, method.name)}", NAME), style)
-        if method.result is None:
-            line.append("   " + _waiting(story, method), FAIR if story.doing == method.name else DIM)
-            if plot and method.running is not None and line.cell_len < width - plot - 3:
-                line.append(" " * (width - plot - line.cell_len))
-                line.append_text(drawn(method))
-        else:
-            for title, cells, _ in columns:
-                line.append(*_cell(title, cells, method.result, method.name, best is method))
-            if plot:
-                line.append("   ")
-                line.append_text(drawn(method))
-        lines.append(line)
-        lines += _ways(method, columns)
-    return lines
+    return overviews.table(
+        story, chosen, COLUMNS, _cell, NAMES, COLOURS, width, chance=chance, below=_ways, running=_running
+    )
 
 
-def _ways(method: Method, columns: list[tuple[str, int, int]]) -> list[Text]:
+def _running(method: comparing.Method) -> str:
+    """How far a method is that judges item by item."""
+    seen = cast(Method, method).running
+    return f"{seen.done:,}/{seen.total:,}  {seen.accuracy:.3f} ({seen.low:.3f}–{seen.high:.3f})" if seen else ""
+
+
+def _ways(method: comparing.Method, columns: Sequence[Column]) -> list[Text]:
     lines = []
-    ways = (method.result or {}).get("ways")
+    ways = (cast(Method, method).result or {}).get("ways")
     for way, each in ways.items() if isinstance(ways, dict) else ():
         line = Text().append(f"{'    by ' + str(way):<{NAME}}", DIM)
-        for title, cells, _ in columns[:2]:
-            line.append(_cell(title, cells, each, "", False)[0], DIM)
+        for column in columns[:2]:
+            line.append(f"{_figure(column.title, each, '', False)[0]:>{column.width}}", DIM)
         lines.append(line)
     return lines
 
 
-def _cell(title: str, cells: int, result: dict[str, Any], name: str, best: bool) -> tuple[str, str]:
+def _cell(title: str, method: comparing.Method, best: bool) -> tuple[str, str]:
+    return _figure(title, cast(Method, method).result or {}, method.name, best)
+
+
+def _figure(title: str, result: dict[str, Any], name: str, best: bool) -> tuple[str, str]:
     match title:
         case "accuracy":
-            return f"{share(result['accuracy']):>{cells}}", f"bold {GOOD}" if best else "bold"
+            return share(result["accuracy"]), f"bold {GOOD}" if best else "bold"
         case "95% interval":
             low, high = result["interval"]
-            return (f"{share(low)}–{share(high)}" if low != high else "–").rjust(cells), ""
+            return f"{share(low)}–{share(high)}" if low != high else "–", ""
         case "hidden":
             hidden = result.get("question_hidden")
             if not isinstance(hidden, dict):
-                return f"{'–':>{cells}}", DIM
+                return "–", DIM
             real = hidden["p"] < 0.05 and result["accuracy"] > hidden["accuracy"]
-            return f"{share(hidden['accuracy']):>{cells}}", "" if real else f"bold {BAD}"
+            return share(hidden["accuracy"]), "" if real else f"bold {BAD}"
         case "shuffled":
             moved = result.get("choices_shuffled")
             if not isinstance(moved, dict):
-                return f"{'–':>{cells}}", DIM
-            return f"{share(moved['accuracy']):>{cells}}", "" if not moved["changed"] else FAIR
+                return "–", DIM
+            return share(moved["accuracy"]), "" if not moved["changed"] else FAIR
         case "seeds":
             seeds = result.get("seeds") or []
-            told = f"{min(seeds):.3f}–{max(seeds):.3f}" if len(seeds) > 1 else "–"
-            return f"{told:>{cells}}", "" if seeds else DIM
+            return f"{min(seeds):.3f}–{max(seeds):.3f}" if len(seeds) > 1 else "–", "" if seeds else DIM
         case _:
-            seconds = float(result.get("seconds", 0.0))
-            told = "–" if name in CONTROLS else f"{seconds:.1f}" if seconds < 1000 else f"{seconds:,.0f}"
-            return f"{told:>{cells}}", ""
-
-
-def _waiting(story: ChooseStory, method: Method) -> str:
-    """What stands where the figures will."""
-    if story.finished is not None:
-        return "not run"
-    if (seen := method.running) is not None:
-        return f"{seen.done:,}/{seen.total:,}  {seen.accuracy:.3f} ({seen.low:.3f}–{seen.high:.3f})"
-    if story.doing != method.name or method.last is None:
-        return "waiting"
-    last = method.last
-    told = [last.note] if last.note else [f"step {last.step:,} of {last.steps:,}"]
-    told.append(f"loss {last.loss:.3f}")
-    if last.held_out_score is not None:
-        told.append(f"held out {last.held_out_score:.3f}")
-    if last.seconds_left:
-        told.append(f"{units.duration(last.seconds_left)} left")
-    return safe(", ".join(told), lines=False)
+            return "–" if name in CONTROLS else seconds(float(result.get("seconds", 0.0))), ""
 
 
 def _words(story: ChooseStory, chosen: str, width: int) -> list[Text]:

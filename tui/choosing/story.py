@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.runs.events import ContenderDone, ContenderStep, Event, ItemJudged, Loaded
+from engine.runs.events import ContenderDone, Event, ItemJudged
 from tui.comparing import story as comparing
 
 CONTROLS = ("chance", "longest")
@@ -24,15 +24,17 @@ class Method(comparing.Method):
     """the last item ranked, with the accuracy until then"""
 
     @property
+    def done(self) -> bool:
+        return self.result is not None
+
+    @property
     def accuracy(self) -> float | None:
-        """Judged, or of what has been ranked so far."""
         if self.result is not None:
             return float(self.result["accuracy"])
         return self.running.accuracy if self.running is not None else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95%, of the same."""
         if self.result is not None:
             low, high = self.result["interval"]
             return float(low), float(high)
@@ -43,41 +45,25 @@ class Method(comparing.Method):
 class ChooseStory(comparing.CompareStory):
     """The state of one ranking as its events tell it."""
 
-    methods: dict[str, Method] = field(default_factory=dict)
+    METHOD, CONTROLS = Method, CONTROLS
 
-    @property
-    def done(self) -> list[Method]:
-        """Methods that have figures, in the order of the table."""
-        return [method for method in self.methods.values() if method.result is not None]
+    methods: dict[str, Method] = field(default_factory=dict)
 
     @property
     def browsable(self) -> list[str]:
         """Methods whose items can be looked at."""
         return [method.name for method in self.methods.values() if method.ranked]
 
-    @property
-    def best(self) -> Method | None:
-        """The method with the highest accuracy, controls aside."""
-        able = [method for method in self.done if method.name not in CONTROLS]
-        return max(able, key=lambda method: method.accuracy or 0.0, default=None)
-
     def fold(self, event: Event) -> None:
         """Take an event in. What a damaged journal says of a method is passed over."""
         super().fold(event)
         match event:
-            case Loaded():
-                self.methods = {name: Method(name) for name in event.contenders}
-            case ContenderStep():
-                self._method(event.contender).step(event)
             case ItemJudged() if _sound(event):
                 self.doing, self.progress = event.contender, None
-                method = self._method(event.contender)
+                method = self.method(event.contender)
                 method.ranked[event.item] = method.running = event
             case ContenderDone() if _figures(event.result):
-                self._method(event.contender).result = event.result
-
-    def _method(self, name: str) -> Method:
-        return self.methods.setdefault(name, Method(name))
+                self.method(event.contender).result = event.result
 
 
 def lead(event: ItemJudged) -> float:

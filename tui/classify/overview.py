@@ -2,96 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import cast
 
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.comparison.statistics import Report
 from tui import units
 from tui.classify import figures
 from tui.classify.laboratory import Findings
 from tui.classify.story import CURVED, ClassifyStory, Route, plain_words
 from tui.classify.views import COLOURS, ROUTES
+from tui.comparing import overview as overviews
+from tui.comparing.overview import Column, arranged, seconds
+from tui.comparing.story import Method
 from tui.styled import (
     BAD,
-    CURSOR,
     DIM,
     FAIR,
     GOOD,
     TITLE,
     data_lines,
-    fit,
-    interval,
-    limits,
     message,
     p_value,
     share,
-    side_by_side,
-    strip,
-    strips,
     wrap,
 )
 from tui.text import safe
 
-NAME = 16
-PLOT = 24  # cells of the drawn interval at most
 SURE = 0.05  # the p below which a difference is called real
-
-
-@dataclass(frozen=True)
-class Column:
-    """One figure: heading, width with the gap before it, and from which width of the screen it is shown."""
-
-    title: str
-    width: int
-    wanted: int
-
-
 COLUMNS = (
-    Column("accuracy", 9, 0),
-    Column("95% interval", 14, 0),
-    Column("macro-F1", 9, 0),
-    Column("log loss", 9, 68),
-    Column("calib.", 8, 76),
-    Column("seconds", 9, 0),
-    Column("trained", 9, 85),
-    Column("no leaks", 10, 95),
+    Column("accuracy", 9),
+    Column("95% interval", 14),
+    Column("macro-F1", 9),
+    Column("seconds", 9),
+    Column("log loss", 9, 70),
+    Column("calib.", 8, 78),
+    Column("trained", 9, 87),
+    Column("no leaks", 10, 97),
 )
+
+
+def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
+    """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
+    if not story.methods and not story.notices:
+        return message("The process is starting and reads the data…", width, height)
+    curves = [route for route in story.methods.values() if route.curve.version]
+    wanted = story.doing if story.doing in CURVED else chosen
+    return arranged(
+        table(story, chosen, width) if story.methods else [],
+        lambda width: _words(story, findings, chosen, width),
+        (lambda width, height: figures.losses(curves, wanted, width, height)) if curves else None,
+        width,
+        height,
+        running=story.finished is None,
+    )
 
 
 def table(story: ClassifyStory, chosen: str, width: int) -> list[Text]:
     """Heading and one line for each route; the chosen one is marked."""
-    leaks = any(route.report.accuracy_without_leaks is not None for route in story.done if route.report)
-    columns = [column for column in COLUMNS if width >= column.wanted and (column.title != "no leaks" or leaks)]
-    while sum(column.width for column in columns) + NAME > width and len(columns) > 2:
-        columns.pop(-2)
-    room = width - NAME - sum(column.width for column in columns) - 3
-    plot = min(PLOT, room) if room >= 12 else 0
-    head = Text().append(f"{'  route':<{NAME}}", DIM)
-    for column in columns:
-        head.append(f"{column.title:>{column.width}}", DIM)
-    low, high = limits([route.report.interval for route in story.done if route.report])
-    if plot:
-        head.append(f"   {low:.2f}{'':<{plot - 8}}{high:.2f}", DIM)
-    best = story.best
-    lines = [head]
-    for route in story.routes.values():
-        mark = "▸ " if route.name == chosen else "  "
-        name = fit(f"{mark}{ROUTES.get(route.name, route.name)}", NAME)
-        style = CURSOR if route.name == chosen else COLOURS.get(route.name, "")
-        line = Text().append(name, style)
-        if route.report is None:
-            line.append(_waiting(story, route), DIM if story.doing != route.name else FAIR)
-        else:
-            for column in columns:
-                line.append(*_cell(column, route.report, best is route))
-            if plot:
-                line.append("   ")
-                report, colour = route.report, COLOURS.get(route.name, "")
-                line.append_text(interval((low, high), report.interval, report.accuracy, colour, plot))
-        lines.append(line)
-    return lines
+    leaks = any(route.report.accuracy_without_leaks is not None for route in story.done)
+    columns = [column for column in COLUMNS if column.title != "no leaks" or leaks]
+    return overviews.table(story, chosen, columns, _cell, ROUTES, COLOURS, width)
 
 
 def differences(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
@@ -118,81 +89,26 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
     return lines if len(lines) > 1 else []
 
 
-def _cell(column: Column, report: Report, best: bool) -> tuple[str, str]:
-    width = column.width
-    match column.title:
+def _cell(title: str, route: Method, best: bool) -> tuple[str, str]:
+    report = cast(Route, route).report
+    assert report is not None
+    match title:
         case "accuracy":
-            return f"{share(report.accuracy):>{width}}", f"bold {GOOD}" if best else "bold"
+            return share(report.accuracy), f"bold {GOOD}" if best else "bold"
         case "95% interval":
-            return f"{share(report.interval[0])}–{share(report.interval[1])}".rjust(width), ""
+            return f"{share(report.interval[0])}–{share(report.interval[1])}", ""
         case "macro-F1":
-            return f"{share(report.macro_f1):>{width}}", ""
+            return share(report.macro_f1), ""
         case "log loss":
-            return f"{share(report.log_loss):>{width}}", ""
+            return share(report.log_loss), ""
         case "calib.":
-            return f"{share(report.calibration_error):>{width}}", ""
+            return share(report.calibration_error), ""
         case "seconds":
-            return f"{_seconds(report.seconds):>{width}}", ""
+            return seconds(report.seconds), ""
         case "trained":
-            trained = units.count(report.trained_parameters) if report.trained_parameters else "–"
-            return f"{trained:>{width}}", ""
+            return units.count(report.trained_parameters) if report.trained_parameters else "–", ""
         case _:
-            return f"{share(report.accuracy_without_leaks):>{width}}", ""
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}" if seconds < 1000 else f"{seconds:,.0f}"
-
-
-def _waiting(story: ClassifyStory, route: Route) -> str:
-    """What stands where the figures will."""
-    if story.finished is not None and route.last is not None:
-        of = f" of {route.last.steps:,}" if route.last.steps else ""
-        return f"   {safe(story.finished.reason, lines=False)} at step {route.last.step:,}{of}"
-    if story.finished is not None:
-        return "   not run"
-    if story.doing != route.name or route.last is None:
-        return "   waiting"
-    last = route.last
-    told = [last.note] if last.note else []
-    if last.steps:
-        told.append(f"step {last.step:,} of {last.steps:,}")
-    told.append(f"loss {last.loss:.3f}")
-    if last.held_out_score is not None:
-        told.append(f"validation {last.held_out_score:.3f}")
-    if last.seconds_left:
-        told.append(f"{units.duration(last.seconds_left)} left")
-    return "   " + ", ".join(told)
-
-
-SPLIT = 76  # columns from which words and curves stand side by side
-CURVE = 6  # lines below which a curve says nothing
-
-
-def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
-    """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
-    if not story.routes and not story.notices:
-        return message("The process is starting and reads the data…", width, height)
-    top = [strip(line, width) for line in table(story, chosen, width)] if story.routes else []
-    top.append(Strip.blank(width))
-    room = height - len(top)
-    if room <= 0:
-        return top[:height]
-    curves = [route for route in story.routes.values() if route.curve.version]
-    wanted = story.doing if story.doing in CURVED else chosen
-    if not curves:
-        return top + strips(_words(story, findings, chosen, width), width, room)
-    if width >= SPLIT and room >= CURVE:
-        left = max(38, min(width // 2, 64))
-        words = strips(_words(story, findings, chosen, left - 2), left, room)
-        plots = figures.losses(curves, wanted, width - left, min(room, 18))
-        return top + side_by_side([(words, left), (plots, width - left)], room)
-    words = strips(_words(story, findings, chosen, width), width, room)
-    if story.finished is None and room >= CURVE:
-        return top + figures.losses(curves, wanted, width, room)
-    if room - len(words) > CURVE:
-        words += [Strip.blank(width), *figures.losses(curves, wanted, width, room - len(words) - 1)]
-    return top + words
+            return share(report.accuracy_without_leaks), ""
 
 
 def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
@@ -204,7 +120,7 @@ def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: 
     if verdict:
         lines += wrap(Text(safe(verdict), "bold bright_white"), width)
         lines.append(Text(""))
-    route = story.routes.get(chosen)
+    route = story.methods.get(chosen)
     if route is not None and route.report is not None and route.report.settings:
         what = "always says: " if chosen == "majority" else "chosen on validation: "
         lines += wrap(Text.assemble((what, DIM), safe(route.report.settings)), width)

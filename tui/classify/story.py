@@ -21,6 +21,18 @@ class Route(Method):
 
     report: Report | None = None
 
+    @property
+    def done(self) -> bool:
+        return self.report is not None
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.report.accuracy if self.report is not None else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return self.report.interval if self.report is not None else None
+
     def step(self, event: ContenderStep) -> None:
         if self.name in CURVED:
             super().step(event)
@@ -31,30 +43,20 @@ class Route(Method):
 class ClassifyStory(CompareStory):
     """The state of one classification as its events tell it."""
 
-    routes: dict[str, Route] = field(default_factory=dict)
+    METHOD = Route
+
+    methods: dict[str, Route] = field(default_factory=dict)
     points: list[CurvePoint] = field(default_factory=list)
-
-    @property
-    def done(self) -> list[Route]:
-        """Routes that have figures, in the order of the table."""
-        return [route for route in self.routes.values() if route.report is not None]
-
-    @property
-    def best(self) -> Route | None:
-        """The route with the highest accuracy."""
-        return max(self.done, key=lambda route: route.report.accuracy if route.report else 0.0, default=None)
 
     def fold(self, event: Event) -> None:
         """Take an event in. What a damaged journal says of a route is passed over."""
         super().fold(event)
         match event:
             case Loaded():
-                self.routes, self.points = {name: Route(name) for name in event.contenders}, []
-            case ContenderStep():
-                self._route(event.contender).step(event)
+                self.points = []
             case ContenderDone():
                 with contextlib.suppress(KeyError, TypeError, ValueError):
-                    self._route(event.contender).report = report_from(event.result)
+                    self.method(event.contender).report = report_from(event.result)
             case CurvePoint() if event.labels > 0 and all(0 <= x <= 1 for x in (event.low, event.accuracy, event.high)):
                 self.points = [p for p in self.points if (p.contender, p.labels) != (event.contender, event.labels)]
                 self.points.append(event)
@@ -66,11 +68,8 @@ class ClassifyStory(CompareStory):
         """Figures that no route has told before, as in a journal that lacks lines."""
         for name, result in event.results.items():
             with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-                if self._route(name).report is None:
-                    self._route(name).report = report_from(result)
-
-    def _route(self, name: str) -> Route:
-        return self.routes.setdefault(name, Route(name))
+                if self.method(name).report is None:
+                    self.method(name).report = report_from(result)
 
 
 def plain_words(story: ClassifyStory) -> str:

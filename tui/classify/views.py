@@ -75,7 +75,7 @@ def head(story: ClassifyStory, name: str, state: str, width: int) -> Strip:
     """What is done now, on what, how fast, and how long it will take."""
 
     def doing(text: Text, colour: str) -> None:
-        route = story.routes.get(story.doing)
+        route = story.methods.get(story.doing)
         if route is not None and (last := route.last) is not None:
             headline.training(text, last, colour, width)
         elif story.doing == "labels" and story.points:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from engine.runs.events import (
     Classified,
     ContenderDone,
     ContenderStep,
-    Continued,
     Encoded,
     Evaluated,
     Event,
     Finished,
     Loaded,
-    Notice,
-    Paused,
-    Progress,
     Step,
 )
-from tui.story import Story
+from tui.story import Story, Told
 
 
 @dataclass
@@ -33,10 +29,25 @@ class Method:
     curve: Story = field(default_factory=Story)
     """the losses, as the curve of a run is drawn from them"""
 
+    @property
+    def done(self) -> bool:
+        """Whether it has figures."""
+        return False
+
+    @property
+    def accuracy(self) -> float | None:
+        """On what is judged, or of what has been judged so far."""
+        return None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of the same, 95%."""
+        return None
+
     def step(self, event: ContenderStep) -> None:
         """Take in a step of its training, with the losses."""
         self.last = event
-        if event.held_out_loss is None or event.loss != event.held_out_loss:
+        if event.loss and event.loss != event.held_out_loss:
             self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
         if event.held_out_loss is not None:
             best = self.curve.best
@@ -45,45 +56,56 @@ class Method:
 
 
 @dataclass
-class CompareStory:
+class CompareStory(Told):
     """The state that every comparison has."""
+
+    METHOD: ClassVar[type[Method]] = Method
+    CONTROLS: ClassVar[tuple[str, ...]] = ()
+    """methods that are no candidates for the best"""
 
     data: Loaded | None = None
     """what was told when the data had been read"""
     encoded: Encoded | None = None
-    progress: Progress | None = None
-    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=200))
-    paused: bool = False
-    finished: Finished | None = None
     doing: str = ""
-    """the route, method or ranker that is worked on, or ``encode``"""
+    """the method that is worked on, or ``encode``"""
+    methods: dict[str, Any] = field(default_factory=dict)
+    """of type ``METHOD``, in the order of the table"""
 
     @property
     def verdict(self) -> str:
         """What a learner should take home; empty until everything has run."""
         return self.finished.verdict if isinstance(self.finished, Classified) else ""
 
+    @property
+    def done(self) -> list[Any]:
+        """Methods that have figures, in the order of the table."""
+        return [method for method in self.methods.values() if method.done]
+
+    @property
+    def best(self) -> Any:
+        """The method with the highest accuracy, None without any."""
+        able = [method for method in self.done if method.name not in self.CONTROLS]
+        return max(able, key=lambda method: method.accuracy or 0.0, default=None)
+
+    def method(self, name: str) -> Any:
+        """The method of this name."""
+        return self.methods.setdefault(name, self.METHOD(name))
+
     def fold(self, event: Event) -> None:
         """Take an event in."""
+        super().fold(event)
         match event:
             case Loaded():
                 self._begin(event)
             case ContenderStep():
                 self.doing, self.progress = event.contender, None
+                self.method(event.contender).step(event)
             case ContenderDone() if self.doing == event.contender:
                 self.doing = ""
             case Encoded():
                 self.encoded, self.progress, self.doing = event, None, "encode"
-            case Notice():
-                self.notices.append(event)
-            case Progress():
-                self.progress = event
-            case Paused():
-                self.paused = True
-            case Continued():
-                self.paused = False
             case Finished():
-                self.finished, self.doing, self.paused, self.progress = event, "", False, None
+                self.doing = ""
                 while self.notices and self.notices[-1].kind == "screen":  # what was said about it while it ran
                     self.notices.pop()
 
@@ -91,3 +113,4 @@ class CompareStory:
         """A start, or a new start of what was stopped: what it has to say comes again."""
         self.data, self.finished, self.paused, self.progress = event, None, False, None
         self.encoded, self.doing = None, ""
+        self.methods = {name: self.METHOD(name) for name in event.contenders}

@@ -132,9 +132,7 @@ class ChoosePane(ComparePane):
         if self.sight.method in able:
             return self.sight.method
         best = self.story.best
-        if best is not None and best.name in able:
-            return best.name
-        return able[0] if able else ""
+        return str(best.name) if best is not None and best.name in able else next(iter(able), "")
 
     @property
     def under_cursor(self) -> ItemJudged | None:

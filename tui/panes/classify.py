@@ -124,10 +124,10 @@ class ClassifyPane(ComparePane):
     def route(self) -> str:
         """The route that the views show: the one chosen, else the best so far."""
         known = [route.name for route in self.story.done]
-        if self.sight.route in self.story.routes and (self.sight.route in known or self.sight.view == "overview"):
+        if self.sight.route in self.story.methods and (self.sight.route in known or self.sight.view == "overview"):
             return self.sight.route
         best = self.story.best
-        return best.name if best is not None else next(iter(self.story.routes), "")
+        return best.name if best is not None else next(iter(self.story.methods), "")
 
     def draw_head(self, name: str, state: str, width: int) -> Strip:
         return head(self.story, name, state, width)
@@ -146,7 +146,7 @@ class ClassifyPane(ComparePane):
             return figures.labels(story, width, height)
         if sight.view == "overview":
             return overview(story, self.findings, route, width, height)
-        known = story.routes.get(route)
+        known = story.methods.get(route)
         if known is None or known.report is None:
             return message("Nothing to show yet: no route has finished.", width, height)
         if sight.view == "matrix":
@@ -172,12 +172,12 @@ class ClassifyPane(ComparePane):
         """The cursor of the view."""
         sight = self.sight
         if sight.view == "overview":
-            names = list(self.story.routes)
+            names = list(self.story.methods)
             if names and down:
                 here = names.index(self.route) if self.route in names else 0
                 sight.route = names[max(0, min(len(names) - 1, here + down))]
         elif sight.view == "matrix" and not sight.reading:
-            report = self.story.routes[self.route].report if self.route in self.story.routes else None
+            report = self.story.methods[self.route].report if self.route in self.story.methods else None
             sight.move_cell(down, right, len(report.classes) if report else 0)
         elif right and sight.view in ("calibration", "classes", "matrix"):
             self.action_route(right)

@@ -376,10 +376,10 @@ def describe(state: str, story: Story) -> tuple[str, str, str]:
             return reason, "✗", "bright_red"
         words = {"steps": "finished", "early_stop": "stopped early", "stopped": "stopped"}
         return words.get(reason, reason), "■", "bright_blue"
+    if state in ("stopping", "pausing", "going on"):
+        return state, "◍", "bright_yellow"
     if story.paused:
         return "paused", "‖", "bright_yellow"
-    if state in ("stopping", "pausing"):
-        return state, "◍", "bright_yellow"
     if story.started is None:
         return "starting", "◌", "bright_yellow"
     return "training", "●", "bright_green"

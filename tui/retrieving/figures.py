@@ -27,7 +27,7 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     if story.verdict and height >= len(lines) + 3:
         lines += [Strip.blank(width)]
         lines += [strip(line, width) for line in wrap(Text(safe(story.verdict, lines=False)), width)]
-    if (story.curve.version or story.looks) and height - len(lines) >= 5:
+    if (story.trained.curve.version or story.looks) and height - len(lines) >= 5:
         lines += _training(story, width, height - len(lines))
     elif story.data is not None:
         told = [*story.data.repairs, *story.data.checks]
@@ -107,7 +107,7 @@ def _whisker(low: float, mean: float, high: float, cells: int) -> str:
 
 
 def _training(story: RetrieveStory, width: int, height: int) -> list[Strip]:
-    step = story.step
+    step = story.trained.last
     head = Text("training: ", TITLE)
     if step is not None:
         head.append(f"step {step.step:,} of {step.steps:,}  {safe(step.note, lines=False)}  ", DIM)
@@ -121,8 +121,8 @@ def _training(story: RetrieveStory, width: int, height: int) -> list[Strip]:
         text.append(f"  best {highest:.3f}", DIM)
         lines.append(strip(text, width))
     room = height - len(lines)
-    if room >= 6 and story.curve.version:
-        lines += draw(story.curve, width, min(room, 14), CurveOptions(smoothing=0.6))
+    if room >= 6 and story.trained.curve.version:
+        lines += draw(story.trained.curve, width, min(room, 14), CurveOptions(smoothing=0.6))
     return lines
 
 
@@ -136,7 +136,7 @@ def batch(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     if not rows:
         empty = "The matrix appears while a bi-encoder is trained: rows are queries, columns documents of the batch."
         return [Strip.blank(width), *paragraph(empty, width)][:height]
-    step = story.step
+    step = story.trained.last
     own = [float(row[place]) for place, row in enumerate(rows) if place < len(row)]
     others = [float(value) for place, row in enumerate(rows) for column, value in enumerate(row) if column != place]
     lines = [

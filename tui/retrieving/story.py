@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Step
-from tui.comparing.story import CompareStory
-from tui.story import Story
+from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded
+from tui.comparing.story import CompareStory, Method
 
 
 @dataclass
@@ -18,13 +17,16 @@ class RetrieveStory(CompareStory):
     results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     against: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """first and second ranker to measure to mean, low, high, better, worse"""
-    step: ContenderStep | None = None
     similarity: tuple[Any, ...] = ()
     """of the last batch that was told"""
     looks: list[tuple[int, float]] = field(default_factory=list)
     """step and held-out nDCG@10"""
-    curve: Story = field(default_factory=Story)
-    """the training loss, as the curve of a run is drawn from it"""
+
+    @property
+    def trained(self) -> Method:
+        """The method that is trained, with its last step and the training loss."""
+        found: Method = self.methods.get("trained") or Method("trained")
+        return found
 
     @property
     def best(self) -> str:
@@ -36,7 +38,6 @@ class RetrieveStory(CompareStory):
         super().fold(event)
         match event:
             case Loaded():
-                self.step, self.curve = None, Story()
                 self.results, self.against, self.looks, self.similarity = {}, {}, [], ()
             case ContenderStep():
                 self._step(event)
@@ -57,13 +58,10 @@ class RetrieveStory(CompareStory):
         return None
 
     def _step(self, event: ContenderStep) -> None:
-        self.step = event
         if event.similarity:
             self.similarity = event.similarity
         if event.held_out_score is not None:
             self.looks.append((event.step, event.held_out_score))
-        if event.loss:
-            self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
 
 
 def number(record: Mapping[str, Any], name: str) -> float:

@@ -80,8 +80,8 @@ def head(story: RetrieveStory, name: str, state: str, width: int) -> Strip:
     """What is done now, on what, how fast, and how long it will take."""
 
     def doing(text: Text, colour: str) -> None:
-        if story.doing == "trained" and story.step is not None:
-            headline.training(text, story.step, colour, width)
+        if story.doing == "trained" and story.trained.last is not None:
+            headline.training(text, story.trained.last, colour, width)
 
     best = story.best
     told = (NAMES.get(best, best), f"{number(story.results[best], 'ndcg@10'):.3f} nDCG@10") if best else ("", "")
