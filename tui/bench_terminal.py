@@ -109,9 +109,9 @@ class Screen:
 
 
 PANES = {
-    "classify": ("4", "Run the routes", "am"),
-    "choose": ("5", "Run the methods", "ai"),
-    "retrieve": ("6", "Build and judge", "ag"),
+    "classify": ("4", "Run comparison", "am"),
+    "choose": ("5", "Run comparison", "ai"),
+    "retrieve": ("6", "Run comparison", "ag"),
 }
 """key, what the form says, and two keys that change the view"""
 F5 = "\x1b[15~"

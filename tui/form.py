@@ -43,12 +43,7 @@ def label(kind: type, name: str) -> str:
 
 
 class Column(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """Fields below each other; arrows walk from field to field, where a scrolled container would scroll."""
-
-    BINDINGS = [
-        Binding("down", "app.focus_next", "Next field", show=False),
-        Binding("up", "app.focus_previous", "Field before", show=False),
-    ]
+    """Fields below each other. It has no keys of its own: arrows walk from field to field instead of scrolling."""
 
 
 class Form(Container):
@@ -65,6 +60,10 @@ class Form(Container):
     """under the home: what the form was started with last"""
     BUILT_IN: ClassVar[frozenset[str]] = frozenset()
     """values of fields for paths that never mean a file"""
+    BINDINGS = [
+        Binding("down", "app.focus_next", "Next field", show=False),
+        Binding("up", "app.focus_previous", "Field before", show=False),
+    ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
 
