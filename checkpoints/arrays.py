@@ -26,7 +26,9 @@ def encode(arrays: Mapping[str, Any]) -> bytes:
 def read(
     file: Path, names: Sequence[str] = (), *, required: bool = False, verified: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Arrays of a file, all or those named. Raises :class:`OSError`, and :class:`ValueError` when it is damaged.
+    """Arrays of a file, all or those named.
+
+    Raises :class:`OSError`, :class:`ValueError` when it is damaged, and :class:`KeyError` when it has none of a name.
 
     A file without checksums, as earlier versions wrote them, counts as damaged when they are ``required``. Those in
     ``verified`` are not compared again.
@@ -39,6 +41,8 @@ def read(
             sums = store.decode((opened.metadata() or {}).get(_SUMS, "{}").encode())
             if not isinstance(sums, dict):
                 raise ValueError(f"{file.name} is damaged: its checksums cannot be read")
+            if absent := set(names) - set(opened.keys()):
+                raise KeyError(f"{file.name} has no {', '.join(sorted(absent))}")
             found = {name: opened.get_tensor(name) for name in names or opened.keys()}
     except SafetensorError as error:
         raise ValueError(f"{file.name} is damaged ({error})") from None

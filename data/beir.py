@@ -7,6 +7,7 @@ can be left out is left out and told.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +71,13 @@ class Collection:
     def relevant(self, split: str, query: str) -> dict[int, int]:
         """Rows of the documents relevant to a query, with their grades."""
         return {self.rows[name]: grade for name, grade in self.qrels.get(split, {}).get(query, {}).items()}
+
+    def own(self, split: str, query: str) -> int | None:
+        """Row of the document that has the id of a query and is not relevant to it, as where queries are documents.
+
+        As in BEIR it is no answer to the query.
+        """
+        return None if query in self.qrels.get(split, {}).get(query, {}) else self.rows.get(query)
 
     @cached_property
     def corpus_fingerprint(self) -> str:
@@ -176,16 +184,19 @@ class _Builder:
         self._spoken[name] = text.strip()[:LONGEST]
         return None
 
-    def grade(self, split: str, query: str, document: str, grade: int) -> None:
+    def grade(self, split: str, query: str, document: str, grade: float) -> None:
+        if grade % 1:
+            return self.left(f"{split} qrels whose grade is no whole number", f"{grade:g} for query {query}")
         if grade <= 0:
-            return
+            return None
         if query not in self._spoken:
             self.left(f"{split} qrels of queries that are not there", query)
         elif document not in self._known:
             self._qrels.setdefault(split, {}).setdefault(query, {})
             self.left(f"{split} qrels that name documents that are not there", f"{document} of query {query}")
         else:
-            self._qrels.setdefault(split, {}).setdefault(query, {})[document] = grade
+            self._qrels.setdefault(split, {}).setdefault(query, {})[document] = int(grade)
+        return None
 
     def build(self, name: str, source: str) -> Collection:
         if not self.ids:
@@ -207,6 +218,11 @@ class _Builder:
         judged = set().union(*kept.values()) if kept else set()
         if (idle := len(self._spoken) - len(judged)) and kept:
             self.checks.append(f"{_many(idle, 'query', 'queries')} that no qrels name: not judged")
+        both = [(query, found) for part in kept.values() for query, found in part.items() if query in self._known]
+        owned = sorted({query for query, found in both if query not in found})
+        if owned:
+            checks = f"{_many(len(owned), 'query', 'queries')} with the id of a document, such as {owned[0]!r}"
+            self.checks.append(f"{checks}: a query's own document is not ranked for it, as in BEIR")
         copies = len(self._texts) - len({*zip(self._titles, self._texts, strict=True)})
         if copies:
             self.checks.append(f"{_many(copies, 'document')} with the text of another one")
@@ -255,7 +271,7 @@ def _records(file: Path, builder: _Builder) -> Iterator[tuple[str, dict[str, Any
                 continue
             where = f"{file.name} line {number:,}"
             try:
-                record = json.loads(line)
+                record = json.loads(line.removeprefix(codecs.BOM_UTF8))
                 if not isinstance(record, dict):
                     raise ValueError("no object")
             except (ValueError, RecursionError) as error:
@@ -287,7 +303,7 @@ def _read_qrels(file: Path, split: str, builder: _Builder) -> None:
     """Lines of query, document and grade, or TREC's four columns; a header is passed over."""
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            content = line.decode("utf-8", "replace").strip("\r\n")
+            content = line.decode("utf-8", "replace").strip("\r\n").removeprefix("\ufeff")
             if not content.strip():
                 continue
             cells = [cell.strip() for cell in content.split("\t")]
@@ -297,8 +313,8 @@ def _read_qrels(file: Path, split: str, builder: _Builder) -> None:
                 cells = [cells[0], *cells[2:]]
             try:
                 query, document, grade = cells
-                value = int(float(grade))
-            except (ValueError, OverflowError):
+                value = float(grade)
+            except ValueError:
                 if number > 1:
                     builder.left(
                         "lines of qrels without query, document and grade", f"qrels/{file.name} line {number:,}"
@@ -317,7 +333,7 @@ def _hub(name: str, unreachable: Callable[[], str]) -> Collection:
     for split, rows in _tables(f"{name}-qrels", unreachable).items():
         called = "dev" if split == "validation" else split
         for row in rows if called in SPLITS else ():
-            builder.grade(called, str(row["query-id"]), str(row["corpus-id"]), int(row["score"]))
+            builder.grade(called, str(row["query-id"]), str(row["corpus-id"]), float(row["score"]))
     return builder.build(name, f"the Hub ({name})")
 
 

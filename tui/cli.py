@@ -28,6 +28,7 @@ from engine.runs.messages import SetLearningRate
 from engine.runs.spec import BadSpec, Problem, options
 from engine.tokenization.encoding import NoTokenizer
 from tui import units
+from tui.cache_command import cache
 from tui.comparison_command import choose, classify, retrieve
 from tui.comparison_command import resume as resume_comparison
 from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
@@ -283,7 +284,7 @@ def sample(
     return DONE
 
 
-for command in (tokenize, classify, predict, choose, retrieve, search, generate, sweep):
+for command in (tokenize, classify, predict, choose, retrieve, search, generate, sweep, cache):
     app.command(command)
 
 

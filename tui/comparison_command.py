@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from checkpoints.run import Run
 from engine.choose.spec import ChooseSpec
 from engine.classify.spec import ClassifySpec
 from engine.retrieve.spec import RetrieveSpec
 from engine.runs.events import Classified
-from tui.driven import drive
-from tui.output import say
+from engine.runs.spec import BadSpec, Problem
+from tui.driven import DONE, drive
+from tui.output import print_message, say
 from tui.spec_options import options
 
 
@@ -42,14 +46,38 @@ def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
 
 
 @options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name")
-def retrieve(spec: RetrieveSpec, *, json: bool, quiet: bool) -> int:
+def retrieve(
+    spec: RetrieveSpec,
+    *,
+    json: bool,
+    quiet: bool,
+    trec: Annotated[
+        Path | None,
+        Parameter(
+            help="Write the rankings as a TREC run file; of several methods one file each, such as run.bm25.txt."
+        ),
+    ] = None,
+) -> int:
     """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder."""
-    return _compare(spec, json=json, quiet=quiet)
+    from engine.retrieve.export import write_trec
+
+    if trec is not None and (trec.is_dir() or not trec.absolute().parent.is_dir()):
+        raise BadSpec([Problem("trec", f"{trec} is no file in a folder that there is")])
+    run = _create(spec)
+    code = resume(run, spec.task, as_json=json, quiet=quiet, fresh=True)
+    if trec is not None and code == DONE:
+        for file in write_trec(run, trec):
+            print_message(f"wrote {file}")
+    return code
 
 
 def _compare(spec: ClassifySpec | ChooseSpec | RetrieveSpec, *, json: bool, quiet: bool) -> int:
-    run = import_module(f"engine.{spec.task}.runs").create(spec)
-    return resume(run, spec.task, as_json=json, quiet=quiet, fresh=True)
+    return resume(_create(spec), spec.task, as_json=json, quiet=quiet, fresh=True)
+
+
+def _create(spec: ClassifySpec | ChooseSpec | RetrieveSpec) -> Run:
+    run: Run = import_module(f"engine.{spec.task}.runs").create(spec)
+    return run
 
 
 def resume(run: Run, task: str, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
@@ -97,8 +125,9 @@ def _seeds(result: dict[str, Any]) -> str:
 def _retrieve_table(last: Classified) -> None:
     if not last.results:
         return
+    count = f"95%, n={max(one['queries'] for one in last.results.values()):,}"
     say(
-        f"{'ranker':<8} {'nDCG@10':>8}  {'95% interval':<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
+        f"{'ranker':<8} {'nDCG@10':>8}  {count:<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
         f"{'queries/s':>9} {'index':>9} {'seconds':>8}"
     )
     for name, one in last.results.items():

@@ -156,8 +156,9 @@ def _counts(event: Loaded) -> str:
 def _figures(told: Mapping[str, Any]) -> str:
     low, high = told["interval"]
     if "ndcg@10" in told:
+        count = f", n = {told['queries']:,}" if "queries" in told else ""
         return (
-            f"nDCG@10 {told['ndcg@10']:.4f} ({low:.4f} to {high:.4f}), recall@100 "
+            f"nDCG@10 {told['ndcg@10']:.4f} ({low:.4f} to {high:.4f}{count}), recall@100 "
             f"{told['recall@100']:.4f}, {told['queries_per_second']:.0f} queries a second, index "
             f"{units.size(told['index_bytes'])} built in {units.duration(told['index_seconds'])}"
         )

@@ -20,18 +20,26 @@ Quiet = Annotated[bool, Parameter(negative="", help="Print errors only.")]
 
 
 def options(kind: type, names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A command that takes a spec of this kind, ``json`` and ``quiet``, from options for the fields in ``names``."""
+    """A command that takes a spec of this kind, ``json`` and ``quiet``, from options for the fields in ``names``.
+
+    Other keyword arguments of the command are options too.
+    """
     known = {entry.metadata["option"].name or entry.name: entry for entry in fields(kind)}
     hints = typing.get_type_hints(kind)
-    given = [_parameter(name, known[name], hints[known[name].name]) for name in names.split()]
+    fixed = [_parameter(name, known[name], hints[known[name].name]) for name in names.split()]
     for name, annotation in (("json", Json), ("quiet", Quiet)):
-        given.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
+        fixed.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
 
     def wrap(command: Callable[..., int]) -> Callable[..., int]:
+        taken = inspect.signature(command, eval_str=True).parameters.values()
+        own = [one for one in taken if one.default is not inspect.Parameter.empty]
+        given = [*fixed, *own]
+
         @functools.wraps(command, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         def run(*, json: bool = False, quiet: bool = False, **values: Any) -> int:
+            more = {one.name: values.pop(one.name) for one in own if one.name in values}
             made = {known[name].name: _several(value) for name, value in values.items() if value is not None}
-            return command(kind(**made), json=json, quiet=quiet)
+            return command(kind(**made), json=json, quiet=quiet, **more)
 
         run.__annotations__ = {one.name: one.annotation for one in given}
         run.__signature__ = inspect.Signature(given, return_annotation=int)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.encoders import cache
 from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, pieces_in, pieces_of, shelf
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
@@ -41,7 +42,7 @@ def encode(
     """Features of ``texts``, from the disk as far as they are there and undamaged.
 
     ``length`` cuts each text, in tokens; ``budget`` is the number of tokens in a batch, 0 for what suits the device.
-    What is on the disk is verified for these ``poolings``, for all of the group when none are named.
+    These ``poolings`` are put on the disk and verified there, all of the group when none are named.
     Yields :class:`Encoded`, :class:`Paused`, :class:`Continued`, :class:`Notice`. Raises :class:`EncodeFailed`,
     :class:`NoEncoder` and, with every finished shard on the disk, :class:`Stopped`.
     """
@@ -69,7 +70,9 @@ def encode(
     if missing := [number for number in numbers if number not in shards]:
         machine = _Machine(encoder, where, dtype, place.group, budget)
         meter = _Meter(encoder.name, len(texts), there)
-        yield from _fill(texts, encoder, control, machine, meter, length, place if cached else None, missing, shards)
+        kept, stored = place if cached else None, pieces if poolings else machine.names
+        yield from _fill(texts, encoder, control, machine, meter, length, kept, stored, missing, shards)
+        cache.trim()
     return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width)
 
 
@@ -112,6 +115,7 @@ def _fill(
     meter: _Meter,
     length: int,
     place: Shelf | None,
+    stored: list[str],
     missing: list[int],
     shards: dict[int, Shard],
 ) -> Iterator[Event]:
@@ -133,7 +137,7 @@ def _fill(
         shard = Shard(rows, None, pieces)
         if place is not None:
             try:
-                shard = place.put(number, rows, pieces)
+                shard = place.put(number, rows, {name: pieces[name] for name in stored})
             except OSError as error:
                 if not told_full:
                     reason = error.strerror or error

@@ -7,6 +7,7 @@ embeddings). A pooling puts pieces side by side. No torch here: a second run rea
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from checkpoints import arrays, home, store
+from engine.encoders import cache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,23 +99,25 @@ class Shelf:
 
     path: Path
     group: Group
-    """the pieces that every shard holds"""
+    """the pieces that are computed; a shard holds those of the poolings in use"""
 
     def shard(self, number: int, pieces: Sequence[str]) -> Shard | None:
-        """A shard that was put there, its rows and ``pieces`` verified; None when there is none.
+        """A shard that was put there, its rows and ``pieces`` verified; None when there is none that holds them.
 
         Raises :class:`OSError` when it cannot be read and :class:`ValueError` when it is damaged.
         """
         file = self._file(number)
         try:
             found = arrays.read(file, ("rows", *pieces), required=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, KeyError):
             return None
         return Shard(found["rows"], file, verified=frozenset(pieces))
 
     def put(self, number: int, rows: NDArray[np.int64], pieces: dict[str, Matrix]) -> Shard:
-        """Write a shard atomically. Raises :class:`OSError`."""
+        """Write a shard atomically, beside the pieces that it holds already. Raises :class:`OSError`."""
         self.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError, ValueError):  # there is none, or it is damaged
+            pieces = {**arrays.read(self._file(number), required=True), **pieces}
         store.replace_file(self._file(number), arrays.encode({"rows": rows, **pieces}))
         return Shard(rows, self._file(number), verified=frozenset(pieces))
 
@@ -134,7 +138,7 @@ def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: G
         made = json.dumps([CODE, ROWS, identity, length, dtype, wanted, digest.hexdigest()])
         path = folder / hashlib.sha256(made.encode()).hexdigest()[:32]
         if wanted == group or _whole(path, len(texts)):
-            return Shelf(path, wanted)
+            return Shelf(cache.use(path), wanted)
     raise AssertionError
 
 
@@ -146,5 +150,5 @@ def _read(shard: Shard, names: Sequence[str]) -> dict[str, Matrix]:
     assert shard.path is not None
     try:
         return arrays.read(shard.path, names, verified=shard.verified, required=True)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise OSError(f"{shard.path.parent}: {error}; start again to compute it anew") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from checkpoints import home, store
+from engine.encoders import cache
 from engine.model_folder import present, replaced
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def unit(vectors: Matrix) -> Matrix:
 
 def place(name: str) -> Path:
     """The folder of the index called ``name``."""
-    return home.cache() / "indexes" / hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:24]
+    return cache.use(home.cache() / "indexes" / hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:24])
 
 
 def write(folder: Path, content: str, vectors: Matrix) -> None:
@@ -102,6 +103,7 @@ def write(folder: Path, content: str, vectors: Matrix) -> None:
                 digest.update(part)
         about = {"format": FORMAT, "content": content, "count": len(vectors), "width": int(vectors.shape[1])}
         store.replace_file(temporary / _ABOUT, json.dumps({**about, "sha256": digest.hexdigest()}).encode())
+    cache.trim()
 
 
 def read(folder: Path, content: str = "") -> Matrix | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from checkpoints import home
 from checkpoints.store import name_of, replace_file
@@ -17,13 +16,14 @@ from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.find import Encoder
 from engine.encoders.index import unit
+from engine.encoders.pretraining import ABOUT, pretraining
 from engine.retrieve.bi_encoder import BiState, saved_epochs_of, train
 from engine.retrieve.metrics import DEPTH, Ranked
-from engine.retrieve.rankers import QUERY_TOKENS, Dense, Embedder, Ranker, Rankers
+from engine.retrieve.rankers import QUERY_TOKENS, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
-from engine.retrieve.spec import BM25, HYBRID, MEAN, TRAINED, RetrieveSpec
+from engine.retrieve.spec import BM25, HYBRID, MEAN, RetrieveSpec
 from engine.retrieve.training_data import BiSettings, TrainingInputs
-from engine.runs.events import Event, Progress
+from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control, handle_messages
 
 TIMED = 50  # queries that are asked one at a time, as somebody who searches does
@@ -35,11 +35,13 @@ class BuiltRankers(Rankers):
 
     def __init__(self, spec: RetrieveSpec, collection: Collection, fingerprint: str) -> None:
         """``collection`` has the qrels of train alone; ``fingerprint`` is that of the whole one."""
-        super().__init__(collection, spec.encoder, spec.length, spec.device)
-        self.spec, self.fingerprint = spec, fingerprint
+        super().__init__(spec, collection)
+        self.fingerprint = fingerprint
         self.store: Store | None = None
         self.seconds: dict[str, float] = {}
         """that building each ranker took"""
+        self.pretraining = ""
+        """what the frozen encoder was trained for"""
         self.state: BiState | None = None
         self.saved_epochs: EpochCheckpoints | None = None
         """epochs of the training, until its results are on the disk"""
@@ -55,17 +57,16 @@ class BuiltRankers(Rankers):
         self.seconds[method] = sum(self.seconds[part] for part in parts) if parts else time.monotonic() - begun
         return ranker
 
-    def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
-        fresh = self._embedder is None
-        found = yield from super().embedder(control)
-        if fresh and self.store is not None:
-            self.store.encoder(found.encoder, MEAN, self.length)
-        return found
+    def found(self, encoder: Encoder) -> Iterator[Event]:
+        self.pretraining = pretraining(encoder)
+        if self.pretraining:
+            yield Notice(f"{encoder.name} {ABOUT[self.pretraining]}", "info", "encoder")
+        if self.store is not None:
+            self.store.encoder(encoder, MEAN, self.spec.length)
 
     def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection
-        embedder = yield from self.embedder(control)
-        encoder = embedder.encoder
+        encoder = (yield from self.embedder(control)).encoder
         frozen = yield from self.frozen(MEAN, control)
         names = list(collection.qrels.get("train", {}))
         texts = [collection.queries[name] for name in names]
@@ -84,14 +85,13 @@ class BuiltRankers(Rankers):
         self.saved_epochs = saved_epochs = saved_epochs_of(self.fingerprint, encoder, settings)
         training = train(inputs, control, keep=keep, saved_epochs=saved_epochs)
         self.state = state = yield from (training if saved_epochs is None else saved_epochs.writes.watch(training))
-        projection = state.tensors["weight"].numpy() if "weight" in state.tensors else None
-        if projection is None:
-            encoder = yield from self._tuned(encoder, state, control)
-            embedder = Embedder(encoder, spec.device)
-        matrix = yield from self.matrix(encoder, MEAN, control, projection)
+        if "weight" in state.tensors:
+            ranker = yield from self.projected(state.tensors["weight"].numpy(), control)
+        else:
+            ranker = yield from self.tuned((yield from self._tuned(encoder, state, control)), control)
         if self.store is not None:
             self.store.trained(state)
-        return Dense(TRAINED, self.index(matrix), partial(embedder, projection=projection))
+        return ranker
 
     def _tuned(self, encoder: Encoder, state: BiState, control: Control) -> Generator[Event, None, Encoder]:
         """The trained encoder as one that can be opened like any other."""
@@ -132,17 +132,17 @@ class FittedRanker:
     """queries a second, asked one at a time"""
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, list[Ranked]]:
-        """The best documents for each query."""
+        """The best documents for each query: one more than is judged, since one may be the query's own."""
         texts, rank = inputs.items, self.ranker.rank
-        rank(texts[:1], DEPTH)  # what is opened at the first query is no part of the speed
+        rank(texts[:1], DEPTH + 1)  # what is opened at the first query is no part of the speed
         warm = time.monotonic()
         rankings: list[Ranked] = []
         for text in texts[:TIMED]:
-            rankings += rank([text], DEPTH)
+            rankings += rank([text], DEPTH + 1)
             yield from handle_messages(control, len(rankings))
         self.speed = len(rankings) / max(1e-9, time.monotonic() - warm)
         for start in range(len(rankings), len(texts), TOGETHER):
-            rankings += rank(texts[start : start + TOGETHER], DEPTH)
+            rankings += rank(texts[start : start + TOGETHER], DEPTH + 1)
             yield Progress(f"asking {self.ranker.name}", len(rankings), len(texts))
             yield from handle_messages(control, len(rankings))
         return rankings

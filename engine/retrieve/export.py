@@ -1,13 +1,20 @@
-"""A trained bi-encoder as a folder that sentence-transformers loads: its ``encode`` gives the vectors used here."""
+"""What others can use of a run: the bi-encoder as a folder for sentence-transformers, and rankings for trec_eval.
+
+The bi-encoder's ``encode`` in sentence-transformers gives the vectors that are used here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from checkpoints import arrays
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
+from data import beir
+from data.beir import BeirError
+from engine import hub
 from engine.encoders import find as encoders
 from engine.encoders.find import Encoder
 from engine.model_folder import exported, size, write_json, write_tokenizer
@@ -75,3 +82,45 @@ def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: 
         write_json(folder / "2_Dense" / "config.json", dense | activation)
         save_file({"linear.weight": projection}, folder / "2_Dense" / "model.safetensors")
     write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+
+
+def write_trec(run: Run, file: Path) -> list[Path]:
+    """Write the rankings of the judged methods as TREC run files, which trec_eval reads; returns the files.
+
+    ``file`` is that of a single method; of several each has a file of its own, with its name before the suffix. Lines
+    are query id, Q0, document id, rank from 1, score, method. Scores fall from line to line, equal ones by the least
+    that float32 can hold, since trec_eval ranks by them. A query without a document has no line.
+    Raises :class:`checkpoints.store.CheckpointError` and :class:`OSError`.
+    """
+    spec, found = spec_of(run), retrieve_results.read(run)
+    if not found.judged:
+        raise CheckpointError(f"{run.name} has no rankings")
+    try:
+        collection = beir.load(spec.data, unreachable=hub.unreachable)
+    except BeirError as error:
+        raise CheckpointError(str(error)) from None
+    if collection.fingerprint != found.fingerprint:
+        raise CheckpointError(f"{spec.data} has changed since {run.name} ranked its documents")
+    for name in (*found.queries, *collection.ids):
+        if name.split() != [name]:
+            raise CheckpointError(f"the id {name!r} has spaces: no TREC run file can hold it")
+    written = []
+    for method, judged in found.judged.items():
+        lines = []
+        for query, ranked in zip(found.queries, judged.rankings, strict=True):
+            for rank, (row, score) in enumerate(zip(ranked.rows, _falling(ranked.scores), strict=True), 1):
+                lines.append(f"{query} Q0 {collection.ids[row]} {rank} {score:.9g} {method}\n")
+        target = file if len(found.judged) == 1 else file.with_name(f"{file.stem}.{method}{file.suffix}")
+        target.write_text("".join(lines), "utf-8", "backslashreplace")
+        written.append(target)
+    return written
+
+
+def _falling(scores: Sequence[float]) -> Iterator[float]:
+    """Scores of a ranking as float32, each less than the one before."""
+    import numpy as np
+
+    least = np.float32(np.inf)
+    for score in scores:
+        least = min(np.float32(score), np.nextafter(least, np.float32(-np.inf)))
+        yield float(least)

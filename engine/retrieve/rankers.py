@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +19,7 @@ from engine.encoders.find import Encoder
 from engine.model_folder import present, replaced
 from engine.retrieve.metrics import Ranked, rankings
 from engine.retrieve.rank_fusion import fuse
-from engine.retrieve.spec import BM25, HYBRID, MEAN, RANKERS, TRAINED
+from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, RANKERS, TRAINED, RetrieveSpec
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control
 
@@ -150,54 +150,14 @@ def projected(features: Matrix, projection: Matrix | None) -> Matrix:
     return vector_index.unit(features if projection is None else features @ projection.T)
 
 
-def document_vectors(
-    collection: Collection,
-    encoder: Encoder,
-    pooling: str,
-    control: Control,
-    *,
-    length: int = 256,
-    device: str = "auto",
-    projection: Matrix | None = None,
-) -> Generator[Event, None, Matrix]:
-    """Unit vectors of every document ``(documents, width)``, mapped from a saved index that was made of the same.
-
-    Where there is none they are made and saved.
-
-    Yields what :func:`engine.encoders.encode.encode` yields and raises what it raises.
-    """
-    where, dtype = placed(device)
-    about: list[object] = [CODE, encoder.identity, pooling, length, dtype, collection.corpus_fingerprint]
-    if projection is not None:
-        about.append(hashlib.sha256(projection.tobytes()).hexdigest())
-    content = hashlib.sha256(json.dumps(about).encode()).hexdigest()
-    kind = "projected" if projection is not None else "frozen"
-    folder = vector_index.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/{kind}")
-    if (found := vector_index.read(folder, content)) is not None:
-        return found
-    if projection is None and folder.exists():
-        why = "documents or encoder changed since the index was saved, or it is damaged"
-        yield Notice(f"{why}: it is made again", "info", "index")
-    features = yield from encode(
-        collection.documents, encoder, control, length=length, poolings=(pooling,), device=where
-    )
-    made = projected(features.pooled(pooling), projection)
-    try:
-        vector_index.write(folder, content, made)
-    except OSError as error:
-        yield Notice(f"the index cannot be saved ({error.strerror or error}): kept in memory", "warning", "index")
-        return made
-    return found if (found := vector_index.read(folder, content)) is not None else made
-
-
 class Rankers:
     """The rankers of one collection, each made when it is first asked for. Not for two threads at once.
 
     A subclass makes the trained one.
     """
 
-    def __init__(self, collection: Collection, encoder: str, length: int, device: str) -> None:
-        self.collection, self.encoder_name, self.length, self.device = collection, encoder, length, device
+    def __init__(self, spec: RetrieveSpec, collection: Collection) -> None:
+        self.spec, self.collection = spec, collection
         self.made: dict[str, Ranker] = {}
         self._embedder: Embedder | None = None
         self._frozen: dict[str, Matrix] = {}
@@ -219,26 +179,66 @@ class Rankers:
     def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
         """The frozen encoder, found when it is first needed."""
         if self._embedder is None:
-            self._embedder = Embedder((yield from encoders.find(self.encoder_name, control)), self.device)
+            self._embedder = Embedder((yield from encoders.find(self.spec.encoder, control)), self.spec.device)
+            yield from self.found(self._embedder.encoder)
         return self._embedder
+
+    def found(self, encoder: Encoder) -> Iterator[Event]:
+        """What is to be done when the frozen encoder has been found."""
+        yield from ()
 
     def frozen(self, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
         """Unit vectors of every document by the frozen encoder."""
         if pooling not in self._frozen:
-            embedder = yield from self.embedder(control)
-            self._frozen[pooling] = yield from self.matrix(embedder.encoder, pooling, control)
+            embedder, methods = (yield from self.embedder(control)), set(self.spec.methods)
+            # Features of the other pooling are stored too if it is used: encoding it later would take as long again.
+            used = {CLS: methods & {CLS}, MEAN: methods & {MEAN, HYBRID, TRAINED}}
+            poolings = (pooling, *(name for name, by in used.items() if by))
+            self._frozen[pooling] = yield from self.vectors(embedder.encoder, control, poolings)
         return self._frozen[pooling]
 
-    def matrix(
-        self, encoder: Encoder, pooling: str, control: Control, projection: Matrix | None = None
+    def vectors(
+        self, encoder: Encoder, control: Control, poolings: Sequence[str] = (MEAN,)
     ) -> Generator[Event, None, Matrix]:
-        """Unit vectors of every document; see :func:`document_vectors`."""
-        sizes: dict[str, Any] = {"length": self.length, "device": self.device}
-        return document_vectors(self.collection, encoder, pooling, control, projection=projection, **sizes)
+        """Unit vectors of every document ``(documents, width)``, mapped from a saved index that was made of the same.
+
+        Where there is none they are made and saved. Their pooling is the first; of the others the features are put on
+        the disk too. Yields what :func:`engine.encoders.encode.encode` yields and raises what it raises.
+        """
+        collection, pooling, length = self.collection, poolings[0], self.spec.length
+        where, dtype = placed(self.spec.device)
+        about = [CODE, encoder.identity, pooling, length, dtype, collection.corpus_fingerprint]
+        content = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        folder = vector_index.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/frozen")
+        if (found := vector_index.read(folder, content)) is not None:
+            return found
+        if folder.exists():
+            why = "documents or encoder changed since the index was saved, or it is damaged"
+            yield Notice(f"{why}: it is made again", "info", "index")
+        texts = collection.documents
+        features = yield from encode(texts, encoder, control, length=length, poolings=poolings, device=where)
+        made = vector_index.unit(features.pooled(pooling))
+        try:
+            vector_index.write(folder, content, made)
+        except OSError as error:
+            yield Notice(f"the index cannot be saved ({error.strerror or error}): kept in memory", "warning", "index")
+            return made
+        return found if (found := vector_index.read(folder, content)) is not None else made
+
+    def projected(self, projection: Matrix, control: Control) -> Generator[Event, None, Dense]:
+        """The trained ranker of a ``projection`` ``(width, width)`` of frozen vectors."""
+        frozen = yield from self.frozen(MEAN, control)
+        embedder = yield from self.embedder(control)
+        return Dense(TRAINED, self.index(projected(frozen, projection)), partial(embedder, projection=projection))
+
+    def tuned(self, encoder: Encoder, control: Control) -> Generator[Event, None, Dense]:
+        """The trained ranker of an ``encoder`` that was trained as a whole."""
+        vectors = yield from self.vectors(encoder, control)
+        return Dense(TRAINED, self.index(vectors), Embedder(encoder, self.spec.device))
 
     def index(self, matrix: Matrix) -> vector_index.Exact:
         """A search among vectors, on the device."""
-        return vector_index.Exact(matrix, placed(self.device)[0])
+        return vector_index.Exact(matrix, placed(self.spec.device)[0])
 
     def _make(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         if method == BM25:

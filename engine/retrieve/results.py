@@ -47,7 +47,7 @@ class RetrieveResults:
     """of the collection"""
     results: Mapping[str, Mapping[str, Any]]
     comparisons: Mapping[str, Mapping[str, Any]]
-    """``first-second`` to measure to mean, low, high, better, worse"""
+    """``first-second`` to measure to mean, low, high, better, worse, p and n; earlier versions wrote no p and n"""
     judged: Mapping[str, Judged]
     unreadable: Mapping[str, str]
     """why the rankings of a method cannot be read"""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Generator
-from functools import partial
+from collections.abc import Generator, Iterator
 
 from checkpoints import arrays, home
 from checkpoints import run as runs
@@ -14,11 +13,12 @@ from checkpoints.store import CheckpointError
 from data import beir
 from data.beir import Collection
 from engine import hub
+from engine.encoders.find import Encoder
 from engine.retrieve import results as retrieve_results
 from engine.retrieve import runs as retrieve_runs
-from engine.retrieve.rankers import Dense, Embedder, Ranker, Rankers, projected
+from engine.retrieve.rankers import Dense, Embedder, Ranker, Rankers
 from engine.retrieve.results import PROJECTION, WHOLE, Checkpoint
-from engine.retrieve.spec import MEAN, TRAINED, RetrieveSpec
+from engine.retrieve.spec import TRAINED, RetrieveSpec
 from engine.runs.events import Event, Progress
 from engine.runs.messages import Control
 
@@ -31,8 +31,8 @@ class Library(Rankers):
     """The rankers of one collection; the trained one is that of a run, also while it trains."""
 
     def __init__(self, spec: RetrieveSpec, collection: Collection, run: Run | None = None) -> None:
-        super().__init__(collection, spec.encoder, spec.length, spec.device)
-        self.spec, self.run = spec, run
+        super().__init__(spec, collection)
+        self.run = run
         self.checkpoint: Checkpoint | None = None
         """of the trained ranker in use"""
 
@@ -54,35 +54,21 @@ class Library(Rankers):
             if found.whole:
                 self.made[TRAINED] = yield from self._whole(found, control)
             else:
-                self.made[TRAINED] = yield from self._projection(found, control)
+                weight = arrays.read(found.path / PROJECTION)["weight"]
+                self.made[TRAINED] = yield from self.projected(weight, control)
             self.checkpoint = found
         return self.made[TRAINED]
 
-    def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
-        fresh = self._embedder is None
-        found = yield from super().embedder(control)
-        if fresh:
-            yield Progress(f"opening {found.encoder.name}", 0, 0)
-        return found
-
-    def _projection(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:
-        import numpy as np
-
-        frozen = yield from self.frozen(MEAN, control)
-        embedder = yield from self.embedder(control)
-        weight = np.asarray(arrays.read(found.path / PROJECTION)["weight"], np.float32)
-        index = self.index(projected(np.asarray(frozen), weight))
-        return Dense(TRAINED, index, partial(embedder, projection=weight))
+    def found(self, encoder: Encoder) -> Iterator[Event]:
+        yield Progress(f"opening {encoder.name}", 0, 0)
 
     def _whole(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:
         base = (yield from self.embedder(control)).encoder
         tuned = dataclasses.replace(base, name=f"{base.name}, trained", weights=(found.path / WHOLE,))
-        embedder = Embedder(tuned, self.device)
         if found.final:
-            matrix = yield from self.matrix(tuned, MEAN, control)
-            return Dense(TRAINED, self.index(matrix), embedder)
+            return (yield from self.tuned(tuned, control))
         some = arrays.read(found.path / retrieve_results.POOL)
-        return Dense(TRAINED, self.index(some["vectors"]), embedder, some["rows"])
+        return Dense(TRAINED, self.index(some["vectors"]), Embedder(tuned, self.spec.device), some["rows"])
 
 
 def library(spec: RetrieveSpec, run: Run | None = None) -> Library:

@@ -13,11 +13,12 @@ from data.beir import Collection
 from engine import hub
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
+from engine.encoders.pretraining import ABOUT
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
-from engine.retrieve.metrics import MEASURES, NDCG, Difference
+from engine.retrieve.metrics import CHANCE, DEPTH, MEASURES, NDCG, Difference
 from engine.retrieve.results import Judged, Store
-from engine.retrieve.spec import PAIRS, RANKERS, TRAINED, RetrieveSpec
+from engine.retrieve.spec import BM25, PAIRS, RANKERS, TRAINED, RetrieveSpec
 from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
@@ -85,22 +86,27 @@ class _Retrieval(Comparison):
         self.store = self.features.store = Store(run, self.collection, self.split, self.queries, writes)
 
     def verdict(self) -> str:
-        """What a learner should take home: each comparison with its paired interval."""
+        """What the figures say of each pair of methods, with intervals and p-values adjusted for all pairs (Holm)."""
+        pairs = [(first, second) for first, second in PAIRS if second in self.against.get(first, {})]
+        differences = [self.against[first][second][NDCG] for first, second in pairs]
+        adjusted = retrieve_metrics.holm([found.p for found in differences])
         sentences = []
-        for first, second in PAIRS:
-            if second in self.against.get(first, {}):
-                found = self.against[first][second][NDCG]
-                if found.mean == 0 and not found.better:
-                    sentences.append(f"{first} and {second} rank alike.")
-                    continue
-                way = "above" if found.mean > 0 else "below"
-                sure = "" if found.sure else ", which chance explains"
-                span = f"{found.low:+.3f} to {found.high:+.3f}"
-                sentences.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} (95%: {span}){sure}.")
+        for (first, second), found, p in zip(pairs, differences, adjusted, strict=True):
+            if not found.better + found.worse:
+                sentences.append(f"{first} and {second} rank alike.")
+                continue
+            way = "above" if found.mean > 0 else "below"
+            span = f"95%: {found.low:+.3f} to {found.high:+.3f}, p = {p:.3f}, n = {found.n}"
+            chance = ", which could be chance" if p >= CHANCE else ""
+            sentences.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} ({span}){chance}.")
+        if len(pairs) > 1:
+            sentences.append(f"Each p is adjusted for {len(pairs)} comparisons (Holm).")
         if self.split == "train" and TRAINED in self.values:
             sentences.append(
                 "Trained was judged on the queries that it was trained on: that says nothing about new ones."
             )
+        if self.features.pretraining and self.figures.keys() - {BM25}:
+            sentences.append(f"The encoder {ABOUT[self.features.pretraining]}.")
         return " ".join(sentences)
 
     def run(self) -> Generator[Event, None, None]:
@@ -134,7 +140,9 @@ class _Retrieval(Comparison):
         self, contender: Contender, fitted: FittedRanker, steps: list[ContenderStep], begun: float
     ) -> Iterator[Event]:
         method, begun = contender.name, time.monotonic()
-        rankings = yield from fitted.outputs(self.judged, self.control)
+        found = yield from fitted.outputs(self.judged, self.control)
+        own = [self.collection.own(self.split, name) for name in self.queries]
+        rankings = [ranked.without(row).top(DEPTH) for ranked, row in zip(found, own, strict=True)]
         relevant = [self.collection.relevant(self.split, name) for name in self.queries]
         self.values[method] = values = retrieve_metrics.judge(rankings, relevant)
         self.against[method] = against = {other: self._differences(method, other) for other in self.figures}
@@ -153,6 +161,8 @@ class _Retrieval(Comparison):
                 for other, found in against.items()
             },
         }
+        if method != BM25:
+            result["pretraining"] = self.features.pretraining
         if method == TRAINED and (state := self.features.state) is not None:
             result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
         self.figures[method] = result

@@ -1,11 +1,12 @@
 """What a bi-encoder is trained on and how: settings, queries in parts that share no document, batches, negatives.
 
-No two queries of a batch share a relevant document, or a right answer would be punished as a wrong one.
+No document of a batch is relevant to another query of it, or a right answer would be punished as a wrong one.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,12 +16,14 @@ from data.beir import Collection
 from engine.encoders import index
 from engine.encoders.epochs import Settings
 from engine.encoders.find import Encoder
+from engine.imports import import_beside_torch
 from engine.retrieve.rankers import Bm25
 
 if TYPE_CHECKING:
     from engine.encoders.index import Matrix
 
 FEWEST = 8  # training queries
+LOOKED = 8  # times the pairs of a batch that are looked at to fill it
 Batch: TypeAlias = tuple[list[str], list[int]]
 """queries, and their documents in the same order with hard negatives after them"""
 
@@ -73,12 +76,12 @@ class TrainingInputs:
 
     @cached_property
     def hard_negatives(self) -> dict[str, list[int]]:
-        """For every training query the documents that BM25 ranks highest and that are not relevant."""
+        """For every training query what BM25 ranks highest and is neither relevant nor the query's own document."""
         count, found = self.settings.hard_negatives * 4, {}
         if count:
             bm25 = Bm25(self.collection)
             for query in self.collection.qrels["train"]:
-                known = self.collection.relevant("train", query)
+                known = {*self.collection.relevant("train", query), self.collection.own("train", query)}
                 (ranked,) = bm25.rank([self.collection.queries[query]], count + len(known))
                 found[query] = [row for row in ranked.rows if row not in known][:count]
         return found
@@ -86,81 +89,85 @@ class TrainingInputs:
 
 @dataclass(frozen=True)
 class Split:
-    """Training queries in two parts that share no relevant document."""
+    """Training queries in two parts."""
 
     train: tuple[str, ...]
     held: tuple[str, ...]
 
 
-def split(collection: Collection, share: float, seed: int) -> Split:
-    """Hold out about ``share`` of the training queries, whole groups that share documents together.
+def folds(collection: Collection, count: int, seed: int) -> list[Split]:
+    """Splits in which every training query is held out once; queries that share documents are held out together.
 
-    Raises :class:`CannotTrain` when there are too few.
+    Where more than half of them are connected through shared documents, each query is held out by itself, and the
+    documents that it shares are not trained on. Raises :class:`CannotTrain` when there are too few.
     """
     relevant = collection.qrels.get("train", {})
     if len(relevant) < FEWEST:
         raise CannotTrain(
             f"training needs at least {FEWEST} train queries with a relevant document, and there are {len(relevant)}"
         )
-    groups = _groups(relevant)
-    random.Random(f"{seed}/held").shuffle(groups)
-    held: list[str] = []
-    while len(held) < max(2, round(share * len(relevant))) and len(groups) > 1:
-        held += groups.pop()
-    train = [query for group in groups for query in group]
-    if len(train) < 2:
-        raise CannotTrain("the train queries all share their documents: none can be held out")
-    return Split(tuple(sorted(train)), tuple(sorted(held)))
-
-
-def folds(collection: Collection, count: int, seed: int) -> list[Split]:
-    """Splits in which every training query is held out once. Raises :class:`CannotTrain` when there are too few."""
-    split(collection, 0.2, seed)
-    groups = _groups(collection.qrels["train"])
+    groups = _connected(relevant)
+    if 2 * max(map(len, groups)) > len(relevant):
+        groups = [[query] for query in sorted(relevant)]
     random.Random(f"{seed}/folds").shuffle(groups)
     groups.sort(key=len, reverse=True)  # stable, so still shuffled within a size
     parts: list[list[str]] = [[] for _ in range(min(count, len(groups)))]
     for group in groups:
         min(parts, key=len).extend(group)
-    every = {query for part in parts for query in part}
-    return [Split(tuple(sorted(every - set(part))), tuple(sorted(part))) for part in parts]
+    return [Split(tuple(sorted(relevant.keys() - set(part))), tuple(sorted(part))) for part in parts]
+
+
+def split(collection: Collection, count: int, seed: int) -> Split:
+    """The one of ``count`` folds that holds out nearest to its share. Raises :class:`CannotTrain`."""
+    parts = folds(collection, count, seed)
+    return min(parts, key=lambda part: abs(count * len(part.held) - len(part.held) - len(part.train)))
 
 
 def batches(
     pairs: Sequence[tuple[str, int]], relevant: Mapping[str, frozenset[int]], rows: int, seed: str
 ) -> list[list[tuple[str, int]]]:
-    """Pairs of query and document in random order; in a batch no two queries share a relevant document.
+    """Every pair of query and document once, in random order; in a batch no document is relevant to another query.
 
-    A pair that fits into no batch that is open waits for a later one, so every pair comes once.
+    A pair that does not fit waits for a later batch. Each batch looks at no more than ``LOOKED`` times its size, so
+    that the time is linear. A last batch of one pair, which has nothing to be told from, is put to the one before.
     """
-    waiting = list(pairs)
-    random.Random(seed).shuffle(waiting)
-    result = []
+    shuffled = list(pairs)
+    random.Random(seed).shuffle(shuffled)
+    waiting, result = deque(shuffled), list[list[tuple[str, int]]]()
     while waiting:
-        batch: list[tuple[str, int]] = []
-        taken: set[int] = set()
+        batch, documents, positives = list[tuple[str, int]](), set[int](), set[int]()
         rest = []
-        for query, document in waiting:
-            if len(batch) < rows and taken.isdisjoint(relevant[query]):
-                batch.append((query, document))
-                taken |= relevant[query]
-            else:
+        for _ in range(min(len(waiting), LOOKED * rows)):
+            query, document = waiting.popleft()
+            if document in positives or not documents.isdisjoint(relevant[query]):
                 rest.append((query, document))
+                continue
+            batch.append((query, document))
+            documents.add(document)
+            positives |= relevant[query]
+            if len(batch) == rows:
+                break
+        waiting.extendleft(reversed(rest))
         result.append(batch)
-        waiting = rest
-    if len(result) > 1 and len(result[-1]) == 1:  # alone it has nothing to be told from
-        result.pop()
+    if len(result) > 1 and len(result[-1]) == 1:
+        (last,) = result.pop()
+        result[-1].append(last)
     return result
 
 
 class TrainingData:
-    """Queries to train on and to hold out, with their relevant documents."""
+    """Queries to train on and to hold out; documents relevant to a held-out query are not trained on."""
 
     def __init__(self, inputs: TrainingInputs, parts: Split) -> None:
+        """Raises :class:`CannotTrain` when nothing is left to train on."""
         self.inputs, self.split = inputs, parts
         names = (*parts.train, *parts.held)
         self.relevant = {query: frozenset(inputs.collection.relevant("train", query)) for query in names}
-        self.pairs = [(query, document) for query in parts.train for document in sorted(self.relevant[query])]
+        self.own = {query: inputs.collection.own("train", query) for query in names}
+        unseen = {row for query in set(parts.held) - set(parts.train) for row in self.relevant[query]}
+        self.pairs = [(query, row) for query in parts.train for row in sorted(self.relevant[query] - unseen)]
+        if len(self.pairs) < 2:
+            raise CannotTrain("the train queries all share their documents: none can be held out")
 
     def batches(self, epoch: int) -> list[Batch]:
         """Every pair once; other hard negatives in every epoch."""
@@ -177,11 +184,14 @@ class TrainingData:
         return result
 
     def false_negatives(self, batch: Batch) -> list[list[bool]]:
-        """Which documents ``(queries, documents)`` are relevant to a query beside its own."""
+        """Which documents ``(queries, documents)`` are no negatives of a query: other relevant ones, and itself."""
         queries, documents = batch
         return [
-            [place != own and row in self.relevant[query] for place, row in enumerate(documents)]
-            for own, query in enumerate(queries)
+            [
+                place != pair and (row in self.relevant[query] or row == self.own[query])
+                for place, row in enumerate(documents)
+            ]
+            for pair, query in enumerate(queries)
         ]
 
     def pool(self, most: int) -> tuple[int, ...]:
@@ -201,20 +211,21 @@ class TrainingData:
         return tuple(sorted(rows | set(rest[: max(0, most - len(rows))])))
 
 
-def _groups(relevant: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
+def _connected(relevant: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
     """Queries that share a document, directly or through others, together; in a fixed order."""
-    leader: dict[str, str] = {}
+    import numpy as np
 
-    def find(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            leader[name] = leader[leader[name]]
-            name = leader[name]
-        return name
-
-    for query, documents in relevant.items():
-        for document in documents:
-            leader[find(f"d{document}")] = find(f"q{query}")
-    groups: dict[str, list[str]] = {}
-    for query in sorted(relevant):
-        groups.setdefault(find(f"q{query}"), []).append(query)
+    sparse, graphs = import_beside_torch("scipy.sparse"), import_beside_torch("scipy.sparse.csgraph")
+    queries = sorted(relevant)
+    nodes: dict[str, int] = {}  # of the documents, after those of the queries
+    edges = [
+        (place, nodes.setdefault(document, len(queries) + len(nodes)))
+        for place, query in enumerate(queries)
+        for document in relevant[query]
+    ]
+    size = len(queries) + len(nodes)
+    graph = sparse.coo_array((np.ones(len(edges)), np.transpose(edges)), shape=(size, size))
+    groups: dict[int, list[str]] = {}
+    for query, component in zip(queries, graphs.connected_components(graph, directed=False)[1].tolist(), strict=False):
+        groups.setdefault(component, []).append(query)
     return list(groups.values())

@@ -111,7 +111,7 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 
 def test_every_command_is_tried_here() -> None:
     tried = {"train", "fields", "resume", "own", "runs", "export", "sample", "tokenize", "classify", "predict"}
-    tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench"}
+    tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench", "cache"}
     assert {name for name in cli.app if not name.startswith("-")} == tried
 
 
@@ -129,6 +129,9 @@ def test_runs_and_doctor(place: Place, said: Said) -> None:
     _, out, _ = said("doctor", "--json")
     assert json.loads(out)["terminal"]["TERM"] == HOSTILE
     said("fields")
+    _, out, _ = said("cache")
+    assert "␛]0;P␇" in out
+    said("cache", "--json")
 
 
 def test_training_commands(place: Place, said: Said) -> None:

@@ -71,6 +71,55 @@ def test_a_table_for_people(data: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert "no document shares a word" in capfd.readouterr().out
 
 
+def test_rankings_are_written_for_trec_eval_and_have_the_same_figures_there(
+    data: Path, encoder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import ir_measures
+    import pytrec_eval
+
+    corpus = (data / "corpus.jsonl").read_text().splitlines()
+    texts = [json.loads(line)["text"] for line in corpus]
+    copies = [{"_id": f"copy{row}", "text": text} for row, text in enumerate(texts)]  # equal scores in every ranking
+    (data / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in copies) + "\n".join(corpus))
+    arguments = ["retrieve", "--data", str(data), "--encoder", str(encoder), "--json"]
+    out = tmp_path / "run.txt"
+    assert cli.main([*arguments, "--method", "bm25", "--method", "mean", "--trec", str(out)]) == 0
+    captured = capfd.readouterr()
+    results = json.loads(captured.out.splitlines()[-1])["results"]
+    assert not out.exists()
+    qrels: dict[str, dict[str, int]] = {}
+    for line in (data / "qrels" / "test.tsv").read_text().splitlines()[1:]:
+        query, document, grade = line.split("\t")
+        qrels.setdefault(query, {})[document] = int(grade)
+    for method in ("bm25", "mean"):
+        file = tmp_path / f"run.{method}.txt"
+        assert f"wrote {file}" in captured.err
+        with file.open() as lines:
+            parsed = pytrec_eval.parse_run(lines)
+        scores = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.100"}).evaluate(parsed)
+        for name, key in (("ndcg@10", "ndcg_cut_10"), ("map@100", "map_cut_100")):
+            mean = sum(scores[query][key] for query in scores) / len(qrels)
+            assert mean == pytest.approx(results[method][name], abs=1e-6)
+        assert 0 < results[method]["ndcg@10"] < 1
+        rows = list(ir_measures.read_trec_run(str(file)))
+        assert len(rows) == len(file.read_text().splitlines())
+        assert {row.query_id for row in rows} <= set(qrels)
+    assert cli.main([*arguments, "--method", "bm25", "--trec", str(out)]) == 0
+    assert out.read_bytes() == (tmp_path / "run.bm25.txt").read_bytes()
+    assert cli.main([*arguments, "--method", "bm25", "--trec", str(tmp_path / "nowhere" / "run.txt")]) == 2
+    assert "no file in a folder" in capfd.readouterr().err
+
+
+def test_an_id_with_spaces_is_refused_by_a_run_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = collection(tmp_path / "small")
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "two words", "text": "card"}\n')
+    out = tmp_path / "run.txt"
+    assert cli.main(["retrieve", "--data", str(folder), "--method", "bm25", "--trec", str(out)]) == 2
+    assert "'two words' has spaces" in capfd.readouterr().err
+    assert not out.exists()
+
+
 def test_hostile_documents_reach_the_terminal_as_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "evil.txt").write_text("card \x1b]0;PAYLOAD\x07[red] \x1b[2J late")
     assert cli.main(["search", "--data", str(tmp_path), "--method", "bm25", "card"]) == 0

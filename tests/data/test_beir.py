@@ -91,6 +91,27 @@ def test_columns_of_trec_are_understood(folder: Path) -> None:
     assert found.relevant("test", "q31") == {4: 2}
 
 
+def test_a_byte_order_mark_is_passed_over_and_fractional_grades_are_left_out_and_told(folder: Path) -> None:
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + content)
+    (folder / "qrels" / "test.tsv").write_bytes("\ufeffq30\td3\t1\nq31\td4\t0.5\nq31\td5\t2.0\nq31\td6\tnan\n".encode())
+    found = beir.load(str(folder))
+    assert len(found) == 36
+    assert found.relevant("test", "q30") == {3: 1}
+    assert found.relevant("test", "q31") == {5: 2}
+    told = "left out test qrels whose grade is no whole number: 2 (0.5 for query q31, nan for query q31)"
+    assert told in found.repairs
+
+
+def test_a_document_with_the_id_of_a_query_is_its_own_unless_it_is_relevant_to_it(folder: Path) -> None:
+    write(folder / "corpus.jsonl", [{"_id": name, "text": "card"} for name in ("q30", "q31", "d1")])
+    (folder / "qrels" / "test.tsv").write_text("q30\td1\t1\nq31\tq31\t1\n")
+    found = beir.load(str(folder))
+    assert (found.own("test", "q30"), found.own("test", "q31"), found.own("test", "q1")) == (0, None, None)
+    assert any("1 query with the id of a document, such as 'q30'" in line for line in found.checks)
+
+
 def test_a_query_in_train_and_test_is_only_judged(folder: Path) -> None:
     with (folder / "qrels" / "train.tsv").open("a") as file:
         file.write("q30\td1\t1\n")

@@ -16,6 +16,7 @@ from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.retrieve import runs as retrieve_runs
+from engine.retrieve.search import library
 from engine.retrieve.spec import RetrieveSpec
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
@@ -23,7 +24,10 @@ from engine.runs.worker import Task
 from tui import last_values
 from tui.app import LabApp
 from tui.panes.retrieve import RetrievePane
+from tui.retrieving.figures import figures
 from tui.retrieving.laboratory import Retrievals
+from tui.retrieving.searching import Answer, searching
+from tui.retrieving.story import RetrieveStory
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +213,38 @@ async def test_the_search_goes_on_with_the_last_checkpoint_while_training_does(k
         assert "step" in pane.found.notes["trained"] if pane.found else False
         await pilot.press("escape", "m")
         await shows(pilot, "right 2/2", "step 3 of 10")
+
+
+def test_a_query_that_is_a_document_does_not_find_itself(tmp_path: Path) -> None:
+    folder = collection(tmp_path / "own")
+    write(folder / "corpus.jsonl", [{"_id": name, "text": "card late"} for name in ("q30", "d1", "d2")])
+    (folder / "qrels" / "test.tsv").write_text("q30\td1\t1\n")
+    found = library(RetrieveSpec(data=str(folder)))
+    asked = found.collection.queries["q30"]
+    write(folder / "corpus.jsonl", [{"_id": name, "text": asked} for name in ("q30", "d1", "d2")])
+    found = library(RetrieveSpec(data=str(folder)))
+    (*_, last) = searching(found, asked, ("bm25",), frozenset({"bm25"}))(Control())
+    assert isinstance(last, Answer)
+    assert last.found["bm25"].rows == (1, 2)
+
+
+@pytest.mark.parametrize(("width", "words"), [(120, "p = {:.3f}"), (60, "p={:.3f}")])
+def test_differences_say_which_could_be_chance_after_adjustment_and_in_runs_without_p(width: int, words: str) -> None:
+    def lines(**pairs: dict[str, float]) -> list[str]:
+        story = RetrieveStory()
+        for pair, found in pairs.items():
+            first, second = pair.split("_")
+            story.against[first, second] = {"ndcg@10": {"mean": 0.1, "low": 0.01, "high": 0.2, **found}}
+        shown = ["".join(part.text for part in strip) for strip in figures(story, width, 40)]
+        return [line.rstrip() for line in shown if " − " in line]
+
+    one, two = lines(mean_cls={"p": 0.04}, hybrid_bm25={"p": 0.02})
+    assert words.format(0.04) in one
+    assert words.format(0.04) in two  # twice 0.02
+    one, two = lines(mean_cls={"p": 0.04}, hybrid_bm25={"p": 0.03})
+    assert words.format(0.06) in one
+    assert one.endswith("could be chance") == (width == 120)
+    sure, unsure = lines(mean_cls={}, hybrid_bm25={"low": -0.1})  # as earlier versions wrote them
+    assert "p" not in sure
+    assert "p" not in unsure
+    assert ("chance" in sure, "chance" in unsure) == (False, True)

@@ -50,8 +50,8 @@ class RetrievePane(ComparePane):
         (
             "Gains",
             "Judged queries from the largest gain of one ranker on another to the largest loss. Enter, or ] and [, "
-            "show a query in the columns. The interval is a paired bootstrap over queries: where it holds 0, chance "
-            "explains the difference.\n",
+            "show a query in the columns. The interval is a paired bootstrap over queries, p a paired test: from 0.05 "
+            "on the difference could be chance.\n",
         ),
         (
             "Training",

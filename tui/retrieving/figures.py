@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.encoders.pretraining import ABOUT
+from engine.retrieve.metrics import CHANCE, NDCG, holm
 from engine.retrieve.spec import PAIRS
 from tui import units
 from tui.curve import CurveOptions, draw
@@ -22,6 +24,9 @@ _SPARK = "▁▂▃▄▅▆▇█"
 def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     """The table, what the differences say, and the curves as far as there is room."""
     lines = _table(story, width)
+    kinds = [kind for kind in ABOUT if any(found.get("pretraining") == kind for found in story.results.values())]
+    for kind in kinds[:1]:
+        lines += [strip(line, width) for line in wrap(Text(f"The encoder {ABOUT[kind]}.", DIM), width)]
     if height >= len(lines) + 4:
         lines += _differences(story, width)
     if story.verdict and height >= len(lines) + 3:
@@ -37,9 +42,10 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
 
 def _table(story: RetrieveStory, width: int) -> list[Strip]:
     wide, narrow = width >= 100, width < 66
-    head = Text(f"{'ranker':<13} nDCG@10  {'95% interval':<13}  R@100  MRR@10  MAP@100", DIM)
+    count = f"95%, n={story.data.judged:,}" if story.data is not None else "95% interval"
+    head = Text(f"{'ranker':<13} nDCG@10  {count:<13}  R@100  MRR@10  MAP@100", DIM)
     if narrow:
-        head = Text(f"{'ranker':<13} nDCG@10 {'95% interval':<12} R@100 MRR MAP", DIM)
+        head = Text(f"{'ranker':<13} nDCG@10 {count:<12} R@100 MRR MAP", DIM)
     if wide:
         head.append("  queries/s      index   built in")
     lines = [strip(head, width)]
@@ -73,23 +79,42 @@ def _table(story: RetrieveStory, width: int) -> list[Strip]:
 
 
 def _differences(story: RetrieveStory, width: int) -> list[Strip]:
+    found = {pair: one for pair in PAIRS if (one := story.difference(*pair)) is not None}
+    known = {pair: p for pair in found if (p := _p(story, *pair)) is not None}
+    adjusted = dict(zip(known, holm(list(known.values())), strict=True))
     lines = []
-    for first, second in PAIRS:
-        found = story.difference(first, second)
-        if found is None:
-            continue
-        mean, low, high = found
-        sure = low > 0 or high < 0
-        text = Text.assemble((f"{NAMES[first]} − {NAMES[second]}".ljust(28), ""), (f"{mean:+.3f}  ", "bold"))
-        if width >= 90:
-            text.append(_whisker(low, mean, high, min(41, width - 72)) + "  ", GOOD if sure else FAIR)
+    short, gap = width < 82, 2 if width >= 66 else 1
+    for (first, second), (mean, low, high) in found.items():
+        told, sure = _chance(adjusted.get((first, second)), low, high, short=short)
+        text = Text(f"{NAMES[first]} − {NAMES[second]}".ljust(26 + gap)).append(f"{mean:+.3f}" + " " * gap, "bold")
+        if width >= 100:
+            text.append(_whisker(low, mean, high, min(41, width - 84)) + "  ", GOOD if sure else FAIR)
         text.append(f"{low:+.3f} to {high:+.3f}", DIM)
-        text.append("" if sure else "  chance explains it" if width >= 66 else " chance", FAIR)
+        text.append(told, GOOD if sure else FAIR)
         lines.append(strip(text, width))
     if lines:
-        note = Text("differences in nDCG@10 over the same queries, 95% by paired bootstrap", TITLE)
-        lines = [Strip.blank(width), strip(note, width), *lines]
+        count = f", n={story.data.judged:,}" if story.data is not None else ""
+        note = Text(f"differences in nDCG@10{count}, 95% by bootstrap, p adjusted for all pairs", TITLE)
+        lines = [Strip.blank(width), *(strip(line, width) for line in wrap(note, width)), *lines]
     return lines
+
+
+def _p(story: RetrieveStory, first: str, second: str) -> float | None:
+    """Of a pair alone; None in runs of earlier versions."""
+    for pair in ((first, second), (second, first)):
+        found = story.against.get(pair, {}).get(NDCG)
+        if isinstance(found, dict) and "p" in found:
+            return number(found, "p")
+    return None
+
+
+def _chance(p: float | None, low: float, high: float, *, short: bool = False) -> tuple[str, bool]:
+    """p in words, and whether a difference is more than chance: by its interval where there is no p."""
+    sure = p < CHANCE if p is not None else low > 0 or high < 0
+    if short:
+        return ("" if sure else " chance") if p is None else f" p={p:.3f}", sure
+    words = ([] if p is None else [f"p = {p:.3f}"]) + ([] if sure else ["could be chance"])
+    return "  " + ", ".join(words), sure
 
 
 def _whisker(low: float, mean: float, high: float, cells: int) -> str:
@@ -204,9 +229,9 @@ def gain_lines(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width:
     told.append(f"{sum(gaps) / len(gaps):+.3f}", "bold")
     if (found := story.difference(sight.first, sight.second)) is not None:
         _, low, high = found
-        sure = low > 0 or high < 0
+        words, sure = _chance(_p(story, sight.first, sight.second), low, high, short=width < 100)
         told.append(f"  95%: {low:+.3f} to {high:+.3f}", GOOD if sure else FAIR)
-        told.append("" if sure else "  chance explains it", DIM)
+        told.append(words, DIM)
     sight.row = max(0, min(sight.row, len(rows) - 1))
     bar = BAR if width >= 66 else SHORT_BAR
     lines = [strip(head, width), strip(told, width)]

@@ -88,7 +88,8 @@ def searching(library: Library, query: str, methods: tuple[str, ...], ready: fro
                         notes[method] = "not trained" if isinstance(error, NotTrained) else str(error)
                         continue
                     begun = time.perf_counter()
-                    (found[method],) = ranker.rank([query], DEPTH)
+                    (ranked,) = ranker.rank([query], DEPTH + 1)
+                    found[method] = ranked.without(library.collection.own(split, name)).top(DEPTH)
                     seconds[method] = time.perf_counter() - begun
                     if method == BM25 and isinstance(ranker, Bm25):
                         terms = tuple(ranker.terms(query))

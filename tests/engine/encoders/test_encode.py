@@ -158,8 +158,8 @@ def test_half_of_each_shard_zeroed_is_noticed_told_and_made_good(bert: Encoder, 
     (notice,) = [event for event in events if isinstance(event, Notice)]
     assert f"{len(shards)} of {len(shards)} cached parts" in notice.text
     assert "SHA-256" in notice.text
-    events, _ = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
-    assert [event.cached for event in events] == [len(TEXTS)]  # whole again, also for "all"
+    events, _ = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, poolings=poolings))
+    assert [event.cached for event in events] == [len(TEXTS)]
 
 
 def test_a_piece_that_was_not_to_be_verified_is_when_it_is_read(bert: Encoder) -> None:
@@ -172,6 +172,31 @@ def test_a_piece_that_was_not_to_be_verified_is_when_it_is_read(bert: Encoder) -
     made.pooled("cls")
     with pytest.raises(OSError, match="SHA-256"):
         made.pooled("all")
+
+
+def test_only_the_poolings_that_are_asked_for_are_on_the_disk_and_others_are_added_to_them(
+    bert: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import safe_open
+
+    def there() -> set[str]:
+        (shard,) = (home.cache() / "features").glob("*/shard-00000.safetensors")
+        with safe_open(shard, framework="numpy") as opened:
+            return set(opened.keys())
+
+    whole = run(bert, cached=False)
+    _, made = tiny.finish(encode(TEXTS, bert, Control(), length=32, poolings=("mean",)))
+    assert there() == {"rows", f"mean.{bert.layers}"}
+    assert np.allclose(made.pooled("mean"), whole.pooled("mean"), atol=1e-6)
+    with pytest.raises(OSError, match="has no cls"):
+        made.pooled("cls")
+    _, made = tiny.finish(encode(TEXTS, bert, Control(), length=32, poolings=("cls",)))
+    assert there() == {"rows", "cls", f"mean.{bert.layers}"}
+    assert np.allclose(made.pooled("cls"), whole.pooled("cls"), atol=1e-6)
+    monkeypatch.setattr(Encoder, "open", lambda *given: pytest.fail("the model was opened"))
+    for pooling in ("cls", "mean"):
+        _, made = tiny.finish(encode(TEXTS, bert, Control(), length=32, poolings=(pooling,)))
+        assert np.allclose(made.pooled(pooling), whole.pooled(pooling), atol=1e-6)
 
 
 def test_a_shard_for_every_layer_stays_one_when_only_the_upper_ones_are_asked_for(bert: Encoder) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from data import beir
 from engine.encoders import find as encoders
+from engine.encoders.pretraining import pretraining
 from engine.retrieve import contenders, rankers, search
 from engine.retrieve import export as retrieve_export
 from engine.retrieve import results as retrieve_results
@@ -27,8 +30,9 @@ from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.bi_encoder import BiState
 from engine.retrieve.results import Store
 from engine.retrieve.search import NotTrained
-from engine.retrieve.spec import RANKERS, RetrieveSpec
+from engine.retrieve.spec import PAIRS, RANKERS, RetrieveSpec
 from engine.retrieve.task import retrieve
+from engine.retrieve.training_data import BiSettings, Split, TrainingData, TrainingInputs
 from engine.runs.events import (
     Classified,
     ContenderDone,
@@ -92,6 +96,62 @@ def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: Retrieve
     told = summarise(run)
     assert (told.task, told.state, told.step, told.steps) == ("retrieve", "done", 5, 5)
     assert told.ndcg == max(result["ndcg@10"] for result in last.results.values())
+
+
+def test_the_verdict_calls_a_difference_chance_by_a_p_that_is_adjusted_for_all_pairs(spec: RetrieveSpec) -> None:
+    run, events = driven(spec)
+    verdict = events[-1].verdict  # type: ignore[attr-defined]
+    compared = {pair: found["ndcg@10"] for pair, found in retrieve_results.read(run).comparisons.items()}
+    told = [compared[f"{first}-{second}"] for first, second in PAIRS]
+    assert all(one["n"] == 8 for one in told)
+    ordered = sorted(one["p"] for one in told)
+    sentences = dict(
+        zip(PAIRS, re.findall(r"\w+ (?:is .*?n = 8\).*?|and \w+ rank alike)\.(?= |$)", verdict), strict=True)
+    )
+    for ((first, second), sentence), one in zip(sentences.items(), told, strict=True):
+        if not one["better"] + one["worse"]:
+            assert sentence == f"{first} and {second} rank alike."
+            continue
+        smaller = [p for p in ordered if p <= one["p"]]  # Holm: no p less than those of smaller ones
+        p = max(min(1.0, (len(ordered) - rank) * p) for rank, p in enumerate(smaller))
+        p = min(p, max(min(1.0, (len(ordered) - ordered.index(q)) * q) for q in smaller))
+        assert f"p = {p:.3f}" in sentence
+        assert sentence.endswith("which could be chance.") == (p >= 0.05)
+        assert sentence.startswith(
+            f"{first} is {abs(one['mean']):.3f} {'above' if one['mean'] > 0 else 'below'} {second}"
+        )
+    assert verdict.endswith("Each p is adjusted for 5 comparisons (Holm).")
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "words"),
+    [("BertForMaskedLM", "words", "trained to predict words, not to compare texts"), ("BertModel", "", "")],
+)
+def test_what_the_encoder_was_trained_for_is_told(
+    spec: RetrieveSpec, encoder: Path, tmp_path: Path, head: str, kind: str, words: str
+) -> None:
+    folder = tmp_path / "other"
+    shutil.copytree(encoder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": [head]}))
+    _, events = driven(replace(spec, encoder=str(folder), methods=("bm25", "mean")))
+    last = events[-1]
+    assert isinstance(last, Classified)
+    assert "pretraining" not in last.results["bm25"]
+    assert last.results["mean"]["pretraining"] == kind
+    told = [event.text for event in events if isinstance(event, Notice) and event.kind == "encoder"]
+    assert len(told) == bool(words)
+    assert all(words in text for text in [*told, last.verdict])
+    assert ("The encoder was" in last.verdict) == bool(words)
+
+
+def test_the_bundled_minilm_and_sentence_transformers_are_sentence_encoders(encoder: Path, tmp_path: Path) -> None:
+    assert pretraining(encoders.minilm()) == "similarity"
+    folder = tmp_path / "other"
+    shutil.copytree(encoder, folder)
+    assert pretraining(encoders.of_folder(folder, "x", "", str(folder))) == ""
+    (folder / "modules.json").write_text("[]")
+    assert pretraining(encoders.of_folder(folder, "x", "", str(folder))) == "similarity"
 
 
 def test_bm25_equals_its_formula(spec: RetrieveSpec) -> None:
@@ -159,6 +219,29 @@ def test_an_index_is_used_again_until_a_document_changes(spec: RetrieveSpec) -> 
     library = search.library(spec)
     assert len(library.collection) == 37
     assert made(library, "mean").index.count == 37
+
+
+def test_features_are_stored_for_the_poolings_in_use_and_documents_encoded_once(spec: RetrieveSpec) -> None:
+    from safetensors import safe_open
+
+    def computed(methods: tuple[str, ...]) -> int:
+        events = retrieve(replace(spec, methods=methods), Control())
+        return sum(one.done == 36 and not one.cached for one in events if isinstance(one, Encoded))
+
+    def there() -> set[str]:
+        found: set[str] = set()
+        for shard in home.cache().glob("features/*/shard-*"):
+            with safe_open(shard, framework="numpy") as opened:
+                found |= set(opened.keys())
+        return found
+
+    assert computed(("mean", "trained")) == 1
+    assert there() == {"rows", "mean.2"}
+    assert computed(("cls", "mean", "trained")) == 1
+    assert there() == {"rows", "mean.2", "cls"}
+    for folder in home.cache().glob("indexes/*"):
+        store.remove(folder)
+    assert computed(("cls", "hybrid")) == 0
 
 
 def test_a_damaged_bm25_index_is_made_again(spec: RetrieveSpec) -> None:
@@ -297,6 +380,46 @@ def test_what_cannot_be_judged_or_trained_is_told_and_the_rest_is_done(spec: Ret
     assert sorted(made(library, "hybrid").rank(["parcel"], 5)[0].rows) == [0, 1]
     with pytest.raises(NotTrained, match="nothing is trained"):
         made(library, "trained")
+
+
+@pytest.fixture
+def debates(tmp_path: Path) -> Path:
+    """Queries that are documents: the answer to each is another document, less alike than itself."""
+    folder = tmp_path / "debates"
+    pairs = [tiny.WORDS[7 + 2 * topic : 9 + 2 * topic] for topic in range(6)]
+    sides = [(f"{side}{topic}", " ".join([*pair, side])) for topic, pair in enumerate(pairs) for side in ("my", "the")]
+    folder.mkdir()
+    (folder / "qrels").mkdir()
+    write(folder / "corpus.jsonl", [{"_id": name, "text": text} for name, text in sides])
+    write(folder / "queries.jsonl", [{"_id": name, "text": text} for name, text in sides])
+    answers = [f"{one}\t{other}\t1\n" for one, other in (("my{0}", "the{0}"), ("the{0}", "my{0}"))]
+    (folder / "qrels" / "train.tsv").write_text("".join(line.format(topic) for topic in range(5) for line in answers))
+    (folder / "qrels" / "test.tsv").write_text("".join(line.format(5) for line in answers))
+    return folder
+
+
+def test_a_querys_own_document_is_neither_ranked_nor_a_negative(spec: RetrieveSpec, debates: Path) -> None:
+    run, events = driven(replace(spec, data=str(debates), hard_negatives=2))
+    loaded = next(event for event in events if isinstance(event, Loaded))
+    assert any(line.startswith("12 queries with the id of a document") for line in loaded.checks)
+    known, found = beir.load(str(debates)), retrieve_results.read(run)
+    for name, judged in found.judged.items():
+        for query, ranked in zip(found.queries, judged.rankings, strict=True):
+            assert known.rows[query] not in ranked.rows
+            assert name not in ("cls", "mean", "trained") or len(ranked.rows) == len(known) - 1
+    assert found.results["bm25"]["ndcg@10"] == 1.0
+    settings = BiSettings(rows=4, hard_negatives=2)
+    inputs = TrainingInputs(known, None, None, {}, settings)  # type: ignore[arg-type]
+    every = tuple(known.qrels["train"])
+    data = TrainingData(inputs, Split(every, every))
+    assert inputs.hard_negatives["my0"]
+    passed = []
+    for queries, rows in (batch for epoch in range(9) for batch in data.batches(epoch)):
+        for query, masks in zip(queries, data.false_negatives((queries, rows)), strict=True):
+            passed += [mask for row, mask in zip(rows, masks, strict=True) if row == known.rows[query]]
+    assert passed
+    assert all(passed)
+    assert not any(known.rows[query] in mined for query, mined in inputs.hard_negatives.items())
 
 
 def test_train_queries_are_judged_where_there_are_no_others(spec: RetrieveSpec) -> None:
