@@ -183,6 +183,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("ends(0)", ("home",), "First", "The first question.", "choose"),
     Action("ends(1)", ("end",), "Last", "The last question.", "choose"),
     Action("open_run", ("o",), "Open", "A ranking that was run before.", "choose", True),
+    Action("export", ("x",), "Export", "The fine-tuned encoder and its head as a folder.", "choose"),
     Action("search", ("slash", "e"), "Search", "Into the search box; letters are typed there.", "retrieve", True),
     Action("back", ("escape",), "Back", "Out of the box or a document, then to the search.", "retrieve"),
     Action("view('search')", ("s",), "Columns", "The rankings of what is searched, side by side.", "retrieve"),

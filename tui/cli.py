@@ -37,6 +37,7 @@ from tui.interrupt import INTERRUPTED
 from tui.narrate import Narrator
 from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
 from tui.predict_command import predict
+from tui.rank_command import rank
 from tui.search_command import search
 from tui.spec_options import Json, Quiet
 from tui.terminal import QUIET
@@ -205,7 +206,10 @@ def list_runs(*, json: Json = False) -> int:
 
 @app.command
 def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False, force: bool = False) -> int:
-    """Write a run as a folder that transformers loads (GPT2LMHeadModel and AutoTokenizer).
+    """Write what a run has trained as a folder that another program loads.
+
+    Training writes GPT2LMHeadModel and AutoTokenizer of transformers; classify and choose the fine-tuned encoder;
+    retrieve the bi-encoder, for sentence-transformers.
 
     Parameters
     ----------
@@ -221,7 +225,17 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
         Write into a folder that holds something else; files of the same names are replaced.
     """
     from engine.gpt.trained import load, write_export
+    from tui.panes import laboratory_of
 
+    folder_or_bundled = run == "bundled" or (Path(os.path.expanduser(run)) / "config.json").is_file()
+    if not folder_or_bundled and (task := owner.task_of(found := runs.find(home.runs(), run))[0]) != "train":
+        if half or checkpoint != "best":
+            raise BadSpec(
+                [Problem("half" if half else "checkpoint", f"is for trainings; {found.name} is a {task} run")]
+            )
+        print_message(laboratory_of(task).export(found, folder, force=force))
+        say(str(folder.absolute()))
+        return DONE
     trained = load(run, which=checkpoint)
     write_export(trained, folder, half=half, force=force)
     if trained.notice:
@@ -284,7 +298,7 @@ def sample(
     return DONE
 
 
-for command in (tokenize, classify, predict, choose, retrieve, search, generate, sweep, cache):
+for command in (tokenize, classify, predict, choose, rank, retrieve, search, generate, sweep, cache):
     app.command(command)
 
 

@@ -13,6 +13,7 @@ from engine.choose.spec import ChooseSpec
 from engine.classify.spec import ClassifySpec
 from engine.retrieve.spec import RetrieveSpec
 from engine.runs.events import Classified
+from engine.runs.listing import partial
 from engine.runs.spec import BadSpec, Problem
 from tui.driven import DONE, drive
 from tui.output import print_message, say
@@ -88,27 +89,32 @@ def resume(run: Run, task: str, *, as_json: bool, quiet: bool, fresh: bool = Fal
 
 def _classify_table(last: Classified) -> None:
     say(
-        f"{'route':<10} {'accuracy':>8}  {'95% interval':<15} {'macro F1':>8}  {'log loss':>8}  {'seconds':>8}  trained"
+        f"{'method':<10} {'accuracy':>8}  {'95% interval':<13} {'n':>7}  {'macro F1':>8}  {'log loss':>8}  "
+        f"{'seconds':>8}  trained"
     )
-    for route, result in last.results.items():
+    for method, result in last.results.items():
         low, high = result["interval"]
         say(
-            f"{route:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f}   {result['macro_f1']:>8.4f}  "
-            f"{result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  {result['trained_parameters']:,}"
+            f"{method:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} {result['rows']:>7,}  "
+            f"{result['macro_f1']:>8.4f}  {result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  "
+            f"{result['trained_parameters']:,}"
         )
 
 
 def _choose_table(last: Classified) -> None:
-    say(f"{'method':<20} {'accuracy':>8}  {'95% interval':<14} {'hidden':>7}  {'seeds':<15} {'seconds':>8}")
+    say(f"{'method':<20} {'accuracy':>8}  {'95% interval':<13} {'n':>7}  {'hidden':>7}  {'seeds':<15} {'seconds':>8}")
     for method, result in last.results.items():
-        say(f"{method:<20} {_figures(result)} {_hidden(result)}  {_seeds(result):<15} {result['seconds']:>8.1f}")
+        say(
+            f"{method:<20} {_figures(result)} {_hidden(result)}  {_seeds(result):<15} {result['seconds']:>8.1f}"
+            f"{partial(result)}"
+        )
         for way, each in result.get("ways", {}).items():
             say(f"  {'by ' + way:<18} {_figures(each)}")
 
 
 def _figures(result: dict[str, Any]) -> str:
     low, high = result["interval"]
-    return f"{result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} "
+    return f"{result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} {result['items']:>7,} "
 
 
 def _hidden(result: dict[str, Any]) -> str:
@@ -117,9 +123,9 @@ def _hidden(result: dict[str, Any]) -> str:
 
 
 def _seeds(result: dict[str, Any]) -> str:
-    """The lowest and highest of the seeds."""
-    seeds = result.get("seeds", [])
-    return f"{min(seeds):.4f}-{max(seeds):.4f}" if seeds else ""
+    """How many were averaged, and the standard deviation of their accuracies."""
+    spread = result.get("spread")
+    return f"{len(result['seeds'])}, ±{spread:.4f}" if spread is not None else ""
 
 
 def _retrieve_table(last: Classified) -> None:

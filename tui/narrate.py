@@ -27,6 +27,7 @@ from engine.runs.events import (
     Started,
     Step,
 )
+from engine.runs.listing import partial
 from tui import units
 from tui.output import print_json, print_message
 
@@ -164,11 +165,13 @@ def _figures(told: Mapping[str, Any]) -> str:
         )
     if "macro_f1" in told:
         return (
-            f"accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}), macro F1 "
+            f"accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}, n = {told['rows']:,}), macro F1 "
             f"{told['macro_f1']:.4f}, log loss {told['log_loss']:.4f}, "
             f"{told['trained_parameters']:,} parameters trained in {units.duration(told['seconds'])}"
         )
     hidden = told.get("question_hidden")
     alone = f", {hidden['accuracy']:.4f} with the question hidden" if hidden else ""
     spent = f", {units.duration(told['seconds'])}" if told["seconds"] else ""
-    return f"accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}){alone}{spent}"
+    return (
+        f"accuracy {told['accuracy']:.4f} ({low:.4f} to {high:.4f}, n = {told['items']:,}{partial(told)}){alone}{spent}"
+    )

@@ -32,6 +32,7 @@ def predict(
         One or more texts; without any, or with -, each line of stdin.
     """
     from engine.classify.predict import Classifier
+    from engine.encoders.encode import EncodeFailed
     from engine.encoders.find import NoEncoder
 
     classifier = Classifier(runs.find(home.runs(), run))
@@ -40,7 +41,7 @@ def predict(
     texts = text if text and text != ["-"] else piped.lines()
     try:
         found = classifier.predict(texts)
-    except NoEncoder as error:
+    except (EncodeFailed, NoEncoder) as error:
         return complain(str(error), BAD_INPUT)
     classes = classifier.classes
     for number, each in enumerate(texts):

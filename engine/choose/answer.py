@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from data.choices import Item
+from data import tablefiles
+from data.choices import Item, item_from
 from engine.choose import fine_tune
 from engine.choose.results import read, read_ranker
 from engine.choose.zero_shot import LEADING, ways
@@ -25,6 +27,23 @@ if TYPE_CHECKING:
     from engine.choose.zero_shot import Reader
 
 ZERO_SHOT, FINETUNE = "zero-shot", "finetune"
+
+
+def questions_in(file: Path) -> tuple[dict[int, Item], list[str]]:
+    """The questions of a file by row, counted from 1, and what is wrong with the rows that hold none.
+
+    A folder's splits follow one another. Raises :class:`data.tablefiles.TableError`.
+    """
+    if (path := tablefiles.existing(str(file))) is None:
+        raise tablefiles.TableError(f"there is no file {file}")
+    raw = tablefiles.read(path)
+    items, problems = {}, list(raw.repairs)
+    for number, row in enumerate((row for rows in raw.splits.values() for row in rows), 1):
+        try:
+            items[number] = item_from(row)
+        except ValueError as error:
+            problems.append(f"row {number:,} is left out: {error}")
+    return items, problems
 
 
 class Chooser:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from data.choices import Item
 from engine.choose import report as choose_report
 from engine.choose.fine_tune import save, scores
+from engine.choose.judged_items import JudgedItems
 from engine.choose.report import Controls
 from engine.choose.scorer import GroupedHead, PairFeatures, Pairs, RankSettings, fit
 from engine.choose.spec import MARGIN, ZERO_SHOT, ChooseSpec
@@ -51,6 +52,8 @@ class ZeroShot:
     """A causal language model that says how probable each choice is after the question."""
 
     spec: ChooseSpec
+    saved: JudgedItems | None = None
+    """items that are judged already, and where the others are put"""
     name: str = ZERO_SHOT
     frozen: bool = False
 
@@ -70,13 +73,14 @@ class ZeroShot:
                 "warning",
                 "model",
             )
-        return FittedZeroShot(Reader(model, self.spec.uninformative), self.spec.seed)
+        return FittedZeroShot(Reader(model, self.spec.uninformative), self.spec.seed, self.saved)
 
 
 @dataclass
 class FittedZeroShot:
     reader: Reader
     seed: int
+    saved: JudgedItems | None = None
     judging: Judging | None = None
 
     @property
@@ -85,12 +89,18 @@ class FittedZeroShot:
         return Facts(f"{model.name} ({model.parameters:,} parameters), by {LEADING}")
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
-        self.judging = judging = Judging(self.reader, inputs.items)
+        self.judging = judging = Judging(self.reader, inputs.items, self.saved)
         with contextlib.suppress(Stopped):  # what was scored until then is judged
             yield from judging.run(control)
+        name = self.reader.lm.name
         if left_out := self.reader.unspelled:
-            name = self.reader.lm.name
             yield Notice(f"{left_out:,} characters that {name} does not know were left out", "warning", "model")
+        if judging.truncated:
+            cut = f"{judging.truncated:,} of {len(judging.done):,} prompts were cut at their beginning"
+            yield Notice(f"{cut} to the {self.reader.lm.context:,} tokens of {name}'s context", "warning", "model")
+        for reason, count in judging.unscored.most_common():
+            said = f"{count:,} of {len(judging.done):,} items could not be scored and are in none of its figures"
+            yield Notice(f"{ZERO_SHOT}: {said}: {reason}", "warning", "model")
         if not judging.done:
             raise Stopped
         return judging.scores(LEADING)
@@ -102,7 +112,7 @@ class FittedZeroShot:
         if len(judging.done) == len(inputs.items):
             shuffled = yield from judging.reordered(control, self.seed, REORDERED)
         ways = {way: judging.scores(way) for way in WAYS}
-        return Controls(ways, hidden=judging.alone(), shuffled=shuffled)
+        return Controls(ways, hidden=(judging.alone(),), shuffled=shuffled, truncated=judging.truncated)
 
     def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
         self.reader.lm.forget()
@@ -158,17 +168,18 @@ class FittedScorer:
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
         spec, pairs = self.method.spec, self.features.pairs(inputs.split)
         train, held_out = self.train, self.held_out
-        seeds = []
+        seeds, hidden = [], []
         for number in range(spec.seeds):
-            ranker = self.ranker
+            ranker, seed = self.ranker, spec.seed + number
             if number:
-                ranker = yield from self.method.trained(train, held_out, control, spec.seed + number)
+                ranker = yield from self.method.trained(train, held_out, control, seed)
             seeds.append(ranker.scores(pairs))
+            blind = yield from self.method.trained(train.hidden(), held_out.hidden(), control, seed)
+            hidden.append(blind.scores(pairs.hidden()))
             yield Progress(f"{self.method.name}: seeds trained", number + 1, spec.seeds)
-        blind = yield from self.method.trained(train.hidden(), held_out.hidden(), control, spec.seed)
         order = choose_report.orders(inputs.items, spec.seed)
         shuffled = order, self.ranker.scores(pairs.reordered(order))
-        return Controls(seeds=seeds, hidden=blind.scores(pairs.hidden()), shuffled=shuffled)
+        return Controls(seeds=seeds, hidden=hidden, shuffled=shuffled)
 
     def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
         store.ranker(self.method.name, self.ranker)
@@ -184,7 +195,7 @@ class TunedRanker(FittedEncoder):
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
         hidden = [replace(item, question="", context="") for item in inputs.items]
         # Not trained again without questions: what the choices alone can teach it may be more.
-        return Controls(hidden=(yield from scores(self.tuned, hidden, control)), retrained=False)
+        return Controls(hidden=((yield from scores(self.tuned, hidden, control)),), retrained=False)
 
     def write(self, folder: Path) -> None:
         save(self.tuned, folder)

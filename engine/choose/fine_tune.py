@@ -50,6 +50,25 @@ def save(tuned: Tuned, folder: Path) -> None:
     fine_tune.save_model(tuned.encoder, tuned.model.encoder, folder, tuned.model.out.state_dict())
 
 
+USE = """
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+
+folder = "."  # this one
+tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+head = load_file(f"{folder}/head.safetensors")
+question, choices = "Where do fish live?", ["in trees", "in water"]
+texts = tokenizer([f"{question} {choice}" for choice in choices], padding=True, truncation=True, return_tensors="pt")
+mask = texts["attention_mask"]
+with torch.inference_mode():
+    top = encoder(input_ids=texts["input_ids"], attention_mask=mask).last_hidden_state
+scores = ((top * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)) @ head["weight"].T + head["bias"]
+print(choices[scores.argmax()])
+"""
+"""how what :func:`save` wrote is used without this program"""
+
+
 def load(folder: Path, length: int, device: str = "cpu") -> Tuned:
     """The ranker that :func:`save` wrote. Raises :class:`engine.encoders.find.NoEncoder` and :class:`OSError`."""
 

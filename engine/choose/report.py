@@ -1,5 +1,5 @@
 """What a ranking of choices is worth: figures of the statistics beside the controls that tell whether to believe
-them. Scores are matrices ``(items, choices)``, ``-inf`` where an item has no such choice.
+them. Scores are matrices ``(items, choices)``, ``-inf`` where an item has no such choice or it could not be scored.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.comparison.statistics import Values
+
     Scores: TypeAlias = NDArray[np.float64]
 
 CHANCE, LONGEST = "chance", "longest"
@@ -29,45 +31,91 @@ class Controls:
     ways: Mapping[str, Scores] = field(default_factory=dict)
     """by other ways to turn log-probabilities into a score"""
     seeds: Sequence[Scores] = ()
-    """of the same method trained with other seeds"""
-    hidden: Scores | None = None
-    """without the question"""
+    """of the same method trained with several seeds, its own first"""
+    hidden: Sequence[Scores] = ()
+    """without the question, by each seed"""
     retrained: bool = True
     """whether the method was also trained without questions for ``hidden``, where it is trained"""
     shuffled: tuple[NDArray[np.int64], Scores] | None = None
     """the order of the choices ``(items, choices)`` and the scores in that order, of the first items at least"""
+    truncated: int = 0
+    """items whose question was cut"""
 
 
-def figures(scores: Scores, items: Sequence[Item], *, seed: int, seconds: float, settings: str = "") -> dict[str, Any]:
+def figures(scores: Scores, items: Sequence[Item], *, seconds: float, settings: str = "") -> dict[str, Any]:
     """Accuracy with interval, log loss and calibration of the softmax, what stands at each place, and the margins.
 
-    ``places`` holds for each letter how often the right choice stands there, how often it is chosen, and the share of
-    right choices there that are found: where the two first differ much, the method prefers a place.
+    All of them are of ``items``, those that could be scored; ``judged`` of ``of`` items had their turn until then, and
+    ``unscored`` of those could not be scored. Raises :class:`ValueError` where none could. ``places`` holds for each
+    letter how often the right choice stands there, how often it is chosen, and the share of right choices there that
+    are found: where the two first differ much, the method prefers a place.
     """
     import numpy as np
 
-    gold = [item.gold for item in items]
-    shares = softmax(scores)
-    report = statistics.evaluate(shares, gold, LETTERS[: scores.shape[1]], seed=seed)
-    right = scores.argmax(1) == np.asarray(gold)
+    usable = scorable(scores, items)
+    if not usable.any():
+        raise ValueError(f"none of {len(scores):,} items could be scored")
+    some = [items[row] for row in np.flatnonzero(usable).tolist()]
+    gold, found = [item.gold for item in some], scores[usable]
+    report = statistics.evaluate(softmax(found), gold, LETTERS[: scores.shape[1]])
+    right = correct(found, some)
     chosen = np.asarray(report.confusion).sum(0)
-    chance = guessing(items)
+    chance = guessing(some)
     return {
         "accuracy": round(report.accuracy, 6),
         "interval": [round(end, 6) for end in report.interval],
         "items": report.rows,
+        "judged": len(scores),
+        "of": len(items),
+        "unscored": len(scores) - report.rows,
         "chance": round(chance, 6),
-        "p_chance": statistics.above(int(right.sum()), report.rows, chance),
+        "p_chance": _above_chance(right, some),
         "log_loss": round(report.log_loss, 6),
         "calibration_error": round(report.calibration_error, 6),
         "places": [
             {"place": one.name, "right": one.support, "chosen": int(count), "found": round(one.recall, 6)}
             for one, count in zip(report.classes, chosen, strict=True)
         ],
-        "margins": [_rounded(asdict(one)) for one in statistics.by_margin(margins(scores), right)],
+        "margins": [_rounded(asdict(one)) for one in statistics.by_margin(margins(found), right > 0)],
         "seconds": round(seconds, 3),
         "settings": settings,
     }
+
+
+def scorable(scores: Scores, items: Sequence[Item]) -> NDArray[np.bool_]:
+    """Which of the first items, those that ``scores`` are of, have a finite score for every choice ``(scored,)``."""
+    import numpy as np
+
+    rows = zip(scores, items, strict=False)
+    return np.array([bool(np.isfinite(row[: len(item.choices)]).all()) for row, item in rows], bool)
+
+
+def correct(scores: Scores, items: Sequence[Item]) -> Values:
+    """1 for an item whose right choice has the highest score, else 0 ``(items,)``.
+
+    NaN for items that could not be scored, and for those after the last of ``scores``.
+    """
+    import numpy as np
+
+    right = np.full(len(items), np.nan)
+    usable = np.flatnonzero(scorable(scores, items)).tolist()
+    right[usable] = scores[usable].argmax(1) == np.array([items[row].gold for row in usable])
+    return right
+
+
+def over_seeds(scores: Sequence[Scores], items: Sequence[Item]) -> Values:
+    """The share of seeds that have each item right ``(items,)``; NaN as in :func:`correct`."""
+    import numpy as np
+
+    return np.asarray(np.mean([correct(one, items) for one in scores], axis=0))
+
+
+def _above_chance(right: Values, items: Sequence[Item]) -> float:
+    """The probability that guessing is as good. The mean of several seeds varies no more than one seed does."""
+    import numpy as np
+
+    known = np.flatnonzero(~np.isnan(right)).tolist()
+    return statistics.above(round(right[known].sum()), len(known), guessing([items[row] for row in known]))
 
 
 def guessing(items: Sequence[Item]) -> float:
@@ -75,48 +123,55 @@ def guessing(items: Sequence[Item]) -> float:
     return sum(1 / len(item.choices) for item in items) / len(items)
 
 
-def against(scores: Scores, control: Scores, gold: Sequence[int], seed: int) -> dict[str, Any]:
+def against(right: Values, control: Values, seed: int) -> dict[str, Any]:
     """A control on the same items, and the probability of so large a difference if both were equally good."""
+    return _proportion(control) | {"p": statistics.paired_test(right, control, seed).p}
+
+
+def of_controls(controls: Controls, scores: Scores, items: Sequence[Item], seed: int) -> dict[str, Any]:
+    """Figures of a method under other conditions, beside its ``scores``, on the items that it could score.
+
+    Where it was trained with several seeds, accuracy and interval are of the mean over seeds, in place of those of
+    :func:`figures`, and ``spread`` is the standard deviation of the accuracies of single seeds.
+    """
     import numpy as np
 
-    right = control.argmax(1) == np.asarray(gold)
-    test = statistics.mcnemar(softmax(scores), softmax(control), gold)
-    return _proportion(right, seed) | {"p": test.p}
-
-
-def of_controls(controls: Controls, scores: Scores, gold: Sequence[int], seed: int) -> dict[str, Any]:
-    """Figures of a method under other conditions, beside its ``scores``."""
-    import numpy as np
-
-    found: dict[str, Any] = {}
+    right, usable = over_seeds(controls.seeds or (scores,), items), scorable(scores, items)
+    found: dict[str, Any] = {"truncated": controls.truncated} if controls.truncated else {}
     if controls.seeds:
-        found["seeds"] = [round(statistics.accuracy(one, gold), 6) for one in controls.seeds]
+        accuracies = [float(statistics.scored(correct(one, items)).mean()) for one in controls.seeds]
+        found |= _proportion(right) | {
+            "seeds": [round(one, 6) for one in accuracies],
+            "spread": round(float(np.std(accuracies, ddof=1)), 6) if len(accuracies) > 1 else None,
+            "p_chance": _above_chance(right, items),
+        }
     if controls.ways:
-        chosen = {way: one.argmax(1) for way, one in controls.ways.items()}
-        found["ways"] = {way: _proportion(row == np.asarray(gold), seed) for way, row in chosen.items()}
-        every = np.stack(list(chosen.values()))
+        found["ways"] = {way: _proportion(correct(one, items)) for way, one in controls.ways.items()}
+        every = np.stack([one[usable].argmax(1) for one in controls.ways.values()])
         found["disagree"] = int((every != every[0]).any(0).sum())
-    if controls.hidden is not None:
-        found["question_hidden"] = against(scores, controls.hidden, gold, seed)
+    if controls.hidden:
+        found["question_hidden"] = against(right, over_seeds(controls.hidden, items), seed)
         if not controls.retrained:
             found["question_hidden"]["retrained"] = False
     if controls.shuffled is not None:
         order, moved = controls.shuffled
-        rows, again = np.arange(len(order)), moved.argmax(1)
-        some = np.asarray(gold)[: len(order)]
-        accuracy = float((again == (order == some[:, None]).argmax(1)).mean())
+        rows = np.flatnonzero(usable[: len(order)]).tolist()
+        again, gold = moved[rows].argmax(1), np.array([items[row].gold for row in rows])
+        accuracy = float((order[rows, again] == gold).mean()) if len(rows) else 0.0
         found["choices_shuffled"] = {
             "accuracy": round(accuracy, 6),
-            "changed": int((order[rows, again] != scores[: len(order)].argmax(1)).sum()),
-            "items": len(order),
+            "changed": int((order[rows, again] != scores[rows].argmax(1)).sum()),
+            "items": len(rows),
         }
     return found
 
 
-def _proportion(right: NDArray[np.bool_], seed: int) -> dict[str, Any]:
+def _proportion(right: Values) -> dict[str, Any]:
+    scored = statistics.scored(right)
     return {
-        "accuracy": round(float(right.mean()), 6),
-        "interval": [round(end, 6) for end in statistics.bootstrap(right, seed)],
+        "accuracy": round(float(scored.mean()), 6),
+        "interval": [round(end, 6) for end in statistics.interval(scored)],
+        "items": len(scored),
     }
 
 
@@ -166,28 +221,6 @@ def orders(items: Sequence[Item], seed: int) -> NDArray[np.int64]:
         rng.shuffle(places)
         rows.append([*places, *range(len(places), most)])
     return np.array(rows, np.int64)
-
-
-def verdict(results: dict[str, dict[str, Any]]) -> str:
-    """What a learner should take home, in a few sentences."""
-    told = []
-    for method, found in results.items():
-        if method in CONTROLS or "p_chance" not in found:
-            continue
-        by_chance = found["p_chance"] < 0.05
-        says = f"{method} {found['accuracy']:.3f}"
-        says += " is above" if by_chance else " cannot be told from"
-        says += f" chance ({found['chance']:.3f}{_p(found['p_chance'])})"
-        if blind := found.get("question_hidden"):
-            better = blind["p"] < 0.05 and found["accuracy"] > blind["accuracy"]
-            says += " and above" if better else ", but not above" if by_chance else " nor from"
-            says += f" what the choices alone tell ({blind['accuracy']:.3f}{_p(blind['p'])})"
-        told.append(says + ".")
-    return " ".join(told)
-
-
-def _p(value: float) -> str:
-    return ", p < 0.001" if value < 0.001 else f", p = {value:.3f}"
 
 
 def _rounded(record: dict[str, Any]) -> dict[str, Any]:

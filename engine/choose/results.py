@@ -1,8 +1,8 @@
 """A ranking of choices in its run directory: written method by method, read back for showing and for ranking anew.
 
 ``items.jsonl`` the judged questions · ``results.json`` figures of every method · ``scores/`` what each gave to every
-choice · ``rankers/`` weights of the scorers · ``finetuned/`` encoder and head · ``choices.json`` encoder, pooling,
-language model. Safetensors and JSON, no pickle.
+choice · ``zero-shot.jsonl`` what zero-shot found for each item · ``rankers/`` weights of the scorers · ``finetuned/``
+encoder and head · ``choices.json`` encoder, pooling, language model. Safetensors and JSON, no pickle.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import arrays
 from checkpoints.run import Run
 from data.choices import Item
+from engine.choose.judged_items import JudgedItems
 from engine.comparison.results import UNREADABLE, Earlier, Results, json_lines, reading
 from engine.runs.writes import PendingWrites
 
@@ -72,6 +73,11 @@ class ChoiceStore(Results):
     def _drop_encoded(self) -> None:
         self._earlier = {name: one for name, one in self._earlier.items() if name in _WITHOUT_ENCODER}
         self._about["rankers"] = {}
+
+    def judged_items(self) -> JudgedItems:
+        """Items that zero-shot has judged in earlier starts, and where the others are put."""
+        key = [self._about[name] for name in ("fingerprint", "model", "uninformative")]
+        return JudgedItems(self._run.path / "zero-shot.jsonl", key)
 
     def ranker(self, method: str, ranker: GroupedHead) -> None:
         """A scorer on frozen features."""

@@ -58,7 +58,7 @@ class ChooseSpec:
     margin: float = option(0.2, "Margin of the ranking loss.", group="trained methods", above=0, maximum=100)
     seeds: int = option(
         3,
-        "Number of trainings of each scorer, each with its own seed.",
+        "Number of trainings of each scorer, each with its own seed; accuracies are averaged.",
         group="trained methods",
         minimum=1,
         maximum=100,

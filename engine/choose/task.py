@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -19,8 +20,10 @@ from engine.choose.scorer import PairFeatures
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
-from engine.comparison.contender import Contender, Inputs, Labelled
+from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
 from engine.comparison.results import Earlier
+from engine.comparison.statistics import PairedTest
+from engine.comparison.verdict import Judged, Pair, about_encoder, limits, pair, sentences
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, handle_messages, passed
 from engine.runs.writes import PendingWrites
@@ -29,14 +32,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.comparison.statistics import Values
+
 T = TypeVar("T")
+FROZEN = (MARGIN, CROSS_ENTROPY)
+NAMES = {
+    choose_report.LONGEST: "the longest choice",
+    ZERO_SHOT: "zero-shot",
+    MARGIN: "the scorer with margin loss",
+    CROSS_ENTROPY: "the scorer with cross-entropy",
+    FINETUNE: "fine-tuning",
+}
+"""of the methods in a sentence"""
 
 
 def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
     """Rank the judged questions by every method that ``spec`` names, beside the controls.
 
-    A stop keeps what zero-shot has judged until then; features, a fine-tuned encoder and epochs that were finished are
-    found again by a new start. Raises :class:`data.choices.TableError`, :class:`engine.encoders.find.NoEncoder`,
+    A new start goes on after the last item that zero-shot has judged, and finds features, a fine-tuned encoder and
+    epochs that were finished. Raises :class:`data.choices.TableError`, :class:`engine.encoders.find.NoEncoder`,
     :class:`engine.lm.find.NoModel`, :class:`engine.encoders.encode.EncodeFailed`, and what
     :func:`engine.comparison.comparison.compare` raises.
     """
@@ -64,6 +78,10 @@ class _Choosing(Comparison):
         splits = {one.split: one.items for one in (judged, held_out, train)}
         features = PairFeatures(splits, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
         super().__init__(spec, data, control, train, held_out, judged, features)
+        self.right: dict[str, Values] = {}
+        """of each method so far, 1 or 0 for each judged item"""
+        self.hidden: dict[str, Values] = {}
+        """the same with the question hidden"""
 
     def loaded(self) -> Loaded:
         data, methods = self.data, (method for method in METHODS if method in self.spec.methods)
@@ -78,7 +96,35 @@ class _Choosing(Comparison):
         self.store = ChoiceStore(run, self.spec, self.data, writes)
 
     def verdict(self) -> str:
-        return choose_report.verdict(self.figures)
+        """Which methods are better, whether they use the question, and what limits the comparison."""
+        judged = {name: Judged(NAMES[name], right) for name, right in self.right.items()}
+        compared: list[Pair] = []
+        for name in (one for one in METHODS if one in judged):
+            compared.append(self._against_chance(judged[name], self.figures[name]["chance"]))
+            untrained = () if name == ZERO_SHOT else (ZERO_SHOT,)
+            others = (choose_report.LONGEST, *untrained, *(FROZEN if name == FINETUNE else ()))
+            compared += [pair(judged[name], judged[other], self.spec.seed) for other in others if other in judged]
+            if name in self.hidden:
+                hidden = Judged("itself with the question hidden", self.hidden[name])
+                compared.append(pair(judged[name], hidden, self.spec.seed))
+        steps = {NAMES[name]: count for name, count in self.steps.items() if name == FINETUNE and name in judged}
+        rows = len(self.data.train) if judged.keys() & {*FROZEN, FINETUNE} else None
+        partial = {
+            NAMES[name]: (found["judged"], found["of"])
+            for name, found in self.figures.items()
+            if found.get("judged", 0) < found.get("of", 0)
+        }
+        said = sentences(compared)
+        said += about_encoder(self.features.encoder.name) if judged.keys() & {*FROZEN} else []
+        return " ".join((*said, *limits(rows, len(self.gold), steps, partial)))
+
+    def _against_chance(self, method: Judged, chance: float) -> Pair:
+        """A method and guessing, by the binomial test."""
+        right, total = round(statistics.scored(method.values).sum()), method.items
+        p = statistics.above(right, total, chance, "two-sided")
+        gap = method.mean - chance
+        test = PairedTest(gap, gap, gap, right, total - right, p, total)
+        return Pair(method, "chance", chance, test)
 
     def run(self) -> Generator[Event, None, None]:
         spec, items = self.spec, self.data.judged
@@ -89,11 +135,14 @@ class _Choosing(Comparison):
         )
         longest = choose_report.longest(self.judged.items, spec.seed)
         yield from self._control(
-            choose_report.LONGEST, choose_report.figures(longest, items, seed=spec.seed, seconds=0.0)
+            choose_report.LONGEST,
+            choose_report.figures(longest, items, seconds=0.0),
+            choose_report.correct(longest, items),
         )
         if ZERO_SHOT in spec.methods:
-            yield from self.contend(ZeroShot(spec))
-            if self.figures[ZERO_SHOT]["items"] < len(items):
+            saved = self.store.judged_items() if self.store is not None else None
+            yield from self.contend(ZeroShot(spec, saved))
+            if ZERO_SHOT in self.figures and self.figures[ZERO_SHOT]["judged"] < len(items):
                 raise Stopped
         wanted = [method for method in METHODS[1:] if method in spec.methods]
         if wanted and not (self.data.train and self.data.held_out):
@@ -117,9 +166,11 @@ class _Choosing(Comparison):
         if FINETUNE in wanted:
             yield from self._fine_tune()
 
-    def _control(self, name: str, result: dict[str, Any]) -> Iterator[Event]:
+    def _control(self, name: str, result: dict[str, Any], right: Values | None = None) -> Iterator[Event]:
         """Figures of what needs no method."""
         self._record(name, result)
+        if right is not None:
+            self.right[name] = right
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
 
@@ -138,15 +189,21 @@ class _Choosing(Comparison):
         if not items.done:
             yield from items.count(_items(name, scores, self.data.judged))
         seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
+        data, facts = self.data.judged, fitted.facts
+        try:
+            result = choose_report.figures(scores, data, seconds=seconds, settings=facts.settings)
+        except ValueError as error:
+            raise LeftOut(f"{name} is left out: {error}") from None
         controls = yield from fitted.controls(self.judged, self.control)
-        facts, done = fitted.facts, self.data.judged[: len(scores)]
-        result = choose_report.figures(scores, done, seed=seed, seconds=seconds, settings=facts.settings)
         if facts.held_out_score is not None:
             result |= {
                 "held_out_accuracy": round(facts.held_out_score, 6),
                 "trained_parameters": facts.trained_parameters,
             }
-        result |= choose_report.of_controls(controls, scores, self.gold[: len(scores)], seed)
+        result |= choose_report.of_controls(controls, scores, data, seed)
+        self.right[name] = choose_report.over_seeds(controls.seeds or (scores,), data)
+        if controls.hidden:
+            self.hidden[name] = choose_report.over_seeds(controls.hidden, data)
         if self.store is not None:
             self.store.outputs(name, scores)
             fitted.save(self.store, steps)
@@ -154,6 +211,7 @@ class _Choosing(Comparison):
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
         yield from _JudgedItems(self.gold).count(_items(name, earlier.outputs, self.data.judged))
+        self.right[name] = choose_report.correct(earlier.outputs, self.data.judged)
         self._record(name, earlier.result)
 
     def _record(self, name: str, result: dict[str, Any]) -> None:
@@ -163,10 +221,10 @@ class _Choosing(Comparison):
 
 
 class _JudgedItems:
-    """Gives every item that a method has scored its right choice, and the accuracy so far."""
+    """Gives every item that a method has judged its right choice, and the accuracy so far, of those it could score."""
 
     def __init__(self, gold: Sequence[int]) -> None:
-        self._gold, self.done, self._right = gold, 0, 0
+        self._gold, self.done, self._scored, self._right = gold, 0, 0, 0
 
     def count(self, events: Generator[Event, None, T]) -> Generator[Event, None, T]:
         """What ``events`` yields and returns."""
@@ -175,9 +233,11 @@ class _JudgedItems:
     def _counted(self, event: ItemJudged) -> ItemJudged:
         gold = self._gold[event.item]
         self.done += 1
-        self._right += event.scores.index(max(event.scores)) == gold
-        low, high = statistics.wilson(self._right, self.done)
-        return replace(event, gold=gold, accuracy=self._right / self.done, low=low, high=high)
+        if all(map(math.isfinite, event.scores)):
+            self._scored += 1
+            self._right += event.scores.index(max(event.scores)) == gold
+        low, high = statistics.wilson(self._right, self._scored)
+        return replace(event, gold=gold, accuracy=self._right / max(1, self._scored), low=low, high=high)
 
 
 def _items(name: str, scores: NDArray[np.float64], items: Sequence[Item]) -> Generator[Event, None, None]:

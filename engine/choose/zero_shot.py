@@ -9,13 +9,16 @@ as the question has by itself. :class:`Judging` scores many items; when it is st
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from data.choices import Item
 from engine.choose import report as choose_report
-from engine.runs.events import Event, ItemJudged, Notice, Progress
+from engine.choose.judged_items import ChoiceScore, JudgedItem, JudgedItems
+from engine.lm.pretrained import NoModel
+from engine.runs.events import Event, ItemJudged, Progress
 from engine.runs.messages import Control, handle_messages
 from engine.tokenization.encoding import UNKNOWN
 
@@ -29,24 +32,6 @@ if TYPE_CHECKING:
 WAYS = ("sum", "token", "character", "pmi")
 UNINFORMATIVE = "Answer:"
 ALONE = 32  # tokens of a prompt beyond which its logits are not all computed
-
-
-@dataclass(frozen=True)
-class ChoiceScore:
-    """One choice after the question. Natural logarithms; ``-inf`` for a choice that the model cannot spell."""
-
-    strip: tuple[tuple[str, float], ...]
-    """its tokens and their log-probabilities"""
-    sum: float
-    token: float
-    character: float
-    pmi: float
-    alone: float
-    """the sum after the uninformative prompt: what the choice is worth without the question"""
-
-    def way(self, name: str) -> float:
-        """The score by one of ``WAYS``."""
-        return float(getattr(self, name))
 
 
 def prompt_of(item: Item) -> str:
@@ -66,6 +51,8 @@ class Reader:
         self._alone: dict[tuple[str, str], float] = {}
         self.unspelled = 0
         """characters left out so far because the model does not know them"""
+        self.truncated = False
+        """whether the prompt of the last item was cut at its beginning"""
 
     def uninformative(self, item: Item) -> str:
         """The prompt that stands for no question: that of the settings, else one of the item's own kind."""
@@ -74,10 +61,14 @@ class Reader:
         return "" if item.continued else UNINFORMATIVE
 
     def score(self, item: Item) -> tuple[ChoiceScore, ...]:
-        """Every choice of an item; the question is computed once. Raises :class:`ValueError` for a model without a
-        first token where the prompt is empty."""
+        """Every choice of an item; the question is computed once.
+
+        Raises :class:`ValueError` for a choice that has no room in the context, and for an empty prompt where the model
+        has no first token; :class:`engine.lm.pretrained.NoModel` where its logits are NaN.
+        """
         prompt, bare = prompt_of(item), self.uninformative(item)
         context, choices = self._pairs(prompt, item.choices)
+        truncated = self.truncated
         found = logprobs(self.lm, context, choices)
         missing = [choice for choice in dict.fromkeys(item.choices) if (bare, choice) not in self._alone]
         if missing:
@@ -98,14 +89,24 @@ class Reader:
                     alone_total,
                 )
             )
+        self.truncated = truncated  # of the question's prompt, not of the uninformative one
         return tuple(scores)
 
     def _pairs(self, prompt: str, choices: Sequence[str]) -> tuple[list[int], list[list[int]]]:
-        """Ids of the prompt and of each choice after it, the prompt cut at its beginning to what has room."""
+        """Ids of the prompt and of each choice after it, the prompt cut at its beginning to what has room.
+
+        Nothing for a choice of which the model knows no character, whatever space is before it.
+        """
         cut = len(prompt) - len(prompt.rstrip())
         prompt, space = prompt.rstrip(), prompt[len(prompt) - cut :] or " "
-        context = self._ids(prompt)
-        spelled = [self._ids(f"{prompt}{space}{choice}")[len(context) :] for choice in choices]
+        context, lost = self._ids(prompt)
+        self.unspelled += lost
+        spelled = []
+        for choice in choices:
+            ids, unknown = self._ids(f"{prompt}{space}{choice}")
+            self.unspelled += unknown - lost
+            known = ids[len(context) :]
+            spelled.append(known if any(self.lm.tokenizer.spelled(token).strip() for token in known) else [])
         if not context:
             if self.lm.start is None:
                 raise ValueError(f"{self.lm.name} has no token to begin a text with: give an uninformative prompt")
@@ -113,13 +114,14 @@ class Reader:
         room = self.lm.context + 1 - max(map(len, spelled))
         if room < 1:
             raise ValueError(f"a choice is longer than the {self.lm.context:,} tokens of {self.lm.name}'s context")
+        self.truncated = len(context) > room
         return context[-room:], spelled
 
-    def _ids(self, text: str) -> list[int]:
+    def _ids(self, text: str) -> tuple[list[int], int]:
+        """The known tokens of a text, and the number of unknown ones."""
         ids = self.lm.tokenizer.encode(text).ids
         known = [token for token in ids if token != UNKNOWN]
-        self.unspelled += len(ids) - len(known)
-        return known
+        return known, len(ids) - len(known)
 
 
 def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequence[int]]) -> list[list[float]]:
@@ -144,6 +146,8 @@ def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequen
             rows += logits.log_softmax(-1).unbind()
             targets = torch.tensor(choice, device=logits.device)
             picked = torch.stack(rows).gather(1, targets[:, None])[:, 0]
+        if bool(picked.isnan().any()):
+            raise NoModel(f"the logits of {lm.name} are not finite (NaN): its weights are damaged")
         found[choice] = picked.tolist()
     return [found[tuple(ids)] for ids in choices]
 
@@ -160,24 +164,46 @@ LEADING = "character"
 class Judging:
     """Items on their way through a language model."""
 
-    def __init__(self, reader: Reader, items: Sequence[Item]) -> None:
-        self.reader, self.items = reader, items
+    def __init__(self, reader: Reader, items: Sequence[Item], saved: JudgedItems | None = None) -> None:
+        self.reader, self.items, self._saved = reader, items, saved
         self.done: list[tuple[ChoiceScore, ...]] = []
+        self.truncated = 0
+        """prompts that were cut to the model's context"""
+        self.unscored: Counter[str] = Counter()
+        """why items could not be scored, and how many"""
 
     def run(self, control: Control) -> Iterator[Event]:
-        """Score every item. Raises :class:`engine.runs.messages.Stopped`, with what was judged in ``done``."""
+        """Score every item. Raises :class:`engine.runs.messages.Stopped`, with what was judged in ``done``.
+
+        Those that an earlier start has saved are taken over where the model scores the first of them alike.
+        """
+        saved = self._saved
+        if saved is not None and saved.found and not self._judge(self.items[0]).agrees(saved.found[0]):
+            saved.forget()
+        earlier = saved.found[: len(self.items)] if saved is not None else []
         for place, item in enumerate(self.items):
-            yield from handle_messages(control, place)
-            try:
-                found = self.reader.score(item)
-            except ValueError as error:
-                if place == 0:
-                    yield Notice(str(error), "error", "model")
-                found = tuple(ChoiceScore((), *[float("-inf")] * 5) for _ in item.choices)
-            self.done.append(found)
+            if place < len(earlier):
+                judged = earlier[place]
+            else:
+                yield from handle_messages(control, place)
+                judged = self._judge(item)
+                if saved is not None:
+                    saved.add(judged)
+            self.done.append(found := judged.choices)
+            self.truncated += judged.truncated
+            self.unscored.update([judged.reason] if judged.reason else [])
             row = tuple(one.way(LEADING) for one in found)
             strips = tuple(one.strip for one in found)
             yield ItemJudged(METHOD, place, place + 1, len(self.items), -1, row, 0.0, 0.0, 1.0, ways(found), strips)
+
+    def _judge(self, item: Item) -> JudgedItem:
+        try:
+            found = self.reader.score(item)
+        except ValueError as error:
+            return JudgedItem(tuple(ChoiceScore((), *[float("-inf")] * 5) for _ in item.choices), reason=str(error))
+        known = all(one.strip for one in found)
+        reason = "" if known else f"a choice has no character that {self.reader.lm.name} knows"
+        return JudgedItem(found, self.reader.truncated, reason)
 
     def scores(self, way: str) -> NDArray[np.float64]:
         """Scores of what was judged, by one way, ``(items, choices)``."""
@@ -203,7 +229,7 @@ class Judging:
             taken = [int(old) for old in order[place, : len(item.choices)]]
             moved = replace(item, choices=tuple(item.choices[old] for old in taken))
             done = self.done[place]
-            found = self.reader.score(moved) if done[0].strip else done
+            found = self.reader.score(moved) if all(one.strip for one in done) else done
             rows.append([one.way(LEADING) for one in found])
             yield Progress(f"{METHOD}: choices in another order", place + 1, len(items))
         return order, choose_report.matrix(rows)

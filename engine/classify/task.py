@@ -23,6 +23,7 @@ from engine.comparison.features import SplitFeatures
 from engine.comparison.labels import efficiency, suspects
 from engine.comparison.results import Earlier
 from engine.comparison.statistics import Report
+from engine.comparison.verdict import Judged, about_encoder, limits, pairs, sentences
 from engine.encoders.fine_tune import Classifying, TuneSettings
 from engine.runs.events import ContenderStep, Event, Loaded
 from engine.runs.messages import Control
@@ -31,6 +32,16 @@ from engine.runs.writes import PendingWrites
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+NAMES = {
+    baselines.MAJORITY: "the majority class",
+    baselines.TFIDF: "TF-IDF",
+    LR: "logistic regression",
+    MLP: "MLP",
+    FINETUNE: "fine-tuning",
+}
+"""of the methods in a sentence"""
 
 
 def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> Iterator[Event]:
@@ -94,32 +105,22 @@ class _Classification(Comparison):
         return {method: _figures(report) for method, report in self.reports.items()}
 
     def verdict(self) -> str:
-        """What a learner should take home, in plain words."""
-        reports, gold = self.reports, self.data.test.labels
-        frozen = max(
-            (method for method in (LR, MLP) if method in reports), key=lambda one: reports[one].accuracy, default=""
+        """Which methods are better, and what limits the comparison."""
+        import numpy as np
+
+        data, gold = self.data, np.asarray(self.data.test.labels)
+        judged = {
+            name: Judged(NAMES[name], (found.argmax(1) == gold).astype(float))
+            for name, found in self.probabilities.items()
+        }
+        untrained, frozen, tuned = (
+            [judged[name] for name in names if name in judged]
+            for names in ((baselines.MAJORITY, baselines.TFIDF), (LR, MLP), (FINETUNE,))
         )
-        sentences: list[str] = []
-        for method in (frozen, FINETUNE):
-            if method not in reports or baselines.TFIDF not in reports:
-                continue
-            test = statistics.mcnemar(self.probabilities[method], self.probabilities[baselines.TFIDF], gold)
-            ours, theirs = reports[method].accuracy, reports[baselines.TFIDF].accuracy
-            sure = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
-            chance = f"a difference that chance explains ({sure})" if test.p >= 0.05 else f"more than chance ({sure})"
-            name = "the frozen encoder" if method == frozen else "fine-tuning"
-            ahead = "beats" if test.p < 0.05 else "is ahead of"
-            if theirs > ours:
-                sentences.append(f"Counting words (TF-IDF, {theirs:.3f}) {ahead} {name} ({ours:.3f}): {chance}.")
-            elif theirs < ours:
-                sentences.append(
-                    f"{name[0].upper()}{name[1:]} ({ours:.3f}) {ahead} counting words (TF-IDF, {theirs:.3f}): {chance}."
-                )
-            else:
-                sentences.append(
-                    f"{name[0].upper()}{name[1:]} and counting words (TF-IDF) are equally good ({ours:.3f})."
-                )
-        return " ".join(sentences)
+        steps = {NAMES[name]: count for name, count in self.steps.items() if name == FINETUNE and name in judged}
+        said = sentences(pairs(untrained, frozen, tuned, self.spec.seed))
+        said += about_encoder(self.features.encoder.name) if frozen else []
+        return " ".join((*said, *limits(len(data.train), len(gold), steps)))
 
     def run(self) -> Generator[Event, None, None]:
         spec, data, features = self.spec, self.data, self.features
@@ -177,7 +178,7 @@ class _Classification(Comparison):
         seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
         facts: Facts = fitted.facts
         report = replace(
-            statistics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked, seed=self.spec.seed),
+            statistics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked),
             seconds=round(seconds, 3),
             trained_parameters=facts.trained_parameters,
             parameters=facts.parameters,
@@ -202,6 +203,7 @@ def _figures(report: Report) -> dict[str, Any]:
     return {
         "accuracy": round(report.accuracy, 6),
         "interval": [round(end, 6) for end in report.interval],
+        "rows": report.rows,
         "accuracy_without_leaks": report.accuracy_without_leaks,
         "macro_f1": round(report.macro_f1, 6),
         "log_loss": round(report.log_loss, 6),

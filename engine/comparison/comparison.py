@@ -41,6 +41,8 @@ class Comparison:
         self.train, self.held_out, self.judged = train, held_out, judged
         self.figures: dict[str, dict[str, Any]] = {}
         """figures of each method so far"""
+        self.steps: dict[str, int] = {}
+        """that the optimizer of each method took until its last evaluation"""
 
     def loaded(self) -> Loaded:
         """What was read."""
@@ -107,22 +109,24 @@ class Comparison:
         """
         name, begun, steps = contender.name, time.monotonic(), list[ContenderStep]()
         if (earlier := self.earlier(name, key)) is not None:
-            yield from earlier.steps
+            steps = list(earlier.steps)
+            yield from steps
             yield from self.take_over(name, earlier)
         else:
             try:
                 fitted = yield from recording(
                     contender.fit(self.train, self.held_out, self.features, self.control), steps
                 )
+                yield from self.judge(contender, fitted, steps, begun)
             except LeftOut as error:
                 yield Notice(str(error), "warning", name)
                 return
-            yield from self.judge(contender, fitted, steps, begun)
             if key is not None and self.store is not None:
                 self.store.settled(key, steps)
                 yield from self.store.writes.settle(self.control)
         if saved_epochs is not None:
             saved_epochs.clear()
+        self.steps |= {name: steps[-1].step} if steps else {}
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
 

@@ -39,7 +39,7 @@ class Facts:
 
 
 class LeftOut(Exception):
-    """A contender cannot be fitted on this data; the message says why."""
+    """A contender cannot be fitted or judged on this data; the message says why."""
 
 
 class Fitted(Protocol):

@@ -1,9 +1,10 @@
-"""Every figure of a classification, in one place, through scikit-learn wherever it has it."""
+"""Figures of a classification, intervals and tests of all comparisons, through scikit-learn and scipy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.imports import import_beside_torch
@@ -14,9 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Probabilities: TypeAlias = NDArray[np.float64]
+    Values: TypeAlias = NDArray[np.float64]
     Gold: TypeAlias = NDArray[np.int64]
 
-RESAMPLES = 2000
+RESAMPLES = 2000  # of a bootstrap
+FLIPS = 2000  # random signs of a paired test; with eleven items or fewer, all of them
+BATCH = 100  # resamples or flips that are in memory at once
+ALIKE = 1e-9  # differences up to this are rounding
+CHANCE = 0.05  # a difference with this p or a higher one could be chance
 BINS = 10
 SURE = 0.95  # of the interval
 
@@ -49,7 +55,7 @@ class Report:
 
     accuracy: float
     interval: tuple[float, float]
-    """95%, by bootstrap over test rows"""
+    """95%, Wilson's"""
     macro_f1: float
     log_loss: float
     """nats a row"""
@@ -62,6 +68,7 @@ class Report:
     """row: true class; column: predicted"""
     bins: tuple[Bin, ...]
     rows: int
+    """that were judged: the n of every figure"""
     seconds: float = 0.0
     """of training and testing, features included where they were not cached"""
     trained_parameters: int = 0
@@ -96,7 +103,6 @@ def evaluate(
     classes: Sequence[str],
     *,
     leaked: Sequence[int] = (),
-    seed: int = 1337,
 ) -> Report:
     """Judge probabilities ``(rows, classes)`` by the true class indices. Seconds and parameters are the caller's."""
     import numpy as np
@@ -115,7 +121,7 @@ def evaluate(
     bins = _bins(probabilities.max(1), right)
     return Report(
         accuracy=float(metrics.accuracy_score(truth, predicted)),
-        interval=bootstrap(right, seed),
+        interval=wilson(int(right.sum()), len(truth)),
         macro_f1=float(metrics.f1_score(truth, predicted, labels=labels, average="macro", zero_division=0.0)),
         log_loss=log_loss(probabilities, truth),
         calibration_error=sum(one.count * abs(one.confidence - one.accuracy) for one in bins) / len(truth),
@@ -150,43 +156,8 @@ def log_loss(probabilities: Probabilities, gold: Sequence[int] | Gold) -> float:
     return float(metrics.log_loss(np.asarray(gold), safe, labels=np.arange(probabilities.shape[1])))
 
 
-def bootstrap(right: NDArray[np.bool_], seed: int) -> tuple[float, float]:
-    """The interval that holds 95% of the accuracies of resampled test rows (Efron, 1979)."""
-    import numpy as np
-
-    # Resampling rows that are right or wrong is drawing how many are right.
-    drawn = np.random.default_rng(seed).binomial(len(right), right.mean(), RESAMPLES) / len(right)
-    low, high = np.quantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
-    return float(low), float(high)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """McNemar's exact test of two methods on the same test rows."""
-
-    only_first: int
-    """rows that only the first has right"""
-    only_second: int
-    p: float
-    """of so large a difference if both were equally good"""
-
-
-def mcnemar(first: Probabilities, second: Probabilities, gold: Sequence[int]) -> Comparison:
-    """Whether two methods differ by more than chance (McNemar, 1947; exact, two-sided)."""
-    import numpy as np
-
-    binomtest = import_beside_torch("scipy.stats").binomtest
-
-    truth = np.asarray(gold)
-    one, two = first.argmax(1) == truth, second.argmax(1) == truth
-    only_first, only_second = int((one & ~two).sum()), int((two & ~one).sum())
-    differing = only_first + only_second
-    p = float(binomtest(only_first, differing, 0.5).pvalue) if differing else 1.0
-    return Comparison(only_first, only_second, p)
-
-
 def wilson(right: int, total: int) -> tuple[float, float]:
-    """The 95% interval of ``right`` out of ``total`` (Wilson, 1927): for a share that is still being counted."""
+    """The 95% interval of ``right`` out of ``total`` (Wilson, 1927); 0 to 1 where nothing was judged."""
     binomtest = import_beside_torch("scipy.stats").binomtest
 
     if not total:
@@ -195,11 +166,140 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def above(right: int, total: int, chance: float) -> float:
-    """The probability that guessing with ``chance`` has at least so many right (binomial test, one-sided)."""
+def scored(values: Values) -> Values:
+    """The ``values`` of items that could be scored: those that are not NaN."""
+    import numpy as np
+
+    values = np.asarray(values, np.float64)
+    return values[~np.isnan(values)]
+
+
+def interval(values: Values, seed: int = 1337) -> tuple[float, float]:
+    """The 95% interval of the mean of ``values`` ``(items,)``, each the figure of one item; NaN is left out.
+
+    Wilson's where every figure is 0 or 1; else the percentiles of resampled means (Efron, 1979), which two items at
+    least are needed for: one by itself gives no interval but its own figure.
+    """
+    values = scored(values)
+    if _binary(values):
+        return wilson(int(values.sum()), len(values))
+    return _bootstrap(values, seed)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two methods on the same items: the mean of the first less the mean of the second, and whether that is chance."""
+
+    difference: float
+    low: float
+    """95% interval of the difference, by bootstrap over items"""
+    high: float
+    better: int
+    """items that the first does better"""
+    worse: int
+    p: float
+    """probability of a difference at least as large, either way, if both methods were equally good"""
+    items: int
+    """that both have scored"""
+
+    def reversed(self) -> PairedTest:
+        """The second less the first."""
+        return PairedTest(-self.difference, -self.high, -self.low, self.worse, self.better, self.p, self.items)
+
+
+def paired_test(first: Values, second: Values, seed: int = 1337) -> PairedTest:
+    """Whether the figures ``(items,)`` of two methods on the same items differ by more than chance.
+
+    Where every figure is 0 or 1 this is McNemar's exact test (McNemar, 1947). Others are tested by flipping the signs
+    of the differences, in all ways or in ``FLIPS`` random ones (Fisher, 1935). Items with NaN on either side are left
+    out. Memory is bounded by ``BATCH`` copies of the differences.
+    """
+    import numpy as np
+
+    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    both = ~(np.isnan(one) | np.isnan(two))
+    one, two = one[both], two[both]
+    gaps = one - two
+    better, worse = int((gaps > ALIKE).sum()), int((gaps < -ALIKE).sum())
+    stats = import_beside_torch("scipy.stats")
+    if not better + worse:
+        p = 1.0
+    elif _binary(one) and _binary(two):
+        p = float(stats.binomtest(better, better + worse, 0.5).pvalue)
+    else:
+        p = _sign_flips(gaps[np.abs(gaps) > ALIKE], seed)  # the sign of nothing changes nothing
+    low, high = _bootstrap(gaps, seed)
+    mean = float(gaps.mean()) if len(gaps) else 0.0
+    return PairedTest(mean, low, high, better, worse, p, len(gaps))
+
+
+def paired_tests(values: Mapping[str, Values], seed: int = 1337) -> dict[tuple[str, str], PairedTest]:
+    """Every two methods, in both orders, by their figures of the same items; p is adjusted for all (Holm)."""
+    found = {(one, two): paired_test(values[one], values[two], seed) for one, two in combinations(values, 2)}
+    adjusted = {
+        names: replace(test, p=p)
+        for (names, test), p in zip(found.items(), holm([test.p for test in found.values()]), strict=True)
+    }
+    return adjusted | {(two, one): test.reversed() for (one, two), test in adjusted.items()}
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """``ps`` of several tests adjusted so that together they err as seldom as one (Holm, 1979), in the same order."""
+    adjusted, highest = [1.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = highest
+    return adjusted
+
+
+def _binary(values: Values) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def _bootstrap(values: Values, seed: int) -> tuple[float, float]:
+    """Percentiles of resampled means; in batches, since scipy would make all resamples at once."""
+    import numpy as np
+
+    if len(values) < 2:
+        return (float(values[0]),) * 2 if len(values) else (0.0, 0.0)
+    found = import_beside_torch("scipy.stats").bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=BATCH,
+        confidence_level=SURE,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _sign_flips(gaps: Values, seed: int) -> float:
+    """Two-sided p of the mean of ``gaps``, none of them 0."""
+    import numpy as np
+
+    if len(gaps) == 1:
+        return 1.0
+    found = import_beside_torch("scipy.stats").permutation_test(
+        (gaps,),
+        np.mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=FLIPS,
+        batch=BATCH,
+        random_state=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
+
+
+def above(right: int, total: int, chance: float, alternative: str = "greater") -> float:
+    """The probability that guessing with ``chance`` has at least so many right (binomial test, one-sided).
+
+    With ``alternative="two-sided"``, of a number at least as far from what guessing expects.
+    """
     binomtest = import_beside_torch("scipy.stats").binomtest
 
-    return float(binomtest(right, total, chance, alternative="greater").pvalue) if total else 1.0
+    return float(binomtest(right, total, chance, alternative=alternative).pvalue) if total else 1.0
 
 
 def by_margin(margins: NDArray[np.float64], right: NDArray[np.bool_], parts: int = 5) -> tuple[Bin, ...]:

@@ -22,6 +22,8 @@ TELL = 0.25  # seconds between two words about progress
 BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 """tokens in a batch, padding included; on a CPU small enough for what is computed on to stay in its caches"""
 
+NOT_FINITE = "NaN or infinite: the weights are damaged, or too large for this precision"
+
 
 class EncodeFailed(Exception):
     """The texts cannot be encoded here; the message says why."""
@@ -214,6 +216,8 @@ class _Machine:
             if meter is not None and (waited := time.monotonic() - begun) > TELL:
                 meter.waited(waited)
         for name, tensor in gathered.items():
+            if not bool(tensor.isfinite().all()):
+                raise EncodeFailed(f"the features of {self.encoder.name} are not finite ({NOT_FINITE})")
             pieces[name] = tensor.cpu().numpy()
 
     def _pool(self, batch: Sequence[Sequence[int]]) -> dict[str, Tensor]:

@@ -7,12 +7,14 @@ was held out. What is trained is a subclass of :class:`Training`.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from engine.encoders.encode import NOT_FINITE, EncodeFailed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints, weights_of
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
@@ -237,6 +239,7 @@ class Training(ABC):
         """Judge the model as it is, and keep its weights if it is the best."""
         self.model.eval()
         loss, score = yield from self.judge()
+        self._finite(loss, f"held-out loss after step {self.step}")
         self.history.append(Epoch(self.step, score, loss, self.trained_loss))
         if self.is_best():
             self.best_weights, self.best_files = weights_of(self.model), self.files()
@@ -257,7 +260,7 @@ class Training(ABC):
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
             self.optimizer.step()
             self.step += 1
-            losses.append(float(loss.detach()))
+            losses.append(self._finite(float(loss.detach()), f"loss of step {self.step}"))
             self._losses += losses[-1] * self.weight(batch)
             self._weight += self.weight(batch)
             self.spent += time.monotonic() - begun
@@ -266,6 +269,14 @@ class Training(ABC):
                 yield self.step_event(epoch)
             yield from handle_messages(self.control, self.step)
         self.trained_loss = sum(losses) / len(losses)
+
+    def _finite(self, loss: float, what: str) -> float:
+        """``loss``, if it is finite. Raises :class:`engine.encoders.encode.EncodeFailed`."""
+        if not math.isfinite(loss):
+            raise EncodeFailed(
+                f"{self.TITLE}: the {what} is not finite ({NOT_FINITE}; or the learning rate is too high)"
+            )
+        return loss
 
     def is_best(self) -> bool:
         """Whether the last measurement is the best."""

@@ -32,7 +32,7 @@ _MODULES = (
 )
 
 
-def export(run: Run, folder: Path) -> int:
+def export(run: Run, folder: Path, *, force: bool = False) -> int:
     """Write the bi-encoder of ``run`` into ``folder``, see :func:`engine.model_folder.exported`; returns its bytes.
 
     Raises :class:`checkpoints.store.CheckpointError`, :class:`engine.encoders.find.NoEncoder`, :class:`OSError`.
@@ -43,7 +43,7 @@ def export(run: Run, folder: Path) -> int:
     encoder = finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
     weights = (found.path / WHOLE,) if found.whole else encoder.weights
     projection = None if found.whole else arrays.read(found.path / PROJECTION)["weight"]
-    with exported(folder, run.name) as temporary:
+    with exported(folder, run.name, force=force) as temporary:
         write(encoder, weights, projection, spec.length, temporary)
         return size(temporary)
 

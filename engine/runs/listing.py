@@ -142,6 +142,12 @@ def figure(value: Any) -> float | None:
     return float(value) if type(value) in (int, float) and -LARGEST_FIGURE < value < LARGEST_FIGURE else None
 
 
+def partial(result: Mapping[str, Any]) -> str:
+    """``, partial: 33 of 300`` for figures of a method that has judged only some of its items, else nothing."""
+    done, every = result.get("judged"), result.get("of")
+    return f", partial: {done:,} of {every:,}" if type(done) is int and type(every) is int and done < every else ""
+
+
 def _text(*values: Any) -> str:
     """The first text that the values hold."""
     return next((value for value in values if value and isinstance(value, str)), "?")

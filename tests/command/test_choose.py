@@ -35,7 +35,7 @@ def test_events_as_json_and_the_run_again(tmp_path: Path) -> None:
     again = command("resume", last["run"])
     assert again.returncode == 0, again.stderr
     assert "by character" in again.stdout
-    assert "cannot be told from chance" in again.stdout or "is above chance" in again.stdout
+    assert "chance (0.389, p =" in again.stdout
     listed = records(command("runs", "--json").stdout)
     assert (listed[0]["task"], listed[0]["state"]) == ("choose", "done")
 

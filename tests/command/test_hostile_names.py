@@ -110,7 +110,7 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 
 
 def test_every_command_is_tried_here() -> None:
-    tried = {"train", "fields", "resume", "own", "runs", "export", "sample", "tokenize", "classify", "predict"}
+    tried = {"train", "fields", "resume", "own", "runs", "export", "sample", "tokenize", "classify", "predict", "rank"}
     tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench", "cache"}
     assert {name for name in cli.app if not name.startswith("-")} == tried
 
@@ -188,7 +188,15 @@ def test_comparisons(place: Place, said: Said) -> None:
     rows = [{"question": f"{HOSTILE}{row}?", "choices": [HOSTILE, "b"], "answer": row % 2} for row in range(12)]
     table.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     choose = ("choose", "--data", table, "--model", place.model, "--method", "zero-shot", "--limit", 4)
-    assert said(*choose, "--json")[0] == said(*choose)[0] == 0
+    assert said(*choose, "--json")[0] == 0
+    code, out, _ = said(*choose)
+    assert code == 0
+    run = next(line for line in reversed(out.splitlines()) if line.strip())
+    code, out, _ = said("rank", run, "--input", table, "--json")
+    assert code == 0
+    assert all(one["text"] == "b" or "\x1b" in one["text"] for one in records(out)[:-1])  # as the file has it
+    assert said("rank", run, "--input", table)[0] == 0
+    assert said("rank", run, "--input", f"no{HOSTILE}")[0] == 2
 
 
 def test_searches(place: Place, said: Said) -> None:

@@ -188,3 +188,16 @@ def test_values_are_checked_and_remembered() -> None:
         assert {one.field for one in caught.value.problems} == fields
     last_values.write("choose.json", {"methods": "zero-shot margin", "seeds": "7"})
     assert ChooseForm().spec() == ChooseSpec(methods=("zero-shot", "margin"), seeds=7)
+
+
+def test_an_item_that_could_not_be_scored_is_neither_right_nor_wrong() -> None:
+    told = story(finished=False)
+    none = float("-inf")
+    told.fold(ranked("zero-shot", 0, (none, -2.0, -3.0), ways={"sum": (None, -2.0, -3.0)}, strips=STRIPS))
+    for kept in ("right", "wrong"):
+        assert 0 not in [event.item for event in listed(told, "zero-shot", kept, "worst first")]
+    assert 0 in [event.item for event in listed(told, "zero-shot", "all", "worst first")]
+    event = told.methods["zero-shot"].ranked[0]
+    assert (lead(event), disagree(event)) == (0.0, False)
+    text = "\n".join(line.text for line in card(ITEMS[0], {"zero-shot": event}, "zero-shot", 100, 40))
+    assert "not scored" in text

@@ -29,7 +29,7 @@ from tui.classify import figures, overview, pages
 from tui.classify.form import ClassifyForm, look
 from tui.classify.laboratory import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
-from tui.classify.story import ClassifyStory, plain_words
+from tui.classify.story import ClassifyStory
 from tui.classify.views import VIEWS, Sight, head, tabs
 from tui.comparing.headline import notice
 from tui.styled import bar, fit, window
@@ -99,14 +99,6 @@ def test_damaged_figures_in_a_journal_are_passed_over() -> None:
     assert story.done == []
 
 
-def test_plain_words_are_said_only_when_counting_words_wins() -> None:
-    done = [ContenderDone(name, report(name)) for name in ("tfidf", "lr")]
-    assert "beats the frozen encoder" in plain_words(folded([loaded(), *done]))
-    swapped = [ContenderDone("tfidf", report("lr")), ContenderDone("lr", report("tfidf"))]
-    assert plain_words(folded([loaded(), *swapped])) == ""
-    assert plain_words(folded([loaded(), done[0]])) == ""
-
-
 def test_what_was_said_about_a_running_classification_goes_when_it_ends() -> None:
     story = folded([loaded(), Notice("from the engine"), Notice("it is running", "warning", "screen")])
     story.fold(Finished("stopped", 1, None, "run"))
@@ -137,8 +129,8 @@ def test_mcnemar_counts_each_pair_from_both_sides() -> None:
     assert len(pairs) == len(GUESSES) * (len(GUESSES) - 1)
     for (one, two), found in pairs.items():
         right = [[guess == gold for guess, gold in zip(GUESSES[route], GOLD, strict=True)] for route in (one, two)]
-        assert found.only_first == sum(a and not b for a, b in zip(*right, strict=True))
-        assert found.only_second == pairs[two, one].only_first
+        assert found.better == sum(a and not b for a, b in zip(*right, strict=True))
+        assert found.worse == pairs[two, one].better
         assert found.p == pairs[two, one].p
 
 

@@ -11,9 +11,18 @@ class Rankings(Laboratory):
     """Runs that rank the choices of questions."""
 
     task, runs, figure = "choose", "engine.choose.runs", "accuracy"
+    exported = (
+        "the fine-tuned model",
+        "As a folder with an encoder that AutoModel loads, its head, and how to use it.",
+    )
 
     def items(self, run: Run) -> tuple[Item, ...]:
         """The judged questions of a run. Raises :class:`checkpoints.store.CheckpointError`."""
         from engine.choose import results as choose_results
 
         return choose_results.read(run).items
+
+    def usage(self) -> str:
+        from engine.choose.fine_tune import USE
+
+        return USE

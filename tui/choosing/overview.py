@@ -8,6 +8,7 @@ from typing import Any, cast
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.runs.listing import partial
 from tui.choosing.story import CONTROLS, ChooseStory, Method
 from tui.choosing.views import COLOURS, NAMES
 from tui.comparing import overview as overviews
@@ -31,6 +32,7 @@ from tui.text import safe
 COLUMNS = (
     Column("accuracy", 9),
     Column("95% interval", 14),
+    Column("n", 7, 76),
     Column("hidden", 8),
     Column("seconds", 9, 66),
     Column("shuffled", 9, 76),
@@ -83,10 +85,13 @@ def _cell(title: str, method: comparing.Method, best: bool) -> tuple[str, str]:
 def _figure(title: str, result: dict[str, Any], name: str, best: bool) -> tuple[str, str]:
     match title:
         case "accuracy":
-            return share(result["accuracy"]), f"bold {GOOD}" if best else "bold"
+            mark = "*" if partial(result) else ""
+            return f"{share(result['accuracy'])}{mark}", f"bold {GOOD}" if best and not mark else "bold"
         case "95% interval":
             low, high = result["interval"]
             return f"{share(low)}–{share(high)}" if low != high else "–", ""
+        case "n":
+            return f"{result['items']:,}" if isinstance(result.get("items"), int) else "–", ""
         case "hidden":
             hidden = result.get("question_hidden")
             if not isinstance(hidden, dict):
@@ -100,7 +105,9 @@ def _figure(title: str, result: dict[str, Any], name: str, best: bool) -> tuple[
             return share(moved["accuracy"]), "" if not moved["changed"] else FAIR
         case "seeds":
             seeds = result.get("seeds") or []
-            return f"{min(seeds):.3f}–{max(seeds):.3f}" if len(seeds) > 1 else "–", "" if seeds else DIM
+            spread = result.get("spread")
+            told = f"{len(seeds)}, ±{spread:.3f}" if isinstance(spread, float) and seeds else "–"
+            return told, "" if seeds else DIM
         case _:
             return "–" if name in CONTROLS else seconds(float(result.get("seconds", 0.0))), ""
 
@@ -124,6 +131,11 @@ def _believe(method: Method, width: int) -> list[Text]:
     lines = [Text.assemble((NAMES.get(method.name, method.name), f"bold {COLOURS.get(method.name, '')}"))]
     if settings := result.get("settings"):
         lines[0].append(f"  {safe(str(settings), lines=False)}", DIM)
+    if told := partial(result):
+        lines.append(Text(told.removeprefix(", "), FAIR))
+    for what, name in (("could not be scored", "unscored"), ("had their question cut", "truncated")):
+        if isinstance(count := result.get(name), int) and count:
+            lines.append(Text(f"{count:,} items {what}", FAIR))
     if "p_chance" in result:
         beats = result["p_chance"] < 0.05
         lines.append(

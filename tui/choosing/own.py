@@ -65,6 +65,7 @@ def ranking(chooser: Chooser, item: Item) -> Task:
     """Every method on an item, one after the other; one that cannot is told and does not stop the rest."""
 
     def task(control: Control) -> Iterator[Event]:
+        from engine.encoders.encode import EncodeFailed
         from engine.encoders.find import NoEncoder
         from engine.lm.find import NoModel
         from engine.tokenization.encoding import NoTokenizer
@@ -73,7 +74,7 @@ def ranking(chooser: Chooser, item: Item) -> Task:
             for method in chooser.methods:
                 try:
                     yield Answered(item, chooser.rank(item, method))
-                except (CheckpointError, NoEncoder, NoModel, NoTokenizer, ValueError) as error:
+                except (CheckpointError, EncodeFailed, NoEncoder, NoModel, NoTokenizer, ValueError) as error:
                     yield Notice(f"{method}: {error}", "warning", "rank")
                 yield from handle_messages(control, 0)
         except Stopped:

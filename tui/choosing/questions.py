@@ -102,6 +102,9 @@ def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str]) ->
     for name in names:
         event = ranked[name]
         best = chosen(event.scores)
+        if best < 0:
+            text.append(f"{SHORT.get(name, name)} not scored   ", DIM)
+            continue
         ordered = sorted(event.scores, reverse=True)
         margin = ordered[0] - ordered[1]
         text.append(f"{SHORT.get(name, name)} ", COLOURS.get(name, ""))
@@ -207,11 +210,12 @@ def _list(found: Sequence[ItemJudged], items: Sequence[Item], sight: Sight, widt
     lines = [strip(head, width)]
     for place in window(len(found), sight.row, height - 1):
         event = found[place]
-        right = chosen(event.scores) == event.gold
+        best = chosen(event.scores)
+        mark, style = ("– ", DIM) if best < 0 else ("✓ ", GOOD) if best == event.gold else ("✗ ", BAD)
         text = items[event.item].stem if event.item < len(items) else "?"
         line = Text()
         line.append("▸" if place == sight.row else " ", "bold")
-        line.append("✓ " if right else "✗ ", GOOD if right else BAD)
+        line.append(mark, style)
         line.append(number(lead(event)), DIM if place != sight.row else "")
         line.append("≠" if disagree(event) else " ", FAIR)
         line.append(" " + fit(text, max(1, width - 12)), CURSOR if place == sight.row else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,14 +69,16 @@ class ChooseStory(comparing.CompareStory):
 
 def lead(event: ItemJudged) -> float:
     """By how much the right choice leads the best other one: negative where it was not chosen."""
-    if not 0 <= event.gold < len(event.scores):
+    if not 0 <= event.gold < len(event.scores) or chosen(event.scores) < 0:
         return 0.0
     others = [score for place, score in enumerate(event.scores) if place != event.gold]
     return event.scores[event.gold] - max(others)
 
 
 def chosen(scores: Sequence[float]) -> int:
-    """The place of the highest score, the first of several."""
+    """The place of the highest score, the first of several; -1 where a choice has none that is finite."""
+    if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
+        return -1
     return max(range(len(scores)), key=lambda place: (scores[place], -place))
 
 
@@ -106,7 +109,7 @@ def _kept(story: ChooseStory, event: ItemJudged, kept: str) -> bool:
     if kept == "right":
         return right
     if kept == "wrong":
-        return not right
+        return not right and chosen(event.scores) >= 0
     if kept == "disagreed":
         others = {
             chosen(other.scores)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from checkpoints.run import Run
-from engine.comparison.statistics import Comparison
-from tui import units
+from engine.comparison.statistics import PairedTest
 from tui.comparing.laboratory import Laboratory
 
 
@@ -39,7 +36,7 @@ class Findings:
     """route: array ``(rows, classes)``"""
     leaked: frozenset[int] = frozenset()
     suspects: tuple[Suspect, ...] = ()
-    pairs: Mapping[tuple[str, str], Comparison] = field(default_factory=dict)
+    pairs: Mapping[tuple[str, str], PairedTest] = field(default_factory=dict)
     """McNemar's test of every two routes, in both orders"""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """why the predictions of a route cannot be read"""
@@ -61,16 +58,13 @@ class Findings:
         return float(self.probabilities[route][row][label])
 
 
-def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], Comparison]:
+def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], PairedTest]:
     """McNemar's test of every two routes. Loads scipy: not for the thread of a screen."""
-    from engine.comparison.statistics import mcnemar
+    import numpy as np
 
-    result: dict[tuple[str, str], Comparison] = {}
-    for one, two in combinations(probabilities, 2):
-        found = mcnemar(probabilities[one], probabilities[two], gold)
-        result[one, two] = found
-        result[two, one] = Comparison(found.only_second, found.only_first, found.p)
-    return result
+    from engine.comparison.statistics import paired_tests
+
+    return paired_tests({name: found.argmax(1) == np.asarray(gold) for name, found in probabilities.items()})
 
 
 class Classifications(Laboratory):
@@ -99,19 +93,7 @@ class Classifications(Laboratory):
             found.unreadable,
         )
 
-    def cannot_export(self, run: Run) -> str:
-        from engine.comparison.results import TUNED
-        from engine.model_folder import present
+    def usage(self) -> str:
+        from engine.encoders.fine_tune import USE
 
-        there = present(run.path / TUNED).is_dir()
-        return "" if there else "This run has no fine-tuned model: tick fine-tune in the form and run it."
-
-    def export(self, run: Run, folder: Path) -> str:
-        import shutil
-
-        from engine.comparison.results import TUNED
-        from engine.model_folder import exported, present, size
-
-        with exported(folder, run.name) as temporary:
-            shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
-            return f"{units.size(size(temporary))} exported to {folder}"
+        return USE

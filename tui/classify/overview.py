@@ -7,10 +7,11 @@ from typing import cast
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.comparison.statistics import CHANCE
 from tui import units
 from tui.classify import figures
 from tui.classify.laboratory import Findings
-from tui.classify.story import CURVED, ClassifyStory, Route, plain_words
+from tui.classify.story import CURVED, ClassifyStory, Route
 from tui.classify.views import COLOURS, ROUTES
 from tui.comparing import overview as overviews
 from tui.comparing.overview import Column, arranged, seconds
@@ -29,10 +30,10 @@ from tui.styled import (
 )
 from tui.text import safe
 
-SURE = 0.05  # the p below which a difference is called real
 COLUMNS = (
     Column("accuracy", 9),
     Column("95% interval", 14),
+    Column("n", 7, 92),
     Column("macro-F1", 9),
     Column("seconds", 9),
     Column("log loss", 9, 70),
@@ -71,17 +72,17 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
         return []
     name = ROUTES.get(chosen, chosen).strip()
     roomy = width >= 52
-    told = "rows only one has right, McNemar's p" if roomy else "McNemar's test"
+    told = "rows only one has right, McNemar's p (Holm)" if roomy else "McNemar's test"
     lines = [Text.assemble((f"{name} against", TITLE), (f"  {told}", DIM))]
     for other in story.done:
         found = findings.pairs.get((chosen, other.name))
         if found is None:
             continue
         line = Text().append(f"  {ROUTES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
-        line.append(f"{found.only_first:>5,}:{found.only_second:<5,}{p_value(found.p):>9} ")
-        if found.p >= SURE:
+        line.append(f"{found.better:>5,}:{found.worse:<5,}{p_value(found.p):>9} ")
+        if found.p >= CHANCE:
             line.append("≈" + " could be chance" * roomy, DIM)
-        elif found.only_first > found.only_second:
+        elif found.better > found.worse:
             line.append("▲" + " better" * roomy, GOOD)
         else:
             line.append("▼" + " worse" * roomy, BAD)
@@ -97,6 +98,8 @@ def _cell(title: str, route: Method, best: bool) -> tuple[str, str]:
             return share(report.accuracy), f"bold {GOOD}" if best else "bold"
         case "95% interval":
             return f"{share(report.interval[0])}–{share(report.interval[1])}", ""
+        case "n":
+            return f"{report.rows:,}", ""
         case "macro-F1":
             return share(report.macro_f1), ""
         case "log loss":
@@ -116,9 +119,8 @@ def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: 
     for said in story.notices:
         if said.level == "error":
             lines += [*wrap(Text(f"✗ {safe(said.text)}", f"bold {BAD}"), width), Text("")]
-    verdict = story.verdict or plain_words(story)
-    if verdict:
-        lines += wrap(Text(safe(verdict), "bold bright_white"), width)
+    if story.verdict:
+        lines += wrap(Text(safe(story.verdict), "bold bright_white"), width)
         lines.append(Text(""))
     route = story.methods.get(chosen)
     if route is not None and route.report is not None and route.report.settings:

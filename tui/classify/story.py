@@ -11,8 +11,6 @@ from tui.comparing.story import CompareStory, Method
 
 CURVED = ("mlp", "finetune")
 """routes whose loss is worth a curve"""
-FROZEN = ("lr", "mlp")
-"""routes on features of the encoder as it is"""
 
 
 @dataclass
@@ -70,19 +68,3 @@ class ClassifyStory(CompareStory):
             with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
                 if self.method(name).report is None:
                     self.method(name).report = report_from(result)
-
-
-def plain_words(story: ClassifyStory) -> str:
-    """Whether the frozen encoder is worth it here, said as soon as both it and TF-IDF have figures."""
-    known = {route.name: route.report for route in story.done if route.report is not None}
-    frozen = [name for name in FROZEN if name in known]
-    if "tfidf" not in known or not frozen:
-        return ""
-    best = max(frozen, key=lambda name: known[name].accuracy)
-    words, features = known["tfidf"], known[best]
-    if words.accuracy <= features.accuracy:
-        return ""
-    return (
-        f"TF-IDF with logistic regression ({words.accuracy:.3f}) beats the frozen encoder ({features.accuracy:.3f}): "
-        "counting words is enough here unless the encoder is fine-tuned."
-    )

@@ -18,9 +18,10 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.runs import owner
 from engine.runs.events import Event
-from engine.runs.listing import explain, figure
+from engine.runs.listing import explain, figure, partial
 from engine.runs.messages import Control
 from engine.runs.worker import Task
+from tui import units
 
 OFFERED = 60  # the newest runs, for opening
 
@@ -56,11 +57,23 @@ class Laboratory:
 
     def cannot_export(self, run: Run) -> str:
         """Why the run has nothing that another program could load; empty when it has."""
-        return "A run of this kind leaves nothing that another program could load."
+        from engine.comparison.export import tuned_model
 
-    def export(self, run: Run, folder: Path) -> str:
+        try:
+            tuned_model(run)
+        except CheckpointError as error:
+            return f"{error}: tick fine-tune in the form and run it."
+        return ""
+
+    def export(self, run: Run, folder: Path, *, force: bool = False) -> str:
         """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
-        raise CheckpointError(self.cannot_export(run))
+        from engine.comparison.export import export
+
+        return f"{units.size(export(run, folder, self.usage(), force=force))} exported to {folder}"
+
+    def usage(self) -> str:
+        """Python that loads what is exported."""
+        raise NotImplementedError
 
     def begin(self, run: Run) -> Task:
         """Start the process that works on a run, and a task that follows it."""
@@ -105,6 +118,7 @@ class Laboratory:
 
     def _figures_of(self, run: Run) -> str:
         results = run.read_json("results.json")
-        figures = {name: figure(one.get(self.figure)) for name, one in results.items() if isinstance(one, dict)}
-        known = [f"{name} {one:.3f}" for name, one in figures.items() if one is not None]
+        found = {name: one for name, one in results.items() if isinstance(one, dict)}
+        figures = {name: figure(one.get(self.figure)) for name, one in found.items()}
+        known = [f"{name} {one:.3f}{partial(found[name])}" for name, one in figures.items() if one is not None]
         return ", ".join(known[-3:]) or "nothing finished"

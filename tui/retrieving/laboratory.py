@@ -60,11 +60,11 @@ class Retrievals(Laboratory):
             return str(error)
         return "" if there else "This run has trained no bi-encoder: tick trained in the form and run it."
 
-    def export(self, run: Run, folder: Path) -> str:
+    def export(self, run: Run, folder: Path, *, force: bool = False) -> str:
         from engine.encoders.find import NoEncoder
         from engine.retrieve import export as retrieve_export
 
         try:
-            return f"{units.size(retrieve_export.export(run, folder))} exported to {folder}"
+            return f"{units.size(retrieve_export.export(run, folder, force=force))} exported to {folder}"
         except NoEncoder as error:
             raise CheckpointError(str(error)) from None

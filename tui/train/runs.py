@@ -17,9 +17,9 @@ class Trainings(Laboratory):
     def cannot_export(self, run: Run) -> str:
         return ""
 
-    def export(self, run: Run, folder: Path) -> str:
+    def export(self, run: Run, folder: Path, *, force: bool = False) -> str:
         from engine.gpt.trained import load, write_export
 
         trained = load(str(run.path))
-        write_export(trained, folder)
+        write_export(trained, folder, force=force)
         return f"{trained.source} exported to {folder}" + (f"\n\n{trained.notice}" if trained.notice else "")

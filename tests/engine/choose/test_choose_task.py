@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from checkpoints import store
 from checkpoints.journal import Reader
 from checkpoints.run import Run
 from data.choices import Item, TableError, load
-from engine.choose import contenders
+from engine.choose import contenders, zero_shot
 from engine.choose import report as choose_report
 from engine.choose import results as choose_results
 from engine.choose import runs as choose_runs
@@ -30,6 +31,7 @@ from engine.comparison.results import TUNED
 from engine.comparison.tuned_encoder import FineTuned
 from engine.encoders import epochs
 from engine.encoders import find as encoders
+from engine.encoders.encode import EncodeFailed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import made_of
 from engine.runs import events as happened
@@ -38,6 +40,7 @@ from engine.runs.listing import summarise
 from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import BadSpec, restored, to_dict
 from engine.runs.writes import PendingWrites
+from tui.choosing.laboratory import Rankings
 from tui.narrate import Narrator
 
 WORDS = tiny.WORDS[9:]
@@ -95,8 +98,11 @@ def test_every_method_is_told_with_its_items(done: tuple[Run, list[Any]]) -> Non
         assert [event.item for event in ranked] == list(range(loaded.judged))
         right = np.mean([np.argmax(event.scores) == event.gold for event in ranked])
         result = last.results[method]
-        assert result["accuracy"] == pytest.approx(right, abs=1e-6) == pytest.approx(ranked[-1].accuracy, abs=1e-6)
-        assert result["interval"][0] <= right <= result["interval"][1]
+        assert right == pytest.approx(ranked[-1].accuracy, abs=1e-6)
+        seeds = result.get("seeds", [right])
+        assert seeds[0] == pytest.approx(right, abs=1e-6)
+        assert result["accuracy"] == pytest.approx(np.mean(seeds), abs=1e-6)
+        assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
         assert result["seconds"] > 0
         assert sum(place["right"] for place in result["places"]) == loaded.judged
         assert sum(part["count"] for part in result["margins"]) == loaded.judged
@@ -106,7 +112,11 @@ def test_every_method_is_told_with_its_items(done: tuple[Run, list[Any]]) -> Non
         assert last.results[method]["choices_shuffled"]["changed"] == 0
     assert last.results["zero-shot"]["choices_shuffled"]["changed"] == 0
     assert set(last.results["zero-shot"]["ways"]) == {"sum", "token", "character", "pmi"}
-    assert "margin" in last.verdict
+    first = last.verdict.partition("Fine-tuning (")
+    assert all(f"{other} (" in first[2] for other in ("chance", "the longest choice", "zero-shot"))
+    assert all(f"the scorer with {loss} (" in first[2] for loss in ("margin loss", "cross-entropy"))
+    assert last.verdict.count("itself with the question hidden (") == len(METHODS)
+    assert re.search(r"limited by \d+ training items, \d+ judged items and \d+ steps of fine-tuning\.$", last.verdict)
     Narrator(as_json=False, quiet=False)
 
 
@@ -146,7 +156,8 @@ def test_the_same_seed_gives_the_same_results(
     events = list(choose(ChooseSpec(**workshop, methods=("margin",), seeds=1, device="cpu"), Control()))
     first = done[1][-1].results["margin"]
     again = events[-1].results["margin"]
-    assert again["accuracy"] == first["accuracy"] == again["seeds"][0] == first["seeds"][0]
+    assert again["accuracy"] == again["seeds"][0] == first["seeds"][0]
+    assert again["spread"] is None
     scores = [event.scores for event in only(ItemJudged, events)]
     assert scores == [event.scores for event in only(ItemJudged, done[1]) if event.contender == "margin"]
 
@@ -172,7 +183,11 @@ def test_stopping_keeps_what_zero_shot_has_judged(workshop: dict[str, str], tmp_
         if isinstance(event, ItemJudged) and event.done == 5:
             control.send(Stop())
     assert events[-1].reason == "stopped"
-    assert events[-1].results[ZERO_SHOT]["items"] == 5
+    stopped = events[-1].results[ZERO_SHOT]
+    total = only(Loaded, events)[0].judged
+    assert (stopped["items"], stopped["judged"], stopped["of"]) == (5, 5, total)
+    assert f"Figures of zero-shot are partial: 5 of {total} items were judged." in events[-1].verdict
+    assert f"partial: 5 of {total}" in Rankings().offers()[0].about
     assert "margin" not in events[-1].results
     assert summarise(run).state == "stopped"
 
@@ -304,14 +319,14 @@ def test_no_method_is_ever_given_labels_of_the_judged_split(
 
 def test_choices_in_another_order_are_compared_item_by_item() -> None:
     rng = np.random.default_rng(4)
-    gold = rng.integers(0, 4, 40).tolist()
+    items = [Item("?", ("a", "b", "c", "d"), int(gold)) for gold in rng.integers(0, 4, 40)]
     scores, order = rng.normal(size=(40, 4)), np.stack([rng.permutation(4) for _ in range(30)])
     moved = rng.normal(size=(30, 4))
-    found = choose_report.of_controls(choose_report.Controls(shuffled=(order, moved)), scores, gold, 1)
+    found = choose_report.of_controls(choose_report.Controls(shuffled=(order, moved)), scores, items, 1)
     right = changed = 0
     for row in range(30):  # the first items only, as of zero-shot
         chosen = order[row][max(range(4), key=lambda place, row=row: moved[row][place])]
-        right += chosen == gold[row]
+        right += chosen == items[row].gold
         changed += chosen != scores[row].argmax()
     assert found["choices_shuffled"] == {"accuracy": round(right / 30, 6), "changed": changed, "items": 30}
 
@@ -326,3 +341,119 @@ def test_a_fine_tuning_is_found_again_only_by_its_key(workshop: dict[str, str], 
     assert found is not None
     assert found.result == json.loads(json.dumps(events[-1].results[FINETUNE]))
     assert results.earlier(FINETUNE, [*key[:-1], "another fingerprint"]) is None
+
+
+def test_items_that_cannot_be_scored_are_in_no_figure() -> None:
+    rng = np.random.default_rng(5)
+    items = [Item("?", ("a", "b", "c")[: 2 + row % 2], 0) for row in range(50)]
+    scores = choose_report.matrix([rng.normal(size=len(one.choices)).tolist() for one in items[:40]])
+    scores[3], scores[7, 1], scores[9, 0] = -np.inf, np.nan, -np.inf
+    whole = [row for row in range(40) if row not in (3, 7, 9)]
+    hits = [scores[row, : len(items[row].choices)].argmax() == 0 for row in whole]
+    result = choose_report.figures(scores, items, seconds=0.0)
+    assert [result[name] for name in ("items", "judged", "of", "unscored")] == [37, 40, 50, 3]
+    assert result["accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
+    assert result["interval"] == pytest.approx(statistics.wilson(sum(map(int, hits)), 37), abs=1e-6)
+    assert sum(place["right"] for place in result["places"]) == sum(one["count"] for one in result["margins"]) == 37
+    right = choose_report.correct(scores, items)
+    assert np.flatnonzero(np.isnan(right)).tolist() == [3, 7, 9, *range(40, 50)]
+    hidden = choose_report.of_controls(choose_report.Controls(hidden=(scores,), ways={"sum": scores}), scores, items, 1)
+    assert hidden["question_hidden"]["items"] == hidden["ways"]["sum"]["items"] == 37
+    with pytest.raises(ValueError, match="none of 40"):
+        choose_report.figures(np.full_like(scores, -np.inf), items, seconds=0.0)
+
+
+def test_a_model_that_can_score_no_item_is_left_out(workshop: dict[str, str], tmp_path: Path) -> None:
+    rows = [{"question": "ma?", "choices": ["gu " * 300, "va"], "answer": 0} for _ in range(8)]
+    (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    spec = ChooseSpec(**{**workshop, "data": str(tmp_path / "long.jsonl")}, methods=(ZERO_SHOT,), device="cpu")
+    events = list(choose(spec, Control()))
+    assert "none of" in notices(ZERO_SHOT, events)[0].text
+    assert "longer than" in notices("model", events)[0].text
+    assert (events[-1].reason, list(events[-1].results)) == ("done", ["chance", "longest"])
+    assert {event.accuracy for event in only(ItemJudged, events)} == {0.0}
+
+
+def test_features_and_losses_that_are_not_finite_are_one_error(workshop: dict[str, str], tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny.bert(tmp_path / "nan")
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: part * float("nan") for name, part in weights.items()}, folder / "model.safetensors", {"format": "pt"}
+    )
+    for method, what in (("margin", "the features of"), (FINETUNE, "the loss of step 1")):
+        spec = ChooseSpec(**{**workshop, "encoder": str(folder)}, methods=(method,), epochs=1, device="cpu")
+        with pytest.raises(EncodeFailed, match=f"{what} .*not finite"):
+            list(choose(spec, Control()))
+
+
+def test_a_new_start_goes_on_after_the_last_judged_item(
+    workshop: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ChooseSpec(**workshop, methods=(ZERO_SHOT,), device="cpu")
+    whole = list(choose(spec, Control()))
+    asked: list[str] = []
+    score = zero_shot.Reader.score
+
+    def counted(self: zero_shot.Reader, one: Item) -> Any:
+        asked.append(one.question)
+        return score(self, one)
+
+    monkeypatch.setattr(zero_shot.Reader, "score", counted)
+
+    def started(run: Run, after: int = 0) -> list[Any]:
+        asked.clear()
+        control, events = Control(), []
+        for event in choose_runs.drive(run, control):
+            events.append(event)
+            if isinstance(event, ItemJudged) and event.done == after:
+                control.send(Stop())
+        return events
+
+    run = choose_runs.create(spec)
+    started(run, 5)
+    saved = run.path / "zero-shot.jsonl"
+    saved.write_bytes(saved.read_bytes()[:-20])  # killed while it wrote the fifth
+    resumed = started(run)
+    count = len(only(ItemJudged, whole))
+    assert len(asked) == 1 + (count - 4) + count  # the first to compare, the others, and all with choices reordered
+    for one, other in zip(only(ItemJudged, resumed), only(ItemJudged, whole), strict=True):
+        assert (one.item, one.gold, one.accuracy) == (other.item, other.gold, other.accuracy)
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)  # what the cache holds decides how it is rounded
+    for name in ("accuracy", "items", "judged", "of", "places", "choices_shuffled"):
+        assert resumed[-1].results[ZERO_SHOT][name] == whole[-1].results[ZERO_SHOT][name]
+    assert "partial" not in resumed[-1].verdict
+    assert len(saved.read_bytes().splitlines()) == 1 + count
+    started(run)
+    assert len(asked) == 1 + count
+    tinylm.write_gpt2(tmp_path, n_positions=96, seed=8)
+    Path(workshop["model"], "model.safetensors").rename(tmp_path / "kept")
+    (tmp_path / "model.safetensors").rename(Path(workshop["model"], "model.safetensors"))
+    changed = started(run)
+    (tmp_path / "kept").rename(Path(workshop["model"], "model.safetensors"))
+    assert len(asked) == 1 + count + count  # of another model nothing is taken over
+    assert only(ItemJudged, changed)[0].scores != only(ItemJudged, whole)[0].scores
+
+
+def test_figures_of_several_seeds_are_their_mean() -> None:
+    rng = np.random.default_rng(6)
+    items = [Item("?", ("a", "b", "c"), int(gold)) for gold in rng.integers(0, 3, 80)]
+    gold = np.array([one.gold for one in items])
+    seeds = [rng.normal(size=(80, 3)) + 2 * np.eye(3)[gold] for _ in range(3)]
+    hidden = [rng.normal(size=(80, 3)) for _ in range(3)]
+    found = choose_report.of_controls(choose_report.Controls(seeds=seeds, hidden=hidden), seeds[0], items, 1)
+    each = [float((one.argmax(1) == gold).mean()) for one in seeds]
+    assert found["seeds"] == pytest.approx(each, abs=1e-6)
+    assert found["accuracy"] == pytest.approx(sum(each) / 3, abs=1e-6)
+    mean = sum(each) / 3
+    assert found["spread"] == pytest.approx((sum((one - mean) ** 2 for one in each) / 2) ** 0.5, abs=1e-6)
+    drawn = []
+    for _ in range(2000):
+        rows = rng.integers(0, 80, 80)
+        drawn.append(np.mean([one[rows].argmax(1) == gold[rows] for one in seeds]))
+    assert found["interval"] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.02)
+    alone = [float((one.argmax(1) == gold).mean()) for one in hidden]
+    assert found["question_hidden"]["accuracy"] == pytest.approx(sum(alone) / 3, abs=1e-6)
+    assert found["question_hidden"]["p"] < 0.01
+    assert found["p_chance"] == pytest.approx(statistics.above(round(mean * 80), 80, 1 / 3))

@@ -15,8 +15,9 @@ from workbench import only
 from data.choices import Item
 from engine.choose import report as choose_report
 from engine.choose.zero_shot import LEADING, WAYS, ChoiceScore, Judging, Reader, logprobs, prompt_of
+from engine.lm.find import NoModel
 from engine.lm.model import LanguageModel
-from engine.runs.events import ItemJudged, Notice
+from engine.runs.events import ItemJudged
 from engine.runs.messages import Control, Stop, Stopped
 
 pytest.importorskip("transformers")
@@ -136,9 +137,8 @@ def test_characters_that_a_model_does_not_know(tmp_path: Path) -> None:
     reader = Reader(tinylm.load("bundled"))
     found = reader.score(Item("Where?", ("日本", "che"), 1))
     assert reader.unspelled
-    # The space before it is known; of the two characters nothing is left.
-    assert len(found[0].strip) == 1
-    assert all(score.way(way) > float("-inf") for score in found for way in WAYS)
+    assert found[0] == ChoiceScore((), *[float("-inf")] * 5)  # the space before it alone is not the choice
+    assert all(found[1].way(way) > float("-inf") for way in WAYS)
 
 
 def test_judging_tells_every_item_and_stopping_keeps_them(gpt2: tuple[Path, Any]) -> None:
@@ -160,8 +160,7 @@ def test_judging_tells_every_item_and_stopping_keeps_them(gpt2: tuple[Path, Any]
     assert [list(event.scores) for event in ranked] == [[one.way(LEADING) for one in found] for found in judging.done]
     scores = {way: judging.scores(way) for way in WAYS}
     assert {len(found) for found in scores.values()} == {6} == {len(judging.alone())}
-    gold = [item.gold for item in ITEMS * 3][:6]
-    result = choose_report.of_controls(choose_report.Controls(scores), scores[LEADING], gold, 1)
+    result = choose_report.of_controls(choose_report.Controls(scores), scores[LEADING], ITEMS * 3, 1)
     for way in WAYS:
         hits = [
             max(range(len(found)), key=lambda choice, found=found, way=way: found[choice].way(way)) == item.gold
@@ -184,7 +183,24 @@ def test_the_order_of_the_choices_changes_nothing(gpt2: tuple[Path, Any]) -> Non
 def test_a_choice_too_long_is_told_and_the_rest_is_judged(gpt2: tuple[Path, Any]) -> None:
     judging = Judging(Reader(tinylm.load(gpt2[0]), ""), [Item("ma?", ("gu " * 200, "va"), 0), ITEMS[0]])
     events = list(judging.run(Control()))
-    assert only(Notice, events)[0].level == "error"
     assert len(only(ItemJudged, events)) == 2
+    assert list(judging.unscored.values()) == [1]
+    assert "longer than the 128 tokens" in next(iter(judging.unscored))
     assert judging.done[0][0] == ChoiceScore((), *[float("-inf")] * 5)
     assert not np.isfinite(judging.scores(LEADING)[0]).any()
+
+
+def test_logits_that_are_not_finite_are_one_error(gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tinylm.load(gpt2[0])
+    feed = lm.feed
+    monkeypatch.setattr(lm, "feed", lambda ids, **options: feed(ids, **options) * float("nan"))
+    with pytest.raises(NoModel, match="not finite"):
+        list(Judging(Reader(lm, ""), ITEMS).run(Control()))
+
+
+def test_prompts_that_are_cut_are_counted(gpt2: tuple[Path, Any]) -> None:
+    judging = Judging(
+        Reader(tinylm.load(gpt2[0]), "ma re " * 100), [ITEMS[0], Item("ma re lo sel " * 60, ("va", "gu"), 0)]
+    )
+    list(judging.run(Control()))
+    assert judging.truncated == 1  # the uninformative prompt, cut too, is no question

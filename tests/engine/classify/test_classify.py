@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -147,7 +148,11 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
     assert last.results["majority"]["accuracy"] == pytest.approx(21 / 62)
     assert last.results["lr"]["trained_parameters"] == 6 * 16 * 3 + 3
     assert set(last.results["lr"]) >= {"accuracy", "interval", "macro_f1", "log_loss", "seconds"}
-    assert "counting words" in last.verdict.lower()
+    compared = re.findall(r"(?:^|\. )([^.]+? \(\d\.\d{3}, n = \d+\).+?)(?=\. [A-Z])", last.verdict)
+    assert [one.partition(" (")[0] for one in compared] == ["Logistic regression", "MLP", "Fine-tuning"]
+    assert all("the majority class (" in one and "TF-IDF (" in one for one in compared)
+    assert "logistic regression (" in compared[2]
+    assert "MLP (" in compared[2]
     assert [event.labels for event in only(CurvePoint, told)] == [8, 16, 32, 64]
     loaded = only(Loaded, told)[0]
     assert "2 test texts are in train too" in " ".join(loaded.checks)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import tracemalloc
+from itertools import product
 
 import numpy as np
 import pytest
@@ -50,26 +52,81 @@ def test_every_figure_equals_a_loop(judged: tuple[np.ndarray, list[int]]) -> Non
     assert report.calibration_error == pytest.approx(gaps / 200)
 
 
-def test_the_interval_is_that_of_resampled_rows(judged: tuple[np.ndarray, list[int]]) -> None:
+def test_the_interval_of_right_and_wrong_is_wilsons(judged: tuple[np.ndarray, list[int]]) -> None:
     found, gold = judged
-    right = [bool(row.argmax() == g) for row, g in zip(found, gold, strict=True)]
-    rng = random.Random(1)
-    drawn = sorted(sum(rng.choices(right, k=200)) / 200 for _ in range(4000))
+    right = [float(row.argmax() == g) for row, g in zip(found, gold, strict=True)]
     report = statistics.evaluate(found, gold, NAMES)
-    assert report.interval == pytest.approx((drawn[100], drawn[3899]), abs=0.012)
-    assert statistics.evaluate(found, gold, NAMES).interval == report.interval
+    z, p, n = 1.959963984540054, sum(right) / 200, 200  # Wilson (1927), by hand
+    middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    assert report.interval == pytest.approx(((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)))
+    assert statistics.interval(np.array([*right, math.nan])) == pytest.approx(report.interval)
+    assert statistics.interval(np.ones(24))[0] == pytest.approx(24 / (24 + z * z))  # all right is not certainty
+    assert statistics.wilson(0, 0) == (0.0, 1.0)
 
 
-def test_mcnemar_is_exact() -> None:
-    gold = [0] * 20
-    first = np.tile([0.9, 0.1], (20, 1))
-    second = first.copy()
-    second[:9] = [0.1, 0.9]  # nine rows that only the first has right
-    first[9:11] = [0.1, 0.9]  # two that only the second has
-    told = statistics.mcnemar(first, second, gold)
+def test_the_interval_of_other_figures_is_that_of_resampled_items() -> None:
+    values = np.random.default_rng(8).random(60) ** 2
+    rng = random.Random(1)
+    drawn = sorted(sum(rng.choices(values.tolist(), k=60)) / 60 for _ in range(4000))
+    assert statistics.interval(values) == pytest.approx((drawn[100], drawn[3899]), abs=0.012)
+    assert statistics.interval(np.full(9, 0.3)) == pytest.approx((0.3, 0.3))  # no NaN where all are equal
+    assert statistics.interval(np.array([0.3])) == (0.3, 0.3)
+
+
+def test_a_paired_test_of_right_and_wrong_is_mcnemars() -> None:
+    first, second = np.ones(20), np.ones(20)
+    second[:9] = 0  # nine items that only the first has right
+    first[9:11] = 0  # two that only the second has
+    found = statistics.paired_test(first, second)
     tail = sum(math.comb(11, k) for k in (0, 1, 2)) / 2**11
-    assert (told.only_first, told.only_second, told.p) == (9, 2, pytest.approx(2 * tail))
-    assert statistics.mcnemar(first, first, gold).p == 1.0
+    assert (found.better, found.worse, found.items) == (9, 2, 20)
+    assert found.p == pytest.approx(2 * tail)
+    assert found.difference == pytest.approx(7 / 20)
+    assert found.low < 7 / 20 < found.high
+    assert statistics.paired_test(first, first).p == 1.0
+    assert statistics.paired_test(second, first) == found.reversed() == statistics.paired_test(second, first)
+    short = np.where(np.arange(20) < 3, math.nan, first)
+    assert (statistics.paired_test(short, second).items, statistics.paired_test(second, short).worse) == (17, 6)
+
+
+def test_a_paired_test_of_other_figures_flips_signs() -> None:
+    rng = np.random.default_rng(2)
+    first, second = rng.random(9), rng.random(9)
+    gaps = (first - second).tolist()
+    sums = [abs(sum(sign * gap for sign, gap in zip(signs, gaps, strict=True))) for signs in product((1, -1), repeat=9)]
+    exact = sum(one >= abs(sum(gaps)) - 1e-9 for one in sums) / len(sums)
+    found = statistics.paired_test(np.append(first, 0.5), np.append(second, 0.5))  # a tie says nothing
+    assert found.p == pytest.approx(exact)
+    assert (found.better, found.worse) == (sum(gap > 0 for gap in gaps), sum(gap < 0 for gap in gaps))
+    many = rng.normal(0.3, 1, 400)
+    assert statistics.paired_test(many, np.zeros(400)).p < 0.01
+    assert statistics.paired_test(many - many.mean(), np.zeros(400)).p > 0.9
+    resampled = [float(np.mean(rng.choice(many, 400))) for _ in range(3000)]
+    found = statistics.paired_test(many, np.zeros(400))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])), abs=0.03)
+
+
+def test_a_paired_test_of_many_items_takes_little_memory() -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.random(20_000), rng.random(20_000)
+    tracemalloc.start()
+    statistics.paired_test(first, second)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 150e6  # all flips at once would be 320e6, all resamples as much
+
+
+def test_holm_is_the_step_down_procedure() -> None:
+    ps = [0.01, 0.04, 0.03, 0.005]
+    # By hand, from the smallest: 4 × 0.005, 3 × 0.01, 2 × 0.03, then 1 × 0.04, never less than the one before.
+    assert statistics.holm(ps) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
+    right = {name: np.random.default_rng(seed).random(300) < 0.5 + seed / 20 for seed, name in enumerate("abc")}
+    alone = [statistics.paired_test(right[one], right[two]).p for one, two in ("ab", "ac", "bc")]
+    together = statistics.paired_tests(right)
+    assert [together[one, two].p for one, two in ("ab", "ac", "bc")] == statistics.holm(alone) != alone
+    assert together["b", "a"] == together["a", "b"].reversed()
 
 
 def test_a_class_that_nobody_predicts_and_certainty_that_is_wrong_are_survived() -> None:
