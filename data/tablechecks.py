@@ -67,12 +67,17 @@ class Checks:
         return tuple(told)
 
 
+def normalized(text: str) -> str:
+    """What is compared when two texts are called identical."""
+    return text.strip()
+
+
 def check(classes: Sequence[str], splits: Mapping[str, tuple[Sequence[str], Sequence[int]]]) -> Checks:
     """Look at the splits ``train``, ``validation`` and ``test``, each texts and class indices."""
     texts, labels = splits["train"]
     seen: dict[str, set[int]] = {}
     for text, label in zip(texts, labels, strict=True):
-        seen.setdefault(text.strip(), set()).add(label)
+        seen.setdefault(normalized(text), set()).add(label)
     return Checks(
         tuple(classes),
         {split: _counts(part[1], len(classes)) for split, part in splits.items()},
@@ -80,8 +85,8 @@ def check(classes: Sequence[str], splits: Mapping[str, tuple[Sequence[str], Sequ
         _spread([len(text.split()) for text in texts]),
         len(texts) - len(seen),
         sum(len(marks) > 1 for marks in seen.values()),
-        tuple(row for row, text in enumerate(splits["test"][0]) if text.strip() in seen),
-        tuple(row for row, text in enumerate(splits["validation"][0]) if text.strip() in seen),
+        tuple(row for row, text in enumerate(splits["test"][0]) if normalized(text) in seen),
+        tuple(row for row, text in enumerate(splits["validation"][0]) if normalized(text) in seen),
     )
 
 

@@ -11,9 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
-
-Row: TypeAlias = Mapping[str, Any]
+from typing import Any
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 LARGEST_CELL = 1 << 27  # characters; what the csv module may hold before a text is cut
@@ -23,6 +21,20 @@ _SPLITS |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 
 class TableError(Exception):
     """A data set cannot be used; the message says what is wrong, where, and what to do."""
+
+
+class Row(dict[str, Any]):
+    """The cells of a row by column, and where it was read."""
+
+    __slots__ = ("file", "line")
+
+    def __init__(self, cells: Mapping[str, Any], file: str, line: int) -> None:
+        """``file`` is the name of the file; on the Hub, of the split. ``line`` counts its rows from 1.
+
+        Blank and damaged rows count, the header of a CSV does not. In JSON lines it is the line of the file.
+        """
+        super().__init__(cells)
+        self.file, self.line = file, line
 
 
 @dataclass(frozen=True)
@@ -163,11 +175,11 @@ def _csv(path: Path, content: str, most: int, repairs: list[str]) -> list[Row]:
         header = [name.strip() for name in next(reader, [])]
         if len(set(header)) < len(header):
             raise TableError(f"{path.name}: two columns have the same name ({', '.join(header[:12])})")
-        for cells in reader:
+        for number, cells in enumerate(reader, 1):
             if len(cells) != len(header):
                 odd += bool(cells)
                 continue
-            rows.append(dict(zip(header, cells, strict=True)))
+            rows.append(Row(dict(zip(header, cells, strict=True)), path.name, number))
             if most and len(rows) >= most:
                 break
     except csv.Error as error:
@@ -187,7 +199,7 @@ def _json(path: Path, content: str, most: int, repairs: list[str]) -> list[Row]:
             loaded = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise TableError(f"{path.name} is no readable JSON ({error})") from None
-        rows: list[Row] = [row for row in loaded if isinstance(row, dict)]
+        rows = [Row(row, path.name, number) for number, row in enumerate(loaded, 1) if isinstance(row, dict)]
         odd, first = len(loaded) - len(rows), 1
         rows = rows[:most] if most else rows
     else:
@@ -201,7 +213,7 @@ def _json(path: Path, content: str, most: int, repairs: list[str]) -> list[Row]:
             except (ValueError, RecursionError):
                 row = None
             if isinstance(row, dict):
-                rows.append(row)
+                rows.append(Row(row, path.name, number))
                 if most and len(rows) >= most:
                     break
             else:
@@ -229,8 +241,11 @@ def _parquet(path: Path, most: int, names: dict[str, list[str]]) -> list[Row]:
     for column, kind in features.items() if isinstance(features, dict) else ():
         if isinstance(kind, dict) and isinstance(kind.get("names"), list):
             names[str(column)] = [str(name) for name in kind["names"]]
-    rows: list[Row] = (table.slice(0, most) if most else table).to_pylist()
-    return rows
+    return _numbered((table.slice(0, most) if most else table).to_pylist(), path.name)
+
+
+def _numbered(rows: Sequence[Mapping[str, Any]], file: str) -> list[Row]:
+    return [Row(row, file, number) for number, row in enumerate(rows, 1)]
 
 
 _NAME = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(:\w[\w.-]{0,95})?", re.ASCII)
@@ -271,7 +286,7 @@ def from_hub(name: str, unreachable: Callable[[], str]) -> Raw:
         called = split_called(str(split))
         if called is None or called in splits:
             continue
-        splits[called] = table.to_list()
+        splits[called] = _numbered(table.to_list(), str(split))
         columns = columns or list(table.column_names)
         for column, kind in table.features.items():
             if getattr(kind, "names", None):

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from data import tablefiles
-from data.tablechecks import Checks, check
-from data.tablefiles import Raw, TableError
+from data.tablechecks import Checks, check, normalized
+from data.tablefiles import Raw, Row, TableError
 
 __all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "load", "preview"]
 
@@ -35,6 +35,8 @@ class Rows:
 
     texts: tuple[str, ...] = ()
     labels: tuple[int, ...] = ()
+    places: tuple[tuple[str, int], ...] = ()
+    """name of the file and number of the row in it, see :class:`data.tablefiles.Row`"""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -110,6 +112,22 @@ def load(
     )
 
 
+def read_texts(file: Path, column: str = "") -> tuple[list[Row], str, list[str]]:
+    """Rows of a file without looking for labels, the column of their texts, and what was repaired.
+
+    The column is found by its name if it is not given. Raises :class:`TableError`.
+    """
+    if not file.is_file():
+        raise TableError(f"{file} is no file")
+    raw = tablefiles.read(file)
+    column = column or next((name for wanted in TEXT_NAMES for name in raw.columns if name.lower() == wanted), "")
+    if column not in raw.columns:
+        problem = f"there is no column {column!r}" if column else "which column holds the text cannot be told"
+        named = ", ".join(map(repr, raw.columns))
+        raise TableError(f"{file.name}: {problem}: name it with --text-column. The columns are: {named}")
+    return raw.splits["train"], column, raw.repairs
+
+
 def preview(name: str, *, count: int = 20, unreachable: Callable[[], str] = lambda: "") -> Preview:
     """Columns and first rows of a data set, and the columns that would be chosen. Raises :class:`TableError`."""
     raw, source = _read(name, "", unreachable, most=count)
@@ -157,10 +175,10 @@ def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
 
 
 def _clean(
-    split: str, rows: Sequence[Mapping[str, Any]], text: str, label: str, repairs: list[str]
-) -> list[tuple[str, Any]]:
-    """Pairs of text and raw label; rows without either are left out, and texts beyond measure cut."""
-    result: list[tuple[str, Any]] = []
+    split: str, rows: Sequence[Row], text: str, label: str, repairs: list[str]
+) -> list[tuple[str, Any, tuple[str, int]]]:
+    """Text, raw label, and file and row number; rows without either are left out, and texts beyond measure cut."""
+    result: list[tuple[str, Any, tuple[str, int]]] = []
     done: Counter[str] = Counter()
     for row in rows:
         content, mark = row.get(text), row.get(label)
@@ -179,15 +197,15 @@ def _clean(
         if len(content) > LONGEST:
             done[f"cut to the first {LONGEST:,} characters"] += 1
             content = content[:LONGEST]
-        result.append((content, mark))
+        result.append((content, mark, (row.file, row.line)))
     repairs += [f"{split}: {count:,} row{'s' * (count != 1)} {what}" for what, count in done.items()]
     return result
 
 
 def _classes(
-    splits: Mapping[str, Sequence[tuple[str, Any]]], known: list[str] | None, column: str, repairs: list[str]
+    splits: Mapping[str, Sequence[tuple[str, Any, Any]]], known: list[str] | None, column: str, repairs: list[str]
 ) -> tuple[str, ...]:
-    marks = [mark for rows in splits.values() for _, mark in rows]
+    marks = [mark for rows in splits.values() for _, mark, _ in rows]
     kinds = {type(mark) for mark in marks}
     if known and kinds == {int}:
         return tuple(known)
@@ -205,13 +223,13 @@ def _classes(
 
 
 def _index(
-    splits: Mapping[str, Sequence[tuple[str, Any]]], names: Sequence[str], repairs: list[str]
+    splits: Mapping[str, Sequence[tuple[str, Any, tuple[str, int]]]], names: Sequence[str], repairs: list[str]
 ) -> dict[str, Rows]:
     place = {name: index for index, name in enumerate(names)}
     result: dict[str, Rows] = {}
     for split, rows in splits.items():
-        texts, labels, odd = [], [], 0
-        for text, mark in rows:
+        texts, labels, places, odd = [], [], [], 0
+        for text, mark, place_of_row in rows:
             index = place.get(_cell(mark))
             if index is None and isinstance(mark, int) and 0 <= mark < len(names):
                 index = mark
@@ -220,9 +238,10 @@ def _index(
                 continue
             texts.append(text)
             labels.append(index)
+            places.append(place_of_row)
         if odd:
             repairs.append(f"{split}: {odd:,} row{'s' * (odd != 1)} left out, whose label is none of the known names")
-        result[split] = Rows(tuple(texts), tuple(labels))
+        result[split] = Rows(tuple(texts), tuple(labels), tuple(places))
     return result
 
 
@@ -237,11 +256,15 @@ def _complete(rows: dict[str, Rows], seed: int, repairs: list[str]) -> dict[str,
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if len(rows.get(split, ())) > 0:
             continue
-        train, aside = _split(train, share, f"{seed}/{split}")
+        whole, how = train, "identical texts together"
+        train, aside = _split(whole, share, f"{seed}/{split}")
+        if not len(aside):
+            train, aside = _split(whole, share, f"{seed}/{split}", together=False)
+            how = "identical texts divided, since no class has two different ones"
         if not len(aside):
             raise TableError(f"train has {len(train):,} rows, too few to set some aside for {split}")
         repairs.append(
-            f"no {split} split: {len(aside):,} rows of train set aside ({share:.0%} of each class, seed {seed})"
+            f"no {split} split: {len(aside):,} rows of train set aside ({share:.0%} of each class, {how}, seed {seed})"
         )
         rows = {**rows, "train": train, split: aside}
     return rows
@@ -266,17 +289,48 @@ def _drop_unlearnable(
                 f"{split}: {lost:,} row{'s' * (lost != 1)} left out, whose label train lacks "
                 f"({', '.join(strange[:5])}{', …' * (len(strange) > 5)})"
             )
-        result[split] = Rows(tuple(part.texts[row] for row in kept), tuple(place[part.labels[row]] for row in kept))
+        taken = _take(part, kept)
+        result[split] = replace(taken, labels=tuple(place[label] for label in taken.labels))
         if not kept:
             raise TableError(f"no row of {split} has a label that train knows")
     return tuple(names[old] for old in known), result
 
 
-def _split(rows: Rows, share: float, seed: str) -> tuple[Rows, Rows]:
-    """``rows`` without, and with, ``share`` of each class; a class keeps at least one row in the first."""
+def _split(rows: Rows, share: float, seed: str, *, together: bool = True) -> tuple[Rows, Rows]:
+    """``rows`` without, and with, ``share`` of each class. Identical texts stay ``together``.
+
+    A text with several labels counts for the most frequent of them. A class keeps at least one row in the first; in the
+    second it has rows where it has two texts that allow it, be they more than its share.
+    """
+    texts: dict[str | int, list[int]] = {}
+    for row, text in enumerate(rows.texts):
+        texts.setdefault(normalized(text) if together else row, []).append(row)
+    groups: dict[int, list[list[int]]] = {}
+    for group in texts.values():
+        labels = Counter(rows.labels[row] for row in group)
+        groups.setdefault(max(labels, key=lambda label: (labels[label], -label)), []).append(group)
+    left = Counter(rows.labels)  # in the first
     chosen: set[int] = set()
-    for own in _shuffled_classes(rows, random.Random(seed)):
-        chosen.update(own[: min(len(own) - 1, max(1, round(len(own) * share)))])
+
+    def move(group: list[int], room: int) -> int:
+        """Rows of ``group`` that move to the second: all of them or none."""
+        moved = Counter(rows.labels[row] for row in group)
+        if len(group) > room or any(left[label] <= count for label, count in moved.items()):
+            return 0
+        left.subtract(moved)
+        chosen.update(group)
+        return len(group)
+
+    rng = random.Random(seed)
+    for label in sorted(groups):
+        own = groups[label]
+        rng.shuffle(own)
+        wanted = room = max(1, round(sum(map(len, own)) * share))
+        for group in own:
+            room -= move(group, room)
+        for group in sorted(own, key=len) if room == wanted else ():
+            if move(group, len(group)):
+                break
     kept, aside = ([row for row in range(len(rows)) if (row in chosen) == wanted] for wanted in (False, True))
     return _take(rows, kept), _take(rows, aside)
 
@@ -305,7 +359,11 @@ def _shuffled_classes(rows: Rows, rng: random.Random) -> Iterator[list[int]]:
 
 
 def _take(rows: Rows, which: Sequence[int]) -> Rows:
-    return Rows(tuple(rows.texts[row] for row in which), tuple(rows.labels[row] for row in which))
+    return Rows(
+        tuple(rows.texts[row] for row in which),
+        tuple(rows.labels[row] for row in which),
+        tuple(rows.places[row] for row in which),
+    )
 
 
 def _cell(value: Any) -> str:

@@ -164,7 +164,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("page(-1)", ("pageup",), "Page up", "Ten rows up.", "classify"),
     Action("page(1)", ("pagedown",), "Page down", "Ten rows down.", "classify"),
     Action("open_run", ("o",), "Open", "A classifier that was trained before.", "classify", True),
-    Action("export", ("x",), "Export", "The fine-tuned model as a folder that transformers loads.", "classify"),
+    Action(
+        "export", ("x",), "Export", "The trained classifier as a folder, with a README that shows its use.", "classify"
+    ),
     Action("form", ("n",), "Form", "Show the form, or go back to the results.", "choose", True),
     Action("defaults", ("u",), "Defaults", "The form as it comes, without what you started last.", "choose"),
     Action("view('overview')", ("a",), "All", "All methods: figures, controls, margins, losses.", "choose", True),

@@ -36,7 +36,7 @@ from tui.generate_command import generate, sweep
 from tui.interrupt import INTERRUPTED
 from tui.narrate import Narrator
 from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
-from tui.predict_command import predict
+from tui.predict_command import predict, suspects
 from tui.rank_command import rank
 from tui.search_command import search
 from tui.spec_options import Json, Quiet
@@ -205,11 +205,14 @@ def list_runs(*, json: Json = False) -> int:
 
 
 @app.command
-def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = False, force: bool = False) -> int:
+def export(
+    run: str, folder: Path, *, checkpoint: str = "best", method: str = "", half: bool = False, force: bool = False
+) -> int:
     """Write what a run has trained as a folder that another program loads.
 
-    Training writes GPT2LMHeadModel and AutoTokenizer of transformers; classify and choose the fine-tuned encoder;
-    retrieve the bi-encoder, for sentence-transformers.
+    A training becomes GPT2LMHeadModel and AutoTokenizer of transformers; classify its fine-tuned model or a head with
+    its encoder, choose its fine-tuned encoder, each with a README that shows its use; retrieve a bi-encoder for
+    sentence-transformers.
 
     Parameters
     ----------
@@ -218,22 +221,29 @@ def export(run: str, folder: Path, *, checkpoint: str = "best", half: bool = Fal
     folder
         Where to write: a new or empty folder, or one that holds an export of the same run.
     checkpoint
-        best, last or a step.
+        Of a training: best, last or a step.
+    method
+        Of a classification: finetune, lr or mlp. Default: finetune, or else the better head on validation.
     half
-        Store float16.
+        Of a training: store float16.
     force
         Write into a folder that holds something else; files of the same names are replaced.
     """
     from engine.gpt.trained import load, write_export
     from tui.panes import laboratory_of
 
-    folder_or_bundled = run == "bundled" or (Path(os.path.expanduser(run)) / "config.json").is_file()
-    if not folder_or_bundled and (task := owner.task_of(found := runs.find(home.runs(), run))[0]) != "train":
-        if half or checkpoint != "best":
-            raise BadSpec(
-                [Problem("half" if half else "checkpoint", f"is for trainings; {found.name} is a {task} run")]
-            )
-        print_message(laboratory_of(task).export(found, folder, force=force))
+    task = "train"
+    if run != "bundled" and not (Path(run).expanduser() / "config.json").is_file():
+        task, _ = owner.task_of(runs.find(home.runs(), run))
+    wrong = {
+        "checkpoint": checkpoint != "best" and task != "train",
+        "half": half and task != "train",
+        "method": bool(method) and task != "classify",
+    }
+    if problems := [Problem(field, f"not for a run of {task}") for field, given in wrong.items() if given]:
+        raise BadSpec(problems)
+    if task != "train":
+        print_message(laboratory_of(task).export(runs.find(home.runs(), run), folder, method=method, force=force))
         say(str(folder.absolute()))
         return DONE
     trained = load(run, which=checkpoint)
@@ -298,7 +308,7 @@ def sample(
     return DONE
 
 
-for command in (tokenize, classify, predict, choose, rank, retrieve, search, generate, sweep, cache):
+for command in (tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, cache):
     app.command(command)
 
 

@@ -18,7 +18,7 @@ from tui import piped
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator
 from tui.output import on_terminal, print_json, print_message, print_text, say
-from tui.spec_options import Flag, Json
+from tui.spec_options import Flag, Json, Texts
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 CANDIDATES = 10
-_Prompt = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+_Prompt = Annotated[str | None, Texts]
 
 
 def generate(

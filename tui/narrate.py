@@ -125,7 +125,7 @@ class Narrator:
             case ContenderDone():
                 print_message(f"{event.contender}: {_figures(event.result)}")
             case CurvePoint():
-                print_message(f"{event.labels:,} labels a class: accuracy {event.accuracy:.4f}")
+                print_message(f"{event.contender}: {event.labels:,} labels per class: accuracy {event.accuracy:.4f}")
             case Classified():
                 print_message(f"finished ({event.reason}): {event.step} routes in {units.duration(event.seconds)}")
             case Finished():

@@ -18,14 +18,14 @@ from engine.runs.spec import BadSpec, Problem
 from tui.driven import BAD_INPUT, DONE, FAILED, complain
 from tui.narrate import Narrator
 from tui.output import print_json, print_message, say
-from tui.spec_options import Json
+from tui.spec_options import Json, Texts
 from tui.text import safe
 
 _Method = Literal["bm25", "cls", "mean", "hybrid", "trained"]
 
 
 def search(
-    *query: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *query: Annotated[str, Texts],
     data: str = "",
     method: Annotated[list[_Method] | None, Parameter(negative="")] = None,
     k: Annotated[int, Parameter(name=["--k", "-k"])] = 10,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import typing
 from collections.abc import Callable
 from dataclasses import Field, fields
@@ -13,10 +14,22 @@ from cyclopts import Parameter
 
 from engine.runs.spec import Option
 
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL)
 Flag = Parameter(negative="")
 """an option without its opposite"""
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
 Quiet = Annotated[bool, Parameter(negative="", help="Print errors only.")]
+
+
+def _no_option(kind: Any, value: Any) -> None:
+    """Refuse a text that was meant as an option: it would be taken as what it names otherwise."""
+    for text in [value] if isinstance(value, str) else value or ():
+        if _OPTION.fullmatch(text):
+            raise ValueError(f"no option {text}; a text that looks like one can come through a pipe")
+
+
+Texts = Parameter(allow_leading_hyphen=True, negative="", validator=_no_option)
+"""positional text, which may begin with a hyphen but is no option"""
 
 
 def options(kind: type, names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:

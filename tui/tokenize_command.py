@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from engine.tokenization.encoding import Tokenizer
 from tui import piped
 from tui.output import print_json, say
-from tui.spec_options import Flag, Json
+from tui.spec_options import Flag, Json, Texts
 from tui.text import safe
 
 KINDS = {
@@ -25,7 +25,7 @@ _WIDEST = 24  # cells of the spelling's column
 
 
 def tokenize(
-    text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    text: Annotated[str | None, Texts] = None,
     *,
     tokenizer: Annotated[list[str] | None, Parameter(name="--tokenizer", negative="")] = None,
     special: Annotated[bool, Flag] = False,

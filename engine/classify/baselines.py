@@ -1,7 +1,8 @@
-"""What every method has to beat: the most frequent class, and words counted by TF-IDF with logistic regression."""
+"""What every method has to beat: the most frequent class, and words or characters counted by TF-IDF."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,15 @@ TFIDF = "tfidf"
 GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 FEWEST = 2  # training texts that must hold a word or a pair of words, in sets that are not tiny
 TINY = 2000  # training texts
+SAMPLE, LONGEST = 2000, 2000  # texts, and characters of each, that tell the script
+UNSPACED_SHARE = 0.2
+_NGRAMS = {"word": (1, 2), "char": (1, 3)}
+# Thai, Lao, Myanmar, Khmer, kana, bopomofo, Han: not Hangul, which has spaces, nor Tibetan, which marks syllables.
+_UNSPACED = re.compile(
+    "[\u0e01-\u0eff\u1000-\u109f\u1780-\u17d3\u3041-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]"
+)
+_LETTER = re.compile(r"[^\W\d_]|" + _UNSPACED.pattern)
 
 
 def majority(labels: Sequence[int], classes: int, rows: int) -> NDArray[np.float64]:
@@ -31,28 +41,43 @@ def majority(labels: Sequence[int], classes: int, rows: int) -> NDArray[np.float
 
 @dataclass(frozen=True)
 class Words:
-    """TF-IDF over words and pairs of words, as a vocabulary and the weight of each of its entries."""
+    """TF-IDF over words or characters, as a vocabulary and the weight of each of its entries."""
 
     vocabulary: dict[str, int]
     idf: NDArray[np.float64]
+    analyzer: str = "word"
+    """``word``: words and pairs of words; ``char``: one to three characters"""
+
+    def __str__(self) -> str:
+        kind = "words and pairs"
+        if self.analyzer == "char":
+            kind = "sequences of 1 to 3 characters, since the script has no spaces between words"
+        return f"{len(self.vocabulary):,} {kind}"
 
     def features(self, texts: Sequence[str]) -> Any:
         """Sparse rows ``(len(texts), vocabulary)``, each of length 1."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, vocabulary=self.vocabulary)
+        vectorizer = _vectorizer(self.analyzer, vocabulary=self.vocabulary)
         vectorizer.idf_ = self.idf
         return vectorizer.transform(texts)
 
 
 def count_words(texts: Sequence[str]) -> Words:
     """Vocabulary and weights of the training texts. Raises :class:`ValueError` when they hold no words."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    fewest = FEWEST if len(texts) > TINY else 1
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=fewest)
+    analyzer = "char" if without_spaces(texts) else "word"
+    vectorizer = _vectorizer(analyzer, min_df=FEWEST if len(texts) > TINY else 1)
     vectorizer.fit(texts)
-    return Words({str(word): int(place) for word, place in vectorizer.vocabulary_.items()}, vectorizer.idf_)
+    vocabulary = {str(word): int(place) for word, place in vectorizer.vocabulary_.items()}
+    return Words(vocabulary, vectorizer.idf_, analyzer)
+
+
+def without_spaces(texts: Sequence[str]) -> bool:
+    """Whether a fifth or more of the letters belong to scripts that put no spaces between words."""
+    of_those = others = 0
+    for text in texts[:: max(1, len(texts) // SAMPLE)]:
+        count = len(_UNSPACED.findall(text[:LONGEST]))
+        of_those += count
+        others += len(_LETTER.findall(text[:LONGEST])) - count
+    return of_those > 0 and of_those >= UNSPACED_SHARE * (of_those + others)
 
 
 def tfidf(
@@ -74,13 +99,22 @@ def tfidf(
         class_weights=class_weights,
         standardise=False,
         grid=GRID,
+        widen=True,
     )
     return words, head
 
 
-def words_from(vocabulary: Mapping[str, Any], idf: NDArray[np.float64]) -> Words:
+def words_from(vocabulary: Mapping[str, Any], idf: NDArray[np.float64], analyzer: str = "word") -> Words:
     """What was saved. Raises :class:`ValueError` when the two do not fit."""
     known = {str(word): int(place) for word, place in vocabulary.items()}
     if sorted(known.values()) != list(range(len(idf))):
         raise ValueError("the vocabulary does not fit its weights")
-    return Words(known, idf)
+    if analyzer not in _NGRAMS:
+        raise ValueError(f"no analyzer {analyzer!r}")
+    return Words(known, idf, analyzer)
+
+
+def _vectorizer(analyzer: str, **settings: Any) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(analyzer=analyzer, ngram_range=_NGRAMS[analyzer], sublinear_tf=True, **settings)

@@ -59,7 +59,7 @@ class FittedMajority:
 
 @dataclass(frozen=True)
 class TfIdf:
-    """Words and pairs of words, counted by TF-IDF, under logistic regression."""
+    """Words and pairs of words, or characters, counted by TF-IDF, under logistic regression."""
 
     classes: int
     class_weights: bool
@@ -89,7 +89,7 @@ class FittedTfIdf:
 
     @property
     def facts(self) -> Facts:
-        settings = f"{len(self.words.vocabulary):,} words and pairs, {self.head.settings}"
+        settings = f"{self.words}, {self.head.settings}"
         return Facts(settings, self.head.parameters, self.head.parameters, self.head.validation_accuracy)
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
@@ -116,13 +116,15 @@ class FrozenHead:
     ) -> Generator[Event, None, FittedHead]:
         learnt = features.rows(train.split), train.labels
         looked = features.rows(held_out.split), held_out.labels
+        return FittedHead(self.name, (yield from self.learn(learnt, looked, control)), features)
+
+    def learn(self, learnt: Any, looked: Any, control: Control) -> Generator[Event, None, Head]:
+        """Train on features and labels; ``looked`` are those that settings and epoch are chosen on."""
         common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}
         if self.name == LR:
-            head = yield from heads.logistic(LR, learnt, looked, control, **common)
-        else:
-            where, _ = placed(self.spec.device)
-            head = yield from heads.mlp(MLP, learnt, looked, control, seed=self.spec.seed, device=where, **common)
-        return FittedHead(self.name, head, features)
+            return (yield from heads.logistic(LR, learnt, looked, control, **common))
+        where, _ = placed(self.spec.device)
+        return (yield from heads.mlp(MLP, learnt, looked, control, seed=self.spec.seed, device=where, **common))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from checkpoints import arrays, store
 from checkpoints.run import Run
 from engine.classify import baselines
 from engine.classify import results as classify_results
-from engine.classify.spec import LR, MLP
+from engine.classify.spec import LR, MLP, ClassifySpec
 from engine.comparison.heads import Head, head_from
 from engine.comparison.results import TUNED, UNREADABLE, reading
 from engine.encoders import find as encoders
@@ -23,6 +23,7 @@ from engine.encoders.features import group_of
 from engine.encoders.find import Encoder, NoEncoder
 from engine.encoders.fine_tune import load, probabilities
 from engine.model_folder import present
+from engine.runs import owner
 from engine.runs.messages import finish
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Classifier:
 
     def __init__(self, run: Run) -> None:
         """Raises :class:`checkpoints.store.CheckpointError` when the run holds no trained classifier."""
+        if another := owner.another_task(run, ClassifySpec.task, "trained classifier"):
+            raise store.CheckpointError(another)
         self.run = run
         self.heads: dict[str, Head] = {}
         self.words: baselines.Words | None = None
@@ -108,12 +111,16 @@ class Classifier:
             for word, effect in zip(words, lost, strict=True)
         ]
 
+    def encoder(self) -> encoders.Encoder:
+        """The encoder that the heads use. Raises :class:`engine.encoders.find.NoEncoder`, also when it is another."""
+        found = finish(encoders.find(str(self._encoder.get("name", ""))))
+        if found.identity != self._encoder.get("identity"):
+            raise NoEncoder(f"{found.name} is not the encoder that {self.run.name} was trained on any more")
+        return found
+
     def _opened(self) -> Any:
         if self._machine is None:
-            encoder = finish(encoders.find(str(self._encoder.get("name", ""))))
-            if encoder.identity != self._encoder.get("identity"):
-                raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
-            self._machine = machine_for(encoder, group_of(self.pooling))
+            self._machine = machine_for(self.encoder(), group_of(self.pooling))
         return self._machine
 
     def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -88,7 +88,7 @@ class Store(Results):
                 held.pop(method, None)
 
     def words(self, words: Words) -> None:
-        vocabulary = json.dumps({"vocabulary": words.vocabulary}).encode()
+        vocabulary = json.dumps({"analyzer": words.analyzer, "vocabulary": words.vocabulary}).encode()
         files = {"words.json": vocabulary, "words.safetensors": arrays.encode({"idf": words.idf})}
         for name, content in files.items():
             self.writes.file(self._run.path / name, content)
@@ -115,8 +115,11 @@ class Store(Results):
         self.writes.json(self._run.path / "results.json", self._about["reports"], after=(about,))
 
     def suspects(self, found: tuple[Suspect, ...]) -> None:
-        data = self._data
-        rows = [{**asdict(one), "text": data.train.texts[one.row]} for one in found]
+        """Each with its text, and the file and row that it was read from."""
+        train, rows = self._data.train, []
+        for one in found:
+            file, line = train.places[one.row]
+            rows.append({**asdict(one), "file": file, "line": line, "text": train.texts[one.row]})
         self.writes.json(self._run.path / "suspects.json", {"suspects": rows})
 
     def _found(self) -> dict[str, Earlier]:
@@ -196,7 +199,8 @@ def read_words(run: Run, about: Mapping[str, Any]) -> Words:
         if hashlib.sha256(store.read_file(run.path / name)).hexdigest() != digest:
             raise ValueError(f"{name} is damaged: its SHA-256 does not match")
     idf = arrays.read(run.path / "words.safetensors")["idf"]
-    return words_from(run.read_json("words.json")["vocabulary"], idf)
+    told = run.read_json("words.json")
+    return words_from(told["vocabulary"], idf, str(told.get("analyzer", "word")))
 
 
 def read(run: Run) -> ClassifyResults:

@@ -60,7 +60,12 @@ class ClassifySpec:
     seed: int = fields.seed(fields.SEED, group="methods")
     epochs: int = fields.epochs(4, fields.EPOCHS, group="methods")
     learning_rate: float = fields.learning_rate(fields.RATE, group="methods")
-    curve: bool = option(False, "Also train on 8, 16, 32, ... labels per class.", group="methods", advanced=True)
+    curve: bool = option(
+        False,
+        "Also train lr and mlp, not finetune, on 8, 16, 32, ... labels per class.",
+        group="methods",
+        advanced=True,
+    )
     suspects: bool = option(
         False, "Also report training rows whose label is probably wrong.", group="methods", advanced=True
     )

@@ -146,17 +146,17 @@ class _Classification(Comparison):
             yield from self._fine_tune()
 
     def _curve(self) -> Iterator[Event]:
-        gold = self.data.test.labels
-        chosen = self.reports[LR].settings.rpartition("C = ")[2] if LR in self.reports else 0.01
+        spec, gold, classes = self.spec, self.data.test.labels, len(self.data.classes)
+        trained = [name for name in (LR, MLP) if name in spec.heads] or [LR]
         yield from efficiency(
-            self.features.rows("train"),
-            self.data.train.labels,
+            (self.features.rows("train"), self.data.train.labels),
+            (self.features.rows("validation"), self.data.validation.labels),
             self.features.rows("test"),
             lambda found: statistics.accuracy(found, gold),
-            len(self.data.classes),
+            {name: FrozenHead(name, classes, spec).learn for name in trained},
             self.control,
-            penalty=float(chosen),
-            seed=self.spec.seed,
+            classes=classes,
+            seed=spec.seed,
         )
 
     def _fine_tune(self) -> Iterator[Event]:

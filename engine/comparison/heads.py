@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Matrix: TypeAlias = Any  # dense float32 or sparse rows
 
 GRID = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+WIDEST = (1e-6, 1e6)
 SLICE = 20  # iterations of the solver between two looks at the mailbox
 TOLERANCE = 1e-5  # of the mean gradient; the usual 1e-4 would not feel a change of a weak penalty
 LONGEST = 15  # slices for one value of C at most
@@ -44,6 +45,11 @@ class Head:
     layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
     settings: str
     validation_accuracy: float | None = None
+
+    @property
+    def penalty(self) -> float:
+        """``C`` of a logistic regression."""
+        return float(self.settings.removeprefix("C = "))
 
     @property
     def parameters(self) -> int:
@@ -91,10 +97,12 @@ def logistic(
     class_weights: bool = False,
     standardise: bool = True,
     grid: Sequence[float] = GRID,
+    widen: bool = False,
     told: bool = True,
 ) -> Generator[Event, None, Head]:
     """Multinomial logistic regression, its ``C`` chosen by the loss on validation, from strong to weak penalties.
 
+    With ``widen`` the grid, of two values or more, goes on beyond its edge while the edge is chosen, within ``WIDEST``.
     Runs scikit-learn's solver in slices, so that progress shows and stopping works. Yields :class:`ContenderStep` if
     ``told``. Raises :class:`engine.runs.messages.Stopped`.
     """
@@ -109,7 +117,9 @@ def logistic(
     best: tuple[float, float, float, Any] | None = None
     worse, begun, step = 0, time.monotonic(), 0
     model: Any = None
-    for number, penalty in enumerate(grid):
+    pending, tried = list(grid), list[float]()
+    while pending:
+        tried.append(penalty := pending.pop(0))
         model, step, loss = yield from _fit(
             method if told else "", rows, labels, penalty, model, class_weights, control, step
         )
@@ -118,12 +128,15 @@ def logistic(
         better = best is None or missed < best[0]
         if better:
             best = (missed, right, penalty, _weights(model, classes))
+        assert best is not None
         worse = 0 if better else worse + 1
         if told:
-            left = (time.monotonic() - begun) / (number + 1) * (len(grid) - number - 1)
+            left = (time.monotonic() - begun) / len(tried) * len(pending)
             yield ContenderStep(method, step, 0, loss, missed, right, round(left, 1), f"C = {penalty:g}")
         if worse >= 2:
-            break
+            pending.clear()
+        if widen and not pending:
+            pending = _beyond(tried, best[2])
     assert best is not None
     return Head(mean, scale, (best[3],), f"C = {best[2]:g}", best[1])
 
@@ -193,6 +206,13 @@ def mlp(
     )
     layers = tuple(_linear(layer) for layer in model if isinstance(layer, torch.nn.Linear))
     return Head(mean, scale, layers, f"{HIDDEN} hidden units, epoch {best.epoch}", best.score)
+
+
+def _beyond(tried: Sequence[float], chosen: float) -> list[float]:
+    """The next value of C beyond the edge of those that were tried; none where another was chosen."""
+    ordered = sorted(tried)
+    following = {ordered[0]: ordered[1] / 10, ordered[-1]: ordered[-2] * 10}.get(chosen, 0.0)
+    return [float(f"{following:g}")] if WIDEST[0] <= following <= WIDEST[1] else []
 
 
 def _fit(

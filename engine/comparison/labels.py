@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from engine.comparison.heads import fit_once
-from engine.runs.events import CurvePoint, Event, Progress
+from engine.comparison.heads import Head, fit_once, logistic
+from engine.runs.events import ContenderStep, CurvePoint, Event, Progress
 from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    Learnt: TypeAlias = tuple[NDArray[np.float32], Sequence[int]]
+    """features ``(rows, width)`` and class indices"""
+    Fit: TypeAlias = Callable[[Learnt, Learnt, Control], Generator[Event, None, Head]]
 
 FOLDS = 5
 SHOWN = 200  # suspects that are kept
@@ -26,11 +31,21 @@ class Suspect:
     """A training row whose label the rest of the data contradicts."""
 
     row: int
+    """index in train"""
     label: int
     suggested: int
     probability: float
-    """of the label that it carries, by a model that has not seen it"""
+    """of the label that it has, by a model that has not seen it"""
     suggested_probability: float
+    file: str = ""
+    """where the row was read; empty in runs of earlier versions"""
+    line: int = 0
+    """number of the row in that file, from 1"""
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """File and row; where they are not known, the split and the row in it, from 1."""
+        return (self.file, self.line) if self.line else ("train", self.row + 1)
 
 
 def suspects(
@@ -39,68 +54,137 @@ def suspects(
     classes: int,
     control: Control,
     *,
-    penalty: float = 0.01,
     seed: int = 1337,
 ) -> Generator[Event, None, tuple[Suspect, ...]]:
-    """Rows by how little probability their own label gets out of fold (as in confident learning, Northcutt 2021).
+    """Rows whose label is probably wrong, the most probable first: confident learning (Northcutt, Jiang, Chuang 2021).
 
-    Five folds of logistic regression on ``features``. Yields ``Progress``. Raises :class:`Stopped`.
+    The probabilities come from stratified folds of logistic regression on ``features`` ``(rows, width)``, whose ``C``
+    is chosen on the first fold. The rows that :func:`off_diagonal` picks are ranked by their normalized margin. A class
+    with one row is left out: there is no other row to learn it from. Yields ``Progress``. Raises :class:`Stopped`.
     """
     import numpy as np
-    from sklearn.model_selection import KFold
+    from sklearn.model_selection import StratifiedKFold
 
-    gold = np.asarray(labels)
-    found = np.zeros((len(gold), classes))
-    folds = min(FOLDS, len(gold))
-    for done, (kept, held) in enumerate(KFold(folds, shuffle=True, random_state=seed).split(features)):
+    every = np.asarray(labels)
+    counts = np.bincount(every, minlength=classes)
+    rows = np.flatnonzero(counts[every] > 1)
+    gold = every[rows]
+    if len(set(gold.tolist())) < 2:
+        return ()
+    found = np.zeros((len(rows), classes))
+    folds = min(FOLDS, int(counts.max()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class with fewer rows than folds is in some of the folds only
+        splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(gold, gold))
+    penalty: float | None = None
+    for done, (kept, held) in enumerate(splits):
         yield Progress("looking for suspicious labels", done, folds)
-        if len(set(gold[kept].tolist())) < 2:
-            continue
-        head = yield from fit_once(features[kept], gold[kept].tolist(), classes, penalty, control)
-        found[held] = head.probabilities(features[held])
+        train = features[rows[kept]], gold[kept].tolist()
+        if penalty is None:
+            looked = features[rows[held]], gold[held].tolist()
+            head = yield from logistic("", train, looked, control, classes=classes, told=False)
+            penalty = head.penalty
+        else:
+            head = yield from fit_once(*train, classes, penalty, control)
+        found[held] = head.probabilities(features[rows[held]])
     yield Progress("looking for suspicious labels", folds, folds)
     own = found[np.arange(len(gold)), gold]
-    wrong = np.flatnonzero((found.argmax(1) != gold) & (found.max(1) > 0))
-    # The margin, not the probability alone: a row that nothing fits is odd, not wrongly labelled.
-    order = wrong[np.argsort(own[wrong] - found.max(1)[wrong], kind="stable")][:SHOWN]
+    others = found.copy()
+    others[np.arange(len(gold)), gold] = -1
+    suggested = others.argmax(1)
+    wrong = off_diagonal(found, gold)
+    order = wrong[np.argsort((own - others.max(1))[wrong], kind="stable")][:SHOWN]
     return tuple(
-        Suspect(int(row), int(gold[row]), int(found[row].argmax()), float(own[row]), float(found[row].max()))
-        for row in order
+        Suspect(int(rows[one]), int(gold[one]), int(suggested[one]), float(own[one]), float(others[one].max()))
+        for one in order
     )
 
 
-def efficiency(
-    features: NDArray[np.float32],
-    labels: Sequence[int],
-    test_features: NDArray[np.float32],
-    accuracy: Callable[[NDArray[np.float64]], float],
-    classes: int,
-    control: Control,
-    *,
-    penalty: float = 0.01,
-    seed: int = 1337,
-) -> Iterator[Event]:
-    """Test accuracy of logistic regression on 8, 16, 32, … labels of each class, several draws each.
+def confident_joint(found: NDArray[np.float64], gold: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Estimated counts of given against true labels ``(classes, classes)``; a row sums to the rows with that label.
 
-    ``accuracy`` judges the probabilities of the test rows. A class with fewer rows gives all it has; ends when no class
-    has more to give. Yields :class:`CurvePoint`.
+    ``found`` ``(rows, classes)`` are out-of-fold probabilities, ``gold`` ``(rows,)`` the given labels. The threshold of
+    a class is its mean probability in the rows with its label. Of the classes that reach their threshold in a row, the
+    row counts for the most probable; a row without any does not count.
     """
     import numpy as np
 
-    gold = np.asarray(labels)
-    largest = int(np.bincount(gold, minlength=classes).max())
+    classes = found.shape[1]
+    rows = np.bincount(gold, minlength=classes)
+    own = found[np.arange(len(gold)), gold]
+    thresholds = np.full(classes, np.inf)
+    thresholds[rows > 0] = np.bincount(gold, own, minlength=classes)[rows > 0] / rows[rows > 0]
+    confident = np.where(found >= thresholds, found, -1)
+    counts = np.zeros((classes, classes))
+    some = confident.max(1) >= 0
+    np.add.at(counts, (gold[some], confident[some].argmax(1)), 1)
+    return np.asarray(counts * (rows / np.maximum(counts.sum(1), 1))[:, None])
+
+
+def off_diagonal(found: NDArray[np.float64], gold: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows that the confident joint counts off its diagonal, ascending.
+
+    As many as the joint says of each given and true label, those with the largest difference of the two probabilities
+    ("prune by noise rate"). So a row is not lost because a strongly regularized model reaches no threshold in it.
+    """
+    import numpy as np
+
+    joint = confident_joint(found, gold)
+    picked: set[int] = set()
+    for given, true in zip(*np.nonzero(joint), strict=True):
+        if given != true:
+            rows = np.flatnonzero(gold == given)
+            order = np.argsort(found[rows, given] - found[rows, true], kind="stable")
+            picked.update(rows[order[: round(joint[given, true])]].tolist())
+    return np.array(sorted(picked), np.int64)
+
+
+def efficiency(
+    train: Learnt,
+    validation: Learnt,
+    test_features: NDArray[np.float32],
+    accuracy: Callable[[NDArray[np.float64]], float],
+    fits: Mapping[str, Fit],
+    control: Control,
+    *,
+    classes: int,
+    seed: int = 1337,
+) -> Iterator[Event]:
+    """Test accuracy of every method on 8, 16, 32, … labels of each class, as far as every class has them.
+
+    Several draws each. A method of ``fits`` is given the drawn rows and validation, on which it chooses its settings
+    anew for every draw; ``accuracy`` judges its probabilities of the test rows. Where a class has fewer than 8 there is
+    one point, of the largest power of two that it has. Yields :class:`CurvePoint`. Raises :class:`Stopped`.
+    """
+    import numpy as np
+
+    features, gold = train[0], np.asarray(train[1])
+    rows = np.bincount(gold, minlength=classes)
     count = FIRST
-    while count // 2 < largest and count <= LAST:
-        scores, rows = [], 0
-        for draw in range(DRAWS if count < largest else 1):
+    while count > rows.min() > 0:
+        count //= 2
+    while count <= min(int(rows.min()), LAST):
+        scores: dict[str, list[float]] = {method: [] for method in fits}
+        for draw in range(DRAWS if count < rows.max() else 1):
             rng = np.random.default_rng([seed, count, draw])
-            picked = np.concatenate(
-                [rng.permutation(np.flatnonzero(gold == label))[:count] for label in range(classes)]
-            )
-            rows = len(picked)
-            head = yield from fit_once(features[picked], gold[picked].tolist(), classes, penalty, control)
-            scores.append(accuracy(head.probabilities(test_features)))
-        mean = sum(scores) / len(scores)
-        yield CurvePoint("lr", count, rows, mean, min(scores), max(scores), len(scores))
+            each = [rng.permutation(np.flatnonzero(gold == label))[:count] for label in range(classes)]
+            picked = np.concatenate(each)
+            for method, fit in fits.items():
+                head = yield from _without_steps(fit((features[picked], gold[picked].tolist()), validation, control))
+                scores[method].append(accuracy(head.probabilities(test_features)))
+        for method, own in scores.items():
+            yield CurvePoint(method, count, count * classes, sum(own) / len(own), min(own), max(own), len(own))
         yield from handle_messages(control, count)
         count *= 2
+
+
+def _without_steps(work: Generator[Event, None, Head]) -> Generator[Event, None, Head]:
+    """``work`` without the steps that it tells: those of the curve are not those of the method."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            head: Head = end.value
+            return head
+        if not isinstance(event, ContenderStep):
+            yield event

@@ -62,8 +62,9 @@ def load(wanted: str, *, which: str = "best") -> Trained:
     if (folder / "config.json").is_file():
         return _exported(folder)
     run = runs.find(home.runs(), wanted)
-    if (task := owner.task_of(run)[0]) != "train":
-        raise store.CheckpointError(f"{run.name}: its task is {task}, so it holds no language model")
+    owner.task_of(run)  # raises where the task cannot be told
+    if another := owner.another_task(run, "train", "language model"):
+        raise store.CheckpointError(another)
     found, wanted_step = _candidates(run, which)
     if not found:
         raise store.CheckpointError(f"{run.name} has no checkpoint {'yet' if which in ('best', 'last') else which}")

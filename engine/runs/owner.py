@@ -79,6 +79,22 @@ def task_of(run: Run) -> tuple[str, dict[str, Any]]:
     return task, record
 
 
+def another_task(run: Run, wanted: str, what: str) -> str:
+    """Says that ``run`` holds no ``what``, since its task is not ``wanted``, and how it is used; empty if it may be."""
+    try:
+        task, _ = task_of(run)
+    except (OSError, store.CheckpointError):
+        return ""
+    use = {
+        "train": f"llmlab-tui sample {run.name}",
+        "classify": f"llmlab-tui predict {run.name} TEXT",
+        "choose": "the pane Choose of llmlab-tui, key 5",
+        "retrieve": f"llmlab-tui search QUERY --run {run.name}",
+    }
+    told = f"{run.name}: its task is {task}, so it holds no {what}. It is used by: {use[task]}"
+    return told if task != wanted else ""
+
+
 def owned(task: str) -> list[Run]:
     """Runs of ``task`` that a process works on, newest first, of the newest ``LOOKED_AT`` runs."""
     found = []

@@ -14,6 +14,7 @@ from checkpoints import run as runs
 from data import packaged
 from data.vocabulary import Vocabulary
 from engine import hub
+from engine.runs import owner
 from engine.tokenization.encoding import BackedTokenizer, CharacterTokenizer, NoTokenizer, Tokenizer, guarded
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def _of_run(wanted: str) -> Tokenizer | None:
         if wanted == "latest":
             raise NoTokenizer(f"{error}; a run gets its vocabulary with its first checkpoint") from None
         return None
+    if another := owner.another_task(run, "train", "vocabulary"):
+        raise NoTokenizer(another)
     problem = "it has none yet, and its vocabulary comes with the first"
     for checkpoint in store.checkpoints(run.checkpoints):
         try:

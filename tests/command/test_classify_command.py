@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -83,3 +84,113 @@ def test_predict_of_what_is_no_classifier_is_told(tmp_path: Path, capfd: pytest.
     assert cli.main(["predict", "dante", "a text"]) == 2
     assert "holds no trained classifier" in capfd.readouterr().err
     assert cli.main(["predict", "nothing", "a text"]) == 2
+
+
+@pytest.fixture
+def trained(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> str:
+    """The name of a run with TF-IDF and logistic regression."""
+    encoder = tiny.bert(tmp_path / "encoder")
+    arguments = ["--data", str(data), "--encoder", str(encoder), "--head", "lr", "--name", "small", "--quiet"]
+    assert cli.main(["classify", *arguments]) == 0
+    capfd.readouterr()
+    return "small"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_predict_reads_a_table_and_writes_it_with_predictions(
+    trained: str, suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["card late, very", 'the "parcel"\nis late', "", "=SUM(A1) app", "password"]
+    source = tmp_path / "in.csv"
+    with source.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["id", "remark"], *enumerate(texts)])
+    before, output = source.read_bytes(), tmp_path / f"out{suffix}"
+    given = ["predict", trained, "--input", str(source), "--text-column", "remark", "--output", str(output)]
+    assert cli.main(given) == 0
+    told = capfd.readouterr()
+    assert told.out == f"{output}\n"
+    assert "1 row without a text: not classified" in told.err
+    assert cli.main(["predict", trained, *(text for text in texts if text), "--json"]) == 0
+    expected = [one for one in records(capfd.readouterr().out) if one["event"] == "predicted"]
+    with output.open(newline="", encoding="utf-8") as file:
+        if suffix == ".jsonl":
+            rows = [json.loads(line) for line in file]
+        else:
+            rows = list(csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ","))
+    assert [(row["id"], row["remark"]) for row in rows] == [(str(number), text) for number, text in enumerate(texts)]
+    left = iter(expected)
+    for row, text in zip(rows, texts, strict=True):
+        for method in ("tfidf", "lr"):
+            if not text:
+                assert not row.get(f"predicted_{method}")
+                assert not row.get("predictions")
+                continue
+            one = next(left)
+            assert (one["text"], one["route"]) == (text, method)
+            if suffix == ".jsonl":
+                found = row["predictions"][method]
+                assert found["probabilities"] == pytest.approx(one["probabilities"], abs=1e-5)
+                assert found["class"] == one["class"]
+            else:
+                assert row[f"predicted_{method}"] == one["class"]
+                assert float(row[f"probability_{method}"]) == pytest.approx(
+                    max(one["probabilities"].values()), abs=1e-5
+                )
+    assert source.read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_predict_prints_the_texts_of_a_table(trained: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "card late"}\n{"text": null}\nno json\n{"text": "the parcel"}\n')
+    assert cli.main(["predict", trained, "--input", str(source), "--json"]) == 0
+    told = capfd.readouterr()
+    assert [one["text"] for one in records(told.out)[:-1]] == ["card late"] * 2 + ["the parcel"] * 2
+    assert "1 line left out" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--input", "gone.csv"], "gone.csv is no file"),
+        (["--input", "IN", "--text-column", "nope"], "no column 'nope'"),
+        (["--input", "IN", "--output", "IN"], "is the input"),
+        (["--input", "IN", "--output", "out.xlsx"], "written as .csv, .tsv, .jsonl"),
+        (["--input", "IN", "a text"], "not both"),
+        (["--output", "out.csv", "a text"], "needs --input"),
+        (["--text-column", "text", "a text"], "needs --input"),
+        (["--file", "x"], "no option --file"),
+        (["a text", "-x"], "no option -x"),
+        (["a text", "--no-such=3"], "no option --no-such=3"),
+    ],
+)
+def test_what_predict_cannot_do_is_told(
+    trained: str, arguments: list[str], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("text\ncard late\n")
+    code = cli.main(["predict", trained, *(str(source) if one == "IN" else one for one in arguments)])
+    told = capfd.readouterr()
+    assert (code, told.out) == (2, "")
+    assert words in " ".join(told.err.replace("│", " ").split())
+    assert source.read_text() == "text\ncard late\n"
+
+
+def test_a_text_may_begin_with_a_hyphen(trained: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", trained, "- the card", "-3 degrees", "--json"]) == 0
+    assert {one["text"] for one in records(capfd.readouterr().out)[:-1]} == {"- the card", "-3 degrees"}
+
+
+def test_every_command_refuses_an_option_that_it_does_not_know(capfd: pytest.CaptureFixture[str]) -> None:
+    needed = {"resume": 1, "own": 1, "export": 2, "sample": 1, "predict": 1, "suspects": 1, "bench": 1}
+    values = {"bench": ["start"]}
+    for name in cli.app:
+        if name.startswith("-"):
+            continue
+        for unknown in (["--nonsense", "x"], ["--nonsense=x"], ["--nonsense"]):
+            given = values.get(name, ["x"] * needed.get(name, 0))
+            assert cli.main([name, *given, *unknown]) == 2, name
+            told = capfd.readouterr()
+            assert "nonsense" in told.err, name
+            assert "Traceback" not in told.err
+            assert told.out == ""

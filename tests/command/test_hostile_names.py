@@ -100,7 +100,7 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
             patch.setattr(output, "on_terminal", lambda: terminal)
             code = cli.main([str(argument) for argument in arguments])
         out, err = capfd.readouterr()
-        exact = arguments[0] in ("sample", "generate", "sweep") and not terminal
+        exact = arguments[0] in ("sample", "generate", "sweep", "suspects") and not terminal
         assert set(dangerous(out)) <= set("\t\u200c\u200d" if exact else ""), arguments
         assert dangerous(err) == [], arguments
         assert "Traceback" not in err, err
@@ -111,7 +111,7 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 
 def test_every_command_is_tried_here() -> None:
     tried = {"train", "fields", "resume", "own", "runs", "export", "sample", "tokenize", "classify", "predict", "rank"}
-    tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench", "cache"}
+    tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench", "cache", "suspects"}
     assert {name for name in cli.app if not name.startswith("-")} == tried
 
 
@@ -176,12 +176,17 @@ def test_what_a_program_reads_keeps_tabs_and_joiners(
 
 def test_comparisons(place: Place, said: Said) -> None:
     options = ("--encoder", place.encoder, "--name", HOSTILE)
-    code, out, _ = said("classify", "--data", place.data, *options, "--head", "lr")
+    code, out, _ = said("classify", "--data", place.data, *options, "--head", "lr", "--suspects")
     assert code == 0
     run = out.splitlines()[-1]
     _, out, _ = said("predict", run, f"card {HOSTILE}", "--json")
     assert HOSTILE in records(out)[0]["class"]
     said("predict", run, f"card {HOSTILE}", "late")
+    assert (
+        said("predict", run, "--input", place.data)[0] == said("predict", run, "--input", place.data, "--json")[0] == 0
+    )
+    assert said("suspects", run)[0] == said("suspects", run, terminal=True)[0] == 0
+    assert said("export", run, place.folder / "exported")[0] == 0
     said("resume", run, "--json")
     assert said("own", run)[0] == 0
     table = place.folder / "choices.jsonl"

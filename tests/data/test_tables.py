@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -70,6 +71,68 @@ def test_missing_splits_are_set_aside_in_the_classes_shares_and_said(tmp_path: P
     assert not set(data.train.texts) & {*data.validation.texts, *data.test.texts}
     assert data.fingerprint == again.fingerprint != tables.load(str(made), seed=2).fingerprint
     assert sum("set aside" in line for line in data.repairs) == 2
+
+
+def test_identical_texts_are_never_divided_between_splits(tmp_path: Path) -> None:
+    """Over many random sets: repeats, other spaces around a text, and texts that contradict themselves."""
+    for seed in range(60):
+        rng = random.Random(seed)
+        classes = rng.randint(2, 5)
+        unique = rng.randint(20, 80)
+        repeat = rng.choice((1, 1, 2, 4, 8))
+        pairs = []
+        for number in range(unique):
+            label = f"c{min(rng.randrange(classes), rng.randrange(classes))}"  # skewed
+            for _ in range(rng.randint(1, repeat)):
+                odd = f"c{rng.randrange(classes)}" if rng.random() < 0.1 else label
+                pairs.append((rng.choice(("", " ", "\t")) + f"text {number}" + rng.choice(("", "  ")), odd))
+        rng.shuffle(pairs)
+        file = write(tmp_path / f"{seed}.jsonl", rows(*pairs))
+        data = tables.load(str(file), seed=seed)
+        parts = [{text.strip() for text in split.texts} for split in (data.train, data.validation, data.test)]
+        assert all(parts), seed
+        assert len(set.union(*parts)) == sum(map(len, parts)), seed
+        assert data.checks.leaked == data.checks.leaked_validation == ()
+        splits = (data.train, data.validation, data.test)
+        placed = Counter(place for split in splits for place in split.places)
+        assert set(placed.values()) == {1}
+        # Nothing is lost but rows of classes that train has none of; there are none, since a class keeps a row.
+        assert sum(map(len, splits)) == len(pairs)
+        assert set(data.train.labels) == set(range(len(data.classes)))
+        everywhere = Counter(label for _, label in pairs)
+        for split, share in ((data.test, 0.2), (data.validation, 0.08)):
+            for label, name in enumerate(data.classes):
+                wanted = everywhere[name] * share
+                # A text moves as a whole, and one with several labels takes the others along.
+                assert abs(split.labels.count(label) - wanted) <= 0.05 * everywhere[name] + 2 * repeat, (seed, name)
+
+
+def test_rows_without_repeats_are_split_as_by_rows(tmp_path: Path) -> None:
+    """Data in which no text is repeated is split as it was before identical texts stayed together."""
+    made = texts(200, seed=8)
+    data = tables.load(str(write_csv(tmp_path / "one.csv", made)))
+    left, expected = list(range(200)), []
+    for split, share in (("test", 0.2), ("validation", 0.1)):
+        rng, chosen = random.Random(f"1337/{split}"), set()
+        for label in range(3):
+            own = [row for row in left if made[1][row] == label]
+            rng.shuffle(own)
+            chosen.update(own[: round(len(own) * share)])
+        expected.append(tuple(made[0][row] for row in sorted(chosen)))
+        left = [row for row in left if row not in chosen]
+    assert (data.test.texts, data.validation.texts) == tuple(expected)
+
+
+def test_a_class_of_two_texts_is_in_train_and_in_test(tmp_path: Path) -> None:
+    few = [("rare one", "rare")] * 9 + [("rare two", "rare")] * 8 + [("single", "single")] * 3
+    data = tables.load(str(write(tmp_path / "few.jsonl", rows(*PLENTY, *few))))
+    assert set(data.test.texts) >= {"rare two"}
+    assert "rare one" in data.train.texts
+    assert data.train.texts.count("single") == 3
+    assert "identical texts together" in data.repairs[0]
+    data = tables.load(str(write(tmp_path / "two.jsonl", rows(*[("yes", "y"), ("no", "n")] * 10))))
+    assert "identical texts divided" in data.repairs[0]
+    assert len(data.checks.leaked) == len(data.test) == 4
 
 
 def test_a_folder_with_a_file_for_each_split(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], laborato
             ("c", "precision", "recall"),
             ("k", "calibration error", "log loss"),
             ("l", "labels a class", "0.800"),
-            ("s", "2 labels", "train row 8", "my parcel was charged twice"),
+            ("s", "2 labels", "train.csv row 8", "my parcel was charged twice"),
             ("a", "macro-F1", "Counting words"),
         ):
             await pilot.press(key)
@@ -410,7 +410,7 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
         for row in pane.judged.probabilities.values():
             assert sum(row) == pytest.approx(1)
         await pilot.press("escape", "x")
-        await shows(pilot, "Export the fine-tuned model")
+        await shows(pilot, "Export the trained classifier")
         await pilot.press("enter")
         exported = places.home() / "exports"
         await until(pilot, lambda: list(exported.glob("*/config.json")))

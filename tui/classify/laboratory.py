@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine.comparison.statistics import PairedTest
+from tui import units
 from tui.comparing.laboratory import Laboratory
 
 
@@ -15,8 +18,9 @@ from tui.comparing.laboratory import Laboratory
 class Suspect:
     """A row whose label the routes that did not learn it doubt most."""
 
-    split: str
-    row: int
+    file: str
+    line: int
+    """number of the row in its file, from 1"""
     text: str
     label: int
     proposed: int
@@ -71,7 +75,10 @@ class Classifications(Laboratory):
     """Runs that classify."""
 
     task, runs, figure = "classify", "engine.classify.runs", "accuracy"
-    exported = ("the fine-tuned model", "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.")
+    exported = (
+        "the trained classifier",
+        "The fine-tuned model, as transformers loads it, or else the best head with its encoder. README.md says how.",
+    )
 
     def findings(self, run: Run) -> Findings:
         """What the routes said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""
@@ -86,14 +93,24 @@ class Classifications(Laboratory):
             found.probabilities,
             frozenset(int(row) for row in leaked),
             tuple(
-                Suspect("train", one.row, text, one.label, one.suggested, one.suggested_probability, one.probability)
+                Suspect(*one.place, text, one.label, one.suggested, one.suggested_probability, one.probability)
                 for one, text in found.suspects
             ),
             pairs_of(found.probabilities, found.labels),
             found.unreadable,
         )
 
-    def usage(self) -> str:
-        from engine.encoders.fine_tune import USE
+    def cannot_export(self, run: Run) -> str:
+        from engine.classify.export import methods
 
-        return USE
+        return "" if methods(run) else "This run has no trained classifier: tick fine-tune or a head, and run it."
+
+    def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
+        from engine.classify.export import export
+        from engine.encoders.find import NoEncoder
+
+        try:
+            method, written = export(run, folder, method=method, force=force)
+        except NoEncoder as error:
+            raise CheckpointError(str(error)) from None
+        return f"{method}: {units.size(written)} exported to {folder}"

@@ -197,7 +197,7 @@ def suspects(findings: Findings | None, sight: Sight, width: int, height: int) -
     ]
     chosen = found[sight.row]
     told = Text.assemble(
-        (f"{chosen.split} row {chosen.row + 1:,}: ", DIM),
+        (f"{safe(chosen.file, lines=False)} row {chosen.line:,}: ", DIM),
         (f"labelled {safe(findings.classes[chosen.label], lines=False)}", BAD),
         (f" {chosen.label_probability:.0%}", "bold"),
         (", rather ", DIM),

@@ -65,7 +65,7 @@ class Laboratory:
             return f"{error}: tick fine-tune in the form and run it."
         return ""
 
-    def export(self, run: Run, folder: Path, *, force: bool = False) -> str:
+    def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
         """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
         from engine.comparison.export import export
 

@@ -60,7 +60,7 @@ class Retrievals(Laboratory):
             return str(error)
         return "" if there else "This run has trained no bi-encoder: tick trained in the form and run it."
 
-    def export(self, run: Run, folder: Path, *, force: bool = False) -> str:
+    def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
         from engine.encoders.find import NoEncoder
         from engine.retrieve import export as retrieve_export
 

@@ -17,7 +17,7 @@ class Trainings(Laboratory):
     def cannot_export(self, run: Run) -> str:
         return ""
 
-    def export(self, run: Run, folder: Path, *, force: bool = False) -> str:
+    def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
         from engine.gpt.trained import load, write_export
 
         trained = load(str(run.path))

@@ -1,0 +1,126 @@
+"""What a classification hands to other programs: a trained classifier as a folder, its suspicious labels as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+from checkpoints import arrays
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from engine.classify import results
+from engine.classify.model_card import model_card
+from engine.classify.predict import Classifier
+from engine.classify.runs import spec_of
+from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
+from engine.comparison.results import TUNED, UNREADABLE
+from engine.encoders.find import Encoder
+from engine.model_folder import RECORD, exported, present, size, write_json, write_tokenizer
+from engine.runs import owner
+from engine.tokenization.encoding import BackedTokenizer
+
+SUSPECT_COLUMNS = ("file", "row", "label", "suggested", "probability", "suggested_probability", "text")
+
+
+def methods(run: Run) -> list[str]:
+    """What :func:`export` can write: the fine-tuned encoder first, then the heads, the best on validation first."""
+    reports, about = run.read_json("results.json"), run.read_json("classifier.json")
+    scores: dict[str, float] = {}
+    for head in (LR, MLP):
+        try:
+            if head in about["heads"]:
+                scores[head] = float(reports[head]["validation_accuracy"])
+        except UNREADABLE:
+            continue
+    tuned = (present(run.path / TUNED) / "config.json").is_file()
+    return [FINETUNE] * tuned + sorted(scores, key=lambda head: -scores[head])
+
+
+def export(run: Run, folder: Path, *, method: str = "", force: bool = False) -> tuple[str, int]:
+    """Write a trained classifier into ``folder``, see :func:`engine.model_folder.exported`; its method and its bytes.
+
+    ``method`` is one of :func:`methods`, the first of them if it is empty. The fine-tuned encoder is a folder that
+    ``transformers`` loads. A head is ``config.json`` with labels and pooling, ``model.safetensors`` with its arrays,
+    and its encoder in ``encoder/``. Both have a ``README.md`` that shows how to use them, with data, figures and
+    settings. Raises :class:`checkpoints.store.CheckpointError`, :class:`engine.encoders.find.NoEncoder` and
+    :class:`OSError`.
+    """
+    there = methods(run)
+    method = method or (there[0] if there else "")
+    if method not in there:
+        has = f"it has {', '.join(there)}" if there else "it has none: start it with --head lr, mlp or finetune"
+        raise CheckpointError(f"{run.name} has no trained {method or 'classifier'} to export; {has}")
+    source = f"{run.name}/{method}"
+    held = str(Run(folder).read_json(RECORD).get("source", "")) if folder.is_dir() else ""
+    if not force and held.partition("/")[0] == run.name and (held.partition("/")[2] or FINETUNE) != method:
+        raise CheckpointError(f"{folder} holds {held}: choose another folder for {method} (export --force overwrites)")
+    spec = spec_of(run)
+    with exported(folder, source, force=force) as temporary:
+        if method == FINETUNE:
+            shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
+            longest = Run(temporary).read_json("tokenizer_config.json").get("model_max_length", spec.length)
+            pooling, length = spec.pooling, min(spec.length, int(longest))
+        else:
+            pooling, length = _write_head(run, method, temporary)
+        card = model_card(run, method, pooling=pooling, length=length)
+        (temporary / "README.md").write_text(card, "utf-8", "replace")
+        return method, size(temporary)
+
+
+def suspects_csv(run: Run) -> str:
+    """Training rows whose label is probably wrong, the most probable first, as CSV with a header.
+
+    ``row`` counts the rows of ``file`` from 1, see :class:`data.tablefiles.Row`. Raises
+    :class:`checkpoints.store.CheckpointError`, also when the run did not look for them.
+    """
+    if another := owner.another_task(run, ClassifySpec.task, "suspicious labels"):
+        raise CheckpointError(another)
+    found = results.read(run)
+    if not (run.path / "suspects.json").is_file():
+        raise CheckpointError(f"{run.name} has not looked for suspicious labels: start it with classify --suspects")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(SUSPECT_COLUMNS)
+    for one, text in found.suspects:
+        shares = (f"{share:.6f}" for share in (one.probability, one.suggested_probability))
+        writer.writerow([*one.place, found.classes[one.label], found.classes[one.suggested], *shares, text])
+    return table.getvalue()
+
+
+def _write_head(run: Run, method: str, folder: Path) -> tuple[str, int]:
+    """Write head, labels and encoder; returns pooling and length in tokens."""
+    classifier = Classifier(run)
+    if method in classifier.unreadable:
+        raise CheckpointError(f"{run.name}: {method} cannot be read ({classifier.unreadable[method]})")
+    encoder = classifier.encoder()
+    length = min(classifier.length, encoder.positions)
+    head = classifier.heads[method]
+    (folder / "model.safetensors").write_bytes(arrays.encode(head.arrays()))
+    config = {
+        "method": method,
+        "settings": head.settings,
+        "pooling": classifier.pooling,
+        "max_length": length,
+        "encoder": encoder.name if not Path(encoder.name).is_absolute() else Path(encoder.name).name,
+        "encoder_sha256": encoder.identity,
+        "id2label": dict(enumerate(classifier.classes)),
+        "label2id": {name: index for index, name in enumerate(classifier.classes)},
+    }
+    write_json(folder / "config.json", config)
+    _write_encoder(encoder, length, folder / "encoder")
+    return classifier.pooling, length
+
+
+def _write_encoder(encoder: Encoder, length: int, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    if not isinstance(encoder.tokenizer, BackedTokenizer):
+        raise CheckpointError(f"{encoder.name} has a tokenizer that transformers cannot load")
+    model = encoder.open()
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    tensors = {name: part.contiguous() for name, part in model.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_tokenizer(encoder.tokenizer, folder, length, None)
