@@ -74,7 +74,7 @@ def sentences(compared: Sequence[Pair]) -> list[str]:
     ]
     found = [_sentence([one for one in adjusted if one.first.name == name]) for name in _firsts(compared)]
     if len(compared) > 1:
-        found.append(f"The p are adjusted for {len(compared)} comparisons (Holm).")
+        found.append(f"All p-values are adjusted for {len(compared)} comparisons (Holm).")
     return found
 
 

@@ -31,7 +31,7 @@ def test_better_worse_equal_and_chance_are_told_apart() -> None:
         "The MLP (0.500, n = 400) is better than A (0.250, p < 0.001) and B (0.225, p < 0.001), "
         "worse than C (0.750, p < 0.001) and equal to D (0.500); its difference from E (0.505, p = 1.00) could be "
         "chance.",
-        "The p are adjusted for 5 comparisons (Holm).",
+        "All p-values are adjusted for 5 comparisons (Holm).",
     ]
 
 
