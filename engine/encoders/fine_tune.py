@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HEAD = "head.safetensors"
-USE = """
-from transformers import pipeline
-
-classify = pipeline("text-classification", ".")  # this folder
-print(classify("a text"))
-"""
-"""how what :func:`save` wrote is used without this program"""
 POOL = 50  # batches whose rows are sorted by length together, so that little is padded and much stays random
 
 

@@ -88,7 +88,7 @@ def another_task(run: Run, wanted: str, what: str) -> str:
     use = {
         "train": f"llmlab-tui sample {run.name}",
         "classify": f"llmlab-tui predict {run.name} TEXT",
-        "choose": "the pane Choose of llmlab-tui, key 5",
+        "choose": f"llmlab-tui rank {run.name} --input FILE",
         "retrieve": f"llmlab-tui search QUERY --run {run.name}",
     }
     told = f"{run.name}: its task is {task}, so it holds no {what}. It is used by: {use[task]}"

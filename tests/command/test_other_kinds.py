@@ -15,7 +15,7 @@ OLDER = Path(__file__).parents[1] / "engine" / "runs" / "older.tar.gz"
 FITS = {
     "verse": "llmlab-tui sample verse",
     "texts": "llmlab-tui predict texts TEXT",
-    "questions": "the pane Choose",
+    "questions": "llmlab-tui rank questions --input FILE",
     "documents": "llmlab-tui search QUERY --run documents",
 }
 
@@ -35,7 +35,6 @@ def _runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["sample", "RUN"], ("texts", "questions", "documents")),
         (["generate", "hi", "--model", "RUN"], ("texts", "questions", "documents")),
         (["tokenize", "hi", "--tokenizer", "RUN"], ("texts", "questions", "documents")),
-        (["export", "RUN", "OUT"], ("questions",)),
         (["predict", "RUN", "hi"], ("verse", "questions", "documents")),
         (["suspects", "RUN"], ("verse", "questions", "documents")),
     ],
@@ -61,7 +60,7 @@ def test_the_command_that_fits_is_named(
             shutil.move(other, every[other.name])
 
 
-@pytest.mark.parametrize("kind", ["verse", "texts"])
+@pytest.mark.parametrize("kind", ["verse", "texts", "questions"])
 def test_export_writes_runs_of_more_than_one_kind(kind: str, tmp_path: Path) -> None:
     assert cli.main(["export", kind, str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "model.safetensors").is_file()

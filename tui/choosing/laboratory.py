@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from data.choices import Item
+from tui import units
 from tui.comparing.laboratory import Laboratory
 
 
@@ -22,7 +26,16 @@ class Rankings(Laboratory):
 
         return choose_results.read(run).items
 
-    def usage(self) -> str:
-        from engine.choose.fine_tune import USE
+    def cannot_export(self, run: Run) -> str:
+        from engine.choose.export import tuned_model
 
-        return USE
+        try:
+            tuned_model(run)
+        except CheckpointError as error:
+            return f"{error}: tick fine-tune in the form and run it."
+        return ""
+
+    def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
+        from engine.choose.export import export
+
+        return f"{units.size(export(run, folder, force=force))} exported to {folder}"

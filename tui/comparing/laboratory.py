@@ -21,7 +21,6 @@ from engine.runs.events import Event
 from engine.runs.listing import explain, figure, partial
 from engine.runs.messages import Control
 from engine.runs.worker import Task
-from tui import units
 
 OFFERED = 60  # the newest runs, for opening
 
@@ -57,22 +56,10 @@ class Laboratory:
 
     def cannot_export(self, run: Run) -> str:
         """Why the run has nothing that another program could load; empty when it has."""
-        from engine.comparison.export import tuned_model
-
-        try:
-            tuned_model(run)
-        except CheckpointError as error:
-            return f"{error}: tick fine-tune in the form and run it."
-        return ""
+        raise NotImplementedError
 
     def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
         """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
-        from engine.comparison.export import export
-
-        return f"{units.size(export(run, folder, self.usage(), force=force))} exported to {folder}"
-
-    def usage(self) -> str:
-        """Python that loads what is exported."""
         raise NotImplementedError
 
     def begin(self, run: Run) -> Task:

@@ -1,4 +1,4 @@
-"""The fine-tuned model of a comparison as a folder that ``transformers`` loads, with a README that shows its use."""
+"""The fine-tuned ranker of a run as a folder that ``transformers`` loads, with a README that shows its use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
+from engine.choose.fine_tune import USE
 from engine.comparison.results import TUNED
 from engine.encoders.epochs import METHOD
 from engine.model_folder import exported, present, size
@@ -21,19 +22,19 @@ def tuned_model(run: Run) -> Path:
     return folder
 
 
-def export(run: Run, folder: Path, use: str, *, force: bool = False) -> int:
-    """Write the fine-tuned model of ``run`` into ``folder`` and return its bytes; ``use`` is Python that loads it.
+def export(run: Run, folder: Path, *, force: bool = False) -> int:
+    """Write the fine-tuned model of ``run`` into ``folder``, with a README that shows its use, and return its bytes.
 
     Raises :class:`checkpoints.store.CheckpointError` and :class:`OSError`, see :func:`engine.model_folder.exported`.
     """
     source = tuned_model(run)
     with exported(folder, run.name, force=force) as temporary:
         shutil.copytree(source, temporary, dirs_exist_ok=True)
-        (temporary / "README.md").write_text(_card(run, use), "utf-8", "backslashreplace")
+        (temporary / "README.md").write_text(_card(run), "utf-8", "backslashreplace")
         return size(temporary)
 
 
-def _card(run: Run, use: str) -> str:
+def _card(run: Run) -> str:
     """What the model was trained on, how, and how good it is."""
     spec, results = run.read_json("spec.json"), run.read_json("results.json")
     found: Any = results.get(METHOD)
@@ -52,4 +53,4 @@ def _card(run: Run, use: str) -> str:
     lines = [
         f"- {name}: `{' '.join(str(value).replace('`', ' ').split())}`" for name, value in facts if value is not None
     ]
-    return "\n".join((f"# {run.name}", "", *lines, "", "```python", use.strip(), "```", ""))
+    return "\n".join((f"# {run.name}", "", *lines, "", "```python", USE.strip(), "```", ""))

@@ -1,4 +1,4 @@
-"""Exported models of Choose and Classify are loaded without this program, and give the same answers."""
+"""An exported ranker is loaded without this program, and gives the same answers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from checkpoints.store import CheckpointError
 from data.choices import Item
 from engine.choose import runs as choose_runs
 from engine.choose.answer import Chooser
+from engine.choose.export import export
 from engine.choose.spec import ChooseSpec
-from engine.classify import runs as classify_runs
-from engine.classify.predict import Classifier
-from engine.classify.spec import ClassifySpec
-from engine.comparison.export import export
 from engine.runs.messages import Control
 from tui import cli
 
@@ -75,18 +72,9 @@ def test_a_fine_tuned_ranker_is_exported_and_used(tmp_path: Path, capfd: pytest.
     assert f"finetune      {'AB'[ranked['choice']]} {ranked['text']}" in capfd.readouterr().out
 
 
-def test_a_fine_tuned_classifier_is_exported_and_used(tmp_path: Path) -> None:
-    encoder = str(tiny.bert(tmp_path / "bert"))
-    spec = ClassifySpec(encoder=encoder, heads=("finetune",), limit=24, epochs=1, length=32, device="cpu")
-    run = classify_runs.create(spec)
-    without = classify_runs.create(spec)
-    list(classify_runs.drive(run, Control()))
-    assert cli.main(["export", run.name, str(tmp_path / "out")]) == 0
-    told = used(tmp_path / "out")["classify"]("a text", top_k=None)
-    classifier = Classifier(run)
-    wanted = dict(zip(classifier.classes, classifier.predict(["a text"])["finetune"][0].tolist(), strict=True))
-    assert {one["label"]: one["score"] for one in told} == pytest.approx(wanted, abs=1e-5)
-    assert cli.main(["export", without.name, str(tmp_path / "none")]) != 0
-    assert not (tmp_path / "none").exists()
+def test_a_run_without_a_fine_tuned_ranker_has_nothing_to_export(tmp_path: Path) -> None:
+    run = choose_runs.create(ChooseSpec(methods=("margin",), device="cpu"))
+    assert cli.main(["export", run.name, str(tmp_path / "none")]) != 0
     with pytest.raises(CheckpointError, match="no fine-tuned model"):
-        export(without, tmp_path / "none", "")
+        export(run, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
