@@ -155,7 +155,7 @@ def _generate(theirs: Any, prompt: list[int], new: int, count: int) -> Taken:
     import torch
     from transformers.generation.streamers import BaseStreamer
 
-    from engine.gpt.sample import threads
+    from engine.device import threads
 
     times: list[float] = []
 
@@ -186,8 +186,7 @@ def _bandwidth(ours: LanguageModel) -> float:
     """Bytes per second of a large read where the model computes, the best of several and of one or all threads."""
     import torch
 
-    from engine.device import synchronise
-    from engine.gpt.sample import threads
+    from engine.device import synchronise, threads
     from engine.machine import physical_cores
 
     block = torch.ones(READ // 4, device=ours.device)

@@ -20,7 +20,7 @@ LONGEST = 8  # sentences of the bundled questions in one text
 
 
 def encode(name: str, pairs: int = PAIRS) -> dict[str, Any]:
-    """Texts per second, ours (tokens, every pooling of the upper layers, no cache) and theirs (one pooling).
+    """Texts per second, ours and theirs, each from texts to their mean pooling, without a cache.
 
     ``name`` is any encoder; the bundled MiniLM without one. Theirs has its defaults. Who is first alternates;
     processor time is compared too, since it does not feel what else the machine does.

@@ -16,7 +16,6 @@ from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.epochs import Tuned
-from engine.encoders.features import group_of
 from engine.encoders.find import NoEncoder
 from engine.model_folder import present
 from engine.runs.events import ItemJudged
@@ -104,7 +103,7 @@ class Chooser:
             encoder = finish(encoders.find(str(told.get("name", ""))))
             if encoder.identity != told.get("identity"):
                 raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
-            self._machine = machine_for(encoder, group_of(pooling))
+            self._machine = machine_for(encoder)
         questions, choices, pairs = pair_texts([item], length)
         rows = encode_now([*questions, *choices, *pairs], self._machine, length, pooling)
         cut = 1 + len(choices)

@@ -19,7 +19,6 @@ from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for, placed
 from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.epochs import Tuned
-from engine.encoders.features import group_of
 from engine.encoders.find import Encoder, NoEncoder
 from engine.encoders.fine_tune import load, probabilities
 from engine.model_folder import present
@@ -120,7 +119,7 @@ class Classifier:
 
     def _opened(self) -> Any:
         if self._machine is None:
-            self._machine = machine_for(self.encoder(), group_of(self.pooling))
+            self._machine = machine_for(self.encoder())
         return self._machine
 
     def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:

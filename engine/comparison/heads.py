@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from engine.comparison import statistics
 from engine.comparison.head_training import FitSettings, fit_epochs
+from engine.comparison.logistic import LogisticRegression, Matrix
 from engine.encoders.class_weights import balanced
 from engine.machine import physical_cores
 from engine.runs.events import ContenderStep, Event
@@ -20,13 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Matrix: TypeAlias = Any  # dense float32 or sparse rows
-
+TELL = 0.25  # seconds between two events of progress
 GRID = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 WIDEST = (1e-6, 1e6)
-SLICE = 20  # iterations of the solver between two looks at the mailbox
-TOLERANCE = 1e-5  # of the mean gradient; the usual 1e-4 would not feel a change of a weak penalty
-LONGEST = 15  # slices for one value of C at most
 HIDDEN = 256
 BATCH = 256
 DROPOUT = 0.4
@@ -103,31 +99,34 @@ def logistic(
     """Multinomial logistic regression, its ``C`` chosen by the loss on validation, from strong to weak penalties.
 
     With ``widen`` the grid, of two values or more, goes on beyond its edge while the edge is chosen, within ``WIDEST``.
-    Runs scikit-learn's solver in slices, so that progress shows and stopping works. Yields :class:`ContenderStep` if
-    ``told``. Raises :class:`engine.runs.messages.Stopped`.
+    Yields :class:`ContenderStep` as the solver goes on and for each value of ``C``, if ``told``. Raises
+    :class:`engine.runs.messages.Stopped`.
     """
-    import numpy as np
-
-    rows, labels = train[0], np.asarray(train[1])
+    rows = train[0]
     mean = scale = None
     looked: Matrix = validation[0]
     if standardise:
         mean, scale = _standard(rows)
         rows, looked = (rows - mean) / scale, (looked - mean) / scale
     best: tuple[float, float, float, Any] | None = None
-    worse, begun, step = 0, time.monotonic(), 0
-    model: Any = None
+    worse, step, loss = 0, 0, float("nan")
+    begun = shown = time.monotonic()
+    model = LogisticRegression(rows, train[1], class_weights=class_weights)
     pending, tried = list(grid), list[float]()
     while pending:
         tried.append(penalty := pending.pop(0))
-        model, step, loss = yield from _fit(
-            method if told else "", rows, labels, penalty, model, class_weights, control, step
-        )
-        found = _probabilities(model, looked, classes)
+        for loss in model.solve(penalty):
+            step += 1
+            if told and time.monotonic() - shown >= TELL:
+                shown = time.monotonic()
+                yield ContenderStep(method, step, 0, loss, None, None, None, f"C = {penalty:g}")
+            yield from handle_messages(control, step)
+        layer = model.layer(classes)
+        found = Head(None, None, (layer,), "").probabilities(looked)
         missed, right = statistics.log_loss(found, validation[1]), statistics.accuracy(found, validation[1])
         better = best is None or missed < best[0]
         if better:
-            best = (missed, right, penalty, _weights(model, classes))
+            best = (missed, right, penalty, layer)
         assert best is not None
         worse = 0 if better else worse + 1
         if told:
@@ -145,12 +144,11 @@ def fit_once(
     rows: Matrix, labels: Sequence[int], classes: int, penalty: float, control: Control, *, class_weights: bool = False
 ) -> Generator[Event, None, Head]:
     """Logistic regression with a given ``C`` on standardised features, without validation."""
-    import numpy as np
-
     mean, scale = _standard(rows)
-    scaled = (rows - mean) / scale
-    model, _, _ = yield from _fit("", scaled, np.asarray(labels), penalty, None, class_weights, control, 0)
-    return Head(mean, scale, (_weights(model, classes),), f"C = {penalty:g}")
+    model = LogisticRegression((rows - mean) / scale, labels, class_weights=class_weights)
+    for step, _ in enumerate(model.solve(penalty)):
+        yield from handle_messages(control, step)
+    return Head(mean, scale, (model.layer(classes),), f"C = {penalty:g}")
 
 
 def mlp(
@@ -171,7 +169,7 @@ def mlp(
     import numpy as np
     import torch
 
-    from engine.gpt.sample import threads
+    from engine.device import threads
 
     torch.manual_seed(seed)
     mean, scale = _standard(train[0])
@@ -213,62 +211,6 @@ def _beyond(tried: Sequence[float], chosen: float) -> list[float]:
     ordered = sorted(tried)
     following = {ordered[0]: ordered[1] / 10, ordered[-1]: ordered[-2] * 10}.get(chosen, 0.0)
     return [float(f"{following:g}")] if WIDEST[0] <= following <= WIDEST[1] else []
-
-
-def _fit(
-    method: str, rows: Matrix, labels: Any, penalty: float, model: Any, class_weights: bool, control: Control, step: int
-) -> Generator[Event, None, tuple[Any, int, float]]:
-    """Solve for one ``C``, from where ``model`` is; returns the model, the slices so far and the training loss."""
-    import numpy as np
-    from sklearn.linear_model import LogisticRegression
-
-    if model is None:
-        weights = "balanced" if class_weights else None
-        model = LogisticRegression(max_iter=SLICE, warm_start=True, class_weight=weights, tol=TOLERANCE)
-    model.C = penalty
-    loss = float("nan")
-    for _ in range(LONGEST):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a slice does not converge is what a slice is
-            model.fit(rows, labels)
-        step += 1
-        converged = int(np.max(model.n_iter_)) < SLICE
-        some = slice(0, 2000)
-        found = _probabilities(model, rows[some], int(labels.max()) + 1)
-        loss = statistics.log_loss(found, labels[some])
-        if method:
-            yield ContenderStep(method, step, 0, loss, None, None, None, f"C = {penalty:g}")
-        yield from handle_messages(control, step)
-        if converged:
-            break
-    return model, step, loss
-
-
-def _probabilities(model: Any, rows: Matrix, classes: int) -> Any:
-    """Of every class, those that the training rows lacked included, with nothing."""
-    import numpy as np
-
-    found = model.predict_proba(rows)
-    if found.shape[1] == classes:
-        return np.asarray(found, np.float64)
-    result = np.zeros((found.shape[0], classes))
-    result[:, model.classes_] = found
-    return result
-
-
-def _weights(model: Any, classes: int) -> tuple[Any, Any]:
-    """Matrix ``(features, classes)`` and bias of a solved model; two classes get a row each, missing ones no chance."""
-    import numpy as np
-
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:
-        # One sigmoid s is the softmax of (0, s).
-        coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
-        intercepts = np.concatenate([[0.0], intercepts])
-    weight = np.zeros((coefficients.shape[1], classes), np.float32)
-    bias = np.full(classes, -1e4, np.float32)
-    weight[:, model.classes_], bias[model.classes_] = coefficients.T, intercepts
-    return weight, bias
 
 
 def _standard(rows: Matrix) -> tuple[Any, Any]:

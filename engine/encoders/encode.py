@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders import cache
-from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, pieces_in, pieces_of, shelf
+from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, not_finite, pieces_in, pieces_of, shelf
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
 from engine.runs.events import Encoded, Event, Notice
@@ -22,7 +25,15 @@ TELL = 0.25  # seconds between two words about progress
 BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 """tokens in a batch, padding included; on a CPU small enough for what is computed on to stay in its caches"""
 
-NOT_FINITE = "NaN or infinite: the weights are damaged, or too large for this precision"
+FULL = 4
+"""a batch that has this part of its tokens ends before a shorter text"""
+
+_LOWERED: dict[tuple[str, str, str], int] = {}
+"""tokens in a batch that an encoder's memory took, by identity, device and precision, until this process ends"""
+_FULL = re.compile("out of memory|(not enough|can't allocate) memory", re.IGNORECASE)
+"""in the errors of allocators that raise nothing of their own"""
+WORKERS = 8
+"""batches that a CPU computes side by side at most; beyond that, Python's lock would hold them up"""
 
 
 class EncodeFailed(Exception):
@@ -70,10 +81,10 @@ def encode(
     if there:
         yield Encoded(encoder.name, there, len(texts), there, 0.0, 0.0)
     if missing := [number for number in numbers if number not in shards]:
-        machine = _Machine(encoder, where, dtype, place.group, budget)
+        machine = _Machine(encoder, where, dtype, budget)
         meter = _Meter(encoder.name, len(texts), there)
-        kept, stored = place if cached else None, pieces if poolings else machine.names
-        yield from _fill(texts, encoder, control, machine, meter, length, kept, stored, missing, shards)
+        kept = place if cached else None
+        yield from _fill(texts, pieces, control, machine, meter, length, kept, missing, shards)
         cache.trim()
     return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width)
 
@@ -85,9 +96,10 @@ def encode_now(texts: Sequence[str], machine: _Machine, length: int, pooling: st
     rows = np.arange(len(texts), dtype=np.int64)
     ids = machine.encoder.ids(list(texts), min(length, machine.encoder.positions))
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
+    names = pieces_of(pooling, machine.encoder.layers)
     pieces: dict[str, Any] = {}
-    for event in machine.run([ids[row] for row in order], pieces, Control()):
-        assert not isinstance(event, Notice) or event
+    for _ in machine.run([ids[row] for row in order], names, pieces, Control()):
+        pass
     held = Shard(rows[order], None, pieces)
     return Features([held], len(texts), machine.encoder.layers, machine.encoder.width).pooled(pooling)
 
@@ -103,21 +115,20 @@ def placed(device: str) -> tuple[str, str]:
     return where, "bfloat16" if half else "float32"
 
 
-def machine_for(encoder: Encoder, group: Group = "top", device: str = "auto") -> _Machine:
+def machine_for(encoder: Encoder, device: str = "auto") -> _Machine:
     """An opened encoder for :func:`encode_now`."""
     where, dtype = placed(device)
-    return _Machine(encoder, where, dtype, group, 0)
+    return _Machine(encoder, where, dtype, 0)
 
 
 def _fill(
     texts: Sequence[str],
-    encoder: Encoder,
+    names: Sequence[str],
     control: Control,
     machine: _Machine,
     meter: _Meter,
     length: int,
     place: Shelf | None,
-    stored: list[str],
     missing: list[int],
     shards: dict[int, Shard],
 ) -> Iterator[Event]:
@@ -127,7 +138,7 @@ def _fill(
     yield meter.event()
     ids: list[list[int]] = []
     for start in range(0, len(texts), 4096):  # in blocks, so that stopping does not wait for all of them
-        ids += encoder.ids(list(texts[start : start + 4096]), length)
+        ids += machine.encoder.ids(list(texts[start : start + 4096]), length)
         yield from handle_messages(control, meter.done)
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
     meter.begin(sum(len(ids[row]) for number in missing for row in order[number * ROWS : (number + 1) * ROWS]))
@@ -135,11 +146,11 @@ def _fill(
     for number in missing:
         rows = np.array(order[number * ROWS : (number + 1) * ROWS], np.int64)
         pieces: dict[str, Any] = {}
-        yield from machine.run([ids[row] for row in rows], pieces, control, meter)
+        yield from machine.run([ids[row] for row in rows], names, pieces, control, meter)
         shard = Shard(rows, None, pieces)
         if place is not None:
             try:
-                shard = place.put(number, rows, {name: pieces[name] for name in stored})
+                shard = place.put(number, rows, pieces)
             except OSError as error:
                 if not told_full:
                     reason = error.strerror or error
@@ -179,49 +190,98 @@ class _Meter:
 
 
 class _Machine:
-    """An encoder on its device; remembers how many tokens a batch may have there."""
+    """An encoder on its device; remembers how many tokens a batch may have there.
 
-    def __init__(self, encoder: Encoder, device: str, dtype: str, group: Group, budget: int) -> None:
-        import torch
+    A CPU computes several batches side by side, each on few cores: the cores of one batch would wait for each other
+    after every operation, and long where other processes use them too.
+    """
 
-        torch.set_num_threads(physical_cores())
-        self.encoder, self.device, self.names = encoder, device, pieces_in(group, encoder.layers)
-        self.budget = budget or BUDGETS.get(device, BUDGETS["cpu"])
+    def __init__(self, encoder: Encoder, device: str, dtype: str, budget: int) -> None:
+        cores = physical_cores()
+        self.workers = min(cores, WORKERS) if device == "cpu" else 1
+        self.threads = cores // self.workers
+        self.encoder, self.device = encoder, device
+        self._key = encoder.identity, device, dtype
+        self.budget = budget or _LOWERED.get(self._key) or BUDGETS.get(device, BUDGETS["cpu"])
         self.model = encoder.open(device, dtype)
+        if device == "cpu" and dtype == "float32":
+            from engine.encoders.linear import use_onednn
+
+            use_onednn(self.model)
 
     def run(
-        self, ids: Sequence[Sequence[int]], pieces: dict[str, Any], control: Control, meter: _Meter | None = None
+        self,
+        ids: Sequence[Sequence[int]],
+        names: Sequence[str],
+        pieces: dict[str, Any],
+        control: Control,
+        meter: _Meter | None = None,
     ) -> Iterator[Event]:
-        """Pooled vectors of ``ids``, longest first, into ``pieces``: name to float32 ``(len(ids), width)``."""
+        """The pieces ``names`` of ``ids``, longest first, into ``pieces``: name to float32 ``(len(ids), width)``."""
         import torch
 
-        width = self.encoder.width
-        gathered = {name: torch.empty(len(ids), width, device=self.device) for name in self.names}
-        start = 0
-        while start < len(ids):
-            size = max(1, self.budget // max(1, len(ids[start])))
-            batch = ids[start : start + size]
-            try:
-                with torch.inference_mode():
-                    for name, vectors in self._pool(batch).items():
-                        gathered[name][start : start + len(batch)] = vectors
-            except (RuntimeError, MemoryError) as error:
-                yield self._halve(error, len(batch))
-                continue
-            start += len(batch)
-            if meter is not None:
-                yield from meter.add(len(batch), sum(map(len, batch)))
-            begun = time.monotonic()
-            yield from handle_messages(control, meter.done if meter is not None else start)
-            if meter is not None and (waited := time.monotonic() - begun) > TELL:
-                meter.waited(waited)
-        for name, tensor in gathered.items():
-            if not bool(tensor.isfinite().all()):
-                raise EncodeFailed(f"the features of {self.encoder.name} are not finite ({NOT_FINITE})")
-            pieces[name] = tensor.cpu().numpy()
+        from engine.device import threads
 
-    def _pool(self, batch: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        """Every piece of a batch, ``(len(batch), width)`` each, float32."""
+        width = self.encoder.width
+        gathered = {name: torch.empty(len(ids), width, device=self.device) for name in names}
+        done = start = 0
+        ahead: deque[tuple[Sequence[Sequence[int]], Future[dict[str, Tensor]]]] = deque()
+        with threads(self.threads), ThreadPoolExecutor(self.workers) as pool:
+            try:
+                while done < len(ids):
+                    while start < len(ids) and len(ahead) < 2 * self.workers:
+                        batch = self._batch(ids, start)
+                        ahead.append((batch, pool.submit(self._pool, batch, names)))
+                        start += len(batch)
+                    batch, computed = ahead.popleft()
+                    try:
+                        found = computed.result()
+                    except (RuntimeError, MemoryError) as error:
+                        wait([other for _, other in ahead if not other.cancel()])
+                        ahead.clear()
+                        start = done
+                        yield self._halve(error, batch)
+                        continue
+                    for name, vectors in found.items():
+                        gathered[name][done : done + len(batch)] = vectors
+                    done += len(batch)
+                    if meter is not None:
+                        yield from meter.add(len(batch), sum(map(len, batch)))
+                    begun = time.monotonic()
+                    yield from handle_messages(control, meter.done if meter is not None else done)
+                    if meter is not None and (waited := time.monotonic() - begun) > TELL:
+                        meter.waited(waited)
+            finally:
+                pool.shutdown(cancel_futures=True)
+        for name, tensor in gathered.items():
+            pieces[name] = tensor.cpu().numpy()
+        if spoilt := int(not_finite(pieces).sum()):
+            raise EncodeFailed(
+                f"{self.encoder.name}: features of {spoilt:,} of {len(ids):,} texts hold NaN or infinite numbers; "
+                "its weights are damaged or too large for this precision"
+            )
+
+    def _batch(self, ids: Sequence[Sequence[int]], start: int) -> Sequence[Sequence[int]]:
+        """The texts that are encoded together from ``start`` on, as many as the budget allows.
+
+        A batch that is full enough ends where the length changes: texts of one length need neither padding nor a mask.
+        """
+        longest = len(ids[start])
+        end = min(len(ids), start + max(1, self.budget // longest))
+        enough = start + -(-self.budget // (FULL * longest))
+        for place in range(enough, end):
+            if len(ids[place]) < len(ids[place - 1]):
+                return ids[start:place]
+        return ids[start:end]
+
+    def _pool(self, batch: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Tensor]:
+        """Pieces of a batch by name, ``(len(batch), width)`` each, float32."""
+        import torch
+
+        with torch.inference_mode():
+            return self._pieces(batch, names)
+
+    def _pieces(self, batch: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Tensor]:
         import torch
 
         longest = len(batch[0])
@@ -240,7 +300,7 @@ class _Machine:
         layers = out.hidden_states
         top = layers[-1].float()
         result: dict[str, Tensor] = {}
-        for name in self.names:
+        for name in names:
             if name == "cls":
                 result[name] = top[:, 0]
             elif name == "last":
@@ -255,15 +315,15 @@ class _Machine:
                     result[name] = layer.masked_fill(~mask[..., None], 0.0).sum(1) / counts[:, None]
         return result
 
-    def _halve(self, error: BaseException, texts: int) -> Notice:
+    def _halve(self, error: BaseException, batch: Sequence[Sequence[int]]) -> Notice:
+        """Allow half of the tokens of a batch that did not fit, here and in every later encoding with this encoder."""
         import torch
 
-        full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "memory" in str(error)
-        if not full:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not _FULL.search(str(error)):
             raise EncodeFailed(f"{self.encoder.name} failed ({str(error).splitlines()[0]})") from error
-        if texts == 1:
+        if len(batch) == 1:
             raise EncodeFailed("there is not enough memory for a single text: cut the texts shorter") from None
         if self.device == "cuda":
             torch.cuda.empty_cache()
-        self.budget = max(1, self.budget // 2)
+        self.budget = _LOWERED[self._key] = max(1, len(batch) * len(batch[0]) // 2)
         return Notice(f"out of memory: going on with {self.budget:,} tokens in a batch", "warning", "memory")

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from engine.encoders.encode import NOT_FINITE, EncodeFailed
+from engine.encoders.encode import EncodeFailed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints, weights_of
 from engine.encoders.find import Encoder
 from engine.machine import physical_cores
@@ -274,7 +274,8 @@ class Training(ABC):
         """``loss``, if it is finite. Raises :class:`engine.encoders.encode.EncodeFailed`."""
         if not math.isfinite(loss):
             raise EncodeFailed(
-                f"{self.TITLE}: the {what} is not finite ({NOT_FINITE}; or the learning rate is too high)"
+                f"{self.TITLE}: the {what} is not finite: the weights are damaged or too large for this precision, "
+                "or the learning rate is too high"
             )
         return loss
 

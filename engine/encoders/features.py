@@ -111,6 +111,8 @@ class Shelf:
             found = arrays.read(file, ("rows", *pieces), required=True)
         except (FileNotFoundError, KeyError):
             return None
+        if spoilt := int(not_finite({name: found[name] for name in pieces}).sum()):
+            raise ValueError(f"{file.name} holds NaN or infinite features of {spoilt:,} texts")
         return Shard(found["rows"], file, verified=frozenset(pieces))
 
     def put(self, number: int, rows: NDArray[np.int64], pieces: dict[str, Matrix]) -> Shard:
@@ -140,6 +142,14 @@ def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: G
         if wanted == group or _whole(path, len(texts)):
             return Shelf(cache.use(path), wanted)
     raise AssertionError
+
+
+def not_finite(pieces: Mapping[str, Matrix]) -> NDArray[np.bool_]:
+    """Which rows ``(rows,)`` hold a NaN or an infinite number in any of the pieces ``(rows, width)``."""
+    import numpy as np
+
+    found: NDArray[np.bool_] = np.logical_or.reduce([~np.isfinite(part).all(1) for part in pieces.values()])
+    return found
 
 
 def _whole(path: Path, count: int) -> bool:

@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class Encoder:
     config: dict[str, Any]
     weights: tuple[Path, ...]
     tokenizer: Tokenizer
+    _truncating: dict[int, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """copies of the tokenizer's backend by the length that they cut to"""
 
     @property
     def layers(self) -> int:
@@ -103,11 +105,7 @@ class Encoder:
         """
         spare = self.tokenizer.eos if self.tokenizer.eos is not None else 0
         if isinstance(self.tokenizer, BackedTokenizer):
-            from tokenizers import Tokenizer as Backend
-
-            # A copy, since truncation is a state of the tokenizer and others use this one.
-            backend = Backend.from_str(self.tokenizer.backend.to_str())
-            backend.enable_truncation(length)
+            backend = self._cutting(self.tokenizer, length)
             try:
                 with guarded(f"{self.name}: its tokenizer breaks on a text"):
                     found = [list(one.ids) for one in backend.encode_batch_fast([_clean(text) for text in texts])]
@@ -119,6 +117,20 @@ class Encoder:
                 for text in texts
             ]
         return [one or [spare] for one in found]
+
+    def _cutting(self, words: BackedTokenizer, length: int) -> Any:
+        """A copy of a tokenizer's backend that cuts to ``length``, made once.
+
+        Truncation is a state of a backend: the tokenizer itself is used by others, and a thread that wants another
+        length must not change it for this one.
+        """
+        if length not in self._truncating:
+            from tokenizers import Tokenizer as Backend
+
+            backend = Backend.from_str(words.backend.to_str())
+            backend.enable_truncation(length)
+            self._truncating[length] = backend
+        return self._truncating[length]
 
     def open(self, device: str = "cpu", dtype: str = "float32") -> Any:
         """The model of ``transformers`` in evaluation mode, its gradients off. Raises :class:`NoEncoder`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import time
 from collections import deque
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from data.windows import derive_seed
+from engine.device import threads
 from engine.gpt.model import GPT
 
 SHARE = 0.03  # of the training time, for samples that nobody waits for
@@ -50,17 +50,6 @@ def sample(
             feed = choose(logits, generator, temperature, top_k)
             kept.append(feed)
         yield feed
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute on ``count`` CPU threads here; one for a single token, since waiting for more costs more than they do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def choose(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int) -> Tensor:

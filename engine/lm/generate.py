@@ -164,7 +164,7 @@ class _Completion:
     def _decode(self, logits: Tensor) -> Iterator[Event]:
         import torch
 
-        from engine.gpt.sample import threads
+        from engine.device import threads
         from engine.lm import processors
 
         lm, spec = self._lm, self._spec

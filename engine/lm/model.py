@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.device import threads
 from engine.gpt.model import GPT, Cache
-from engine.gpt.sample import threads
 from engine.machine import physical_cores
 from engine.runs.events import Token
 from engine.tokenization.encoding import Tokenizer

@@ -13,12 +13,13 @@ import pytest
 import tiny
 import torch
 
-from checkpoints import home
+from checkpoints import arrays, home
 from engine.encoders import encode as encoding
 from engine.encoders import features
 from engine.encoders import find as encoders
 from engine.encoders.encode import EncodeFailed, encode, encode_now, machine_for
 from engine.encoders.find import Encoder, NoEncoder
+from engine.encoders.linear import OneDnnLinear, use_onednn
 from engine.runs.events import Continued, Encoded, Notice, Paused
 from engine.runs.messages import Continue, Control, Pause, Stop, Stopped
 
@@ -73,15 +74,45 @@ def by_hand(folder: Path, encoder: Encoder, texts: list[str]) -> Iterator[dict[s
         yield {name: torch.cat(part).numpy() for name, part in parts.items()}
 
 
+@pytest.mark.parametrize("cores", [1, 3])
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_features_equal_transformers_whatever_the_batching(folders: dict[str, Path], kind: str) -> None:
-    encoder = found(folders[kind])
+def test_features_equal_transformers_whatever_the_batching(
+    folders: dict[str, Path], kind: str, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "physical_cores", lambda: cores)
+    encoder, threads = found(folders[kind]), torch.get_num_threads()
     wanted = list(by_hand(folders[kind], encoder, TEXTS))
     for budget in (1, 70, 100_000):
         made = run(encoder, budget=budget, cached=False)
         for pooling in features.POOLINGS:
             exact = np.stack([row[pooling] for row in wanted])
             assert np.abs(made.pooled(pooling) - exact).max() < 1e-5, (budget, pooling)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_linear_layers_by_onednn_equal_those_of_torch(folders: dict[str, Path], kind: str) -> None:
+    encoder = found(folders[kind])
+    plain, model = encoder.open(), encoder.open()
+    use_onednn(model)
+    assert sum(isinstance(part, OneDnnLinear) for part in model.modules()) >= 8
+    ids = torch.tensor(encoder.ids(TEXTS[-1:] * 3, 32))
+    with torch.inference_mode():
+        exact = plain(input_ids=ids, output_hidden_states=True).hidden_states
+        for ours, theirs in zip(model(input_ids=ids, output_hidden_states=True).hidden_states, exact, strict=True):
+            assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_by_onednn_takes_any_rows(bias: bool) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(24, 40, bias=bias)).requires_grad_(False)
+    rows = torch.randn(5, 24, 7).transpose(1, 2)  # not contiguous
+    weight, offset = model[0].weight.double(), model[0].bias.double() if bias else 0
+    use_onednn(model)
+    assert isinstance(model[0], OneDnnLinear)
+    for some in (rows, rows[:1], rows[0]):
+        assert torch.allclose(model(some), (some.double() @ weight.T + offset).float(), atol=1e-5)
 
 
 def test_ids_are_those_of_transformers_own_tokenizer(bert: Encoder, folders: dict[str, Path]) -> None:
@@ -89,6 +120,42 @@ def test_ids_are_those_of_transformers_own_tokenizer(bert: Encoder, folders: dic
 
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(folders["bert"] / "tokenizer.json"))
     assert bert.ids(TEXTS, 32) == [theirs(text, truncation=True, max_length=32)["input_ids"] for text in TEXTS]
+
+
+def test_each_length_parses_the_tokenizer_once_and_leaves_it_uncut(
+    bert: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tokenizers
+
+    parsed = []
+
+    class Counting:
+        @staticmethod
+        def from_str(content: str) -> tokenizers.Tokenizer:
+            parsed.append(content)
+            return original.from_str(content)
+
+    original = tokenizers.Tokenizer
+    monkeypatch.setattr(tokenizers, "Tokenizer", Counting)
+    whole = bert.tokenizer.encode(TEXTS[-1], special=True).ids
+    for length in (32, 8, 32, 8):
+        assert bert.ids(TEXTS[-1:], length) == [[*whole[: length - 1], whole[-1]]]
+    assert len(parsed) == 2
+    assert bert.tokenizer.encode(TEXTS[-1], special=True).ids == whole
+
+
+def test_large_batches_end_where_the_length_changes_and_small_ones_do_not(bert: Encoder) -> None:
+    machine = machine_for(bert, "cpu")
+    machine.budget = 80
+    lengths = [10] * 3 + [9] * 20 + [3] * 2 + [2] * 2
+    ids = [[1] * length for length in lengths]
+    batches, start = [], 0
+    while start < len(ids):
+        batches.append([len(one) for one in machine._batch(ids, start)])
+        start += len(batches[-1])
+    assert batches == [[10] * 3, [9] * 8, [9] * 8, [9] * 4, [3, 3, 2, 2]]
+    machine.budget = 5  # less than one text has: it is encoded alone
+    assert machine._batch(ids, 0) == ids[:1]
 
 
 def test_cached_and_fresh_features_are_equal_and_nothing_is_computed_twice(
@@ -220,22 +287,73 @@ def test_a_pause_waits_and_goes_on(bert: Encoder) -> None:
     assert [type(event) for event in events if isinstance(event, Paused | Continued)] == [Paused, Continued]
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cores", [1, 3])
+def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "physical_cores", lambda: cores)
     pool = encoding._Machine._pool
 
-    def small_memory(self: Any, batch: Any) -> Any:
+    def small_memory(self: Any, batch: Any, names: Any) -> Any:
         if len(batch) * len(batch[0]) > 100:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return pool(self, batch)
+        return pool(self, batch, names)
 
     exact = run(bert, cached=False).pooled("all")
+    monkeypatch.setattr(encoding, "_LOWERED", {})
     monkeypatch.setattr(encoding._Machine, "_pool", small_memory)
-    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, budget=1024, cached=False))
-    assert [event.kind for event in events if isinstance(event, Notice)] == ["memory"] * 4
-    assert np.allclose(made.pooled("all"), exact, atol=1e-6)
-    monkeypatch.setattr(encoding._Machine, "_pool", lambda *given: (_ for _ in ()).throw(MemoryError()))
-    with pytest.raises(EncodeFailed, match="not enough memory for a single text"):
+    for notices in (2, 0):  # a later encoding begins with what fitted
+        events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, cached=False))
+        told = [event for event in events if isinstance(event, Notice)]
+        assert [event.kind for event in told] == ["memory"] * notices
+        assert np.allclose(made.pooled("all"), exact, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "not enough memory for a single text"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory for a single text"),
+        (RuntimeError("unsupported memory format option"), "failed .unsupported memory format"),
+    ],
+)
+def test_a_text_that_does_not_fit_alone_is_told(
+    bert: Encoder, error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*given: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(encoding, "_LOWERED", {})
+    monkeypatch.setattr(encoding._Machine, "_pool", failing)
+    with pytest.raises(EncodeFailed, match=message):
         run(bert, cached=False)
+
+
+def test_nan_and_infinite_features_are_one_error_that_names_the_encoder(bert: Encoder, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny.bert(tmp_path / "spoilt")
+    weights = load_file(folder / "model.safetensors")
+    words = weights["embeddings.word_embeddings.weight"]
+    words[bert.ids(["card"], 8)[0][1]] = torch.nan
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    spoilt = found(folder)
+    texts = ["the card", "late", "my bill", "card card"]
+    with pytest.raises(EncodeFailed, match=r"spoilt: features of 2 of 4 texts hold NaN or infinite"):
+        run(spoilt, texts)
+    assert not list((home.cache() / "features").glob("*/shard-*"))
+    with pytest.raises(EncodeFailed, match="1 of 1 texts"):
+        encode_now(["a card"], machine_for(spoilt, "cpu"), 32, "cls")
+    assert np.isfinite(encode_now(["late"], machine_for(spoilt, "cpu"), 32, "cls")).all()
+
+
+def test_infinite_features_that_an_earlier_version_kept_are_computed_again(bert: Encoder) -> None:
+    whole = run(bert).pooled("mean")
+    shard = sorted((home.cache() / "features").glob("*/shard-*"))[1]
+    kept = arrays.read(shard)
+    kept["mean.2"][3, 5] = np.inf
+    shard.write_bytes(arrays.encode(kept))
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, poolings=("mean",)))
+    assert ["infinite features of 1 texts" in event.text for event in events if isinstance(event, Notice)] == [True]
+    assert np.allclose(made.pooled("mean"), whole, atol=1e-6)
 
 
 def test_a_full_disk_is_told_once_and_the_features_are_there(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,12 +368,27 @@ def test_a_full_disk_is_told_once_and_the_features_are_there(bert: Encoder, monk
 
 
 def test_a_sentence_is_encoded_at_once(bert: Encoder) -> None:
-    made = encode_now(TEXTS[:9], machine_for(bert, "every", "cpu"), 32, "all")
+    made = encode_now(TEXTS[:9], machine_for(bert, "cpu"), 32, "all")
     assert np.allclose(made, run(bert, TEXTS[:9], cached=False).pooled("all"), atol=1e-6)
 
 
+def test_a_typed_sentence_computes_one_pooling(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, computed = encoding._Machine._pool, []
+
+    def spying(self: Any, batch: Any, names: Any) -> Any:
+        found = pool(self, batch, names)
+        computed.append(sorted(found))
+        return found
+
+    monkeypatch.setattr(encoding._Machine, "_pool", spying)
+    machine = machine_for(bert, "cpu")
+    encode_now(TEXTS[:1], machine, 32, "mean")
+    encode_now(TEXTS[:1], machine, 32, "cls")
+    assert computed == [["mean.2"], ["cls"]]
+
+
 def test_the_encoder_is_frozen_and_in_evaluation_mode(bert: Encoder) -> None:
-    machine = machine_for(bert, "top", "cpu")
+    machine = machine_for(bert, "cpu")
     before = {name: tensor.clone() for name, tensor in machine.model.state_dict().items()}
     one = encode_now(TEXTS, machine, 32, "last4")
     assert np.array_equal(one, encode_now(TEXTS, machine, 32, "last4"))
@@ -295,7 +428,7 @@ def test_the_bundled_minilm_holds_near_what_its_authors_hold_near() -> None:
     except NoEncoder:
         pytest.skip("the extra 'bundled' is not installed")
     near, far = ["A man is eating food.", "Someone eats a meal."], "The girl is carrying a baby."
-    rows = encode_now([*near, far], machine_for(encoder, "top", "cpu"), 64, "mean")
+    rows = encode_now([*near, far], machine_for(encoder, "cpu"), 64, "mean")
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     assert rows[0] @ rows[1] > 0.6 > 0.3 > rows[0] @ rows[2]
     assert (encoder.layers, encoder.width, encoder.positions, encoder.parameters) == (6, 384, 512, 22_713_216)
