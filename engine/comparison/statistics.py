@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.imports import import_beside_torch
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Gold: TypeAlias = NDArray[np.int64]
 
 RESAMPLES = 2000  # of a bootstrap
-FLIPS = 2000  # random signs of a paired test; with eleven items or fewer, all of them
+FLIPS = 9999  # random signs of a paired test; with thirteen items or fewer, all of them
 BATCH = 100  # resamples or flips that are in memory at once
 ALIKE = 1e-9  # differences up to this are rounding
 CHANCE = 0.05  # a difference with this p or a higher one could be chance
@@ -275,21 +275,20 @@ def _bootstrap(values: Values, seed: int) -> tuple[float, float]:
 
 
 def _sign_flips(gaps: Values, seed: int) -> float:
-    """Two-sided p of the mean of ``gaps``, none of them 0."""
+    """Two-sided p of the mean of ``gaps``, none of them 0.
+
+    scipy's ``permutation_test`` computes the same, and takes forty times as long for thousands of items.
+    """
     import numpy as np
 
-    if len(gaps) == 1:
-        return 1.0
-    found = import_beside_torch("scipy.stats").permutation_test(
-        (gaps,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=FLIPS,
-        batch=BATCH,
-        random_state=np.random.default_rng(seed),
-    )
-    return float(found.pvalue)
+    least = abs(gaps.sum()) - ALIKE
+    if 2 ** len(gaps) <= FLIPS:
+        return float(np.mean([abs(np.dot(signs, gaps)) >= least for signs in product((-1, 1), repeat=len(gaps))]))
+    rng, hits = np.random.default_rng(seed), 0
+    for start in range(0, FLIPS, BATCH):
+        signs = 2 * rng.integers(0, 2, (min(BATCH, FLIPS - start), len(gaps)), dtype=np.int8) - 1
+        hits += int((abs(signs @ gaps) >= least).sum())
+    return (hits + 1) / (FLIPS + 1)
 
 
 def above(right: int, total: int, chance: float, alternative: str = "greater") -> float:

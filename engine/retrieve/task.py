@@ -13,10 +13,11 @@ from data.beir import Collection
 from engine import hub
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
+from engine.comparison.statistics import CHANCE, holm, interval
 from engine.encoders.pretraining import ABOUT
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
-from engine.retrieve.metrics import CHANCE, DEPTH, MEASURES, NDCG, Difference
+from engine.retrieve.metrics import DEPTH, MEASURES, NDCG, Difference
 from engine.retrieve.results import Judged, Store
 from engine.retrieve.spec import BM25, PAIRS, RANKERS, TRAINED, RetrieveSpec
 from engine.retrieve.training_data import CannotTrain
@@ -89,7 +90,7 @@ class _Retrieval(Comparison):
         """What the figures say of each pair of methods, with intervals and p-values adjusted for all pairs (Holm)."""
         pairs = [(first, second) for first, second in PAIRS if second in self.against.get(first, {})]
         differences = [self.against[first][second][NDCG] for first, second in pairs]
-        adjusted = retrieve_metrics.holm([found.p for found in differences])
+        adjusted = holm([found.p for found in differences])
         sentences = []
         for (first, second), found, p in zip(pairs, differences, adjusted, strict=True):
             if not found.better + found.worse:
@@ -146,11 +147,11 @@ class _Retrieval(Comparison):
         relevant = [self.collection.relevant(self.split, name) for name in self.queries]
         self.values[method] = values = retrieve_metrics.judge(rankings, relevant)
         self.against[method] = against = {other: self._differences(method, other) for other in self.figures}
-        interval = retrieve_metrics.interval(values[NDCG], self.spec.seed)
+        bounds = interval(values[NDCG], self.spec.seed)
         built = self.features.seconds[method]
         result: dict[str, Any] = {
             **{measure: round(float(values[measure].mean()), 6) for measure in MEASURES},
-            "interval": [round(bound, 6) for bound in interval],
+            "interval": [round(bound, 6) for bound in bounds],
             "seconds": round(built + time.monotonic() - begun, 3),
             "index_seconds": round(built, 3),
             "queries_per_second": round(fitted.speed, 2),

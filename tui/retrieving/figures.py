@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.comparison.statistics import CHANCE, holm
 from engine.encoders.pretraining import ABOUT
-from engine.retrieve.metrics import CHANCE, NDCG, holm
+from engine.retrieve.metrics import NDCG
 from engine.retrieve.spec import PAIRS
 from tui import units
 from tui.curve import CurveOptions, draw

@@ -142,3 +142,18 @@ def test_a_class_that_nobody_predicts_and_certainty_that_is_wrong_are_survived()
 def test_a_report_survives_json(judged: tuple[np.ndarray, list[int]]) -> None:
     report = statistics.evaluate(*judged, NAMES, leaked=[1])
     assert statistics.report_from(json.loads(json.dumps(report.to_dict()))) == report
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 12, 60, 300])
+def test_p_is_that_of_scipys_permutation_test(count: int) -> None:
+    from scipy import stats
+
+    rng = np.random.default_rng(count)
+    first = np.round(rng.random(count), 2)
+    second = np.where(rng.random(count) < 0.3, first, np.round(rng.random(count) * 0.85, 2))
+    found = statistics.paired_test(first, second).p
+    gaps = first - second
+    theirs = stats.permutation_test((gaps,), np.sum, permutation_type="samples", n_resamples=20_000, rng=1)
+    p = theirs.pvalue if len(set(theirs.null_distribution)) > 1 else 1.0
+    assert found == pytest.approx(min(1.0, p), abs=1e-9 if count <= 8 else 0.015)
+    assert statistics.paired_test(first, first).p == 1.0

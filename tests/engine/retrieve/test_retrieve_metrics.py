@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
+from engine.comparison.statistics import interval
 from engine.encoders import index
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.metrics import Ranked
@@ -59,38 +60,9 @@ def test_an_interval_is_that_of_a_plain_bootstrap() -> None:
     assert (other.low, other.high) == pytest.approx((-found.high, -found.low))
     assert other.p == found.p
     assert retrieve_metrics.paired(first, second, seed=7) == found
-    alone = retrieve_metrics.interval(first, seed=7)
+    alone = interval(first, seed=7)
     means = [float(first[draw].mean()) for draw in draws]
     assert alone == pytest.approx(np.quantile(means, [0.025, 0.975]).tolist(), abs=0.02)
-
-
-@pytest.mark.parametrize("count", [2, 3, 8, 12, 60, 300])
-def test_p_is_that_of_scipys_permutation_test(count: int) -> None:
-    from scipy import stats
-
-    rng = np.random.default_rng(count)
-    first = np.round(rng.random(count), 2)
-    second = np.where(rng.random(count) < 0.3, first, np.round(rng.random(count) * 0.85, 2))
-    found = retrieve_metrics.paired_p(first, second)
-    gaps = first - second
-    theirs = stats.permutation_test((gaps,), np.sum, permutation_type="samples", n_resamples=20_000, rng=1)
-    p = theirs.pvalue if len(set(theirs.null_distribution)) > 1 else 1.0
-    assert found == pytest.approx(min(1.0, p), abs=1e-9 if count <= 8 else 0.015)
-    assert retrieve_metrics.paired_p(first, first) == 1.0
-
-
-def test_a_few_perfect_queries_do_not_make_a_certain_figure() -> None:
-    low, high = retrieve_metrics.interval(np.ones(24))
-    assert (low, high) == pytest.approx((0.8620, 1.0), abs=1e-4)  # Wilson, 1927
-    assert retrieve_metrics.interval(np.array([])) == (0.0, 0.0)
-    assert retrieve_metrics.interval(np.array([0.63])) == (0.63, 0.63)
-    assert retrieve_metrics.paired(np.array([1.0]), np.array([0.0])).p == 1.0
-
-
-def test_holm_multiplies_by_the_number_of_hypotheses_that_are_left() -> None:
-    assert retrieve_metrics.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert retrieve_metrics.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert retrieve_metrics.holm([]) == []
 
 
 def test_intervals_of_thousands_of_queries_take_little_memory() -> None:
