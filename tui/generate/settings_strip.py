@@ -16,6 +16,7 @@ from textual.strip import Strip
 from textual.widgets import Label, Static
 
 from engine.lm.sampling import Sampling
+from engine.runs.spec import options
 from tui.dialogs import Dialog, hint
 from tui.generate.candidate_view import FOCUSED, TITLE
 from tui.generate.token_view import BOLD, DIM, PLAIN, FocusLines
@@ -128,7 +129,7 @@ class SettingsStrip(FocusLines, can_focus=True):
             help_ = " ←→ step, 0–9 type, Enter" if self.has_focus else " Tab"
             foot = [Segment(f" ✗ {self._wrong}", _WRONG)] if self._wrong else []
             if not foot and self.has_focus:
-                meaning = Sampling.__dataclass_fields__[self.name_of_row].metadata["help"]
+                meaning = options(Sampling)[self.name_of_row].help
                 foot = [Segment(f" {meaning}"[:width], DIM)]
             rows = [self._line(name, width) for name in NAMES]
             room = height - 1 - len(foot)
