@@ -12,7 +12,8 @@ from data.choices import LETTERS, Item
 from engine.runs.events import ItemJudged
 from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
 from tui.choosing.views import COLOURS, SHORT, Sight
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, side_by_side, strip, window, wrap
+from tui.line_table import Column, LineTable
+from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, side_by_side, strip, strips, wrap
 from tui.text import safe
 
 BESIDE = 110  # columns from which list and question stand side by side
@@ -29,8 +30,7 @@ def questions(
     found = listed(story, method, sight.kept, sight.order)
     if not found or not items:
         return _nothing(story, method, sight, width)
-    sight.row = max(0, min(sight.row, len(found) - 1))
-    here = found[sight.row]
+    here = found[sight.within(len(found))]
     item = items[here.item] if here.item < len(items) else None
     ranked = {name: each.ranked[here.item] for name, each in story.methods.items() if here.item in each.ranked}
     if sight.reading:
@@ -93,7 +93,7 @@ def card(
     lines.append(_said(item, ranked, names))
     if "zero-shot" in ranked:
         lines += _zero_shot(item, ranked["zero-shot"], width)
-    return [strip(line, width) for line in lines[: max(0, height)]]
+    return strips(lines, width, height)
 
 
 def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str]) -> Text:
@@ -204,19 +204,13 @@ def _list(found: Sequence[ItemJudged], items: Sequence[Item], sight: Sight, widt
         (sight.order, FAIR),
     )
     head.append("  lead of the right choice", DIM)
-    lines = [strip(head, width)]
-    for place in window(len(found), sight.row, height - 1):
-        event = found[place]
-        right = chosen(event.scores) == event.gold
-        text = items[event.item].stem if event.item < len(items) else "?"
-        line = Text()
-        line.append("▸" if place == sight.row else " ", "bold")
-        line.append("✓ " if right else "✗ ", GOOD if right else BAD)
-        line.append(number(lead(event)), DIM if place != sight.row else "")
-        line.append("≠" if disagree(event) else " ", FAIR)
-        line.append(" " + fit(text, max(1, width - 12)), CURSOR if place == sight.row else "")
-        lines.append(strip(line, width))
-    return lines
+    columns = (
+        Column("", 1, lambda event: ("✓", GOOD) if chosen(event.scores) == event.gold else ("✗", BAD)),
+        Column("", 8, lambda event: (number(lead(event)), DIM)),
+        Column("", 2, lambda event: ("≠" if disagree(event) else "", FAIR), left=True),
+        Column("", 0, lambda event: items[event.item].stem if event.item < len(items) else "?", left=True, named=True),
+    )
+    return strips([head, *LineTable(columns, width).rows(found, sight.row, height - 1)], width, height)
 
 
 def _nothing(story: ChooseStory, method: str, sight: Sight, width: int) -> list[Strip]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.comparison.statistics import Report
+from engine.comparison.statistics import ClassReport, Report
 from tui.classify.laboratory import Findings
 from tui.classify.views import Sight
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strip, window, wrap
+from tui.line_table import Column, LineTable
+from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strips, window, wrap
 from tui.text import safe
 
 LABEL = 14
@@ -34,12 +35,11 @@ def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, 
             line.truncate(wide, pad=True)
             line.append(" │ ", DIM)
             rows.append(line.append_text(right[row] if row < len(right) else blank))
-        return [strip(row, width) for row in rows]
+        return strips(rows, width, height)
     grid = _grid(
         report, sight, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
     )
-    lines = [*grid, *_texts(report, findings, route, sight, width, height - len(grid))]
-    return [strip(line, width) for line in lines[:height]]
+    return strips([*grid, *_texts(report, findings, route, sight, width, height - len(grid))], width, height)
 
 
 def _cell(report: Report, room: int) -> int:
@@ -102,17 +102,15 @@ def _texts(report: Report, findings: Findings | None, route: str, sight: Sight, 
     rows = findings.cell(route, sight.true, sight.predicted)
     if not rows:
         return [*lines, Text("nothing here: arrows choose another cell", DIM)]
-    sight.row = max(0, min(sight.row, len(rows) - 1))
-    full = full_text(findings, route, rows[sight.row], width, max(2, min(7, height // 2)))
-    for place in window(len(rows), sight.row, max(1, height - 2 - len(full))):
-        row = rows[place]
-        here = place == sight.row
-        line = Text().append(f"{findings.probability(route, row, sight.predicted):5.0%} ", "bold" if here else DIM)
-        line.append(safe(findings.texts[row][:300], lines=False))
-        line.truncate(width, overflow="ellipsis", pad=here)
-        if here and sight.reading:
-            line.stylize(CURSOR)
-        lines.append(line)
+    chosen = rows[sight.within(len(rows))]
+    full = full_text(findings, route, chosen, width, max(2, min(7, height // 2)))
+
+    def sure(row: int) -> tuple[str, str]:
+        return f"{findings.probability(route, row, sight.predicted):.0%}", "bold" if row == chosen else DIM
+
+    columns = (Column("", 5, sure), Column("", 0, lambda row: f" {findings.texts[row][:300]}", left=True))
+    table = LineTable(columns, width, marked=False, cursor=CURSOR if sight.reading else "")
+    lines += table.rows(rows, sight.row, height - 2 - len(full))
     lines += [Text("")] * max(0, height - len(lines) - len(full))
     return lines + full
 
@@ -145,24 +143,24 @@ that has not learned them: wrong labels, or texts that two classes fit."""
 def classes(report: Report, sight: Sight, width: int, height: int) -> list[Strip]:
     """Precision, recall and F1 of every class; the weakest is red, the strongest green."""
     rows = report.classes
-    sight.row = max(0, min(sight.row, len(rows) - 1))
     f1 = [one.f1 for one in rows]
-    name = min(24, max(10, *(len(one.name) for one in rows)) + 3)
-    room = max(0, min(30, width - name - 40))
-    head = Text().append(f"{'  class':<{name}}{'precision':>10}{'recall':>9}{'F1':>8}   {'':<{room}}{'rows':>8}", DIM)
-    lines = [head]
-    for place in window(len(rows), sight.row, height - 3):
-        one = rows[place]
-        here = place == sight.row
-        colour = BAD if one.f1 == min(f1) < max(f1) else GOOD if one.f1 == max(f1) else "bright_cyan"
-        line = Text().append(fit(("▸ " if here else "  ") + one.name, name), CURSOR if here else "")
-        line.append(f"{share(one.precision):>10}{share(one.recall):>9}")
-        line.append(f"{share(one.f1):>8}", f"bold {colour}")
-        line.append(f"   {bar(one.f1, room)}", colour)
-        line.append(f"{one.support:>8,}", DIM)
-        lines.append(line)
-    lines += [Text(""), _about(report, sight.row)]
-    return [strip(line, width) for line in lines[:height]]
+    name = min(22, max(10, *(len(one.name) for one in rows)) + 1)
+    room = max(0, min(30, width - name - 42))
+
+    def colour(one: ClassReport) -> str:
+        return BAD if one.f1 == min(f1) < max(f1) else GOOD if one.f1 == max(f1) else "bright_cyan"
+
+    columns = (
+        Column("class", name, lambda one: one.name, left=True, named=True),
+        Column("precision", 10, lambda one: share(one.precision)),
+        Column("recall", 9, lambda one: share(one.recall)),
+        Column("F1", 8, lambda one: (share(one.f1), f"bold {colour(one)}")),
+        Column("", 3 + room, lambda one: (bar(one.f1, room), colour(one))),
+        Column("rows", 8, lambda one: (f"{one.support:,}", DIM)),
+    )
+    table = LineTable(columns, width)
+    lines = [table.heading(), *table.rows(rows, sight.within(len(rows)), height - 3)]
+    return strips([*lines, Text(""), _about(report, sight.row)], width, height)
 
 
 def _about(report: Report, row: int) -> Text:
@@ -185,34 +183,26 @@ def suspects(findings: Findings | None, sight: Sight, width: int, height: int) -
     """Rows whose label is doubted most, and the one under the cursor in full."""
     if findings is None or not findings.suspects:
         return message(EMPTY_SUSPECTS, width, height)
-    found = findings.suspects
-    sight.row = max(0, min(sight.row, len(found) - 1))
-    name = min(16, max(8, *(len(one) for one in findings.classes)) + 1)
-    lines = [
-        Text.assemble(
-            (f"{len(found):,} labels ", "bold"),
-            ("doubted by a model that has not seen their rows", DIM),
-        ),
-        Text(f"  {'label':<{name}}{'rather':<{name}}{'sure':>5}  text", DIM),
-    ]
-    chosen = found[sight.row]
+    found, names = findings.suspects, findings.classes
+    name = min(16, max(8, *map(len, names)) + 1)
+    columns = (
+        Column("label", name, lambda one: (names[one.label], BAD), left=True),
+        Column("rather", name, lambda one: (names[one.proposed], GOOD), left=True),
+        Column(" sure", 7, lambda one: (f"{one.doubt:5.0%}", "bold"), left=True),
+        Column("text", 0, lambda one: one.text[:300], left=True, named=True),
+    )
+    chosen = found[sight.within(len(found))]
     told = Text.assemble(
         (f"{chosen.split} row {chosen.row + 1:,}: ", DIM),
-        (f"labelled {safe(findings.classes[chosen.label], lines=False)}", BAD),
+        (f"labelled {safe(names[chosen.label], lines=False)}", BAD),
         (f" {chosen.label_probability:.0%}", "bold"),
         (", rather ", DIM),
-        (safe(findings.classes[chosen.proposed], lines=False), GOOD),
+        (safe(names[chosen.proposed], lines=False), GOOD),
         (f" {chosen.doubt:.0%}", "bold"),
     )
     below = [Text(""), told, *wrap(Text(safe(chosen.text[:2000], lines=False)), width)[: max(2, height // 3)]]
-    for place in window(len(found), sight.row, max(1, height - 2 - len(below))):
-        one = found[place]
-        here = place == sight.row
-        line = Text("▸ " if here else "  ")
-        line.append(fit(findings.classes[one.label], name - 1) + " ", BAD)
-        line.append(fit(findings.classes[one.proposed], name - 1) + " ", GOOD)
-        line.append(f"{one.doubt:5.0%}  ", "bold")
-        line.append(safe(one.text[:300], lines=False), CURSOR if here else "")
-        lines.append(line)
+    head = Text(f"{len(found):,} labels ", "bold").append("doubted by a model that has not seen their rows", DIM)
+    table = LineTable(columns, width)
+    lines = [head, table.heading(), *table.rows(found, sight.row, height - 2 - len(below))]
     lines += [Text("")] * max(0, height - len(lines) - len(below))
-    return [strip(line, width) for line in (lines + below)[:height]]
+    return strips(lines + below, width, height)

@@ -35,6 +35,11 @@ class Sight:
         if view != self.view:
             self.view, self.row, self.reading = view, 0, False
 
+    def within(self, count: int) -> int:
+        """The row of the cursor, moved into a list of ``count``."""
+        self.row = max(0, min(self.row, count - 1))
+        return self.row
+
 
 def head(
     story: CompareStory,

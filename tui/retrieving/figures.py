@@ -10,10 +10,11 @@ from textual.strip import Strip
 from engine.retrieve.spec import PAIRS
 from tui import units
 from tui.curve import CurveOptions, draw
+from tui.line_table import Column, LineTable
 from tui.retrieving.laboratory import Gain
 from tui.retrieving.story import RetrieveStory, number
 from tui.retrieving.views import NAMES, RANKERS, Sight
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, strip, window, wrap
+from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, strip, strips, wrap
 from tui.text import safe
 
 _SPARK = "▁▂▃▄▅▆▇█"
@@ -207,23 +208,28 @@ def gain_lines(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width:
         sure = low > 0 or high < 0
         told.append(f"  95%: {low:+.3f} to {high:+.3f}", GOOD if sure else FAIR)
         told.append("" if sure else "  chance explains it", DIM)
-    sight.row = max(0, min(sight.row, len(rows) - 1))
-    bar = BAR if width >= 66 else SHORT_BAR
-    lines = [strip(head, width), strip(told, width)]
-    for place in window(len(rows), sight.row, max(1, height - 3)):
-        one, gap = rows[place], gaps[place]
-        text = Text(no_wrap=True)
-        cells = round(abs(gap) * bar) or (1 if abs(gap) > 1e-9 else 0)
-        left = "▐" + "█" * (cells - 1) if gap < 0 and cells else ""
-        right = "█" * cells if gap > 0 else ""
-        text.append(f"{left:>{bar}}", BAD).append("│", DIM).append(f"{right:<{bar}}", GOOD)
-        text.append(f" {gap:+.2f} ", "bold" if abs(gap) > 1e-9 else DIM)
-        text.append(f"{one.values[sight.second]:.2f}→{one.values[sight.first]:.2f}  ", DIM)
-        text.append(fit(safe(one.text, lines=False), max(8, width - text.cell_len)))
-        if place == sight.row:
-            text.stylize(CURSOR)
-        lines.append(strip(text, width))
-    lines.append(
-        strip(Text("Enter shows the query in the columns; ] and [ walk from query to query there", DIM), width)
+    room = BAR if width >= 66 else SHORT_BAR
+
+    def gap(one: Gain) -> float:
+        return one.values[sight.first] - one.values[sight.second]
+
+    def values(one: Gain) -> tuple[str, str]:
+        return f"{one.values[sight.second]:.2f}→{one.values[sight.first]:.2f}", DIM
+
+    columns = (
+        Column("", 2 * room + 1, lambda one: _bar(gap(one), room)),
+        Column("", 7, lambda one: (f" {gap(one):+.2f}", "bold" if abs(gap(one)) > 1e-9 else DIM), left=True),
+        Column("", 11, values, left=True),
+        Column("", 0, lambda one: one.text, left=True),
     )
-    return lines[:height]
+    table = LineTable(columns, width, marked=False).rows(rows, sight.within(len(rows)), height - 3)
+    below = Text("Enter shows the query in the columns; ] and [ walk from query to query there", DIM)
+    return strips([head, told, *table, below], width, height)
+
+
+def _bar(gap: float, cells: int) -> Text:
+    """A gain to the right of the middle, a loss to the left."""
+    filled = round(abs(gap) * cells) or (1 if abs(gap) > 1e-9 else 0)
+    loss = "▐" + "█" * (filled - 1) if gap < 0 and filled else ""
+    gain = "█" * filled if gap > 0 else ""
+    return Text.assemble((f"{loss:>{cells}}", BAD), ("│", DIM), (f"{gain:<{cells}}", GOOD))
