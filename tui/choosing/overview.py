@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from rich.text import Text
 from textual.strip import Strip
 
-from tui.choosing.story import CONTROLS, ChooseStory, Method
+from tui.choosing.story import CONTROLS, ChooseMethod, ChooseStory
 from tui.choosing.views import COLOURS, NAMES
-from tui.comparing import overview as overviews
-from tui.comparing import story as comparing
-from tui.comparing.overview import NAME, Column, arranged, seconds
+from tui.comparing.overview import ACCURACY, arranged, seconds, span, table
 from tui.curve import CurveOptions, draw
+from tui.line_table import Column
 from tui.styled import (
     BAD,
     DIM,
@@ -28,81 +27,55 @@ from tui.styled import (
 )
 from tui.text import safe
 
+
+def _hidden(method: ChooseMethod) -> tuple[str, str]:
+    hidden = (method.result or {}).get("question_hidden")
+    if not isinstance(hidden, dict):
+        return "–", DIM
+    return share(hidden["accuracy"]), "" if _reads(method, hidden) else f"bold {BAD}"
+
+
+def _reads(method: ChooseMethod, hidden: Mapping[str, Any]) -> bool:
+    """Whether a method is better with the question than with the question hidden, by more than chance."""
+    return bool(hidden["p"] < 0.05 and (method.accuracy or 0.0) > hidden["accuracy"])
+
+
+def _seconds(method: ChooseMethod) -> str:
+    return "–" if method.name in CONTROLS else seconds(float((method.result or {}).get("seconds", 0.0)))
+
+
+def _shuffled(method: ChooseMethod) -> tuple[str, str]:
+    moved = (method.result or {}).get("choices_shuffled")
+    return (share(moved["accuracy"]), FAIR if moved["changed"] else "") if isinstance(moved, dict) else ("–", DIM)
+
+
+def _seeds(method: ChooseMethod) -> tuple[str, str]:
+    seeds = (method.result or {}).get("seeds") or []
+    return f"{min(seeds):.3f}–{max(seeds):.3f}" if len(seeds) > 1 else "–", "" if seeds else DIM
+
+
 COLUMNS = (
-    Column("accuracy", 9),
-    Column("95% interval", 14),
-    Column("hidden", 8),
-    Column("seconds", 9, 66),
-    Column("shuffled", 9, 76),
-    Column("seeds", 13, 88),
+    ACCURACY,
+    Column("95% interval", 14, lambda method: "–" if method.name == "chance" else span(method.interval)),
+    Column("hidden", 8, _hidden),
+    Column("seconds", 9, _seconds, wanted=66),
+    Column("shuffled", 9, _shuffled, wanted=76),
+    Column("seeds", 13, _seeds, wanted=88),
 )
 
 
 def overview(story: ChooseStory, method: str, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and the losses to the right."""
     curve = _curve(story, method)
+    chance = story.methods["chance"].accuracy if "chance" in story.methods else None
     return arranged(
-        table(story, method, width),
+        table(story, method, COLUMNS, NAMES, COLOURS, width, chance=chance),
         lambda width: _words(story, method, width),
         (lambda width, height: _losses(curve, width, height)) if curve else None,
         width,
         height,
         running=story.finished is None,
     )
-
-
-def table(story: ChooseStory, chosen: str, width: int) -> list[Text]:
-    """Heading and one line for each method; ways of counting log-probabilities are lines of their own."""
-    chance = story.methods["chance"].accuracy if "chance" in story.methods else None
-    return overviews.table(
-        story, chosen, COLUMNS, _cell, NAMES, COLOURS, width, chance=chance, below=_ways, running=_running
-    )
-
-
-def _running(method: comparing.Method) -> str:
-    """How far a method is that judges item by item."""
-    seen = cast(Method, method).running
-    return f"{seen.done:,}/{seen.total:,}  {seen.accuracy:.3f} ({seen.low:.3f}–{seen.high:.3f})" if seen else ""
-
-
-def _ways(method: comparing.Method, columns: Sequence[Column]) -> list[Text]:
-    lines = []
-    ways = (cast(Method, method).result or {}).get("ways")
-    for way, each in ways.items() if isinstance(ways, dict) else ():
-        line = Text().append(f"{'    by ' + str(way):<{NAME}}", DIM)
-        for column in columns[:2]:
-            line.append(f"{_figure(column.title, each, '', False)[0]:>{column.width}}", DIM)
-        lines.append(line)
-    return lines
-
-
-def _cell(title: str, method: comparing.Method, best: bool) -> tuple[str, str]:
-    return _figure(title, cast(Method, method).result or {}, method.name, best)
-
-
-def _figure(title: str, result: dict[str, Any], name: str, best: bool) -> tuple[str, str]:
-    match title:
-        case "accuracy":
-            return share(result["accuracy"]), f"bold {GOOD}" if best else "bold"
-        case "95% interval":
-            low, high = result["interval"]
-            return f"{share(low)}–{share(high)}" if low != high else "–", ""
-        case "hidden":
-            hidden = result.get("question_hidden")
-            if not isinstance(hidden, dict):
-                return "–", DIM
-            real = hidden["p"] < 0.05 and result["accuracy"] > hidden["accuracy"]
-            return share(hidden["accuracy"]), "" if real else f"bold {BAD}"
-        case "shuffled":
-            moved = result.get("choices_shuffled")
-            if not isinstance(moved, dict):
-                return "–", DIM
-            return share(moved["accuracy"]), "" if not moved["changed"] else FAIR
-        case "seeds":
-            seeds = result.get("seeds") or []
-            return f"{min(seeds):.3f}–{max(seeds):.3f}" if len(seeds) > 1 else "–", "" if seeds else DIM
-        case _:
-            return "–" if name in CONTROLS else seconds(float(result.get("seconds", 0.0))), ""
 
 
 def _words(story: ChooseStory, chosen: str, width: int) -> list[Text]:
@@ -118,7 +91,7 @@ def _words(story: ChooseStory, chosen: str, width: int) -> list[Text]:
     return lines
 
 
-def _believe(method: Method, width: int) -> list[Text]:
+def _believe(method: ChooseMethod, width: int) -> list[Text]:
     """The figures that tell whether to believe the accuracy of a method."""
     result = method.result or {}
     lines = [Text.assemble((NAMES.get(method.name, method.name), f"bold {COLOURS.get(method.name, '')}"))]
@@ -134,7 +107,7 @@ def _believe(method: Method, width: int) -> list[Text]:
             )
         )
     if isinstance(hidden := result.get("question_hidden"), dict):
-        real = hidden["p"] < 0.05 and result["accuracy"] > hidden["accuracy"]
+        real = _reads(method, hidden)
         told = f"question hidden {share(hidden['accuracy'])}: "
         lines.append(Text.assemble((told, DIM), (p_value(hidden["p"]), GOOD if real else BAD)))
         if not real:
@@ -163,7 +136,7 @@ def _believe(method: Method, width: int) -> list[Text]:
     return lines
 
 
-def _curve(story: ChooseStory, chosen: str) -> Method | None:
+def _curve(story: ChooseStory, chosen: str) -> ChooseMethod | None:
     """Whose losses to draw: who trains, else the method chosen, else the last that has any."""
     able = [method for method in story.methods.values() if method.curve.version]
     for name in (story.doing, chosen):
@@ -172,7 +145,7 @@ def _curve(story: ChooseStory, chosen: str) -> Method | None:
     return able[-1] if able else None
 
 
-def _losses(method: Method, width: int, height: int) -> list[Strip]:
+def _losses(method: ChooseMethod, width: int, height: int) -> list[Strip]:
     title = Text.assemble((f"{NAMES.get(method.name, method.name)}: loss ", COLOURS.get(method.name, "")))
     title.append("train ", "bright_cyan").append("held out ", "bright_yellow").append("● best", GOOD)
     return [strip(title, width), *draw(method.curve, width, height - 1, CurveOptions(smoothing=0.0))]

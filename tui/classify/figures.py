@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from engine.comparison.statistics import Report
 from engine.runs.events import CurvePoint
-from tui.classify.story import ClassifyStory, Route
+from tui.classify.story import ClassifyMethod, ClassifyStory
 from tui.classify.views import COLOURS, ROUTES
 from tui.curve import CurveOptions, built, draw, new_figure
 from tui.styled import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
@@ -28,7 +28,7 @@ _PLOTEXT = {
 }
 
 
-def losses(routes: Sequence[Route], wanted: str, width: int, height: int) -> list[Strip]:
+def losses(routes: Sequence[ClassifyMethod], wanted: str, width: int, height: int) -> list[Strip]:
     """Training and validation loss of the routes that have a curve, side by side; ``wanted`` where one only fits."""
     shown = [route for route in routes if route.curve.version]
     if not shown or height < 4:

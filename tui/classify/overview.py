@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
 
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.comparison.statistics import Report
 from tui import units
 from tui.classify import figures
 from tui.classify.laboratory import Findings
-from tui.classify.story import CURVED, ClassifyStory, Route, plain_words
+from tui.classify.story import CURVED, ClassifyStory, plain_words
 from tui.classify.views import COLOURS, ROUTES
-from tui.comparing import overview as overviews
-from tui.comparing.overview import Column, arranged, seconds
-from tui.comparing.story import Method
+from tui.comparing.overview import ACCURACY, INTERVAL, arranged, seconds, table
+from tui.line_table import Column
 from tui.styled import (
     BAD,
     DIM,
@@ -30,39 +30,43 @@ from tui.styled import (
 from tui.text import safe
 
 SURE = 0.05  # the p below which a difference is called real
+
+
+def _column(title: str, width: int, told: Callable[[Report], str], wanted: int = 0) -> Column:
+    """A figure of the report of a method."""
+    return Column(title, width, lambda method: told(method.report), wanted=wanted)
+
+
 COLUMNS = (
-    Column("accuracy", 9),
-    Column("95% interval", 14),
-    Column("macro-F1", 9),
-    Column("seconds", 9),
-    Column("log loss", 9, 70),
-    Column("calib.", 8, 78),
-    Column("trained", 9, 87),
-    Column("no leaks", 10, 97),
+    ACCURACY,
+    INTERVAL,
+    _column("macro-F1", 9, lambda report: share(report.macro_f1)),
+    _column("seconds", 9, lambda report: seconds(report.seconds)),
+    _column("log loss", 9, lambda report: share(report.log_loss), 70),
+    _column("calib.", 8, lambda report: share(report.calibration_error), 78),
+    _column(
+        "trained", 9, lambda report: units.count(report.trained_parameters) if report.trained_parameters else "–", 87
+    ),
 )
+WITHOUT_LEAKS = _column("no leaks", 10, lambda report: share(report.accuracy_without_leaks), 97)
 
 
 def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
     if not story.methods and not story.notices:
         return message("The process is starting and reads the data…", width, height)
+    leaks = any(method.report and method.report.accuracy_without_leaks is not None for method in story.done)
+    columns = (*COLUMNS, WITHOUT_LEAKS) if leaks else COLUMNS
     curves = [route for route in story.methods.values() if route.curve.version]
     wanted = story.doing if story.doing in CURVED else chosen
     return arranged(
-        table(story, chosen, width) if story.methods else [],
+        table(story, chosen, columns, ROUTES, COLOURS, width) if story.methods else [],
         lambda width: _words(story, findings, chosen, width),
         (lambda width, height: figures.losses(curves, wanted, width, height)) if curves else None,
         width,
         height,
         running=story.finished is None,
     )
-
-
-def table(story: ClassifyStory, chosen: str, width: int) -> list[Text]:
-    """Heading and one line for each route; the chosen one is marked."""
-    leaks = any(route.report.accuracy_without_leaks is not None for route in story.done)
-    columns = [column for column in COLUMNS if column.title != "no leaks" or leaks]
-    return overviews.table(story, chosen, columns, _cell, ROUTES, COLOURS, width)
 
 
 def differences(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
@@ -87,28 +91,6 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
             line.append("▼" + " worse" * roomy, BAD)
         lines.append(line)
     return lines if len(lines) > 1 else []
-
-
-def _cell(title: str, route: Method, best: bool) -> tuple[str, str]:
-    report = cast(Route, route).report
-    assert report is not None
-    match title:
-        case "accuracy":
-            return share(report.accuracy), f"bold {GOOD}" if best else "bold"
-        case "95% interval":
-            return f"{share(report.interval[0])}–{share(report.interval[1])}", ""
-        case "macro-F1":
-            return share(report.macro_f1), ""
-        case "log loss":
-            return share(report.log_loss), ""
-        case "calib.":
-            return share(report.calibration_error), ""
-        case "seconds":
-            return seconds(report.seconds), ""
-        case "trained":
-            return units.count(report.trained_parameters) if report.trained_parameters else "–", ""
-        case _:
-            return share(report.accuracy_without_leaks), ""
 
 
 def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:

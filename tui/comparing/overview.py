@@ -3,80 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
 from tui.comparing.story import CompareStory, Method
-from tui.styled import CURSOR, DIM, FAIR, fit, interval, limits, side_by_side, strips
+from tui.line_table import Column, LineTable
+from tui.styled import DIM, FAIR, GOOD, interval, limits, share, side_by_side, strips
 from tui.text import safe
 
-NAME = 18
 PLOT = 24  # cells of the drawn interval at most
 SPLIT = 80  # columns from which words and curves stand side by side
 CURVE = 7  # lines below which a curve says nothing
 
 
-@dataclass(frozen=True)
-class Column:
-    """One figure: heading, width with the gap before it, and from which width of the screen it is shown."""
-
-    title: str
-    width: int
-    wanted: int = 0
-
-
-Cell = Callable[[str, Method, bool], tuple[str, str]]
-"""text and style of a method's figure below a heading; whether it is the best method"""
+ACCURACY = Column("accuracy", 9, lambda method: (share(method.accuracy), "bold"))
+INTERVAL = Column("95% interval", 14, lambda method: span(method.interval))
 
 
 def table(
     story: CompareStory,
     chosen: str,
     columns: Sequence[Column],
-    cell: Cell,
     names: Mapping[str, str],
     colours: Mapping[str, str],
     width: int,
     *,
     chance: float | None = None,
-    below: Callable[[Method, Sequence[Column]], list[Text]] | None = None,
-    running: Callable[[Method], str] = lambda _: "",
 ) -> list[Text]:
-    """Heading and a line for each method, the chosen one marked.
+    """Heading and a line for each method, the chosen one marked; what is left of ``width`` holds drawn intervals."""
 
-    ``below`` gives further lines of a method, ``running`` what stands in place of its figures, if it has its own word.
-    """
-    able = [column for column in columns if width >= column.wanted]
-    while sum(column.width for column in able) + NAME > width and len(able) > 2:
-        able.pop()
-    room = width - NAME - sum(column.width for column in able) - 3
+    def name(method: Method) -> tuple[str, str]:
+        return names.get(method.name, method.name), colours.get(method.name, "")
+
+    widest = max(map(len, names.values())) + 2
+    shown = LineTable((Column("method", widest, name, left=True, named=True), *columns), width)
+    named, brief = LineTable(shown.columns[:1], width), LineTable(shown.columns[:3], width)
+    room = width - shown.width - 3
     plot = min(PLOT, room) if room >= 12 else 0
-    head = Text(f"{'  method':<{NAME}}", DIM)
-    for column in able:
-        head.append(f"{column.title:>{column.width}}", DIM)
     axis = limits([method.interval for method in story.methods.values() if method.interval is not None])
+    head = shown.heading()
     if plot:
         head.append(f"   {axis[0]:.2f}{'':<{plot - 8}}{axis[1]:.2f}", DIM)
     best, lines = story.best, [head]
     for method in story.methods.values():
-        here, colour = method.name == chosen, colours.get(method.name, "")
-        name = fit(f"{'▸' if here else ' '} {names.get(method.name, method.name)}", NAME)
-        line = Text().append(name, CURSOR if here else colour)
+        here = method.name == chosen
         if method.done:
-            for column in able:
-                text, style = cell(column.title, method, method is best)
-                line.append(f"{text:>{column.width}}", style)
+            line = shown.row(method, here=here)
+            if method is best:
+                line.stylize(GOOD, named.width, LineTable(shown.columns[:2], width).width)
         else:
-            told = "" if story.finished is not None else running(method)
+            told = "" if story.finished is not None else method.so_far
+            line = named.row(method, here=here)
             line.append(f"   {told or how_far(story, method)}", FAIR if story.doing == method.name else DIM)
         if plot and method.interval is not None and line.cell_len < width - plot - 3 + method.done:
-            line.append(" " * (width - plot - line.cell_len) if not method.done else "   ")
-            line.append_text(interval(axis, method.interval, method.accuracy, colour, plot, chance))
-        lines += [line, *(below(method, able) if below else [])]
+            line.pad_right(width - plot - line.cell_len if not method.done else 3)
+            line.append_text(interval(axis, method.interval, method.accuracy, name(method)[1], plot, chance))
+        lines.append(line)
+        lines += [Text(brief.row(way).plain, DIM) for way in method.ways]
     return lines
+
+
+def span(ends: tuple[float, float] | None) -> str:
+    """An interval in figures; a dash where there is none."""
+    return f"{share(ends[0])}–{share(ends[1])}" if ends is not None else "–"
 
 
 def how_far(story: CompareStory, method: Method) -> str:
