@@ -110,7 +110,7 @@ class RetrievePane(ComparePane):
             return frozenset()
         if self.story.finished is not None and self.story.finished.reason == "done":
             return frozenset(RANKERS)
-        built = {"bm25", *self.story.results}
+        built = {"bm25", *self.story.judged}
         if "mean" in built:
             built.add("hybrid")
         if self.story.looks:
@@ -124,7 +124,7 @@ class RetrievePane(ComparePane):
 
     def know(self, found: list[Gain]) -> None:
         self.gains = found
-        names = tuple(name for name in RANKERS if name in self.story.results)
+        names = self.story.judged
         chosen = self.sight.chosen and {self.sight.first, self.sight.second} <= set(names)
         if len(names) > 1 and not chosen:
             self.sight.first, self.sight.second = names[-1], names[0]
@@ -215,7 +215,7 @@ class RetrievePane(ComparePane):
 
     def action_pair(self, which: int) -> None:
         """Another ranker to look at."""
-        self.sight.another(which, tuple(self.story.results))
+        self.sight.another(which, self.story.judged)
         if self.sight.view == "search":
             self.answer()
         self.redraw()

@@ -9,20 +9,31 @@ from textual.strip import Strip
 
 from engine.retrieve.spec import PAIRS
 from tui import units
+from tui.comparing.overview import span, table
 from tui.curve import CurveOptions, draw
 from tui.line_table import Column, LineTable
 from tui.retrieving.laboratory import Gain
-from tui.retrieving.story import RetrieveStory, number
-from tui.retrieving.views import NAMES, RANKERS, Sight
-from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, strip, strips, wrap
+from tui.retrieving.story import RetrieveStory
+from tui.retrieving.views import NAMES, Sight
+from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, strip, strips, wrap
 from tui.text import safe
 
+COLUMNS = (
+    Column("nDCG@10", 8, lambda ranker: (share(ranker.accuracy), "bold")),
+    Column("95% interval", 13, lambda ranker: span(ranker.interval)),
+    Column("R@100", 6, lambda ranker: share(ranker.figure("recall@100"))),
+    Column("MRR@10", 7, lambda ranker: share(ranker.figure("mrr@10"))),
+    Column("MAP@100", 8, lambda ranker: share(ranker.figure("map@100"))),
+    Column("queries/s", 11, lambda ranker: f"{ranker.figure('queries_per_second'):,.0f}", wanted=100),
+    Column("index", 11, lambda ranker: units.size(int(ranker.figure("index_bytes"))), wanted=100),
+    Column("built in", 11, lambda ranker: units.duration(ranker.figure("index_seconds")), wanted=100),
+)
 _SPARK = "▁▂▃▄▅▆▇█"
 
 
 def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     """The table, what the differences say, and the curves as far as there is room."""
-    lines = _table(story, width)
+    lines = strips(table(story, "", COLUMNS, NAMES, {}, width), width, height)
     if height >= len(lines) + 4:
         lines += _differences(story, width)
     if story.verdict and height >= len(lines) + 3:
@@ -34,43 +45,6 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
         told = [*story.data.repairs, *story.data.checks]
         lines += [strip(Text("· " + safe(one, lines=False), DIM), width) for one in told]
     return lines[:height]
-
-
-def _table(story: RetrieveStory, width: int) -> list[Strip]:
-    wide, narrow = width >= 100, width < 66
-    head = Text(f"{'ranker':<13} nDCG@10  {'95% interval':<13}  R@100  MRR@10  MAP@100", DIM)
-    if narrow:
-        head = Text(f"{'ranker':<13} nDCG@10 {'95% interval':<12} R@100 MRR MAP", DIM)
-    if wide:
-        head.append("  queries/s      index   built in")
-    lines = [strip(head, width)]
-    methods = story.data.contenders if story.data is not None else ()
-    best = story.best
-    for name in RANKERS:
-        if name not in methods and name not in story.results:
-            continue
-        found = story.results.get(name)
-        text = Text(no_wrap=True)
-        text.append(f"{NAMES[name]:<13} ", f"bold {GOOD}" if name == best else "")
-        if found is None:
-            text.append("…", DIM)
-        else:
-            span = found.get("interval")
-            low, high = span if isinstance(span, list | tuple) and len(span) == 2 else (0.0, 0.0)
-            measured = [number(found, name) for name in ("recall@100", "mrr@10", "map@100")]
-            text.append(f"{number(found, 'ndcg@10'):>7.3f} ", "bold")
-            if narrow:
-                text.append(f"{low:.3f}–{high:.3f}   ", DIM)
-                text.append(f"{measured[0]:.2f} {measured[1]:.2f} {measured[2]:.2f}")
-            else:
-                text.append(f" {low:.3f}–{high:.3f}    ", DIM)
-                text.append(f"{measured[0]:.3f}   {measured[1]:.3f}    {measured[2]:.3f}")
-            if wide:
-                size = units.size(int(number(found, "index_bytes")))
-                text.append(f"  {number(found, 'queries_per_second'):>9,.0f}  {size:>9}  ")
-                text.append(f"{units.duration(number(found, 'index_seconds')):>9}")
-        lines.append(strip(text, width))
-    return lines
 
 
 def _differences(story: RetrieveStory, width: int) -> list[Strip]:

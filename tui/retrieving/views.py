@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui.comparing import headline
-from tui.retrieving.story import RetrieveStory, number
+from tui.retrieving.story import RetrieveStory
 
 NAMES = {
     "bm25": "BM25",
@@ -84,7 +84,7 @@ def head(story: RetrieveStory, name: str, state: str, width: int) -> Strip:
             headline.training(text, story.trained.last, colour, width)
 
     best = story.best
-    told = (NAMES.get(best, best), f"{number(story.results[best], 'ndcg@10'):.3f} nDCG@10") if best else ("", "")
+    told = (NAMES.get(best.name, best.name), f"{best.accuracy:.3f} nDCG@10") if best else ("", "")
     empty = "no retrieval yet: F5 builds and judges the rankers"
     return headline.head(story, name, state, width, empty=empty, words=_WORDS, best=told, doing=doing)
 
