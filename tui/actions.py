@@ -154,7 +154,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("view('labels')", ("l",), "Labels", "Accuracy by the number of labels of each class.", "classify"),
     Action("view('suspects')", ("s",), "Suspects", "Training rows whose label is doubted.", "classify", True),
     Action("view('sentence')", ("e",), "Sentence", "Type a sentence: every route answers.", "classify", True),
-    Action("route(1)", ("r",), "Route", "The views show the next route.", "classify", True),
+    Action("method(1)", ("r",), "Method", "The views show the next method.", "classify", True),
     Action("read", ("enter",), "Texts", "Walk over the texts of the cell, and back.", "classify"),
     Action("back", ("escape",), "Back", "Out of the texts, out of the sentence, to all routes.", "classify"),
     Action("walk(-1,0)", ("up",), "Up", "A row up.", "classify"),

@@ -17,8 +17,8 @@ from tui.choosing.overview import overview
 from tui.choosing.own import Own, item_of, ranks, spelled
 from tui.choosing.questions import card, questions, shares, tokens
 from tui.choosing.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
-from tui.choosing.views import Sight, head, tabs
-from tui.comparing.headline import notice
+from tui.choosing.views import NAMES, WORDS, Sight
+from tui.comparing.headline import head, notice, tabs
 
 ITEMS = tuple(Item(f"question {number} {HOSTILE}?", (f"a{HOSTILE}", "b", "c"), number % 3) for number in range(12))
 WAYS = {"sum": (-1.0, -2.0, -3.0), "token": (-1.0, -2.0, -3.0), "character": (-1.0, -2.0, -3.0), "pmi": (0.0, 1.0, 0.5)}
@@ -116,8 +116,8 @@ def test_what_a_damaged_journal_says_is_passed_over() -> None:
 @pytest.mark.parametrize("finished", [True, False])
 def test_views_fit_and_hold_no_controls(width: int, finished: bool) -> None:
     told, sight = story(finished=finished), Sight()
-    drawn = [overview(told, "margin", width, 20), [head(told, HOSTILE, "running", width)], [notice(told, width)]]
-    drawn.append([tabs(sight, "margin", width)])
+    drawn = [overview(told, "margin", width, 20), [head(told, WORDS, HOSTILE, "running", width)], [notice(told, width)]]
+    drawn.append([tabs(WORDS, sight.view, width, "m", NAMES["margin"])])
     for kept in FILTERS:
         for order in SORTS:
             sight.kept, sight.order, sight.row = kept, order, 99

@@ -154,7 +154,7 @@ async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_b
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await finished(pilot, laboratory_of_fakes)
         await pilot.press("down")  # the route after the best: logistic regression
-        assert pane.route == "lr"
+        assert pane.method == "lr"
         await pilot.press("m", "down", "right")
         await shows(pilot, "2 of 3 delivery are recognised")
         await pilot.press("right")
@@ -168,7 +168,7 @@ async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_b
         assert (pane.sight.true, pane.sight.predicted) == (0, 2)
         await shows(pilot, "0 of 3 billing taken for technical", "nothing here")
         await pilot.press("r")
-        assert pane.route == "mlp"
+        assert pane.method == "mlp"
 
 
 async def test_mcnemar_is_shown_for_the_route_that_the_cursor_is_on(laboratory_of_fakes: FakeLaboratory) -> None:
@@ -435,6 +435,6 @@ async def test_a_route_that_finishes_later_answers_too(laboratory_of_fakes: Fake
         assert pane.job is not None
         pane.job.channel.put(ContenderDone("tfidf", report("tfidf")))
         await shows(pilot, "billing", "80%")
-        first = pane.classifier
+        first = pane.opened
         pane.job.channel.put(ContenderDone("lr", report("lr")))
-        await until(pilot, lambda: pane.classifier is not None and pane.classifier is not first)
+        await until(pilot, lambda: pane.opened is not None and pane.opened is not first)

@@ -30,8 +30,8 @@ from tui.classify.form import ClassifyForm, look
 from tui.classify.laboratory import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory, plain_words
-from tui.classify.views import VIEWS, Sight, head, tabs
-from tui.comparing.headline import notice
+from tui.classify.views import ROUTES, VIEWS, WORDS, Sight
+from tui.comparing.headline import head, notice, tabs
 from tui.styled import bar, fit, window
 
 VALUES = spelled(ClassifySpec(curve=True, suspects=True))
@@ -153,11 +153,11 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
         "overview": overview.overview(story, found, "lr", width, height),
         "suspects": pages.suspects(found, sight, width, height),
         "labels": figures.labels(story, width, height),
-        "head": [head(story, "run", "running", width)],
+        "head": [head(story, WORDS, "run", "running", width)],
         "notice": [notice(story, width)],
     }
     for view, _, _ in VIEWS:
-        drawn[f"tabs-{view}"] = [tabs(Sight(view), "lr", width)]
+        drawn[f"tabs-{view}"] = [tabs(WORDS, view, width, "r", ROUTES["lr"])]
     if "lr" in routes:
         drawn["matrix"] = pages.matrix(routes["lr"], found, "lr", sight, width, height)
         drawn["classes"] = pages.classes(routes["lr"], sight, width, height)

@@ -18,22 +18,6 @@ class ChooseMethod(Method):
     """One way of ranking."""
 
     ranked: dict[int, ItemJudged] = field(default_factory=dict)
-    running: ItemJudged | None = None
-    """the last item ranked, with the accuracy until then"""
-
-    @property
-    def accuracy(self) -> float | None:
-        return self.running.accuracy if self.running is not None and not self.done else super().accuracy
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        seen = self.running
-        return (seen.low, seen.high) if seen is not None and not self.done else super().interval
-
-    @property
-    def so_far(self) -> str:
-        seen = self.running
-        return f"{seen.done:,}/{seen.total:,}  {seen.accuracy:.3f} ({seen.low:.3f}–{seen.high:.3f})" if seen else ""
 
     @property
     def ways(self) -> list[Method]:

@@ -44,6 +44,10 @@ class ClassifyStory(CompareStory):
     methods: dict[str, ClassifyMethod] = field(default_factory=dict)
     points: list[CurvePoint] = field(default_factory=list)
 
+    @property
+    def detail(self) -> str:
+        return f"{self.points[-1].labels:,} labels of each class" if self.doing == "labels" and self.points else ""
+
     def fold(self, event: Event) -> None:
         """Take an event in. What a damaged journal says of a route is passed over."""
         super().fold(event)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.text import Text
-from textual.strip import Strip
-
-from tui.classify.story import ClassifyStory
 from tui.comparing import headline
-from tui.styled import DIM
 
 ROUTES = {
     "majority": "majority class",
@@ -43,8 +38,6 @@ VIEWS = (
 class Sight(headline.Sight):
     """With a cell of the matrix; ``reading`` walks over its texts, and ``row`` is among texts, classes or suspects."""
 
-    route: str = ""
-    """empty until the user has chosen one: then the best is shown"""
     true: int = 0
     predicted: int = 0
 
@@ -56,39 +49,20 @@ class Sight(headline.Sight):
             self.row = 0
 
 
-_WORDS = {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"}
-_TITLES: tuple[dict[str, str], ...] = (
-    {"overview": "All", "calibration": "Calib."},
-    {
-        "overview": "All",
-        "classes": "Class",
-        "calibration": "Cal.",
-        "labels": "Lab.",
-        "suspects": "Susp.",
-        "sentence": "Text",
-    },
+WORDS = headline.Words(
+    ROUTES,
+    VIEWS,
+    {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"},
+    "no classification yet: F5 runs the routes",
+    (
+        {"overview": "All", "calibration": "Calib."},
+        {
+            "overview": "All",
+            "classes": "Class",
+            "calibration": "Cal.",
+            "labels": "Lab.",
+            "suspects": "Susp.",
+            "sentence": "Text",
+        },
+    ),
 )
-"""titles of the views for narrower and narrower screens"""
-
-
-def head(story: ClassifyStory, name: str, state: str, width: int) -> Strip:
-    """What is done now, on what, how fast, and how long it will take."""
-
-    def doing(text: Text, colour: str) -> None:
-        route = story.methods.get(story.doing)
-        if route is not None and (last := route.last) is not None:
-            headline.training(text, last, colour, width)
-        elif story.doing == "labels" and story.points:
-            text.append(f"{story.points[-1].labels:,} labels of each class", DIM)
-
-    best = story.best
-    told = (ROUTES.get(best.name, best.name), f"{best.report.accuracy:.3f}") if best and best.report else ("", "")
-    empty = "no classification yet: F5 runs the routes"
-    return headline.head(story, name, state, width, empty=empty, words=_WORDS, best=told, doing=doing)
-
-
-def tabs(sight: Sight, route: str, width: int) -> Strip:
-    """The views with their keys, and the route that they show."""
-    one = bool(route) and sight.view not in ("overview", "labels", "suspects", "sentence")
-    right = ("r", ROUTES.get(route, route)) if one else ("", "")
-    return headline.tabs(VIEWS, sight.view, width, right=right, shorter=_TITLES)

@@ -54,9 +54,8 @@ def table(
             if method is best:
                 line.stylize(GOOD, named.width, LineTable(shown.columns[:2], width).width)
         else:
-            told = "" if story.finished is not None else method.so_far
             line = named.row(method, here=here)
-            line.append(f"   {told or how_far(story, method)}", FAIR if story.doing == method.name else DIM)
+            line.append(f"   {how_far(story, method)}", FAIR if story.doing == method.name else DIM)
         if plot and method.interval is not None and line.cell_len < width - plot - 3 + method.done:
             line.pad_right(width - plot - line.cell_len if not method.done else 3)
             line.append_text(interval(axis, method.interval, method.accuracy, name(method)[1], plot, chance))
@@ -76,6 +75,8 @@ def how_far(story: CompareStory, method: Method) -> str:
     if ended is not None:
         of = f" of {last.steps:,}" if last and last.steps else ""
         return f"{safe(ended.reason, lines=False)} at step {last.step:,}{of}" if last else "not run"
+    if (seen := method.running) is not None:
+        return f"{seen.done:,}/{seen.total:,}  {seen.accuracy:.3f} ({seen.low:.3f}–{seen.high:.3f})"
     if story.doing != method.name or last is None:
         return "waiting"
     told = [last.note] if last.note else []

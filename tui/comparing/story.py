@@ -15,6 +15,7 @@ from engine.runs.events import (
     Evaluated,
     Event,
     Finished,
+    ItemJudged,
     Loaded,
     Step,
 )
@@ -30,12 +31,16 @@ class Method:
 
     MEASURE: ClassVar[str] = "accuracy"
     """the figure by which methods are compared"""
+    UNIT: ClassVar[str] = ""
+    """said after it"""
 
     name: str
     result: Mapping[str, Any] | None = None
     """its figures, once it is done"""
     last: ContenderStep | None = None
     """how far its training is"""
+    running: ItemJudged | None = None
+    """the last item that it judged, with its figures until then"""
     curve: Story = field(default_factory=Story)
     """the losses, as the curve of a run is drawn from them"""
 
@@ -47,20 +52,17 @@ class Method:
     @property
     def accuracy(self) -> float | None:
         """Its measure on what is judged, or of what has been judged so far."""
-        return float(self.result[self.MEASURE]) if self.result is not None else None
+        if self.result is not None:
+            return float(self.result[self.MEASURE])
+        return self.running.accuracy if self.running is not None else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """Of the same, 95%."""
-        if self.result is None:
-            return None
-        low, high = self.result["interval"]
-        return float(low), float(high)
-
-    @property
-    def so_far(self) -> str:
-        """What is known of its figures before it is done; empty where nothing is."""
-        return ""
+        if self.result is not None:
+            low, high = self.result["interval"]
+            return float(low), float(high)
+        return (self.running.low, self.running.high) if self.running is not None else None
 
     @property
     def ways(self) -> Sequence[Method]:
@@ -107,9 +109,19 @@ class CompareStory(Told):
         return self.finished.verdict if isinstance(self.finished, Classified) else ""
 
     @property
+    def detail(self) -> str:
+        """How far the work is that no method tells of."""
+        return ""
+
+    @property
     def done(self) -> list[Any]:
         """Methods that have figures, in the order of the table."""
         return [method for method in self.methods.values() if method.done]
+
+    @property
+    def browsable(self) -> list[str]:
+        """Names of the methods whose answers can be looked at."""
+        return [method.name for method in self.done]
 
     @property
     def best(self) -> Any:

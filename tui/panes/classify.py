@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, Event
+from engine.runs.worker import Task
 from tui.actions import bindings
 from tui.classify import figures, pages, sentence
 from tui.classify.form import ClassifyForm
@@ -17,13 +17,9 @@ from tui.classify.laboratory import Classifications, Findings
 from tui.classify.overview import overview
 from tui.classify.sentence import Judged, Judgement
 from tui.classify.story import ClassifyStory
-from tui.classify.views import Sight, head, tabs
-from tui.errands import Opened
+from tui.classify.views import ROUTES, WORDS, Sight
 from tui.panes.compare import ComparePane
 from tui.styled import message
-
-if TYPE_CHECKING:
-    from engine.classify.predict import Classifier
 
 
 class ClassifyPane(ComparePane):
@@ -32,8 +28,8 @@ class ClassifyPane(ComparePane):
     PREFIX, RESULTS = "cl", "cl-results"
     WHAT = "classifier"
     FIRST = "overview"
-    UNSHOWN = "no classification yet: F5 runs the routes, o opens one that was trained before"
-    OF_RESULTS = frozenset({"route", "walk", "read", "page", "export"})
+    WORDS = WORDS
+    OF_RESULTS = frozenset({"method", "walk", "read", "page", "export"})
     TYPED = {"cl-sentence": "type a sentence to be classified"}
     TYPING = "sentence"
     DRAW_EVERY = 1.0
@@ -69,9 +65,9 @@ class ClassifyPane(ComparePane):
         self.fresh()
 
     def fresh(self) -> None:
+        super().fresh()
         self.story, self.sight = ClassifyStory(), Sight()
         self.findings: Findings | None = None
-        self.classifier: Opened[Classifier] | None = None
         self.judged: Judgement | None = None
 
     # -- what the run and the trained routes say ---------------------------------------------------------------------
@@ -79,9 +75,7 @@ class ClassifyPane(ComparePane):
     def heard(self, events: Iterable[Event], ended: bool) -> None:
         if ended or any(isinstance(event, ContenderDone) for event in events):
             self.look_again()
-            self.classifier = None  # it knows the routes that were there when it was opened
-            if self.errands.kind == "open":
-                self.errands.drop()
+            self.forget()
             if self.sight.view == "sentence":
                 self.answer()
 
@@ -94,52 +88,39 @@ class ClassifyPane(ComparePane):
 
     def answer(self) -> None:
         """Ask the trained routes about what has been typed; open them first."""
-        run, text = self.run_shown, self.typed[0].value
-        if run is not None and self.able:
-            if self.classifier is None or self.classifier.run != run:
-                if self.errands.kind != "open":
-                    self.errands.ask("open", sentence.opening(run))
-            elif text.strip():
-                self.errands.ask("judge", sentence.judging(self.classifier.model, text, self.route))
+        text = self.typed[0].value
+        if self.trained and (classifier := self.at_hand()) is not None:
+            if text.strip():
+                self.errands.ask("judge", sentence.judging(classifier, text, self.method))
+                self.wake()
             else:
                 self.judged = None
-            self.wake()
         self.redraw()
 
+    def opening(self, run: Run) -> Task:
+        return sentence.opening(run)
+
     def answered(self, event: Event) -> None:
-        if isinstance(event, Opened):
-            self.classifier = event
-            self.answer()
-        elif isinstance(event, Judged):
+        super().answered(event)
+        if isinstance(event, Judged):
             self.judged = event.judgement
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
     @property
-    def able(self) -> bool:
+    def trained(self) -> bool:
         """Whether there is a route that can judge a sentence."""
         return any(route.name != "majority" for route in self.story.done)
 
-    @property
-    def route(self) -> str:
-        """The route that the views show: the one chosen, else the best so far."""
-        known = [route.name for route in self.story.done]
-        if self.sight.route in self.story.methods and (self.sight.route in known or self.sight.view == "overview"):
-            return self.sight.route
-        best = self.story.best
-        return best.name if best is not None else next(iter(self.story.methods), "")
-
-    def draw_head(self, name: str, state: str, width: int) -> Strip:
-        return head(self.story, name, state, width)
-
-    def draw_tabs(self, width: int) -> Strip:
-        return tabs(self.sight, self.route, width)
+    def turned(self) -> tuple[str, str]:
+        one = self.method and self.sight.view in ("matrix", "classes", "calibration")
+        return ("r", ROUTES.get(self.method, self.method)) if one else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
-        story, sight, route = self.story, self.sight, self.route
+        story, sight, route = self.story, self.sight, self.method
         if sight.view == "sentence":
-            working = {"open": "the trained routes are being opened…", "judge": "…"}.get(self.errands.kind, "")
-            return sentence.sentence(self.judged, self.typed[0].value, route, self.able, working, width, height)
+            working = self.working("judge")
+            return sentence.sentence(self.judged, self.typed[0].value, route, self.trained, working, width, height)
         if sight.view == "suspects":
             return pages.suspects(self.findings, sight, width, height)
         if sight.view == "labels":
@@ -157,30 +138,21 @@ class ClassifyPane(ComparePane):
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
-    def action_route(self, by: int) -> None:
-        """The views show another route."""
-        names = [route.name for route in self.story.done]
-        if names:
-            here = names.index(self.route) if self.route in names else 0
-            self.sight.route = names[(here + by) % len(names)]
-            self.sight.row = 0
-            if self.sight.view == "sentence":
-                self.answer()
-            self.redraw()
+    def action_method(self, by: int) -> None:
+        super().action_method(by)
+        if self.sight.view == "sentence":
+            self.answer()
 
     def action_walk(self, down: int, right: int) -> None:
         """The cursor of the view."""
         sight = self.sight
         if sight.view == "overview":
-            names = list(self.story.methods)
-            if names and down:
-                here = names.index(self.route) if self.route in names else 0
-                sight.route = names[max(0, min(len(names) - 1, here + down))]
+            self.walk_methods(down)
         elif sight.view == "matrix" and not sight.reading:
-            report = self.story.methods[self.route].report if self.route in self.story.methods else None
+            report = self.story.methods[self.method].report if self.method else None
             sight.move_cell(down, right, len(report.classes) if report else 0)
         elif right and sight.view in ("calibration", "classes", "matrix"):
-            self.action_route(right)
+            self.action_method(right)
         else:
             sight.row = max(0, sight.row + down)
         self.redraw()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,10 +14,13 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 
-from engine.runs.events import Notice
+from checkpoints.run import Run
+from engine.runs.events import Event, Notice
+from engine.runs.worker import Task
 from tui.comparing import headline
 from tui.comparing.form import CompareForm
 from tui.comparing.laboratory import Laboratory
+from tui.errands import Opened
 from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
@@ -48,8 +51,7 @@ class ComparePane(FollowPane):
     """of the ids of its widgets"""
     FIRST: ClassVar[str]
     """the view that is shown first"""
-    UNSHOWN: ClassVar[str]
-    """said where there is no run to show"""
+    WORDS: ClassVar[headline.Words]
     OF_RESULTS: ClassVar[frozenset[str]]
     """actions that need results on the screen"""
     TYPED: ClassVar[Mapping[str, str]]
@@ -61,6 +63,10 @@ class ComparePane(FollowPane):
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
     sight: headline.Sight
+    opened: Opened[Any] | None
+    """what answers questions"""
+    refused: bool
+    """whether it could not be loaded"""
 
     def __init__(self, form: CompareForm, laboratory: Laboratory) -> None:
         super().__init__(form, laboratory)
@@ -80,20 +86,82 @@ class ComparePane(FollowPane):
 
     # -- what a subclass gives ---------------------------------------------------------------------------------------
 
-    def draw_head(self, name: str, state: str, width: int) -> Strip:
-        """The line on top."""
-        raise NotImplementedError
+    def fresh(self) -> None:
+        self.opened, self.refused = None, False
 
-    def draw_tabs(self, width: int) -> Strip:
-        """The views with their keys."""
-        raise NotImplementedError
+    def turned(self) -> tuple[str, str]:
+        """A key, and what it changes in the view; empty where it changes nothing."""
+        return "", ""
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
         """The view that is looked at."""
         raise NotImplementedError
 
+    def opening(self, run: Run) -> Task:
+        """Load what answers questions about a run: it tells :class:`tui.errands.Opened`."""
+        raise NotImplementedError
+
     def answer(self) -> None:
         """What has been typed has rested, or something that it is asked of has changed."""
+
+    # -- what answers ------------------------------------------------------------------------------------------------
+
+    def at_hand(self) -> Any:
+        """What answers questions about the run that is shown; None until it is loaded, which this begins."""
+        run = self.run_shown
+        if self.opened is not None and self.opened.run == run:
+            return self.opened.model
+        if run is not None and not self.refused and self.errands.kind != "open":
+            self.errands.ask("open", self.opening(run))
+            self.wake()
+        return None
+
+    def forget(self) -> None:
+        """Load it again when it is asked: there is more than when it was loaded."""
+        self.opened, self.refused = None, False
+        if self.errands.kind == "open":
+            self.errands.drop()
+
+    def answered(self, event: Event) -> None:
+        if isinstance(event, Opened) and event.run == self.run_shown:
+            self.opened = event
+            self.answer()
+
+    def failed(self, kind: str) -> None:
+        self.refused = self.refused or kind == "open"
+
+    def working(self, kind: str) -> str:
+        """What is said where an answer of this kind of errand will stand."""
+        waiting = {"open": "the trained methods are being loaded…", kind: "…"}
+        return waiting.get(self.errands.kind, "the methods of this run cannot be loaded" if self.refused else "")
+
+    # -- the method that is looked at --------------------------------------------------------------------------------
+
+    @property
+    def able(self) -> list[str]:
+        """Methods that the view can show."""
+        known = self.story.methods if self.sight.view == "overview" else self.story.browsable
+        return list(known)
+
+    @property
+    def method(self) -> str:
+        """The method that the views show: the one chosen, else the best so far."""
+        able, best = self.able, self.story.best
+        if self.sight.method in able:
+            return self.sight.method
+        return str(best.name) if best is not None and best.name in able else next(iter(able), "")
+
+    def action_method(self, by: int) -> None:
+        """The views show another method."""
+        if able := self.able:
+            here = able.index(self.method)
+            self.sight.method, self.sight.row = able[(here + by) % len(able)], 0
+            self.redraw()
+
+    def walk_methods(self, by: int) -> None:
+        """The method so many lines below, or the first or the last."""
+        if able := self.able:
+            self.sight.method = able[max(0, min(len(able) - 1, able.index(self.method) + by))]
 
     # -- what the shell asks -----------------------------------------------------------------------------------------
 
@@ -150,6 +218,14 @@ class ComparePane(FollowPane):
         if self.board.size:
             self.board.set_strips(self._view_or_error(*self.board.size))
 
+    def draw_head(self, name: str, state: str, width: int) -> Strip:
+        """The line on top."""
+        return headline.head(self.story, self.WORDS, name, state, width)
+
+    def draw_tabs(self, width: int) -> Strip:
+        """The views with their keys."""
+        return headline.tabs(self.WORDS, self.sight.view, width, *self.turned())
+
     def _view_or_error(self, width: int, height: int) -> list[Strip]:
         """The view, or that it cannot be drawn: a damaged file may hold anything in the place of any figure."""
         try:
@@ -200,7 +276,7 @@ class ComparePane(FollowPane):
     def action_view(self, name: str) -> None:
         """The results from another side."""
         if self.run_shown is None:
-            self.say(self.UNSHOWN)
+            self.say(f"{self.WORDS.empty}, o opens an earlier run")
             return
         self.sight.look(name)
         self.show_results()

@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
+from engine.runs.worker import Task
 from tui.actions import bindings
 from tui.errands import Opened
 from tui.field import Field
@@ -21,7 +22,7 @@ from tui.retrieving.form import RetrieveForm
 from tui.retrieving.laboratory import Gain, Retrievals
 from tui.retrieving.searching import Answer
 from tui.retrieving.story import RetrieveStory
-from tui.retrieving.views import RANKERS, Sight, head, tabs
+from tui.retrieving.views import NAMES, RANKERS, WORDS, Sight
 from tui.styled import paragraph
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class RetrievePane(ComparePane):
     PREFIX, RESULTS = "re", "re-results"
     WHAT = "retrieval"
     FIRST = "search"
-    UNSHOWN = "nothing yet: F5 builds and judges the rankers, o opens what was run before"
+    WORDS = WORDS
     OF_RESULTS = frozenset({"walk", "read", "back", "page", "jump", "pair", "search", "export"})
     TYPED = {"re-query": "/ to search: type a question"}
     REST = 0.08
@@ -70,11 +71,10 @@ class RetrievePane(ComparePane):
         self.fresh()
 
     def fresh(self) -> None:
+        super().fresh()
         self.story, self.sight = RetrieveStory(), Sight()
         self.gains: list[Gain] = []
         self.found: Answer | None = None
-        self.library: Library | None = None
-        self._refused = False
         self._ready: frozenset[str] = frozenset()
 
     @property
@@ -92,10 +92,9 @@ class RetrievePane(ComparePane):
     def heard(self, events: Iterable[Event], ended: bool) -> None:
         more = ended or any(isinstance(event, ContenderDone) for event in events)
         if more:
-            self._refused = False  # it may be there now
-        opened = self.library is not None or self._refused or self.errands.kind == "open"
-        if not opened and self.story.data is not None and self.run_shown is not None:
-            self.errands.ask("open", searching.opening(self.run_shown))
+            self.refused = False  # it may be there now
+        if self.story.data is not None:
+            self.at_hand()
         if more:
             self.look_again()
         looked = any(isinstance(event, ContenderStep) and event.held_out_score is not None for event in events)
@@ -130,18 +129,21 @@ class RetrievePane(ComparePane):
             self.sight.first, self.sight.second = names[-1], names[0]
 
     def answered(self, event: Event) -> None:
+        super().answered(event)
         if isinstance(event, Opened):
-            if event.run == self.run_shown:
-                self.library = event.model
-                self.look_again()
-                self.answer()
+            self.look_again()
         elif isinstance(event, Answer):
             self.found = event
         elif isinstance(event, Progress | Encoded) and not self.running:
             self.story.progress = event if isinstance(event, Progress) else None
 
-    def failed(self, kind: str) -> None:
-        self._refused = self._refused or kind == "open"
+    def opening(self, run: Run) -> Task:
+        return searching.opening(run)
+
+    @property
+    def library(self) -> Library | None:
+        """The collection of the run that is shown, once it has been read."""
+        return self.opened.model if self.opened is not None else None
 
     # -- searching ---------------------------------------------------------------------------------------------------
 
@@ -180,11 +182,8 @@ class RetrievePane(ComparePane):
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def draw_head(self, name: str, state: str, width: int) -> Strip:
-        return head(self.story, name, state, width)
-
-    def draw_tabs(self, width: int) -> Strip:
-        return tabs(self.sight, width)
+    def turned(self) -> tuple[str, str]:
+        return ("c", NAMES[self.sight.middle]) if self.sight.view == "search" else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
         story, sight = self.story, self.sight
@@ -200,7 +199,7 @@ class RetrievePane(ComparePane):
         if sight.reading:
             return columns.document(self.found, sight, self._title, width, height)
         waiting = "" if self.library is not None else "The collection is being read…"
-        if self._refused:
+        if self.refused:
             waiting = "The collection cannot be searched."
         return columns.columns(self.found, sight, self._title, waiting, width, height)
 

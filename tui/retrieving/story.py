@@ -14,7 +14,7 @@ from tui.comparing.story import CompareStory, Method
 class Ranker(Method):
     """One way of searching."""
 
-    MEASURE = "ndcg@10"
+    MEASURE, UNIT = "ndcg@10", " nDCG@10"
 
     def figure(self, name: str) -> float:
         """One of its figures: 0 where a damaged journal has none."""
