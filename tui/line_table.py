@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.message import Message
 
-from tui.styled import CURSOR, DIM, window
+from tui.lines import Lines
+from tui.styled import CURSOR, DIM, strips, window
 from tui.text import safe
 
 Cell = str | tuple[str, str] | Text
@@ -91,3 +95,96 @@ def _placed(column: Column, cell: Cell, *, last: bool) -> Text:
     else:
         text.pad_left(free)
     return text
+
+
+class TableView(Lines, can_focus=True):
+    """A table with a cursor, moved by keys, clicks and the wheel. Only rows that are seen are made."""
+
+    DEFAULT_CSS = "TableView { height: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("home", "ends(0)", show=False),
+        Binding("end", "ends(1)", show=False),
+        Binding("enter", "choose", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor has been moved."""
+
+    class Chosen(Message):
+        """Enter was pressed, or the row of the cursor clicked."""
+
+    def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._columns = columns
+        self._first = 0
+        self.entries: Sequence[Any] = ()
+        self.cursor = 0
+
+    @property
+    def here(self) -> Any:
+        """The entry of the row that the cursor is on; None without any."""
+        return self.entries[self.cursor] if self.entries else None
+
+    @property
+    def table(self) -> LineTable:
+        """The columns that there is room for beside the mark that tells how far the rows are scrolled."""
+        return LineTable(self._columns, max(1, self.size.width - 1), marked=False)
+
+    def show(self, entries: Sequence[Any], cursor: int) -> None:
+        """Other rows, or others of their cells."""
+        self.entries = entries
+        self.cursor = max(0, min(cursor, len(entries) - 1))
+        self._draw()
+
+    def move(self, cursor: int) -> None:
+        """Put the cursor on another row."""
+        self.show(self.entries, cursor)
+        self.post_message(self.Moved())
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        room = max(1, self.size.height - 1)
+        self._first = max(self.cursor - room + 1, min(self._first, self.cursor, max(0, len(self.entries) - room)))
+        table, lines = self.table, []
+        for place, entry in enumerate(self.entries[self._first : self._first + room], self._first):
+            line = table.row(entry, here=place == self.cursor)
+            if len(self.entries) > room and (place - self._first) == self.cursor * room // len(self.entries):
+                line.append("▐", DIM)
+            lines.append(line)
+        self.set_strips(strips([table.heading(), *lines], self.size.width, self.size.height))
+
+    def action_move(self, by: int) -> None:
+        """So many rows down."""
+        self.move(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """A screen of rows down, or up."""
+        self.move(self.cursor + by * max(1, self.size.height - 2))
+
+    def action_ends(self, last: int) -> None:
+        """The first row, or the last."""
+        self.move(len(self.entries) if last else 0)
+
+    def action_choose(self) -> None:
+        """Take the row of the cursor."""
+        if self.entries:
+            self.post_message(self.Chosen())
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.action_move(1)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.action_move(-1)
+
+    def on_click(self, event: Click) -> None:
+        row = self._first + event.y - 1
+        if event.y and row < len(self.entries):
+            self.action_choose() if row == self.cursor else self.move(row)

@@ -11,7 +11,7 @@ from classifying import CLASSES, FakeLaboratory, begun, findings, laboratory_of_
 from pseudoterminal import PROJECT
 from stage import HOSTILE, SIZES, controls, shown, shows, until, view
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Input
+from textual.widgets import Input
 
 from checkpoints import home as places
 from checkpoints import run as runs
@@ -25,6 +25,7 @@ from engine.runs.worker import Task
 from tui import last_values
 from tui.app import LabApp
 from tui.classify.laboratory import Classifications
+from tui.line_table import TableView
 from tui.panes.classify import ClassifyPane
 
 __all__ = ["laboratory_of_fakes"]
@@ -343,7 +344,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
         await pilot.press("7")
-        await until(pilot, lambda: [table.row_count for table in pilot.app.query(DataTable)] == [1])
+        await until(pilot, lambda: [len(table.entries) for table in pilot.app.query(TableView)] == [1])
         await shows(pilot, "finished", "81.2%", "helpdesk")
         await pilot.press("enter")
         await shows(pilot, "TF-IDF + LR", "Counting words")
