@@ -10,10 +10,10 @@ from textual.strip import Strip
 from engine.comparison.statistics import Report
 from tui import units
 from tui.classify import figures
-from tui.classify.laboratory import Findings
+from tui.classify.runs import Findings
 from tui.classify.story import CURVED, ClassifyStory, plain_words
 from tui.classify.views import COLOURS, ROUTES
-from tui.comparing.overview import ACCURACY, INTERVAL, arranged, seconds, table
+from tui.compare.overview import ACCURACY, INTERVAL, arranged, seconds, table
 from tui.line_table import Column
 from tui.styled import (
     BAD,

@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.comparison.statistics import ClassReport, Report
-from tui.classify.laboratory import Findings
-from tui.classify.views import Sight
+from tui.classify.runs import Findings
+from tui.classify.views import ViewState
 from tui.line_table import Column, LineTable
 from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strips, window, wrap
 from tui.text import safe
@@ -18,16 +18,18 @@ SIDE = 34  # cells that texts need beside the matrix
 _SHADES = " ░▒▓█"
 
 
-def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, width: int, height: int) -> list[Strip]:
+def matrix(
+    report: Report, findings: Findings | None, route: str, state: ViewState, width: int, height: int
+) -> list[Strip]:
     """The matrix and the texts, side by side where there is room, one above the other where there is not."""
     count = len(report.classes)
-    sight.true, sight.predicted = min(sight.true, count - 1), min(sight.predicted, count - 1)
+    state.true, state.predicted = min(state.true, count - 1), min(state.predicted, count - 1)
     label = min(LABEL, max([6, *(len(one.name) for one in report.classes)]) + 2)
     if width - label - count * CELL >= SIDE:
         cell = _cell(report, (width - label - SIDE) // count)
         wide = label + count * cell
-        left = _grid(report, sight, label, cell, wide, height)
-        right = _texts(report, findings, route, sight, width - wide - 3, height)
+        left = _grid(report, state, label, cell, wide, height)
+        right = _texts(report, findings, route, state, width - wide - 3, height)
         blank = Text("")
         rows = []
         for row in range(min(height, max(len(left), len(right)))):
@@ -37,9 +39,9 @@ def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, 
             rows.append(line.append_text(right[row] if row < len(right) else blank))
         return strips(rows, width, height)
     grid = _grid(
-        report, sight, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
+        report, state, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
     )
-    return strips([*grid, *_texts(report, findings, route, sight, width, height - len(grid))], width, height)
+    return strips([*grid, *_texts(report, findings, route, state, width, height - len(grid))], width, height)
 
 
 def _cell(report: Report, room: int) -> int:
@@ -47,28 +49,28 @@ def _cell(report: Report, room: int) -> int:
     return max(CELL, min(room, WIDE, max(len(one.name) for one in report.classes) + 1))
 
 
-def _grid(report: Report, sight: Sight, label: int, cell: int, width: int, height: int) -> list[Text]:
+def _grid(report: Report, state: ViewState, label: int, cell: int, width: int, height: int) -> list[Text]:
     names = [one.name for one in report.classes]
-    columns = window(len(names), sight.predicted, max(1, (width - label) // cell))
-    rows = window(len(names), sight.true, max(1, height - 3))
+    columns = window(len(names), state.predicted, max(1, (width - label) // cell))
+    rows = window(len(names), state.true, max(1, height - 3))
     head = Text().append(f"{'true ↓':<{label}}", DIM).append("  predicted →", DIM)
     if len(columns) < len(names):
         head.append(f"  {columns[0] + 1}–{columns[-1] + 1} of {len(names)}", DIM)
     marks = Text(" " * label)
     for column in columns:
-        here = column == sight.predicted
+        here = column == state.predicted
         marks.append(" " + fit(names[column], cell - 1).rstrip().rjust(cell - 1), TITLE if here else DIM)
     lines = [head, marks]
     for row in rows:
-        line = Text().append(fit(names[row], label - 1) + " ", TITLE if row == sight.true else DIM)
+        line = Text().append(fit(names[row], label - 1) + " ", TITLE if row == state.true else DIM)
         total = max(1, sum(report.confusion[row]))
         for column in columns:
             number = report.confusion[row][column]
             style = _style(number / total, row == column)
             text = f"{_SHADES[_level(number / total)]}{number:>{cell - 2},}" if number else f"{'·':>{cell - 1}}"
-            if (row, column) == (sight.true, sight.predicted):
+            if (row, column) == (state.true, state.predicted):
                 line.append(" ")
-                line.append(text, CURSOR if not sight.reading else "underline " + style)
+                line.append(text, CURSOR if not state.reading else "underline " + style)
             else:
                 line.append(f" {text}", style if number else DIM)
         lines.append(line)
@@ -85,13 +87,15 @@ def _style(part: float, right: bool) -> str:
     return f"bold {BAD}" if part >= 0.2 else BAD if part >= 0.1 else FAIR
 
 
-def _texts(report: Report, findings: Findings | None, route: str, sight: Sight, width: int, height: int) -> list[Text]:
+def _texts(
+    report: Report, findings: Findings | None, route: str, state: ViewState, width: int, height: int
+) -> list[Text]:
     """The rows of the chosen cell, one line each, the one under the cursor in full below them."""
-    true, predicted = report.classes[sight.true], report.classes[sight.predicted]
-    number = report.confusion[sight.true][sight.predicted]
+    true, predicted = report.classes[state.true], report.classes[state.predicted]
+    number = report.confusion[state.true][state.predicted]
     head = Text().append(f"{number:,} of {true.support:,} ", "bold")
     head.append(safe(true.name, lines=False), TITLE)
-    if sight.true == sight.predicted:
+    if state.true == state.predicted:
         head.append(" are recognised, least sure first", DIM)
     else:
         head.append(" taken for ", DIM).append(safe(predicted.name, lines=False), f"bold {FAIR}")
@@ -99,18 +103,18 @@ def _texts(report: Report, findings: Findings | None, route: str, sight: Sight, 
     lines = [head]
     if findings is None or route not in findings.probabilities:
         return [*lines, Text("the texts are being read…" if number else "", DIM)]
-    rows = findings.cell(route, sight.true, sight.predicted)
+    rows = findings.cell(route, state.true, state.predicted)
     if not rows:
         return [*lines, Text("nothing here: arrows choose another cell", DIM)]
-    chosen = rows[sight.within(len(rows))]
+    chosen = rows[state.within(len(rows))]
     full = full_text(findings, route, chosen, width, max(2, min(7, height // 2)))
 
     def sure(row: int) -> tuple[str, str]:
-        return f"{findings.probability(route, row, sight.predicted):.0%}", "bold" if row == chosen else DIM
+        return f"{findings.probability(route, row, state.predicted):.0%}", "bold" if row == chosen else DIM
 
     columns = (Column("", 5, sure), Column("", 0, lambda row: f" {findings.texts[row][:300]}", left=True))
-    table = LineTable(columns, width, marked=False, cursor=CURSOR if sight.reading else "")
-    lines += table.rows(rows, sight.row, height - 2 - len(full))
+    table = LineTable(columns, width, marked=False, cursor=CURSOR if state.reading else "")
+    lines += table.rows(rows, state.row, height - 2 - len(full))
     lines += [Text("")] * max(0, height - len(lines) - len(full))
     return lines + full
 
@@ -140,7 +144,7 @@ When a frozen route has run, rows are listed here whose label a model doubts
 that has not learned them: wrong labels, or texts that two classes fit."""
 
 
-def classes(report: Report, sight: Sight, width: int, height: int) -> list[Strip]:
+def classes(report: Report, state: ViewState, width: int, height: int) -> list[Strip]:
     """Precision, recall and F1 of every class; the weakest is red, the strongest green."""
     rows = report.classes
     f1 = [one.f1 for one in rows]
@@ -159,8 +163,8 @@ def classes(report: Report, sight: Sight, width: int, height: int) -> list[Strip
         Column("rows", 8, lambda one: (f"{one.support:,}", DIM)),
     )
     table = LineTable(columns, width)
-    lines = [table.heading(), *table.rows(rows, sight.within(len(rows)), height - 3)]
-    return strips([*lines, Text(""), _about(report, sight.row)], width, height)
+    lines = [table.heading(), *table.rows(rows, state.within(len(rows)), height - 3)]
+    return strips([*lines, Text(""), _about(report, state.row)], width, height)
 
 
 def _about(report: Report, row: int) -> Text:
@@ -179,7 +183,7 @@ def _about(report: Report, row: int) -> Text:
     )
 
 
-def suspects(findings: Findings | None, sight: Sight, width: int, height: int) -> list[Strip]:
+def suspects(findings: Findings | None, state: ViewState, width: int, height: int) -> list[Strip]:
     """Rows whose label is doubted most, and the one under the cursor in full."""
     if findings is None or not findings.suspects:
         return message(EMPTY_SUSPECTS, width, height)
@@ -191,7 +195,7 @@ def suspects(findings: Findings | None, sight: Sight, width: int, height: int) -
         Column(" sure", 7, lambda one: (f"{one.doubt:5.0%}", "bold"), left=True),
         Column("text", 0, lambda one: one.text[:300], left=True, named=True),
     )
-    chosen = found[sight.within(len(found))]
+    chosen = found[state.within(len(found))]
     told = Text.assemble(
         (f"{chosen.split} row {chosen.row + 1:,}: ", DIM),
         (f"labelled {safe(names[chosen.label], lines=False)}", BAD),
@@ -203,6 +207,6 @@ def suspects(findings: Findings | None, sight: Sight, width: int, height: int) -
     below = [Text(""), told, *wrap(Text(safe(chosen.text[:2000], lines=False)), width)[: max(2, height // 3)]]
     head = Text(f"{len(found):,} labels ", "bold").append("doubted by a model that has not seen their rows", DIM)
     table = LineTable(columns, width)
-    lines = [head, table.heading(), *table.rows(found, sight.row, height - 2 - len(below))]
+    lines = [head, table.heading(), *table.rows(found, state.row, height - 2 - len(below))]
     lines += [Text("")] * max(0, height - len(lines) - len(below))
     return strips(lines + below, width, height)

@@ -13,8 +13,8 @@ from checkpoints.run import Run
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
+from tui.background import Opened
 from tui.classify.views import COLOURS, ROUTES
-from tui.errands import Opened
 from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
 from tui.text import safe
 

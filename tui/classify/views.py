@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tui.comparing import headline
+from tui.compare import headline
 
 ROUTES = {
     "majority": "majority class",
@@ -35,7 +35,7 @@ VIEWS = (
 
 
 @dataclass
-class Sight(headline.Sight):
+class ViewState(headline.ViewState):
     """With a cell of the matrix; ``reading`` walks over its texts, and ``row`` is among texts, classes or suspects."""
 
     true: int = 0

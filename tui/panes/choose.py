@@ -13,14 +13,14 @@ from data.choices import Item
 from engine.runs.events import ContenderDone, Event, ItemJudged, Loaded
 from engine.runs.worker import Task
 from tui.actions import bindings
-from tui.choosing import own
-from tui.choosing.form import ChooseForm
-from tui.choosing.laboratory import Rankings
-from tui.choosing.overview import overview
-from tui.choosing.own import Answered, Own
-from tui.choosing.questions import questions
-from tui.choosing.story import ChooseStory, listed
-from tui.choosing.views import NAMES, WORDS, Sight
+from tui.choose import own
+from tui.choose.form import ChooseForm
+from tui.choose.overview import overview
+from tui.choose.own import Answered, Own
+from tui.choose.questions import questions
+from tui.choose.runs import Rankings
+from tui.choose.story import ChooseStory, listed
+from tui.choose.views import NAMES, WORDS, ViewState
 from tui.panes.compare import ComparePane
 from tui.text import safe
 
@@ -59,8 +59,8 @@ class ChoosePane(ComparePane):
     )
     BINDINGS = bindings("choose")
     story: ChooseStory
-    sight: Sight
-    laboratory: Rankings
+    view_state: ViewState
+    task_runs: Rankings
 
     def __init__(self) -> None:
         super().__init__(ChooseForm(), Rankings())
@@ -68,7 +68,7 @@ class ChoosePane(ComparePane):
 
     def fresh(self) -> None:
         super().fresh()
-        self.story, self.sight = ChooseStory(), Sight()
+        self.story, self.view_state = ChooseStory(), ViewState()
         self.items: tuple[Item, ...] = ()
         self.own = Own()
 
@@ -80,12 +80,12 @@ class ChoosePane(ComparePane):
             self.look_again()
         if done:
             self.forget()
-            if self.sight.view == "own":
+            if self.view_state.view == "own":
                 self.answer()
 
     def reader(self, run: Run) -> Callable[[], tuple[Item, ...]]:
         """The judged questions."""
-        return partial(self.laboratory.items, run)
+        return partial(self.task_runs.items, run)
 
     def know(self, found: tuple[Item, ...]) -> None:
         self.items = found
@@ -95,7 +95,7 @@ class ChoosePane(ComparePane):
         item = self._spelled()
         chooser = self.at_hand() if item is not None and self.story.done else None
         if item is not None and chooser is not None and (item != self.own.item or not self.own.answers):
-            self.errands.ask("rank", own.ranking(chooser, item))
+            self.background.ask("rank", own.ranking(chooser, item))
             self.wake()
         self.redraw()
 
@@ -115,25 +115,25 @@ class ChoosePane(ComparePane):
     @property
     def under_cursor(self) -> ItemJudged | None:
         """The question of the list that the cursor is on."""
-        found = listed(self.story, self.method, self.sight.kept, self.sight.order)
-        return found[max(0, min(self.sight.row, len(found) - 1))] if found else None
+        found = listed(self.story, self.method, self.view_state.kept, self.view_state.order)
+        return found[max(0, min(self.view_state.row, len(found) - 1))] if found else None
 
     def turned(self) -> tuple[str, str]:
         return ("m", NAMES.get(self.method, self.method)) if self.method else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
-        if self.sight.view == "own":
+        if self.view_state.view == "own":
             able = [method.name for method in self.story.done]
             return self.own.draw(self._spelled(), self.method, able, self.working("rank"), width, height)
-        if self.sight.view == "items":
-            return questions(self.story, self.items, self.method, self.sight, width, height)
+        if self.view_state.view == "items":
+            return questions(self.story, self.items, self.method, self.view_state, width, height)
         return overview(self.story, self.method, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("filter", "sort", "read"):
-            return self.showing_results and self.sight.view == "items"
+            return self.showing_results and self.view_state.view == "items"
         return super().check_action(action, parameters)
 
     def action_view(self, name: str) -> None:
@@ -151,32 +151,32 @@ class ChoosePane(ComparePane):
         """The question under the cursor, to be edited; from the overview, what was typed before stays."""
         event = self.under_cursor
         typed = any(line.value for line in self.typed)
-        if event is None or event.item >= len(self.items) or (typed and self.sight.view != "items"):
+        if event is None or event.item >= len(self.items) or (typed and self.view_state.view != "items"):
             return
         for line, text in zip(self.typed, own.spelled(self.items[event.item]), strict=True):
             line.value = safe(text, lines=False)
 
     def action_read(self) -> None:
         """The question under the cursor alone, or beside the others."""
-        self.sight.reading = not self.sight.reading
+        self.view_state.reading = not self.view_state.reading
         self.redraw()
 
     def action_filter(self) -> None:
         """Only the wrong ones, the right ones, those on which methods disagree, or all."""
-        self.sight.filter()
+        self.view_state.filter()
         self.redraw()
 
     def action_sort(self) -> None:
         """Another order."""
-        self.sight.sort()
+        self.view_state.sort()
         self.redraw()
 
     def action_walk(self, by: int) -> None:
         """The cursor."""
-        if self.sight.view == "overview":
+        if self.view_state.view == "overview":
             self.walk_methods(by)
         else:
-            self.sight.row = max(0, self.sight.row + by)
+            self.view_state.row = max(0, self.view_state.row + by)
         self.redraw()
 
     def action_page(self, by: int) -> None:

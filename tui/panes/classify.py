@@ -13,11 +13,11 @@ from engine.runs.worker import Task
 from tui.actions import bindings
 from tui.classify import figures, pages, sentence
 from tui.classify.form import ClassifyForm
-from tui.classify.laboratory import Classifications, Findings
 from tui.classify.overview import overview
+from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judged, Judgement
 from tui.classify.story import ClassifyStory
-from tui.classify.views import ROUTES, WORDS, Sight
+from tui.classify.views import ROUTES, WORDS, ViewState
 from tui.panes.compare import ComparePane
 from tui.styled import message
 
@@ -57,8 +57,8 @@ class ClassifyPane(ComparePane):
     )
     BINDINGS = bindings("classify")
     story: ClassifyStory
-    sight: Sight
-    laboratory: Classifications
+    view_state: ViewState
+    task_runs: Classifications
 
     def __init__(self) -> None:
         super().__init__(ClassifyForm(), Classifications())
@@ -66,7 +66,7 @@ class ClassifyPane(ComparePane):
 
     def fresh(self) -> None:
         super().fresh()
-        self.story, self.sight = ClassifyStory(), Sight()
+        self.story, self.view_state = ClassifyStory(), ViewState()
         self.findings: Findings | None = None
         self.judged: Judgement | None = None
 
@@ -76,12 +76,12 @@ class ClassifyPane(ComparePane):
         if ended or any(isinstance(event, ContenderDone) for event in events):
             self.look_again()
             self.forget()
-            if self.sight.view == "sentence":
+            if self.view_state.view == "sentence":
                 self.answer()
 
     def reader(self, run: Run) -> Callable[[], Findings]:
         """Texts and probabilities of the test rows."""
-        return partial(self.laboratory.findings, run)
+        return partial(self.task_runs.findings, run)
 
     def know(self, found: Findings) -> None:
         self.findings = found
@@ -91,7 +91,7 @@ class ClassifyPane(ComparePane):
         text = self.typed[0].value
         if self.trained and (classifier := self.at_hand()) is not None:
             if text.strip():
-                self.errands.ask("judge", sentence.judging(classifier, text, self.method))
+                self.background.ask("judge", sentence.judging(classifier, text, self.method))
                 self.wake()
             else:
                 self.judged = None
@@ -113,58 +113,58 @@ class ClassifyPane(ComparePane):
         return any(route.name != "majority" for route in self.story.done)
 
     def turned(self) -> tuple[str, str]:
-        one = self.method and self.sight.view in ("matrix", "classes", "calibration")
+        one = self.method and self.view_state.view in ("matrix", "classes", "calibration")
         return ("r", ROUTES.get(self.method, self.method)) if one else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
-        story, sight, route = self.story, self.sight, self.method
-        if sight.view == "sentence":
+        story, state, route = self.story, self.view_state, self.method
+        if state.view == "sentence":
             working = self.working("judge")
             return sentence.sentence(self.judged, self.typed[0].value, route, self.trained, working, width, height)
-        if sight.view == "suspects":
-            return pages.suspects(self.findings, sight, width, height)
-        if sight.view == "labels":
+        if state.view == "suspects":
+            return pages.suspects(self.findings, state, width, height)
+        if state.view == "labels":
             return figures.labels(story, width, height)
-        if sight.view == "overview":
+        if state.view == "overview":
             return overview(story, self.findings, route, width, height)
         known = story.methods.get(route)
         if known is None or known.report is None:
             return message("Nothing to show yet: no route has finished.", width, height)
-        if sight.view == "matrix":
-            return pages.matrix(known.report, self.findings, route, sight, width, height)
-        if sight.view == "classes":
-            return pages.classes(known.report, sight, width, height)
+        if state.view == "matrix":
+            return pages.matrix(known.report, self.findings, route, state, width, height)
+        if state.view == "classes":
+            return pages.classes(known.report, state, width, height)
         return figures.calibration(known.report, route, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def action_method(self, by: int) -> None:
         super().action_method(by)
-        if self.sight.view == "sentence":
+        if self.view_state.view == "sentence":
             self.answer()
 
     def action_walk(self, down: int, right: int) -> None:
         """The cursor of the view."""
-        sight = self.sight
-        if sight.view == "overview":
+        state = self.view_state
+        if state.view == "overview":
             self.walk_methods(down)
-        elif sight.view == "matrix" and not sight.reading:
+        elif state.view == "matrix" and not state.reading:
             report = self.story.methods[self.method].report if self.method else None
-            sight.move_cell(down, right, len(report.classes) if report else 0)
-        elif right and sight.view in ("calibration", "classes", "matrix"):
+            state.move_cell(down, right, len(report.classes) if report else 0)
+        elif right and state.view in ("calibration", "classes", "matrix"):
             self.action_method(right)
         else:
-            sight.row = max(0, sight.row + down)
+            state.row = max(0, state.row + down)
         self.redraw()
 
     def action_page(self, by: int) -> None:
         """A page of rows."""
-        if self.sight.view != "matrix" or self.sight.reading:
-            self.sight.row = max(0, self.sight.row + by * 10)
+        if self.view_state.view != "matrix" or self.view_state.reading:
+            self.view_state.row = max(0, self.view_state.row + by * 10)
         self.redraw()
 
     def action_read(self) -> None:
         """Into the texts of the cell."""
-        if self.sight.view == "matrix":
-            self.sight.reading = not self.sight.reading
+        if self.view_state.view == "matrix":
+            self.view_state.reading = not self.view_state.reading
             self.redraw()

@@ -30,7 +30,7 @@ from tui.actions import bindings
 from tui.dialogs import Entry, Option, Question
 from tui.exporting import export
 from tui.line_table import Column, TableView
-from tui.panes import laboratory_of
+from tui.panes import runs_of
 from tui.panes.pane import Pane
 from tui.styled import DIM
 from tui.text import safe
@@ -257,7 +257,7 @@ class RunsPane(Pane):
     async def action_export(self) -> None:
         """Write the selected run for other programs."""
         if summary := self._readable():
-            await export(self, Run(Path(summary.path)), laboratory_of(summary.task))
+            await export(self, Run(Path(summary.path)), runs_of(summary.task))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_delete(self) -> None:

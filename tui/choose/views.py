@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tui.choosing.story import FILTERS, SORTS
-from tui.comparing import headline
+from tui.choose.story import FILTERS, SORTS
+from tui.compare import headline
 
 NAMES = {
     "chance": "chance",
@@ -30,7 +30,7 @@ VIEWS = (("overview", "a", "All methods"), ("items", "i", "Questions"), ("own", 
 
 
 @dataclass
-class Sight(headline.Sight):
+class ViewState(headline.ViewState):
     """With which questions are listed; ``row`` is among those."""
 
     kept: str = FILTERS[0]

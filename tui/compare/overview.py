@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tui import units
-from tui.comparing.story import CompareStory, Method
+from tui.compare.story import CompareStory, Method
 from tui.line_table import Column, LineTable
 from tui.styled import DIM, FAIR, GOOD, interval, limits, share, side_by_side, strips
 from tui.text import safe

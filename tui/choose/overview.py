@@ -8,9 +8,9 @@ from typing import Any
 from rich.text import Text
 from textual.strip import Strip
 
-from tui.choosing.story import CONTROLS, ChooseMethod, ChooseStory
-from tui.choosing.views import COLOURS, NAMES
-from tui.comparing.overview import ACCURACY, arranged, seconds, span, table
+from tui.choose.story import CONTROLS, ChooseMethod, ChooseStory
+from tui.choose.views import COLOURS, NAMES
+from tui.compare.overview import ACCURACY, arranged, seconds, span, table
 from tui.curve import CurveOptions, draw
 from tui.line_table import Column
 from tui.styled import (

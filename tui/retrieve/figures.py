@@ -9,12 +9,12 @@ from textual.strip import Strip
 
 from engine.retrieve.spec import PAIRS
 from tui import units
-from tui.comparing.overview import span, table
+from tui.compare.overview import span, table
 from tui.curve import CurveOptions, draw
 from tui.line_table import Column, LineTable
-from tui.retrieving.laboratory import Gain
-from tui.retrieving.story import RetrieveStory
-from tui.retrieving.views import NAMES, Sight
+from tui.retrieve.runs import Gain
+from tui.retrieve.story import RetrieveStory
+from tui.retrieve.views import NAMES, ViewState
 from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, strip, strips, wrap
 from tui.text import safe
 
@@ -157,27 +157,27 @@ def _mean(values: list[float]) -> float:
 BAR, SHORT_BAR = 9, 4  # cells to either side
 
 
-def ordered(gains: Sequence[Gain], sight: Sight) -> list[Gain]:
+def ordered(gains: Sequence[Gain], state: ViewState) -> list[Gain]:
     """Queries from the largest gain of the first over the second to the largest loss."""
-    both = [one for one in gains if sight.first in one.values and sight.second in one.values]
-    return sorted(both, key=lambda one: (-(one.values[sight.first] - one.values[sight.second]), one.name))
+    both = [one for one in gains if state.first in one.values and state.second in one.values]
+    return sorted(both, key=lambda one: (-(one.values[state.first] - one.values[state.second]), one.name))
 
 
-def gain_lines(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width: int, height: int) -> list[Strip]:
+def gain_lines(story: RetrieveStory, gains: Sequence[Gain], state: ViewState, width: int, height: int) -> list[Strip]:
     """The list with its cursor."""
-    rows = ordered(gains, sight)
-    first, second = NAMES[sight.first], NAMES[sight.second]
+    rows = ordered(gains, state)
+    first, second = NAMES[state.first], NAMES[state.second]
     head = Text.assemble((first, "bold"), (" against ", DIM), (second, "bold"), ("   c and v change them", DIM))
     if not rows:
         empty = "Nothing to compare yet: both rankers must have been judged. c and v choose others."
         return [strip(head, width), *paragraph(empty, width)][:height]
-    gaps = [one.values[sight.first] - one.values[sight.second] for one in rows]
+    gaps = [one.values[state.first] - one.values[state.second] for one in rows]
     better, worse = sum(gap > 1e-9 for gap in gaps), sum(gap < -1e-9 for gap in gaps)
     told = Text.assemble(
         (f"{better} better", GOOD), "  ", (f"{worse} worse", BAD), f"  {len(rows) - better - worse} alike   nDCG@10 "
     )
     told.append(f"{sum(gaps) / len(gaps):+.3f}", "bold")
-    if (found := story.difference(sight.first, sight.second)) is not None:
+    if (found := story.difference(state.first, state.second)) is not None:
         _, low, high = found
         sure = low > 0 or high < 0
         told.append(f"  95%: {low:+.3f} to {high:+.3f}", GOOD if sure else FAIR)
@@ -185,10 +185,10 @@ def gain_lines(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width:
     room = BAR if width >= 66 else SHORT_BAR
 
     def gap(one: Gain) -> float:
-        return one.values[sight.first] - one.values[sight.second]
+        return one.values[state.first] - one.values[state.second]
 
     def values(one: Gain) -> tuple[str, str]:
-        return f"{one.values[sight.second]:.2f}→{one.values[sight.first]:.2f}", DIM
+        return f"{one.values[state.second]:.2f}→{one.values[state.first]:.2f}", DIM
 
     columns = (
         Column("", 2 * room + 1, lambda one: _bar(gap(one), room)),
@@ -196,7 +196,7 @@ def gain_lines(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width:
         Column("", 11, values, left=True),
         Column("", 0, lambda one: one.text, left=True),
     )
-    table = LineTable(columns, width, marked=False).rows(rows, sight.within(len(rows)), height - 3)
+    table = LineTable(columns, width, marked=False).rows(rows, state.within(len(rows)), height - 3)
     below = Text("Enter shows the query in the columns; ] and [ walk from query to query there", DIM)
     return strips([head, told, *table, below], width, height)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tui.comparing import headline
+from tui.compare import headline
 
 NAMES = {
     "bm25": "BM25",
@@ -26,7 +26,7 @@ MIDDLE = ("mean", "cls", "hybrid")
 
 
 @dataclass
-class Sight(headline.Sight):
+class ViewState(headline.ViewState):
     """With the rankers that are compared; ``reading`` gives a document the whole board."""
 
     view: str = "search"

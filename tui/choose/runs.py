@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from checkpoints.run import Run
 from data.choices import Item
-from tui.comparing.laboratory import Laboratory
+from tui.task_runs import TaskRuns
 
 
-class Rankings(Laboratory):
+class Rankings(TaskRuns):
     """Runs that rank the choices of questions."""
 
     task, runs, figure = "choose", "engine.choose.runs", "accuracy"

@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from engine.runs.events import ContenderStep
 from tui import units
-from tui.comparing.story import CompareStory
+from tui.compare.story import CompareStory
 from tui.styled import BAD, DIM, FAIR, GOOD, notice_text, strip
 from tui.text import safe
 
@@ -21,7 +21,7 @@ _ENDS = {"stopped": "stopped", "done": "finished"}
 
 
 @dataclass
-class Sight:
+class ViewState:
     """Where the user looks, moved by keys. Places are clamped by who draws: what there is to see changes under them."""
 
     view: str = "overview"

@@ -11,7 +11,7 @@ from typing import Any
 from checkpoints.run import Run
 from engine.comparison.statistics import Comparison
 from tui import units
-from tui.comparing.laboratory import Laboratory
+from tui.task_runs import TaskRuns
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tupl
     return result
 
 
-class Classifications(Laboratory):
+class Classifications(TaskRuns):
     """Runs that classify."""
 
     task, runs, figure = "classify", "engine.classify.runs", "accuracy"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded
-from tui.comparing.story import CompareStory, Method
+from tui.compare.story import CompareStory, Method
 
 
 @dataclass
