@@ -426,7 +426,7 @@ async def test_a_route_that_finishes_later_answers_too(fake_runs: FakeRuns) -> N
         await pilot.press("f5")
         await shows(pilot, "majority class", "1.5")
         await pilot.press("e", *"bill")
-        await shows(pilot, "No trained route can answer yet")
+        await shows(pilot, "No trained method can answer yet")
         assert pane.job is not None
         pane.job.channel.put(ContenderDone("tfidf", report("tfidf")))
         await shows(pilot, "billing", "80%")

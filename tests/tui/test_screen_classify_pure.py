@@ -30,7 +30,7 @@ from tui.classify.form import ClassifyForm, look
 from tui.classify.runs import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory, plain_words
-from tui.classify.views import ROUTES, VIEWS, WORDS, ViewState
+from tui.classify.views import NAMES, VIEWS, WORDS, ViewState
 from tui.compare.headline import head, notice, tabs
 from tui.styled import bar, fit, window
 
@@ -157,7 +157,7 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
         "notice": [notice(story, width)],
     }
     for view, _, _ in VIEWS:
-        drawn[f"tabs-{view}"] = [tabs(WORDS, view, width, "r", ROUTES["lr"])]
+        drawn[f"tabs-{view}"] = [tabs(WORDS, view, width, "r", NAMES["lr"])]
     if "lr" in routes:
         drawn["matrix"] = pages.matrix(routes["lr"], found, "lr", state, width, height)
         drawn["classes"] = pages.classes(routes["lr"], state, width, height)

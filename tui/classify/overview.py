@@ -1,4 +1,4 @@
-"""All routes at once: the comparison, what it means in words, and the losses of what trains."""
+"""All methods at once: the comparison, what it means in words, and the losses of what trains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui import units
 from tui.classify import figures
 from tui.classify.runs import Findings
 from tui.classify.story import CURVED, ClassifyStory, plain_words
-from tui.classify.views import COLOURS, ROUTES
+from tui.classify.views import COLOURS, NAMES
 from tui.compare.overview import ACCURACY, INTERVAL, arranged, seconds, table
 from tui.line_table import Column
 from tui.styled import (
@@ -57,10 +57,10 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
         return message("The process is starting and reads the data…", width, height)
     leaks = any(method.report and method.report.accuracy_without_leaks is not None for method in story.done)
     columns = (*COLUMNS, WITHOUT_LEAKS) if leaks else COLUMNS
-    curves = [route for route in story.methods.values() if route.curve.version]
+    curves = [method for method in story.methods.values() if method.curve.version]
     wanted = story.doing if story.doing in CURVED else chosen
     return arranged(
-        table(story, chosen, columns, ROUTES, COLOURS, width) if story.methods else [],
+        table(story, chosen, columns, NAMES, COLOURS, width) if story.methods else [],
         lambda width: _words(story, findings, chosen, width),
         (lambda width, height: figures.losses(curves, wanted, width, height)) if curves else None,
         width,
@@ -70,10 +70,10 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
 
 
 def differences(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
-    """McNemar's test of the chosen route against every other one."""
+    """McNemar's test of the chosen method against every other one."""
     if findings is None or chosen not in findings.probabilities:
         return []
-    name = ROUTES.get(chosen, chosen).strip()
+    name = NAMES.get(chosen, chosen).strip()
     roomy = width >= 52
     told = "rows only one has right, McNemar's p" if roomy else "McNemar's test"
     lines = [Text.assemble((f"{name} against", TITLE), (f"  {told}", DIM))]
@@ -81,7 +81,7 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
         found = findings.pairs.get((chosen, other.name))
         if found is None:
             continue
-        line = Text().append(f"  {ROUTES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
+        line = Text().append(f"  {NAMES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
         line.append(f"{found.only_first:>5,}:{found.only_second:<5,}{p_value(found.p):>9} ")
         if found.p >= SURE:
             line.append("≈" + " could be chance" * roomy, DIM)
@@ -102,10 +102,10 @@ def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: 
     if verdict:
         lines += wrap(Text(safe(verdict), "bold bright_white"), width)
         lines.append(Text(""))
-    route = story.methods.get(chosen)
-    if route is not None and route.report is not None and route.report.settings:
+    method = story.methods.get(chosen)
+    if method is not None and method.report is not None and method.report.settings:
         what = "always says: " if chosen == "majority" else "chosen on validation: "
-        lines += wrap(Text.assemble((what, DIM), safe(route.report.settings)), width)
+        lines += wrap(Text.assemble((what, DIM), safe(method.report.settings)), width)
     if told := differences(story, findings, chosen, width):
         lines += [*told, Text("")]
     if story.data is not None:

@@ -19,7 +19,7 @@ _SHADES = " ░▒▓█"
 
 
 def matrix(
-    report: Report, findings: Findings | None, route: str, state: ViewState, width: int, height: int
+    report: Report, findings: Findings | None, method: str, state: ViewState, width: int, height: int
 ) -> list[Strip]:
     """The matrix and the texts, side by side where there is room, one above the other where there is not."""
     count = len(report.classes)
@@ -29,7 +29,7 @@ def matrix(
         cell = _cell(report, (width - label - SIDE) // count)
         wide = label + count * cell
         left = _grid(report, state, label, cell, wide, height)
-        right = _texts(report, findings, route, state, width - wide - 3, height)
+        right = _texts(report, findings, method, state, width - wide - 3, height)
         blank = Text("")
         rows = []
         for row in range(min(height, max(len(left), len(right)))):
@@ -41,7 +41,7 @@ def matrix(
     grid = _grid(
         report, state, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
     )
-    return strips([*grid, *_texts(report, findings, route, state, width, height - len(grid))], width, height)
+    return strips([*grid, *_texts(report, findings, method, state, width, height - len(grid))], width, height)
 
 
 def _cell(report: Report, room: int) -> int:
@@ -88,7 +88,7 @@ def _style(part: float, right: bool) -> str:
 
 
 def _texts(
-    report: Report, findings: Findings | None, route: str, state: ViewState, width: int, height: int
+    report: Report, findings: Findings | None, method: str, state: ViewState, width: int, height: int
 ) -> list[Text]:
     """The rows of the chosen cell, one line each, the one under the cursor in full below them."""
     true, predicted = report.classes[state.true], report.classes[state.predicted]
@@ -101,16 +101,16 @@ def _texts(
         head.append(" taken for ", DIM).append(safe(predicted.name, lines=False), f"bold {FAIR}")
         head.append(", surest first", DIM)
     lines = [head]
-    if findings is None or route not in findings.probabilities:
+    if findings is None or method not in findings.probabilities:
         return [*lines, Text("the texts are being read…" if number else "", DIM)]
-    rows = findings.cell(route, state.true, state.predicted)
+    rows = findings.cell(method, state.true, state.predicted)
     if not rows:
         return [*lines, Text("nothing here: arrows choose another cell", DIM)]
     chosen = rows[state.within(len(rows))]
-    full = full_text(findings, route, chosen, width, max(2, min(7, height // 2)))
+    full = full_text(findings, method, chosen, width, max(2, min(7, height // 2)))
 
     def sure(row: int) -> tuple[str, str]:
-        return f"{findings.probability(route, row, state.predicted):.0%}", "bold" if row == chosen else DIM
+        return f"{findings.probability(method, row, state.predicted):.0%}", "bold" if row == chosen else DIM
 
     columns = (Column("", 5, sure), Column("", 0, lambda row: f" {findings.texts[row][:300]}", left=True))
     table = LineTable(columns, width, marked=False, cursor=CURSOR if state.reading else "")
@@ -119,15 +119,15 @@ def _texts(
     return lines + full
 
 
-def full_text(findings: Findings, route: str, row: int, width: int, height: int) -> list[Text]:
-    """One test row as it is, and what the route gives the classes it hesitates between."""
+def full_text(findings: Findings, method: str, row: int, width: int, height: int) -> list[Text]:
+    """One test row as it is, and what the method gives the classes it hesitates between."""
     gold = findings.gold[row]
     told = Text("")
-    order = sorted(range(len(findings.classes)), key=lambda label: -findings.probability(route, row, label))
+    order = sorted(range(len(findings.classes)), key=lambda label: -findings.probability(method, row, label))
     for label in order[: 3 if gold in order[:3] else 2] + ([] if gold in order[:3] else [gold]):
         colour = GOOD if label == gold else FAIR
         told.append(f"{safe(findings.classes[label], lines=False)} ", colour)
-        told.append(f"{findings.probability(route, row, label):.0%}  ", "bold")
+        told.append(f"{findings.probability(method, row, label):.0%}  ", "bold")
     if row in findings.leaked:
         told.append("also in train", f"bold {BAD}")
     lines = wrap(Text(safe(findings.texts[row][:2000], lines=False)), width)
@@ -140,7 +140,7 @@ def full_text(findings: Findings, route: str, row: int, width: int, height: int)
 
 EMPTY_SUSPECTS = """No suspicious labels yet.
 
-When a frozen route has run, rows are listed here whose label a model doubts
+When a frozen method has run, rows are listed here whose label a model doubts
 that has not learned them: wrong labels, or texts that two classes fit."""
 
 

@@ -12,9 +12,9 @@ from engine.runs.events import Classified, ContenderStep, CurvePoint, Event, Loa
 from tui.compare.story import DAMAGED, CompareStory, Method
 
 CURVED = ("mlp", "finetune")
-"""routes whose loss is worth a curve"""
+"""methods whose loss is worth a curve"""
 FROZEN = ("lr", "mlp")
-"""routes on features of the encoder as it is"""
+"""methods on features of the encoder as it is"""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class ClassifyStory(CompareStory):
         return f"{self.points[-1].labels:,} labels of each class" if self.doing == "labels" and self.points else ""
 
     def fold(self, event: Event) -> None:
-        """Take an event in. What a damaged journal says of a route is passed over."""
+        """Take an event in. What a damaged journal says of a method is passed over."""
         super().fold(event)
         match event:
             case Loaded():
@@ -62,7 +62,7 @@ class ClassifyStory(CompareStory):
                 self._end(event)
 
     def _end(self, event: Classified) -> None:
-        """Figures that no route has told before, as in a journal that lacks lines."""
+        """Figures that no method has told before, as in a journal that lacks lines."""
         for name, result in event.results.items():
             if not self.method(name).done:
                 with suppress(*DAMAGED):
@@ -71,7 +71,7 @@ class ClassifyStory(CompareStory):
 
 def plain_words(story: ClassifyStory) -> str:
     """Whether the frozen encoder is worth it here, said as soon as both it and TF-IDF have figures."""
-    known = {route.name: route.report for route in story.done if route.report is not None}
+    known = {method.name: method.report for method in story.done if method.report is not None}
     frozen = [name for name in FROZEN if name in known]
     if "tfidf" not in known or not frozen:
         return ""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from tui.compare import headline
 
-ROUTES = {
+NAMES = {
     "majority": "majority class",
     "tfidf": "TF-IDF + LR",
     "lr": "logistic reg.",
     "mlp": "MLP",
     "finetune": "fine-tuned",
 }
-"""names of the routes in a column of 14"""
+"""names of the methods in a column of 14"""
 COLOURS = {
     "majority": "bright_black",
     "tfidf": "bright_magenta",
@@ -23,7 +23,7 @@ COLOURS = {
 }
 
 VIEWS = (
-    ("overview", "a", "All routes"),
+    ("overview", "a", "All methods"),
     ("matrix", "m", "Matrix"),
     ("classes", "c", "Classes"),
     ("calibration", "k", "Calibration"),
@@ -50,10 +50,10 @@ class ViewState(headline.ViewState):
 
 
 WORDS = headline.Words(
-    ROUTES,
+    NAMES,
     VIEWS,
     {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"},
-    "no classification yet: F5 runs the routes",
+    "no classification yet: F5 runs the methods",
     (
         {"overview": "All", "calibration": "Calib."},
         {

@@ -1,4 +1,4 @@
-"""The Classify pane: routes from text to class side by side, their mistakes, and a sentence of one's own."""
+"""The Classify pane: methods from text to class side by side, their mistakes, and a sentence of one's own."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tui.classify.overview import overview
 from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judged, Judgement
 from tui.classify.story import ClassifyStory
-from tui.classify.views import ROUTES, WORDS, ViewState
+from tui.classify.views import NAMES, WORDS, ViewState
 from tui.panes.compare import ComparePane
 from tui.styled import message
 
 
 class ClassifyPane(ComparePane):
-    """Knows what a classification has told, what it found in the test rows, and its trained routes."""
+    """Knows what a classification has told, what it found in the test rows, and its trained methods."""
 
     PREFIX, RESULTS = "cl", "cl-results"
     WHAT = "classifier"
@@ -36,10 +36,10 @@ class ClassifyPane(ComparePane):
     ABOUT = (
         (
             "What is compared",
-            "The majority class and TF-IDF with logistic regression are what every route has to beat. Logistic "
+            "The majority class and TF-IDF with logistic regression are what every method has to beat. Logistic "
             "regression and MLP learn on features of an encoder that stays as it is; fine-tuning trains all of it. "
             "The interval holds 95% of the accuracies that resampled test rows give; McNemar's test says whether two "
-            "routes differ by more than chance: it looks only at rows that one of them has right and the other wrong. "
+            "methods differ by more than chance: it looks only at rows that one of them has right and the other wrong. "
             "Calibration error is how far confidence and accuracy lie apart.\n",
         ),
         (
@@ -70,7 +70,7 @@ class ClassifyPane(ComparePane):
         self.findings: Findings | None = None
         self.judged: Judgement | None = None
 
-    # -- what the run and the trained routes say ---------------------------------------------------------------------
+    # -- what the run and the trained methods say ---------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
         if ended or any(isinstance(event, ContenderDone) for event in events):
@@ -87,7 +87,7 @@ class ClassifyPane(ComparePane):
         self.findings = found
 
     def answer(self) -> None:
-        """Ask the trained routes about what has been typed; open them first."""
+        """Ask the trained methods about what has been typed; open them first."""
         text = self.typed[0].value
         if self.trained and (classifier := self.at_hand()) is not None:
             if text.strip():
@@ -109,32 +109,32 @@ class ClassifyPane(ComparePane):
 
     @property
     def trained(self) -> bool:
-        """Whether there is a route that can judge a sentence."""
-        return any(route.name != "majority" for route in self.story.done)
+        """Whether there is a method that can judge a sentence."""
+        return any(method.name != "majority" for method in self.story.done)
 
     def turned(self) -> tuple[str, str]:
         one = self.method and self.view_state.view in ("matrix", "classes", "calibration")
-        return ("r", ROUTES.get(self.method, self.method)) if one else ("", "")
+        return ("r", NAMES.get(self.method, self.method)) if one else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
-        story, state, route = self.story, self.view_state, self.method
+        story, state, method = self.story, self.view_state, self.method
         if state.view == "sentence":
             working = self.working("judge")
-            return sentence.sentence(self.judged, self.typed[0].value, route, self.trained, working, width, height)
+            return sentence.sentence(self.judged, self.typed[0].value, method, self.trained, working, width, height)
         if state.view == "suspects":
             return pages.suspects(self.findings, state, width, height)
         if state.view == "labels":
             return figures.labels(story, width, height)
         if state.view == "overview":
-            return overview(story, self.findings, route, width, height)
-        known = story.methods.get(route)
+            return overview(story, self.findings, method, width, height)
+        known = story.methods.get(method)
         if known is None or known.report is None:
-            return message("Nothing to show yet: no route has finished.", width, height)
+            return message("Nothing to show yet: no method has finished.", width, height)
         if state.view == "matrix":
-            return pages.matrix(known.report, self.findings, route, state, width, height)
+            return pages.matrix(known.report, self.findings, method, state, width, height)
         if state.view == "classes":
             return pages.classes(known.report, state, width, height)
-        return figures.calibration(known.report, route, width, height)
+        return figures.calibration(known.report, method, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
