@@ -10,8 +10,8 @@ from textual.strip import Strip
 
 from tui.choose.story import CONTROLS, ChooseMethod, ChooseStory
 from tui.choose.views import COLOURS, NAMES
-from tui.compare.overview import ACCURACY, arranged, seconds, span, table
-from tui.curve import CurveOptions, draw
+from tui.compare import overview as compare
+from tui.compare.overview import ACCURACY, seconds, span
 from tui.line_table import Column
 from tui.styled import (
     BAD,
@@ -22,7 +22,6 @@ from tui.styled import (
     data_lines,
     p_value,
     share,
-    strip,
     wrap,
 )
 from tui.text import safe
@@ -66,16 +65,12 @@ COLUMNS = (
 
 def overview(story: ChooseStory, method: str, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and the losses to the right."""
-    curve = _curve(story, method)
     chance = story.methods["chance"].accuracy if "chance" in story.methods else None
-    return arranged(
-        table(story, method, COLUMNS, NAMES, COLOURS, width, chance=chance),
-        lambda width: _words(story, method, width),
-        (lambda width, height: _losses(curve, width, height)) if curve else None,
-        width,
-        height,
-        running=story.finished is None,
-    )
+
+    def words(width: int) -> list[Text]:
+        return _words(story, method, width)
+
+    return compare.overview(story, method, COLUMNS, words, NAMES, COLOURS, width, height, chance=chance)
 
 
 def _words(story: ChooseStory, chosen: str, width: int) -> list[Text]:
@@ -134,18 +129,3 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
             )
             lines.append(line.append(f"  of {one['count']:,}", DIM))
     return lines
-
-
-def _curve(story: ChooseStory, chosen: str) -> ChooseMethod | None:
-    """Whose losses to draw: who trains, else the method chosen, else the last that has any."""
-    able = [method for method in story.methods.values() if method.curve.version]
-    for name in (story.doing, chosen):
-        if found := [method for method in able if method.name == name]:
-            return found[0]
-    return able[-1] if able else None
-
-
-def _losses(method: ChooseMethod, width: int, height: int) -> list[Strip]:
-    title = Text.assemble((f"{NAMES.get(method.name, method.name)}: loss ", COLOURS.get(method.name, "")))
-    title.append("train ", "bright_cyan").append("held out ", "bright_yellow").append("● best", GOOD)
-    return [strip(title, width), *draw(method.curve, width, height - 1, CurveOptions(smoothing=0.0))]

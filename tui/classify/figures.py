@@ -10,9 +10,9 @@ from textual.strip import Strip
 
 from engine.comparison.statistics import Report
 from engine.runs.events import CurvePoint
-from tui.classify.story import ClassifyMethod, ClassifyStory
+from tui.classify.story import ClassifyStory
 from tui.classify.views import COLOURS, NAMES
-from tui.curve import CurveOptions, built, draw, new_figure
+from tui.curve import built, new_figure
 from tui.styled import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen
@@ -26,28 +26,6 @@ _PLOTEXT = {
     "bright_yellow": "orange+",
     "bright_green": "green+",
 }
-
-
-def losses(methods: Sequence[ClassifyMethod], wanted: str, width: int, height: int) -> list[Strip]:
-    """Training and validation loss of the methods that have a curve, side by side; ``wanted`` where one only fits."""
-    shown = [method for method in methods if method.curve.version]
-    if not shown or height < 4:
-        return message("the loss of MLP and fine-tuning is drawn here", width, height) if height > 0 else []
-    each = width // len(shown)
-    if each < 30:
-        shown, each = [method for method in shown if method.name == wanted] or shown[-1:], width
-    columns = []
-    for method in shown:
-        unit = "epoch" if method.name == "mlp" else "step"
-        head = Text.assemble((NAMES[method.name], COLOURS[method.name]), (f" loss by {unit}  ", DIM))
-        head.append("─", DIM).append(" train  ").append("─", FAIR).append(" validation  ").append("●", GOOD)
-        head.append(" best")
-        made = draw(
-            method.curve, each - 1, height - 1, CurveOptions(smoothing=0.6 if method.name == "finetune" else 0.0)
-        )
-        columns.append([strip(head, each - 1), *made])
-    rows = side_by_side([part for column in columns for part in ((column, each - 1), ([], 1))], height)
-    return [row.adjust_cell_length(width) for row in rows]
 
 
 def calibration(report: Report, method: str, width: int, height: int) -> list[Strip]:

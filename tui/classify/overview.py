@@ -9,11 +9,11 @@ from textual.strip import Strip
 
 from engine.comparison.statistics import Report
 from tui import units
-from tui.classify import figures
 from tui.classify.runs import Findings
-from tui.classify.story import CURVED, ClassifyStory, plain_words
+from tui.classify.story import ClassifyStory, plain_words
 from tui.classify.views import COLOURS, NAMES
-from tui.compare.overview import ACCURACY, INTERVAL, arranged, seconds, table
+from tui.compare import overview as compare
+from tui.compare.overview import ACCURACY, INTERVAL, seconds
 from tui.line_table import Column
 from tui.styled import (
     BAD,
@@ -22,7 +22,6 @@ from tui.styled import (
     GOOD,
     TITLE,
     data_lines,
-    message,
     p_value,
     share,
     wrap,
@@ -53,20 +52,13 @@ WITHOUT_LEAKS = _column("no leaks", 10, lambda report: share(report.accuracy_wit
 
 def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
-    if not story.methods and not story.notices:
-        return message("The process is starting and reads the data…", width, height)
     leaks = any(method.report and method.report.accuracy_without_leaks is not None for method in story.done)
     columns = (*COLUMNS, WITHOUT_LEAKS) if leaks else COLUMNS
-    curves = [method for method in story.methods.values() if method.curve.version]
-    wanted = story.doing if story.doing in CURVED else chosen
-    return arranged(
-        table(story, chosen, columns, NAMES, COLOURS, width) if story.methods else [],
-        lambda width: _words(story, findings, chosen, width),
-        (lambda width, height: figures.losses(curves, wanted, width, height)) if curves else None,
-        width,
-        height,
-        running=story.finished is None,
-    )
+
+    def words(width: int) -> list[Text]:
+        return _words(story, findings, chosen, width)
+
+    return compare.overview(story, chosen, columns, words, NAMES, COLOURS, width, height)
 
 
 def differences(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:

@@ -23,7 +23,7 @@ COLOURS = {
 }
 
 VIEWS = (
-    ("overview", "a", "All methods"),
+    ("overview", "a", "Methods"),
     ("matrix", "m", "Matrix"),
     ("classes", "c", "Classes"),
     ("calibration", "k", "Calibration"),

@@ -9,13 +9,16 @@ from textual.strip import Strip
 
 from tui import units
 from tui.compare.story import CompareStory, Method
+from tui.curve import CurveOptions, draw
 from tui.line_table import Column, LineTable
-from tui.styled import DIM, FAIR, GOOD, interval, limits, share, side_by_side, strips
+from tui.styled import DIM, FAIR, GOOD, interval, limits, message, share, side_by_side, strip, strips
 from tui.text import safe
 
 PLOT = 24  # cells of the drawn interval at most
 SPLIT = 80  # columns from which words and curves stand side by side
 CURVE = 7  # lines below which a curve says nothing
+NARROWEST = 30  # cells of a curve beside others
+BY_EPOCH = ("mlp",)  # methods whose steps are epochs
 
 
 ACCURACY = Column("accuracy", 9, lambda method: (share(method.accuracy), "bold"))
@@ -95,30 +98,62 @@ def seconds(spent: float) -> str:
     return f"{spent:.2f}" if spent < 10 else f"{spent:.1f}" if spent < 1000 else f"{spent:,.0f}"
 
 
-def arranged(
-    top: Sequence[Text],
+def overview(
+    story: CompareStory,
+    chosen: str,
+    columns: Sequence[Column],
     words: Callable[[int], Sequence[Text]],
-    curve: Callable[[int, int], list[Strip]] | None,
+    names: Mapping[str, str],
+    colours: Mapping[str, str],
     width: int,
     height: int,
     *,
-    running: bool,
+    chance: float | None = None,
 ) -> list[Strip]:
-    """The table above; below it words to the left and curves to the right, or where it is narrow what matters now.
+    """The table; below it ``words`` of a width to the left and losses to the right, or in turn where it is narrow."""
 
-    ``words`` takes a width, ``curve`` width and height.
-    """
+    if not story.methods and not story.notices:
+        return message("The process is starting and reads the data…", width, height)
+
+    def curve(width: int, height: int) -> list[Strip]:
+        return losses(story, chosen, names, colours, width, height)
+
+    top = table(story, chosen, columns, names, colours, width, chance=chance) if story.methods else []
+    curves = any(method.curve.version for method in story.methods.values())
     lines = [*strips(top, width, height), Strip.blank(width)]
     room = height - len(lines)
     if room <= 0:
         return lines[:height]
-    if curve is not None and width >= SPLIT and room >= CURVE:
+    if curves and width >= SPLIT and room >= CURVE:
         left = max(38, min(width // 2, 64))
         told, drawn = strips(words(left - 2), left, room), curve(width - left, min(room, 18))
         return lines + side_by_side([(told, left), (drawn, width - left)], room)
-    if curve is not None and running and room >= CURVE:
+    if curves and story.finished is None and room >= CURVE:  # what matters now
         return lines + curve(width, room)
     told = strips(words(width), width, room)
-    if curve is not None and room - len(told) > CURVE:
+    if curves and room - len(told) > CURVE:
         told += [Strip.blank(width), *curve(width, room - len(told) - 1)]
     return lines + told
+
+
+def losses(
+    story: CompareStory, chosen: str, names: Mapping[str, str], colours: Mapping[str, str], width: int, height: int
+) -> list[Strip]:
+    """Training and held-out loss of the methods that have a curve, side by side.
+
+    Where only one fits it is that of the method in training, else of the one chosen, else the last.
+    """
+    shown = [method for method in story.methods.values() if method.curve.version]
+    each = width // len(shown)
+    if each < NARROWEST:
+        wanted = story.doing if any(method.name == story.doing for method in shown) else chosen
+        shown, each = [method for method in shown if method.name == wanted] or shown[-1:], width
+    columns: list[tuple[list[Strip], int]] = []
+    for method in shown:
+        name, unit = names.get(method.name, method.name), "epoch" if method.name in BY_EPOCH else "step"
+        head = Text.assemble((name, colours.get(method.name, "")), (f" loss by {unit}  ", DIM))
+        head.append("─", DIM).append(" train  ").append("─", FAIR).append(" held out  ").append("●", GOOD)
+        head.append(" best")
+        options = CurveOptions(smoothing=0.6 if method.name == "finetune" else 0.0)
+        columns += [([strip(head, each - 1), *draw(method.curve, each - 1, height - 1, options)], each - 1), ([], 1)]
+    return [row.adjust_cell_length(width) for row in side_by_side(columns, height)]
