@@ -32,6 +32,7 @@ _WIDGETS = {
     "SettingsDialog": "Generate: settings of an A/B comparison",
     "SettingsStrip": "Generate: settings",
     "SweepView": "Generate: completions side by side",
+    "TableView": "list of runs",
     "Ticks": "field with several values to tick",
     "TokenEditor": "text editor of Tokens and Generate",
     "TokenSearch": "Tokens: search in a vocabulary",

@@ -230,7 +230,7 @@ def export(
         Write into a folder that holds something else; files of the same names are replaced.
     """
     from engine.gpt.trained import load, write_export
-    from tui.panes import laboratory_of
+    from tui.panes import runs_of
 
     task = "train"
     if run != "bundled" and not (Path(run).expanduser() / "config.json").is_file():
@@ -243,7 +243,7 @@ def export(
     if problems := [Problem(field, f"not for a run of {task}") for field, given in wrong.items() if given]:
         raise BadSpec(problems)
     if task != "train":
-        print_message(laboratory_of(task).export(runs.find(home.runs(), run), folder, method=method, force=force))
+        print_message(runs_of(task).export(runs.find(home.runs(), run), folder, method=method, force=force))
         say(str(folder.absolute()))
         return DONE
     trained = load(run, which=checkpoint)

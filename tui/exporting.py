@@ -9,18 +9,18 @@ from pathlib import Path
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from tui.comparing.laboratory import Laboratory
 from tui.dialogs import Entry
 from tui.panes.pane import Pane
+from tui.task_runs import TaskRuns
 from tui.text import safe
 
 
-async def export(pane: Pane, run: Run, laboratory: Laboratory) -> None:
+async def export(pane: Pane, run: Run, task_runs: TaskRuns) -> None:
     """Ask for a folder, and write there what of the run another program can load."""
-    if reason := await asyncio.to_thread(laboratory.cannot_export, run):
+    if reason := await asyncio.to_thread(task_runs.cannot_export, run):
         pane.tell("There is nothing to export", reason)
         return
-    what, about = laboratory.exported
+    what, about = task_runs.exported
     place = str(home.home() / "exports" / run.name)
     target = await pane.app.push_screen_wait(
         Entry(f"Export {what}", about, place, lambda text: "" if text.strip() else "name a folder")
@@ -29,7 +29,7 @@ async def export(pane: Pane, run: Run, laboratory: Laboratory) -> None:
         return
     pane.notify("Exporting…", timeout=3)
     try:
-        said = await asyncio.to_thread(laboratory.export, run, Path(os.path.expanduser(target)))
+        said = await asyncio.to_thread(task_runs.export, run, Path(os.path.expanduser(target)))
     except (CheckpointError, OSError) as error:
         pane.tell("It cannot be exported", str(error))
     else:

@@ -27,10 +27,10 @@ from engine.runs.events import (
 from engine.runs.messages import Continue, Control, Detach, Message, Pause, Stop
 from engine.runs.spec import to_dict
 from engine.runs.worker import Task
+from tui.background import Opened
 from tui.classify import sentence
-from tui.classify.laboratory import Classifications, Findings, Suspect, pairs_of
+from tui.classify.runs import Classifications, Findings, Suspect, pairs_of
 from tui.classify.sentence import Judgement
-from tui.errands import Opened
 
 CLASSES = ("billing", "delivery", "technical")
 GOLD = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]
@@ -117,7 +117,7 @@ class FakeClassifier:
         return Judgement(text, CLASSES, {"tfidf": own, "lr": own}, words, "lr", own.index(max(own)))
 
 
-class FakeLaboratory:
+class FakeRuns:
     """Counts starts, takes messages, plays hand-made events."""
 
     def __init__(self) -> None:
@@ -166,9 +166,9 @@ class FakeLaboratory:
 
 
 @pytest.fixture
-def laboratory_of_fakes(monkeypatch: pytest.MonkeyPatch) -> FakeLaboratory:
+def fake_runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
     """No process is started by this test, and no encoder loaded."""
-    fake = FakeLaboratory()
+    fake = FakeRuns()
     monkeypatch.setattr(Classifications, "create", lambda _, spec: fake.create(spec))
     monkeypatch.setattr(Classifications, "begin", lambda _, run: fake.begin(run))
     monkeypatch.setattr(Classifications, "follow", lambda _, run: fake.begin(run))

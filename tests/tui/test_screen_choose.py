@@ -18,7 +18,7 @@ from engine.runs import owner
 from engine.runs.events import ItemJudged
 from engine.runs.messages import Control
 from tui.app import LabApp
-from tui.choosing.laboratory import Rankings
+from tui.choose.runs import Rankings
 from tui.panes.choose import ChoosePane
 from tui.text import safe
 
@@ -126,7 +126,7 @@ async def test_browsing(run: Run) -> None:
             await pilot.press("m")
         await shows(pilot, "zero-shot, ways of counting", "character", "pmi")
         await pilot.press("enter")
-        assert pane.sight.reading
+        assert pane.view_state.reading
         await pilot.press("escape", "escape")
         await shows(pilot, "95% interval")
         assert controls(app) == []
@@ -156,7 +156,7 @@ async def test_a_question_of_ones_own(run: Run) -> None:
         await pilot.pause(0.3)
         assert controls(app) == []
         await pilot.press("escape", "a")
-        assert pane.sight.view == "overview"
+        assert pane.view_state.view == "overview"
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -171,7 +171,7 @@ async def test_every_size(size: tuple[int, int], run: Run) -> None:
             await pilot.press(key)
             await pilot.pause(0.05)
             assert controls(app) == []
-        assert pane.sight.view == "overview"
+        assert pane.view_state.view == "overview"
         assert shown(app)
 
 

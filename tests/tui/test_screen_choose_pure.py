@@ -12,13 +12,13 @@ from engine.choose.spec import ChooseSpec
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Finished, ItemJudged, Loaded, Notice
 from engine.runs.spec import BadSpec
 from tui import last_values
-from tui.choosing.form import ChooseForm
-from tui.choosing.overview import overview
-from tui.choosing.own import Own, item_of, ranks, spelled
-from tui.choosing.questions import card, questions, shares, tokens
-from tui.choosing.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
-from tui.choosing.views import Sight, head, tabs
-from tui.comparing.headline import notice
+from tui.choose.form import ChooseForm
+from tui.choose.overview import overview
+from tui.choose.own import Own, item_of, ranks, spelled
+from tui.choose.questions import card, questions, shares, tokens
+from tui.choose.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
+from tui.choose.views import NAMES, WORDS, ViewState
+from tui.compare.headline import head, notice, tabs
 
 ITEMS = tuple(Item(f"question {number} {HOSTILE}?", (f"a{HOSTILE}", "b", "c"), number % 3) for number in range(12))
 WAYS = {"sum": (-1.0, -2.0, -3.0), "token": (-1.0, -2.0, -3.0), "character": (-1.0, -2.0, -3.0), "pmi": (0.0, 1.0, 0.5)}
@@ -115,13 +115,13 @@ def test_what_a_damaged_journal_says_is_passed_over() -> None:
 @pytest.mark.parametrize("width", [24, 58, 80, 118, 200])
 @pytest.mark.parametrize("finished", [True, False])
 def test_views_fit_and_hold_no_controls(width: int, finished: bool) -> None:
-    told, sight = story(finished=finished), Sight()
-    drawn = [overview(told, "margin", width, 20), [head(told, HOSTILE, "running", width)], [notice(told, width)]]
-    drawn.append([tabs(sight, "margin", width)])
+    told, state = story(finished=finished), ViewState()
+    drawn = [overview(told, "margin", width, 20), [head(told, WORDS, HOSTILE, "running", width)], [notice(told, width)]]
+    drawn.append([tabs(WORDS, state.view, width, "m", NAMES["margin"])])
     for kept in FILTERS:
         for order in SORTS:
-            sight.kept, sight.order, sight.row = kept, order, 99
-            drawn.append(questions(told, ITEMS, "zero-shot", sight, width, 20))
+            state.kept, state.order, state.row = kept, order, 99
+            drawn.append(questions(told, ITEMS, "zero-shot", state, width, 20))
     drawn.append(
         card(ITEMS[0], {name: one.ranked[0] for name, one in told.methods.items() if one.ranked}, "margin", width, 20)
     )

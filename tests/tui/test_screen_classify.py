@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from classifying import CLASSES, FakeLaboratory, begun, findings, laboratory_of_fakes, loaded, report, told
+from classifying import CLASSES, FakeRuns, begun, fake_runs, findings, loaded, report, told
 from pseudoterminal import PROJECT
 from stage import HOSTILE, SIZES, controls, shown, shows, until, view
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Input
+from textual.widgets import Input
 
 from checkpoints import home as places
 from checkpoints import run as runs
@@ -24,10 +24,11 @@ from engine.runs.messages import Continue, Pause, Stop
 from engine.runs.worker import Task
 from tui import last_values
 from tui.app import LabApp
-from tui.classify.laboratory import Classifications
+from tui.classify.runs import Classifications
+from tui.line_table import TableView
 from tui.panes.classify import ClassifyPane
 
-__all__ = ["laboratory_of_fakes"]
+__all__ = ["fake_runs"]
 
 
 async def go(pilot: Pilot[int]) -> ClassifyPane:
@@ -39,7 +40,7 @@ async def go(pilot: Pilot[int]) -> ClassifyPane:
     return pilot.app.query_one(ClassifyPane)
 
 
-async def finished(pilot: Pilot[int], fake: FakeLaboratory) -> ClassifyPane:
+async def finished(pilot: Pilot[int], fake: FakeRuns) -> ClassifyPane:
     """Run everything that the stand-in tells."""
     fake.play = told
     pane = await go(pilot)
@@ -51,18 +52,18 @@ async def finished(pilot: Pilot[int], fake: FakeLaboratory) -> ClassifyPane:
 
 @pytest.mark.parametrize("size", [SIZES[0], SIZES[1], SIZES[3]])
 async def test_the_form_shows_the_bundled_data_set_and_starts_with_it_at_once(
-    size: tuple[int, int], laboratory_of_fakes: FakeLaboratory
+    size: tuple[int, int], fake_runs: FakeRuns
 ) -> None:
-    laboratory_of_fakes.play = told
+    fake_runs.play = told
     async with LabApp().run_test(size=size) as pilot:
         await go(pilot)
         await shows(pilot, "helpdesk", "bundled with the program", "4 classes")
         await pilot.press("f5")
         await shows(pilot, "TF-IDF + LR", "macro-F1", "finished")
-        assert laboratory_of_fakes.asked == [ClassifySpec(curve=True, suspects=True)]
+        assert fake_runs.asked == [ClassifySpec(curve=True, suspects=True)]
 
 
-async def test_results_appear_as_they_come_with_progress_and_time_left(laboratory_of_fakes: FakeLaboratory) -> None:
+async def test_results_appear_as_they_come_with_progress_and_time_left(fake_runs: FakeRuns) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5")
@@ -77,8 +78,8 @@ async def test_results_appear_as_they_come_with_progress_and_time_left(laborator
         await shows(pilot, "1.000", "epoch 3, the best so far", "step 3 of 100", "7 s left", "MLP loss by epoch")
 
 
-async def test_keys_pause_go_on_and_stop_and_a_second_start_only_says_so(laboratory_of_fakes: FakeLaboratory) -> None:
-    fake = laboratory_of_fakes
+async def test_keys_pause_go_on_and_stop_and_a_second_start_only_says_so(fake_runs: FakeRuns) -> None:
+    fake = fake_runs
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5", "f5")
@@ -99,7 +100,7 @@ async def test_keys_pause_go_on_and_stop_and_a_second_start_only_says_so(laborat
 
 
 async def test_a_pause_is_heard_at_once_and_a_second_key_takes_it_back(
-    laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
+    fake_runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run may take seconds to answer: here it never does."""
     async with LabApp().run_test(size=(80, 24)) as pilot:
@@ -118,10 +119,10 @@ async def test_a_pause_is_heard_at_once_and_a_second_key_takes_it_back(
 
 
 async def test_after_escape_letters_stay_keys_until_the_sentence_is_asked_for_again(
-    laboratory_of_fakes: FakeLaboratory,
+    fake_runs: FakeRuns,
 ) -> None:
     async with LabApp().run_test(size=(80, 24)) as pilot:
-        await finished(pilot, laboratory_of_fakes)
+        await finished(pilot, fake_runs)
         await pilot.press("e", "b", "escape", "n", "n", "m")
         await shows(pilot, "predicted")
         await pilot.press("e", "c")
@@ -131,9 +132,9 @@ async def test_after_escape_letters_stay_keys_until_the_sentence_is_asked_for_ag
 
 
 @pytest.mark.parametrize("size", [SIZES[0], SIZES[2]])
-async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], laboratory_of_fakes: FakeLaboratory) -> None:
+async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], fake_runs: FakeRuns) -> None:
     async with LabApp().run_test(size=size) as pilot:
-        await finished(pilot, laboratory_of_fakes)
+        await finished(pilot, fake_runs)
         for key, *texts in (
             ("m", "predicted", "billing"),
             ("c", "precision", "recall"),
@@ -149,38 +150,38 @@ async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], laborato
 
 
 async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_back(
-    laboratory_of_fakes: FakeLaboratory,
+    fake_runs: FakeRuns,
 ) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
-        pane = await finished(pilot, laboratory_of_fakes)
+        pane = await finished(pilot, fake_runs)
         await pilot.press("down")  # the route after the best: logistic regression
-        assert pane.route == "lr"
+        assert pane.method == "lr"
         await pilot.press("m", "down", "right")
         await shows(pilot, "2 of 3 delivery are recognised")
         await pilot.press("right")
         await shows(pilot, "1 of 3 delivery taken for technical", "row 5 of the test split")
         await pilot.press("left", "enter", "down")
-        assert (pane.sight.true, pane.sight.predicted, pane.sight.row) == (1, 1, 1)
+        assert (pane.view_state.true, pane.view_state.predicted, pane.view_state.row) == (1, 1, 1)
         await pilot.press("escape", "up")
-        assert (pane.sight.true, pane.sight.predicted) == (0, 1)
+        assert (pane.view_state.true, pane.view_state.predicted) == (0, 1)
         for _ in range(9):
             await pilot.press("right", "up")
-        assert (pane.sight.true, pane.sight.predicted) == (0, 2)
+        assert (pane.view_state.true, pane.view_state.predicted) == (0, 2)
         await shows(pilot, "0 of 3 billing taken for technical", "nothing here")
         await pilot.press("r")
-        assert pane.route == "mlp"
+        assert pane.method == "mlp"
 
 
-async def test_mcnemar_is_shown_for_the_route_that_the_cursor_is_on(laboratory_of_fakes: FakeLaboratory) -> None:
+async def test_mcnemar_is_shown_for_the_route_that_the_cursor_is_on(fake_runs: FakeRuns) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
-        await finished(pilot, laboratory_of_fakes)
+        await finished(pilot, fake_runs)
         await shows(pilot, "TF-IDF + LR against")
         await pilot.press("down", "down")
         await shows(pilot, "MLP against", "▸ MLP")
 
 
-async def test_a_sentence_is_judged_while_it_is_typed(laboratory_of_fakes: FakeLaboratory) -> None:
-    fake = laboratory_of_fakes
+async def test_a_sentence_is_judged_while_it_is_typed(fake_runs: FakeRuns) -> None:
+    fake = fake_runs
     async with LabApp().run_test(size=(80, 24)) as pilot:
         await finished(pilot, fake)
         await pilot.press("e")
@@ -196,8 +197,8 @@ async def test_a_sentence_is_judged_while_it_is_typed(laboratory_of_fakes: FakeL
         await shows(pilot, "app bill")
 
 
-async def test_hostile_names_texts_and_notices_reach_no_terminal(laboratory_of_fakes: FakeLaboratory) -> None:
-    fake = laboratory_of_fakes
+async def test_hostile_names_texts_and_notices_reach_no_terminal(fake_runs: FakeRuns) -> None:
+    fake = fake_runs
     names = (HOSTILE, "[red]", CLASSES[2])
     fake.found = findings(names, (HOSTILE,) * 10)
 
@@ -216,9 +217,7 @@ async def test_hostile_names_texts_and_notices_reach_no_terminal(laboratory_of_f
             assert not controls(pilot.app)  # type: ignore[arg-type]
 
 
-async def test_what_is_wrong_is_told_while_it_is_typed_and_nothing_starts(
-    laboratory_of_fakes: FakeLaboratory, tmp_path: Path
-) -> None:
+async def test_what_is_wrong_is_told_while_it_is_typed_and_nothing_starts(fake_runs: FakeRuns, tmp_path: Path) -> None:
     file = tmp_path / "odd.csv"
     file.write_text("words,kind\nsome text,x\nother text,y\n")
     async with LabApp().run_test(size=(120, 40)) as pilot:
@@ -228,7 +227,7 @@ async def test_what_is_wrong_is_told_while_it_is_typed_and_nothing_starts(
         await shows(pilot, "no such file or folder")
         await pilot.press("f5")
         await pilot.pause()
-        assert laboratory_of_fakes.asked == []
+        assert fake_runs.asked == []
         assert field.has_focus
         field.value = str(file)
         await shows(pilot, "choose the column with the text and label", "some text")
@@ -236,9 +235,7 @@ async def test_what_is_wrong_is_told_while_it_is_typed_and_nothing_starts(
         await shows(pilot, "max rows: 'many' is not a whole number")
 
 
-async def test_columns_are_offered_and_what_was_started_is_there_next_time(
-    laboratory_of_fakes: FakeLaboratory, tmp_path: Path
-) -> None:
+async def test_columns_are_offered_and_what_was_started_is_there_next_time(fake_runs: FakeRuns, tmp_path: Path) -> None:
     file = tmp_path / "odd.csv"
     file.write_text("words,kind\n" + "".join(f"some text {n},{'xy'[n % 2]}\n" for n in range(30)))
     async with LabApp().run_test(size=(120, 40)) as pilot:
@@ -251,8 +248,8 @@ async def test_columns_are_offered_and_what_was_started_is_there_next_time(
         pilot.app.query_one("#cl-field-heads").focus()
         await pilot.press("left", "space")
         await pilot.press("f5")
-        await until(pilot, lambda: laboratory_of_fakes.asked)
-        asked = laboratory_of_fakes.asked[0]
+        await until(pilot, lambda: fake_runs.asked)
+        asked = fake_runs.asked[0]
         assert (asked.text_column, asked.label_column, asked.heads) == ("words", "kind", ("lr", "mlp", "finetune"))
         await until(pilot, lambda: (places.home() / "classify.json").exists())
     async with LabApp().run_test(size=(120, 40)) as pilot:
@@ -262,8 +259,8 @@ async def test_columns_are_offered_and_what_was_started_is_there_next_time(
         await until(pilot, lambda: not pane.form.given())
 
 
-async def test_a_failure_is_told_where_the_results_would_be(laboratory_of_fakes: FakeLaboratory) -> None:
-    laboratory_of_fakes.play = lambda run: [
+async def test_a_failure_is_told_where_the_results_would_be(fake_runs: FakeRuns) -> None:
+    fake_runs.play = lambda run: [
         Notice("there is no column 'x'. The columns are: 'a'", "error", "failure"),
         Finished("failed", 0, None, run),
         Classified("failed", 0, None, run),
@@ -274,10 +271,8 @@ async def test_a_failure_is_told_where_the_results_would_be(laboratory_of_fakes:
         await shows(pilot, "failed", "✗ there is no column 'x'")
 
 
-async def test_a_home_that_cannot_be_written_is_told(
-    laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(laboratory: object, spec: object) -> None:
+async def test_a_home_that_cannot_be_written_is_told(fake_runs: FakeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(task_runs: object, spec: object) -> None:
         raise PermissionError(13, "Permission denied", "/sealed")
 
     monkeypatch.setattr(Classifications, "create", refuse)
@@ -290,13 +285,13 @@ async def test_a_home_that_cannot_be_written_is_told(
 
 
 async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
-    laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
+    fake_runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = laboratory_of_fakes
+    fake = fake_runs
     run = fake.create(ClassifySpec())
     begun: list[str] = []
 
-    def begin(laboratory: object, run: Run) -> Task:
+    def begin(task_runs: object, run: Run) -> Task:
         begun.append(run.name)
         time.sleep(0.2)
         if len(begun) == 1:
@@ -316,8 +311,8 @@ async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
         assert len(begun) == 2
 
 
-async def test_leaving_asks_about_a_classification_that_runs(laboratory_of_fakes: FakeLaboratory) -> None:
-    fake = laboratory_of_fakes
+async def test_leaving_asks_about_a_classification_that_runs(fake_runs: FakeRuns) -> None:
+    fake = fake_runs
     async with LabApp().run_test(size=(80, 24)) as pilot:
         await go(pilot)
         await pilot.press("f5")
@@ -333,9 +328,9 @@ async def test_leaving_asks_about_a_classification_that_runs(laboratory_of_fakes
 
 
 async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_key(
-    laboratory_of_fakes: FakeLaboratory,
+    fake_runs: FakeRuns,
 ) -> None:
-    fake = laboratory_of_fakes
+    fake = fake_runs
     fake.play = told
     run = fake.create(ClassifySpec(heads=("lr",)))
     assert len(list(owner.record(run, iter(told(run.name))))) == len(told())
@@ -343,7 +338,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
         await pilot.press("7")
-        await until(pilot, lambda: [table.row_count for table in pilot.app.query(DataTable)] == [1])
+        await until(pilot, lambda: [len(table.entries) for table in pilot.app.query(TableView)] == [1])
         await shows(pilot, "finished", "81.2%", "helpdesk")
         await pilot.press("enter")
         await shows(pilot, "TF-IDF + LR", "Counting words")
@@ -359,7 +354,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
         await until(pilot, lambda: pilot.app.query_one(ClassifyPane).form.text("heads") == "lr")
 
 
-async def test_without_any_classifier_views_say_how_to_begin(laboratory_of_fakes: FakeLaboratory) -> None:
+async def test_without_any_classifier_views_say_how_to_begin(fake_runs: FakeRuns) -> None:
     async with LabApp().run_test(size=(80, 24)) as pilot:
         await go(pilot)
         for key in ("m", "e", "r", "up", "escape"):
@@ -370,9 +365,9 @@ async def test_without_any_classifier_views_say_how_to_begin(laboratory_of_fakes
         await shows(pilot, "no classification yet")
 
 
-async def test_what_does_not_change_is_not_sent_again(laboratory_of_fakes: FakeLaboratory) -> None:
+async def test_what_does_not_change_is_not_sent_again(fake_runs: FakeRuns) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
-        pane = await finished(pilot, laboratory_of_fakes)
+        pane = await finished(pilot, fake_runs)
         await until(pilot, lambda: pane.job is None)
         await pilot.pause(0.2)
         assert pane._ticker is not None
@@ -423,18 +418,18 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
     )
 
 
-async def test_a_route_that_finishes_later_answers_too(laboratory_of_fakes: FakeLaboratory) -> None:
-    fake = laboratory_of_fakes
+async def test_a_route_that_finishes_later_answers_too(fake_runs: FakeRuns) -> None:
+    fake = fake_runs
     fake.play = lambda run: [*begun(), ContenderDone("majority", report("majority"))]
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5")
         await shows(pilot, "majority class", "1.5")
         await pilot.press("e", *"bill")
-        await shows(pilot, "No trained route can answer yet")
+        await shows(pilot, "No trained method can answer yet")
         assert pane.job is not None
         pane.job.channel.put(ContenderDone("tfidf", report("tfidf")))
         await shows(pilot, "billing", "80%")
-        first = pane.classifier
+        first = pane.opened
         pane.job.channel.put(ContenderDone("lr", report("lr")))
-        await until(pilot, lambda: pane.classifier is not None and pane.classifier is not first)
+        await until(pilot, lambda: pane.opened is not None and pane.opened is not first)

@@ -27,11 +27,11 @@ from engine.runs.spec import BadSpec, spelled
 from tui import last_values
 from tui.classify import figures, overview, pages
 from tui.classify.form import ClassifyForm, look
-from tui.classify.laboratory import Classifications, Findings, pairs_of
+from tui.classify.runs import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory
-from tui.classify.views import VIEWS, Sight, head, tabs
-from tui.comparing.headline import notice
+from tui.classify.views import NAMES, VIEWS, WORDS, ViewState
+from tui.compare.headline import head, notice, tabs
 from tui.styled import bar, fit, window
 
 VALUES = spelled(ClassifySpec(curve=True, suspects=True))
@@ -139,20 +139,20 @@ def test_mcnemar_counts_each_pair_from_both_sides() -> None:
 
 def views(story: ClassifyStory, found: Findings | None, width: int, height: int) -> dict[str, list[Strip]]:
     """Every view at one size."""
-    sight = Sight(true=1, predicted=2)
+    state = ViewState(true=1, predicted=2)
     routes = {route.name: route.report for route in story.done if route.report is not None}
     drawn = {
         "overview": overview.overview(story, found, "lr", width, height),
-        "suspects": pages.suspects(found, sight, width, height),
+        "suspects": pages.suspects(found, state, width, height),
         "labels": figures.labels(story, width, height),
-        "head": [head(story, "run", "running", width)],
+        "head": [head(story, WORDS, "run", "running", width)],
         "notice": [notice(story, width)],
     }
     for view, _, _ in VIEWS:
-        drawn[f"tabs-{view}"] = [tabs(Sight(view), "lr", width)]
+        drawn[f"tabs-{view}"] = [tabs(WORDS, view, width, "r", NAMES["lr"])]
     if "lr" in routes:
-        drawn["matrix"] = pages.matrix(routes["lr"], found, "lr", sight, width, height)
-        drawn["classes"] = pages.classes(routes["lr"], sight, width, height)
+        drawn["matrix"] = pages.matrix(routes["lr"], found, "lr", state, width, height)
+        drawn["classes"] = pages.classes(routes["lr"], state, width, height)
         drawn["calibration"] = figures.calibration(routes["lr"], "lr", width, height)
     return drawn
 
@@ -195,11 +195,11 @@ def test_the_matrix_shows_the_chosen_cell_its_texts_and_the_leak() -> None:
     story = folded(told())
     known = story.methods["lr"].report
     assert known is not None
-    shown = text_of(pages.matrix(known, findings(), "lr", Sight(true=0, predicted=0), 118, 34))
+    shown = text_of(pages.matrix(known, findings(), "lr", ViewState(true=0, predicted=0), 118, 34))
     assert "2 of 3 billing are recognised" in shown
     assert "row 0 of the test split" in shown
     assert "also in train" in shown
-    wrong = text_of(pages.matrix(known, findings(), "lr", Sight(true=0, predicted=1), 118, 34))
+    wrong = text_of(pages.matrix(known, findings(), "lr", ViewState(true=0, predicted=1), 118, 34))
     assert "1 of 3 billing taken for delivery" in wrong
     assert "row 2 of the test split" in wrong
 
@@ -210,7 +210,7 @@ def test_many_classes_are_shown_around_the_chosen_cell() -> None:
     from engine.comparison import statistics
 
     made = statistics.evaluate(np.eye(60) * 0.5 + 0.5 / 60, gold, names)
-    shown = text_of(pages.matrix(made, None, "lr", Sight(true=55, predicted=58), 78, 20))
+    shown = text_of(pages.matrix(made, None, "lr", ViewState(true=55, predicted=58), 78, 20))
     assert "class55" in shown
     assert "clas…" in shown or "class58" in shown
     assert "of 60" in shown
@@ -302,14 +302,14 @@ def test_a_fine_tuned_model_is_exported_beside_nothing_of_others(tmp_path: Path)
     for name in ("config.json", "model.safetensors"):
         (tuned / name).write_text(name)
         (tuned / name).chmod(0o600)
-    laboratory, theirs = Classifications(), tmp_path / "theirs"
+    task_runs, theirs = Classifications(), tmp_path / "theirs"
     for _ in range(2):  # the same run again
-        assert laboratory.export(run, tmp_path / "ours").endswith(f"exported to {tmp_path / 'ours'}")
+        assert task_runs.export(run, tmp_path / "ours").endswith(f"exported to {tmp_path / 'ours'}")
     (tmp_path / "usual").touch()
     for file in (tmp_path / "ours").iterdir():
         assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
     theirs.mkdir()
     (theirs / "config.json").write_text("other")
     with pytest.raises(store.CheckpointError, match=f"holds no export of {run.name}"):
-        laboratory.export(run, theirs)
+        task_runs.export(run, theirs)
     assert [file.read_text() for file in theirs.iterdir()] == ["other"]

@@ -18,7 +18,7 @@ from engine.gpt.spec import TrainSpec
 from engine.retrieve.spec import RetrieveSpec
 from engine.runs.spec import Option, changed, options, restored, spelled, to_dict, typed
 from tui.app import LabApp
-from tui.comparing.form import CompareForm
+from tui.compare.form import CompareForm
 from tui.form import Form
 from tui.panes.runs import RunsPane
 

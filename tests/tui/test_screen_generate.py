@@ -644,7 +644,7 @@ async def test_a_comparison_under_way_is_shown_again_and_stopped(models: FakeMod
         assert len(pilot.app.screen_stack) == 1
         await pilot.press("f7")
         models.allow(1)
-        await until(pilot, lambda: not of(pilot).errands.active)
+        await until(pilot, lambda: not of(pilot).background.active)
         assert pilot.app.query_one(SweepView).sweep.path  # type: ignore[union-attr]
 
 

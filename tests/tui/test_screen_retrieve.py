@@ -24,10 +24,10 @@ from engine.runs.worker import Task
 from tui import last_values
 from tui.app import LabApp
 from tui.panes.retrieve import RetrievePane
-from tui.retrieving.figures import figures
-from tui.retrieving.laboratory import Retrievals
-from tui.retrieving.searching import Answer, searching
-from tui.retrieving.story import RetrieveStory
+from tui.retrieve.figures import figures
+from tui.retrieve.runs import Retrievals
+from tui.retrieve.searching import Answer, searching
+from tui.retrieve.story import RetrieveStory
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def at_hand(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """What the form would begin with: a small collection and encoder; runs go in this process."""
     folder = collection(tmp_path / "small")
 
-    def begin(laboratory: Retrievals, run: Run) -> Task:
+    def begin(task_runs: Retrievals, run: Run) -> Task:
         def task(control: Control) -> Iterator[Event]:
             return retrieve_runs.drive(run, control)
 
@@ -82,7 +82,7 @@ async def opened(pilot: Pilot[int], run: Run) -> RetrievePane:
     pane = await go(pilot)
     pane.open(run)
     await until(pilot, lambda: pane.story.finished is not None and pane.gains and pane.library is not None, 60)
-    await until(pilot, lambda: not pane.errands.active)
+    await until(pilot, lambda: not pane.background.active)
     return pane
 
 
@@ -128,7 +128,7 @@ async def test_queries_by_gain_lead_to_the_columns(kept: Run) -> None:
         assert len(rows) == 8
         await shows(pilot, f"{sum(rows) / 8:+.3f}")
         await pilot.press("v")
-        assert (pane.sight.first, pane.sight.second) == ("trained", "cls")
+        assert (pane.view_state.first, pane.view_state.second) == ("trained", "cls")
         await pilot.press("enter")
         await until(pilot, lambda: pane.found is not None and pane.found.known.startswith("test query"))
         before = pane.box.value
@@ -169,7 +169,7 @@ async def test_hostile_documents_and_queries_stay_text(tmp_path: Path, encoder: 
         await until(pilot, lambda: pane.found is not None and "bm25" in pane.found.found)
         await pilot.pause(0.3)
         assert controls(pilot.app) == []
-        pane.sight.column = 0
+        pane.view_state.column = 0
         await pilot.press("escape", "enter")
         await pilot.pause(0.2)
         assert controls(pilot.app) == []

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from pseudoterminal import PROJECT
 from stage import HOSTILE, SIZES, FakeTrainers, controls, recorded, shown, shows, started, step, until
+from textual.events import MouseScrollDown
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
-from textual.widgets import DataTable, Input, OptionList
+from textual.widgets import Input, OptionList
 
 from checkpoints import home as places
 from checkpoints import run as runs
 from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from tui.app import LabApp
+from tui.line_table import TableView
 from tui.panes.runs import RunsPane
 
 pytestmark = pytest.mark.usefixtures("trainers")
@@ -28,7 +30,7 @@ async def list_runs(pilot: Pilot[int], count: int) -> None:
     """Go to the list and wait until it shows ``count`` runs."""
     await shows(pilot, "Start training")
     await pilot.press("7")
-    await until(pilot, lambda: [table.row_count for table in pilot.app.query(DataTable)] == [count])
+    await until(pilot, lambda: [len(table.entries) for table in pilot.app.query(TableView)] == [count])
     await pilot.pause()
 
 
@@ -77,9 +79,9 @@ async def test_runs_that_cannot_be_read_are_listed_beside_the_others_and_say_why
         await list_runs(pilot, 5)
         await shows(pilot, "finished", "interrupted")
         assert shown(pilot.app).count("unreadable") == 3
-        table = pilot.app.query_one(DataTable)
+        table = pilot.app.query_one(TableView)
         for row, why in enumerate(["spec.json: not a regular file", "['train']", "the task 'rank'"], 2):
-            table.move_cursor(row=row)
+            table.move(row)
             await shows(pilot, f"unreadable: {why}" if row == 2 else why)
         for key in ("enter", "r", "c", "x"):
             await pilot.press(key)
@@ -117,15 +119,45 @@ async def test_the_table_takes_the_columns_that_a_new_width_has_room_for() -> No
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await list_runs(pilot, 2)
         await pilot.press("down")
-        table, chosen = pilot.app.query_one(DataTable), pilot.app.query_one(RunsPane).selected
+        table, chosen = pilot.app.query_one(TableView), pilot.app.query_one(RunsPane).selected
         for width, columns in ((60, "state name steps best"), (80, "state name steps best age")):
             await pilot.resize_terminal(width, 24)
-            await until(pilot, lambda columns=columns: " ".join(str(key.value) for key in table.columns) == columns)
+            await until(
+                pilot, lambda columns=columns: " ".join(column.title for column in table.table.columns) == columns
+            )
             await shows(pilot, " first ", "2.5000", "7/100")
-            assert table.virtual_size.width <= table.size.width
+            assert table.table.width <= table.size.width
             assert pilot.app.query_one(RunsPane).selected == chosen
         await pilot.resize_terminal(120, 40)
         await shows(pilot, "corpus", "second", "2.5000")
+
+
+async def test_clicks_the_wheel_and_keys_move_the_cursor_and_rows_beyond_the_screen_come_into_view() -> None:
+    for number in range(30):
+        recorded(f"run-{number:02}")
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        await list_runs(pilot, 30)
+        pane = pilot.app.query_one(RunsPane)
+
+        def chosen() -> str:
+            assert pane.selected is not None
+            return pane.selected.name[-6:]
+
+        listed = [entry.name[-6:] for entry in pane.table.entries]
+        assert chosen() == listed[0]
+        await pilot.click(TableView, offset=(5, 4))  # the heading is line 0
+        assert chosen() == listed[3]
+        pane.table.post_message(MouseScrollDown(pane.table, 5, 5, 0, 1, 0, False, False, False))
+        await until(pilot, lambda: chosen() == listed[4])
+        assert listed[29] not in shown(pilot.app)  # type: ignore[arg-type]
+        await pilot.press("end")
+        await shows(pilot, listed[29])
+        assert (chosen(), pane.table.cursor) == (listed[29], 29)
+        await pilot.press("pageup", "up", "home")
+        assert chosen() == listed[0]
+        await shows(pilot, listed[0])
+        await pilot.click(TableView, offset=(5, 1))  # the row of the cursor: it is opened
+        await shows(pilot, "sample-100")
 
 
 async def test_runs_with_hostile_names_and_corpora_are_listed_as_text(home: Path) -> None:

@@ -10,9 +10,9 @@ from textual.strip import Strip
 
 from engine.comparison.statistics import Report
 from engine.runs.events import CurvePoint
-from tui.classify.story import ClassifyStory, Route
-from tui.classify.views import COLOURS, ROUTES
-from tui.curve import CurveOptions, built, draw, new_figure
+from tui.classify.story import ClassifyStory
+from tui.classify.views import COLOURS, NAMES
+from tui.curve import built, new_figure
 from tui.styled import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen
@@ -28,28 +28,8 @@ _PLOTEXT = {
 }
 
 
-def losses(routes: Sequence[Route], wanted: str, width: int, height: int) -> list[Strip]:
-    """Training and validation loss of the routes that have a curve, side by side; ``wanted`` where one only fits."""
-    shown = [route for route in routes if route.curve.version]
-    if not shown or height < 4:
-        return message("the loss of MLP and fine-tuning is drawn here", width, height) if height > 0 else []
-    each = width // len(shown)
-    if each < 30:
-        shown, each = [route for route in shown if route.name == wanted] or shown[-1:], width
-    columns = []
-    for route in shown:
-        unit = "epoch" if route.name == "mlp" else "step"
-        head = Text.assemble((ROUTES[route.name], COLOURS[route.name]), (f" loss by {unit}  ", DIM))
-        head.append("─", DIM).append(" train  ").append("─", FAIR).append(" validation  ").append("●", GOOD)
-        head.append(" best")
-        made = draw(route.curve, each - 1, height - 1, CurveOptions(smoothing=0.6 if route.name == "finetune" else 0.0))
-        columns.append([strip(head, each - 1), *made])
-    rows = side_by_side([part for column in columns for part in ((column, each - 1), ([], 1))], height)
-    return [row.adjust_cell_length(width) for row in rows]
-
-
-def calibration(report: Report, route: str, width: int, height: int) -> list[Strip]:
-    """How sure the route was against how often it was right; on the diagonal it can be believed.
+def calibration(report: Report, method: str, width: int, height: int) -> list[Strip]:
+    """How sure the method was against how often it was right; on the diagonal it can be believed.
 
     Bins of few rows tell little: they are hollow and stand outside the line.
     """
@@ -60,7 +40,7 @@ def calibration(report: Report, route: str, width: int, height: int) -> list[Str
     if height >= 7 and plot_width >= 20:
         figure = new_figure(plot_width, height)
         figure.plot([0, 1], [0, 1], marker="braille", color="gray")
-        colour = _PLOTEXT.get(COLOURS.get(route, ""), "cyan+")
+        colour = _PLOTEXT.get(COLOURS.get(method, ""), "cyan+")
         for few in (True, False):
             bins = [one for one in report.bins if (one.count < FEW) == few]
             xs, ys = [one.confidence for one in bins], [one.accuracy for one in bins]
@@ -109,7 +89,7 @@ def _bins(report: Report, width: int) -> list[Strip]:
 
 
 def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
-    """Accuracy by labels of each class, a line for each route, and what all labels give."""
+    """Accuracy by labels of each class, a line for each method, and what all labels give."""
     points = story.points
     if not points:
         return message(EMPTY_LABELS, width, height)
@@ -129,10 +109,10 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
         for x, point in zip(xs, own, strict=True):
             figure.plot([x, x], [point.low, point.high], marker="braille", color=colour)
         lowest, highest = min(lowest, *(p.low for p in own)), max(highest, *(p.high for p in own))
-    for route in story.done:
-        if route.report is not None and route.name in {point.contender for point in points} | {"tfidf"}:
-            figure.hline(route.report.accuracy, color="gray")
-            lowest, highest = min(lowest, route.report.accuracy), max(highest, route.report.accuracy)
+    for method in story.done:
+        if method.report is not None and method.name in {point.contender for point in points} | {"tfidf"}:
+            figure.hline(method.report.accuracy, color="gray")
+            lowest, highest = min(lowest, method.report.accuracy), max(highest, method.report.accuracy)
     low, high = max(0.0, math.floor(lowest * 10) / 10), min(1.0, math.ceil(highest * 10 + 1e-9) / 10)
     figure.ylim(low, max(high, low + 0.1))
     figure.xlim(math.log2(places[0]) - 0.2, math.log2(places[-1]) + 0.2)
@@ -151,15 +131,15 @@ def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> l
     places = places[-fit:]
     head = Text().append(f"{'labels a class':<18}" + "".join(f"{place:>8,}" for place in places) + f"{'all':>8}", DIM)
     lines = [Text("test accuracy; bars span the draws, grey lines: all labels", DIM), head]
-    known = {route.name: route.report.accuracy for route in story.done if route.report}
+    known = {method.name: method.report.accuracy for method in story.done if method.report}
     for name in dict.fromkeys(point.contender for point in points):
         own = {point.labels: point.accuracy for point in points if point.contender == name}
-        line = Text().append(f"{ROUTES.get(name, name):<18}", COLOURS.get(name, ""))
+        line = Text().append(f"{NAMES.get(name, name):<18}", COLOURS.get(name, ""))
         line.append("".join(f"{share(own.get(place)):>8}" for place in places))
         line.append(f"{share(known.get(name)):>8}", "bold")
         lines.append(line)
     if "tfidf" in known:
-        line = Text().append(f"{ROUTES['tfidf']:<18}", COLOURS["tfidf"])
+        line = Text().append(f"{NAMES['tfidf']:<18}", COLOURS["tfidf"])
         line.append(" " * 8 * len(places) + f"{share(known['tfidf']):>8}", "bold")
         lines.append(line)
     return [strip(line, width) for line in lines]

@@ -17,7 +17,7 @@ from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
 from engine.runs.spec import Problem
 from tui import units
-from tui.comparing.form import CompareForm, Seen, kind_of
+from tui.compare.form import CompareForm, Seen, kind_of
 from tui.field import Choice
 from tui.text import safe
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.comparison.statistics import Report
-from tui.classify.laboratory import Findings
-from tui.classify.views import Sight
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strip, window, wrap
+from engine.comparison.statistics import ClassReport, Report
+from tui.classify.runs import Findings
+from tui.classify.views import ViewState
+from tui.line_table import Column, LineTable
+from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strips, window, wrap
 from tui.text import safe
 
 LABEL = 14
@@ -17,16 +18,18 @@ SIDE = 34  # cells that texts need beside the matrix
 _SHADES = " ░▒▓█"
 
 
-def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, width: int, height: int) -> list[Strip]:
+def matrix(
+    report: Report, findings: Findings | None, method: str, state: ViewState, width: int, height: int
+) -> list[Strip]:
     """The matrix and the texts, side by side where there is room, one above the other where there is not."""
     count = len(report.classes)
-    sight.true, sight.predicted = min(sight.true, count - 1), min(sight.predicted, count - 1)
+    state.true, state.predicted = min(state.true, count - 1), min(state.predicted, count - 1)
     label = min(LABEL, max([6, *(len(one.name) for one in report.classes)]) + 2)
     if width - label - count * CELL >= SIDE:
         cell = _cell(report, (width - label - SIDE) // count)
         wide = label + count * cell
-        left = _grid(report, sight, label, cell, wide, height)
-        right = _texts(report, findings, route, sight, width - wide - 3, height)
+        left = _grid(report, state, label, cell, wide, height)
+        right = _texts(report, findings, method, state, width - wide - 3, height)
         blank = Text("")
         rows = []
         for row in range(min(height, max(len(left), len(right)))):
@@ -34,12 +37,11 @@ def matrix(report: Report, findings: Findings | None, route: str, sight: Sight, 
             line.truncate(wide, pad=True)
             line.append(" │ ", DIM)
             rows.append(line.append_text(right[row] if row < len(right) else blank))
-        return [strip(row, width) for row in rows]
+        return strips(rows, width, height)
     grid = _grid(
-        report, sight, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
+        report, state, label, _cell(report, (width - label) // count), width, max(4, min(count + 3, height - 6))
     )
-    lines = [*grid, *_texts(report, findings, route, sight, width, height - len(grid))]
-    return [strip(line, width) for line in lines[:height]]
+    return strips([*grid, *_texts(report, findings, method, state, width, height - len(grid))], width, height)
 
 
 def _cell(report: Report, room: int) -> int:
@@ -47,28 +49,28 @@ def _cell(report: Report, room: int) -> int:
     return max(CELL, min(room, WIDE, max(len(one.name) for one in report.classes) + 1))
 
 
-def _grid(report: Report, sight: Sight, label: int, cell: int, width: int, height: int) -> list[Text]:
+def _grid(report: Report, state: ViewState, label: int, cell: int, width: int, height: int) -> list[Text]:
     names = [one.name for one in report.classes]
-    columns = window(len(names), sight.predicted, max(1, (width - label) // cell))
-    rows = window(len(names), sight.true, max(1, height - 3))
+    columns = window(len(names), state.predicted, max(1, (width - label) // cell))
+    rows = window(len(names), state.true, max(1, height - 3))
     head = Text().append(f"{'true ↓':<{label}}", DIM).append("  predicted →", DIM)
     if len(columns) < len(names):
         head.append(f"  {columns[0] + 1}–{columns[-1] + 1} of {len(names)}", DIM)
     marks = Text(" " * label)
     for column in columns:
-        here = column == sight.predicted
+        here = column == state.predicted
         marks.append(" " + fit(names[column], cell - 1).rstrip().rjust(cell - 1), TITLE if here else DIM)
     lines = [head, marks]
     for row in rows:
-        line = Text().append(fit(names[row], label - 1) + " ", TITLE if row == sight.true else DIM)
+        line = Text().append(fit(names[row], label - 1) + " ", TITLE if row == state.true else DIM)
         total = max(1, sum(report.confusion[row]))
         for column in columns:
             number = report.confusion[row][column]
             style = _style(number / total, row == column)
             text = f"{_SHADES[_level(number / total)]}{number:>{cell - 2},}" if number else f"{'·':>{cell - 1}}"
-            if (row, column) == (sight.true, sight.predicted):
+            if (row, column) == (state.true, state.predicted):
                 line.append(" ")
-                line.append(text, CURSOR if not sight.reading else "underline " + style)
+                line.append(text, CURSOR if not state.reading else "underline " + style)
             else:
                 line.append(f" {text}", style if number else DIM)
         lines.append(line)
@@ -85,47 +87,47 @@ def _style(part: float, right: bool) -> str:
     return f"bold {BAD}" if part >= 0.2 else BAD if part >= 0.1 else FAIR
 
 
-def _texts(report: Report, findings: Findings | None, route: str, sight: Sight, width: int, height: int) -> list[Text]:
+def _texts(
+    report: Report, findings: Findings | None, method: str, state: ViewState, width: int, height: int
+) -> list[Text]:
     """The rows of the chosen cell, one line each, the one under the cursor in full below them."""
-    true, predicted = report.classes[sight.true], report.classes[sight.predicted]
-    number = report.confusion[sight.true][sight.predicted]
+    true, predicted = report.classes[state.true], report.classes[state.predicted]
+    number = report.confusion[state.true][state.predicted]
     head = Text().append(f"{number:,} of {true.support:,} ", "bold")
     head.append(safe(true.name, lines=False), TITLE)
-    if sight.true == sight.predicted:
+    if state.true == state.predicted:
         head.append(" are recognised, least sure first", DIM)
     else:
         head.append(" taken for ", DIM).append(safe(predicted.name, lines=False), f"bold {FAIR}")
         head.append(", surest first", DIM)
     lines = [head]
-    if findings is None or route not in findings.probabilities:
+    if findings is None or method not in findings.probabilities:
         return [*lines, Text("the texts are being read…" if number else "", DIM)]
-    rows = findings.cell(route, sight.true, sight.predicted)
+    rows = findings.cell(method, state.true, state.predicted)
     if not rows:
         return [*lines, Text("nothing here: arrows choose another cell", DIM)]
-    sight.row = max(0, min(sight.row, len(rows) - 1))
-    full = full_text(findings, route, rows[sight.row], width, max(2, min(7, height // 2)))
-    for place in window(len(rows), sight.row, max(1, height - 2 - len(full))):
-        row = rows[place]
-        here = place == sight.row
-        line = Text().append(f"{findings.probability(route, row, sight.predicted):5.0%} ", "bold" if here else DIM)
-        line.append(safe(findings.texts[row][:300], lines=False))
-        line.truncate(width, overflow="ellipsis", pad=here)
-        if here and sight.reading:
-            line.stylize(CURSOR)
-        lines.append(line)
+    chosen = rows[state.within(len(rows))]
+    full = full_text(findings, method, chosen, width, max(2, min(7, height // 2)))
+
+    def sure(row: int) -> tuple[str, str]:
+        return f"{findings.probability(method, row, state.predicted):.0%}", "bold" if row == chosen else DIM
+
+    columns = (Column("", 5, sure), Column("", 0, lambda row: f" {findings.texts[row][:300]}", left=True))
+    table = LineTable(columns, width, marked=False, cursor=CURSOR if state.reading else "")
+    lines += table.rows(rows, state.row, height - 2 - len(full))
     lines += [Text("")] * max(0, height - len(lines) - len(full))
     return lines + full
 
 
-def full_text(findings: Findings, route: str, row: int, width: int, height: int) -> list[Text]:
-    """One test row as it is, and what the route gives the classes it hesitates between."""
+def full_text(findings: Findings, method: str, row: int, width: int, height: int) -> list[Text]:
+    """One test row as it is, and what the method gives the classes it hesitates between."""
     gold = findings.gold[row]
     told = Text("")
-    order = sorted(range(len(findings.classes)), key=lambda label: -findings.probability(route, row, label))
+    order = sorted(range(len(findings.classes)), key=lambda label: -findings.probability(method, row, label))
     for label in order[: 3 if gold in order[:3] else 2] + ([] if gold in order[:3] else [gold]):
         colour = GOOD if label == gold else FAIR
         told.append(f"{safe(findings.classes[label], lines=False)} ", colour)
-        told.append(f"{findings.probability(route, row, label):.0%}  ", "bold")
+        told.append(f"{findings.probability(method, row, label):.0%}  ", "bold")
     if row in findings.leaked:
         told.append("also in train", f"bold {BAD}")
     lines = wrap(Text(safe(findings.texts[row][:2000], lines=False)), width)
@@ -138,31 +140,31 @@ def full_text(findings: Findings, route: str, row: int, width: int, height: int)
 
 EMPTY_SUSPECTS = """No suspicious labels yet.
 
-When a frozen route has run, rows are listed here whose label a model doubts
+When a frozen method has run, rows are listed here whose label a model doubts
 that has not learned them: wrong labels, or texts that two classes fit."""
 
 
-def classes(report: Report, sight: Sight, width: int, height: int) -> list[Strip]:
+def classes(report: Report, state: ViewState, width: int, height: int) -> list[Strip]:
     """Precision, recall and F1 of every class; the weakest is red, the strongest green."""
     rows = report.classes
-    sight.row = max(0, min(sight.row, len(rows) - 1))
     f1 = [one.f1 for one in rows]
-    name = min(24, max(10, *(len(one.name) for one in rows)) + 3)
-    room = max(0, min(30, width - name - 40))
-    head = Text().append(f"{'  class':<{name}}{'precision':>10}{'recall':>9}{'F1':>8}   {'':<{room}}{'rows':>8}", DIM)
-    lines = [head]
-    for place in window(len(rows), sight.row, height - 3):
-        one = rows[place]
-        here = place == sight.row
-        colour = BAD if one.f1 == min(f1) < max(f1) else GOOD if one.f1 == max(f1) else "bright_cyan"
-        line = Text().append(fit(("▸ " if here else "  ") + one.name, name), CURSOR if here else "")
-        line.append(f"{share(one.precision):>10}{share(one.recall):>9}")
-        line.append(f"{share(one.f1):>8}", f"bold {colour}")
-        line.append(f"   {bar(one.f1, room)}", colour)
-        line.append(f"{one.support:>8,}", DIM)
-        lines.append(line)
-    lines += [Text(""), _about(report, sight.row)]
-    return [strip(line, width) for line in lines[:height]]
+    name = min(22, max(10, *(len(one.name) for one in rows)) + 1)
+    room = max(0, min(30, width - name - 42))
+
+    def colour(one: ClassReport) -> str:
+        return BAD if one.f1 == min(f1) < max(f1) else GOOD if one.f1 == max(f1) else "bright_cyan"
+
+    columns = (
+        Column("class", name, lambda one: one.name, left=True, named=True),
+        Column("precision", 10, lambda one: share(one.precision)),
+        Column("recall", 9, lambda one: share(one.recall)),
+        Column("F1", 8, lambda one: (share(one.f1), f"bold {colour(one)}")),
+        Column("", 3 + room, lambda one: (bar(one.f1, room), colour(one))),
+        Column("rows", 8, lambda one: (f"{one.support:,}", DIM)),
+    )
+    table = LineTable(columns, width)
+    lines = [table.heading(), *table.rows(rows, state.within(len(rows)), height - 3)]
+    return strips([*lines, Text(""), _about(report, state.row)], width, height)
 
 
 def _about(report: Report, row: int) -> Text:
@@ -181,38 +183,30 @@ def _about(report: Report, row: int) -> Text:
     )
 
 
-def suspects(findings: Findings | None, sight: Sight, width: int, height: int) -> list[Strip]:
+def suspects(findings: Findings | None, state: ViewState, width: int, height: int) -> list[Strip]:
     """Rows whose label is doubted most, and the one under the cursor in full."""
     if findings is None or not findings.suspects:
         return message(EMPTY_SUSPECTS, width, height)
-    found = findings.suspects
-    sight.row = max(0, min(sight.row, len(found) - 1))
-    name = min(16, max(8, *(len(one) for one in findings.classes)) + 1)
-    lines = [
-        Text.assemble(
-            (f"{len(found):,} labels ", "bold"),
-            ("doubted by a model that has not seen their rows", DIM),
-        ),
-        Text(f"  {'label':<{name}}{'rather':<{name}}{'sure':>5}  text", DIM),
-    ]
-    chosen = found[sight.row]
+    found, names = findings.suspects, findings.classes
+    name = min(16, max(8, *map(len, names)) + 1)
+    columns = (
+        Column("label", name, lambda one: (names[one.label], BAD), left=True),
+        Column("rather", name, lambda one: (names[one.proposed], GOOD), left=True),
+        Column(" sure", 7, lambda one: (f"{one.doubt:5.0%}", "bold"), left=True),
+        Column("text", 0, lambda one: one.text[:300], left=True, named=True),
+    )
+    chosen = found[state.within(len(found))]
     told = Text.assemble(
         (f"{safe(chosen.file, lines=False)} row {chosen.line:,}: ", DIM),
-        (f"labelled {safe(findings.classes[chosen.label], lines=False)}", BAD),
+        (f"labelled {safe(names[chosen.label], lines=False)}", BAD),
         (f" {chosen.label_probability:.0%}", "bold"),
         (", rather ", DIM),
-        (safe(findings.classes[chosen.proposed], lines=False), GOOD),
+        (safe(names[chosen.proposed], lines=False), GOOD),
         (f" {chosen.doubt:.0%}", "bold"),
     )
     below = [Text(""), told, *wrap(Text(safe(chosen.text[:2000], lines=False)), width)[: max(2, height // 3)]]
-    for place in window(len(found), sight.row, max(1, height - 2 - len(below))):
-        one = found[place]
-        here = place == sight.row
-        line = Text("▸ " if here else "  ")
-        line.append(fit(findings.classes[one.label], name - 1) + " ", BAD)
-        line.append(fit(findings.classes[one.proposed], name - 1) + " ", GOOD)
-        line.append(f"{one.doubt:5.0%}  ", "bold")
-        line.append(safe(one.text[:300], lines=False), CURSOR if here else "")
-        lines.append(line)
+    head = Text(f"{len(found):,} labels ", "bold").append("doubted by a model that has not seen their rows", DIM)
+    table = LineTable(columns, width)
+    lines = [head, table.heading(), *table.rows(found, state.row, height - 2 - len(below))]
     lines += [Text("")] * max(0, height - len(lines) - len(below))
-    return [strip(line, width) for line in (lines + below)[:height]]
+    return strips(lines + below, width, height)

@@ -1,4 +1,4 @@
-"""A sentence that is typed: what every route makes of it, which of its words matter, and the tasks that ask."""
+"""A sentence that is typed: what every method makes of it, which of its words matter, and the tasks that ask."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from checkpoints.run import Run
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
-from tui.classify.views import COLOURS, ROUTES
-from tui.errands import Opened
+from tui.background import Opened
+from tui.classify.views import COLOURS, NAMES
 from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
 from tui.text import safe
 
@@ -30,7 +30,7 @@ class Judged(Event):
 
 
 def opening(run: Run) -> Task:
-    """Read the trained routes, and let each answer once so that the first real answer does not wait for a model."""
+    """Read the trained methods, and let each answer once so that the first real answer does not wait for a model."""
 
     def task(control: Control) -> Iterator[Event]:
         from engine.classify.predict import Classifier
@@ -44,8 +44,8 @@ def opening(run: Run) -> Task:
     return task
 
 
-def judging(classifier: Classifier, text: str, route: str) -> Task:
-    """Probabilities from every route, and then what each word does to the answer of ``route``."""
+def judging(classifier: Classifier, text: str, method: str) -> Task:
+    """Probabilities from every method, and then what each word does to the answer of ``method``."""
 
     def task(control: Control) -> Iterator[Event]:
         try:
@@ -53,7 +53,7 @@ def judging(classifier: Classifier, text: str, route: str) -> Task:
             judgement = Judgement(text, classifier.classes, found)
             yield Judged(judgement)
             yield from handle_messages(control, 0)
-            asked = route if route in found else classifier.methods[-1]
+            asked = method if method in found else classifier.methods[-1]
             winner, words = classifier.attribute(text, asked)
             told = tuple((word.text, word.effect) for word in words)
             yield Judged(Judgement(text, classifier.classes, found, told, asked, winner))
@@ -63,23 +63,23 @@ def judging(classifier: Classifier, text: str, route: str) -> Task:
     return task
 
 
-HINT = """Type a sentence: every trained route gives its probabilities while you type,
+HINT = """Type a sentence: every trained method gives its probabilities while you type,
 and the words are coloured by what they do. Esc leaves the line, e goes back into it."""
-NOTHING = """No trained route can answer yet: run the routes first (n shows the form, F5 runs),
+NOTHING = """No trained method can answer yet: run the methods first (n shows the form, F5 runs),
 or open a classifier that was trained before with o."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the routes say of one text."""
+    """What the methods say of one text."""
 
     text: str
     classes: tuple[str, ...]
     probabilities: Mapping[str, Sequence[float]] = field(default_factory=dict)
     words: tuple[tuple[str, float], ...] = ()
     """each word, and how much the winner's probability falls without it"""
-    route: str = ""
-    """the route whose words these are"""
+    method: str = ""
+    """the method whose words these are"""
     winner: int = 0
     """the class that the words are for or against"""
 
@@ -87,7 +87,7 @@ class Judgement:
 def sentence(
     found: Judgement | None, text: str, chosen: str, able: bool, working: str, width: int, height: int
 ) -> list[Strip]:
-    """Bars for every class and route, winners marked, and the words below."""
+    """Bars for every class and method, winners marked, and the words below."""
     if not able:
         return message(NOTHING, width, height)
     if not text.strip():
@@ -96,13 +96,13 @@ def sentence(
         return message(working or "…", width, height)
     lines: list[Text] = []
     stale = found.text != text
-    routes = list(found.probabilities)
-    each = max(10, min(24, (width - 16) // max(1, len(routes))))
-    name = min(22, max(9, width - each * len(routes) - 1))
+    methods = list(found.probabilities)
+    each = max(10, min(24, (width - 16) // max(1, len(methods))))
+    name = min(22, max(9, width - each * len(methods) - 1))
     head = Text(" " * name)
-    for route in routes:
-        style = f"{COLOURS.get(route, '')} {'reverse ' if route == chosen else ''}bold".strip()
-        head.append(fit(ROUTES.get(route, route), each - 2), style).append("  ")
+    for method in methods:
+        style = f"{COLOURS.get(method, '')} {'reverse ' if method == chosen else ''}bold".strip()
+        head.append(fit(NAMES.get(method, method), each - 2), style).append("  ")
     lines.append(head)
     order = sorted(
         range(len(found.classes)), key=lambda label: -max(float(p[label]) for p in found.probabilities.values())
@@ -110,10 +110,10 @@ def sentence(
     room = max(2, height - 7)
     for label in order[:room] if len(order) > room else range(len(found.classes)):
         line = Text().append(fit(found.classes[label], name - 1) + " ", "bold" if _wins(found, chosen, label) else DIM)
-        for route in routes:
-            value = float(found.probabilities[route][label])
-            wins = _wins(found, route, label)
-            colour = COLOURS.get(route, "")
+        for method in methods:
+            value = float(found.probabilities[method][label])
+            wins = _wins(found, method, label)
+            colour = COLOURS.get(method, "")
             line.append(f"{value:4.0%} ", f"bold {colour}" if wins else DIM)
             line.append(bar(value, each - 7), colour if wins else DIM).append("  ")
         lines.append(line)
@@ -122,13 +122,13 @@ def sentence(
     lines.append(Text(""))
     lines += _words(found, width)
     lines.append(
-        Text(working or "…" if stale or working else "Esc: letters are keys again; r: another route's words", DIM)
+        Text(working or "…" if stale or working else "Esc: letters are keys again; r: another method's words", DIM)
     )
     return [strip(line, width) for line in lines[:height]]
 
 
-def _wins(found: Judgement, route: str, label: int) -> bool:
-    row = found.probabilities.get(route)
+def _wins(found: Judgement, method: str, label: int) -> bool:
+    row = found.probabilities.get(method)
     return row is not None and float(row[label]) == max(map(float, row))
 
 
@@ -141,7 +141,7 @@ def _words(found: Judgement, width: int) -> list[Text]:
         ("what each word does to ", DIM),
         (winner, TITLE),
         (" in ", DIM),
-        (ROUTES.get(found.route, found.route), COLOURS.get(found.route, "")),
+        (NAMES.get(found.method, found.method), COLOURS.get(found.method, "")),
         (", left out one at a time: ", DIM),
         ("for", GOOD),
         (" / ", DIM),

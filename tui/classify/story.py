@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.comparison.statistics import Report, report_from
-from engine.runs.events import Classified, ContenderDone, ContenderStep, CurvePoint, Event, Loaded
-from tui.comparing.story import CompareStory, Method
+from engine.runs.events import Classified, ContenderStep, CurvePoint, Event, Loaded
+from tui.compare.story import DAMAGED, CompareStory, Method
 
 CURVED = ("mlp", "finetune")
-"""routes whose loss is worth a curve"""
+"""methods whose loss is worth a curve"""
 
 
 @dataclass
-class Route(Method):
+class ClassifyMethod(Method):
     """One way from text to class."""
 
     report: Report | None = None
+    """``result``, read"""
 
-    @property
-    def done(self) -> bool:
-        return self.report is not None
-
-    @property
-    def accuracy(self) -> float | None:
-        return self.report.accuracy if self.report is not None else None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        return self.report.interval if self.report is not None else None
+    def judge(self, result: Mapping[str, Any]) -> None:
+        report = report_from(result)
+        super().judge(result)
+        self.report = report
 
     def step(self, event: ContenderStep) -> None:
         if self.name in CURVED:
@@ -41,20 +37,21 @@ class Route(Method):
 class ClassifyStory(CompareStory):
     """The state of one classification as its events tell it."""
 
-    METHOD = Route
+    METHOD = ClassifyMethod
 
-    methods: dict[str, Route] = field(default_factory=dict)
+    methods: dict[str, ClassifyMethod] = field(default_factory=dict)
     points: list[CurvePoint] = field(default_factory=list)
 
+    @property
+    def detail(self) -> str:
+        return f"{self.points[-1].labels:,} labels of each class" if self.doing == "labels" and self.points else ""
+
     def fold(self, event: Event) -> None:
-        """Take an event in. What a damaged journal says of a route is passed over."""
+        """Take an event in. What a damaged journal says of a method is passed over."""
         super().fold(event)
         match event:
             case Loaded():
                 self.points = []
-            case ContenderDone():
-                with contextlib.suppress(KeyError, TypeError, ValueError):
-                    self.method(event.contender).report = report_from(event.result)
             case CurvePoint() if event.labels > 0 and all(0 <= x <= 1 for x in (event.low, event.accuracy, event.high)):
                 self.points = [p for p in self.points if (p.contender, p.labels) != (event.contender, event.labels)]
                 self.points.append(event)
@@ -63,8 +60,8 @@ class ClassifyStory(CompareStory):
                 self._end(event)
 
     def _end(self, event: Classified) -> None:
-        """Figures that no route has told before, as in a journal that lacks lines."""
+        """Figures that no method has told before, as in a journal that lacks lines."""
         for name, result in event.results.items():
-            with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-                if self.method(name).report is None:
-                    self.method(name).report = report_from(result)
+            if not self.method(name).done:
+                with suppress(*DAMAGED):
+                    self.method(name).judge(result)

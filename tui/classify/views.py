@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.text import Text
-from textual.strip import Strip
+from tui.compare import headline
 
-from tui.classify.story import ClassifyStory
-from tui.comparing import headline
-from tui.styled import DIM
-
-ROUTES = {
+NAMES = {
     "majority": "majority class",
     "tfidf": "TF-IDF + LR",
     "lr": "logistic reg.",
     "mlp": "MLP",
     "finetune": "fine-tuned",
 }
-"""names of the routes in a column of 14"""
+"""names of the methods in a column of 14"""
 COLOURS = {
     "majority": "bright_black",
     "tfidf": "bright_magenta",
@@ -28,7 +23,7 @@ COLOURS = {
 }
 
 VIEWS = (
-    ("overview", "a", "All routes"),
+    ("overview", "a", "Methods"),
     ("matrix", "m", "Matrix"),
     ("classes", "c", "Classes"),
     ("calibration", "k", "Calibration"),
@@ -40,11 +35,9 @@ VIEWS = (
 
 
 @dataclass
-class Sight(headline.Sight):
+class ViewState(headline.ViewState):
     """With a cell of the matrix; ``reading`` walks over its texts, and ``row`` is among texts, classes or suspects."""
 
-    route: str = ""
-    """empty until the user has chosen one: then the best is shown"""
     true: int = 0
     predicted: int = 0
 
@@ -56,39 +49,20 @@ class Sight(headline.Sight):
             self.row = 0
 
 
-_WORDS = {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"}
-_TITLES: tuple[dict[str, str], ...] = (
-    {"overview": "All", "calibration": "Calib."},
-    {
-        "overview": "All",
-        "classes": "Class",
-        "calibration": "Cal.",
-        "labels": "Lab.",
-        "suspects": "Susp.",
-        "sentence": "Text",
-    },
+WORDS = headline.Words(
+    NAMES,
+    VIEWS,
+    {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"},
+    "no classification yet: F5 runs the methods",
+    (
+        {"overview": "All", "calibration": "Calib."},
+        {
+            "overview": "All",
+            "classes": "Class",
+            "calibration": "Cal.",
+            "labels": "Lab.",
+            "suspects": "Susp.",
+            "sentence": "Text",
+        },
+    ),
 )
-"""titles of the views for narrower and narrower screens"""
-
-
-def head(story: ClassifyStory, name: str, state: str, width: int) -> Strip:
-    """What is done now, on what, how fast, and how long it will take."""
-
-    def doing(text: Text, colour: str) -> None:
-        route = story.methods.get(story.doing)
-        if route is not None and (last := route.last) is not None:
-            headline.training(text, last, colour, width)
-        elif story.doing == "labels" and story.points:
-            text.append(f"{story.points[-1].labels:,} labels of each class", DIM)
-
-    best = story.best
-    told = (ROUTES.get(best.name, best.name), f"{best.report.accuracy:.3f}") if best and best.report else ("", "")
-    empty = "no classification yet: F5 runs the routes"
-    return headline.head(story, name, state, width, empty=empty, words=_WORDS, best=told, doing=doing)
-
-
-def tabs(sight: Sight, route: str, width: int) -> Strip:
-    """The views with their keys, and the route that they show."""
-    one = bool(route) and sight.view not in ("overview", "labels", "suspects", "sentence")
-    right = ("r", ROUTES.get(route, route)) if one else ("", "")
-    return headline.tabs(VIEWS, sight.view, width, right=right, shorter=_TITLES)

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from tui.comparing.laboratory import Laboratory
     from tui.panes.pane import Pane
+    from tui.task_runs import TaskRuns
 
 
 class Entry(NamedTuple):
@@ -25,9 +25,9 @@ PANES = (
     Entry("train", "1", "Train", "tui.panes.train:TrainPane", "tui.train.runs:Trainings"),
     Entry("tokens", "2", "Tokens", "tui.panes.tokens:TokensPane"),
     Entry("generate", "3", "Generate", "tui.panes.generate:GeneratePane"),
-    Entry("classify", "4", "Classify", "tui.panes.classify:ClassifyPane", "tui.classify.laboratory:Classifications"),
-    Entry("choose", "5", "Choose", "tui.panes.choose:ChoosePane", "tui.choosing.laboratory:Rankings"),
-    Entry("retrieve", "6", "Retrieve", "tui.panes.retrieve:RetrievePane", "tui.retrieving.laboratory:Retrievals"),
+    Entry("classify", "4", "Classify", "tui.panes.classify:ClassifyPane", "tui.classify.runs:Classifications"),
+    Entry("choose", "5", "Choose", "tui.panes.choose:ChoosePane", "tui.choose.runs:Rankings"),
+    Entry("retrieve", "6", "Retrieve", "tui.panes.retrieve:RetrievePane", "tui.retrieve.runs:Retrievals"),
     Entry("runs", "7", "Runs", "tui.panes.runs:RunsPane"),
 )
 _BY_NAME = {entry.name: entry for entry in PANES}
@@ -40,8 +40,8 @@ def make(name: str) -> Pane:
     return made
 
 
-def laboratory_of(task: str) -> Laboratory:
+def runs_of(task: str) -> TaskRuns:
     """What can be done with the runs of a task. Raises :class:`KeyError`."""
     module, kind = _BY_NAME[task].runs.split(":")
-    made: Laboratory = getattr(import_module(module), kind)()
+    made: TaskRuns = getattr(import_module(module), kind)()
     return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 from textual.widgets import Input
@@ -12,21 +11,18 @@ from textual.widgets import Input
 from checkpoints.run import Run
 from data.choices import Item
 from engine.runs.events import ContenderDone, Event, ItemJudged, Loaded
+from engine.runs.worker import Task
 from tui.actions import bindings
-from tui.choosing import own
-from tui.choosing.form import ChooseForm
-from tui.choosing.laboratory import Rankings
-from tui.choosing.overview import overview
-from tui.choosing.own import Answered, Own
-from tui.choosing.questions import questions
-from tui.choosing.story import ChooseStory, listed
-from tui.choosing.views import Sight, head, tabs
-from tui.errands import Opened
+from tui.choose import own
+from tui.choose.form import ChooseForm
+from tui.choose.overview import overview
+from tui.choose.own import Answered, Own
+from tui.choose.questions import questions
+from tui.choose.runs import Rankings
+from tui.choose.story import ChooseStory, listed
+from tui.choose.views import NAMES, WORDS, ViewState
 from tui.panes.compare import ComparePane
 from tui.text import safe
-
-if TYPE_CHECKING:
-    from engine.choose.answer import Chooser
 
 
 class ChoosePane(ComparePane):
@@ -35,7 +31,7 @@ class ChoosePane(ComparePane):
     PREFIX, RESULTS = "ch", "ch-results"
     WHAT = "ranking"
     FIRST = "overview"
-    UNSHOWN = "nothing ranked yet: F5 runs the methods, o opens an earlier run"
+    WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "page", "ends", "back"})
     TYPED = {"ch-question": "a question of your own", "ch-choices": "*the right choice | another | a third"}
     TYPING = "own"
@@ -64,19 +60,18 @@ class ChoosePane(ComparePane):
     )
     BINDINGS = bindings("choose")
     story: ChooseStory
-    sight: Sight
-    laboratory: Rankings
+    view_state: ViewState
+    task_runs: Rankings
 
     def __init__(self) -> None:
         super().__init__(ChooseForm(), Rankings())
         self.fresh()
 
     def fresh(self) -> None:
-        self.story, self.sight = ChooseStory(), Sight()
+        super().fresh()
+        self.story, self.view_state = ChooseStory(), ViewState()
         self.items: tuple[Item, ...] = ()
         self.own = Own()
-        self._opened: Opened[Chooser] | None = None
-        self._refused = ""
 
     # -- what the run and the methods say ----------------------------------------------------------------------------
 
@@ -85,41 +80,33 @@ class ChoosePane(ComparePane):
         if not self.items and (done or ended or any(isinstance(event, Loaded) for event in events)):
             self.look_again()
         if done:
-            self._opened, self._refused = None, ""  # there is one more to ask
-            if self.errands.kind == "open":
-                self.errands.drop()
-            if self.sight.view == "own":
+            self.forget()
+            if self.view_state.view == "own":
                 self.answer()
 
     def reader(self, run: Run) -> Callable[[], tuple[Item, ...]]:
         """The judged questions."""
-        return partial(self.laboratory.items, run)
+        return partial(self.task_runs.items, run)
 
     def know(self, found: tuple[Item, ...]) -> None:
         self.items = found
 
     def answer(self) -> None:
         """Ask the methods about what has been typed; open them first."""
-        run, item = self.run_shown, self._spelled()
-        if run is not None and item is not None and self.story.done and not self._refused:
-            if self._opened is None or self._opened.run != run:
-                if self.errands.kind != "open":
-                    self.errands.ask("open", own.opening(run))
-            elif item != self.own.item or not self.own.answers:
-                self.errands.ask("rank", own.ranking(self._opened.model, item))
+        item = self._spelled()
+        chooser = self.at_hand() if item is not None and self.story.done else None
+        if item is not None and chooser is not None and (item != self.own.item or not self.own.answers):
+            self.background.ask("rank", own.ranking(chooser, item))
             self.wake()
         self.redraw()
 
-    def answered(self, event: Event) -> None:
-        if isinstance(event, Opened):
-            self._opened = event
-            self.answer()
-        elif isinstance(event, Answered):
-            self.own.answer(event.item, event.ranked)
+    def opening(self, run: Run) -> Task:
+        return own.opening(run)
 
-    def failed(self, kind: str) -> None:
-        if kind == "open":
-            self._refused = "the methods of this run cannot be opened"
+    def answered(self, event: Event) -> None:
+        super().answered(event)
+        if isinstance(event, Answered):
+            self.own.answer(event.item, event.ranked)
 
     def _spelled(self) -> Item | None:
         return own.item_of(*(line.value for line in self.typed))
@@ -127,40 +114,27 @@ class ChoosePane(ComparePane):
     # -- drawing -----------------------------------------------------------------------------------------------------
 
     @property
-    def method(self) -> str:
-        """The method that the views show: the one chosen, else the best so far."""
-        able = list(self.story.methods) if self.sight.view == "overview" else self.story.browsable
-        if self.sight.method in able:
-            return self.sight.method
-        best = self.story.best
-        return str(best.name) if best is not None and best.name in able else next(iter(able), "")
-
-    @property
     def under_cursor(self) -> ItemJudged | None:
         """The question of the list that the cursor is on."""
-        found = listed(self.story, self.method, self.sight.kept, self.sight.order)
-        return found[max(0, min(self.sight.row, len(found) - 1))] if found else None
+        found = listed(self.story, self.method, self.view_state.kept, self.view_state.order)
+        return found[max(0, min(self.view_state.row, len(found) - 1))] if found else None
 
-    def draw_head(self, name: str, state: str, width: int) -> Strip:
-        return head(self.story, name, state, width)
-
-    def draw_tabs(self, width: int) -> Strip:
-        return tabs(self.sight, self.method, width)
+    def turned(self) -> tuple[str, str]:
+        return ("m", NAMES.get(self.method, self.method)) if self.method else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
-        if self.sight.view == "own":
+        if self.view_state.view == "own":
             able = [method.name for method in self.story.done]
-            working = {"open": "the methods are being opened…", "rank": "…"}.get(self.errands.kind, self._refused)
-            return self.own.draw(self._spelled(), self.method, able, working, width, height)
-        if self.sight.view == "items":
-            return questions(self.story, self.items, self.method, self.sight, width, height)
+            return self.own.draw(self._spelled(), self.method, able, self.working("rank"), width, height)
+        if self.view_state.view == "items":
+            return questions(self.story, self.items, self.method, self.view_state, width, height)
         return overview(self.story, self.method, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("filter", "sort", "read"):
-            return self.showing_results and self.sight.view == "items"
+            return self.showing_results and self.view_state.view == "items"
         return super().check_action(action, parameters)
 
     def action_view(self, name: str) -> None:
@@ -178,43 +152,32 @@ class ChoosePane(ComparePane):
         """The question under the cursor, to be edited; from the overview, what was typed before stays."""
         event = self.under_cursor
         typed = any(line.value for line in self.typed)
-        if event is None or event.item >= len(self.items) or (typed and self.sight.view != "items"):
+        if event is None or event.item >= len(self.items) or (typed and self.view_state.view != "items"):
             return
         for line, text in zip(self.typed, own.spelled(self.items[event.item]), strict=True):
             line.value = safe(text, lines=False)
 
     def action_read(self) -> None:
         """The question under the cursor alone, or beside the others."""
-        self.sight.reading = not self.sight.reading
+        self.view_state.reading = not self.view_state.reading
         self.redraw()
 
     def action_filter(self) -> None:
         """Only the wrong ones, the right ones, those on which methods disagree, or all."""
-        self.sight.filter()
+        self.view_state.filter()
         self.redraw()
 
     def action_sort(self) -> None:
         """Another order."""
-        self.sight.sort()
+        self.view_state.sort()
         self.redraw()
-
-    def action_method(self, by: int) -> None:
-        """The views show another method."""
-        able = list(self.story.methods) if self.sight.view == "overview" else self.story.browsable
-        if able:
-            here = able.index(self.method) if self.method in able else 0
-            self.sight.method, self.sight.row = able[(here + by) % len(able)], 0
-            self.redraw()
 
     def action_walk(self, by: int) -> None:
         """The cursor."""
-        if self.sight.view == "overview":
-            names = list(self.story.methods)
-            if names:
-                here = names.index(self.method) if self.method in names else 0
-                self.sight.method = names[max(0, min(len(names) - 1, here + by))]
+        if self.view_state.view == "overview":
+            self.walk_methods(by)
         else:
-            self.sight.row = max(0, self.sight.row + by)
+            self.view_state.row = max(0, self.view_state.row + by)
         self.redraw()
 
     def action_page(self, by: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,15 +14,18 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 
-from engine.runs.events import Notice
-from tui.comparing import headline
-from tui.comparing.form import CompareForm
-from tui.comparing.laboratory import Laboratory
+from checkpoints.run import Run
+from engine.runs.events import Event, Notice
+from engine.runs.worker import Task
+from tui.background import Opened
+from tui.compare import headline
+from tui.compare.form import CompareForm
 from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
 from tui.styled import message
 from tui.styles import style_sheet
+from tui.task_runs import TaskRuns
 from tui.text import safe
 
 
@@ -41,15 +44,14 @@ class Board(Lines, can_focus=True):
 class ComparePane(FollowPane):
     """A form, and the run that was started with it from several sides.
 
-    A subclass gives the story and what is drawn from it, and answers what is typed into its lines through ``errands``.
+    A subclass gives the story and what is drawn from it, and answers in ``background`` what is typed into its lines.
     """
 
     PREFIX: ClassVar[str]
     """of the ids of its widgets"""
     FIRST: ClassVar[str]
     """the view that is shown first"""
-    UNSHOWN: ClassVar[str]
-    """said where there is no run to show"""
+    WORDS: ClassVar[headline.Words]
     OF_RESULTS: ClassVar[frozenset[str]]
     """actions that need results on the screen"""
     TYPED: ClassVar[Mapping[str, str]]
@@ -60,10 +62,14 @@ class ComparePane(FollowPane):
     """seconds that typing rests before it is answered"""
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
-    sight: headline.Sight
+    view_state: headline.ViewState
+    opened: Opened[Any] | None
+    """what answers questions"""
+    refused: bool
+    """whether it could not be loaded"""
 
-    def __init__(self, form: CompareForm, laboratory: Laboratory) -> None:
-        super().__init__(form, laboratory)
+    def __init__(self, form: CompareForm, task_runs: TaskRuns) -> None:
+        super().__init__(form, task_runs)
         self._rest: Timer | None = None
         self._view_error = ""
 
@@ -80,20 +86,82 @@ class ComparePane(FollowPane):
 
     # -- what a subclass gives ---------------------------------------------------------------------------------------
 
-    def draw_head(self, name: str, state: str, width: int) -> Strip:
-        """The line on top."""
-        raise NotImplementedError
+    def fresh(self) -> None:
+        self.opened, self.refused = None, False
 
-    def draw_tabs(self, width: int) -> Strip:
-        """The views with their keys."""
-        raise NotImplementedError
+    def turned(self) -> tuple[str, str]:
+        """A key, and what it changes in the view; empty where it changes nothing."""
+        return "", ""
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
         """The view that is looked at."""
         raise NotImplementedError
 
+    def opening(self, run: Run) -> Task:
+        """Load what answers questions about a run: it tells :class:`tui.background.Opened`."""
+        raise NotImplementedError
+
     def answer(self) -> None:
         """What has been typed has rested, or something that it is asked of has changed."""
+
+    # -- what answers ------------------------------------------------------------------------------------------------
+
+    def at_hand(self) -> Any:
+        """What answers questions about the run that is shown; None until it is loaded, which this begins."""
+        run = self.run_shown
+        if self.opened is not None and self.opened.run == run:
+            return self.opened.model
+        if run is not None and not self.refused and self.background.kind != "open":
+            self.background.ask("open", self.opening(run))
+            self.wake()
+        return None
+
+    def forget(self) -> None:
+        """Load it again when it is asked: there is more than when it was loaded."""
+        self.opened, self.refused = None, False
+        if self.background.kind == "open":
+            self.background.drop()
+
+    def answered(self, event: Event) -> None:
+        if isinstance(event, Opened) and event.run == self.run_shown:
+            self.opened = event
+            self.answer()
+
+    def failed(self, kind: str) -> None:
+        self.refused = self.refused or kind == "open"
+
+    def working(self, kind: str) -> str:
+        """What is said where an answer of this kind of task will stand."""
+        waiting = {"open": "the trained methods are being loaded…", kind: "…"}
+        return waiting.get(self.background.kind, "the methods of this run cannot be loaded" if self.refused else "")
+
+    # -- the method that is looked at --------------------------------------------------------------------------------
+
+    @property
+    def able(self) -> list[str]:
+        """Methods that the view can show."""
+        known = self.story.methods if self.view_state.view == "overview" else self.story.browsable
+        return list(known)
+
+    @property
+    def method(self) -> str:
+        """The method that the views show: the one chosen, else the best so far."""
+        able, best = self.able, self.story.best
+        if self.view_state.method in able:
+            return self.view_state.method
+        return str(best.name) if best is not None and best.name in able else next(iter(able), "")
+
+    def action_method(self, by: int) -> None:
+        """The views show another method."""
+        if able := self.able:
+            here = able.index(self.method)
+            self.view_state.method, self.view_state.row = able[(here + by) % len(able)], 0
+            self.redraw()
+
+    def walk_methods(self, by: int) -> None:
+        """The method so many lines below, or the first or the last."""
+        if able := self.able:
+            self.view_state.method = able[max(0, min(len(able) - 1, able.index(self.method) + by))]
 
     # -- what the shell asks -----------------------------------------------------------------------------------------
 
@@ -121,7 +189,7 @@ class ComparePane(FollowPane):
         self.redraw()
 
     def focus_shown(self) -> None:
-        typing = self.sight.view == self.TYPING
+        typing = self.view_state.view == self.TYPING
         self.set_class(typing or not self.TYPING, "-typing")
         super().focus_shown()
 
@@ -150,6 +218,14 @@ class ComparePane(FollowPane):
         if self.board.size:
             self.board.set_strips(self._view_or_error(*self.board.size))
 
+    def draw_head(self, name: str, state: str, width: int) -> Strip:
+        """The line on top."""
+        return headline.head(self.story, self.WORDS, name, state, width)
+
+    def draw_tabs(self, width: int) -> Strip:
+        """The views with their keys."""
+        return headline.tabs(self.WORDS, self.view_state.view, width, *self.turned())
+
     def _view_or_error(self, width: int, height: int) -> list[Strip]:
         """The view, or that it cannot be drawn: a damaged file may hold anything in the place of any figure."""
         try:
@@ -157,7 +233,7 @@ class ComparePane(FollowPane):
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if repr(error) != self._view_error:
                 self._view_error = repr(error)
-                logging.getLogger(__name__).warning("the view %s cannot be drawn", self.sight.view, exc_info=error)
+                logging.getLogger(__name__).warning("the view %s cannot be drawn", self.view_state.view, exc_info=error)
             text = f"This view cannot be drawn: the run's figures are damaged ({type(error).__name__}: {error})."
             return message(safe(text), width, height)
 
@@ -200,9 +276,9 @@ class ComparePane(FollowPane):
     def action_view(self, name: str) -> None:
         """The results from another side."""
         if self.run_shown is None:
-            self.say(self.UNSHOWN)
+            self.say(f"{self.WORDS.empty}, o opens an earlier run")
             return
-        self.sight.look(name)
+        self.view_state.look(name)
         self.show_results()
         self.app.refresh_bindings()
         if name == self.TYPING:
@@ -215,9 +291,9 @@ class ComparePane(FollowPane):
             self.focus_shown()
         elif any(line.has_focus for line in self.typed):
             self.board.focus()
-        elif self.sight.reading:
-            self.sight.reading = False
+        elif self.view_state.reading:
+            self.view_state.reading = False
         else:
-            self.sight.look(self.FIRST)
+            self.view_state.look(self.FIRST)
             self.focus_shown()
         self.redraw()

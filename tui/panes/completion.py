@@ -22,7 +22,7 @@ from textual.widgets import TextArea
 from engine.lm.sampling import Sampling
 from engine.runs.events import Compared, Completed, Event, Notice, Progress, Token
 from engine.runs.worker import State, Task
-from tui.errands import Errands, Keeper
+from tui.background import BackgroundTasks, Keeper
 from tui.generate import generation_tasks as tasks
 from tui.generate import status_lines, token_view
 from tui.generate.candidate_cache import CandidateCache, ids_before, number_of, source
@@ -82,7 +82,7 @@ class CompletionPane(Pane):
         super().__init__(id="generate")
         self.session = Session()
         self.lm: LanguageModel | None = None
-        self.errands = Errands("generator")
+        self.background = BackgroundTasks("generator")
         self.mode = WALK
         self.ready = False
         """whether what was kept has been read"""
@@ -137,22 +137,22 @@ class CompletionPane(Pane):
     @property
     def writing(self) -> bool:
         """Whether a completion is under way, paused or not."""
-        return self.errands.kind == "complete"
+        return self.background.kind == "complete"
 
     @property
     def paused(self) -> bool:
         """Whether the completion waits."""
-        return self.errands.state is State.PAUSED
+        return self.background.state is State.PAUSED
 
     @property
     def busy(self) -> bool:
         """Whether work goes on that the gauges should be read for."""
-        return self.errands.kind in ("complete", "compare", "load")
+        return self.background.kind in ("complete", "compare", "load")
 
     @property
     def settled(self) -> bool:
         """Whether nothing is under way or about to be."""
-        return self.ready and not self.errands.active and self._rest is None
+        return self.ready and not self.background.active and self._rest is None
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class CompletionPane(Pane):
         if not self.tokens.text and self._here:
             self.edit()
         self.redraw()
-        if self.lm is None and not self.errands.active:
+        if self.lm is None and not self.background.active:
             self.load(tasks.first_choices(self.session.recent))
 
     def changed(self) -> None:
@@ -211,7 +211,7 @@ class CompletionPane(Pane):
 
     async def on_unmount(self) -> None:
         """Leaving waits for no model, only for the few milliseconds of this file."""
-        self.errands.drop()
+        self.background.drop()
         if self.ready and self._dirty:
             if self.mode == EDIT:
                 self._read_editor()
@@ -222,15 +222,15 @@ class CompletionPane(Pane):
 
     def ask(self, kind: str, task: Task) -> None:
         """Give the worker something to do, in place of what it does."""
-        self.errands.ask(kind, task)
+        self.background.ask(kind, task)
         if self._ticker is not None:
             self._ticker.resume()
         self.app.refresh_bindings()
 
     def drop_work(self) -> None:
         """Give up what is under way on the text; a model goes on loading."""
-        if self.errands.kind != "load":
-            self.errands.drop()
+        if self.background.kind != "load":
+            self.background.drop()
 
     def load(self, names: list[tuple[str, str]]) -> None:
         """Load the first of these models that can be had."""
@@ -260,13 +260,13 @@ class CompletionPane(Pane):
             )
 
     def _tick(self) -> None:
-        news = self.errands.look()
+        news = self.background.look()
         if news is not None:
             for event in news.events:
                 self._fold(news.kind, event)
             if news.ended:
                 self._ended(news.kind, news.failed)
-            stands = (self.errands.kind, self.errands.state)
+            stands = (self.background.kind, self.background.state)
             turned, self._stood = stands != self._stood, stands
             if turned:
                 self.app.refresh_bindings()
@@ -274,8 +274,8 @@ class CompletionPane(Pane):
                 self._dirty = True
                 self._save_later()
             if news.events or turned:
-                self.redraw(calm=not turned and self.errands.kind in ("complete", "compare"))
-        if not self.errands.active and self._ticker is not None:
+                self.redraw(calm=not turned and self.background.kind in ("complete", "compare"))
+        if not self.background.active and self._ticker is not None:
             self._ticker.pause()
 
     def _fold(self, kind: str, event: Event) -> None:
@@ -331,7 +331,7 @@ class CompletionPane(Pane):
         if kind == "load" and self.start_wanted:
             self.start_wanted = False
             self.start()
-        if not self.errands.active:
+        if not self.background.active:
             self.look_soon()
 
     def _arrived(self, model: LanguageModel) -> None:
@@ -379,7 +379,7 @@ class CompletionPane(Pane):
 
     def _look(self) -> None:
         self._rest = None
-        idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.display
+        idle = self.background.kind in ("", "probe") and self.mode == WALK and self.display
         if self.lm is None or not idle or self.tokens.version == self._failed_at:
             return
         if self.tokens.model == RAW and self.tokens.text:
@@ -414,7 +414,7 @@ class CompletionPane(Pane):
             self._candidates_at = now
             moving = self.writing and not self.paused and self.tokens.cursor >= len(self.tokens.path)
             self.query_one(CandidateView).show(self.see()[0], STREAMED if moving else None)
-        state = self.errands
+        state = self.background
         used = min(len(self.tokens.path), self.lm.context) if self.lm is not None else 0
         activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
         self._line("gen-head", lambda width: status_lines.head(self.lm, activity, width))

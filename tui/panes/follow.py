@@ -19,12 +19,12 @@ from engine.runs import messages as ask
 from engine.runs.events import Event, Finished, Notice
 from engine.runs.spec import BadSpec
 from engine.runs.worker import Busy, Job, State, Task, Worker
-from tui.comparing.laboratory import Laboratory
-from tui.comparing.opener import Opener
-from tui.errands import Errands
+from tui.background import BackgroundTasks
+from tui.compare.opener import Opener
 from tui.exporting import export
 from tui.form import Form
 from tui.panes.pane import Pane
+from tui.task_runs import TaskRuns
 
 DRAIN = 1 / 8  # seconds between two looks at what was said
 NUMBERS_EVERY = 0.3  # between two updates of the line that tells how far it is
@@ -53,16 +53,16 @@ class FollowPane(Pane):
     story: Any
     """a :class:`Followed`"""
 
-    def __init__(self, form: Form, laboratory: Laboratory) -> None:
-        super().__init__(id=laboratory.task)
+    def __init__(self, form: Form, task_runs: TaskRuns) -> None:
+        super().__init__(id=task_runs.task)
         self.form = form
-        self.laboratory = laboratory
+        self.task_runs = task_runs
         self.run_shown: Run | None = None
         self.job: Job | None = None
         """follows the run that is shown"""
         self.pausing: bool | None = None
         """what F6 has asked for, until the run has answered"""
-        self.errands = Errands(laboratory.task)
+        self.background = BackgroundTasks(task_runs.task)
         """answers while something is typed"""
         self._worker: Worker | None = None
         self._ticker: Timer | None = None
@@ -79,7 +79,7 @@ class FollowPane(Pane):
     @work(thread=True, exclusive=True, group="living", exit_on_error=False)
     def _find_living(self) -> None:
         """A run that a process works on already is shown live."""
-        if (run := self.laboratory.living()) is not None:
+        if (run := self.task_runs.living()) is not None:
             self.app.call_from_thread(self._show_if_idle, run)
 
     def _show_if_idle(self, run: Run) -> None:
@@ -117,10 +117,10 @@ class FollowPane(Pane):
         """The story has taken these in; ``ended`` says that nothing more comes."""
 
     def answered(self, event: Event) -> None:
-        """Something that an errand said."""
+        """Something that a background task said."""
 
     def failed(self, kind: str) -> None:
-        """An errand has failed; why has been said."""
+        """A background task has failed; why has been said."""
 
     def reader(self, run: Run) -> Callable[[], Any]:
         """What reads what a run has written: it is called off the event loop, so it holds all that it needs.
@@ -194,7 +194,7 @@ class FollowPane(Pane):
     @on(Form.Wanted)
     def _wanted(self, event: Form.Wanted) -> None:
         event.stop()
-        self._launch(partial(self.laboratory.create, event.spec), new=True)
+        self._launch(partial(self.task_runs.create, event.spec), new=True)
 
     async def resume(self, run: Run) -> None:
         """Go on with a run that was stopped, in a process of its own."""
@@ -202,7 +202,7 @@ class FollowPane(Pane):
 
     def copy(self, run: Run) -> None:
         """The form with a run's values, for a new one. Raises what reading its spec raises."""
-        spec = self.laboratory.spec_of(run)
+        spec = self.task_runs.spec_of(run)
         self.show_form()
         self.form.fill(spec)
 
@@ -216,7 +216,7 @@ class FollowPane(Pane):
             if new and not await self.may_start():
                 return
             run = await asyncio.to_thread(run_of)
-            task = await asyncio.to_thread(self.laboratory.begin, run)
+            task = await asyncio.to_thread(self.task_runs.begin, run)
         except (OSError, ValueError, BadSpec) as error:
             where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
             reason = getattr(error, "strerror", None) or error
@@ -233,7 +233,7 @@ class FollowPane(Pane):
     def open(self, run: Run) -> None:
         """Show a run, living or done."""
         self.run_worker(
-            self._hand_over(run, self.laboratory.follow(run)), exclusive=True, group="hand-over", exit_on_error=False
+            self._hand_over(run, self.task_runs.follow(run)), exclusive=True, group="hand-over", exit_on_error=False
         )
 
     async def _hand_over(self, run: Run, task: Task) -> None:
@@ -242,20 +242,20 @@ class FollowPane(Pane):
             if self.job is not None and self.job.active:
                 self.job.control.send(ask.Detach())
                 await asyncio.to_thread(self.job.wait, 10.0)
-            self._worker = self._worker or Worker(self.laboratory.task)
+            self._worker = self._worker or Worker(self.task_runs.task)
             try:
                 job = self._worker.start(task)
             except Busy as error:
                 self.tell("It cannot be shown", f"{error}: try again in a moment. The run itself goes on.")
                 return
-            self.errands.drop()
+            self.background.drop()
             self.run_shown, self.job, self.pausing = run, job, None
             self.fresh()
             self.show_results()
             self.wake()
             self.app.refresh_bindings()
 
-    # -- what the run and the errands say ----------------------------------------------------------------------------
+    # -- what the run and the background tasks say -------------------------------------------------------------------
 
     def wake(self) -> None:
         """Listen, since something has been started."""
@@ -266,7 +266,7 @@ class FollowPane(Pane):
         if not self.is_running:
             return
         self._hear_run()
-        self._hear_errand()
+        self._hear_background()
         now = time.monotonic()
         if self._dirty and self.is_on_screen:
             if now - self._drawn_at >= self.DRAW_EVERY or not self.running:
@@ -274,7 +274,7 @@ class FollowPane(Pane):
             elif now - self._told_at >= NUMBERS_EVERY:
                 self._told_at = now
                 self.redraw_lines()
-        if self.job is None and not self.errands.active and self._ticker is not None:
+        if self.job is None and not self.background.active and self._ticker is not None:
             self._ticker.pause()
 
     def _hear_run(self) -> None:
@@ -296,8 +296,8 @@ class FollowPane(Pane):
         if (self.running, self.story.paused) != was:
             self.app.refresh_bindings()
 
-    def _hear_errand(self) -> None:
-        news = self.errands.look()
+    def _hear_background(self) -> None:
+        news = self.background.look()
         if news is None:
             return
         for event in news.events:
@@ -338,7 +338,7 @@ class FollowPane(Pane):
             self.redraw()
 
     def on_unmount(self) -> None:
-        self.errands.drop()
+        self.background.drop()
 
     # -- the form and the results ------------------------------------------------------------------------------------
 
@@ -391,7 +391,7 @@ class FollowPane(Pane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_run(self) -> None:
         """A run of before."""
-        run = await self.app.push_screen_wait(Opener(self.WHAT, await asyncio.to_thread(self.laboratory.offers)))
+        run = await self.app.push_screen_wait(Opener(self.WHAT, await asyncio.to_thread(self.task_runs.offers)))
         if run is not None:
             self.open(run)
 
@@ -399,4 +399,4 @@ class FollowPane(Pane):
     async def action_export(self) -> None:
         """What the run trained as a folder that another program loads."""
         if self.run_shown is not None:
-            await export(self, self.run_shown, self.laboratory)
+            await export(self, self.run_shown, self.task_runs)

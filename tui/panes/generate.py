@@ -64,12 +64,12 @@ class GeneratePane(CompletionPane):
         """Go on from the end of the text; from a pause, on with the same completion."""
         self.walk()
         if self.writing:
-            self.errands.send(Continue())
+            self.background.send(Continue())
         elif self.lm is None:
             self.start_wanted = True
-            if self.errands.kind != "load":
+            if self.background.kind != "load":
                 self.load(tasks.first_choices(self.session.recent))
-        elif self.errands.kind == "load":
+        elif self.background.kind == "load":
             self.start_wanted = True
         else:
             self.tokens.remember()
@@ -77,12 +77,12 @@ class GeneratePane(CompletionPane):
 
     def pause(self) -> None:
         if self.writing:
-            self.errands.send(Continue() if self.paused else Pause())
+            self.background.send(Continue() if self.paused else Pause())
 
     def stop(self) -> None:
         """End what is under way, keeping what it made."""
         self.start_wanted = False
-        self.errands.stop()
+        self.background.stop()
         self.redraw()
 
     def sample(self) -> None:
@@ -154,7 +154,7 @@ class GeneratePane(CompletionPane):
         if self.lm is None or ids is None:
             self.say("the model of these tokens is not loaded: m chooses it, F5 goes on with the one that is")
             return
-        self.errands.drop()
+        self.background.drop()
         self.tokens.take(position.place, position.seen, choice, spelled(self.lm, ids, choice.id))
         if go_on:
             self.complete()
@@ -164,10 +164,10 @@ class GeneratePane(CompletionPane):
 
     def action_again(self) -> None:
         self.walk()
-        if self.lm is None or self.errands.kind == "load":
+        if self.lm is None or self.background.kind == "load":
             self.start()
             return
-        self.errands.drop()
+        self.background.drop()
         self.tokens.remember()
         self.tokens.cut_back()
         self.complete()
@@ -195,7 +195,7 @@ class GeneratePane(CompletionPane):
         event.stop()
         self.session.sampling = event.sampling
         if self.writing:
-            self.errands.send(SetSampling(event.sampling))
+            self.background.send(SetSampling(event.sampling))
             self.tokens.drawn_with(event.sampling)
         self.changed()
         self.look_soon()
@@ -234,7 +234,7 @@ class GeneratePane(CompletionPane):
 
     def _comparing(self) -> bool:
         """Whether a comparison is under way, which is shown then."""
-        if self.errands.kind == "compare":
+        if self.background.kind == "compare":
             self.show_mode(SWEEP)
             return True
         return False
@@ -243,7 +243,7 @@ class GeneratePane(CompletionPane):
         if self._comparing():
             return
         self.walk()
-        if self.lm is None or self.errands.kind == "load":
+        if self.lm is None or self.background.kind == "load":
             self.say("the model is not loaded yet", "warning")
             return
         comparison = make(self.tokens.prompt or tasks.usual_prompt(self.lm))

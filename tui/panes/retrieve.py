@@ -11,17 +11,18 @@ from textual.widgets import Input
 
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
+from engine.runs.worker import Task
 from tui.actions import bindings
-from tui.errands import Opened
+from tui.background import Opened
 from tui.field import Field
 from tui.panes.compare import ComparePane
-from tui.retrieving import columns, searching
-from tui.retrieving.figures import batch, figures, gain_lines, ordered
-from tui.retrieving.form import RetrieveForm
-from tui.retrieving.laboratory import Gain, Retrievals
-from tui.retrieving.searching import Answer
-from tui.retrieving.story import RetrieveStory
-from tui.retrieving.views import RANKERS, Sight, head, tabs
+from tui.retrieve import columns, searching
+from tui.retrieve.figures import batch, figures, gain_lines, ordered
+from tui.retrieve.form import RetrieveForm
+from tui.retrieve.runs import Gain, Retrievals
+from tui.retrieve.searching import Answer
+from tui.retrieve.story import RetrieveStory
+from tui.retrieve.views import NAMES, RANKERS, WORDS, ViewState
 from tui.styled import paragraph
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class RetrievePane(ComparePane):
     PREFIX, RESULTS = "re", "re-results"
     WHAT = "retrieval"
     FIRST = "search"
-    UNSHOWN = "nothing yet: F5 builds and judges the rankers, o opens what was run before"
+    WORDS = WORDS
     OF_RESULTS = frozenset({"walk", "read", "back", "page", "jump", "pair", "search", "export"})
     TYPED = {"re-query": "/ to search: type a question"}
     REST = 0.08
@@ -62,19 +63,18 @@ class RetrievePane(ComparePane):
     )
     BINDINGS = bindings("retrieve")
     story: RetrieveStory
-    sight: Sight
-    laboratory: Retrievals
+    view_state: ViewState
+    task_runs: Retrievals
 
     def __init__(self) -> None:
         super().__init__(RetrieveForm(), Retrievals())
         self.fresh()
 
     def fresh(self) -> None:
-        self.story, self.sight = RetrieveStory(), Sight()
+        super().fresh()
+        self.story, self.view_state = RetrieveStory(), ViewState()
         self.gains: list[Gain] = []
         self.found: Answer | None = None
-        self.library: Library | None = None
-        self._refused = False
         self._ready: frozenset[str] = frozenset()
 
     @property
@@ -92,10 +92,9 @@ class RetrievePane(ComparePane):
     def heard(self, events: Iterable[Event], ended: bool) -> None:
         more = ended or any(isinstance(event, ContenderDone) for event in events)
         if more:
-            self._refused = False  # it may be there now
-        opened = self.library is not None or self._refused or self.errands.kind == "open"
-        if not opened and self.story.data is not None and self.run_shown is not None:
-            self.errands.ask("open", searching.opening(self.run_shown))
+            self.refused = False  # it may be there now
+        if self.story.data is not None:
+            self.at_hand()
         if more:
             self.look_again()
         looked = any(isinstance(event, ContenderStep) and event.held_out_score is not None for event in events)
@@ -110,7 +109,7 @@ class RetrievePane(ComparePane):
             return frozenset()
         if self.story.finished is not None and self.story.finished.reason == "done":
             return frozenset(RANKERS)
-        built = {"bm25", *self.story.results}
+        built = {"bm25", *self.story.judged}
         if "mean" in built:
             built.add("hybrid")
         if self.story.looks:
@@ -120,53 +119,56 @@ class RetrievePane(ComparePane):
     def reader(self, run: Run) -> Callable[[], list[Gain]]:
         """What every judged query came to."""
         queries = self.library.collection.queries if self.library is not None else {}
-        return partial(self.laboratory.gains, run, queries)
+        return partial(self.task_runs.gains, run, queries)
 
     def know(self, found: list[Gain]) -> None:
         self.gains = found
-        names = tuple(name for name in RANKERS if name in self.story.results)
-        chosen = self.sight.chosen and {self.sight.first, self.sight.second} <= set(names)
+        names = self.story.judged
+        chosen = self.view_state.chosen and {self.view_state.first, self.view_state.second} <= set(names)
         if len(names) > 1 and not chosen:
-            self.sight.first, self.sight.second = names[-1], names[0]
+            self.view_state.first, self.view_state.second = names[-1], names[0]
 
     def answered(self, event: Event) -> None:
+        super().answered(event)
         if isinstance(event, Opened):
-            if event.run == self.run_shown:
-                self.library = event.model
-                self.look_again()
-                self.answer()
+            self.look_again()
         elif isinstance(event, Answer):
             self.found = event
         elif isinstance(event, Progress | Encoded) and not self.running:
             self.story.progress = event if isinstance(event, Progress) else None
 
-    def failed(self, kind: str) -> None:
-        self._refused = self._refused or kind == "open"
+    def opening(self, run: Run) -> Task:
+        return searching.opening(run)
+
+    @property
+    def library(self) -> Library | None:
+        """The collection of the run that is shown, once it has been read."""
+        return self.opened.model if self.opened is not None else None
 
     # -- searching ---------------------------------------------------------------------------------------------------
 
     def typing(self) -> None:
         """What is typed is answered in the columns, whatever was shown before."""
-        self.sight.look("search")
+        self.view_state.look("search")
 
     def entered(self, line: Input) -> None:
         """Enter goes from the box into the columns."""
-        self.sight.row = 0
+        self.view_state.row = 0
         self.board.focus()
 
     def answer(self) -> None:
         """Ask the rankers about what has been typed."""
         text = self.box.value.strip()
         if self.library is not None and text:
-            self.errands.ask("search", searching.searching(self.library, text, self.sight.columns, self.ready))
+            self.background.ask("search", searching.searching(self.library, text, self.view_state.columns, self.ready))
             self.wake()
         else:
             self.found = None
             self.redraw()
 
     def _ask_for(self, text: str) -> None:
-        self.sight.look("search")
-        self.sight.row = 0
+        self.view_state.look("search")
+        self.view_state.row = 0
         if self.box.value != text:
             self.box.value = text
         self.answer()
@@ -180,49 +182,46 @@ class RetrievePane(ComparePane):
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def draw_head(self, name: str, state: str, width: int) -> Strip:
-        return head(self.story, name, state, width)
-
-    def draw_tabs(self, width: int) -> Strip:
-        return tabs(self.sight, width)
+    def turned(self) -> tuple[str, str]:
+        return ("c", NAMES[self.view_state.middle]) if self.view_state.view == "search" else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
-        story, sight = self.story, self.sight
-        if sight.view == "figures":
+        story, state = self.story, self.view_state
+        if state.view == "figures":
             return figures(story, width, height)
-        if sight.view == "gains":
+        if state.view == "gains":
             if story.data is not None and not story.data.judged_split:
                 empty = paragraph("There are no qrels, so no query can be judged.", width)
                 return [Strip.blank(width), *empty][:height]
-            return gain_lines(story, self.gains, sight, width, height)
-        if sight.view == "batch":
+            return gain_lines(story, self.gains, state, width, height)
+        if state.view == "batch":
             return batch(story, width, height)
-        if sight.reading:
-            return columns.document(self.found, sight, self._title, width, height)
+        if state.reading:
+            return columns.document(self.found, state, self._title, width, height)
         waiting = "" if self.library is not None else "The collection is being read…"
-        if self._refused:
+        if self.refused:
             waiting = "The collection cannot be searched."
-        return columns.columns(self.found, sight, self._title, waiting, width, height)
+        return columns.columns(self.found, state, self._title, waiting, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def action_search(self) -> None:
         """Into the search box."""
-        self.sight.look("search")
-        self.sight.reading = False
+        self.view_state.look("search")
+        self.view_state.reading = False
         self.box.focus()
         self.redraw()
 
     def action_pair(self, which: int) -> None:
         """Another ranker to look at."""
-        self.sight.another(which, tuple(self.story.results))
-        if self.sight.view == "search":
+        self.view_state.another(which, self.story.judged)
+        if self.view_state.view == "search":
             self.answer()
         self.redraw()
 
     def action_jump(self, by: int) -> None:
         """The next query by gain, in the columns."""
-        listed = ordered(self.gains, self.sight)
+        listed = ordered(self.gains, self.view_state)
         if not listed:
             self.say("no judged queries to walk over yet")
             return
@@ -232,15 +231,15 @@ class RetrievePane(ComparePane):
 
     def action_walk(self, down: int, right: int) -> None:
         """The cursor of the view."""
-        sight = self.sight
-        if sight.view == "search" and sight.reading:
-            sight.scroll = max(0, sight.scroll + down)
-        elif sight.view == "search":
-            sight.column = max(0, min(2, sight.column + right))
-            sight.row = max(0, sight.row + down)
-            columns.under_cursor(self.found, sight)
+        state = self.view_state
+        if state.view == "search" and state.reading:
+            state.scroll = max(0, state.scroll + down)
+        elif state.view == "search":
+            state.column = max(0, min(2, state.column + right))
+            state.row = max(0, state.row + down)
+            columns.under_cursor(self.found, state)
         else:
-            sight.row = max(0, sight.row + down)
+            state.row = max(0, state.row + down)
         self.redraw()
 
     def action_page(self, by: int) -> None:
@@ -249,12 +248,12 @@ class RetrievePane(ComparePane):
 
     def action_read(self) -> None:
         """The document under the cursor, or the query in the columns."""
-        sight = self.sight
-        if sight.view == "gains":
-            listed = ordered(self.gains, sight)
+        state = self.view_state
+        if state.view == "gains":
+            listed = ordered(self.gains, state)
             if listed:
-                self._ask_for(listed[max(0, min(sight.row, len(listed) - 1))].text)
-        elif sight.view == "search":
-            sight.reading = not sight.reading and columns.under_cursor(self.found, sight) is not None
-            sight.scroll = 0
+                self._ask_for(listed[max(0, min(state.row, len(listed) - 1))].text)
+        elif state.view == "search":
+            state.reading = not state.reading and columns.under_cursor(self.found, state) is not None
+            state.scroll = 0
             self.redraw()

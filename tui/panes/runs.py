@@ -14,7 +14,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from checkpoints import home
 from checkpoints import run as runs
@@ -29,8 +29,10 @@ from tui import units
 from tui.actions import bindings
 from tui.dialogs import Entry, Option, Question
 from tui.exporting import export
-from tui.panes import laboratory_of
+from tui.line_table import Column, TableView
+from tui.panes import runs_of
 from tui.panes.pane import Pane
+from tui.styled import DIM
 from tui.text import safe
 
 REFRESH = 2.0  # seconds
@@ -52,8 +54,7 @@ _COMPARED = {
 }
 """by task: its best figure, and its models by data and pooling or encoder"""
 _WORDS = {"steps": "finished", "done": "finished", "early_stop": "early stop"}
-_FIXED: dict[str, int] = {"state": 13, "steps": 13, "best": 7, "age": 8}
-_ROOMY = 100  # columns of a screen that has room for a run's whole name and its corpus
+_ROOMY = 100  # columns of a screen that has room for a run's whole name
 _STAMP = re.compile(r"\d{8}-\d{6}-")  # before the name of every run; where there is no room, the panel below tells it
 
 
@@ -72,12 +73,11 @@ class RunsPane(Pane):
     BINDINGS = bindings("runs")
     DEFAULT_CSS = """
     RunsPane { height: 1fr; padding: 0 1; }
-    RunsPane DataTable { height: 1fr; scrollbar-size-vertical: 1; background: $background; }
     RunsPane #about-run { height: 5; padding: 0 1; border-top: solid $panel; }
     RunsPane.-empty #about-run { display: none; }
     RunsPane #no-runs { display: none; height: 1fr; content-align: center middle; color: $text-muted; }
     RunsPane.-empty #no-runs { display: block; }
-    RunsPane.-empty DataTable { display: none; }
+    RunsPane.-empty TableView { display: none; }
     """
 
     @dataclass
@@ -101,34 +101,29 @@ class RunsPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="runs")
         self._known: dict[str, tuple[tuple[float, int], Summary]] = {}
-        self._shown: list[str] = []
-        self._columns: tuple[tuple[str, int], ...] = ()
+        self._told = Text()
 
     def compose(self) -> ComposeResult:
         yield Static(NO_RUNS, id="no-runs", markup=False)
-        yield DataTable(cursor_type="row", zebra_stripes=False, cell_padding=1)
+        yield TableView(
+            (
+                Column("state", 15, _state, left=True),
+                Column("name", 0, self._short, left=True),
+                Column("steps", 14, lambda run: "" if run.why else f"{run.step:,}/{run.steps:,}"),
+                Column("best", 9, units.best),
+                Column("age", 10, _age, wanted=76),
+                Column("  corpus", 26, lambda run: (f"  {run.corpus}", DIM), left=True, wanted=110),
+            )
+        )
         yield Static(id="about-run")
 
     def on_mount(self) -> None:
-        self.on_resize()
         self.set_interval(REFRESH, self.refresh_if_visible)
-
-    def on_resize(self) -> None:
-        """The columns that this width has room for."""
-        if (columns := _columns(self.app.size.width)) != self._columns:
-            self._columns = columns
-            table = self.query_one(DataTable)
-            row = table.cursor_row
-            table.clear(columns=True)
-            for name, width in columns:
-                table.add_column(name, width=width, key=name)
-            self._fill([self._known[name][1] for name in self._shown])
-            table.move_cursor(row=row)
 
     def arrive(self) -> None:
         """The table as it is now."""
         self.look()
-        self.query_one(DataTable).focus()
+        self.table.focus()
 
     def refresh_if_visible(self) -> None:
         """Look at the runs again while the pane is on the screen."""
@@ -155,13 +150,13 @@ class RunsPane(Pane):
             found.append(known[1])
         self.app.call_from_thread(self._show, found, why or NO_RUNS)
 
-    @on(DataTable.RowSelected)
-    def _row_selected(self, event: DataTable.RowSelected) -> None:
+    @on(TableView.Chosen)
+    def _chosen(self, event: TableView.Chosen) -> None:
         event.stop()
         self.action_open()
 
-    @on(DataTable.RowHighlighted)
-    def _row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+    @on(TableView.Moved)
+    def _moved(self, event: TableView.Moved) -> None:
         event.stop()
         self._tell_about(self.selected)
 
@@ -194,16 +189,20 @@ class RunsPane(Pane):
             ):
                 text.append(f"{name:<9}", "bright_black")
                 text.append(safe(value, lines=False) + "\n")
-        self.query_one("#about-run", Static).update(text)
+        if text != self._told:
+            self._told = text
+            self.query_one("#about-run", Static).update(text)
 
     @property
     def selected(self) -> Summary | None:
         """The run that the cursor is on."""
-        table = self.query_one(DataTable)
-        if 0 <= table.cursor_row < len(self._shown):
-            entry = self._known.get(self._shown[table.cursor_row])
-            return entry[1] if entry else None
-        return None
+        found: Summary | None = self.table.here
+        return found
+
+    @property
+    def table(self) -> TableView:
+        """The runs."""
+        return self.query_one(TableView)
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -258,7 +257,7 @@ class RunsPane(Pane):
     async def action_export(self) -> None:
         """Write the selected run for other programs."""
         if summary := self._readable():
-            await export(self, Run(Path(summary.path)), laboratory_of(summary.task))
+            await export(self, Run(Path(summary.path)), runs_of(summary.task))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_delete(self) -> None:
@@ -283,60 +282,29 @@ class RunsPane(Pane):
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
-    def _fill(self, found: list[Summary]) -> None:
-        table = self.query_one(DataTable)
-        for summary in found:
-            table.add_row(*self._cells(summary).values(), key=summary.name)
-
-    def _cells(self, summary: Summary) -> dict[str, Text]:
-        colour = _COLOURS.get(summary.state, "bright_blue" if summary.state in _WORDS else "")
-        mark = "●" if summary.owner else " "
-        age = time.time() - summary.changed
-        name = summary.name if "corpus" in dict(self._columns) else _STAMP.sub("", summary.name, count=1)
-        made = {
-            "state": Text(f"{mark} {safe(_WORDS.get(summary.state, summary.state), lines=False)}", colour),
-            "name": Text(safe(name, lines=False), "bold" if summary.owner else ""),
-            "steps": Text("" if summary.why else f"{summary.step:,}/{summary.steps:,}", justify="right"),
-            "best": Text(units.best(summary), justify="right"),
-            "age": Text("now" if summary.owner else _age(age), justify="right"),
-            "corpus": Text(safe(summary.corpus, lines=False), "bright_black"),
-        }
-        return {column: made[column] for column, _ in self._columns}
+    def _short(self, summary: Summary) -> tuple[str, str]:
+        roomy = self.app.size.width >= _ROOMY
+        name = summary.name if roomy else _STAMP.sub("", summary.name, count=1)
+        return name, "bold" if summary.owner else ""
 
     def _show(self, found: list[Summary], empty: str) -> None:
         self.set_class(not found, "-empty")
         if not found:
             self.query_one("#no-runs", Static).update(Content(safe(empty)))
-        table = self.query_one(DataTable)
-        names = [summary.name for summary in found]
-        if names != self._shown:
-            keep = self._shown[table.cursor_row] if 0 <= table.cursor_row < len(self._shown) else None
-            table.clear()
-            self._fill(found)
-            self._shown = names
-            if keep in names:
-                table.move_cursor(row=names.index(keep))
-            self._tell_about(self.selected)
-            return
-        for summary in found:
-            for column, cell in self._cells(summary).items():
-                if table.get_cell(summary.name, column) != cell:
-                    table.update_cell(summary.name, column, cell)
-                    if summary == self.selected:
-                        self._tell_about(summary)
+        kept, names = self.selected, [summary.name for summary in found]
+        self.table.show(found, names.index(kept.name) if kept and kept.name in names else self.table.cursor)
+        self._tell_about(self.selected)
 
 
-def _columns(width: int) -> tuple[tuple[str, int], ...]:
-    """Names and widths of the columns for a screen of ``width``: the best loss is always among them."""
-    fixed = [name for name in _FIXED if name != "age" or width >= 80]
-    left = width - 5 - sum(_FIXED[name] + 2 for name in fixed)  # two for the pane, one for the bar, two for the cell
-    corpus = min(24, left - 34) if width >= _ROOMY else 0
-    name = min(48, left - corpus - 2) if corpus else left
-    columns = (("state", _FIXED["state"]), ("name", name), *((name, _FIXED[name]) for name in fixed[1:]))
-    return (*columns, ("corpus", corpus)) if corpus else columns
+def _state(summary: Summary) -> tuple[str, str]:
+    colour = _COLOURS.get(summary.state, "bright_blue" if summary.state in _WORDS else "")
+    return f"{'●' if summary.owner else ' '} {_WORDS.get(summary.state, summary.state)}", colour
 
 
-def _age(seconds: float) -> str:
+def _age(summary: Summary) -> str:
+    if summary.owner:
+        return "now"
+    seconds = time.time() - summary.changed
     for limit, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= limit:
             return f"{seconds // limit:.0f} {unit}"

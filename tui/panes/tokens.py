@@ -18,8 +18,8 @@ from engine.tokenization.encoding import NoTokenizer
 from engine.tokenization.lexicon import corpus
 from engine.tokenization.spans import Tokenized, tokenize
 from tui.actions import bindings
+from tui.background import Keeper
 from tui.dialogs import ask
-from tui.errands import Keeper
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
 from tui.styles import style_sheet

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from checkpoints.run import Run
-from tui.comparing.laboratory import Laboratory
+from tui.task_runs import TaskRuns
 
 
-class Trainings(Laboratory):
+class Trainings(TaskRuns):
     """Runs that train a model from scratch."""
 
     task, runs = "train", "engine.gpt.runs"

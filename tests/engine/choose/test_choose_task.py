@@ -40,7 +40,7 @@ from engine.runs.listing import summarise
 from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import BadSpec, restored, to_dict
 from engine.runs.writes import PendingWrites
-from tui.choosing.laboratory import Rankings
+from tui.choose.runs import Rankings
 from tui.narrate import Narrator
 
 WORDS = tiny.WORDS[9:]

@@ -36,7 +36,7 @@ from engine.runs.listing import summarise
 from engine.runs.messages import Control
 from engine.runs.spec import to_dict
 from tui import cli
-from tui.classify.laboratory import Classifications
+from tui.classify.runs import Classifications
 
 NOBODY = 65534
 DEEP = b"[" * 100_000

@@ -10,9 +10,10 @@ from textual.strip import Strip
 
 from data.choices import LETTERS, Item
 from engine.runs.events import ItemJudged
-from tui.choosing.story import ChooseStory, chosen, disagree, lead, listed
-from tui.choosing.views import COLOURS, SHORT, Sight
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, side_by_side, strip, window, wrap
+from tui.choose.story import ChooseStory, chosen, disagree, lead, listed
+from tui.choose.views import COLOURS, SHORT, ViewState
+from tui.line_table import Column, LineTable
+from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, side_by_side, strip, strips, wrap
 from tui.text import safe
 
 BESIDE = 110  # columns from which list and question stand side by side
@@ -23,27 +24,26 @@ WAYS = ("sum", "token", "character", "pmi")
 
 
 def questions(
-    story: ChooseStory, items: Sequence[Item], method: str, sight: Sight, width: int, height: int
+    story: ChooseStory, items: Sequence[Item], method: str, state: ViewState, width: int, height: int
 ) -> list[Strip]:
     """The list above or to the left, and the question under the cursor."""
-    found = listed(story, method, sight.kept, sight.order)
+    found = listed(story, method, state.kept, state.order)
     if not found or not items:
-        return _nothing(story, method, sight, width)
-    sight.row = max(0, min(sight.row, len(found) - 1))
-    here = found[sight.row]
+        return _nothing(story, method, state, width)
+    here = found[state.within(len(found))]
     item = items[here.item] if here.item < len(items) else None
     ranked = {name: each.ranked[here.item] for name, each in story.methods.items() if here.item in each.ranked}
-    if sight.reading:
+    if state.reading:
         return card(item, ranked, method, width, height)
     if width >= BESIDE:
         left = min(56, width // 2 - 4)
-        rows = _list(found, items, sight, left, height)
+        rows = _list(found, items, state, left, height)
         beside = card(item, ranked, method, width - left - 2, height)
         columns = [(rows, left), ([], 2), (beside, width - left - 2)]
         return side_by_side(columns, min(height, max(len(rows), len(beside))))
     above = max(4, min(len(found) + 1, height // 3))
     return [
-        *_list(found, items, sight, width, above),
+        *_list(found, items, state, width, above),
         strip(Text("─" * width, DIM), width),
         *card(item, ranked, method, width, height - above - 1),
     ]
@@ -93,7 +93,7 @@ def card(
     lines.append(_said(item, ranked, names))
     if "zero-shot" in ranked:
         lines += _zero_shot(item, ranked["zero-shot"], width)
-    return [strip(line, width) for line in lines[: max(0, height)]]
+    return strips(lines, width, height)
 
 
 def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str]) -> Text:
@@ -198,33 +198,32 @@ def _real(score: float | None) -> float:
     return float("-inf") if score is None else score
 
 
-def _list(found: Sequence[ItemJudged], items: Sequence[Item], sight: Sight, width: int, height: int) -> list[Strip]:
+def _list(found: Sequence[ItemJudged], items: Sequence[Item], state: ViewState, width: int, height: int) -> list[Strip]:
     head = Text.assemble(
         (f"{len(found):,} questions", TITLE),
         ("  f ", "bold"),
-        (sight.kept, FAIR),
+        (state.kept, FAIR),
         ("  s ", "bold"),
-        (sight.order, FAIR),
+        (state.order, FAIR),
     )
     head.append("  lead of the right choice", DIM)
-    lines = [strip(head, width)]
-    for place in window(len(found), sight.row, height - 1):
-        event = found[place]
-        best = chosen(event.scores)
-        mark, style = ("– ", DIM) if best < 0 else ("✓ ", GOOD) if best == event.gold else ("✗ ", BAD)
-        text = items[event.item].stem if event.item < len(items) else "?"
-        line = Text()
-        line.append("▸" if place == sight.row else " ", "bold")
-        line.append(mark, style)
-        line.append(number(lead(event)), DIM if place != sight.row else "")
-        line.append("≠" if disagree(event) else " ", FAIR)
-        line.append(" " + fit(text, max(1, width - 12)), CURSOR if place == sight.row else "")
-        lines.append(strip(line, width))
-    return lines
+    columns = (
+        Column("", 1, _mark),
+        Column("", 8, lambda event: (number(lead(event)), DIM)),
+        Column("", 2, lambda event: ("≠" if disagree(event) else "", FAIR), left=True),
+        Column("", 0, lambda event: items[event.item].stem if event.item < len(items) else "?", left=True, named=True),
+    )
+    return strips([head, *LineTable(columns, width).rows(found, state.row, height - 1)], width, height)
 
 
-def _nothing(story: ChooseStory, method: str, sight: Sight, width: int) -> list[Strip]:
+def _mark(event: ItemJudged) -> tuple[str, str]:
+    """Whether the answer is right; of an item that could not be scored, neither."""
+    best = chosen(event.scores)
+    return ("–", DIM) if best < 0 else ("✓", GOOD) if best == event.gold else ("✗", BAD)
+
+
+def _nothing(story: ChooseStory, method: str, state: ViewState, width: int) -> list[Strip]:
     if not story.browsable:
         return [strip(Text("No question has been ranked yet.", DIM), width)]
-    told = f"No question of {SHORT.get(method, method)} is kept by the filter {sight.kept}: f changes it."
+    told = f"No question of {SHORT.get(method, method)} is kept by the filter {state.kept}: f changes it."
     return [strip(Text(told, DIM), width)]

@@ -33,7 +33,7 @@ class Offered:
     about: str
 
 
-class Laboratory:
+class TaskRuns:
     """The runs of one task. A subclass says how one is made, and reads what came of it."""
 
     task: str

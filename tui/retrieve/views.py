@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.text import Text
-from textual.strip import Strip
-
-from tui.comparing import headline
-from tui.retrieving.story import RetrieveStory, number
+from tui.compare import headline
 
 NAMES = {
     "bm25": "BM25",
@@ -30,7 +26,7 @@ MIDDLE = ("mean", "cls", "hybrid")
 
 
 @dataclass
-class Sight(headline.Sight):
+class ViewState(headline.ViewState):
     """With the rankers that are compared; ``reading`` gives a document the whole board."""
 
     view: str = "search"
@@ -73,23 +69,9 @@ class Sight(headline.Sight):
             self.second = new
 
 
-_WORDS = {"encode": "encoding", "trained": "training"}
-
-
-def head(story: RetrieveStory, name: str, state: str, width: int) -> Strip:
-    """What is done now, on what, how fast, and how long it will take."""
-
-    def doing(text: Text, colour: str) -> None:
-        if story.doing == "trained" and story.trained.last is not None:
-            headline.training(text, story.trained.last, colour, width)
-
-    best = story.best
-    told = (NAMES.get(best, best), f"{number(story.results[best], 'ndcg@10'):.3f} nDCG@10") if best else ("", "")
-    empty = "no retrieval yet: F5 builds and judges the rankers"
-    return headline.head(story, name, state, width, empty=empty, words=_WORDS, best=told, doing=doing)
-
-
-def tabs(sight: Sight, width: int) -> Strip:
-    """The views with their keys, and the ranker of the middle column."""
-    right = ("c", NAMES[sight.middle]) if sight.view == "search" else ("", "")
-    return headline.tabs(VIEWS, sight.view, width, right=right)
+WORDS = headline.Words(
+    NAMES,
+    VIEWS,
+    {"encode": "encoding", "trained": "training"},
+    "no retrieval yet: F5 builds and judges the rankers",
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -13,36 +15,66 @@ from engine.runs.events import (
     Evaluated,
     Event,
     Finished,
+    ItemJudged,
     Loaded,
     Step,
 )
 from tui.story import Story, Told
+
+DAMAGED = (AttributeError, KeyError, TypeError, ValueError)
+"""raised by figures of another kind than was expected"""
 
 
 @dataclass
 class Method:
     """One method of a comparison."""
 
+    MEASURE: ClassVar[str] = "accuracy"
+    """the figure by which methods are compared"""
+    UNIT: ClassVar[str] = ""
+    """said after it"""
+
     name: str
+    result: Mapping[str, Any] | None = None
+    """its figures, once it is done"""
     last: ContenderStep | None = None
     """how far its training is"""
+    running: ItemJudged | None = None
+    """the last item that it judged, with its figures until then"""
     curve: Story = field(default_factory=Story)
     """the losses, as the curve of a run is drawn from them"""
 
     @property
     def done(self) -> bool:
         """Whether it has figures."""
-        return False
+        return self.result is not None
 
     @property
     def accuracy(self) -> float | None:
-        """On what is judged, or of what has been judged so far."""
-        return None
+        """Its measure on what is judged, or of what has been judged so far."""
+        if self.result is not None:
+            return float(self.result[self.MEASURE])
+        return self.running.accuracy if self.running is not None else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """Of the same, 95%."""
-        return None
+        if self.result is not None:
+            low, high = self.result["interval"]
+            return float(low), float(high)
+        return (self.running.low, self.running.high) if self.running is not None else None
+
+    @property
+    def ways(self) -> Sequence[Method]:
+        """Other ways of counting its scores, with their figures."""
+        return ()
+
+    def judge(self, result: Mapping[str, Any]) -> None:
+        """Take in its figures. What a damaged journal holds raises one of :data:`DAMAGED`."""
+        low, high = result["interval"]
+        if not all(-0.01 < share < 1.01 for share in (result[self.MEASURE], low, high)):
+            raise ValueError("a share outside 0 to 1")
+        self.result = result
 
     def step(self, event: ContenderStep) -> None:
         """Take in a step of its training, with the losses."""
@@ -77,9 +109,19 @@ class CompareStory(Told):
         return self.finished.verdict if isinstance(self.finished, Classified) else ""
 
     @property
+    def detail(self) -> str:
+        """How far the work is that no method tells of."""
+        return ""
+
+    @property
     def done(self) -> list[Any]:
         """Methods that have figures, in the order of the table."""
         return [method for method in self.methods.values() if method.done]
+
+    @property
+    def browsable(self) -> list[str]:
+        """Names of the methods whose answers can be looked at."""
+        return [method.name for method in self.done]
 
     @property
     def best(self) -> Any:
@@ -100,8 +142,10 @@ class CompareStory(Told):
             case ContenderStep():
                 self.doing, self.progress = event.contender, None
                 self.method(event.contender).step(event)
-            case ContenderDone() if self.doing == event.contender:
-                self.doing = ""
+            case ContenderDone():
+                self.doing = "" if self.doing == event.contender else self.doing
+                with suppress(*DAMAGED):
+                    self.method(event.contender).judge(event.result)
             case Encoded():
                 self.encoded, self.progress, self.doing = event, None, "encode"
             case Finished():

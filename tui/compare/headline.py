@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from engine.runs.events import ContenderStep
 from tui import units
-from tui.comparing.story import CompareStory
+from tui.compare.story import CompareStory
 from tui.styled import BAD, DIM, FAIR, GOOD, notice_text, strip
 from tui.text import safe
 
@@ -21,7 +21,7 @@ _ENDS = {"stopped": "stopped", "done": "finished"}
 
 
 @dataclass
-class Sight:
+class ViewState:
     """Where the user looks, moved by keys. Places are clamped by who draws: what there is to see changes under them."""
 
     view: str = "overview"
@@ -29,37 +29,47 @@ class Sight:
     """of the cursor in the view"""
     reading: bool = False
     """whether one thing has the whole view, or the arrows walk within it"""
+    method: str = ""
+    """that is looked at; empty until the user has chosen one: then the best is"""
 
     def look(self, view: str) -> None:
         """Another view, from its top."""
         if view != self.view:
             self.view, self.row, self.reading = view, 0, False
 
+    def within(self, count: int) -> int:
+        """The row of the cursor, moved into a list of ``count``."""
+        self.row = max(0, min(self.row, count - 1))
+        return self.row
 
-def head(
-    story: CompareStory,
-    name: str,
-    state: str,
-    width: int,
-    *,
-    empty: str,
-    words: Mapping[str, str],
-    best: tuple[str, str],
-    doing: Callable[[Text, str], None],
-) -> Strip:
-    """What is done now, on what, how fast, and how long it will take.
 
-    ``words`` say what is done, ``best`` is the best way and its figure, ``doing`` appends how far a way is.
-    """
-    mark, word, colour = _doing(story, state, words)
+@dataclass(frozen=True)
+class Words:
+    """What a comparison calls its methods and its views, and what it says while it works."""
+
+    methods: Mapping[str, str]
+    views: Sequence[tuple[str, str, str]]
+    """name, key and title of every view"""
+    doing: Mapping[str, str]
+    """what is done while a method is worked on"""
+    empty: str
+    """said where there is no run to show"""
+    shorter: Sequence[Mapping[str, str]] = ()
+    """titles of the views for narrower and narrower screens"""
+
+
+def head(story: CompareStory, words: Words, name: str, state: str, width: int) -> Strip:
+    """What is done now, on what, how fast, and how long it will take."""
+    mark, word, colour = _doing(story, state, words.doing)
     text = Text(no_wrap=True).append(f"{mark} {word:<11}", f"bold {colour}")
     if not name:
-        return strip(text.append(empty, DIM), width)
+        return strip(text.append(words.empty, DIM), width)
     text.append(f" {safe(name if width >= ROOMY else _STAMP.sub('', name), lines=False)}  ", "bold")
-    encoded = story.encoded
+    encoded, method = story.encoded, story.methods.get(story.doing)
     if story.finished is not None:
-        if best[0]:
-            text.append("best ", DIM).append(best[0], GOOD).append(f" {best[1]}  ", "bold")
+        if (best := story.best) is not None:
+            text.append("best ", DIM).append(words.methods.get(best.name, best.name), GOOD)
+            text.append(f" {best.accuracy:.3f}{best.UNIT}  ", "bold")
         text.append(units.duration(story.finished.seconds), DIM)
     elif story.progress is not None:
         done = story.progress
@@ -72,8 +82,13 @@ def head(
             text.append(f"  {units.duration(encoded.seconds_left)} left", DIM)
         elif encoded.cached:
             text.append("  from the disk", DIM)
+    elif method is not None and (seen := method.running) is not None and seen.done < seen.total:
+        far(text, seen.done, seen.total, colour, width)
+        text.append(f"  accuracy {seen.accuracy:.3f}", "bold").append(f" ({seen.low:.3f}–{seen.high:.3f})", DIM)
+    elif method is not None and method.last is not None:
+        training(text, method.last, colour, width)
     else:
-        doing(text, colour)
+        text.append(story.detail, DIM)
     return strip(text, width)
 
 
@@ -97,30 +112,18 @@ def training(text: Text, last: ContenderStep, colour: str, width: int) -> None:
         text.append(f"  {units.duration(last.seconds_left)} left", DIM)
 
 
-def tabs(
-    views: Sequence[tuple[str, str, str]],
-    shown: str,
-    width: int,
-    *,
-    right: tuple[str, str] = ("", ""),
-    shorter: Sequence[Mapping[str, str]] = (),
-) -> Strip:
-    """The views (name, key, title) with their keys, and to the right a key with what it changes.
-
-    ``shorter`` are titles for narrower and narrower screens.
-    """
-    text = Text(no_wrap=True)
-    for titles in ({}, *shorter):
+def tabs(words: Words, shown: str, width: int, key: str = "", told: str = "") -> Strip:
+    """The views with their keys, and to the right a ``key`` with what it changes."""
+    for titles in ({}, *words.shorter):
         text = Text(no_wrap=True)
-        for view, key, title in views:
+        for view, letter, title in words.views:
             name = titles.get(view, title)
             if view == shown:
-                text.append(f" {key} {name} ", "bold reverse")
+                text.append(f" {letter} {name} ", "bold reverse")
             else:
-                text.append(f" {key}", "bold").append(f" {name} ", DIM)
+                text.append(f" {letter}", "bold").append(f" {name} ", DIM)
         if text.cell_len <= width:
             break
-    key, told = right
     room = width - text.cell_len - len(f"{key} {told} ")
     if key and room >= 0:
         text.append(" " * room).append(key, "bold").append(f" {told} ", FAIR)

@@ -10,7 +10,7 @@ from checkpoints.run import Run
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
-from tui.errands import Opened
+from tui.background import Opened
 
 if TYPE_CHECKING:
     from engine.retrieve.metrics import Ranked

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from engine.runs.events import ContenderDone, Event, ItemJudged
-from tui.comparing import story as comparing
+from engine.runs.events import Event, ItemJudged
+from tui.compare.story import CompareStory, Method
 
 CONTROLS = ("chance", "longest")
 FILTERS = ("all", "wrong", "right", "disagreed")
@@ -16,39 +15,25 @@ SORTS = ("worst first", "closest first", "surest first", "as given")
 
 
 @dataclass
-class Method(comparing.Method):
+class ChooseMethod(Method):
     """One way of ranking."""
 
-    result: dict[str, Any] | None = None
     ranked: dict[int, ItemJudged] = field(default_factory=dict)
-    running: ItemJudged | None = None
-    """the last item ranked, with the accuracy until then"""
 
     @property
-    def done(self) -> bool:
-        return self.result is not None
-
-    @property
-    def accuracy(self) -> float | None:
-        if self.result is not None:
-            return float(self.result["accuracy"])
-        return self.running.accuracy if self.running is not None else None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        if self.result is not None:
-            low, high = self.result["interval"]
-            return float(low), float(high)
-        return (self.running.low, self.running.high) if self.running is not None else None
+    def ways(self) -> list[Method]:
+        """Of counting log-probabilities."""
+        ways = (self.result or {}).get("ways")
+        return [Method(f"  by {way}", figures) for way, figures in ways.items()] if isinstance(ways, dict) else []
 
 
 @dataclass
-class ChooseStory(comparing.CompareStory):
+class ChooseStory(CompareStory):
     """The state of one ranking as its events tell it."""
 
-    METHOD, CONTROLS = Method, CONTROLS
+    METHOD, CONTROLS = ChooseMethod, CONTROLS
 
-    methods: dict[str, Method] = field(default_factory=dict)
+    methods: dict[str, ChooseMethod] = field(default_factory=dict)
 
     @property
     def browsable(self) -> list[str]:
@@ -63,8 +48,6 @@ class ChooseStory(comparing.CompareStory):
                 self.doing, self.progress = event.contender, None
                 method = self.method(event.contender)
                 method.ranked[event.item] = method.running = event
-            case ContenderDone() if _figures(event.result):
-                self.method(event.contender).result = event.result
 
 
 def lead(event: ItemJudged) -> float:
@@ -123,9 +106,3 @@ def _kept(story: ChooseStory, event: ItemJudged, kept: str) -> bool:
 def _sound(event: ItemJudged) -> bool:
     """Whether a journal's line can be believed; scores that were no numbers came back as None."""
     return len(event.scores) > 1 and all(isinstance(score, int | float) for score in event.scores)
-
-
-def _figures(result: dict[str, Any]) -> bool:
-    interval = result.get("interval")
-    ends = interval if isinstance(interval, list | tuple) and len(interval) == 2 else (None,)
-    return all(isinstance(share, int | float) and -0.01 < share < 1.01 for share in (result.get("accuracy"), *ends))

@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.retrieve.metrics import Ranked
-from tui.retrieving.searching import Answer
-from tui.retrieving.views import NAMES, Sight
+from tui.retrieve.searching import Answer
+from tui.retrieve.views import NAMES, ViewState
 from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 from tui.text import safe
 
@@ -20,7 +20,9 @@ Title = Callable[[int], tuple[str, str]]
 """title and text of a row of the collection"""
 
 
-def columns(answer: Answer | None, sight: Sight, title: Title, waiting: str, width: int, height: int) -> list[Strip]:
+def columns(
+    answer: Answer | None, state: ViewState, title: Title, waiting: str, width: int, height: int
+) -> list[Strip]:
     """Three columns, best documents first, in exactly ``height`` lines or fewer."""
     if answer is None:
         told = waiting or "Type what you look for: / goes into the box, every letter asks all rankers."
@@ -36,14 +38,14 @@ def columns(answer: Answer | None, sight: Sight, title: Title, waiting: str, wid
     if answer.terms:
         head.append("   BM25 looks for ", DIM).append(safe(" ".join(answer.terms), lines=False))
     lines = _lines_each(height - 2)
-    made = [_column(answer, sight, place, title, lines, each, height - 1) for place in range(3)]
+    made = [_column(answer, state, place, title, lines, each, height - 1) for place in range(3)]
     rows = side_by_side([(made[0], each), ([], 1), (made[1], each), ([], 1), (made[2], each)], height - 1)
     return [strip(head, width), *(row.adjust_cell_length(width) for row in rows)][:height]
 
 
-def document(answer: Answer | None, sight: Sight, title: Title, width: int, height: int) -> list[Strip]:
+def document(answer: Answer | None, state: ViewState, title: Title, width: int, height: int) -> list[Strip]:
     """The whole document under the cursor, with its place in every ranking."""
-    row = under_cursor(answer, sight)
+    row = under_cursor(answer, state)
     if answer is None or row is None:
         return [strip(Text("no document here", DIM), width)]
     name, content = title(row)
@@ -57,19 +59,19 @@ def document(answer: Answer | None, sight: Sight, title: Title, width: int, heig
     for word in answer.terms:
         body.highlight_regex(rf"(?i)\b{word}\b" if word.isalnum() else r"(?!)", f"bold {FAIR}")
     lines = [Text(safe(name, lines=False) or "(no title)", TITLE), head, Text(""), *wrap(body, width)]
-    sight.scroll = max(0, min(sight.scroll, len(lines) - 1))
-    return [strip(line, width) for line in lines[sight.scroll : sight.scroll + height]]
+    state.scroll = max(0, min(state.scroll, len(lines) - 1))
+    return [strip(line, width) for line in lines[state.scroll : state.scroll + height]]
 
 
-def under_cursor(answer: Answer | None, sight: Sight) -> int | None:
+def under_cursor(answer: Answer | None, state: ViewState) -> int | None:
     """The row of the document that the cursor is on."""
     if answer is None:
         return None
-    ranked = answer.found.get(sight.columns[sight.column])
+    ranked = answer.found.get(state.columns[state.column])
     if ranked is None or not ranked.rows:
         return None
-    sight.row = max(0, min(sight.row, len(ranked.rows) - 1))
-    return ranked.rows[sight.row]
+    state.row = max(0, min(state.row, len(ranked.rows) - 1))
+    return ranked.rows[state.row]
 
 
 def moved(row: int, here: int, before: Ranked | None) -> tuple[str, str]:
@@ -82,11 +84,13 @@ def moved(row: int, here: int, before: Ranked | None) -> tuple[str, str]:
     return ("=", DIM) if by == 0 else (f"↑{by}", GOOD) if by > 0 else (f"↓{-by}", BAD)
 
 
-def _column(answer: Answer, sight: Sight, place: int, title: Title, lines: int, width: int, height: int) -> list[Strip]:
-    method = sight.columns[place]
+def _column(
+    answer: Answer, state: ViewState, place: int, title: Title, lines: int, width: int, height: int
+) -> list[Strip]:
+    method = state.columns[place]
     ranked = answer.found.get(method)
-    before = answer.found.get(sight.columns[place - 1]) if place else None
-    head = Text(NAMES[method], "bold underline" if place == sight.column else "bold")
+    before = answer.found.get(state.columns[place - 1]) if place else None
+    head = Text(NAMES[method], "bold underline" if place == state.column else "bold")
     if method in answer.seconds and width >= 26:
         head.append(f"  {answer.seconds[method] * 1000:.0f} ms", DIM)
     if (note := answer.notes.get(method)) and ranked is not None:
@@ -98,7 +102,7 @@ def _column(answer: Answer, sight: Sight, place: int, title: Title, lines: int, 
     if not ranked.rows:
         return [*made, strip(Text("no word of it is in any document", DIM), width)]
     shown = max(1, (height - 1) // lines)
-    first = max(0, sight.row - shown + 1) if place == sight.column else 0
+    first = max(0, state.row - shown + 1) if place == state.column else 0
     for here in range(first, min(len(ranked.rows), first + shown)):
         row = ranked.rows[here]
         relevant = row in answer.relevant
@@ -111,7 +115,7 @@ def _column(answer: Answer, sight: Sight, place: int, title: Title, lines: int, 
             text.append(f"{arrow:<4}", colour)
         rest = " ".join((name or content).split())
         text.append(fit(rest, max(4, width - text.cell_len)), f"bold {GOOD}" if relevant else "")
-        if place == sight.column and here == sight.row:
+        if place == state.column and here == state.row:
             text.stylize(CURSOR)
         made.append(strip(text, width))
         body = " ".join((content if name else content[max(0, width - 4) :]).split())[: width * 3]

@@ -34,7 +34,7 @@ class Opened(Event, Generic[T]):
     model: T
 
 
-class Errands:
+class BackgroundTasks:
     """Hands tasks to a thread of its own. Nothing here waits."""
 
     def __init__(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.text import Text
 from textual.strip import Strip
@@ -12,20 +13,35 @@ from engine.encoders.pretraining import ABOUT
 from engine.retrieve.metrics import NDCG
 from engine.retrieve.spec import PAIRS
 from tui import units
+from tui.compare.overview import span, table
 from tui.curve import CurveOptions, draw
-from tui.retrieving.laboratory import Gain
-from tui.retrieving.story import RetrieveStory, number
-from tui.retrieving.views import NAMES, RANKERS, Sight
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, strip, window, wrap
+from tui.line_table import Column, LineTable
+from tui.retrieve.runs import Gain
+from tui.retrieve.story import RetrieveStory, number
+from tui.retrieve.views import NAMES, ViewState
+from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, strip, strips, wrap
 from tui.text import safe
 
+SPAN = Column("95% interval", 15, lambda ranker: span(ranker.interval))
+COLUMNS = (
+    Column("nDCG@10", 8, lambda ranker: (share(ranker.accuracy), "bold")),
+    SPAN,
+    Column("R@100", 6, lambda ranker: share(ranker.figure("recall@100"))),
+    Column("MRR@10", 7, lambda ranker: share(ranker.figure("mrr@10"))),
+    Column("MAP@100", 8, lambda ranker: share(ranker.figure("map@100"))),
+    Column("queries/s", 11, lambda ranker: f"{ranker.figure('queries_per_second'):,.0f}", wanted=100),
+    Column("index", 11, lambda ranker: units.size(int(ranker.figure("index_bytes"))), wanted=100),
+    Column("built in", 11, lambda ranker: units.duration(ranker.figure("index_seconds")), wanted=100),
+)
 _SPARK = "▁▂▃▄▅▆▇█"
 
 
 def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     """The table, what the differences say, and the curves as far as there is room."""
-    lines = _table(story, width)
-    kinds = [kind for kind in ABOUT if any(found.get("pretraining") == kind for found in story.results.values())]
+    count = f"95%, n={story.data.judged:,}" if story.data is not None else "95% interval"
+    columns = [replace(column, title=count) if column is SPAN else column for column in COLUMNS]
+    lines = strips(table(story, "", columns, NAMES, {}, width), width, height)
+    kinds = [kind for kind in ABOUT if any((one.result or {}).get("pretraining") == kind for one in story.done)]
     for kind in kinds[:1]:
         lines += [strip(line, width) for line in wrap(Text(f"The encoder {ABOUT[kind]}.", DIM), width)]
     if height >= len(lines) + 4:
@@ -39,44 +55,6 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
         told = [*story.data.repairs, *story.data.checks]
         lines += [strip(Text("· " + safe(one, lines=False), DIM), width) for one in told]
     return lines[:height]
-
-
-def _table(story: RetrieveStory, width: int) -> list[Strip]:
-    wide, narrow = width >= 100, width < 66
-    count = f"95%, n={story.data.judged:,}" if story.data is not None else "95% interval"
-    head = Text(f"{'ranker':<13} nDCG@10  {count:<13}  R@100  MRR@10  MAP@100", DIM)
-    if narrow:
-        head = Text(f"{'ranker':<13} nDCG@10 {count:<12} R@100 MRR MAP", DIM)
-    if wide:
-        head.append("  queries/s      index   built in")
-    lines = [strip(head, width)]
-    methods = story.data.contenders if story.data is not None else ()
-    best = story.best
-    for name in RANKERS:
-        if name not in methods and name not in story.results:
-            continue
-        found = story.results.get(name)
-        text = Text(no_wrap=True)
-        text.append(f"{NAMES[name]:<13} ", f"bold {GOOD}" if name == best else "")
-        if found is None:
-            text.append("…", DIM)
-        else:
-            span = found.get("interval")
-            low, high = span if isinstance(span, list | tuple) and len(span) == 2 else (0.0, 0.0)
-            measured = [number(found, name) for name in ("recall@100", "mrr@10", "map@100")]
-            text.append(f"{number(found, 'ndcg@10'):>7.3f} ", "bold")
-            if narrow:
-                text.append(f"{low:.3f}–{high:.3f}   ", DIM)
-                text.append(f"{measured[0]:.2f} {measured[1]:.2f} {measured[2]:.2f}")
-            else:
-                text.append(f" {low:.3f}–{high:.3f}    ", DIM)
-                text.append(f"{measured[0]:.3f}   {measured[1]:.3f}    {measured[2]:.3f}")
-            if wide:
-                size = units.size(int(number(found, "index_bytes")))
-                text.append(f"  {number(found, 'queries_per_second'):>9,.0f}  {size:>9}  ")
-                text.append(f"{units.duration(number(found, 'index_seconds')):>9}")
-        lines.append(strip(text, width))
-    return lines
 
 
 def _differences(story: RetrieveStory, width: int) -> list[Strip]:
@@ -208,48 +186,53 @@ def _mean(values: list[float]) -> float:
 BAR, SHORT_BAR = 9, 4  # cells to either side
 
 
-def ordered(gains: Sequence[Gain], sight: Sight) -> list[Gain]:
+def ordered(gains: Sequence[Gain], state: ViewState) -> list[Gain]:
     """Queries from the largest gain of the first over the second to the largest loss."""
-    both = [one for one in gains if sight.first in one.values and sight.second in one.values]
-    return sorted(both, key=lambda one: (-(one.values[sight.first] - one.values[sight.second]), one.name))
+    both = [one for one in gains if state.first in one.values and state.second in one.values]
+    return sorted(both, key=lambda one: (-(one.values[state.first] - one.values[state.second]), one.name))
 
 
-def gain_lines(story: RetrieveStory, gains: Sequence[Gain], sight: Sight, width: int, height: int) -> list[Strip]:
+def gain_lines(story: RetrieveStory, gains: Sequence[Gain], state: ViewState, width: int, height: int) -> list[Strip]:
     """The list with its cursor."""
-    rows = ordered(gains, sight)
-    first, second = NAMES[sight.first], NAMES[sight.second]
+    rows = ordered(gains, state)
+    first, second = NAMES[state.first], NAMES[state.second]
     head = Text.assemble((first, "bold"), (" against ", DIM), (second, "bold"), ("   c and v change them", DIM))
     if not rows:
         empty = "Nothing to compare yet: both rankers must have been judged. c and v choose others."
         return [strip(head, width), *paragraph(empty, width)][:height]
-    gaps = [one.values[sight.first] - one.values[sight.second] for one in rows]
+    gaps = [one.values[state.first] - one.values[state.second] for one in rows]
     better, worse = sum(gap > 1e-9 for gap in gaps), sum(gap < -1e-9 for gap in gaps)
     told = Text.assemble(
         (f"{better} better", GOOD), "  ", (f"{worse} worse", BAD), f"  {len(rows) - better - worse} alike   nDCG@10 "
     )
     told.append(f"{sum(gaps) / len(gaps):+.3f}", "bold")
-    if (found := story.difference(sight.first, sight.second)) is not None:
+    if (found := story.difference(state.first, state.second)) is not None:
         _, low, high = found
-        words, sure = _chance(_p(story, sight.first, sight.second), low, high, short=width < 100)
+        words, sure = _chance(_p(story, state.first, state.second), low, high, short=width < 100)
         told.append(f"  95%: {low:+.3f} to {high:+.3f}", GOOD if sure else FAIR)
         told.append(words, DIM)
-    sight.row = max(0, min(sight.row, len(rows) - 1))
-    bar = BAR if width >= 66 else SHORT_BAR
-    lines = [strip(head, width), strip(told, width)]
-    for place in window(len(rows), sight.row, max(1, height - 3)):
-        one, gap = rows[place], gaps[place]
-        text = Text(no_wrap=True)
-        cells = round(abs(gap) * bar) or (1 if abs(gap) > 1e-9 else 0)
-        left = "▐" + "█" * (cells - 1) if gap < 0 and cells else ""
-        right = "█" * cells if gap > 0 else ""
-        text.append(f"{left:>{bar}}", BAD).append("│", DIM).append(f"{right:<{bar}}", GOOD)
-        text.append(f" {gap:+.2f} ", "bold" if abs(gap) > 1e-9 else DIM)
-        text.append(f"{one.values[sight.second]:.2f}→{one.values[sight.first]:.2f}  ", DIM)
-        text.append(fit(safe(one.text, lines=False), max(8, width - text.cell_len)))
-        if place == sight.row:
-            text.stylize(CURSOR)
-        lines.append(strip(text, width))
-    lines.append(
-        strip(Text("Enter shows the query in the columns; ] and [ walk from query to query there", DIM), width)
+    room = BAR if width >= 66 else SHORT_BAR
+
+    def gap(one: Gain) -> float:
+        return one.values[state.first] - one.values[state.second]
+
+    def values(one: Gain) -> tuple[str, str]:
+        return f"{one.values[state.second]:.2f}→{one.values[state.first]:.2f}", DIM
+
+    columns = (
+        Column("", 2 * room + 1, lambda one: _bar(gap(one), room)),
+        Column("", 7, lambda one: (f" {gap(one):+.2f}", "bold" if abs(gap(one)) > 1e-9 else DIM), left=True),
+        Column("", 11, values, left=True),
+        Column("", 0, lambda one: one.text, left=True),
     )
-    return lines[:height]
+    table = LineTable(columns, width, marked=False).rows(rows, state.within(len(rows)), height - 3)
+    below = Text("Enter shows the query in the columns; ] and [ walk from query to query there", DIM)
+    return strips([head, told, *table, below], width, height)
+
+
+def _bar(gap: float, cells: int) -> Text:
+    """A gain to the right of the middle, a loss to the left."""
+    filled = round(abs(gap) * cells) or (1 if abs(gap) > 1e-9 else 0)
+    loss = "▐" + "█" * (filled - 1) if gap < 0 and filled else ""
+    gain = "█" * filled if gap > 0 else ""
+    return Text.assemble((f"{loss:>{cells}}", BAD), ("│", DIM), (f"{gain:<{cells}}", GOOD))

@@ -7,14 +7,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded
-from tui.comparing.story import CompareStory, Method
+from tui.compare.story import CompareStory, Method
+
+
+@dataclass
+class Ranker(Method):
+    """One way of searching."""
+
+    MEASURE, UNIT = "ndcg@10", " nDCG@10"
+
+    def figure(self, name: str) -> float:
+        """One of its figures: 0 where a damaged journal has none."""
+        return number(self.result or {}, name)
 
 
 @dataclass
 class RetrieveStory(CompareStory):
     """The state of one retrieval as its events tell it."""
 
-    results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    METHOD = Ranker
+
+    methods: dict[str, Ranker] = field(default_factory=dict)
     against: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """first and second ranker to measure to mean, low, high, better, worse"""
     similarity: tuple[Any, ...] = ()
@@ -23,30 +36,28 @@ class RetrieveStory(CompareStory):
     """step and held-out nDCG@10"""
 
     @property
-    def trained(self) -> Method:
+    def trained(self) -> Ranker:
         """The method that is trained, with its last step and the training loss."""
-        found: Method = self.methods.get("trained") or Method("trained")
-        return found
+        return self.methods.get("trained") or Ranker("trained")
 
     @property
-    def best(self) -> str:
-        """The ranker with the highest nDCG@10."""
-        return max(self.results, key=lambda name: number(self.results[name], "ndcg@10"), default="")
+    def judged(self) -> tuple[str, ...]:
+        """Names of the rankers that have figures."""
+        return tuple(ranker.name for ranker in self.done)
 
     def fold(self, event: Event) -> None:
         """Take an event in."""
         super().fold(event)
         match event:
             case Loaded():
-                self.results, self.against, self.looks, self.similarity = {}, {}, [], ()
+                self.against, self.looks, self.similarity = {}, [], ()
             case ContenderStep():
                 self._step(event)
             case ContenderDone():
-                self.results[event.contender] = event.result
+                self.doing = ""
                 for other, found in event.against.items():
                     if isinstance(found, dict):
                         self.against[event.contender, other] = found
-                self.doing = ""
 
     def difference(self, first: str, second: str, measure: str = "ndcg@10") -> tuple[float, float, float] | None:
         """Mean and interval of the first less the second, whichever was judged first."""

@@ -8,10 +8,10 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data.choices import Item
 from tui import units
-from tui.comparing.laboratory import Laboratory
+from tui.task_runs import TaskRuns
 
 
-class Rankings(Laboratory):
+class Rankings(TaskRuns):
     """Runs that rank the choices of questions."""
 
     task, runs, figure = "choose", "engine.choose.runs", "accuracy"

@@ -12,9 +12,9 @@ from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from checkpoints.run import Run
-from tui.comparing.laboratory import Offered
 from tui.dialogs import Choices, Dialog
 from tui.styles import style_sheet
+from tui.task_runs import Offered
 from tui.text import safe
 
 

@@ -1,4 +1,4 @@
-"""What the Classify pane asks of the engine, and what the routes said of every test row, read once."""
+"""What the Classify pane asks of the engine, and what the methods said of every test row, read once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.comparison.statistics import PairedTest
 from tui import units
-from tui.comparing.laboratory import Laboratory
+from tui.task_runs import TaskRuns
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row whose label the routes that did not learn it doubt most."""
+    """A row whose label the methods that did not learn it doubt most."""
 
     file: str
     line: int
@@ -31,25 +31,25 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Findings:
-    """Test rows and what each route gives every class for them. Row numbers are those of the test split."""
+    """Test rows and what each method gives every class for them. Row numbers are those of the test split."""
 
     classes: tuple[str, ...] = ()
     texts: Sequence[str] = ()
     gold: Sequence[int] = ()
     probabilities: Mapping[str, Any] = field(default_factory=dict)
-    """route: array ``(rows, classes)``"""
+    """method: array ``(rows, classes)``"""
     leaked: frozenset[int] = frozenset()
     suspects: tuple[Suspect, ...] = ()
     pairs: Mapping[tuple[str, str], PairedTest] = field(default_factory=dict)
-    """McNemar's test of every two routes, in both orders"""
+    """McNemar's test of every two methods, in both orders"""
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    """why the predictions of a route cannot be read"""
+    """why the predictions of a method cannot be read"""
 
-    def cell(self, route: str, true: int, predicted: int) -> list[int]:
+    def cell(self, method: str, true: int, predicted: int) -> list[int]:
         """Rows of one cell of a confusion matrix: the surest mistakes first; on the diagonal, the least sure first."""
         import numpy as np
 
-        found = self.probabilities.get(route)
+        found = self.probabilities.get(method)
         if found is None or not len(found):
             return []
         told = np.asarray(found)
@@ -57,13 +57,13 @@ class Findings:
         order = np.argsort(told[rows, true], kind="stable")
         return [int(row) for row in rows[order]]
 
-    def probability(self, route: str, row: int, label: int) -> float:
-        """What a route gives a class for a row."""
-        return float(self.probabilities[route][row][label])
+    def probability(self, method: str, row: int, label: int) -> float:
+        """What a method gives a class for a row."""
+        return float(self.probabilities[method][row][label])
 
 
 def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], PairedTest]:
-    """McNemar's test of every two routes. Loads scipy: not for the thread of a screen."""
+    """McNemar's test of every two methods. Loads scipy: not for the thread of a screen."""
     import numpy as np
 
     from engine.comparison.statistics import paired_tests
@@ -71,7 +71,7 @@ def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tupl
     return paired_tests({name: found.argmax(1) == np.asarray(gold) for name, found in probabilities.items()})
 
 
-class Classifications(Laboratory):
+class Classifications(TaskRuns):
     """Runs that classify."""
 
     task, runs, figure = "classify", "engine.classify.runs", "accuracy"
@@ -81,7 +81,7 @@ class Classifications(Laboratory):
     )
 
     def findings(self, run: Run) -> Findings:
-        """What the routes said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""
+        """What the methods said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""
         from engine.classify import results as classify_results
 
         found = classify_results.read(run)

@@ -9,7 +9,7 @@ from pathlib import Path
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from tui import units
-from tui.comparing.laboratory import Laboratory
+from tui.task_runs import TaskRuns
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Gains(list[Gain]):
     """why the rankings of a method cannot be read"""
 
 
-class Retrievals(Laboratory):
+class Retrievals(TaskRuns):
     """Runs that build and judge rankers."""
 
     task, runs, figure = "retrieve", "engine.retrieve.runs", "ndcg@10"

@@ -15,8 +15,8 @@ from data.choices import FEWEST, MOST, Item
 from engine.runs.events import Event, ItemJudged, Notice
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
-from tui.choosing.questions import card
-from tui.errands import Opened
+from tui.background import Opened
+from tui.choose.questions import card
 from tui.styled import DIM, paragraph, strip
 
 if TYPE_CHECKING:
