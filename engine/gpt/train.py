@@ -20,10 +20,11 @@ from engine.device import free_memory, measure_peak, place
 from engine.gpt import setup
 from engine.gpt.diagnose import Evaluation, diagnose
 from engine.gpt.loss_buffer import LossBuffer
+from engine.gpt.ranks import Ranks, RankLost, join, send_training
 from engine.gpt.samples import Request, Sampler
 from engine.gpt.saving import Checkpointer
 from engine.gpt.spec import TrainSpec
-from engine.gpt.trainer import HISTORY, Trainer
+from engine.gpt.trainer import HISTORY, Trainer, out_of_memory
 from engine.runs import messages as ask
 from engine.runs.events import (
     Continued,
@@ -69,6 +70,8 @@ def train(
     session = _Session(spec, control or Control(), run, before_commit)
     try:
         yield from session.events(resume)
+    except RankLost as error:
+        raise TrainingFailed(f"{error}: resume continues from the last checkpoint") from error
     finally:
         session.close()
 
@@ -83,6 +86,7 @@ class _Session:
         self.checkpointer = Checkpointer(
             run.checkpoints if run else None, spec.save_every, self._capture, before_commit
         )
+        self.ranks = Ranks()
         self.stop: str | None = None
         self.save_at_end = True
         self.paused = False
@@ -91,6 +95,7 @@ class _Session:
         self.training_here = 0.0
 
     def close(self) -> None:
+        self.ranks.close()
         self.checkpointer.close()
 
     # -- the shape of a run ------------------------------------------------------------------------------------------
@@ -117,7 +122,8 @@ class _Session:
         peak = measure_peak(placement)
         free = free_memory(placement.device)
         self.corpus = corpus
-        self.trainer = Trainer(self.spec, corpus, placement)
+        self.ranks = join()
+        self.trainer = Trainer(self.spec, corpus, placement, self.ranks)
         self.position = self.trainer.position
         notices = [Notice(text, "warning", "corpus") for text in corpus.notices]
         notices += [Notice(f"{corpus.name}: {cut}", "info", "corpus") for cut in corpus.cuts]
@@ -130,6 +136,8 @@ class _Session:
             self.position = self.trainer.position
             self.checkpointer.resume(saved, self.position.best_step)
             notices += skipped
+        send_training(self.ranks, self.spec, corpus, self.position)
+        self.trainer.meet()
         self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
         self.losses = LossBuffer(placement.device)
         self.peak = peak
@@ -236,7 +244,7 @@ class _Session:
         try:
             loss, norm, rate = self.trainer.step()
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             yield self._halve_micro_batch(error)
             return
@@ -253,10 +261,7 @@ class _Session:
                 f"out of memory with {micro} windows at a time, after halving already: "
                 "lower the batch, the context or the width"
             ) from error
-        self.position.micro_batch = math.ceil(micro / 2)
-        self.trainer.optimizer.zero_grad(set_to_none=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self.trainer.take_micro_batch(math.ceil(micro / 2))
         return Notice(
             f"out of memory: taking {self.position.micro_batch} windows at a time from here on; "
             f"a step still learns from {batch}",
@@ -390,12 +395,13 @@ class _Session:
                     if (now := time.perf_counter()) - told > 1.0:
                         told = now
                         yield Progress("evaluating", done, total)
-                        self._look_for_stop()
+                        if self.ranks.world == 1:  # the others would wait for the rest of the evaluation
+                            self._look_for_stop()
                         if self.stop is not None:
                             break
                 return loss
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 if self.trainer.evaluation_tokens <= self.spec.context:
                     raise TrainingFailed("out of memory in an evaluation of one window") from error
@@ -457,10 +463,6 @@ class _Session:
             "randomness": "derived from the seed and the step",
             "torch": torch.__version__,
         }
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _gib(size: int) -> str:
