@@ -13,21 +13,13 @@ import datetime
 import enum
 import json
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-
-from data.corpus import Corpus, Facts
-from data.vocabulary import Vocabulary
-from engine.runs.spec import restored, to_dict
-
-if TYPE_CHECKING:
-    from engine.gpt.spec import TrainSpec
-    from engine.gpt.trainer import Position
 
 PATIENCE = datetime.timedelta(days=30)  # a paused run tells the others nothing; a process that ends is noticed at once
 
@@ -69,7 +61,7 @@ class Ranks:
             return loss
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = self.sum(torch.cat([*(gradient.flatten() for gradient in gradients), loss.reshape(1)]))
-        for gradient, part in zip(gradients, flat.split([one.numel() for one in gradients] + [1]), strict=False):
+        for gradient, part in zip(gradients, torch.split(flat, [one.numel() for one in gradients] + [1]), strict=False):
             gradient.copy_(part.view_as(gradient))
         return flat[-1]
 
@@ -142,58 +134,8 @@ def join() -> Ranks:
     return Ranks(dist.get_rank(), world)
 
 
-def serve() -> None:
-    """Train as rank 0 says, until it says that the training ends; of every other rank.
-
-    Knows no run directory: spec, corpus, weights and optimizer come from rank 0. Raises :class:`RankLost`.
-    """
-    from engine.device import place
-    from engine.gpt.spec import TrainSpec
-    from engine.gpt.trainer import Trainer
-
-    ranks = join()
-    record, ids = ranks.receive()
-    facts = Facts(**record["facts"])
-    corpus = Corpus(ids, Vocabulary(record["vocabulary"]), facts, record["fingerprint"], "", "")
-    spec = restored(TrainSpec, record["spec"])
-    trainer = Trainer(spec, corpus, place(spec.device, spec.precision, spec.threads), ranks)
-    trainer.position.step, trainer.position.micro_batch = record["step"], record["micro_batch"]
-    trainer.meet()
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            order, value = ranks.hear()
-            match order:
-                case Order.END:
-                    break
-                case Order.STEP:
-                    with contextlib.suppress(torch.OutOfMemoryError):  # rank 0 raises it too, and says what comes
-                        trainer.step(value)
-                case Order.EVALUATE:
-                    trainer.evaluation_tokens = int(value)
-                    with contextlib.suppress(torch.OutOfMemoryError):
-                        for _ in trainer.evaluate():
-                            pass
-                case Order.MICRO_BATCH:
-                    trainer.take_micro_batch(int(value))
-    dist.destroy_process_group()
-
-
-def send_training(ranks: Ranks, spec: TrainSpec, corpus: Corpus, position: Position) -> None:
-    """Tell the other ranks what is trained on what, and from where on; of rank 0."""
-    if ranks.world > 1:
-        record = {
-            "spec": to_dict(spec),
-            "step": position.step,
-            "micro_batch": position.micro_batch,
-            "facts": dataclasses.asdict(corpus.facts),
-            "vocabulary": list(corpus.vocabulary.characters),
-            "fingerprint": corpus.fingerprint,
-        }
-        ranks.send(record, np.asarray(corpus.ids))
-
-
 @contextlib.contextmanager
-def _lost() -> Any:
+def _lost() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:

@@ -16,15 +16,16 @@ import torch
 from checkpoints import state, store
 from checkpoints.run import Run
 from data.vocabulary import UnknownCharacterError
-from engine.device import free_memory, measure_peak, place
+from engine.device import free_memory, measure_peak, out_of_memory, place
 from engine.gpt import setup
 from engine.gpt.diagnose import Evaluation, diagnose
 from engine.gpt.loss_buffer import LossBuffer
-from engine.gpt.ranks import Ranks, RankLost, join, send_training
+from engine.gpt.other_ranks import send_training
+from engine.gpt.ranks import RankLost, Ranks, join
 from engine.gpt.samples import Request, Sampler
 from engine.gpt.saving import Checkpointer
 from engine.gpt.spec import TrainSpec
-from engine.gpt.trainer import HISTORY, Trainer, out_of_memory
+from engine.gpt.trainer import HISTORY, Trainer
 from engine.runs import messages as ask
 from engine.runs.events import (
     Continued,
@@ -136,8 +137,7 @@ class _Session:
             self.position = self.trainer.position
             self.checkpointer.resume(saved, self.position.best_step)
             notices += skipped
-        send_training(self.ranks, self.spec, corpus, self.position)
-        self.trainer.meet()
+        send_training(self.trainer)
         self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
         self.losses = LossBuffer(placement.device)
         self.peak = peak

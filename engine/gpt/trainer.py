@@ -18,7 +18,7 @@ from torch import Tensor
 
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
-from engine.device import Placement
+from engine.device import Placement, out_of_memory
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
 from engine.gpt.ranks import Order, Ranks
@@ -100,7 +100,8 @@ class Trainer:
             self._allocate()
             self.ranks.share(self.model.state_dict().values())
             for parameter in self.model.parameters():
-                self.ranks.share(self.optimizer.state[parameter].values())
+                held = self.optimizer.state[parameter]
+                self.ranks.share(held[name] for name in sorted(held))
 
     def take_micro_batch(self, windows: int) -> None:
         """Take so many windows in a forward pass from here on, after memory ran out."""
@@ -202,11 +203,6 @@ class Trainer:
         if self.placement.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.placement.device.type, self.placement.dtype)
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that memory ran out, on a GPU or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]:
