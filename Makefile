@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check docs pictures storm monkey clean
+.PHONY: run test check docs pictures storm monkey mutations clean
 
 run: .venv/.run-stamp
 	@$(BIN)/llmlab-tui
@@ -29,6 +29,10 @@ storm: .venv/.test-stamp
 # By hand: random keys, clicks and sizes for so long; with SEED the same ones again.
 monkey: .venv/.test-stamp
 	$(BIN)/python tests/monkey.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
+# By hand: breaks the program in one place after another and prints which test notices; ONLY chooses by words of titles.
+mutations: .venv/.test-stamp
+	$(BIN)/python tests/mutations.py $(ONLY)
 
 .venv/.run-stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -80,20 +80,14 @@ def write(
 def to_gpt2(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Parameters under GPT-2's names; its linear layers are stored transposed."""
     width = tensors["tokens.weight"].shape[1]
-    result = {"transformer.wte.weight": tensors["tokens.weight"], "transformer.wpe.weight": tensors["positions.weight"]}
-    for index in range(layers):
-        ours, theirs = f"blocks.{index}", f"transformer.h.{index}"
-        for our, their in _PARTS.items():
-            weight = tensors[f"{ours}.{our}.weight"]
-            result[f"{theirs}.{their}.weight"] = weight if weight.dim() == 1 else weight.T
-            # A bias that is not there becomes zeros of its own: safetensors refuses tensors that share memory.
-            bias = tensors.get(f"{ours}.{our}.bias")
-            result[f"{theirs}.{their}.bias"] = torch.zeros(3 * width) if bias is None else bias
-    bias = tensors["norm.bias"]
+    # A bias that is not there becomes zeros of its own: safetensors refuses tensors that share memory.
+    ours = {f"blocks.{index}.qkv.bias": torch.zeros(3 * width) for index in range(layers)} | dict(tensors)
+    result = {}
+    for our, their in _names(layers).items():
+        result[f"transformer.{their}"] = ours[our].T if _is_transposed(our, ours[our]) else ours[our]
     if "head.bias" in tensors:
         head = tensors.get("head.weight", tensors["tokens.weight"])
-        bias = bias + fold(head, tensors["head.bias"])
-    result["transformer.ln_f.weight"], result["transformer.ln_f.bias"] = tensors["norm.weight"], bias
+        result["transformer.ln_f.bias"] = tensors["norm.bias"] + fold(head, tensors["head.bias"])
     if "head.weight" in tensors:
         result["lm_head.weight"] = tensors["head.weight"]
     return {name: tensor.contiguous() for name, tensor in result.items()}
@@ -122,20 +116,24 @@ def from_gpt2(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[str
 
 def renamed(theirs: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """GPT-2's parameters under our names, linear layers as transposed views. Raises :class:`KeyError`."""
-    names = {"tokens.weight": "wte.weight", "positions.weight": "wpe.weight"}
-    names |= {f"norm.{kind}": f"ln_f.{kind}" for kind in ("weight", "bias")}
-    for index in range(layers):
-        for our, their in _PARTS.items():
-            names |= {f"blocks.{index}.{our}.{kind}": f"h.{index}.{their}.{kind}" for kind in ("weight", "bias")}
     # Checkpoints of the bare GPT-2, as the original is stored, lack the prefix.
     prefix = "transformer." if "transformer.wte.weight" in theirs else ""
-    tensors = {our: theirs[prefix + their] for our, their in names.items()}
-    for our, tensor in tensors.items():
-        if our.startswith("blocks.") and tensor.dim() == 2:
-            tensors[our] = tensor.T
+    tensors = {our: theirs[prefix + their] for our, their in _names(layers).items()}
+    tensors = {our: tensor.T if _is_transposed(our, tensor) else tensor for our, tensor in tensors.items()}
     if "lm_head.weight" in theirs:
         tensors["head.weight"] = theirs["lm_head.weight"]
     return tensors
+
+
+def _names(layers: int) -> dict[str, str]:
+    """GPT-2's name, without its prefix, for each parameter but the head's."""
+    names = {"tokens.weight": "wte.weight", "positions.weight": "wpe.weight"}
+    parts = {"norm": "ln_f"} | {f"blocks.{n}.{our}": f"h.{n}.{their}" for n in range(layers) for our, their in _PARTS}
+    return names | {f"{our}.{kind}": f"{their}.{kind}" for our, their in parts.items() for kind in ("weight", "bias")}
+
+
+def _is_transposed(name: str, tensor: Tensor) -> bool:
+    return name.startswith("blocks.") and tensor.dim() == 2
 
 
 def fold(head: Tensor, bias: Tensor) -> Tensor:
@@ -164,11 +162,11 @@ def tokenizer(vocabulary: Sequence[str]) -> dict[str, Any]:
 
 
 _NEEDED = {"n_layer", "n_head", "n_embd", "n_positions", "activation_function", "tie_word_embeddings"}
-_PARTS = {
-    "norm_1": "ln_1",
-    "qkv": "attn.c_attn",
-    "project": "attn.c_proj",
-    "norm_2": "ln_2",
-    "widen": "mlp.c_fc",
-    "narrow": "mlp.c_proj",
-}
+_PARTS = (
+    ("norm_1", "ln_1"),
+    ("qkv", "attn.c_attn"),
+    ("project", "attn.c_proj"),
+    ("norm_2", "ln_2"),
+    ("widen", "mlp.c_fc"),
+    ("narrow", "mlp.c_proj"),
+)

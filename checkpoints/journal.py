@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,6 +100,14 @@ def _line(event: dict[str, Any]) -> bytes:
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
+def records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The events of lines; damaged ones are skipped."""
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            if isinstance(event := store.decode(line), dict):
+                yield event
+
+
 class Reader:
     """Reads a journal from its beginning, then whatever was added since the last call."""
 
@@ -122,13 +131,7 @@ class Reader:
         events: list[dict[str, Any]] = []
         while not events and (added := self._file.read(self.LIMIT)):  # a megabyte of damage is not the end
             *lines, self._rest = (self._rest + added).split(b"\n")
-            for line in lines:
-                try:
-                    event = store.decode(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict):
-                    events.append(event)
+            events += records(lines)
         return events
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import store
+from checkpoints.journal import records
 from checkpoints.lock import Lock, Owner, owner
 
 _serial = itertools.count()
@@ -84,13 +85,13 @@ class Run:
             with contextlib.suppress(store.CheckpointError):
                 if isinstance(kept := store.read_state(checkpoint).get("spec"), dict):
                     return kept
-        raise store.CheckpointError(f"{self.name}: spec.json is damaged or missing, and no checkpoint holds the spec")
+        raise store.CheckpointError(
+            f"{self.name}: spec.json is damaged, missing or of another version, and no checkpoint holds the spec"
+        )
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Replace a JSON file of the run atomically. A path that is not UTF-8 comes back as it was."""
-        store.replace_file(
-            self.path / name, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        )
+        """Replace a JSON file of the run atomically."""
+        store.replace_file(self.path / name, store.encode(content))
 
     def post(self, message: dict[str, Any]) -> None:
         """Leave a message for the owner, who takes them in the order of posting. Raises :class:`OSError`."""
@@ -235,11 +236,5 @@ def _backwards(path: Path) -> Iterator[dict[str, Any]]:
             file.seek(start)
             lines = (file.read(position - start) + rest).split(b"\n")
             rest = lines.pop(0) if start else b""
-            for line in reversed(lines):
-                try:
-                    event = store.decode(line) if line.strip() else None
-                except ValueError:
-                    continue
-                if isinstance(event, dict):
-                    yield event
+            yield from records(reversed(lines))
             position, span = start, span * 4

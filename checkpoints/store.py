@@ -25,6 +25,8 @@ State: TypeAlias = dict[str, Any]
 
 STATE = "state.json"
 PINNED = "pinned"  # a file of this name keeps a checkpoint from being pruned
+SCHEMA = 1  # of the records that this version writes
+_SCHEMA = "schema"  # a record says its number once; those of earlier versions say none
 CHECKSUM = "checksum"  # of the other entries of a JSON object
 BLOCK = 1 << 22  # bytes written at a time
 _NAME = re.compile(r"step-(\d{6,})")
@@ -51,41 +53,47 @@ def step_of(checkpoint: Path) -> int:
 def commit(folder: Path, step: int, files: Mapping[str, bytes], state: State) -> Path:
     """Write ``files`` and ``state`` as the checkpoint of ``step`` under ``folder`` and return its path.
 
-    An older checkpoint of the same step is replaced. On any :class:`OSError` the temporary folder is removed, what
-    was there before is untouched, and the error is raised. A missing parent of ``folder`` is such an error: a run
-    that was removed is not made again.
+    An older checkpoint of the same step is replaced; see :func:`replaced` for errors. A missing parent of ``folder`` is
+    one: a run that was removed is not made again.
     """
     folder.mkdir(exist_ok=True)
     target = folder / name_of(step)
-    temporary = folder / f"tmp-{os.getpid()}-{target.name}"
-    retired: Path | None = None
+    with replaced(target, folder / f"tmp-{os.getpid()}-old-{target.name}") as temporary:
+        listing = {name: _write(temporary / name, content) for name, content in files.items()}
+        _write(temporary / STATE, encode(with_checksum({**state, "step": step, "files": listing})))
+        if (target / PINNED).exists():
+            (temporary / PINNED).touch()
+    return target
+
+
+@contextlib.contextmanager
+def replaced(target: Path, aside: Path) -> Iterator[Path]:
+    """A folder for synced files, which takes the place of ``target`` at the end; what was there is ``aside`` meanwhile.
+
+    On any error what was there before is untouched, the new folder is removed, and the error is raised.
+    """
+    temporary = target.with_name(f"tmp-{os.getpid()}-{target.name}")
     remove(temporary)
+    remove(aside)
+    put_aside = False
     try:
         temporary.mkdir()
-        listing = {name: _write(temporary / name, content) for name, content in files.items()}
-        _write(
-            temporary / STATE, json.dumps(with_checksum({**state, "step": step, "files": listing}), indent=1).encode()
-        )
+        yield temporary
         sync(temporary)
         if target.exists():
-            if (target / PINNED).exists():
-                (temporary / PINNED).touch()
-            retired = folder / f"tmp-{os.getpid()}-old-{target.name}"
-            remove(retired)
-            os.rename(target, retired)
+            os.rename(target, aside)
+            put_aside = True
         os.rename(temporary, target)
-        sync(folder)
-        if retired is not None:
-            remove(retired)
-    except OSError:
-        if retired is not None and retired.exists():
-            with contextlib.suppress(OSError):  # where even this fails, ``sweep`` does it
+        sync(target.parent)
+    except BaseException:
+        if put_aside:
+            with contextlib.suppress(OSError):  # where even this fails, the next start puts it back
                 if not temporary.exists():
                     os.rename(target, temporary)
-                os.rename(retired, target)
+                os.rename(aside, target)
         remove(temporary)
         raise
-    return target
+    remove(aside)
 
 
 def replace_file(target: Path, content: bytes) -> None:
@@ -135,11 +143,22 @@ def decode(content: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def encode(record: Mapping[str, Any]) -> bytes:
+    """A record as the content of a JSON file, with its schema. A path that is not UTF-8 comes back as it was."""
+    content = {_SCHEMA: SCHEMA, **record}
+    return json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, without its checksum. Raises :class:`OSError`, :class:`ValueError` when damaged."""
+    """The object in a JSON file, without its schema and checksum.
+
+    Raises :class:`OSError`, and :class:`ValueError` when it is damaged or of another schema.
+    """
     content = decode(read_file(path))
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds no JSON object")
+    if (schema := content.pop(_SCHEMA, SCHEMA)) != SCHEMA:
+        raise ValueError(f"its schema is {schema!r}, this version reads {SCHEMA}")
     if (written := content.pop(CHECKSUM, None)) is not None and written != _checksum(content):
         raise ValueError(f"{path.name} is damaged: its checksum does not match")
     return content

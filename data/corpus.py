@@ -83,6 +83,8 @@ def from_file(path: Path, *, cache: Path, name: str | None = None) -> Reading:
     Raises :class:`CorpusError` with the path in the message.
     """
     try:
+        if "\0" in str(path):  # there can be none
+            raise FileNotFoundError
         size = path.stat().st_size
         if path.is_dir():
             raise CorpusError("this is a folder; name a text file")
@@ -125,16 +127,6 @@ def from_text(text: str, *, name: str, source: str, wrapped: bool = True) -> Cor
     tally.add_pairs(ids, len(vocabulary))
     fingerprint = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return Corpus(ids, vocabulary, tally.facts(), fingerprint, name, source, tuple(cuts))
-
-
-def finish(reading: Reading) -> Corpus:
-    """Run a reading to its end and return the corpus."""
-    while True:
-        try:
-            next(reading)
-        except StopIteration as end:
-            corpus: Corpus = end.value
-            return corpus
 
 
 def _from_large(path: Path, encoding: str, size: int, cache: Path, name: str) -> Reading:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -275,10 +275,7 @@ def _drop_unlearnable(
 def _split(rows: Rows, share: float, seed: str) -> tuple[Rows, Rows]:
     """``rows`` without, and with, ``share`` of each class; a class keeps at least one row in the first."""
     chosen: set[int] = set()
-    rng = random.Random(seed)
-    for label in sorted(set(rows.labels)):
-        own = [row for row, mark in enumerate(rows.labels) if mark == label]
-        rng.shuffle(own)
+    for own in _shuffled_classes(rows, random.Random(seed)):
         chosen.update(own[: min(len(own) - 1, max(1, round(len(own) * share)))])
     kept, aside = ([row for row in range(len(rows)) if (row in chosen) == wanted] for wanted in (False, True))
     return _take(rows, kept), _take(rows, aside)
@@ -291,14 +288,20 @@ def _sample(rows: Rows, count: int, seed: int) -> Rows:
     rng = random.Random(f"{seed}/limit")
     picked: list[int] = []
     spare: list[int] = []
-    for label in sorted(set(rows.labels)):
-        own = [row for row, mark in enumerate(rows.labels) if mark == label]
-        rng.shuffle(own)
+    for own in _shuffled_classes(rows, rng):
         cut = max(1, int(len(own) * share))
         picked += own[:cut]
         spare += own[cut:]
     rng.shuffle(spare)
     return _take(rows, sorted((picked + spare)[: max(count, len(set(rows.labels)))]))
+
+
+def _shuffled_classes(rows: Rows, rng: random.Random) -> Iterator[list[int]]:
+    """Places of each class's rows, in an order that ``rng`` draws."""
+    for label in sorted(set(rows.labels)):
+        own = [row for row, mark in enumerate(rows.labels) if mark == label]
+        rng.shuffle(own)
+        yield own
 
 
 def _take(rows: Rows, which: Sequence[int]) -> Rows:

@@ -24,7 +24,7 @@ _WIDGETS = {
     "Choice": "field with a few values",
     "Entry": "dialog with a line of text",
     "Form": "form of Train, Classify, Choose and Retrieve",
-    "Funnel": "Generate: candidates",
+    "CandidateView": "Generate: candidates",
     "ModelChooser": "Generate: choice of the model",
     "Opener": "dialog that opens an earlier run",
     "Page": "help, doctor and other pages over the screen",
@@ -44,7 +44,6 @@ _DESCRIPTIONS = {
     "into": "to the list of matches",
     "tick": "tick or untick the value",
 }
-_KEYS = {"minus": "-", "plus": "+"}
 
 
 def pages() -> list[Path]:
@@ -86,14 +85,9 @@ def widget_keys() -> str:
 
 def key_names(names: Iterable[str]) -> str:
     """Keys as they are printed on a keyboard."""
-    from tui.actions import Action
+    from tui.actions import key_name
 
-    shown = []
-    for name in names:
-        parts = [_KEYS.get(part) or Action("", (part,), "", "").key_text for part in name.split("+")]
-        word = len(parts) > 1 or len(name) > 1
-        shown.append("+".join(part.capitalize() if word and part.islower() else part for part in parts))
-    return " ".join(f"`{one}`" for one in shown)
+    return " ".join(f"`{key_name(name)}`" for name in names)
 
 
 def commands() -> str:
@@ -121,9 +115,10 @@ def fields() -> str:
 
     rows = []
     for entry in dataclasses.fields(TrainSpec):
-        choices = ", ".join(f"`{one}`" for one in entry.metadata["choices"])
+        known = entry.metadata["option"]
+        choices = ", ".join(f"`{one}`" for one in known.choices)
         value = choices or _VALUES[str(entry.type)] or "`true`, `false`"
-        rows.append((f"`{entry.name}`", value, _default(entry.default), entry.metadata["help"]))
+        rows.append((f"`{entry.name}`", value, _default(entry.default), known.help))
     return "\n".join(_table(("field", "value", "default", "meaning"), rows))
 
 
@@ -131,31 +126,14 @@ def presets() -> str:
     """The presets and what they come to."""
     from engine.gpt.spec import PRESETS, build
 
+    shape = "layers, heads, width"
+    heads = ("preset", shape, "context", "batch", "steps", "learning rate", "parameters (72 characters)")
     rows = []
     for name in PRESETS:
         spec = build({"preset": name}, preset_for_auto="nano")
-        shape = f"{spec.layers}, {spec.heads}, {spec.width}"
+        sizes = (f"{spec.layers}, {spec.heads}, {spec.width}", str(spec.context), str(spec.batch), f"{spec.steps:,}")
         rate = f"{spec.learning_rate:g}, {spec.schedule}"
-        rows.append(
-            (
-                f"`{name}`",
-                shape,
-                str(spec.context),
-                str(spec.batch),
-                f"{spec.steps:,}",
-                rate,
-                f"{spec.model(72).parameters():,}",
-            )
-        )
-    heads = (
-        "preset",
-        "layers, heads, width",
-        "context",
-        "batch",
-        "steps",
-        "learning rate",
-        "parameters (72 characters)",
-    )
+        rows.append((f"`{name}`", *sizes, rate, f"{spec.model(72).parameters():,}"))
     return "\n".join(_table(heads, rows))
 
 
@@ -228,9 +206,8 @@ def _option(argument: Any) -> tuple[str, str, str, str]:
     else:
         value = _VALUES.get(inner.__name__, inner.__name__)
     default = argument.field_info.default
-    shown = (
-        "required" if argument.required else "" if default in (inspect.Parameter.empty, False) else _default(default)
-    )
+    shown = "" if default in (inspect.Parameter.empty, False) else _default(default)
+    shown = "required" if argument.required else shown
     meaning = " ".join((argument.parameter.help or "").split())
     return " ".join(f"`{name}`" for name in names), value + " …" * many, shown, meaning
 

@@ -19,6 +19,7 @@ TEXT = (
     "\tNaïve café, 東京, 🎉 and [UNK]?"
 )
 PROMPT = "  Quando mi volsi a riguardar lo passo,\n"
+QUERY = "my drill bit slips when I bore into metal"
 
 
 def prepare() -> None:
@@ -34,6 +35,31 @@ def prepare() -> None:
             pass
 
 
+STEPS: tuple[tuple[str, float, str], ...] = (
+    ("", 1.5, "form"),
+    ("7", 1.5, "runs"),
+    ("enter", 2.5, ""),
+    ("left left left", 0.5, "train"),
+    ("f1", 0.5, "help"),
+    ("escape 2", 2, ""),
+    (TEXT, 3, ""),
+    ("escape right right right right right", 1, "tokens"),
+    ("3", 12, ""),
+    (PROMPT, 0, ""),
+    ("f5", 6, ""),
+    ("left " * 25, 1, "generate"),
+    ("w", 12, "sweep"),
+    ("escape 4", 2, ""),
+    ("f5", 45, "classify"),
+    ("5", 2, ""),
+    ("f5", 60, "choose"),
+    ("6", 2, ""),
+    ("f5", 60, ""),
+    (QUERY, 3, "retrieve"),
+)
+"""keys or a text for the pane, seconds to wait, and the picture that is saved then"""
+
+
 async def draw() -> None:
     """Show the panes one after the other and save each."""
     from tui.app import LabApp
@@ -41,55 +67,16 @@ async def draw() -> None:
 
     app = LabApp()
     async with app.run_test(size=SIZE) as pilot:
-        await pilot.pause(1.5)
-        _save(app, "form")
-        await pilot.press("7")
-        await pilot.pause(1.5)
-        _save(app, "runs")
-        assert app.query_one(RunsPane).selected is not None
-        await pilot.press("enter")
-        await pilot.pause(2.5)
-        await pilot.press("left", "left", "left")
-        await pilot.pause(0.5)
-        _save(app, "train")
-        await pilot.press("f1")
-        await pilot.pause(0.5)
-        _save(app, "help")
-        await pilot.press("escape", "2")
-        await pilot.pause(2)
-        app.here.take(TEXT)
-        await pilot.pause(3)
-        await pilot.press("escape", *["right"] * 5)
-        await pilot.pause(1)
-        _save(app, "tokens")
-        await pilot.press("3")
-        await pilot.pause(12)
-        app.here.take(PROMPT)
-        await pilot.press("f5")
-        await pilot.pause(6)
-        await pilot.press(*["left"] * 25)
-        await pilot.pause(1)
-        _save(app, "generate")
-        await pilot.press("w")
-        await pilot.pause(12)
-        _save(app, "sweep")
-        await pilot.press("escape", "4")
-        await pilot.pause(2)
-        await pilot.press("f5")
-        await pilot.pause(45)
-        _save(app, "classify")
-        await pilot.press("5")
-        await pilot.pause(2)
-        await pilot.press("f5")
-        await pilot.pause(60)
-        _save(app, "choose")
-        await pilot.press("6")
-        await pilot.pause(2)
-        await pilot.press("f5")
-        await pilot.pause(60)
-        app.here.take("my drill bit slips when I bore into metal")
-        await pilot.pause(3)
-        _save(app, "retrieve")
+        for sent, seconds, picture in STEPS:
+            if sent in (TEXT, PROMPT, QUERY):
+                app.here.take(sent)
+            else:
+                await pilot.press(*sent.split())
+            await pilot.pause(seconds)
+            if picture:
+                _save(app, picture)
+            if picture == "runs":
+                assert app.query_one(RunsPane).selected is not None
 
 
 def _save(app: object, name: str) -> None:

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 from engine.runs.events import Event, Progress
@@ -167,15 +168,15 @@ def _file(repository: str, name: str, obey: Callable[[], Iterator[Event]]) -> Ge
         return found
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    done: list[Path | NotOnHub] = []
+    result: Future[Path] = Future()
 
     def attempt() -> None:
         try:
-            done.append(fetch(repository, name))
+            result.set_result(fetch(repository, name))
         except NotOnHub as error:
-            done.append(error)
+            result.set_exception(error)
         except Exception as error:
-            done.append(NotOnHub(f"the Hub failed ({first_line(error)})"))
+            result.set_exception(NotOnHub(f"the Hub failed ({first_line(error)})"))
 
     thread = threading.Thread(target=attempt, daemon=True, name="download")
     yield Progress(f"downloading {name} of {repository}", 0, 0)
@@ -193,6 +194,4 @@ def _file(repository: str, name: str, obey: Callable[[], Iterator[Event]]) -> Ge
     finally:
         if not bars:
             enable_progress_bars()
-    if isinstance(done[0], NotOnHub):
-        raise done[0]
-    return done[0]
+    return result.result()

@@ -35,31 +35,18 @@ def replaced(folder: Path) -> Iterator[Path]:
     """
     from safetensors import SafetensorError
 
-    temporary, aside = folder.with_name(f"tmp-{os.getpid()}-{folder.name}"), _aside(folder)
+    aside = _aside(folder)
     if aside.exists() and not folder.exists():
         aside.rename(folder)
     _sweep(folder)
-    for left in (temporary, aside):
-        store.remove(left)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        for entry in (*temporary.rglob("*"), temporary):
-            store.sync(entry)
-        if folder.exists():
-            folder.rename(aside)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if aside.exists():
-                aside.rename(folder)
-            raise
-        store.sync(folder.parent)
-        store.remove(aside)
+        with store.replaced(folder, aside) as temporary:
+            yield temporary
+            for entry in temporary.rglob("*"):
+                store.sync(entry)
     except SafetensorError as error:  # how it reports that the disk takes no more
         raise OSError(f"{folder.name}: {error}") from None
-    finally:
-        store.remove(temporary)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ def reachable(value: Any, seen: set[int]) -> Iterator[Any]:
     inner: list[Any] = [*getattr(value, "__dict__", {}).values()]
     inner += [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
     inner += [getattr(value, name, None) for name in getattr(value, "__slots__", ())]
-    inner += [getattr(value, "__self__", None)]
+    inner += [getattr(value, name, None) for name in ("__self__", "func", "args", "keywords")]
     if isinstance(value, dict):
         inner += value.values()
     elif isinstance(value, list | tuple | set | frozenset):
@@ -50,4 +50,17 @@ def watch(
     for kind, names in methods.items():
         for name in names:
             replace(kind, name)
+    return calls
+
+
+def record(patch: pytest.MonkeyPatch, module: ModuleType, name: str) -> list[tuple[Any, ...]]:
+    """Record the positional arguments of every call of a function of ``module``, which is called all the same."""
+    calls: list[tuple[Any, ...]] = []
+    really = getattr(module, name)
+
+    def recorded(*given: Any, **named: Any) -> Any:
+        calls.append(given)
+        return really(*given, **named)
+
+    patch.setattr(module, name, recorded)
     return calls

@@ -87,6 +87,14 @@ def train(
     return events
 
 
+def launch(run: Any, control: Control) -> Iterator[Event]:
+    """What a follower reads of ``run`` while a process of its own works on it."""
+    from engine.runs import owner
+
+    told = owner.journal_size(run)
+    return owner.attend(run, owner.spawn(run), control, told)
+
+
 def stop_at(step: int) -> Callable[[Event, Control], None]:
     """Ask to stop as soon as ``step`` is told."""
     from engine.runs.events import Step

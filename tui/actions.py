@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from textual.binding import Binding, BindingType
+from textual.keys import key_to_character
 
 
 @dataclass(frozen=True)
@@ -29,31 +31,31 @@ class Action:
     @property
     def key_text(self) -> str:
         """The keys as people write them."""
-        return " ".join(_NAMES.get(key, key.upper() if key.startswith("f") and key[1:] else key) for key in self.keys)
+        return " ".join(map(key_name, self.keys))
 
 
 _NAMES = {
     "left": "←",
     "right": "→",
-    "escape": "Esc",
-    "enter": "Enter",
-    "delete": "Del",
-    "home": "Home",
-    "end": "End",
-    "ctrl+q": "Ctrl+Q",
-    "ctrl+p": "Ctrl+P",
-    "ctrl+c": "Ctrl+C",
-    "ctrl+l": "Ctrl+L",
-    "question_mark": "?",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
     "up": "↑",
     "down": "↓",
+    "escape": "Esc",
+    "delete": "Del",
     "pageup": "PgUp",
     "pagedown": "PgDn",
-    "space": "Space",
     "slash": "/",
+    "minus": "-",
+    "plus": "+",
 }
+
+
+def key_name(key: str) -> str:
+    """A key as it is printed on a keyboard: ``F5``, ``Ctrl+Q``, ``PgUp``, ``[``; a letter alone as it is typed."""
+    *modifiers, last = key.split("+")
+    character = key_to_character(last) or ""
+    plain = character if character > " " and character.isprintable() and not modifiers else last.capitalize()
+    return "+".join([*(part.capitalize() for part in modifiers), _NAMES.get(last, plain)])
+
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", ("f1", "question_mark"), "Help", "Keys, what the screen shows, where runs live.", shown=True),
@@ -223,17 +225,13 @@ def bindings(where: str) -> list[BindingType]:
         if action.where != where:
             continue
         for number, key in enumerate(action.keys):
-            everywhere = key.startswith("f") and key[1:].isdigit()
+            binding = Binding(key, action.target, action.title, tooltip=action.help, id=f"{action.name}/{key}")
             made.append(
-                Binding(
-                    key,
-                    action.target,
-                    action.title,
+                replace(
+                    binding,
                     show=action.shown and number == 0,
-                    key_display=action.key_text.split()[0] if number == 0 else None,
-                    priority=everywhere or key in ("ctrl+q", "ctrl+c", "ctrl+l"),
-                    tooltip=action.help,
-                    id=f"{action.name}/{key}",
+                    key_display=key_name(key) if number == 0 else None,
+                    priority=bool(re.fullmatch(r"f\d+|ctrl\+[qcl]", key)),
                 )
             )
     return made

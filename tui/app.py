@@ -1,4 +1,4 @@
-"""The full-screen program: panes, the run that is shown, and what keys do. The work is done elsewhere."""
+"""The full-screen program: panes, and what keys do everywhere. The work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -24,11 +24,7 @@ from textual.worker import Worker, WorkerState
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine.gpt import runs as gpt_runs
-from engine.gpt.spec import TrainSpec
-from engine.runs import messages as ask
 from engine.runs import owner
-from engine.runs import worker as follower
 from engine.runs.listing import explain
 from engine.runs.spec import BadSpec
 from tui import bar, dialogs, panes, themes
@@ -36,7 +32,6 @@ from tui.actions import ACTIONS, bindings
 from tui.bar import Bar, Tab
 from tui.dialogs import BaseScreen, Option, Page, Palette, Question
 from tui.driver import TerminalDriver, leave_if_hung_up
-from tui.form import TrainForm
 from tui.keybar import KeyBar
 from tui.panes.pane import Pane, UsePrompt
 from tui.panes.train import TrainPane
@@ -46,7 +41,6 @@ from tui.text import safe
 if TYPE_CHECKING:
     from tui.panes.runs import RunsPane
 
-DRAIN = 1 / 8  # seconds between two looks at what the run said
 GAUGES = 2.0  # seconds between two readings of the machine
 LEAVE = 2.0  # seconds that leaving waits for widgets that are being made
 WATCHDOG = 5.0  # seconds between two looks whether the terminal is still there
@@ -57,7 +51,7 @@ Worker.StateChanged.bubble = True  # to the app: only the widget that started a 
 
 
 class LabApp(App[int]):
-    """Holds the panes and the run that is shown; any number may be training, each in a process of its own."""
+    """Holds the panes; any number of runs may be under way, each in a process of its own."""
 
     TITLE = "llmlab-tui"
     ENABLE_COMMAND_PALETTE = True
@@ -83,11 +77,8 @@ class LabApp(App[int]):
         self.register_theme(themes.LIGHT)
         self.theme = theme or themes.DARK.name
         self.ansi_theme_dark, self.ansi_theme_light = themes.ANSI_DARK, themes.ANSI_LIGHT
-        self._follower = follower.Worker("follower")
-        self._job: follower.Job | None = None
-        self._run: Run | None = None
         self._leaving = 0
-        self._starting = self._ending = False
+        self._ending = False
         self._next_shown = "train"
         self._making = asyncio.Lock()
         """one pane at a time is made"""
@@ -108,11 +99,9 @@ class LabApp(App[int]):
 
     def on_mount(self) -> None:
         self.query_one(Bar).show("train")
-        self.set_interval(DRAIN, self._drain)
         self.set_interval(GAUGES, self._read_gauges)
         if not self.is_headless:
             self.set_interval(WATCHDOG, leave_if_hung_up)
-        self.call_after_refresh(self._show_living_run)
         self.set_timer(0.5, self._settle)
 
     def _settle(self) -> None:
@@ -151,8 +140,8 @@ class LabApp(App[int]):
 
     @property
     def training(self) -> bool:
-        """Whether the run that is shown is being trained, as far as is known here."""
-        return self._job is not None and self._job.active and self.pane.story.finished is None
+        """Whether the run of the Train pane is being trained, as far as is known here."""
+        return self.pane.running
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette offers what the table of actions holds and the pane on the screen allows."""
@@ -199,137 +188,24 @@ class LabApp(App[int]):
             await asyncio.wait(making, timeout=LEAVE)
         leave()
 
-    # -- what the run says -------------------------------------------------------------------------------------------
-
-    def _drain(self) -> None:
-        if self._job is None or not self.is_running:  # widgets go one by one when the screen is taken down
-            return
-        events = self._job.channel.drain()
-        before = self.training
-        was = (self.pane.story.paused, self.pane.story.started is None)
-        self.pane.training = self.training
-        self.pane.fold(events, self._job.state.value)
-        self.pane.training = self.training
-        if events and ((self.pane.story.paused, self.pane.story.started is None) != was or before != self.training):
-            self.refresh_bindings()
-            self._read_gauges()
-
     def _read_gauges(self) -> None:
         if not self.is_running:
             return
         self.query_one(Bar).read(busy=self.training or self.here.busy)
 
-    def _show(self, run: Run, task: follower.Task) -> None:
-        """Show ``run``; ``task`` makes its events. What was shown before goes on by itself."""
-        self._run = run
-        self.pane.begin(run.name)
-        self.action_show_pane("train")
-        self._hand_over(run, task)
-
-    @work(exclusive=True, group="hand-over", exit_on_error=False)
-    async def _hand_over(self, run: Run, task: follower.Task) -> None:
-        """Look away from the run shown before, then follow the new one."""
-        if self._job is not None and self._job.active:
-            self._job.control.send(ask.Detach())
-            await asyncio.to_thread(self._job.wait, 10.0)
-        if self._run == run:
-            self._job = self._follower.start(task)
-            self.refresh_bindings()
-
-    @work(thread=True, exclusive=True, group="living", exit_on_error=False)
-    def _show_living_run(self) -> None:
-        """A run that trains already is shown live at once."""
-        if living := owner.owned("train"):
-            self.call_from_thread(self._follow, living[0])
-
-    # -- starting ----------------------------------------------------------------------------------------------------
-
-    @on(TrainForm.Wanted)
-    def _wanted(self, event: TrainForm.Wanted) -> None:
-        event.stop()
-        if not self._starting:  # a key that was pressed twice is one wish
-            self._starting = True
-            self._start(event.spec)
-
-    @work(group="start", exit_on_error=False)
-    async def _start(self, spec: TrainSpec) -> None:
-        try:
-            if await self._may_start():
-                await self._launch(spec)
-        finally:
-            self._starting = False
-
-    async def _may_start(self) -> bool:
-        """Whether nothing trains here, or the user wants a second run beside it."""
-        living = await asyncio.to_thread(owner.owned, "train")
-        if not living and self.training and self._run is not None:  # its process does not own it yet
-            living = [self._run]
-        if living:
-            answer = await self.push_screen_wait(
-                Question(
-                    "Something trains already",
-                    f"{living[0].name} is training on this machine. Two runs share it and each is slower.",
-                    (
-                        Option("start", "start anyway", "s"),
-                        Option("show", "show it", "v", "primary"),
-                        Option("cancel", "cancel", "c"),
-                    ),
-                )
-            )
-            if answer == "show":
-                self._follow(living[0])
-            return answer == "start"
-        return True
-
-    async def _launch(self, spec: TrainSpec) -> None:
-        try:
-            run = await asyncio.to_thread(gpt_runs.create, spec)
-        except OSError as error:
-            where = error.filename or home.runs()
-            self.tell(
-                "The run cannot be created",
-                f"{where}: {error.strerror or error}\n\nRuns live under {home.home()}; set LLMLAB_HOME to a folder "
-                "that can be written, or make room on the disk.",
-            )
-            return
-        await self._train(run)
-
-    async def _train(self, run: Run) -> None:
-        """Start the process that trains ``run`` and show it; from here on nothing on the screen can prevent it."""
-        told = owner.journal_size(run)
-        process = await asyncio.to_thread(owner.spawn, run)
-        self._show(run, lambda control: owner.attend(run, process, control, told))
-
-    def _follow(self, run: Run) -> None:
-        self._show(run, lambda control: owner.follow(run, control))
-
-    @on(TrainPane.Asked)
-    def _asked(self, event: TrainPane.Asked) -> None:
-        if self._job is None or not self.training:
-            return
-        if isinstance(event.message, ask.Stop):
-            self._job.stop(event.message)
-        else:
-            self._job.control.send(event.message)
+    # -- runs from the list ------------------------------------------------------------------------------------------
 
     async def on_runs_pane_opened(self, event: RunsPane.Opened) -> None:
         with self._explaining("The run cannot be opened", event.run):
-            if pane := await self._pane_of(event.run):
-                pane.open(event.run)
-            else:
-                self._follow(event.run)
+            (await self._pane_of(event.run)).open(event.run)
 
     async def on_runs_pane_resumed(self, event: RunsPane.Resumed) -> None:
         with self._explaining("The run cannot be resumed", event.run):
-            if pane := await self._pane_of(event.run):
-                await pane.resume(event.run)
-            else:
-                await self._train(event.run)
+            await (await self._pane_of(event.run)).resume(event.run)
 
-    async def on_runs_pane_copied_task(self, event: RunsPane.CopiedTask) -> None:
+    async def on_runs_pane_copied(self, event: RunsPane.Copied) -> None:
         with self._explaining("The run cannot be copied", event.run):
-            if pane := await self._pane_of(event.run):
-                pane.copy(event.run)
+            (await self._pane_of(event.run)).copy(event.run)
 
     @contextlib.contextmanager
     def _explaining(self, title: str, run: Run) -> Iterator[None]:
@@ -339,15 +215,10 @@ class LabApp(App[int]):
         except (OSError, CheckpointError, BadSpec) as error:
             self.tell(title, explain(run, error))
 
-    async def _pane_of(self, run: Run) -> Pane | None:
-        """The pane of the task that a run did, put on the screen; None for a training."""
+    async def _pane_of(self, run: Run) -> Pane:
+        """The pane of the task that a run did, put on the screen."""
         task, _ = await asyncio.to_thread(owner.task_of, run)
-        return None if task == "train" else await self._bring(task)
-
-    def on_runs_pane_copied(self, event: RunsPane.Copied) -> None:
-        self.action_show_pane("train")
-        self.pane.show_form()
-        self.pane.form.fill(event.spec)
+        return await self._bring(task)
 
     # -- keys everywhere ---------------------------------------------------------------------------------------------
 
@@ -442,8 +313,8 @@ class LabApp(App[int]):
     async def action_leave(self) -> None:
         """Leave; ask about a run that trains."""
         self._leaving += 1
-        others = [pane for pane in self.query(Pane) if pane.trains]
-        names = [self.pane.run_name] * self.training + [pane.trains for pane in others]
+        working = [pane for pane in self.query(Pane) if pane.trains]
+        names = [pane.trains for pane in working]
         if not names or self._leaving > 1:
             self.exit(0)
             return
@@ -460,11 +331,8 @@ class LabApp(App[int]):
             )
         )
         self._leaving = 0
-        if answer == "stop" and self.training and self._job is not None:
-            self._job.stop()
-            await asyncio.to_thread(self._job.wait, 15.0)
         if answer == "stop":
-            await asyncio.gather(*(pane.see_out() for pane in others))
+            await asyncio.gather(*(pane.see_out() for pane in working))
         if answer != "stay":
             self.exit(0)
 

@@ -11,18 +11,10 @@ from textual.message import Message
 from textual.widgets import Static
 
 from engine.machine import CpuGauge, Gpus, available_memory, cpu_name, total_memory
-from tui import units
+from tui import panes, units
 from tui.styles import style_sheet
 
-PANES = (
-    ("train", "1", "Train"),
-    ("tokens", "2", "Tokens"),
-    ("generate", "3", "Generate"),
-    ("classify", "4", "Classify"),
-    ("choose", "5", "Choose"),
-    ("retrieve", "6", "Retrieve"),
-    ("runs", "7", "Runs"),
-)
+PANES = tuple((entry.name, entry.key, entry.title) for entry in panes.PANES)
 WHOLE = len(" llmlab ") + sum(len(f" {key} {title} ") for _, key, title in PANES) - 1
 """columns that all titles take, but for the blank after the last one"""
 

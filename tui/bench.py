@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import statistics
@@ -72,13 +73,12 @@ def _train() -> dict[str, Any]:
     import torch
 
     from data import dante
-    from data.corpus import finish
     from engine.device import measure_peak, place
     from engine.gpt import runs as gpt_runs
     from engine.gpt.spec import build
     from engine.gpt.trainer import Trainer
     from engine.runs.events import Step
-    from engine.runs.messages import Control, Stop
+    from engine.runs.messages import Control, Stop, finish
 
     given = {"corpus": "dantesque", "preset": "nano", "steps": "1000000", "evaluate_every": str(SPAN)}
     spec = build({**given, "sample_every": str(SPAN)}, preset_for_auto="nano")
@@ -150,7 +150,7 @@ def _ui(seconds: float) -> dict[str, Any]:
             without.append(_steps_per_second(run.events, each))
             with Screen() as screen:
                 screen.wait_for("training", 30.0)
-                screen.settle(2.0)
+                screen.read(2.0)
                 before = screen.received
                 begun = time.monotonic()
                 with_screen.append(_steps_per_second(run.events, each, meanwhile=screen.read))
@@ -166,9 +166,9 @@ def _ui(seconds: float) -> dict[str, Any]:
         process.kill()
     with Screen() as screen:
         screen.wait_for("Runs", 30.0)
-        screen.settle(3.0)
+        screen.read(3.0)
         before = screen.received
-        screen.settle(6.0)
+        screen.read(6.0)
         idle = (screen.received - before) / 6.0
     ratios = [a / b for a, b in zip(with_screen, without, strict=True)]
     keys.sort()
@@ -240,22 +240,25 @@ def _save() -> dict[str, Any]:
 def _saves(kind: Any, spec: Any) -> tuple[list[float], list[float], int]:
     import torch
 
-    from checkpoints.saver import Save, Saver
     from checkpoints.state import capture
+    from engine.gpt.saving import Checkpointer
+    from engine.runs.events import Saved
 
     model = kind(spec.model(72))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     model.loss(*(torch.zeros(1, 8, dtype=torch.long),) * 2).backward()
     optimizer.step()
-    saver = Saver(Path(os.environ["LLMLAB_HOME"]) / spec.preset)
+    saver = Checkpointer(
+        Path(os.environ["LLMLAB_HOME"]) / spec.preset, math.inf, lambda: (capture(model, optimizer), {})
+    )
     stalls, totals, size = [], [], 0
     for step in range(PAIRS):
         begun = time.perf_counter()
-        snapshot = capture(model, optimizer)
-        saver.submit(Save(step, snapshot.encode, {}), begun=begun)
+        told = list(saver.save(step, best=False))
         stalls.append(time.perf_counter() - begun)
-        for outcome in saver.wait():
-            totals.append(outcome.seconds)
-            size = outcome.bytes
+        for saved in (*told, *saver.report(wait=True)):
+            assert isinstance(saved, Saved)
+            totals.append(saved.seconds)
+            size = saved.bytes
     saver.close()
     return stalls, totals, size

@@ -73,10 +73,6 @@ class Screen:
         self.received += came
         return came
 
-    def settle(self, seconds: float) -> None:
-        """Read for ``seconds``."""
-        self.read(seconds)
-
     def wait_for(self, text: str, seconds: float) -> float:
         """Seconds from the start of the process until ``text`` stood on the screen and nothing came for 30 ms."""
         deadline = time.monotonic() + seconds
@@ -129,9 +125,9 @@ def panes(note: Callable[[str], None]) -> dict[str, Any]:
         with Screen() as screen:
             _start(screen, key, ready)
             seconds = _bytes_a_second(screen)
-            screen.settle(1.0)
+            screen.read(1.0)
             before = screen.received
-            screen.settle(REST)
+            screen.read(REST)
             idle = (screen.received - before) / REST
         shutil.rmtree(home.cache(), ignore_errors=True)  # so that there is as much to do again
         with Screen() as screen:
@@ -155,7 +151,7 @@ def _start(screen: Screen, key: str, ready: str) -> None:
     screen.wait_for("Start training", 30.0)
     screen.press(key)
     screen.wait_for(ready, 30.0)
-    screen.settle(1.0)
+    screen.read(1.0)
     screen.press(F5)
     screen.wait_for("starting", 60.0)
 
@@ -166,7 +162,7 @@ def _bytes_a_second(screen: Screen) -> list[int]:
     until = time.monotonic() + LONGEST
     while "■ finished" not in screen.recent and time.monotonic() < until:
         before = screen.received
-        screen.settle(1.0)
+        screen.read(1.0)
         found.append(screen.received - before)
     return found
 
@@ -177,5 +173,5 @@ def _keys(screen: Screen, views: str) -> list[float]:
     until = time.monotonic() + LONGEST
     while "■ finished" not in screen.recent and time.monotonic() < until:
         found.append(screen.key_to_paint(views[(len(found) + 1) % 2]))
-        screen.settle(0.2)
+        screen.read(0.2)
     return found

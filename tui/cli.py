@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from dataclasses import asdict, replace
-from dataclasses import fields as fields_of
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,23 +23,20 @@ from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import TrainSpec, build, read_toml
 from engine.lm.find import LoadingStopped, NoModel
 from engine.runs import owner
-from engine.runs.events import Finished, Started
 from engine.runs.listing import summarise
 from engine.runs.messages import SetLearningRate
-from engine.runs.spec import BadSpec, Problem
-from engine.tokenization.find import NoTokenizer
+from engine.runs.spec import BadSpec, Problem, options
+from engine.tokenization.encoding import NoTokenizer
 from tui import units
-from tui.choose_command import choose
-from tui.choose_command import resume as resume_choosing
-from tui.classify_command import classify, predict
-from tui.classify_command import resume as resume_classification
-from tui.driven import BAD_INPUT, DONE, FAILED, complain, narrated
+from tui.comparison_command import choose, classify, retrieve
+from tui.comparison_command import resume as resume_comparison
+from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.generate_command import generate, sweep
-from tui.interrupt import INTERRUPTED, obey_signals
+from tui.interrupt import INTERRUPTED
 from tui.narrate import Narrator
 from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
-from tui.retrieve_command import resume as resume_retrieval
-from tui.retrieve_command import retrieve, search
+from tui.predict_command import predict
+from tui.search_command import search
 from tui.spec_options import Json, Quiet
 from tui.terminal import QUIET
 from tui.text import safe
@@ -47,11 +44,7 @@ from tui.tokenize_command import tokenize
 
 _BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
 
-_TASKS = {
-    "classify": ("trains classifiers", resume_classification),
-    "choose": ("ranks choices", resume_choosing),
-    "retrieve": ("is a retrieval", resume_retrieval),
-}
+_COMPARISONS = {"classify": "trains classifiers", "choose": "ranks choices", "retrieve": "is a retrieval"}
 
 app = App(
     name="llmlab-tui",
@@ -133,16 +126,16 @@ def train(
     if given.get("preset", "auto") == "auto" and not (quiet or json):
         print_message(f"preset {chosen}: {reason}")
     run = gpt_runs.create(spec)
-    return _drive(run, None, [], resume=False, as_json=json, quiet=quiet)
+    return drive(run, partial(gpt_runs.drive, resume=False), as_json=json, quiet=quiet, fresh=True)
 
 
 @app.command
 def fields() -> int:
     """List every field of a training run with its default."""
-    for entry in fields_of(TrainSpec):
-        choices = f" ({', '.join(entry.metadata['choices'])})" if entry.metadata["choices"] else ""
-        unit = f", {entry.metadata['unit']}" if entry.metadata["unit"] else ""
-        say(f"--{entry.name.replace('_', '-'):<18} {entry.metadata['help']}{choices}{unit} [{entry.default!r}]")
+    for name, known in options(TrainSpec).items():
+        choices = f" ({', '.join(known.choices)})" if known.choices else ""
+        unit = f", {known.unit}" if known.unit else ""
+        say(f"--{name.replace('_', '-'):<18} {known.help}{choices}{unit} [{getattr(TrainSpec, name)!r}]")
     return DONE
 
 
@@ -168,11 +161,12 @@ def resume(
     """
     found = runs.find(home.runs(), run)
     task, _ = owner.task_of(found)
-    if task in _TASKS:
-        what, again = _TASKS[task]
+    if task in _COMPARISONS:
         if steps is not None or learning_rate is not None:
-            raise BadSpec([Problem("", f"{found.name} {what}: it has neither steps nor a rate to change")])
-        return again(found, as_json=json, quiet=quiet)
+            raise BadSpec(
+                [Problem("", f"{found.name} {_COMPARISONS[task]}: it has neither steps nor a rate to change")]
+            )
+        return resume_comparison(found, task, as_json=json, quiet=quiet)
     spec = gpt_runs.spec_of(found)
     summary = summarise(found)
     changed = replace(spec, steps=steps if steps is not None else spec.steps)
@@ -183,7 +177,8 @@ def resume(
         raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
     begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
-    return _drive(found, changed if changed != spec else None, first, resume=begun, as_json=json, quiet=quiet)
+    work = partial(gpt_runs.drive, resume=begun, spec=changed if changed != spec else None)
+    return drive(found, work, messages=first, as_json=json, quiet=quiet, fresh=not begun)
 
 
 @app.command(show=False)
@@ -288,14 +283,8 @@ def sample(
     return DONE
 
 
-app.command(tokenize)
-app.command(classify)
-app.command(predict)
-app.command(choose)
-app.command(retrieve)
-app.command(search)
-app.command(generate)
-app.command(sweep)
+for command in (tokenize, classify, predict, choose, retrieve, search, generate, sweep):
+    app.command(command)
 
 
 @app.command
@@ -339,36 +328,3 @@ def bench(
     from tui.bench import measure
 
     return measure(what, seconds, as_json=json, model=model)
-
-
-def _drive(
-    run: runs.Run, spec: TrainSpec | None, first: list[SetLearningRate], *, resume: bool, as_json: bool, quiet: bool
-) -> int:
-    control = owner.inbox(run)
-    for message in first:
-        control.send(message)
-    interrupted = obey_signals(control)
-    narrator = Narrator(as_json=as_json, quiet=quiet)
-    begun, reason = False, "failed"
-    try:
-        for event in narrated(gpt_runs.drive(run, control, resume=resume, spec=spec), narrator, control):
-            begun = begun or isinstance(event, Started)
-            if isinstance(event, Finished):
-                reason = event.reason
-    except (BadSpec, CorpusError) as error:
-        if not begun and not resume:
-            run.delete()
-        return complain(str(error), BAD_INPUT)
-    except (Locked, CheckpointError) as error:
-        return complain(str(error), BAD_INPUT)
-    except Exception as error:
-        from engine.gpt.train import TrainingFailed
-
-        if not isinstance(error, TrainingFailed | OSError):
-            raise
-        return complain(str(error), FAILED)
-    if not as_json and not quiet:
-        say(run.name)
-    if interrupted:
-        return INTERRUPTED
-    return DONE if reason in ("steps", "early_stop", "stopped") else FAILED

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from textual import on
@@ -82,6 +84,11 @@ class Dialog(ModalScreen[Result], BaseScreen[Result]):
     """The base of all dialogs. Escape closes it with None."""
 
     BINDINGS = [Binding("escape", "dismiss", "Cancel")]
+
+
+def hint(keys: str) -> Static:
+    """The last line of a dialog: what its keys do."""
+    return Static(Content.styled(keys, "$foreground 60%"))
 
 
 class Choices(OptionList):
@@ -173,7 +180,7 @@ class Entry(Dialog[str | None]):
             yield Static(Content(safe(self._text)), classes="text")
             yield Field(self._value, compact=True)
             yield Static(classes="problem")
-            yield Static(Content.styled("Enter to go on, Esc to leave it", "$foreground 60%"))
+            yield hint("Enter to go on, Esc to leave it")
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -186,6 +193,17 @@ class Entry(Dialog[str | None]):
             self.app.bell()
         else:
             self.dismiss(event.value)
+
+
+async def ask(app: App[Any], title: str, text: str, value: str = "", *, blank: str) -> str | None:
+    """Ask for a line of text that is not blank, and say ``blank`` while it is; None when the user leaves it."""
+    return await app.push_screen_wait(Entry(title, text, value, lambda line: "" if line.strip() else blank))
+
+
+async def ask_path(app: App[Any], title: str, text: str, value: str = "", *, blank: str) -> Path | None:
+    """Ask for a file or folder, as :func:`ask` does; ``~`` is the user's home."""
+    path = await ask(app, title, text, value, blank=blank)
+    return Path(os.path.expanduser(path)) if path is not None else None
 
 
 class Page(Dialog[None]):
@@ -203,7 +221,7 @@ class Page(Dialog[None]):
             yield Label(Content(self._title), classes="title")
             with VerticalScroll():
                 yield Static(self._text)
-            yield Static(Content.styled("Esc closes, ↑↓ scroll", "$foreground 60%"))
+            yield hint("Esc closes, ↑↓ scroll")
 
 
 def help_page(where: str, about: Content) -> Page:

@@ -61,13 +61,8 @@ def _machine(ask_torch: bool) -> dict[str, str]:
 
         from engine.device import best_device
 
-        facts["torch sees"] = (
-            f"cuda ({torch.cuda.get_device_name(0)})"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available()
-            else "no accelerator"
-        )
+        seen = "mps" if torch.backends.mps.is_available() else "no accelerator"
+        facts["torch sees"] = f"cuda ({torch.cuda.get_device_name(0)})" if torch.cuda.is_available() else seen
         kind = best_device()
         if kind != "cuda" and (problem := _cuda_problem(torch.version.cuda, gpus.cuda())):
             facts["problem"] = problem

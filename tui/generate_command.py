@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,7 +84,7 @@ def generate(
     sampling.check()
     if n < 1:
         raise BadSpec([Problem("n", "must be at least 1")])
-    text = _given(prompt)
+    text = piped.given(prompt, "a prompt")
     control = Control()
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
@@ -143,7 +142,7 @@ def sweep(
             raise BadSpec([Problem("", "--from brings its own prompt and settings")])
         comparison, model = saved.comparison, saved.model
     else:
-        text = PROMPT if prompt is None else _given(prompt)
+        text = PROMPT if prompt is None else piped.given(prompt, "a prompt")
         comparison = Comparison(text, tuple(_setting(one, base) for one in setting)) if setting else ladder(text, base)
     comparison.check()
     control = Control()
@@ -218,14 +217,6 @@ def _setting(text: str, base: Sampling) -> Setting:
         except ValueError:
             raise BadSpec([Problem(f"setting {name}", f"cannot be {value!r}" if given else "needs a value")]) from None
     return Setting(text, replace(base, **changes))
-
-
-def _given(prompt: str | None) -> str:
-    if prompt is None or prompt == "-":
-        return piped.read()
-    if re.fullmatch("--[a-z][a-z-]*", prompt):
-        raise BadSpec([Problem("", f"no option {prompt}; a prompt that looks like one can come through a pipe")])
-    return prompt
 
 
 def _table(results: list[Compared]) -> None:

@@ -67,8 +67,7 @@ class Narrator:
                     f"loss of knowing nothing {event.uniform_entropy:.3f}, "
                     f"letter frequencies {event.unigram_entropy:.3f}, pairs {units.loss(event.bigram_entropy)}"
                 )
-            case Step() if time.monotonic() - self._told >= STEP_LINES or event.seconds_left == 0:
-                self._told = time.monotonic()
+            case Step() if self._due(event.seconds_left == 0):
                 print_message(
                     f"step {event.step:>7,}  loss {event.loss:.4f}  lr {units.rate(event.learning_rate):>7}  "
                     f"grad {event.gradient_norm:.2f}  {units.count(event.tokens_per_second)} tokens/s "
@@ -96,21 +95,18 @@ class Narrator:
                 print_message(f"{event.level}: {event.text}" if event.level != "info" else event.text)
             case Paused():
                 print_message(f"paused at step {event.step:,}")
-            case Progress() if event.total == 0 or time.monotonic() - self._told >= STEP_LINES:
-                self._told = time.monotonic()
+            case Progress() if self._due(event.total == 0):
                 share = f" {event.done / event.total:.0%}" if event.total else ""
                 print_message(f"{event.what}{share}")
             case Loaded():
                 print_message(f"{event.data} ({event.source}): {_counts(event)}")
                 for line in (*event.repairs, *event.checks):
                     print_message(f"  {line}")
-            case Encoded() if event.done == event.total or time.monotonic() - self._told >= STEP_LINES:
-                self._told = time.monotonic()
+            case Encoded() if self._due(event.done == event.total):
                 speed = f", {event.sequences_per_second:.0f} a second" if event.sequences_per_second else ", cached"
                 left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
                 print_message(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
-            case ContenderStep() if time.monotonic() - self._told >= STEP_LINES or _tells_epoch(event):
-                self._told = time.monotonic()
+            case ContenderStep() if self._due(_tells_epoch(event)):
                 looked = ""
                 if event.held_out_score is not None and event.held_out_loss is not None:
                     looked = f"  validation loss {event.held_out_loss:.4f}, accuracy {event.held_out_score:.4f}"
@@ -120,8 +116,7 @@ class Narrator:
                 of = f" of {event.steps:,}" if event.steps else ""
                 note = f"  {event.note}" if event.note else ""
                 print_message(f"{event.contender}: step {event.step:,}{of}  loss {event.loss:.4f}{looked}{note}{left}")
-            case ItemJudged() if event.done < event.total and time.monotonic() - self._told >= STEP_LINES:
-                self._told = time.monotonic()
+            case ItemJudged() if event.done < event.total and self._due():
                 print_message(
                     f"{event.contender}: {event.done:,} of {event.total:,} questions, accuracy so far "
                     f"{event.accuracy:.4f} ({event.low:.4f} to {event.high:.4f})"
@@ -135,6 +130,13 @@ class Narrator:
             case Finished():
                 best = f", best validation loss {event.best_val_loss:.4f}" if event.best_val_loss is not None else ""
                 print_message(f"finished ({event.reason}) at step {event.step:,}{best}")
+
+    def _due(self, always: bool = False) -> bool:
+        """Whether it is time for another line about what goes on for long."""
+        now = time.monotonic()
+        due = always or now - self._told >= STEP_LINES
+        self._told = now if due else self._told
+        return due
 
 
 def _tells_epoch(event: ContenderStep) -> bool:

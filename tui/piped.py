@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 from engine.runs.spec import BadSpec, Problem
@@ -20,6 +21,15 @@ def read() -> str:
     except UnicodeDecodeError as error:
         print_message(f"stdin is not all UTF-8 (byte {error.start:,}): what is not is read as U+FFFD")
         return content.decode("utf-8", "replace")
+
+
+def given(text: str | None, what: str) -> str:
+    """The text of an argument, or of stdin without one. Raises :class:`engine.runs.spec.BadSpec`, ``what`` by name."""
+    if text is None or text == "-":
+        return read()
+    if re.fullmatch("--[a-z][a-z-]*", text):
+        raise BadSpec([Problem("", f"no option {text}; {what} that looks like one can come through a pipe")])
+    return text
 
 
 def lines() -> list[str]:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from engine.runs.spec import Option
+
 Flag = Parameter(negative="")
 """an option without its opposite"""
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
@@ -19,7 +21,7 @@ Quiet = Annotated[bool, Parameter(negative="", help="Print errors only.")]
 
 def options(kind: type, names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """A command that takes a spec of this kind, ``json`` and ``quiet``, from options for the fields in ``names``."""
-    known = {entry.metadata.get("name") or entry.name: entry for entry in fields(kind)}
+    known = {entry.metadata["option"].name or entry.name: entry for entry in fields(kind)}
     hints = typing.get_type_hints(kind)
     given = [_parameter(name, known[name], hints[known[name].name]) for name in names.split()]
     for name, annotation in (("json", Json), ("quiet", Quiet)):
@@ -39,12 +41,15 @@ def options(kind: type, names: str) -> Callable[[Callable[..., int]], Callable[.
 
 
 def _parameter(name: str, entry: Field[Any], hint: Any) -> inspect.Parameter:
-    told, default = entry.metadata, entry.default
-    kind = Literal[told["choices"]] if told["choices"] else hint
+    known: Option = entry.metadata["option"]
+    default, about = entry.default, known.help
+    kind = Literal[known.choices] if known.choices else hint
     if isinstance(default, tuple):
+        usual = "all" if default == known.choices else " and ".join(default)
+        about = f"{about}; repeat the option for several. Default: {usual}."
         kind, default = list[kind] | None, None  # type: ignore[valid-type]
     quiet = "" if isinstance(default, bool) or default is None else None
-    annotation = Annotated[kind, Parameter(negative=quiet, help=told["help"])]  # type: ignore[valid-type]
+    annotation = Annotated[kind, Parameter(negative=quiet, help=about)]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

@@ -37,16 +37,11 @@ LIGHT = Theme(
 
 def _colours(background: str, foreground: str, normal: str, bright: str) -> TerminalTheme:
     """What the 16 colour names mean where more colours can be shown: the names are all that drawing code uses."""
-
-    def parse(text: str) -> tuple[int, int, int]:
-        return int(text[0:2], 16), int(text[2:4], 16), int(text[4:6], 16)
-
-    return TerminalTheme(
-        parse(background),
-        parse(foreground),
-        [parse(colour) for colour in normal.split()],
-        [parse(colour) for colour in bright.split()],
+    ground, text, *colours = (
+        (red, green, blue)
+        for red, green, blue in map(bytes.fromhex, [background, foreground, *normal.split(), *bright.split()])
     )
+    return TerminalTheme(ground, text, colours[:8], colours[8:])
 
 
 # In the terminal's order: black, red, green, yellow, blue, magenta, cyan, white.

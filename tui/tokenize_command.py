@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.encoding import Tokenizer
 from tui import piped
 from tui.output import print_json, say
@@ -47,11 +45,9 @@ def tokenize(
     """
     from engine.tokenization.find import load
 
-    if text is not None and re.fullmatch("--[a-z-]+", text):
-        raise BadSpec([Problem("", f"no option {text}; a text that looks like one can come through a pipe")])
     begun = time.monotonic()
     tokenizers = [load(name) for name in tokenizer or ["gpt2"]]
-    content = piped.read() if text is None or text == "-" else text
+    content = piped.given(text, "a text")
     for number, each in enumerate(tokenizers):
         found = _describe(each, content, special)
         if json:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data.choices import Item
+from engine.choose import fine_tune
 from engine.choose.results import read, read_ranker
 from engine.choose.zero_shot import LEADING, ways
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for
+from engine.encoders.epochs import Tuned
 from engine.encoders.features import group_of
 from engine.encoders.find import NoEncoder
 from engine.model_folder import present
@@ -19,7 +21,6 @@ from engine.runs.events import ItemJudged
 from engine.runs.messages import Control, finish
 
 if TYPE_CHECKING:
-    from engine.choose.fine_tune import TunedRanker
     from engine.choose.scorer import GroupedHead
     from engine.choose.zero_shot import Reader
 
@@ -49,7 +50,7 @@ class Chooser:
         self._rankers: dict[str, GroupedHead] = {}
         self._machine: Any = None
         self._reader: Reader | None = None
-        self._tuned: TunedRanker | None = None
+        self._tuned: Tuned | None = None
 
     def rank(self, item: Item, method: str) -> ItemJudged:
         """An item ranked by one of ``methods``; its place is -1.
@@ -63,7 +64,7 @@ class Chooser:
                 method, item, [one.way(LEADING) for one in found], ways(found), tuple(one.strip for one in found)
             )
         if method == FINETUNE:
-            scores = finish(self._by_tuned().scores([item], Control()))
+            scores = finish(fine_tune.scores(self._by_tuned(), [item], Control()))
         else:
             scores = self._by_ranker(item, method)
         return self._told(method, item, [float(score) for score in scores[0]])
@@ -90,11 +91,9 @@ class Chooser:
         cut = 1 + len(choices)
         return self._rankers[method].scores(arranged([item], rows[:1], rows[1:cut], rows[cut:]))
 
-    def _by_tuned(self) -> TunedRanker:
+    def _by_tuned(self) -> Tuned:
         if self._tuned is None:
-            from engine.choose.fine_tune import load
-
-            self._tuned = load(present(self.run.path / TUNED), int(self._about.get("length", 128)))
+            self._tuned = fine_tune.load(present(self.run.path / TUNED), int(self._about.get("length", 128)))
         return self._tuned
 
     def _language_model(self) -> Reader:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from data.choices import Item
 from engine.choose import report as choose_report
-from engine.choose.fine_tune import TunedRanker, TuneRankSettings, save, tune
+from engine.choose.fine_tune import save, scores
 from engine.choose.report import Controls
 from engine.choose.scorer import GroupedHead, PairFeatures, Pairs, RankSettings, fit
-from engine.choose.spec import FINETUNE, MARGIN, ZERO_SHOT, ChooseSpec
+from engine.choose.spec import MARGIN, ZERO_SHOT, ChooseSpec
 from engine.choose.zero_shot import LEADING, WAYS, Judging, Reader
 from engine.comparison.contender import Facts, Inputs, Labelled
-from engine.comparison.tuned_encoder import TunedEncoder
+from engine.comparison.tuned_encoder import FittedEncoder
 from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.find import Encoder
 from engine.runs.events import ContenderStep, Event, Notice, Progress
 from engine.runs.messages import Control, Stopped
 
@@ -177,45 +175,19 @@ class FittedScorer:
 
 
 @dataclass(frozen=True)
-class FineTuned:
-    """The whole encoder, trained to score pairs; the caller clears ``saved_epochs``."""
-
-    encoder: Encoder
-    settings: TuneRankSettings
-    saved_epochs: EpochCheckpoints
-    device: str
-    name: str = FINETUNE
-    frozen: bool = False
-
-    def fit(
-        self, train: Labelled, held_out: Labelled, features: PairFeatures, control: Control
-    ) -> Generator[Event, None, FittedEncoder]:
-        training = tune(
-            train.items,
-            held_out.items,
-            self.encoder,
-            self.settings,
-            control,
-            saved_epochs=self.saved_epochs,
-            device=self.device,
-        )
-        return FittedEncoder((yield from self.saved_epochs.writes.watch(training)), self.settings)
-
-
-@dataclass(frozen=True)
-class FittedEncoder(TunedEncoder):
-    tuned: TunedRanker
+class TunedRanker(FittedEncoder):
+    """The fine-tuned encoder."""
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]:
-        return self.tuned.scores(inputs.items, control)
+        return scores(self.tuned, inputs.items, control)
 
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
         hidden = [replace(item, question="", context="") for item in inputs.items]
         # Not trained again without questions: what the choices alone can teach it may be more.
-        return Controls(hidden=(yield from self.tuned.scores(hidden, control)), retrained=False)
+        return Controls(hidden=(yield from scores(self.tuned, hidden, control)), retrained=False)
 
-    def save(self, store: ChoiceStore, steps: Sequence[ContenderStep]) -> None:
-        store.tuned(partial(save, self.tuned))
+    def write(self, folder: Path) -> None:
+        save(self.tuned, folder)
 
 
 def without_answers(items: Sequence[Item]) -> list[Item]:

@@ -10,17 +10,14 @@ import random
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from data.choices import Item
 from engine.choose.scorer import pair_texts
-from engine.encoders import epochs
-from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.epochs import Tuned
-from engine.encoders.find import Encoder, NoEncoder, of_folder
+from engine.encoders import epochs, fine_tune
+from engine.encoders.epochs import Rows, Tuned
+from engine.encoders.find import Encoder, NoEncoder
 from engine.encoders.padding import by_length, padded
-from engine.model_folder import replaced, write_tokenizer
 from engine.runs.events import Event
 from engine.runs.messages import Control, handle_messages
 
@@ -43,62 +40,31 @@ class TuneRankSettings(epochs.Settings):
     warmup: float = 0.1
 
 
-@dataclass(frozen=True)
-class TunedRanker(Tuned):
-    """A fine-tuned ranker in evaluation mode."""
-
-    length: int
-
-    def scores(self, items: Sequence[Item], control: Control) -> Generator[Event, None, NDArray[np.float64]]:
-        """A score for each choice ``(items, choices)``, ``-inf`` where there is none. Raises ``Stopped``."""
-        return _scores(self.model, _ids(items, self.encoder, self.length), items, self.device, control)
+def scores(tuned: Tuned, items: Sequence[Item], control: Control) -> Generator[Event, None, NDArray[np.float64]]:
+    """A score for each choice ``(items, choices)``, ``-inf`` where there is none. Raises ``Stopped``."""
+    return _scores(tuned.model, _ids(items, tuned.encoder, tuned.settings.length), items, tuned.device, control)
 
 
-def tune(
-    train: Sequence[Item],
-    held: Sequence[Item],
-    encoder: Encoder,
-    settings: TuneRankSettings,
-    control: Control,
-    *,
-    saved_epochs: EpochCheckpoints,
-    device: str = "auto",
-) -> Generator[Event, None, TunedRanker]:
-    """Train the encoder and return the best epoch.
-
-    A new start resumes after the last epoch in ``saved_epochs``, whose key is :func:`made_of`; the caller clears them
-    when it has saved the result. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
-    """
-    training = _Ranking(train, held, encoder, settings, control, placed(device)[0])
-    tuned = yield from epochs.tune(training, saved_epochs)
-    return TunedRanker(**vars(tuned), length=settings.length)
-
-
-def save(tuned: TunedRanker, folder: Path) -> None:
+def save(tuned: Tuned, folder: Path) -> None:
     """Write encoder (a folder that ``transformers`` loads) and head (``head.safetensors``)."""
-    from safetensors.torch import save_file
-
-    model = tuned.model
-    with replaced(folder) as temporary:
-        model.encoder.save_pretrained(temporary)
-        head = {name: part.contiguous() for name, part in model.out.state_dict().items()}
-        save_file(head, temporary / "head.safetensors")
-        write_tokenizer(tuned.encoder.tokenizer, temporary, tuned.encoder.positions, model.encoder.config.pad_token_id)
+    fine_tune.save_model(tuned.encoder, tuned.model.encoder, folder, tuned.model.out.state_dict())
 
 
-def load(folder: Path, length: int, device: str = "cpu") -> TunedRanker:
+def load(folder: Path, length: int, device: str = "cpu") -> Tuned:
     """The ranker that :func:`save` wrote. Raises :class:`engine.encoders.find.NoEncoder` and :class:`OSError`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    encoder = of_folder(folder, folder.name, str(folder), str(folder))
-    model: Any = with_head(encoder, device)
-    try:
-        model.out.load_state_dict(load_file(folder / "head.safetensors"))
-    except (SafetensorError, RuntimeError) as error:
-        raise NoEncoder(f"{folder}: the head cannot be read ({str(error).splitlines()[0]})") from None
-    model.eval().requires_grad_(False)
-    return TunedRanker(model, encoder, device, best_epoch=0, epochs=0, history=(), length=length)
+    def opened(encoder: Encoder) -> nn.Module:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        model: Any = with_head(encoder, device)
+        try:
+            model.out.load_state_dict(load_file(folder / fine_tune.HEAD))
+        except (SafetensorError, RuntimeError) as error:
+            raise NoEncoder(f"{folder}: the head cannot be read ({str(error).splitlines()[0]})") from None
+        return cast("nn.Module", model)
+
+    return fine_tune.load(folder, length, device, opened)
 
 
 def with_head(encoder: Encoder, device: str) -> nn.Module:
@@ -122,27 +88,21 @@ def with_head(encoder: Encoder, device: str) -> nn.Module:
     return Scorer(encoder.open("cpu", "float32").requires_grad_(True), encoder.width).to(device)
 
 
-class _Ranking(epochs.Training):
-    """Trains on items and their right choices."""
+class Ranking(epochs.Training):
+    """Trains on items and the indices of their right choices."""
 
     def __init__(
-        self,
-        train: Sequence[Item],
-        held: Sequence[Item],
-        encoder: Encoder,
-        settings: TuneRankSettings,
-        control: Control,
-        device: str,
+        self, train: Rows, held_out: Rows, encoder: Encoder, settings: TuneRankSettings, control: Control, device: str
     ) -> None:
-        self.train, self.held = train, held
-        self.ids, self.held_ids = (_ids(items, encoder, settings.length) for items in (train, held))
+        self.gold, (self.held, self.held_gold) = list(train[1]), held_out
+        self.ids, self.held_ids = (_ids(rows[0], encoder, settings.length) for rows in (train, held_out))
         super().__init__(encoder, settings, control, device)
 
     def open(self) -> nn.Module:
         return with_head(self.encoder, self.device)
 
     def batches(self, epoch: int) -> list[list[int]]:
-        order = list(range(len(self.train)))
+        order = list(range(len(self.gold)))
         random.Random(f"{self.settings.seed}/{epoch}").shuffle(order)
         return [order[start : start + self.settings.rows] for start in range(0, len(order), self.settings.rows)]
 
@@ -153,14 +113,14 @@ class _Ranking(epochs.Training):
         with epochs.cast(self.device):
             flat = self.model(*padded([ids for row in batch for ids in self.ids[row]], self.device))
         scores = _by_item(flat, [len(self.ids[row]) for row in batch])
-        return functional.cross_entropy(scores, torch.tensor([self.train[row].gold for row in batch]).to(self.device))
+        return functional.cross_entropy(scores, torch.tensor([self.gold[row] for row in batch]).to(self.device))
 
     def judge(self) -> Generator[Event, None, tuple[float, float]]:
         import torch
         from torch.nn import functional
 
         found = yield from _scores(self.model, self.held_ids, self.held, self.device, self.control)
-        gold = torch.tensor([item.gold for item in self.held])
+        gold = torch.tensor(self.held_gold)
         loss = float(functional.cross_entropy(torch.from_numpy(found), gold))
         return loss, float((found.argmax(1) == gold.numpy()).mean())
 

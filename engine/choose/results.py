@@ -7,26 +7,20 @@ language model. Safetensors and JSON, no pickle.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpoints import arrays, store
+from checkpoints import arrays
 from checkpoints.run import Run
 from data.choices import Item
-from engine.comparison.results import UNREADABLE, Results
+from engine.comparison.results import UNREADABLE, Earlier, Results, json_lines, reading
 from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from data.choices import ChoiceData
     from engine.choose.scorer import GroupedHead
     from engine.choose.spec import ChooseSpec
-    from engine.runs.events import ContenderStep
 
-FORMAT = 1
 _WITHOUT_ENCODER = ("chance", "longest", "zero-shot")
 
 
@@ -35,6 +29,8 @@ class ChoiceStore(Results):
 
     ABOUT = "choices.json"
     SAME = ("format", "fingerprint", "pooling", "length", "model", "uninformative")
+    OUTPUTS = ("scores", "scores")
+    ITEMS = "items.jsonl"
 
     def __init__(self, run: Run, spec: ChooseSpec, data: ChoiceData, writes: PendingWrites) -> None:
         """Figures of an earlier start on the same data stay until there are new ones.
@@ -45,25 +41,22 @@ class ChoiceStore(Results):
             run,
             writes,
             {
-                "format": FORMAT,
                 "fingerprint": data.fingerprint,
                 "pooling": spec.pooling,
                 "length": spec.length,
                 "model": spec.model,
                 "uninformative": spec.uninformative,
-                "encoder": None,
                 "rankers": {},
             },
         )
-        self._items = len(data.judged)
+        self._judged = data.judged
         self._earlier: dict[str, Any] = {}
         results = run.read_json("results.json")
         if (about := self._earlier_about()) is not None:
             self._earlier = {method: one for method, one in results.items() if isinstance(one, dict)}
             if isinstance(about.get("rankers"), dict):
                 self._about["rankers"] = about["rankers"]
-        lines = [json.dumps(asdict(item), ensure_ascii=False) for item in data.judged]
-        writes.file(run.path / "items.jsonl", ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+        self.items(map(asdict, data.judged))
         self._describe()
 
     def earlier(self, name: str, key: list[Any] | None) -> Earlier | None:
@@ -71,19 +64,14 @@ class ChoiceStore(Results):
         if key is None:
             return None
         try:
-            steps, result = self._steps_of_tuned(key), dict(self._earlier[name])
-            scores = arrays.read(self._run.path / "scores" / f"{name}.safetensors")["scores"]
+            scores = self.outputs_of(self._run, name, len(self._judged))
+            return Earlier(dict(self._earlier[name]), scores, self._steps_of_tuned(key))
         except UNREADABLE:
             return None
-        return Earlier(result, scores, steps) if len(scores) == self._items else None
 
     def _drop_encoded(self) -> None:
         self._earlier = {name: one for name, one in self._earlier.items() if name in _WITHOUT_ENCODER}
         self._about["rankers"] = {}
-
-    def scores(self, method: str, found: NDArray[np.float64]) -> None:
-        """Scores of the judged items."""
-        self.writes.file(self._run.path / "scores" / f"{method}.safetensors", arrays.encode({"scores": found}))
 
     def ranker(self, method: str, ranker: GroupedHead) -> None:
         """A scorer on frozen features."""
@@ -100,16 +88,6 @@ class ChoiceStore(Results):
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """The fine-tuning of an earlier start of the run."""
-
-    result: dict[str, Any]
-    scores: NDArray[np.float64]
-    """of the judged items"""
-    steps: tuple[ContenderStep, ...]
-
-
-@dataclass(frozen=True)
 class ChooseResults:
     """What a run holds beside its journal."""
 
@@ -120,24 +98,17 @@ class ChooseResults:
 
 def read(run: Run) -> ChooseResults:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no ranking."""
-    try:
-        about = run.read_json("choices.json")
-        lines = store.read_file(run.path / "items.jsonl").split(b"\n")
-        items = []
-        for row in (store.decode(line) for line in lines if line):
-            items.append(Item(**{**row, "choices": tuple(map(str, row["choices"]))}))
-        return ChooseResults(tuple(items), about, run.read_json("results.json"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise store.CheckpointError(f"{run.name} holds no ranked questions that can be read ({error})") from None
+    with reading(f"{run.name} holds no ranked questions that can be read"):
+        rows = json_lines(run.path / ChoiceStore.ITEMS)
+        items = tuple(Item(**{**row, "choices": tuple(map(str, row["choices"]))}) for row in rows)
+        return ChooseResults(items, run.read_json(ChoiceStore.ABOUT), run.read_json("results.json"))
 
 
 def read_ranker(run: Run, method: str, loss: str) -> GroupedHead:
     """A scorer of the run. Raises :class:`checkpoints.store.CheckpointError`."""
     from engine.choose.scorer import LOSSES, ranker_from
 
-    try:
+    with reading(f"the ranker {method} of {run.name} cannot be read"):
         if loss not in LOSSES:
             raise ValueError(f"no loss {loss!r}")
         return ranker_from(arrays.read(run.path / "rankers" / f"{method}.safetensors"), loss)
-    except (OSError, ValueError, KeyError) as error:
-        raise store.CheckpointError(f"the ranker {method} of {run.name} cannot be read ({error})") from None

@@ -1,4 +1,4 @@
-"""What a comparison on questions is asked for: a frozen dataclass whose fields carry the help of the command line."""
+"""What a comparison on questions is asked for: a frozen dataclass whose fields carry all that is known of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from data import choices as questions
 from engine.comparison import fields
-from engine.encoders.features import POOLINGS
-from engine.runs.spec import Problem, option
+from engine.runs.spec import Problem, check, option
 
 ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE = "zero-shot", "margin", "cross-entropy", "finetune"
 METHODS = (ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE)
@@ -25,51 +24,63 @@ class ChooseSpec:
         questions.BUNDLED,
         "everyday (bundled), a JSON lines, CSV or Parquet file, a folder with train and validation, or a name on the "
         "Hugging Face Hub, such as tau/commonsense_qa or allenai/ai2_arc:ARC-Easy.",
+        group="questions",
+        required=f"name a data set: {questions.BUNDLED} is bundled",
+        path=True,
     )
     methods: tuple[str, ...] = option(
         USUAL,
-        "zero-shot, margin, cross-entropy or finetune; repeat the option for several. Default: margin and "
-        "cross-entropy.",
+        "zero-shot, margin, cross-entropy or finetune",
         choices=METHODS,
         name="method",
+        group="methods",
+        required=f"name at least one of {', '.join(METHODS)}",
     )
     model: str = option(
         "bundled",
         "Causal language model for zero-shot: bundled (a character model of Dante: near chance on English), gpt2, a "
         "run, a folder, or a name on the Hub.",
+        label="language model",
+        group="zero-shot",
+        path=True,
     )
-    encoder: str = option("auto", fields.ENCODER)
-    pooling: str = option("mean", fields.POOLING, choices=POOLINGS)
-    length: int = option(128, "Maximum tokens of question and choice; the rest is cut.")
-    margin: float = option(0.2, "Margin of the ranking loss.")
-    seeds: int = option(3, "Number of trainings of each scorer, each with its own seed.")
+    encoder: str = fields.encoder(group="trained methods")
+    pooling: str = fields.pooling(group="trained methods")
+    length: int = option(
+        128,
+        "Maximum tokens of question and choice; the rest is cut.",
+        label="max tokens",
+        group="trained methods",
+        advanced=True,
+        minimum=8,
+        maximum=100_000,
+    )
+    margin: float = option(0.2, "Margin of the ranking loss.", group="trained methods", above=0, maximum=100)
+    seeds: int = option(
+        3,
+        "Number of trainings of each scorer, each with its own seed.",
+        group="trained methods",
+        minimum=1,
+        maximum=100,
+    )
     """from ``seed`` upwards; the first is the one that is kept"""
     uninformative: str | None = option(
         None,
         'Prompt without the question, for PMI. Default: "Answer:", or empty where choices continue the question.',
+        group="zero-shot",
+        advanced=True,
+        escaped=True,
     )
-    limit: int = option(0, "Maximum questions of each split; 0 for all.")
-    seed: int = option(1337, fields.SEED)
-    epochs: int = option(3, fields.EPOCHS)
-    learning_rate: float = option(0.0, fields.RATE)
-    device: str = "auto"
-    name: str = option("", fields.NAME)
+    limit: int = fields.limit("Maximum questions of each split; 0 for all.", label="max questions", group="questions")
+    seed: int = fields.seed(fields.SEED, group="methods")
+    epochs: int = fields.epochs(3, fields.EPOCHS, group="trained methods")
+    learning_rate: float = fields.learning_rate(fields.RATE, group="trained methods")
+    device: str = fields.device()
+    name: str = fields.name()
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        wrong = [method for method in self.methods if method not in METHODS]
-        checks = (
-            ("data", not self.data.strip(), f"name a data set: {questions.BUNDLED} is bundled"),
-            ("method", bool(wrong), f"{', '.join(map(repr, wrong))}: there are {', '.join(METHODS)}"),
-            ("method", not self.methods, f"name at least one of {', '.join(METHODS)}"),
-            ("pooling", self.pooling not in POOLINGS, f"{self.pooling!r} is none of {', '.join(POOLINGS)}"),
-            ("length", not 8 <= self.length <= 100_000, "must be 8 tokens or more"),
-            ("margin", not 0 < self.margin <= 100, "must be above 0: with 0 all scores alike would do"),
-            ("seeds", not 1 <= self.seeds <= 100, "must be between 1 and 100"),
-            ("limit", self.limit < 0, "must not be negative"),
-            ("seed", not 0 <= self.seed < 2**62, "must be a whole number that is not negative"),
-            ("epochs", not 1 <= self.epochs <= 1000, "must be between 1 and 1,000"),
-            ("learning_rate", not 0 <= self.learning_rate < 1, "must be between 0 and 1"),
-            ("device", self.device not in ("auto", "cpu", "cuda", "mps"), "must be auto, cpu, cuda or mps"),
-        )
-        return [Problem(name, message) for name, bad, message in checks if bad]
+        found = check(self)
+        if ZERO_SHOT in self.methods and not self.model.strip():
+            found.append(Problem("model", "name bundled, gpt2, a run, a folder, or a model on the Hub"))
+        return found

@@ -12,20 +12,17 @@ from data import choices as questions
 from data.choices import ChoiceData, Item
 from engine import hub
 from engine.choose import report as choose_report
-from engine.choose.contenders import FineTuned, FittedRanker, Scorer, ZeroShot, without_answers
-from engine.choose.fine_tune import TuneRankSettings
-from engine.choose.results import ChoiceStore, Earlier
+from engine.choose.contenders import FittedRanker, Scorer, TunedRanker, ZeroShot, without_answers
+from engine.choose.fine_tune import Ranking, TuneRankSettings
+from engine.choose.results import ChoiceStore
 from engine.choose.scorer import PairFeatures
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
-from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.epochs import made_of
-from engine.encoders.find import Encoder
+from engine.comparison.results import Earlier
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
-from engine.runs.messages import Control, Stopped, handle_messages
-from engine.runs.passing import passed
+from engine.runs.messages import Control, Stopped, handle_messages, passed
 from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
@@ -54,33 +51,27 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
 class _Choosing(Comparison):
     """The methods of one comparison, in the order in which they cost."""
 
+    spec: ChooseSpec
+    data: ChoiceData
     store: ChoiceStore | None
     features: PairFeatures
 
     def __init__(self, spec: ChooseSpec, data: ChoiceData, control: Control) -> None:
-        self.spec, self.data = spec, data
         self.gold = [item.gold for item in data.judged]
         judged = Inputs("judged", without_answers(data.judged))
         held_out = Labelled("held_out", data.held_out, [item.gold for item in data.held_out])
         train = Labelled("train", data.train, [item.gold for item in data.train])
         splits = {one.split: one.items for one in (judged, held_out, train)}
         features = PairFeatures(splits, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
-        super().__init__(control, train, held_out, judged, features)
+        super().__init__(spec, data, control, train, held_out, judged, features)
 
     def loaded(self) -> Loaded:
-        spec, data = self.spec, self.data
-        return Loaded(
-            task=spec.task,
-            data=data.name,
-            source=data.source,
-            train=len(data.train),
-            held_out=len(data.held_out),
-            judged=len(data.judged),
+        data, methods = self.data, (method for method in METHODS if method in self.spec.methods)
+        return replace(
+            self.split_sizes(),
             judged_split=data.judged_split,
-            fingerprint=data.fingerprint,
-            contenders=(*choose_report.CONTROLS, *(method for method in METHODS if method in spec.methods)),
+            contenders=(*choose_report.CONTROLS, *methods),
             checks=data.checks,
-            repairs=data.repairs,
         )
 
     def keep(self, run: Run, writes: PendingWrites) -> None:
@@ -124,7 +115,7 @@ class _Choosing(Comparison):
             if method != FINETUNE:
                 yield from self.contend(Scorer(method, spec))
         if FINETUNE in wanted:
-            yield from self._fine_tune(encoder)
+            yield from self._fine_tune()
 
     def _control(self, name: str, result: dict[str, Any]) -> Iterator[Event]:
         """Figures of what needs no method."""
@@ -132,14 +123,12 @@ class _Choosing(Comparison):
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
 
-    def _fine_tune(self, encoder: Encoder) -> Iterator[Event]:
+    def _fine_tune(self) -> Iterator[Event]:
         spec = self.spec
         settings = TuneRankSettings(
             epochs=spec.epochs, learning_rate=spec.learning_rate, length=spec.length, seed=spec.seed
         )
-        key = made_of(encoder, settings, self.data.fingerprint)
-        with EpochCheckpoints(*key) as saved_epochs:
-            yield from self.contend(FineTuned(encoder, settings, saved_epochs, spec.device), saved_epochs, key)
+        yield from self.fine_tune(settings, Ranking, TunedRanker)
 
     def judge(
         self, contender: Contender, fitted: FittedRanker, steps: list[ContenderStep], begun: float
@@ -159,12 +148,12 @@ class _Choosing(Comparison):
             }
         result |= choose_report.of_controls(controls, scores, self.gold[: len(scores)], seed)
         if self.store is not None:
-            self.store.scores(name, scores)
+            self.store.outputs(name, scores)
             fitted.save(self.store, steps)
         self._record(name, result)
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
-        yield from _JudgedItems(self.gold).count(_items(name, earlier.scores, self.data.judged))
+        yield from _JudgedItems(self.gold).count(_items(name, earlier.outputs, self.data.judged))
         self._record(name, earlier.result)
 
     def _record(self, name: str, result: dict[str, Any]) -> None:

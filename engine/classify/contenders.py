@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.classify import baselines
 from engine.classify.results import Store
-from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
+from engine.classify.spec import LR, MLP, ClassifySpec
 from engine.comparison import heads
 from engine.comparison.contender import Facts, Inputs, Labelled, LeftOut
 from engine.comparison.features import SplitFeatures
 from engine.comparison.heads import Head
-from engine.comparison.tuned_encoder import TunedEncoder
+from engine.comparison.tuned_encoder import FittedEncoder
 from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.find import Encoder
-from engine.encoders.fine_tune import TuneSettings, finetune, probabilities, save
+from engine.encoders.fine_tune import probabilities, save
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
 
@@ -148,39 +146,11 @@ class FittedHead:
 
 
 @dataclass(frozen=True)
-class FineTuned:
-    """The whole encoder, trained under a fresh head; the caller clears ``saved_epochs``."""
+class TunedClassifier(FittedEncoder):
+    """The fine-tuned encoder."""
 
-    classes: Sequence[str]
-    encoder: Encoder
-    settings: TuneSettings
-    saved_epochs: EpochCheckpoints
-    device: str
-    name: str = FINETUNE
-    frozen: bool = False
-
-    def fit(
-        self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
-    ) -> Generator[Event, None, FittedEncoder]:
-        training = finetune(
-            (train.items, train.labels),
-            (held_out.items, held_out.labels),
-            self.classes,
-            self.encoder,
-            self.settings,
-            control,
-            saved_epochs=self.saved_epochs,
-            device=self.device,
-        )
-        return FittedEncoder((yield from self.saved_epochs.writes.watch(training)), self.settings)
-
-
-@dataclass(frozen=True)
-class FittedEncoder(TunedEncoder):
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
-        encoder = self.tuned.encoder
-        ids = encoder.ids(list(inputs.items), min(self.settings.length, encoder.positions))
-        return (yield from probabilities(self.tuned.model, ids, self.tuned.device))
+        return probabilities(self.tuned, inputs.items)
 
-    def save(self, store: Store, steps: Sequence[ContenderStep]) -> None:
-        store.tuned(partial(save, self.tuned))
+    def write(self, folder: Path) -> None:
+        save(self.tuned, folder)

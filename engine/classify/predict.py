@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from checkpoints import arrays, store
@@ -13,12 +14,14 @@ from engine.classify import baselines
 from engine.classify import results as classify_results
 from engine.classify.spec import LR, MLP
 from engine.comparison.heads import Head, head_from
-from engine.comparison.results import TUNED
+from engine.comparison.results import TUNED, UNREADABLE, reading
 from engine.encoders import find as encoders
-from engine.encoders.encode import encode_now, machine_for
+from engine.encoders.encode import encode_now, machine_for, placed
 from engine.encoders.epochs import METHOD as FINETUNE
+from engine.encoders.epochs import Tuned
 from engine.encoders.features import group_of
-from engine.encoders.find import NoEncoder
+from engine.encoders.find import Encoder, NoEncoder
+from engine.encoders.fine_tune import load, probabilities
 from engine.model_folder import present
 from engine.runs.messages import finish
 
@@ -50,8 +53,8 @@ class Classifier:
         self.words: baselines.Words | None = None
         self.unreadable: dict[str, str] = {}
         """why a method cannot be read"""
-        try:
-            about = run.read_json("classifier.json")
+        with reading(f"{run.name} holds no trained classifier that can be read"):
+            about = run.read_json(classify_results.Store.ABOUT)
             self.classes = tuple(map(str, about["classes"]))
             self.pooling, self.length = str(about["pooling"]), int(about["length"])
             self._encoder = about["encoder"] or {}
@@ -61,18 +64,16 @@ class Classifier:
                         self.words = classify_results.read_words(run, about)
                     held = arrays.read(run.path / "heads" / f"{method}.safetensors")
                     self.heads[method] = head_from(held, str(facts["settings"]))
-                except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+                except UNREADABLE as error:
                     self.unreadable[method] = str(error)
-        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise store.CheckpointError(f"{run.name} holds no trained classifier that can be read ({error})") from None
         self.methods = [method for method in (baselines.TFIDF, LR, MLP) if method in self.heads]
         if (present(run.path / TUNED) / "config.json").is_file():
             self.methods.append(FINETUNE)
         if not self.methods:
             why = "".join(f"; {method}: {reason}" for method, reason in self.unreadable.items())
-            raise store.CheckpointError(f"{run.name} has no trained route that can be read{why}")
+            raise store.CheckpointError(f"{run.name} has no trained method that can be read{why}")
         self._machine: Any = None
-        self._tuned: tuple[encoders.Encoder, Any, str] | None = None
+        self._tuned: Tuned | None = None
 
     def predict(self, texts: Sequence[str], methods: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
         """Probabilities ``(texts, classes)`` from every method, or those named.
@@ -116,15 +117,8 @@ class Classifier:
         return self._machine
 
     def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        from engine.encoders.encode import placed
-        from engine.encoders.fine_tune import probabilities
-
         if self._tuned is None:
-            folder = present(self.run.path / TUNED)
-            encoder = encoders.of_folder(folder, folder.name, str(folder), str(folder))
-            device, _ = placed("auto")
-            model = encoder.open_classifier(list(self.classes), trained=True)
-            self._tuned = encoder, model.eval().requires_grad_(False).to(device), device
-        encoder, model, device = self._tuned
-        ids = encoder.ids(list(texts), min(self.length, encoder.positions))
-        return finish(probabilities(model, ids, device))
+            folder, device = present(self.run.path / TUNED), placed("auto")[0]
+            opened = partial(Encoder.open_classifier, classes=list(self.classes), trained=True)
+            self._tuned = load(folder, self.length, device, opened)
+        return finish(probabilities(self._tuned, texts))

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import arrays, store
 from checkpoints.run import Run
 from engine.classify.baselines import MAJORITY, TFIDF
-from engine.comparison import statistics
-from engine.comparison.results import UNREADABLE, Results
-from engine.comparison.statistics import Report
+from engine.comparison.results import UNREADABLE, Earlier, Results, json_lines, reading
+from engine.comparison.statistics import Report, report_from
 from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.recorded_steps import rows_of, steps_from
 from engine.runs.writes import PendingWrites
@@ -35,14 +34,14 @@ if TYPE_CHECKING:
     from engine.encoders.find import Encoder
     from engine.runs.events import ContenderStep
 
-FORMAT = 1
-
 
 class Store(Results):
     """Writes the results of a classification."""
 
     ABOUT = "classifier.json"
     SAME = ("format", "classes", "pooling", "length", "fingerprint")
+    OUTPUTS = ("predictions", "probabilities")
+    ITEMS = "test.jsonl"
 
     def __init__(self, run: Run, spec: ClassifySpec, data: TextData, writes: PendingWrites) -> None:
         """Methods that an earlier start of the run has trained on the same data stay.
@@ -53,12 +52,10 @@ class Store(Results):
             run,
             writes,
             {
-                "format": FORMAT,
                 "classes": list(data.classes),
                 "pooling": spec.pooling,
                 "length": spec.length,
                 "fingerprint": data.fingerprint,
-                "encoder": None,
                 "heads": {},
                 "words": {},
                 "reports": {},
@@ -69,8 +66,7 @@ class Store(Results):
         if self._about["reports"]:
             writes.json(run.path / "results.json", self._about["reports"])
         rows = zip(data.test.texts, data.test.labels, strict=True)
-        lines = [json.dumps({"text": text, "label": data.classes[label]}) for text, label in rows]
-        writes.file(run.path / "test.jsonl", ("\n".join(lines) + "\n").encode())
+        self.items(({"text": text, "label": data.classes[label]} for text, label in rows), ascii_only=True)
         writes.json(run.path / "checks.json", {"checks": asdict(data.checks), "repairs": list(data.repairs)})
         self._describe()
 
@@ -79,7 +75,7 @@ class Store(Results):
         if key is None:
             return self._earlier.get(name)
         try:
-            return Earlier(*self._judged(name, self._about["reports"][name]), self._steps_of_tuned(key))
+            return self._judged(name, self._about["reports"][name], self._steps_of_tuned(key))
         except UNREADABLE:
             return None
 
@@ -112,11 +108,10 @@ class Store(Results):
         self._describe()
 
     def report(self, method: str, report: Report, found: NDArray[np.float64]) -> None:
-        content = arrays.encode({"probabilities": found})
-        self.writes.file(self._run.path / "predictions" / f"{method}.safetensors", content)
+        self.outputs(method, found)
         self._about["reports"][method] = report.to_dict()
         self._describe()
-        about = self._run.path / "classifier.json"  # says what the figures are of
+        about = self._run.path / self.ABOUT  # says what the figures are of
         self.writes.json(self._run.path / "results.json", self._about["reports"], after=(about,))
 
     def suspects(self, found: tuple[Suspect, ...]) -> None:
@@ -150,23 +145,13 @@ class Store(Results):
     def _head_of(self, method: str, facts: Any, result: Any) -> Earlier:
         from engine.comparison.heads import head_from
 
-        head = head_from(arrays.read(self._run.path / "heads" / f"{method}.safetensors"), facts["settings"])
-        return Earlier(*self._judged(method, result), steps_from(facts.get("steps", ())), head)
+        head_from(arrays.read(self._run.path / "heads" / f"{method}.safetensors"), facts["settings"])
+        return self._judged(method, result, steps_from(facts.get("steps", ())))
 
-    def _judged(self, method: str, result: Any) -> tuple[Report, NDArray[np.float64]]:
-        shares = _predictions(self._run, method, len(self._data.test), len(self._data.classes))
-        return statistics.report_from(result), shares
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A method that an earlier start of the run has trained."""
-
-    report: Report
-    probabilities: NDArray[np.float64]
-    steps: tuple[ContenderStep, ...]
-    head: Head | None = None
-    """None of the fine-tuned encoder"""
+    def _judged(self, method: str, result: Any, steps: tuple[ContenderStep, ...]) -> Earlier:
+        report_from(result)
+        shares = self.outputs_of(self._run, method, len(self._data.test), len(self._data.classes))
+        return Earlier(result, shares, steps)
 
 
 @dataclass(frozen=True)
@@ -218,19 +203,17 @@ def read(run: Run) -> ClassifyResults:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no classification."""
     from engine.comparison.labels import Suspect
 
-    try:
-        about = run.read_json("classifier.json")
-        classes = tuple(map(str, about["classes"]))
+    with reading(f"{run.name} holds no classification that can be read"):
+        classes = tuple(map(str, run.read_json(Store.ABOUT)["classes"]))
         place = {name: index for index, name in enumerate(classes)}
-        lines = store.read_file(run.path / "test.jsonl").split(b"\n")
-        rows = [store.decode(line) for line in lines if line]
+        rows = json_lines(run.path / Store.ITEMS)
         reports: dict[str, Report] = {}
         shares: dict[str, NDArray[np.float64]] = {}
         unreadable: dict[str, str] = {}
         for method, one in run.read_json("results.json").items():
             try:
-                report = statistics.report_from(one)
-                shares[method] = _predictions(run, method, len(rows), len(classes))
+                report = report_from(one)
+                shares[method] = Store.outputs_of(run, method, len(rows), len(classes))
                 reports[method] = report
             except UNREADABLE as error:
                 unreadable[method] = str(error) or type(error).__name__
@@ -248,12 +231,3 @@ def read(run: Run) -> ClassifyResults:
             run.read_json("checks.json"),
             unreadable,
         )
-    except UNREADABLE as error:
-        raise store.CheckpointError(f"{run.name} holds no classification that can be read ({error})") from None
-
-
-def _predictions(run: Run, method: str, rows: int, classes: int) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = arrays.read(run.path / "predictions" / f"{method}.safetensors")["probabilities"]
-    if shares.shape != (rows, classes):
-        raise ValueError(f"the predictions of {method} are of other texts")
-    return shares

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
@@ -12,18 +13,17 @@ from data import tables
 from data.tables import TextData
 from engine import hub
 from engine.classify import baselines
-from engine.classify.contenders import FineTuned, FrozenHead, Majority, TfIdf
-from engine.classify.results import Earlier, Store
+from engine.classify.contenders import FrozenHead, Majority, TfIdf, TunedClassifier
+from engine.classify.results import Store
 from engine.classify.spec import FINETUNE, HEADS, LR, MLP, ClassifySpec
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Facts, Inputs, Labelled
 from engine.comparison.features import SplitFeatures
 from engine.comparison.labels import efficiency, suspects
+from engine.comparison.results import Earlier
 from engine.comparison.statistics import Report
-from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.epochs import made_of
-from engine.encoders.fine_tune import TuneSettings
+from engine.encoders.fine_tune import Classifying, TuneSettings
 from engine.runs.events import ContenderStep, Event, Loaded
 from engine.runs.messages import Control
 from engine.runs.writes import PendingWrites
@@ -59,38 +59,32 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
 class _Classification(Comparison):
     """The methods of one classification, in the order in which they cost."""
 
+    spec: ClassifySpec
+    data: TextData
     store: Store | None
 
     def __init__(self, spec: ClassifySpec, data: TextData, control: Control) -> None:
-        self.spec, self.data = spec, data
         train = Labelled("train", data.train.texts, data.train.labels)
         held_out = Labelled("validation", data.validation.texts, data.validation.labels)
         judged = Inputs("test", data.test.texts)
         splits = {one.split: one.items for one in (judged, held_out, train)}
         features = SplitFeatures(splits, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
-        super().__init__(control, train, held_out, judged, features)
+        super().__init__(spec, data, control, train, held_out, judged, features)
         self.reports: dict[str, Report] = {}
         self.probabilities: dict[str, NDArray[np.float64]] = {}
         """of the test rows"""
 
     def loaded(self) -> Loaded:
         spec, data = self.spec, self.data
-        return Loaded(
-            task=spec.task,
-            data=data.name,
-            source=data.source,
-            classes=data.classes,
-            train=len(data.train),
-            held_out=len(data.validation),
-            judged=len(data.test),
+        return replace(
+            self.split_sizes(),
             judged_split="test",
-            fingerprint=data.fingerprint,
+            contenders=(baselines.MAJORITY, baselines.TFIDF, *(head for head in HEADS if head in spec.heads)),
+            checks=data.checks.lines(),
+            classes=data.classes,
             text_column=data.text_column,
             label_column=data.label_column,
             encoder=spec.encoder,
-            contenders=(baselines.MAJORITY, baselines.TFIDF, *(head for head in HEADS if head in spec.heads)),
-            checks=data.checks.lines(),
-            repairs=data.repairs,
         )
 
     def keep(self, run: Run, writes: PendingWrites) -> None:
@@ -165,7 +159,7 @@ class _Classification(Comparison):
         )
 
     def _fine_tune(self) -> Iterator[Event]:
-        spec, data, encoder = self.spec, self.data, self.features.encoder
+        spec = self.spec
         settings = TuneSettings(
             epochs=spec.epochs,
             learning_rate=spec.learning_rate,
@@ -173,11 +167,7 @@ class _Classification(Comparison):
             class_weights=spec.class_weights,
             seed=spec.seed,
         )
-        key = made_of(encoder, settings, data.fingerprint)
-        with EpochCheckpoints(*key) as saved_epochs:
-            yield from self.contend(
-                FineTuned(data.classes, encoder, settings, saved_epochs, spec.device), saved_epochs, key
-            )
+        yield from self.fine_tune(settings, partial(Classifying, classes=self.data.classes), TunedClassifier)
 
     def judge(self, contender: Contender, fitted: Any, steps: list[ContenderStep], begun: float) -> Iterator[Event]:
         data = self.data
@@ -199,7 +189,7 @@ class _Classification(Comparison):
             self.store.report(contender.name, report, found)
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
-        self._report(name, earlier.report, earlier.probabilities)
+        self._report(name, statistics.report_from(earlier.result), earlier.outputs)
         yield from ()
 
     def _report(self, name: str, report: Report, found: NDArray[np.float64]) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 from checkpoints.run import Run
 from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
+from engine.comparison.tuned_encoder import FineTuned, FittedEncoder
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
+from engine.encoders.epochs import Settings, Training, Tuned, made_of
 from engine.encoders.recorded_steps import recording
-from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Notice, Progress
+from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Loaded, Notice, Progress
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.spec import BadSpec, DataSpec
 from engine.runs.writes import PendingWrites
@@ -25,15 +27,41 @@ class Comparison:
     store: Any = None
     """the results in the run directory; None where there is no run"""
 
-    def __init__(self, control: Control, train: Labelled, held_out: Labelled, judged: Inputs, features: Any) -> None:
-        self.control, self.features = control, features
+    def __init__(
+        self,
+        spec: Any,
+        data: Any,
+        control: Control,
+        train: Labelled,
+        held_out: Labelled,
+        judged: Inputs,
+        features: Any,
+    ) -> None:
+        self.spec, self.data, self.control, self.features = spec, data, control, features
         self.train, self.held_out, self.judged = train, held_out, judged
         self.figures: dict[str, dict[str, Any]] = {}
         """figures of each method so far"""
 
-    def loaded(self) -> Event:
+    def loaded(self) -> Loaded:
         """What was read."""
         raise NotImplementedError
+
+    def split_sizes(self) -> Loaded:
+        """What every task tells of its data: where it comes from, and how many items each split has."""
+        data = self.data
+        return Loaded(
+            task=self.spec.task,
+            data=data.name,
+            source=data.source,
+            train=len(self.train.items),
+            held_out=len(self.held_out.items),
+            judged=len(self.judged.items),
+            judged_split="",
+            fingerprint=data.fingerprint,
+            contenders=(),
+            checks=(),
+            repairs=data.repairs,
+        )
 
     def keep(self, run: Run, writes: PendingWrites) -> None:
         """Write everything that comes of it into ``run``. Raises :class:`OSError`."""
@@ -97,6 +125,16 @@ class Comparison:
             saved_epochs.clear()
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
+
+    def fine_tune(
+        self, settings: Settings, training: Callable[..., Training], fitted: Callable[[Tuned], FittedEncoder]
+    ) -> Generator[Event, None, None]:
+        """Fine-tune the whole encoder of the features and judge it; see :class:`FineTuned` for the arguments."""
+        encoder = self.features.encoder
+        key = made_of(encoder, settings, self.data.fingerprint)
+        with EpochCheckpoints(*key) as saved_epochs:
+            contender = FineTuned(encoder, settings, saved_epochs, self.spec.device, training, fitted)
+            yield from self.contend(contender, saved_epochs, key)
 
 
 def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[], Comparison]) -> Iterator[Event]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from checkpoints import store
+from checkpoints import arrays, store
 from checkpoints.run import Run
 from engine.encoders.find import Encoder
 from engine.encoders.recorded_steps import rows_of, steps_from
@@ -15,10 +18,42 @@ from engine.model_folder import present
 from engine.runs.events import ContenderStep
 from engine.runs.writes import PendingWrites
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 TUNED = "finetuned"
 """folder of the fine-tuned model"""
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 """what reading damaged files raises"""
+
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A method that an earlier start of the run has trained."""
+
+    result: dict[str, Any]
+    """its figures, as ``results.json`` holds them"""
+    outputs: NDArray[np.float64]
+    """for the judged items"""
+    steps: tuple[ContenderStep, ...]
+
+
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Where files of a run are read; damaged ones raise :class:`checkpoints.store.CheckpointError` for ``what``."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise store.CheckpointError(f"{what} ({error})") from None
+
+
+def json_lines(file: Path) -> list[Any]:
+    """What each line of ``file`` holds. Raises :class:`OSError` and :class:`ValueError`."""
+    return [store.decode(line) for line in store.read_file(file).split(b"\n") if line]
 
 
 class Results:
@@ -28,11 +63,34 @@ class Results:
     """the file that describes the results"""
     SAME: ClassVar[tuple[str, ...]]
     """fields of the description that decide whether results of an earlier start are still valid"""
+    OUTPUTS: ClassVar[tuple[str, str]]
+    """the folder of what each method gave for the judged items, and the name of the array in its files"""
+    ITEMS: ClassVar[str]
+    """the file with the judged items"""
 
     def __init__(self, run: Run, writes: PendingWrites, about: Mapping[str, Any]) -> None:
         """``about``: the description of a run without results."""
         self._run, self.writes = run, writes
-        self._about: dict[str, Any] = {**about, "encoder": None, "tuned": None}
+        self._about: dict[str, Any] = {"format": FORMAT, **about, "encoder": None, "tuned": None}
+
+    def items(self, items: Iterable[Mapping[str, Any]], *, ascii_only: bool = False) -> None:
+        """The judged items, a line of JSON each."""
+        lines = [json.dumps(item, ensure_ascii=ascii_only) + "\n" for item in items]
+        self.writes.file(self._run.path / self.ITEMS, "".join(lines).encode("utf-8", "replace"))
+
+    def outputs(self, method: str, found: NDArray[np.float64]) -> None:
+        """What a method gave for the judged items."""
+        folder, name = self.OUTPUTS
+        self.writes.file(self._run.path / folder / f"{method}.safetensors", arrays.encode({name: found}))
+
+    @classmethod
+    def outputs_of(cls, run: Run, method: str, *shape: int) -> NDArray[np.float64]:
+        """What :meth:`outputs` wrote. Raises :class:`ValueError` unless its shape begins with ``shape``."""
+        folder, name = cls.OUTPUTS
+        found: NDArray[np.float64] = arrays.read(run.path / folder / f"{method}.safetensors")[name]
+        if found.shape[: len(shape)] != shape:
+            raise ValueError(f"the {folder} of {method} are of other items")
+        return found
 
     def encoder(self, encoder: Encoder, **more: Any) -> None:
         """The encoder that the methods use; results with another one are dropped."""

@@ -27,6 +27,8 @@ METHOD = "finetune"
 INTERVAL = 0.5  # seconds between two events within an epoch
 History: TypeAlias = Sequence[tuple[float, float]]
 """loss (nats a row) and accuracy on what was held out, after each epoch"""
+Rows: TypeAlias = tuple[Sequence[Any], Sequence[int]]
+"""what a model is trained on, or stopped by, and the right answer to each"""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,10 @@ class Tuned:
     model: Any
     encoder: Encoder
     device: str
-    best_epoch: int
-    epochs: int
-    history: History
+    settings: Settings
+    best_epoch: int = 0
+    epochs: int = 0
+    history: History = ()
 
     @property
     def parameters(self) -> int:
@@ -294,7 +297,7 @@ def tune(training: Training, saved_epochs: EpochCheckpoints) -> Generator[Event,
     model.load_state_dict(training.best_weights)
     model.eval().requires_grad_(False)
     pairs = tuple((one.loss, one.score) for one in history)
-    return Tuned(model, training.encoder, training.device, best_of(history) + 1, len(history), pairs)
+    return Tuned(model, training.encoder, training.device, training.settings, best_of(history) + 1, len(history), pairs)
 
 
 def _history(state: Mapping[str, Any]) -> list[Epoch]:

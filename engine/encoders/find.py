@@ -225,7 +225,7 @@ def minilm() -> Encoder:
     try:
         weights = packaged.find(packaged.MINILM_WEIGHTS)
         words = tokenizer.bundled("wordpiece")
-    except (packaged.NotPackaged, tokenizer.NoTokenizer) as error:
+    except (packaged.NotPackaged, NoTokenizer) as error:
         raise NoEncoder(f"the bundled MiniLM is not there: {error}") from None
     return Encoder(packaged.MINILM, words.source, MINILM_CONFIG, (weights,), words)
 
@@ -254,7 +254,7 @@ def of_folder(folder: Path, name: str, source: str, words: str) -> Encoder:
         raise NoEncoder(f"{name} is an encoder with a decoder; give one of the BERT or GPT-2 kind")
     try:
         return Encoder(name, source, config, tuple(weights), tokenizer.load(words))
-    except tokenizer.NoTokenizer as error:
+    except NoTokenizer as error:
         raise NoEncoder(f"{name} comes without a tokenizer that can be used ({error})") from None
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders import epochs
 from engine.encoders.class_weights import balanced
-from engine.encoders.encode import placed
-from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.epochs import Tuned
-from engine.encoders.find import Encoder
+from engine.encoders.epochs import Rows, Tuned
+from engine.encoders.find import Encoder, of_folder
 from engine.encoders.padding import by_length, padded
 from engine.model_folder import replaced, write_tokenizer
 from engine.runs.events import Event
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+HEAD = "head.safetensors"
 POOL = 50  # batches whose rows are sorted by length together, so that little is padded and much stays random
 
 
@@ -35,73 +34,58 @@ class TuneSettings(epochs.Settings):
     """let every class count the same"""
 
 
-def finetune(
-    train: tuple[Sequence[str], Sequence[int]],
-    validation: tuple[Sequence[str], Sequence[int]],
-    classes: Sequence[str],
-    encoder: Encoder,
-    settings: TuneSettings,
-    control: Control,
-    *,
-    saved_epochs: EpochCheckpoints,
-    device: str = "auto",
-) -> Generator[Event, None, Tuned]:
-    """Train on texts and class indices and return the best epoch.
-
-    A new start resumes after the last epoch in ``saved_epochs``, whose key is :func:`made_of`; the caller clears them
-    when it has saved the result. Yields :class:`ContenderStep`. Raises :class:`Stopped`, :class:`NoEncoder`.
-    """
-    training = _Classifying(train, validation, classes, encoder, settings, control, placed(device)[0])
-    return (yield from epochs.tune(training, saved_epochs))
-
-
 def probabilities(
-    model: Any, ids: Sequence[Sequence[int]], device: str, control: Control | None = None
+    tuned: Tuned, texts: Sequence[str], control: Control | None = None
 ) -> Generator[Event, None, NDArray[np.float64]]:
-    """Probabilities of every class ``(len(ids), classes)`` of a fine-tuned model in evaluation mode."""
-    import numpy as np
-    import torch
-
-    result: NDArray[np.float64] = np.empty((len(ids), model.config.num_labels))
-    done = 0
-    for rows in by_length(ids, device):
-        with torch.inference_mode(), epochs.cast(device):
-            logits = _logits(model, [ids[row] for row in rows], device)
-        result[rows] = logits.double().softmax(1).cpu().numpy()
-        done += len(rows)
-        if control is not None:
-            yield from handle_messages(control, done)
-    return result
+    """Probabilities of every class ``(len(texts), classes)``. Raises :class:`engine.runs.messages.Stopped`."""
+    encoder = tuned.encoder
+    ids = encoder.ids(list(texts), min(tuned.settings.length, encoder.positions))
+    return _probabilities(tuned.model, ids, tuned.device, control)
 
 
 def save(tuned: Tuned, folder: Path) -> None:
     """Write a folder that ``transformers`` loads: ``AutoModelForSequenceClassification`` and ``AutoTokenizer``."""
+    save_model(tuned.encoder, tuned.model, folder)
+
+
+def save_model(encoder: Encoder, model: Any, folder: Path, head: Mapping[str, Tensor] | None = None) -> None:
+    """Replace ``folder`` by ``model`` and the tokenizer of ``encoder``, with a ``head`` of its own in ``HEAD``."""
+    from safetensors.torch import save_file
+
     with replaced(folder) as temporary:
-        tuned.model.save_pretrained(temporary)
-        write_tokenizer(
-            tuned.encoder.tokenizer, temporary, tuned.encoder.positions, int(tuned.model.config.pad_token_id)
-        )
+        model.save_pretrained(temporary)
+        if head is not None:
+            save_file({name: part.contiguous() for name, part in head.items()}, temporary / HEAD)
+        write_tokenizer(encoder.tokenizer, temporary, encoder.positions, model.config.pad_token_id)
 
 
-class _Classifying(epochs.Training):
+def load(folder: Path, length: int, device: str, opened: Callable[[Encoder], Any]) -> Tuned:
+    """What :func:`save_model` wrote; ``opened`` gives the model. Raises :class:`NoEncoder` and :class:`OSError`."""
+    encoder = of_folder(folder, folder.name, str(folder), str(folder))
+    model = opened(encoder).eval().requires_grad_(False).to(device)
+    return Tuned(model, encoder, device, epochs.Settings(length=length))
+
+
+class Classifying(epochs.Training):
     """Trains on texts and their classes."""
 
     def __init__(
         self,
-        train: tuple[Sequence[str], Sequence[int]],
-        validation: tuple[Sequence[str], Sequence[int]],
-        classes: Sequence[str],
+        train: Rows,
+        held_out: Rows,
         encoder: Encoder,
         settings: TuneSettings,
         control: Control,
         device: str,
+        *,
+        classes: Sequence[str],
     ) -> None:
         import torch
 
         self.classes = list(classes)
         length = min(settings.length, encoder.positions)
         self.ids, self.labels = encoder.ids(list(train[0]), length), list(train[1])
-        self.held_ids, self.held_labels = encoder.ids(list(validation[0]), length), list(validation[1])
+        self.held_ids, self.held_labels = encoder.ids(list(held_out[0]), length), list(held_out[1])
         weights = balanced(self.labels, len(classes)).to(device) if settings.class_weights else None
         self.cross_entropy = torch.nn.CrossEntropyLoss(weights)
         super().__init__(encoder, settings, control, device)
@@ -124,10 +108,28 @@ class _Classifying(epochs.Training):
     def judge(self) -> Generator[Event, None, tuple[float, float]]:
         import numpy as np
 
-        found = yield from probabilities(self.model, self.held_ids, self.device, self.control)
+        found = yield from _probabilities(self.model, self.held_ids, self.device, self.control)
         gold = np.array(self.held_labels)
         loss = float(-np.log(np.clip(found[np.arange(len(gold)), gold], 1e-15, 1)).mean())
         return loss, float((found.argmax(1) == gold).mean())
+
+
+def _probabilities(
+    model: Any, ids: Sequence[Sequence[int]], device: str, control: Control | None
+) -> Generator[Event, None, NDArray[np.float64]]:
+    import numpy as np
+    import torch
+
+    result: NDArray[np.float64] = np.empty((len(ids), model.config.num_labels))
+    done = 0
+    for rows in by_length(ids, device):
+        with torch.inference_mode(), epochs.cast(device):
+            logits = _logits(model, [ids[row] for row in rows], device)
+        result[rows] = logits.double().softmax(1).cpu().numpy()
+        done += len(rows)
+        if control is not None:
+            yield from handle_messages(control, done)
+    return result
 
 
 def _logits(model: Any, ids: Sequence[Sequence[int]], device: str) -> Tensor:

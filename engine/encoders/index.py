@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -92,10 +91,13 @@ def write(folder: Path, content: str, vectors: Matrix) -> None:
 
     ``content`` is the hash of everything that decides the vectors.
     """
+    import numpy as np
+
     with replaced(folder) as temporary:
         digest = hashlib.sha256()
         with (temporary / _VECTORS).open("wb") as file:
-            for part in _parts(vectors):
+            for start in range(0, len(vectors), BLOCK):
+                part: Any = np.ascontiguousarray(vectors[start : start + BLOCK], np.float32)
                 file.write(part)
                 digest.update(part)
         about = {"format": FORMAT, "content": content, "count": len(vectors), "width": int(vectors.shape[1])}
@@ -149,22 +151,12 @@ def _tensor(vectors: Matrix) -> Tensor:
     """A tensor over the same memory; a read-only map is never written to."""
     import warnings
 
+    import numpy as np
     import torch
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable.*")
-        return torch.from_numpy(_contiguous(vectors))
-
-
-def _contiguous(vectors: Any) -> Any:
-    import numpy as np
-
-    return np.ascontiguousarray(vectors, np.float32)
-
-
-def _parts(vectors: Matrix) -> Iterator[Any]:
-    for start in range(0, len(vectors), BLOCK):
-        yield _contiguous(vectors[start : start + BLOCK])
+        return torch.from_numpy(np.ascontiguousarray(vectors, np.float32))
 
 
 def _free(device: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from engine.runs.events import ContenderStep, Event
-from engine.runs.passing import passed
+from engine.runs.messages import passed
 
 T = TypeVar("T")
 FIELDS = ("contender", "step", "steps", "loss", "held_out_loss", "held_out_score", "seconds_left", "note")

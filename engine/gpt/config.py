@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+_ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,30 @@ class GPTConfig:
         attention = 0 if self.dropout == 0 else 3 * self.heads * self.context
         per_token = self.layers * (18 * c + attention) + 3 * self.vocabulary
         return 20 * self.parameters() + batch * self.context * per_token * bytes_per_activation
+
+
+def from_gpt2(config: Mapping[str, Any]) -> GPTConfig | None:
+    """The shape that ``config.json`` of a GPT-2 describes; None where this GPT does not compute what it means."""
+    usual: dict[str, Any] = {
+        "model_type": "gpt2",
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "reorder_and_upcast_attn": False,
+        "add_cross_attention": False,
+        "layer_norm_epsilon": 1e-5,
+    }
+    if any(config.get(key, value) != value for key, value in usual.items()):
+        return None
+    width = config.get("n_embd", 768)
+    activation = _ACTIVATIONS.get(config.get("activation_function", "gelu_new"))
+    if activation is None or config.get("n_inner") not in (None, 4 * width):
+        return None
+    return GPTConfig(
+        vocabulary=config.get("vocab_size", 50257),
+        layers=config.get("n_layer", 12),
+        heads=config.get("n_head", 12),
+        width=width,
+        context=config.get("n_positions", 1024),
+        activation=activation,
+        tied=bool(config.get("tie_word_embeddings", True)),
+    )

@@ -1,14 +1,22 @@
-"""Sampling from the project's own GPT, token by token with a key-value cache."""
+"""Sampling from the project's own GPT, token by token, and samples during training within a share of its time."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
+import time
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from data.windows import derive_seed
 from engine.gpt.model import GPT
+
+SHARE = 0.03  # of the training time, for samples that nobody waits for
+SHARE_ASKED = 0.15  # for samples that somebody asked for
 
 
 def sample(
@@ -65,3 +73,88 @@ def choose(logits: Tensor, generator: torch.Generator, temperature: float, top_k
         picked = torch.multinomial(values.softmax(-1), 1, generator=generator)
         return ids.gather(-1, picked)
     return torch.multinomial(logits.softmax(-1), 1, generator=generator)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A sample to be taken. ``ident`` names it, ``asked`` says that a user waits."""
+
+    ident: str
+    prompt: str
+    ids: list[int]
+    length: int
+    asked: bool
+
+
+class Sampler:
+    """Takes one sample after the other. What it draws depends on seed and sample alone, not on when it is called."""
+
+    def __init__(self, model: GPT, seed: int, temperature: float) -> None:
+        self._source, self._seed, self._temperature = model, seed, temperature
+        self._copy: GPT | None = None
+        self._queue: deque[Request] = deque()
+        self._stream: Iterator[Tensor] | None = None
+        self._left = 0
+        self._credit = 0.0
+        self.current: Request | None = None
+        self.step = 0
+
+    def ask(self, request: Request) -> None:
+        """Queue a sample; it is taken from the weights as they are when its turn comes."""
+        if request.asked:
+            self._queue.appendleft(request)
+        else:
+            self._queue.append(request)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a sample is under way or waiting."""
+        return self.current is not None or bool(self._queue)
+
+    def begin(self, step: int) -> Request | None:
+        """Start the next sample from the weights of ``step`` if none is under way; returns it."""
+        if self.current is not None or not self._queue:
+            return None
+        if self._copy is None:
+            self._copy = copy.deepcopy(self._source).eval()
+        with torch.no_grad():
+            torch._foreach_copy_(list(self._copy.parameters()), list(self._source.parameters()))
+        request = self._queue.popleft()
+        device = self._copy.tokens.weight.device
+        generator = torch.Generator(device).manual_seed(derive_seed(self._seed, "sample", request.ident))
+        self._stream = sample(
+            self._copy, request.ids, request.length, generator=generator, temperature=self._temperature
+        )
+        self.current, self.step, self._left, self._credit = request, step, request.length, 0.0
+        return request
+
+    def spend(self, seconds: float) -> Iterator[Tensor]:
+        """Decode for the sample's share of ``seconds`` of training; yields ids ``(1, 1)`` on the device."""
+        if self.current is None:
+            return
+        self._credit += seconds * (SHARE_ASKED if self.current.asked else SHARE)
+        while self._credit > 0 and self._left:
+            begun = time.perf_counter()
+            yield self._next()
+            self._credit -= time.perf_counter() - begun
+
+    def drain(self) -> Iterator[Tensor]:
+        """Decode the sample under way to its end."""
+        while self._left:
+            yield self._next()
+
+    def finished(self) -> bool:
+        """Whether every token of the sample under way has been decoded."""
+        return self.current is not None and self._left == 0
+
+    def close(self) -> Request:
+        """Let go of the finished sample."""
+        assert self.current is not None
+        request, self.current, self._stream = self.current, None, None
+        return request
+
+    def _next(self) -> Tensor:
+        assert self._stream is not None
+        self._left -= 1
+        with threads(1):
+            return next(self._stream)

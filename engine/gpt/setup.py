@@ -17,11 +17,11 @@ from data.corpus import Corpus, CorpusError, Reading, from_text
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import Position, Trainer
 from engine.runs.events import Event, Notice, Progress, Started
+from engine.runs.messages import passed
 from engine.runs.spec import restored
 
 OWN_COPY = 64 * 1024 * 1024  # characters up to which a run keeps its own copy of the corpus
-FORMAT = 1  # of the state in a checkpoint
-KEYS = {"format", "spec", "position", "vocabulary", "fingerprint", "randomness", "torch", "step", "files"}
+KEYS = {"spec", "position", "vocabulary", "fingerprint", "randomness", "torch", "step", "files"}
 
 
 def load_corpus(spec: TrainSpec, run: Run | None, *, resume: bool) -> Generator[Event, None, Corpus]:
@@ -79,9 +79,8 @@ def position_of(checkpoint: Path, saved: store.State) -> Position:
     exactly.
     """
     try:
-        if saved.get("format") != FORMAT:
-            raise ValueError(f"its format is {saved.get('format')!r}, this version reads {FORMAT}")
-        if other := saved.keys() ^ KEYS:
+        schema = {"format"} if saved.get("format") == store.SCHEMA else set()  # as earlier versions call it
+        if other := saved.keys() - schema ^ KEYS:
             raise ValueError(f"more or fewer fields: {', '.join(sorted(other))}")
         position = Position.from_dict(saved["position"])
         restored(TrainSpec, saved["spec"])
@@ -158,10 +157,4 @@ def describe(trainer: Trainer, *, run: Run | None, peak: float, free: int | None
 
 
 def _as_progress(reading: Reading) -> Generator[Event, None, Corpus]:
-    while True:
-        try:
-            what, done, total = next(reading)
-        except StopIteration as end:
-            corpus: Corpus = end.value
-            return corpus
-        yield Progress(what, done, total)
+    return passed(reading, lambda part: (Progress(*part),))

@@ -1,10 +1,8 @@
-"""What to train and how: one frozen dataclass, presets as differences from its defaults, all problems told at once."""
+"""What to train and how: one frozen dataclass, and presets as differences from its defaults."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,13 @@ from typing import Any, ClassVar
 
 from data.vocabulary import UnknownCharacterError, Vocabulary
 from engine.gpt.config import GPTConfig
-from engine.runs.spec import BadSpec, Problem, option
+from engine.runs.spec import BadSpec, Problem, changed, check, option
+
+PRESET_HELP: Mapping[str, str] = {
+    "nano": "4 layers, 128 wide, context 64: minutes on a CPU",
+    "small": "6 layers, 192 wide, context 128: a GPU of a laptop, or an hour and more on a CPU",
+    "karpathy": "the GPT of the video, 10.8 M parameters: a GPU",
+}
 
 
 @dataclass(frozen=True)
@@ -21,44 +25,90 @@ class TrainSpec:
 
     task: ClassVar[str] = "train"
 
-    corpus: str = option("dante", "path of a text file, 'dante' or 'dantesque'")
-    preset: str = option("auto", "auto picks by device", choices=("auto", "nano", "small", "karpathy"))
-    name: str = option("", "name of the run; the corpus and preset when empty")
-    seed: int = option(1337, "decides initial weights, batches, dropout and samples")
-    steps: int = option(1500, "optimizer steps to train for", unit="steps")
+    corpus: str = option(
+        "dante",
+        "path of a text file, 'dante' or 'dantesque'",
+        group="run",
+        required="name a text file, 'dante' or 'dantesque'",
+        path=True,
+    )
+    preset: str = option(
+        "auto",
+        "auto picks by device",
+        group="run",
+        choices=("auto", *PRESET_HELP),
+        meanings=PRESET_HELP,
+    )
+    name: str = option("", "name of the run; the corpus and preset when empty", group="run")
+    seed: int = option(
+        1337, "decides initial weights, batches, dropout and samples", group="run", minimum=0, maximum=(1 << 62) - 1
+    )
+    steps: int = option(1500, "optimizer steps to train for", unit="steps", group="run", minimum=1)
 
-    layers: int = option(4, "transformer blocks")
-    heads: int = option(4, "attention heads; must divide the width")
-    width: int = option(128, "size of the residual stream")
-    context: int = option(64, "characters the model sees", unit="tokens")
-    dropout: float = option(0.0, "share of activations dropped in training")
-    activation: str = option("gelu", "non-linearity of the MLP", choices=("gelu", "relu"))
-    tied: bool = option(True, "head and token embedding share one matrix")
-    qkv_bias: bool = option(True, "bias in the query, key and value projections")
-    head_bias: bool = option(False, "bias in the head")
+    layers: int = option(4, "transformer blocks", group="model", minimum=1)
+    heads: int = option(4, "attention heads; must divide the width", group="model", minimum=1)
+    width: int = option(128, "size of the residual stream", group="model", minimum=1)
+    context: int = option(64, "characters the model sees", unit="tokens", group="model", minimum=1)
+    dropout: float = option(0.0, "share of activations dropped in training", group="model", minimum=0, below=1)
+    activation: str = option("gelu", "non-linearity of the MLP", group="model", advanced=True, choices=("gelu", "relu"))
+    tied: bool = option(True, "head and token embedding share one matrix", group="model", advanced=True)
+    qkv_bias: bool = option(True, "bias in the query, key and value projections", group="model", advanced=True)
+    head_bias: bool = option(False, "bias in the head", group="model", advanced=True)
 
-    batch: int = option(12, "windows per step", unit="windows")
-    learning_rate: float = option(1e-3, "AdamW's peak learning rate")
-    schedule: str = option("cosine", "after warm-up", choices=("cosine", "constant"))
-    warmup: int = option(100, "steps over which the learning rate rises", unit="steps")
-    final_rate: float = option(0.1, "share of the peak at which the cosine ends")
-    weight_decay: float = option(0.1, "AdamW's decay")
-    decay: str = option("matrices", "what decays", choices=("matrices", "everything"))
-    beta1: float = option(0.9, "AdamW's decay of the mean gradient")
-    beta2: float = option(0.99, "AdamW's decay of the mean squared gradient")
-    clip: float = option(1.0, "largest gradient norm; 0 does not clip")
+    batch: int = option(12, "windows per step", unit="windows", group="training", minimum=1)
+    learning_rate: float = option(1e-3, "AdamW's peak learning rate", group="training", above=0, maximum=1)
+    schedule: str = option("cosine", "after warm-up", group="training", advanced=True, choices=("cosine", "constant"))
+    warmup: int = option(
+        100, "steps over which the learning rate rises", unit="steps", group="training", advanced=True, minimum=0
+    )
+    final_rate: float = option(
+        0.1, "share of the peak at which the cosine ends", group="training", advanced=True, minimum=0, maximum=1
+    )
+    weight_decay: float = option(0.1, "AdamW's decay", group="training", advanced=True, minimum=0)
+    decay: str = option("matrices", "what decays", group="training", advanced=True, choices=("matrices", "everything"))
+    beta1: float = option(
+        0.9, "AdamW's decay of the mean gradient", group="training", advanced=True, minimum=0, below=1
+    )
+    beta2: float = option(
+        0.99, "AdamW's decay of the mean squared gradient", group="training", advanced=True, minimum=0, below=1
+    )
+    clip: float = option(1.0, "largest gradient norm; 0 does not clip", group="training", advanced=True, minimum=0)
 
-    evaluate_every: int = option(250, "steps between evaluations on the whole validation split", unit="steps")
-    patience: int = option(10, "evaluations without a better loss before stopping; 0 never stops", unit="evaluations")
-    save_every: float = option(30.0, "seconds between checkpoints at most", unit="s")
-    sample_every: int = option(250, "steps between samples; 0 takes none", unit="steps")
-    sample_length: int = option(240, "characters of a sample", unit="characters")
-    sample_prompt: str = option("\n", "text that samples begin after")
-    temperature: float = option(0.8, "of the samples; 0 is greedy")
+    evaluate_every: int = option(
+        250, "steps between evaluations on the whole validation split", unit="steps", group="training", minimum=1
+    )
+    patience: int = option(
+        10,
+        "evaluations without a better loss before stopping; 0 never stops",
+        unit="evaluations",
+        group="training",
+        minimum=0,
+    )
+    save_every: float = option(
+        30.0, "seconds between checkpoints at most", unit="s", group="training", advanced=True, minimum=0
+    )
+    sample_every: int = option(250, "steps between samples; 0 takes none", unit="steps", group="samples", minimum=0)
+    sample_length: int = option(
+        240, "characters of a sample", unit="characters", group="samples", advanced=True, minimum=0
+    )
+    sample_prompt: str = option(
+        "\n",
+        "text that samples begin after",
+        group="samples",
+        required="must not be empty; a line break will do",
+        escaped=True,
+    )
+    temperature: float = option(0.8, "of the samples; 0 is greedy", group="samples", minimum=0)
 
-    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda", "mps"))
-    precision: str = option("auto", "of matrix products", choices=("auto", "float32", "bfloat16"))
-    threads: int = option(0, "CPU threads; 0 takes the physical cores", unit="threads")
+    device: str = option(
+        "auto", "where to train", group="machine", advanced=True, choices=("auto", "cpu", "cuda", "mps")
+    )
+    precision: str = option(
+        "auto", "of matrix products", group="machine", advanced=True, choices=("auto", "float32", "bfloat16")
+    )
+    threads: int = option(
+        0, "CPU threads; 0 takes the physical cores", unit="threads", group="machine", advanced=True, minimum=0
+    )
 
     def model(self, vocabulary: int) -> GPTConfig:
         """Shape of the model for a vocabulary of that size."""
@@ -77,35 +127,10 @@ class TrainSpec:
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with the spec by itself, without looking at corpus or device."""
-        found: list[Problem] = []
-
-        def need(good: bool, name: str, message: str) -> None:
-            if not good:
-                found.append(Problem(name, message))
-
-        for name in ("steps", "layers", "heads", "width", "context", "batch", "evaluate_every"):
-            need(getattr(self, name) >= 1, name, "must be at least 1")
-        for name in ("warmup", "patience", "save_every", "sample_every", "sample_length", "temperature", "threads"):
-            need(getattr(self, name) >= 0, name, "must not be negative")
-        need(
-            self.heads < 1 or self.width % self.heads == 0,
-            "heads",
-            f"{self.heads} do not divide the width {self.width}",
-        )
-        need(0 <= self.dropout < 1, "dropout", "must lie in 0 ≤ dropout < 1")
-        need(0 < self.learning_rate <= 1, "learning_rate", "must lie in 0 < rate ≤ 1")
-        need(0 <= self.final_rate <= 1, "final_rate", "must lie between 0 and 1")
-        need(self.weight_decay >= 0, "weight_decay", "must not be negative")
-        need(self.clip >= 0, "clip", "must not be negative")
-        need(0 <= self.beta1 < 1, "beta1", "must lie in 0 ≤ beta < 1")
-        need(0 <= self.beta2 < 1, "beta2", "must lie in 0 ≤ beta < 1")
-        need(0 <= self.seed < 1 << 62, "seed", "must lie between 0 and 2^62")
-        need(bool(self.sample_prompt), "sample_prompt", "must not be empty; a line break will do")
-        need(bool(self.corpus.strip()), "corpus", "name a text file, 'dante' or 'dantesque'")
-        for entry in dataclasses.fields(self):
-            choices = entry.metadata["choices"]
-            value = getattr(self, entry.name)
-            need(not choices or value in choices, entry.name, f"{value!r} is none of {', '.join(choices)}")
+        found = check(self)
+        wrong = {problem.field for problem in found}
+        if not wrong & {"heads", "width"} and self.width % self.heads:
+            found.append(Problem("heads", f"{self.heads} do not divide the width {self.width}"))
         return found
 
     def for_corpus(self, characters: int, vocabulary: Vocabulary, first: str) -> TrainSpec:
@@ -171,66 +196,16 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "evaluate_every": 100,
     },
 }
-PRESET_HELP: Mapping[str, str] = {
-    "nano": "4 layers, 128 wide, context 64: minutes on a CPU",
-    "small": "6 layers, 192 wide, context 128: a patient CPU or a laptop's GPU",
-    "karpathy": "the GPT of the video, 10.8 M parameters: a GPU",
-}
-
-
-def field_names() -> list[str]:
-    """Names of the fields of a spec, in order."""
-    return [entry.name for entry in dataclasses.fields(TrainSpec)]
 
 
 def build(given: Mapping[str, Any], *, preset_for_auto: str) -> TrainSpec:
     """A spec from what the user gave (strings or typed values), over the preset, over the defaults.
 
-    ``auto`` as the preset becomes ``preset_for_auto``. Raises :class:`BadSpec` with every unknown field, every value
-    of the wrong type and every problem of :meth:`TrainSpec.validate`.
+    ``auto`` as the preset becomes ``preset_for_auto``. Raises what :func:`engine.runs.spec.changed` raises.
     """
-    problems: list[Problem] = []
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        key = name.replace("-", "_")
-        try:
-            values[key] = convert(key, value)
-        except BadSpec as error:
-            problems.extend(error.problems)
-    preset = values.get("preset", "auto")
+    preset = str(given.get("preset", "auto"))
     chosen = preset_for_auto if preset == "auto" else preset
-    if chosen not in PRESETS:
-        problems.append(Problem("preset", f"{preset!r} is none of auto, {', '.join(PRESETS)}"))
-        raise BadSpec(problems)
-    spec = TrainSpec(**{**PRESETS[chosen], **values, "preset": chosen})
-    problems += [problem for problem in spec.validate() if problem.field not in {found.field for found in problems}]
-    if problems:
-        raise BadSpec(problems)
-    return spec
-
-
-def convert(name: str, value: Any) -> Any:
-    """A field's value from a string or a TOML value. Raises :class:`BadSpec` naming the nearest field or the type."""
-    hints = {name: hint for name, hint in typing.get_type_hints(TrainSpec).items() if name != "task"}
-    if name not in hints:
-        near = difflib.get_close_matches(name, hints, 1, 0.5)
-        suggestion = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(hints)}"
-        raise BadSpec([Problem(name, f"there is no such field{suggestion}")])
-    kind = hints[name]
-    try:
-        if kind is bool:
-            if isinstance(value, bool):
-                return value
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
-        if kind is int:
-            number = float(str(value).replace("_", "").replace(",", ""))
-            if number != int(number):
-                raise ValueError
-            return int(number)
-        return float(value) if kind is float else str(value)
-    except (ValueError, KeyError, OverflowError):
-        word = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-        raise BadSpec([Problem(name, f"{value!r} is not {word}")]) from None
+    return changed(TrainSpec(**PRESETS.get(chosen, {})), {**given, "preset": chosen})
 
 
 def read_toml(path: Path) -> dict[str, Any]:

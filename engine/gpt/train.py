@@ -22,7 +22,7 @@ from engine.gpt.diagnose import Evaluation, diagnose
 from engine.gpt.loss_buffer import LossBuffer
 from engine.gpt.other_ranks import send_training
 from engine.gpt.ranks import RankLost, Ranks, join
-from engine.gpt.samples import Request, Sampler
+from engine.gpt.sample import Request, Sampler
 from engine.gpt.saving import Checkpointer
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import HISTORY, Trainer
@@ -58,7 +58,7 @@ def train(
     *,
     run: Run | None = None,
     resume: bool = False,
-    before_commit: Callable[[], object] | None = None,
+    before_commit: Callable[[], object] = lambda: None,
 ) -> Iterator[Event]:
     """Train a GPT as ``spec`` says and yield what happens.
 
@@ -80,9 +80,7 @@ def train(
 class _Session:
     """One stretch of a run in one process."""
 
-    def __init__(
-        self, spec: TrainSpec, control: Control, run: Run | None, before_commit: Callable[[], object] | None
-    ) -> None:
+    def __init__(self, spec: TrainSpec, control: Control, run: Run | None, before_commit: Callable[[], object]) -> None:
         self.spec, self.control, self.run = spec, control, run
         self.checkpointer = Checkpointer(
             run.checkpoints if run else None, spec.save_every, self._capture, before_commit
@@ -158,7 +156,7 @@ class _Session:
             if reason != "diverged":
                 yield from self._finish_sample()
             yield from self._save()
-        yield from self.checkpointer.wait()
+        yield from self.checkpointer.report(wait=True)
         if self.save_at_end:
             yield from self._insist()
             if reason != "diverged" and self._missing():
@@ -179,7 +177,7 @@ class _Session:
                     return
             tries += 1
             yield from self._save()
-            yield from self.checkpointer.wait()
+            yield from self.checkpointer.report(wait=True)
 
     def _missing(self) -> list[int]:
         return self.checkpointer.missing(self.position.step if self.stop != "diverged" else -1)
@@ -322,9 +320,12 @@ class _Session:
     # -- boundaries --------------------------------------------------------------------------------------------------
 
     def _boundary_due(self) -> bool:
-        step, spec = self.position.step, self.spec
-        sample = spec.sample_every and step % spec.sample_every == 0
-        return step >= spec.steps or step % spec.evaluate_every == 0 or bool(sample) or self.checkpointer.due()
+        return self._due(self.spec.evaluate_every) or self._due(self.spec.sample_every) or self.checkpointer.due()
+
+    def _due(self, every: int) -> bool:
+        """Whether this step is a multiple of ``every`` or the last; never for 0."""
+        step = self.position.step
+        return every > 0 and (step >= self.spec.steps or step % every == 0)
 
     def _boundary(self) -> Iterator[Event]:
         """Evaluate, save and sample, whatever is due at this step and not done yet."""
@@ -332,15 +333,14 @@ class _Session:
         if self.stop is not None:
             return
         step, spec, position = self.position.step, self.spec, self.position
-        last = step >= spec.steps
-        if (last or step % spec.evaluate_every == 0) and position.evaluated_step != step:
+        if self._due(spec.evaluate_every) and position.evaluated_step != step:
             yield from self._evaluate()
             if self.stop is not None:
                 return
         if self.checkpointer.due() and self.checkpointer.saved_step != step:
             yield from self._finish_sample()
             yield from self._save()
-        if spec.sample_every and position.sampled_step != step and (last or step % spec.sample_every == 0):
+        if self._due(spec.sample_every) and position.sampled_step != step:
             yield from self._finish_sample()
             ids = self.corpus.vocabulary.encode(spec.sample_prompt).ids
             self.sampler.ask(Request(str(step), spec.sample_prompt, ids, spec.sample_length, asked=False))
@@ -455,7 +455,6 @@ class _Session:
     def _capture(self) -> tuple[state.Snapshot, store.State]:
         """Everything that the next step depends on."""
         return state.capture(self.trainer.model, self.trainer.optimizer), {
-            "format": setup.FORMAT,
             "spec": to_dict(dataclasses.replace(self.spec, threads=self.trainer.placement.threads)),
             "position": self.position.to_dict(),
             "vocabulary": list(self.corpus.vocabulary.characters),

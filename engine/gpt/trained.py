@@ -17,7 +17,7 @@ from checkpoints import export, home, state, store
 from checkpoints import run as runs
 from data.vocabulary import Vocabulary
 from data.windows import derive_seed
-from engine.gpt.config import GPTConfig
+from engine.gpt.config import from_gpt2
 from engine.gpt.model import GPT
 from engine.gpt.sample import sample
 from engine.gpt.setup import position_of
@@ -133,15 +133,9 @@ def take_sample(trained: Trained, prompt: str, length: int, seed: int, temperatu
 
 def _exported(folder: Path) -> Trained:
     config, tensors, vocabulary = export.from_gpt2(folder)
-    shape = GPTConfig(
-        len(vocabulary),
-        config["n_layer"],
-        config["n_head"],
-        config["n_embd"],
-        config["n_positions"],
-        activation="relu" if config["activation_function"] == "relu" else "gelu",
-        tied=bool(config["tie_word_embeddings"]),
-    )
+    shape = from_gpt2(config)
+    if shape is None or shape.vocabulary != len(vocabulary):
+        raise store.CheckpointError(f"{folder} is not an exported character GPT (config.json describes another model)")
     model = GPT(shape).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -16,7 +16,7 @@ from engine.lm import pretrained
 from engine.lm.pretrained import Folder, LoadingStopped, NoModel
 from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control
-from engine.tokenization import find as tokenizers
+from engine.tokenization.encoding import CharacterTokenizer
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
@@ -91,7 +91,7 @@ def _of_run(name: str, int8: bool) -> Generator[Event, None, LanguageModel]:
     source = "bundled Dante GPT" if name == "bundled" else f"run {trained.source}"
     vocabulary = trained.vocabulary
     start = vocabulary.encode("\n").ids[0] if "\n" in vocabulary.characters else 0
-    facts = Facts(name, source, tokenizers.from_vocabulary(vocabulary, name, source), start=start)
+    facts = Facts(name, source, CharacterTokenizer(vocabulary, name, source), start=start)
     return (yield from pretrained.own(facts, trained.model, int8))
 
 

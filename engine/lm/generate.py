@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.lm.sampling import GenerateSpec, SetSampling
-from engine.runs.events import Candidate, Completed, Continued, Event, Notice, Paused, Token
-from engine.runs.messages import Continue, Control, Pause, Stop
+from engine.runs.events import Completed, Event, Notice, Token
+from engine.runs.messages import Control, Message, Stop, Stopped, handle_messages
 from engine.runs.spec import BadSpec, Problem
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.lm.candidates import Place
     from engine.lm.model import LanguageModel
     from engine.tokenization.encoding import Tokenizer
 
 PIECE = 128  # tokens of a prompt fed at once: a stop waits for no more than this
 SCORED = 32  # of them when each place's distribution is looked at: bounds the memory of the logits
 PRIMED = 16  # tokens of the prompt that the text of the first new ones may depend on
-IDLE = 0.1  # seconds between two looks at the control while paused
 
 
 def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterator[Event]:
@@ -35,13 +34,7 @@ def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterato
 
     Raises :class:`engine.runs.spec.BadSpec` for settings or a prompt that cannot be, before anything is computed.
     """
-    begun = time.perf_counter()
-    spec.sampling.check()
-    given, added = _prompt(lm, spec)
-    ids, notices = fit(lm, given, spec.sampling.max_new_tokens)
-    yield from notices
-    left_out = len(given) - len(ids)
-    yield from _Completion(lm, spec, control, ids, left_out, 0 if left_out else added, begun).run()
+    yield from _Completion(lm, spec, control).run()
 
 
 def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
@@ -54,7 +47,7 @@ def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates
     _check_ids(lm, ids)
     if len(ids) > lm.context:
         raise BadSpec([Problem("prompt", f"has {len(ids):,} tokens, and the model's context is {lm.context:,}")])
-    yield from _scored(lm, ids, control, candidates, 0, 0, [])
+    yield from _scored(lm, ids, control, candidates)
 
 
 def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
@@ -115,15 +108,8 @@ def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
         if lm.tokenizer.kind == "characters" and encoding.unknown:
             place = encoding.starts[min(encoding.unknown)]
             character = spec.prompt[place]
-            raise BadSpec(
-                [
-                    Problem(
-                        "prompt",
-                        f"character {character!r} (U+{ord(character):04X}) at position {place} is not in the "
-                        f"vocabulary of {lm.name}",
-                    )
-                ]
-            )
+            named = f"character {character!r} (U+{ord(character):04X}) at position {place}"
+            raise BadSpec([Problem("prompt", f"{named} is not in the vocabulary of {lm.name}")])
         before = initial_ids(lm.tokenizer) if encoding.ids else []
         ids, added = [*before, *encoding.ids], len(before)
     if not ids:
@@ -137,52 +123,48 @@ def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
 class _Completion:
     """One run of the decoding loop."""
 
-    def __init__(
-        self,
-        lm: LanguageModel,
-        spec: GenerateSpec,
-        control: Control,
-        ids: list[int],
-        left_out: int,
-        silent: int,
-        begun: float,
-    ) -> None:
-        self._lm, self._spec, self._control, self._ids, self._left_out = lm, spec, control, ids, left_out
-        self._begun, self._first = begun, 0.0
-        self._prompt, self._silent = len(ids), silent
+    def __init__(self, lm: LanguageModel, spec: GenerateSpec, control: Control) -> None:
+        self._begun, self._first = time.perf_counter(), 0.0
+        spec.sampling.check()
+        given, added = _prompt(lm, spec)
+        self._lm, self._spec, self._control, self._sampling = lm, spec, control, spec.sampling
+        self._ids, self._notices = fit(lm, given, spec.sampling.max_new_tokens)
+        self._prompt = len(self._ids)
+        self._left_out = len(given) - self._prompt
+        self._silent = 0 if self._left_out else added
         self._reused = 0
-        self._sampling = spec.sampling
         self._text: list[str] = []
         self._waited = 0.0
 
     def run(self) -> Iterator[Event]:
         """Every event of it."""
-        logits: list[Tensor] = []
-        self._reused = self._lm.reuse(self._ids)
-        if self._spec.score_prompt:
-            self._reused = min(self._reused, len(self._lm.scored))
-            count, stream = self._spec.candidates, self._spec.stream
-            yield from _scored(self._lm, self._ids, self._control, count, stream, self._silent, logits)
+        yield from self._notices
+        lm, spec = self._lm, self._spec
+        self._reused = lm.reuse(self._ids)
+        if spec.score_prompt:
+            self._reused = min(self._reused, len(lm.scored))
+            logits = yield from _scored(lm, self._ids, self._control, spec.candidates, spec.stream, self._silent)
         else:
-            yield from self._prefill(logits)
-        if not logits:
+            logits = yield from self._prefill()
+        if logits is None:
             yield self._completed("stop")
-            return
-        yield from self._decode(logits.pop())
+        else:
+            yield from self._decode(logits)
 
-    def _prefill(self, logits: list[Tensor]) -> Iterator[Event]:
-        """Feed what is not held of the prompt; leaves the last logits unless it was stopped."""
+    def _prefill(self) -> Generator[Event, None, Tensor | None]:
+        """Feed what is not held of the prompt, and return the last logits unless it was stopped."""
         for start in range(self._reused, self._prompt, PIECE):
-            if (yield from self._obey()):
-                return
+            try:
+                yield from self._obey()
+            except Stopped:
+                return None
             last = self._lm.feed(self._ids[start : start + PIECE])
-        logits.append(last)
+        return last
 
     def _decode(self, logits: Tensor) -> Iterator[Event]:
         import torch
 
         from engine.gpt.sample import threads
-        from engine.lm import candidates as token_candidates
         from engine.lm import processors
 
         lm, spec = self._lm, self._spec
@@ -194,14 +176,16 @@ class _Completion:
         begin = 0  # of what the model sees, in ``self._ids``
         reason = ""
         while not reason:
-            if (yield from self._obey()):
+            try:
+                yield from self._obey()
+            except Stopped:
                 reason = "stop"
                 break
             sampling, index = self._sampling, len(self._ids)
             with torch.inference_mode(), threads(1):
                 u = processors.number(sampling.seed, self._left_out + index)
-                chosen, row = token_candidates.choose(logits, sampling, seen[: index - begin], u, spec.candidates)
-                place = token_candidates.read(row.tolist(), sampling.greedy)
+                chosen, row = processors.choose(logits, sampling, seen[: index - begin], u, spec.candidates)
+                place = processors.read(row.tolist(), sampling.greedy)
             if place is None:
                 yield _not_numbers(index)
                 reason = "failed"
@@ -212,7 +196,7 @@ class _Completion:
             self._text.append(text)
             if not self._first:
                 self._first = time.perf_counter()
-            yield _token(lm, place, index, text, spec.stream, spec.candidates, prompt=False)
+            yield _told(lm, place, index, text, spec.stream, spec.candidates)
             if ended:
                 reason = "eos"
             elif len(self._ids) - self._prompt >= self._sampling.max_new_tokens:
@@ -235,26 +219,15 @@ class _Completion:
             self._text.append(stream.flush())
         yield self._completed(reason)
 
-    def _obey(self) -> Generator[Event, None, bool]:
-        """Take what the control holds; wait while paused. True for a stop."""
-        paused, since = False, time.perf_counter()
-        while True:
-            for message in self._control.take():
-                match message:
-                    case Stop():
-                        return True
-                    case SetSampling() if not message.sampling.validate():
-                        self._sampling = message.sampling
-                    case Pause() if not paused:
-                        paused = True
-                        yield Paused(len(self._ids) - self._prompt)
-                    case Continue() if paused:
-                        paused = False
-                        yield Continued(len(self._ids) - self._prompt)
-            if not paused:
-                self._waited += time.perf_counter() - since if self._first else 0.0
-                return False
-            self._control.wait(IDLE)
+    def _obey(self) -> Iterator[Event]:
+        """Take what the control holds; wait while paused. Raises :class:`engine.runs.messages.Stopped`."""
+        since = time.perf_counter()
+        yield from handle_messages(self._control, len(self._ids) - self._prompt, self._change_sampling)
+        self._waited += time.perf_counter() - since if self._first else 0.0
+
+    def _change_sampling(self, message: Message) -> None:
+        if isinstance(message, SetSampling) and not message.sampling.validate():
+            self._sampling = message.sampling
 
     def _completed(self, reason: str) -> Completed:
         now = time.perf_counter()
@@ -275,74 +248,52 @@ class _Completion:
 
 
 def _scored(
-    lm: LanguageModel,
-    ids: list[int],
-    control: Control,
-    candidates: int,
-    stream: int,
-    silent: int,
-    logits: list[Tensor],
-) -> Iterator[Token | Notice]:
-    """Score ``ids`` from the first, of which ``silent`` stand for no text; leaves the logits that follow them.
+    lm: LanguageModel, ids: list[int], control: Control, candidates: int, stream: int = 0, silent: int = 0
+) -> Generator[Token | Notice, None, Tensor | None]:
+    """Score ``ids`` from the first, of which ``silent`` stand for no text; return the logits that follow them.
 
-    It leaves none when it was stopped.
+    None when it was stopped, or the logits are no numbers.
     """
     import torch
 
-    from engine.lm import candidates as token_candidates
+    from engine.lm import processors
 
     lm.reuse(ids)
-    if lm.scored and len(lm.scored[0].options) < min(candidates, lm.vocabulary):
+    if lm.scored and len(lm.scored[0].candidates) < min(candidates, lm.vocabulary):
         lm.scored.clear()
     spelled = lm.tokenizer.stream()
     texts = ["" if place < silent else spelled.step(token) for place, token in enumerate(ids)]
     yield Token(0, ids[0], texts[0], None, None, None, None, None, True, (), stream)
     known = len(lm.scored)
     for index, place in enumerate(lm.scored, 1):
-        yield _token(lm, place, index, texts[index], stream, candidates, prompt=True)
+        yield _told(lm, place, index, texts[index], stream, candidates)
     # The place after the last known one is judged by the logits at that one, so it is fed again.
     for start in range(lm.keep(known), len(ids), SCORED):
         if any(isinstance(message, Stop) for message in control.take()):
-            return
+            return None
         piece = lm.feed(ids[start : start + SCORED], every=True)
         following = ids[start + 1 : start + SCORED + 1]
         with torch.inference_mode():
             target = torch.tensor(following, dtype=torch.long, device=lm.device)
-            rows = token_candidates.score(piece[: len(following)], target, candidates).tolist()
+            rows = processors.score(piece[: len(following)], target, candidates).tolist()
         for index, row in enumerate(rows, start + 1):
-            found = token_candidates.read_score(row)
+            found = processors.read_score(row)
             if found is None:
                 yield _not_numbers(index)
-                return
+                return None
             if index > known:  # a model that cannot go back begins anew
                 lm.scored.append(found)
-                yield _token(lm, found, index, texts[index], stream, candidates, prompt=True)
-    logits.append(piece[-1])
+                yield _told(lm, found, index, texts[index], stream, candidates)
+    return piece[-1]
 
 
-def _token(
-    lm: LanguageModel, place: Place, index: int, text: str, stream: int, candidates: int, *, prompt: bool
-) -> Token:
-    shown = place.options[:candidates]
-    if candidates and all(one.id != place.id for one in shown):
-        shown += tuple(one for one in place.options[candidates:] if one.id == place.id)
-    options = tuple(
-        Candidate(one.id, lm.tokenizer.spelled(one.id), one.probability, one.tempered, one.final, one.cut)
-        for one in shown
-    )
-    return Token(
-        index,
-        place.id,
-        text,
-        place.logprob,
-        place.drawn_logprob,
-        place.rank,
-        place.entropy,
-        place.kept,
-        prompt,
-        options,
-        stream,
-    )
+def _told(lm: LanguageModel, token: Token, index: int, text: str, stream: int, count: int) -> Token:
+    """``token`` at its place, with its text and the ``count`` most probable candidates, itself among them if any."""
+    shown = token.candidates[:count]
+    if count and all(one.id != token.id for one in shown):
+        shown += tuple(one for one in token.candidates[count:] if one.id == token.id)
+    spelled = tuple(replace(one, text=lm.tokenizer.spelled(one.id)) for one in shown)
+    return replace(token, index=index, text=text, candidates=spelled, stream=stream)
 
 
 def _slid(context: int) -> Notice:

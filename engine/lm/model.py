@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from engine.gpt.model import GPT, Cache
 from engine.gpt.sample import threads
-from engine.lm.candidates import Place
 from engine.machine import physical_cores
+from engine.runs.events import Token
 from engine.tokenization.encoding import Tokenizer
 
 WARM = 3  # steps before the capture, in which the libraries allocate what they need
@@ -99,7 +99,7 @@ class LanguageModel(abc.ABC):
         self.bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights)
         self.held: list[int] = []
         """ids whose keys and values are kept"""
-        self.scored: list[Place] = []
+        self.scored: list[Token] = []
         """what was found of ``held[1:]``, as far as it was looked at, so that an edited prompt is scored from there"""
 
     def reuse(self, ids: Sequence[int]) -> int:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from checkpoints import store
 from engine import hub
-from engine.gpt.config import GPTConfig
+from engine.gpt.config import GPTConfig, from_gpt2
 from engine.hub import INDEX, WEIGHTS, shards
 from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control, Stop
 from engine.tokenization import find as tokenizers
-from engine.tokenization.find import NoTokenizer
+from engine.tokenization.encoding import NoTokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,6 @@ UNBOUNDED = 4096  # tokens that a model without a limit of its own is used for
 
 _OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
 _STEP = 1 << 25  # bytes between two words about progress
-_ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
 
 
@@ -51,14 +50,15 @@ class Folder:
 
 def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generator[Event, None, LanguageModel]:
     """Load the model of a folder; events and errors as in :func:`engine.lm.find.load`."""
-    config = read_json(folder.path / "config.json")
+    config = _read_json(folder.path / "config.json")
     files = _files(folder.path)
     _refuse_others(config, folder)
     try:
         spelled = tokenizers.load(folder.tokenizer)
     except NoTokenizer as error:
         raise NoModel(f"{folder.name} comes without a tokenizer that can be used ({error})") from None
-    generation = read_json(folder.path / "generation_config.json", missing_is_empty=True)
+    generation_config = folder.path / "generation_config.json"
+    generation = _read_json(generation_config) if generation_config.exists() else {}
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     starts = generation.get("bos_token_id", config.get("bos_token_id"))
     from engine.lm.model import Facts, ForeignModel
@@ -69,7 +69,7 @@ def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generato
         start = spelled.id_of("\n")
     facts = Facts(folder.name, folder.source, spelled, eos, start)
     _check_memory(files, folder, config)
-    shape = _own_shape(config)
+    shape = from_gpt2(config)
     if shape is None:
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
         yield from look(control, folder.name)
@@ -112,18 +112,14 @@ def own(facts: Facts, gpt: GPT, int8: bool) -> Generator[Event, None, LanguageMo
     return model
 
 
-def read_json(path: Path, *, missing_is_empty: bool = False) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in one of the folder's files. Raises :class:`NoModel`."""
     try:
-        content = json.loads(path.read_bytes())
+        return store.read_object(path)
     except FileNotFoundError:
-        if missing_is_empty:
-            return {}
         raise NoModel(f"{path} is missing") from None
     except (OSError, ValueError) as error:
         raise NoModel(f"{path} cannot be read ({error})") from None
-    if not isinstance(content, dict):
-        raise NoModel(f"{path} is not what it should be: no JSON object")
-    return content
 
 
 def look(control: Control | None, name: str) -> Iterator[Event]:
@@ -131,33 +127,6 @@ def look(control: Control | None, name: str) -> Iterator[Event]:
     if control is not None and any(isinstance(message, Stop) for message in control.take()):
         raise LoadingStopped(f"loading {name} was stopped")
     yield from ()
-
-
-def _own_shape(config: dict[str, Any]) -> GPTConfig | None:
-    """The shape for the project's own GPT if it computes what this config means; None if it does not."""
-    usual: dict[str, Any] = {
-        "model_type": "gpt2",
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "reorder_and_upcast_attn": False,
-        "add_cross_attention": False,
-        "layer_norm_epsilon": 1e-5,
-    }
-    if any(config.get(key, value) != value for key, value in usual.items()):
-        return None
-    width = config.get("n_embd", 768)
-    activation = _ACTIVATIONS.get(config.get("activation_function", "gelu_new"))
-    if activation is None or config.get("n_inner") not in (None, 4 * width):
-        return None
-    return GPTConfig(
-        vocabulary=config.get("vocab_size", 50257),
-        layers=config.get("n_layer", 12),
-        heads=config.get("n_head", 12),
-        width=width,
-        context=config.get("n_positions", 1024),
-        activation=activation,
-        tied=bool(config.get("tie_word_embeddings", True)),
-    )
 
 
 def _built(shape: GPTConfig, tensors: dict[str, Tensor], folder: Folder) -> Any:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from engine.runs.messages import Message
-from engine.runs.spec import BadSpec, Problem
-
-
-def _field(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+from engine.runs.spec import BadSpec, Problem, option
 
 
 @dataclass(frozen=True)
@@ -22,14 +17,14 @@ class Sampling:
     settings under one seed are compared on common random numbers.
     """
 
-    greedy: bool = _field(False, "always the most probable token; nothing but the repetition penalty counts then")
-    temperature: float = _field(1.0, "divides the logits: below 1 sharper, above 1 flatter")
-    top_k: int = _field(50, "keep this many most probable tokens; 0 keeps all")
-    top_p: float = _field(1.0, "keep the most probable tokens that together reach this probability; 1 keeps all")
-    min_p: float = _field(0.0, "keep tokens at least this share as probable as the most probable; 0 keeps all")
-    repetition_penalty: float = _field(1.0, "divides (or multiplies, if negative) logits of tokens seen; 1 is none")
-    max_new_tokens: int = _field(100, "tokens to add at most")
-    seed: int = _field(1337, "decides the draws")
+    greedy: bool = option(False, "always the most probable token; nothing but the repetition penalty counts then")
+    temperature: float = option(1.0, "divides the logits: below 1 sharper, above 1 flatter")
+    top_k: int = option(50, "keep this many most probable tokens; 0 keeps all")
+    top_p: float = option(1.0, "keep the most probable tokens that together reach this probability; 1 keeps all")
+    min_p: float = option(0.0, "keep tokens at least this share as probable as the most probable; 0 keeps all")
+    repetition_penalty: float = option(1.0, "divides (or multiplies, if negative) logits of tokens seen; 1 is none")
+    max_new_tokens: int = option(100, "tokens to add at most")
+    seed: int = option(1337, "decides the draws")
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with the settings by themselves."""

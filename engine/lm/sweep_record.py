@@ -17,6 +17,7 @@ from checkpoints.run import slug
 from checkpoints.store import replace_file
 from engine.lm.sampling import Sampling
 from engine.lm.sweep import SETTINGS, Comparison, Setting
+from engine.runs import codec
 from engine.runs.events import Compared
 from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.encoding import repaired
@@ -92,7 +93,7 @@ def read(path: Path) -> Record:
         raise BadSpec([Problem("", f"{path} holds no TOML block, so it is no saved comparison")])
     try:
         content = tomllib.loads(found[2])
-        settings = [Setting(str(entry["name"]), _sampling(entry)) for entry in content["setting"]]
+        settings = [Setting(str(entry["name"]), codec.decode(Sampling, entry)) for entry in content["setting"]]
         ids = content.get("ids")
         comparison = Comparison(str(content["prompt"]), tuple(settings), tuple(ids) if ids is not None else None)
         texts = tuple(str(entry["text"]) for entry in content["setting"] if "text" in entry)
@@ -101,19 +102,6 @@ def read(path: Path) -> Record:
         raise BadSpec([Problem("", f"{path}: its TOML block is damaged ({error})")]) from None
     comparison.check()
     return record
-
-
-def _sampling(entry: dict[str, Any]) -> Sampling:
-    given = {}
-    for name in SETTINGS:
-        default = getattr(Sampling(), name)
-        value = entry.get(name, default)
-        if isinstance(default, float) and type(value) is int:
-            value = float(value)
-        if type(value) is not type(default):
-            raise ValueError(f"{name} = {value!r} is no {type(default).__name__}")
-        given[name] = value
-    return Sampling(**given)
 
 
 def _toml(lm: LanguageModel, comparison: Comparison, results: Sequence[Compared]) -> str:

@@ -12,19 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from data.beir import Collection
-from engine.encoders import epochs, index
+from engine.encoders import index
 from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
-from engine.encoders.epochs import Epoch, best_of
+from engine.encoders.epochs import Epoch, Training, best_of
 from engine.encoders.find import Encoder
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.bi_encoder_models import Projection, Whole
-from engine.retrieve.rankers import Bm25
 from engine.retrieve.spec import TRAINED
-from engine.retrieve.training_data import Batch, Split, TrainingData, folds, split
+from engine.retrieve.training_data import Batch, BiSettings, Mode, Split, TrainingData, TrainingInputs, folds, split
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
 
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from engine.encoders.index import Matrix
-
-Mode: TypeAlias = Literal["projection", "whole"]
 SCALE = 20.0  # of the cosines
 SEEN = 24  # queries and documents of the matrix that is shown
 POOLS: Mapping[Mode, int] = {"projection": 50_000, "whole": 512}
@@ -42,40 +37,7 @@ POOLS: Mapping[Mode, int] = {"projection": 50_000, "whole": 512}
 CODE = 2  # raise it when the same settings would train otherwise
 _MORE = "more.safetensors"  # the pool's vectors, kept with an epoch
 FOLDS = 5  # parts of the training queries, each held out once
-
-
-@dataclass(frozen=True)
-class BiSettings:
-    """How a bi-encoder is trained. Zeros are chosen by mode."""
-
-    mode: Mode = "projection"
-    epochs: int = 0
-    """at most; 0 is 30 for a projection and 4 for the whole encoder"""
-    rows: int = 0
-    """pairs in a batch; 0 is 64 for a projection and 16 for the whole encoder"""
-    learning_rate: float = 0.0
-    """peak; 0 is 1e-4 for a projection and 2e-5 for the whole encoder"""
-    hard_negatives: int = 0
-    """documents for each query that BM25 ranks high and that are not relevant"""
-    held_out: float = 0.2
-    """share of the training queries that tells when the training of a whole encoder stops"""
-    patience: int = 0
-    """looks without a better nDCG before it ends; 0 is 12 for a projection and 2 for the whole encoder"""
-    length: int = 256
-    """tokens of a document"""
-    pooling: str = "mean"
-    seed: int = 1337
-
-    def chosen(self) -> BiSettings:
-        """The settings with every zero decided."""
-        whole = self.mode == "whole"
-        return replace(
-            self,
-            epochs=self.epochs or (4 if whole else 30),
-            rows=self.rows or (16 if whole else 64),
-            learning_rate=self.learning_rate or (2e-5 if whole else 1e-4),
-            patience=self.patience or (2 if whole else 12),
-        )
+HELD_OUT = 0.2  # share of the training queries that tells when the training of a whole encoder stops
 
 
 @dataclass(frozen=True)
@@ -92,8 +54,9 @@ class BiState:
     pool: tuple[int, ...]
     """rows of the documents that were looked at, with their vectors"""
     pool_vectors: Any
-    documents: int
-    """in the whole collection"""
+
+
+Keep = Callable[[BiState], None]
 
 
 def loss_of(queries: Tensor, documents: Tensor, false_negatives: Tensor | None = None) -> Tensor:
@@ -112,37 +75,32 @@ def loss_of(queries: Tensor, documents: Tensor, false_negatives: Tensor | None =
 
 
 def train(
-    collection: Collection,
-    encoder: Encoder,
-    frozen: Matrix,
-    asked: Mapping[str, Any],
-    settings: BiSettings,
+    inputs: TrainingInputs,
     control: Control,
     *,
-    bm25: Bm25 | None = None,
-    keep: Callable[[BiState], None] = lambda _: None,
+    keep: Keep = lambda _: None,
     saved_epochs: EpochCheckpoints | None = None,
-    device: str = "auto",
 ) -> Generator[Event, None, BiState]:
     """Train on the training queries and return the state with the best nDCG@10 on the held-out ones.
 
-    ``frozen``: unit vectors of every document; ``asked``: those of every training query. ``keep`` gets the state after
-    every look at the held-out queries, the first of them before any training: where training only makes it worse, the
-    frozen encoder comes back. The training of a whole encoder resumes from ``saved_epochs``; the caller clears them
-    when it has saved the result. Yields :class:`ContenderStep`. Raises :class:`CannotTrain`, :class:`Stopped`.
+    ``keep`` gets the state after every look at the held-out queries, the first of them before any training: where
+    training only makes it worse, the frozen encoder comes back. The training of a whole encoder resumes from
+    ``saved_epochs``; the caller clears them when it has saved the result. Yields :class:`ContenderStep`. Raises
+    :class:`CannotTrain`, :class:`Stopped`.
     """
     import torch
 
-    settings = settings.chosen()
-    given = _Given(collection, encoder, frozen, asked, settings, control, bm25, keep, placed(device)[0])
-    if settings.mode == "projection":
+    inputs = replace(inputs, settings=inputs.settings.chosen(), device=placed(inputs.device)[0])
+    collection, seed = inputs.collection, inputs.settings.seed
+    if inputs.settings.mode == "projection":
         threads = torch.get_num_threads()
         try:
             torch.set_num_threads(1)  # matrices this small only lose by being shared out among threads
-            return (yield from _cross(given, folds(collection, FOLDS, settings.seed)))
+            trainings = [_BiTraining(inputs, part, control, keep) for part in folds(collection, FOLDS, seed)]
+            return (yield from _cross(trainings))
         finally:
             torch.set_num_threads(threads)
-    training = _BiTraining(given, split(collection, settings.held_out, settings.seed))
+    training = _BiTraining(inputs, split(collection, HELD_OUT, seed), control, keep)
     yield from training.run(saved_epochs)
     return training.best()
 
@@ -154,28 +112,12 @@ def saved_epochs_of(fingerprint: str, encoder: Encoder, settings: BiSettings) ->
     return EpochCheckpoints(CODE, "bi-encoder", encoder.identity, asdict(settings.chosen()), fingerprint)
 
 
-@dataclass(frozen=True)
-class _Given:
-    """What every training of one call shares."""
-
-    collection: Collection
-    encoder: Encoder
-    frozen: Matrix
-    asked: Mapping[str, Any]
-    settings: BiSettings
-    control: Control
-    bm25: Bm25 | None
-    keep: Callable[[BiState], None]
-    device: str
-
-
-def _cross(given: _Given, parts: Sequence[Split]) -> Generator[Event, None, BiState]:
+def _cross(trainings: Sequence[_BiTraining]) -> Generator[Event, None, BiState]:
     """Train with every part held out once, side by side, then on all queries for as many epochs as was best."""
     import numpy as np
 
-    trainings = [_BiTraining(given, part) for part in parts]
     lead = trainings[0]
-    while (epoch := len(lead.history)) <= given.settings.epochs and not lead.stops_early():
+    while (epoch := len(lead.history)) <= lead.settings.epochs and not lead.stops_early():
         if epoch:
             for training in trainings:
                 for event in training.epoch(epoch - 1):
@@ -189,11 +131,11 @@ def _cross(given: _Given, parts: Sequence[Split]) -> Generator[Event, None, BiSt
             losses += some
         score, loss = float(np.concatenate(values).mean()), sum(losses) / len(losses)
         lead.history.append(Epoch(epoch * lead.per_epoch, score, loss))
-        given.keep(lead.state(lead.bi_encoder.tensors()))
+        lead.keep(lead.state(lead.bi_encoder.tensors()))
         yield lead.epoch_event()
     best_epoch = best_of(lead.history)
     every = tuple(sorted(lead.data.relevant))
-    last = _BiTraining(given, Split(every, every))
+    last = _BiTraining(lead.inputs, Split(every, every), lead.control, lead.keep)
     last.similarity, last.offset = lead.similarity, lead.step
     last.history = [replace(lead.history[best_epoch], step=lead.step + last.per_epoch * best_epoch)]
     for epoch in range(best_epoch):
@@ -201,44 +143,32 @@ def _cross(given: _Given, parts: Sequence[Split]) -> Generator[Event, None, BiSt
             yield replace(event, note="on all train queries") if isinstance(event, ContenderStep) else event
     yield from last.search()
     state = last.state(last.bi_encoder.tensors())
-    given.keep(state)
+    last.keep(state)
     yield last.event(f"trained on all train queries for {best_epoch} epochs" if best_epoch else "left as it was")
     return state
 
 
-class _BiTraining(epochs.Training):
+class _BiTraining(Training):
     """Trains on one part of the queries; the other part is held out."""
 
     FIRST = 0
     TITLE = "training"
     SOURCE = "train"
 
-    def __init__(self, given: _Given, parts: Split) -> None:
-        import numpy as np
-
-        collection, settings = given.collection, given.settings
-        self.given, self.split, self.collection = given, parts, collection
-        self.data = TrainingData(collection, parts, settings.rows, settings.seed, settings.hard_negatives, given.bm25)
-        asked = np.stack([given.asked[query] for query in parts.held])
-        self.pool = self.data.pool(given.frozen, asked, POOLS[settings.mode], given.device)
+    def __init__(self, inputs: TrainingInputs, parts: Split, control: Control, keep: Keep) -> None:
+        self.inputs, self.split, self.keep = inputs, parts, keep
+        self.data = TrainingData(inputs, parts)
+        self.pool = self.data.pool(POOLS[inputs.settings.mode])
         self.pool_vectors: Any = None
         """vectors of the pool at the last measurement"""
         self.similarity: tuple[Any, ...] = ()
         self.offset = 0
         """steps of earlier trainings, counted in events and states"""
-        limits = epochs.Settings(
-            settings.epochs, settings.learning_rate, settings.rows, patience=settings.patience, seed=settings.seed
-        )
-        super().__init__(given.encoder, limits, given.control, given.device)
+        super().__init__(inputs.encoder, inputs.settings, control, inputs.device)
 
     def open(self) -> Any:
-        given, settings = self.given, self.given.settings
         self.bi_encoder: Projection | Whole
-        if settings.mode == "projection":
-            self.bi_encoder = Projection(given.asked, given.frozen, self.pool, self.device)
-        else:
-            length, pooling = settings.length, settings.pooling
-            self.bi_encoder = Whole(given.encoder, self.collection, length, pooling, self.pool, self.device)
+        self.bi_encoder = (Projection if self.inputs.settings.mode == "projection" else Whole)(self.inputs, self.pool)
         return self.bi_encoder.model
 
     def new_optimizer(self) -> Optimizer:
@@ -259,8 +189,8 @@ class _BiTraining(epochs.Training):
         import torch
 
         names, rows = batch
-        queries, documents = self.bi_encoder.queries(names, self.collection), self.bi_encoder.documents(rows)
-        if len(names) >= min(SEEN, self.data.rows, len(self.data.pairs)) or not self.similarity:  # no small rest
+        queries, documents = self.bi_encoder.queries(names), self.bi_encoder.documents(rows)
+        if len(names) >= min(SEEN, self.settings.rows, len(self.data.pairs)) or not self.similarity:  # no small rest
             seen = (queries[:SEEN] @ documents[:SEEN].T).detach().float().cpu()
             self.similarity = tuple([round(value, 3) for value in row] for row in seen.tolist())
         return loss_of(queries, documents, torch.tensor(self.data.false_negatives(batch), device=self.device))
@@ -277,13 +207,10 @@ class _BiTraining(epochs.Training):
 
         self.pool_vectors = yield from self.bi_encoder.pool_vectors(self.control)
         with torch.inference_mode():
-            asked = self.bi_encoder.queries(self.split.held, self.collection).float().cpu().numpy()
+            asked = self.bi_encoder.queries(self.split.held).float().cpu().numpy()
         rows, scores = index.Exact(self.pool_vectors, self.device).search(asked, retrieve_metrics.DEPTH)
-        ranked = [
-            retrieve_metrics.Ranked(tuple(one), tuple(two))
-            for one, two in zip(np.asarray(self.pool)[rows].tolist(), scores.tolist(), strict=True)
-        ]
-        grades = [self.collection.relevant("train", query) for query in self.split.held]
+        ranked = retrieve_metrics.rankings(np.asarray(self.pool)[rows], scores)
+        grades = [self.inputs.collection.relevant("train", query) for query in self.split.held]
         return retrieve_metrics.judge(ranked, grades)[retrieve_metrics.NDCG], self._held_losses(asked)
 
     def _held_losses(self, asked: Any) -> list[float]:
@@ -301,7 +228,7 @@ class _BiTraining(epochs.Training):
     def state(self, tensors: Mapping[str, Any]) -> BiState:
         """What there is now, after a measurement."""
         last, step = self.history[-1], self.offset + self.step
-        return BiState(step, last.score, last.loss, tensors, self.pool, self.pool_vectors, len(self.collection))
+        return BiState(step, last.score, last.loss, tensors, self.pool, self.pool_vectors)
 
     def files(self) -> Mapping[str, bytes]:
         import numpy as np
@@ -315,16 +242,16 @@ class _BiTraining(epochs.Training):
         from safetensors.torch import load
 
         best, found = self.history[best_of(self.history)], load(self.best_files[_MORE])["pool"].numpy()
-        return BiState(best.step, best.score, best.loss, self.best_weights, self.pool, found, len(self.collection))
+        return BiState(best.step, best.score, best.loss, self.best_weights, self.pool, found)
 
     def resume(self, saved_epochs: EpochCheckpoints) -> Iterator[Event]:
         yield from super().resume(saved_epochs)
         if self.history:
-            self.given.keep(self.best())
+            self.keep(self.best())
 
     def measure(self) -> Iterator[Event]:
         yield from super().measure()
-        self.given.keep(self.state(self.best_weights if self.is_best() else self.bi_encoder.tensors()))
+        self.keep(self.state(self.best_weights if self.is_best() else self.bi_encoder.tensors()))
 
     def step_event(self, epoch: int) -> ContenderStep:
         return self.event(f"epoch {epoch + 1}")

@@ -1,53 +1,53 @@
-"""What a bi-encoder trains: a matrix on frozen features, or the encoder itself; queries and documents go through it."""
+"""What a bi-encoder trains: a matrix on frozen features, or the encoder itself; queries and documents go through it.
+
+Vectors are of unit length, ``(texts, width)``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from data.beir import Collection
 from engine.encoders.epoch_checkpoints import weights_of
-from engine.encoders.find import Encoder
 from engine.encoders.padding import by_length, padded
 from engine.retrieve.rankers import QUERY_TOKENS
+from engine.retrieve.training_data import TrainingInputs
 from engine.runs.events import Event
 from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.encoders.index import Matrix
-
 
 class Projection:
     """One matrix for queries and documents, on frozen unit vectors."""
 
-    def __init__(self, queries: Mapping[str, Any], frozen: Matrix, pool: Sequence[int], device: str) -> None:
+    def __init__(self, inputs: TrainingInputs, pool: Sequence[int]) -> None:
         import torch
 
-        self._queries, self._frozen, self._pool, self._device = queries, frozen, pool, device
-        width = frozen.shape[1]
-        self._eye = torch.eye(width, device=device)
+        self._inputs, self._pool = inputs, pool
+        width = inputs.frozen.shape[1]
+        self._eye = torch.eye(width, device=inputs.device)
         # The difference to the identity is what is trained, so that weight decay pulls towards the frozen encoder.
-        self._change = torch.nn.Parameter(torch.zeros(width, width, device=device))
+        self._change = torch.nn.Parameter(torch.zeros(width, width, device=inputs.device))
         self.model = torch.nn.ParameterList([self._change])
 
-    def queries(self, names: Sequence[str], _: Collection) -> Tensor:
+    def queries(self, names: Sequence[str]) -> Tensor:
         import numpy as np
 
-        return self._through(np.stack([self._queries[name] for name in names]))
+        return self._through(np.stack([self._inputs.asked[name] for name in names]))
 
     def documents(self, rows: Sequence[int]) -> Tensor:
-        return self._through(self._frozen[list(rows)])
+        return self._through(self._inputs.frozen[list(rows)])
 
     def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
         import numpy as np
         import torch
 
-        found = np.empty((len(self._pool), self._frozen.shape[1]), np.float32)
+        found = np.empty((len(self._pool), self._inputs.frozen.shape[1]), np.float32)
         with torch.no_grad():
             for start in range(0, len(self._pool), 8192):
-                rows = list(self._pool[start : start + 8192])
+                rows = self._pool[start : start + 8192]
                 found[start : start + len(rows)] = self.documents(rows).cpu().numpy()
                 yield from handle_messages(control, 0)
         return found
@@ -60,34 +60,31 @@ class Projection:
         import torch
         from torch.nn import functional
 
-        given = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(self._device)
+        given = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(self._inputs.device)
         return functional.normalize(given @ (self._eye + self._change).T, dim=1)
 
 
 class Whole:
-    """The encoder itself, for queries and documents alike, with mean pooling or [CLS]."""
+    """The encoder itself, for queries and documents alike, with mean pooling."""
 
-    def __init__(
-        self, encoder: Encoder, collection: Collection, length: int, pooling: str, pool: Sequence[int], device: str
-    ) -> None:
-        self._encoder, self._pool, self._device = encoder, pool, device
-        self._length, self._pooling = min(length, encoder.positions), pooling
-        self._documents = collection.documents
-        self.model = encoder.open(device)
+    def __init__(self, inputs: TrainingInputs, pool: Sequence[int]) -> None:
+        self._collection, self._encoder, self._device = inputs.collection, inputs.encoder, inputs.device
+        self._pool, self._length = pool, min(inputs.settings.length, inputs.encoder.positions)
+        self.model = inputs.encoder.open(inputs.device)
         self.model.requires_grad_(True)
         self._pad = int(getattr(self.model.config, "pad_token_id", 0) or 0)
 
-    def queries(self, names: Sequence[str], collection: Collection) -> Tensor:
-        return self._pooled(self._encoder.ids([collection.queries[name] for name in names], QUERY_TOKENS))
+    def queries(self, names: Sequence[str]) -> Tensor:
+        return self._pooled(self._encoder.ids([self._collection.queries[name] for name in names], QUERY_TOKENS))
 
     def documents(self, rows: Sequence[int]) -> Tensor:
-        return self._pooled(self._encoder.ids([self._documents[row] for row in rows], self._length))
+        return self._pooled(self._ids(rows))
 
     def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
         import numpy as np
         import torch
 
-        ids = self._encoder.ids([self._documents[row] for row in self._pool], self._length)
+        ids = self._ids(self._pool)
         found = np.empty((len(ids), self._encoder.width), np.float32)
         done = 0
         for places in by_length(ids, self._device):
@@ -100,12 +97,13 @@ class Whole:
     def tensors(self) -> dict[str, Any]:
         return weights_of(self.model)
 
+    def _ids(self, rows: Sequence[int]) -> list[list[int]]:
+        return self._encoder.ids([self._collection.documents[row] for row in rows], self._length)
+
     def _pooled(self, ids: Sequence[Sequence[int]]) -> Tensor:
         from torch.nn import functional
 
         filled, mask = padded(ids, self._device, self._pad)
         top = self.model(input_ids=filled, attention_mask=mask).last_hidden_state
-        if self._pooling == "cls":
-            return functional.normalize(top[:, 0], dim=1)
         kept = mask[..., None].to(top.dtype)
         return functional.normalize((top * kept).sum(1) / kept.sum(1), dim=1)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 
+from checkpoints import home
+from checkpoints.store import name_of, replace_file
 from data.beir import Collection
 from engine.comparison.contender import Inputs, Labelled
 from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.find import Encoder
 from engine.encoders.index import unit
-from engine.retrieve.bi_encoder import BiSettings, BiState, saved_epochs_of, train
+from engine.retrieve.bi_encoder import BiState, saved_epochs_of, train
 from engine.retrieve.metrics import DEPTH, Ranked
-from engine.retrieve.rankers import QUERY_TOKENS, Bm25, Dense, Embedder, Ranker, Rankers
+from engine.retrieve.rankers import QUERY_TOKENS, Dense, Embedder, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
 from engine.retrieve.spec import BM25, HYBRID, MEAN, TRAINED, RetrieveSpec
+from engine.retrieve.training_data import BiSettings, TrainingInputs
 from engine.runs.events import Event, Progress
 from engine.runs.messages import Control, handle_messages
 
@@ -50,77 +55,46 @@ class BuiltRankers(Rankers):
         self.seconds[method] = sum(self.seconds[part] for part in parts) if parts else time.monotonic() - begun
         return ranker
 
-    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
-        fresh = self._opened is None
-        found = yield from super().opened(control)
+    def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
+        fresh = self._embedder is None
+        found = yield from super().embedder(control)
         if fresh and self.store is not None:
-            self.store.encoder(found[0], MEAN, self.length)
+            self.store.encoder(found.encoder, MEAN, self.length)
         return found
 
     def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection
-        encoder, embedder = yield from self.opened(control)
+        embedder = yield from self.embedder(control)
+        encoder = embedder.encoder
         frozen = yield from self.frozen(MEAN, control)
         names = list(collection.qrels.get("train", {}))
         texts = [collection.queries[name] for name in names]
         features = yield from encode(texts, encoder, control, length=QUERY_TOKENS, poolings=(MEAN,), device=spec.device)
         asked = dict(zip(names, unit(features.pooled(MEAN)), strict=True)) if names else {}
-        bm25 = None
-        if spec.hard_negatives:
-            found = yield from self.ranker(BM25, control)
-            assert isinstance(found, Bm25)
-            bm25 = found
-        best = (-1.0, 0.0, 0)
-
-        def keep(state: BiState) -> None:
-            nonlocal best
-            if (state.ndcg, -state.loss) > best[:2]:
-                best = (state.ndcg, -state.loss, state.step)
-            if self.store is not None:
-                self.store.checkpoint(state, best[2])
-
         settings = BiSettings(
-            mode="whole" if spec.mode == "whole" else "projection",
             epochs=spec.epochs,
             learning_rate=spec.learning_rate,
-            hard_negatives=spec.hard_negatives,
             length=spec.length,
             seed=spec.seed,
+            mode="whole" if spec.mode == "whole" else "projection",
+            hard_negatives=spec.hard_negatives,
         )
+        inputs = TrainingInputs(collection, encoder, frozen, asked, settings, spec.device)
+        keep = self.store.checkpoint if self.store is not None else lambda _: None
         self.saved_epochs = saved_epochs = saved_epochs_of(self.fingerprint, encoder, settings)
-        training = train(
-            collection,
-            encoder,
-            frozen,
-            asked,
-            settings,
-            control,
-            bm25=bm25,
-            keep=keep,
-            saved_epochs=saved_epochs,
-            device=spec.device,
-        )
-        state = yield from (training if saved_epochs is None else saved_epochs.writes.watch(training))
-        self.state = state
-        if "weight" in state.tensors:
-            projection = state.tensors["weight"].numpy()
-            matrix = yield from self.matrix(encoder, MEAN, control, projection)
-            ranker = Dense(TRAINED, self.index(matrix), embedder.sharing(MEAN, projection))
-        else:
-            tuned = yield from self._tuned(encoder, state, control)
-            matrix = yield from self.matrix(tuned, MEAN, control)
-            ranker = Dense(TRAINED, self.index(matrix), Embedder(tuned, MEAN, spec.device))
+        training = train(inputs, control, keep=keep, saved_epochs=saved_epochs)
+        self.state = state = yield from (training if saved_epochs is None else saved_epochs.writes.watch(training))
+        projection = state.tensors["weight"].numpy() if "weight" in state.tensors else None
+        if projection is None:
+            encoder = yield from self._tuned(encoder, state, control)
+            embedder = Embedder(encoder, spec.device)
+        matrix = yield from self.matrix(encoder, MEAN, control, projection)
         if self.store is not None:
             self.store.trained(state)
-        return ranker
+        return Dense(TRAINED, self.index(matrix), partial(embedder, projection=projection))
 
     def _tuned(self, encoder: Encoder, state: BiState, control: Control) -> Generator[Event, None, Encoder]:
         """The trained encoder as one that can be opened like any other."""
-        import hashlib
-
-        from checkpoints import home
-        from checkpoints.store import name_of, replace_file
-
         if self.store is not None:
             yield from self.store.writes.settle(control)
             file = self.store.folder / name_of(state.step) / WHOLE

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.encoders.index import Matrix, Rows
+
     Values: TypeAlias = NDArray[np.float64]
 
 NDCG, RECALL, MRR, MAP = "ndcg@10", "recall@100", "mrr@10", "map@100"
@@ -34,6 +36,11 @@ class Ranked:
     def top(self, k: int) -> Ranked:
         """The first ``k``."""
         return Ranked(self.rows[:k], self.scores[:k])
+
+
+def rankings(rows: Rows, scores: Matrix) -> list[Ranked]:
+    """Rankings of several queries from what a search found, both ``(queries, documents)``, best first."""
+    return [Ranked(tuple(row), tuple(score)) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 
 @dataclass(frozen=True)

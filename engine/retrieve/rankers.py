@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Generator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ from engine.encoders import index as vector_index
 from engine.encoders.encode import encode, encode_now, machine_for, placed
 from engine.encoders.find import Encoder
 from engine.model_folder import present, replaced
-from engine.retrieve.metrics import Ranked
+from engine.retrieve.metrics import Ranked, rankings
 from engine.retrieve.rank_fusion import fuse
 from engine.retrieve.spec import BM25, HYBRID, MEAN, RANKERS, TRAINED
 from engine.runs.events import Event, Notice
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from engine.encoders.index import Matrix
 
-METHODS = RANKERS
 _ABOUT = "content.json"  # of a saved BM25 index
 FUSED = 1000  # documents of each ranking that are fused
 QUERY_TOKENS = 128
@@ -84,41 +84,35 @@ class Bm25:
         index = self._library.BM25(k1=1.5, b=0.75)
         words = self._library.tokenize(collection.documents, show_progress=False)
         if not any(len(one) for one in words.ids):
-            words = [["" for _ in range(1)] for _ in collection.documents]
+            words = [[""] for _ in collection.documents]
         index.index(words, show_progress=False)
-        with contextlib.suppress(OSError), replaced(self._folder(collection)) as folder:
+        with contextlib.suppress(OSError), replaced(_folder(collection)) as folder:
             index.save(folder, show_progress=False)  # where it cannot be kept, the next start makes it again
-            about = {"content": _content(collection), "files": store.digests(folder)}
-            store.replace_file(folder / _ABOUT, json.dumps(about).encode())
+            store.replace_file(folder / _ABOUT, json.dumps(_about(collection, folder)).encode())
         return index
 
     def _saved(self, collection: Collection) -> Any:
-        folder = present(self._folder(collection))
-        try:
-            about = store.read_object(folder / _ABOUT)
-            files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}
-            if about != {"content": _content(collection), "files": files}:
-                return None
-            return self._library.BM25.load(folder, mmap=True)
-        except Exception:  # missing or damaged: it is made again
-            return None
-
-    @staticmethod
-    def _folder(collection: Collection) -> Path:
-        return vector_index.place(f"{collection.source}/{BM25}")
+        folder = present(_folder(collection))
+        with contextlib.suppress(Exception):  # missing or damaged: it is made again
+            if store.read_object(folder / _ABOUT) == _about(collection, folder):
+                return self._library.BM25.load(folder, mmap=True)
+        return None
 
 
 class Dense:
-    """Cosine of a query's vector with every document's."""
+    """Cosine of a query's vector with every document's, or with those of the documents in ``pool``."""
 
-    def __init__(self, name: str, index: vector_index.Exact, embed: Callable[[Sequence[str]], Matrix]) -> None:
-        self.name, self.index, self.embed = name, index, embed
+    def __init__(
+        self, name: str, index: vector_index.Exact, embed: Callable[[Sequence[str]], Matrix], pool: Any = None
+    ) -> None:
+        """``pool``: the row of the collection for each row of ``index``, where that has only some documents."""
+        self.name, self.index, self.embed, self.pool = name, index, embed, pool
         self.bytes = index.bytes
 
     def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
         """The nearest documents."""
         rows, scores = self.index.search(self.embed(queries), k)
-        return [Ranked(tuple(row), tuple(score)) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
+        return rankings(rows if self.pool is None else self.pool[rows], scores)
 
 
 class Hybrid:
@@ -137,26 +131,18 @@ class Hybrid:
 
 
 class Embedder:
-    """Texts to unit vectors, at once: an encoder, a pooling, and where one was trained a projection."""
+    """Texts to unit vectors, at once. The encoder is opened for the first of them."""
 
-    def __init__(self, encoder: Encoder, pooling: str, device: str = "auto", projection: Matrix | None = None) -> None:
-        self.encoder, self.pooling, self.projection = encoder, pooling, projection
-        self._device = device
-        self._machine: Any = None
+    def __init__(self, encoder: Encoder, device: str = "auto") -> None:
+        self.encoder, self._device = encoder, device
 
-    def __call__(self, texts: Sequence[str], length: int = QUERY_TOKENS) -> Matrix:
-        """Unit vectors ``(len(texts), width)``. The first call opens the encoder."""
-        if self._machine is None:
-            self._machine = machine_for(self.encoder, device=self._device)
-        return projected(encode_now(list(texts), self._machine, length, self.pooling), self.projection)
+    def __call__(self, texts: Sequence[str], pooling: str = MEAN, projection: Matrix | None = None) -> Matrix:
+        """Unit vectors ``(len(texts), width)``, through ``projection`` ``(width, width)`` when there is one."""
+        return projected(encode_now(list(texts), self._machine, QUERY_TOKENS, pooling), projection)
 
-    def sharing(self, pooling: str, projection: Matrix | None = None) -> Embedder:
-        """Another pooling or projection of the same opened encoder."""
-        other = Embedder(self.encoder, pooling, self._device, projection)
-        if self._machine is None:
-            self._machine = machine_for(self.encoder, device=self._device)
-        other._machine = self._machine
-        return other
+    @cached_property
+    def _machine(self) -> Any:
+        return machine_for(self.encoder, device=self._device)
 
 
 def projected(features: Matrix, projection: Matrix | None) -> Matrix:
@@ -213,7 +199,7 @@ class Rankers:
     def __init__(self, collection: Collection, encoder: str, length: int, device: str) -> None:
         self.collection, self.encoder_name, self.length, self.device = collection, encoder, length, device
         self.made: dict[str, Ranker] = {}
-        self._opened: tuple[Encoder, Embedder] | None = None
+        self._embedder: Embedder | None = None
         self._frozen: dict[str, Matrix] = {}
 
     def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
@@ -230,18 +216,17 @@ class Rankers:
         """The ranker that was trained on the collection."""
         raise NotImplementedError
 
-    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
+    def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
         """The frozen encoder, found when it is first needed."""
-        if self._opened is None:
-            encoder = yield from encoders.find(self.encoder_name, control)
-            self._opened = encoder, Embedder(encoder, MEAN, self.device)
-        return self._opened
+        if self._embedder is None:
+            self._embedder = Embedder((yield from encoders.find(self.encoder_name, control)), self.device)
+        return self._embedder
 
     def frozen(self, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
         """Unit vectors of every document by the frozen encoder."""
         if pooling not in self._frozen:
-            encoder, _ = yield from self.opened(control)
-            self._frozen[pooling] = yield from self.matrix(encoder, pooling, control)
+            embedder = yield from self.embedder(control)
+            self._frozen[pooling] = yield from self.matrix(embedder.encoder, pooling, control)
         return self._frozen[pooling]
 
     def matrix(
@@ -263,15 +248,22 @@ class Rankers:
             return Hybrid(first, (yield from self.ranker(MEAN, control)))
         if method == TRAINED:
             return (yield from self.trained(control))
-        if method not in METHODS:
+        if method not in RANKERS:
             raise ValueError(f"no method {method!r}")
-        _, embedder = yield from self.opened(control)
+        embedder = yield from self.embedder(control)
         matrix = yield from self.frozen(method, control)
-        return Dense(method, self.index(matrix), embedder.sharing(method))
+        return Dense(method, self.index(matrix), partial(embedder, pooling=method))
 
 
-def _content(collection: Collection) -> str:
-    return f"{CODE}/{collection.corpus_fingerprint}"
+def _folder(collection: Collection) -> Path:
+    """Of the saved BM25 index."""
+    return vector_index.place(f"{collection.source}/{BM25}")
+
+
+def _about(collection: Collection, folder: Path) -> dict[str, Any]:
+    """What a BM25 index in ``folder`` is made of, and its files."""
+    files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}
+    return {"content": f"{CODE}/{collection.corpus_fingerprint}", "files": files}
 
 
 def _best(scores: NDArray[np.float32], k: int) -> Ranked:

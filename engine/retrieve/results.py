@@ -32,7 +32,7 @@ PROJECTION, WHOLE, POOL = "projection.safetensors", "model.safetensors", "pool.s
 class Judged:
     """A ranker's rankings of the judged queries, and every measure of each."""
 
-    rankings: tuple[Ranked, ...]
+    rankings: Sequence[Ranked]
     values: Mapping[str, Values]
 
 
@@ -76,6 +76,8 @@ class Store:
         Raises :class:`OSError` when those cannot be read.
         """
         self._run, self.writes = run, writes
+        self._best = (-1.0, 0.0, 0)
+        """nDCG, negative loss and step of the best checkpoint"""
         about = {
             "data": collection.name,
             "source": collection.source,
@@ -112,20 +114,19 @@ class Store:
     def ranker(
         self,
         method: str,
-        rankings: Sequence[Ranked],
-        values: Mapping[str, Values],
+        judged: Judged,
         result: Mapping[str, Any],
         against: Mapping[str, Mapping[str, Difference]],
     ) -> None:
         """A judged ranker and its differences to those before it."""
         import numpy as np
 
-        rows = np.full((len(rankings), DEPTH), -1, np.int64)
-        scores = np.zeros((len(rankings), DEPTH), np.float32)
-        for place, ranked in enumerate(rankings):
+        rows = np.full((len(judged.rankings), DEPTH), -1, np.int64)
+        scores = np.zeros((len(judged.rankings), DEPTH), np.float32)
+        for place, ranked in enumerate(judged.rankings):
             count = min(DEPTH, len(ranked.rows))
             rows[place, :count], scores[place, :count] = ranked.rows[:count], ranked.scores[:count]
-        content = arrays.encode({"rows": rows, "scores": scores, **{name: values[name] for name in MEASURES}})
+        content = arrays.encode({"rows": rows, "scores": scores, **judged.values})
         self.writes.file(self._run.path / "rankings" / f"{method}.safetensors", content)
         self._results[method] = dict(result)
         for other, found in against.items():
@@ -134,8 +135,8 @@ class Store:
         self.writes.json(self._run.path / "comparisons.json", self._comparisons, after=about)
         self.writes.json(self._run.path / "results.json", self._results, after=about)
 
-    def checkpoint(self, state: BiState, best: int) -> None:
-        """Put a state of the bi-encoder on the disk; of the older ones the best is kept."""
+    def checkpoint(self, state: BiState) -> None:
+        """Put a state of the bi-encoder on the disk; of the older ones the best is kept, ties by loss."""
         import numpy as np
         from safetensors.torch import save
 
@@ -145,7 +146,9 @@ class Store:
             pool = {"rows": np.array(state.pool, np.int64), "vectors": state.pool_vectors}
             whole = save({key: part.contiguous() for key, part in state.tensors.items()})
             files = {WHOLE: whole, POOL: arrays.encode(pool)}
-        about = {"step": state.step, "ndcg": state.ndcg, "documents": state.documents}
+        about = {"step": state.step, "ndcg": state.ndcg}
+        self._best = max(self._best, (state.ndcg, -state.loss, state.step), key=lambda one: one[:2])
+        best = self._best[2]
 
         def write() -> None:
             store.commit(self.folder, state.step, files, about)
@@ -170,15 +173,8 @@ def read(run: Run) -> RetrieveResults:
                 judged[method] = _judged(run.path / "rankings" / f"{method}.safetensors", len(queries))
             except (OSError, ValueError, KeyError) as error:
                 unreadable[method] = str(error)
-        return RetrieveResults(
-            str(about["split"]),
-            queries,
-            str(about["fingerprint"]),
-            results,
-            run.read_json("comparisons.json"),
-            judged,
-            unreadable,
-        )
+        split, fingerprint, compared = str(about["split"]), str(about["fingerprint"]), run.read_json("comparisons.json")
+        return RetrieveResults(split, queries, fingerprint, results, compared, judged, unreadable)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise store.CheckpointError(f"{run.name} holds no retrieval that can be read ({error})") from None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from functools import partial
 
 from checkpoints import arrays, home
 from checkpoints import run as runs
@@ -14,41 +14,17 @@ from checkpoints.store import CheckpointError
 from data import beir
 from data.beir import Collection
 from engine import hub
-from engine.encoders.find import Encoder
 from engine.retrieve import results as retrieve_results
 from engine.retrieve import runs as retrieve_runs
-from engine.retrieve.metrics import Ranked
 from engine.retrieve.rankers import Dense, Embedder, Ranker, Rankers, projected
 from engine.retrieve.results import PROJECTION, WHOLE, Checkpoint
 from engine.retrieve.spec import MEAN, TRAINED, RetrieveSpec
 from engine.runs.events import Event, Progress
 from engine.runs.messages import Control
 
-if TYPE_CHECKING:
-    pass
-
 
 class NotTrained(Exception):
     """There is no trained bi-encoder to search with; the message says how to come to one."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A ranker over some of the documents: what there is while an encoder is being trained."""
-
-    ranker: Dense
-    pool: Any
-    """rows of the documents that it knows"""
-    name: str = TRAINED
-
-    @property
-    def bytes(self) -> int:
-        return self.ranker.bytes
-
-    def rank(self, queries: Sequence[str], k: int) -> list[Ranked]:
-        """Rows of the whole collection."""
-        found = self.ranker.rank(queries, k)
-        return [Ranked(tuple(self.pool[list(one.rows)].tolist()), one.scores) for one in found]
 
 
 class Library(Rankers):
@@ -82,30 +58,31 @@ class Library(Rankers):
             self.checkpoint = found
         return self.made[TRAINED]
 
-    def opened(self, control: Control) -> Generator[Event, None, tuple[Encoder, Embedder]]:
-        fresh = self._opened is None
-        found = yield from super().opened(control)
+    def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
+        fresh = self._embedder is None
+        found = yield from super().embedder(control)
         if fresh:
-            yield Progress(f"opening {found[0].name}", 0, 0)
+            yield Progress(f"opening {found.encoder.name}", 0, 0)
         return found
 
     def _projection(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:
         import numpy as np
 
         frozen = yield from self.frozen(MEAN, control)
-        _, embedder = yield from self.opened(control)
+        embedder = yield from self.embedder(control)
         weight = np.asarray(arrays.read(found.path / PROJECTION)["weight"], np.float32)
-        return Dense(TRAINED, self.index(projected(np.asarray(frozen), weight)), embedder.sharing(MEAN, weight))
+        index = self.index(projected(np.asarray(frozen), weight))
+        return Dense(TRAINED, index, partial(embedder, projection=weight))
 
     def _whole(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:
-        base, _ = yield from self.opened(control)
+        base = (yield from self.embedder(control)).encoder
         tuned = dataclasses.replace(base, name=f"{base.name}, trained", weights=(found.path / WHOLE,))
-        embedder = Embedder(tuned, MEAN, self.device)
+        embedder = Embedder(tuned, self.device)
         if found.final:
             matrix = yield from self.matrix(tuned, MEAN, control)
             return Dense(TRAINED, self.index(matrix), embedder)
-        pool = arrays.read(found.path / retrieve_results.POOL)
-        return Part(Dense(TRAINED, self.index(pool["vectors"]), embedder), pool["rows"])
+        some = arrays.read(found.path / retrieve_results.POOL)
+        return Dense(TRAINED, self.index(some["vectors"]), embedder, some["rows"])
 
 
 def library(spec: RetrieveSpec, run: Run | None = None) -> Library:

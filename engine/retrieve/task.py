@@ -16,9 +16,8 @@ from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
 from engine.retrieve.metrics import MEASURES, NDCG, Difference
-from engine.retrieve.rankers import METHODS
-from engine.retrieve.results import Store
-from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
+from engine.retrieve.results import Judged, Store
+from engine.retrieve.spec import PAIRS, RANKERS, TRAINED, RetrieveSpec
 from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
@@ -43,11 +42,12 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
 class _Retrieval(Comparison):
     """The methods of one retrieval, in the order in which they cost."""
 
+    spec: RetrieveSpec
     store: Store | None
     features: BuiltRankers
 
     def __init__(self, spec: RetrieveSpec, collection: Collection, control: Control) -> None:
-        self.spec, self.collection = spec, collection
+        self.collection = collection
         self.split = collection.judged
         self.queries = tuple(collection.qrels.get(self.split, {}))
         asked = collection.qrels.get("train", {})
@@ -56,7 +56,7 @@ class _Retrieval(Comparison):
         # Those of train, and no other relevance judgements, are for the methods; the bi-encoder holds some of them out.
         known = dataclasses.replace(collection, qrels={"train": asked} if asked else {})
         rankers = BuiltRankers(spec, known, collection.fingerprint)
-        super().__init__(control, train, Labelled("held_out", (), ()), judged, rankers)
+        super().__init__(spec, collection, control, train, Labelled("held_out", (), ()), judged, rankers)
         self.values: dict[str, dict[str, Values]] = {}
         self.against: dict[str, dict[str, dict[str, Difference]]] = {}
         """method to the methods judged before it to the difference of each measure"""
@@ -76,7 +76,7 @@ class _Retrieval(Comparison):
             judged=len(self.queries),
             judged_split=self.split,
             fingerprint=collection.fingerprint,
-            contenders=tuple(method for method in METHODS if method in self.spec.methods),
+            contenders=tuple(method for method in RANKERS if method in self.spec.methods),
             checks=tuple(checks),
             repairs=collection.repairs,
         )
@@ -87,9 +87,9 @@ class _Retrieval(Comparison):
     def verdict(self) -> str:
         """What a learner should take home: each comparison with its paired interval."""
         sentences = []
-        for first, second in ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25)):
-            if first in self.values and second in self.values:
-                found = retrieve_metrics.paired(self.values[first][NDCG], self.values[second][NDCG], self.spec.seed)
+        for first, second in PAIRS:
+            if second in self.against.get(first, {}):
+                found = self.against[first][second][NDCG]
                 if found.mean == 0 and not found.better:
                     sentences.append(f"{first} and {second} rank alike.")
                     continue
@@ -111,7 +111,7 @@ class _Retrieval(Comparison):
                 self.features.saved_epochs.release()
 
     def _methods(self) -> Iterator[Event]:
-        for method in METHODS:
+        for method in RANKERS:
             if method not in self.spec.methods:
                 continue
             try:
@@ -136,34 +136,34 @@ class _Retrieval(Comparison):
         method, begun = contender.name, time.monotonic()
         rankings = yield from fitted.outputs(self.judged, self.control)
         relevant = [self.collection.relevant(self.split, name) for name in self.queries]
-        values = retrieve_metrics.judge(rankings, relevant)
-        self.values[method] = values
-        against = {
-            other: {
-                measure: retrieve_metrics.paired(values[measure], self.values[other][measure], self.spec.seed)
-                for measure in MEASURES
-            }
-            for other in self.figures
-        }
-        self.against[method] = against
-        low, high = retrieve_metrics.interval(values[NDCG], self.spec.seed)
+        self.values[method] = values = retrieve_metrics.judge(rankings, relevant)
+        self.against[method] = against = {other: self._differences(method, other) for other in self.figures}
+        interval = retrieve_metrics.interval(values[NDCG], self.spec.seed)
         built = self.features.seconds[method]
         result: dict[str, Any] = {
             **{measure: round(float(values[measure].mean()), 6) for measure in MEASURES},
-            "interval": [round(low, 6), round(high, 6)],
+            "interval": [round(bound, 6) for bound in interval],
             "seconds": round(built + time.monotonic() - begun, 3),
             "index_seconds": round(built, 3),
             "queries_per_second": round(fitted.speed, 2),
             "index_bytes": fitted.ranker.bytes,
             "queries": len(self.queries),
-            "against": {other: _told(found[NDCG]) for other, found in against.items()},
+            "against": {
+                other: [round(value, 6) for value in (found[NDCG].mean, found[NDCG].low, found[NDCG].high)]
+                for other, found in against.items()
+            },
         }
         if method == TRAINED and (state := self.features.state) is not None:
             result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
         self.figures[method] = result
         if self.store is not None:
-            self.store.ranker(method, rankings, values, result, against)
+            self.store.ranker(method, Judged(rankings, values), result, against)
         yield from self._settled(method)
+
+    def _differences(self, first: str, second: str) -> dict[str, Difference]:
+        """The difference of each measure over the judged queries."""
+        one, two = self.values[first], self.values[second]
+        return {name: retrieve_metrics.paired(one[name], two[name], self.spec.seed) for name in MEASURES}
 
     def done(self, name: str) -> ContenderDone:
         found = {
@@ -179,7 +179,3 @@ class _Retrieval(Comparison):
                 yield from self.store.writes.settle(self.control)
             saved_epochs.clear()
             saved_epochs.release()
-
-
-def _told(one: Difference) -> list[float]:
-    return [round(one.mean, 6), round(one.low, 6), round(one.high, 6)]

@@ -1,4 +1,4 @@
-"""What a bi-encoder is trained on: queries in parts that share no document, batches, hard negatives, a pool to rank.
+"""What a bi-encoder is trained on and how: settings, queries in parts that share no document, batches, negatives.
 
 No two queries of a batch share a relevant document, or a right answer would be punished as a wrong one.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from data.beir import Collection
 from engine.encoders import index
+from engine.encoders.epochs import Settings
+from engine.encoders.find import Encoder
 from engine.retrieve.rankers import Bm25
 
 if TYPE_CHECKING:
@@ -24,6 +27,61 @@ Batch: TypeAlias = tuple[list[str], list[int]]
 
 class CannotTrain(Exception):
     """There is too little to train on; the message says what is missing."""
+
+
+Mode: TypeAlias = Literal["projection", "whole"]
+SUITABLE: Mapping[Mode, Mapping[str, float]] = {
+    "projection": {"epochs": 30, "rows": 64, "learning_rate": 1e-4, "patience": 12},
+    "whole": {"epochs": 4, "rows": 16, "learning_rate": 2e-5, "patience": 2},
+}
+"""settings that are chosen by mode"""
+
+
+@dataclass(frozen=True)
+class BiSettings(Settings):
+    """How a bi-encoder is trained. Zeros are chosen by mode."""
+
+    epochs: int = 0
+    rows: int = 0
+    """pairs in a batch"""
+    patience: int = 0
+    """looks at the held-out queries without a better nDCG before it ends"""
+    length: int = 256
+    """tokens of a document"""
+    mode: Mode = "projection"
+    hard_negatives: int = 0
+    """documents for each query that BM25 ranks high and that are not relevant"""
+
+    def chosen(self) -> BiSettings:
+        """The settings with every zero decided."""
+        changes: dict[str, Any] = {name: getattr(self, name) or best for name, best in SUITABLE[self.mode].items()}
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What every training of one bi-encoder shares."""
+
+    collection: Collection
+    encoder: Encoder
+    frozen: Matrix
+    """unit vectors of every document"""
+    asked: Mapping[str, Any]
+    """unit vector of every training query"""
+    settings: BiSettings
+    device: str = "auto"
+
+    @cached_property
+    def hard_negatives(self) -> dict[str, list[int]]:
+        """For every training query the documents that BM25 ranks highest and that are not relevant."""
+        count, found = self.settings.hard_negatives * 4, {}
+        if count:
+            bm25 = Bm25(self.collection)
+            for query in self.collection.qrels["train"]:
+                known = self.collection.relevant("train", query)
+                (ranked,) = bm25.rank([self.collection.queries[query]], count + len(known))
+                found[query] = [row for row in ranked.rows if row not in known][:count]
+        return found
 
 
 @dataclass(frozen=True)
@@ -98,25 +156,23 @@ def batches(
 class TrainingData:
     """Queries to train on and to hold out, with their relevant documents."""
 
-    def __init__(
-        self, collection: Collection, parts: Split, rows: int, seed: int, hard_negatives: int, bm25: Bm25 | None
-    ) -> None:
-        self.collection, self.split = collection, parts
-        self.rows, self.seed, self.hard_negatives = rows, seed, hard_negatives
+    def __init__(self, inputs: TrainingInputs, parts: Split) -> None:
+        self.inputs, self.split = inputs, parts
         names = (*parts.train, *parts.held)
-        self.relevant = {query: frozenset(collection.relevant("train", query)) for query in names}
+        self.relevant = {query: frozenset(inputs.collection.relevant("train", query)) for query in names}
         self.pairs = [(query, document) for query in parts.train for document in sorted(self.relevant[query])]
-        self._mined = self._mine(bm25 or Bm25(collection)) if hard_negatives else {}
 
     def batches(self, epoch: int) -> list[Batch]:
         """Every pair once; other hard negatives in every epoch."""
+        settings = self.inputs.settings
+        order = f"{settings.seed}/{epoch}"
         result = []
-        for pairs in batches(self.pairs, self.relevant, self.rows, f"{self.seed}/{epoch}"):
+        for pairs in batches(self.pairs, self.relevant, settings.rows, order):
             queries, documents = [query for query, _ in pairs], [document for _, document in pairs]
-            rng = random.Random(f"{self.seed}/{epoch}/{queries[0]}")
+            rng = random.Random(f"{order}/{queries[0]}")
             for query in queries:
-                mined = [row for row in self._mined.get(query, ()) if row not in documents]
-                documents += rng.sample(mined, min(self.hard_negatives, len(mined)))
+                mined = [row for row in self.inputs.hard_negatives.get(query, ()) if row not in documents]
+                documents += rng.sample(mined, min(settings.hard_negatives, len(mined)))
             result.append((queries, documents))
         return result
 
@@ -128,28 +184,21 @@ class TrainingData:
             for own, query in enumerate(queries)
         ]
 
-    def pool(self, frozen: Matrix, held: Matrix, most: int, device: str) -> tuple[int, ...]:
+    def pool(self, most: int) -> tuple[int, ...]:
         """Documents that held-out queries are ranked over: all, or of too many the relevant, near and random ones."""
-        total = len(self.collection)
+        import numpy as np
+
+        total = len(self.inputs.collection)
         if total <= most:
             return tuple(range(total))
         rows = {row for query in self.split.held for row in self.relevant[query]}
-        near, _ = index.Exact(frozen, device).search(held, 100)
+        asked = np.stack([self.inputs.asked[query] for query in self.split.held])
+        near, _ = index.Exact(self.inputs.frozen, self.inputs.device).search(asked, 100)
         for rank in range(near.shape[1]):
             rows |= {int(row) for row in near[:, rank][: max(0, most * 3 // 4 - len(rows))]}
         rest = [row for row in range(total) if row not in rows]
-        random.Random(f"{self.seed}/pool").shuffle(rest)
+        random.Random(f"{self.inputs.settings.seed}/pool").shuffle(rest)
         return tuple(sorted(rows | set(rest[: max(0, most - len(rows))])))
-
-    def _mine(self, bm25: Bm25) -> dict[str, list[int]]:
-        """For every training query the documents that BM25 ranks highest and that are not relevant."""
-        count = self.hard_negatives * 4
-        found = {}
-        for query in self.split.train:
-            known = self.relevant[query]
-            (ranked,) = bm25.rank([self.collection.queries[query]], count + len(known))
-            found[query] = [row for row in ranked.rows if row not in known][:count]
-        return found
 
 
 def _groups(relevant: Mapping[str, Mapping[str, int]]) -> list[list[str]]:

@@ -374,11 +374,8 @@ class Classified(Finished):
     """summary in one or two sentences"""
 
 
-_SPELLED: dict[type[Event], str] = {Completed: "finished"}  # every command's last event carries this name
-_NAMES = {
-    kind: _SPELLED.get(kind, re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()) for kind in Event.__subclasses__()
-}
-_NAMES[Classified] = "finished"
+_NAMES = {kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in Event.__subclasses__()}
+_NAMES |= dict.fromkeys((Completed, Classified), "finished")  # every command's last event carries this name
 UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed, Compared})
 """kinds that no journal holds: completions are kept by who asked for them"""
 _KINDS: dict[str, type[Event]] = {
@@ -413,6 +410,21 @@ _OLDER: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
 """of earlier versions: the event that took its place, the new names of fields, and fields that it did not have"""
 
 
+def names_of(name: str) -> frozenset[str]:
+    """The name of an event, and those that it had in earlier versions."""
+    return frozenset({name, *(older for older, (newer, *_) in _OLDER.items() if newer == name)})
+
+
+def renamed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of an event; one of an earlier version as this version writes it."""
+    name = record.get("event")
+    if not isinstance(name, str) or name not in _OLDER:
+        return record
+    newer, fields, added = _OLDER[name]
+    fields = fields | _CONTENDER
+    return {**added, **{fields.get(entry, entry): value for entry, value in record.items()}, "event": newer}
+
+
 def to_dict(event: Event) -> dict[str, Any]:
     """An event as JSON can hold it: its name under ``event``, then its fields."""
     return {"event": _NAMES[type(event)], **codec.encode(event)}
@@ -424,10 +436,8 @@ def from_dict(record: dict[str, Any]) -> Event | None:
     None for a kind this version does not know, a record that lacks fields, and one whose values are of another type:
     a journal is a file, and files get damaged.
     """
+    record = renamed(record)
     name = record.get("event")
-    if isinstance(name, str) and name in _OLDER:
-        name, renamed, added = _OLDER[name]
-        record = {**added, **{(renamed | _CONTENDER).get(entry, entry): value for entry, value in record.items()}}
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is Finished and "results" in record:
         kind = Classified

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from checkpoints import store
 from checkpoints.run import Run, read_tail
 from engine.runs import owner as run_owner
 from engine.runs.codec import LARGEST
+from engine.runs.events import names_of, renamed
 
-_LOADED = frozenset({"loaded", "data_loaded", "items_loaded", "collection_loaded"})
-"""what a comparison tells first once it is at work, the last three in earlier versions"""
+_LOADED = names_of("loaded")
+"""what a comparison tells first once it is at work"""
 _STATES = ("paused", "continued", "finished")
 LARGEST_FIGURE = 1e300  # beyond it a figure is damage
 _CONTROLS = ("chance", "longest")
@@ -76,12 +77,9 @@ def explain(run: Run, error: Exception) -> str:
 def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
     tail = read_tail(run, frozenset({"started", "step", "evaluated", *_STATES}))
     evaluated, started = tail.get("evaluated", {}), tail.get("started", {})
-    state, owner = _state(run, tail, frozenset({"started"}))
     best_step = evaluated.get("best_step")
-    return Summary(
-        name=run.name,
-        path=str(run.path),
-        state=state,
+    return replace(
+        _begun(run, tail, frozenset({"started"})),
         step=max(_count(tail.get(kind, {}).get("step")) for kind in ("step", "evaluated")),
         steps=_count(started.get("steps")) or _count(spec.get("steps")),
         best_val_loss=figure(evaluated.get("best_val_loss")),
@@ -89,19 +87,16 @@ def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
         corpus=_text(started.get("corpus"), spec.get("corpus")),
         preset=_text(spec.get("preset")),
         parameters=_count(started.get("parameters")) or None,
-        changed=_changed(run),
         checkpoints=len(store.checkpoints(run.checkpoints)),
-        owner=owner,
     )
 
 
 def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
     """A run that compares routes, methods or rankers: those are its steps."""
     tail = read_tail(run, _LOADED | set(_STATES))
-    state, owner = _state(run, tail, _LOADED)
-    loaded = next((tail[kind] for kind in tail if kind in _LOADED), {})
+    loaded = next((renamed(tail[kind]) for kind in tail if kind in _LOADED), {})
     results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
-    lists = (*map(loaded.get, ("contenders", "routes", "methods")), spec.get("heads"), spec.get("methods"))
+    lists = (loaded.get("contenders"), spec.get("heads"), spec.get("methods"))
     asked = next((found for found in lists if found and isinstance(found, list)), [])
     able = [one for name, one in results.items() if name not in _CONTROLS]
     if task == "classify":  # the majority class is nobody's success
@@ -112,31 +107,29 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
         stands_on = _text(run.read_json("encoder.json").get("name"), spec.get("encoder"))
     else:
         stands_on = _text(run.read_json("classifier.json").get("pooling"), spec.get("pooling"))
-    return Summary(
-        name=run.name,
-        path=str(run.path),
-        state=state,
+    return replace(
+        _begun(run, tail, _LOADED),
         step=len(results),
         steps=max(len(asked), len(results)),
         corpus=_text(loaded.get("data"), spec.get("data")),
         preset=stands_on,
-        changed=_changed(run),
-        owner=owner,
         task=task,
         accuracy=best if task != "retrieve" else None,
         ndcg=best if task == "retrieve" else None,
     )
 
 
-def _state(run: Run, tail: Mapping[str, Any], begun: frozenset[str]) -> tuple[str, int | None]:
-    """The state, and the process that owns the run. ``tail`` holds the last event of each kind, newest first."""
+def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str]) -> Summary:
+    """What is told of a run of any task. ``tail`` holds the last event of each kind, newest first."""
+    summary = Summary(run.name, str(run.path), "interrupted", changed=_changed(run))
     last = next((kind for kind in tail if kind in begun or kind in _STATES), "")
     if (owner := run.owner()) is not None:
         if not last and (tail or run_owner.journal_size(run) > runs.TAIL_LIMIT):
             last = min(begun)  # it lies before the part of the journal that was read
-        return {"": "starting", "finished": "starting", "paused": "paused"}.get(last, "training"), owner.pid
+        state = {"": "starting", "finished": "starting", "paused": "paused"}.get(last, "training")
+        return replace(summary, state=state, owner=owner.pid)
     reason = tail[last].get("reason") if last == "finished" else None
-    return reason if isinstance(reason, str) and reason else "interrupted", None
+    return replace(summary, state=reason) if isinstance(reason, str) and reason else summary
 
 
 def _count(value: Any) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -145,6 +146,7 @@ class Control:
             self._arrived.wait(seconds)
 
 
+E = TypeVar("E")
 T = TypeVar("T")
 WAIT = 0.2  # seconds between looks at the mailbox during a pause
 
@@ -153,10 +155,13 @@ class Stopped(Exception):
     """The task was asked to stop; what was finished before is kept."""
 
 
-def handle_messages(control: Control, step: int) -> Iterator[Event]:
+def handle_messages(
+    control: Control, step: int, other: Callable[[Message], object] = lambda _: None
+) -> Iterator[Event]:
     """Take the messages that came since the last call; ``step`` says how far the work is.
 
-    Yields :class:`Paused` and :class:`Continued` around a pause. Raises :class:`Stopped`.
+    Yields :class:`Paused` and :class:`Continued` around a pause; ``other`` gets what asks neither for that nor for a
+    stop. Raises :class:`Stopped`.
     """
     paused = False
     while True:
@@ -169,12 +174,26 @@ def handle_messages(control: Control, step: int) -> Iterator[Event]:
             elif isinstance(message, Continue) and paused:
                 paused = False
                 yield Continued(step)
+            else:
+                other(message)
         if not paused:
             return
         control.wait(WAIT)
 
 
-def finish(task: Generator[Event, None, T], tell: Callable[[Event], object] = lambda _: None) -> T:
+def passed(task: Generator[E, None, T], each: Callable[[E], Iterable[Event]]) -> Generator[Event, None, T]:
+    """Yield what ``each`` makes of every event of ``task``, and return what the task returns."""
+    with contextlib.closing(task):
+        while True:
+            try:
+                event = next(task)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            yield from each(event)
+
+
+def finish(task: Generator[E, None, T], tell: Callable[[E], object] = lambda _: None) -> T:
     """Run a task to its end, ``tell`` every event, and return what it returns."""
     while True:
         try:

@@ -208,10 +208,9 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
                 if event is None:
                     left_out += 1
                     continue
-                if last is not None:  # the run was taken up again after it had finished
-                    last = None
-                if isinstance(event, Finished):
-                    last = event
+                # Any other event after the end: the run was taken up again.
+                last = event if isinstance(event, Finished) else None
+                if last is not None:
                     continue
                 step = getattr(event, "step", None) or step
                 best = getattr(event, "best_val_loss", best)
@@ -235,12 +234,6 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
     elif step or journal_size(run):
         yield Notice("the process that trained this run is gone; resume it to go on", "warning", "died", step)
     yield Finished("died", step, best, run.name)
-
-
-def launch(run: Run, control: Control) -> Iterator[Event]:
-    """Start a process of its own that trains ``run`` and follow it. It outlives this process and its terminal."""
-    told = journal_size(run)
-    return attend(run, spawn(run), control, told)
 
 
 def journal_size(run: Run) -> int:

@@ -1,7 +1,15 @@
-"""What a spec is: a frozen dataclass whose fields carry their help, and everything that is wrong with one."""
+"""What a spec is: a frozen dataclass whose fields say all that is known of them, and everything that is wrong with one.
+
+The fields are the only list of what a task can be asked for: defaults, checks, options of the command line, forms and
+documents are made from them.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import functools
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -9,6 +17,11 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from engine.runs import codec
 
 S = TypeVar("S")
+AUTO = "auto"
+"""the text of a field that is not set where its type allows None"""
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -30,9 +43,69 @@ class BadSpec(ValueError):
         self.problems = problems
 
 
-def option(default: Any, text: str, *, unit: str = "", choices: tuple[str, ...] = (), name: str = "") -> Any:
-    """A field of a spec with its help; ``name`` is that of the command line where it is another."""
-    return field(default=default, metadata={"help": text, "unit": unit, "choices": choices, "name": name})
+@dataclass(frozen=True)
+class Option:
+    """What is known of a field of a spec beside its name, type and default."""
+
+    help: str
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    """the only values, of a tuple the only entries; empty where anything of the type will do"""
+    meanings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """of choices whose names do not tell enough"""
+    name: str = ""
+    """on the command line, where it is another"""
+    label: str = ""
+    """in a form, where it is not the name"""
+    group: str = ""
+    """of fields that belong together, as a form has it for a title"""
+    advanced: bool = False
+    """whether a form shows it only on demand"""
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    """as ``minimum``, which is excluded"""
+    below: float | None = None
+    """as ``maximum``, which is excluded"""
+    required: str = ""
+    """what to do where it is empty; without it, empty is allowed"""
+    blank: str = ""
+    """the text of an empty value in a form"""
+    escaped: bool = False
+    """whether line breaks and tabs are typed as ``\\n`` and ``\\t``"""
+    path: bool = False
+    """whether it may name a file or a folder"""
+
+    def holds(self, number: float) -> bool:
+        """Whether the number lies in the range; one that is no number lies in none."""
+        return (
+            (self.minimum is None or number >= self.minimum)
+            and (self.above is None or number > self.above)
+            and (self.maximum is None or number <= self.maximum)
+            and (self.below is None or number < self.below)
+        )
+
+    def range(self, name: str) -> str:
+        """The range in words."""
+        if self.maximum is None and self.below is None:
+            if self.above is not None:
+                return f"must be above {self.above:,}"
+            return "must not be negative" if self.minimum == 0 else f"must be at least {self.minimum:,}"
+        if self.minimum is not None and self.maximum is not None:
+            return f"must lie between {self.minimum:,} and {self.maximum:,}"
+        low = f"{self.minimum:,} ≤" if self.above is None else f"{self.above:,} <"
+        high = f"≤ {self.maximum:,}" if self.below is None else f"< {self.below:,}"
+        return f"must lie in {low} {name.replace('_', ' ')} {high}"
+
+
+def option(default: Any, text: str, **known: Any) -> Any:
+    """A field of a spec with its help; ``known`` are further fields of :class:`Option`."""
+    return field(default=default, metadata={"option": Option(text, **known)})
+
+
+def options(kind: type) -> dict[str, Option]:
+    """What is known of each field of a spec, by name and in order."""
+    return {entry.name: entry.metadata["option"] for entry in dataclasses.fields(kind)}
 
 
 class Spec(Protocol):
@@ -51,6 +124,147 @@ class DataSpec(Spec, Protocol):
 
     @property
     def data(self) -> str: ...
+
+
+# -- what is wrong ---------------------------------------------------------------------------------------------------
+
+
+def check(spec: Any) -> list[Problem]:
+    """Everything that is wrong with the fields of a spec, each by itself: type, choice, range, emptiness."""
+    kind: Any = type(spec)
+    hints, found = _hints(kind), []
+    for name, known in options(kind).items():
+        if message := _wrong(name, known, hints[name], getattr(spec, name)):
+            found.append(Problem(name, message))
+    return found
+
+
+def _wrong(name: str, known: Option, hint: Any, value: Any) -> str:
+    """What is wrong with the value of a field; empty when nothing is."""
+    if not _fits(hint, value):
+        return f"{value!r} is not {_WORDS.get(hint, 'of its type')}"
+    if known.required and not (value.strip() if isinstance(value, str) and not known.escaped else value):
+        return known.required
+    entries = value if isinstance(value, tuple) else (value,)
+    if known.choices and (strange := [entry for entry in entries if entry not in known.choices]):
+        return f"{', '.join(map(repr, strange))} is none of {', '.join(known.choices)}"
+    if type(value) is int and abs(value) > codec.LARGEST:
+        return "is too large"
+    return "" if not isinstance(value, int | float) or known.holds(value) else known.range(name)
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    inner = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(inner[0], entry) for entry in value)
+    if inner:
+        return any(_fits(one, value) for one in inner)
+    return type(value) is hint or (hint is float and type(value) is int)
+
+
+# -- from text and to text -------------------------------------------------------------------------------------------
+
+
+def changed(base: S, given: Mapping[str, Any]) -> S:
+    """``base`` with these values, as text or of their type.
+
+    Raises :class:`BadSpec` with every unknown field, every value of the wrong type and every problem of its
+    ``validate``.
+    """
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        key = name.replace("-", "_")
+        try:
+            values[key] = convert(type(base), key, value)
+        except BadSpec as error:
+            problems.extend(error.problems)
+    made: Any = dataclasses.replace(typing.cast(Any, base), **values)
+    told = {problem.field for problem in problems}
+    problems += [problem for problem in made.validate() if problem.field not in told]
+    if problems:
+        raise BadSpec(problems)
+    return typing.cast(S, made)
+
+
+def convert(kind: type, name: str, value: Any) -> Any:
+    """A field's value from its text or a TOML value. Raises :class:`BadSpec` naming the nearest field or the type."""
+    hints = _hints(kind)
+    if name not in hints:
+        near = difflib.get_close_matches(name, hints, 1, 0.5)
+        suggestion = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(hints)}"
+        raise BadSpec([Problem(name, f"there is no such field{suggestion}")])
+    hint = hints[name]
+    try:
+        return _converted(hint, value)
+    except (ValueError, KeyError, OverflowError):
+        raise BadSpec([Problem(name, f"{value!r} is not {_WORDS[hint]}")]) from None
+
+
+def _converted(hint: Any, value: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        return tuple(dict.fromkeys(value.split() if isinstance(value, str) else map(str, value)))
+    if type(None) in typing.get_args(hint):
+        return None if value in (None, AUTO) else str(value)
+    if hint is bool:
+        return value if isinstance(value, bool) else _BOOLEANS[str(value).lower()]
+    if hint is str:
+        return str(value)
+    text = str(value).replace("_", "").replace(",", "").strip()
+    number = float(text)
+    if hint is float:
+        return number
+    if number != int(number):
+        raise ValueError(text)
+    return int(text) if text.lstrip("+-").isdecimal() else int(number)
+
+
+def spelled(spec: Any) -> dict[str, str]:
+    """The text of every field of a spec: :func:`typed` makes the values of it again."""
+    known = options(type(spec))
+    return {name: _spell(known[name], getattr(spec, name)) for name in known}
+
+
+def typed(kind: type, texts: Mapping[str, str]) -> dict[str, Any]:
+    """What was typed for these fields, for :func:`changed`: without blanks around it, line breaks as they are meant."""
+    known, result = options(kind), {}
+    for name, text in texts.items():
+        meant = _unescaped(text) if known[name].escaped else text.strip()
+        result[name] = "" if known[name].blank and meant == known[name].blank else meant
+    return result
+
+
+def _spell(known: Option, value: Any) -> str:
+    if value is None:
+        return AUTO
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return " ".join(value)
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    text = str(value) or known.blank
+    return "".join(_ESCAPES.get(character, character) for character in text) if known.escaped else text
+
+
+def _unescaped(text: str) -> str:
+    meant = {written: character for character, written in _ESCAPES.items()}
+    result, rest = "", text
+    while rest:
+        size = 2 if rest[:2] in meant else 1
+        result += meant.get(rest[:size], rest[:size])
+        rest = rest[size:]
+    return result
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Types of the fields."""
+    hints = typing.get_type_hints(kind)
+    return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}
+
+
+# -- records ---------------------------------------------------------------------------------------------------------
 
 
 def to_dict(spec: Spec) -> dict[str, Any]:

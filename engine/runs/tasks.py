@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
-from data import beir, choices, packaged, tables
+from data import beir, choices, packaged, tablefiles, tables
 from engine.runs import owner
 from engine.runs.events import Event
 from engine.runs.messages import Control
@@ -58,8 +57,5 @@ class TaskRuns(Generic[S]):
 
 def absolute(name: str) -> str:
     """A path that is there, from the root, since who takes the run up may stand in another folder."""
-    try:
-        path = Path(os.path.expanduser(name))
-        return str(path.absolute()) if name and name not in BUNDLED and path.exists() else name
-    except (OSError, RuntimeError, ValueError):
-        return name
+    path = tablefiles.existing(name)
+    return str(path.absolute()) if path is not None and name not in BUNDLED else name

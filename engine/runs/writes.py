@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any, TypeVar
 
 from checkpoints import store
 from engine.runs.events import Event, Notice
-from engine.runs.messages import WAIT, Control, handle_messages
-from engine.runs.passing import passed
+from engine.runs.messages import WAIT, Control, handle_messages, passed
 
 T = TypeVar("T")
 BACK_OFF = (5.0, 15.0, 60.0)  # seconds to the next try after a failed write, the last one again and again
@@ -54,8 +52,7 @@ class PendingWrites:
 
     def json(self, path: Path, content: Mapping[str, Any], *, after: Collection[Path] = ()) -> None:
         """Add the atomic write of a JSON file."""
-        written = json.dumps(content, indent=1, ensure_ascii=False)
-        self.file(path, written.encode("utf-8", "backslashreplace"), after=after)
+        self.file(path, store.encode(content), after=after)
 
     def flush(self, *, every: bool = False) -> None:
         """Try the writes that wait, up to the first that fails, or ``every`` one when there will be no other try."""

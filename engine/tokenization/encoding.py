@@ -76,16 +76,19 @@ class Encoding:
         return len(self.ids)
 
 
-class Stream(abc.ABC):
-    """Text from ids that come one at a time: no half of a character is ever handed out."""
+class Stream:
+    """Text from ids that come one at a time: no half of a character is ever handed out. Here each id is whole ones."""
 
-    @abc.abstractmethod
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
     def step(self, token: int) -> str:
         """The text that this id completes; empty while a code point is incomplete."""
+        return self._tokenizer.decode([token])
 
-    @abc.abstractmethod
     def flush(self) -> str:
         """What is still held back, as ``decode`` gives it: U+FFFD for an incomplete code point."""
+        return ""
 
 
 class Tokenizer(abc.ABC):
@@ -107,11 +110,6 @@ class Tokenizer(abc.ABC):
     def cut(self) -> re.Pattern[str] | None:
         """Matches where a text may be cut without changing a token; None when no such place is known."""
 
-    @property
-    def cuttable(self) -> bool:
-        """Whether a text may be cut before any space that follows a non-space without changing a token."""
-        return self.cut is not None
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} from {self.source}>"
 
@@ -127,9 +125,9 @@ class Tokenizer(abc.ABC):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ``ids``, special tokens as they are spelled."""
 
-    @abc.abstractmethod
     def stream(self) -> Stream:
         """A new stream of text, for ids that come one at a time."""
+        return Stream(self)
 
     @abc.abstractmethod
     def token(self, token: int) -> str:
@@ -182,9 +180,6 @@ class CharacterTokenizer(Tokenizer):
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(self.token(token) or REPLACEMENT for token in ids)
-
-    def stream(self) -> Stream:
-        return _Whole(self)
 
     def token(self, token: int) -> str:
         return self.vocabulary.characters[token] if 0 <= token < self.size else ""
@@ -283,24 +278,11 @@ class BackedTokenizer(Tokenizer):
         return _BEFORE_SPACE if (gpt2 and normalizer == "None") or bert else None
 
 
-class _Whole(Stream):
-    """Each id is whole characters."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-
-    def step(self, token: int) -> str:
-        return self._tokenizer.decode([token])
-
-    def flush(self) -> str:
-        return ""
-
-
 class _ByByte(Stream):
     """Byte-level tokens: what is decoded does not depend on what follows once the bytes of a character are there."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+        super().__init__(tokenizer)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def step(self, token: int) -> str:

@@ -14,20 +14,10 @@ from checkpoints import run as runs
 from data import packaged
 from data.vocabulary import Vocabulary
 from engine import hub
-from engine.tokenization.encoding import (
-    BackedTokenizer,
-    CharacterTokenizer,
-    Encoding,
-    NoTokenizer,
-    Stream,
-    Tokenizer,
-    guarded,
-)
+from engine.tokenization.encoding import BackedTokenizer, CharacterTokenizer, NoTokenizer, Tokenizer, guarded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
-
-__all__ = ["Encoding", "NoTokenizer", "Stream", "Tokenizer", "bundled", "from_backend", "from_vocabulary", "load"]
 
 _GPT2_END = "<|endoftext|>"
 _GPT2 = ("openai-community/gpt2", "gpt2")
@@ -76,18 +66,13 @@ def bundled(which: str) -> Tokenizer:
     return _bundled(which, which, "only what is bundled was asked for")
 
 
-def from_vocabulary(vocabulary: Vocabulary, name: str, source: str) -> Tokenizer:
-    """The tokenizer of a character model."""
-    return CharacterTokenizer(vocabulary, name, source)
-
-
 def from_backend(backend: Backend, name: str, source: str, eos: str | None = None) -> Tokenizer:
     """The tokenizer around one of the ``tokenizers`` library; a vocabulary of characters gets its own policy.
 
     Raises :class:`NoTokenizer` for one that cannot tokenize every text.
     """
     if (characters := _characters(backend)) is not None:
-        return from_vocabulary(Vocabulary(characters), name, source)
+        return CharacterTokenizer(Vocabulary(characters), name, source)
     made = BackedTokenizer(backend, name, source, eos)
     made.encode(_PROBE)
     return made
@@ -132,7 +117,7 @@ def _of_run(wanted: str) -> Tokenizer | None:
     for checkpoint in store.checkpoints(run.checkpoints):
         try:
             characters = store.read_state(checkpoint)["vocabulary"]
-            return from_vocabulary(Vocabulary(characters), wanted, f"run {run.name}")
+            return CharacterTokenizer(Vocabulary(characters), wanted, f"run {run.name}")
         except (store.CheckpointError, KeyError, TypeError) as error:
             problem = str(error)
     raise NoTokenizer(f"the run {run.name} has no checkpoint to read a vocabulary from: {problem}")

@@ -11,7 +11,8 @@ from itertools import pairwise, takewhile
 
 from checkpoints import home
 from data import dante
-from data.corpus import CorpusError, finish
+from data.corpus import CorpusError
+from engine.runs.messages import finish
 from engine.tokenization.encoding import BackedTokenizer, Tokenizer, repaired
 from engine.tokenization.spans import Token, Tokenized, tokenize
 

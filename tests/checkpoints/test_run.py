@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from workbench import process, python
 
 from checkpoints import lock as locks
 from checkpoints import run as runs
+from checkpoints import store
 from checkpoints.journal import Journal
 from checkpoints.lock import Lock, Locked, owner
 from checkpoints.run import NoSuchRun, Run
@@ -211,6 +213,24 @@ def test_a_damaged_json_file_is_an_empty_one(run: Run) -> None:
     assert run.read_json("none.json") == {}
 
 
+def test_a_record_says_its_schema_once_and_one_of_an_earlier_version_says_none(run: Run) -> None:
+    write(run, STARTED, EVALUATED)
+    store.commit(run.checkpoints, 3, {}, {"spec": {"steps": 10}})
+    records = [run.path / "spec.json", run.path / "env.json", run.checkpoints / "step-000003" / "state.json"]
+    for path in records:
+        assert path.read_text().count('"schema"') == 1
+        given = json.loads(path.read_bytes())
+        known = store.read_object(path)
+        assert given.pop("schema") == store.SCHEMA
+        path.write_text(json.dumps(given))
+        assert store.read_object(path) == known
+        path.write_text(json.dumps({**given, "schema": store.SCHEMA + 1}))
+        with pytest.raises(ValueError, match="its schema is 2, this version reads 1"):
+            store.read_object(path)
+    assert b"schema" not in run.events.read_bytes()
+    assert "of another version" in summarise(run).why
+
+
 def write(run: Run, *events: dict[str, object]) -> None:
     journal = Journal(run.events)
     for event in events:
@@ -285,7 +305,7 @@ def test_a_damaged_run_can_still_be_listed(run: Run) -> None:
 def test_only_the_screen_knows_the_screen_and_the_store_no_tensors() -> None:
     code = (
         "import importlib, json, pkgutil, sys\n"
-        "names = ('run', 'store', 'lock', 'journal', 'saver', 'home')\n"
+        "names = ('run', 'store', 'lock', 'journal', 'home')\n"
         "for name in names: importlib.import_module('checkpoints.' + name)\n"
         "heavy = [n for n in ('torch', 'numpy', 'safetensors') if n in sys.modules]\n"
         "count = 0\n"

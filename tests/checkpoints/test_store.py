@@ -60,6 +60,23 @@ def test_large_and_empty_files_and_short_writes_are_whole(tmp_path: Path, monkey
     assert store.read(store.commit(tmp_path, 1, files, {}))[1] == files
 
 
+def test_what_another_left_aside_never_takes_the_place_of_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.commit(tmp_path, 5, OLD, {})
+    (tmp_path / f"tmp-{os.getpid()}-old-step-000005").mkdir()
+
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(Path, "mkdir", lambda path, **options: refuse(path) if "tmp-" in path.name else None)
+        with pytest.raises(OSError, match="No space left"):
+            store.commit(tmp_path, 5, NEW, {})
+    assert store.read(tmp_path / "step-000005")[1] == OLD
+
+
 def test_everything_is_on_the_disk_before_the_name_and_the_name_before_the_return(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

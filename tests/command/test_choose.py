@@ -45,7 +45,7 @@ def test_bad_input_is_told_and_leaves_no_run(tmp_path: Path) -> None:
     for arguments, said in (
         (("--data", one), "with one choice"),
         (("--data", str(tmp_path / "missing.jsonl")), "no file or folder"),
-        (("--margin", "0"), "margin: must be above 0"),
+        (("--margin", "0"), "margin: must lie in 0 < margin"),
         (("--method", "zero-shot", "--model", str(tmp_path)), "no config.json"),
     ):
         made = command("choose", *arguments)

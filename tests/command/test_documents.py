@@ -18,6 +18,7 @@ from cyclopts import CycloptsError
 
 from engine.gpt.model import GPT
 from engine.gpt.spec import PRESETS, TrainSpec, build
+from engine.runs.spec import options
 from tui import cli
 from tui.actions import ACTIONS
 from tui.bar import PANES
@@ -60,8 +61,8 @@ def test_every_action_is_in_the_page_of_keys() -> None:
 
 def test_every_field_and_option_is_in_the_page_of_commands() -> None:
     page = PAGES["docs/command-line.md"]
-    for entry in dataclasses.fields(TrainSpec):
-        assert re.search(rf"^\| `{entry.name}` \|.*\| {re.escape(entry.metadata['help'])} \|$", page, re.MULTILINE)
+    for name, known in options(TrainSpec).items():
+        assert re.search(rf"^\| `{name}` \|.*\| {re.escape(known.help)} \|$", page, re.MULTILINE)
     for command in _commands():
         section = page.split(f"\n### {command}\n")[1].split("\n### ")[0].split("\n## ")[0]
         assert all(f"`{option}`" in section for option in _options(command) if option not in ("--[KEYWORD]",))

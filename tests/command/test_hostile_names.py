@@ -16,11 +16,10 @@ import pytest
 import tiny
 import tinylm
 from retrieving import collection
-from workbench import PROJECT, TINY, VERSE, notices, records
+from workbench import PROJECT, TINY, VERSE, launch, notices, records
 
 from checkpoints import home
 from checkpoints import run as runs
-from engine.runs import owner
 from engine.runs.messages import Control
 from tui import cli, output, start
 from tui.text import escaped
@@ -263,7 +262,7 @@ def test_the_log_of_a_process_that_could_not_start(place: Place, said: Said, cap
     made = runs.create(home.runs(), "broken", {}, {})
     (made.path / "spec.json").write_text("{")
     broken = runs.Run(made.path.rename(made.path.with_name(HOSTILE)))
-    events = list(owner.launch(broken, Control()))
+    events = list(launch(broken, Control()))
     log = (broken.path / "trainer.log").read_text("utf-8")
     assert dangerous(log) == []
     assert "␛" in log

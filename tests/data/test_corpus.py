@@ -15,7 +15,8 @@ import pytest
 from workbench import INFERNO, make_verse
 
 from data import corpus
-from data.corpus import Corpus, CorpusError, finish, from_file, from_text
+from data.corpus import Corpus, CorpusError, from_file, from_text
+from engine.runs.messages import finish
 
 TEXT = "Più lieve è l’aere,\ne ’l ciel s’apre.\n"
 

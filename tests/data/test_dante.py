@@ -14,8 +14,9 @@ import pytest
 from workbench import make_verse
 
 from data import dante
-from data.corpus import Corpus, CorpusError, finish, from_text
+from data.corpus import Corpus, CorpusError, from_text
 from engine.gpt.spec import TrainSpec
+from engine.runs.messages import finish
 
 BOOK = "header\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\n"
 BOOK += "Canto I\nNel mezzo del cammin di nostra vita\n\n"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from data.corpus import finish, from_file
+from data.corpus import from_file
 from data.plaintext import clean, count_cantos
+from engine.runs.messages import finish
 
 NUMERALS = ["I", "II", "III"]
 VERSES = "Nel mezzo del cammin di nostra vita\nmi ritrovai per una selva oscura,\nché la diritta via era smarrita.\n"

@@ -18,7 +18,7 @@ STRANGE = (b"{}", b"[]", b"null", b"7", DEEP)
 READABLE = ("one bit flipped", "key removed", "value of another type")
 """what would make another spec of ``spec.json``, which the user may edit"""
 RESULTS = ("results.json", "comparisons.json")
-LATER = ("key added", "newer format")
+LATER = ("key added", "newer schema")
 
 
 @dataclass
@@ -139,13 +139,13 @@ def _strange(content: bytes, rng: random.Random) -> tuple[bytes, str]:
     if not isinstance(record, dict) or not record or rng.random() < 0.4:
         return rng.choice(STRANGE), "other JSON"
     name = rng.choice(sorted(record))
-    how = rng.choice(["key removed", "key added", "newer format", "value of another type"])
+    how = rng.choice(["key removed", "key added", "newer schema", "value of another type"])
     if how == "key removed":
         del record[name]
     elif how == "key added":
         record["added_later"] = {"deep": [1, 2, 3]}
-    elif how == "newer format":
-        record["format"] = 99
+    elif how == "newer schema":
+        record["schema"] = 99
     else:
         record[name] = rng.choice([None, [], {}, "?", -1, 1e308])
     return json.dumps(record).encode(), how

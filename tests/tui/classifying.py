@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
+from engine.classify.spec import ClassifySpec
 from engine.comparison import statistics
 from engine.runs.events import (
     Classified,
@@ -24,6 +25,7 @@ from engine.runs.events import (
     Paused,
 )
 from engine.runs.messages import Continue, Control, Detach, Message, Pause, Stop
+from engine.runs.spec import to_dict
 from engine.runs.worker import Task
 from tui.classify import sentence
 from tui.classify.laboratory import Classifications, Findings, Suspect, pairs_of
@@ -119,16 +121,15 @@ class FakeLaboratory:
     """Counts starts, takes messages, plays hand-made events."""
 
     def __init__(self) -> None:
-        self.asked: list[Mapping[str, str]] = []
+        self.asked: list[ClassifySpec] = []
         self.messages: list[Message] = []
         self.play: Callable[[str], list[Event]] = lambda run: begun()
         self.classifier = FakeClassifier()
         self.found = findings()
 
-    def create(self, given: Mapping[str, str]) -> Run:
-        self.asked.append(dict(given))
-        spec = {"task": "classify", "data": given["data"], "heads": given["heads"].split()}
-        return runs.create(places.runs(), f"classify-{given['data']}", spec, {})
+    def create(self, spec: ClassifySpec) -> Run:
+        self.asked.append(spec)
+        return runs.create(places.runs(), f"classify-{spec.data}", to_dict(spec), {})
 
     def begin(self, run: Run) -> Task:
         def task(control: Control) -> Iterator[Event]:
@@ -168,7 +169,7 @@ class FakeLaboratory:
 def laboratory_of_fakes(monkeypatch: pytest.MonkeyPatch) -> FakeLaboratory:
     """No process is started by this test, and no encoder loaded."""
     fake = FakeLaboratory()
-    monkeypatch.setattr(Classifications, "create", lambda _, given: fake.create(given))
+    monkeypatch.setattr(Classifications, "create", lambda _, spec: fake.create(spec))
     monkeypatch.setattr(Classifications, "begin", lambda _, run: fake.begin(run))
     monkeypatch.setattr(Classifications, "follow", lambda _, run: fake.begin(run))
     monkeypatch.setattr(Classifications, "findings", lambda _, run: fake.found)

@@ -15,7 +15,7 @@ from data.vocabulary import Vocabulary
 from engine.lm.sampling import GenerateSpec, SetSampling
 from engine.runs.events import Candidate, Completed, Continued, Event, Notice, Paused, Progress, Token
 from engine.runs.messages import Continue, Control, Message, Pause, Stop
-from engine.tokenization import find as tokenizers
+from engine.tokenization.encoding import CharacterTokenizer
 
 LETTERS = string.ascii_lowercase
 
@@ -37,7 +37,7 @@ class FakeModels:
         monkeypatch.setattr("engine.lm.find.load", self.load)
         monkeypatch.setattr("engine.lm.generate.generate", self.generate)
         monkeypatch.setattr("engine.lm.sweep.generate", self.generate)
-        monkeypatch.setattr("tui.generate.completing.hub.has", lambda repository: False)
+        monkeypatch.setattr("tui.generate.generation_tasks.hub.has", lambda repository: False)
 
     def hold(self) -> None:
         """From now on write only what :meth:`allow` lets through."""
@@ -62,7 +62,7 @@ class FakeModels:
             raise NoModel(f"no model {name!r}: it is nowhere [bold")
         vocabulary = Vocabulary(string.ascii_letters + string.digits + " .,'\n")
         return SimpleNamespace(
-            name=name, source=f"fake {name}", tokenizer=tokenizers.from_vocabulary(vocabulary, name, "fake"),
+            name=name, source=f"fake {name}", tokenizer=CharacterTokenizer(vocabulary, name, "fake"),
             parameters=1_000_000, bytes=4_000_000, precision="float32", device=SimpleNamespace(type="cpu"), context=200,
             eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), slides=False,
             fingerprint=lambda: "f" * 64,

@@ -13,7 +13,6 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
 from fcntl import ioctl
 from pathlib import Path
 from types import TracebackType
@@ -21,10 +20,10 @@ from types import TracebackType
 import pyte
 
 from engine.gpt.spec import TrainSpec
-from tui.form import FIELDS
+from tui.form import groups
 
 PROJECT = Path(__file__).parent.parent.parent
-HELP = {entry.name: str(entry.metadata["help"]) for entry in fields(TrainSpec)}  # what stands in an empty field
+FIELDS = [name for names in groups(TrainSpec).values() for name in names]  # of the form, but for the advanced ones
 END, CLEAR, TAB = b"\x1b[F", b"\x15", b"\t"
 F5, F6, F7, F12 = b"\x1b[15~", b"\x1b[17~", b"\x1b[18~", b"\x1b[24~"
 # On one core, so that trainers take one thread and do not wait for each other where tests run side by side. With
@@ -153,7 +152,7 @@ class Terminal:
         """Go through the form from its button and type ``values`` into their fields."""
         self.shows("Start training", "parameters")
         left = dict(values)
-        for name in (name for _, names in FIELDS for name in names):
+        for name in FIELDS:
             if left:
                 self.press(TAB)
                 self.until(lambda name=name: self._focused(name), f"{name} has the focus")
@@ -163,7 +162,7 @@ class Terminal:
     def _type(self, name: str, value: str) -> None:
         """Each key waits for what the one before it has done: a letter would overtake a key that is bound."""
         self.press(END, CLEAR)
-        self.until(lambda: HELP[name].startswith(self._field(name)), f"{name} is empty")
+        self.until(lambda: not self._field(name), f"{name} is empty")
         self.press(value.encode())
         self.until(lambda: self._field(name).endswith(value[-20:]), f"{name} is typed")
 
@@ -171,7 +170,7 @@ class Terminal:
         """Whether this field has another background than all the others."""
         colours = []
         for y, line in enumerate(self._screen.display):
-            for other in HELP:
+            for other in FIELDS:
                 if line.startswith(_label(other)):
                     colours.append((other == name, self._screen.buffer[y][len(_label(other))].bg))
         wanted = [colour for here, colour in colours if here]

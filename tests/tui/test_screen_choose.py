@@ -18,7 +18,6 @@ from engine.runs import owner
 from engine.runs.events import ItemJudged
 from engine.runs.messages import Control
 from tui.app import LabApp
-from tui.choosing.form import FIELDS
 from tui.choosing.laboratory import Rankings
 from tui.panes.choose import ChoosePane
 from tui.text import safe
@@ -78,9 +77,9 @@ async def test_f5_runs_the_methods_and_shows_them(workshop: dict[str, str]) -> N
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("5")
-        await shows(pilot, "Run the methods", "48 items to train on")  # the bundled questions are looked at
+        await shows(pilot, "Run comparison", "48 items to train on")  # the bundled questions are looked at
         pane = app.query_one(ChoosePane)
-        pane.form.fill({"data": workshop["data"], "encoder": workshop["encoder"], "seeds": "1", "limit": "16"})
+        pane.form.fill(ChooseSpec(**workshop, seeds=1, limit=16))
         await pilot.press("f5")
         await until(pilot, lambda: pane.story.finished is not None)
         await shows(pilot, "margin ranker", "cross-entropy", "chance", "always longest", "question hidden", "finished")
@@ -89,8 +88,8 @@ async def test_f5_runs_the_methods_and_shows_them(workshop: dict[str, str]) -> N
         assert {"margin", "cross-entropy"} <= set(pane.run_shown.read_json("results.json"))
         assert controls(app) == []
         await pilot.press("n")
-        await shows(pilot, "Run the methods")
-        assert pane.form.given()["limit"] == "16"
+        await shows(pilot, "Run comparison")
+        assert pane.form.text("limit") == "16"
         await pilot.press("n")
         assert pane.showing_results
 
@@ -101,9 +100,9 @@ async def test_what_is_wrong_is_told_and_nothing_starts(workshop: dict[str, str]
         await pilot.press("5")
         await until(pilot, lambda: app.query("ChoosePane"))
         pane = app.query_one(ChoosePane)
-        pane.form.fill({"margin": "0", "methods": ""})
+        pane.form.fill(ChooseSpec(margin=0, methods=()))
         await pilot.press("f5")
-        await shows(pilot, "✗ margin", "✗ run: choose at least one")
+        await shows(pilot, "✗ margin", "✗ methods: name at least one")
         assert pane.run_shown is None
 
 
@@ -165,7 +164,7 @@ async def test_every_size(size: tuple[int, int], run: Run) -> None:
     app = LabApp()
     async with app.run_test(size=size) as pilot:
         await pilot.press("5")
-        await shows(pilot, "Run the methods")
+        await shows(pilot, "Run comparison")
         pane = await opened(pilot, run)
         await shows(pilot, "margin ranker", "chance")
         for key in ("i", "enter", "enter", "e", "escape", "a"):
@@ -179,7 +178,7 @@ async def test_every_size(size: tuple[int, int], run: Run) -> None:
 async def test_earlier_runs_are_offered(workshop: dict[str, str]) -> None:
     run = ranked(workshop, methods=("margin",))
     assert [offer.run for offer in Rankings().offers()] == [run]
-    assert Rankings().values_of(run, FIELDS.defaults)["methods"] == "margin"
+    assert Rankings().spec_of(run).methods == ("margin",)
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("5")

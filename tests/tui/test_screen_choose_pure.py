@@ -8,8 +8,11 @@ import pytest
 from stage import CONTROLS, HOSTILE
 
 from data.choices import Item
+from engine.choose.spec import ChooseSpec
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Finished, ItemJudged, Loaded, Notice
-from tui.choosing.form import FIELDS, problems
+from engine.runs.spec import BadSpec
+from tui import last_values
+from tui.choosing.form import ChooseForm
 from tui.choosing.overview import overview
 from tui.choosing.own import Own, item_of, ranks, spelled
 from tui.choosing.questions import card, questions, shares, tokens
@@ -176,10 +179,12 @@ def test_moves_since_the_last_change() -> None:
 
 
 def test_values_are_checked_and_remembered() -> None:
-    assert problems(FIELDS.defaults) == []
+    assert ChooseForm().spec() == ChooseSpec()
     wrong = {"data": "no/such/file.jsonl", "methods": "", "margin": "0", "seeds": "x", "limit": "-1", "encoder": ""}
-    assert {one.field for one in problems({**FIELDS.defaults, **wrong})} == set(wrong)
-    assert {one.field for one in problems({**FIELDS.defaults, "methods": "zero-shot", "model": " "})} == {"model"}
-    kept = {**FIELDS.defaults, "methods": "zero-shot margin", "seeds": "7"}
-    FIELDS.remember(kept)
-    assert FIELDS.recall() == kept
+    for given, fields in ((wrong, set(wrong)), ({"methods": "zero-shot", "model": " "}, {"model"})):
+        last_values.write("choose.json", given)
+        with pytest.raises(BadSpec) as caught:
+            ChooseForm().spec()
+        assert {one.field for one in caught.value.problems} == fields
+    last_values.write("choose.json", {"methods": "zero-shot margin", "seeds": "7"})
+    assert ChooseForm().spec() == ChooseSpec(methods=("zero-shot", "margin"), seeds=7)

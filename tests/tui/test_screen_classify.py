@@ -22,8 +22,8 @@ from engine.runs import owner
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
 from engine.runs.messages import Continue, Pause, Stop
 from engine.runs.worker import Task
+from tui import last_values
 from tui.app import LabApp
-from tui.classify.form import FIELDS
 from tui.classify.laboratory import Classifications
 from tui.panes.classify import ClassifyPane
 
@@ -34,7 +34,7 @@ async def go(pilot: Pilot[int]) -> ClassifyPane:
     """Show the pane, with the form as it was kept."""
     await shows(pilot, "Start training")
     await pilot.press("4")
-    await shows(pilot, "Run the routes")
+    await shows(pilot, "Run comparison")
     await until(pilot, lambda: pilot.app.query_one("#cl-field-data", Input).value)
     return pilot.app.query_one(ClassifyPane)
 
@@ -59,7 +59,7 @@ async def test_the_form_shows_the_bundled_data_set_and_starts_with_it_at_once(
         await shows(pilot, "helpdesk", "bundled with the program", "4 classes")
         await pilot.press("f5")
         await shows(pilot, "TF-IDF + LR", "macro-F1", "finished")
-        assert laboratory_of_fakes.asked == [FIELDS.defaults]
+        assert laboratory_of_fakes.asked == [ClassifySpec(curve=True, suspects=True)]
 
 
 async def test_results_appear_as_they_come_with_progress_and_time_left(laboratory_of_fakes: FakeLaboratory) -> None:
@@ -233,7 +233,7 @@ async def test_what_is_wrong_is_told_while_it_is_typed_and_nothing_starts(
         field.value = str(file)
         await shows(pilot, "choose the column with the text and label", "some text")
         pilot.app.query_one("#cl-field-limit", Input).value = "many"
-        await shows(pilot, "rows at most: must be a whole number")
+        await shows(pilot, "max rows: 'many' is not a whole number")
 
 
 async def test_columns_are_offered_and_what_was_started_is_there_next_time(
@@ -253,13 +253,13 @@ async def test_columns_are_offered_and_what_was_started_is_there_next_time(
         await pilot.press("f5")
         await until(pilot, lambda: laboratory_of_fakes.asked)
         asked = laboratory_of_fakes.asked[0]
-        assert (asked["text_column"], asked["label_column"], asked["heads"]) == ("words", "kind", "lr mlp finetune")
+        assert (asked.text_column, asked.label_column, asked.heads) == ("words", "kind", ("lr", "mlp", "finetune"))
         await until(pilot, lambda: (places.home() / "classify.json").exists())
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await go(pilot)
-        await until(pilot, lambda: pane.form.given() == asked)
+        await until(pilot, lambda: pane.form.spec() == asked)
         await pilot.press("u")
-        await until(pilot, lambda: pane.form.given() == FIELDS.defaults)
+        await until(pilot, lambda: not pane.form.given())
 
 
 async def test_a_failure_is_told_where_the_results_would_be(laboratory_of_fakes: FakeLaboratory) -> None:
@@ -277,14 +277,14 @@ async def test_a_failure_is_told_where_the_results_would_be(laboratory_of_fakes:
 async def test_a_home_that_cannot_be_written_is_told(
     laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(laboratory: object, given: object) -> None:
+    def refuse(laboratory: object, spec: object) -> None:
         raise PermissionError(13, "Permission denied", "/sealed")
 
     monkeypatch.setattr(Classifications, "create", refuse)
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5")
-        await shows(pilot, "It cannot be started", "Permission denied", "LLMLAB_HOME")
+        await shows(pilot, "The run cannot be started", "Permission denied", "LLMLAB_HOME")
         await pilot.press("c")
         assert not pane.running
 
@@ -293,7 +293,7 @@ async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
     laboratory_of_fakes: FakeLaboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = laboratory_of_fakes
-    run = fake.create(FIELDS.defaults)
+    run = fake.create(ClassifySpec())
     begun: list[str] = []
 
     def begin(laboratory: object, run: Run) -> Task:
@@ -307,7 +307,7 @@ async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pane.resume(run)
-        await shows(pilot, "It cannot be started", "Permission denied")
+        await shows(pilot, "The run cannot be started", "Permission denied")
         await pilot.press("c")
         await pane.resume(run)
         await pane.resume(run)
@@ -337,7 +337,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
 ) -> None:
     fake = laboratory_of_fakes
     fake.play = told
-    run = fake.create({**FIELDS.defaults, "heads": "lr"})
+    run = fake.create(ClassifySpec(heads=("lr",)))
     assert len(list(owner.record(run, iter(told(run.name))))) == len(told())
     run.write_json("results.json", {"lr": {**report("lr"), "accuracy": 0.8125}})
     async with LabApp().run_test(size=(120, 40)) as pilot:
@@ -356,7 +356,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
         await shows(pilot, "TF-IDF + LR", "Counting words")
         await pilot.press("7")
         await pilot.press("c")
-        await until(pilot, lambda: pilot.app.query_one(ClassifyPane).form.given()["heads"] == "lr")
+        await until(pilot, lambda: pilot.app.query_one(ClassifyPane).form.text("heads") == "lr")
 
 
 async def test_without_any_classifier_views_say_how_to_begin(laboratory_of_fakes: FakeLaboratory) -> None:
@@ -391,10 +391,10 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
 
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     folder = bert(tmp_path / "encoder")
-    FIELDS.remember({**FIELDS.defaults, "encoder": str(folder), "limit": "24", "heads": "lr finetune"})
+    last_values.write("classify.json", {"encoder": str(folder), "limit": "24", "heads": "lr finetune"})
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await go(pilot)
-        await until(pilot, lambda: pane.form.given()["limit"] == "24")
+        await until(pilot, lambda: pane.form.text("limit") == "24")
         await pilot.press("f5")
         await until(pilot, lambda: pane.story.finished is not None, 120)
         assert isinstance(pane.story.finished, Classified), [notice.text for notice in pane.story.notices]

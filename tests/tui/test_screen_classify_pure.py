@@ -19,17 +19,23 @@ from textual.strip import Strip
 from checkpoints import store
 from engine.classify import runs as classify_runs
 from engine.classify import task as classify_task
+from engine.classify.spec import ClassifySpec
 from engine.comparison.results import TUNED
 from engine.comparison.statistics import report_from
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
+from engine.runs.spec import BadSpec, spelled
+from tui import last_values
 from tui.classify import figures, overview, pages
-from tui.classify.form import FIELDS, look, problems
+from tui.classify.form import ClassifyForm, look
 from tui.classify.laboratory import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory, plain_words
 from tui.classify.views import VIEWS, Sight, head, tabs
 from tui.comparing.headline import notice
 from tui.styled import bar, fit, window
+
+VALUES = spelled(ClassifySpec(curve=True, suspects=True))
+"""what the form shows at first"""
 
 
 def folded(events: list[Event]) -> ClassifyStory:
@@ -241,28 +247,25 @@ def test_opening_the_pane_waits_for_no_heavy_library() -> None:
 # -- what is asked for -----------------------------------------------------------------------------------------------
 
 
-def test_the_form_begins_with_what_was_asked_for_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert FIELDS.recall() == FIELDS.defaults
-    file = tmp_path / "mine.csv"
-    file.write_text("text,label\na,b\n")
-    monkeypatch.chdir(tmp_path)
-    FIELDS.remember({**FIELDS.defaults, "data": "mine.csv", "heads": "lr finetune", "limit": "50"})
-    kept = FIELDS.recall()
-    assert (kept["data"], kept["heads"], kept["limit"]) == (str(file), "lr finetune", "50")
+def test_the_form_begins_with_what_was_asked_for_last() -> None:
+    assert ClassifyForm().values() == VALUES
+    last_values.write("classify.json", {"heads": "lr finetune", "limit": "50", "text_column": "auto"})
+    form = ClassifyForm()
+    assert form.values() == {**VALUES, "heads": "lr finetune", "limit": "50"}
+    assert form.spec() == ClassifySpec(heads=("lr", "finetune"), limit=50, curve=True, suspects=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'{"data": 3, "pooling": "none", "heads": "x lr"}'])
 def test_a_damaged_memory_of_the_form_is_passed_over(content: bytes, tmp_path: Path) -> None:
-    FIELDS.remember(FIELDS.defaults)
+    last_values.write("classify.json", {})
     (tmp_path / "home" / "classify.json").write_bytes(content)
-    kept = FIELDS.recall()
-    assert {**kept, "heads": ""} == {**FIELDS.defaults, "heads": ""}
-    assert kept["heads"] in ("lr mlp", "lr")
+    values = ClassifyForm().values()
+    assert {**values, "heads": ""} == {**VALUES, "heads": ""}
+    assert values["heads"] in ("lr mlp", "lr")
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     wrong = {
-        **FIELDS.defaults,
         "data": "/nowhere/at all.csv",
         "test": "/nowhere",
         "encoder": " ",
@@ -270,18 +273,20 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         "limit": "-3",
         "seed": "³",
     }
-    assert [one.field for one in problems(wrong)] == ["data", "test", "encoder", "heads", "limit", "seed"]
-    assert problems(FIELDS.defaults) == []
+    last_values.write("classify.json", wrong)
+    with pytest.raises(BadSpec) as caught:
+        ClassifyForm().spec()
+    assert [one.field for one in caught.value.problems] == ["data", "test", "encoder", "heads", "limit", "seed"]
 
 
 def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     rows = "".join(f"{number},the parcel {number} is late,{'ab'[number % 2]}\n" for number in range(40))
     file.write_text(f"id,words,kind\n{rows}")
-    seen = look({**FIELDS.defaults, "data": str(file)})
+    seen = look({**VALUES, "data": str(file)})
     assert seen.columns == ("id", "words", "kind")
     assert "text and label" in seen.problem
-    named = {**FIELDS.defaults, "data": str(file), "text_column": "words", "label_column": "kind"}
+    named = {**VALUES, "data": str(file), "text_column": "words", "label_column": "kind"}
     seen = look(named)
     assert seen.problem == ""
     assert seen.rows[0] == ("a", "the parcel 0 is late")
@@ -292,7 +297,7 @@ def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> N
 
 
 def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
-    seen = look({**FIELDS.defaults, "data": "owner/name"})
+    seen = look({**VALUES, "data": "owner/name"})
     assert seen.problem == ""
     assert "Enter" in seen.note
     assert json.dumps(seen.columns) == "[]"

@@ -13,7 +13,8 @@ from textual.widgets import Input
 
 from engine.gpt.spec import build
 from tui.app import LabApp
-from tui.form import Choice, TrainForm
+from tui.field import Choice
+from tui.train.form import TrainForm
 
 pytestmark = pytest.mark.usefixtures("trainers")
 
@@ -38,7 +39,7 @@ def form(pilot: Pilot[int]) -> TrainForm:
 
 def problems(pilot: Pilot[int]) -> str:
     """What the form says is wrong."""
-    return str(pilot.app.query_one("#problems").render())
+    return str(pilot.app.query_one("#form .problems").render())
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -68,7 +69,7 @@ async def test_every_field_can_be_reached_with_the_keyboard_and_is_then_in_sight
             visited.add(focused)
             area = focused.region
             assert area.height
-            assert pilot.app.query_one("#fields").region.contains_region(area)
+            assert pilot.app.query_one("#form .fields").region.contains_region(area)
         assert set(fields) <= visited
 
 
@@ -77,7 +78,7 @@ async def test_every_field_can_be_reached_with_the_keyboard_and_is_then_in_sight
     [
         ("heads", "3", "3 do not divide the width 128"),
         ("steps", "many", "'many' is not a whole number"),
-        ("learning_rate", "2", "must lie in 0 < rate"),
+        ("learning_rate", "2", "must lie in 0 < learning rate"),
         ("dropout", "1", "must lie in 0"),
         ("sample_prompt", "", "must not be empty"),
         ("steps", "0", "must be at least 1"),
@@ -91,12 +92,12 @@ async def test_a_wrong_value_is_named_while_it_is_typed_and_does_not_start_a_run
 ) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await put(pilot, field, value)
-        await until(pilot, lambda: f"{field}: {message}" in problems(pilot))
+        await until(pilot, lambda: f"{field.replace('_', ' ')}: {message}" in problems(pilot))
         assert pilot.app.query_one(f"#row-{field}").has_class("-bad")
         await pilot.press("f5")
         await until(pilot, lambda: pilot.app.focused is pilot.app.query_one(f"#field-{field}"))
         assert not trainers.started
-        assert not pilot.app.pane.showing_run  # type: ignore[attr-defined]
+        assert not pilot.app.pane.showing_results  # type: ignore[attr-defined]
 
 
 async def test_a_corpus_that_cannot_be_read_or_is_too_short_is_named_and_does_not_start(
@@ -126,7 +127,7 @@ async def test_a_corpus_without_a_line_break_starts_with_a_prompt_of_its_own(
         await shows(pilot, "begin with 'g': it has no line break")
         assert not problems(pilot)
         await put(pilot, "sample_prompt", "Ω")
-        await until(pilot, lambda: "sample_prompt: character 'Ω'" in problems(pilot))
+        await until(pilot, lambda: "sample prompt: character 'Ω'" in problems(pilot))
         await pilot.press("f5")
         await pilot.pause(0.1)
         assert not trainers.started
@@ -174,7 +175,7 @@ async def test_a_value_typed_before_leaving_its_field_is_not_put_back() -> None:
         field.value = "60"
         pilot.app.query_one("#field-seed").focus()  # before the form has heard of the new value
         await pilot.pause(0.1)
-        form(pilot)._refresh()
+        form(pilot).refresh_all()
         assert field.value == "60"
         assert form(pilot).given()["steps"] == "60"
 
@@ -260,14 +261,14 @@ async def test_the_form_begins_with_what_was_started_last_and_a_key_brings_the_d
         await pilot.press("f5")
         await until(pilot, lambda: trainers.started and (home / "form.json").exists())
     async with LabApp().run_test(size=(120, 40)) as pilot:
-        await shows(pilot, "Start training", "distinct", "u takes back what you set")
+        await shows(pilot, "Start training", "distinct", "u resets the form to its defaults")
         given = form(pilot).given()
-        assert given == {"preset": "small", "corpus": str(verse), "steps": "77", "sample_prompt": "ma\nre"}
+        assert given == {"preset": "small", "corpus": str(verse), "steps": "77", "sample_prompt": "ma\\nre"}
         assert form(pilot).spec().layers == 6
         await pilot.press("u")
-        await until(pilot, lambda: form(pilot).given() == {"preset": "auto"})
+        await until(pilot, lambda: form(pilot).given() == {})
         assert pilot.app.query_one("#field-corpus", Input).value == "dante"
-        assert "u takes back what you set" not in shown(pilot.app)
+        assert "u resets the form to its defaults" not in shown(pilot.app)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ async def test_a_damaged_memory_of_the_form_is_ignored(content: bytes, home: Pat
     (home / "form.json").write_bytes(content)
     async with LabApp().run_test(size=(80, 24)) as pilot:
         await shows(pilot, "Start training", "parameters")
-        assert form(pilot).given() == {"preset": "auto"}
+        assert form(pilot).given() == {}
 
 
 async def test_remembered_values_that_are_wrong_now_are_named_and_hostile_ones_are_text(home: Path) -> None:

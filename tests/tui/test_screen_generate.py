@@ -69,10 +69,10 @@ async def generate(size: tuple[int, int] = (120, 40)) -> AsyncIterator[Pilot[int
 async def completed(size: tuple[int, int] = (120, 40), tokens: int = 8) -> AsyncIterator[Pilot[int]]:
     """The same after a prompt of three letters and a completion."""
     async with generate(size) as pilot:
-        of(pilot).kept.sampling = Sampling(max_new_tokens=tokens, seed=0)
+        of(pilot).session.sampling = Sampling(max_new_tokens=tokens, seed=0)
         await write(pilot, "abc")
         await pilot.press("f5")
-        await until(pilot, lambda: of(pilot).loom.text == "abc" + "defghijklmnopqrstuvwxyz"[:tokens])
+        await until(pilot, lambda: of(pilot).tokens.text == "abc" + "defghijklmnopqrstuvwxyz"[:tokens])
         await quiet(pilot)
         yield pilot
 
@@ -106,12 +106,12 @@ async def test_a_completion_goes_on_from_the_end_and_its_prompt_is_scored_once(m
     async with completed() as pilot:
         await pilot.press("f5")
         await quiet(pilot)
-        assert of(pilot).loom.text == "abcdefghijklmnopqrs"
+        assert of(pilot).tokens.text == "abcdefghijklmnopqrs"
         assert [spec.score_prompt for spec in models.completions()] == [True, False]
         await pilot.press("u")
-        assert of(pilot).loom.text == "abcdefghijk"
+        assert of(pilot).tokens.text == "abcdefghijk"
         await pilot.press("U")
-        assert of(pilot).loom.text == "abcdefghijklmnopqrs"
+        assert of(pilot).tokens.text == "abcdefghijklmnopqrs"
 
 
 async def test_the_first_f5_waits_for_the_model_and_begins_from_nothing(models: FakeModels) -> None:
@@ -119,9 +119,9 @@ async def test_the_first_f5_waits_for_the_model_and_begins_from_nothing(models: 
         await pilot.press("3")
         await until(pilot, lambda: pilot.app.query(GeneratePane) and of(pilot).ready)
         await pilot.press("f5")
-        await until(pilot, lambda: len(of(pilot).loom.path) > 50)
-        assert of(pilot).loom.text.startswith("\n")
-        assert of(pilot).loom.nodes[of(pilot).loom.path[0]].prompt
+        await until(pilot, lambda: len(of(pilot).tokens.path) > 50)
+        assert of(pilot).tokens.text.startswith("\n")
+        assert of(pilot).tokens.nodes[of(pilot).tokens.path[0]].prompt
 
 
 async def test_two_starts_in_a_row_are_one_completion(models: FakeModels) -> None:
@@ -130,7 +130,7 @@ async def test_two_starts_in_a_row_are_one_completion(models: FakeModels) -> Non
         await write(pilot, "abc")
         await pilot.press("f5", "f5", "f5")
         models.allow(3)
-        await until(pilot, lambda: len(of(pilot).loom.path) == 6)
+        await until(pilot, lambda: len(of(pilot).tokens.path) == 6)
         await pilot.press("f5")
         assert len(models.completions()) == 1
         await pilot.press("f7")
@@ -143,14 +143,14 @@ async def test_stop_takes_effect_within_a_token(models: FakeModels) -> None:
         await write(pilot, "abc")
         await pilot.press("f5")
         models.allow(4)
-        await until(pilot, lambda: len(of(pilot).loom.path) == 7)
+        await until(pilot, lambda: len(of(pilot).tokens.path) == 7)
         assert "writing" in shown(pilot.app)  # type: ignore[arg-type]
         await pilot.press("f7")
         models.allow(1)
         await until(pilot, lambda: not of(pilot).writing)
         models.allow(50)
         await quiet(pilot)
-        assert len(of(pilot).loom.path) <= 8
+        assert len(of(pilot).tokens.path) <= 8
         assert isinstance(models.messages[0], Stop)
         await shows(pilot, "stopped", "ready")
 
@@ -161,13 +161,13 @@ async def test_a_completion_waits_and_goes_on(models: FakeModels) -> None:
         await write(pilot, "abc")
         await pilot.press("f5")
         models.allow(2)
-        await until(pilot, lambda: len(of(pilot).loom.path) == 5)
+        await until(pilot, lambda: len(of(pilot).tokens.path) == 5)
         await pilot.press("f6")
         await until(pilot, lambda: of(pilot).paused)
         await shows(pilot, "paused")
         await pilot.press("f5")  # goes on as well
         models.allow(2)
-        await until(pilot, lambda: len(of(pilot).loom.path) >= 7)
+        await until(pilot, lambda: len(of(pilot).tokens.path) >= 7)
         assert not of(pilot).paused
 
 
@@ -177,12 +177,12 @@ async def test_settings_change_in_the_middle_of_a_stream(models: FakeModels) -> 
         await write(pilot, "abc")
         await pilot.press("f5")
         models.allow(2)
-        await until(pilot, lambda: len(of(pilot).loom.path) == 5)
+        await until(pilot, lambda: len(of(pilot).tokens.path) == 5)
         await pilot.press("tab", "tab", "down", "1", ".", "3", "enter")
         await until(pilot, lambda: any(isinstance(message, SetSampling) for message in models.messages))
         models.allow(1)
-        await until(pilot, lambda: len(of(pilot).loom.path) == 6)
-        last = of(pilot).loom.nodes[of(pilot).loom.path[-1]]
+        await until(pilot, lambda: len(of(pilot).tokens.path) == 6)
+        last = of(pilot).tokens.nodes[of(pilot).tokens.path[-1]]
         assert last.drawn is not None
         assert last.drawn.temperature == 1.3
         assert pilot.app.query_one("#panes").current == "generate"  # type: ignore[attr-defined]  # digits are no keys there
@@ -197,8 +197,8 @@ async def test_a_resize_in_the_middle_of_a_stream_loses_nothing(models: FakeMode
             models.allow(5)
             await pilot.resize_terminal(*size)
             await pilot.pause(0.2)
-        await until(pilot, lambda: len(of(pilot).loom.path) == 23)
-        await shows(pilot, of(pilot).loom.text)
+        await until(pilot, lambda: len(of(pilot).tokens.path) == 23)
+        await shows(pilot, of(pilot).tokens.text)
 
 
 async def test_an_empty_prompt_in_a_terminal_of_a_few_columns(models: FakeModels) -> None:
@@ -217,7 +217,7 @@ async def test_leaving_in_the_middle_of_a_stream_does_not_wait_and_keeps_the_tex
         await write(pilot, "abc")
         await pilot.press("f5")
         models.allow(4)
-        await until(pilot, lambda: len(of(pilot).loom.path) == 7)
+        await until(pilot, lambda: len(of(pilot).tokens.path) == 7)
         await pilot.press("ctrl+q")
         await pilot.pause()
     kept = json.loads((home / "generate" / "session.json").read_text())
@@ -270,7 +270,7 @@ async def test_other_settings_show_other_candidates_without_changing_the_text(mo
         asked = models.specs[before:]
         assert [spec.sampling.max_new_tokens for spec in asked] == [1]
         assert asked[0].sampling.temperature == 1.1
-        assert asked[0].ids == tuple(of(pilot).loom.nodes[number].id for number in of(pilot).loom.path[:10])
+        assert asked[0].ids == tuple(of(pilot).tokens.nodes[number].id for number in of(pilot).tokens.path[:10])
         await shows(pilot, "T 1.1")
         await pilot.press("left")  # back to settings whose candidates are known
         await quiet(pilot)
@@ -284,13 +284,13 @@ async def test_another_candidate_is_taken_and_gone_on_from(models: FakeModels, f
         await quiet(pilot)
         await pilot.press(*focus, "down" if focus else "j", "enter")
         await quiet(pilot)
-        assert of(pilot).loom.text == "abcdefghj" + "jklmnopq"
+        assert of(pilot).tokens.text == "abcdefghj" + "jklmnopq"
         await shows(pilot, "branch 2 of 2 at token 8")
         await pilot.press("left_square_bracket")
-        assert of(pilot).loom.text == "abcdefghijk"
+        assert of(pilot).tokens.text == "abcdefghijk"
         await shows(pilot, "branch 1 of 2", "²i")
         await pilot.press("right_square_bracket")
-        assert of(pilot).loom.text == "abcdefghjjklmnopq"
+        assert of(pilot).tokens.text == "abcdefghjjklmnopq"
 
 
 async def test_token_by_token_with_the_space_key(models: FakeModels) -> None:
@@ -300,39 +300,39 @@ async def test_token_by_token_with_the_space_key(models: FakeModels) -> None:
             await quiet(pilot)
             await pilot.press("space")
             await quiet(pilot)
-            assert of(pilot).loom.text == "abcdefghijk" + expected
+            assert of(pilot).tokens.text == "abcdefghijk" + expected
         assert len(models.completions()) == 1
         await pilot.press("u")
-        assert of(pilot).loom.text == "abcdefghijklm"
+        assert of(pilot).tokens.text == "abcdefghijklm"
 
 
 async def test_the_next_seed_makes_a_branch_and_the_same_seed_makes_none(models: FakeModels) -> None:
     async with completed() as pilot:
         await pilot.press("r")
         await quiet(pilot)
-        assert (of(pilot).loom.text, of(pilot).loom.fork()) == ("abcdefghijk", None)
+        assert (of(pilot).tokens.text, of(pilot).tokens.fork()) == ("abcdefghijk", None)
         await pilot.press("f8")
         await quiet(pilot)
-        assert of(pilot).loom.text == "abcefghijkl"
-        assert of(pilot).loom.branches(3) == (2, 2)
+        assert of(pilot).tokens.text == "abcefghijkl"
+        assert of(pilot).tokens.branches(3) == (2, 2)
         assert of(pilot).sampling.seed == 1
         assert pilot.app.query_one(SettingsStrip).sampling.seed == 1
 
 
 async def test_editing_keeps_the_tokens_of_what_was_not_edited(models: FakeModels) -> None:
     async with completed() as pilot:
-        path = list(of(pilot).loom.path)
+        path = list(of(pilot).tokens.path)
         await pilot.press("e")
         assert of(pilot).mode == EDIT
         await pilot.press("escape")
-        assert of(pilot).loom.path == path  # nothing was changed
+        assert of(pilot).tokens.path == path  # nothing was changed
         await pilot.press("e", "backspace", "backspace")
         await write(pilot, " x 1")
         await pilot.press("escape")
         await quiet(pilot)
-        assert of(pilot).loom.text == "abcdefghi x 1"
-        assert of(pilot).loom.path[:9] == path[:9]
-        nodes = [of(pilot).loom.nodes[number] for number in of(pilot).loom.path]
+        assert of(pilot).tokens.text == "abcdefghi x 1"
+        assert of(pilot).tokens.path[:9] == path[:9]
+        nodes = [of(pilot).tokens.nodes[number] for number in of(pilot).tokens.path]
         assert [node.prompt for node in nodes] == [True] * 3 + [False] * 6 + [True] * 4
         assert all(node.logprob is not None for node in nodes[1:])
 
@@ -344,15 +344,15 @@ async def test_what_another_model_wrote_is_walked_but_gone_on_from_as_text(model
         await pilot.press("down", "enter")
         await until(pilot, lambda: of(pilot).lm.name == "gpt2")  # type: ignore[union-attr]
         await quiet(pilot)
-        loom = of(pilot).loom
-        assert (loom.text, loom.branches(0)) == ("abcdefghijk", (2, 2))
-        assert all(loom.nodes[number].prompt for number in loom.path)
+        tree = of(pilot).tokens
+        assert (tree.text, tree.branches(0)) == ("abcdefghijk", (2, 2))
+        assert all(tree.nodes[number].prompt for number in tree.path)
         await pilot.press("left_square_bracket", "end")
         await shows(pilot, "another model's tokens")
         await pilot.press("enter")
         await quiet(pilot)
-        assert loom.text == "abcdefghijklmnopqrs"
-        assert loom.models[loom.model].startswith("gpt2")
+        assert tree.text == "abcdefghijklmnopqrs"
+        assert tree.models[tree.model].startswith("gpt2")
 
 
 # -- models ----------------------------------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ async def test_a_model_that_cannot_be_had_is_told_and_the_one_before_stays(model
         await quiet(pilot)
         await pilot.press("f5")
         await quiet(pilot)
-        assert of(pilot).loom.text == "abcdefghijklmnopqrs"
+        assert of(pilot).tokens.text == "abcdefghijklmnopqrs"
 
 
 async def test_the_first_model_is_the_last_used_else_the_next_with_a_word_why(models: FakeModels, home: Path) -> None:
@@ -397,7 +397,7 @@ async def test_no_model_at_all_leaves_the_pane_usable(models: FakeModels) -> Non
         await shows(pilot, "the model is not loaded yet", "no model")
         models.missing.clear()
         await pilot.press("f5")
-        await until(pilot, lambda: len(of(pilot).loom.text) > 50)
+        await until(pilot, lambda: len(of(pilot).tokens.text) > 50)
 
 
 async def test_runs_with_checkpoints_and_names_used_before_are_offered(models: FakeModels, home: Path) -> None:
@@ -430,7 +430,7 @@ async def test_a_character_that_the_model_does_not_know_is_named(models: FakeMod
         await pilot.press("f5")
         await shows(pilot, "The model cannot go on from this text")
         await pilot.press("escape", "u", "f5")
-        await until(pilot, lambda: len(of(pilot).loom.text) > 50)
+        await until(pilot, lambda: len(of(pilot).tokens.text) > 50)
 
 
 @pytest.mark.parametrize("size", [SIZES[0], SIZES[2]])
@@ -464,19 +464,19 @@ async def test_a_text_from_another_pane_becomes_the_prompt_and_the_one_before_a_
     async with completed() as pilot:
         await pilot.press("1")
         pilot.app.post_message(UsePrompt("from the Tokens pane"))
-        await until(pilot, lambda: of(pilot).loom.text == "from the Tokens pane")
+        await until(pilot, lambda: of(pilot).tokens.text == "from the Tokens pane")
         await quiet(pilot)
         assert pilot.app.query_one("#panes").current == "generate"  # type: ignore[attr-defined]
         await pilot.press("left_square_bracket")
-        assert of(pilot).loom.text == "abcdefghijk"
+        assert of(pilot).tokens.text == "abcdefghijk"
 
 
 async def test_a_text_sent_before_the_pane_was_ever_shown_arrives(models: FakeModels) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         pilot.app.post_message(UsePrompt("early bird"))
-        await until(pilot, lambda: pilot.app.query(GeneratePane) and of(pilot).loom.text == "early bird")
-        await until(pilot, lambda: of(pilot).loom.path)
+        await until(pilot, lambda: pilot.app.query(GeneratePane) and of(pilot).tokens.text == "early bird")
+        await until(pilot, lambda: of(pilot).tokens.path)
 
 
 async def test_everything_is_there_again_in_the_next_program(models: FakeModels) -> None:
@@ -484,16 +484,16 @@ async def test_everything_is_there_again_in_the_next_program(models: FakeModels)
         await pilot.press("f8")
         await quiet(pilot)
         await pilot.press("left", "left")
-        text, cursor = of(pilot).loom.text, of(pilot).loom.cursor
-        await until(pilot, lambda: (of(pilot).drawer.path).exists())
+        text, cursor = of(pilot).tokens.text, of(pilot).tokens.cursor
+        await until(pilot, lambda: (of(pilot).session_file.path).exists())
     models.missing.add("bundled")  # the text is there before any model
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await pilot.press("3")
         await shows(pilot, "The model cannot be loaded")
         await pilot.press("escape")
-        loom = of(pilot).loom
-        assert (loom.text, loom.cursor, of(pilot).sampling.seed) == (text, cursor, 1)
-        assert loom.branches(3) == (2, 2)
+        tree = of(pilot).tokens
+        assert (tree.text, tree.cursor, of(pilot).sampling.seed) == (text, cursor, 1)
+        assert tree.branches(3) == (2, 2)
         await shows(pilot, "completion 8 tokens", "branch 2 of 2")
         assert of(pilot).mode == WALK
 
@@ -515,7 +515,7 @@ async def test_a_damaged_file_is_told_and_put_aside(models: FakeModels, home: Pa
         assert list((home / "generate").glob("session-damaged-*"))
         await write(pilot, "abc")
         await pilot.press("f5")
-        await until(pilot, lambda: len(of(pilot).loom.text) > 50)
+        await until(pilot, lambda: len(of(pilot).tokens.text) > 50)
 
 
 async def test_a_text_file_is_opened_the_text_saved_and_copied(models: FakeModels, tmp_path: Path, home: Path) -> None:
@@ -526,7 +526,7 @@ async def test_a_text_file_is_opened_the_text_saved_and_copied(models: FakeModel
         await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
         pilot.app.screen.query_one(Input).value = str(source)
         await pilot.press("enter")
-        await until(pilot, lambda: of(pilot).loom.text == "from a file")
+        await until(pilot, lambda: of(pilot).tokens.text == "from a file")
         await pilot.press("x")
         await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
         pilot.app.screen.query_one(Input).value = str(target)
@@ -559,8 +559,8 @@ async def test_a_text_too_large_for_a_clipboard_goes_into_the_file_only(models: 
         await until(pilot, lambda: (home / "generate" / "copied.txt").exists())
         await shows(pilot, "more than a terminal's clipboard takes")
         assert pilot.app.clipboard == ""
-        assert len(of(pilot).loom.path) < 2_000  # of a text that no context holds, the end is taken apart
-        assert of(pilot).loom.text == "word " * 20_000
+        assert len(of(pilot).tokens.path) < 2_000  # of a text that no context holds, the end is taken apart
+        assert of(pilot).tokens.text == "word " * 20_000
 
 
 # -- comparisons -----------------------------------------------------------------------------------------------------
@@ -608,12 +608,12 @@ async def test_a_column_becomes_the_text_with_its_probabilities(models: FakeMode
             await pilot.press("right")
         await pilot.press("enter")
         await quiet(pilot)
-        loom = of(pilot).loom
-        assert (of(pilot).mode, loom.text) == (WALK, "abcfghijklm")
-        assert loom.branches(3) == (2, 2)
-        assert all(loom.nodes[number].logprob is not None for number in loom.path[1:])
+        tree = of(pilot).tokens
+        assert (of(pilot).mode, tree.text) == (WALK, "abcfghijklm")
+        assert tree.branches(3) == (2, 2)
+        assert all(tree.nodes[number].logprob is not None for number in tree.path[1:])
         await pilot.press("left_square_bracket")
-        assert loom.text == "abcdefghijk"
+        assert tree.text == "abcdefghijk"
 
 
 async def test_two_settings_are_compared_on_the_same_seed(models: FakeModels) -> None:

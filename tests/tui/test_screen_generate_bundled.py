@@ -46,7 +46,7 @@ async def at_work(sampling: Sampling) -> AsyncIterator[Pilot[int]]:
         await pilot.press("3")
         await until(pilot, lambda: pilot.app.query(GeneratePane) and pilot.app.query_one(GeneratePane).settled, 60)
         pane = pilot.app.query_one(GeneratePane)
-        pane.kept.sampling = sampling
+        pane.session.sampling = sampling
         pane.take(PROMPT)
         await pilot.press("f5")
         yield pilot
@@ -60,10 +60,10 @@ async def test_tokens_and_probabilities_are_those_of_the_engine() -> None:
     ]
     async with at_work(SAMPLING) as pilot:
         pane = pilot.app.query_one(GeneratePane)
-        await until(pilot, lambda: pane.settled and len(pane.loom.path) == len(PROMPT) + 30, 60)
-        loom = pane.loom
-        assert loom.text == PROMPT + "".join(token.text for token in wanted)
-        nodes = [loom.nodes[number] for number in loom.path]
+        await until(pilot, lambda: pane.settled and len(pane.tokens.path) == len(PROMPT) + 30, 60)
+        tree = pane.tokens
+        assert tree.text == PROMPT + "".join(token.text for token in wanted)
+        nodes = [tree.nodes[number] for number in tree.path]
         for node, token in zip(nodes, [*scored, *wanted], strict=True):
             assert (node.id, node.rank, node.prompt) == (token.id, token.rank, token.prompt)
             if token.logprob is not None:
@@ -84,9 +84,9 @@ async def test_stopped_and_continued_the_text_is_the_same() -> None:
     wanted = completion(PROMPT, long)
     async with at_work(long) as pilot:
         pane = pilot.app.query_one(GeneratePane)
-        await until(pilot, lambda: len(pane.loom.path) > len(PROMPT) + 3, 60)
+        await until(pilot, lambda: len(pane.tokens.path) > len(PROMPT) + 3, 60)
         await pilot.press("f7")
         await until(pilot, lambda: pane.settled, 60)
         await pilot.press("f5")
-        await until(pilot, lambda: pane.settled and len(pane.loom.path) >= len(PROMPT) + 90, 60)
-        assert pane.loom.text.startswith(PROMPT + "".join(token.text for token in wanted))
+        await until(pilot, lambda: pane.settled and len(pane.tokens.path) >= len(PROMPT) + 90, 60)
+        assert pane.tokens.text.startswith(PROMPT + "".join(token.text for token in wanted))

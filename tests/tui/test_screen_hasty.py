@@ -27,9 +27,9 @@ from tui import panes
 from tui.app import LabApp
 from tui.bar import Tab
 from tui.keybar import KeyBar
-from tui.panes import runs as runs_pane
 from tui.panes.pane import Pane
 from tui.panes.runs import RunsPane
+from tui.train.runs import Trainings
 
 
 def packet(pilot: Pilot[Any], *keys: str) -> None:
@@ -133,11 +133,11 @@ async def test_a_run_is_kept_and_exported_once_when_the_answer_comes_twice(
     run = recorded("past")
     exported: list[Path] = []
 
-    def export(path: str, folder: Path) -> str:
+    def export(_: Trainings, run: Run, folder: Path) -> str:
         exported.append(folder)
         return f"written to {folder}"
 
-    monkeypatch.setattr(runs_pane, "_export", export)
+    monkeypatch.setattr(Trainings, "export", export)
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await show_runs(pilot)

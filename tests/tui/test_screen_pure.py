@@ -26,7 +26,6 @@ from tui.curve import CurveOptions, draw
 from tui.keybar import LAST, fitting
 from tui.lines import Lines
 from tui.panes.pane import Pane
-from tui.panes.train import TrainPane
 from tui.series import CAPACITY, Series, decimate
 from tui.story import EVALUATIONS, NOTICES, SAMPLES, Story
 
@@ -375,7 +374,7 @@ def test_a_log_that_cannot_be_written_does_not_keep_the_screen_from_opening(tmp_
 
 def pane(name: str) -> type[Pane]:
     """The class of a pane."""
-    return {"train": TrainPane}.get(name) or type(panes.make(name))
+    return type(panes.make(name))
 
 
 def test_no_key_means_two_things_in_one_pane() -> None:

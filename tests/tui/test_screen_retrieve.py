@@ -20,9 +20,9 @@ from engine.retrieve.spec import RetrieveSpec
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
 from engine.runs.worker import Task
+from tui import last_values
 from tui.app import LabApp
 from tui.panes.retrieve import RetrievePane
-from tui.retrieving.form import FIELDS
 from tui.retrieving.laboratory import Retrievals
 
 
@@ -61,7 +61,7 @@ def at_hand(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> P
         return task
 
     monkeypatch.setattr(Retrievals, "begin", begin)
-    FIELDS.remember({**FIELDS.defaults, "data": str(folder), "encoder": str(encoder), "epochs": "3"})
+    last_values.write("retrieve.json", {"data": str(folder), "encoder": str(encoder), "epochs": "3"})
     return folder
 
 
@@ -69,7 +69,7 @@ async def go(pilot: Pilot[int]) -> RetrievePane:
     """Show the pane, with the form as it was kept."""
     await shows(pilot, "Start training")
     await pilot.press("6")
-    await shows(pilot, "Build and judge")
+    await shows(pilot, "Run comparison")
     return pilot.app.query_one(RetrievePane)
 
 
@@ -91,7 +91,7 @@ async def test_the_bundled_collection_is_offered_without_anything_typed() -> Non
 async def test_a_typed_query_is_answered_by_three_rankers_and_relevant_documents_are_marked(at_hand: Path) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await go(pilot)
-        await until(pilot, lambda: "small" in pane.form.given()["data"])
+        await until(pilot, lambda: "small" in pane.form.text("data"))
         await pilot.press("f5")
         await until(pilot, lambda: pane.story.finished is not None and pane.gains and pane.library is not None, 60)
         await pilot.press("slash")
@@ -151,13 +151,14 @@ async def test_every_view_fits_every_screen(size: tuple[int, int], kept: Run) ->
 
 
 async def test_hostile_documents_and_queries_stay_text(tmp_path: Path, encoder: Path, at_hand: Path) -> None:
-    FIELDS.remember({**FIELDS.recall(), "methods": "bm25 mean"})
+    kept = {"data": str(at_hand), "encoder": str(encoder), "methods": "bm25 mean"}
+    last_values.write("retrieve.json", kept)
     write(at_hand / "corpus.jsonl", [{"_id": HOSTILE, "title": HOSTILE, "text": f"card {HOSTILE}"}])
     write(at_hand / "queries.jsonl", [{"_id": "q", "text": f"card {HOSTILE}"}])
     (at_hand / "qrels" / "train.tsv").unlink()
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await go(pilot)
-        await until(pilot, lambda: "small" in pane.form.given()["data"])
+        await until(pilot, lambda: "small" in pane.form.text("data"))
         await pilot.press("f5")
         await until(pilot, lambda: pane.story.finished is not None and pane.library is not None, 60)
         pane.box.value = f"card {HOSTILE}"
@@ -186,10 +187,11 @@ async def test_a_run_of_before_is_opened_and_searched(kept: Run) -> None:
 async def test_what_is_wrong_in_the_form_is_said_and_nothing_starts(at_hand: Path) -> None:
     async with LabApp().run_test(size=(200, 50)) as pilot:
         pane = await go(pilot)
-        await until(pilot, lambda: "small" in pane.form.given()["data"])
-        pane.form.fill({**pane.form.given(), "data": "/no/such folder", "length": "x", "methods": ""})
+        await until(pilot, lambda: "small" in pane.form.text("data"))
+        for name, text in {"data": "/no/such folder", "length": "x", "methods": ""}.items():
+            pane.form.query_one(f"#re-field-{name}").value = text  # type: ignore[attr-defined]
         await pilot.press("f5")
-        await shows(pilot, "no such folder", "must be a whole number", "choose at least one")
+        await shows(pilot, "no such folder", "'x' is not a whole number", "name at least one")
         assert pane.run_shown is None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from stage import (
@@ -22,6 +24,7 @@ from stage import (
 )
 from textual.pilot import Pilot
 
+from checkpoints.run import Run
 from engine.runs.events import Event, Finished, Notice, Progress, SampleText, Started
 from tui.app import LabApp
 from tui.panes.runs import RunsPane
@@ -33,7 +36,17 @@ async def open_first(pilot: Pilot[int]) -> None:
     await pilot.press("7")
     await until(pilot, lambda: any(pane.selected for pane in pilot.app.query(RunsPane)))
     await pilot.press("enter")
-    await until(pilot, lambda: pilot.app.pane.showing_run and pilot.app.pane.story.finished)  # type: ignore[attr-defined]
+    await until(pilot, lambda: pilot.app.pane.showing_results and pilot.app.pane.story.finished)  # type: ignore[attr-defined]
+
+
+def tell(app: LabApp, name: str, events: list[Event]) -> None:
+    """Show a run of this name that has told these events."""
+    app.pane.run_shown = cast(Run, SimpleNamespace(name=name))
+    app.pane.fresh()
+    for event in events:
+        app.pane.story.fold(event)
+    app.pane.show_results()
+    app.pane.redraw()
 
 
 def numbers(app: LabApp) -> dict[str, str]:
@@ -121,7 +134,7 @@ async def test_nothing_that_a_run_says_is_taken_as_markup_or_as_a_command(size: 
     app = LabApp()
     async with app.run_test(size=size) as pilot:
         await shows(pilot, "Start training")
-        app.pane.begin(HOSTILE)
+        tell(app, HOSTILE, [])
         told: list[Event] = [
             Progress(HOSTILE, 0, 0),
             started(HOSTILE, corpus=HOSTILE),
@@ -132,15 +145,15 @@ async def test_nothing_that_a_run_says_is_taken_as_markup_or_as_a_command(size: 
             Notice(HOSTILE, "error", HOSTILE),
         ]
         for number in range(1, len(told) + 1):
-            app.pane.begin(HOSTILE)
-            app.pane.fold(told[:number], "running")
+            tell(app, HOSTILE, told[:number])
             await pilot.pause()
             assert controls(app) == []
         await shows(pilot, "␛]0;PAYLOAD␇[red]")
         assert "✗ ␛]0;PAYLOAD" in view(app, "run-notices")
         shown(app).encode("utf-8")
         app.pane.move_cursor(-1)
-        app.pane.fold([Finished(HOSTILE, 2, None, HOSTILE)], HOSTILE)
+        app.pane.story.fold(Finished(HOSTILE, 2, None, HOSTILE))
+        app.pane.redraw()
         await pilot.pause()
         assert controls(app) == []
         assert app.is_running
@@ -150,10 +163,9 @@ async def test_losses_that_are_no_numbers_are_survived_and_the_divergence_is_tol
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
-        app.pane.begin("run")
         bad = [step(2, float("nan")), step(3, float("inf")), step(4, float("-inf")), step(5, 1e30)]
         lost = Notice("the loss is no longer a number", "error", "divergence", 5)
-        app.pane.fold([started(), step(1), *bad, lost, Finished("diverged", 5, None, "run")], "failed")
+        tell(app, "run", [started(), step(1), *bad, lost, Finished("diverged", 5, None, "run")])
         await shows(pilot, "diverged", "no longer a number")
         await pilot.press("g")
         await pilot.pause()

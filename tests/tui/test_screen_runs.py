@@ -98,7 +98,7 @@ async def test_a_run_that_becomes_unreadable_is_not_opened_as_another_task(train
         run.write_json("spec.json", {"task": "rank"})  # the list does not know yet
         for key in ("enter", "c"):
             await pilot.press(key)
-            await asked(pilot, "The run cannot be" if key == "enter" else "It cannot be copied")
+            await asked(pilot, "The run cannot be opened" if key == "enter" else "The run cannot be copied")
             await shows(pilot, "the task 'rank'")
             await pilot.press("escape")
             await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
@@ -390,7 +390,7 @@ async def test_a_home_that_cannot_hold_runs_is_explained_and_not_a_crash(
     async with LabApp().run_test(size=(80, 24)) as pilot:
         await shows(pilot, "Start training")
         await pilot.press("f5")
-        await asked(pilot, "The run cannot be created")
+        await asked(pilot, "The run cannot be started")
         await shows(pilot, "LLMLAB_HOME")
         await pilot.press("escape")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)

@@ -27,7 +27,7 @@ from tui.app import LabApp
 from tui.panes import tokens as pane_module
 from tui.panes.pane import UsePrompt
 from tui.panes.tokens import TokensPane
-from tui.tokens import samples, shelf, storage
+from tui.tokens import samples, storage, tokenizer_list
 from tui.tokens.search import TokenSearch
 
 LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159, 220])
@@ -36,13 +36,13 @@ LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159
 @pytest.fixture(autouse=True)
 def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vocabularies do not change from test to test: each is read once for all of them."""
-    monkeypatch.setattr(shelf, "load", _load)
-    monkeypatch.setattr(shelf, "occurrences", _occurrences)
-    monkeypatch.setattr(shelf, "Lexicon", _lexicon)
-    monkeypatch.setattr(shelf, "Merges", _Merges)
+    monkeypatch.setattr(tokenizer_list, "load", _load)
+    monkeypatch.setattr(tokenizer_list, "occurrences", _occurrences)
+    monkeypatch.setattr(tokenizer_list, "Lexicon", _lexicon)
+    monkeypatch.setattr(tokenizer_list, "Merges", _Merges)
 
 
-_load = functools.cache(shelf.load)
+_load = functools.cache(tokenizer_list.load)
 _lexicon = functools.cache(lexicon.Lexicon)
 _counted: dict[Tokenizer, Any] = {}
 
@@ -63,26 +63,26 @@ async def opened(
 ) -> AsyncIterator[tuple[Pilot[Any], TokensPane]]:
     """The pane on the screen, its vocabularies loaded and everything learnt that it will learn."""
     if names is not None or text:
-        storage.save(storage.Desk(text, 0, names if names is not None else storage.DEFAULTS))
+        storage.save(storage.TokensState(text, 0, names if names is not None else storage.DEFAULTS))
     app = LabApp()
     async with app.run_test(size=size, notifications=True) as pilot:
         app.action_show_pane("tokens")
         await until(pilot, lambda: bool(app.query(TokensPane)) and app.focused is not None and app.here.id == "tokens")
         pane = app.query_one(TokensPane)
-        await until(pilot, lambda: all(study.problem or study.learnt for study in pane.shelf.studies))
+        await until(pilot, lambda: all(entry.problem or entry.learnt for entry in pane.tokenizers.entries))
         await settled(pilot, pane)
         yield pilot, pane
 
 
 async def settled(pilot: Pilot[Any], pane: TokensPane) -> None:
     """Wait until the rows show the editor's text."""
-    loaded = [study for study in pane.shelf.studies if study.tokenizer is not None]
+    loaded = [entry for entry in pane.tokenizers.entries if entry.tokenizer is not None]
     await until(
         pilot,
         lambda: (
             not pane.behind
-            and pane.shelf.text == pane.editor.buffer.text
-            and all(study.view is not None for study in loaded)
+            and pane.tokenizers.text == pane.editor.buffer.text
+            and all(entry.view is not None for entry in loaded)
         ),
     )
     await pilot.pause()
@@ -125,7 +125,7 @@ async def test_the_labs_examples_are_one_key_and_give_the_labs_ids() -> None:
         for number, ids in enumerate(LAB):
             await pilot.press("e", "ctrl+home", *["down"] * number)
             await shows(pilot, f"this line alone  {tensor_line(ids)}")
-            assert pane.shelf.study is not None
+            assert pane.tokenizers.current is not None
             assert load("gpt2").encode(samples.LAB[number]).ids == ids
 
 
@@ -181,7 +181,7 @@ async def test_english_and_dante_compare() -> None:
         await until(pilot, lambda: pane.editor.buffer.text != samples.ENGLISH)
         await settled(pilot, pane)
         assert "from dantesque" in shown(pilot.app)  # type: ignore[arg-type]
-        gpt2 = pane.shelf.studies[0]
+        gpt2 = pane.tokenizers.entries[0]
         ratio = gpt2.against_reference()
         assert ratio is not None
         assert ratio > 1.2
@@ -209,7 +209,7 @@ async def test_themes_change_the_colours() -> None:
         for theme in ("lab-dark", "lab-light", "ansi-dark"):
             pilot.app.theme = theme
             await pilot.pause()
-            await until(pilot, lambda: pane._sheet is not None)
+            await until(pilot, lambda: pane._aligned is not None)
             styles = {one.style.bgcolor for one in pane.rows.render_line(0) if "World" in one.text and one.style}
             assert len(styles) == 1
             assert None not in styles
@@ -225,7 +225,7 @@ async def test_hostile_text_stays_text() -> None:
             await pilot.press("left")
             assert controls(pilot.app) == []  # type: ignore[arg-type]
         assert "PAYLOAD" in shown(pilot.app)  # type: ignore[arg-type]
-        assert pane.shelf.text == text
+        assert pane.tokenizers.text == text
 
 
 async def test_texts_with_nothing_to_see() -> None:
@@ -235,7 +235,7 @@ async def test_texts_with_nothing_to_see() -> None:
             await pilot.press("escape")
             for key in ("right", "left", "down", "up", "end", "home", "pagedown", "pageup", "k", "i", "w", "y"):
                 await pilot.press(key)
-            assert pane.shelf.text == text
+            assert pane.tokenizers.text == text
             if not text:
                 await shows(pilot, "Type or paste a text")
 
@@ -264,8 +264,8 @@ async def test_a_tokenizer_that_breaks_is_told_and_one_that_never_comes_keeps_no
             raise ZeroDivisionError("deep inside")
         return _load(name)
 
-    monkeypatch.setattr(shelf, "load", broken)
-    storage.save(storage.Desk("Hello World", 0, ("slow", "broken", "gpt2")))
+    monkeypatch.setattr(tokenizer_list, "load", broken)
+    storage.save(storage.TokensState("Hello World", 0, ("slow", "broken", "gpt2")))
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         app.action_show_pane("tokens")
@@ -279,7 +279,7 @@ async def test_adding_a_vocabulary() -> None:
         await until(pilot, lambda: pilot.app.screen.query(Input))
         pilot.app.screen.query_one(Input).value = "bundled"
         await pilot.press("enter")
-        await until(pilot, lambda: len(pane.shelf.ready) == 2)
+        await until(pilot, lambda: len(pane.tokenizers.ready) == 2)
         await shows(pilot, "bundled")
         await until(pilot, lambda: "bundled" in storage.restore().names)
 
@@ -366,9 +366,9 @@ async def test_what_is_too_large_for_a_clipboard_is_only_written(home: Path) -> 
         await pilot.press("escape", "c")
         await shows(pilot, "too much for it", "copied.txt")
         assert pilot.app.clipboard == ""
-        assert pane.shelf.study is not None
-        assert pane.shelf.study.view is not None
-        assert json.loads((home / "tokens" / "copied.txt").read_text()) == pane.shelf.study.view.ids
+        assert pane.tokenizers.current is not None
+        assert pane.tokenizers.current.view is not None
+        assert json.loads((home / "tokens" / "copied.txt").read_text()) == pane.tokenizers.current.view.ids
 
 
 async def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -465,13 +465,13 @@ async def test_a_large_text_can_be_typed_into_before_it_is_tokenized(monkeypatch
         assert pane.editor.buffer.text == text + "abc"
         assert "abc" in view(pilot.app, "tokens-editor")  # type: ignore[arg-type]
         await settled(pilot, pane)
-        assert pane.shelf.study is not None
-        assert pane.shelf.study.view is not None
-        first = pane.shelf.study.view
+        assert pane.tokenizers.current is not None
+        assert pane.tokenizers.current.view is not None
+        first = pane.tokenizers.current.view
         assert first.ids == load("gpt2").encode(text + "abc").ids
         await pilot.press("ctrl+home", "X")
         await settled(pilot, pane)
-        second = pane.shelf.study.view
+        second = pane.tokenizers.current.view
         assert second.ids == load("gpt2").encode("X" + text + "abc").ids
         assert len(set(second.blocks) - set(first.blocks)) <= 2
 
@@ -523,12 +523,12 @@ async def test_a_tokenizer_that_breaks_on_a_text_is_named_and_the_others_go_on(
     made.save(str(tmp_path / "tokenizer.json"))
     monkeypatch.chdir(tmp_path)
     async with opened(names=("gpt2", "./"), text="ab") as (pilot, pane):
-        ours, theirs = pane.shelf.studies
+        ours, theirs = pane.tokenizers.entries
         pane.editor.load("")
         pane.editor.post_message(Paste(f"x\n{'a' * 60}b"))  # the library panics on this one
-        await until(pilot, lambda: bool(theirs.problem) and pane.shelf.text.startswith("x"))
-        assert pane.shelf.ready == [ours]
-        assert pane.shelf.tensor(0)[0]
+        await until(pilot, lambda: bool(theirs.problem) and pane.tokenizers.text.startswith("x"))
+        assert pane.tokenizers.ready == [ours]
+        assert pane.tokenizers.tensor(0)[0]
         await shows(pilot, "its tokenizer breaks on a text")
         await put(pilot, pane, "ab")
-        assert (theirs.problem, pane.shelf.ready) == ("", [ours, theirs])
+        assert (theirs.problem, pane.tokenizers.ready) == ("", [ours, theirs])

@@ -19,12 +19,12 @@ from checkpoints import home
 from engine.tokenization.encoding import Tokenizer
 from engine.tokenization.find import load
 from engine.tokenization.spans import Tokenized, tokenize
-from tui.tokens import cards, glyphs, palette, samples, storage
+from tui.tokens import glyphs, palette, samples, storage, token_details
+from tui.tokens.aligned_text import AlignedText, Look, short
 from tui.tokens.buffer import Buffer
 from tui.tokens.glyphs import NEWLINE, PART, Rows, columns, glyph, place, words
 from tui.tokens.palette import CLASSES, colour
-from tui.tokens.rows import Look, Sheet, short
-from tui.tokens.shelf import Shelf, Study
+from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
 
 NAMES = ("gpt2", "wordpiece", "bundled")
 SOME = [*texts(120, 60), HOSTILE, "", "\n", "\n\n", " ", "a" * 300, "word " * 90, samples.ENGLISH]
@@ -41,12 +41,14 @@ def view(tokenizer: Tokenizer, text: str, before: Tokenized | None = None) -> To
     return made
 
 
-def sheet(text: str, tokenizers: list[Tokenizer], *, width: int = 60, ids: bool = True, marks: bool = True) -> Sheet:
+def aligned(
+    text: str, tokenizers: list[Tokenizer], *, width: int = 60, ids: bool = True, marks: bool = True
+) -> AlignedText:
     look = Look(width, 10, ids, marks, palette.DARK)
-    return Sheet(text, [view(tokenizer, text) for tokenizer in tokenizers], NAMES, look)
+    return AlignedText(text, [view(tokenizer, text) for tokenizer in tokenizers], NAMES, look)
 
 
-def rows_of(made: Sheet) -> list[tuple[int, int]]:
+def rows_of(made: AlignedText) -> list[tuple[int, int]]:
     return list(made.rows.down(0))
 
 
@@ -175,13 +177,13 @@ def test_places_are_found_by_column() -> None:
     assert [place(text, 0, 3, column, False) for column in range(6)] == [0, 1, 1, 2, 3, 3]
 
 
-# -- the sheet ------------------------------------------------------------------------------------------------------
+# -- the aligned ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ids", [True, False])
 def test_every_character_stands_in_the_same_column_of_every_row(tokenizers: list[Tokenizer], ids: bool) -> None:
     for text in SOME:
-        made = sheet(text, tokenizers, ids=ids)
+        made = aligned(text, tokenizers, ids=ids)
         joined = ""
         for row in rows_of(made):
             strips = made.strips(row, [None] * 3)
@@ -205,7 +207,7 @@ def test_every_character_stands_in_the_same_column_of_every_row(tokenizers: list
 
 def test_the_ids_under_the_spans_are_all_the_ids(tokenizers: list[Tokenizer]) -> None:
     for text in SOME:
-        made = sheet(text, tokenizers)
+        made = aligned(text, tokenizers)
         told: list[list[str]] = [[], [], []]
         for row in rows_of(made):
             strips = made.strips(row, [None] * 3)
@@ -223,7 +225,7 @@ def test_the_ids_under_the_spans_are_all_the_ids(tokenizers: list[Tokenizer]) ->
 
 def test_a_span_is_as_wide_as_its_token_and_no_wider(tokenizers: list[Tokenizer]) -> None:
     text = "Hello World, unbelievably"
-    made = sheet(text, tokenizers[:1], width=200)
+    made = aligned(text, tokenizers[:1], width=200)
     row = rows_of(made)[0]
     shown = cells(made.strips(row, [None] * 3)[0])
     coloured = "".join(character for character, style in shown if style is not None and style.bgcolor)
@@ -232,7 +234,7 @@ def test_a_span_is_as_wide_as_its_token_and_no_wider(tokenizers: list[Tokenizer]
 
 def test_the_carets_token_is_the_bright_one_in_every_row(tokenizers: list[Tokenizer]) -> None:
     text = "Hello World"
-    made = sheet(text, tokenizers)
+    made = aligned(text, tokenizers)
     current = [next(token for token in each if token.start <= 8 < token.end) for each in made.views]
     strips = made.strips(rows_of(made)[0], current)
     bright = []
@@ -244,14 +246,14 @@ def test_the_carets_token_is_the_bright_one_in_every_row(tokenizers: list[Tokeni
 def test_rows_stay_within_the_width(tokenizers: list[Tokenizer]) -> None:
     for width in (8, 20, 60):
         for text in SOME[::4]:
-            made = sheet(text, tokenizers, width=width)
+            made = aligned(text, tokenizers, width=width)
             for row in rows_of(made):
                 widest = max((strip.cell_length for strip in made.strips(row, [None] * 3)), default=0)
                 assert widest <= 10 + width or row[1] - row[0] == 1
 
 
 def test_hostile_text_reaches_no_strip(tokenizers: list[Tokenizer]) -> None:
-    made = sheet(HOSTILE + "\ud800\n\t", tokenizers)
+    made = aligned(HOSTILE + "\ud800\n\t", tokenizers)
     for row in rows_of(made):
         for strip in made.strips(row, [None] * 3):
             assert not CONTROLS.search(strip.text)
@@ -294,59 +296,61 @@ def lines(strips: list[Strip]) -> str:
 
 
 @pytest.fixture(scope="module")
-def studies() -> list[Study]:
-    found = [Study(name) for name in NAMES]
-    for study in found:
-        study.load()
-        study.learn(lambda: False)
-        study.compare(samples.ENGLISH)
+def entries() -> list[TokenizerEntry]:
+    found = [TokenizerEntry(name) for name in NAMES]
+    for entry in found:
+        entry.load()
+        entry.learn(lambda: False)
+        entry.compare(samples.ENGLISH)
     return found
 
 
-def shelf_of(studies: list[Study], text: str) -> Shelf:
-    shelf = Shelf()
-    shelf.studies = list(studies)
-    shelf.put(text, [view(study.tokenizer, text) for study in studies if study.tokenizer])
-    return shelf
+def tokenizers_of(entries: list[TokenizerEntry], text: str) -> TokenizerList:
+    tokenizers = TokenizerList()
+    tokenizers.entries = list(entries)
+    tokenizers.put(text, [view(entry.tokenizer, text) for entry in entries if entry.tokenizer])
+    return tokenizers
 
 
-def test_the_card_tells_what_is_true(studies: list[Study]) -> None:
+def test_the_card_tells_what_is_true(entries: list[TokenizerEntry]) -> None:
     text = "è Hello World"
-    shelf = shelf_of(studies, text)
-    assert shelf.study is not None
-    shown = lines(cards.card(shelf, shelf.under(shelf.study, len(text)), 44))
+    tokenizers = tokenizers_of(entries, text)
+    assert tokenizers.current is not None
+    shown = lines(token_details.card(tokenizers, tokenizers.under(tokenizers.current, len(text)), 44))
     for fact in ("2159", "ĠWorld", "char 7–13", "byte 8–14", "20 57 6f 72 6c 64", "ĠW+orld→ĠWorld #1,903"):
         assert fact in shown
     assert "0 in dantesque" in shown
-    shelf.next()
-    shown = lines(cards.card(shelf, shelf.under(shelf.study, 8), 44))
+    tokenizers.next()
+    shown = lines(token_details.card(tokenizers, tokenizers.under(tokenizers.current, 8), 44))
     assert "✓ world" in shown
-    assert all(strip.cell_length <= 44 for strip in cards.card(shelf, shelf.under(shelf.study, 8), 44))
+    assert all(
+        strip.cell_length <= 44 for strip in token_details.card(tokenizers, tokenizers.under(tokenizers.current, 8), 44)
+    )
 
 
-def test_the_card_of_part_of_a_code_point_and_of_the_unknown(studies: list[Study]) -> None:
-    shelf = shelf_of(studies, "😀")
-    gpt2, wordpiece, bundled = studies
-    assert "part of a code point" in lines(cards.card(shelf, shelf.under(gpt2, 0), 60))
-    shelf.next()
-    shown = lines(cards.card(shelf, shelf.under(wordpiece, 0), 60))
+def test_the_card_of_part_of_a_code_point_and_of_the_unknown(entries: list[TokenizerEntry]) -> None:
+    tokenizers = tokenizers_of(entries, "😀")
+    gpt2, wordpiece, bundled = entries
+    assert "part of a code point" in lines(token_details.card(tokenizers, tokenizers.under(gpt2, 0), 60))
+    tokenizers.next()
+    shown = lines(token_details.card(tokenizers, tokenizers.under(wordpiece, 0), 60))
     assert "not in the vocabulary" in shown
     assert "U+1F600" in shown
-    shelf.next()
-    assert "unknown" in lines(cards.card(shelf, shelf.under(bundled, 0), 60))
+    tokenizers.next()
+    assert "unknown" in lines(token_details.card(tokenizers, tokenizers.under(bundled, 0), 60))
 
 
-def test_the_table_counts_and_compares(studies: list[Study]) -> None:
-    shelf = shelf_of(studies, "Nel mezzo del cammin di nostra vita 😀")
-    shown = lines(cards.counts(shelf, "a page", 44))
+def test_the_table_counts_and_compares(entries: list[TokenizerEntry]) -> None:
+    tokenizers = tokenizers_of(entries, "Nel mezzo del cammin di nostra vita 😀")
+    shown = lines(token_details.counts(tokenizers, "a page", 44))
     assert "37 characters, 40 bytes" in shown
-    for study in studies:
-        assert study.view is not None
-        assert study.tokenizer is not None
-        counts = study.view.counts
-        english = study.tokenizer.encode(samples.ENGLISH)
+    for entry in entries:
+        assert entry.view is not None
+        assert entry.tokenizer is not None
+        counts = entry.view.counts
+        english = entry.tokenizer.encode(samples.ENGLISH)
         ratio = (counts.tokens / counts.characters) / (len(english) / len(samples.ENGLISH))
-        row = next(line for line in shown.splitlines() if study.name in line)
+        row = next(line for line in shown.splitlines() if entry.name in line)
         figures = row.replace("▸", " ").split()[1:]
         assert figures == [
             str(counts.tokens),
@@ -358,15 +362,15 @@ def test_the_table_counts_and_compares(studies: list[Study]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n\t ", HOSTILE, "\ud800", "x" * 5000])
-def test_no_text_breaks_the_card(studies: list[Study], text: str) -> None:
-    shelf = shelf_of(studies, text)
-    for _ in studies:
+def test_no_text_breaks_the_card(entries: list[TokenizerEntry], text: str) -> None:
+    tokenizers = tokenizers_of(entries, text)
+    for _ in entries:
         for offset in range(min(len(text), 60) + 1):
-            assert shelf.study is not None
-            shown = lines(cards.card(shelf, shelf.under(shelf.study, offset), 30))
+            assert tokenizers.current is not None
+            shown = lines(token_details.card(tokenizers, tokenizers.under(tokenizers.current, offset), 30))
             assert not CONTROLS.search(shown.replace("\n", ""))
-        shelf.next()
-    assert lines(cards.counts(shelf, "a page", 44))
+        tokenizers.next()
+    assert lines(token_details.counts(tokenizers, "a page", 44))
 
 
 def test_the_pane_needs_neither_torch_nor_transformers() -> None:
@@ -390,10 +394,10 @@ def test_samples() -> None:
 
 
 def test_the_desk_comes_back_whatever_is_on_it() -> None:
-    desk = storage.Desk("a\ud800[bold]\x00\n", 3, ("gpt2", "nobody/x"), ids=False, marks=True)
-    assert storage.restore() == storage.Desk()
-    storage.save(desk)
-    assert storage.restore() == desk
+    state = storage.TokensState("a\ud800[bold]\x00\n", 3, ("gpt2", "nobody/x"), ids=False, marks=True)
+    assert storage.restore() == storage.TokensState()
+    storage.save(state)
+    assert storage.restore() == state
     for damage in (b"", b"[]", b'{"text": 3, "names": []}', b'{"text": "a", "names": [3]}', b"\xff"):
         (home.home() / "tokens" / "desk.json").write_bytes(damage)
-        assert storage.restore() == storage.Desk()
+        assert storage.restore() == storage.TokensState()

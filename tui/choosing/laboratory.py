@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from checkpoints.run import Run
 from data.choices import Item
 from tui.comparing.laboratory import Laboratory
-from tui.comparing.values import spec_from
 
 
 class Rankings(Laboratory):
     """Runs that rank the choices of questions."""
 
-    task, figure = "choose", "accuracy"
-
-    def create(self, given: Mapping[str, str]) -> Run:
-        from engine.choose import runs as choose_runs
-        from engine.choose.spec import ChooseSpec
-
-        model = given["model"].strip() or "bundled"
-        return choose_runs.create(spec_from(ChooseSpec, given, model=model))
+    task, runs, figure = "choose", "engine.choose.runs", "accuracy"
 
     def items(self, run: Run) -> tuple[Item, ...]:
         """The judged questions of a run. Raises :class:`checkpoints.store.CheckpointError`."""

@@ -1,4 +1,4 @@
-"""What a classification is asked for: the form, what is wrong with its values, and a look at the data set."""
+"""The form of a classification, and a look at the data set."""
 
 from __future__ import annotations
 
@@ -15,39 +15,15 @@ from textual.widgets import Static
 from data import tablefiles
 from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
-from engine.encoders.features import POOLING_HELP
 from engine.runs.spec import Problem
 from tui import units
-from tui.comparing.form import CompareForm, Layout
-from tui.comparing.ticks import Picker
-from tui.comparing.values import LARGEST, Seen, data_problems, fields_from, kind_of
+from tui.comparing.form import CompareForm, Seen, kind_of
+from tui.field import Choice
 from tui.text import safe
 
 LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it
 ROWS = 6  # that are shown
 COLUMNS = ("text_column", "label_column")
-HEADS = {"lr": ("logistic regression", "LR"), "mlp": ("MLP", "MLP"), "finetune": ("fine-tune", "fine-tune")}
-FIELDS = fields_from(
-    ClassifySpec,
-    "classify.json",
-    "data test text_column label_column encoder pooling heads class_weights limit seed",
-    {"limit": (0, LARGEST), "seed": (0, LARGEST)},
-    ("data", "test", "encoder"),
-    text_column="auto",
-    label_column="auto",
-)
-
-
-def problems(values: Mapping[str, str]) -> list[Problem]:
-    """Everything that can be told to be wrong without reading the data."""
-    data = values["data"].strip()
-    found = data_problems(data, kind_of(data, BUNDLED), f"{BUNDLED}, a file, a folder")
-    if (test := values["test"].strip()) and not tablefiles.existing(test):
-        found.append(Problem("test", "no such file"))
-    found += FIELDS.problems(values)
-    if values["text_column"] == values["label_column"] != "auto":
-        found.append(Problem("label_column", "text and label cannot be the same column"))
-    return found
 
 
 @dataclass(frozen=True)
@@ -77,20 +53,20 @@ class SeenTable(Seen):
         return Content("\n").join(lines)
 
 
-def look(given: Mapping[str, str]) -> SeenTable:
+def look(values: Mapping[str, str]) -> SeenTable:
     """What the data set of these values holds. Reads files, not the Hub: not for the screen's thread."""
-    name = given["data"].strip()
+    name = values["data"].strip()
     if kind_of(name, BUNDLED) == "hub":
         return SeenTable(note=f"{name} is looked up on the Hub when you press Enter here, or F5.")
-    return ask_hub(given)
+    return ask_hub(values)
 
 
-def ask_hub(given: Mapping[str, str]) -> SeenTable:
+def ask_hub(values: Mapping[str, str]) -> SeenTable:
     """What the data set of these values holds, from the Hub too."""
     from data.tables import TableError, load, preview
     from engine.hub import unreachable
 
-    name = given["data"].strip()
+    name = values["data"].strip()
     kind = kind_of(name, BUNDLED)
     if kind == "nothing":
         return SeenTable()
@@ -100,23 +76,23 @@ def ask_hub(given: Mapping[str, str]) -> SeenTable:
         if kind == "hub":  # it may be there the next time
             return SeenTable(note=f"{error}\nEnter asks again; F5 asks too, and starts if it is there then.")
         return SeenTable(problem=str(error))
-    text = given["text_column"] if given["text_column"] != "auto" else first.text_column or ""
-    label = given["label_column"] if given["label_column"] != "auto" else first.label_column or ""
+    text = values["text_column"] if values["text_column"] != "auto" else first.text_column or ""
+    label = values["label_column"] if values["label_column"] != "auto" else first.label_column or ""
     rows = _rows(first.columns, first.rows, text, label)
     seen = SeenTable(first.source, columns=first.columns, text_column=text, label_column=label, rows=rows)
     if missing := [one for one in (text, label) if one and one not in first.columns]:
         return replace(seen, problem=f"there is no column {', '.join(map(repr, missing))}")
     if not text or not label:
         which = " and ".join(what for what, found in (("text", text), ("label", label)) if not found)
-        return replace(seen, problem=f"choose the column with the {which}: their names do not tell")
+        return replace(seen, problem=f"choose the column with the {which}: the names do not tell")
     if kind == "path" and (size := _size(name)) > LARGE:
         return replace(seen, note=f"{units.size(size)}: the checks run when it is started")
-    limit = given["limit"].strip()
-    seed = given["seed"].strip()
+    limit = values["limit"].strip()
+    seed = values["seed"].strip()
     try:
         data = load(
             name,
-            test=given["test"].strip(),
+            test=values["test"].strip(),
             text_column=text,
             label_column=label,
             limit=int(limit) if limit.isdigit() else 0,
@@ -149,65 +125,62 @@ def _size(name: str) -> int:
 
 
 class ClassifyForm(CompareForm):
-    """With a picker of columns, and the first rows beside it."""
+    """With a choice of columns, and the first rows beside it."""
 
     PREFIX = "cl-"
-    LAYOUT = Layout(
-        go="Run the routes",
-        sections=(
-            ("data set", ("data", "test", "text_column", "label_column", "limit")),
-            ("features", ("encoder", "pooling")),
-            ("routes", ("heads", "class_weights", "seed")),
-        ),
-        labels={"test": "test file", "limit": "rows at most", "heads": "train"},
-        hints={
-            "data": "helpdesk, a file, a folder, or owner/name on the Hub",
-            "test": "only if it lies in a file of its own",
-            "limit": "of each split; 0 for all",
-            "encoder": "auto, minilm, a folder, or a name on the Hub",
-            "seed": "decides splits, batches and dropout",
-        },
-        explained=(
-            "The encoder stays as it is for logistic regression and MLP: their features are computed once and kept. "
-            "Fine-tuning trains all of it: best, and slowest by far without a GPU. The majority class and TF-IDF with "
-            "logistic regression always run beside them.\n"
-            "↑↓ or Tab between fields, ←→ choose, Space ticks, F1 for help."
-        ),
-        fields=FIELDS,
-        problems=problems,
-        nothing=SeenTable(),
-        look=look,
-        looked_at=("data", "test", *COLUMNS, "limit", "seed"),
-        names=HEADS,
-        meanings={"pooling": POOLING_HELP},
+    FILE = "classify.json"
+    NOTHING = SeenTable()
+    LOOKED_AT = ("data", "test", *COLUMNS, "limit", "seed")
+    EXPLAINED = (
+        "The encoder stays as it is for logistic regression and MLP: their features are computed once and kept. "
+        "Fine-tuning trains all of it: best, and slowest by far without a GPU. The majority class and TF-IDF with "
+        "logistic regression always run beside them."
     )
-    DEFAULT_CSS = "ClassifyForm .fields { min-width: 42; }"
     seen: SeenTable
+
+    def __init__(self) -> None:
+        super().__init__(ClassifySpec(curve=True, suspects=True))
+
+    read = staticmethod(look)
 
     def widget(self, name: str, ident: str) -> Widget:
         if name in COLUMNS:
-            return Picker(("auto",), FIELDS.defaults[name], id=ident)
+            return Choice(("auto", *self._columns(self._put[name])), self._put[name], id=ident)
         return super().widget(name, ident)
 
-    def more_facts(self) -> ComposeResult:
+    def _columns(self, chosen: str) -> list[str]:
+        return list(dict.fromkeys([*self.seen.columns, *([chosen] if chosen != "auto" else [])]))
+
+    def facts(self) -> ComposeResult:
+        yield from super().facts()
         yield Static(classes="rows")
 
-    def put(self, name: str, value: str) -> None:
-        if name in COLUMNS:
-            self.field(name).offer(tuple(dict.fromkeys([*self.seen.columns, *([value] if value != "auto" else [])])))
-        super().put(name, value)
+    def wrong(self, values: Mapping[str, str]) -> list[Problem]:
+        found = super().wrong(values)
+        if (test := values["test"].strip()) and not tablefiles.existing(test):
+            found.append(Problem("test", "no such file"))
+        return found
+
+    def put(self, texts: Mapping[str, str]) -> None:
+        for name in texts.keys() & self._widgets.keys() & set(COLUMNS):
+            self._widgets[name].able = ("auto", *self._columns(texts[name]))
+        super().put(texts)
 
     def entered(self, name: str) -> None:
         """Enter in the name of a data set on the Hub looks it up first."""
-        given = self.given()
-        if name == "data" and kind_of(given["data"].strip(), BUNDLED) == "hub" and not self.seen.columns:
-            self.know(given, SeenTable(note="asking the Hub…"))
-            self.look(given, ask_hub)
+        values = self.values()
+        if name == "data" and kind_of(values["data"].strip(), BUNDLED) == "hub" and not self.seen.columns:
+            self.know(values, SeenTable(note="asking the Hub…"))
+            self.look(values, ask_hub)
         else:
             self.start_or_tell()
 
-    def saw(self) -> None:
+    def know(self, values: Mapping[str, str], seen: Seen) -> None:
+        super().know(values, seen)
         if self.seen.columns:
             for name in COLUMNS:
-                self.field(name).offer(self.seen.columns)
+                self._widgets[name].offer(("auto", *self.seen.columns))
+
+    def refreshed(self, spec: ClassifySpec | None) -> None:
+        super().refreshed(spec)
         self.query_one(".rows", Static).update(self.seen.first_rows())

@@ -12,7 +12,6 @@ from checkpoints.run import Run
 from engine.comparison.statistics import Comparison
 from tui import units
 from tui.comparing.laboratory import Laboratory
-from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)
@@ -77,15 +76,8 @@ def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tupl
 class Classifications(Laboratory):
     """Runs that classify."""
 
-    task, figure = "classify", "accuracy"
+    task, runs, figure = "classify", "engine.classify.runs", "accuracy"
     exported = ("the fine-tuned model", "As a folder that AutoModelForSequenceClassification and AutoTokenizer load.")
-
-    def create(self, given: Mapping[str, str]) -> Run:
-        from engine.classify import runs as classify_runs
-        from engine.classify.spec import ClassifySpec
-
-        automatic = {name: "" for name in ("text_column", "label_column") if given[name] == "auto"}
-        return classify_runs.create(spec_from(ClassifySpec, given, curve=True, suspects=True, **automatic))
 
     def findings(self, run: Run) -> Findings:
         """What the routes said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""

@@ -1,204 +1,141 @@
-"""The form that a comparison starts from: fields, what the data hold, and everything that is wrong."""
+"""The form that a comparison starts from: what its data hold stands beside the fields."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from textual import on, work
+from textual import work
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.timer import Timer
-from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
+from data import tablefiles
 from engine.runs.spec import Problem
-from tui.comparing.ticks import Picker, Ticks
-from tui.comparing.values import Fields, Seen
-from tui.field import Field
-from tui.form import Choice, Form
-from tui.styles import style_sheet
+from engine.runs.tasks import BUNDLED
+from tui.form import Form
+from tui.text import safe
 
 REST = 0.4  # seconds that typing rests before the data are looked at
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What a form shows, and how its values are judged."""
+class Seen:
+    """What a look at the data found. Empty before the first look."""
 
-    go: str
-    """on the button"""
-    sections: tuple[tuple[str, tuple[str, ...]], ...]
-    """titles, and the fields below each"""
-    labels: Mapping[str, str]
-    """of fields whose name does not tell enough"""
-    hints: Mapping[str, str]
-    """of fields into which text is typed, while they are empty"""
-    explained: str
-    fields: Fields
-    problems: Callable[[Mapping[str, str]], list[Problem]]
-    nothing: Seen
-    """before the first look"""
-    look: Callable[[Mapping[str, str]], Seen]
-    """reads the data of these values: called off the event loop"""
-    looked_at: tuple[str, ...]
-    """fields that a look depends on"""
-    meanings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """of the values of fields whose values do not tell enough: one is shown at a time, with what it means"""
-    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """long and short names of the values that are ticked, where they have others than their own"""
+    source: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """what there is, and how many"""
+    checks: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    note: str = ""
+    problem: str = ""
+    """why nothing can be run with them; empty when something can"""
+
+    def facts(self) -> Content:
+        """Source, sizes, what the checks found, and something to look at."""
+        lines: list[Content] = []
+        if self.source:
+            lines.append(Content.styled(safe(self.source, lines=False), "bold $primary"))
+        if self.sizes:
+            lines.append(Content("   ".join(f"{count:,} {name}" for name, count in self.sizes)))
+        for mark, style, entries in (("· ", "", self.checks), ("! ", "$warning", self.repairs)):
+            lines += [Content.styled(mark + safe(entry, lines=False), style) for entry in entries]
+        lines += self.samples()
+        if self.note:
+            lines.append(Content.styled(safe(self.note), "$foreground 60%"))
+        return Content("\n").join(lines)
+
+    def samples(self) -> list[Content]:
+        """Some of the data, a line each."""
+        return []
+
+
+def kind_of(name: str, bundled: str, *, folder: bool = False) -> str:
+    """Where data of this name would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Makes no request.
+
+    With ``folder`` only a folder is a path, and a name on the Hub has an owner.
+    """
+    if name == bundled:
+        return "bundled"
+    if (path := tablefiles.existing(name)) is not None and (path.is_dir() or not folder):
+        return "path"
+    return "hub" if tablefiles.possible(name) and ("/" in name or not folder) else "nothing"
 
 
 class CompareForm(Form):
-    """Fields to the left; what the data hold, and everything that is wrong, beside them."""
+    """Looks at the data off the event loop whenever a field has changed that they depend on."""
 
-    LAYOUT: Layout
-    SCOPED_CSS = False  # as of Form, from which it is not inherited
-    DEFAULT_CSS = style_sheet(__file__)
+    GO = "Run comparison"
+    BUILT_IN = BUNDLED
+    NOTHING: ClassVar[Seen]
+    """before the first look"""
+    LOOKED_AT: ClassVar[tuple[str, ...]]
+    """fields that a look depends on"""
+    FOLDER: ClassVar[bool] = False
+    """whether a path must be a folder"""
+    EXPLAINED: ClassVar[str]
 
-    @dataclass
-    class Wanted(Message):
-        """The user wants these values to be run."""
-
-        values: dict[str, str]
-
-    def __init__(self) -> None:
-        super().__init__(id=f"{self.PREFIX}form")
-        self.seen = self.LAYOUT.nothing
-        self._wrong: list[Problem] = []
+    def __init__(self, default: Any) -> None:
+        super().__init__(default)
+        self.seen = self.NOTHING
         self._rest: Timer | None = None
-        self._filling = False
 
-    def compose(self) -> ComposeResult:
-        layout = self.LAYOUT
-        with VerticalScroll(classes="fields", can_focus=False):
-            yield from self.fields(layout.go, layout.sections)
-        with VerticalScroll(classes="side", can_focus=False):
-            yield Static(classes="problems")
-            yield Static(classes="seen")
-            yield from self.more_facts()
-            yield Static(Content(f"\n{layout.explained}"), classes="why")
-
-    def label(self, name: str) -> str:
-        return self.LAYOUT.labels.get(name, super().label(name))
-
-    def widget(self, name: str, ident: str) -> Widget:
-        fields = self.LAYOUT.fields
-        value = fields.defaults[name]
-        if name == fields.several:
-            return Ticks(fields.able, value, id=ident, names=self.LAYOUT.names)
-        if name in fields.choices and name in self.LAYOUT.meanings:
-            return Picker(fields.choices[name], value, id=ident, help=self.LAYOUT.meanings[name])
-        if name in fields.choices:
-            return Choice(fields.choices[name], value, id=ident)
-        return Field(value, id=ident, compact=True, select_on_focus=False, placeholder=self.LAYOUT.hints[name])
-
-    def more_facts(self) -> ComposeResult:
-        """More about the data, below the facts."""
-        yield from ()
+    def facts(self) -> ComposeResult:
+        yield Static(classes="seen")
 
     def on_mount(self) -> None:
-        self._recall()
-
-    @work(thread=True, group="recall", exit_on_error=False)
-    def _recall(self) -> None:
-        kept = self.LAYOUT.fields.recall()
-        self.app.call_from_thread(self.fill, kept)
-
-    # -- values ------------------------------------------------------------------------------------------------------
-
-    def given(self) -> dict[str, str]:
-        """What the fields say."""
-        return {name: str(self.field(name).value) for name in self.LAYOUT.fields.defaults}
-
-    def fill(self, new: Mapping[str, str]) -> None:
-        """Show these values."""
-        self._filling = True
-        for name, value in new.items():
-            self.put(name, value)
-        self._filling = False
-        self._refresh()
         self._look_soon(0.05)
 
-    def put(self, name: str, value: str) -> None:
-        """Show this value in a field."""
-        self.field(name).value = value
+    @staticmethod
+    def read(values: Mapping[str, str]) -> Seen:
+        """Look at the data of these values. Reads files: called off the event loop. Never raises."""
+        raise NotImplementedError
 
-    def start(self) -> bool:
-        """Ask for these values to be run; False when something is wrong with them."""
-        given = self.given()
-        self._refresh()
-        if self._wrong:
-            return False
-        self._remember(given)
-        self.post_message(self.Wanted(given))
-        return True
+    def wrong(self, values: Mapping[str, str]) -> list[Problem]:
+        return wrong_data(values, self.default.data, folder=self.FOLDER) or (
+            [Problem("data", self.seen.problem)] if self.seen.problem else []
+        )
 
-    def show_problem(self) -> None:
-        """To the first field that is wrong."""
-        if self._wrong:
-            self.field(self._wrong[0].field).focus()
-            self.app.bell()
+    def explained(self) -> str:
+        return self.EXPLAINED
 
-    @work(thread=True, group="remember", exit_on_error=False)
-    def _remember(self, given: dict[str, str]) -> None:
-        self.LAYOUT.fields.remember(given)
-
-    # -- reactions ---------------------------------------------------------------------------------------------------
-
-    def start_or_tell(self) -> None:
-        if not self.start():
-            self.show_problem()
-
-    @on(Input.Changed)
-    @on(Choice.Changed)
-    @on(Ticks.Changed)
-    def _edited(self, event: Input.Changed | Choice.Changed | Ticks.Changed) -> None:
-        event.stop()
-        if self._filling or event.control is None:
-            return
-        name = self.name_of(event.control)
+    def edited(self, name: str) -> None:
         if name == "data":
-            self.seen = self.LAYOUT.nothing
-        self._refresh()
-        if name in self.LAYOUT.looked_at:
-            self._look_soon(REST)
-
-    # -- the data ----------------------------------------------------------------------------------------------------
+            self.seen = self.NOTHING
+        if name in ("", *self.LOOKED_AT):
+            self._look_soon(REST if name else 0.05)
 
     def _look_soon(self, seconds: float) -> None:
         if self._rest is not None:
             self._rest.stop()
-        self._rest = self.set_timer(seconds, lambda: self.look(self.given(), self.LAYOUT.look))
+        self._rest = self.set_timer(seconds, lambda: self.look(self.values(), self.read))
 
     @work(thread=True, exclusive=True, group="look", exit_on_error=False)
-    def look(self, given: dict[str, str], read: Callable[[Mapping[str, str]], Seen]) -> None:
+    def look(self, values: dict[str, str], read: Callable[[Mapping[str, str]], Seen]) -> None:
         """Read the data off the event loop."""
         from textual.worker import get_current_worker
 
         worker = get_current_worker()
-        seen = read(given)
+        seen = read(values)
         if not worker.is_cancelled:
-            self.app.call_from_thread(self.know, given, seen)
+            self.app.call_from_thread(self.know, values, seen)
 
-    def know(self, given: Mapping[str, str], seen: Seen) -> None:
+    def know(self, values: Mapping[str, str], seen: Seen) -> None:
         """Take in what a look at the data of these values found."""
-        if self.is_attached and given["data"] == self.given()["data"]:
+        if self.is_attached and values["data"] == self.text("data"):
             self.seen = seen
-            self.saw()
-            self._refresh()
+            self.refresh_all()
 
-    def saw(self) -> None:
-        """There is something new about the data."""
-
-    def _refresh(self) -> None:
-        """Show what is wrong, and what the data hold."""
-        layout = self.LAYOUT
-        self._wrong = layout.problems(self.given())
-        if self.seen.problem and not any(one.field == "data" for one in self._wrong):
-            self._wrong.append(Problem("data", self.seen.problem))
-        told = "\n".join(f"✗ {self.label(one.field)}: {one.message}" for one in self._wrong)
-        self.show_problems(self._wrong, told)
+    def refreshed(self, spec: Any) -> None:
         self.query_one(".seen", Static).update(self.seen.facts())
+
+
+def wrong_data(values: Mapping[str, str], bundled: str, *, folder: bool = False) -> list[Problem]:
+    """Why data of this name cannot be used, as far as can be known without reading them."""
+    name = values["data"].strip()
+    if not name or kind_of(name, bundled, folder=folder) != "nothing":
+        return []
+    return [Problem("data", f"no such {'folder' if folder else 'file or folder'}, and it is not a valid Hub name")]

@@ -6,10 +6,11 @@ finds them. Everything here reads files or starts processes: not for the thread 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from checkpoints import home
 from checkpoints import run as runs
@@ -20,7 +21,6 @@ from engine.runs.events import Event
 from engine.runs.listing import explain, figure
 from engine.runs.messages import Control
 from engine.runs.worker import Task
-from tui.comparing.values import typed
 
 OFFERED = 60  # the newest runs, for opening
 
@@ -38,14 +38,21 @@ class Laboratory:
 
     task: str
     """as ``spec.json`` names it"""
+    runs: str
+    """the module of the engine that makes them"""
     figure: str
     """of every entry of ``results.json``, told where runs are offered"""
     exported: tuple[str, str] = ("", "")
     """what of a run another program can load, and as what"""
 
-    def create(self, given: Mapping[str, str]) -> Run:
-        """A run directory for what the form says. Raises :class:`OSError` and :class:`engine.runs.spec.BadSpec`."""
-        raise NotImplementedError
+    def create(self, spec: Any) -> Run:
+        """A run directory for a spec. Raises :class:`OSError` and :class:`engine.runs.spec.BadSpec`."""
+        run: Run = import_module(self.runs).create(spec)
+        return run
+
+    def spec_of(self, run: Run) -> Any:
+        """The spec of a run. Raises what :func:`engine.runs.owner.spec_as` raises."""
+        return import_module(self.runs).spec_of(run)
 
     def cannot_export(self, run: Run) -> str:
         """Why the run has nothing that another program could load; empty when it has."""
@@ -54,11 +61,6 @@ class Laboratory:
     def export(self, run: Run, folder: Path) -> str:
         """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
         raise CheckpointError(self.cannot_export(run))
-
-    def values_of(self, run: Run, defaults: Mapping[str, str]) -> dict[str, str]:
-        """What the form would have to say for this run. Raises what :meth:`checkpoints.run.Run.spec` raises."""
-        record = run.spec()
-        return {name: typed(record.get(name), default) for name, default in defaults.items()}
 
     def begin(self, run: Run) -> Task:
         """Start the process that works on a run, and a task that follows it."""
@@ -106,17 +108,3 @@ class Laboratory:
         figures = {name: figure(one.get(self.figure)) for name, one in results.items() if isinstance(one, dict)}
         known = [f"{name} {one:.3f}" for name, one in figures.items() if one is not None]
         return ", ".join(known[-3:]) or "nothing finished"
-
-
-_OF = {
-    "classify": ("tui.classify.laboratory", "Classifications"),
-    "choose": ("tui.choosing.laboratory", "Rankings"),
-    "retrieve": ("tui.retrieving.laboratory", "Retrievals"),
-}
-
-
-def laboratory_of(task: str) -> Laboratory:
-    """The laboratory of a task, imported when it is asked for. Raises :class:`KeyError`."""
-    module, kind = _OF[task]
-    made: Laboratory = getattr(import_module(module), kind)()
-    return made

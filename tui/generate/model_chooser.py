@@ -9,7 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from checkpoints import home
@@ -17,9 +17,9 @@ from checkpoints import run as runs
 from engine import hub
 from engine.runs.listing import summarise
 from tui import units
-from tui.dialogs import Choices, Dialog
+from tui.dialogs import Choices, Dialog, hint
 from tui.field import Field
-from tui.generate.completing import KNOWN_GPT2
+from tui.generate.generation_tasks import KNOWN_GPT2
 from tui.styles import style_sheet
 from tui.text import safe
 
@@ -66,7 +66,7 @@ class ModelChooser(Dialog[str | None]):
             yield Label("Which model?", classes="title")
             yield Choices(*(Option(self._spell(offer)) for offer in self._choices), compact=True, markup=False)
             yield Field(placeholder="or a run, a folder, or a name on the Hub", compact=True, id="model-name")
-            yield Static(Content.styled("↑↓ and Enter choose, Tab to type a name, Esc leaves it", "$foreground 60%"))
+            yield hint("↑↓ and Enter choose, Tab to type a name, Esc leaves it")
 
     def on_mount(self) -> None:
         names = [offer.name for offer in self._choices]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +10,16 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.content import Content
 from textual.events import Key
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import Label, Static
 
 from engine.lm.sampling import Sampling
-from tui.dialogs import Dialog
-from tui.generate.funnel import FOCUSED, TITLE, WORD
-from tui.generate.heat import DIM, PLAIN, FocusLines
+from tui.dialogs import Dialog, hint
+from tui.generate.candidate_view import FOCUSED, TITLE, WORD
+from tui.generate.token_view import DIM, PLAIN, FocusLines
+from tui.styled import window
 
 NAMES = {
     "greedy": "greedy",
@@ -89,9 +88,7 @@ def _on(sampling: Sampling, name: str) -> bool:
 class SettingsStrip(FocusLines, can_focus=True):
     """One row for each setting."""
 
-    DEFAULT_CSS = """
-    SettingsStrip { height: 10; width: 1fr; padding: 0 1; }
-    """
+    DEFAULT_CSS = "SettingsStrip { height: 10; width: 1fr; padding: 0 1; }"
     BINDINGS = [
         Binding("up", "row(-1)", "Row before", show=False),
         Binding("down", "row(1)", "Next row", show=False),
@@ -127,27 +124,17 @@ class SettingsStrip(FocusLines, can_focus=True):
         """Bring the lines up to date."""
         if self.size:
             width, height = self.size
-            rows = [self._line(name, width) for name in NAMES]
             title = Segment(" settings ", FOCUSED if self.has_focus else TITLE)
             help_ = " ←→ step, 0–9 type, Enter" if self.has_focus else " Tab"
-            strips = [Strip([title, Segment(help_, DIM)]).adjust_cell_length(width)]
-            room = max(1, height - 2)
-            first = max(0, min(self._row - room // 2, len(rows) - room)) if height < len(rows) + 1 else 0
-            strips += rows[first : first + max(room, height - 1 - bool(self._wrong or self._explained))]
-            strips = strips[: height - 1] if self._wrong or self._explained else strips[:height]
-            if self._wrong:
-                strips.append(Strip([Segment(f" ✗ {self._wrong}", _WRONG)]).adjust_cell_length(width))
-            elif self._explained:
-                strips.append(Strip([Segment(f" {self._explained}"[:width], DIM)]).adjust_cell_length(width))
-            self.set_strips(strips)
-
-    @property
-    def _explained(self) -> str:
-        """What the setting of the row means."""
-        if not self.has_focus:
-            return ""
-        fields = {entry.name: entry for entry in dataclasses.fields(Sampling)}
-        return str(fields[self.name_of_row].metadata["help"])
+            foot = [Segment(f" ✗ {self._wrong}", _WRONG)] if self._wrong else []
+            if not foot and self.has_focus:
+                meaning = Sampling.__dataclass_fields__[self.name_of_row].metadata["help"]
+                foot = [Segment(f" {meaning}"[:width], DIM)]
+            rows = [self._line(name, width) for name in NAMES]
+            room = height - 1 - len(foot)
+            first = window(len(rows), self._row, max(1, height - 2)).start if height < len(rows) + 1 else 0
+            strips = [Strip([title, Segment(help_, DIM)]), *rows[first:]][: room + 1] + ([Strip(foot)] if foot else [])
+            self.set_strips([strip.adjust_cell_length(width) for strip in strips])
 
     def _line(self, name: str, width: int) -> Strip:
         mine = self.has_focus and name == self.name_of_row
@@ -223,9 +210,7 @@ class SettingsStrip(FocusLines, can_focus=True):
 class SettingsDialog(Dialog[Sampling | None]):
     """Settings to compare with those of the pane."""
 
-    BINDINGS = [
-        Binding("enter,f5", "accept", "Compare", priority=False),
-    ]
+    BINDINGS = [Binding("enter,f5", "accept", "Compare", priority=False)]
     DEFAULT_CSS = """
     SettingsDialog SettingsStrip { margin: 1 0; background: $surface; }
     .-low SettingsDialog SettingsStrip { margin: 0; }
@@ -240,9 +225,7 @@ class SettingsDialog(Dialog[Sampling | None]):
             yield Label(self._title, classes="title")
             yield Static(self._text)
             yield SettingsStrip(id="settings-other")
-            yield Static(
-                Content.styled("↑↓ row, ←→ step, digits type, Enter compares, Esc leaves it", "$foreground 60%")
-            )
+            yield hint("↑↓ row, ←→ step, digits type, Enter compares, Esc leaves it")
 
     def on_mount(self) -> None:
         strip = self.query_one(SettingsStrip)

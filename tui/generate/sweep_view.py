@@ -13,8 +13,8 @@ from textual.strip import Strip
 
 from engine.lm.sweep import Comparison, Setting
 from engine.runs.events import Compared, Event, Token
-from tui.generate.flow import Flow, Item
-from tui.generate.heat import DIM, NOTHING, PLAIN, FocusLines, heat
+from tui.generate.token_layout import Item, TokenLayout
+from tui.generate.token_view import DIM, NOTHING, PLAIN, FocusLines, probability_style
 from tui.text import safe
 
 NARROWEST = 18  # cells of a column that can still be read
@@ -32,7 +32,7 @@ class Column:
     setting: Setting
     tokens: list[Token] = field(default_factory=list)
     compared: Compared | None = None
-    flow: Flow = field(default_factory=Flow)
+    layout: TokenLayout = field(default_factory=TokenLayout)
 
     def figures(self) -> tuple[str, ...]:
         """Repetition rate, distinct-2, mean log-probability, tokens per second; dots while they are not known."""
@@ -74,9 +74,7 @@ class Sweep:
 class SweepView(FocusLines, can_focus=True):
     """Draws a :class:`Sweep`. Left and right choose a column, up and down look further up or down in the texts."""
 
-    DEFAULT_CSS = """
-    SweepView { height: 1fr; width: 1fr; padding: 0 1; }
-    """
+    DEFAULT_CSS = "SweepView { height: 1fr; width: 1fr; padding: 0 1; }"
     BINDINGS = [
         Binding("left", "choose(-1)", "Column before", show=False),
         Binding("right", "choose(1)", "Next column", show=False),
@@ -99,7 +97,7 @@ class SweepView(FocusLines, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.sweep: Sweep | None = None
+        self.sweep = Sweep(Comparison("", ()))
         self.chosen = 0
         self._top = 0
         self._follow = True
@@ -111,7 +109,7 @@ class SweepView(FocusLines, can_focus=True):
 
     def draw(self) -> None:
         """Bring the lines up to date."""
-        if self.sweep is None or not self.size:
+        if not self.sweep.columns or not self.size:
             return
         width, height = self.size
         columns = self.sweep.columns
@@ -129,20 +127,17 @@ class SweepView(FocusLines, can_focus=True):
         self.set_strips([strip.adjust_cell_length(width) for strip in strips])
 
     def _prompt(self, width: int) -> Strip:
-        assert self.sweep is not None
         prompt = safe(self.sweep.comparison.prompt, lines=False)
         room = max(8, width - 9)
         shown = prompt if len(prompt) <= room else f"…{prompt[1 - room :]}"
         return Strip([Segment(" prompt ", DIM), Segment(shown, _BOLD)])
 
     def _foot(self, width: int) -> Strip:
-        assert self.sweep is not None
         said = "←→ column  ↑↓ scroll  Enter takes it as the text  Esc back"
         saved = f"saved as {self.sweep.path}  " if self.sweep.path else ""
         return Strip([Segment(f" {safe(saved, lines=False)}", PLAIN), Segment(said, DIM)])
 
     def _side_by_side(self, room: int, height: int) -> list[Strip]:
-        assert self.sweep is not None
         cells = [self._column(number, column, room, height) for number, column in enumerate(self.sweep.columns)]
         rows = []
         for y in range(height):
@@ -163,7 +158,6 @@ class SweepView(FocusLines, can_focus=True):
         return head + self._text(column, room, height - len(head))
 
     def _one_at_a_time(self, width: int, height: int) -> list[Strip]:
-        assert self.sweep is not None
         figures, cell = (FIGURES, 11) if width >= 68 else (SHORT, 8)
         name = min(20, width - 4 * cell - 2)
         header = "".join(f"{figure:>{cell}}" for figure in figures)
@@ -186,15 +180,14 @@ class SweepView(FocusLines, can_focus=True):
         return Strip([Segment(f" {name}", style), Segment(f"{self._mark(number, column)} ", style)])
 
     def _mark(self, number: int, column: Column) -> str:
-        assert self.sweep is not None
         if column.compared is not None:
             return {"eos": "■", "stop": "✗", "failed": "✗"}.get(column.compared.reason, " ")
         return "▌" if number == self.sweep.current and column.tokens else " "
 
     def _text(self, column: Column, room: int, height: int) -> list[Strip]:
         items = [Item(token.index, safe(token.text) or NOTHING) for token in column.tokens]
-        column.flow.lay(items, room - 1)
-        rows = column.flow.rows
+        column.layout.lay(items, room - 1)
+        rows = column.layout.rows
         if column.compared is None and self._follow:
             first = max(0, len(rows) - height)
             first -= first % max(1, height // 2)  # a turned page is sent whole, so it is turned by half
@@ -204,7 +197,7 @@ class SweepView(FocusLines, can_focus=True):
         strips = []
         for row in rows[first : first + max(0, height)]:
             segments = [Segment(" ")]
-            segments += [Segment(text, heat(column.tokens[place].logprob)) for place, text in row]
+            segments += [Segment(text, probability_style(column.tokens[place].logprob)) for place, text in row]
             strips.append(Strip(segments).adjust_cell_length(room))
         return strips
 
@@ -212,22 +205,22 @@ class SweepView(FocusLines, can_focus=True):
 
     def action_choose(self, by: int) -> None:
         """Another column."""
-        if self.sweep is not None:
+        if self.sweep.columns:
             self._follow = False
             self.chosen = (self.chosen + by) % len(self.sweep.columns)
             self.draw()
 
     def action_roll(self, by: int) -> None:
         """Further up or down in the texts."""
-        if self.sweep is not None:
-            longest = max(len(column.flow.rows) for column in self.sweep.columns)
+        if self.sweep.columns:
+            longest = max(len(column.layout.rows) for column in self.sweep.columns)
             self._follow = False
             self._top = max(0, min(self._top + by, longest - 1))
             self.draw()
 
     def action_take(self) -> None:
         """The chosen column becomes the text."""
-        if self.sweep is not None and self.sweep.columns[self.chosen].tokens:
+        if self.sweep.columns and self.sweep.columns[self.chosen].tokens:
             self.post_message(self.Taken(self.sweep.columns[self.chosen]))
 
     def action_leave(self) -> None:

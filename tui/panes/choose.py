@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class ChoosePane(ComparePane):
     """Knows what a ranking has told, the questions that were judged, and the methods that can be asked."""
 
-    PREFIX = "ch"
+    PREFIX, RESULTS = "ch", "ch-results"
     WHAT = "ranking"
     FIRST = "overview"
     UNSHOWN = "nothing ranked yet: F5 runs the methods, o opens an earlier run"

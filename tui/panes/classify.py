@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class ClassifyPane(ComparePane):
     """Knows what a classification has told, what it found in the test rows, and its trained routes."""
 
-    PREFIX = "cl"
+    PREFIX, RESULTS = "cl", "cl-results"
     WHAT = "classifier"
     FIRST = "overview"
     UNSHOWN = "no classification yet: F5 runs the routes, o opens one that was trained before"

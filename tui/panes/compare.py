@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
-from functools import partial
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.message import Message
@@ -16,13 +14,10 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 
-from checkpoints.run import Run
 from engine.runs.events import Notice
 from tui.comparing import headline
 from tui.comparing.form import CompareForm
 from tui.comparing.laboratory import Laboratory
-from tui.comparing.opener import Opener
-from tui.exporting import export
 from tui.field import Field
 from tui.lines import Lines
 from tui.panes.follow import FollowPane
@@ -51,8 +46,6 @@ class ComparePane(FollowPane):
 
     PREFIX: ClassVar[str]
     """of the ids of its widgets"""
-    WHAT: ClassVar[str]
-    """one run of this pane, as in "open which …" """
     FIRST: ClassVar[str]
     """the view that is shown first"""
     UNSHOWN: ClassVar[str]
@@ -70,8 +63,7 @@ class ComparePane(FollowPane):
     sight: headline.Sight
 
     def __init__(self, form: CompareForm, laboratory: Laboratory) -> None:
-        super().__init__(laboratory)
-        self.form = form
+        super().__init__(form, laboratory)
         self._rest: Timer | None = None
         self._view_error = ""
 
@@ -79,7 +71,7 @@ class ComparePane(FollowPane):
         yield Lines(id=f"{self.PREFIX}-head", classes="head")
         with ContentSwitcher(initial=self.form.id):
             yield self.form
-            with Container(id=f"{self.PREFIX}-results", classes="results"):
+            with Container(id=self.RESULTS, classes="results"):
                 yield Lines(id=f"{self.PREFIX}-tabs", classes="tabs")
                 for ident, hint in self.TYPED.items():
                     yield Field(id=ident, classes="typed", compact=True, select_on_focus=False, placeholder=hint)
@@ -115,62 +107,26 @@ class ComparePane(FollowPane):
         """The lines that are typed into."""
         return [self.query_one(f"#{ident}", Field) for ident in self.TYPED]
 
-    @property
-    def showing_results(self) -> bool:
-        """Whether results are on the screen rather than the form."""
-        return self.query_one(ContentSwitcher).current != self.form.id
-
-    def arrive(self) -> None:
-        """The results as they are now, or the form."""
-        self._focus()
-        self.call_after_refresh(self.redraw)
-
     def start(self) -> None:
         """Run what the form says."""
         if self.running or self._starting:
             self.show_results()
             self.say("it is running: F7 stops it, then F5 starts another", "warning")
-        elif not self.form.start():
-            self.show_form()
-            self.form.show_problem()
+        else:
+            super().start()
 
     def say(self, text: str, level: str = "info") -> None:
         """A word in the last line."""
         self.story.fold(Notice(text, level, "screen"))
         self.redraw()
 
-    @on(CompareForm.Wanted)
-    def _wanted(self, event: CompareForm.Wanted) -> None:
-        event.stop()
-        self.begin(event.values)
-
-    def copy(self, run: Run) -> None:
-        """The form with a run's values, for a new one."""
-        self.show_form()
-        self.form.fill(self.laboratory.values_of(run, self.form.LAYOUT.fields.defaults))
-
-    def show_results(self, *, into_line: bool = False) -> None:
-        """Put the results on the screen; the keys go to the board, or to a line that is typed into."""
-        self.query_one(ContentSwitcher).current = f"{self.PREFIX}-results"
-        self._focus(into_line=into_line)
-        self.call_after_refresh(self.redraw)
-
-    def show_form(self) -> None:
-        """Put the form on the screen."""
-        self.query_one(ContentSwitcher).current = self.form.id
-        self._focus()
-        self.app.refresh_bindings()
-
-    def _focus(self, *, into_line: bool = False) -> None:
-        """Where keys go: to a line that is typed into only when that was asked for."""
+    def focus_shown(self) -> None:
         typing = self.sight.view == self.TYPING
         self.set_class(typing or not self.TYPING, "-typing")
-        if not self.display:
-            return  # another pane is on the screen by now, and keeps the focus
-        if not self.showing_results:
-            self.query_one(f"#{self.PREFIX}-go").focus()
-        else:
-            (self.typed[0] if typing and into_line else self.board).focus()
+        super().focus_shown()
+
+    def focus_results(self) -> None:
+        self.board.focus()
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -179,9 +135,6 @@ class ComparePane(FollowPane):
         """Everything may have been told before the board was laid out."""
         event.stop()
         self.redraw()
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.redraw)
 
     def redraw(self) -> None:
         """Bring every line up to date."""
@@ -210,13 +163,10 @@ class ComparePane(FollowPane):
 
     def redraw_lines(self) -> None:
         """The line on top and the one below."""
-        state = self.job.state.value if self.job is not None else ""
-        if self.pausing is not None and state != "stopping":
-            state = "pausing" if self.pausing else "going on"
         name = self.run_shown.name if self.run_shown is not None else ""
         top, bottom = (self.query_one(f"#{self.PREFIX}-{line}", Lines) for line in ("head", "notice"))
         if top.size and bottom.size:
-            top.set_strips([self.draw_head(name, state, top.size.width)])
+            top.set_strips([self.draw_head(name, self.state, top.size.width)])
             bottom.set_strips([headline.notice(self.story, bottom.size.width, of_run=self.showing_results)])
 
     # -- keys --------------------------------------------------------------------------------------------------------
@@ -247,53 +197,27 @@ class ComparePane(FollowPane):
             return self.showing_results
         return not self.showing_results if action == "defaults" else True
 
-    def action_form(self) -> None:
-        """Between the form and the results."""
-        if self.showing_results:
-            self.show_form()
-        elif self.run_shown is not None:
-            self.show_results()
-            self.app.refresh_bindings()
-
-    def action_defaults(self) -> None:
-        """The form as it comes."""
-        self.form.fill(self.form.LAYOUT.fields.defaults)
-
     def action_view(self, name: str) -> None:
         """The results from another side."""
         if self.run_shown is None:
             self.say(self.UNSHOWN)
             return
         self.sight.look(name)
-        self.show_results(into_line=name == self.TYPING)
+        self.show_results()
         self.app.refresh_bindings()
         if name == self.TYPING:
+            self.typed[0].focus()
             self.answer()
 
     def action_back(self) -> None:
         """Out of a line that is typed into, so that letters are keys again, out of a text, to the first view."""
         if not self.showing_results:
-            self._focus()
+            self.focus_shown()
         elif any(line.has_focus for line in self.typed):
             self.board.focus()
         elif self.sight.reading:
             self.sight.reading = False
         else:
             self.sight.look(self.FIRST)
-            self._focus()
+            self.focus_shown()
         self.redraw()
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_open_run(self) -> None:
-        """A run of before."""
-        run = await self.app.push_screen_wait(Opener(self.WHAT, await asyncio.to_thread(self.laboratory.offers)))
-        if run is not None:
-            self.open(run)
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_export(self) -> None:
-        """What the run trained as a folder that another program loads."""
-        run, laboratory = self.run_shown, self.laboratory
-        if run is not None:
-            what, why_not = laboratory.exported, partial(laboratory.cannot_export, run)
-            await export(self, run.name, what, why_not, partial(laboratory.export, run))

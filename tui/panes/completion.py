@@ -23,17 +23,18 @@ from engine.lm.sampling import Sampling
 from engine.runs.events import Compared, Completed, Event, Notice, Progress, Token
 from engine.runs.worker import State, Task
 from tui.errands import Errands, Keeper
-from tui.generate import completing, headline, heat, scout
-from tui.generate.completing import Loaded, Probed, ReportWritten, Tokenized
-from tui.generate.funnel import Funnel, Sight
-from tui.generate.headline import Standing
-from tui.generate.heat import TokenView
-from tui.generate.keepsake import Damaged, Drawer, Keepsake
-from tui.generate.loom import RAW, Loom
+from tui.generate import generation_tasks as tasks
+from tui.generate import status_lines, token_view
+from tui.generate.candidate_cache import CandidateCache, ids_before, number_of, source
+from tui.generate.candidate_view import CandidateView, Position
+from tui.generate.generation_tasks import Loaded, Probed, ReportWritten, Tokenized
 from tui.generate.prompt_editor import PromptEditor
-from tui.generate.scout import Scout
+from tui.generate.session import Damaged, Session, SessionFile
 from tui.generate.settings_strip import SettingsStrip
+from tui.generate.status_lines import Activity
 from tui.generate.sweep_view import Sweep, SweepView
+from tui.generate.token_tree import RAW, TokenTree
+from tui.generate.token_view import TokenView
 from tui.lines import Lines
 from tui.panes.pane import Pane
 from tui.styled import notice_text, strip
@@ -72,28 +73,28 @@ EDIT, WALK, SWEEP = "edit", "walk", "sweep"
 
 
 class CompletionPane(Pane):
-    """Holds the text as a :class:`tui.generate.loom.Loom` and asks a worker of its own. Keys are a subclass's."""
+    """Holds the text as a tree of tokens and asks a worker of its own. Keys are a subclass's."""
 
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
 
     def __init__(self) -> None:
         super().__init__(id="generate")
-        self.kept = Keepsake()
+        self.session = Session()
         self.lm: LanguageModel | None = None
         self.errands = Errands("generator")
         self.mode = WALK
         self.ready = False
         """whether what was kept has been read"""
         self.notices: deque[Notice] = deque(maxlen=50)
-        self.drawer = Drawer()
+        self.session_file = SessionFile()
         self.start_wanted = False
         """whether a completion is to begin as soon as there is a model"""
         self._here = False
         self._editor = PromptEditor(id="gen-editor", placeholder=PLACEHOLDER)
         self._stood: tuple[str, State | None] = ("", None)
         self._early: list[str] = []
-        self._scout = Scout()
+        self._cache = CandidateCache()
         self._progress: Progress | None = None
         self._failed_at = -1
         self._baseline = ""
@@ -115,7 +116,7 @@ class CompletionPane(Pane):
                 yield SweepView(id="gen-sweep")
                 yield Lines(id="gen-legend")
             with Container(id="gen-side"):
-                yield Funnel(id="gen-funnel")
+                yield CandidateView(id="gen-funnel")
                 yield SettingsStrip(id="gen-settings")
         yield Lines(id="gen-status")
         yield Lines(id="gen-notice")
@@ -126,12 +127,12 @@ class CompletionPane(Pane):
         self._restore()
 
     @property
-    def loom(self) -> Loom:
-        return self.kept.loom
+    def tokens(self) -> TokenTree:
+        return self.session.tree
 
     @property
     def sampling(self) -> Sampling:
-        return self.kept.sampling
+        return self.session.sampling
 
     @property
     def writing(self) -> bool:
@@ -159,18 +160,18 @@ class CompletionPane(Pane):
     async def _restore(self) -> None:
         """Bring back what was there last time, then the model."""
         try:
-            self.kept = await asyncio.to_thread(self.drawer.read)
+            self.session = await asyncio.to_thread(self.session_file.read)
         except Damaged as error:
             self.say(str(error), "warning")
         self.ready = True
         self.query_one(SettingsStrip).show(self.sampling)
         for text in self._early:
-            self.loom.begin(text)
-        if not self.loom.text and self._here:
+            self.tokens.begin(text)
+        if not self.tokens.text and self._here:
             self.edit()
         self.redraw()
         if self.lm is None and not self.errands.active:
-            self.load(completing.first_choices(self.kept.recent))
+            self.load(tasks.first_choices(self.session.recent))
 
     def changed(self) -> None:
         """Something that is kept has changed: draw it now, write it soon."""
@@ -191,19 +192,19 @@ class CompletionPane(Pane):
         self._dirty = False
         if self.mode == EDIT:
             self._read_editor()
-        if dropped := self.loom.prune():
-            self._scout.forget()
-        self._keeper.soon(partial(self._write, self.kept.record(), dropped))
+        if dropped := self.tokens.prune():
+            self._cache.forget()
+        self._keeper.soon(partial(self._write, self.session.record(), dropped))
 
     def _write(self, record: dict[str, object], dropped: list[str]) -> None:
         said, level = "", "warning"
         try:
             if dropped:
-                self.drawer.add("old-branches.txt", "\n\n".join(["", *dropped]))
-            if (other := self.drawer.write(record)) is not None:
+                self.session_file.add("old-branches.txt", "\n\n".join(["", *dropped]))
+            if (other := self.session_file.write(record)) is not None:
                 said = f"another llmlab-tui wrote its text meanwhile; that is now {other}"
         except OSError as error:
-            said, level = f"the text cannot be kept in {self.drawer.folder}: {error.strerror or error}", "error"
+            said, level = f"the text cannot be kept in {self.session_file.folder}: {error.strerror or error}", "error"
         if said:
             with contextlib.suppress(RuntimeError):  # the screen may be gone
                 self.app.call_from_thread(self.say, said, level)
@@ -214,7 +215,7 @@ class CompletionPane(Pane):
         if self.ready and self._dirty:
             if self.mode == EDIT:
                 self._read_editor()
-            self._keeper.soon(partial(self.drawer.write, self.kept.record()))
+            self._keeper.soon(partial(self.session_file.write, self.session.record()))
         await self._keeper.close()
 
     # -- what the worker says ----------------------------------------------------------------------------------------
@@ -228,24 +229,30 @@ class CompletionPane(Pane):
 
     def load(self, names: list[tuple[str, str]]) -> None:
         """Load the first of these models that can be had."""
-        self.ask("load", completing.loading(names))
+        self.ask("load", partial(tasks.load, names))
         self.redraw()
 
     def complete(self) -> None:
         """Go on from the end of the text with the model that is there."""
         if self.lm is not None:
-            self.loom.move(len(self.loom.path))
-            self.loom.grow(self.sampling)
+            self.tokens.move(len(self.tokens.path))
+            self.tokens.grow(self.sampling)
             self._made, self._speed = 0, 0.0
             self._warned.clear()
-            self.ask("complete", completing.completing(self.lm, scout.source(self.loom, self.lm), self.sampling))
+            self.ask(
+                "complete",
+                partial(tasks.complete, self.lm, source(self.tokens, self.lm), self.sampling),
+            )
             self.show_mode(WALK)
             self.changed()
 
     def read_text(self) -> None:
         """Tokenize and score the text, and look what could come next."""
         if self.lm is not None:
-            self.ask("look", completing.looking(self.lm, scout.source(self.loom, self.lm), self.sampling))
+            self.ask(
+                "look",
+                partial(tasks.score, self.lm, source(self.tokens, self.lm), self.sampling),
+            )
 
     def _tick(self) -> None:
         news = self.errands.look()
@@ -267,25 +274,27 @@ class CompletionPane(Pane):
             self._ticker.pause()
 
     def _fold(self, kind: str, event: Event) -> None:
-        loom = self.loom
+        tree = self.tokens
         match event:
             case Loaded():
                 self._arrived(event.model)
             case Tokenized() if self.lm is not None:
-                loom.settle(event.kept, event.tokens, scout.number_of(loom, self.lm), event.base, event.lead)
+                tree.settle(event.kept, event.tokens, number_of(tree, self.lm), event.base, event.lead)
             case Probed():
-                self._scout.learn(loom.before(event.place), event.sampling, event.token)
+                self._cache.learn(tree.before(event.place), event.sampling, event.token)
             case Token() | Compared() | ReportWritten() if kind == "compare":
                 self._fold_comparison(event)
             case Token():
-                loom.fold(event)
+                tree.fold(event)
                 if not event.prompt:
                     self._count()
             case Progress():
                 self._progress = event
             case Completed() if kind == "complete":
                 self._speed = event.tokens_per_second
-                self.say(" · ".join([*self._warned, headline.summary(event)]), "warning" if self._warned else "info")
+                self.say(
+                    " · ".join([*self._warned, status_lines.summary(event)]), "warning" if self._warned else "info"
+                )
             case Notice():
                 self.notices.append(event)
                 if kind == "complete" and event.level == "warning":
@@ -296,8 +305,6 @@ class CompletionPane(Pane):
 
     def _fold_comparison(self, event: Token | Compared | ReportWritten) -> None:
         sweep = self.query_one(SweepView).sweep
-        if sweep is None:
-            return
         if isinstance(event, ReportWritten):
             sweep.path = event.path
             self.say(f"the comparison is saved as {event.path}")
@@ -307,14 +314,14 @@ class CompletionPane(Pane):
     def _ended(self, kind: str, failed: bool) -> None:
         self._progress = None
         if failed:
-            self._failed_at = self.loom.version
+            self._failed_at = self.tokens.version
             self.start_wanted = False
         if kind in ("complete", "replay", "look"):
             self.changed()
         if kind in ("complete", "replay"):
             self._save()
-        sweep = self.query_one(SweepView).sweep
-        if kind == "compare" and failed and self.mode == SWEEP and sweep is not None and not sweep.columns[0].tokens:
+        columns = self.query_one(SweepView).sweep.columns
+        if kind == "compare" and failed and self.mode == SWEEP and columns and not columns[0].tokens:
             self.walk()
         if kind == "load" and self.start_wanted:
             self.start_wanted = False
@@ -324,11 +331,11 @@ class CompletionPane(Pane):
 
     def _arrived(self, model: LanguageModel) -> None:
         before, self.lm = self.lm, model
-        self._scout.forget()
-        self.kept.used(model.name)
+        self._cache.forget()
+        self.session.used(model.name)
         self.changed()
-        if before is not None and self.loom.text and self.loom.model != scout.number_of(self.loom, model):
-            self.loom.remember()
+        if before is not None and self.tokens.text and self.tokens.model != number_of(self.tokens, model):
+            self.tokens.remember()
             if not self.start_wanted:
                 self.read_text()
 
@@ -344,20 +351,20 @@ class CompletionPane(Pane):
 
     def move(self, place: int) -> None:
         """Put the cursor on a place. It is kept with the next change, or when the program is left."""
-        self.loom.move(place)
+        self.tokens.move(place)
         self._dirty = True
         self.redraw()
         self.look_soon()
 
-    def see(self) -> tuple[Sight, bool]:
+    def see(self) -> tuple[Position, bool]:
         """What is known of the place under the cursor, and whether the model could tell more."""
-        place = self.loom.cursor
-        if self.writing and not self.paused and place >= len(self.loom.path) > 0:
-            place = len(self.loom.path) - 1  # what was drawn last
-        sight, more = self._scout.see(self.loom, place, self.sampling, self.lm)
-        if self.loom.version == self._failed_at and self.notices and not sight.candidates:
-            sight = replace(sight, note=safe(self.notices[-1].text))
-        return sight, more
+        place = self.tokens.cursor
+        if self.writing and not self.paused and place >= len(self.tokens.path) > 0:
+            place = len(self.tokens.path) - 1  # what was drawn last
+        position, more = self._cache.see(self.tokens, place, self.sampling, self.lm)
+        if self.tokens.version == self._failed_at and self.notices and not position.candidates:
+            position = replace(position, note=safe(self.notices[-1].text))
+        return position, more
 
     def look_soon(self) -> None:
         """Find out about the place under the cursor once it has stood still."""
@@ -368,15 +375,15 @@ class CompletionPane(Pane):
     def _look(self) -> None:
         self._rest = None
         idle = self.errands.kind in ("", "probe") and self.mode == WALK and self.display
-        if self.lm is None or not idle or self.loom.version == self._failed_at:
+        if self.lm is None or not idle or self.tokens.version == self._failed_at:
             return
-        if self.loom.model == RAW and self.loom.text:
+        if self.tokens.model == RAW and self.tokens.text:
             self.read_text()
             return
-        sight, more = self.see()
-        ids = scout.ids_before(self.loom, sight.place, self.lm) if more else None
+        position, more = self.see()
+        ids = ids_before(self.tokens, position.place, self.lm) if more else None
         if ids is not None:
-            self.ask("probe", completing.probing(self.lm, ids, self.sampling, sight.place))
+            self.ask("probe", partial(tasks.probe, self.lm, ids, self.sampling, position.place))
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -392,7 +399,7 @@ class CompletionPane(Pane):
         if self.mode == WALK:
             view = self.query_one(TokenView)
             view.hint = HINT if self.ready and not self.writing else ""
-            view.show(self.loom, writing=self.writing and not self.paused)
+            view.show(self.tokens, writing=self.writing and not self.paused)
         elif self.mode == SWEEP:
             self.query_one(SweepView).draw()
         if calm and now - self._numbers_at < NUMBERS_EVERY:
@@ -400,14 +407,14 @@ class CompletionPane(Pane):
         self._numbers_at = now
         if not calm or now - self._candidates_at >= CANDIDATES_EVERY:
             self._candidates_at = now
-            moving = self.writing and not self.paused and self.loom.cursor >= len(self.loom.path)
-            self.query_one(Funnel).show(self.see()[0], STREAMED if moving else None)
+            moving = self.writing and not self.paused and self.tokens.cursor >= len(self.tokens.path)
+            self.query_one(CandidateView).show(self.see()[0], STREAMED if moving else None)
         state = self.errands
-        used = min(len(self.loom.path), self.lm.context) if self.lm is not None else 0
-        standing = Standing(state.kind, state.state, self._progress, self._speed or None, used)
-        self._line("gen-head", lambda width: headline.head(self.lm, standing, width))
-        self._line("gen-legend", heat.legend)
-        self._line("gen-status", lambda width: headline.status(self.loom, width))
+        used = min(len(self.tokens.path), self.lm.context) if self.lm is not None else 0
+        activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
+        self._line("gen-head", lambda width: status_lines.head(self.lm, activity, width))
+        self._line("gen-legend", token_view.legend)
+        self._line("gen-status", lambda width: status_lines.status(self.tokens, width))
         last = notice_text(self.notices[-1]) if self.notices else Text()
         self._line("gen-notice", lambda width: strip(last, width))
 
@@ -447,7 +454,7 @@ class CompletionPane(Pane):
         if self.errands.kind != "load":
             self.errands.drop()
         with self._editor.prevent(TextArea.Changed):
-            self._editor.fill(self.loom.text)
+            self._editor.fill(self.tokens.text)
         self._baseline = self._editor.text
         self.show_mode(EDIT)
 
@@ -465,7 +472,7 @@ class CompletionPane(Pane):
         text = self._editor.text
         if text != self._baseline:
             self._baseline = text
-            self.loom.write(text)
+            self.tokens.write(text)
 
     @on(TextArea.Changed)
     def _edited(self, event: TextArea.Changed) -> None:
@@ -485,7 +492,7 @@ class CompletionPane(Pane):
         """The text as it is now."""
         self._here = True
         self.focus_mode()
-        if self.ready and not self.loom.text and self.mode == WALK:
+        if self.ready and not self.tokens.text and self.mode == WALK:
             self.edit()
         self.call_after_refresh(self.redraw)
         self.look_soon()
@@ -498,7 +505,7 @@ class CompletionPane(Pane):
         self.walk()
         if self.errands.kind != "load":
             self.errands.drop()
-        self.loom.begin(text)
+        self.tokens.begin(text)
         self.changed()
         self.focus_mode()
         self.look_soon()

@@ -1,4 +1,4 @@
-"""A pane that follows one run of a task and asks what it has left. Knows events and nothing of processes."""
+"""A pane with a form that starts runs of a task, and with results that follow one of them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,56 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from textual import work
+from textual import on, work
 from textual.timer import Timer
+from textual.widgets import ContentSwitcher
 
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.runs import messages as ask
-from engine.runs.events import Event, Notice
+from engine.runs.events import Event, Finished, Notice
 from engine.runs.spec import BadSpec
-from engine.runs.worker import Busy, Job, Task, Worker
+from engine.runs.worker import Busy, Job, State, Task, Worker
 from tui.comparing.laboratory import Laboratory
-from tui.comparing.story import CompareStory
+from tui.comparing.opener import Opener
 from tui.errands import Errands
+from tui.exporting import export
+from tui.form import Form
 from tui.panes.pane import Pane
 
 DRAIN = 1 / 8  # seconds between two looks at what was said
 NUMBERS_EVERY = 0.3  # between two updates of the line that tells how far it is
 
 
+class Followed(Protocol):
+    """What a run has told so far."""
+
+    finished: Finished | None
+    paused: bool
+
+    def fold(self, event: Event) -> None:
+        """Take an event in."""
+
+
 class FollowPane(Pane):
     """Starts, follows and reopens runs. A subclass folds what they tell into a story, and draws it."""
 
     WORKS = True
+    WHAT: ClassVar[str]
+    """one run of this pane, as in "open which …" """
+    RESULTS: ClassVar[str]
+    """the id of the widget with the results, which stands in one switcher with the form"""
     DRAW_EVERY: ClassVar[float] = 0.5
     """seconds between two drawings of everything while something trains"""
-    story: CompareStory
+    story: Any
+    """a :class:`Followed`"""
 
-    def __init__(self, laboratory: Laboratory) -> None:
+    def __init__(self, form: Form, laboratory: Laboratory) -> None:
         super().__init__(id=laboratory.task)
+        self.form = form
         self.laboratory = laboratory
         self.run_shown: Run | None = None
         self.job: Job | None = None
@@ -73,9 +92,13 @@ class FollowPane(Pane):
         """Another run is going to be shown: a new story, and nothing known of what the one before left."""
         raise NotImplementedError
 
-    def show_results(self) -> None:
-        """Put on the screen what the run has told."""
+    def focus_results(self) -> None:
+        """Give the keys to the results."""
         raise NotImplementedError
+
+    async def may_start(self) -> bool:
+        """Whether a run may be started now; this may ask."""
+        return True
 
     def redraw(self) -> None:
         """Bring everything up to date."""
@@ -117,6 +140,13 @@ class FollowPane(Pane):
         return self.job is not None and self.job.active and self.story.finished is None
 
     @property
+    def state(self) -> str:
+        """Of the job that follows the run, or what was asked of the run and has not been answered."""
+        if self.pausing is not None and (self.job is None or self.job.state is not State.STOPPING):
+            return "pausing" if self.pausing else "going on"
+        return self.job.state.value if self.job is not None else ""
+
+    @property
     def busy(self) -> bool:
         return self.running
 
@@ -129,11 +159,22 @@ class FollowPane(Pane):
             self.job.stop()
             await asyncio.to_thread(self.job.wait, 15.0)
 
+    def start(self) -> None:
+        """Run what the form says."""
+        if not self.form.start():
+            self.show_form()
+            self.form.show_problem()
+
+    def send(self, message: ask.Message) -> None:
+        """Ask something of the run that is shown, if it is under way."""
+        if self.running and self.job is not None:
+            self.job.control.send(message)
+
     def pause(self) -> None:
         """Pause, or go on; a second key takes back one that has not been answered yet."""
-        if self.running and self.job is not None:
+        if self.running:
             self.pausing = not (self.story.paused if self.pausing is None else self.pausing)
-            self.job.control.send(ask.Pause() if self.pausing else ask.Continue())
+            self.send(ask.Pause() if self.pausing else ask.Continue())
             self.redraw_lines()
 
     def stop(self) -> None:
@@ -150,26 +191,40 @@ class FollowPane(Pane):
 
     # -- starting, opening -------------------------------------------------------------------------------------------
 
-    def begin(self, given: Mapping[str, str]) -> None:
-        """Start a run with these values."""
-        self._launch(partial(self.laboratory.create, given))
+    @on(Form.Wanted)
+    def _wanted(self, event: Form.Wanted) -> None:
+        event.stop()
+        self._launch(partial(self.laboratory.create, event.spec), new=True)
 
     async def resume(self, run: Run) -> None:
         """Go on with a run that was stopped, in a process of its own."""
         self._launch(lambda: run)
 
+    def copy(self, run: Run) -> None:
+        """The form with a run's values, for a new one. Raises what reading its spec raises."""
+        spec = self.laboratory.spec_of(run)
+        self.show_form()
+        self.form.fill(spec)
+
     @work(group="start", exit_on_error=False)
-    async def _launch(self, run_of: Callable[[], Run]) -> None:
+    async def _launch(self, run_of: Callable[[], Run], *, new: bool = False) -> None:
         """Start a process, unless one is being started: that start must not be cancelled half-way."""
         if self._starting:
             return
         self._starting = True
         try:
+            if new and not await self.may_start():
+                return
             run = await asyncio.to_thread(run_of)
             task = await asyncio.to_thread(self.laboratory.begin, run)
         except (OSError, ValueError, BadSpec) as error:
+            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
             reason = getattr(error, "strerror", None) or error
-            self.tell("It cannot be started", f"{reason}\n\nRuns live under {home.home()}; LLMLAB_HOME moves them.")
+            self.tell(
+                "The run cannot be started",
+                f"{where}{reason}\n\nRuns live under {home.home()}; set LLMLAB_HOME to a folder that can be written, "
+                "or make room on the disk.",
+            )
         else:
             await self._hand_over(run, task)
         finally:
@@ -284,3 +339,64 @@ class FollowPane(Pane):
 
     def on_unmount(self) -> None:
         self.errands.drop()
+
+    # -- the form and the results ------------------------------------------------------------------------------------
+
+    @property
+    def showing_results(self) -> bool:
+        """Whether results are on the screen rather than the form."""
+        return self.query_one(ContentSwitcher).current == self.RESULTS
+
+    def arrive(self) -> None:
+        """The results as they are now, or the form."""
+        self.focus_shown()
+        self.call_after_refresh(self.redraw)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.redraw)
+
+    def show_results(self) -> None:
+        """Put on the screen what the run has told."""
+        self.query_one(ContentSwitcher).current = self.RESULTS
+        self.focus_shown()
+        self.call_after_refresh(self.redraw)
+
+    def show_form(self) -> None:
+        """Put the form on the screen."""
+        self.query_one(ContentSwitcher).current = self.form.id
+        self.focus_shown()
+        self.app.refresh_bindings()
+
+    def focus_shown(self) -> None:
+        """Give the keys to the results, or to the form's button."""
+        if not self.display:
+            return  # another pane is on the screen by now, and keeps the focus
+        if self.showing_results:
+            self.focus_results()
+        else:
+            self.form.query_one(".go").focus()
+
+    def action_form(self) -> None:
+        """Between the form and the results."""
+        if self.showing_results:
+            self.show_form()
+        elif self.run_shown is not None:
+            self.show_results()
+            self.app.refresh_bindings()
+
+    def action_defaults(self) -> None:
+        """Reset the form to its defaults."""
+        self.form.reset()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_open_run(self) -> None:
+        """A run of before."""
+        run = await self.app.push_screen_wait(Opener(self.WHAT, await asyncio.to_thread(self.laboratory.offers)))
+        if run is not None:
+            self.open(run)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_export(self) -> None:
+        """What the run trained as a folder that another program loads."""
+        if self.run_shown is not None:
+            await export(self, self.run_shown, self.laboratory)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from textual import on, work
@@ -16,13 +16,14 @@ from engine.lm.sampling import SetSampling
 from engine.lm.sweep import Comparison
 from engine.runs.messages import Continue, Pause
 from tui.actions import bindings
-from tui.dialogs import Entry
-from tui.generate import completing, scout
-from tui.generate.funnel import Funnel
-from tui.generate.heat import TokenView
-from tui.generate.keepsake import read_text, write_text
+from tui.dialogs import Entry, ask_path
+from tui.generate import generation_tasks as tasks
+from tui.generate.candidate_cache import ids_before, source, spelled
+from tui.generate.candidate_view import CandidateView
+from tui.generate.session import read_text, write_text
 from tui.generate.settings_strip import SettingsDialog, SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
+from tui.generate.token_view import TokenView
 from tui.panes.completion import EDIT, SWEEP, WALK, CompletionPane
 
 CLIPBOARD = 70_000  # bytes that common terminals take
@@ -67,11 +68,11 @@ class GeneratePane(CompletionPane):
         elif self.lm is None:
             self.start_wanted = True
             if self.errands.kind != "load":
-                self.load(completing.first_choices(self.kept.recent))
+                self.load(tasks.first_choices(self.session.recent))
         elif self.errands.kind == "load":
             self.start_wanted = True
         else:
-            self.loom.remember()
+            self.tokens.remember()
             self.complete()
 
     def pause(self) -> None:
@@ -87,7 +88,7 @@ class GeneratePane(CompletionPane):
 
     def sample(self) -> None:
         """The last completion again, with the next seed."""
-        self.kept.sampling = replace(self.sampling, seed=(self.sampling.seed + 1) % 2**63)
+        self.session.sampling = replace(self.sampling, seed=(self.sampling.seed + 1) % 2**63)
         self.query_one(SettingsStrip).show(self.sampling)
         self.action_again()
 
@@ -122,25 +123,25 @@ class GeneratePane(CompletionPane):
 
     def action_walk(self, by: int) -> None:
         """The cursor along the tokens."""
-        self.move(self.loom.cursor + by)
+        self.move(self.tokens.cursor + by)
 
     def action_line(self, by: int) -> None:
         """The cursor up or down."""
-        self.move(self.query_one(TokenView).line_from(self.loom.cursor, by))
+        self.move(self.query_one(TokenView).line_from(self.tokens.cursor, by))
 
     def action_page(self, by: int) -> None:
         """The cursor a page up or down."""
         view = self.query_one(TokenView)
-        self.move(view.line_from(self.loom.cursor, by * max(1, view.size.height - 1)))
+        self.move(view.line_from(self.tokens.cursor, by * max(1, view.size.height - 1)))
 
     def action_line_start(self) -> None:
         """The cursor to the beginning of its line; from there to that of the text."""
-        place = self.query_one(TokenView).line_start(self.loom.cursor)
-        self.move(place if place != self.loom.cursor else 0)
+        place = self.query_one(TokenView).line_start(self.tokens.cursor)
+        self.move(place if place != self.tokens.cursor else 0)
 
     def action_text_end(self) -> None:
         """The cursor to the end of the text."""
-        self.move(len(self.loom.path))
+        self.move(len(self.tokens.path))
 
     @on(TokenView.Walked)
     def _walked(self, event: TokenView.Walked) -> None:
@@ -149,22 +150,22 @@ class GeneratePane(CompletionPane):
 
     def action_alternative(self, by: int) -> None:
         """Pick another candidate."""
-        self.query_one(Funnel).pick(by)
+        self.query_one(CandidateView).action_pick(by)
 
     def action_take(self, go_on: bool) -> None:
         """Put the picked candidate where the cursor is; then go on from there, or look at the next place."""
-        sight = self.query_one(Funnel).sight
-        choice = self.query_one(Funnel).candidate
-        if choice is None or sight.seen is None:
-            if go_on and self.loom.cursor >= len(self.loom.path):
+        position = self.query_one(CandidateView).position
+        choice = self.query_one(CandidateView).candidate
+        if choice is None or position.seen is None:
+            if go_on and self.tokens.cursor >= len(self.tokens.path):
                 self.start()
             return
-        ids = scout.ids_before(self.loom, sight.place, self.lm)
+        ids = ids_before(self.tokens, position.place, self.lm)
         if self.lm is None or ids is None:
             self.say("the model of these tokens is not loaded: m chooses it, F5 goes on with the one that is")
             return
         self.errands.drop()
-        self.loom.take(sight.place, sight.seen, choice, scout.spelled(self.lm, ids, choice.id))
+        self.tokens.take(position.place, position.seen, choice, spelled(self.lm, ids, choice.id))
         if go_on:
             self.complete()
         else:
@@ -178,21 +179,21 @@ class GeneratePane(CompletionPane):
             self.start()
             return
         self.errands.drop()
-        self.loom.remember()
-        self.loom.cut_back()
+        self.tokens.remember()
+        self.tokens.cut_back()
         self.complete()
 
     def action_branch(self, by: int) -> None:
         """Another branch at the nearest fork."""
-        self._change(lambda: self.loom.switch(by), "there is one branch only; another candidate or F8 makes a second")
+        self._change(lambda: self.tokens.switch(by), "there is one branch only; another candidate or F8 makes a second")
 
     def action_undo(self) -> None:
         """Back to before the last change."""
-        self._change(self.loom.undo, "nothing to undo")
+        self._change(self.tokens.undo, "nothing to undo")
 
     def action_redo(self) -> None:
         """Forward again."""
-        self._change(self.loom.redo, "nothing to redo")
+        self._change(self.tokens.redo, "nothing to redo")
 
     def _change(self, change: Callable[[], bool], otherwise: str) -> None:
         self.walk()
@@ -207,10 +208,10 @@ class GeneratePane(CompletionPane):
     @on(SettingsStrip.Changed)
     def _settings_changed(self, event: SettingsStrip.Changed) -> None:
         event.stop()
-        self.kept.sampling = event.sampling
+        self.session.sampling = event.sampling
         if self.writing:
             self.errands.send(SetSampling(event.sampling))
-            self.loom.drawn_with(event.sampling)
+            self.tokens.drawn_with(event.sampling)
         self.changed()
         self.look_soon()
 
@@ -263,22 +264,20 @@ class GeneratePane(CompletionPane):
         if self.lm is None or self.errands.kind == "load":
             self.say("the model is not loaded yet", "warning")
             return
-        comparison = make(self.loom.prompt or completing.usual_prompt(self.lm))
+        comparison = make(self.tokens.prompt or tasks.usual_prompt(self.lm))
         self.show_comparison(Sweep(comparison))
-        self.ask("compare", completing.comparing(self.lm, comparison))
+        self.ask("compare", partial(tasks.compare, self.lm, comparison))
 
     @on(SweepView.Taken)
     def _taken(self, event: SweepView.Taken) -> None:
         event.stop()
-        sweep = self.query_one(SweepView).sweep
-        if sweep is None or self.lm is None:
+        if self.lm is None:
             return
         self.show_mode(WALK)
-        self.loom.write(sweep.comparison.prompt)
-        self.loom.remember()
-        self.loom.grow(event.column.setting.sampling)
-        source = scout.source(self.loom, self.lm)
-        self.ask("replay", completing.replaying(self.lm, source, event.column.tokens))
+        self.tokens.write(self.query_one(SweepView).sweep.comparison.prompt)
+        self.tokens.remember()
+        self.tokens.grow(event.column.setting.sampling)
+        self.ask("replay", partial(tasks.replay, self.lm, source(self.tokens, self.lm), event.column.tokens))
         self.changed()
 
     @on(SweepView.Left)
@@ -293,7 +292,7 @@ class GeneratePane(CompletionPane):
         """Choose a model."""
         from tui.generate.model_chooser import ModelChooser, offers
 
-        choices = await asyncio.to_thread(offers, self.kept.recent)
+        choices = await asyncio.to_thread(offers, self.session.recent)
         current = self.lm.name if self.lm is not None else ""
         name = await self.app.push_screen_wait(ModelChooser(choices, current))
         if name is not None:
@@ -302,13 +301,12 @@ class GeneratePane(CompletionPane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_text(self) -> None:
         """A text file as the text."""
-        path = await self.app.push_screen_wait(
-            Entry("Open a text file", "Its text becomes the prompt; the text before stays as a branch.", "", _no_path)
-        )
+        told = "Its text becomes the prompt; the text before stays as a branch."
+        path = await ask_path(self.app, "Open a text file", told, blank="name a file")
         if path is None:
             return
         try:
-            text = await asyncio.to_thread(read_text, Path(os.path.expanduser(path)))
+            text = await asyncio.to_thread(read_text, path)
         except (OSError, ValueError) as error:
             self.tell("It cannot be opened", f"{path}: {getattr(error, 'strerror', None) or error}")
         else:
@@ -319,33 +317,28 @@ class GeneratePane(CompletionPane):
         """The text into a file."""
         self.walk()
         name = f"{time.strftime('%Y%m%d-%H%M%S')}.txt"
-        path = await self.app.push_screen_wait(
-            Entry("Save the text", "As plain UTF-8.", str(self.drawer.folder / name), _no_path)
-        )
+        proposed = str(self.session_file.folder / name)
+        path = await ask_path(self.app, "Save the text", "As plain UTF-8.", proposed, blank="name a file")
         if path is not None:
-            await self._write_text(Path(os.path.expanduser(path)), "saved as {}")
+            await self._write_text(path, "saved as {}")
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_copy(self) -> None:
         """The text to the terminal's clipboard, and into a file."""
-        content = self.loom.text.encode("utf-8", "replace")
+        content = self.tokens.text.encode("utf-8", "replace")
         told = f"{len(content):,} bytes are more than a terminal's clipboard takes: they are in {{}}"
         if len(content) <= CLIPBOARD:
             self.app.copy_to_clipboard(content.decode())
             told = f"{len(content):,} bytes sent to the terminal's clipboard (OSC 52) and written to {{}}"
-        await self._write_text(self.drawer.folder / "copied.txt", told)
+        await self._write_text(self.session_file.folder / "copied.txt", told)
 
     async def _write_text(self, target: Path, told: str) -> None:
         try:
-            await asyncio.to_thread(write_text, target, self.loom.text)
+            await asyncio.to_thread(write_text, target, self.tokens.text)
         except OSError as error:
             self.tell("It cannot be written", f"{target}: {error.strerror or error}")
         else:
             self.say(told.format(target))
-
-
-def _no_path(text: str) -> str:
-    return "" if text.strip() else "name a file"
 
 
 def _count_problem(text: str) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class RetrievePane(ComparePane):
     """Knows what a retrieval has told, and the collection with the rankers that can be searched."""
 
-    PREFIX = "re"
+    PREFIX, RESULTS = "re", "re-results"
     WHAT = "retrieval"
     FIRST = "search"
     UNSHOWN = "nothing yet: F5 builds and judges the rankers, o opens what was run before"

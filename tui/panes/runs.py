@@ -7,7 +7,6 @@ import math
 import re
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from rich.text import Text
@@ -23,14 +22,14 @@ from checkpoints.lock import Locked
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.gpt import runs as gpt_runs
-from engine.gpt.spec import TrainSpec, convert
+from engine.gpt.spec import TrainSpec
 from engine.runs.listing import Summary, explain, summarise
-from engine.runs.spec import BadSpec
+from engine.runs.spec import BadSpec, convert
 from tui import units
 from tui.actions import bindings
-from tui.comparing.laboratory import laboratory_of
 from tui.dialogs import Entry, Option, Question
 from tui.exporting import export
+from tui.panes import laboratory_of
 from tui.panes.pane import Pane
 from tui.text import safe
 
@@ -46,7 +45,6 @@ _COLOURS = {
     "diverged": "bright_red",
     "died": "bright_red",
 }
-_TRAINED = ("the best checkpoint", "As a folder that GPT2LMHeadModel and AutoTokenizer load.")
 _COMPARED = {
     "classify": ("accuracy {} on the test split", "classifiers of {}, {} pooling"),
     "choose": ("accuracy {} on the judged questions", "rankers of {}, {} pooling"),
@@ -96,13 +94,7 @@ class RunsPane(Pane):
 
     @dataclass
     class Copied(Message):
-        """Fill the form with this."""
-
-        spec: TrainSpec
-
-    @dataclass
-    class CopiedTask(Message):
-        """Fill the form of another task with what this run was asked for."""
+        """Fill the form of the run's task with what it was asked for."""
 
         run: Run
 
@@ -250,7 +242,7 @@ class RunsPane(Pane):
             if more is None:
                 return
             try:
-                spec = replace(gpt_runs.spec_of(run), steps=convert("steps", more))
+                spec = replace(gpt_runs.spec_of(run), steps=convert(TrainSpec, "steps", more))
                 await asyncio.to_thread(run.write_json, "spec.json", vars(spec))
             except (BadSpec, OSError, CheckpointError) as error:
                 self.tell("It cannot be resumed", explain(run, error))
@@ -259,30 +251,14 @@ class RunsPane(Pane):
 
     def action_again(self) -> None:
         """The form with the values of the selected run."""
-        summary = self._readable()
-        if summary is None:
-            return
-        run = Run(Path(summary.path))
-        if summary.task != "train":
-            self.post_message(self.CopiedTask(run))
-            return
-        try:
-            self.post_message(self.Copied(gpt_runs.spec_of(run)))
-        except (OSError, CheckpointError) as error:
-            self.tell("It cannot be copied", explain(run, error))
+        if summary := self._readable():
+            self.post_message(self.Copied(Run(Path(summary.path))))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:
         """Write the selected run for other programs."""
-        summary = self._readable()
-        if summary is None:
-            return
-        if summary.task == "train":
-            await export(self, summary.name, _TRAINED, lambda: "", partial(_export, summary.path))
-            return
-        run, laboratory = Run(Path(summary.path)), laboratory_of(summary.task)
-        what, why_not = laboratory.exported, partial(laboratory.cannot_export, run)
-        await export(self, summary.name, what, why_not, partial(laboratory.export, run))
+        if summary := self._readable():
+            await export(self, Run(Path(summary.path)), laboratory_of(summary.task))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_delete(self) -> None:
@@ -367,16 +343,8 @@ def _age(seconds: float) -> str:
     return "< 1 min"
 
 
-def _export(path: str, folder: Path) -> str:
-    from engine.gpt.trained import load, write_export
-
-    trained = load(path)
-    write_export(trained, folder)
-    return f"{trained.source} exported to {folder}" + (f"\n\n{trained.notice}" if trained.notice else "")
-
-
 def _steps_problem(text: str, done: int) -> str:
     try:
-        return "" if int(convert("steps", text)) > done else f"more than the {done:,} it has done"
+        return "" if int(convert(TrainSpec, "steps", text)) > done else f"more than the {done:,} it has done"
     except BadSpec:
         return "it must be a whole number"

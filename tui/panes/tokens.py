@@ -6,31 +6,30 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from dataclasses import dataclass
 from functools import partial
 
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.message import Message
 from textual.timer import Timer
 from textual.worker import get_current_worker
 
 from engine.tokenization.encoding import NoTokenizer
 from engine.tokenization.lexicon import corpus
-from engine.tokenization.spans import Token, Tokenized, tokenize
+from engine.tokenization.spans import Tokenized, tokenize
 from tui.actions import bindings
+from tui.dialogs import ask
 from tui.errands import Keeper
 from tui.lines import Lines
 from tui.panes.pane import UsePrompt
 from tui.styles import style_sheet
 from tui.text import safe
-from tui.tokens import cards, palette, samples, storage
+from tui.tokens import palette, samples, storage, token_details
+from tui.tokens.aligned_text import AlignedText, Look, short
 from tui.tokens.editor import TokenEditor
-from tui.tokens.errands import TokenErrands, reason
-from tui.tokens.rows import Look, Sheet, short
-from tui.tokens.shelf import Shelf, Study
-from tui.tokens.view import TokenRows
+from tui.tokens.input_output import TokensInputOutput, reason
+from tui.tokens.token_rows import TokenRows
+from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
 
 SAVE_AFTER = 1.0  # seconds without a key after which the text is kept
 LARGE = 100_000  # characters
@@ -39,7 +38,7 @@ BROAD = 110  # columns from which the card stands beside the rows
 GUTTER = 10  # cells of the names before the rows
 
 
-class TokensPane(TokenErrands):
+class TokensPane(TokensInputOutput):
     """Holds the text and the vocabularies. Whatever takes time happens in threads; what comes too late is dropped."""
 
     WORKS = True
@@ -73,29 +72,12 @@ class TokensPane(TokenErrands):
     SCOPED_CSS = False
     DEFAULT_CSS = style_sheet(__file__)
 
-    @dataclass
-    class Loaded(Message):
-        """A tokenizer was found, or was not."""
-
-        study: Study
-
-    class Learnt(Message):
-        """More is known about a vocabulary."""
-
-    @dataclass
-    class Made(Message):
-        """A text has been tokenized in every vocabulary."""
-
-        version: int
-        text: str
-        views: list[Tokenized]
-
     def __init__(self) -> None:
         super().__init__(id="tokens")
-        self.shelf = Shelf()
+        self.tokenizers = TokenizerList()
         self.editor = TokenEditor(id="tokens-editor")
         self._ids, self._marks = True, True
-        self._sheet: Sheet | None = None
+        self._aligned: AlignedText | None = None
         self._index: int | None = None
         self._reference, self._reference_name = samples.ENGLISH, "a page of English"
         self._wait: Timer | None = None
@@ -119,12 +101,12 @@ class TokensPane(TokenErrands):
 
     def on_mount(self) -> None:
         self.watch(self.app, "theme", self._new_look, init=False)
-        desk = storage.restore()
-        self._ids, self._marks = desk.ids, desk.marks
-        self.shelf.studies = [Study(name) for name in desk.names]
-        self.editor.load(desk.text, desk.caret)
-        for study in self.shelf.studies:
-            self._load(study)
+        state = storage.restore()
+        self._ids, self._marks = state.ids, state.marks
+        self.tokenizers.entries = [TokenizerEntry(name) for name in state.names]
+        self.editor.load(state.text, state.caret)
+        for entry in self.tokenizers.entries:
+            self._load(entry)
 
     # -- the shell's questions ---------------------------------------------------------------------------------------
 
@@ -145,35 +127,30 @@ class TokensPane(TokenErrands):
 
     # -- loading and tokenizing --------------------------------------------------------------------------------------
 
-    def _load(self, study: Study) -> None:
+    def _load(self, entry: TokenizerEntry) -> None:
         """In a thread that nobody waits for when the program is left: a network may take its time."""
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._find, study), daemon=True, name="tokenizer").start()
+        threading.Thread(target=context.run, args=(self._find, entry), daemon=True, name="tokenizer").start()
 
-    def _find(self, study: Study) -> None:
-        study.load()
+    def _find(self, entry: TokenizerEntry) -> None:
+        entry.load()
         with contextlib.suppress(RuntimeError):  # the screen is gone
-            self.post_message(self.Loaded(study))
+            self.call_later(self._loaded, entry)
 
-    @on(Loaded)
-    def _loaded(self, event: Loaded) -> None:
-        if event.study in self.shelf.studies:
+    def _loaded(self, entry: TokenizerEntry) -> None:
+        if entry in self.tokenizers.entries:
             self._retokenize()
-            self._learn(event.study, self._reference)
+            self._learn(entry, self._reference)
             self._draw()
 
     @work(thread=True, group="learning", exit_on_error=False)
-    def _learn(self, study: Study, reference: str) -> None:
+    def _learn(self, entry: TokenizerEntry, reference: str) -> None:
         worker = get_current_worker()
         with contextlib.suppress(NoTokenizer):  # the card says less; the text itself may still be tokenized
-            study.compare(reference)
-            self.post_message(self.Learnt())
-            study.learn(lambda: worker.is_cancelled)
-        self.post_message(self.Learnt())
-
-    @on(Learnt)
-    def _learnt(self) -> None:
-        self._draw()
+            entry.compare(reference)
+            self.call_later(self._draw)
+            entry.learn(lambda: worker.is_cancelled)
+        self.call_later(self._draw)
 
     @on(TokenEditor.Changed)
     def _changed(self) -> None:
@@ -190,49 +167,35 @@ class TokensPane(TokenErrands):
         self._titles()
 
     def _retokenize(self) -> None:
-        self._tokenize(self.editor.buffer.version, self.editor.buffer.text, list(self.shelf.studies))
+        self._tokenize(self.editor.buffer.version, self.editor.buffer.text, list(self.tokenizers.entries))
 
     @work(thread=True, exclusive=True, group="tokenize", exit_on_error=False)
-    def _tokenize(self, version: int, text: str, studies: list[Study]) -> None:
+    def _tokenize(self, version: int, text: str, entries: list[TokenizerEntry]) -> None:
         worker = get_current_worker()
         views: list[Tokenized] = []
-        for study in studies:
-            if study.tokenizer is None:
+        for entry in entries:
+            if entry.tokenizer is None:
                 continue
             try:
-                view = tokenize(study.tokenizer, text, study.view, stale=lambda: worker.is_cancelled)
+                view = tokenize(entry.tokenizer, text, entry.view, stale=lambda: worker.is_cancelled)
             except NoTokenizer as error:
-                study.problem = str(error)
+                entry.problem = str(error)
                 continue
             if view is None:
                 return
-            study.problem = ""
+            entry.problem = ""
             views.append(view)
         if not worker.is_cancelled:
-            self.post_message(self.Made(version, text, views))
+            self.call_later(self._made, version, text, views)
 
-    @on(Made)
-    def _made(self, event: Made) -> None:
-        if event.version == self.editor.buffer.version:
-            self.shelf.put(event.text, event.views)
-            self.behind, self._sheet = False, None
+    def _made(self, version: int, text: str, views: list[Tokenized]) -> None:
+        """The text has been tokenized in every vocabulary."""
+        if version == self.editor.buffer.version:
+            self.tokenizers.put(text, views)
+            self.behind, self._aligned = False, None
             self._draw()
 
     # -- drawing -----------------------------------------------------------------------------------------------------
-
-    @property
-    def token(self) -> Token | None:
-        """The caret's token in the vocabulary whose card is shown."""
-        study = self.shelf.study
-        if study is None or study.view is None:
-            return None
-        if self._index is not None and self._index < len(study.view):
-            return study.view.token(self._index)
-        return self.shelf.under(study, self.editor.buffer.caret)
-
-    @property
-    def tensor(self) -> tuple[str, str]:
-        return self.shelf.tensor(self.editor.buffer.caret)
 
     @property
     def rows(self) -> TokenRows:
@@ -244,7 +207,7 @@ class TokensPane(TokenErrands):
         self.call_after_refresh(self._new_look)
 
     def _new_look(self) -> None:
-        self._sheet = None
+        self._aligned = None
         self._draw()
 
     def _draw(self) -> None:
@@ -252,32 +215,37 @@ class TokensPane(TokenErrands):
         width = self.rows.size.width if self.is_attached else 0
         if not width:
             return
-        shelf, caret, token = self.shelf, self.editor.buffer.caret, self.token
-        if self._sheet is None:
+        tokenizers, caret, token = self.tokenizers, self.editor.buffer.caret, self.token
+        if self._aligned is None:
             theme = self.app.current_theme
             colours = palette.palette(theme.name, dark=theme.dark, no_colour=self.app.no_color)
             look = Look(max(8, width - GUTTER), GUTTER, self._ids, self._marks, colours)
-            names = [short(safe(study.name, lines=False), GUTTER - 1) for study in shelf.ready]
-            self._sheet = Sheet(shelf.text, shelf.views, names, look)
-        current = [token if study is shelf.study else shelf.beside(study, token, caret) for study in shelf.ready]
-        bold = shelf.ready.index(shelf.study) if shelf.study is not None else 0
-        self.rows.show(self._sheet, min(caret, len(shelf.text)), current, bold, shelf.said())
+            names = [short(safe(entry.name, lines=False), GUTTER - 1) for entry in tokenizers.ready]
+            self._aligned = AlignedText(tokenizers.text, tokenizers.views, names, look)
+        current = [
+            token if entry is tokenizers.current else tokenizers.beside(entry, token, caret)
+            for entry in tokenizers.ready
+        ]
+        bold = tokenizers.ready.index(tokenizers.current) if tokenizers.current is not None else 0
+        self.rows.show(self._aligned, min(caret, len(tokenizers.text)), current, bold, tokenizers.said())
         self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
         counts, card, bar = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card", "tensor"))
-        table = cards.counts(shelf, self._reference_name, counts.content_size.width)
+        table = token_details.counts(tokenizers, self._reference_name, counts.content_size.width)
         height = str(len(table) + 1) if self.has_class("-broad") else "100%"
         if str(counts.styles.height) != height:  # setting it lays the screen out anew
             counts.styles.height = height
         counts.set_strips(table)
-        card.set_strips(cards.card(shelf, token, card.content_size.width))
-        bar.set_strips([cards.tensor(*self.tensor, bar.content_size.width)])
+        card.set_strips(token_details.card(tokenizers, token, card.content_size.width))
+        bar.set_strips([token_details.tensor(*self.tokenizers.tensor(caret), bar.content_size.width)])
         self._titles()
 
     def _titles(self) -> None:
         editor, rows = self.editor, self.rows
         large = self.behind and len(editor.buffer.text) > LARGE
-        self.query_one("#tokens-title", Lines).set_strips([cards.title(editor.buffer, editor.has_focus)])
-        self.query_one("#tokens-status", Lines).set_strips([cards.status(self.shelf, rows.has_focus, large)])
+        self.query_one("#tokens-title", Lines).set_strips([token_details.title(editor.buffer, editor.has_focus)])
+        self.query_one("#tokens-status", Lines).set_strips(
+            [token_details.status(self.tokenizers, rows.has_focus, large)]
+        )
 
     # -- the caret ---------------------------------------------------------------------------------------------------
 
@@ -309,16 +277,16 @@ class TokensPane(TokenErrands):
 
     def action_walk(self, step: int) -> None:
         """To the next token or the one before, also within a code point."""
-        study, token = self.shelf.study, self.token
-        if study is None or study.view is None or not len(study.view):
+        entry, token = self.tokenizers.current, self.token
+        if entry is None or entry.view is None or not len(entry.view):
             return
         if token is None:
-            near = study.view.at(self.editor.buffer.caret)
-            index = len(study.view) - 1 if near is None else near if step > 0 else max(0, near - 1)
+            near = entry.view.at(self.editor.buffer.caret)
+            index = len(entry.view) - 1 if near is None else near if step > 0 else max(0, near - 1)
         else:
-            index = max(0, min(token.index + step, len(study.view) - 1))
+            index = max(0, min(token.index + step, len(entry.view) - 1))
         self._index = index
-        self.editor.go_to(study.view.token(index).start)
+        self.editor.go_to(entry.view.token(index).start)
         self._draw()
 
     def action_line(self, step: int) -> None:
@@ -331,7 +299,7 @@ class TokensPane(TokenErrands):
 
     def action_ends(self, last: int) -> None:
         """The first token or the last."""
-        self._go(len(self.shelf.text) if last else 0)
+        self._go(len(self.tokenizers.text) if last else 0)
 
     # -- texts and vocabularies --------------------------------------------------------------------------------------
 
@@ -353,31 +321,43 @@ class TokensPane(TokenErrands):
     def action_reference(self) -> None:
         """Measure other texts against this one."""
         self._reference, self._reference_name = self.editor.buffer.text, "the text taken"
-        for study in self.shelf.studies:
-            self._learn(study, self._reference)
+        for entry in self.tokenizers.entries:
+            self._learn(entry, self._reference)
 
-    def add(self, name: str) -> None:
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_add(self) -> None:
         """Show one more vocabulary; one that failed before is tried again."""
-        studies = [study for study in self.shelf.studies if study.name != name or not study.problem]
-        if any(study.name == name for study in studies):
+        if len(self.tokenizers.entries) >= storage.MOST:
+            self.app.notify(f"{storage.MOST} vocabularies are the most; z takes one away", severity="warning")
+            return
+        told = (
+            "gpt2, wordpiece, bundled, a run (name or latest), a folder with tokenizer.json, or a name on the Hugging "
+            "Face Hub."
+        )
+        given = await ask(self.app, "Add a vocabulary", told, blank="give a name")
+        if given is None:
+            return
+        name = given.strip()
+        entries = [entry for entry in self.tokenizers.entries if entry.name != name or not entry.problem]
+        if any(entry.name == name for entry in entries):
             self.app.notify(safe(f"{name} is there already", lines=False), markup=False)
             return
-        self.shelf.studies = [*studies, Study(name)]
-        self._load(self.shelf.studies[-1])
+        self.tokenizers.entries = [*entries, TokenizerEntry(name)]
+        self._load(self.tokenizers.entries[-1])
         self._changed_look()
 
     def action_remove(self) -> None:
         """Take a vocabulary away."""
-        if self.shelf.remove():
+        if self.tokenizers.remove():
             self._index = None
             self._changed_look()
 
     def action_next_vocabulary(self) -> None:
         """The card and the arrows go to the next vocabulary."""
         token = self.token
-        self.shelf.next()
-        if self.shelf.study is not None:
-            found = self.shelf.beside(self.shelf.study, token, self.editor.buffer.caret)
+        self.tokenizers.next()
+        if self.tokenizers.current is not None:
+            found = self.tokenizers.beside(self.tokenizers.current, token, self.editor.buffer.caret)
             self._index = found.index if found is not None else None
         self._draw()
 
@@ -400,12 +380,12 @@ class TokensPane(TokenErrands):
     def _save(self) -> None:
         buffer = self.editor.buffer
         self._unsaved = False
-        desk = storage.Desk(buffer.text, buffer.caret, self.shelf.names, self._ids, self._marks)
-        self._keeper.soon(partial(self._write, desk))
+        state = storage.TokensState(buffer.text, buffer.caret, self.tokenizers.names, self._ids, self._marks)
+        self._keeper.soon(partial(self._write, state))
 
-    def _write(self, desk: storage.Desk) -> None:
+    def _write(self, state: storage.TokensState) -> None:
         try:
-            storage.save(desk)
+            storage.save(state)
         except OSError as error:
             told = safe(f"the text is not kept: {reason(error)}", lines=False)
             with contextlib.suppress(RuntimeError):  # the screen may be gone

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
-from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import ContentSwitcher
 
 from engine.runs import messages as ask
+from engine.runs import owner
 from engine.runs.events import Event
 from tui import units
 from tui.actions import bindings
 from tui.curve import CurveOptions, draw, legend
-from tui.dialogs import Entry
-from tui.form import TrainForm
+from tui.dialogs import Entry, Option, Question
 from tui.lines import Lines
-from tui.panes.pane import Pane
+from tui.panes.follow import FollowPane
 from tui.story import Story
 from tui.styled import notice_text, strip, wrap
 from tui.styles import style_sheet
 from tui.text import safe
+from tui.train.form import TrainForm
+from tui.train.runs import Trainings
 
-CURVE_EVERY = 1.0  # seconds between two drawings of the curve
-NUMBERS_EVERY = 0.3  # seconds between two updates of the numbers; more nobody can read
 SMOOTHING = (0.0, 0.6, 0.9, 0.98)
 CELL = (21, 25)  # columns of one number in the table, at least and at most
 
 
-class TrainPane(Pane):
-    """Shows the form or the run. Knows a :class:`tui.story.Story` and nothing of threads or processes."""
+class TrainPane(FollowPane):
+    """Shows the form or the run."""
 
-    WORKS = True
+    WHAT, RESULTS = "training", "run"
+    DRAW_EVERY = 1.0  # the curve costs most
     ABOUT = (
         (
             "What the curve shows",
@@ -58,28 +58,17 @@ class TrainPane(Pane):
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
 
-    @dataclass
-    class Asked(Message):
-        """Something is asked of the run that is shown."""
-
-        message: ask.Message
+    story: Story
+    form: TrainForm
 
     def __init__(self) -> None:
-        super().__init__(id="train")
-        self.training = False
-        """whether the run shown is being trained, as far as the app knows"""
-        self.story = Story()
-        self.run_name = ""
-        self.state = ""
+        super().__init__(TrainForm(), Trainings())
         self.options = CurveOptions()
-        self._drawn = -1
-        self._drawn_at = 0.0
-        self._counted_at = 0.0
-        self._made: dict[str, object] = {}
+        self.fresh()
 
     def compose(self) -> ComposeResult:
         with ContentSwitcher(initial="form"):
-            yield TrainForm()
+            yield self.form
             with RunView(id="run"):
                 yield Lines(id="run-status")
                 with Container(id="run-body"):
@@ -92,77 +81,77 @@ class TrainPane(Pane):
                         yield Lines(id="run-sample")
                 yield Lines(id="run-notices")
 
-    # -- what the app tells ------------------------------------------------------------------------------------------
+    # -- what the run tells ------------------------------------------------------------------------------------------
 
-    @property
-    def form(self) -> TrainForm:
-        return self.query_one(TrainForm)
-
-    @property
-    def showing_run(self) -> bool:
-        """Whether the run is on the screen rather than the form."""
-        return self.query_one(ContentSwitcher).current == "run"
-
-    def begin(self, name: str) -> None:
-        """Show a run from its beginning."""
-        self.story, self.run_name, self.state = Story(), name, "starting"
+    def fresh(self) -> None:
+        self.story = Story()
         self.options = replace(self.options, cursor=None)
-        self._drawn = -1
-        self._made.clear()
-        self.show_run()
+        self._made: dict[str, object] = {}
+        """what each view was made from"""
 
-    def show_run(self) -> None:
-        """Put the run on the screen."""
-        self.query_one(ContentSwitcher).current = "run"
-        self.focus_run()
-        self.call_after_refresh(self.redraw, curve=True)
-
-    def show_form(self) -> None:
-        """Put the form on the screen."""
-        self.query_one(ContentSwitcher).current = "form"
-        self.query_one("#go").focus()
-
-    def focus_run(self) -> None:
-        """Take the focus out of the form, so that letters are keys again."""
+    def focus_results(self) -> None:
         self.query_one(RunView).focus()
 
-    def fold(self, events: list[Event], state: str) -> None:
-        """Take in what happened since the last call and repaint once."""
-        changed = bool(events) or state != self.state
-        for event in events:
-            self.story.fold(event)
-        self.state = state
-        if self.showing_run and (changed or self._drawn != self.story.version):
-            self.redraw(curve=time.monotonic() - self._drawn_at >= CURVE_EVERY)
+    def heard(self, events: Iterable[Event], ended: bool) -> None:
+        """A sample appears as it is written; the rest is drawn in turn."""
+        if self.is_attached and self.showing_results:
+            self._draw_texts()
+
+    async def may_start(self) -> bool:
+        """Whether nothing trains here, or the user wants a second run beside it."""
+        living = await asyncio.to_thread(owner.owned, "train")
+        if not living and self.running and self.run_shown is not None:  # its process does not own it yet
+            living = [self.run_shown]
+        if not living:
+            return True
+        answer = await self.app.push_screen_wait(
+            Question(
+                "Something trains already",
+                f"{living[0].name} is training on this machine. Two runs share it and each is slower.",
+                (
+                    Option("start", "start anyway", "s"),
+                    Option("show", "show it", "v", "primary"),
+                    Option("cancel", "cancel", "c"),
+                ),
+            )
+        )
+        if answer == "show":
+            self.open(living[0])
+        return answer == "start"
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.redraw, curve=True)
-
-    def redraw(self, *, curve: bool) -> None:
-        """Bring every line up to date; the curve, which costs most, only when asked."""
-        if not self.is_attached or not self.showing_run:
-            return
-        story, cursor = self.story, self.options.cursor
-        sample = story.sample_at(cursor)
-        written = (sample.ident, len(sample.text), sample.done) if sample else None
-        now = time.monotonic()
-        if curve or now - self._counted_at >= NUMBERS_EVERY:
-            self._counted_at = now
-            self._lines("run-status", self._status, (story.version, self.state))
-            self._lines("run-numbers", self._numbers, (story.version, cursor))
-        self._lines("run-sample-title", self._sample_title, written)
-        self._lines("run-sample", self._sample, written)
-        self._lines("run-notices", self._notices, (len(story.notices), story.notices[-1] if story.notices else None))
-        if curve:
-            self._drawn, self._drawn_at = story.version, now
+    def redraw(self) -> None:
+        """Bring every line up to date, and the curve."""
+        self.redraw_lines()
+        self.drawn()
+        if self.is_attached and self.showing_results:
             self._lines("run-legend", lambda width, _: [strip(legend(self.options), width)], self.options)
             self._lines(
                 "run-curve",
-                lambda width, height: draw(story, width, height, self.options),
-                (story.version, self.options),
+                lambda width, height: draw(self.story, width, height, self.options),
+                (self.story.version, self.options),
             )
+
+    def redraw_lines(self) -> None:
+        """Bring every line up to date but for the curve."""
+        if self.is_attached and self.showing_results:
+            self._lines("run-status", self._status, (self.story.version, self.state))
+            self._lines("run-numbers", self._numbers, (self.story.version, self.options.cursor))
+            self._draw_texts()
+
+    def _draw_texts(self) -> None:
+        """Bring the sample and the notices up to date."""
+        sample, notices = self.story.sample_at(self.options.cursor), self.story.notices
+        written = (sample.ident, len(sample.text), sample.done) if sample else None
+        self._lines("run-sample-title", self._sample_title, written)
+        self._lines("run-sample", self._sample, written)
+        self._lines("run-notices", self._notices, (len(notices), notices[-1] if notices else None))
+
+    @property
+    def run_name(self) -> str:
+        """The run that is shown."""
+        return self.run_shown.name if self.run_shown is not None else ""
 
     def _lines(self, name: str, make: Callable[[int, int], list[Strip]], reason: object) -> None:
         """Bring a view up to date if its size or ``reason``, what it is made from, has changed."""
@@ -278,28 +267,6 @@ class TrainPane(Pane):
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
-    def arrive(self) -> None:
-        """The run as it is now, or the form."""
-        if self.showing_run:
-            self.focus_run()
-            self.redraw(curve=True)
-        else:
-            self.query_one("#go").focus()
-
-    def start(self) -> None:
-        """Train with what the form says."""
-        if not self.form.start():
-            self.show_form()
-            self.form.show_problem()
-
-    def pause(self) -> None:
-        """Pause, or go on."""
-        self._ask(ask.Continue() if self.story.paused else ask.Pause())
-
-    def stop(self) -> None:
-        """Save and end the run that is shown."""
-        self._ask(ask.Stop())
-
     def sample(self) -> None:
         """Sample now, after a prompt."""
         self._sample_after_prompt()
@@ -311,24 +278,24 @@ class TrainPane(Pane):
         )
         if prompt is not None:
             self.move_cursor(None)
-            self._ask(ask.SampleNow(prompt.replace("\\n", "\n")))
+            self.send(ask.SampleNow(prompt.replace("\\n", "\n")))
 
     def allows(self, action: str) -> bool | None:
         """What is asked of a run needs one that trains."""
-        return True if action == "start" or self.training else None
+        return True if action == "start" or self.running else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense now."""
         if action in ("save", "learning_rate"):
-            return True if self.training else None
+            return True if self.running else None
         if action == "defaults":
-            return not self.showing_run
+            return not self.showing_results
         of_a_run = action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing")
-        return self.showing_run or not of_a_run
+        return self.showing_results or not of_a_run
 
     def action_save(self) -> None:
         """Write a checkpoint now and pin it."""
-        self._ask(ask.SaveNow())
+        self.send(ask.SaveNow())
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_learning_rate(self) -> None:
@@ -343,27 +310,12 @@ class TrainPane(Pane):
             )
         )
         if answer is not None:
-            self._ask(ask.SetLearningRate(float(answer)))
-
-    def action_form(self) -> None:
-        """Between the form and the run."""
-        if self.showing_run:
-            self.show_form()
-        elif self.run_name:
-            self.show_run()
-        self.refresh_bindings()
-
-    def action_defaults(self) -> None:
-        """The form as it comes."""
-        self.form.reset()
-
-    def _ask(self, message: ask.Message) -> None:
-        self.post_message(self.Asked(message))
+            self.send(ask.SetLearningRate(float(answer)))
 
     def _draw_with(self, **changes: Any) -> None:
         """Draw the curve with these options changed."""
         self.options = replace(self.options, **changes)
-        self.redraw(curve=True)
+        self.redraw()
 
     def action_log(self) -> None:
         """Loss axis linear or logarithmic."""
@@ -426,8 +378,8 @@ def describe(state: str, story: Story) -> tuple[str, str, str]:
         return words.get(reason, reason), "■", "bright_blue"
     if story.paused:
         return "paused", "‖", "bright_yellow"
-    if state == "stopping":
-        return "stopping", "◍", "bright_yellow"
+    if state in ("stopping", "pausing"):
+        return state, "◍", "bright_yellow"
     if story.started is None:
         return "starting", "◌", "bright_yellow"
     return "training", "●", "bright_green"

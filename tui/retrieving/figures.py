@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.retrieve.spec import PAIRS
 from tui import units
 from tui.curve import CurveOptions, draw
 from tui.retrieving.laboratory import Gain
@@ -15,7 +16,6 @@ from tui.retrieving.views import NAMES, RANKERS, Sight
 from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, strip, window, wrap
 from tui.text import safe
 
-PAIRS = (("mean", "cls"), ("hybrid", "bm25"), ("hybrid", "mean"), ("trained", "mean"), ("trained", "bm25"))
 _SPARK = "▁▂▃▄▅▆▇█"
 
 

@@ -1,4 +1,4 @@
-"""What a retrieval is asked for: the form, what is wrong with its values, and a look at the collection."""
+"""The form of a comparison of search methods, and a look at the collection."""
 
 from __future__ import annotations
 
@@ -11,27 +11,11 @@ from textual.content import Content
 
 from data.beir import BUNDLED
 from engine.retrieve.spec import RetrieveSpec
-from engine.runs.spec import Problem
 from tui import units
-from tui.comparing.form import CompareForm, Layout
-from tui.comparing.values import LARGEST, Seen, data_problems, fields_from, kind_of
+from tui.comparing.form import CompareForm, Seen, kind_of
 from tui.text import safe
 
 LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it
-FIELDS = fields_from(
-    RetrieveSpec,
-    "retrieve.json",
-    "data encoder length methods mode hard_negatives epochs seed",
-    {"length": (4, 100_000), "hard_negatives": (0, 16), "epochs": (0, 1000), "seed": (0, LARGEST)},
-    ("data", "encoder"),
-)
-
-
-def problems(values: Mapping[str, str]) -> list[Problem]:
-    """Everything that can be told to be wrong without reading the data."""
-    data = values["data"].strip()
-    kind = kind_of(data, BUNDLED, folder=True)
-    return data_problems(data, kind, f"{BUNDLED}, a folder", "folder") + FIELDS.problems(values)
 
 
 @dataclass(frozen=True)
@@ -49,11 +33,11 @@ class SeenCollection(Seen):
         return lines
 
 
-def look(given: Mapping[str, str]) -> SeenCollection:
+def look(values: Mapping[str, str]) -> SeenCollection:
     """What a collection holds. Reads files: not for the screen's thread. The Hub is only asked by a run."""
     from data import beir
 
-    name = given["data"].strip()
+    name = values["data"].strip()
     kind = kind_of(name, BUNDLED, folder=True)
     if kind == "nothing":
         return SeenCollection()
@@ -80,36 +64,17 @@ class RetrieveForm(CompareForm):
     """With the first document and query beside the fields."""
 
     PREFIX = "re-"
-    LAYOUT = Layout(
-        go="Build and judge the rankers",
-        sections=(
-            ("collection", ("data",)),
-            ("encoder", ("encoder", "length")),
-            ("rankers", ("methods", "mode", "hard_negatives", "epochs", "seed")),
-        ),
-        labels={"methods": "compare", "mode": "train", "length": "tokens at most"},
-        hints={
-            "data": "workshop, a folder, or owner/name on the Hub",
-            "encoder": "auto, minilm, a folder, or a name on the Hub",
-            "length": "of a document",
-            "hard_negatives": "for each query, found by BM25; 0 for none",
-            "epochs": "at most; 0 for what suits",
-            "seed": "decides what is held out, and the batches",
-        },
-        explained=(
-            "BM25 counts words. The frozen encoder compares vectors: of its first token ([CLS]), or the mean of all. "
-            "Hybrid fuses the ranks of BM25 and mean. Trained learns from the train queries: a projection takes "
-            "seconds, the whole encoder minutes and, without a GPU, patience. A folder of your own texts (.txt, .md) "
-            "can be searched too.\n"
-            "↑↓ or Tab between fields, ←→ choose, Space ticks, F1 for help."
-        ),
-        fields=FIELDS,
-        problems=problems,
-        nothing=SeenCollection(),
-        look=look,
-        looked_at=("data",),
+    FILE = "retrieve.json"
+    NOTHING = SeenCollection()
+    LOOKED_AT = ("data",)
+    FOLDER = True
+    EXPLAINED = (
+        "BM25 counts words. The frozen encoder compares vectors: of its first token ([CLS]), or the mean of all. "
+        "Hybrid fuses the ranks of BM25 and mean. Trained learns from the train queries: a projection takes seconds, "
+        "the whole encoder minutes; slow without a GPU. A folder of your own texts (.txt, .md) can be searched too."
     )
-    DEFAULT_CSS = """
-    RetrieveForm .fields { width: 3fr; max-width: 66; }
-    RetrieveForm .side { width: 2fr; }
-    """
+
+    def __init__(self) -> None:
+        super().__init__(RetrieveSpec())
+
+    read = staticmethod(look)

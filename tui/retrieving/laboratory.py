@@ -10,7 +10,6 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from tui import units
 from tui.comparing.laboratory import Laboratory
-from tui.comparing.values import spec_from
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,8 @@ class Gains(list[Gain]):
 class Retrievals(Laboratory):
     """Runs that build and judge rankers."""
 
-    task, figure = "retrieve", "ndcg@10"
+    task, runs, figure = "retrieve", "engine.retrieve.runs", "ndcg@10"
     exported = ("the bi-encoder", "As a folder that SentenceTransformer loads: its encode gives the same vectors.")
-
-    def create(self, given: Mapping[str, str]) -> Run:
-        from engine.retrieve import runs as retrieve_runs
-        from engine.retrieve.spec import RetrieveSpec
-
-        return retrieve_runs.create(spec_from(RetrieveSpec, given))
 
     def gains(self, run: Run, texts: Mapping[str, str]) -> Gains:
         """Every judged query with its nDCG@10 by ranker. Raises :class:`checkpoints.store.CheckpointError`."""

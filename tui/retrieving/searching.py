@@ -67,8 +67,8 @@ def searching(library: Library, query: str, methods: tuple[str, ...], ready: fro
 
         from engine.encoders.encode import EncodeFailed
         from engine.encoders.find import NoEncoder
-        from engine.retrieve.rankers import Bm25
-        from engine.retrieve.search import NotTrained, Part
+        from engine.retrieve.rankers import Bm25, Dense
+        from engine.retrieve.search import NotTrained
         from engine.retrieve.spec import BM25, TRAINED
 
         split, name, relevant = _own(library, query)
@@ -95,7 +95,7 @@ def searching(library: Library, query: str, methods: tuple[str, ...], ready: fro
                     if method == TRAINED and library.checkpoint is not None:
                         point = library.checkpoint
                         notes[method] = f"step {point.step:,}" + ("" if point.final else ", still training")
-                        if isinstance(ranker, Part):
+                        if isinstance(ranker, Dense) and ranker.pool is not None:
                             notes[method] += f", {len(ranker.pool):,} documents"
                 yield Answer(query, dict(found), dict(notes), relevant, known, terms, dict(seconds))
                 yield from handle_messages(control, 0)

@@ -227,11 +227,11 @@ class TokenEditor(Lines, can_focus=True):
 
     def action_undo(self) -> None:
         """Take the last change back."""
-        self._change(lambda: self.buffer.undo())
+        self._change(self.buffer.undo)
 
     def action_redo(self) -> None:
         """Make it again."""
-        self._change(lambda: self.buffer.redo())
+        self._change(self.buffer.redo)
 
     def action_select_all(self) -> None:
         """Everything."""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import DataTable, Input, Label, Static
 from textual.worker import get_current_worker
 
-from tui.dialogs import Dialog
+from tui.dialogs import Dialog, hint
 from tui.field import Field
 from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens.glyphs import plain
-from tui.tokens.shelf import Study
+from tui.tokens.tokenizer_list import TokenizerEntry
 
 SHOWN = 200
 _LONGEST = 16  # characters of a token that are shown
@@ -34,30 +31,19 @@ class TokenSearch(Dialog[str | None]):
     ]
     DEFAULT_CSS = style_sheet(__file__)
 
-    @dataclass
-    class Found(Message):
-        """A search has ended."""
-
-        wanted: str
-        ids: list[int]
-
-    def __init__(self, study: Study) -> None:
+    def __init__(self, entry: TokenizerEntry) -> None:
         super().__init__()
-        self._study = study
+        self._entry = entry
         self._case = False
         self._ids: list[int] = []
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Label(Content(f"Vocabulary of {safe(self._study.name, lines=False)}"), classes="title")
+            yield Label(Content(f"Vocabulary of {safe(self._entry.name, lines=False)}"), classes="title")
             yield Field(placeholder="part of a token, ·the with a space, or an id", compact=True)
             yield Static(id="found")
             yield DataTable(cursor_type="row", cell_padding=1)
-            yield Static(
-                Content.styled(
-                    "↓ to the list, Enter types the token into the text, F8 case, Esc closes", "$foreground 60%"
-                )
-            )
+            yield hint("↓ to the list, Enter types the token into the text, F8 case, Esc closes")
 
     def on_mount(self) -> None:
         table: DataTable[Text] = self.query_one(DataTable)
@@ -69,42 +55,33 @@ class TokenSearch(Dialog[str | None]):
     def _changed(self, event: Input.Changed) -> None:
         self._look(event.value, self._case)
 
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self._choose()
-
-    @on(DataTable.RowSelected)
-    def _selected(self) -> None:
-        self._choose()
-
     @work(thread=True, exclusive=True, group="search", exit_on_error=False)
     def _look(self, wanted: str, case: bool) -> None:
-        lexicon = self._study.lexicon
+        lexicon = self._entry.lexicon
         if lexicon is None:
             return
         found = lexicon.search(wanted, case=case, limit=SHOWN)
         if not get_current_worker().is_cancelled:
-            self.post_message(self.Found(wanted, found))
+            self.call_later(self._show, wanted, found)
 
-    @on(Found)
-    def _show(self, event: Found) -> None:
-        if event.wanted != self.query_one(Input).value:
+    def _show(self, wanted: str, found: list[int]) -> None:
+        if wanted != self.query_one(Input).value:
             return
-        self._ids = event.ids
-        tokenizer, seen = self._study.tokenizer, self._study.occurrences
+        self._ids = found
+        tokenizer, seen = self._entry.tokenizer, self._entry.occurrences
         table: DataTable[Text] = self.query_one(DataTable)
         table.clear()
-        if tokenizer is None or self._study.lexicon is None:
+        if tokenizer is None or self._entry.lexicon is None:
             return
-        for ident in event.ids:
-            text = self._study.lexicon.text(ident)
+        for ident in found:
+            text = self._entry.lexicon.text(ident)
             table.add_row(
                 Text(str(ident), justify="right"),
                 Text(safe(tokenizer.token(ident), lines=False).replace(" ", "␣")[:_LONGEST]),
                 Text(plain(text)[:_LONGEST], "reverse"),
                 Text(f"{seen.counts[ident]:,}" if seen else "", justify="right"),
             )
-        self._tell(event.wanted)
+        self._tell(wanted)
 
     def _tell(self, wanted: str) -> None:
         number = len(self._ids)
@@ -122,9 +99,11 @@ class TokenSearch(Dialog[str | None]):
         """From the line into the list."""
         self.query_one(DataTable).focus()
 
+    @on(Input.Submitted)
+    @on(DataTable.RowSelected)
     def _choose(self) -> None:
         row = self.query_one(DataTable).cursor_row
-        if self._study.lexicon is None or not 0 <= row < len(self._ids):
+        if self._entry.lexicon is None or not 0 <= row < len(self._ids):
             self.app.bell()
             return
-        self.dismiss(self._study.lexicon.text(self._ids[row]))
+        self.dismiss(self._entry.lexicon.text(self._ids[row]))

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from checkpoints import home, store
 from data.plaintext import TextError, detect_encoding, normalise_line_ends
+from engine.runs import codec
 from engine.tokenization.spans import Tokenized
 
 LARGEST = 8_000_000  # bytes of a file that the editor opens
 DEFAULTS = ("gpt2", "wordpiece", "bundled")
-_MOST = 6  # vocabularies side by side
+MOST = 6  # vocabularies side by side
 
 
 @dataclass(frozen=True)
-class Desk:
+class TokensState:
     """What was on the screen, so that it can be there again."""
 
     text: str = ""
@@ -34,21 +35,18 @@ def folder() -> Path:
     return home.home() / "tokens"
 
 
-def save(desk: Desk) -> None:
+def save(state: TokensState) -> None:
     """Keep it, atomically. Raises :class:`OSError`."""
-    _write(folder() / "desk.json", json.dumps(vars(desk)))
+    _write(folder() / "desk.json", json.dumps(vars(state)))
 
 
-def restore() -> Desk:
+def restore() -> TokensState:
     """What was kept; the defaults where there is nothing, or nothing that can be read."""
     try:
-        content = store.read_object(folder() / "desk.json")
-        text, names = content["text"], content["names"]
-        if not isinstance(text, str) or not all(isinstance(name, str) for name in names):
-            return Desk()
-        return Desk(text, int(content["caret"]), tuple(names[:_MOST]), bool(content["ids"]), bool(content["marks"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return Desk()
+        state = codec.decode(TokensState, store.read_object(folder() / "desk.json"))
+    except (OSError, ValueError):
+        return TokensState()
+    return replace(state, names=state.names[:MOST])
 
 
 def export(path: Path, text: str, views: Sequence[Tokenized]) -> None:

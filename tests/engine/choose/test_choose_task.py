@@ -22,11 +22,13 @@ from engine.choose import report as choose_report
 from engine.choose import results as choose_results
 from engine.choose import runs as choose_runs
 from engine.choose.answer import Chooser
-from engine.choose.fine_tune import TuneRankSettings, tune
+from engine.choose.fine_tune import Ranking, TuneRankSettings, scores
 from engine.choose.spec import FINETUNE, METHODS, ZERO_SHOT, ChooseSpec
 from engine.choose.task import choose
 from engine.comparison import statistics
 from engine.comparison.results import TUNED
+from engine.comparison.tuned_encoder import FineTuned
+from engine.encoders import epochs
 from engine.encoders import find as encoders
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import made_of
@@ -182,9 +184,8 @@ def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
 
     def run(fingerprint: str, control: Control, on: Any = None) -> Any:
         with EpochCheckpoints(*made_of(encoder, settings, fingerprint)) as saved_epochs:
-            return tiny.finish(
-                tune(items[:30], items[30:], encoder, settings, control, saved_epochs=saved_epochs, device="cpu"), on
-            )
+            rows = [(some, [one.gold for one in some]) for some in (items[:30], items[30:])]
+            return tiny.finish(epochs.tune(Ranking(*rows, encoder, settings, control, "cpu"), saved_epochs), on)
 
     _, whole = run("a", Control())
     control = Control()
@@ -198,11 +199,11 @@ def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
     events, later = run("b", Control())
     assert "goes on after epoch 1 of 3" in notices("finetune", events)[0].text
     assert later.history == whole.history
-    epochs = [event for event in events if isinstance(event, ContenderStep) and event.held_out_loss is not None]
-    assert [(event.held_out_loss, event.held_out_score) for event in epochs] == list(whole.history)
-    assert [event.step for event in epochs] == [4, 8, 12]
+    steps = [event for event in events if isinstance(event, ContenderStep) and event.held_out_loss is not None]
+    assert [(event.held_out_loss, event.held_out_score) for event in steps] == list(whole.history)
+    assert [event.step for event in steps] == [4, 8, 12]
     judged = [item(number) for number in range(50, 60)]
-    one, other = (tiny.finish(tuned.scores(judged, Control()))[1] for tuned in (whole, later))
+    one, other = (tiny.finish(scores(tuned, judged, Control()))[1] for tuned in (whole, later))
     assert np.array_equal(one, other)
 
 
@@ -290,8 +291,8 @@ def test_no_method_is_ever_given_labels_of_the_judged_split(
             return one.tolist() == gold
         return isinstance(one, list | tuple) and [getattr(part, "gold", part) for part in one] == gold
 
-    methods = (contenders.ZeroShot, contenders.Scorer, contenders.FineTuned)
-    fitted = (contenders.FittedZeroShot, contenders.FittedScorer, contenders.FittedEncoder)
+    methods = (contenders.ZeroShot, contenders.Scorer, FineTuned)
+    fitted = (contenders.FittedZeroShot, contenders.FittedScorer, contenders.TunedRanker)
     watched = dict.fromkeys(methods, ("fit",)) | dict.fromkeys(fitted, ("outputs", "controls"))
     asked = spying.watch(monkeypatch, watched, labels)
     spec = ChooseSpec(**workshop, methods=METHODS, seeds=1, epochs=1, device="cpu")

@@ -29,13 +29,15 @@ from engine.classify.task import classify
 from engine.comparison import heads, statistics
 from engine.comparison.labels import efficiency, suspects
 from engine.comparison.results import TUNED
+from engine.comparison.tuned_encoder import FineTuned
+from engine.encoders import epochs
 from engine.encoders import find as encoders
 from engine.encoders.class_weights import balanced
 from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import made_of
 from engine.encoders.features import group_of
-from engine.encoders.fine_tune import TuneSettings, finetune, probabilities
+from engine.encoders.fine_tune import Classifying, TuneSettings, probabilities
 from engine.model_folder import present, replaced
 from engine.runs import events
 from engine.runs.events import Classified, ContenderDone, ContenderStep, CurvePoint, Encoded, Loaded, Notice
@@ -316,12 +318,8 @@ def tune(encoder: encoders.Encoder, control: Control | None = None, on: Any = No
 
     settings = replace(QUICK, **changes)
     with EpochCheckpoints(*made_of(encoder, settings, "f")) as saved_epochs:
-        done = tiny.finish(
-            finetune(
-                ROWS, TEST, NAMES, encoder, settings, control or Control(), saved_epochs=saved_epochs, device="cpu"
-            ),
-            on,
-        )
+        training = Classifying(ROWS, TEST, encoder, settings, control or Control(), "cpu", classes=NAMES)
+        done = tiny.finish(epochs.tune(training, saved_epochs), on)
         saved_epochs.clear()
     return done
 
@@ -345,16 +343,15 @@ def test_fine_tuning_goes_on_after_the_last_epoch_and_comes_to_the_same(encoder:
     told, resumed = tune(encoder)
     assert [event.text for event in only(Notice, told)] == ["fine-tuning goes on after epoch 2 of 3"]
     assert resumed.history == whole.history
-    epochs = [event for event in only(ContenderStep, told) if event.held_out_loss is not None]
-    assert [(event.held_out_loss, event.held_out_score) for event in epochs] == list(whole.history)
-    assert [(event.step, event.steps) for event in epochs] == [(8, 24), (16, 24), (24, 24)]
-    assert [(event.loss, event.note) for event in epochs] == [
+    ends = [event for event in only(ContenderStep, told) if event.held_out_loss is not None]
+    assert [(event.held_out_loss, event.held_out_score) for event in ends] == list(whole.history)
+    assert [(event.step, event.steps) for event in ends] == [(8, 24), (16, 24), (24, 24)]
+    assert [(event.loss, event.note) for event in ends] == [
         (event.loss, event.note) for event in at_once if event.held_out_loss is not None
     ]
-    assert all(event.seconds_left is not None for event in epochs)
-    ids = encoder.ids(TEST[0], 24)
-    exact = tiny.finish(probabilities(whole.model, ids, "cpu"))[1]
-    assert np.array_equal(tiny.finish(probabilities(resumed.model, ids, "cpu"))[1], exact)
+    assert all(event.seconds_left is not None for event in ends)
+    exact = tiny.finish(probabilities(whole, TEST[0]))[1]
+    assert np.array_equal(tiny.finish(probabilities(resumed, TEST[0]))[1], exact)
     assert [file.name for folder in (home.cache() / "finetune").iterdir() for file in folder.iterdir()] == ["lock"]
     assert whole.history[whole.best_epoch - 1][1] == max(accuracy for _, accuracy in whole.history)
     assert statistics.accuracy(exact, TEST[1]) == whole.history[whole.best_epoch - 1][1] > 0.5
@@ -565,8 +562,8 @@ def test_no_contender_is_ever_given_labels_of_the_judged_split(
     def labels(one: Any) -> bool:
         return isinstance(one, list | tuple | np.ndarray) and len(one) == len(gold) and list(one) == gold
 
-    methods = (contenders.Majority, contenders.TfIdf, contenders.FrozenHead, contenders.FineTuned)
-    fitted = (contenders.FittedMajority, contenders.FittedTfIdf, contenders.FittedHead, contenders.FittedEncoder)
+    methods = (contenders.Majority, contenders.TfIdf, contenders.FrozenHead, FineTuned)
+    fitted = (contenders.FittedMajority, contenders.FittedTfIdf, contenders.FittedHead, contenders.TunedClassifier)
     watched = dict.fromkeys(methods, ("fit",)) | dict.fromkeys(fitted, ("outputs",))
     asked = spying.watch(monkeypatch, watched, labels)
     told = list(classify(spec, Control()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -172,3 +174,79 @@ def test_what_a_resume_passed_over_does_not_cost_what_is_saved_after_it(verse: P
     rest = train(made, run=run, resume=True, on=stop_at(22))
     assert (only(Started, rest)[0].step, only(Finished, rest)[0].step) == (20, 22)
     assert only(Started, train(made, run=run, resume=True))[0].step == 22
+
+
+# -- in the background -------------------------------------------------------------------------------------------------
+
+FILES = {"model": b"12345"}
+
+
+class Contents:
+    """A snapshot whose files are those of ``FILES``."""
+
+    def encode(self) -> dict[str, bytes]:
+        return FILES
+
+
+@pytest.fixture
+def checkpointer(tmp_path: Path) -> Iterator[saving.Checkpointer]:
+    made = saving.Checkpointer(tmp_path / "checkpoints", 1e9, lambda: (Contents(), {}))  # type: ignore[arg-type, return-value]
+    yield made
+    made.close()
+
+
+def test_a_save_is_reported_once_when_it_is_on_the_disk(checkpointer: saving.Checkpointer, tmp_path: Path) -> None:
+    told = [*checkpointer.save(1, best=False), *checkpointer.save(2, best=True), *checkpointer.report(wait=True)]
+    assert [(saved.step, saved.best, saved.bytes) for saved in only(Saved, told)] == [(1, False, 5), (2, True, 5)]
+    assert [saved.path for saved in told] == [f"{tmp_path}/checkpoints/step-00000{step}" for step in (1, 2)]  # type: ignore[attr-defined]
+    assert list(checkpointer.report(wait=True)) == []
+
+
+def test_a_save_does_not_hold_up_the_caller_but_the_next_one_waits_for_it(
+    checkpointer: saving.Checkpointer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, real, order, told = threading.Event(), store.commit, [], []
+
+    def commit(folder: Path, step: int, *rest: Any) -> Path:
+        assert gate.wait(30)
+        order.append(step)
+        return real(folder, step, *rest)
+
+    monkeypatch.setattr(store, "commit", commit)
+    assert list(checkpointer.save(1, best=False)) == list(checkpointer.report()) == order == []
+    begun = time.perf_counter()
+    second = threading.Thread(target=lambda: told.extend(checkpointer.save(2, best=False)))
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()
+    waited = time.perf_counter() - begun
+    gate.set()
+    second.join(30)
+    told += checkpointer.report(wait=True)
+    assert [saved.step for saved in only(Saved, told)] == order == [1, 2]
+    assert told[1].stall >= waited - 1e-3
+
+
+def test_a_save_that_fails_is_told_and_the_next_one_works(checkpointer: saving.Checkpointer, tmp_path: Path) -> None:
+    blocked = tmp_path / "checkpoints"
+    blocked.write_text("a file in the way")
+    told = [*checkpointer.save(1, best=False), *checkpointer.report(wait=True)]
+    assert [event.step for event in notices("save", told)] == [1]
+    assert checkpointer.failing
+    blocked.unlink()
+    told = [*checkpointer.save(2, best=False), *checkpointer.report(wait=True)]
+    assert [saved.step for saved in only(Saved, told)] == [2]
+    assert store.read(blocked / "step-000002")[1] == FILES
+
+
+def test_old_checkpoints_go_but_the_best_and_the_pinned(checkpointer: saving.Checkpointer, tmp_path: Path) -> None:
+    for step in range(1, 8):
+        list(checkpointer.save(step, best=step in (1, 3), pin=step == 2))
+    checkpointer.close()
+    assert [store.step_of(path) for path in store.checkpoints(tmp_path / "checkpoints")] == [7, 6, 3, 2]
+
+
+def test_closing_finishes_the_save_under_way(checkpointer: saving.Checkpointer, tmp_path: Path) -> None:
+    list(checkpointer.save(1, best=False))
+    checkpointer.close()
+    assert store.read(tmp_path / "checkpoints" / "step-000001")[1] == FILES

@@ -145,7 +145,7 @@ def edit(checkpoint: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 STATES: dict[str, Callable[[dict[str, Any]], object]] = {
-    "newer format": lambda state: state.update(format=2),
+    "newer schema": lambda state: state.update(schema=2),
     "one field more": lambda state: state.update(scaler=[1.0]),
     "one field more in the position": lambda state: state["position"].update(ema=0.5),
     "another step": lambda state: state["position"].update(step=3),
@@ -177,19 +177,29 @@ def test_a_newest_state_that_is_not_understood_gives_way_to_an_older_one(
 def test_a_newest_state_that_is_not_understood_costs_no_exactness(verse: Path) -> None:
     straight, (run, first) = new_run(spec(verse)), half(verse)
     whole = train(spec(verse), run=straight)
-    edit(run.checkpoints / "step-000020", STATES["newer format"])
+    edit(run.checkpoints / "step-000020", STATES["newer schema"])
     rest = train(spec(verse), run=run, resume=True)
     assert measured(first)[:10] + measured(rest) == measured(whole)
     assert weights(run, 40) == weights(straight, 40)
 
 
+def test_a_state_of_an_earlier_version_says_a_format_and_no_schema(verse: Path) -> None:
+    run, first = half(verse)
+    for checkpoint in store.checkpoints(run.checkpoints):
+        edit(checkpoint, lambda state: state.update(format=1))
+        assert "schema" not in json.loads((checkpoint / "state.json").read_bytes())
+    rest = train(spec(verse), run=run, resume=True)
+    assert notices("checkpoint", rest) == []
+    assert measured(first + rest) == measured(train(spec(verse)))
+
+
 def test_without_a_state_that_is_understood_the_reasons_are_named(verse: Path) -> None:
     run, _ = half(verse)
     for checkpoint in store.checkpoints(run.checkpoints):
-        edit(checkpoint, STATES["newer format"])
-    with pytest.raises(store.CheckpointError, match=r"step-000020/.*format is 2, this version reads 1; step-000010/"):
+        edit(checkpoint, STATES["newer schema"])
+    with pytest.raises(store.CheckpointError, match=r"step-000020/.*schema is 2, this version reads 1\); step-000010/"):
         train(spec(verse), run=run, resume=True)
-    with pytest.raises(store.CheckpointError, match="format is 2"):
+    with pytest.raises(store.CheckpointError, match="schema is 2"):
         load(str(run.path))
 
 

@@ -10,8 +10,8 @@ import pytest
 from workbench import spec
 
 from data.vocabulary import Vocabulary
-from engine.gpt.spec import PRESETS, TrainSpec, build, field_names, read_toml
-from engine.runs.spec import BadSpec, restored, to_dict
+from engine.gpt.spec import PRESETS, TrainSpec, build, read_toml
+from engine.runs.spec import BadSpec, options, restored, to_dict
 
 
 def problems(given: dict[str, Any]) -> dict[str, str]:
@@ -75,8 +75,8 @@ def test_strings_become_the_fields_types(given: dict[str, Any], expected: object
         ({"heads": "0"}, "at least 1"),
         ({"dropout": "1"}, "0 ≤ dropout < 1"),
         ({"dropout": "nan"}, "0 ≤ dropout < 1"),
-        ({"learning_rate": "nan"}, "0 < rate ≤ 1"),
-        ({"learning_rate": "0"}, "0 < rate ≤ 1"),
+        ({"learning_rate": "nan"}, "0 < learning rate ≤ 1"),
+        ({"learning_rate": "0"}, "0 < learning rate ≤ 1"),
         ({"temperature": "-1"}, "must not be negative"),
         ({"activation": "tanh"}, "'tanh' is none of gelu, relu"),
         ({"preset": "huge"}, "'huge' is none of auto, nano, small, karpathy"),
@@ -95,7 +95,7 @@ def test_a_wrong_value_is_told_by_field(given: dict[str, Any], says: str) -> Non
 
 def test_an_unknown_field_like_no_other_lists_what_there_is() -> None:
     message = problems({"xyzzy": "1"})["xyzzy"]
-    assert all(name in message for name in field_names())
+    assert all(name in message for name in options(TrainSpec))
 
 
 def test_every_problem_is_told_at_once() -> None:

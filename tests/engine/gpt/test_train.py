@@ -16,7 +16,6 @@ from workbench import VERSE, measured, new_run, notices, only, samples, spec, st
 
 from checkpoints import store
 from checkpoints.journal import Journal
-from checkpoints.saver import Saver, SaveResult
 from data.corpus import CorpusError, from_text
 from data.windows import derive_seed
 from engine.gpt import runs as gpt_runs
@@ -492,13 +491,12 @@ def test_a_save_that_fails_is_told_and_tried_again_while_training_goes_on(
             raise OSError(28, "No space left on device")
         return real(*arguments)
 
-    def answered(saver: Saver) -> list[SaveResult]:
-        saver._settle()  # however busy the machine is, the disk has answered by the next look
-        return poll(saver)
+    def answered(saver: saving.Checkpointer, **_: bool) -> Iterator[Event]:
+        return report(saver, wait=True)  # however busy the machine is, the disk has answered by the next look
 
-    poll = Saver.poll
+    report = saving.Checkpointer.report
     monkeypatch.setattr(store, "commit", commit)
-    monkeypatch.setattr(Saver, "poll", answered)
+    monkeypatch.setattr(saving.Checkpointer, "report", answered)
     monkeypatch.setattr("engine.gpt.saving.BACK_OFF", (0.0,))
 
     def on(event: Event, control: Control) -> None:

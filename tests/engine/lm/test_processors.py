@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.lm import candidates as token_candidates
 from engine.lm import processors
 from engine.lm.sampling import Sampling
 
@@ -175,8 +174,8 @@ def test_the_row_says_what_a_brute_force_count_says(settings: dict[str, Any]) ->
     size, candidates, u = 400, 12, 0.37
     logits, seen = torch.randn(size) * 3, torch.randint(size, (9,))
     sampling = Sampling(**settings)
-    chosen, row = token_candidates.choose(logits, sampling, seen, u, candidates)
-    place = token_candidates.read(row.tolist(), greedy=False)
+    chosen, row = processors.choose(logits, sampling, seen, u, candidates)
+    place = processors.read(row.tolist(), greedy=False)
     assert place is not None
     own, final = logits.double().softmax(0), theirs(logits, sampling, seen).double().softmax(0)
     assert place.id == int(chosen)
@@ -186,10 +185,10 @@ def test_the_row_says_what_a_brute_force_count_says(settings: dict[str, Any]) ->
     assert place.entropy == pytest.approx(-sum(float(p) * math.log(p) for p in own), abs=1e-4)
     assert place.kept == int((final > 0).sum())
     wanted = own.topk(candidates).indices.tolist()
-    assert [option.id for option in place.options] == wanted + [place.id] * (place.id not in wanted)
+    assert [option.id for option in place.candidates] == wanted + [place.id] * (place.id not in wanted)
     plain = Sampling(**{**settings, "top_k": 0, "top_p": 1.0, "min_p": 0.0})
     tempered = theirs(logits, plain, seen).double().softmax(0)
-    for option in place.options:
+    for option in place.candidates:
         assert option.probability == pytest.approx(float(own[option.id]), abs=1e-6)
         assert option.tempered == pytest.approx(float(tempered[option.id]), abs=1e-6)
         assert option.final == pytest.approx(float(final[option.id]), abs=1e-6)
@@ -202,13 +201,11 @@ def test_the_row_says_what_a_brute_force_count_says(settings: dict[str, Any]) ->
 
 def test_greedy_takes_the_largest_after_the_penalty_only() -> None:
     logits, seen = torch.tensor([3.0, 2.9, -1.0]), torch.tensor([0])
-    chosen, row = token_candidates.choose(
-        logits, Sampling(greedy=True, repetition_penalty=2.0, top_p=0.1), seen, 0.9, 3
-    )
-    place = token_candidates.read(row.tolist(), greedy=True)
+    chosen, row = processors.choose(logits, Sampling(greedy=True, repetition_penalty=2.0, top_p=0.1), seen, 0.9, 3)
+    place = processors.read(row.tolist(), greedy=True)
     assert place is not None
     assert (int(chosen), place.rank, place.kept) == (1, 2, 1)
-    assert [(option.id, option.final, option.cut) for option in place.options] == [
+    assert [(option.id, option.final, option.cut) for option in place.candidates] == [
         (0, 0.0, "greedy"),
         (1, 1.0, ""),
         (2, 0.0, "greedy"),
@@ -220,6 +217,6 @@ def test_greedy_takes_the_largest_after_the_penalty_only() -> None:
 def test_logits_that_are_no_numbers_are_told(value: float, greedy: bool) -> None:
     logits = torch.zeros(3000)
     logits[5] = value
-    _, row = token_candidates.choose(logits, Sampling(greedy=greedy), torch.tensor([0]), 0.5, 5)
-    assert token_candidates.read(row.tolist(), greedy) is None
-    assert token_candidates.read_score(token_candidates.score(logits[None], torch.tensor([1]), 5)[0].tolist()) is None
+    _, row = processors.choose(logits, Sampling(greedy=greedy), torch.tensor([0]), 0.5, 5)
+    assert processors.read(row.tolist(), greedy) is None
+    assert processors.read_score(processors.score(logits[None], torch.tensor([1]), 5)[0].tolist()) is None

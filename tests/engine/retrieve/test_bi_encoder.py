@@ -18,8 +18,8 @@ from engine.encoders import find as encoders
 from engine.encoders import index
 from engine.encoders.find import Encoder
 from engine.retrieve import bi_encoder, rankers, training_data
-from engine.retrieve.bi_encoder import BiSettings, BiState
-from engine.retrieve.training_data import CannotTrain
+from engine.retrieve.bi_encoder import BiState
+from engine.retrieve.training_data import BiSettings, CannotTrain, TrainingInputs
 from engine.runs.events import ContenderStep, Notice
 from engine.runs.messages import Control, Stop, Stopped
 
@@ -43,9 +43,9 @@ def trained(small: Collection, encoder: Encoder, settings: BiSettings, **more: A
 def training(small: Collection, encoder: Encoder, settings: BiSettings, **more: Any) -> Any:
     frozen = tiny.finish(rankers.document_vectors(small, encoder, "mean", Control()))[1]
     names = list(small.qrels["train"])
-    embed = rankers.Embedder(encoder, "mean", "cpu")
+    embed = rankers.Embedder(encoder, "cpu")
     asked = dict(zip(names, embed([small.queries[name] for name in names]), strict=True))
-    return bi_encoder.train(small, encoder, frozen, asked, settings, Control(), device="cpu", **more)
+    return bi_encoder.train(TrainingInputs(small, encoder, frozen, asked, settings, "cpu"), Control(), **more)
 
 
 def test_no_two_queries_of_a_batch_share_a_relevant_document_and_every_pair_comes_once() -> None:
@@ -127,7 +127,7 @@ def test_the_judged_queries_have_no_part_in_training(small: Collection, encoder:
 
 def test_the_whole_encoder_is_trained_and_its_best_state_comes_back(small: Collection, encoder: Encoder) -> None:
     kept: list[BiState] = []
-    events, state = trained(small, encoder, BiSettings("whole", epochs=2, learning_rate=3e-3), keep=kept.append)
+    events, state = trained(small, encoder, BiSettings(mode="whole", epochs=2, learning_rate=3e-3), keep=kept.append)
     looked = [event for event in events if isinstance(event, ContenderStep) and event.held_out_score is not None]
     assert len(looked) == len(kept) == 3
     assert looked[0].documents == len(small)
@@ -142,7 +142,7 @@ def test_the_whole_encoder_is_trained_and_its_best_state_comes_back(small: Colle
 def test_a_stopped_training_of_the_whole_encoder_goes_on_to_the_same(
     small: Collection, encoder: Encoder, before: int
 ) -> None:
-    settings = BiSettings("whole", epochs=4, learning_rate=3e-3, patience=9, hard_negatives=1)
+    settings = BiSettings(mode="whole", epochs=4, learning_rate=3e-3, patience=9, hard_negatives=1)
     at_once: list[BiState] = []
     begun, whole = trained(small, encoder, settings, keep=at_once.append)
 
@@ -192,7 +192,7 @@ def test_it_can_be_stopped(small: Collection, encoder: Encoder) -> None:
     control = Control()
     frozen = tiny.finish(rankers.document_vectors(small, encoder, "mean", Control()))[1]
     asked = dict.fromkeys(small.qrels["train"], frozen[0])
-    work = bi_encoder.train(small, encoder, frozen, asked, BiSettings(), control, device="cpu")
+    work = bi_encoder.train(TrainingInputs(small, encoder, frozen, asked, BiSettings(), "cpu"), control)
     next(work)
     control.send(Stop())
     with pytest.raises(Stopped):

@@ -9,14 +9,16 @@ import math
 import os
 import shutil
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from workbench import NANO, measured, new_run, notices, only, samples, spec, stop_at, train, weights
+from workbench import NANO, launch, measured, new_run, notices, only, process, samples, spec, stop_at, train, weights
 
 from checkpoints import home, store
 from checkpoints import journal as journals
@@ -208,6 +210,53 @@ def test_a_stop_reaches_a_run_whose_work_blocks(sent: str, monkeypatch: pytest.M
     assert run.events.read_bytes() == recorded
     assert [happened.from_dict(json.loads(line)) for line in recorded.splitlines()] == [step, *ends]
     assert run.owner() is None
+
+
+STUCK = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from engine.gpt.trainer import Trainer
+from engine.runs import owner
+from llmlab_tui.__main__ import main
+
+def stuck(self):
+    if self.position.step < 30:
+        return step(self)
+    Path(marker).touch()
+    if where == "work":
+        time.sleep(3600)
+    ThreadPoolExecutor().submit(time.sleep, 3600).result()
+
+where, marker, owner.GRACE, step = sys.argv.pop(1), sys.argv.pop(1), 0.2, Trainer.step
+Trainer.step = stuck
+main()
+"""
+"""``own`` with a step that never comes back; Python waits at its exit for the threads of a pool, not for a worker's"""
+
+
+@pytest.mark.parametrize("where", ["work", "pool"])
+def test_an_owner_whose_work_is_stuck_in_a_call_ends_after_the_grace_period(
+    where: str, verse: Path, tmp_path: Path
+) -> None:
+    made = spec(verse, save_every=0, evaluate_every=20, sample_every=0)
+    run, marker = new_run(made), tmp_path / "stuck"
+    with process([sys.executable, "-c", STUCK, where, str(marker), "own", str(run.path)]) as child:
+        while not marker.exists() and child.poll() is None:
+            time.sleep(0.01)
+        assert run_owner.send(run, ask.Stop())
+        out, err = child.communicate(timeout=60)
+        assert (child.returncode, out, err) == (0, "", "")
+    *_, notice, last = [happened.from_dict(json.loads(line)) for line in run.events.read_bytes().splitlines()]
+    assert notice == Notice(run_owner.LEFT, "warning", "stop", 30)
+    assert isinstance(last, Finished)
+    assert (last.reason, last.step) == ("stopped", 30)
+    assert run.owner() is None
+    assert list(run.inbox.iterdir()) == []
+    rest = train(made, run=run, resume=True)
+    (started,) = only(Started, rest)
+    assert started.step in (29, 30)
+    assert measured(rest) == measured(train(made))[started.step :]
 
 
 def test_a_stop_is_overdue_only_when_the_task_does_not_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,7 +494,7 @@ def test_a_killed_trainer_is_told_resumed_and_its_run_is_the_undisturbed_one(ver
     run = new_run(spec(verse, steps=1_000_000, **given))  # far more than it gets to do
     owner = 0
     first = []
-    for event in run_owner.launch(run, Control()):
+    for event in launch(run, Control()):
         first.append(event)
         if isinstance(event, Saved) and event.step > 5 and not owner:
             found = run.owner()
@@ -463,7 +512,7 @@ def test_a_killed_trainer_is_told_resumed_and_its_run_is_the_undisturbed_one(ver
     run.write_json("spec.json", vars(made))
     undisturbed = new_run(made)
     expected = train(made, run=undisturbed)
-    rest = list(run_owner.launch(run, Control()))[len(first) - 2 :]
+    rest = list(launch(run, Control()))[len(first) - 2 :]
     assert f"process {owner} ended without releasing this run" in notices("lock", rest)[0].text
     resumed_at = only(Started, rest)[0].step
     assert resumed_at >= 5
@@ -480,7 +529,7 @@ def test_a_launched_run_obeys_its_inbox(verse: Path) -> None:
     run = new_run(spec(verse, steps=1_000_000, evaluate_every=1000, sample_every=0))
     control = Control()
     told = []
-    for event in run_owner.launch(run, control):
+    for event in launch(run, control):
         told.append(event)
         if isinstance(event, Step) and not only(Paused, told):
             control.send(ask.Pause())
@@ -510,7 +559,7 @@ def test_looking_away_leaves_the_run_alone(verse: Path) -> None:
 def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
     run = runs.create(home.runs(), "short", {**dataclasses.asdict(spec("x")), **NANO}, {})
     run.write_json("spec.json", {**run.read_json("spec.json"), "corpus": str(tmp_path / "none.txt")})
-    events = list(run_owner.launch(run, Control()))
+    events = list(launch(run, Control()))
     assert "there is no such file" in notices("failure", events)[0].text
     assert only(Finished, events)[0].reason == "failed"
     assert run.owner() is None
@@ -518,7 +567,7 @@ def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
 
 def test_a_launch_that_dies_at_once_tells_its_last_words(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_owner, "PROGRAM", "no_such_program")
-    events = list(run_owner.launch(new_run(spec(verse)), Control()))
+    events = list(launch(new_run(spec(verse)), Control()))
     assert "no_such_program" in notices("failure", events)[0].text
     assert only(Finished, events)[0].reason == "died"
 
@@ -526,7 +575,7 @@ def test_a_launch_that_dies_at_once_tells_its_last_words(verse: Path, monkeypatc
 def test_a_message_sent_while_the_trainer_still_starts_is_obeyed(verse: Path) -> None:
     run, control = new_run(spec(verse, steps=5000)), Control()
     control.send(ask.Stop())
-    events = list(run_owner.launch(run, control))
+    events = list(launch(run, control))
     assert events[-1] == Finished("stopped", events[-1].step, events[-1].best_val_loss, run.name, events[-1].seconds)
     assert events[-1].step < 5000
 
@@ -605,5 +654,5 @@ def test_a_text_given_by_a_relative_path_is_found_from_any_folder(
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("LLMLAB_HOME", "relative")
     run = gpt_runs.create(spec("verse.txt", steps=3))
-    assert list(run_owner.launch(run, Control()))[-1].reason == "steps"  # type: ignore[attr-defined]
+    assert list(launch(run, Control()))[-1].reason == "steps"  # type: ignore[attr-defined]
     assert run.path.is_relative_to(tmp_path / "here" / "relative")

@@ -13,8 +13,8 @@ import tinylm
 from engine.encoders.find import MINILM_CONFIG, Encoder, NoEncoder
 from engine.lm.generate import initial_ids
 from engine.runs.events import Completed
-from engine.tokenization.encoding import BackedTokenizer
-from engine.tokenization.find import NoTokenizer, load
+from engine.tokenization.encoding import BackedTokenizer, NoTokenizer
+from engine.tokenization.find import load
 from tui.cli import main
 
 CATASTROPHE = "a" * 60 + "b"

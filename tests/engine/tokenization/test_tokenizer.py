@@ -16,8 +16,8 @@ from nasty import texts
 from data import packaged
 from data.vocabulary import Vocabulary
 from engine import hub
-from engine.tokenization.encoding import UNKNOWN, repaired
-from engine.tokenization.find import NoTokenizer, Tokenizer, from_backend, from_vocabulary, load
+from engine.tokenization.encoding import UNKNOWN, CharacterTokenizer, NoTokenizer, Tokenizer, repaired
+from engine.tokenization.find import from_backend, load
 
 LAB = {
     "Hello World": [15496, 2159],
@@ -131,7 +131,7 @@ def test_lone_surrogates_are_replaced_and_offsets_stay(gpt2: Tokenizer) -> None:
 
 
 def test_character_vocabulary_follows_its_policy() -> None:
-    tokenizer = from_vocabulary(Vocabulary("abcefi ’è"), "mine", "a test")
+    tokenizer = CharacterTokenizer(Vocabulary("abcefi ’è"), "mine", "a test")
     found = tokenizer.encode("a'e\u0300ﬁ☃c")
     assert [tokenizer.token(token) for token in found.ids] == ["a", "’", "è", "f", "i", "", "c"]
     assert list(zip(found.starts, found.ends, strict=True)) == [(0, 1), (1, 2), (2, 4), (4, 5), (4, 5), (5, 6), (6, 7)]

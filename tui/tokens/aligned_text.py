@@ -42,7 +42,7 @@ class _Row:
     """cells of each holder's part of a character that several hold"""
 
 
-class Sheet:
+class AlignedText:
     """A text with its views, laid out. Only the pieces that are asked for cost anything."""
 
     def __init__(self, text: str, views: Sequence[Tokenized], names: Sequence[str], look: Look) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from engine.lm.sampling import Sampling
 from engine.runs.events import Token
-from tui.generate.completing import Source
-from tui.generate.funnel import Sight
-from tui.generate.loom import Loom, Node
+from tui.generate.candidate_view import Position
+from tui.generate.generation_tasks import Source
+from tui.generate.token_tree import Node, TokenTree
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST = 500  # places whose candidates are remembered
 
 
-class Scout:
+class CandidateCache:
     """Remembers draws by the node before and what of the settings decides the probabilities."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Scout:
 
     def learn(self, before: int, sampling: Sampling, token: Token) -> None:
         """A draw after the node ``before``."""
-        self._known[before, *essence(sampling)] = token, sampling
+        self._known[before, *distribution_key(sampling)] = token, sampling
         while len(self._known) > MOST:
             del self._known[next(iter(self._known))]
 
@@ -33,34 +33,34 @@ class Scout:
         """The model or the tree is another one."""
         self._known.clear()
 
-    def see(self, loom: Loom, place: int, sampling: Sampling, lm: LanguageModel | None) -> tuple[Sight, bool]:
+    def see(self, tree: TokenTree, place: int, sampling: Sampling, lm: LanguageModel | None) -> tuple[Position, bool]:
         """What is known of ``place`` under ``sampling``, and whether the model could tell more."""
-        node = loom.at(place)
-        branch = loom.branches(place)
-        if known := self._known.get((loom.before(place), *essence(sampling))):
-            return Sight(place, node, branch, *known), False
-        more = ids_before(loom, place, lm) is not None
+        node = tree.at(place)
+        branch = tree.branches(place)
+        if known := self._known.get((tree.before(place), *distribution_key(sampling))):
+            return Position(place, node, branch, *known), False
+        more = ids_before(tree, place, lm) is not None
         if node is not None and node.candidates:
-            same = node.drawn is not None and essence(node.drawn) == essence(sampling)
-            return Sight(place, node, branch, _as_token(node, place), node.drawn), more and not same
-        return Sight(place, node, branch, note="…" if more else _why_nothing(loom, place, lm)), more
+            same = node.drawn is not None and distribution_key(node.drawn) == distribution_key(sampling)
+            return Position(place, node, branch, _as_token(node, place), node.drawn), more and not same
+        return Position(place, node, branch, note="…" if more else _why_nothing(tree, place, lm)), more
 
 
-def number_of(loom: Loom, lm: LanguageModel) -> int:
-    """The model's number in the loom."""
-    return loom.number_of(f"{lm.name} ({lm.source})")
+def number_of(tree: TokenTree, lm: LanguageModel) -> int:
+    """The model's number in the tree."""
+    return tree.number_of(f"{lm.name} ({lm.source})")
 
 
-def source(loom: Loom, lm: LanguageModel) -> Source:
+def source(tree: TokenTree, lm: LanguageModel) -> Source:
     """What the model goes on from."""
-    return Source(*loom.pieces(number_of(loom, lm)), loom.unscored)
+    return Source(*tree.pieces(number_of(tree, lm)), tree.unscored)
 
 
-def ids_before(loom: Loom, place: int, lm: LanguageModel | None) -> list[int] | None:
+def ids_before(tree: TokenTree, place: int, lm: LanguageModel | None) -> list[int] | None:
     """The model's own tokens before a place; None where it cannot say what follows."""
-    if lm is None or (place >= len(loom.path) and loom.draft):
+    if lm is None or (place >= len(tree.path) and tree.draft):
         return None
-    lead, tokens, _ = loom.pieces(number_of(loom, lm))
+    lead, tokens, _ = tree.pieces(number_of(tree, lm))
     before = place - bool(lead)
     return [number for number, _ in tokens[:before]] if 0 < before <= len(tokens) else None
 
@@ -75,7 +75,7 @@ def spelled(lm: LanguageModel, before: list[int], choice: int) -> str:
     return stream.step(choice)
 
 
-def essence(sampling: Sampling) -> tuple[object, ...]:
+def distribution_key(sampling: Sampling) -> tuple[object, ...]:
     """What of the settings decides the probabilities."""
     if sampling.greedy:
         return True, sampling.repetition_penalty
@@ -84,26 +84,16 @@ def essence(sampling: Sampling) -> tuple[object, ...]:
 
 
 def _as_token(node: Node, place: int) -> Token:
-    return Token(
-        place,
-        node.id,
-        node.text,
-        node.logprob,
-        node.drawn_logprob,
-        node.rank,
-        node.entropy,
-        node.kept,
-        node.prompt,
-        node.candidates,
-    )
+    figures = (node.logprob, node.drawn_logprob, node.rank, node.entropy, node.kept)
+    return Token(place, node.id, node.text, *figures, node.prompt, node.candidates)
 
 
-def _why_nothing(loom: Loom, place: int, lm: LanguageModel | None) -> str:
-    if not loom.text and not loom.path:
+def _why_nothing(tree: TokenTree, place: int, lm: LanguageModel | None) -> str:
+    if not tree.text and not tree.path:
         return "For each token, what else could stand there, and what the settings cut."
     if lm is None:
         return "With a model (m) this shows what could stand here."
-    if loom.draft and place >= len(loom.path):
+    if tree.draft and place >= len(tree.path):
         return "…"
     if place == 0:
         return "Nothing comes before the first token, so nothing predicts it."

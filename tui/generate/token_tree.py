@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
-from tui.generate.completing import Pieces
+from tui.generate.generation_tasks import Pieces
 
 MOST = 20_000  # nodes in the tree; beyond, the branches that were made first are let go, never the text on the screen
 LEFT = 0.8  # share of ``MOST`` that is left then
@@ -31,7 +31,7 @@ class Node:
     id: int
     text: str
     model: int
-    """index in ``Loom.models``"""
+    """index in ``TokenTree.models``"""
     prompt: bool
     """the user's own, not a model's"""
     head: bool = False
@@ -60,7 +60,7 @@ class View:
     cursor: int
 
 
-class Loom:
+class TokenTree:
     """The tree, the path through it that is the text, and a cursor on it."""
 
     def __init__(self) -> None:

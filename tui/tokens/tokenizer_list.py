@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from engine.tokenization.encoding import Tokenizer
-from engine.tokenization.find import NoTokenizer, load
+from engine.tokenization.encoding import NoTokenizer, Tokenizer
+from engine.tokenization.find import load
 from engine.tokenization.lexicon import Lexicon, Merges, Occurrences, corpus, occurrences
 from engine.tokenization.spans import Counts, Token, Tokenized, tokenize
 
 
 @dataclass
-class Study:
+class TokenizerEntry:
     """Begins as a name; threads fill in the rest, each field once."""
 
     name: str
@@ -65,29 +65,26 @@ class Study:
         return (here.tokens / here.characters) / (there.tokens / there.characters)
 
 
-MOST = 6  # vocabularies side by side
-
-
-class Shelf:
+class TokenizerList:
     """Studies in the order of their rows. ``text`` is what every view in ``views`` is of."""
 
     def __init__(self) -> None:
-        self.studies: list[Study] = []
+        self.entries: list[TokenizerEntry] = []
         self.text = ""
         self._primary = 0
 
     @property
-    def ready(self) -> list[Study]:
+    def ready(self) -> list[TokenizerEntry]:
         """Those that show the text."""
-        return [study for study in self.studies if study.view is not None]
+        return [entry for entry in self.entries if entry.view is not None]
 
     @property
     def views(self) -> list[Tokenized]:
         """The text in each of them."""
-        return [study.view for study in self.studies if study.view is not None]
+        return [entry.view for entry in self.entries if entry.view is not None]
 
     @property
-    def study(self) -> Study | None:
+    def current(self) -> TokenizerEntry | None:
         """The one whose card is shown and whose tokens the arrows walk over."""
         ready = self.ready
         return ready[min(self._primary, len(ready) - 1)] if ready else None
@@ -95,13 +92,13 @@ class Shelf:
     @property
     def names(self) -> tuple[str, ...]:
         """As the user gave them."""
-        return tuple(study.name for study in self.studies)
+        return tuple(entry.name for entry in self.entries)
 
     def put(self, text: str, views: Sequence[Tokenized]) -> None:
         """Show another text, or the same one in other vocabularies."""
         by_tokenizer = {view.tokenizer: view for view in views}
-        for study in self.studies:
-            study.view = by_tokenizer.get(study.tokenizer) if study.tokenizer is not None else None
+        for entry in self.entries:
+            entry.view = by_tokenizer.get(entry.tokenizer) if entry.tokenizer is not None else None
         self.text = text
 
     def next(self) -> None:
@@ -111,15 +108,15 @@ class Shelf:
 
     def remove(self) -> bool:
         """Take one away: one that could not be loaded, else the one whose card is shown."""
-        gone = next((study for study in self.studies if study.problem), self.study)
+        gone = next((entry for entry in self.entries if entry.problem), self.current)
         if gone is not None:
-            self.studies.remove(gone)
+            self.entries.remove(gone)
             self._primary = max(0, min(self._primary, len(self.ready) - 1))
         return gone is not None
 
-    def under(self, study: Study, caret: int) -> Token | None:
+    def under(self, entry: TokenizerEntry, caret: int) -> Token | None:
         """The token that holds the character at ``caret``, or at the end of the text the last one."""
-        view = study.view
+        view = entry.view
         if view is None:
             return None
         place = min(caret, max(0, view.counts.characters - 1))
@@ -129,39 +126,39 @@ class Shelf:
         token = view.token(index)
         return token if token.start <= place else None
 
-    def beside(self, study: Study, token: Token | None, caret: int) -> Token | None:
+    def beside(self, entry: TokenizerEntry, token: Token | None, caret: int) -> Token | None:
         """What another vocabulary makes of the same place: its first token that touches ``token``."""
-        if token is None or study.view is None:
-            return self.under(study, caret)
-        index = study.view.at(token.start)
-        found = study.view.token(index) if index is not None else None
+        if token is None or entry.view is None:
+            return self.under(entry, caret)
+        index = entry.view.at(token.start)
+        found = entry.view.token(index) if index is not None else None
         return found if found is not None and found.start < token.end else None
 
     def tensor(self, caret: int) -> tuple[str, str]:
         """What ``return_tensors="pt"`` gives for the caret's line as a text of its own, and what to call it."""
-        study = self.study
-        if study is None or study.tokenizer is None or study.view is None:
+        entry = self.current
+        if entry is None or entry.tokenizer is None or entry.view is None:
             return "", ""
         if "\n" not in self.text:
-            return "tensor", study.view.tensor_line()
+            return "tensor", entry.view.tensor_line()
         caret = min(caret, len(self.text))
         start = self.text.rfind("\n", 0, caret) + 1
         found = self.text.find("\n", caret)
         try:
-            view = tokenize(study.tokenizer, self.text[start : len(self.text) if found < 0 else found])
+            view = tokenize(entry.tokenizer, self.text[start : len(self.text) if found < 0 else found])
         except NoTokenizer:  # it breaks on this line alone
             view = None
         return "this line alone", view.tensor_line() if view is not None else ""
 
     def said(self) -> list[tuple[str, bool]]:
         """Lines to say above the rows, with whether something is wrong: what loads, what failed, what to do."""
-        said = [(f"{study.name}: {study.problem}", True) for study in self.studies if study.problem]
-        said += [(f"{s.name}: loading…", False) for s in self.studies if not s.problem and s.tokenizer is None]
+        said = [(f"{entry.name}: {entry.problem}", True) for entry in self.entries if entry.problem]
+        said += [(f"{s.name}: loading…", False) for s in self.entries if not s.problem and s.tokenizer is None]
         if not self.text and self.ready:
             said.append(
                 ("Type or paste a text. Keys outside the text: l the lab's examples, s English, d Dante.", False)
             )
-        if not self.studies:
+        if not self.entries:
             said.append(
                 ("No vocabulary. a adds one: gpt2, wordpiece, bundled, a run, a path, a name on the Hub.", False)
             )

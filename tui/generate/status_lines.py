@@ -12,8 +12,8 @@ from textual.strip import Strip
 from engine.runs.events import Completed, Progress
 from engine.runs.worker import State
 from tui import units
-from tui.generate.heat import DIM
-from tui.generate.loom import Loom
+from tui.generate.token_tree import TokenTree
+from tui.generate.token_view import DIM
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Standing:
+class Activity:
     """What the head line tells."""
 
     kind: str = ""
@@ -45,30 +45,30 @@ class Standing:
     """tokens of the context that are used"""
 
 
-def head(lm: LanguageModel | None, standing: Standing, width: int) -> Strip:
+def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
     """What is done, with which model, where it came from, what it costs, how much of its context is left."""
-    mark, word, colour = _WORDS.get(standing.kind, ("■", "ready", "bright_blue"))
-    if standing.state is State.PAUSED:
+    mark, word, colour = _WORDS.get(activity.kind, ("■", "ready", "bright_blue"))
+    if activity.state is State.PAUSED:
         mark, word, colour = "‖", "paused", "bright_yellow"
-    elif standing.state is State.STOPPING:
+    elif activity.state is State.STOPPING:
         mark, word, colour = "◍", "stopping", "bright_yellow"
-    elif lm is None and standing.kind != "load":
+    elif lm is None and activity.kind != "load":
         mark, word, colour = "○", "no model", "bright_yellow"
     parts = [Segment(f"{mark} {word:<9}", Style(color=colour, bold=True))]
-    if standing.kind == "load" and standing.progress is not None:
-        progress = standing.progress
+    if activity.kind == "load" and activity.progress is not None:
+        progress = activity.progress
         share = f" {progress.done / progress.total:.0%}" if progress.total else ""
         share = share or (f" {units.size(progress.done)}" if progress.done else "")
         parts.append(Segment(f" {safe(progress.what, lines=False)}{share}…", DIM))
     elif lm is None:
         parts.append(Segment(" m chooses one", DIM))
     else:
-        left = max(0, lm.context - standing.context)
+        left = max(0, lm.context - activity.context)
         spent = Style(color="bright_red") if not left else Style(color="bright_yellow") if left < 16 else DIM
         spent = DIM if lm.slides else spent  # it goes on when its context is full
-        right = [Segment(f"context {standing.context:,}/{lm.context:,}", spent)]
-        if standing.speed:
-            right.append(Segment(f"  {standing.speed:,.1f} tokens/s", BOLD))
+        right = [Segment(f"context {activity.context:,}/{lm.context:,}", spent)]
+        if activity.speed:
+            right.append(Segment(f"  {activity.speed:,.1f} tokens/s", BOLD))
         facts = [f"{units.count(lm.parameters)} parameters", f"{units.size(lm.bytes)} {lm.precision}", lm.device.type]
         name = safe(lm.name, lines=False)
         room = max(8, width - _cells(parts) - _cells(right) - 3)
@@ -86,11 +86,11 @@ def head(lm: LanguageModel | None, standing: Standing, width: int) -> Strip:
     return Strip(parts).adjust_cell_length(width)
 
 
-def status(loom: Loom, width: int) -> Strip:
+def status(tree: TokenTree, width: int) -> Strip:
     """What the text is made of."""
     parts: list[Segment] = []
     for name, prompt in (("prompt", True), ("completion", False)):
-        number, perplexity = loom.tally(prompt=prompt)
+        number, perplexity = tree.tally(prompt=prompt)
         if number:
             tokens = (" token" if number == 1 else " tokens") if width >= WIDE else ""
             parts += [Segment(f"{name} ", DIM), Segment(f"{number:,}{tokens}", BOLD)]
@@ -98,10 +98,10 @@ def status(loom: Loom, width: int) -> Strip:
                 word = ", perplexity " if width >= WIDE else ", ppl "
                 parts += [Segment(word, DIM), Segment(_short(perplexity), BOLD)]
             parts.append(Segment("   "))
-    if loom.draft:
-        parts += [Segment(f"{len(loom.draft):,} characters not tokenized yet", DIM), Segment("   ")]
-    if (place := loom.fork()) is not None:
-        now, of = loom.branches(place)
+    if tree.draft:
+        parts += [Segment(f"{len(tree.draft):,} characters not tokenized yet", DIM), Segment("   ")]
+    if (place := tree.fork()) is not None:
+        now, of = tree.branches(place)
         parts += [Segment(f"branch {now} of {of}", Style(color="bright_magenta", bold=True))]
         parts.append(Segment(f" at token {place:,}  [ ]", DIM))
     return Strip(parts).adjust_cell_length(width)

@@ -12,8 +12,8 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.generate.flow import Flow, Item
-from tui.generate.loom import RAW, Loom, Node
+from tui.generate.token_layout import Item, TokenLayout
+from tui.generate.token_tree import RAW, Node, TokenTree
 from tui.lines import Lines
 from tui.text import safe
 
@@ -46,7 +46,7 @@ SHOWN = 4_000  # characters of a piece without tokens
 CALM = 1.5  # seconds between two turns of the page while text streams
 
 
-def heat(logprob: float | None) -> Style:
+def probability_style(logprob: float | None) -> Style:
     """The style of a token by its log-probability; plain where there is none."""
     if logprob is None:
         return PLAIN
@@ -94,9 +94,7 @@ class FocusLines(Lines):
 class TokenView(Lines, can_focus=True):
     """The text as tokens, with a cursor on one of them. Builds only the lines that are seen."""
 
-    DEFAULT_CSS = """
-    TokenView { height: 1fr; width: 1fr; padding: 0 1; }
-    """
+    DEFAULT_CSS = "TokenView { height: 1fr; width: 1fr; padding: 0 1; }"
 
     @dataclass
     class Walked(Message):
@@ -106,8 +104,8 @@ class TokenView(Lines, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._loom = Loom()
-        self._flow = Flow()
+        self._tree = TokenTree()
+        self._layout = TokenLayout()
         self._laid = (0, -1, 0)
         self._top = 0
         self._turned = 0.0
@@ -117,52 +115,52 @@ class TokenView(Lines, can_focus=True):
         self.hint = ""
         """what an empty text shows"""
 
-    def show(self, loom: Loom, *, writing: bool) -> None:
-        """Show the text of ``loom``, with the cursor in sight."""
-        self._loom, self.writing = loom, writing
+    def show(self, tree: TokenTree, *, writing: bool) -> None:
+        """Show the text of ``tree``, with the cursor in sight."""
+        self._tree, self.writing = tree, writing
         if not self.size:
             return
-        laid = (id(loom), loom.edition, self.size.width)
+        laid = (id(tree), tree.edition, self.size.width)
         if laid != self._laid:
             self._laid = laid
-            self._flow.lay(self._items(), self.size.width)
+            self._layout.lay(self._items(), self.size.width)
         self._follow()
         self._draw()
 
     def scroll(self, rows: int) -> None:
         """Look further up or down; the cursor stays where it is."""
-        self._top = max(0, min(self._top + rows, len(self._flow.rows) - self.size.height))
+        self._top = max(0, min(self._top + rows, len(self._layout.rows) - self.size.height))
         self._draw()
 
     def line_from(self, place: int, by: int) -> int:
         """The place ``by`` lines from ``place``, at about the same column."""
-        row = self._flow.row_of(place)
-        target = max(0, min(row + by, len(self._flow.rows) - 1))
+        row = self._layout.row_of(place)
+        target = max(0, min(row + by, len(self._layout.rows) - 1))
         if target == row:
-            return 0 if by < 0 else len(self._loom.path)
-        found = self._flow.place_at(target, self._flow.column_of(place, row))
-        return place if found is None else min(found, len(self._loom.path))
+            return 0 if by < 0 else len(self._tree.path)
+        found = self._layout.place_at(target, self._layout.column_of(place, row))
+        return place if found is None else min(found, len(self._tree.path))
 
     def line_start(self, place: int) -> int:
         """The first token of the line in which the one at ``place`` begins."""
-        found = self._flow.place_at(self._flow.row_of(place), 0)
-        return place if found is None else min(found, len(self._loom.path))
+        found = self._layout.place_at(self._layout.row_of(place), 0)
+        return place if found is None else min(found, len(self._tree.path))
 
     def _items(self) -> list[Item]:
-        loom = self._loom
+        tree = self._tree
         items = []
-        for number in loom.path:
-            node = loom.nodes[number]
-            branches = len(loom.nodes[node.parent].children)
+        for number in tree.path:
+            node = tree.nodes[number]
+            branches = len(tree.nodes[node.parent].children)
             items.append(Item((number, branches > 1 and branches), glyphs(node, branches)))
-        if loom.draft:
-            items.append(Item("draft", safe(loom.draft[-SHOWN:])))
+        if tree.draft:
+            items.append(Item("draft", safe(tree.draft[-SHOWN:])))
         items.append(Item("end", " "))
         return items
 
     def _follow(self) -> None:
-        height, rows = self.size.height, len(self._flow.rows)
-        row = self._flow.row_of(len(self._loom.path) + bool(self._loom.draft) if self._at_end else self._loom.cursor)
+        height, rows = self.size.height, len(self._layout.rows)
+        row = self._layout.row_of(len(self._tree.path) + bool(self._tree.draft) if self._at_end else self._tree.cursor)
         if row < self._top:
             self._top = max(0, row - height // 3) if not self._at_end else max(0, row - height + 1)
         elif row >= self._top + height:
@@ -178,38 +176,29 @@ class TokenView(Lines, can_focus=True):
 
     @property
     def _at_end(self) -> bool:
-        return self._loom.cursor >= len(self._loom.path)
+        return self._tree.cursor >= len(self._tree.path)
 
     def _draw(self) -> None:
-        loom = self._loom
-        if not loom.path and not loom.draft and self.hint and not self.writing:
+        tree = self._tree
+        if not tree.path and not tree.draft and self.hint and not self.writing:
             self.set_strips([Strip([Segment(line, DIM)]) for line in self.hint.splitlines()])
             return
-        strips = []
-        for row in self._flow.rows[self._top : self._top + self.size.height]:
-            segments: list[Segment] = []
-            for place, text in row:
-                style = self._style(place)
-                if segments and segments[-1].style == style:
-                    segments[-1] = Segment(segments[-1].text + text, style)
-                else:
-                    segments.append(Segment(text, style))
-            strips.append(Strip(segments))
-        self.set_strips(strips)
+        rows = self._layout.rows[self._top : self._top + self.size.height]
+        self.set_strips([Strip(Segment.simplify(Segment(text, self._style(at)) for at, text in row)) for row in rows])
 
     def _style(self, place: int) -> Style:
-        loom = self._loom
-        node = loom.at(place)
+        tree = self._tree
+        node = tree.at(place)
         if node is None:
-            at_end = place == len(loom.path) + bool(loom.draft)
+            at_end = place == len(tree.path) + bool(tree.draft)
             return (Style(reverse=True) if self.writing else CURSOR) if at_end and self._at_end else DIM
-        style = DIM if node.model == RAW else heat(node.logprob)
+        style = DIM if node.model == RAW else probability_style(node.logprob)
         if node.prompt:
             style += PROMPT
-        return style + CURSOR if place == loom.cursor else style
+        return style + CURSOR if place == tree.cursor else style
 
     def on_resize(self) -> None:
-        self.show(self._loom, writing=self.writing)
+        self.show(self._tree, writing=self.writing)
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         event.stop()
@@ -223,5 +212,5 @@ class TokenView(Lines, can_focus=True):
         offset = event.get_content_offset(self)
         if offset is None:
             return
-        place = self._flow.place_at(self._top + offset.y, offset.x)
-        self.post_message(self.Walked(len(self._loom.path) if place is None else place))
+        place = self._layout.place_at(self._top + offset.y, offset.x)
+        self.post_message(self.Walked(len(self._tree.path) if place is None else place))

@@ -1,4 +1,4 @@
-"""``llmlab-tui retrieve`` and ``search``: rankers judged side by side, and their use, without the screen."""
+"""``llmlab-tui search``: a collection searched with one or several methods, without the screen."""
 
 from __future__ import annotations
 
@@ -13,31 +13,15 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.retrieve.spec import RetrieveSpec
-from engine.runs.events import Classified
 from engine.runs.messages import Control, finish
 from engine.runs.spec import BadSpec, Problem
-from tui.driven import BAD_INPUT, DONE, FAILED, complain, drive
+from tui.driven import BAD_INPUT, DONE, FAILED, complain
 from tui.narrate import Narrator
 from tui.output import print_json, print_message, say
-from tui.spec_options import Json, options
+from tui.spec_options import Json
 from tui.text import safe
 
 _Method = Literal["bm25", "cls", "mean", "hybrid", "trained"]
-
-
-@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name")
-def retrieve(spec: RetrieveSpec, *, json: bool, quiet: bool) -> int:
-    """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder."""
-    from engine.retrieve import runs as retrieve_runs
-
-    return resume(retrieve_runs.create(spec), as_json=json, quiet=quiet, fresh=True)
-
-
-def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
-    """Build and judge the rankers of a run, from what is cached on."""
-    from engine.retrieve import runs as retrieve_runs
-
-    return drive(run, retrieve_runs.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
 
 
 def search(
@@ -137,19 +121,3 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
         counts = {name: {"hits": len(hits), "seconds": seconds[name]} for name, hits in found.items()}
         print_json({"event": "finished", "reason": "done", "query": text, "results": counts})
     return DONE
-
-
-def _table(last: Classified) -> None:
-    if not last.results:
-        return
-    say(
-        f"{'ranker':<8} {'nDCG@10':>8}  {'95% interval':<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
-        f"{'queries/s':>9} {'index':>9} {'seconds':>8}"
-    )
-    for name, one in last.results.items():
-        low, high = one["interval"]
-        say(
-            f"{name:<8} {one['ndcg@10']:>8.4f}  {low:.3f}-{high:.3f}   {one['recall@100']:>7.4f} {one['mrr@10']:>7.4f} "
-            f"{one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
-            f"{one['seconds']:>8.1f}"
-        )

@@ -18,10 +18,10 @@ from engine.runs.events import Candidate, Token
 from engine.runs.messages import Control
 from engine.tokenization import find as tokenizers
 from engine.tokenization.encoding import Tokenizer
-from tui.generate import completing, keepsake, loom
-from tui.generate.completing import Pieces, Source, Tokenized, encode, recode
-from tui.generate.keepsake import Damaged, Drawer, Keepsake
-from tui.generate.loom import RAW, Loom
+from tui.generate import generation_tasks, session, token_tree
+from tui.generate.generation_tasks import Pieces, Source, Tokenized, encode, recode
+from tui.generate.session import Damaged, Session, SessionFile
+from tui.generate.token_tree import RAW, TokenTree
 
 COLD = Sampling(temperature=0.5)
 
@@ -34,15 +34,15 @@ def token(index: int, number: int, text: str, *, prompt: bool = False, logprob: 
     )
 
 
-def prompted(*texts: str) -> Loom:
-    """A loom whose text is a prompt of these tokens, of the first model."""
-    made = Loom()
+def prompted(*texts: str) -> TokenTree:
+    """A tree whose text is a prompt of these tokens, of the first model."""
+    made = TokenTree()
     made.write("".join(texts))
     made.settle(0, [(number, text) for number, text in enumerate(texts, 1)], made.number_of("m"), 0)
     return made
 
 
-def complete(made: Loom, *texts: str, first: int = 100, sampling: Sampling = COLD) -> None:
+def complete(made: TokenTree, *texts: str, first: int = 100, sampling: Sampling = COLD) -> None:
     """A completion of these tokens."""
     made.remember()
     made.move(len(made.path))
@@ -51,7 +51,7 @@ def complete(made: Loom, *texts: str, first: int = 100, sampling: Sampling = COL
         made.fold(token(len(made.path), first + offset, text))
 
 
-def tokens(made: Loom) -> list[int]:
+def tokens(made: TokenTree) -> list[int]:
     """Ids of the text."""
     return [made.nodes[number].id for number in made.path]
 
@@ -60,7 +60,7 @@ def tokens(made: Loom) -> list[int]:
 
 
 def test_a_text_is_a_draft_until_it_has_tokens() -> None:
-    made = Loom()
+    made = TokenTree()
     assert made.write("Nel mezzo")
     assert (made.text, made.path, made.draft) == ("Nel mezzo", [], "Nel mezzo")
     made.settle(0, [(1, "Nel"), (2, " mezzo")], made.number_of("m"), 0)
@@ -85,7 +85,7 @@ def test_scores_of_a_prompt_reach_its_tokens_and_give_its_perplexity() -> None:
 
 
 def test_scores_count_from_the_first_token_that_the_model_sees() -> None:
-    made = Loom()
+    made = TokenTree()
     made.settle(0, [(number, str(number)) for number in range(5)], made.number_of("m"), 2)
     made.fold(token(1, 3, "3", prompt=True, logprob=-3.0))
     assert [made.nodes[number].logprob for number in made.path] == [None, None, None, -3.0, None]
@@ -145,7 +145,7 @@ def test_what_was_edited_away_can_be_undone_and_redone() -> None:
 
 
 def test_a_new_text_keeps_the_one_before_as_a_branch_even_where_it_had_no_tokens() -> None:
-    made = Loom()
+    made = TokenTree()
     made.write("only written")
     made.begin("from elsewhere")
     assert made.text == "from elsewhere"
@@ -177,7 +177,7 @@ def test_another_model_has_tokens_of_its_own_for_the_same_text() -> None:
 
 
 def test_a_beginning_too_long_for_any_context_stays_one_piece() -> None:
-    made = Loom()
+    made = TokenTree()
     made.write("long long ago, once")
     made.settle(0, [(1, " ago,"), (2, " once")], made.number_of("m"), 1, "long long")
     assert made.text == "long long ago, once"
@@ -297,7 +297,7 @@ def test_whatever_is_done_the_tree_stays_a_tree_and_undo_leads_back(seed: int) -
 
 
 def test_the_oldest_branches_go_first_and_never_the_text_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loom, "MOST", 100)
+    monkeypatch.setattr(token_tree, "MOST", 100)
     made = prompted("a")
     complete(made, *"kept", first=500)
     for branch in range(40):
@@ -316,7 +316,7 @@ def test_the_oldest_branches_go_first_and_never_the_text_on_the_screen(monkeypat
 
 
 def test_candidates_are_remembered_for_the_newest_tokens_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loom, "DETAILED", 10)
+    monkeypatch.setattr(token_tree, "DETAILED", 10)
     made = prompted("a")
     complete(made, *"x" * 100)
     held = [bool(made.nodes[number].candidates) for number in made.path[1:]]
@@ -373,7 +373,7 @@ def test_nothing_new_is_nothing_to_read(gpt2: Tokenizer) -> None:
 # -- a restart -------------------------------------------------------------------------------------------------------
 
 
-def grown() -> Keepsake:
+def grown() -> Session:
     """A tree with a bit of everything, hostile text too."""
     made = prompted("Nel", " mezzo", HOSTILE, "\ud800", "")
     complete(made, " del", "", "\x00", " cammin")
@@ -382,12 +382,12 @@ def grown() -> Keepsake:
     complete(made, " mio", first=400)
     made.write(made.text + " e poi [bold")
     made.move(3)
-    return Keepsake(made, Sampling(temperature=0.7, top_k=0, seed=9), ["gpt2", "bundled"])
+    return Session(made, Sampling(temperature=0.7, top_k=0, seed=9), ["gpt2", "bundled"])
 
 
-def likeness(kept: Keepsake) -> object:
+def likeness(kept: Session) -> object:
     """Everything that a restart must bring back."""
-    made = kept.loom
+    made = kept.tree
     rows = [
         (n.parent, n.id, n.text, n.model, n.prompt, n.head, n.chosen, n.logprob, n.rank, n.entropy, n.kept, n.children)
         for n in made.nodes
@@ -397,22 +397,22 @@ def likeness(kept: Keepsake) -> object:
 
 def test_what_was_kept_is_there_again() -> None:
     kept = grown()
-    assert Drawer().write(kept.record()) is None
-    again_ = Drawer().read()
+    assert SessionFile().write(kept.record()) is None
+    again_ = SessionFile().read()
     assert likeness(again_) == likeness(kept)
-    assert again_.loom.text == kept.loom.text
-    assert again_.loom.switch(1)
-    assert kept.loom.switch(1)
-    assert again_.loom.text == kept.loom.text
+    assert again_.tree.text == kept.tree.text
+    assert again_.tree.switch(1)
+    assert kept.tree.switch(1)
+    assert again_.tree.text == kept.tree.text
 
 
 def test_nothing_was_kept_before_the_first_time() -> None:
-    assert likeness(Drawer().read()) == likeness(Keepsake())
+    assert likeness(SessionFile().read()) == likeness(Session())
 
 
 def test_numbers_that_json_cannot_hold_are_left_out() -> None:
     kept = grown()
-    kept.loom.nodes[-1].logprob = -math.inf
+    kept.tree.nodes[-1].logprob = -math.inf
     record = json.loads(json.dumps(kept.record(), allow_nan=False))
     assert record["nodes"][-1][6] is None
 
@@ -432,54 +432,54 @@ def test_numbers_that_json_cannot_hold_are_left_out() -> None:
     ],
 )
 def test_a_damaged_file_is_put_aside_and_not_deleted(damage: object, home: Path) -> None:
-    drawer = Drawer()
-    drawer.write(grown().record())
-    content = damage(drawer.path.read_text())  # type: ignore[operator]
-    drawer.path.write_text(content)
+    session_file = SessionFile()
+    session_file.write(grown().record())
+    content = damage(session_file.path.read_text())  # type: ignore[operator]
+    session_file.path.write_text(content)
     with pytest.raises(Damaged, match="put aside"):
-        Drawer().read()
+        SessionFile().read()
     aside = list((home / "generate").glob("session-damaged-*.json"))
     assert [path.read_text() for path in aside] == [content]
-    assert not drawer.path.exists()
-    assert likeness(Drawer().read()) == likeness(Keepsake())
+    assert not session_file.path.exists()
+    assert likeness(SessionFile().read()) == likeness(Session())
 
 
 def test_settings_that_cannot_be_used_do_not_cost_the_text(home: Path) -> None:
-    drawer = Drawer()
+    session_file = SessionFile()
     for wrong in ({"temperature": -1}, {"temperature": "hot"}, None):
-        drawer.write({**grown().record(), "sampling": wrong})
-        kept = Drawer().read()
-        assert (kept.sampling, kept.loom.text) == (Sampling(), grown().loom.text)
+        session_file.write({**grown().record(), "sampling": wrong})
+        kept = SessionFile().read()
+        assert (kept.sampling, kept.tree.text) == (Sampling(), grown().tree.text)
 
 
 def test_the_file_of_another_process_is_put_aside_before_it_is_replaced(home: Path) -> None:
-    one, other = Drawer(), Drawer()
-    assert one.write(Keepsake().record()) is None
+    one, other = SessionFile(), SessionFile()
+    assert one.write(Session().record()) is None
     other.read()
     mine, theirs = grown(), prompted("theirs")
     assert one.write(mine.record()) is None
-    aside = other.write(Keepsake(theirs).record())
+    aside = other.write(Session(theirs).record())
     assert aside is not None
     assert json.loads(aside.read_text()) == mine.record()
-    assert Drawer().read().loom.text == "theirs"
-    assert other.write(Keepsake(theirs).record()) is None
+    assert SessionFile().read().tree.text == "theirs"
+    assert other.write(Session(theirs).record()) is None
 
 
 def test_the_file_stays_small() -> None:
     made = prompted(*make_verse(40).split(" "))
     complete(made, *(f" word{number}" for number in range(2000)))
-    record = json.dumps(Keepsake(made).record())
+    record = json.dumps(Session(made).record())
     assert len(record) / len(made.nodes) < 120
     assert made.nodes[made.path[-1]].candidates
     assert "other" not in record
 
 
 def test_models_are_remembered_the_last_one_first() -> None:
-    kept = Keepsake()
+    kept = Session()
     for name in [*(f"model{number}" for number in range(20)), "model3"]:
         kept.used(name)
     assert kept.recent[:2] == ["model3", "model19"]
-    assert len(kept.recent) == keepsake.RECENT
+    assert len(kept.recent) == session.RECENT
 
 
 # -- what the engine is given ----------------------------------------------------------------------------------------
@@ -496,17 +496,17 @@ def test_what_a_tokenizer_puts_before_a_text_is_put_there_once_and_is_no_token_o
         name="m", tokenizer=known, start=first, eos=frozenset(), context=50, vocabulary=known.size, slides=False
     )
     prompt = Source("", [], "the cat", 0)
-    told = next(completing.completing(lm, prompt, Sampling())(Control()))
+    told = next(generation_tasks.complete(lm, prompt, Sampling(), Control()))
     assert isinstance(told, Tokenized)
-    made = Loom()
+    made = TokenTree()
     made.write("the cat")
     made.settle(told.kept, told.tokens, made.number_of("m"), told.base, told.lead)
     assert made.text == "the cat"
-    list(completing.completing(lm, prompt, Sampling())(Control()))
+    list(generation_tasks.complete(lm, prompt, Sampling(), Control()))
     assert specs[-1].ids == (first, *known.encode("the cat").ids)
     for index, number in enumerate(specs[-1].ids):
         made.fold(token(index, number, "", prompt=True, logprob=-float(index)))
     assert [made.nodes[number].logprob for number in made.path] == [-1.0, -2.0]
     begun = Source("", [(first or 0, ""), (known.encode("the").ids[0], "the")], "", 0)
-    list(completing.completing(lm, begun, Sampling())(Control()))
+    list(generation_tasks.complete(lm, begun, Sampling(), Control()))
     assert specs[-1].ids == (first, *known.encode("the").ids)

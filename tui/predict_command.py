@@ -1,4 +1,4 @@
-"""``llmlab-tui classify`` and ``predict``: the comparison of routes and its use, without the screen."""
+"""``llmlab-tui predict``: texts classified by every trained method of a run, without the screen."""
 
 from __future__ import annotations
 
@@ -8,36 +8,11 @@ from cyclopts import Parameter
 
 from checkpoints import home
 from checkpoints import run as runs
-from checkpoints.run import Run
-from engine.classify.spec import ClassifySpec
-from engine.runs.events import Classified
 from tui import piped
-from tui.driven import BAD_INPUT, DONE, complain, drive
+from tui.driven import BAD_INPUT, DONE, complain
 from tui.output import print_json, say
-from tui.spec_options import Json, options
+from tui.spec_options import Json
 from tui.text import safe
-
-
-@options(
-    ClassifySpec,
-    "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
-    "curve suspects seed name",
-)
-def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
-    """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
-
-    Majority class and TF-IDF with logistic regression are always included.
-    """
-    from engine.classify import runs as classify_runs
-
-    return resume(classify_runs.create(spec), as_json=json, quiet=quiet, fresh=True)
-
-
-def resume(run: Run, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
-    """Train the routes of a run, from what is cached on."""
-    from engine.classify import runs as classify_runs
-
-    return drive(run, classify_runs.drive, _table, as_json=as_json, quiet=quiet, fresh=fresh)
 
 
 def predict(
@@ -85,15 +60,3 @@ def predict(
     if json:
         print_json({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.methods})
     return DONE
-
-
-def _table(last: Classified) -> None:
-    say(
-        f"{'route':<10} {'accuracy':>8}  {'95% interval':<15} {'macro F1':>8}  {'log loss':>8}  {'seconds':>8}  trained"
-    )
-    for route, result in last.results.items():
-        low, high = result["interval"]
-        say(
-            f"{route:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f}   {result['macro_f1']:>8.4f}  "
-            f"{result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  {result['trained_parameters']:,}"
-        )

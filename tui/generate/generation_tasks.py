@@ -1,4 +1,4 @@
-"""What the Generate pane asks of its worker: tasks in the project's form, around the engine's.
+"""What the Generate pane asks of its worker: with all arguments but the control, each is a task of the engine's form.
 
 The engine, and torch with it, is imported when a task runs, in the worker's thread.
 """
@@ -16,7 +16,6 @@ from engine.lm.sweep import PROMPT
 from engine.runs.events import Completed, Event, Notice, Token
 from engine.runs.messages import Control
 from engine.runs.spec import BadSpec, Problem
-from engine.runs.worker import Task
 from engine.tokenization.encoding import NoTokenizer, Tokenizer
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def recode(tokens: Pieces, draft: str, tokenizer: Tokenizer) -> tuple[int, Piece
     """
     if not draft:
         return len(tokens), []
-    start = len(tokens) if tokenizer.cuttable else 0
+    start = len(tokens) if tokenizer.cut is not None else 0
     following = draft
     while start > 0 and not (following.startswith(" ") and _ends_word(tokens[start - 1][1])):
         start -= 1
@@ -84,7 +83,7 @@ class Loaded(Event):
 
 @dataclass(frozen=True)
 class Tokenized(Event):
-    """What the text is made of; see :meth:`tui.generate.loom.Loom.settle`."""
+    """What the text is made of; see :meth:`tui.generate.token_tree.TokenTree.settle`."""
 
     kept: int
     lead: str
@@ -110,7 +109,7 @@ class ReportWritten(Event):
 
 @dataclass(frozen=True)
 class Source:
-    """A text to go on from, as :meth:`tui.generate.loom.Loom.pieces` gives it."""
+    """A text to go on from, as :meth:`tui.generate.token_tree.TokenTree.pieces` gives it."""
 
     lead: str
     tokens: Pieces
@@ -119,27 +118,23 @@ class Source:
     """the last place whose token has no probability yet"""
 
 
-def loading(names: Sequence[tuple[str, str]]) -> Task:
+def load(names: Sequence[tuple[str, str]], control: Control) -> Iterator[Event]:
     """Load the first of ``names`` that can be had; each comes with why it is tried. Raises ``NoModel`` for the last."""
+    from engine.lm import find as lm
 
-    def task(control: Control) -> Iterator[Event]:
-        from engine.lm import find as lm
-
-        for place, (name, why) in enumerate(names, 1):
-            try:
-                model = yield from lm.load(name, control)
-            except lm.LoadingStopped:
+    for place, (name, why) in enumerate(names, 1):
+        try:
+            model = yield from lm.load(name, control)
+        except lm.LoadingStopped:
+            raise
+        except lm.NoModel as error:
+            if place == len(names):
                 raise
-            except lm.NoModel as error:
-                if place == len(names):
-                    raise
-                yield Notice(str(error), "warning", "no_model")
-                continue
-            yield Loaded(model)
-            yield Notice(f"{model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model")
-            return
-
-    return task
+            yield Notice(str(error), "warning", "no_model")
+            continue
+        yield Loaded(model)
+        yield Notice(f"{model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model")
+        return
 
 
 def first_choices(recent: Sequence[str]) -> list[tuple[str, str]]:
@@ -155,70 +150,49 @@ def first_choices(recent: Sequence[str]) -> list[tuple[str, str]]:
     return [one for place, one in enumerate(choices) if one[0] not in [name for name, _ in choices[:place]]]
 
 
-def completing(lm: LanguageModel, source: Source, sampling: Sampling) -> Task:
+def complete(lm: LanguageModel, source: Source, sampling: Sampling, control: Control) -> Iterator[Event]:
     """Go on from the end of a text: ``Tokenized``, tokens of the prompt not scored yet, then the completion."""
+    from engine.lm.generate import generate
 
-    def task(control: Control) -> Iterator[Event]:
-        from engine.lm.generate import generate
-
-        known, ids, score = _tokenize(lm, source, sampling.max_new_tokens)
-        yield known
-        yield from generate(lm, GenerateSpec("", tuple(ids), sampling, CANDIDATES, score), control)
-
-    return task
+    known, ids, score = _tokenize(lm, source, sampling.max_new_tokens)
+    yield known
+    yield from generate(lm, GenerateSpec("", tuple(ids), sampling, CANDIDATES, score), control)
 
 
-def looking(lm: LanguageModel, source: Source, sampling: Sampling) -> Task:
-    """Tokenize and score a text, and look what could come next."""
-
-    def task(control: Control) -> Iterator[Event]:
-        known, ids, score = _tokenize(lm, source, 1)
-        yield known
-        place = known.kept + bool(known.lead) + len(known.tokens)
-        yield from _probe(lm, ids, sampling, place, control, score=score)
-
-    return task
+def score(lm: LanguageModel, source: Source, sampling: Sampling, control: Control) -> Iterator[Event]:
+    """Tokenize and score a text, and find what could come next."""
+    known, ids, unscored = _tokenize(lm, source, 1)
+    yield known
+    place = known.kept + bool(known.lead) + len(known.tokens)
+    yield from _probe(lm, ids, sampling, place, control, score=unscored)
 
 
-def probing(lm: LanguageModel, ids: Sequence[int], sampling: Sampling, place: int) -> Task:
-    """Look what could follow ``ids``, the model's tokens before ``place``."""
-
-    def task(control: Control) -> Iterator[Event]:
-        yield from _probe(lm, _opened(lm, ids), sampling, place, control, score=False)
-
-    return task
+def probe(lm: LanguageModel, ids: Sequence[int], sampling: Sampling, place: int, control: Control) -> Iterator[Event]:
+    """Find what could follow ``ids``, the model's tokens before ``place``."""
+    yield from _probe(lm, _opened(lm, ids), sampling, place, control, score=False)
 
 
-def replaying(lm: LanguageModel, source: Source, tokens: Sequence[Token]) -> Task:
+def replay(lm: LanguageModel, source: Source, tokens: Sequence[Token], control: Control) -> Iterator[Event]:
     """Tokenize and score a text, then tell a completion that was made of it before."""
-
-    def task(control: Control) -> Iterator[Event]:
-        known, ids, score = _tokenize(lm, source, 1)
-        yield known
-        if score:
-            yield from (e for e in _probe(lm, ids, Sampling(), 0, control, score=True) if isinstance(e, Token))
-        yield from tokens
-
-    return task
+    known, ids, unscored = _tokenize(lm, source, 1)
+    yield known
+    if unscored:
+        yield from (e for e in _probe(lm, ids, Sampling(), 0, control, score=True) if isinstance(e, Token))
+    yield from tokens
 
 
-def comparing(lm: LanguageModel, comparison: Comparison) -> Task:
-    """Run every setting, then write what came of it as Markdown: ``ReportWritten`` says where."""
+def compare(lm: LanguageModel, comparison: Comparison, control: Control) -> Iterator[Event]:
+    """Run every setting, then write the results as Markdown: ``ReportWritten`` says where."""
+    from engine.lm import sweep, sweep_record
 
-    def task(control: Control) -> Iterator[Event]:
-        from engine.lm import sweep_record
-        from engine.lm.sweep import compare
-
-        results = yield from compare(lm, comparison, control)
-        if results:
-            try:
-                path = sweep_record.save(lm, comparison, results)
-            except OSError as error:
-                yield Notice(f"the comparison cannot be saved: {error.strerror or error}", "error", "save")
-            else:
-                yield ReportWritten(str(path))
-
-    return task
+    results = yield from sweep.compare(lm, comparison, control)
+    if results:
+        try:
+            path = sweep_record.save(lm, comparison, results)
+        except OSError as error:
+            yield Notice(f"the comparison cannot be saved: {error.strerror or error}", "error", "save")
+        else:
+            yield ReportWritten(str(path))
 
 
 def usual_prompt(lm: LanguageModel) -> str:

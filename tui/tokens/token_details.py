@@ -15,10 +15,10 @@ from engine.tokenization.encoding import UNKNOWN
 from engine.tokenization.lexicon import matches, word_of
 from engine.tokenization.spans import Token
 from tui.text import safe
+from tui.tokens.aligned_text import short
 from tui.tokens.buffer import Buffer
 from tui.tokens.glyphs import plain
-from tui.tokens.rows import short
-from tui.tokens.shelf import Shelf, Study
+from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
 
 LABEL = 8  # cells of the names on the left
 _NAME = Style.parse("bright_black")
@@ -33,71 +33,61 @@ _TRIED = 3  # candidates of WordPiece that are shown of each piece
 Chunk = tuple[str, Style]
 
 
-def card(shelf: Shelf, token: Token | None, width: int) -> list[Strip]:
+def card(tokenizers: TokenizerList, token: Token | None, width: int) -> list[Strip]:
     """The card of the caret's token, most important first."""
-    study, text = shelf.study, shelf.text
-    if study is None or study.tokenizer is None or study.view is None:
+    entry, text = tokenizers.current, tokenizers.text
+    if entry is None or entry.tokenizer is None or entry.view is None:
         return []
-    tokenizer, view = study.tokenizer, study.view
+    tokenizer, view = entry.tokenizer, entry.view
     if token is None:
         return flow("token", [("none here", _NAME)], width)
     spelled = safe(tokenizer.token(token.id), lines=False)
     ident = "unknown" if token.id == UNKNOWN else f"{token.id}"
-    lines = flow(
-        "token",
-        [
-            (ident, _BOLD),
-            (f" {spelled or '?'} ", Style(reverse=True)),
-            (f"{token.index + 1:,} of {len(view):,}", _NAME),
-            *_notes(token),
-        ],
-        width,
-    )
-    lines += flow("span", _span(token), width)
+    place = (f"{token.index + 1:,} of {len(view):,}", _NAME)
+    lines = flow("token", [(ident, _BOLD), (f" {spelled or '?'} ", Style(reverse=True)), place, *_notes(token)], width)
+    characters = (f"char {token.start:,}–{token.end:,}", _PLAIN)
+    lines += flow("span", [characters, (f"byte {token.byte_start:,}–{token.byte_end:,}", _PLAIN)], width)
     piece = tokenizer.piece(token.id) if token.id != UNKNOWN else b""
     content = piece or text[token.start : token.end].encode("utf-8", "replace")
     lines += flow("bytes", _bytes(content), width)
     if token.id != UNKNOWN:
-        lines += _built(study, token, text, width)
+        lines += _built(entry, token, text, width)
     lines += flow("text", _characters(text[token.start : token.end]), width)
     if token.id == UNKNOWN:
         return lines
-    if study.occurrences is not None:
-        seen = study.occurrences.counts[token.id]
-        share = f"{seen / max(1, study.occurrences.tokens):.3%}"
-        lines += flow("corpus", [(f"{seen:,} in {study.occurrences.corpus}", _PLAIN), (share, _NAME)], width)
-    return lines + _neighbours(study, token, width)
+    if entry.occurrences is not None:
+        seen = entry.occurrences.counts[token.id]
+        share = f"{seen / max(1, entry.occurrences.tokens):.3%}"
+        lines += flow("corpus", [(f"{seen:,} in {entry.occurrences.corpus}", _PLAIN), (share, _NAME)], width)
+    return lines + _neighbours(entry, token, width)
 
 
-def counts(shelf: Shelf, reference: str, width: int) -> list[Strip]:
+def counts(tokenizers: TokenizerList, reference: str, width: int) -> list[Strip]:
     """A table: a row for each vocabulary, and how much more tokens a character costs than in the reference."""
-    if not shelf.views:
+    if not tokenizers.views:
         return []
-    first = shelf.views[0].counts
-    special = sum(view.counts.special for view in shelf.views)
+    first = tokenizers.views[0].counts
+    special = sum(view.counts.special for view in tokenizers.views)
     header = f"{first.characters:,} characters, {first.bytes:,} bytes" + (f", {special:,} special" if special else "")
     lines = [_line([(set_cell_size(header, width), _BOLD)])]
     name_width = max(6, width - 32)
     titles = f"{'':<{name_width}}{'tokens':>9}{'ch/tok':>7}{'unk':>4}{'split':>6}{'ref':>6}"
     lines.append(_line([(titles, _NAME)]))
-    for study in shelf.ready:
-        if study.view is None:
+    for entry in tokenizers.ready:
+        if entry.view is None:
             continue
-        each, chosen = study.view.counts, study is shelf.study
+        each, chosen = entry.view.counts, entry is tokenizers.current
         per = f"{each.characters_per_token:.2f}" if each.characters_per_token else "–"
-        ratio = study.against_reference()
-        name = ("▸" if chosen else " ") + short(safe(study.name, lines=False), name_width - 2)
-        lines.append(
-            _line(
-                [
-                    (set_cell_size(name, name_width), _BOLD if chosen else _PLAIN),
-                    (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
-                    (f"{_short(each.unknown):>4}", _BAD if each.unknown else _NAME),
-                    (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
-                    (f"{f'×{ratio:.2f}' if ratio else '–':>6}", _PLAIN),
-                ]
-            )
-        )
+        ratio = entry.against_reference()
+        name = ("▸" if chosen else " ") + short(safe(entry.name, lines=False), name_width - 2)
+        cells = [
+            (set_cell_size(name, name_width), _BOLD if chosen else _PLAIN),
+            (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
+            (f"{_short(each.unknown):>4}", _BAD if each.unknown else _NAME),
+            (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
+            (f"{f'×{ratio:.2f}' if ratio else '–':>6}", _PLAIN),
+        ]
+        lines.append(_line(cells))
     lines.append(_line([(set_cell_size(f"ref: this text against {reference}", width), _NAME)]))
     return lines
 
@@ -119,12 +109,12 @@ def title(buffer: Buffer, focused: bool) -> Strip:
     return _line([(" Text ", _FOCUS if focused else _BOLD), (f" {facts}   {hint}", _NAME)])
 
 
-def status(shelf: Shelf, focused: bool, late: bool) -> Strip:
+def status(tokenizers: TokenizerList, focused: bool, late: bool) -> Strip:
     """The line above the rows."""
-    study = shelf.study
+    entry = tokenizers.current
     facts = "no vocabulary yet"
-    if study is not None and study.view is not None:
-        facts = f"{safe(study.name, lines=False)}: {len(study.view):,} tokens"
+    if entry is not None and entry.view is not None:
+        facts = f"{safe(entry.name, lines=False)}: {len(entry.view):,} tokens"
     hint = "   tokenizing…" if late else "   ←→ from token to token, k: next vocabulary" if focused else ""
     return _line([(" Tokens ", _FOCUS if focused else _BOLD), (f" {facts}{hint}", _NAME)])
 
@@ -162,13 +152,6 @@ def _notes(token: Token) -> list[Chunk]:
     return []
 
 
-def _span(token: Token) -> list[Chunk]:
-    return [
-        (f"char {token.start:,}–{token.end:,}", _PLAIN),
-        (f"byte {token.byte_start:,}–{token.byte_end:,}", _PLAIN),
-    ]
-
-
 def _characters(text: str) -> list[Chunk]:
     if len(text) == 1:
         name = unicodedata.name(text, "no name").lower()
@@ -182,13 +165,13 @@ def _bytes(content: bytes) -> list[Chunk]:
     return [*shown, (f"and {len(content) - _SHOWN:,} more", _NAME)] if len(content) > _SHOWN else shown
 
 
-def _built(study: Study, token: Token, text: str, width: int) -> list[Strip]:
+def _built(entry: TokenizerEntry, token: Token, text: str, width: int) -> list[Strip]:
     """How the token came about."""
-    tokenizer, view = study.tokenizer, study.view
+    tokenizer, view = entry.tokenizer, entry.view
     if tokenizer is None or view is None or token.special:
         return []
-    if study.merges is not None:
-        steps = study.merges.steps(tokenizer.token(token.id))
+    if entry.merges is not None:
+        steps = entry.merges.steps(tokenizer.token(token.id))
         chunks: list[Chunk] = [(safe(f"{s.left}+{s.right}→{s.result} #{s.rank:,}", lines=False), _PLAIN) for s in steps]
         return flow("merges", chunks or [("none: a single byte", _NAME)], width)
     if tokenizer.kind != "wordpiece":
@@ -202,18 +185,13 @@ def _built(study: Study, token: Token, text: str, width: int) -> list[Strip]:
         path += [(("✗ " if number == 0 else "") + each, _NAME) for number, each in enumerate(tried)]
         if earlier:
             path.append((f"(after {earlier} longer)", _NAME))
-        here = match.id == token.id
-        path.append(
-            (
-                "✓ " + safe(match.text, lines=False) if match.id is not None else "nothing fits",
-                _BOLD if here else _PLAIN,
-            )
-        )
+        found = "✓ " + safe(match.text, lines=False) if match.id is not None else "nothing fits"
+        path.append((found, _BOLD if match.id == token.id else _PLAIN))
     return flow("path", path, width)
 
 
-def _neighbours(study: Study, token: Token, width: int) -> list[Strip]:
-    tokenizer, lexicon = study.tokenizer, study.lexicon
+def _neighbours(entry: TokenizerEntry, token: Token, width: int) -> list[Strip]:
+    tokenizer, lexicon = entry.tokenizer, entry.lexicon
     if tokenizer is None or lexicon is None:
         return []
 

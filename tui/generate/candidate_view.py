@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.binding import Binding
 from textual.strip import Strip
 
 from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
-from tui.generate.heat import DIM, NOTHING, PLAIN, FocusLines, heat
-from tui.generate.loom import Node
+from tui.generate.token_tree import Node
+from tui.generate.token_view import DIM, NOTHING, PLAIN, FocusLines, probability_style
+from tui.styled import strips, wrap
 from tui.text import safe
 
 WORD = Style(bold=True)
@@ -29,7 +31,7 @@ CUTS = {"top_k": "top-k", "top_p": "top-p", "min_p": "min-p", "greedy": "greedy"
 
 
 @dataclass(frozen=True)
-class Sight:
+class Position:
     """What is known of the place under the cursor."""
 
     place: int = 0
@@ -67,25 +69,25 @@ def mark_spaces(text: str) -> str:
     return shown.replace(" ", "␣") if shown else NOTHING
 
 
-def cut_mass(sight: Sight) -> float:
+def cut_mass(position: Position) -> float:
     """The share of the probability, after temperature, that the settings cut away."""
-    kept = [one for one in sight.candidates if one.final > 0 and one.tempered > 0]
-    return max(0.0, 1 - kept[0].tempered / kept[0].final) if kept and not _greedy(sight) else 0.0
+    kept = [one for one in position.candidates if one.final > 0 and one.tempered > 0]
+    return max(0.0, 1 - kept[0].tempered / kept[0].final) if kept and not _greedy(position) else 0.0
 
 
-def card(sight: Sight, width: int, *, focused: bool) -> list[Strip]:
+def card(position: Position, width: int, *, focused: bool) -> list[Strip]:
     """Three lines about the token itself."""
-    node, seen = sight.node, sight.seen
+    node, seen = position.node, position.seen
     if node is None:
-        title = [Segment(" next token ", FOCUSED if focused else TITLE), Segment(f" at {sight.place:,}", DIM)]
+        title = [Segment(" next token ", FOCUSED if focused else TITLE), Segment(f" at {position.place:,}", DIM)]
         entropy = seen.entropy if seen else None
         facts = [("entropy", f"{entropy:.2f} nats" if entropy is not None else "–")]
-        drawn = [("Enter", "takes ▸ and goes on")] if sight.candidates else []
+        drawn = [("Enter", "takes ▸ and goes on")] if position.candidates else []
         return [_line(title, width), _facts(facts, width), _facts(drawn, width)]
     kind = "chosen by you" if node.chosen else "prompt" if node.prompt else "completion"
     title = [
         Segment(f" {mark_spaces(node.text)[: max(4, width - 26)]} ", FOCUSED if focused else TITLE),
-        Segment(f" token {sight.place:,}", DIM),
+        Segment(f" token {position.place:,}", DIM),
         Segment(f" · {kind}", DIM),
     ]
     own = f"{percent(math.exp(min(0.0, node.logprob))).strip()}%" if node.logprob is not None else "–"
@@ -99,18 +101,18 @@ def card(sight: Sight, width: int, *, focused: bool) -> list[Strip]:
         more.append(("drawn", f"{percent(math.exp(min(0.0, node.drawn_logprob))).strip()}%"))
     if node.kept is not None:
         more.append(("kept", f"{node.kept:,}"))
-    if sight.branch[1] > 1:
-        more.append(("branch", f"{sight.branch[0]} of {sight.branch[1]}"))
+    if position.branch[1] > 1:
+        more.append(("branch", f"{position.branch[0]} of {position.branch[1]}"))
     elif node.id >= 0:
         more.append(("id", f"{node.id}"))
-    return [_line(title, width), _facts(facts, width, heat(node.logprob)), _facts(more, width)]
+    return [_line(title, width), _facts(facts, width, probability_style(node.logprob)), _facts(more, width)]
 
 
-def draw(sight: Sight, picked: int, width: int, height: int) -> list[Strip]:
+def draw(position: Position, picked: int, width: int, height: int) -> list[Strip]:
     """A line for each candidate that has room, then what was cut."""
-    if not sight.candidates:
-        return _wrapped(sight.note, width, height)
-    sampling = sight.sampling
+    if not position.candidates:
+        return _wrapped(position.note, width, height)
+    sampling = position.sampling
     bar = max(0, min(24, width - 35))
     word = max(4, width - bar - 23)
     tempered = "T" if sampling is None or sampling.greedy else f"T {sampling.temperature:g}"
@@ -119,18 +121,18 @@ def draw(sight: Sight, picked: int, width: int, height: int) -> list[Strip]:
     header = set_cell_size(header, 2 + word + bar)
     strips = [Strip([Segment(f"{header} {'model':>5}  {tempered:>5}  {last:>6}", DIM)]).adjust_cell_length(width)]
     rows = max(1, height - 2)
-    first = max(0, min(picked - rows // 2, len(sight.candidates) - rows))
-    most = max(max(one.probability, one.final) for one in sight.candidates)
-    here = sight.node.id if sight.node is not None else None
-    for number, one in enumerate(sight.candidates[first : first + rows], first):
-        strips.append(_row(one, number == picked, one.id == here, sight, (word, bar), most, width))
+    first = max(0, min(picked - rows // 2, len(position.candidates) - rows))
+    most = max(max(one.probability, one.final) for one in position.candidates)
+    here = position.node.id if position.node is not None else None
+    for number, one in enumerate(position.candidates[first : first + rows], first):
+        strips.append(_row(one, number == picked, one.id == here, position, (word, bar), most, width))
     if height > 2:
-        strips.append(_line(_cuts(sight), width))
+        strips.append(_line(_cuts(position), width))
     return strips
 
 
 def _row(
-    one: Candidate, picked: bool, here: bool, sight: Sight, sizes: tuple[int, int], most: float, width: int
+    one: Candidate, picked: bool, here: bool, position: Position, sizes: tuple[int, int], most: float, width: int
 ) -> Strip:
     word, bar = sizes
     background = PICKED if picked else PLAIN
@@ -148,8 +150,8 @@ def _row(
         segments.append(Segment("█" * final, KEPT + background))
         segments.append(Segment("░" * (whole - final), (GONE if one.cut else DIM) + background))
         segments.append(Segment(" " * (bar - whole), background))
-    segments.append(Segment(f" {percent(one.probability)}", heat(_log(one.probability)) + background))
-    if sight.sampling is None:
+    segments.append(Segment(f" {percent(one.probability)}", probability_style(_log(one.probability)) + background))
+    if position.sampling is None:
         segments.append(Segment(f"  {'':>5}  {'':>6}", background))
     elif one.cut:
         after = "" if one.cut == "greedy" else percent(one.tempered)
@@ -161,24 +163,24 @@ def _row(
     return Strip(segments).simplify().adjust_cell_length(width, background)
 
 
-def _cuts(sight: Sight) -> list[Segment]:
+def _cuts(position: Position) -> list[Segment]:
     """How much the settings left, in words."""
-    seen = sight.seen
-    if sight.sampling is None or seen is None:
+    seen = position.seen
+    if position.sampling is None or seen is None:
         return [Segment("  the model alone; its settings count when it draws", DIM)]
-    if _greedy(sight):
+    if _greedy(position):
         return [Segment("  greedy takes the most probable", DIM)]
-    mass = cut_mass(sight)
+    mass = cut_mass(position)
     kept = f"  {seen.kept:,} kept" if seen.kept is not None else " "
     if mass < 5e-5:
         return [Segment(f"{kept}, nothing cut", DIM)]
-    names = dict.fromkeys(CUTS[one.cut] for one in sight.candidates if one.cut in CUTS)
+    names = dict.fromkeys(CUTS[one.cut] for one in position.candidates if one.cut in CUTS)
     by = f" by {', '.join(names)}" if names else ""
     return [Segment(f"{kept}, ", DIM), Segment(f"{percent(mass).strip()}% cut{by}", GONE)]
 
 
-def _greedy(sight: Sight) -> bool:
-    return sight.sampling is not None and sight.sampling.greedy
+def _greedy(position: Position) -> bool:
+    return position.sampling is not None and position.sampling.greedy
 
 
 def _log(probability: float) -> float:
@@ -201,20 +203,13 @@ def _fit(text: str, width: int) -> str:
 
 
 def _wrapped(text: str, width: int, height: int) -> list[Strip]:
-    words, lines = text.split(), [" "]
-    for word in words:
-        if cell_len(lines[-1]) + cell_len(word) + 1 > width:
-            lines.append(" ")
-        lines[-1] += f" {word}" if lines[-1].strip() else word
-    return [_line([Segment(line, DIM)], width) for line in lines[:height]]
+    return strips([Text(" ").append_text(line) for line in wrap(Text(text, DIM), width - 1)], width, height)
 
 
-class Funnel(FocusLines, can_focus=True):
-    """Shows a :class:`Sight`; up and down pick a candidate, Enter takes it."""
+class CandidateView(FocusLines, can_focus=True):
+    """Shows a :class:`Position`; up and down pick a candidate, Enter takes it."""
 
-    DEFAULT_CSS = """
-    Funnel { height: 1fr; width: 1fr; padding: 0 1; }
-    """
+    DEFAULT_CSS = "CandidateView { height: 1fr; width: 1fr; padding: 0 1; }"
     BINDINGS = [
         Binding("up", "pick(-1)", "Up", show=False),
         Binding("down", "pick(1)", "Down", show=False),
@@ -222,7 +217,7 @@ class Funnel(FocusLines, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.sight = Sight()
+        self.position = Position()
         self._picked: int | None = None
         self._most: int | None = None
 
@@ -230,37 +225,33 @@ class Funnel(FocusLines, can_focus=True):
     def picked(self) -> int:
         """The candidate that Enter takes: the one picked, else the one that stands there, else the most probable."""
         if self._picked is not None:
-            return max(0, min(self._picked, len(self.sight.candidates) - 1))
-        here = self.sight.node.id if self.sight.node is not None else None
-        return next((n for n, one in enumerate(self.sight.candidates) if one.id == here), 0)
+            return max(0, min(self._picked, len(self.position.candidates) - 1))
+        here = self.position.node.id if self.position.node is not None else None
+        return next((n for n, one in enumerate(self.position.candidates) if one.id == here), 0)
 
     @property
     def candidate(self) -> Candidate | None:
         """The candidate that is picked."""
-        return self.sight.candidates[self.picked] if self.sight.candidates else None
+        return self.position.candidates[self.picked] if self.position.candidates else None
 
-    def show(self, sight: Sight, most: int | None = None) -> None:
-        """Show another sight, no more than ``most`` candidates; what was picked stays picked at the same place."""
-        if sight.place != self.sight.place or sight.node is not self.sight.node:
+    def show(self, position: Position, most: int | None = None) -> None:
+        """Show another position, no more than ``most`` candidates; what was picked stays picked at the same place."""
+        if position.place != self.position.place or position.node is not self.position.node:
             self._picked = None
-        self.sight, self._most = sight, most
+        self.position, self._most = position, most
         self.draw()
 
     def draw(self) -> None:
         """Bring the lines up to date."""
         if self.size:
             width, height = self.size
-            head = card(self.sight, width, focused=self.has_focus)
+            head = card(self.position, width, focused=self.has_focus)
             room = height - len(head)
             room = room if self._most is None else min(room, self._most + 2)
-            self.set_strips([*head, *draw(self.sight, self.picked, width, room)])
-
-    def pick(self, by: int) -> None:
-        """The candidate ``by`` places on."""
-        if self.sight.candidates:
-            self._picked = max(0, min(self.picked + by, len(self.sight.candidates) - 1))
-            self.draw()
+            self.set_strips([*head, *draw(self.position, self.picked, width, room)])
 
     def action_pick(self, by: int) -> None:
         """The candidate ``by`` places on."""
-        self.pick(by)
+        if self.position.candidates:
+            self._picked = max(0, min(self.picked + by, len(self.position.candidates) - 1))
+            self.draw()

@@ -1,7 +1,7 @@
 """What the Generate pane keeps on disk: the tree of tokens, the settings, the models used; and texts in files.
 
-The pane's file is replaced whole. Its size is bounded by ``loom.MOST`` nodes of about a hundred bytes and what the
-user typed. Candidates are not kept: they are computed again when a token is looked at.
+The pane's file is replaced whole. Its size is bounded by ``token_tree.MOST`` nodes of about a hundred bytes and what
+the user typed. Candidates are not kept: they are computed again when a token is looked at.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any
 
 from checkpoints import home, store
 from engine.lm.sampling import Sampling
-from tui.generate.loom import MOST, RAW, Loom, Node
+from engine.runs import codec
+from engine.runs.codec import Misfit
+from tui.generate.token_tree import MOST, RAW, Node, TokenTree
 
 LARGEST = 4 << 20  # bytes
 
@@ -53,10 +55,10 @@ class Damaged(Exception):
 
 
 @dataclass
-class Keepsake:
+class Session:
     """Everything that is there again after a restart."""
 
-    loom: Loom = field(default_factory=Loom)
+    tree: TokenTree = field(default_factory=TokenTree)
     sampling: Sampling = field(default_factory=Sampling)
     recent: list[str] = field(default_factory=list)
     """names of models as the user gave them, the last used first"""
@@ -67,20 +69,20 @@ class Keepsake:
 
     def record(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        loom = self.loom
+        tree = self.tree
         return {
             "version": VERSION,
             "recent": self.recent,
             "sampling": dataclasses.asdict(self.sampling),
-            "models": list(loom.models),
-            "tip": loom.tip,
-            "draft": loom.draft,
-            "cursor": loom.cursor,
-            "nodes": [_row(node) for node in loom.nodes[1:]],
+            "models": list(tree.models),
+            "tip": tree.tip,
+            "draft": tree.draft,
+            "cursor": tree.cursor,
+            "nodes": [_row(node) for node in tree.nodes[1:]],
         }
 
 
-class Drawer:
+class SessionFile:
     """The file, and what this process knows of it."""
 
     def __init__(self) -> None:
@@ -97,13 +99,13 @@ class Drawer:
         """The file."""
         return self.folder / "session.json"
 
-    def read(self) -> Keepsake:
+    def read(self) -> Session:
         """What was kept; something empty when nothing was. Raises :class:`Damaged`, the file put aside."""
         try:
             content = store.read_file(self.path)
             self._stamp = self._look()
         except FileNotFoundError:
-            return Keepsake()
+            return Session()
         except OSError as error:
             raise Damaged(f"{self.path} cannot be read: {error.strerror or error}") from None
         try:
@@ -155,12 +157,12 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _restored(record: dict[str, Any]) -> Keepsake:
+def _restored(record: dict[str, Any]) -> Session:
     """Raises whatever comes first for a record that is none."""
     if record["version"] != VERSION:
         raise ValueError(f"it is of version {record['version']!r}")
-    loom = Loom()
-    loom.models = [str(name) for name in record["models"]]
+    tree = TokenTree()
+    tree.models = [str(name) for name in record["models"]]
     rows = record["nodes"]
     if len(rows) > 2 * MOST:
         raise ValueError(f"it holds {len(rows):,} tokens")
@@ -169,30 +171,29 @@ def _restored(record: dict[str, Any]) -> Keepsake:
         whole = (parent, ident, model, flags, latest)
         if not all(type(value) is int for value in whole) or type(text) is not str:
             raise ValueError(f"token {number} is none")
-        if not 0 <= parent < number or not RAW <= model < len(loom.models) or not latest <= len(rows):
+        if not 0 <= parent < number or not RAW <= model < len(tree.models) or not latest <= len(rows):
             raise ValueError(f"token {number} stands nowhere")
         if not all(value is None or isinstance(value, int | float) for value in (logprob, drawn, rank, entropy, kept)):
             raise ValueError(f"token {number} has no numbers")
         node = Node(parent, ident, text, model, bool(flags & 1), bool(flags & 2), bool(flags & 4))
         node.logprob, node.drawn_logprob, node.rank, node.entropy, node.kept = logprob, drawn, rank, entropy, kept
         node.latest = latest
-        loom.nodes.append(node)
-        loom.nodes[parent].children.append(number)
-    for node in loom.nodes:
+        tree.nodes.append(node)
+        tree.nodes[parent].children.append(number)
+    for node in tree.nodes:
         if node.latest not in node.children:
             node.latest = node.children[-1] if node.children else -1
     tip = record["tip"]
-    if type(tip) is not int or not 0 <= tip < len(loom.nodes):
+    if type(tip) is not int or not 0 <= tip < len(tree.nodes):
         raise ValueError("the text ends nowhere")
-    loom.show(loom.way(tip), str(record["draft"]), int(record["cursor"]))
-    return Keepsake(loom, _settings(record["sampling"]), [str(name) for name in record["recent"]][:RECENT])
+    tree.show(tree.way(tip), str(record["draft"]), int(record["cursor"]))
+    return Session(tree, _settings(record["sampling"]), [str(name) for name in record["recent"]][:RECENT])
 
 
 def _settings(record: dict[str, Any]) -> Sampling:
     """Settings that cannot be used are not worth losing a text for: those get their defaults."""
-    fields = {entry.name for entry in dataclasses.fields(Sampling)}
-    with contextlib.suppress(TypeError, AttributeError):
-        sampling = Sampling(**{name: value for name, value in record.items() if name in fields})
+    with contextlib.suppress(Misfit, AttributeError):
+        sampling = codec.decode(Sampling, record)
         if not sampling.validate():
             return sampling
     return Sampling()

@@ -12,12 +12,12 @@ from textual.strip import Strip
 from engine.lm.sampling import Sampling
 from engine.lm.sweep import ladder
 from engine.runs.events import Candidate, Compared, Notice, Token
-from tui.generate import funnel, headline, heat, settings_strip
-from tui.generate.flow import BREAK, Flow, Item
-from tui.generate.funnel import Sight
-from tui.generate.headline import Standing
-from tui.generate.loom import Loom, Node
+from tui.generate import candidate_view, settings_strip, status_lines, token_view
+from tui.generate.candidate_view import Position
+from tui.generate.status_lines import Activity
 from tui.generate.sweep_view import Sweep
+from tui.generate.token_layout import BREAK, Item, TokenLayout
+from tui.generate.token_tree import Node, TokenTree
 from tui.styled import notice_text, strip
 from tui.text import safe
 
@@ -39,7 +39,7 @@ def words(strips: list[Strip]) -> str:
 @pytest.mark.parametrize("seed", range(3))
 def test_lines_hold_the_whole_text_within_the_width_and_every_token_is_found(width: int, seed: int) -> None:
     texts = random.Random(seed).choices(PARTS, k=200)
-    made = Flow()
+    made = TokenLayout()
     made.lay(items(texts), width)
     assert "".join(text for row in made.rows for _, text in row).replace(BREAK, "\n") == "".join(texts)
     assert max(sum(cell_len(text) for _, text in row) for row in made.rows) <= width
@@ -54,14 +54,14 @@ def test_lines_hold_the_whole_text_within_the_width_and_every_token_is_found(wid
 @pytest.mark.parametrize("seed", range(5))
 def test_lines_laid_out_bit_by_bit_are_those_laid_out_at_once(width: int, seed: int) -> None:
     rng = random.Random(seed)
-    made, texts = Flow(), list[str]()
+    made, texts = TokenLayout(), list[str]()
     for _ in range(150):
         if rng.random() < 0.7:
             texts.append(rng.choice(PARTS))
         elif texts:
             del texts[rng.randrange(len(texts)) :]
             texts += rng.choices(PARTS, k=rng.randint(0, 5))
-        whole = Flow()
+        whole = TokenLayout()
         numbered = [Item((number, text), text) for number, text in enumerate(texts)]
         made.lay(numbered, width)
         whole.lay(numbered, width)
@@ -69,13 +69,13 @@ def test_lines_laid_out_bit_by_bit_are_those_laid_out_at_once(width: int, seed: 
 
 
 def test_words_are_kept_whole_where_they_fit() -> None:
-    made = Flow()
+    made = TokenLayout()
     made.lay(items(["Nel", " mez", "zo", " del", " cam", "min"]), 12)
     assert [[text for _, text in row] for row in made.rows] == [["Nel", " mez", "zo", " "], ["del", " cam", "min"]]
 
 
 def test_there_is_no_token_beyond_the_lines() -> None:
-    made = Flow()
+    made = TokenLayout()
     made.lay([], 10)
     assert made.place_at(0, 0) is None
     assert made.place_at(5, 0) is None
@@ -87,12 +87,12 @@ def test_there_is_no_token_beyond_the_lines() -> None:
 def test_the_ramp_has_a_step_for_every_probability_and_differs_without_colour_at_its_end() -> None:
     import math
 
-    steps = [heat.heat(math.log(p)) for p in (0.95, 0.6, 0.3, 0.1, 0.02, 0.001)]
+    steps = [token_view.probability_style(math.log(p)) for p in (0.95, 0.6, 0.3, 0.1, 0.02, 0.001)]
     assert len(set(steps)) == 6
     assert [bool(step.underline) for step in steps] == [False] * 5 + [True]
-    assert heat.heat(None) == heat.PLAIN
-    assert heat.heat(-math.inf) == steps[-1]
-    assert heat.heat(0.0) == heat.heat(1e-9) == steps[0]  # rounding may pass zero
+    assert token_view.probability_style(None) == token_view.PLAIN
+    assert token_view.probability_style(-math.inf) == steps[-1]
+    assert token_view.probability_style(0.0) == token_view.heat(1e-9) == steps[0]  # rounding may pass zero
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_the_ramp_has_a_step_for_every_probability_and_differs_without_colour_at
     [("", 1, "◌"), (" the", 3, " ³the"), ("\n", 1, "\n"), ("x", 99, "⁹x"), ("\x1b[2J", 1, "␛[2J"), ("   ", 2, "   ²")],
 )
 def test_every_token_is_shown_as_something(text: str, branches: int, shown: str) -> None:
-    assert heat.glyphs(Node(0, 1, text, 0, False), branches) == shown
+    assert token_view.glyphs(Node(0, 1, text, 0, False), branches) == shown
 
 
 def test_of_a_piece_without_tokens_the_end_is_shown() -> None:
-    shown = heat.glyphs(Node(0, -5, "a" * 100_000 + "z", -1, True), 1)
+    shown = token_view.glyphs(Node(0, -5, "a" * 100_000 + "z", -1, True), 1)
     assert shown[0] == "…"
     assert shown[-1] == "z"
     assert len(shown) < 10_000
@@ -130,18 +130,18 @@ CANDIDATES = (
 @pytest.mark.parametrize("height", [1, 3, 6, 20])
 def test_the_funnel_has_the_size_it_is_given_and_nothing_a_terminal_acts_on(width: int, height: int) -> None:
     for sampling in (None, Sampling(), Sampling(greedy=True)):
-        sight = Sight(4, Node(0, 1, HOSTILE, 0, False), (1, 2), seen(*CANDIDATES), sampling)
+        position = Position(4, Node(0, 1, HOSTILE, 0, False), (1, 2), seen(*CANDIDATES), sampling)
         for picked in (0, 4):
-            strips = funnel.draw(sight, picked, width, height)
-            strips += funnel.card(sight, width, focused=True)
+            strips = candidate_view.draw(position, picked, width, height)
+            strips += candidate_view.card(position, width, focused=True)
             assert len(strips) <= max(2, height) + 3
             assert {strip.cell_length for strip in strips} == {width}
             assert not CONTROLS.findall(words(strips).replace("\n", ""))
 
 
 def test_the_funnel_says_what_was_cut_by_what_and_how_much_of_the_probability() -> None:
-    sight = Sight(4, None, (0, 0), seen(*CANDIDATES), Sampling(temperature=0.7))
-    text = words(funnel.draw(sight, 0, 60, 20))
+    position = Position(4, None, (0, 0), seen(*CANDIDATES), Sampling(temperature=0.7))
+    text = words(candidate_view.draw(position, 0, 60, 20))
     assert "T 0.7" in text
     lines = text.splitlines()
     assert lines[1].split()[-3:] == ["50.0", "60.0", "75.0"]
@@ -149,21 +149,21 @@ def test_the_funnel_says_what_was_cut_by_what_and_how_much_of_the_probability() 
     assert lines[4].endswith("top-p")
     assert lines[5].endswith("min-p")
     assert "2 kept, 20.0% cut by top-k, top-p, min-p" in text
-    assert funnel.cut_mass(sight) == pytest.approx(0.2)
+    assert candidate_view.cut_mass(position) == pytest.approx(0.2)
 
 
 def test_nothing_is_cut_where_all_is_kept_and_greedy_is_no_cut() -> None:
     whole = seen(Candidate(1, "a", 0.6, 0.6, 0.6), Candidate(2, "b", 0.4, 0.4, 0.4))
-    assert "nothing cut" in words(funnel.draw(Sight(1, None, seen=whole, sampling=Sampling()), 0, 60, 9))
+    assert "nothing cut" in words(candidate_view.draw(Position(1, None, seen=whole, sampling=Sampling()), 0, 60, 9))
     greedy = seen(Candidate(1, "a", 0.6, 0.6, 1.0), Candidate(2, "b", 0.4, 0.4, 0.0, "greedy"))
-    text = words(funnel.draw(Sight(1, None, seen=greedy, sampling=Sampling(greedy=True)), 0, 60, 9))
+    text = words(candidate_view.draw(Position(1, None, seen=greedy, sampling=Sampling(greedy=True)), 0, 60, 9))
     assert "greedy takes the most probable" in text
     assert "cut" not in text
 
 
 def test_a_place_without_candidates_says_why() -> None:
     note = "Nothing comes before the first token, so nothing predicts it."
-    assert words(funnel.draw(Sight(note=note), 0, 24, 5)).split() == note.split()
+    assert words(candidate_view.draw(Position(note=note), 0, 24, 5)).split() == note.split()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_place_without_candidates_says_why() -> None:
     [(0.0, " 0.00"), (1e-9, "<0.01"), (0.0004, " 0.04"), (0.123, " 12.3"), (0.9994, " 99.9"), (1.0, "  100")],
 )
 def test_percentages_have_five_cells(probability: float, text: str) -> None:
-    assert funnel.percent(probability) == text
+    assert candidate_view.percent(probability) == text
 
 
 # -- settings --------------------------------------------------------------------------------------------------------
@@ -237,19 +237,19 @@ class FakeModel:
 
 @pytest.mark.parametrize("width", [58, 78, 118, 198])
 def test_the_lines_around_the_text_fit_and_are_safe(width: int) -> None:
-    made = Loom()
+    made = TokenTree()
     made.write(HOSTILE)
     for lm in (None, FakeModel()):
         for kind in ("", "load", "complete", "look"):
-            line = headline.head(lm, Standing(kind, None, None, 12.3, 7), width)  # type: ignore[arg-type]
+            line = status_lines.head(lm, Activity(kind, None, None, 12.3, 7), width)  # type: ignore[arg-type]
             assert line.cell_length == width
             assert not CONTROLS.findall(line.text)
-    assert "7/1,024" in headline.head(FakeModel(), Standing(context=7), width).text  # type: ignore[arg-type]
-    assert headline.status(made, width).cell_length == width
+    assert "7/1,024" in status_lines.head(FakeModel(), Activity(context=7), width).text  # type: ignore[arg-type]
+    assert status_lines.status(made, width).cell_length == width
     told = strip(notice_text(Notice(HOSTILE * 20, "error")), width)
     assert told.cell_length == width
     assert not CONTROLS.findall(told.text)
-    assert heat.legend(width).cell_length == width
+    assert token_view.legend(width).cell_length == width
 
 
 # -- comparisons -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ Row = list[tuple[int, str]]
 """A line: places with the part of their text that stands in it."""
 
 
-class Flow:
+class TokenLayout:
     """Lays tokens out; what follows an unchanged beginning is laid out again, the beginning is not."""
 
     def __init__(self) -> None:
@@ -52,14 +53,7 @@ class Flow:
 
     def row_of(self, place: int) -> int:
         """The line in which the token at ``place`` begins."""
-        low, high = 0, len(self.rows) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self.rows[middle] and self.rows[middle][-1][0] < place:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        return bisect_left(self.rows, place, hi=len(self.rows) - 1, key=lambda row: row[-1][0] if row else place)
 
     def column_of(self, place: int, row: int) -> int:
         """The column at which the token at ``place`` begins in a line."""

@@ -1,0 +1,113 @@
+"""``llmlab-tui classify``, ``choose`` and ``retrieve``: comparisons of methods, without the screen."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from checkpoints.run import Run
+from engine.choose.spec import ChooseSpec
+from engine.classify.spec import ClassifySpec
+from engine.retrieve.spec import RetrieveSpec
+from engine.runs.events import Classified
+from tui.driven import drive
+from tui.output import say
+from tui.spec_options import options
+
+
+@options(
+    ClassifySpec,
+    "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
+    "curve suspects seed name",
+)
+def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
+    """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
+
+    Majority class and TF-IDF with logistic regression are always included.
+    """
+    return _compare(spec, json=json, quiet=quiet)
+
+
+@options(
+    ChooseSpec,
+    "data model encoder method pooling margin uninformative seeds limit length epochs learning_rate seed name",
+)
+def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
+    """Compare methods that answer multiple-choice questions by ranking the choices.
+
+    Chance and the longest choice are always included; each method is also evaluated with the question hidden and with
+    the choices shuffled.
+    """
+    return _compare(spec, json=json, quiet=quiet)
+
+
+@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name")
+def retrieve(spec: RetrieveSpec, *, json: bool, quiet: bool) -> int:
+    """Compare search methods on a collection: BM25, a frozen encoder, both fused, and a trained bi-encoder."""
+    return _compare(spec, json=json, quiet=quiet)
+
+
+def _compare(spec: ClassifySpec | ChooseSpec | RetrieveSpec, *, json: bool, quiet: bool) -> int:
+    run = import_module(f"engine.{spec.task}.runs").create(spec)
+    return resume(run, spec.task, as_json=json, quiet=quiet, fresh=True)
+
+
+def resume(run: Run, task: str, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
+    """Do what is left of a comparison, from what is cached on."""
+    work = import_module(f"engine.{task}.runs").drive
+    return drive(run, work, _TABLES[task], as_json=as_json, quiet=quiet, fresh=fresh)
+
+
+def _classify_table(last: Classified) -> None:
+    say(
+        f"{'route':<10} {'accuracy':>8}  {'95% interval':<15} {'macro F1':>8}  {'log loss':>8}  {'seconds':>8}  trained"
+    )
+    for route, result in last.results.items():
+        low, high = result["interval"]
+        say(
+            f"{route:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f}   {result['macro_f1']:>8.4f}  "
+            f"{result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  {result['trained_parameters']:,}"
+        )
+
+
+def _choose_table(last: Classified) -> None:
+    say(f"{'method':<20} {'accuracy':>8}  {'95% interval':<14} {'hidden':>7}  {'seeds':<15} {'seconds':>8}")
+    for method, result in last.results.items():
+        say(f"{method:<20} {_figures(result)} {_hidden(result)}  {_seeds(result):<15} {result['seconds']:>8.1f}")
+        for way, each in result.get("ways", {}).items():
+            say(f"  {'by ' + way:<18} {_figures(each)}")
+
+
+def _figures(result: dict[str, Any]) -> str:
+    low, high = result["interval"]
+    return f"{result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} "
+
+
+def _hidden(result: dict[str, Any]) -> str:
+    """Accuracy with the question hidden."""
+    return f"{result['question_hidden']['accuracy']:>7.4f}" if "question_hidden" in result else f"{'':>7}"
+
+
+def _seeds(result: dict[str, Any]) -> str:
+    """The lowest and highest of the seeds."""
+    seeds = result.get("seeds", [])
+    return f"{min(seeds):.4f}-{max(seeds):.4f}" if seeds else ""
+
+
+def _retrieve_table(last: Classified) -> None:
+    if not last.results:
+        return
+    say(
+        f"{'ranker':<8} {'nDCG@10':>8}  {'95% interval':<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
+        f"{'queries/s':>9} {'index':>9} {'seconds':>8}"
+    )
+    for name, one in last.results.items():
+        low, high = one["interval"]
+        say(
+            f"{name:<8} {one['ndcg@10']:>8.4f}  {low:.3f}-{high:.3f}   {one['recall@100']:>7.4f} {one['mrr@10']:>7.4f} "
+            f"{one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
+            f"{one['seconds']:>8.1f}"
+        )
+
+
+_TABLES = {"classify": _classify_table, "choose": _choose_table, "retrieve": _retrieve_table}

@@ -1,0 +1,153 @@
+"""The form of a training: beside the fields stand the facts of the corpus and the cost of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual import work
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static
+
+from checkpoints import home
+from data.tablefiles import existing
+from data.vocabulary import Vocabulary
+from engine import machine
+from engine.gpt.spec import PRESET_HELP, PRESETS, TrainSpec, build
+from engine.runs.spec import Problem, spelled
+from tui import units
+from tui.form import Form, rows
+from tui.text import safe
+
+LARGE = 64 << 20  # bytes of a corpus that is not read while the form is filled in
+
+
+class TrainForm(Form):
+    """Fields that are not set follow the preset."""
+
+    GO = "Start training"
+    FILE = "form.json"
+    BUILT_IN = frozenset({"dante", "dantesque"})
+
+    def __init__(self) -> None:
+        self._auto, self._reason = machine.preset_for(machine.likely_device(machine.Gpus().read()))
+        self._corpus: tuple[int, Vocabulary, str] | None = None
+        """characters, vocabulary and the first character"""
+        self._corpus_problem = ""
+        self._facts = Content("")
+        super().__init__(TrainSpec())
+
+    def facts(self) -> ComposeResult:
+        yield Static(id="cost")
+        yield Static(id="corpus-facts")
+
+    def on_mount(self) -> None:
+        # After the first picture: reading a corpus loads numpy, and that would hold the picture up.
+        self.set_timer(0.2, lambda: self._look_at_corpus(self.text("corpus")))
+        self.query_one("#go").focus()
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def followed(self, given: Mapping[str, str]) -> dict[str, str]:
+        preset = given.get("preset", "auto")
+        made = build({"preset": preset if preset in PRESETS else "auto"}, preset_for_auto=self._auto)
+        return {**spelled(made), "preset": self.default.preset}
+
+    def made(self, given: Mapping[str, Any]) -> TrainSpec:
+        spec = build(given, preset_for_auto=self._auto)
+        return spec.for_corpus(*self._corpus) if self._corpus else spec
+
+    def wrong(self, values: Mapping[str, str]) -> list[Problem]:
+        return [Problem("corpus", self._corpus_problem)] if self._corpus_problem else []
+
+    def edited(self, name: str) -> None:
+        if name in ("", "corpus"):
+            self._look_at_corpus(self.text("corpus"))
+
+    # -- beside the fields -------------------------------------------------------------------------------------------
+
+    def explained(self) -> str:
+        preset = self.text("preset")
+        if preset in PRESETS:
+            return f"{preset}: {PRESET_HELP[preset]}."
+        return f"auto is {self._auto}, since {self._reason}. {self._auto}: {PRESET_HELP[self._auto]}."
+
+    def refreshed(self, spec: TrainSpec | None) -> None:
+        self.query_one("#cost", Static).update(self._cost(spec) if spec else Content(""))
+        self.query_one("#corpus-facts", Static).update(self._facts)
+
+    def _cost(self, spec: TrainSpec) -> Content:
+        characters, distinct = (self._corpus[0], len(self._corpus[1])) if self._corpus else (0, 72)
+        shape = spec.model(distinct)
+        needed, free = shape.training_memory(spec.batch), machine.available_memory()
+        tokens = spec.batch * spec.context
+        entries = [
+            ("parameters", f"{shape.parameters():,}"),
+            ("memory", f"{units.size(needed)} of {units.size(free)} free"),
+            ("per step", f"{tokens:,} characters"),
+        ]
+        if characters:
+            entries.append(("one epoch", f"{characters * 0.9 / tokens:,.1f} steps"))
+            entries.append(("whole run", f"{spec.steps * tokens / (characters * 0.9):,.1f} epochs"))
+        return rows("cost", entries)
+
+    # -- the corpus --------------------------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="corpus", exit_on_error=False)
+    def _look_at_corpus(self, source: str) -> None:
+        """Read the corpus off the event loop, as far as that needs no network."""
+        from textual.worker import get_current_worker
+
+        from data import dante
+        from data.corpus import CorpusError
+        from engine.runs.messages import finish
+
+        worker = get_current_worker()
+        cache, path = home.cache(), existing(source)
+        problem, corpus, facts = "", None, []
+        try:
+            if source == "dante" and not (cache / "inferno.txt").exists():
+                facts = [
+                    ("Inferno", "fetched once, when training starts"),
+                    ("no network?", "'dantesque' trains instead:"),
+                    ("", "verse sampled from the bundled model"),
+                    ("your text", "give the path of any .txt file"),
+                ]
+            elif source not in self.BUILT_IN and path is not None and path.stat().st_size > LARGE:
+                facts = [(path.name, "large: it is read when training starts")]
+            else:
+                corpus = finish(dante.load(source, cache=cache))
+        except CorpusError as error:
+            problem = str(error)
+        if corpus is not None:
+            facts = _facts(corpus, source)
+        if not worker.is_cancelled:
+            known = (corpus.facts.characters, corpus.vocabulary, corpus.text(0, 1)) if corpus else None
+            self.app.call_from_thread(self._know_corpus, source, known, facts, problem)
+
+    def _know_corpus(
+        self, source: str, known: tuple[int, Vocabulary, str] | None, facts: list[tuple[str, str]], problem: str
+    ) -> None:
+        self._corpus = known
+        self._corpus_problem = problem
+        self._facts = rows(f"corpus {safe(source, lines=False)}", facts) if facts else Content("")
+        self.refresh_all()
+
+
+def _facts(corpus: Any, source: str) -> list[tuple[str, str]]:
+    """Names and values of what there is to know about a corpus."""
+    facts = corpus.facts
+    found = [
+        ("characters", f"{facts.characters:,}, {facts.distinct} distinct"),
+        ("ln V", f"{facts.uniform:.3f}  uniform"),
+        ("letters", f"{facts.unigram:.3f}  letter frequencies"),
+        ("pairs", f"{facts.bigram:.3f}  bigrams"),
+        *(("cut", str(cut).removeprefix("cut ")) for cut in corpus.cuts),
+    ]
+    if "\n" not in corpus.vocabulary.characters:
+        found.append(("samples", f"begin with {corpus.text(0, 1)!r}: it has no line break"))
+    if source == "dantesque":
+        found.append(("", "verse sampled from the bundled Dante model,"))
+        found.append(("", "not Dante: for that give a text file"))
+    return found

@@ -1,0 +1,25 @@
+"""What the Train pane and Runs ask of the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from checkpoints.run import Run
+from tui.comparing.laboratory import Laboratory
+
+
+class Trainings(Laboratory):
+    """Runs that train a model from scratch."""
+
+    task, runs = "train", "engine.gpt.runs"
+    exported = ("the best checkpoint", "As a folder that GPT2LMHeadModel and AutoTokenizer load.")
+
+    def cannot_export(self, run: Run) -> str:
+        return ""
+
+    def export(self, run: Run, folder: Path) -> str:
+        from engine.gpt.trained import load, write_export
+
+        trained = load(str(run.path))
+        write_export(trained, folder)
+        return f"{trained.source} exported to {folder}" + (f"\n\n{trained.notice}" if trained.notice else "")
