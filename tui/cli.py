@@ -126,7 +126,8 @@ def train(
     if given.get("preset", "auto") == "auto" and not (quiet or json):
         print_message(f"preset {chosen}: {reason}")
     run = gpt_runs.create(spec)
-    return drive(run, partial(gpt_runs.drive, resume=False), as_json=json, quiet=quiet, fresh=True)
+    work = gpt_runs.launch if owner.processes(spec.gpus) > 1 else partial(gpt_runs.drive, resume=False)
+    return drive(run, work, as_json=json, quiet=quiet, fresh=True)
 
 
 @app.command
@@ -145,6 +146,7 @@ def resume(
     *,
     steps: int | None = None,
     learning_rate: float | None = None,
+    gpus: str | None = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -158,18 +160,18 @@ def resume(
         Train up to this step; give more steps than before to continue a finished run.
     learning_rate
         New peak learning rate.
+    gpus
+        Other number of GPUs than before, or all.
     """
     found = runs.find(home.runs(), run)
     task, _ = owner.task_of(found)
     if task in _COMPARISONS:
-        if steps is not None or learning_rate is not None:
-            raise BadSpec(
-                [Problem("", f"{found.name} {_COMPARISONS[task]}: it has neither steps nor a rate to change")]
-            )
+        if steps is not None or learning_rate is not None or gpus is not None:
+            raise BadSpec([Problem("", f"{found.name} {_COMPARISONS[task]}: it has no steps, rate or GPUs to change")])
         return resume_comparison(found, task, as_json=json, quiet=quiet)
     spec = gpt_runs.spec_of(found)
     summary = summarise(found)
-    changed = replace(spec, steps=steps if steps is not None else spec.steps)
+    changed = replace(spec, steps=steps if steps is not None else spec.steps, gpus=gpus or spec.gpus)
     asked = replace(changed, learning_rate=learning_rate if learning_rate is not None else spec.learning_rate)
     if problems := asked.validate():
         raise BadSpec(problems)
@@ -177,13 +179,23 @@ def resume(
         raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
     begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
-    work = partial(gpt_runs.drive, resume=begun, spec=changed if changed != spec else None)
+    several = owner.processes(changed.gpus) > 1 and "RANK" not in os.environ
+    work = gpt_runs.launch if several else partial(gpt_runs.drive, resume=begun)
+    work = partial(work, spec=changed if changed != spec else None)
     return drive(found, work, messages=first, as_json=json, quiet=quiet, fresh=not begun)
 
 
 @app.command(show=False)
 def own(run: str) -> int:
-    """Own a run of any task and continue it: the process that the screen starts, without output but errors."""
+    """Own a run of any task and continue it: the process that the screen starts, without output but errors.
+
+    Started by torchrun, rank 0 owns the run and the others work for it.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        from engine.gpt.other_ranks import serve
+
+        serve()
+        return DONE
     return resume(run, quiet=True)
 
 

@@ -118,10 +118,10 @@ class _Session:
         corpus = yield from setup.load_corpus(self.spec, self.run, resume=resume)
         asked, self.spec = self.spec, self.spec.for_corpus(len(corpus.ids), corpus.vocabulary, corpus.text(0, 1))
         yield Progress("measuring the machine", 0, 0)
-        peak = measure_peak(placement)
+        self.ranks = join()
+        peak = measure_peak(placement) * self.ranks.world
         free = free_memory(placement.device)
         self.corpus = corpus
-        self.ranks = join()
         self.trainer = Trainer(self.spec, corpus, placement, self.ranks)
         self.position = self.trainer.position
         notices = [Notice(text, "warning", "corpus") for text in corpus.notices]
