@@ -19,6 +19,7 @@ from checkpoints.lock import Locked
 from checkpoints.store import CheckpointError
 from data.corpus import CorpusError
 from data.vocabulary import UnknownCharacterError
+from engine.bench.setups import Setup
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import TrainSpec, build, read_toml
 from engine.lm.find import LoadingStopped, NoModel
@@ -317,11 +318,16 @@ def doctor(*, json: Json = False) -> int:
 
 @app.command
 def bench(
-    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes"],
+    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes", "gpu"],
     *,
     json: Json = False,
     seconds: float = 20.0,
     model: str = "",
+    device: str = "auto",
+    quick: bool = False,
+    only: tuple[str, ...] = (),
+    corpus: str = "dantesque",
+    out: Path | None = None,
 ) -> int:
     """Run a benchmark: start-up, training, the screen, saving, decoding, encoding or search. The last line is JSON.
 
@@ -330,13 +336,26 @@ def bench(
     what
         start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls),
         decode (against transformers' generate and the memory bus), encode (against sentence-transformers), search
-        (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work).
+        (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work), gpu (what a GPU
+        computes, against the CPU, and its speed: at most 8 minutes).
     seconds
         Approximate duration.
     model
         For decode, any model; by default GPT-2's 124M shape with random weights. For encode, any encoder; by default
         minilm.
+    device
+        For gpu: auto, cuda, cuda:N or cpu.
+    quick
+        For gpu: small models and few steps, to rehearse without one.
+    only
+        For gpu: a part to run, in place of all; may be given several times.
+    corpus
+        For gpu: the text that is trained on, a file, dante or dantesque.
+    out
+        For gpu: write everything into this file, as JSON.
     """
-    from tui.bench import measure
+    from tui.bench import check_gpu, measure
 
+    if what == "gpu":
+        return check_gpu(Setup(device, quick, corpus), only, out, as_json=json)
     return measure(what, seconds, as_json=json, model=model)
