@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -79,3 +80,5 @@ def _work(folder: Path) -> None:
 
 if __name__ == "__main__":
     _work(Path(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # threads of torch's process group that have not ended yet can abort an ordinary exit
