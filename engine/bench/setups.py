@@ -210,7 +210,7 @@ def encoding(found: Encoder, device: str) -> Any:
     """The encoder on a device, as the program computes features with it."""
     from engine.encoders.encode import machine_for
 
-    return machine_for(found, "top", device)
+    return machine_for(found, device)
 
 
 def fine_tuning(found: Encoder, device: str, rows: int) -> Any:
@@ -244,7 +244,7 @@ def bi_encoder(found: Encoder, device: str, mode: Any, rows: int) -> Any:
     asked = dict(zip(queries, np.asarray(frozen[rows:]), strict=True))
     settings = BiSettings(mode=mode, epochs=1, rows=16).chosen()
     inputs = TrainingInputs(collection, found, frozen[:rows], asked, settings, device)
-    return bi._BiTraining(inputs, split(collection, bi.HELD_OUT, 1), Control(), lambda _: None)
+    return bi._BiTraining(inputs, split(collection, bi.FOLDS, 1), Control(), lambda _: None)
 
 
 def epoch_losses(training: Any) -> list[float]:
