@@ -13,6 +13,7 @@ from engine.bench.rows import Row, judged, within
 from engine.bench.setups import Setup
 
 COUNT = 20  # steps, and batches
+PIECES = ("cls", "max")  # pooled vectors of an encoder
 SCARCE = 0.75  # of the memory that the whole batch takes
 NOT_ONE = "no synchronisation"
 
@@ -35,7 +36,7 @@ def sync(setup: Setup) -> Iterator[Row]:
         machine = setups.encoding(found, setup.device)
         given, _ = setups.texts(64)
         batch = sorted(found.ids(given, 128), key=len, reverse=True)
-        yield _silent(f"{COUNT} batches of an encoder", lambda: machine._pool(batch))
+        yield _silent(f"{COUNT} batches of an encoder", lambda: machine._pool(batch, PIECES))
 
 
 def memory(setup: Setup) -> Iterator[Row]:
@@ -81,9 +82,9 @@ def _encoding(setup: Setup) -> Iterator[Row]:
     given, _ = setups.texts(4096)
     ids = sorted(found.ids(given, 128), key=len, reverse=True)
     wanted: dict[str, Any] = {}
-    _limit(lambda: list(machine.run(ids, wanted, Control())))
+    _limit(lambda: list(machine.run(ids, PIECES, wanted, Control())))
     there: dict[str, Any] = {}
-    notices = [event.text for event in machine.run(ids, there, Control()) if isinstance(event, Notice)]
+    notices = [event.text for event in machine.run(ids, PIECES, there, Control()) if isinstance(event, Notice)]
     apart = max(float(np.abs(wanted[name] - there[name]).max()) for name in wanted)
     yield judged(
         "encoding short of memory: the batch is halved",
