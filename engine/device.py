@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,13 +36,16 @@ def place(device: str, precision: str, threads: int) -> Placement:
         raise BadSpec([Problem("device", "no CUDA device answers here; use auto or cpu")])
     if kind == "mps" and not torch.backends.mps.is_available():
         raise BadSpec([Problem("device", "no Metal device answers here; use auto or cpu")])
-    threads = threads or physical_cores()
+    local = int(os.environ.get("LOCAL_RANK", 0))  # of torchrun
+    if kind == "cuda" and local >= torch.cuda.device_count():
+        raise BadSpec([Problem("gpus", f"there are {torch.cuda.device_count()} GPUs for rank {local}")])
+    threads = threads or max(1, physical_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high")
     if kind == "cuda":
         half = torch.cuda.is_bf16_supported(including_emulation=False)
         chosen = precision if precision != "auto" else "bfloat16" if half else "float32"
-        chosen_device, name = torch.device("cuda", 0), torch.cuda.get_device_name(0)
+        chosen_device, name = torch.device("cuda", local), torch.cuda.get_device_name(local)
     else:
         chosen = "float32" if precision == "auto" else precision
         chosen_device, name = torch.device(kind), cpu_name() if kind == "cpu" else "Apple GPU"
@@ -98,3 +102,8 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of torch says that memory ran out, on a GPU or on the host."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

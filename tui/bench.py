@@ -8,11 +8,13 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.bench import gpu
+from engine.bench.setups import Setup
 from engine.machine import cpu_name
 from tui.bench_decode import decode
 from tui.bench_encode import encode, search
@@ -46,6 +48,13 @@ def measure(what: str, seconds: float, *, as_json: bool, model: str = "") -> int
             say(f"{name:<34} {value}")
     print_json({"bench": what, "machine": cpu_name(), **figures})
     return 0
+
+
+def check_gpu(setup: Setup, only: Sequence[str], out: Path | None, *, as_json: bool) -> int:
+    """Check and measure the device (:mod:`engine.bench.gpu`): a table on stdout, and JSON on its last line."""
+    record = gpu.check(setup, only=only, out=out, say=print_message if as_json else say, tell=print_message)
+    print_json(record)
+    return 1 if record["failed"] else 0
 
 
 # -- start-up --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from checkpoints.lock import Locked
 from checkpoints.store import CheckpointError
 from data.corpus import CorpusError
 from data.vocabulary import UnknownCharacterError
+from engine.bench.setups import Setup
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import TrainSpec, build, read_toml
 from engine.lm.find import LoadingStopped, NoModel
@@ -128,7 +129,8 @@ def train(
     if given.get("preset", "auto") == "auto" and not (quiet or json):
         print_message(f"preset {chosen}: {reason}")
     run = gpt_runs.create(spec)
-    return drive(run, partial(gpt_runs.drive, resume=False), as_json=json, quiet=quiet, fresh=True)
+    work = gpt_runs.launch if owner.processes(spec.gpus) > 1 else partial(gpt_runs.drive, resume=False)
+    return drive(run, work, as_json=json, quiet=quiet, fresh=True)
 
 
 @app.command
@@ -147,6 +149,7 @@ def resume(
     *,
     steps: int | None = None,
     learning_rate: float | None = None,
+    gpus: str | None = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -160,18 +163,18 @@ def resume(
         Train up to this step; give more steps than before to continue a finished run.
     learning_rate
         New peak learning rate.
+    gpus
+        Other number of GPUs than before, or all.
     """
     found = runs.find(home.runs(), run)
     task, _ = owner.task_of(found)
     if task in _COMPARISONS:
-        if steps is not None or learning_rate is not None:
-            raise BadSpec(
-                [Problem("", f"{found.name} {_COMPARISONS[task]}: it has neither steps nor a rate to change")]
-            )
+        if steps is not None or learning_rate is not None or gpus is not None:
+            raise BadSpec([Problem("", f"{found.name} {_COMPARISONS[task]}: it has no steps, rate or GPUs to change")])
         return resume_comparison(found, task, as_json=json, quiet=quiet)
     spec = gpt_runs.spec_of(found)
     summary = summarise(found)
-    changed = replace(spec, steps=steps if steps is not None else spec.steps)
+    changed = replace(spec, steps=steps if steps is not None else spec.steps, gpus=gpus or spec.gpus)
     asked = replace(changed, learning_rate=learning_rate if learning_rate is not None else spec.learning_rate)
     if problems := asked.validate():
         raise BadSpec(problems)
@@ -179,13 +182,23 @@ def resume(
         raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
     begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
-    work = partial(gpt_runs.drive, resume=begun, spec=changed if changed != spec else None)
+    several = owner.processes(changed.gpus) > 1 and "RANK" not in os.environ
+    work = gpt_runs.launch if several else partial(gpt_runs.drive, resume=begun)
+    work = partial(work, spec=changed if changed != spec else None)
     return drive(found, work, messages=first, as_json=json, quiet=quiet, fresh=not begun)
 
 
 @app.command(show=False)
 def own(run: str) -> int:
-    """Own a run of any task and continue it: the process that the screen starts, without output but errors."""
+    """Own a run of any task and continue it: the process that the screen starts, without output but errors.
+
+    Started by torchrun, rank 0 owns the run and the others work for it.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        from engine.gpt.other_ranks import serve
+
+        serve()
+        return DONE
     return resume(run, quiet=True)
 
 
@@ -330,11 +343,16 @@ def doctor(*, json: Json = False) -> int:
 
 @app.command
 def bench(
-    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes"],
+    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes", "gpu"],
     *,
     json: Json = False,
     seconds: float = 20.0,
     model: str = "",
+    device: str = "auto",
+    quick: bool = False,
+    only: tuple[str, ...] = (),
+    corpus: str = "dantesque",
+    out: Path | None = None,
 ) -> int:
     """Run a benchmark: start-up, training, the screen, saving, decoding, encoding or search. The last line is JSON.
 
@@ -343,13 +361,26 @@ def bench(
     what
         start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls),
         decode (against transformers' generate and the memory bus), encode (against sentence-transformers), search
-        (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work).
+        (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work), gpu (what a GPU
+        computes, against the CPU, and its speed: at most 8 minutes).
     seconds
         Approximate duration.
     model
         For decode, any model; by default GPT-2's 124M shape with random weights. For encode, any encoder; by default
         minilm.
+    device
+        For gpu: auto, cuda, cuda:N or cpu.
+    quick
+        For gpu: small models and few steps, to rehearse without one.
+    only
+        For gpu: a part to run, in place of all; may be given several times.
+    corpus
+        For gpu: the text that is trained on, a file, dante or dantesque.
+    out
+        For gpu: write everything into this file, as JSON.
     """
-    from tui.bench import measure
+    from tui.bench import check_gpu, measure
 
+    if what == "gpu":
+        return check_gpu(Setup(device, quick, corpus), only, out, as_json=json)
     return measure(what, seconds, as_json=json, model=model)

@@ -31,6 +31,21 @@ def spec_of(run: Run) -> TrainSpec:
     return owner.spec_as(run, TrainSpec)
 
 
+def write_spec(run: Run, spec: TrainSpec) -> None:
+    """Replace the recorded spec; fields of newer versions stay."""
+    newer = codec.unknown(TrainSpec, run.read_json("spec.json"))
+    run.write_json("spec.json", {**newer, **to_dict(spec)})
+
+
+def launch(run: Run, control: Control, *, spec: TrainSpec | None = None) -> Iterator[Event]:
+    """Let processes of their own train ``run`` and follow them; ``spec`` replaces the recorded one."""
+    if spec is not None:
+        with run.lock():
+            write_spec(run, spec)
+    told = owner.journal_size(run)
+    yield from owner.attend(run, owner.spawn(run), control, told)
+
+
 def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = None) -> Iterator[Event]:
     """Own ``run``, train it and record everything that happens.
 
@@ -42,8 +57,7 @@ def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = 
     def begin(journal: Journal) -> Iterator[Event]:
         asked = spec or spec_of(run)
         if spec is not None or not (run.path / "spec.json").exists():
-            newer = codec.unknown(TrainSpec, run.read_json("spec.json"))
-            run.write_json("spec.json", {**newer, **to_dict(asked)})
+            write_spec(run, asked)
         return train(asked, control, run=run, resume=resume, before_commit=journal.sync)
 
     yield from owner.own(run, control, begin)

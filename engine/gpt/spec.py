@@ -103,6 +103,7 @@ class TrainSpec:
     device: str = option(
         "auto", "where to train", group="machine", advanced=True, choices=("auto", "cpu", "cuda", "mps")
     )
+    gpus: str = option("1", "GPUs that train together, or all; on a CPU, processes", group="machine", advanced=True)
     precision: str = option(
         "auto", "of matrix products", group="machine", advanced=True, choices=("auto", "float32", "bfloat16")
     )
@@ -131,6 +132,10 @@ class TrainSpec:
         wrong = {problem.field for problem in found}
         if not wrong & {"heads", "width"} and self.width % self.heads:
             found.append(Problem("heads", f"{self.heads} do not divide the width {self.width}"))
+        if self.gpus != "all" and not (self.gpus.isdecimal() and 1 <= int(self.gpus) <= 64):
+            found.append(Problem("gpus", f"{self.gpus!r} is neither all nor a number from 1 to 64"))
+        elif "batch" not in wrong and self.gpus != "all" and int(self.gpus) > self.batch:
+            found.append(Problem("gpus", f"a batch of {self.batch} windows cannot be shared out among {self.gpus}"))
         return found
 
     def for_corpus(self, characters: int, vocabulary: Vocabulary, first: str) -> TrainSpec:

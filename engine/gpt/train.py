@@ -16,10 +16,12 @@ import torch
 from checkpoints import state, store
 from checkpoints.run import Run
 from data.vocabulary import UnknownCharacterError
-from engine.device import free_memory, measure_peak, place
+from engine.device import free_memory, measure_peak, out_of_memory, place
 from engine.gpt import setup
 from engine.gpt.diagnose import Evaluation, diagnose
 from engine.gpt.loss_buffer import LossBuffer
+from engine.gpt.other_ranks import send_training
+from engine.gpt.ranks import RankLost, Ranks, join
 from engine.gpt.sample import Request, Sampler
 from engine.gpt.saving import Checkpointer
 from engine.gpt.spec import TrainSpec
@@ -69,6 +71,8 @@ def train(
     session = _Session(spec, control or Control(), run, before_commit)
     try:
         yield from session.events(resume)
+    except RankLost as error:
+        raise TrainingFailed(f"{error}: resume continues from the last checkpoint") from error
     finally:
         session.close()
 
@@ -81,6 +85,7 @@ class _Session:
         self.checkpointer = Checkpointer(
             run.checkpoints if run else None, spec.save_every, self._capture, before_commit
         )
+        self.ranks = Ranks()
         self.stop: str | None = None
         self.save_at_end = True
         self.paused = False
@@ -89,6 +94,7 @@ class _Session:
         self.training_here = 0.0
 
     def close(self) -> None:
+        self.ranks.close()
         self.checkpointer.close()
 
     # -- the shape of a run ------------------------------------------------------------------------------------------
@@ -112,10 +118,11 @@ class _Session:
         corpus = yield from setup.load_corpus(self.spec, self.run, resume=resume)
         asked, self.spec = self.spec, self.spec.for_corpus(len(corpus.ids), corpus.vocabulary, corpus.text(0, 1))
         yield Progress("measuring the machine", 0, 0)
-        peak = measure_peak(placement)
+        self.ranks = join()
+        peak = measure_peak(placement) * self.ranks.world
         free = free_memory(placement.device)
         self.corpus = corpus
-        self.trainer = Trainer(self.spec, corpus, placement)
+        self.trainer = Trainer(self.spec, corpus, placement, self.ranks)
         self.position = self.trainer.position
         notices = [Notice(text, "warning", "corpus") for text in corpus.notices]
         notices += [Notice(f"{corpus.name}: {cut}", "info", "corpus") for cut in corpus.cuts]
@@ -128,6 +135,7 @@ class _Session:
             self.position = self.trainer.position
             self.checkpointer.resume(saved, self.position.best_step)
             notices += skipped
+        send_training(self.trainer)
         self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
         self.losses = LossBuffer(placement.device)
         self.peak = peak
@@ -234,7 +242,7 @@ class _Session:
         try:
             loss, norm, rate = self.trainer.step()
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             yield self._halve_micro_batch(error)
             return
@@ -251,10 +259,7 @@ class _Session:
                 f"out of memory with {micro} windows at a time, after halving already: "
                 "lower the batch, the context or the width"
             ) from error
-        self.position.micro_batch = math.ceil(micro / 2)
-        self.trainer.optimizer.zero_grad(set_to_none=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self.trainer.take_micro_batch(math.ceil(micro / 2))
         return Notice(
             f"out of memory: taking {self.position.micro_batch} windows at a time from here on; "
             f"a step still learns from {batch}",
@@ -390,12 +395,13 @@ class _Session:
                     if (now := time.perf_counter()) - told > 1.0:
                         told = now
                         yield Progress("evaluating", done, total)
-                        self._look_for_stop()
+                        if self.ranks.world == 1:  # the others would wait for the rest of the evaluation
+                            self._look_for_stop()
                         if self.stop is not None:
                             break
                 return loss
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 if self.trainer.evaluation_tokens <= self.spec.context:
                     raise TrainingFailed("out of memory in an evaluation of one window") from error
@@ -456,10 +462,6 @@ class _Session:
             "randomness": "derived from the seed and the step",
             "torch": torch.__version__,
         }
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _gib(size: int) -> str:

@@ -18,13 +18,15 @@ from torch import Tensor
 
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
-from engine.device import Placement
+from engine.device import Placement, out_of_memory
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
+from engine.gpt.ranks import Order, Ranks
 from engine.gpt.spec import TrainSpec
 
 EVALUATION_TOKENS = 2048  # tokens in one forward pass of an evaluation: what they leave behind stays in a CPU's cache
 GPU_TOKENS = 4  # times as many on a GPU, which has no use for small pieces
+ALONE = Ranks()
 HISTORY = 256  # evaluations kept for the diagnosis
 
 
@@ -71,8 +73,8 @@ class Position:
 class Trainer:
     """Model, optimizer and data of one run, and the operations on them."""
 
-    def __init__(self, spec: TrainSpec, corpus: Corpus, placement: Placement) -> None:
-        self.spec, self.corpus, self.placement = spec, corpus, placement
+    def __init__(self, spec: TrainSpec, corpus: Corpus, placement: Placement, ranks: Ranks = ALONE) -> None:
+        self.spec, self.corpus, self.placement, self.ranks = spec, corpus, placement, ranks
         torch.manual_seed(derive_seed(spec.seed, "weights"))
         self.model = GPT(spec.model(len(corpus.vocabulary))).to(placement.device)
         self.optimizer = _optimizer(self.model, spec)
@@ -92,52 +94,110 @@ class Trainer:
         share = min(1.0, (step - spec.warmup) / max(1, spec.steps - spec.warmup))
         return peak * (spec.final_rate + (1 - spec.final_rate) * 0.5 * (1 + math.cos(math.pi * share)))
 
-    def step(self) -> tuple[Tensor, Tensor, float]:
+    def meet(self) -> None:
+        """Take weights and optimizer of rank 0, before the first step; of every rank."""
+        if self.ranks.world > 1:
+            self._allocate()
+            self.ranks.share(self.model.state_dict().values())
+            for parameter in self.model.parameters():
+                held = self.optimizer.state[parameter]
+                self.ranks.share(held[name] for name in sorted(held))
+
+    def take_micro_batch(self, windows: int) -> None:
+        """Take so many windows in a forward pass from here on, after memory ran out."""
+        self.ranks.tell(Order.MICRO_BATCH, windows)
+        self.position.micro_batch = windows
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.placement.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def step(self, rate: float | None = None) -> tuple[Tensor, Tensor, float]:
         """One optimizer step. Returns loss and gradient norm as scalars on the device, and the learning rate.
 
-        Does not wait for the device. Raises :class:`torch.OutOfMemoryError` with nothing changed.
+        Of several ranks each takes its slice of the batch. ``rate``: what rank 0 tells the others. Does not wait for
+        the device. Raises :class:`torch.OutOfMemoryError`, in every rank, with nothing changed.
         """
-        position = self.position
-        rate = self.rate(position.step)
+        position, ranks = self.position, self.ranks
+        if rate is None:
+            rate = self.rate(position.step)
+            ranks.tell(Order.STEP, rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if self.spec.dropout:
-            torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step))
+            own = (ranks.rank,) if ranks.rank else ()
+            torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step, *own))
         if not self.model.training:
             self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        if not self.optimizer.state:
-            self.optimizer.state.update(_adam_state(self.optimizer))
-        inputs, targets = self.windows.at(position.step)
-        total: Tensor | None = None
-        micro = position.micro_batch
-        for x, y in zip(torch.split(inputs, micro), torch.split(targets, micro), strict=True):
-            with self._autocast():
-                loss = self.model.loss(x, y) * (len(x) / len(inputs))
-            loss.backward()  # type: ignore[no-untyped-call]
-            total = loss.detach() if total is None else total + loss.detach()
+        failure: RuntimeError | None = None
+        total = torch.zeros((), device=self.placement.device)
+        try:
+            self._allocate()
+            total = self._backward()
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            failure = error
+        if ranks.agree(failure is not None):
+            raise failure or torch.OutOfMemoryError("another rank ran out of memory")
+        total = ranks.sum_gradients(self.model.parameters(), total)
         parameters = list(self.model.parameters())
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.spec.clip:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
         self.optimizer.step()
         position.step += 1
-        assert total is not None
         return total, norm, rate
 
     def evaluate(self) -> Iterator[tuple[int, float]]:
         """The loss on the whole validation split, every token but the first once, summed in float64.
 
-        Yields ``(tokens done, mean loss so far)`` after each forward pass; the last is the result, nats per character.
+        Of several ranks each takes its share of the forward passes; whoever begins must go on to the end. Yields
+        ``(tokens done, mean loss so far)`` after each forward pass; the last is the result, nats per character.
         """
+        ranks = self.ranks
+        ranks.tell(Order.EVALUATE, self.evaluation_tokens)
         self.model.eval()
-        total, done = 0.0, 0
+        total, done, own = 0.0, 0, 0
         rows = max(1, self.evaluation_tokens // self.spec.context)
-        for inputs, targets in sweep(self.validation, self.spec.context, rows, self.placement.device):
-            with torch.inference_mode(), self._autocast():
-                total += self.model.loss(inputs, targets, reduction="sum").double().item()
-            done += int((targets >= 0).sum())
-            yield done, total / done
+        failure: RuntimeError | None = None
+        for number, (inputs, targets) in enumerate(
+            sweep(self.validation, self.spec.context, rows, self.placement.device)
+        ):
+            count = int((targets >= 0).sum())
+            done += count
+            if number % ranks.world != ranks.rank or failure:
+                continue
+            try:
+                with torch.inference_mode(), self._autocast():
+                    total += self.model.loss(inputs, targets, reduction="sum").double().item()
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                failure = error
+            own += count
+            yield done, total / own
+        if ranks.agree(failure is not None):
+            raise failure or torch.OutOfMemoryError("another rank ran out of memory")
+        yield done, float(ranks.sum(torch.tensor(total, dtype=torch.float64))) / done
+
+    def _allocate(self) -> None:
+        """The optimizer's state, whole, before the first step."""
+        if not self.optimizer.state:
+            self.optimizer.state.update(_adam_state(self.optimizer))
+
+    def _backward(self) -> Tensor:
+        """Gradients of this rank's slice of the batch; returns its part of the mean loss."""
+        inputs, targets = self.windows.at(self.position.step)
+        own, micro = self.ranks.slice(len(inputs)), self.position.micro_batch
+        total: Tensor | None = None
+        for x, y in zip(torch.split(inputs[own], micro), torch.split(targets[own], micro), strict=True):
+            with self._autocast():
+                loss = self.model.loss(x, y) * (len(x) / len(inputs))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        return total
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.placement.dtype == torch.float32:

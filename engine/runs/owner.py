@@ -20,7 +20,7 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from checkpoints.journal import Journal, Reader
 from checkpoints.run import Run
-from engine.machine import cpu_name
+from engine.machine import Gpus, cpu_name
 from engine.runs import events as happened
 from engine.runs.events import Event, Finished, Notice
 from engine.runs.messages import Control, Detach, Message, from_record, to_record
@@ -281,13 +281,23 @@ def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: i
     process.poll()
 
 
+def processes(gpus: str) -> int:
+    """How many processes work on a run together whose spec asks for so many GPUs, or for all."""
+    return max(1, len(Gpus().read()) if gpus == "all" else int(gpus) if gpus.isdecimal() else 1)
+
+
 def spawn(run: Run) -> subprocess.Popen[bytes]:
-    """Start a process that owns ``run``, in a session of its own, without a terminal, and a little nicer."""
+    """Start a process that owns ``run``, in a session of its own, without a terminal, and a little nicer.
+
+    Where several work on it together, torchrun starts them.
+    """
+    count = processes(str(run.spec().get("gpus", "1")))
+    several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "-m"] if count > 1 else []
     since = time.time_ns()
     log = os.open(run.path / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", PROGRAM, "own", str(run.path)],
+            [sys.executable, "-P", "-m", *several, PROGRAM, "own", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

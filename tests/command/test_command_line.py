@@ -23,8 +23,10 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from engine.gpt.model import GPT
 from engine.runs import events as happened
+from engine.runs import owner
 from engine.runs.events import Finished, Started
 from engine.runs.listing import summarise
+from engine.runs.messages import Continue, Pause
 from tui.cli import main
 
 pytestmark = pytest.mark.usefixtures("known_peak")
@@ -493,6 +495,30 @@ def test_an_interrupted_training_saves_and_a_resume_continues_exactly(
     both = [happened.from_dict(line) for line in first + second]
     made = spec(verse, steps=step + 20, evaluate_every=500, sample_every=0, schedule="constant")
     assert measured(both) == measured(train(made))
+
+
+def test_two_processes_train_pause_and_stop_and_one_resumes(verse: Path, run: Command) -> None:
+    arguments = [sys.executable, "-m", "llmlab_tui", "train", "--corpus", str(verse), *LONG, "--gpus", "2", "--json"]
+    with process(arguments) as child:
+        first = read_until(child, "step")
+        found = runs.find(home.runs(), "latest")
+        for message, told in ((Pause(), "paused"), (Continue(), "continued")):
+            assert owner.send(found, message)
+            first += read_until(child, told)
+        first += read_until(child, "step")
+        os.kill(child.pid, signal.SIGINT)
+        rest, err = rest_of(child)
+        assert (child.returncode, err) == (130, "")
+    first += records(rest)
+    assert (first[-1]["event"], first[-1]["reason"]) == ("finished", "stopped")
+    step = first[-1]["step"]
+    ran = run("resume", "latest", "--steps", step + 20, "--gpus", "1", "--json")
+    assert ran.code == 0
+    several = {line["step"]: line["loss"] for line in first + records(ran.out) if line["event"] == "step"}
+    assert list(several) == list(range(1, step + 21))
+    made = spec(verse, steps=20, evaluate_every=500, sample_every=0, schedule="constant")
+    alone = {event.step: event.loss for event in train(made) if isinstance(event, happened.Step)}
+    assert max(abs(several[step] - alone[step]) for step in alone) < 2e-6
 
 
 def test_a_second_signal_ends_at_once(verse: Path) -> None:

@@ -1,0 +1,136 @@
+"""What only CUDA can tell: whether anything waits for the device, and what happens when its memory runs out."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.bench import setups
+from engine.bench.rows import Row, judged, within
+from engine.bench.setups import Setup
+
+COUNT = 20  # steps, and batches
+PIECES = ("cls", "max")  # pooled vectors of an encoder
+SCARCE = 0.75  # of the memory that the whole batch takes
+NOT_ONE = "no synchronisation"
+
+
+def sync(setup: Setup) -> Iterator[Row]:
+    """``torch.cuda.set_sync_debug_mode("error")`` over training steps and batches of an encoder."""
+    from engine.gpt.loss_buffer import LossBuffer
+
+    made = setups.trainer(setups.spec(setup, "karpathy"), setups.corpus(setup))
+    losses = LossBuffer(made.placement.device)
+    made.position.step = 50  # the positions of the windows are drawn anew at step 64
+
+    def step() -> None:
+        loss, norm, rate = made.step()
+        losses.add(made.position.step, rate, loss, norm)
+
+    yield _silent(f"{COUNT} training steps", step)
+    with tempfile.TemporaryDirectory() as folder:
+        found = setups.encoder(setup, Path(folder))
+        machine = setups.encoding(found, setup.device)
+        given, _ = setups.texts(64)
+        batch = sorted(found.ids(given, 128), key=len, reverse=True)
+        yield _silent(f"{COUNT} batches of an encoder", lambda: machine._pool(batch, PIECES))
+
+
+def memory(setup: Setup) -> Iterator[Row]:
+    """``torch.cuda.set_per_process_memory_fraction``: less memory than a whole batch takes, and then its half."""
+    yield from _training(setup)
+    yield from _encoding(setup)
+
+
+def _training(setup: Setup) -> Iterator[Row]:
+    import torch
+
+    from engine.gpt.train import train
+    from engine.runs.events import Finished, Notice, Step
+
+    asked = setups.spec(setup, "karpathy", steps=6, evaluate_every=6)
+    text = setups.corpus(setup)
+    _limit(lambda: setups.trainer(asked, text).step())
+    events = list(train(asked))
+    notices = [event.text for event in events if isinstance(event, Notice) and event.kind == "memory"]
+    steps = sum(isinstance(event, Step) for event in events)
+    ended = next(event.reason for event in events if isinstance(event, Finished))
+    yield judged(
+        "training short of memory: the micro-batch is halved",
+        ended == "steps" and steps == asked.steps and any("windows at a time" in text for text in notices),
+        f"{asked.steps} steps and a notice",
+        "; ".join(notices) or "memory did not run out",
+        steps=steps,
+        ended_by=ended,
+        notices=len(notices),
+    )
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def _encoding(setup: Setup) -> Iterator[Row]:
+    import numpy as np
+
+    from engine.runs.events import Notice
+    from engine.runs.messages import Control
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = setups.encoder(setup, Path(folder))
+        machine = setups.encoding(found, setup.device)
+    given, _ = setups.texts(4096)
+    ids = sorted(found.ids(given, 128), key=len, reverse=True)
+    wanted: dict[str, Any] = {}
+    _limit(lambda: list(machine.run(ids, PIECES, wanted, Control())))
+    there: dict[str, Any] = {}
+    notices = [event.text for event in machine.run(ids, PIECES, there, Control()) if isinstance(event, Notice)]
+    apart = max(float(np.abs(wanted[name] - there[name]).max()) for name in wanted)
+    yield judged(
+        "encoding short of memory: the batch is halved",
+        any("out of memory" in text for text in notices),
+        "a notice",
+        "memory did not run out",
+        notices=len(notices),
+    )
+    yield within("features with a halved batch and a whole one", apart, 0.1)
+
+
+def _limit(work: Callable[[], object]) -> None:
+    """Let this process have less memory from now on than ``work`` takes."""
+    import torch
+
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    taken = torch.cuda.max_memory_allocated()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    torch.cuda.set_per_process_memory_fraction(SCARCE * taken / total)
+
+
+def _silent(compared: str, work: Callable[[], object]) -> Row:
+    """Work that must not wait for the device, after a few times in which it may."""
+    import torch
+
+    for _ in range(3):
+        work()
+    torch.cuda.set_sync_debug_mode("error")
+    reason, done = "", 0
+    try:
+        for _ in range(COUNT):
+            work()
+            done += 1
+    except RuntimeError as error:
+        if "synchronizing" not in str(error):
+            raise
+        reason = f"it waits for the device in {_place(error)}"
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return judged(compared, not reason, NOT_ONE, reason, done=done)
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of the engine in the traceback of ``error``."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/engine/" in frame.filename]
+    last = frames[-1]
+    return f"{'/'.join(Path(last.filename).parts[-2:])}:{last.lineno} ({last.line})"

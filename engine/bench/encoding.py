@@ -1,0 +1,116 @@
+"""Encoders on the device: the losses of every training against the CPU's, and the speed of features."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.bench import setups
+from engine.bench.machine import seconds_of
+from engine.bench.rows import Row, measured, skipped, within
+from engine.bench.setups import Setup
+
+LENGTH = 128  # tokens of a text at most
+TOGETHER = 32  # texts in a batch of the loops that ours is compared with
+PAIRS = 3
+
+
+def encoders(setup: Setup) -> Iterator[Row]:
+    """The losses of the batches or epochs of every training, from the same weights on both devices."""
+    rows, epochs = setup.of(48, 320), setup.of(2, 10)
+    with tempfile.TemporaryDirectory() as folder:
+        found = setups.encoder(setup, Path(folder))
+        trainings: tuple[tuple[str, float, Callable[[str], list[float]]], ...] = (
+            ("MLP on features", 5e-3, lambda device: setups.mlp_losses(device, rows * 4, epochs)),
+            ("scorer of choices", 5e-3, lambda device: setups.scorer_losses(device, rows, epochs)),
+            ("bi-encoder, projection", 5e-3, lambda device: _bi_encoder(found, device, "projection", rows)),
+            ("bi-encoder, whole encoder", 5e-2, lambda device: _bi_encoder(found, device, "whole", rows)),
+            ("fine-tuning", 5e-2, lambda device: setups.epoch_losses(setups.fine_tuning(found, device, rows))),
+        )
+        for name, limit, losses in trainings:
+            wanted, there = losses("cpu"), losses(setup.device)
+            apart = max(abs(one - other) for one, other in zip(wanted, there, strict=True))
+            compared = f"{name}: {len(wanted)} losses, CPU and device"
+            yield within(compared, apart, limit, last_on_CPU=wanted[-1], last_on_device=there[-1])
+
+
+def features(setup: Setup) -> Iterator[Row]:
+    """Texts per second, tokenization included, of our encoding with every pooling, and of others with one."""
+    import numpy as np
+
+    from engine.encoders.encode import encode_now
+
+    given, _ = setups.texts(setup.of(48, 4096))
+    device = setups.place(setup).device
+    with tempfile.TemporaryDirectory() as folder:
+        found = setups.encoder(setup, Path(folder))
+        machine = setups.encoding(found, setup.device)
+        plain_model = found.open(setup.device, str(next(machine.model.parameters()).dtype).removeprefix("torch."))
+        others: dict[str, Callable[[], Any]] = {"a plain padded loop": lambda: _plain(found, plain_model, given)}
+        library = "sentence-transformers"
+        if setup.quick:
+            yield skipped(f"features, ours and {library}", "takes longer to load than a quick check")
+        elif importlib.util.find_spec("sentence_transformers") is None:
+            yield skipped(f"features, ours and {library}", "not installed")
+        else:
+            theirs = _library(found, Path(folder), plain_model, setup.device)
+            others[library] = lambda: theirs.encode(given, batch_size=TOGETHER, show_progress_bar=False)
+        vectors: dict[str, Any] = {}
+
+        def ours() -> None:
+            vectors["ours"] = encode_now(given, machine, LENGTH, "mean")
+
+        for name, loop in others.items():
+
+            def other(loop: Callable[[], Any] = loop) -> None:
+                vectors["other"] = np.asarray(loop(), np.float32)
+
+            ours()
+            other()
+            pairs = [(seconds_of(device, ours), seconds_of(device, other)) for _ in range(PAIRS)]
+            compared = f"features of {len(given):,} texts, ours and {name}"
+            half = "bfloat16" in str(next(plain_model.parameters()).dtype)
+            apart = float(np.abs(vectors["ours"] - vectors["other"]).max())
+            yield within(f"{compared}: their numbers", apart, 0.1 if half else 1e-3)
+            yield measured(
+                compared,
+                ours_texts_per_s=len(given) / statistics.median(mine for mine, _ in pairs),
+                other_texts_per_s=len(given) / statistics.median(theirs for _, theirs in pairs),
+                ours_times_as_fast=statistics.median(theirs / mine for mine, theirs in pairs),
+            )
+
+
+def _bi_encoder(found: Any, device: str, mode: str, rows: int) -> list[float]:
+    return setups.epoch_losses(setups.bi_encoder(found, device, mode, rows))
+
+
+def _plain(found: Any, model: Any, given: list[str]) -> Any:
+    """Batches in the order of the texts, padded to their longest; the mean of the last layer's tokens."""
+    import torch
+
+    from engine.encoders.padding import padded
+
+    parts = []
+    for start in range(0, len(given), TOGETHER):
+        ids, mask = padded(found.ids(given[start : start + TOGETHER], LENGTH), str(model.device))
+        with torch.inference_mode():
+            top = model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        parts.append(((top * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)).cpu())
+    return torch.cat(parts)
+
+
+def _library(found: Any, folder: Path, model: Any, device: str) -> Any:
+    """The same weights and tokenizer as sentence-transformers takes them, pooled by the mean, in the same precision."""
+    special = {"pad_token": "[PAD]", "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": LENGTH}
+    (folder / "tokenizer_config.json").write_text(json.dumps(special))
+    library: Any = importlib.import_module("sentence_transformers")
+    parts: Any = importlib.import_module("sentence_transformers.models")
+    base = parts.Transformer(str(folder), max_seq_length=LENGTH)
+    made = library.SentenceTransformer(modules=[base, parts.Pooling(found.width)], device=device)
+    return made.to(next(model.parameters()).dtype)

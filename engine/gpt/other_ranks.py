@@ -1,0 +1,76 @@
+"""What the ranks of a training above 0 do: they take the training from rank 0, and every step as it says."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import torch.distributed as dist
+
+from data.corpus import Corpus, Facts
+from data.vocabulary import Vocabulary
+from engine.device import out_of_memory, place
+from engine.gpt.ranks import Order, join
+from engine.gpt.spec import TrainSpec
+from engine.gpt.trainer import Trainer
+from engine.runs.spec import restored, to_dict
+
+
+def send_training(trainer: Trainer) -> None:
+    """Tell the other ranks what is trained on what, and from where on; of rank 0."""
+    ranks, spec, corpus, position = trainer.ranks, trainer.spec, trainer.corpus, trainer.position
+    if ranks.world > 1:
+        record = {
+            "spec": to_dict(spec),
+            "step": position.step,
+            "micro_batch": position.micro_batch,
+            "facts": dataclasses.asdict(corpus.facts),
+            "vocabulary": list(corpus.vocabulary.characters),
+            "fingerprint": corpus.fingerprint,
+        }
+        ranks.send(record, np.asarray(corpus.ids))
+    trainer.meet()
+
+
+def serve() -> None:
+    """Train as rank 0 says, until it says that the training ends; of every other rank.
+
+    Knows no run directory: spec, corpus, weights and optimizer come from rank 0. Raises :class:`RankLost`.
+    """
+    ranks = join()
+    record, ids = ranks.receive()
+    facts = Facts(**record["facts"])
+    corpus = Corpus(ids, Vocabulary(record["vocabulary"]), facts, record["fingerprint"], "", "")
+    spec = restored(TrainSpec, record["spec"])
+    trainer = Trainer(spec, corpus, place(spec.device, spec.precision, spec.threads), ranks)
+    trainer.position.step, trainer.position.micro_batch = record["step"], record["micro_batch"]
+    trainer.meet()
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            order, value = ranks.hear()
+            match order:
+                case Order.END:
+                    break
+                case Order.STEP:
+                    with _short_of_memory():
+                        trainer.step(value)
+                case Order.EVALUATE:
+                    trainer.evaluation_tokens = int(value)
+                    with _short_of_memory():
+                        for _ in trainer.evaluate():
+                            pass
+                case Order.MICRO_BATCH:
+                    trainer.take_micro_batch(int(value))
+    dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _short_of_memory() -> Iterator[None]:
+    """Rank 0 gets the same error, and tells what comes next."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
