@@ -110,7 +110,9 @@ class Ranking(epochs.Training):
         import torch
         from torch.nn import functional
 
-        with epochs.cast(self.device):
+        from engine.device import autocast
+
+        with autocast(self.device):
             flat = self.model(*padded([ids for row in batch for ids in self.ids[row]], self.device))
         scores = _by_item(flat, [len(self.ids[row]) for row in batch])
         return functional.cross_entropy(scores, torch.tensor([self.gold[row] for row in batch]).to(self.device))
@@ -137,12 +139,14 @@ def _scores(
     import numpy as np
     import torch
 
+    from engine.device import autocast
+
     places = [(row, place) for row, choices in enumerate(ids) for place in range(len(choices))]
     flat = [one for choices in ids for one in choices]
     result = np.full((len(items), max(len(item.choices) for item in items)), -np.inf)
     done = 0
     for some in by_length(flat, device):
-        with torch.inference_mode(), epochs.cast(device):
+        with torch.inference_mode(), autocast(device):
             found = model(*padded([flat[one] for one in some], device)).double().cpu().numpy()
         rows, columns = zip(*(places[one] for one in some), strict=True)
         result[rows, columns] = found

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, pieces_in, pieces_of, shelf
 from engine.encoders.find import Encoder
-from engine.machine import physical_cores
 from engine.runs.events import Encoded, Event, Notice
 from engine.runs.messages import Control, handle_messages
 
@@ -46,7 +45,11 @@ def encode(
     :class:`NoEncoder` and, with every finished shard on the disk, :class:`Stopped`.
     """
     length = min(length, encoder.positions)
-    where, dtype = placed(device)
+    from engine.device import place as place_on
+
+    placement = place_on(device)
+    yield from placement.notices()
+    where, dtype = str(placement.device), placement.precision
     place = shelf(encoder.identity, texts, length, dtype, group)
     numbers = range(-(-len(texts) // ROWS))
     pieces = [name for one in poolings for name in pieces_of(one, encoder.layers)]
@@ -87,21 +90,12 @@ def encode_now(texts: Sequence[str], machine: _Machine, length: int, pooling: st
     return Features([held], len(texts), machine.encoder.layers, machine.encoder.width).pooled(pooling)
 
 
-def placed(device: str) -> tuple[str, str]:
-    """The device and the precision of its matrix products: bfloat16 on GPUs that have it."""
-    import torch
-
-    from engine.device import best_device
-
-    where = best_device() if device == "auto" else device
-    half = where == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return where, "bfloat16" if half else "float32"
-
-
 def machine_for(encoder: Encoder, group: Group = "top", device: str = "auto") -> _Machine:
     """An opened encoder for :func:`encode_now`."""
-    where, dtype = placed(device)
-    return _Machine(encoder, where, dtype, group, 0)
+    from engine.device import place
+
+    placement = place(device)
+    return _Machine(encoder, str(placement.device), placement.precision, group, 0)
 
 
 def _fill(
@@ -176,11 +170,8 @@ class _Machine:
     """An encoder on its device; remembers how many tokens a batch may have there."""
 
     def __init__(self, encoder: Encoder, device: str, dtype: str, group: Group, budget: int) -> None:
-        import torch
-
-        torch.set_num_threads(physical_cores())
         self.encoder, self.device, self.names = encoder, device, pieces_in(group, encoder.layers)
-        self.budget = budget or BUDGETS.get(device, BUDGETS["cpu"])
+        self.budget = budget or BUDGETS[device.partition(":")[0]]
         self.model = encoder.open(device, dtype)
 
     def run(
@@ -255,7 +246,7 @@ class _Machine:
             raise EncodeFailed(f"{self.encoder.name} failed ({str(error).splitlines()[0]})") from error
         if texts == 1:
             raise EncodeFailed("there is not enough memory for a single text: cut the texts shorter") from None
-        if self.device == "cuda":
+        if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         self.budget = max(1, self.budget // 2)
         return Notice(f"out of memory: going on with {self.budget:,} tokens in a batch", "warning", "memory")

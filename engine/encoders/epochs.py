@@ -6,7 +6,6 @@ was held out. What is trained is a subclass of :class:`Training`.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from engine.encoders.epoch_checkpoints import EpochCheckpoints, weights_of
 from engine.encoders.find import Encoder
-from engine.machine import physical_cores
 from engine.runs.events import ContenderStep, Event, Notice
 from engine.runs.messages import Control, handle_messages
 
@@ -109,14 +107,6 @@ def share(step: int, steps: int, warm: int) -> float:
     return max(0.0, (steps - step) / max(1, steps - warm))
 
 
-def cast(device: str) -> Any:
-    """A context in which matrix products are in bfloat16 on GPUs that have it."""
-    import torch
-
-    half = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast("cuda", torch.bfloat16) if half else contextlib.nullcontext()
-
-
 class Training(ABC):
     """One training. A subclass prepares its data and then calls ``__init__``; the defaults are those of fine-tuning."""
 
@@ -166,11 +156,13 @@ class Training(ABC):
         """AdamW without decay of biases and norms."""
         import torch
 
+        from engine.device import kind_of
+
         others: dict[str, Any] = {"params": [], "weight_decay": 0.0}
         matrices: dict[str, Any] = {"params": [], "weight_decay": self.settings.weight_decay}
         for parameter in self.model.parameters():
             (matrices if parameter.dim() > 1 else others)["params"].append(parameter)
-        return torch.optim.AdamW([others, matrices], lr=self.peak, fused=self.device in ("cpu", "cuda"))
+        return torch.optim.AdamW([others, matrices], lr=self.peak, fused=kind_of(self.device) in ("cpu", "cuda"))
 
     def warmup(self) -> int:
         """Steps until the peak of the learning rate."""
@@ -199,7 +191,6 @@ class Training(ABC):
         """Train until the epochs are done or get no better; after the last epoch in ``saved_epochs``, from there on."""
         import torch
 
-        torch.set_num_threads(physical_cores())
         if saved_epochs is not None:
             yield from self.resume(saved_epochs)
         while (epoch := len(self.history) + self.FIRST) <= self.settings.epochs and not self.stops_early():

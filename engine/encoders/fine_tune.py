@@ -99,7 +99,9 @@ class Classifying(epochs.Training):
     def loss(self, batch: Sequence[int]) -> Tensor:
         import torch
 
-        with epochs.cast(self.device):
+        from engine.device import autocast
+
+        with autocast(self.device):
             logits = _logits(self.model, [self.ids[row] for row in batch], self.device)
             gold = torch.tensor([self.labels[row] for row in batch]).to(self.device)
             loss: Tensor = self.cross_entropy(logits.float(), gold)
@@ -120,10 +122,12 @@ def _probabilities(
     import numpy as np
     import torch
 
+    from engine.device import autocast
+
     result: NDArray[np.float64] = np.empty((len(ids), model.config.num_labels))
     done = 0
     for rows in by_length(ids, device):
-        with torch.inference_mode(), epochs.cast(device):
+        with torch.inference_mode(), autocast(device):
             logits = _logits(model, [ids[row] for row in rows], device)
         result[rows] = logits.double().softmax(1).cpu().numpy()
         done += len(rows)

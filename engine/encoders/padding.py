@@ -27,7 +27,7 @@ def padded(ids: Sequence[Sequence[int]], device: str, pad: int = 0) -> tuple[Ten
 def by_length(ids: Sequence[Sequence[int]], device: str) -> Iterator[list[int]]:
     """Rows of one batch after another, the longest first, as many at once as the device takes without gradients."""
     order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
-    budget, start = BUDGETS.get(device, BUDGETS["cpu"]), 0
+    budget, start = BUDGETS[device.partition(":")[0]], 0
     while start < len(order):
         rows = order[start : start + max(1, budget // len(ids[order[start]]))]
         yield rows

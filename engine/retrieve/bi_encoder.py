@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders import index
-from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Epoch, Training, best_of
 from engine.encoders.find import Encoder
@@ -90,7 +89,9 @@ def train(
     """
     import torch
 
-    inputs = replace(inputs, settings=inputs.settings.chosen(), device=placed(inputs.device)[0])
+    from engine.device import place
+
+    inputs = replace(inputs, settings=inputs.settings.chosen(), device=str(place(inputs.device).device))
     collection, seed = inputs.collection, inputs.settings.seed
     if inputs.settings.mode == "projection":
         threads = torch.get_num_threads()

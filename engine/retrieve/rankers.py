@@ -14,7 +14,7 @@ from checkpoints import store
 from data.beir import Collection
 from engine.encoders import find as encoders
 from engine.encoders import index as vector_index
-from engine.encoders.encode import encode, encode_now, machine_for, placed
+from engine.encoders.encode import encode, encode_now, machine_for
 from engine.encoders.find import Encoder
 from engine.model_folder import present, replaced
 from engine.retrieve.metrics import Ranked, rankings
@@ -166,7 +166,9 @@ def document_vectors(
 
     Yields what :func:`engine.encoders.encode.encode` yields and raises what it raises.
     """
-    where, dtype = placed(device)
+    from engine.device import place
+
+    dtype = place(device).precision
     about: list[object] = [CODE, encoder.identity, pooling, length, dtype, collection.corpus_fingerprint]
     if projection is not None:
         about.append(hashlib.sha256(projection.tobytes()).hexdigest())
@@ -179,7 +181,7 @@ def document_vectors(
         why = "documents or encoder changed since the index was saved, or it is damaged"
         yield Notice(f"{why}: it is made again", "info", "index")
     features = yield from encode(
-        collection.documents, encoder, control, length=length, poolings=(pooling,), device=where
+        collection.documents, encoder, control, length=length, poolings=(pooling,), device=device
     )
     made = projected(features.pooled(pooling), projection)
     try:
@@ -238,7 +240,9 @@ class Rankers:
 
     def index(self, matrix: Matrix) -> vector_index.Exact:
         """A search among vectors, on the device."""
-        return vector_index.Exact(matrix, placed(self.device)[0])
+        from engine.device import place
+
+        return vector_index.Exact(matrix, str(place(self.device).device))
 
     def _make(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         if method == BM25:
