@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -114,6 +114,17 @@ def send(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
     if torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def read(scalars: Sequence[torch.Tensor]) -> list[float]:
+    """The values of scalars of one device, which is waited for once."""
+    values: list[float] = torch.stack(list(scalars)).tolist() if scalars else []
+    return values
+
+
+def has_float64(device: torch.device) -> bool:
+    """Whether tensors of float64 can lie there; Apple's GPUs have none."""
+    return device.type != "mps"
 
 
 @contextlib.contextmanager

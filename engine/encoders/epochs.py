@@ -135,6 +135,9 @@ class Training(ABC):
         """seconds in batches"""
         self._losses, self._weight = 0.0, 0
         """sum of the weighted losses since the last event, and of their weights"""
+        self._unread: list[tuple[Tensor, int]] = []
+        """losses that lie on the device, with their weights"""
+        self._epoch_losses: list[float] = []
 
     @abstractmethod
     def open(self) -> Any:
@@ -237,7 +240,7 @@ class Training(ABC):
         import torch
 
         self.model.train()
-        losses, shown = [], time.monotonic()
+        self._epoch_losses, shown = [], time.monotonic()
         for batch in self.batches(epoch):
             begun = time.monotonic()
             for group in self.optimizer.param_groups:
@@ -248,15 +251,14 @@ class Training(ABC):
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
             self.optimizer.step()
             self.step += 1
-            losses.append(float(loss.detach()))
-            self._losses += losses[-1] * self.weight(batch)
-            self._weight += self.weight(batch)
+            self._unread.append((loss.detach(), self.weight(batch)))
             self.spent += time.monotonic() - begun
             if time.monotonic() - shown >= INTERVAL or (self.step == 1 and self.FIRST == 0):
                 shown = time.monotonic()
                 yield self.step_event(epoch)
             yield from handle_messages(self.control, self.step)
-        self.trained_loss = sum(losses) / len(losses)
+        self._read_losses()
+        self.trained_loss = sum(self._epoch_losses) / len(self._epoch_losses)
 
     def is_best(self) -> bool:
         """Whether the last measurement is the best."""
@@ -267,10 +269,23 @@ class Training(ABC):
         return bool(self.history) and len(self.history) - 1 - best_of(self.history) >= self.settings.patience
 
     def recent_loss(self) -> float:
-        """Mean loss of the batches since the last call."""
+        """Mean loss of the batches since the last call; waits for the device."""
+        self._read_losses()
         mean = self._losses / self._weight if self._weight else 0.0
         self._losses, self._weight = 0.0, 0
         return mean
+
+    def _read_losses(self) -> None:
+        """Take what the device has measured; no batch waits for it, so that its queue never runs empty."""
+        from engine.device import read
+
+        begun = time.monotonic()
+        for value, (_, weight) in zip(read([loss for loss, _ in self._unread]), self._unread, strict=True):
+            self._epoch_losses.append(value)
+            self._losses += value * weight
+            self._weight += weight
+        self._unread.clear()
+        self.spent += time.monotonic() - begun
 
     def seconds_left(self) -> float:
         """For the remaining steps, without the time of measurements."""

@@ -15,13 +15,15 @@ def padded(ids: Sequence[Sequence[int]], device: str, pad: int = 0) -> tuple[Ten
     """Token ids, filled up with ``pad``, and their mask, both ``(len(ids), longest)`` and int64."""
     import torch
 
+    from engine.device import send
+
     longest = max(map(len, ids))
     filled = torch.full((len(ids), longest), pad, dtype=torch.long)
     mask = torch.zeros(len(ids), longest, dtype=torch.long)
     for row, one in enumerate(ids):
         filled[row, : len(one)] = torch.tensor(one)
         mask[row, : len(one)] = 1
-    return filled.to(device), mask.to(device)
+    return send(filled, device), send(mask, device)
 
 
 def by_length(ids: Sequence[Sequence[int]], device: str) -> Iterator[list[int]]:

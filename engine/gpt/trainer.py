@@ -17,7 +17,7 @@ from torch import Tensor
 
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
-from engine.device import Placement, out_of_memory
+from engine.device import Placement, out_of_memory, read
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
 from engine.gpt.ranks import Order, Ranks
@@ -179,7 +179,7 @@ class Trainer:
         if ranks.agree(failure is not None):
             raise failure or torch.OutOfMemoryError("another rank ran out of memory")
         total = 0.0
-        for one in torch.stack(sums).tolist() if sums else ():
+        for one in read(sums):
             total += one
         yield done, float(ranks.sum(torch.tensor(total, dtype=torch.float64))) / done
 
