@@ -117,7 +117,7 @@ def fields() -> str:
     rows = []
     for entry in dataclasses.fields(TrainSpec):
         known = entry.metadata["option"]
-        choices = ", ".join(f"`{one}`" for one in known.choices)
+        choices = ", ".join(f"`{one}`" for one in known.listed)
         value = choices or _VALUES[str(entry.type)] or "`true`, `false`"
         rows.append((f"`{entry.name}`", value, _default(entry.default), known.help))
     return "\n".join(_table(("field", "value", "default", "meaning"), rows))

@@ -11,8 +11,8 @@ from typing import Any
 
 
 def preset_for(device: str) -> tuple[str, str]:
-    """The preset that ``auto`` means on a kind of device, and why."""
-    if device == "cuda":
+    """The preset that ``auto`` means on a device, and why."""
+    if device.startswith("cuda"):
         return "karpathy", "a GPU is here: the full model of the video"
     if device == "mps":
         return "small", "a laptop's GPU is here: the middle model"

@@ -27,12 +27,13 @@ def encode(name: str, pairs: int = PAIRS) -> dict[str, Any]:
     """
     import numpy as np
 
+    from engine.device import place
     from engine.encoders import find as encoders
-    from engine.encoders.encode import machine_for, placed
+    from engine.encoders.encode import machine_for
     from engine.runs.messages import finish
 
     encoder = finish(encoders.find(name or "minilm"))
-    texts, length, device = _texts(), min(256, encoder.positions), placed("auto")[0]
+    texts, length, device = _texts(), min(256, encoder.positions), str(place().device)
     figures: dict[str, Any] = {"encoder": encoder.name, "device": device, "texts": len(texts)}
     machine = machine_for(encoder)
     _ours(machine, texts[:8], length)

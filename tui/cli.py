@@ -137,7 +137,7 @@ def train(
 def fields() -> int:
     """List every field of a training run with its default."""
     for name, known in options(TrainSpec).items():
-        choices = f" ({', '.join(known.choices)})" if known.choices else ""
+        choices = f" ({', '.join(known.listed)})" if known.choices else ""
         unit = f", {known.unit}" if known.unit else ""
         say(f"--{name.replace('_', '-'):<18} {known.help}{choices}{unit} [{getattr(TrainSpec, name)!r}]")
     return DONE

@@ -23,7 +23,7 @@ from tui.spec_options import options
 @options(
     ClassifySpec,
     "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
-    "curve suspects seed name",
+    "curve suspects seed name device",
 )
 def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
     """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
@@ -35,7 +35,7 @@ def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
 
 @options(
     ChooseSpec,
-    "data model encoder method pooling margin uninformative seeds limit length epochs learning_rate seed name",
+    "data model encoder method pooling margin uninformative seeds limit length epochs learning_rate seed name device",
 )
 def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     """Compare methods that answer multiple-choice questions by ranking the choices.
@@ -46,7 +46,7 @@ def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     return _compare(spec, json=json, quiet=quiet)
 
 
-@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name")
+@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name device")
 def retrieve(
     spec: RetrieveSpec,
     *,

@@ -149,7 +149,7 @@ class Form(Container):
         known, value, default = self.known[name], self._put[name], getattr(self.default, name)
         if isinstance(default, tuple):
             return Ticks(known.choices, value, id=ident, names=known.meanings)
-        if known.choices or isinstance(default, bool):
+        if (known.choices and not known.numbered) or isinstance(default, bool):
             return Choice(known.choices or ("off", "on"), value, id=ident)
         return Field(value, id=ident, compact=True, select_on_focus=False)
 
@@ -217,7 +217,7 @@ class Form(Container):
             able, default = self.known[name].choices, getattr(self.default, name)
             if isinstance(default, tuple):
                 kept[name] = " ".join(one for one in able if one in text.split())
-            elif able and text not in able:
+            elif able and not self.known[name].allows(text):
                 del kept[name]
             elif isinstance(default, bool):
                 try:
@@ -310,6 +310,8 @@ class Form(Container):
             known = self.known[name]
             pointed = widget.pointed if isinstance(widget, Values) else ""
             about = f"{pointed}: {known.meanings[pointed]}" if pointed in known.meanings else known.help
+            if known.numbered:  # is typed
+                about = f"{about} ({', '.join(known.listed)})"
             text = f"{label(self.kind, name)}: {about}"
         self.query_one(".hint", Static).update(Content(safe(text)))
 

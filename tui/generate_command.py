@@ -13,7 +13,7 @@ from engine.lm.sampling import GenerateSpec, Sampling
 from engine.lm.sweep import PROMPT, Comparison, Setting, compare, ladder, samples
 from engine.runs.events import Compared, Completed, Event, Notice, Token
 from engine.runs.messages import Control, finish
-from engine.runs.spec import BadSpec, Problem
+from engine.runs.spec import BadSpec, Problem, check_device
 from tui import piped
 from tui.interrupt import INTERRUPTED, obey_signals
 from tui.narrate import Narrator
@@ -44,6 +44,7 @@ def generate(
     n: Annotated[int, Parameter(name="--n")] = 1,
     score_prompt: Annotated[bool, Flag] = False,
     int8: Annotated[bool, Flag] = False,
+    device: str = "auto",
     json: Json = False,
 ) -> int:
     """Complete a prompt: the completion goes to stdout, token by token.
@@ -79,7 +80,10 @@ def generate(
         With --json, print the tokens of the prompt first.
     int8
         Round the weights to eight bits (GPT-2's architecture on a CPU) and report the difference.
+    device
+        auto (the GPU with the most free memory), cpu, cuda, cuda:N or mps.
     """
+    check_device(device)
     sampling = Sampling(greedy, temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
     sampling.check()
     if n < 1:
@@ -88,7 +92,7 @@ def generate(
     control = Control()
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
-    lm = finish(load(model, control, int8=int8), narrator.tell)
+    lm = finish(load(model, control, int8=int8, device=device), narrator.tell)
     if not json:
         print_message(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
     reason = ""
@@ -110,6 +114,7 @@ def sweep(
     max_new_tokens: int = 100,
     seed: int = 1337,
     source: Annotated[Path | None, Parameter(name="--from")] = None,
+    device: str = "auto",
     json: Json = False,
 ) -> int:
     """Complete one prompt under several settings and compare: text, repetition, distinct-2, log-probability, speed.
@@ -131,7 +136,10 @@ def sweep(
         Seed, unless a setting overrides it.
     source
         A file that sweep saved: repeat its model, prompt and settings, and report whether the texts are the same.
+    device
+        auto (the GPU with the most free memory), cpu, cuda, cuda:N or mps.
     """
+    check_device(device)
     from engine.lm import sweep_record as record
 
     base = Sampling(max_new_tokens=max_new_tokens, seed=seed)
@@ -148,7 +156,7 @@ def sweep(
     control = Control()
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
-    lm = finish(load(model, control), narrator.tell)
+    lm = finish(load(model, control, device=device), narrator.tell)
     if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
         narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
     task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)

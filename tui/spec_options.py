@@ -64,7 +64,7 @@ def options(kind: type, names: str) -> Callable[[Callable[..., int]], Callable[.
 def _parameter(name: str, entry: Field[Any], hint: Any) -> inspect.Parameter:
     known: Option = entry.metadata["option"]
     default, about = entry.default, known.help
-    kind = Literal[known.choices] if known.choices else hint
+    kind = Literal[known.choices] if known.choices and not known.numbered else hint
     if isinstance(default, tuple):
         usual = "all" if default == known.choices else " and ".join(default)
         about = f"{about}; repeat the option for several. Default: {usual}."

@@ -18,7 +18,6 @@ from engine.choose.spec import MARGIN, ZERO_SHOT, ChooseSpec
 from engine.choose.zero_shot import LEADING, WAYS, Judging, Reader
 from engine.comparison.contender import Facts, Inputs, Labelled
 from engine.comparison.tuned_encoder import FittedEncoder
-from engine.encoders.encode import placed
 from engine.runs.events import ContenderStep, Event, Notice, Progress
 from engine.runs.messages import Control, Stopped
 
@@ -64,7 +63,7 @@ class ZeroShot:
         from engine.lm import find as lm
 
         try:
-            model = yield from lm.load(self.spec.model, control)
+            model = yield from lm.load(self.spec.model, control, device=self.spec.device)
         except lm.LoadingStopped:
             raise Stopped from None
         if model.tokenizer.kind == "characters":
@@ -138,7 +137,9 @@ class Scorer:
         self, train: Pairs, held_out: Pairs, control: Control, seed: int, name: str = ""
     ) -> Generator[Event, None, GroupedHead]:
         """Train with a seed; steps are yielded under ``name``, if there is one."""
-        where, _ = placed(self.spec.device)
+        from engine.device import place
+
+        where = str(place(self.spec.device).device)
         return fit(name, train, held_out, replace(self.settings, seed=seed), control, device=where)
 
     @property

@@ -129,10 +129,12 @@ class Ranking(epochs.Training):
         import torch
         from torch.nn import functional
 
-        with epochs.cast(self.device):
+        from engine.device import autocast, send
+
+        with autocast(self.device):
             flat = self.model(*padded([ids for row in batch for ids in self.ids[row]], self.device))
         scores = _by_item(flat, [len(self.ids[row]) for row in batch])
-        return functional.cross_entropy(scores, torch.tensor([self.gold[row] for row in batch]).to(self.device))
+        return functional.cross_entropy(scores, send(torch.tensor([self.gold[row] for row in batch]), self.device))
 
     def judge(self) -> Generator[Event, None, tuple[float, float]]:
         import torch
@@ -156,17 +158,20 @@ def _scores(
     import numpy as np
     import torch
 
+    from engine.device import autocast, send
+
     places = [(row, place) for row, choices in enumerate(ids) for place in range(len(choices))]
     flat = [one for choices in ids for one in choices]
-    result = np.full((len(items), max(len(item.choices) for item in items)), -np.inf)
+    found = torch.empty(len(flat), device=device)
     done = 0
     for some in by_length(flat, device):
-        with torch.inference_mode(), epochs.cast(device):
-            found = model(*padded([flat[one] for one in some], device)).double().cpu().numpy()
-        rows, columns = zip(*(places[one] for one in some), strict=True)
-        result[rows, columns] = found
+        with torch.inference_mode(), autocast(device):
+            found[send(torch.tensor(some), device)] = model(*padded([flat[one] for one in some], device))
         done += len(some)
         yield from handle_messages(control, done)
+    result = np.full((len(items), max(len(item.choices) for item in items)), -np.inf)
+    rows, columns = zip(*places, strict=True)
+    result[rows, columns] = found.cpu().numpy()
     return result
 
 

@@ -104,8 +104,8 @@ class GroupedHead:
         self.network.eval()
         with torch.inference_mode():
             for start in range(0, len(pairs), 256):
-                found.append(self.network(*_tensors(pairs, slice(start, start + 256), self.device)).double().cpu())
-        return np.asarray(torch.cat(found).numpy())
+                found.append(self.network(*_tensors(pairs, slice(start, start + 256), self.device)))
+        return np.asarray(torch.cat(found).cpu().double().numpy())  # not every device has float64
 
 
 def pair_texts(items: Sequence[Item], length: int = 128) -> tuple[list[str], list[str], list[str]]:
@@ -163,6 +163,8 @@ def fit(
     """
     import torch
 
+    from engine.device import send
+
     torch.manual_seed(settings.seed)
     draws = torch.Generator().manual_seed(settings.seed)
     network = _network(train.question.shape[1], settings).to(device)
@@ -173,7 +175,9 @@ def fit(
         return float(loss_of(torch.from_numpy(found), gold, settings)), float((found.argmax(1) == held.gold).mean())
 
     def loss(rows: Any) -> Tensor:
-        return loss_of(network(*_tensors(train, rows, device)), torch.from_numpy(train.gold[rows]).to(device), settings)
+        gold = send(torch.from_numpy(train.gold[rows]), device)
+        places = [send(torch.from_numpy(one), device) for one in _others(train.there[rows], train.gold[rows])]
+        return loss_of(network(*_tensors(train, rows, device)), gold, settings, places)
 
     head = GroupedHead(network, settings.loss, train.question.shape[1], device)
     best = yield from fit_epochs(
@@ -189,18 +193,33 @@ def fit(
     return replace(head, best_epoch=best.epoch, epochs=best.epochs, held_out_accuracy=best.score)
 
 
-def loss_of(scores: Tensor, gold: Tensor, settings: RankSettings) -> Tensor:
-    """The loss of scores ``(items, choices)``, ``-inf`` for padding: a mean over pairs, or over items."""
+def loss_of(scores: Tensor, gold: Tensor, settings: RankSettings, others: Sequence[Tensor] | None = None) -> Tensor:
+    """The loss of scores ``(items, choices)``, ``-inf`` for padding: a mean over pairs, or over items.
+
+    ``others``: rows and columns of the wrong choices, as the host knows them; finding them waits for the device.
+    """
     import torch
     from torch.nn import functional
 
     if settings.loss == "cross-entropy":
         return functional.cross_entropy(scores, gold)
-    others = torch.isfinite(scores)
-    others[torch.arange(len(gold), device=gold.device), gold] = False
-    right = scores.gather(1, gold[:, None]).expand_as(scores)[others]
-    wrong = scores[others]
+    if others is None:
+        wrong_ones = torch.isfinite(scores)
+        wrong_ones[torch.arange(len(gold), device=gold.device), gold] = False
+        others = wrong_ones.nonzero(as_tuple=True)
+    rows, columns = others
+    right = scores.gather(1, gold[:, None]).expand_as(scores)[rows, columns]
+    wrong = scores[rows, columns]
     return functional.margin_ranking_loss(right, wrong, torch.ones_like(right), margin=settings.margin)
+
+
+def _others(there: NDArray[np.bool_], gold: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """Rows and columns of the wrong choices."""
+    import numpy as np
+
+    wrong = there.copy()
+    wrong[np.arange(len(gold)), gold] = False
+    return np.nonzero(wrong)
 
 
 def arrays(ranker: GroupedHead) -> dict[str, Matrix]:
@@ -248,8 +267,10 @@ def _network(width: int, settings: RankSettings) -> nn.Module:
 def _tensors(pairs: Pairs, rows: Any, device: str) -> list[Tensor]:
     import torch
 
+    from engine.device import send
+
     parts = (pairs.question[rows], pairs.choice[rows], pairs.pair[rows], pairs.there[rows])
-    return [torch.from_numpy(part).to(device) for part in parts]
+    return [send(torch.from_numpy(part), device) for part in parts]
 
 
 def _unit(rows: Matrix) -> Matrix:

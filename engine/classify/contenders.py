@@ -15,7 +15,6 @@ from engine.comparison.contender import Facts, Inputs, Labelled, LeftOut
 from engine.comparison.features import SplitFeatures
 from engine.comparison.heads import Head
 from engine.comparison.tuned_encoder import FittedEncoder
-from engine.encoders.encode import placed
 from engine.encoders.fine_tune import probabilities, save
 from engine.runs.events import ContenderStep, Event
 from engine.runs.messages import Control
@@ -123,7 +122,9 @@ class FrozenHead:
         common: dict[str, Any] = {"classes": self.classes, "class_weights": self.spec.class_weights}
         if self.name == LR:
             return (yield from heads.logistic(LR, learnt, looked, control, **common))
-        where, _ = placed(self.spec.device)
+        from engine.device import place
+
+        where = str(place(self.spec.device).device)
         return (yield from heads.mlp(MLP, learnt, looked, control, seed=self.spec.seed, device=where, **common))
 
 

@@ -16,7 +16,7 @@ from engine.classify.spec import LR, MLP, ClassifySpec
 from engine.comparison.heads import Head, head_from
 from engine.comparison.results import TUNED, UNREADABLE, reading
 from engine.encoders import find as encoders
-from engine.encoders.encode import encode_now, machine_for, placed
+from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.epochs import Tuned
 from engine.encoders.find import Encoder, NoEncoder
@@ -124,7 +124,9 @@ class Classifier:
 
     def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:
         if self._tuned is None:
-            folder, device = present(self.run.path / TUNED), placed("auto")[0]
+            from engine.device import place
+
+            folder, device = present(self.run.path / TUNED), str(place().device)
             opened = partial(Encoder.open_classifier, classes=list(self.classes), trained=True)
             self._tuned = load(folder, self.length, device, opened)
         return finish(probabilities(self._tuned, texts))

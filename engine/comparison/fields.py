@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from engine.encoders.features import POOLING_HELP, POOLINGS
+from engine.runs.spec import device as spec_device
 from engine.runs.spec import option
 
 encoder = partial(
@@ -27,7 +28,9 @@ seed = partial(option, 1337, minimum=0, maximum=(1 << 62) - 1)
 epochs = partial(option, minimum=1, maximum=1000, advanced=True)
 learning_rate = partial(option, 0.0, minimum=0, below=1, advanced=True)
 device = partial(
-    option, "auto", "Where to compute.", choices=("auto", "cpu", "cuda", "mps"), group="run", advanced=True
+    spec_device,
+    text="Where to compute: auto and cuda take the GPU with the most free memory, cuda:N a certain one.",
+    group="run",
 )
 name = partial(option, "", "Name of the run; defaults to task and data.", group="run", advanced=True)
 

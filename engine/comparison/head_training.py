@@ -54,17 +54,24 @@ def fit_epochs(
     """Train ``model`` with AdamW, epoch by epoch, and leave it in evaluation mode with the weights of the best.
 
     ``order``: the rows of an epoch in random order; ``loss`` of some of them, a mean; ``judge``: loss and score on what
-    was held out; ``double``: sum losses in float64. Yields a :class:`ContenderStep` an epoch where it has a ``name``.
+    was held out; ``double``: sum losses in float64, on the host. No batch waits for the device. Yields a
+    :class:`ContenderStep` an epoch where it has a ``name``.
     Raises :class:`engine.runs.messages.Stopped`.
     """
     import torch
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    from engine.device import fused, read
+
+    device = str(next(model.parameters()).device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fused(device)
+    )
     best: tuple[tuple[float, ...], BestEpoch, dict[str, Any]] | None = None
     begun, epoch = time.monotonic(), 0
     for epoch in range(1, settings.epochs + 1):
         model.train()
         total: Any = 0.0
+        losses: list[Any] = []
         rows = order()
         for start in range(0, len(rows), settings.rows):
             some = rows[start : start + settings.rows]
@@ -73,8 +80,9 @@ def fit_epochs(
                 optimizer.zero_grad(set_to_none=True)
                 found.backward()
                 optimizer.step()
-                each = found.detach()
-                total = total + (float(each) if double else each) * len(some)
+                losses.append(found.detach())
+                if not double:
+                    total = total + losses[-1] * len(some)
             yield from handle_messages(control, epoch)
         model.eval()
         with torch.inference_mode(), threads():
@@ -88,6 +96,9 @@ def fit_epochs(
         if name:
             left = (time.monotonic() - begun) / epoch * (last - epoch)
             note = f"epoch {epoch}" + (", the best so far" if better else "")
+            if double:
+                for start, value in zip(range(0, len(rows), settings.rows), read(losses), strict=True):
+                    total += value * len(rows[start : start + settings.rows])
             mean = float(total) / len(rows)
             yield ContenderStep(name, epoch, settings.epochs, mean, missed, score, round(left, 1), note)
         if epoch - best[1].epoch >= settings.patience:

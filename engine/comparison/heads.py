@@ -187,7 +187,7 @@ def mlp(
     criterion = torch.nn.CrossEntropyLoss(weights)
 
     def judge() -> tuple[float, float]:
-        found = model(looked).double().softmax(1).cpu().numpy()
+        found = model(looked).cpu().double().softmax(1).numpy()  # not every device has float64
         return statistics.log_loss(found, validation[1]), statistics.accuracy(found, validation[1])
 
     # Sharing out products this small costs more than it brings, and most of all where others use the machine.

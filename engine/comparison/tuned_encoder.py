@@ -10,7 +10,6 @@ from typing import Any
 
 from engine.comparison.contender import Facts, Inputs, Labelled
 from engine.encoders import epochs
-from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import METHOD, Rows, Settings, Training, Tuned
 from engine.encoders.find import Encoder
@@ -35,8 +34,11 @@ class FineTuned:
     def fit(
         self, train: Labelled, held_out: Labelled, features: Any, control: Control
     ) -> Generator[Event, None, FittedEncoder]:
+        from engine.device import place
+
+        device = str(place(self.device).device)
         rows = (train.items, train.labels), (held_out.items, held_out.labels)
-        training = self.training(*rows, self.encoder, self.settings, control, placed(self.device)[0])
+        training = self.training(*rows, self.encoder, self.settings, control, device)
         tuned = yield from self.saved_epochs.writes.watch(epochs.tune(training, self.saved_epochs))
         return self.fitted(tuned)
 

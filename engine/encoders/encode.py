@@ -60,7 +60,11 @@ def encode(
     :class:`NoEncoder` and, with every finished shard on the disk, :class:`Stopped`.
     """
     length = min(length, encoder.positions)
-    where, dtype = placed(device)
+    from engine.device import place as place_on
+
+    placement = place_on(device)
+    yield from placement.notices()
+    where, dtype = str(placement.device), placement.precision
     place = shelf(encoder.identity, texts, length, dtype, group)
     numbers = range(-(-len(texts) // ROWS))
     pieces = [name for one in poolings for name in pieces_of(one, encoder.layers)]
@@ -104,21 +108,12 @@ def encode_now(texts: Sequence[str], machine: _Machine, length: int, pooling: st
     return Features([held], len(texts), machine.encoder.layers, machine.encoder.width).pooled(pooling)
 
 
-def placed(device: str) -> tuple[str, str]:
-    """The device and the precision of its matrix products: bfloat16 on GPUs that have it."""
-    import torch
-
-    from engine.device import best_device
-
-    where = best_device() if device == "auto" else device
-    half = where == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return where, "bfloat16" if half else "float32"
-
-
 def machine_for(encoder: Encoder, device: str = "auto") -> _Machine:
     """An opened encoder for :func:`encode_now`."""
-    where, dtype = placed(device)
-    return _Machine(encoder, where, dtype, 0)
+    from engine.device import place
+
+    placement = place(device)
+    return _Machine(encoder, str(placement.device), placement.precision, 0)
 
 
 def _fill(
@@ -202,7 +197,7 @@ class _Machine:
         self.threads = cores // self.workers
         self.encoder, self.device = encoder, device
         self._key = encoder.identity, device, dtype
-        self.budget = budget or _LOWERED.get(self._key) or BUDGETS.get(device, BUDGETS["cpu"])
+        self.budget = budget or _LOWERED.get(self._key) or BUDGETS[device.partition(":")[0]]
         self.model = encoder.open(device, dtype)
         if device == "cpu" and dtype == "float32":
             from engine.encoders.linear import use_onednn
@@ -323,7 +318,7 @@ class _Machine:
             raise EncodeFailed(f"{self.encoder.name} failed ({str(error).splitlines()[0]})") from error
         if len(batch) == 1:
             raise EncodeFailed("there is not enough memory for a single text: cut the texts shorter") from None
-        if self.device == "cuda":
+        if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         self.budget = _LOWERED[self._key] = max(1, len(batch) * len(batch[0]) // 2)
         return Notice(f"out of memory: going on with {self.budget:,} tokens in a batch", "warning", "memory")

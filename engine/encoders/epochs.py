@@ -6,7 +6,6 @@ was held out. What is trained is a subclass of :class:`Training`.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from abc import ABC, abstractmethod
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from engine.encoders.encode import EncodeFailed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints, weights_of
 from engine.encoders.find import Encoder
-from engine.machine import physical_cores
 from engine.runs.events import ContenderStep, Event, Notice
 from engine.runs.messages import Control, handle_messages
 
@@ -111,14 +109,6 @@ def share(step: int, steps: int, warm: int) -> float:
     return max(0.0, (steps - step) / max(1, steps - warm))
 
 
-def cast(device: str) -> Any:
-    """A context in which matrix products are in bfloat16 on GPUs that have it."""
-    import torch
-
-    half = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast("cuda", torch.bfloat16) if half else contextlib.nullcontext()
-
-
 class Training(ABC):
     """One training. A subclass prepares its data and then calls ``__init__``; the defaults are those of fine-tuning."""
 
@@ -147,6 +137,9 @@ class Training(ABC):
         """seconds in batches"""
         self._losses, self._weight = 0.0, 0
         """sum of the weighted losses since the last event, and of their weights"""
+        self._unread: list[tuple[Tensor, int]] = []
+        """losses that lie on the device, with their weights"""
+        self._epoch_losses: list[float] = []
 
     @abstractmethod
     def open(self) -> Any:
@@ -168,11 +161,13 @@ class Training(ABC):
         """AdamW without decay of biases and norms."""
         import torch
 
+        from engine.device import kind_of
+
         others: dict[str, Any] = {"params": [], "weight_decay": 0.0}
         matrices: dict[str, Any] = {"params": [], "weight_decay": self.settings.weight_decay}
         for parameter in self.model.parameters():
             (matrices if parameter.dim() > 1 else others)["params"].append(parameter)
-        return torch.optim.AdamW([others, matrices], lr=self.peak, fused=self.device in ("cpu", "cuda"))
+        return torch.optim.AdamW([others, matrices], lr=self.peak, fused=kind_of(self.device) in ("cpu", "cuda"))
 
     def warmup(self) -> int:
         """Steps until the peak of the learning rate."""
@@ -201,7 +196,6 @@ class Training(ABC):
         """Train until the epochs are done or get no better; after the last epoch in ``saved_epochs``, from there on."""
         import torch
 
-        torch.set_num_threads(physical_cores())
         if saved_epochs is not None:
             yield from self.resume(saved_epochs)
         while (epoch := len(self.history) + self.FIRST) <= self.settings.epochs and not self.stops_early():
@@ -249,7 +243,7 @@ class Training(ABC):
         import torch
 
         self.model.train()
-        losses, shown = [], time.monotonic()
+        self._epoch_losses, shown = [], time.monotonic()
         for batch in self.batches(epoch):
             begun = time.monotonic()
             for group in self.optimizer.param_groups:
@@ -260,15 +254,14 @@ class Training(ABC):
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
             self.optimizer.step()
             self.step += 1
-            losses.append(self._finite(float(loss.detach()), f"loss of step {self.step}"))
-            self._losses += losses[-1] * self.weight(batch)
-            self._weight += self.weight(batch)
+            self._unread.append((loss.detach(), self.weight(batch)))
             self.spent += time.monotonic() - begun
             if time.monotonic() - shown >= INTERVAL or (self.step == 1 and self.FIRST == 0):
                 shown = time.monotonic()
                 yield self.step_event(epoch)
             yield from handle_messages(self.control, self.step)
-        self.trained_loss = sum(losses) / len(losses)
+        self._read_losses()
+        self.trained_loss = sum(self._epoch_losses) / len(self._epoch_losses)
 
     def _finite(self, loss: float, what: str) -> float:
         """``loss``, if it is finite. Raises :class:`engine.encoders.encode.EncodeFailed`."""
@@ -288,10 +281,25 @@ class Training(ABC):
         return bool(self.history) and len(self.history) - 1 - best_of(self.history) >= self.settings.patience
 
     def recent_loss(self) -> float:
-        """Mean loss of the batches since the last call."""
+        """Mean loss of the batches since the last call; waits for the device."""
+        self._read_losses()
         mean = self._losses / self._weight if self._weight else 0.0
         self._losses, self._weight = 0.0, 0
         return mean
+
+    def _read_losses(self) -> None:
+        """Take what the device has measured; no batch waits for it, so that its queue never runs empty."""
+        from engine.device import read
+
+        begun = time.monotonic()
+        first = self.step - len(self._unread) + 1
+        values = read([loss for loss, _ in self._unread])
+        for step, (value, (_, weight)) in enumerate(zip(values, self._unread, strict=True), first):
+            self._epoch_losses.append(self._finite(value, f"loss of step {step}"))
+            self._losses += value * weight
+            self._weight += weight
+        self._unread.clear()
+        self.spent += time.monotonic() - begun
 
     def seconds_left(self) -> float:
         """For the remaining steps, without the time of measurements."""

@@ -99,9 +99,11 @@ class Classifying(epochs.Training):
     def loss(self, batch: Sequence[int]) -> Tensor:
         import torch
 
-        with epochs.cast(self.device):
+        from engine.device import autocast, send
+
+        with autocast(self.device):
             logits = _logits(self.model, [self.ids[row] for row in batch], self.device)
-            gold = torch.tensor([self.labels[row] for row in batch]).to(self.device)
+            gold = send(torch.tensor([self.labels[row] for row in batch]), self.device)
             loss: Tensor = self.cross_entropy(logits.float(), gold)
         return loss
 
@@ -117,18 +119,19 @@ class Classifying(epochs.Training):
 def _probabilities(
     model: Any, ids: Sequence[Sequence[int]], device: str, control: Control | None
 ) -> Generator[Event, None, NDArray[np.float64]]:
-    import numpy as np
     import torch
 
-    result: NDArray[np.float64] = np.empty((len(ids), model.config.num_labels))
+    from engine.device import autocast, send
+
+    found = torch.empty(len(ids), model.config.num_labels, device=device)
     done = 0
     for rows in by_length(ids, device):
-        with torch.inference_mode(), epochs.cast(device):
-            logits = _logits(model, [ids[row] for row in rows], device)
-        result[rows] = logits.double().softmax(1).cpu().numpy()
+        with torch.inference_mode(), autocast(device):
+            found[send(torch.tensor(rows), device)] = _logits(model, [ids[row] for row in rows], device).float()
         done += len(rows)
         if control is not None:
             yield from handle_messages(control, done)
+    result: NDArray[np.float64] = found.cpu().double().softmax(1).numpy()  # not every device has float64
     return result
 
 

@@ -46,11 +46,13 @@ class Exact:
         import numpy as np
         import torch
 
+        from engine.device import exact_products
+
         k = min(k, self.count)
         rows = np.empty((len(queries), k), np.int64)
         scores = np.empty((len(queries), k), np.float32)
         asked = torch.from_numpy(np.ascontiguousarray(queries, np.float32)).to(self._device)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_products():
             for start in range(0, len(queries), TOGETHER):
                 part = asked[start : start + TOGETHER]
                 found, place = self._through_blocks(part, k)
@@ -164,4 +166,4 @@ def _tensor(vectors: Matrix) -> Tensor:
 def _free(device: str) -> int:
     import torch
 
-    return int(torch.cuda.mem_get_info()[0]) if device == "cuda" else 1 << 62
+    return int(torch.cuda.mem_get_info(device)[0]) if device.startswith("cuda") else 1 << 62

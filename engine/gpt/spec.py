@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from data.vocabulary import UnknownCharacterError, Vocabulary
 from engine.gpt.config import GPTConfig
-from engine.runs.spec import BadSpec, Problem, changed, check, option
+from engine.runs.spec import BadSpec, Problem, changed, check, device, option
 
 PRESET_HELP: Mapping[str, str] = {
     "nano": "4 layers, 128 wide, context 64: minutes on a CPU",
@@ -100,8 +100,9 @@ class TrainSpec:
     )
     temperature: float = option(0.8, "of the samples; 0 is greedy", group="samples", minimum=0)
 
-    device: str = option(
-        "auto", "where to train", group="machine", advanced=True, choices=("auto", "cpu", "cuda", "mps")
+    device: str = device(
+        text="where to train; auto and cuda take the GPU with the most free memory, cuda:N a certain one",
+        group="machine",
     )
     gpus: str = option("1", "GPUs that train together, or all; on a CPU, processes", group="machine", advanced=True)
     precision: str = option(
@@ -136,6 +137,8 @@ class TrainSpec:
             found.append(Problem("gpus", f"{self.gpus!r} is neither all nor a number from 1 to 64"))
         elif "batch" not in wrong and self.gpus != "all" and int(self.gpus) > self.batch:
             found.append(Problem("gpus", f"a batch of {self.batch} windows cannot be shared out among {self.gpus}"))
+        if ":" in self.device and self.gpus != "1":
+            found.append(Problem("device", f"{self.device} is one GPU: with several, use auto or cuda"))
         return found
 
     def for_corpus(self, characters: int, vocabulary: Vocabulary, first: str) -> TrainSpec:

@@ -124,7 +124,8 @@ class _Session:
         self.corpus = corpus
         self.trainer = Trainer(self.spec, corpus, placement, self.ranks)
         self.position = self.trainer.position
-        notices = [Notice(text, "warning", "corpus") for text in corpus.notices]
+        notices = [*placement.notices()]
+        notices += [Notice(text, "warning", "corpus") for text in corpus.notices]
         notices += [Notice(f"{corpus.name}: {cut}", "info", "corpus") for cut in corpus.cuts]
         if self.spec.sample_prompt != asked.sample_prompt:
             text = f"the corpus has no line break: samples begin with {self.spec.sample_prompt!r}"

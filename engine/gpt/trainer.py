@@ -7,7 +7,6 @@ state that a checkpoint could forget.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
-from engine.device import Placement, out_of_memory
+from engine.device import Placement, out_of_memory, read
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
 from engine.gpt.ranks import Order, Ranks
@@ -150,35 +149,38 @@ class Trainer:
         return total, norm, rate
 
     def evaluate(self) -> Iterator[tuple[int, float]]:
-        """The loss on the whole validation split, every token but the first once, summed in float64.
+        """The loss on the whole validation split, every token but the first once, summed in float64 on the host.
 
-        Of several ranks each takes its share of the forward passes; whoever begins must go on to the end. Yields
-        ``(tokens done, mean loss so far)`` after each forward pass; the last is the result, nats per character.
+        Of several ranks each takes its share of the forward passes; whoever begins must go on to the end. No forward
+        pass waits for the device. Yields ``(tokens done, nan)`` between two, and at the end all tokens and the loss,
+        nats per character. Raises :class:`torch.OutOfMemoryError`, in every rank.
         """
         ranks = self.ranks
         ranks.tell(Order.EVALUATE, self.evaluation_tokens)
         self.model.eval()
-        total, done, own = 0.0, 0, 0
+        sums: list[Tensor] = []
+        done, every = 0, len(self.validation) - 1
         rows = max(1, self.evaluation_tokens // self.spec.context)
         failure: RuntimeError | None = None
         for number, (inputs, targets) in enumerate(
             sweep(self.validation, self.spec.context, rows, self.placement.device)
         ):
-            count = int((targets >= 0).sum())
-            done += count
-            if number % ranks.world != ranks.rank or failure:
-                continue
-            try:
-                with torch.inference_mode(), self._autocast():
-                    total += self.model.loss(inputs, targets, reduction="sum").double().item()
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                failure = error
-            own += count
-            yield done, total / own
+            if number:
+                yield done, math.nan
+            if number % ranks.world == ranks.rank and not failure:
+                try:
+                    with torch.inference_mode(), self.placement.autocast():
+                        sums.append(self.model.loss(inputs, targets, reduction="sum"))
+                except RuntimeError as error:
+                    if not out_of_memory(error):
+                        raise
+                    failure = error
+            done = min(done + inputs.numel(), every)
         if ranks.agree(failure is not None):
             raise failure or torch.OutOfMemoryError("another rank ran out of memory")
+        total = 0.0
+        for one in read(sums):
+            total += one
         yield done, float(ranks.sum(torch.tensor(total, dtype=torch.float64))) / done
 
     def _allocate(self) -> None:
@@ -192,17 +194,12 @@ class Trainer:
         own, micro = self.ranks.slice(len(inputs)), self.position.micro_batch
         total: Tensor | None = None
         for x, y in zip(torch.split(inputs[own], micro), torch.split(targets[own], micro), strict=True):
-            with self._autocast():
+            with self.placement.autocast():
                 loss = self.model.loss(x, y) * (len(x) / len(inputs))
             loss.backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
         return total
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.placement.dtype == torch.float32:
-            return contextlib.nullcontext()
-        return torch.autocast(self.placement.device.type, self.placement.dtype)
 
 
 def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]:

@@ -27,30 +27,32 @@ _GPT2 = ("openai-community/gpt2", "gpt2")
 _ALIASES = {"gpt2": _GPT2, _GPT2[0]: _GPT2}
 
 
-def load(name: str, control: Control | None = None, *, int8: bool = False) -> Generator[Event, None, LanguageModel]:
+def load(
+    name: str, control: Control | None = None, *, int8: bool = False, device: str = "auto"
+) -> Generator[Event, None, LanguageModel]:
     """Load the model that ``name`` names, from the first place that has it, and return it.
 
     ``gpt2`` (openai-community/gpt2), ``bundled`` (the Dante GPT), a folder, a run (name, path or ``latest``), or a
     name on the Hugging Face Hub. Places in order: the path, a run, the Hugging Face cache, the Hub if it answers
     within seconds. Nothing else is put in a missing model's place. ``int8`` rounds the weights of a model that the
-    project's own GPT computes, on a CPU, and tells what that did. Yields ``Progress`` and ``Notice``. Raises
-    :class:`NoModel`.
+    project's own GPT computes, on a CPU, and tells what that did. ``device`` is as in a spec. Yields ``Progress`` and
+    ``Notice``. Raises :class:`NoModel` and, for a device that is not there, :class:`engine.runs.spec.BadSpec`.
     """
     if not name.strip():
         raise NoModel("no model named: give gpt2, bundled, a run, a folder or a name on the Hub")
     yield Progress(f"loading {name}", 0, 0)
     if name == "bundled":
-        return (yield from _of_run(name, int8))
+        return (yield from _of_run(name, int8, device))
     path = Path(os.path.expanduser(name))
     with contextlib.suppress(OSError):  # a name that no file can have
         if (path / "config.json").is_file():
-            return (yield from pretrained.open_folder(Folder(path, name, str(path), str(path)), control, int8))
+            return (yield from pretrained.open_folder(Folder(path, name, str(path), str(path)), control, int8, device))
         if path.is_file():
             raise NoModel(f"{path} is a file: give the folder with config.json, {WEIGHTS} and tokenizer.json")
         if path.is_dir() and not runs.is_run(path) and "/" in name:
             raise NoModel(f"the folder {path} holds no config.json, so it is no model that transformers saved")
     if name not in _ALIASES and _is_run(name):
-        return (yield from _of_run(name, int8))
+        return (yield from _of_run(name, int8, device))
     reasons: list[str] = []
     for repository in _ALIASES.get(name, (name,)):
         try:
@@ -58,7 +60,7 @@ def load(name: str, control: Control | None = None, *, int8: bool = False) -> Ge
         except hub.NotOnHub as error:
             reasons.append(str(error))
             continue
-        return (yield from pretrained.open_folder(folder, control, int8))
+        return (yield from pretrained.open_folder(folder, control, int8, device))
     raise NoModel(
         f"no model {name[:80]!r}: no folder or run is called so, the Hugging Face cache does not hold it, and "
         f"{reasons[0]}. The bundled Dante GPT is always there: bundled"
@@ -77,8 +79,9 @@ def _is_run(name: str) -> bool:
     return True
 
 
-def _of_run(name: str, int8: bool) -> Generator[Event, None, LanguageModel]:
+def _of_run(name: str, int8: bool, device: str) -> Generator[Event, None, LanguageModel]:
     """A character model of this project: a run's best checkpoint, or the bundled one."""
+    from engine.device import place
     from engine.gpt import trained as loading
     from engine.lm.model import Facts
 
@@ -92,7 +95,7 @@ def _of_run(name: str, int8: bool) -> Generator[Event, None, LanguageModel]:
     vocabulary = trained.vocabulary
     start = vocabulary.encode("\n").ids[0] if "\n" in vocabulary.characters else 0
     facts = Facts(name, source, CharacterTokenizer(vocabulary, name, source), start=start)
-    return (yield from pretrained.own(facts, trained.model, int8))
+    return (yield from pretrained.own(facts, trained.model, place(device), int8))
 
 
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, Folder]:

@@ -53,15 +53,16 @@ class StaticStep:
         return self._gpt.step(self._ids, self._cache, self._position)
 
     def _capture(self) -> None:
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
+        device = self._ids.device
+        aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(aside):
             for _ in range(WARM):
                 self._run()
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream(device).wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         # Another thread may use the device meanwhile: only this one's calls belong into the graph.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.device(device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._logits = self._run()
         self._graph = graph
 

@@ -17,8 +17,10 @@ from engine.tokenization import find as tokenizers
 from engine.tokenization.encoding import NoTokenizer
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
+    from engine.device import Placement
     from engine.gpt.model import GPT
     from engine.lm.model import Facts, LanguageModel
 
@@ -48,7 +50,9 @@ class Folder:
     """the name to load its tokenizer by"""
 
 
-def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generator[Event, None, LanguageModel]:
+def open_folder(
+    folder: Folder, control: Control | None, int8: bool, device: str
+) -> Generator[Event, None, LanguageModel]:
     """Load the model of a folder; events and errors as in :func:`engine.lm.find.load`."""
     config = _read_json(folder.path / "config.json")
     files = _files(folder.path)
@@ -61,6 +65,7 @@ def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generato
     generation = _read_json(generation_config) if generation_config.exists() else {}
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     starts = generation.get("bos_token_id", config.get("bos_token_id"))
+    from engine.device import place
     from engine.lm.model import Facts, ForeignModel
 
     eos = frozenset(ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else [])
@@ -68,33 +73,36 @@ def open_folder(folder: Folder, control: Control | None, int8: bool) -> Generato
     if start is None and spelled.kind == "characters":
         start = spelled.id_of("\n")
     facts = Facts(folder.name, folder.source, spelled, eos, start)
-    _check_memory(files, folder, config)
+    placement = place(device)
+    _check_memory(files, folder, config, placement.device)
     shape = from_gpt2(config)
     if shape is None:
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
         yield from look(control, folder.name)
-        model, context = _by_transformers(folder)
+        model, context = _by_transformers(folder, placement.device)
+        yield from placement.notices()
         if int8:
             yield Notice(f"int8 weights are for GPT-2's architecture: {folder.name} stays as it is", "warning", "int8")
         return ForeignModel(facts, model, context)
     tensors: dict[str, Tensor] = {}
-    for progress in _read(files, tensors, folder):
+    for progress in _read(files, tensors, folder, halves=placement.device.type == "cuda"):
         yield progress
         yield from look(control, folder.name)
-    return (yield from own(facts, _built(shape, tensors, folder), int8))
+    return (yield from own(facts, _built(shape, tensors, folder), placement, int8))
 
 
-def own(facts: Facts, gpt: GPT, int8: bool) -> Generator[Event, None, LanguageModel]:
-    """A model of the project's own GPT, on the fastest device."""
-    from engine.device import best_device
+def own(facts: Facts, gpt: GPT, placement: Placement, int8: bool) -> Generator[Event, None, LanguageModel]:
+    """A model of the project's own GPT, where it was placed."""
     from engine.lm.model import OwnModel, lay_out
 
-    placed = lay_out(gpt.to(best_device()))
-    if best_device() != "cpu":
+    yield from placement.notices()
+    kind = placement.device.type
+    placed = lay_out(gpt.to(placement.device))
+    if kind != "cpu":
         plain = OwnModel(facts, placed)
         if int8:
             yield Notice(f"int8 weights are for a CPU: {facts.name} stays as it is on the GPU", "warning", "int8")
-        if best_device() == "cuda":
+        if kind == "cuda":
             try:
                 plain.use_static_step()
             except Exception as error:  # whatever the driver says: decoding works without
@@ -153,14 +161,11 @@ def _built(shape: GPTConfig, tensors: dict[str, Tensor], folder: Folder) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def _read(files: list[Path], tensors: dict[str, Tensor], folder: Folder) -> Iterator[Progress]:
-    """Read safetensors into ``tensors``, in float32 where nothing computes with less, and tell how far it is."""
+def _read(files: list[Path], tensors: dict[str, Tensor], folder: Folder, *, halves: bool) -> Iterator[Progress]:
+    """Read safetensors into ``tensors`` and tell how far it is; in float32 unless the device computes in ``halves``."""
     import torch
     from safetensors import SafetensorError, safe_open
 
-    from engine.device import best_device
-
-    halves = best_device() == "cuda"
     total = sum(file.stat().st_size for file in files)
     yield Progress(f"loading {folder.name}", 0, total)
     done = told = 0
@@ -179,20 +184,17 @@ def _read(files: list[Path], tensors: dict[str, Tensor], folder: Folder) -> Iter
             raise NoModel(f"{file} cannot be read ({error}): copy or download it again") from None
 
 
-def _by_transformers(folder: Folder) -> tuple[Any, int]:
+def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from engine.device import best_device
-
-    device = best_device()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder.path,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            dtype="auto" if device == "cuda" else torch.float32,
+            dtype="auto" if device.type == "cuda" else torch.float32,
         )
     except Exception as error:  # whatever a stranger's files make it raise
         raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
@@ -234,13 +236,10 @@ def _files(path: Path) -> list[Path]:
     raise NoModel(f"{path} holds no {WEIGHTS}")
 
 
-def _check_memory(files: list[Path], folder: Folder, config: dict[str, Any]) -> None:
+def _check_memory(files: list[Path], folder: Folder, config: dict[str, Any], device: torch.device) -> None:
     """Raise before a model that cannot fit takes the machine down."""
-    import torch
+    from engine.device import free_memory
 
-    from engine.device import best_device, free_memory
-
-    device = torch.device(best_device())
     short = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
     size = sum(file.stat().st_size for file in files) * (2 if short and device.type != "cuda" else 1)
     free = free_memory(device)

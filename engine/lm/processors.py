@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from data.windows import derive_seed
+from engine.device import has_float64
 from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
 
@@ -162,13 +163,16 @@ def _beginning(scores: Tensor, sampling: Sampling, u: float, count: int) -> Filt
 def choose(logits: Tensor, sampling: Sampling, seen: Tensor, u: float, candidates: int) -> tuple[Tensor, Tensor]:
     """Draw from ``logits`` ``(vocabulary,)``, float32, with the number ``u``.
 
-    ``seen`` holds the ids of the whole sequence. Returns the id ``(1,)`` and the row that :func:`read` reads, on the
-    logits' device. Logits that are no numbers give a row that :func:`read` gives None for.
+    ``seen`` holds the ids of the whole sequence. Returns the id ``(1,)`` on the logits' device and the row that
+    :func:`read` reads, there too or on the host; its float32 holds ids below 2^24 exactly. Logits that are no numbers
+    give a row that :func:`read` gives None for.
     """
-    size = logits.shape[0]
+    size, home = logits.shape[0], logits.device
+    if not has_float64(home):
+        logits, seen = logits.cpu(), seen.cpu()  # a token's logits are few, and the host shares that memory
     own = logits.logsumexp(0)  # NaN or infinite when a logit is NaN or +inf, or when all are -inf
     if own.device.type == "cpu" and not math.isfinite(own):
-        return torch.zeros(1, dtype=torch.long), own[None].double()
+        return torch.zeros(1, dtype=torch.long, device=home), own[None]
     lengths: tuple[Tensor | int, ...]
     if sampling.greedy:
         scores = penalise(logits, seen, sampling.repetition_penalty)
@@ -186,10 +190,10 @@ def choose(logits: Tensor, sampling: Sampling, seen: Tensor, u: float, candidate
     rank = (logits > mine).sum() + 1
     drawn = scores[chosen] - normaliser
     numbers: list[Tensor | int] = [own, chosen[0], (mine - own)[0], rank, _entropy(logits, own), drawn[0], *lengths]
-    head = torch.stack([torch.as_tensor(entry, dtype=torch.float64, device=logits.device) for entry in numbers])
+    head = torch.stack([_number(entry, logits) for entry in numbers])
     values = scores[shown]
     columns = (shown, logits[shown] - own, values - whole, values - normaliser, _places(shown, ids, size))
-    return chosen, torch.cat([head, torch.stack([column.double() for column in columns], 1).flatten()])
+    return chosen.to(home), torch.cat([head, torch.stack([column.float() for column in columns], 1).flatten()])
 
 
 def read(row: Sequence[float], greedy: bool) -> Token | None:
@@ -224,7 +228,7 @@ def score(logits: Tensor, ids: Tensor, candidates: int) -> Tensor:
     shown, logprobs = torch.cat([best.indices, chosen], 1), torch.cat([best.values, mine], 1) - own
     rank = (logits > mine).sum(1, keepdim=True) + 1
     head = (own, chosen, mine - own, rank, _entropy(logits, own)[:, None])
-    return torch.cat([*(column.double() for column in head), torch.stack([shown, logprobs], 2).flatten(1)], 1)
+    return torch.cat([*(column.float() for column in head), torch.stack([shown, logprobs], 2).flatten(1)], 1)
 
 
 def read_score(row: Sequence[float]) -> Token | None:
@@ -237,6 +241,13 @@ def read_score(row: Sequence[float]) -> Token | None:
         for ident, own in zip(row[5::2], row[6::2], strict=True)
     }
     return Token(0, int(chosen), "", logprob, None, int(rank), entropy, None, True, tuple(options.values()))
+
+
+def _number(entry: Tensor | int, like: Tensor) -> Tensor:
+    """A number of a row; filled in where it is needed, since sending it there would wait."""
+    if isinstance(entry, Tensor):
+        return entry.float()
+    return torch.full((), entry, dtype=torch.float32, device=like.device)
 
 
 def _places(shown: Tensor, ids: Tensor, size: int) -> Tensor:

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders import index
-from engine.encoders.encode import placed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Epoch, Training, best_of
 from engine.encoders.find import Encoder
@@ -89,7 +88,9 @@ def train(
     """
     import torch
 
-    inputs = replace(inputs, settings=inputs.settings.chosen(), device=placed(inputs.device)[0])
+    from engine.device import place
+
+    inputs = replace(inputs, settings=inputs.settings.chosen(), device=str(place(inputs.device).device))
     collection, seed = inputs.collection, inputs.settings.seed
     if inputs.settings.mode == "projection":
         threads = torch.get_num_threads()
@@ -135,7 +136,7 @@ def _cross(trainings: Sequence[_BiTraining]) -> Generator[Event, None, BiState]:
     best_epoch = best_of(lead.history)
     every = tuple(sorted(lead.data.relevant))
     last = _BiTraining(lead.inputs, Split(every, every), lead.control, lead.keep)
-    last.similarity, last.offset = lead.similarity, lead.step
+    last.seen, last.offset = lead.seen, lead.step
     last.history = [replace(lead.history[best_epoch], step=lead.step + last.per_epoch * best_epoch)]
     for epoch in range(best_epoch):
         for event in last.epoch(epoch):
@@ -160,7 +161,8 @@ class _BiTraining(Training):
         self.pool = self.data.pool(POOLS[inputs.settings.mode])
         self.pool_vectors: Any = None
         """vectors of the pool at the last measurement"""
-        self.similarity: tuple[Any, ...] = ()
+        self.seen: Any = None
+        """cosines ``(queries, documents)`` of the batch that is shown, on the device"""
         self.offset = 0
         """steps of earlier trainings, counted in events and states"""
         super().__init__(inputs.encoder, inputs.settings, control, inputs.device)
@@ -173,7 +175,10 @@ class _BiTraining(Training):
     def new_optimizer(self) -> Optimizer:
         import torch
 
-        return torch.optim.AdamW(self.model.parameters(), lr=self.peak, weight_decay=self.settings.weight_decay)
+        from engine.device import fused
+
+        decay, one_kernel = self.settings.weight_decay, fused(self.device)
+        return torch.optim.AdamW(self.model.parameters(), lr=self.peak, weight_decay=decay, fused=one_kernel)
 
     def warmup(self) -> int:
         return max(1, self.steps // 10)
@@ -187,12 +192,18 @@ class _BiTraining(Training):
     def loss(self, batch: Batch) -> Tensor:
         import torch
 
+        from engine.device import send
+
         names, rows = batch
         queries, documents = self.bi_encoder.queries(names), self.bi_encoder.documents(rows)
-        if len(names) >= min(SEEN, self.settings.rows, len(self.data.pairs)) or not self.similarity:  # no small rest
-            seen = (queries[:SEEN] @ documents[:SEEN].T).detach().float().cpu()
-            self.similarity = tuple([round(value, 3) for value in row] for row in seen.tolist())
-        return loss_of(queries, documents, torch.tensor(self.data.false_negatives(batch), device=self.device))
+        if len(names) >= min(SEEN, self.settings.rows, len(self.data.pairs)) or self.seen is None:  # no small rest
+            self.seen = (queries[:SEEN] @ documents[:SEEN].T).detach().float()
+        return loss_of(queries, documents, send(torch.tensor(self.data.false_negatives(batch)), self.device))
+
+    def similarity(self) -> tuple[list[float], ...]:
+        """The rows of the matrix that is shown; waits for the device."""
+        rows = self.seen.tolist() if self.seen is not None else []
+        return tuple([round(value, 3) for value in row] for row in rows)
 
     def judge(self) -> Generator[Event, None, tuple[float, float]]:
         yield self.event(f"encoding {len(self.pool):,} documents that held-out queries are ranked over")
@@ -277,6 +288,6 @@ class _BiTraining(Training):
             note,
             best.score if best else None,
             best.step if best else 0,
-            self.similarity,
+            self.similarity(),
             len(self.pool) if score is not None else 0,
         )

@@ -60,7 +60,9 @@ class Projection:
         import torch
         from torch.nn import functional
 
-        given = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(self._inputs.device)
+        from engine.device import send
+
+        given = send(torch.from_numpy(np.ascontiguousarray(rows, np.float32)), self._inputs.device)
         return functional.normalize(given @ (self._eye + self._change).T, dim=1)
 
 
@@ -103,7 +105,10 @@ class Whole:
     def _pooled(self, ids: Sequence[Sequence[int]]) -> Tensor:
         from torch.nn import functional
 
+        from engine.device import autocast
+
         filled, mask = padded(ids, self._device, self._pad)
-        top = self.model(input_ids=filled, attention_mask=mask).last_hidden_state
+        with autocast(self._device):
+            top = self.model(input_ids=filled, attention_mask=mask).last_hidden_state.float()
         kept = mask[..., None].to(top.dtype)
         return functional.normalize((top * kept).sum(1) / kept.sum(1), dim=1)

@@ -14,7 +14,7 @@ from checkpoints import store
 from data.beir import Collection
 from engine.encoders import find as encoders
 from engine.encoders import index as vector_index
-from engine.encoders.encode import encode, encode_now, machine_for, placed
+from engine.encoders.encode import encode, encode_now, machine_for
 from engine.encoders.find import Encoder
 from engine.model_folder import present, replaced
 from engine.retrieve.metrics import Ranked, rankings
@@ -205,8 +205,10 @@ class Rankers:
         Where there is none they are made and saved. Their pooling is the first; of the others the features are put on
         the disk too. Yields what :func:`engine.encoders.encode.encode` yields and raises what it raises.
         """
+        from engine.device import place
+
         collection, pooling, length = self.collection, poolings[0], self.spec.length
-        where, dtype = placed(self.spec.device)
+        dtype = place(self.spec.device).precision
         about = [CODE, encoder.identity, pooling, length, dtype, collection.corpus_fingerprint]
         content = hashlib.sha256(json.dumps(about).encode()).hexdigest()
         folder = vector_index.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/frozen")
@@ -216,7 +218,7 @@ class Rankers:
             why = "documents or encoder changed since the index was saved, or it is damaged"
             yield Notice(f"{why}: it is made again", "info", "index")
         texts = collection.documents
-        features = yield from encode(texts, encoder, control, length=length, poolings=poolings, device=where)
+        features = yield from encode(texts, encoder, control, length=length, poolings=poolings, device=self.spec.device)
         made = vector_index.unit(features.pooled(pooling))
         try:
             vector_index.write(folder, content, made)
@@ -238,7 +240,9 @@ class Rankers:
 
     def index(self, matrix: Matrix) -> vector_index.Exact:
         """A search among vectors, on the device."""
-        return vector_index.Exact(matrix, placed(self.spec.device)[0])
+        from engine.device import place
+
+        return vector_index.Exact(matrix, str(place(self.spec.device).device))
 
     def _make(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         if method == BM25:

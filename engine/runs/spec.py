@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Option:
     unit: str = ""
     choices: tuple[str, ...] = ()
     """the only values, of a tuple the only entries; empty where anything of the type will do"""
+    numbered: str = ""
+    """a choice that may have a number, as ``cuda`` in ``cuda:1``"""
     meanings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """of choices whose names do not tell enough"""
     name: str = ""
@@ -75,6 +78,17 @@ class Option:
     """whether line breaks and tabs are typed as ``\\n`` and ``\\t``"""
     path: bool = False
     """whether it may name a file or a folder"""
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The choices for people, that with a number as ``cuda:N``."""
+        return (*self.choices, f"{self.numbered}:N") if self.numbered else self.choices
+
+    def allows(self, value: str) -> bool:
+        """Whether the value is one of the choices, which there must be."""
+        kind, colon, number = value.partition(":")
+        named = bool(colon and kind and kind == self.numbered and re.fullmatch("0|[1-9][0-9]{0,3}", number))
+        return value in self.choices or named
 
     def holds(self, number: float) -> bool:
         """Whether the number lies in the range; one that is no number lies in none."""
@@ -101,6 +115,18 @@ class Option:
 def option(default: Any, text: str, **known: Any) -> Any:
     """A field of a spec with its help; ``known`` are further fields of :class:`Option`."""
     return field(default=default, metadata={"option": Option(text, **known)})
+
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+device = functools.partial(option, "auto", choices=DEVICES, numbered="cuda", advanced=True)
+"""where a task computes"""
+
+
+def check_device(text: str) -> None:
+    """Raise :class:`BadSpec` for what names no device, whether it is there or not."""
+    known = Option("", choices=DEVICES, numbered="cuda")
+    if message := _wrong("device", known, str, text):
+        raise BadSpec([Problem("device", message)])
 
 
 def options(kind: type) -> dict[str, Option]:
@@ -146,8 +172,8 @@ def _wrong(name: str, known: Option, hint: Any, value: Any) -> str:
     if known.required and not (value.strip() if isinstance(value, str) and not known.escaped else value):
         return known.required
     entries = value if isinstance(value, tuple) else (value,)
-    if known.choices and (strange := [entry for entry in entries if entry not in known.choices]):
-        return f"{', '.join(map(repr, strange))} is none of {', '.join(known.choices)}"
+    if known.choices and (strange := [entry for entry in entries if not known.allows(entry)]):
+        return f"{', '.join(map(repr, strange))} is none of {', '.join(known.listed)}"
     if type(value) is int and abs(value) > codec.LARGEST:
         return "is too large"
     return "" if not isinstance(value, int | float) or known.holds(value) else known.range(name)

@@ -59,7 +59,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny products only wait for each other on several threads."""
-    for module in ("encoders.encode", "encoders.epochs", "comparison.heads"):
+    for module in ("device", "comparison.heads"):
         monkeypatch.setattr(f"engine.{module}.physical_cores", lambda: 1)
 
 

@@ -39,7 +39,7 @@ def bert(folders: dict[str, Path]) -> Encoder:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "physical_cores", lambda: 1)
+    monkeypatch.setattr("engine.device.physical_cores", lambda: 1)
     monkeypatch.setattr(features, "ROWS", 16)
     monkeypatch.setattr(encoding, "ROWS", 16)
 

@@ -77,7 +77,7 @@ def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         spec = RetrieveSpec(str(collection(folder / "small")), mode="whole", methods=methods, **common)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMLAB_HOME", str(folder / "home"))
-        for module in ("encoders.encode", "encoders.epochs", "comparison.heads"):
+        for module in ("device", "comparison.heads"):
             patch.setattr(f"engine.{module}.physical_cores", lambda: 1)
         run = runs.create(spec)
         told = list(runs.drive(run, Control()))

@@ -1,0 +1,204 @@
+"""No loop waits for the device in a batch, and none needs float64 there: a made-up device counts and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from fakedevice import FakeDevice
+from retrieving import collection
+from workbench import NANO, VERSE, spec
+
+from data.beir import load
+from data.choices import Item
+from data.corpus import from_text
+from engine.choose import fine_tune as choosing
+from engine.choose import scorer
+from engine.comparison import heads
+from engine.device import place
+from engine.encoders import epochs
+from engine.encoders import find as encoders
+from engine.encoders.encode import encode, encode_now, machine_for
+from engine.encoders.fine_tune import Classifying, TuneSettings
+from engine.gpt.trainer import Trainer
+from engine.lm import processors
+from engine.lm.sampling import Sampling
+from engine.retrieve import bi_encoder
+from engine.retrieve.training_data import BiSettings, TrainingInputs
+from engine.runs.messages import Control
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(epochs, "INTERVAL", 1e9)
+    monkeypatch.setattr("engine.device.physical_cores", lambda: 1)
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> encoders.Encoder:
+    found: encoders.Encoder = tiny.finish(encoders.find(str(tiny.bert(tmp_path / "bert"))))[1]
+    return found
+
+
+def items(count: int) -> list[Item]:
+    return [Item("the card", ("my bill", "is late", "a driver")[: 2 + row % 2], row % 2) for row in range(count)]
+
+
+def classifying(encoder: encoders.Encoder, count: int, rows: int) -> epochs.Training:
+    texts, labels = tiny.texts(count)
+    settings = TuneSettings(epochs=1, rows=rows, length=16, class_weights=True)
+    held = texts[:20], labels[:20]
+    return Classifying((texts, labels), held, encoder, settings, Control(), "cpu", classes=["a", "b", "c"])
+
+
+def ranking(encoder: encoders.Encoder, count: int, rows: int) -> epochs.Training:
+    all_items, settings = items(count), choosing.TuneRankSettings(epochs=1, rows=rows, length=16)
+    gold = [item.gold for item in all_items]
+    return choosing.Ranking((all_items, gold), (all_items[:9], gold[:9]), encoder, settings, Control(), "cpu")
+
+
+def searching(mode: Any) -> Callable[[encoders.Encoder, int, int], epochs.Training]:
+    def made(encoder: encoders.Encoder, count: int, rows: int) -> epochs.Training:
+        small = load(str(collection(Path(encoder.source).parent / f"small-{count}", train=count, documents=2 * count)))
+        rng = np.random.default_rng(1)
+        frozen = rng.normal(size=(len(small.documents), encoder.width)).astype(np.float32)
+        asked = {name: rng.normal(size=encoder.width).astype(np.float32) for name in small.queries}
+        settings = replace(BiSettings(mode=mode, epochs=1, hard_negatives=1).chosen(), rows=rows)
+        inputs = TrainingInputs(small, encoder, frozen, asked, settings, "cpu")
+        parts = bi_encoder.split(small, 0.2, 1)
+        return bi_encoder._BiTraining(inputs, parts, Control(), lambda _: None)
+
+    return made
+
+
+TRAININGS = {
+    "classify": classifying, "choose": ranking, "projection": searching("projection"), "whole": searching("whole"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_no_batch_of_a_training_waits_for_the_device(name: str, encoder: encoders.Encoder) -> None:
+    training = TRAININGS[name](encoder, 40, 4)
+    assert len(training.batches(0)) >= 5
+    training.step = 1  # the first step of a bi-encoder is shown at once
+    with FakeDevice() as device:
+        assert tiny.finish(training.epoch(0))[0] == []
+    assert device.reads == ["tolist"]  # of all losses, at the end
+    assert training.trained_loss > 0
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_runs_where_there_is_no_float64(name: str, encoder: encoders.Encoder) -> None:
+    with FakeDevice(float64=False):
+        training = TRAININGS[name](encoder, 40, 8)
+        events, _ = tiny.finish(training.run(None))
+    plain = TRAININGS[name](encoder, 40, 8)
+    again, _ = tiny.finish(plain.run(None))
+    assert [replace(one, seconds_left=None) for one in events] == [replace(one, seconds_left=None) for one in again]
+    assert training.history == plain.history
+
+
+def mlp(count: int) -> Iterator[Any]:
+    rows = np.random.default_rng(0).normal(size=(count, 6)).astype(np.float32)
+    labels = (rows[:, 0] > 0).astype(int).tolist()
+    return heads.mlp("mlp", (rows, labels), (rows[:50], labels[:50]), Control(), classes=2, class_weights=True)
+
+
+def ranker(loss: Any) -> Callable[[int], Iterator[Any]]:
+    def made(count: int) -> Iterator[Any]:
+        rng = np.random.default_rng(0)
+        many = [items(count), *(rng.normal(size=(size, 6)).astype(np.float32) for size in (count, 0, 0))]
+        choices = sum(len(item.choices) for item in many[0])
+        pairs = scorer.arranged(many[0], many[1], *rng.normal(size=(2, choices, 6)).astype(np.float32))
+        return scorer.fit("margin", pairs, pairs, scorer.RankSettings(epochs=3, loss=loss), Control())
+
+    return made
+
+
+HEADS = {"mlp": mlp, "margin": ranker("margin"), "cross-entropy": ranker("cross-entropy")}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_is_trained_without_waiting_in_a_batch_and_without_float64(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(heads, "BATCH", 64)
+        reads = []
+        for count in (200, 1400):
+            with FakeDevice(float64=False) as device:
+                told, _ = tiny.finish(HEADS[name](count))
+            epochs_run = len(told)
+            reads.append([device.reads.count(one) / epochs_run for one in ("item", "__float__", "nonzero", "__bool__")])
+            assert not {"__getitem__", "__setitem__"} & set(device.reads)
+        assert reads[0] == reads[1]  # more batches ask no more often
+    again, _ = tiny.finish(HEADS[name](1400))
+    assert [replace(one, seconds_left=None) for one in told] == [replace(one, seconds_left=None) for one in again]
+
+
+def test_texts_are_encoded_without_waiting_in_a_batch(encoder: encoders.Encoder) -> None:
+    texts, _ = tiny.texts(60)
+    machine = machine_for(encoder, device="cpu")
+    reads = []
+    for budget in (10_000, 40):
+        machine.budget = budget
+        with FakeDevice(float64=False) as device:
+            encode_now(texts, machine, 16, "mean")
+        reads.append(device.reads)
+    assert reads[0] == reads[1] == ["cpu"] * len(machine.names)
+
+
+def test_a_training_step_and_an_evaluation_need_no_float64_and_wait_once() -> None:
+    trainer = Trainer(spec("verse", **NANO), from_text(VERSE, name="verse", source="test"), place("cpu"))
+    with FakeDevice(float64=False) as device:
+        for _ in range(70):
+            trainer.step()
+        assert device.reads == []
+        every = list(trainer.evaluate())
+    assert device.reads == ["tolist"]
+    assert len(every) >= 1
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(greedy=True), Sampling(top_k=0, top_p=0.9, min_p=0.01)])
+def test_a_token_is_drawn_where_there_is_no_float64(sampling: Sampling, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    logits, seen = 3 * torch.randn(5000), torch.arange(7)
+    wanted = processors.choose(logits, replace(sampling, repetition_penalty=1.2), seen, 0.37, 10)
+    monkeypatch.setattr(processors, "has_float64", lambda device: False)
+    with FakeDevice(float64=False):
+        chosen, row = processors.choose(logits, replace(sampling, repetition_penalty=1.2), seen, 0.37, 10)
+        scored = processors.score(logits[None], torch.tensor([7]), 10)
+    assert torch.equal(chosen, wanted[0])
+    assert row.tolist() == wanted[1].tolist()
+    assert scored.dtype == torch.float32
+
+
+def test_the_made_up_device_counts_and_refuses() -> None:
+    with FakeDevice(float64=False) as device:
+        there, here = torch.ones(3), torch.tensor([1.0, 2.0])
+        assert float(here.double().sum()) == 3  # the host's own
+        assert not device.reads
+        with pytest.raises(TypeError, match="float64"):
+            there.double()
+        with pytest.raises(TypeError, match="float64"):
+            here.double().to("cpu")
+        assert there.cpu().double().sum().item() == 3
+        _ = there[there > 0]
+        assert bool(there.sum() > 0)
+        there.tolist()
+    assert device.reads == ["cpu", "__getitem__", "__bool__", "tolist"]
+
+
+def test_features_are_the_same(encoder: encoders.Encoder) -> None:
+    texts, _ = tiny.texts(30)
+    with FakeDevice(float64=False):
+        found = tiny.finish(encode(texts, encoder, Control(), device="cpu", cached=False))[1].pooled("last4")
+    plain = tiny.finish(encode(texts, encoder, Control(), device="cpu", cached=False))[1].pooled("last4")
+    assert np.array_equal(found, plain)
