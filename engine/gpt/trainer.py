@@ -8,7 +8,7 @@ state that a checkpoint could forget.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -77,6 +77,9 @@ class Trainer:
         torch.manual_seed(derive_seed(spec.seed, "weights"))
         self.model = GPT(spec.model(len(corpus.vocabulary))).to(placement.device)
         self.optimizer = _optimizer(self.model, spec)
+        self._rate = torch.tensor(spec.learning_rate, device=placement.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate
         train_ids, self.validation = corpus.split()
         self.windows = Windows(train_ids, spec.context, spec.batch, spec.seed, placement.device)
         self.train_tokens = len(train_ids)
@@ -110,26 +113,39 @@ class Trainer:
         if self.placement.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def step(self, rate: float | None = None) -> tuple[Tensor, Tensor, float]:
+    def step(
+        self, rate: float | None = None, run: Callable[[], tuple[Tensor, Tensor]] | None = None
+    ) -> tuple[Tensor, Tensor, float]:
         """One optimizer step. Returns loss and gradient norm as scalars on the device, and the learning rate.
 
-        Of several ranks each takes its slice of the batch. ``rate``: what rank 0 tells the others. Does not wait for
-        the device. Raises :class:`torch.OutOfMemoryError`, in every rank, with nothing changed.
+        Of several ranks each takes its slice of the batch. ``rate``: what rank 0 tells the others. ``run``: does the
+        work of :meth:`arithmetic` in another way. Does not wait for the device. Raises
+        :class:`torch.OutOfMemoryError`, in every rank, with nothing changed.
         """
         position, ranks = self.position, self.ranks
         if rate is None:
             rate = self.rate(position.step)
             ranks.tell(Order.STEP, rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._rate.fill_(rate)
         if self.spec.dropout:
             own = (ranks.rank,) if ranks.rank else ()
             torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step, *own))
+        self.windows.load(position.step)
+        loss, norm = (run or self.arithmetic)()
+        position.step += 1
+        return loss, norm, rate
+
+    def arithmetic(self) -> tuple[Tensor, Tensor]:
+        """Loss and gradient norm of the batch that is loaded; updates the weights.
+
+        Whatever differs from step to step it reads from tensors that stay where they are and from torch's generator,
+        so that it can be captured once and replayed for every step.
+        """
+        ranks, parameters = self.ranks, list(self.model.parameters())
         if not self.model.training:
             self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         failure: RuntimeError | None = None
-        total = torch.zeros((), device=self.placement.device)
         try:
             self._allocate()
             total = self._backward()
@@ -138,15 +154,16 @@ class Trainer:
                 raise
             failure = error
         if ranks.agree(failure is not None):
-            raise failure or torch.OutOfMemoryError("another rank ran out of memory")
-        total = ranks.sum_gradients(self.model.parameters(), total)
-        parameters = list(self.model.parameters())
+            try:
+                raise failure or torch.OutOfMemoryError("another rank ran out of memory")
+            finally:
+                del failure  # it refers to this frame, and so to all that was computed, until it is collected
+        total = ranks.sum_gradients(parameters, total)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.spec.clip:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
         self.optimizer.step()
-        position.step += 1
-        return total, norm, rate
+        return total, norm
 
     def evaluate(self) -> Iterator[tuple[int, float]]:
         """The loss on the whole validation split, every token but the first once, summed in float64 on the host.
@@ -190,7 +207,7 @@ class Trainer:
 
     def _backward(self) -> Tensor:
         """Gradients of this rank's slice of the batch; returns its part of the mean loss."""
-        inputs, targets = self.windows.at(self.position.step)
+        inputs, targets = self.windows.gather()
         own, micro = self.ranks.slice(len(inputs)), self.position.micro_batch
         total: Tensor | None = None
         for x, y in zip(torch.split(inputs[own], micro), torch.split(targets[own], micro), strict=True):
