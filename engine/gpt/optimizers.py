@@ -7,7 +7,7 @@ Muon (Jordan et al. 2024) takes the direction of the momentum of a matrix's grad
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,17 +35,19 @@ def build(model: GPT, spec: TrainSpec) -> torch.optim.Optimizer:
         {"params": parameters, "share": share, "weight_decay": decay} for (share, decay), parameters in groups.items()
     ]
     adam = torch.optim.AdamW(rest, lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), fused=True)
-    return Muon(matrices, adam, lr=spec.learning_rate, decay=spec.muon_momentum) if matrices else adam
+    optimizer = Muon(matrices, adam, spec.learning_rate, spec.muon_momentum) if matrices else adam
+    device = model.tokens.weight.device
+    exact = torch.float64 if device.type == "cpu" else torch.float32  # what AdamW reads there
+    for group in optimizer.param_groups:
+        group["lr"] = torch.zeros((), dtype=exact, device=device)
+    set_rate(optimizer, spec.learning_rate)
+    return optimizer
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of every group, each its share; a tensor keeps its place on the device."""
+    """Set the learning rate of every group to its share of ``rate``, in tensors that stay where they are."""
     for group in optimizer.param_groups:
-        own = rate * group.get("share", 1.0)
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(own)
-        else:
-            group["lr"] = own
+        group["lr"].fill_(rate * group.get("share", 1.0))
 
 
 def allocate(optimizer: torch.optim.Optimizer) -> None:
@@ -69,12 +71,12 @@ def allocate(optimizer: torch.optim.Optimizer) -> None:
 class Muon(torch.optim.Optimizer):
     """Muon for ``matrices``, and ``rest`` for all else: one object with the groups and the state of both.
 
-    Everything a step needs lies on the device and nothing is read back, so a step can be captured as a CUDA graph;
-    a learning rate may be a tensor. Call :func:`allocate` first.
+    Everything a step needs lies on the device and nothing is read back, so a step can be captured as a CUDA graph.
+    Call :func:`allocate` first.
     """
 
-    def __init__(self, matrices: Iterable[Tensor], rest: torch.optim.Optimizer, *, lr: float, decay: float) -> None:
-        super().__init__([{"params": list(matrices), MOMENTUM: decay}], {"lr": lr})
+    def __init__(self, matrices: list[Tensor], rest: torch.optim.Optimizer, rate: float, decay: float) -> None:
+        super().__init__([{"params": matrices, MOMENTUM: decay}], {"lr": rate})
         self._own, self._rest = self.param_groups[0], rest
         self.param_groups += rest.param_groups
         rest.state = self.state
