@@ -88,8 +88,50 @@ class GPTConfig:
         return 20 * self.parameters() + batch * self.context * per_token * bytes_per_activation
 
 
-def from_gpt2(config: Mapping[str, Any]) -> GPTConfig | None:
-    """The shape that ``config.json`` of a GPT-2 describes; None where this GPT does not compute what it means."""
+def to_transformers(shape: GPTConfig) -> dict[str, Any] | None:
+    """What ``config.json`` of ``transformers`` says of a shape of GPT-2 or nanochat; None for another."""
+    common = {"vocab_size": shape.vocabulary, "tie_word_embeddings": shape.tied}
+    common |= {"bos_token_id": None, "eos_token_id": None}
+    if all(getattr(shape, name) == value for name, value in NANOCHAT.items()):
+        return {
+            "architectures": ["NanoChatForCausalLM"],
+            "model_type": "nanochat",
+            "hidden_size": shape.width,
+            "intermediate_size": 4 * shape.width,
+            "num_hidden_layers": shape.layers,
+            "num_attention_heads": shape.heads,
+            "num_key_value_heads": shape.heads,
+            "max_position_embeddings": shape.context,
+            "hidden_act": "relu2",
+            "rms_norm_eps": 1e-6,
+            "rope_parameters": {"rope_type": "default", "rope_theta": shape.rotary_base},
+            "final_logit_softcapping": shape.soft_cap or None,
+            "attention_bias": False,
+            "pad_token_id": None,
+            **common,
+        }
+    others = shape.qk_norm or shape.embedding_norm or shape.attention_scale or shape.soft_cap
+    if others or (shape.positions, shape.norm) != ("learned", "layer") or shape.activation == "relu2":
+        return None
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "n_positions": shape.context,
+        "n_embd": shape.width,
+        "n_layer": shape.layers,
+        "n_head": shape.heads,
+        "activation_function": "relu" if shape.activation == "relu" else "gelu_new",
+        "layer_norm_epsilon": 1e-5,
+        **common,
+    }
+
+
+def from_transformers(config: Mapping[str, Any]) -> GPTConfig | None:
+    """The shape that ``config.json`` describes; None where this GPT does not compute what it means."""
+    return _from_nanochat(config) if config.get("model_type") == "nanochat" else _from_gpt2(config)
+
+
+def _from_gpt2(config: Mapping[str, Any]) -> GPTConfig | None:
     usual: dict[str, Any] = {
         "model_type": "gpt2",
         "scale_attn_weights": True,
@@ -115,12 +157,10 @@ def from_gpt2(config: Mapping[str, Any]) -> GPTConfig | None:
     )
 
 
-def from_nanochat(config: Mapping[str, Any]) -> GPTConfig | None:
-    """As :func:`from_gpt2`, of a nanochat model whose MLP is four widths wide."""
+def _from_nanochat(config: Mapping[str, Any]) -> GPTConfig | None:
     width, heads = config.get("hidden_size", 768), config.get("num_attention_heads", 6)
     rotary = config.get("rope_parameters") or {}
     usual: dict[str, Any] = {
-        "model_type": "nanochat",
         "intermediate_size": 4 * width,
         "num_key_value_heads": heads,
         "hidden_act": "relu2",
