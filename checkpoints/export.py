@@ -78,7 +78,7 @@ def to_gpt2(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
 
 def to_nanochat(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Parameters under nanochat's names, which has queries, keys and values apart."""
-    result = {}
+    result: dict[str, Tensor] = {}
     for our, tensor in tensors.items():
         theirs = _nanochat_names(our)
         parts = tensor.chunk(len(theirs)) if len(theirs) > 1 else (tensor,)

@@ -90,7 +90,7 @@ class GPTConfig:
 
 def to_transformers(shape: GPTConfig) -> dict[str, Any] | None:
     """What ``config.json`` of ``transformers`` says of a shape of GPT-2 or nanochat; None for another."""
-    common = {"vocab_size": shape.vocabulary, "tie_word_embeddings": shape.tied}
+    common: dict[str, Any] = {"vocab_size": shape.vocabulary, "tie_word_embeddings": shape.tied}
     common |= {"bos_token_id": None, "eos_token_id": None}
     if all(getattr(shape, name) == value for name, value in NANOCHAT.items()):
         return {
