@@ -18,6 +18,7 @@ from torch import Tensor
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
 from engine.device import Placement, out_of_memory, read
+from engine.gpt import optimizers
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
 from engine.gpt.ranks import Order, Ranks
@@ -76,30 +77,32 @@ class Trainer:
         self.spec, self.corpus, self.placement, self.ranks = spec, corpus, placement, ranks
         torch.manual_seed(derive_seed(spec.seed, "weights"))
         self.model = GPT(spec.model(len(corpus.vocabulary))).to(placement.device)
-        self.optimizer = _optimizer(self.model, spec)
-        self._rate = torch.tensor(spec.learning_rate, device=placement.device)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate
+        self.optimizer = optimizers.build(self.model, spec)
         train_ids, self.validation = corpus.split()
-        self.windows = Windows(train_ids, spec.context, spec.batch, spec.seed, placement.device)
+        self.windows = Windows(
+            train_ids, spec.context, spec.batch, spec.seed, placement.device, shuffled=spec.order == "shuffled"
+        )
         self.train_tokens = len(train_ids)
         self.evaluation_tokens = EVALUATION_TOKENS * (1 if placement.device.type == "cpu" else GPU_TOKENS)
         self.position = Position(learning_rate=spec.learning_rate, micro_batch=spec.batch)
 
     def rate(self, step: int) -> float:
-        """Learning rate of ``step`` (0-based): linear warm-up that begins above 0, then constant or cosine."""
+        """Learning rate of ``step`` (0-based): linear warm-up that begins above 0, then the schedule."""
         spec, peak = self.spec, self.position.learning_rate
         if step < spec.warmup:
             return peak * (step + 1) / (spec.warmup + 1)
         if spec.schedule == "constant":
             return peak
         share = min(1.0, (step - spec.warmup) / max(1, spec.steps - spec.warmup))
+        if spec.schedule == "linear":
+            left = min(1.0, (1 - share) / spec.cooldown)
+            return peak * (spec.final_rate + (1 - spec.final_rate) * left)
         return peak * (spec.final_rate + (1 - spec.final_rate) * 0.5 * (1 + math.cos(math.pi * share)))
 
     def meet(self) -> None:
         """Take weights and optimizer of rank 0, before the first step; of every rank."""
         if self.ranks.world > 1:
-            self._allocate()
+            optimizers.allocate(self.optimizer)
             self.ranks.share(self.model.state_dict().values())
             for parameter in self.model.parameters():
                 held = self.optimizer.state[parameter]
@@ -126,7 +129,7 @@ class Trainer:
         if rate is None:
             rate = self.rate(position.step)
             ranks.tell(Order.STEP, rate)
-        self._rate.fill_(rate)
+        optimizers.set_rate(self.optimizer, rate)
         if self.spec.dropout:
             own = (ranks.rank,) if ranks.rank else ()
             torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step, *own))
@@ -147,7 +150,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         failure: RuntimeError | None = None
         try:
-            self._allocate()
+            optimizers.allocate(self.optimizer)
             total = self._backward()
         except RuntimeError as error:
             if not out_of_memory(error):
@@ -200,11 +203,6 @@ class Trainer:
             total += one
         yield done, float(ranks.sum(torch.tensor(total, dtype=torch.float64))) / done
 
-    def _allocate(self) -> None:
-        """The optimizer's state, whole, before the first step."""
-        if not self.optimizer.state:
-            self.optimizer.state.update(_adam_state(self.optimizer))
-
     def _backward(self) -> Tensor:
         """Gradients of this rank's slice of the batch; returns its part of the mean loss."""
         inputs, targets = self.windows.gather()
@@ -217,30 +215,3 @@ class Trainer:
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
         return total
-
-
-def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]:
-    """The state that fused AdamW begins with, for all parameters.
-
-    AdamW itself allocates it parameter by parameter and group by group in its first step: memory that runs out in
-    between would leave half a state, and one group updated.
-    """
-    return {
-        parameter: {
-            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-        }
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
-
-
-def _optimizer(model: GPT, spec: TrainSpec) -> torch.optim.AdamW:
-    everything = spec.decay == "everything"
-    decayed = [p for p in model.parameters() if everything or p.dim() >= 2]
-    spared = [p for p in model.parameters() if not everything and p.dim() < 2]
-    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": spec.weight_decay}]
-    if spared:
-        groups.append({"params": spared, "weight_decay": 0.0})
-    return torch.optim.AdamW(groups, lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), fused=True)
