@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bench import setups
-from engine.bench.rows import Row, judged, within
+from engine.bench.encoding import same_features
+from engine.bench.rows import Row, judged, place_of
 from engine.bench.setups import Setup
+
+if TYPE_CHECKING:
+    from engine.gpt.trainer import Trainer
 
 COUNT = 20  # steps, and batches
 PIECES = ("cls", "max")  # pooled vectors of an encoder
@@ -22,21 +25,29 @@ def sync(setup: Setup) -> Iterator[Row]:
     """``torch.cuda.set_sync_debug_mode("error")`` over training steps and batches of an encoder."""
     from engine.gpt.loss_buffer import LossBuffer
 
-    made = setups.trainer(setups.spec(setup, "karpathy"), setups.corpus(setup))
-    losses = LossBuffer(made.placement.device)
-    made.position.step = 50  # the positions of the windows are drawn anew at step 64
+    text = setups.corpus(setup)
+    steps = {"eager": setups.eager_step, **({"captured": setups.captured_step} if setups.CAPTURES else {})}
+    for name, stepping in steps.items():
+        made = setups.trainer(setups.spec(setup, "karpathy"), text)
+        losses, run = LossBuffer(made.placement.device), stepping(made)
+        made.position.step = 50  # the positions of the windows are drawn anew at step 64
 
-    def step() -> None:
-        loss, norm, rate = made.step()
-        losses.add(made.position.step, rate, loss, norm)
+        def step(made: Trainer = made, losses: LossBuffer = losses, run: setups.Step = run) -> None:
+            loss, norm, rate = run()
+            losses.add(made.position.step, rate, loss, norm)
 
-    yield _silent(f"{COUNT} training steps", step)
+        yield _silent(f"{COUNT} {name} training steps", step)
+    from transformers import masking_utils
+
+    # transformers asks of every batch whether its mask masks anything, which waits; what is ours must not.
+    masking_utils._ignore_bidirectional_mask_sdpa = lambda *_, **__: False
     with tempfile.TemporaryDirectory() as folder:
         found = setups.encoder(setup, Path(folder))
         machine = setups.encoding(found, setup.device)
         given, _ = setups.texts(64)
         batch = sorted(found.ids(given, 128), key=len, reverse=True)
-        yield _silent(f"{COUNT} batches of an encoder", lambda: machine._pool(batch, PIECES))
+        compared = f"{COUNT} batches of an encoder, but for what transformers asks of their masks"
+        yield _silent(compared, lambda: machine._pool(batch, PIECES))
 
 
 def memory(setup: Setup) -> Iterator[Row]:
@@ -85,7 +96,6 @@ def _encoding(setup: Setup) -> Iterator[Row]:
     _limit(lambda: list(machine.run(ids, PIECES, wanted, Control())))
     there: dict[str, Any] = {}
     notices = [event.text for event in machine.run(ids, PIECES, there, Control()) if isinstance(event, Notice)]
-    apart = max(float(np.abs(wanted[name] - there[name]).max()) for name in wanted)
     yield judged(
         "encoding short of memory: the batch is halved",
         any("out of memory" in text for text in notices),
@@ -93,7 +103,8 @@ def _encoding(setup: Setup) -> Iterator[Row]:
         "memory did not run out",
         notices=len(notices),
     )
-    yield within("features with a halved batch and a whole one", apart, 0.1)
+    whole, halved = (np.concatenate([found[name] for name in PIECES]) for found in (wanted, there))
+    yield same_features("features with a halved batch and a whole one", whole, halved, machine)
 
 
 def _limit(work: Callable[[], object]) -> None:
@@ -112,7 +123,7 @@ def _silent(compared: str, work: Callable[[], object]) -> Row:
     """Work that must not wait for the device, after a few times in which it may."""
     import torch
 
-    for _ in range(3):
+    for _ in range(setups.WARM_UP):
         work()
     torch.cuda.set_sync_debug_mode("error")
     reason, done = "", 0
@@ -123,14 +134,7 @@ def _silent(compared: str, work: Callable[[], object]) -> Row:
     except RuntimeError as error:
         if "synchronizing" not in str(error):
             raise
-        reason = f"it waits for the device in {_place(error)}"
+        reason = f"it waits for the device in {place_of(error)}"
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return judged(compared, not reason, NOT_ONE, reason, done=done)
-
-
-def _place(error: BaseException) -> str:
-    """The innermost line of the engine in the traceback of ``error``."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/engine/" in frame.filename]
-    last = frames[-1]
-    return f"{'/'.join(Path(last.filename).parts[-2:])}:{last.lineno} ({last.line})"

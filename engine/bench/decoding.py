@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.bench import setups
-from engine.bench.machine import bandwidth
+from engine.bench.machine import bandwidth, seconds_of
 from engine.bench.rows import Row, judged, measured, skipped, within
 from engine.bench.setups import Setup
 
@@ -33,7 +33,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 
 def sample(setup: Setup) -> Iterator[Row]:
     """The bundled Dante GPT with a captured decoding step and with the plain one."""
-    plain, graph = (setups.dante_model(setup.device, captured=captured) for captured in (False, True))
+    plain, graph = (setups.dante_model(setup, captured=captured) for captured in (False, True))
     ids = _prompt(plain, setup.of(24, 200))
     apart = max(float((plain.feed([token]) - graph.feed([token])).abs().max()) for token in ids)
     yield within(f"logits of {len(ids)} tokens fed one by one, plain and captured", apart, 1e-3)
@@ -45,13 +45,14 @@ def sample(setup: Setup) -> Iterator[Row]:
 
 
 def greedy(setup: Setup) -> Iterator[Row]:
-    """A small random GPT-2, float32."""
+    """A small random GPT-2 in float32 without TF32, in which every token has one that is clearly the most probable."""
     import torch
 
     with tempfile.TemporaryDirectory() as folder:
         setups.gpt2_folder(Path(folder), torch.float32, **SMALL)
-        ours, theirs = setups.language_model(Path(folder)), _transformers(folder, torch.float32, setup)
-    ids, count = _prompt(ours, 120), setup.of(16, 64)
+        ours = setups.language_model(setup, Path(folder), exact=True)
+        theirs = _transformers(folder, torch.float32, setup)
+    ids, count = _prompt(ours, 120), setup.of(8, 64)
     wanted: list[int] = []
     found: list[int] = []
     for start in range(0, 120, 40):
@@ -92,13 +93,18 @@ def decode(setup: Setup) -> Iterator[Row]:
     placement = setups.place(setup)
     with tempfile.TemporaryDirectory() as folder:
         setups.gpt2_folder(Path(folder), placement.dtype, **(SMALL if setup.quick else {}))
-        ours, theirs = setups.language_model(Path(folder)), _transformers(folder, placement.dtype, setup)
-    limit = bandwidth(setup) / ours.bytes
+        ours, theirs = setups.language_model(setup, Path(folder)), _transformers(folder, placement.dtype, setup)
+    limit, times = bandwidth(setup) / ours.bytes, setup.of(1, 3)
     name = f"decoding a GPT-2 of {ours.parameters / 1e6:.0f} M parameters in {ours.precision}"
-    prompt, count = _prompt(ours, setup.of(20, PROMPT)), setup.of(16, 200)
+    prompt, count = _prompt(ours, setup.of(20, PROMPT)), setup.of(8, 200)
     _complete(ours, prompt, 8)
-    rate = statistics.median(_complete(ours, prompt, count)[1] for _ in range(3))
-    yield measured(f"{name}, ours", tokens_per_s=rate, ms_per_token=1e3 / rate, share_of_bandwidth=rate / limit)
+    rate = statistics.median(_complete(ours, prompt, count)[1] for _ in range(times))
+    how = "captured" if setups.decodes_captured(ours) else "eager"
+    compared = f"{name}, ours, {how}, with 10 candidates a token"
+    yield measured(compared, tokens_per_s=rate, ms_per_token=1e3 / rate, share_of_bandwidth=rate / limit)
+    alone = _step_rate(ours, prompt, count)
+    compared = f"{name}, ours, {how}, without choosing tokens"
+    yield measured(compared, tokens_per_s=alone, ms_per_token=1e3 / alone, share_of_bandwidth=alone / limit)
     for how, given in (("eager", {}), ("a static cache", {"cache_implementation": "static"})):
         compared = f"{name}, generate with {how}"
         begun = time.perf_counter()
@@ -108,7 +114,7 @@ def decode(setup: Setup) -> Iterator[Row]:
             yield skipped(compared, f"generate raised {type(error).__name__}: {' '.join(str(error).split())[:150]}")
             continue
         warm = time.perf_counter() - begun
-        other = statistics.median(_generate(theirs, prompt, count, **given)[1] for _ in range(3))
+        other = statistics.median(_generate(theirs, prompt, count, **given)[1] for _ in range(times))
         yield measured(
             compared,
             tokens_per_s=other,
@@ -141,6 +147,21 @@ def _complete(lm: LanguageModel, prompt: list[int], count: int, seed: int | None
     events = list(generate(lm, GenerateSpec(ids=tuple(prompt), sampling=sampling), Control()))
     assert isinstance(events[-1], Completed)
     return [event.id for event in events if isinstance(event, Token)], events[-1].tokens_per_second
+
+
+def _step_rate(lm: LanguageModel, prompt: list[int], count: int) -> float:
+    """Decoding steps per second, each fed the same token of the device, so that none is waited for."""
+    import torch
+
+    lm.forget()
+    lm.feed(prompt)
+    token = torch.tensor(prompt[-1:], device=lm.device)
+
+    def steps() -> None:
+        for _ in range(count):
+            lm.feed(prompt[-1:], there=token)
+
+    return count / seconds_of(lm.device, steps)
 
 
 def _transformers(folder: str, dtype: Any, setup: Setup) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import faulthandler
 import importlib
 import json
 import multiprocessing
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.bench.rows import FAILED, NEEDS_CUDA, SKIPPED, Row, table
+from engine.bench.rows import FAILED, NEEDS_CUDA, SKIPPED, Row, place_of, table
 from engine.bench.setups import Setup
 from engine.runs.spec import BadSpec, Problem
 
@@ -41,14 +42,14 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
-    "machine": Part("engine.bench.machine", "the device, its versions and its limits"),
+    "machine": Part("engine.bench.machine", "the device, its versions and its limits", 90),
     "losses": Part("engine.bench.training", "training losses, CPU and device", 90),
     "resume": Part("engine.bench.training", "an interrupted training and a whole one", 90),
     "validation": Part("engine.bench.training", "loss on the whole validation split, CPU and device"),
     "sample": Part("engine.bench.decoding", "samples with and without the captured decoding step"),
     "greedy": Part("engine.bench.decoding", "greedy decoding and generate of transformers"),
     "processors": Part("engine.bench.decoding", "logits processors, CPU and device"),
-    "encoders": Part("engine.bench.encoding", "losses of bi-encoder, fine-tuning, scorer and MLP, CPU and device", 90),
+    "encoders": Part("engine.bench.encoding", "losses of bi-encoder, fine-tuning, scorer and MLP, CPU and device", 120),
     "sync": Part("engine.bench.cuda", "no synchronisation in a step or batch", cuda=True),
     "memory": Part("engine.bench.cuda", "halved batches after memory ran out", 90, cuda=True),
     "step": Part("engine.bench.training", "time of a training step: eager, captured, compiled", 120),
@@ -121,7 +122,7 @@ def _run(name: str, setup: Setup, left: float) -> tuple[list[Row], str]:
         return [ended(SKIPPED, "the time of the whole check is over")], ""
     limit = min(part.limit, left)
     with tempfile.TemporaryDirectory(prefix="llmlab-gpu-") as folder:
-        process = _start(name, setup, folder)
+        process = _start(name, setup, folder, limit)
         try:
             process.join(limit)
             late = process.is_alive()
@@ -138,7 +139,7 @@ def _run(name: str, setup: Setup, left: float) -> tuple[list[Row], str]:
         return rows, _text(folder, "log")[-_LOG:]
 
 
-def _start(name: str, setup: Setup, folder: str) -> Any:
+def _start(name: str, setup: Setup, folder: str, limit: float) -> Any:
     """A process for one part. For the CPU it is forked from a server that has the libraries loaded.
 
     With CUDA it is a fresh one, since a process cannot be forked from one in which a library has touched CUDA.
@@ -146,17 +147,22 @@ def _start(name: str, setup: Setup, folder: str) -> Any:
     context: Any = multiprocessing.get_context("forkserver" if setup.device == "cpu" else "spawn")
     if setup.device == "cpu":
         context.set_forkserver_preload(_PRELOADED)
-    process = context.Process(target=_work, args=(name, PARTS[name], setup, folder))
+    process = context.Process(target=_work, args=(name, PARTS[name], setup, folder, limit))
     process.start()
     return process
 
 
-def _work(name: str, part: Part, setup: Setup, folder: str) -> None:
-    """Compute a part and write each row as a line of JSON; in a session of its own, its other output in a file."""
+def _work(name: str, part: Part, setup: Setup, folder: str, limit: float) -> None:
+    """Compute a part and write each row as a line of JSON; in a session of its own, its other output in a file.
+
+    That holds the traceback of an error, and where every thread was shortly before the ``limit`` in seconds.
+    """
     os.setsid()
     log = os.open(f"{folder}/log", os.O_WRONLY | os.O_CREAT, 0o600)
     for stream in (1, 2):
         os.dup2(log, stream)
+    faulthandler.enable(log)
+    faulthandler.dump_traceback_later(0.9 * limit, file=log)
     os.environ["LLMLAB_HOME"] = f"{folder}/home"
     with open(f"{folder}/rows", "w", encoding="utf-8", buffering=1) as file:
 
@@ -171,8 +177,8 @@ def _work(name: str, part: Part, setup: Setup, folder: str) -> None:
                 write(row)
         except BaseException as error:
             traceback.print_exc()
-            text = " ".join(str(error).split())[:300]
-            write(Row(part.about, result=FAILED, reason=f"{type(error).__name__}: {text}"))
+            text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            write(Row(part.about, result=FAILED, reason=f"{text} ({place_of(error)})"))
             sys.exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +21,9 @@ def machine(setup: Setup) -> Iterator[Row]:
     import torch
     import transformers
 
-    from engine.device import measure_peak
-
     here = place(setup)
     kind = here.device.type
+    facts = {"memory_GB": torch.cuda.get_device_properties(here.device).total_memory / 1e9} if kind == "cuda" else {}
     yield measured(
         "the device",
         device=here.name,
@@ -35,18 +35,40 @@ def machine(setup: Setup) -> Iterator[Row]:
         python=platform.python_version(),
         precision=str(here.dtype).removeprefix("torch."),
         threads=here.threads,
-        matrix_TFLOP_per_s=measure_peak(here, 0.5) / 1e12,
+        matrix_TFLOP_per_s=matrix_peak(setup) / 1e12,
         memory_GB_per_s=bandwidth(setup) / 1e9,
+        **facts,
     )
 
 
-def bandwidth(setup: Setup) -> float:
-    """Bytes per second at which the device's memory is read, the best of several large reads."""
+def matrix_peak(setup: Setup) -> float:
+    """Floating point operations per second of a large product of random matrices, in the precision of a training."""
     import torch
 
-    device, size = place(setup).device, setup.of(1 << 26, 1 << 30)
-    block = torch.ones(size // 4, device=device)
-    return size / min(seconds_of(device, block.sum) for _ in range(8))
+    here, size, count = place(setup), 8192 if setup.cuda else 768, 10 if setup.cuda else 1
+    a, b = (torch.randn(size, size, device=here.device).to(here.dtype) for _ in range(2))
+    out = torch.empty_like(a)
+
+    def series() -> None:
+        for _ in range(count):
+            torch.mm(a, b, out=out)
+
+    return 2.0 * size**3 * count / _median(here.device, series)
+
+
+def bandwidth(setup: Setup) -> float:
+    """Bytes per second read and written in a large copy within the device's memory."""
+    import torch
+
+    device, size = place(setup).device, setup.of(1 << 26, 1 << 31)
+    block = torch.rand(size // 4, device=device)
+    there = torch.empty_like(block)
+    return 2 * size / _median(device, lambda: there.copy_(block))
+
+
+def _median(device: torch.device, work: Callable[[], object]) -> float:
+    """Seconds of ``work``, the median of several times after a warm-up."""
+    return statistics.median([seconds_of(device, work) for _ in range(9)][2:])
 
 
 def seconds_of(device: torch.device, work: Callable[[], object]) -> float:

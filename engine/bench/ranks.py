@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bench import setups
 from engine.bench.rows import Row, measured, skipped, within
 from engine.bench.setups import Setup
+
+if TYPE_CHECKING:
+    from engine.gpt.spec import TrainSpec
 
 WORLD = 2
 LIMITS = {"float32": 2e-6, "bfloat16": 5e-2}
@@ -32,11 +36,7 @@ def ranks(setup: Setup) -> Iterator[Row]:
         return
     preset = "karpathy" if setup.cuda else "nano"
     asked = setups.spec(setup, preset, dropout=0.0, steps=setup.of(6, 40 if setup.cuda else 20), threads=1)
-    from engine.runs.spec import to_dict
-
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "spec").write_text(json.dumps(to_dict(asked)))
-        one, several = (_trained(Path(folder), world) for world in (1, WORLD))
+    several, one = _together(asked, setup), _trained(asked)
     apart = max(abs(a - b) for a, b in zip(one["losses"], several["losses"], strict=True))
     limit = CUDA_LIMIT if setup.cuda and one["precision"] == "float32" else LIMITS[one["precision"]]
     yield within(f"{asked.steps} losses of a {compared}", apart, limit, precision=one["precision"])
@@ -48,37 +48,51 @@ def ranks(setup: Setup) -> Iterator[Row]:
     )
 
 
-def _trained(folder: Path, world: int) -> dict[str, Any]:
-    """Losses, precision and tokens per second of the training in ``folder``, by so many processes."""
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(world), "-m"] if world > 1 else []
-    subprocess.run([sys.executable, "-P", "-m", *launcher, __name__, str(folder)], check=True)
-    found: dict[str, Any] = json.loads((folder / "found").read_text())
-    return found
+def _together(asked: TrainSpec, setup: Setup) -> dict[str, Any]:
+    """What rank 0 of a training on ``WORLD`` processes found. Raises :class:`RuntimeError` when a process failed.
+
+    They are told of each other as torchrun tells them. Before this process computes anything, since it is forked.
+    """
+    context: Any = multiprocessing.get_context("fork" if setup.device == "cpu" else "spawn")
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        free.close()
+        found = Path(folder, "found")
+        processes = [context.Process(target=_rank, args=(rank, told, asked, found)) for rank in range(WORLD)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        if codes := [process.exitcode for process in processes if process.exitcode]:
+            raise RuntimeError(f"processes ended with {codes}")
+        results: dict[str, Any] = json.loads(found.read_text())
+    return results
 
 
-def _work(folder: Path) -> None:
+def _rank(rank: int, told: dict[str, str], asked: TrainSpec, found: Path) -> None:
     """Train as one of the processes; rank 0 writes what it found."""
     from engine.gpt import other_ranks
-    from engine.gpt.ranks import rank_of_process
-    from engine.gpt.spec import TrainSpec
+
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": WORLD, "LOCAL_WORLD_SIZE": WORLD}
+    os.environ.update(told, **{name: str(number) for name, number in numbers.items()})
+    if rank:
+        other_ranks.serve()
+    else:
+        found.write_text(json.dumps(_trained(asked)))
+    sys.stdout.flush()
+    os._exit(0)  # threads of torch's process group that have not ended yet can abort an ordinary exit
+
+
+def _trained(asked: TrainSpec) -> dict[str, Any]:
+    """Losses, precision and tokens per second of a training."""
     from engine.gpt.train import train
     from engine.runs.events import Started, Step
-    from engine.runs.spec import restored
 
-    if rank_of_process():
-        other_ranks.serve()
-        return
-    events = list(train(restored(TrainSpec, json.loads((folder / "spec").read_text()))))
+    events = list(train(asked))
     steps = [event for event in events if isinstance(event, Step)]
-    found = {
+    return {
         "losses": [step.loss for step in steps],
         "rate": statistics.median(step.tokens_per_second for step in steps[len(steps) // 2 :]),
         "precision": next(event.precision for event in events if isinstance(event, Started)),
     }
-    (folder / "found").write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    _work(Path(sys.argv[1]))
-    sys.stdout.flush()
-    os._exit(0)  # threads of torch's process group that have not ended yet can abort an ordinary exit

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 NEEDS_CUDA = "needs a CUDA device"
@@ -65,6 +67,14 @@ def table(rows: Sequence[Row]) -> list[str]:
 def printable(text: str) -> str:
     """``text`` in ASCII, with everything that a terminal could act on escaped."""
     return "".join(c if c.isascii() and c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of the engine in the traceback of ``error``, of other code where there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "/engine/" in frame.filename]
+    last = (ours or frames)[-1]
+    return f"{'/'.join(Path(last.filename).parts[-2:])}:{last.lineno}"
 
 
 def _spelled(value: Figure) -> str:

@@ -31,8 +31,10 @@ TINY: Mapping[str, Any] = {"layers": 2, "heads": 2, "width": 32, "context": 32, 
 """the shape of a GPT in a quick check"""
 STEADY: Mapping[str, Any] = {"schedule": "constant", "sample_every": 0}
 """of every training here: how far it is meant to go does not change its steps"""
-CAPTURED_STEP = ("engine.gpt.captured", "CapturedStep")
-"""module and name of the captured training step, made of a trainer and called as its ``step``; it may be missing"""
+CAPTURES = importlib.util.find_spec("engine.gpt.captured") is not None
+"""whether the engine has a captured training step"""
+WARM_UP = 12
+"""calls before work is timed or watched: kernels are chosen, compiled and captured in them"""
 WORDS = 400
 CLASSES = 3
 
@@ -74,7 +76,7 @@ def place(setup: Setup) -> Placement:
     """Where the program computes on the device of the check."""
     from engine import device
 
-    return device.place(setup.device, "auto", 0)
+    return device.place(setup.device, "auto", setup.of(1, 0))
 
 
 # -- trainings -------------------------------------------------------------------------------------------------------
@@ -93,7 +95,8 @@ def spec(setup: Setup, preset: str, **changes: Any) -> TrainSpec:
     """A training on the device of the check; in a quick one of a tiny model."""
     from engine.gpt.spec import build
 
-    given = {"corpus": setup.corpus, "preset": preset, "device": setup.device, **STEADY}
+    threads = setup.of(1, 0)  # one for small models: several would wait for each other
+    given = {"corpus": setup.corpus, "preset": preset, "device": setup.device, "threads": threads, **STEADY}
     return build({**given, **(TINY if setup.quick else {}), **changes}, preset_for_auto="nano")
 
 
@@ -112,27 +115,40 @@ def trainer(asked: TrainSpec, text: Corpus, *, exact: bool = False) -> Trainer:
 Step = Callable[[], "tuple[Tensor, Tensor, float]"]
 
 
-def captured_step(made: Trainer) -> Step | None:
-    """The step of a trainer as one captured graph; None where the engine has none."""
-    module, name = CAPTURED_STEP
-    if importlib.util.find_spec(module) is None:
-        return None
-    step: Step = getattr(importlib.import_module(module), name)(made)
+def eager_step(made: Trainer) -> Step:
+    """The step of a trainer, operation by operation."""
+    return made.step
+
+
+def captured_step(made: Trainer) -> Step:
+    """The step of a trainer as one CUDA graph; an ordinary one on other devices."""
+    step: Step = importlib.import_module("engine.gpt.captured").CapturedStep(made)
     return step
+
+
+def fastest_step(made: Trainer) -> Step:
+    """The step that a training takes: captured where there is such a one."""
+    return captured_step(made) if CAPTURES else eager_step(made)
+
+
+def not_captured(step: Step) -> str:
+    """Why the graph of a captured step could not be had; empty where it could, and of an eager step."""
+    return "; ".join(notice.text for notice in getattr(step, "notices", list)())
 
 
 # -- language models -------------------------------------------------------------------------------------------------
 
 
-def dante_model(device: str, *, captured: bool) -> LanguageModel:
+def dante_model(setup: Setup, *, captured: bool) -> LanguageModel:
     """The bundled Dante GPT on a device, with its decoding step captured or plain."""
     from engine.gpt import trained
     from engine.lm.model import Facts, OwnModel, lay_out
     from engine.tokenization.encoding import CharacterTokenizer
 
+    place(setup)  # sets torch up as a task does
     found = trained.load("bundled")
     words = CharacterTokenizer(found.vocabulary, "bundled", found.source)
-    made = OwnModel(Facts("bundled", found.source, words), lay_out(found.model.to(device)))
+    made = OwnModel(Facts("bundled", found.source, words), lay_out(found.model.to(setup.device)))
     if captured:
         made.use_static_step()
     return made
@@ -156,12 +172,24 @@ def gpt2_folder(folder: Path, dtype: torch.dtype, **shape: Any) -> None:
     words.backend.save(str(folder / "tokenizer.json"))
 
 
-def language_model(folder: Path) -> LanguageModel:
-    """The model of a folder, where the program puts it: on the device that this process sees."""
+def language_model(setup: Setup, folder: Path, *, exact: bool = False) -> Any:
+    """The model of a folder, as the program loads it; ``exact``: float32 products without TF32, here and later."""
+    import torch
+
     from engine.lm import find
     from engine.runs.messages import finish
 
-    return finish(find.load(str(folder)))
+    found: Any = finish(find.load(str(folder), device=setup.device))
+    if exact:
+        torch.set_float32_matmul_precision("highest")
+        if setup.cuda:
+            found.use_static_step()  # captured anew, with these products
+    return found
+
+
+def decodes_captured(lm: Any) -> bool:
+    """Whether a loaded model decodes by a captured graph; without one it goes on, slower."""
+    return getattr(getattr(lm, "_step", None), "_graph", None) is not None
 
 
 # -- encoders --------------------------------------------------------------------------------------------------------
@@ -281,9 +309,9 @@ def scorer_losses(device: str, rows: int, epochs: int) -> list[float]:
     from engine.runs.messages import Control
 
     def pairs(seed: int) -> Pairs:
-        features, labels = _clusters(rows * CLASSES, seed)
-        choices, gold = features.reshape(rows, CLASSES, -1), np.array(labels[:rows], np.int64)
-        return Pairs(choices[np.arange(rows), gold], choices, choices * 0.5, np.ones((rows, CLASSES), bool), gold)
+        choices = _clusters(rows * CLASSES, seed)[0].reshape(rows, CLASSES, -1)
+        question, labels = _clusters(rows, seed + 10)
+        return Pairs(question, choices, choices * 0.5, np.ones((rows, CLASSES), bool), np.array(labels, np.int64))
 
     settings = RankSettings(epochs=epochs, dropout=0.0)
     return _losses(list(fit("scorer", pairs(3), pairs(4), settings, Control(), device=device)))

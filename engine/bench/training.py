@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from engine.bench import setups
-from engine.bench.machine import seconds_of
-from engine.bench.rows import Row, judged, measured, skipped, within
+from engine.bench.machine import matrix_peak, seconds_of
+from engine.bench.rows import Row, judged, skipped, within
 from engine.bench.setups import Setup
 
 if TYPE_CHECKING:
@@ -27,48 +27,49 @@ PRECISIONS = (
 )
 """Name, precision of the spec, whether products are exact, and by how many nats a loss may differ from the CPU's:
 in a training, where rounding grows from step to step, and with the same weights."""
-LONGEST = 60.0  # seconds of the training to the best validation loss
-NOT_CAPTURED = "not available: the engine has no captured training step"
+CAPTURED_LIMIT = 1e-2  # nats in bfloat16: the optimizer of a graph computes its step sizes on the device
+LONGEST = 45.0  # seconds of the training to the best validation loss
+NOT_CAPTURED = "not built: the engine has no captured training step"
 
 
 def losses(setup: Setup) -> Iterator[Row]:
     """Every loss of a training without dropout, whose masks differ between devices."""
     text, steps = setups.corpus(setup), setup.of(8, 50)
 
-    def found(exact: bool, **given: str) -> list[float]:
+    def found(
+        exact: bool, stepping: Callable[[Trainer], setups.Step] = setups.fastest_step, **given: str
+    ) -> list[float]:
         asked = setups.spec(setup, "small", dropout=0.0, warmup=10, **given)
-        made = setups.trainer(asked, text, exact=exact)
-        return [loss.item() for loss in [made.step()[0] for _ in range(steps)]]
+        run = stepping(setups.trainer(asked, text, exact=exact))
+        return [loss.item() for loss in [run()[0].clone() for _ in range(steps)]]
 
-    wanted = found(True, device="cpu", precision="float32")
+    wanted = found(True, setups.eager_step, device="cpu", precision="float32")
     for name, precision, exact, limit, _ in PRECISIONS:
         there = found(exact, precision=precision)
         apart = [abs(one - other) for one, other in zip(wanted, there, strict=True)]
         compared = f"{steps} training losses, CPU float32 and device {name}"
         figures = {"last_on_CPU": wanted[-1], "last_on_device": there[-1]}
         yield within(compared, max(apart), limit, at_the_first_step=apart[0], **figures)
+    compared = f"{steps} training losses in {precision}, eager and captured"
+    if setups.CAPTURES:
+        eager = found(False, setups.eager_step, precision=precision)
+        yield within(compared, max(abs(a - b) for a, b in zip(eager, there, strict=True)), CAPTURED_LIMIT)
+    else:
+        yield skipped(compared, NOT_CAPTURED)
 
 
 def resume(setup: Setup) -> Iterator[Row]:
-    """A training of ``karpathy`` against one that was saved and restored in its middle, dropout included."""
-    import torch
-
-    text, half = setups.corpus(setup), setup.of(4, 20)
+    """A training of ``karpathy`` against the same again and one restored in its middle, dropout included."""
+    text, half = setups.corpus(setup), setup.of(3, 20)
     asked = setups.spec(setup, "karpathy")
-    for captured in (False, True):
-        compared = f"{2 * half} steps and {half} + {half}, {'captured' if captured else 'eager'}"
-        whole = _after(2 * half, asked, text, captured)
-        if whole is None:
-            yield skipped(compared, NOT_CAPTURED)
+    for name, stepping in (("eager", setups.eager_step), ("captured", setups.captured_step)):
+        if stepping is setups.captured_step and not setups.CAPTURES:
+            yield skipped(f"{2 * half} steps and {half} + {half}, {name}", NOT_CAPTURED)
             continue
-        one, other = (
-            _tensors(made) for made in (whole, _after(half, asked, text, captured, _after(half, asked, text, captured)))
-        )
-        same = sum(torch.equal(one[name], other[name]) for name in one)
-        apart = max(float((one[name] - other[name]).abs().max()) for name in one)
-        reason = "weights or the optimizer's state differ"
-        equal = f"{same} of {len(one)} tensors"
-        yield judged(compared, same == len(one), "equal to the bit", reason, equal=equal, largest_difference=apart)
+        whole = _after(2 * half, asked, text, stepping)
+        yield _equal(f"{2 * half} steps, twice, {name}", whole, _after(2 * half, asked, text, stepping))
+        parts = _after(half, asked, text, stepping, _after(half, asked, text, stepping))
+        yield _equal(f"{2 * half} steps and {half} + {half}, {name}", whole, parts)
 
 
 def validation(setup: Setup) -> Iterator[Row]:
@@ -91,28 +92,31 @@ def validation(setup: Setup) -> Iterator[Row]:
 
 
 def step(setup: Setup) -> Iterator[Row]:
-    """Seconds of a step of ``karpathy``: eager, captured as one graph, and compiled by torch."""
-    from engine.device import measure_peak
-
-    text, asked = setups.corpus(setup), setups.spec(setup, "karpathy")
-    peak = measure_peak(setups.place(setup), 0.5)
-    made = setups.trainer(asked, text)
-    yield _timed(setup, "eager training step", made, made.step, peak)
-    graph = setups.captured_step(made)
+    """Seconds of a step of ``karpathy``: eager, captured as one graph, compiled by torch, and compiled and captured."""
+    text, asked, peak = setups.corpus(setup), setups.spec(setup, "karpathy"), matrix_peak(setup)
+    yield _timed(setup, "eager training step", setups.trainer(asked, text), setups.eager_step, peak)
     name = "captured training step"
-    yield skipped(name, NOT_CAPTURED) if graph is None else _timed(setup, name, made, graph, peak)
-    name = "training step with torch.compile"
-    if not setup.cuda:
-        yield skipped(name, "takes minutes to compile on a CPU")
-        return
-    made = setups.trainer(asked, text)
-    made.model.compile()
-    try:
-        compiling = seconds_of(made.placement.device, made.step)
-    except Exception as error:  # of the compiler, which the program does not use
-        yield skipped(name, f"{type(error).__name__}: {' '.join(str(error).split())[:150]}")
-        return
-    yield _timed(setup, name, made, made.step, peak, seconds_of_the_first_step=compiling)
+    if setups.CAPTURES:
+        yield _timed(setup, name, setups.trainer(asked, text), setups.captured_step, peak)
+    else:
+        yield skipped(name, NOT_CAPTURED)
+    for name, stepping in (
+        ("eager training step with torch.compile", setups.eager_step),
+        ("captured training step with torch.compile", setups.captured_step),
+    ):
+        if not setup.cuda:
+            yield skipped(name, "takes minutes to compile on a CPU")
+        elif stepping is setups.captured_step and not setups.CAPTURES:
+            yield skipped(name, NOT_CAPTURED)
+        else:
+            made = setups.trainer(asked, text)
+            made.model.compile()
+            try:
+                row = _timed(setup, name, made, stepping, peak)
+            except Exception as error:  # of the compiler, which the program does not use
+                yield skipped(name, f"{type(error).__name__}: {' '.join(str(error).split())[:150]}")
+            else:
+                yield skipped(name, row.reason) if row.reason else row
 
 
 def best(setup: Setup) -> Iterator[Row]:
@@ -121,7 +125,7 @@ def best(setup: Setup) -> Iterator[Row]:
     from engine.runs.events import Evaluated, Finished, Started
     from engine.runs.messages import Control, Stop
 
-    given = {"steps": 30, "evaluate_every": 10} if setup.quick else {}
+    given = {"steps": 20, "evaluate_every": 10} if setup.quick else {}
     control, begun, lowest, reason, steps = Control(), time.perf_counter(), math.inf, "", 0
     where, after, uniform = 0, 0.0, math.inf
     for event in train(setups.spec(setup, "karpathy", **given), control):
@@ -146,30 +150,41 @@ def best(setup: Setup) -> Iterator[Row]:
     )
 
 
-def _timed(setup: Setup, name: str, made: Trainer, run: setups.Step, peak: float, **more: float) -> Row:
-    """Time of a step, the median of three series after a warm-up. ``peak`` in floating point operations per second."""
-    device, count = made.placement.device, setup.of(3, 50)
+def _timed(setup: Setup, name: str, made: Trainer, stepping: Callable[[Trainer], setups.Step], peak: float) -> Row:
+    """Time of a step, the median of series after a warm-up. ``peak`` in floating point operations per second."""
+    device, count, run = made.placement.device, setup.of(3, 50), stepping(made)
 
-    def series() -> None:
-        for _ in range(count):
+    def series(length: int = count) -> None:
+        for _ in range(length):
             run()
 
-    for _ in range(3):
-        run()
-    seconds = statistics.median(seconds_of(device, series) for _ in range(3)) / count
+    warm = seconds_of(device, lambda: series(setup.of(1, setups.WARM_UP)))
+    seconds = statistics.median(seconds_of(device, series) for _ in range(setup.of(1, 3))) / count
     tokens = made.spec.batch * made.spec.context
-    return measured(
+    return judged(
         name,
+        not (reason := setups.not_captured(run)),
+        "",
+        reason,
         ms_per_step=seconds * 1e3,
         tokens_per_s=tokens / seconds,
         share_of_matrix_peak=tokens * made.model.config.flops_per_token() / seconds / peak,
+        seconds_of_warm_up=warm,
         loss=run()[0].item(),
-        **more,
     )
 
 
-def _after(count: int, asked: TrainSpec, text: Corpus, captured: bool, before: Trainer | None = None) -> Trainer | None:
-    """A trainer after ``count`` steps, from the start or from where another stands; None where nothing captures."""
+def _after(
+    count: int,
+    asked: TrainSpec,
+    text: Corpus,
+    stepping: Callable[[Trainer], setups.Step],
+    before: Trainer | None = None,
+) -> Trainer:
+    """A trainer after ``count`` steps, from the start or from a checkpoint of where another stands.
+
+    Raises :class:`RuntimeError` when its step should be captured and was not.
+    """
     from checkpoints import state
 
     made = setups.trainer(asked, text)
@@ -178,17 +193,29 @@ def _after(count: int, asked: TrainSpec, text: Corpus, captured: bool, before: T
         state.restore_model(made.model, contents)
         state.restore_optimizer(made.model, made.optimizer, contents)
         made.position = before.position
-    run = setups.captured_step(made) if captured else made.step
-    if run is not None:
-        for _ in range(count):
-            run()
-    return made if run is not None else None
+    run = stepping(made)
+    for _ in range(count):
+        run()
+    if reason := setups.not_captured(run):
+        raise RuntimeError(reason)
+    return made
 
 
-def _tensors(made: Trainer | None) -> dict[str, Tensor]:
+def _equal(compared: str, one: Trainer, other: Trainer) -> Row:
+    """Weights and optimizer states that must be equal to the bit."""
+    import torch
+
+    a, b = _tensors(one), _tensors(other)
+    same = sum(torch.equal(a[name], b[name]) for name in a)
+    apart = max(float((a[name] - b[name]).abs().max()) for name in a)
+    reason = "weights or the optimizer's state differ"
+    equal = f"{same} of {len(a)} tensors"
+    return judged(compared, same == len(a), "equal to the bit", reason, equal=equal, largest_difference=apart)
+
+
+def _tensors(made: Trainer) -> dict[str, Tensor]:
     """Copies of weights and optimizer state."""
     from checkpoints import state
 
-    assert made is not None
     held = state.capture(made.model, made.optimizer)
     return {**held.model, **{f"optimizer {name}": part for name, part in held.optimizer.items()}}

@@ -279,16 +279,18 @@ class _Machine:
     def _pieces(self, batch: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Tensor]:
         import torch
 
+        from engine.device import send
+
         longest = len(batch[0])
         counts = torch.tensor([len(ids) for ids in batch])
         filled = torch.zeros(len(batch), longest, dtype=torch.long)
         for row, ids in enumerate(batch):
             filled[row, : len(ids)] = torch.tensor(ids)
         padded = bool((counts < longest).any())
-        counts = counts.to(self.device)
+        counts = send(counts, self.device)
         mask = torch.arange(longest, device=self.device)[None] < counts[:, None] if padded else None
         out = self.model(
-            input_ids=filled.to(self.device),
+            input_ids=send(filled, self.device),
             attention_mask=mask.long() if mask is not None else None,
             output_hidden_states=True,
         )
