@@ -155,12 +155,9 @@ class Trainer:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            failure = error
+            failure = error.with_traceback(None)  # its frames hold what was computed
         if ranks.agree(failure is not None):
-            try:
-                raise failure or torch.OutOfMemoryError("another rank ran out of memory")
-            finally:
-                del failure  # it refers to this frame, and so to all that was computed, until it is collected
+            raise failure or torch.OutOfMemoryError("another rank ran out of memory")
         total = ranks.sum_gradients(parameters, total)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.spec.clip:
@@ -194,7 +191,7 @@ class Trainer:
                 except RuntimeError as error:
                     if not out_of_memory(error):
                         raise
-                    failure = error
+                    failure = error.with_traceback(None)  # its frames hold what was computed
             done = min(done + inputs.numel(), every)
         if ranks.agree(failure is not None):
             raise failure or torch.OutOfMemoryError("another rank ran out of memory")
