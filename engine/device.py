@@ -89,14 +89,19 @@ def place(device: str = "auto", precision: str = "auto", threads: int = 0) -> Pl
         name = torch.cuda.get_device_name(where)
     else:
         name = cpu_name() if where.type == "cpu" else "Apple GPU"
-    chosen = precision if precision != "auto" else "bfloat16" if _has_bfloat16(where) else "float32"
+    units = precision == "native" or (precision == "auto" and where.type == "cuda")
+    chosen = "bfloat16" if precision == "bfloat16" or (units and has_bfloat16(where)) else "float32"
     return Placement(where, torch.bfloat16 if chosen == "bfloat16" else torch.float32, threads, name, remarks)
 
 
 def autocast(device: str) -> contextlib.AbstractContextManager[object]:
     """A context for a placed device in which matrix products are in bfloat16 on GPUs that have it."""
     where = torch.device(device)
-    return torch.autocast("cuda", torch.bfloat16) if _has_bfloat16(where) else contextlib.nullcontext()
+    return (
+        torch.autocast("cuda", torch.bfloat16)
+        if where.type == "cuda" and has_bfloat16(where)
+        else contextlib.nullcontext()
+    )
 
 
 def fused(device: str) -> bool | None:
@@ -190,7 +195,10 @@ def _gpus() -> tuple[_Gpu, ...]:
     return tuple(found)
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has units for products in bfloat16."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
     if device.type != "cuda":
         return False
     with torch.cuda.device(device):

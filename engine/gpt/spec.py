@@ -178,7 +178,11 @@ class TrainSpec:
     )
     gpus: str = option("1", "GPUs that train together, or all; on a CPU, processes", group="machine", advanced=True)
     precision: str = option(
-        "auto", "of matrix products", group="machine", advanced=True, choices=("auto", "float32", "bfloat16")
+        "auto",
+        "of matrix products; native is bfloat16 where the device has units for it, auto that on a GPU alone",
+        group="machine",
+        advanced=True,
+        choices=("auto", "native", "float32", "bfloat16"),
     )
     threads: int = option(
         0, "CPU threads; 0 takes the physical cores", unit="threads", group="machine", advanced=True, minimum=0
@@ -252,6 +256,7 @@ _FAST: Mapping[str, Any] = {
     "beta1": 0.8,
     "beta2": 0.95,
     "clip": 0.0,
+    "precision": "native",
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "nano": {},
