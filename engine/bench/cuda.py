@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,6 +115,7 @@ def _limit(work: Callable[[], object]) -> None:
     torch.cuda.reset_peak_memory_stats()
     work()
     taken = torch.cuda.max_memory_allocated()
+    gc.collect()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     torch.cuda.set_per_process_memory_fraction(SCARCE * taken / total)
