@@ -1,4 +1,4 @@
-"""A trained GPT as a folder that ``transformers`` loads: ``GPT2LMHeadModel`` and a character tokenizer.
+"""A trained GPT as a folder that ``transformers`` loads: GPT-2's or nanochat's class, and a character tokenizer.
 
 GPT-2's head has no bias. A head bias ``b`` folds exactly into the last layer norm's bias when the head matrix ``W``
 (vocabulary x width) has full row rank: ``W (n + d) = W n + b`` for ``d = W⁺ b``.
@@ -25,43 +25,25 @@ FOLD_TOLERANCE = 1e-4  # largest share of the head bias that may be lost
 def write(
     folder: Path,
     tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
     *,
-    layers: int,
-    heads: int,
-    activation: str,
     vocabulary: Sequence[str],
     about: Mapping[str, Any],
     half: bool = False,
 ) -> None:
     """Write the model and its tokenizer into ``folder``, see :func:`engine.model_folder.exported`.
 
-    ``tensors`` are the parameters of :class:`GPT` by name; a missing ``head.weight`` means that it is tied.
-    ``about`` goes into ``training.json`` (the spec and the losses that were reached). ``half`` stores float16.
-    Raises :class:`checkpoints.store.CheckpointError` for a head bias that GPT-2 cannot express, and :class:`OSError`.
+    ``tensors`` are the parameters of :class:`GPT` by name; a missing ``head.weight`` means that it is tied. ``config``
+    is what ``config.json`` says of the model; its ``model_type`` decides how the parameters are called. ``about`` goes
+    into ``training.json`` (the spec and the losses that were reached). ``half`` stores float16. Raises
+    :class:`checkpoints.store.CheckpointError` for a head bias that GPT-2 cannot express, and :class:`OSError`.
     """
-    width = tensors["tokens.weight"].shape[1]
-    context = tensors["positions.weight"].shape[0]
-    converted = to_gpt2(tensors, layers)
+    converted = to_nanochat(tensors) if config["model_type"] == "nanochat" else to_gpt2(tensors, _layers(config))
     if half:
         converted = {name: tensor.half() for name, tensor in converted.items()}
-    config = {
-        "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
-        "vocab_size": len(vocabulary),
-        "n_positions": context,
-        "n_embd": width,
-        "n_layer": layers,
-        "n_head": heads,
-        "activation_function": "relu" if activation == "relu" else "gelu_new",
-        "layer_norm_epsilon": 1e-5,
-        "tie_word_embeddings": "lm_head.weight" not in converted,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "dtype": "float16" if half else "float32",
-    }
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": context,
+        "model_max_length": config.get("n_positions", config.get("max_position_embeddings")),
         "clean_up_tokenization_spaces": False,
     }
     (folder / "model.safetensors").write_bytes(to_safetensors(converted, metadata={"format": "pt"}))
@@ -70,7 +52,7 @@ def write(
         ("tokenizer_config.json", tokenizer_config),
         ("generation_config.json", {"do_sample": True, "top_k": 0}),
         ("training.json", dict(about)),
-        ("config.json", config),
+        ("config.json", {**config, "dtype": "float16" if half else "float32"}),
     ):
         (folder / name).write_bytes(
             json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
@@ -79,12 +61,13 @@ def write(
 
 def to_gpt2(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Parameters under GPT-2's names; its linear layers are stored transposed."""
-    width = tensors["tokens.weight"].shape[1]
-    # A bias that is not there becomes zeros of its own: safetensors refuses tensors that share memory.
-    ours = {f"blocks.{index}.qkv.bias": torch.zeros(3 * width) for index in range(layers)} | dict(tensors)
     result = {}
     for our, their in _names(layers).items():
-        result[f"transformer.{their}"] = ours[our].T if _is_transposed(our, ours[our]) else ours[our]
+        if our in tensors:
+            tensor = tensors[our].T if _is_transposed(our, tensors[our]) else tensors[our]
+        else:  # zeros of its own: safetensors refuses tensors that share memory
+            tensor = torch.zeros(len(tensors[our.replace(".bias", ".weight")]))
+        result[f"transformer.{their}"] = tensor
     if "head.bias" in tensors:
         head = tensors.get("head.weight", tensors["tokens.weight"])
         result["transformer.ln_f.bias"] = tensors["norm.bias"] + fold(head, tensors["head.bias"])
@@ -93,7 +76,17 @@ def to_gpt2(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in result.items()}
 
 
-def from_gpt2(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
+def to_nanochat(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters under nanochat's names, which has queries, keys and values apart."""
+    result: dict[str, Tensor] = {}
+    for our, tensor in tensors.items():
+        theirs = _nanochat_names(our)
+        parts = tensor.chunk(len(theirs)) if len(theirs) > 1 else (tensor,)
+        result |= {their: part.clone() for their, part in zip(theirs, parts, strict=True)}
+    return result
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
     """Config, parameters under our names in float32, and vocabulary of a folder that :func:`write` made.
 
     Raises :class:`checkpoints.store.CheckpointError` when it is not one.
@@ -102,20 +95,27 @@ def from_gpt2(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], list[str
         config = json.loads((folder / "config.json").read_bytes())
         ids = json.loads((folder / "tokenizer.json").read_bytes())["model"]["vocab"]
         held = from_safetensors((folder / "model.safetensors").read_bytes())
-        theirs = {name: tensor.float() for name, tensor in held.items()}
-        tensors = renamed(theirs, config["n_layer"])
+        tensors = renamed({name: tensor.float() for name, tensor in held.items()}, config)
         vocabulary = sorted(ids, key=ids.__getitem__)
         if vocabulary != sorted(vocabulary) or any(len(token) != 1 for token in vocabulary):
             raise ValueError("its tokens are not single characters in code point order")
-        if missing := _NEEDED - set(config):
+        if config["model_type"] != "nanochat" and (missing := _NEEDED - set(config)):
             raise ValueError(f"config.json lacks {', '.join(sorted(missing))}")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"{folder} is not an exported character GPT ({error})") from None
     return config, tensors, vocabulary
 
 
-def renamed(theirs: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """GPT-2's parameters under our names, linear layers as transposed views. Raises :class:`KeyError`."""
+def renamed(theirs: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Parameters of GPT-2 or nanochat under our names, GPT-2's linear layers as transposed views.
+
+    Raises :class:`KeyError`.
+    """
+    layers = _layers(config)
+    if config.get("model_type") == "nanochat":
+        ours = ["tokens.weight", *(f"blocks.{n}.{our}.weight" for n in range(layers) for our in _NANOCHAT_PARTS)]
+        ours += ["head.weight"] if "lm_head.weight" in theirs else []
+        return {our: torch.cat([theirs[their] for their in _nanochat_names(our)]) for our in ours}
     # Checkpoints of the bare GPT-2, as the original is stored, lack the prefix.
     prefix = "transformer." if "transformer.wte.weight" in theirs else ""
     tensors = {our: theirs[prefix + their] for our, their in _names(layers).items()}
@@ -123,6 +123,19 @@ def renamed(theirs: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     if "lm_head.weight" in theirs:
         tensors["head.weight"] = theirs["lm_head.weight"]
     return tensors
+
+
+def _layers(config: Mapping[str, Any]) -> int:
+    return int(config["num_hidden_layers" if config.get("model_type") == "nanochat" else "n_layer"])
+
+
+def _nanochat_names(our: str) -> list[str]:
+    """What nanochat calls the parameter, or its parts."""
+    outside = {"tokens.weight": "model.embed_tokens.weight", "head.weight": "lm_head.weight"}
+    if our in outside:
+        return [outside[our]]
+    _, number, part, _ = our.split(".")
+    return [f"model.layers.{number}.{their}.weight" for their in _NANOCHAT_PARTS[part]]
 
 
 def _names(layers: int) -> dict[str, str]:
@@ -170,3 +183,9 @@ _PARTS = (
     ("widen", "mlp.c_fc"),
     ("narrow", "mlp.c_proj"),
 )
+_NANOCHAT_PARTS = {
+    "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "project": ("self_attn.o_proj",),
+    "widen": ("mlp.fc1",),
+    "narrow": ("mlp.fc2",),
+}

@@ -122,9 +122,9 @@ MUTATIONS = (
     ),
     Mutation(
         "weight decay: biases and norms of the GPT decay too",
-        "engine/gpt/trainer.py",
-        '"weight_decay": 0.0',
-        '"weight_decay": spec.weight_decay',
+        "engine/gpt/optimizers.py",
+        "spec.weight_decay if decays else 0.0",
+        "spec.weight_decay",
         "engine/gpt",
     ),
     Mutation(

@@ -47,9 +47,10 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "threads": 1,
 }
-# The switches of the two presets that differ most, on models small enough for a test.
+# The switches of the presets that differ most, on models small enough for a test.
 NANO: dict[str, Any] = {**TINY, "preset": "nano"}
 KARPATHY: dict[str, Any] = {**TINY, "preset": "karpathy", "warmup": 0, "width": 32}
+FAST: dict[str, Any] = {**TINY, "preset": "fast", "warmup": 0}
 
 
 def spec(corpus: Path | str = "", **changes: Any) -> TrainSpec:

@@ -87,7 +87,7 @@ def _run(arguments: list[str]) -> int:
 def train(
     *,
     corpus: str = "dante",
-    preset: Literal["auto", "nano", "small", "karpathy"] = "auto",
+    preset: Literal["auto", "nano", "small", "karpathy", "fast", "fast-karpathy"] = "auto",
     steps: int | None = None,
     seed: int | None = None,
     name: str = "",

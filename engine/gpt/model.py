@@ -1,7 +1,8 @@
-"""A decoder-only transformer: the GPT of Karpathy's "Let's build GPT" and, by its switches, GPT-2's architecture."""
+"""A decoder-only transformer: the GPT of Karpathy's "Let's build GPT" and, by its switches, GPT-2's and nanochat's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from torch.nn import functional
 from engine.gpt.config import GPTConfig
 
 Cache = list[tuple[Tensor, Tensor]]
+Rotation = tuple[Tensor, Tensor]
+"""cosines and sines of the angles of each position, ``(time, half a head)``"""
+EPSILON = 1e-6  # of an RMS norm
 
 
 class Block(nn.Module):
@@ -20,19 +24,34 @@ class Block(nn.Module):
         super().__init__()
         c = config.width
         self.heads, self.dropout = config.heads, config.dropout
-        self.activation = functional.relu if config.activation == "relu" else _gelu
-        self.norm_1 = nn.LayerNorm(c)
+        self.activation = _ACTIVATIONS[config.activation]
+        self.qk_norm, self.scale = config.qk_norm, config.attention_scale or None
+        self.norm_1 = _norm(config)
         self.qkv = nn.Linear(c, 3 * c, bias=config.qkv_bias)
-        self.project = nn.Linear(c, c)
-        self.norm_2 = nn.LayerNorm(c)
-        self.widen = nn.Linear(c, 4 * c)
-        self.narrow = nn.Linear(4 * c, c)
+        self.project = nn.Linear(c, c, bias=config.bias)
+        self.norm_2 = _norm(config)
+        self.widen = nn.Linear(c, 4 * c, bias=config.bias)
+        self.narrow = nn.Linear(4 * c, c, bias=config.bias)
 
     def forward(
-        self, x: Tensor, cache: tuple[Tensor, Tensor] | None, position: int | Tensor, mask: Tensor | None
+        self,
+        x: Tensor,
+        cache: tuple[Tensor, Tensor] | None,
+        position: int | Tensor,
+        mask: Tensor | None,
+        rotation: Rotation | None,
     ) -> Tensor:
         batch, time, c = x.shape
-        q, k, v = self.qkv(self.norm_1(x)).view(batch, time, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(self.norm_1(x)).view(batch, time, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        if rotation is None and not self.qk_norm:
+            q, k, v = qkv
+        else:
+            qk, (v,) = qkv.split((2, 1))
+            if rotation is not None:
+                qk = _rotated(qk, rotation)
+            if self.qk_norm:
+                qk = functional.rms_norm(qk, qk.shape[-1:], eps=EPSILON)
+            q, k = qk.to(v.dtype)
         if cache is not None and isinstance(position, Tensor):
             keys, values = cache
             k, v = keys.index_copy_(2, position, k), values.index_copy_(2, position, v)
@@ -43,7 +62,13 @@ class Block(nn.Module):
             k, v = keys[:, :, : position + time], values[:, :, : position + time]
         # Without a mask, a single new token sees everything before it, and a longer piece begins at position 0.
         mixed = functional.scaled_dot_product_attention(
-            q, k, v, mask, is_causal=time > 1 and mask is None, dropout_p=self.dropout if self.training else 0.0
+            q,
+            k,
+            v,
+            mask,
+            is_causal=time > 1 and mask is None,
+            dropout_p=self.dropout if self.training else 0.0,
+            scale=self.scale,
         )
         mixed = mixed.transpose(1, 2).reshape(batch, time, c)
         x = x + self._drop(self.project(mixed))
@@ -60,9 +85,10 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         self.tokens = nn.Embedding(config.vocabulary, config.width)
-        self.positions = nn.Embedding(config.context, config.width)
+        if config.positions == "learned":
+            self.positions = nn.Embedding(config.context, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = _norm(config)
         self.head = nn.Linear(config.width, config.vocabulary, bias=config.head_bias)
         if config.tied:
             self.head.weight = self.tokens.weight
@@ -71,6 +97,12 @@ class GPT(nn.Module):
             for name, parameter in self.named_parameters():
                 if name.endswith(("project.weight", "narrow.weight")):
                     nn.init.normal_(parameter, std=0.02 / (2 * config.layers) ** 0.5)
+        if config.zero_outputs:
+            for name, parameter in self.named_parameters():
+                if name.endswith(("project.weight", "narrow.weight", "head.weight")):
+                    nn.init.zeros_(parameter)
+                elif parameter.dim() == 2:
+                    nn.init.uniform_(parameter, -(bound := 0.7 * (3 / config.width) ** 0.5), bound)
 
     def forward(self, ids: Tensor, cache: Cache | None = None, position: int = 0, *, last: bool = False) -> Tensor:
         """Logits for ``ids`` that begin at ``position``. With a ``cache`` the keys and values before it are reused.
@@ -83,7 +115,7 @@ class GPT(nn.Module):
         mask = None
         if time > 1 and position:  # a later piece sees all before it and, of itself, what is not ahead
             mask = torch.ones(time, position + time, dtype=torch.bool, device=ids.device).tril(position)
-        return self._logits(ids, self.positions.weight[position : position + time], cache, position, mask, last)
+        return self._logits(ids, slice(position, position + time), cache, position, mask, last)
 
     def step(self, ids: Tensor, cache: Cache, position: Tensor) -> Tensor:
         """Logits ``(batch, 1, vocabulary)`` for one more id ``(batch, 1)`` at ``position`` ``(1,)``, kept as a tensor.
@@ -92,24 +124,41 @@ class GPT(nn.Module):
         captured and replayed; the price is that it attends over the whole cache.
         """
         mask = torch.arange(self.config.context, device=ids.device)[None] <= position
-        return self._logits(ids, self.positions.weight[position], cache, position, mask, True)
+        return self._logits(ids, position, cache, position, mask, True)
 
     def _logits(
         self,
         ids: Tensor,
-        places: Tensor,
+        where: slice | Tensor,
         cache: Cache | None,
         position: int | Tensor,
         mask: Tensor | None,
         last: bool,
     ) -> Tensor:
-        x = self.tokens(ids) + places
+        x, rotation = self.tokens(ids), None
+        if self.config.positions == "learned":
+            x = x + self.positions.weight[where]
+        else:
+            rotation = self._rotation(where)
+        if self.config.embedding_norm:
+            x = functional.rms_norm(x, x.shape[-1:], eps=EPSILON)
         if self.config.activation == "gelu" and self.config.dropout and self.training:
             x = functional.dropout(x, self.config.dropout, True)
         for index, block in enumerate(self.blocks):
-            x = block(x, cache[index] if cache is not None else None, position, mask)
+            x = block(x, cache[index] if cache is not None else None, position, mask, rotation)
         logits: Tensor = self.head(self.norm(x[:, -1:] if last else x))
+        if cap := self.config.soft_cap:
+            exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            logits = cap * torch.tanh(exact / cap)
         return logits
+
+    def _rotation(self, where: slice | Tensor) -> Rotation:
+        """How far queries and keys are turned at these positions, computed anew each time: no tensor to look after."""
+        config, device = self.config, self.tokens.weight.device
+        size = config.width // config.heads
+        slowness = config.rotary_base ** (torch.arange(0, size, 2, device=device).float() / size)
+        angles = torch.arange(config.context, device=device)[where, None] / slowness
+        return angles.cos(), angles.sin()
 
     def loss(self, inputs: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy in nats; targets of -100 do not count. Logits are compared in float32."""
@@ -131,5 +180,26 @@ class GPT(nn.Module):
             nn.init.zeros_(module.bias)
 
 
+def _norm(config: GPTConfig) -> nn.Module:
+    if config.norm == "layer":
+        return nn.LayerNorm(config.width)
+    return nn.RMSNorm(config.width, eps=EPSILON, elementwise_affine=False)
+
+
+def _rotated(x: Tensor, rotation: Rotation) -> Tensor:
+    """``x`` ``(..., time, head)``: the pair of number ``i`` in each half turned backwards by the ``i``-th angle."""
+    cosines, sines = rotation
+    one, other = x.chunk(2, -1)
+    return torch.cat((one * cosines + other * sines, other * cosines - one * sines), -1)
+
+
+def _relu2(x: Tensor) -> Tensor:
+    positive = functional.relu(x)
+    return positive * positive  # in the precision of x also under autocast, which a power is not
+
+
 def _gelu(x: Tensor) -> Tensor:
     return functional.gelu(x, approximate="tanh")
+
+
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"gelu": _gelu, "relu": functional.relu, "relu2": _relu2}

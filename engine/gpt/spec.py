@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from data.vocabulary import UnknownCharacterError, Vocabulary
-from engine.gpt.config import GPTConfig
+from engine.gpt.config import NANOCHAT, GPTConfig
 from engine.runs.spec import BadSpec, Problem, changed, check, device, option
 
 PRESET_HELP: Mapping[str, str] = {
     "nano": "4 layers, 128 wide, context 64: minutes on a CPU",
     "small": "6 layers, 192 wide, context 128: a GPU of a laptop, or an hour and more on a CPU",
     "karpathy": "the GPT of the video, 10.8 M parameters: a GPU",
+    "fast": "another recipe in nano's shape: rotary positions, RMS norms and Muon",
+    "fast-karpathy": "the recipe of fast in karpathy's shape: a GPU",
 }
 
 
@@ -50,19 +52,89 @@ class TrainSpec:
     width: int = option(128, "size of the residual stream", group="model", minimum=1)
     context: int = option(64, "characters the model sees", unit="tokens", group="model", minimum=1)
     dropout: float = option(0.0, "share of activations dropped in training", group="model", minimum=0, below=1)
-    activation: str = option("gelu", "non-linearity of the MLP", group="model", advanced=True, choices=("gelu", "relu"))
+    activation: str = option(
+        "gelu",
+        "non-linearity of the MLP; relu2 is ReLU squared",
+        group="model",
+        advanced=True,
+        choices=("gelu", "relu", "relu2"),
+    )
     tied: bool = option(True, "head and token embedding share one matrix", group="model", advanced=True)
     qkv_bias: bool = option(True, "bias in the query, key and value projections", group="model", advanced=True)
     head_bias: bool = option(False, "bias in the head", group="model", advanced=True)
+    bias: bool = option(True, "bias in the output projections and the MLP", group="model", advanced=True)
+    positions: str = option(
+        "learned",
+        "how a position is told: by an embedding, or by turning queries and keys",
+        group="model",
+        advanced=True,
+        choices=("learned", "rotary"),
+    )
+    rotary_base: float = option(
+        10000.0, "of rotary positions; lower for a short context", group="model", advanced=True, above=1
+    )
+    norm: str = option(
+        "layer",
+        "layer norm, or RMS norm without weights",
+        group="model",
+        advanced=True,
+        choices=("layer", "rms"),
+    )
+    qk_norm: bool = option(False, "RMS norm of queries and keys", group="model", advanced=True)
+    embedding_norm: bool = option(False, "RMS norm of the embedding", group="model", advanced=True)
+    attention_scale: float = option(
+        0.0, "factor of the products of queries and keys; 0 is 1/√head size", group="model", advanced=True, minimum=0
+    )
+    soft_cap: float = option(0.0, "bound of the logits; 0 is none", group="model", advanced=True, minimum=0)
+    zero_outputs: bool = option(
+        False, "output projections and an untied head begin at zero", group="model", advanced=True
+    )
 
     batch: int = option(12, "windows per step", unit="windows", group="training", minimum=1)
-    learning_rate: float = option(1e-3, "AdamW's peak learning rate", group="training", above=0, maximum=1)
-    schedule: str = option("cosine", "after warm-up", group="training", advanced=True, choices=("cosine", "constant"))
+    order: str = option(
+        "random",
+        "windows from anywhere, or shuffled: every part of the text once in an epoch",
+        group="training",
+        advanced=True,
+        choices=("random", "shuffled"),
+    )
+    optimizer: str = option(
+        "adamw",
+        "muon takes Muon for the blocks' matrices and AdamW for the rest",
+        group="training",
+        advanced=True,
+        choices=("adamw", "muon"),
+    )
+    learning_rate: float = option(1e-3, "peak learning rate", group="training", above=0, maximum=1)
+    embedding_rate: float = option(
+        1.0, "learning rate of the embeddings, as a multiple", group="training", advanced=True, above=0
+    )
+    head_rate: float = option(
+        1.0, "learning rate of an untied head, as a multiple", group="training", advanced=True, above=0
+    )
+    muon_momentum: float = option(
+        0.9, "Muon's decay of the mean gradient", group="training", advanced=True, minimum=0, below=1
+    )
+    schedule: str = option(
+        "cosine",
+        "after warm-up; linear is constant until its cooldown",
+        group="training",
+        advanced=True,
+        choices=("cosine", "constant", "linear"),
+    )
+    cooldown: float = option(
+        0.5,
+        "share of the steps over which the linear schedule falls",
+        group="training",
+        advanced=True,
+        above=0,
+        maximum=1,
+    )
     warmup: int = option(
         100, "steps over which the learning rate rises", unit="steps", group="training", advanced=True, minimum=0
     )
     final_rate: float = option(
-        0.1, "share of the peak at which the cosine ends", group="training", advanced=True, minimum=0, maximum=1
+        0.1, "share of the peak at which the schedule ends", group="training", advanced=True, minimum=0, maximum=1
     )
     weight_decay: float = option(0.1, "AdamW's decay", group="training", advanced=True, minimum=0)
     decay: str = option("matrices", "what decays", group="training", advanced=True, choices=("matrices", "everything"))
@@ -114,18 +186,8 @@ class TrainSpec:
 
     def model(self, vocabulary: int) -> GPTConfig:
         """Shape of the model for a vocabulary of that size."""
-        return GPTConfig(
-            vocabulary,
-            self.layers,
-            self.heads,
-            self.width,
-            self.context,
-            self.dropout,
-            self.activation,
-            self.tied,
-            self.qkv_bias,
-            self.head_bias,
-        )
+        names = [entry.name for entry in dataclasses.fields(GPTConfig) if entry.name != "vocabulary"]
+        return GPTConfig(vocabulary, **{name: getattr(self, name) for name in names})
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with the spec by itself, without looking at corpus or device."""
@@ -133,6 +195,8 @@ class TrainSpec:
         wrong = {problem.field for problem in found}
         if not wrong & {"heads", "width"} and self.width % self.heads:
             found.append(Problem("heads", f"{self.heads} do not divide the width {self.width}"))
+        elif not wrong & {"heads", "width"} and self.positions == "rotary" and self.width // self.heads % 2:
+            found.append(Problem("heads", f"a head of {self.width // self.heads} has no halves for rotary positions"))
         if self.gpus != "all" and not (self.gpus.isdecimal() and 1 <= int(self.gpus) <= 64):
             found.append(Problem("gpus", f"{self.gpus!r} is neither all nor a number from 1 to 64"))
         elif "batch" not in wrong and self.gpus != "all" and int(self.gpus) > self.batch:
@@ -170,6 +234,25 @@ class TrainSpec:
         return spec
 
 
+_FAST: Mapping[str, Any] = {
+    **NANOCHAT,
+    "tied": False,
+    "soft_cap": 15.0,
+    "zero_outputs": True,
+    "rotary_base": 1000.0,
+    "order": "shuffled",
+    "optimizer": "muon",
+    "learning_rate": 0.02,
+    "embedding_rate": 0.45,
+    "head_rate": 0.15,
+    "schedule": "linear",
+    "warmup": 0,
+    "final_rate": 0.02,
+    "weight_decay": 0.0,
+    "beta1": 0.8,
+    "beta2": 0.95,
+    "clip": 0.0,
+}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "nano": {},
     "small": {
@@ -201,6 +284,18 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "beta2": 0.999,
         "clip": 0.0,
         "steps": 5000,
+        "evaluate_every": 100,
+    },
+    "fast": {**_FAST, "steps": 1000, "evaluate_every": 100, "sample_every": 100},
+    "fast-karpathy": {
+        **_FAST,
+        "layers": 6,
+        "heads": 6,
+        "width": 384,
+        "context": 256,
+        "batch": 64,
+        "dropout": 0.2,
+        "steps": 2000,
         "evaluate_every": 100,
     },
 }

@@ -17,7 +17,7 @@ from checkpoints import export, home, state, store
 from checkpoints import run as runs
 from data.vocabulary import Vocabulary
 from data.windows import derive_seed
-from engine.gpt.config import from_gpt2
+from engine.gpt.config import from_transformers, to_transformers
 from engine.gpt.model import GPT
 from engine.gpt.sample import sample
 from engine.gpt.setup import position_of
@@ -91,14 +91,17 @@ def load(wanted: str, *, which: str = "best") -> Trained:
 
 def write_export(trained: Trained, folder: Path, *, half: bool = False, force: bool = False) -> None:
     """Export a model for ``transformers`` (:func:`checkpoints.export.write`, :func:`engine.model_folder.exported`)."""
-    config = trained.model.config
+    config = to_transformers(trained.model.config)
+    if config is None:
+        raise store.CheckpointError(
+            f"{trained.source} cannot be exported: transformers computes the switches of GPT-2 (learned positions, "
+            "layer norms) and those of the preset fast, and this model has some of both or others"
+        )
     with exported(folder, trained.source, force=force) as temporary:
         export.write(
             temporary,
             {name: parameter.detach() for name, parameter in trained.model.named_parameters()},
-            layers=config.layers,
-            heads=config.heads,
-            activation=config.activation,
+            config,
             vocabulary=trained.vocabulary.characters,
             about={
                 "source": trained.source,
@@ -133,8 +136,8 @@ def take_sample(trained: Trained, prompt: str, length: int, seed: int, temperatu
 
 
 def _exported(folder: Path) -> Trained:
-    config, tensors, vocabulary = export.from_gpt2(folder)
-    shape = from_gpt2(config)
+    config, tensors, vocabulary = export.read(folder)
+    shape = from_transformers(config)
     if shape is None or shape.vocabulary != len(vocabulary):
         raise store.CheckpointError(f"{folder} is not an exported character GPT (config.json describes another model)")
     model = GPT(shape).eval()

@@ -8,7 +8,7 @@ state that a checkpoint could forget.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
 from engine.device import Placement, out_of_memory, read
+from engine.gpt import optimizers
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
 from engine.gpt.ranks import Order, Ranks
@@ -76,27 +77,32 @@ class Trainer:
         self.spec, self.corpus, self.placement, self.ranks = spec, corpus, placement, ranks
         torch.manual_seed(derive_seed(spec.seed, "weights"))
         self.model = GPT(spec.model(len(corpus.vocabulary))).to(placement.device)
-        self.optimizer = _optimizer(self.model, spec)
+        self.optimizer = optimizers.build(self.model, spec)
         train_ids, self.validation = corpus.split()
-        self.windows = Windows(train_ids, spec.context, spec.batch, spec.seed, placement.device)
+        self.windows = Windows(
+            train_ids, spec.context, spec.batch, spec.seed, placement.device, shuffled=spec.order == "shuffled"
+        )
         self.train_tokens = len(train_ids)
         self.evaluation_tokens = EVALUATION_TOKENS * (1 if placement.device.type == "cpu" else GPU_TOKENS)
         self.position = Position(learning_rate=spec.learning_rate, micro_batch=spec.batch)
 
     def rate(self, step: int) -> float:
-        """Learning rate of ``step`` (0-based): linear warm-up that begins above 0, then constant or cosine."""
+        """Learning rate of ``step`` (0-based): linear warm-up that begins above 0, then the schedule."""
         spec, peak = self.spec, self.position.learning_rate
         if step < spec.warmup:
             return peak * (step + 1) / (spec.warmup + 1)
         if spec.schedule == "constant":
             return peak
         share = min(1.0, (step - spec.warmup) / max(1, spec.steps - spec.warmup))
+        if spec.schedule == "linear":
+            left = min(1.0, (1 - share) / spec.cooldown)
+            return peak * (spec.final_rate + (1 - spec.final_rate) * left)
         return peak * (spec.final_rate + (1 - spec.final_rate) * 0.5 * (1 + math.cos(math.pi * share)))
 
     def meet(self) -> None:
         """Take weights and optimizer of rank 0, before the first step; of every rank."""
         if self.ranks.world > 1:
-            self._allocate()
+            optimizers.allocate(self.optimizer)
             self.ranks.share(self.model.state_dict().values())
             for parameter in self.model.parameters():
                 held = self.optimizer.state[parameter]
@@ -110,43 +116,57 @@ class Trainer:
         if self.placement.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def step(self, rate: float | None = None) -> tuple[Tensor, Tensor, float]:
+    def step(
+        self, rate: float | None = None, run: Callable[[], tuple[Tensor, Tensor]] | None = None
+    ) -> tuple[Tensor, Tensor, float]:
         """One optimizer step. Returns loss and gradient norm as scalars on the device, and the learning rate.
 
-        Of several ranks each takes its slice of the batch. ``rate``: what rank 0 tells the others. Does not wait for
-        the device. Raises :class:`torch.OutOfMemoryError`, in every rank, with nothing changed.
+        Of several ranks each takes its slice of the batch. ``rate``: what rank 0 tells the others. ``run``: does the
+        work of :meth:`arithmetic` in another way. Does not wait for the device. Raises
+        :class:`torch.OutOfMemoryError`, in every rank, with nothing changed.
         """
         position, ranks = self.position, self.ranks
         if rate is None:
             rate = self.rate(position.step)
             ranks.tell(Order.STEP, rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        optimizers.set_rate(self.optimizer, rate)
         if self.spec.dropout:
             own = (ranks.rank,) if ranks.rank else ()
             torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step, *own))
+        self.windows.load(position.step)
+        loss, norm = (run or self.arithmetic)()
+        position.step += 1
+        return loss, norm, rate
+
+    def arithmetic(self) -> tuple[Tensor, Tensor]:
+        """Loss and gradient norm of the batch that is loaded; updates the weights.
+
+        Whatever differs from step to step it reads from tensors that stay where they are and from torch's generator,
+        so that it can be captured once and replayed for every step.
+        """
+        ranks, parameters = self.ranks, list(self.model.parameters())
         if not self.model.training:
             self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         failure: RuntimeError | None = None
-        total = torch.zeros((), device=self.placement.device)
         try:
-            self._allocate()
+            optimizers.allocate(self.optimizer)
             total = self._backward()
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             failure = error
         if ranks.agree(failure is not None):
-            raise failure or torch.OutOfMemoryError("another rank ran out of memory")
-        total = ranks.sum_gradients(self.model.parameters(), total)
-        parameters = list(self.model.parameters())
+            try:
+                raise failure or torch.OutOfMemoryError("another rank ran out of memory")
+            finally:
+                del failure  # it refers to this frame, and so to all that was computed, until it is collected
+        total = ranks.sum_gradients(parameters, total)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.spec.clip:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
         self.optimizer.step()
-        position.step += 1
-        return total, norm, rate
+        return total, norm
 
     def evaluate(self) -> Iterator[tuple[int, float]]:
         """The loss on the whole validation split, every token but the first once, summed in float64 on the host.
@@ -183,14 +203,9 @@ class Trainer:
             total += one
         yield done, float(ranks.sum(torch.tensor(total, dtype=torch.float64))) / done
 
-    def _allocate(self) -> None:
-        """The optimizer's state, whole, before the first step."""
-        if not self.optimizer.state:
-            self.optimizer.state.update(_adam_state(self.optimizer))
-
     def _backward(self) -> Tensor:
         """Gradients of this rank's slice of the batch; returns its part of the mean loss."""
-        inputs, targets = self.windows.at(self.position.step)
+        inputs, targets = self.windows.gather()
         own, micro = self.ranks.slice(len(inputs)), self.position.micro_batch
         total: Tensor | None = None
         for x, y in zip(torch.split(inputs[own], micro), torch.split(targets[own], micro), strict=True):
@@ -200,30 +215,3 @@ class Trainer:
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
         return total
-
-
-def _adam_state(optimizer: torch.optim.AdamW) -> dict[Tensor, dict[str, Tensor]]:
-    """The state that fused AdamW begins with, for all parameters.
-
-    AdamW itself allocates it parameter by parameter and group by group in its first step: memory that runs out in
-    between would leave half a state, and one group updated.
-    """
-    return {
-        parameter: {
-            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-        }
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
-
-
-def _optimizer(model: GPT, spec: TrainSpec) -> torch.optim.AdamW:
-    everything = spec.decay == "everything"
-    decayed = [p for p in model.parameters() if everything or p.dim() >= 2]
-    spared = [p for p in model.parameters() if not everything and p.dim() < 2]
-    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": spec.weight_decay}]
-    if spared:
-        groups.append({"params": spared, "weight_decay": 0.0})
-    return torch.optim.AdamW(groups, lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), fused=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from checkpoints import store
 from engine import hub
-from engine.gpt.config import GPTConfig, from_gpt2
+from engine.gpt.config import GPTConfig, from_transformers
 from engine.hub import INDEX, WEIGHTS, shards
 from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control, Stop
@@ -75,20 +75,24 @@ def open_folder(
     facts = Facts(folder.name, folder.source, spelled, eos, start)
     placement = place(device)
     _check_memory(files, folder, config, placement.device)
-    shape = from_gpt2(config)
+    shape = from_transformers(config)
     if shape is None:
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
         yield from look(control, folder.name)
         model, context = _by_transformers(folder, placement.device)
         yield from placement.notices()
         if int8:
-            yield Notice(f"int8 weights are for GPT-2's architecture: {folder.name} stays as it is", "warning", "int8")
+            yield Notice(
+                f"int8 weights are for GPT-2's and nanochat's architecture: {folder.name} stays as it is",
+                "warning",
+                "int8",
+            )
         return ForeignModel(facts, model, context)
     tensors: dict[str, Tensor] = {}
     for progress in _read(files, tensors, folder, halves=placement.device.type == "cuda"):
         yield progress
         yield from look(control, folder.name)
-    return (yield from own(facts, _built(shape, tensors, folder), placement, int8))
+    return (yield from own(facts, _built(shape, config, tensors, folder), placement, int8))
 
 
 def own(facts: Facts, gpt: GPT, placement: Placement, int8: bool) -> Generator[Event, None, LanguageModel]:
@@ -137,8 +141,8 @@ def look(control: Control | None, name: str) -> Iterator[Event]:
     yield from ()
 
 
-def _built(shape: GPTConfig, tensors: dict[str, Tensor], folder: Folder) -> Any:
-    """The project's GPT around the tensors of a GPT-2 checkpoint, which it takes as they are."""
+def _built(shape: GPTConfig, config: dict[str, Any], tensors: dict[str, Tensor], folder: Folder) -> Any:
+    """The project's GPT around the tensors of a checkpoint, which it takes as they are where they may stay."""
     import torch
 
     from checkpoints import export
@@ -147,7 +151,7 @@ def _built(shape: GPTConfig, tensors: dict[str, Tensor], folder: Folder) -> Any:
     with torch.device("meta"):
         model = GPT(shape)
     try:
-        named = export.renamed(tensors, shape.layers)
+        named = export.renamed(tensors, config)
         if shape.tied:
             named["head.weight"] = named["tokens.weight"]
         model.load_state_dict(named, assign=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from workbench import KARPATHY, NANO, VERSE, spec
+from workbench import FAST, KARPATHY, NANO, VERSE, spec
 
 from checkpoints import export
 from checkpoints.store import CheckpointError
@@ -27,6 +27,9 @@ SHAPES = {
     "karpathy": {**KARPATHY, "width": 96},  # at least as wide as there are characters, or the bias does not fold
     "tied-with-bias": {**NANO, "width": 96, "head_bias": True},
     "untied": {**NANO, "tied": False, "qkv_bias": False},
+    "no-bias": {**NANO, "bias": False},
+    "fast": {**FAST, "width": 32},
+    "fast-tied-without-a-cap": {**FAST, "width": 32, "tied": True, "soft_cap": 0.0, "rotary_base": 10000.0},
 }
 
 
@@ -41,7 +44,8 @@ def trained(vocabulary: Vocabulary = ITALIAN, **fields: Any) -> Trained:
 
 
 def largest_difference(folder: Path, ours: GPT) -> float:
-    theirs = transformers.GPT2LMHeadModel.from_pretrained(folder).eval()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    assert type(theirs).__name__ == ("NanoChatForCausalLM" if ours.config.qk_norm else "GPT2LMHeadModel")
     torch.manual_seed(3)
     ids = torch.randint(ours.config.vocabulary, (3, ours.config.context))
     with torch.no_grad():
@@ -67,6 +71,25 @@ def test_the_model_of_the_video_exports_exactly(tmp_path: Path) -> None:
     assert largest_difference(tmp_path, model) < 1e-5
 
 
+def test_the_presets_of_nanochats_shape_export_exactly(tmp_path: Path) -> None:
+    given = trained(Vocabulary(ITALIAN.characters[:72]), preset="fast", context=64, width=128, layers=4, heads=4)
+    assert given.model.config == build({"preset": "fast"}, preset_for_auto="nano").model(72)
+    write_export(given, tmp_path)
+    assert largest_difference(tmp_path, given.model) < 1e-5
+    content = json.loads((tmp_path / "config.json").read_bytes())
+    assert content["final_logit_softcapping"] == 15
+    assert content["rope_parameters"]["rope_theta"] == 1000
+
+
+@pytest.mark.parametrize(
+    "changed", [{"qk_norm": False}, {"attention_scale": 0.3}, {"norm": "layer"}, {"bias": True}, {"head_bias": True}]
+)
+def test_a_mix_of_switches_is_refused(changed: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cannot be exported: transformers computes"):
+        write_export(trained(**{**FAST, **changed}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_tokenizer_takes_text_apart_and_puts_it_together(tmp_path: Path) -> None:
     write_export(trained(), tmp_path)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
@@ -78,12 +101,13 @@ def test_the_tokenizer_takes_text_apart_and_puts_it_together(tmp_path: Path) -> 
     assert tokenizer.convert_ids_to_tokens(list(range(len(ITALIAN)))) == list(ITALIAN.characters)
 
 
-def test_generating_with_transformers_is_greedy_sampling_here(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [NANO, FAST])
+def test_generating_with_transformers_is_greedy_sampling_here(shape: dict[str, Any], tmp_path: Path) -> None:
     from engine.gpt.sample import sample
 
-    given = trained(context=32)
+    given = trained(**{**shape, "context": 32})
     write_export(given, tmp_path)
-    theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     prompt = ITALIAN.encode("ma re").ids
     mask = torch.ones(1, len(prompt), dtype=torch.long)
     answer = theirs.generate(
@@ -158,7 +182,7 @@ def test_a_folder_that_is_no_export_is_refused(name: str, content: bytes | None,
     else:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(CheckpointError, match="is not an exported character GPT"):
-        export.from_gpt2(tmp_path)
+        export.read(tmp_path)
 
 
 def test_a_model_with_other_tokens_than_characters_is_refused(tmp_path: Path) -> None:

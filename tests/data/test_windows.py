@@ -23,9 +23,10 @@ def starts(inputs: torch.Tensor, ids: np.ndarray) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("step", [0, 1, BLOCK - 1, BLOCK, 5 * BLOCK + 7])
-def test_rows_are_slices_and_targets_are_the_next_characters(step: int) -> None:
-    inputs, targets = Windows(IDS, 8, 5, 1, CPU).at(step)
+def test_rows_are_slices_and_targets_are_the_next_characters(step: int, shuffled: bool) -> None:
+    inputs, targets = Windows(IDS, 8, 5, 1, CPU, shuffled=shuffled).at(step)
     assert inputs.shape == targets.shape == (5, 8)
     assert inputs.dtype == torch.int64
     for row, place in enumerate(starts(inputs, IDS)):
@@ -33,15 +34,16 @@ def test_rows_are_slices_and_targets_are_the_next_characters(step: int) -> None:
         assert targets[row].tolist() == IDS[place + 1 : place + 9].tolist()
 
 
-def test_a_batch_depends_on_seed_and_step_alone() -> None:
-    straight = Windows(IDS, 8, 5, 1, CPU)
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_batch_depends_on_seed_and_step_alone(shuffled: bool) -> None:
+    straight = Windows(IDS, 8, 5, 1, CPU, shuffled=shuffled)
     in_order = [straight.at(step)[0] for step in range(2 * BLOCK)]
-    jumping = Windows(IDS, 8, 5, 1, CPU)
+    jumping = Windows(IDS, 8, 5, 1, CPU, shuffled=shuffled)
     for step in (2 * BLOCK - 1, 0, BLOCK, 3, BLOCK - 1):
         torch.manual_seed(step)
         torch.rand(17)
         assert torch.equal(jumping.at(step)[0], in_order[step])
-    assert not torch.equal(Windows(IDS, 8, 5, 2, CPU).at(0)[0], in_order[0])
+    assert not torch.equal(Windows(IDS, 8, 5, 2, CPU, shuffled=shuffled).at(0)[0], in_order[0])
     assert not torch.equal(in_order[0], in_order[1])
     assert not torch.equal(in_order[0], in_order[BLOCK])
 
@@ -50,6 +52,25 @@ def test_the_first_and_the_last_window_are_drawn() -> None:
     ids = np.arange(12, dtype=np.uint8)
     seen = {int(row[0]) for step in range(20) for row in Windows(ids, 8, 5, 1, CPU).at(step)[0]}
     assert seen == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(("length", "batch"), [(500, 5), (500, 61), (500, 200), (17, 2), (16, 3), (9, 4)])
+def test_an_epoch_of_shuffled_windows_has_each_once_end_to_end(length: int, batch: int) -> None:
+    """Ids are places in a text, so a row tells where it stands."""
+    ids = np.arange(length, dtype=np.uint16)
+    windows = Windows(ids, 8, batch, 1, CPU, shuffled=True)
+    each = max(1, length // 8 - 1)
+    rows = [int(row[0]) for step in range(3 * each // batch + 2) for row in windows.at(step)[0]]
+    epochs = [rows[begin : begin + each] for begin in range(0, 3 * each, each)]
+    for epoch in epochs:
+        first = min(epoch)
+        assert sorted(epoch) == list(range(first, first + 8 * each, 8))
+        assert first < 8
+        assert max(epoch) + 8 < length
+    if each > 8:
+        assert len({min(epoch) for epoch in epochs}) > 1
+        assert len({tuple(np.subtract(epoch, min(epoch))) for epoch in epochs}) == 3
+        assert epochs[0] != sorted(epochs[0])
 
 
 def test_a_mapped_corpus_gives_the_same_batches(tmp_path: Path) -> None:

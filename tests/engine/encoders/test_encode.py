@@ -14,6 +14,7 @@ import tiny
 import torch
 
 from checkpoints import arrays, home
+from engine.device import place
 from engine.encoders import encode as encoding
 from engine.encoders import features
 from engine.encoders import find as encoders
@@ -80,7 +81,7 @@ def test_features_equal_transformers_whatever_the_batching(
     folders: dict[str, Path], kind: str, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoding, "physical_cores", lambda: cores)
-    encoder, threads = found(folders[kind]), torch.get_num_threads()
+    encoder, threads = found(folders[kind]), place("cpu").threads
     wanted = list(by_hand(folders[kind], encoder, TEXTS))
     for budget in (1, 70, 100_000):
         made = run(encoder, budget=budget, cached=False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from workbench import KARPATHY, NANO
 
-from engine.gpt.config import GPTConfig
+from engine.gpt.config import NANOCHAT, GPTConfig
 from engine.gpt.model import GPT
 from engine.gpt.sample import choose, sample
 from engine.gpt.spec import PRESETS, TrainSpec, build
@@ -28,6 +28,9 @@ SWITCHES: list[dict[str, Any]] = [
     {},
     {"activation": "relu", "tied": False, "qkv_bias": False, "head_bias": True},
     {"head_bias": True},
+    {**NANOCHAT, "tied": False, "soft_cap": 15.0, "rotary_base": 100.0},
+    {"positions": "rotary", "attention_scale": 0.3, "bias": False},
+    {"norm": "rms", "qk_norm": True},
 ]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load as tensors_of
-from workbench import KARPATHY, NANO, make_verse, measured, new_run, only, samples, spec, stop_at, train, weights
+from workbench import FAST, KARPATHY, NANO, make_verse, measured, new_run, only, samples, spec, stop_at, train, weights
 
 from engine.gpt.spec import TrainSpec, build
 from engine.gpt.trainer import Trainer
@@ -53,7 +53,11 @@ def disturb(event: Event, control: Control) -> None:
 
 
 @pytest.mark.parametrize("stop", [20, 13])
-@pytest.mark.parametrize("shape", [NANO, KARPATHY, {**KARPATHY, "schedule": "cosine"}], ids=["nano", "karpathy", "mix"])
+@pytest.mark.parametrize(
+    "shape",
+    [NANO, KARPATHY, {**KARPATHY, "schedule": "cosine"}, {**FAST, "dropout": 0.1}],
+    ids=["nano", "karpathy", "mix", "fast"],
+)
 def test_a_resumed_run_is_the_undisturbed_one(shape: dict[str, Any], stop: int, verse: Path) -> None:
     made = spec(verse, **shape)
     straight, interrupted = new_run(made), new_run(made)
@@ -64,6 +68,10 @@ def test_a_resumed_run_is_the_undisturbed_one(shape: dict[str, Any], stop: int, 
     rest = train(made, run=interrupted, resume=True)
     assert only(Started, rest)[0].step == at
     assert_same(whole, first + rest, (straight, interrupted), 40)
+    held = tensors_of(weights(interrupted, 40)["optimizer.safetensors"])
+    momenta = [tensor for name, tensor in held.items() if name.endswith(".momentum")]
+    assert len(momenta) == (4 * made.layers if made.preset == "fast" else 0)
+    assert all(tensor.any() for tensor in momenta)
 
 
 def test_other_random_numbers_in_the_process_change_nothing(verse: Path) -> None:
@@ -129,7 +137,7 @@ def test_a_changed_learning_rate_is_remembered(verse: Path) -> None:
     assert_same(whole, first + train(made, run=interrupted, resume=True), (straight, interrupted), 40)
 
 
-@pytest.mark.parametrize(("preset", "steps", "batch"), [("nano", 12, 12), ("karpathy", 4, 1)], ids=["nano", "karpathy"])
+@pytest.mark.parametrize(("preset", "steps", "batch"), [("nano", 12, 12), ("karpathy", 4, 1), ("fast", 6, 12)])
 def test_a_preset_in_its_real_shape_resumes_exactly(preset: str, steps: int, batch: int, tmp_path: Path) -> None:
     """The video's batch of 64 would take minutes here; everything else is as a user gets it."""
     path = tmp_path / "verse.txt"

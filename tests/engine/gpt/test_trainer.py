@@ -12,6 +12,7 @@ from workbench import KARPATHY, NANO, VERSE, spec
 
 from data.corpus import from_text
 from engine.device import place
+from engine.gpt import optimizers
 from engine.gpt import trainer as module
 from engine.gpt.loss_buffer import LossBuffer
 from engine.gpt.trainer import Position, Trainer
@@ -139,7 +140,7 @@ def test_the_optimizer_begins_as_pytorchs_own_does() -> None:
     trainer, plain = make(), make()
     for parameter in (*trainer.model.parameters(), *plain.model.parameters()):
         parameter.grad = torch.ones_like(parameter)
-    trainer.optimizer.state.update(module._adam_state(trainer.optimizer))
+    optimizers.allocate(trainer.optimizer)
     trainer.optimizer.step()
     plain.optimizer.step()
     for one, other in zip(trainer.model.parameters(), plain.model.parameters(), strict=True):
