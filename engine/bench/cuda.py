@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,8 +29,8 @@ def sync(setup: Setup) -> Iterator[Row]:
 
     text = setups.corpus(setup)
     steps = {"eager": setups.eager_step, **({"captured": setups.captured_step} if setups.CAPTURES else {})}
-    for name, stepping in steps.items():
-        made = setups.trainer(setups.spec(setup, "karpathy"), text)
+    for recipe, (name, stepping) in itertools.product(setups.RECIPES, steps.items()):
+        made = setups.trainer(setups.spec(setup, recipe), text)
         losses, run = LossBuffer(made.placement.device), stepping(made)
         made.position.step = 50  # the positions of the windows are drawn anew at step 64
 
@@ -36,7 +38,7 @@ def sync(setup: Setup) -> Iterator[Row]:
             loss, norm, rate = run()
             losses.add(made.position.step, rate, loss, norm)
 
-        yield _silent(f"{COUNT} {name} training steps", step)
+        yield _silent(f"{COUNT} {name} steps of {setups.named(setup, recipe)}", step)
     from transformers import masking_utils
 
     # transformers asks of every batch whether its mask masks anything, which waits; what is ours must not.
@@ -114,6 +116,7 @@ def _limit(work: Callable[[], object]) -> None:
     torch.cuda.reset_peak_memory_stats()
     work()
     taken = torch.cuda.max_memory_allocated()
+    gc.collect()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     torch.cuda.set_per_process_memory_fraction(SCARCE * taken / total)

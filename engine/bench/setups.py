@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 TINY: Mapping[str, Any] = {"layers": 2, "heads": 2, "width": 32, "context": 32, "batch": 8, "dropout": 0.1}
 """the shape of a GPT in a quick check"""
-STEADY: Mapping[str, Any] = {"schedule": "constant", "sample_every": 0}
-"""of every training here: how far it is meant to go does not change its steps"""
+RECIPES = ("karpathy", "fast-karpathy")
+"""presets that are made for a GPU: with AdamW, and with Muon"""
 CAPTURES = importlib.util.find_spec("engine.gpt.captured") is not None
 """whether the engine has a captured training step"""
 WARM_UP = 12
@@ -96,8 +96,13 @@ def spec(setup: Setup, preset: str, **changes: Any) -> TrainSpec:
     from engine.gpt.spec import build
 
     threads = setup.of(1, 0)  # one for small models: several would wait for each other
-    given = {"corpus": setup.corpus, "preset": preset, "device": setup.device, "threads": threads, **STEADY}
+    given = {"corpus": setup.corpus, "preset": preset, "device": setup.device, "threads": threads, "sample_every": 0}
     return build({**given, **(TINY if setup.quick else {}), **changes}, preset_for_auto="nano")
+
+
+def named(setup: Setup, recipe: str) -> str:
+    """What a recipe is called in the table."""
+    return f"a tiny {recipe}" if setup.quick else recipe
 
 
 def trainer(asked: TrainSpec, text: Corpus, *, exact: bool = False) -> Trainer:

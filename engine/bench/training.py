@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from engine.bench import setups
 from engine.bench.machine import matrix_peak, seconds_of
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from engine.gpt.spec import TrainSpec
     from engine.gpt.trainer import Trainer
 
+Stepping: TypeAlias = "Callable[[Trainer], setups.Step]"
+
 PRECISIONS = (
     ("float32", "float32", True, 1e-3, 1e-5),
     ("float32 with TF32", "float32", False, 2e-2, 1e-3),
@@ -28,7 +31,8 @@ PRECISIONS = (
 """Name, precision of the spec, whether products are exact, and by how many nats a loss may differ from the CPU's:
 in a training, where rounding grows from step to step, and with the same weights."""
 CAPTURED_LIMIT = 1e-2  # nats in bfloat16: the optimizer of a graph computes its step sizes on the device
-LONGEST = 45.0  # seconds of the training to the best validation loss
+MUON_LIMIT = 1e-1  # nats: Muon's directions come from products in bfloat16 on a GPU
+LONGEST = 30.0  # seconds of a training to the best validation loss
 NOT_CAPTURED = "not built: the engine has no captured training step"
 
 
@@ -36,33 +40,36 @@ def losses(setup: Setup) -> Iterator[Row]:
     """Every loss of a training without dropout, whose masks differ between devices."""
     text, steps = setups.corpus(setup), setup.of(8, 50)
 
-    def found(
-        exact: bool, stepping: Callable[[Trainer], setups.Step] = setups.fastest_step, **given: str
-    ) -> list[float]:
-        asked = setups.spec(setup, "small", dropout=0.0, warmup=10, **given)
+    def found(preset: str, stepping: Stepping, *, exact: bool = False, **given: str) -> list[float]:
+        asked = setups.spec(setup, preset, dropout=0.0, warmup=10, **given)
         run = stepping(setups.trainer(asked, text, exact=exact))
         return [loss.item() for loss in [run()[0].clone() for _ in range(steps)]]
 
-    wanted = found(True, setups.eager_step, device="cpu", precision="float32")
-    for name, precision, exact, limit, _ in PRECISIONS:
-        there = found(exact, precision=precision)
+    def compared(what: str, wanted: list[float], there: list[float], limit: float) -> Row:
         apart = [abs(one - other) for one, other in zip(wanted, there, strict=True)]
-        compared = f"{steps} training losses, CPU float32 and device {name}"
-        figures = {"last_on_CPU": wanted[-1], "last_on_device": there[-1]}
-        yield within(compared, max(apart), limit, at_the_first_step=apart[0], **figures)
-    compared = f"{steps} training losses in {precision}, eager and captured"
+        last = {"last_of_the_one": wanted[-1], "last_of_the_other": there[-1]}
+        return within(f"{steps} training losses, {what}", max(apart), limit, at_the_first_step=apart[0], **last)
+
+    on_cpu = found("small", setups.eager_step, exact=True, device="cpu", precision="float32")
+    for name, precision, exact, limit, _ in PRECISIONS:
+        there = found("small", setups.fastest_step, exact=exact, precision=precision)
+        yield compared(f"CPU float32 and device {name}", on_cpu, there, limit)
     if setups.CAPTURES:
-        eager = found(False, setups.eager_step, precision=precision)
-        yield within(compared, max(abs(a - b) for a, b in zip(eager, there, strict=True)), CAPTURED_LIMIT)
+        eager = found("small", setups.eager_step, precision=precision)
+        yield compared(f"eager and captured in {precision}", eager, there, CAPTURED_LIMIT)
     else:
-        yield skipped(compared, NOT_CAPTURED)
+        yield skipped(f"{steps} training losses, eager and captured", NOT_CAPTURED)
+    on_cpu = found("fast", setups.eager_step, exact=True, device="cpu", precision="float32")
+    there = found("fast", setups.fastest_step, precision=precision)
+    yield compared(f"with Muon, CPU float32 and device {precision}", on_cpu, there, MUON_LIMIT)
 
 
 def resume(setup: Setup) -> Iterator[Row]:
-    """A training of ``karpathy`` against the same again and one restored in its middle, dropout included."""
+    """A training against the same again and one restored in its middle, dropout included."""
     text, half = setups.corpus(setup), setup.of(3, 20)
-    asked = setups.spec(setup, "karpathy")
-    for name, stepping in (("eager", setups.eager_step), ("captured", setups.captured_step)):
+    steppings = (("eager", setups.eager_step), ("captured", setups.captured_step))
+    for recipe, (how, stepping) in itertools.product(setups.RECIPES, steppings):
+        asked, name = setups.spec(setup, recipe), f"{setups.named(setup, recipe)}, {how}"
         if stepping is setups.captured_step and not setups.CAPTURES:
             yield skipped(f"{2 * half} steps and {half} + {half}, {name}", NOT_CAPTURED)
             continue
@@ -92,17 +99,21 @@ def validation(setup: Setup) -> Iterator[Row]:
 
 
 def step(setup: Setup) -> Iterator[Row]:
-    """Seconds of a step of ``karpathy``: eager, captured as one graph, compiled by torch, and compiled and captured."""
-    text, asked, peak = setups.corpus(setup), setups.spec(setup, "karpathy"), matrix_peak(setup)
-    yield _timed(setup, "eager training step", setups.trainer(asked, text), setups.eager_step, peak)
-    name = "captured training step"
-    if setups.CAPTURES:
-        yield _timed(setup, name, setups.trainer(asked, text), setups.captured_step, peak)
-    else:
-        yield skipped(name, NOT_CAPTURED)
+    """Seconds of a step: eager, captured as one graph, compiled by torch, and compiled and captured."""
+    text, peak = setups.corpus(setup), matrix_peak(setup)
+    for recipe in setups.RECIPES:
+        asked, called = setups.spec(setup, recipe), setups.named(setup, recipe)
+        yield _timed(setup, f"eager step of {called}", setups.trainer(asked, text), setups.eager_step, peak)
+        name = f"captured step of {called}"
+        if setups.CAPTURES:
+            yield _timed(setup, name, setups.trainer(asked, text), setups.captured_step, peak)
+        else:
+            yield skipped(name, NOT_CAPTURED)
+    recipe, *_ = setups.RECIPES
+    asked = setups.spec(setup, recipe)
     for name, stepping in (
-        ("eager training step with torch.compile", setups.eager_step),
-        ("captured training step with torch.compile", setups.captured_step),
+        (f"eager step of {recipe} with torch.compile", setups.eager_step),
+        (f"captured step of {recipe} with torch.compile", setups.captured_step),
     ):
         if not setup.cuda:
             yield skipped(name, "takes minutes to compile on a CPU")
@@ -120,7 +131,12 @@ def step(setup: Setup) -> Iterator[Row]:
 
 
 def best(setup: Setup) -> Iterator[Row]:
-    """A whole training of ``karpathy``, until it stops early or the time is over."""
+    """Whole trainings, until they stop early or the time is over."""
+    for recipe in setups.RECIPES[: setup.of(1, 2)]:
+        yield _whole(setup, recipe)
+
+
+def _whole(setup: Setup, recipe: str) -> Row:
     from engine.gpt.train import train
     from engine.runs.events import Evaluated, Finished, Started
     from engine.runs.messages import Control, Stop
@@ -128,7 +144,7 @@ def best(setup: Setup) -> Iterator[Row]:
     given = {"steps": 20, "evaluate_every": 10} if setup.quick else {}
     control, begun, lowest, reason, steps = Control(), time.perf_counter(), math.inf, "", 0
     where, after, uniform = 0, 0.0, math.inf
-    for event in train(setups.spec(setup, "karpathy", **given), control):
+    for event in train(setups.spec(setup, recipe, **given), control):
         if isinstance(event, Started):
             begun, uniform = time.perf_counter(), event.uniform_entropy
         elif isinstance(event, Evaluated) and event.val_loss < lowest:
@@ -137,8 +153,8 @@ def best(setup: Setup) -> Iterator[Row]:
             reason, steps = event.reason, event.step
         if time.perf_counter() - begun > LONGEST:
             control.send(Stop(save=False))
-    yield judged(
-        f"training of {'a tiny model' if setup.quick else 'karpathy'} with evaluations and no checkpoints",
+    return judged(
+        f"training of {setups.named(setup, recipe)} with evaluations and no checkpoints",
         where > 0 and lowest < uniform,
         "below the entropy of a uniform distribution",
         "it learned nothing",
@@ -150,7 +166,7 @@ def best(setup: Setup) -> Iterator[Row]:
     )
 
 
-def _timed(setup: Setup, name: str, made: Trainer, stepping: Callable[[Trainer], setups.Step], peak: float) -> Row:
+def _timed(setup: Setup, name: str, made: Trainer, stepping: Stepping, peak: float) -> Row:
     """Time of a step, the median of series after a warm-up. ``peak`` in floating point operations per second."""
     device, count, run = made.placement.device, setup.of(3, 50), stepping(made)
 
@@ -178,7 +194,7 @@ def _after(
     count: int,
     asked: TrainSpec,
     text: Corpus,
-    stepping: Callable[[Trainer], setups.Step],
+    stepping: Stepping,
     before: Trainer | None = None,
 ) -> Trainer:
     """A trainer after ``count`` steps, from the start or from a checkpoint of where another stands.

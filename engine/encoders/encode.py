@@ -320,6 +320,7 @@ class _Machine:
             raise EncodeFailed(f"{self.encoder.name} failed ({str(error).splitlines()[0]})") from error
         if len(batch) == 1:
             raise EncodeFailed("there is not enough memory for a single text: cut the texts shorter") from None
+        error.__traceback__ = None  # its frames hold what was computed
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         self.budget = _LOWERED[self._key] = max(1, len(batch) * len(batch[0]) // 2)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from workbench import PROJECT
 
-from engine.bench import gpu, rows
+from engine.bench import __main__, gpu, rows
 
 MISSING = (
     "textual",
@@ -62,17 +62,17 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """Every part of a quick check after three that fail, and the file that it wrote."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], dict[str, Any], str]:
+    """Every part of a quick check after three that fail, the file that it wrote, and the name of its folder."""
     folder = tmp_path_factory.mktemp("bench")
     (folder / "faulty.py").write_text(FAULTY)
     done = run(folder, "-c", PROGRAM, "--device", "cpu", "--quick", "--out", str(folder / "out.json"))
     assert (folder / "out.json").exists(), done.stderr
-    return done, json.loads((folder / "out.json").read_text())
+    return done, json.loads((folder / "out.json").read_text()), folder.name
 
 
 def test_every_part_runs_where_the_screen_is_not_installed(whole: Any) -> None:
-    done, everything = whole
+    done, everything, _ = whole
     found = {name: [row for row in everything["rows"] if row["part"] == name] for name in everything["parts"]}
     assert list(found) == ["machine", "broken", "gone", "late", *list(gpu.PARTS)[1:]]
     assert everything["machine"]["torch"] == torch.__version__
@@ -91,21 +91,22 @@ def test_every_part_runs_where_the_screen_is_not_installed(whole: Any) -> None:
 
 
 def test_a_part_that_fails_crashes_or_hangs_is_reported_and_the_others_go_on(whole: Any) -> None:
-    _, everything = whole
+    _, everything, folder = whole
     told = [(row["part"], row["result"], row["reason"]) for row in everything["rows"]][1:6]
     assert told == [
         ("broken", rows.OK, ""),
-        ("broken", rows.FAILED, "RuntimeError: it broke | \x1b[31m"),
+        ("broken", rows.FAILED, f"RuntimeError: it broke | \x1b[31m ({folder}/faulty.py:7)"),
         ("gone", rows.FAILED, "the process ended with 3"),
         ("late", rows.OK, ""),
         ("late", rows.FAILED, "not done after 1 s"),
     ]
     assert everything["failed"] == 3
     assert "Traceback" in everything["parts"]["broken"]["output"]
+    assert 'faulty.py", line 14 in late' in everything["parts"]["late"]["output"]  # where it hung
 
 
 def test_a_table_is_printed_and_the_same_as_json_on_the_last_line(whole: Any) -> None:
-    done, everything = whole
+    done, everything, _ = whole
     *lines, last = done.stdout.splitlines()
     assert json.loads(last)["rows"] == everything["rows"]
     head, line, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -115,10 +116,13 @@ def test_a_table_is_printed_and_the_same_as_json_on_the_last_line(whole: Any) ->
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def test_nothing_failed_is_exit_status_0(tmp_path: Path) -> None:
-    done = run(tmp_path, "-m", "engine.bench", "gpu", "--quick", "--only", "machine")
-    assert done.returncode == 0, done.stderr
-    assert run(tmp_path, "-m", "engine.bench", "gpu", "--only", "nothing").returncode == 2
+def test_the_exit_status_tells_whether_something_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for failed, status in ((0, 0), (3, 1)):
+        monkeypatch.setattr(gpu, "check", lambda *_, failed=failed, **__: {"failed": failed})
+        assert __main__.main(["gpu", "--only", "machine"]) == status
+    with pytest.raises(SystemExit) as wrong:
+        __main__.main(["gpu", "--only", "nothing"])
+    assert wrong.value.code == 2
 
 
 @pytest.mark.parametrize(("difference", "result"), [(0.5, "ok"), (1.0, "ok"), (1.5, "FAILED"), (math.nan, "FAILED")])
