@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from engine.runs.events import Notice
 from engine.runs.spec import BadSpec, Problem
 
 BUSY = 0.1  # share of a GPU's memory that others use above which it is named
+_FULL = re.compile("out of memory|(not enough|can't allocate) memory|ALLOC_FAILED", re.IGNORECASE)
+"""in the errors of drivers, libraries and allocators that raise nothing of their own"""
 _told: set[str] = set()
 """notices that this process has given"""
 
@@ -250,6 +253,75 @@ def synchronise(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that memory ran out, on a GPU or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _FULL.search(str(error)) is not None
+
+
+def release(device: str | torch.device) -> None:
+    """Give back to the driver what torch keeps of freed memory, after memory ran out."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()
+
+
+def allocate_state(optimizer: torch.optim.Optimizer) -> None:
+    """Allocate the state of AdamW for every parameter that has a gradient and no state yet: for all of them, or none.
+
+    AdamW itself allocates it parameter by parameter and group by group in its first step: memory that runs out in
+    between would leave half a state, and one group updated. Does nothing for other optimizers.
+    """
+    if not isinstance(optimizer, torch.optim.AdamW):
+        return
+    made: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
+    for group in optimizer.param_groups:
+        for one in group["params"]:
+            if one.grad is not None and not optimizer.state.get(one):
+                made[one] = {
+                    "step": torch.zeros((), device=one.device if group["fused"] or group["capturable"] else "cpu"),
+                    "exp_avg": torch.zeros_like(one, memory_format=torch.preserve_format),
+                    "exp_avg_sq": torch.zeros_like(one, memory_format=torch.preserve_format),
+                }
+    optimizer.state.update(made)
+
+
+class DoesNotFit(Exception):
+    """Something does not fit into the memory of a device; the message says how much it needs, and what to do."""
+
+
+def check_fit(what: str, needed: int, device: torch.device, advice: str = "") -> None:
+    """Raise :class:`DoesNotFit` when ``needed`` bytes are more than are free on ``device``."""
+    free = free_memory(device)
+    if free is not None and needed > free:
+        raise DoesNotFit(_does_not_fit(what, needed, free, device, advice))
+
+
+@contextlib.contextmanager
+def fitting(what: str, needed: int, device: torch.device, advice: str = "") -> Iterator[None]:
+    """A context in which memory that runs out raises :class:`DoesNotFit`; ``needed`` is in bytes."""
+    try:
+        yield
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    release(device)
+    raise DoesNotFit(_does_not_fit(what, needed, free_memory(device), device, advice))
+
+
+def size_of(module: torch.nn.Module) -> int:
+    """Bytes of the parameters and buffers of a module."""
+    tensors = {id(one): one for one in [*module.parameters(), *module.buffers()]}.values()
+    return sum(one.numel() * one.element_size() for one in tensors)
+
+
+def _does_not_fit(what: str, needed: int, free: int | None, device: torch.device, advice: str) -> str:
+    where = "memory" if device.type == "cpu" else f"the memory of {device}"
+    there = f" and {free / 2**30:.2f} GiB are free" if free is not None else ""
+    todo = [advice, "use --device cpu" if device.type != "cpu" else ""]
+    end = ": " + " or ".join(one for one in todo if one) if any(todo) else ""
+    return f"{what} does not fit into {where}: it needs {needed / 2**30:.2f} GiB{there}{end}"

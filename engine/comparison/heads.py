@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.comparison import statistics
-from engine.comparison.head_training import FitSettings, fit_epochs
+from engine.comparison.head_training import FitSettings, fit_epochs, or_on_cpu
 from engine.comparison.logistic import LogisticRegression, Matrix
 from engine.encoders.class_weights import balanced
 from engine.machine import physical_cores
@@ -164,8 +164,23 @@ def mlp(
 ) -> Generator[Event, None, Head]:
     """One hidden layer with GELU and dropout on standardised features, all rows on the device; the best epoch is kept.
 
-    Ends when validation stops improving. Yields a :class:`ContenderStep` an epoch. Raises :class:`Stopped`.
+    Ends when validation stops improving. Where the device has no memory for it, it is trained on the CPU. Yields a
+    :class:`ContenderStep` an epoch. Raises :class:`Stopped`.
     """
+    train_on = partial(_mlp, method, train, validation, control, classes, class_weights, seed)
+    return (yield from or_on_cpu(f"the method {method}", device, train_on))
+
+
+def _mlp(
+    method: str,
+    train: tuple[NDArray[np.float32], Sequence[int]],
+    validation: tuple[NDArray[np.float32], Sequence[int]],
+    control: Control,
+    classes: int,
+    class_weights: bool,
+    seed: int,
+    device: str,
+) -> Generator[Event, None, Head]:
     import numpy as np
     import torch
 
