@@ -79,10 +79,13 @@ def share(
 
     try:
         yield from relayed(compute(parts[::world]))
-        while store.add(ENDED, 0) < world - 1:
-            yield from relayed(handle_messages(control, last.done if last else 0))
-            if last is not None:
-                yield _together(last, store.add(DONE, 0))
+        told, ended = -1, False
+        while not ended:
+            ended = store.add(ENDED, 0) == world - 1  # first: what they have done does not grow after that
+            if last is not None and (done := store.add(DONE, 0)) != told:
+                told = done
+                yield _together(last, done)
+            yield from relayed(handle_messages(control, told))
             control.wait(WAIT)
     finally:
         store.set(STATE, STOP)

@@ -53,10 +53,10 @@ class TaskRuns(Generic[S]):
 
         Raises what the work raises, recorded first, and :class:`checkpoints.lock.Locked`.
         """
-        return owner.own(run, control, lambda _: _with_others(self.work(self.spec_of(run), control, run)))
+        return owner.own(run, control, lambda _: with_others(self.work(self.spec_of(run), control, run)))
 
 
-def _with_others(work: Iterator[Event]) -> Iterator[Event]:
+def with_others(work: Iterator[Event]) -> Iterator[Event]:
     """Pass the events of the work on; other processes that torchrun started wait for what it shares until its end."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield from work
