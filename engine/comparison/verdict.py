@@ -116,10 +116,10 @@ def _firsts(compared: Sequence[Pair]) -> list[str]:
 def _sentence(compared: Sequence[Pair]) -> str:
     """What is known of one method: better, worse and equal ones, then those that differ by what could be chance."""
     first = compared[0].first
-    equal = [one for one in compared if not (one.test.better or one.test.worse or one.test.difference)]
+    equal = [one for one in compared if not (one.test.better or one.test.worse or one.test.mean)]
     unsure = [one for one in compared if one.test.p >= CHANCE and one not in equal]
     sure = [one for one in compared if one.test.p < CHANCE]
-    better, worse = ([one for one in sure if (one.test.difference > 0) is above] for above in (True, False))
+    better, worse = ([one for one in sure if (one.test.mean > 0) is above] for above in (True, False))
     groups = (("better than", better), ("worse than", worse))
     parts = [f"{word} {_listed(list(map(_second, some)))}" for word, some in groups if some]
     if equal:

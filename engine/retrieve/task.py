@@ -13,11 +13,11 @@ from data.beir import Collection
 from engine import hub
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
-from engine.comparison.statistics import CHANCE, holm, interval
+from engine.comparison.statistics import CHANCE, PairedTest, holm, interval, paired_test
 from engine.encoders.pretraining import ABOUT
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
-from engine.retrieve.metrics import DEPTH, MEASURES, NDCG, Difference
+from engine.retrieve.metrics import DEPTH, MEASURES, NDCG
 from engine.retrieve.results import Judged, Store
 from engine.retrieve.spec import BM25, PAIRS, RANKERS, TRAINED, RetrieveSpec
 from engine.retrieve.training_data import CannotTrain
@@ -60,7 +60,7 @@ class _Retrieval(Comparison):
         rankers = BuiltRankers(spec, known, collection.fingerprint)
         super().__init__(spec, collection, control, train, Labelled("held_out", (), ()), judged, rankers)
         self.values: dict[str, dict[str, Values]] = {}
-        self.against: dict[str, dict[str, dict[str, Difference]]] = {}
+        self.against: dict[str, dict[str, dict[str, PairedTest]]] = {}
         """method to the methods judged before it to the difference of each measure"""
 
     def loaded(self) -> Loaded:
@@ -163,10 +163,10 @@ class _Retrieval(Comparison):
             self.store.ranker(method, Judged(rankings, values), result, against)
         yield from self._settled(method)
 
-    def _differences(self, first: str, second: str) -> dict[str, Difference]:
+    def _differences(self, first: str, second: str) -> dict[str, PairedTest]:
         """The difference of each measure over the judged queries."""
         one, two = self.values[first], self.values[second]
-        return {name: retrieve_metrics.paired(one[name], two[name], self.spec.seed) for name in MEASURES}
+        return {name: paired_test(one[name], two[name], self.spec.seed) for name in MEASURES}
 
     def done(self, name: str) -> ContenderDone:
         found = {
