@@ -18,7 +18,8 @@ from checkpoints.run import Run
 from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.search import library
 from engine.retrieve.spec import RetrieveSpec
-from engine.runs.events import ContenderStep, Event
+from engine.retrieve.task import retrieve
+from engine.runs.events import ContenderDone, ContenderStep, Event
 from engine.runs.messages import Control
 from engine.runs.worker import Task
 from tui import last_values
@@ -248,3 +249,18 @@ def test_differences_say_which_could_be_chance_after_adjustment_and_in_runs_with
     assert "p" not in sure
     assert "p" not in unsure
     assert ("chance" in sure, "chance" in unsure) == (False, True)
+
+
+def test_what_the_encoder_was_trained_for_is_said_once(encoder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sentences"
+    shutil.copytree(encoder, folder)
+    (folder / "modules.json").write_text("[]")  # the layout of sentence-transformers
+    spec = RetrieveSpec(str(collection(tmp_path / "small")), str(folder), methods=("bm25", "mean"), device="cpu")
+    story, seen = RetrieveStory(), []
+    for event in retrieve(spec, Control()):
+        story.fold(event)
+        if story.finished is not None or (isinstance(event, ContenderDone) and event.contender == "mean"):
+            drawn = "".join("".join(part.text for part in line).rstrip() + " " for line in figures(story, 200, 40))
+            notices = " ".join(notice.text for notice in story.notices)
+            seen.append((drawn + notices).count("trained for sentence similarity"))
+    assert seen == [1, 1]  # before there is a verdict, and with it

@@ -10,6 +10,7 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from checkpoints.run import Run
+from engine.retrieve.spec import NAMES, RANKERS
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
 from engine.runs.worker import Task
 from tui.actions import bindings
@@ -22,7 +23,7 @@ from tui.retrieve.form import RetrieveForm
 from tui.retrieve.runs import Gain, Retrievals
 from tui.retrieve.searching import Answer
 from tui.retrieve.story import RetrieveStory
-from tui.retrieve.views import NAMES, RANKERS, WORDS, ViewState
+from tui.retrieve.views import WORDS, ViewState
 from tui.styled import paragraph
 
 if TYPE_CHECKING:
