@@ -249,7 +249,7 @@ def test_a_damaged_bm25_index_is_made_again(spec: RetrieveSpec) -> None:
 
 
 def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec, tmp_path: Path) -> None:
-    run, _ = driven(replace(spec, methods=("mean", "trained")))
+    run, events = driven(replace(spec, methods=("mean", "trained")))
     known = search.newest_on(spec.data)
     assert known is not None
     assert known[0] == run
@@ -273,6 +273,14 @@ def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec,
     model = sentences.SentenceTransformer(str(tmp_path / "exported"), device="cpu")
     asked = [*texts[:4], library.collection.documents[0]]
     assert np.allclose(model.encode(asked), ranker.embed(asked), atol=1e-5)
+    readme = (tmp_path / "exported" / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    defined: dict[str, Any] = {}
+    exec(code.replace('"."', repr(str(tmp_path / "exported"))), defined)
+    given = defined["queries"] + defined["documents"]
+    assert np.allclose(defined["scores"], ranker.embed(given[:1]) @ ranker.embed(given[1:]).T, atol=1e-5)
+    assert f"| **trained** | {events[-1].results['trained']['ndcg@10']:.4f} |" in readme  # type: ignore[attr-defined]
+    assert str(Path(spec.data).parent) not in readme
 
 
 def test_a_whole_encoder_is_searched_while_it_trains_and_when_it_has(spec: RetrieveSpec, tmp_path: Path) -> None:
