@@ -1,4 +1,4 @@
-"""The Classify pane on the screen: what keys do, what is shown while routes run, and one run for real."""
+"""The Classify pane on the screen: what keys do, what is shown while methods run, and one run for real."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_b
 ) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await finished(pilot, fake_runs)
-        await pilot.press("down")  # the route after the best: logistic regression
+        await pilot.press("down")  # the method after the best: logistic regression
         assert pane.method == "lr"
         await pilot.press("m", "down", "right")
         await shows(pilot, "2 of 3 delivery are recognised")

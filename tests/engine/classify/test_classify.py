@@ -1,4 +1,4 @@
-"""Routes from data to a run directory: equal to scikit-learn, frozen where they say so, resumable, readable again."""
+"""Methods from data to a run directory: equal to scikit-learn, frozen where they say so, resumable, readable again."""
 
 from __future__ import annotations
 
