@@ -136,7 +136,7 @@ def _retrieve_table(last: Classified) -> None:
         return
     count = f"95%, n={max(one['queries'] for one in last.results.values()):,}"
     say(
-        f"{'ranker':<8} {'nDCG@10':>8}  {count:<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
+        f"{'method':<8} {'nDCG@10':>8}  {count:<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
         f"{'queries/s':>9} {'index':>9} {'seconds':>8}"
     )
     for name, one in last.results.items():

@@ -41,11 +41,8 @@ class Head:
     layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
     settings: str
     validation_accuracy: float | None = None
-
-    @property
-    def penalty(self) -> float:
-        """``C`` of a logistic regression."""
-        return float(self.settings.removeprefix("C = "))
+    penalty: float | None = None
+    """``C`` of a logistic regression; None for an MLP and for a head that was read from the disk"""
 
     @property
     def parameters(self) -> int:
@@ -137,7 +134,7 @@ def logistic(
         if widen and not pending:
             pending = _beyond(tried, best[2])
     assert best is not None
-    return Head(mean, scale, (best[3],), f"C = {best[2]:g}", best[1])
+    return Head(mean, scale, (best[3],), f"C = {best[2]:g}", best[1], best[2])
 
 
 def fit_once(
@@ -148,7 +145,7 @@ def fit_once(
     model = LogisticRegression((rows - mean) / scale, labels, class_weights=class_weights)
     for step, _ in enumerate(model.solve(penalty)):
         yield from handle_messages(control, step)
-    return Head(mean, scale, (model.layer(classes),), f"C = {penalty:g}")
+    return Head(mean, scale, (model.layer(classes),), f"C = {penalty:g}", penalty=penalty)
 
 
 def mlp(

@@ -11,6 +11,8 @@ from engine.runs.spec import Problem, check, check_gpus, option
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
 RANKERS = (BM25, CLS, MEAN, HYBRID, TRAINED)
+NAMES = {BM25: "BM25", CLS: "frozen [CLS]", MEAN: "frozen mean", HYBRID: "hybrid", TRAINED: "trained"}
+"""of the methods in a sentence or a table"""
 PAIRS = ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25))
 """methods whose difference says something"""
 MODES = ("projection", "whole")
