@@ -16,6 +16,7 @@ from engine.machine import available_memory, cpu_name, physical_cores
 from engine.runs.events import Notice
 from engine.runs.spec import BadSpec, Problem
 
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it matrix products on a GPU may vary
 BUSY = 0.1  # share of a GPU's memory that others use above which it is named
 _FULL = re.compile("out of memory|(not enough|can't allocate) memory|ALLOC_FAILED", re.IGNORECASE)
 """in the errors of drivers, libraries and allocators that raise nothing of their own"""
@@ -95,6 +96,17 @@ def place(device: str = "auto", precision: str = "auto", threads: int = 0) -> Pl
     units = precision == "native" or (precision == "auto" and where.type == "cuda")
     chosen = "bfloat16" if precision == "bfloat16" or (units and has_bfloat16(where)) else "float32"
     return Placement(where, torch.bfloat16 if chosen == "bfloat16" else torch.float32, threads, name, remarks)
+
+
+def repeat_exactly(device: torch.device) -> None:
+    """From here on, in this process, let a GPU compute the same numbers each time, so that a training resumes exactly.
+
+    Gradients of attention are sums in whatever order they come, unless torch is asked for an order. Elsewhere they
+    have one.
+    """
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none of it is read
 
 
 def autocast(device: str) -> contextlib.AbstractContextManager[object]:

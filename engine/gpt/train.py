@@ -258,13 +258,10 @@ class _Session:
         yield from self._spend(spent)
 
     def _halve_micro_batch(self, error: RuntimeError) -> Notice:
-        """After memory ran out; raise when that was tried already."""
+        """After memory ran out; raise when there is nothing left to halve."""
         batch, micro = self.spec.batch, self.position.micro_batch
-        if micro < batch or micro == 1:
-            raise TrainingFailed(
-                f"out of memory with {micro} windows at a time, after halving already: "
-                "lower the batch, the context or the width"
-            ) from error
+        if micro == 1:
+            raise TrainingFailed("out of memory with one window at a time: lower the context or the width") from error
         self.trainer.take_micro_batch(math.ceil(micro / 2))
         return Notice(
             f"out of memory: taking {self.position.micro_batch} windows at a time from here on; "

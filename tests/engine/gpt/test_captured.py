@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from engine.gpt.ranks import Ranks
 from test_resume import assert_same
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,7 +24,6 @@ from data.corpus import from_text
 from engine.device import place
 from engine.gpt import captured
 from engine.gpt.captured import AHEAD, WARM_UP, CapturedStep, Results
-from engine.gpt.ranks import Ranks
 from engine.gpt.trainer import Trainer
 from engine.runs.events import Finished, Step
 from engine.runs.messages import SetLearningRate
