@@ -193,6 +193,8 @@ def test_texts_are_encoded_without_waiting_in_a_batch(
 
 def test_a_training_step_and_an_evaluation_need_no_float64_and_wait_once() -> None:
     trainer = Trainer(spec("verse", **NANO), from_text(VERSE, name="verse", source="test"), place("cpu"))
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = group["lr"].float()  # as on every device but a CPU
     with FakeDevice(float64=False) as device:
         for _ in range(70):
             trainer.step()

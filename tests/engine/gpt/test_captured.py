@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from engine.gpt.ranks import Ranks
 from test_resume import assert_same
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,6 +24,7 @@ from engine.device import place
 from engine.gpt import captured
 from engine.gpt.captured import AHEAD, WARM_UP, CapturedStep, Results
 from engine.gpt.trainer import Trainer
+from engine.ranks import Ranks
 from engine.runs.events import Finished, Step
 from engine.runs.messages import SetLearningRate
 
