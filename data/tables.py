@@ -273,7 +273,7 @@ def _complete(rows: dict[str, Rows], seed: int, repairs: list[str]) -> dict[str,
 def _drop_unlearnable(
     names: tuple[str, ...], rows: dict[str, Rows], repairs: list[str]
 ) -> tuple[tuple[str, ...], dict[str, Rows]]:
-    """Leave out rows of classes that train lacks: no route could ever be right on them."""
+    """Leave out rows of classes that train lacks: no method could ever be right on them."""
     known = sorted(set(rows["train"].labels))
     if len(known) < 2:
         raise TableError("after that, train has rows of one class only: it takes two classes to tell apart")

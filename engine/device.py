@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from engine.machine import available_memory, cpu_name, physical_cores
 from engine.runs.events import Notice
 from engine.runs.spec import BadSpec, Problem
 
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it matrix products on a GPU may vary
 BUSY = 0.1  # share of a GPU's memory that others use above which it is named
+_FULL = re.compile("out of memory|(not enough|can't allocate) memory|ALLOC_FAILED", re.IGNORECASE)
+"""in the errors of drivers, libraries and allocators that raise nothing of their own"""
 _told: set[str] = set()
 """notices that this process has given"""
 
@@ -89,14 +93,30 @@ def place(device: str = "auto", precision: str = "auto", threads: int = 0) -> Pl
         name = torch.cuda.get_device_name(where)
     else:
         name = cpu_name() if where.type == "cpu" else "Apple GPU"
-    chosen = precision if precision != "auto" else "bfloat16" if _has_bfloat16(where) else "float32"
+    units = precision == "native" or (precision == "auto" and where.type == "cuda")
+    chosen = "bfloat16" if precision == "bfloat16" or (units and has_bfloat16(where)) else "float32"
     return Placement(where, torch.bfloat16 if chosen == "bfloat16" else torch.float32, threads, name, remarks)
+
+
+def repeat_exactly(device: torch.device) -> None:
+    """From here on, in this process, let a GPU compute the same numbers each time, so that a training resumes exactly.
+
+    Gradients of attention are sums in whatever order they come, unless torch is asked for an order. Elsewhere they
+    have one.
+    """
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none of it is read
 
 
 def autocast(device: str) -> contextlib.AbstractContextManager[object]:
     """A context for a placed device in which matrix products are in bfloat16 on GPUs that have it."""
     where = torch.device(device)
-    return torch.autocast("cuda", torch.bfloat16) if _has_bfloat16(where) else contextlib.nullcontext()
+    return (
+        torch.autocast("cuda", torch.bfloat16)
+        if where.type == "cuda" and has_bfloat16(where)
+        else contextlib.nullcontext()
+    )
 
 
 def fused(device: str) -> bool | None:
@@ -155,13 +175,12 @@ def _located(device: str) -> tuple[torch.device, tuple[str, ...]]:
     if not torch.cuda.is_available():
         raise BadSpec([Problem("device", "no CUDA device answers here; use auto or cpu")])
     count = torch.cuda.device_count()
-    if int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1:
-        local = int(os.environ.get("LOCAL_RANK", 0))  # of torchrun
+    if (processes := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > 1:  # of torchrun
         if number:
             raise BadSpec([Problem("device", f"{device} is one GPU, and several processes train: use auto or cuda")])
-        if local >= count:
-            raise BadSpec([Problem("gpus", f"there are {count} GPUs for rank {local}")])
-        return torch.device("cuda", local), ()
+        if processes > count:
+            raise BadSpec([Problem("gpus", f"there are {count}, and {processes} processes want one each")])
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))), ()
     if number and int(number) >= count:
         there = ", ".join(f"cuda:{one}" for one in range(count))
         raise BadSpec([Problem("device", f"there is no {device} here; there are: {there}")])
@@ -190,7 +209,10 @@ def _gpus() -> tuple[_Gpu, ...]:
     return tuple(found)
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has units for products in bfloat16."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
     if device.type != "cuda":
         return False
     with torch.cuda.device(device):
@@ -242,6 +264,75 @@ def synchronise(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that memory ran out, on a GPU or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _FULL.search(str(error)) is not None
+
+
+def release(device: str | torch.device) -> None:
+    """Give back to the driver what torch keeps of freed memory, after memory ran out."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()
+
+
+def allocate_state(optimizer: torch.optim.Optimizer) -> None:
+    """Allocate the state of AdamW for every parameter that has a gradient and no state yet: for all of them, or none.
+
+    AdamW itself allocates it parameter by parameter and group by group in its first step: memory that runs out in
+    between would leave half a state, and one group updated. Does nothing for other optimizers.
+    """
+    if not isinstance(optimizer, torch.optim.AdamW):
+        return
+    made: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
+    for group in optimizer.param_groups:
+        for one in group["params"]:
+            if one.grad is not None and not optimizer.state.get(one):
+                made[one] = {
+                    "step": torch.zeros((), device=one.device if group["fused"] or group["capturable"] else "cpu"),
+                    "exp_avg": torch.zeros_like(one, memory_format=torch.preserve_format),
+                    "exp_avg_sq": torch.zeros_like(one, memory_format=torch.preserve_format),
+                }
+    optimizer.state.update(made)
+
+
+class DoesNotFit(Exception):
+    """Something does not fit into the memory of a device; the message says how much it needs, and what to do."""
+
+
+def check_fit(what: str, needed: int, device: torch.device, advice: str = "") -> None:
+    """Raise :class:`DoesNotFit` when ``needed`` bytes are more than are free on ``device``."""
+    free = free_memory(device)
+    if free is not None and needed > free:
+        raise DoesNotFit(_does_not_fit(what, needed, free, device, advice))
+
+
+@contextlib.contextmanager
+def fitting(what: str, needed: int, device: torch.device, advice: str = "") -> Iterator[None]:
+    """A context in which memory that runs out raises :class:`DoesNotFit`; ``needed`` is in bytes."""
+    try:
+        yield
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    release(device)
+    raise DoesNotFit(_does_not_fit(what, needed, free_memory(device), device, advice))
+
+
+def size_of(module: torch.nn.Module) -> int:
+    """Bytes of the parameters and buffers of a module."""
+    tensors = {id(one): one for one in [*module.parameters(), *module.buffers()]}.values()
+    return sum(one.numel() * one.element_size() for one in tensors)
+
+
+def _does_not_fit(what: str, needed: int, free: int | None, device: torch.device, advice: str) -> str:
+    where = "memory" if device.type == "cpu" else f"the memory of {device}"
+    there = f" and {free / 2**30:.2f} GiB are free" if free is not None else ""
+    todo = [advice, "use --device cpu" if device.type != "cpu" else ""]
+    end = ": " + " or ".join(one for one in todo if one) if any(todo) else ""
+    return f"{what} does not fit into {where}: it needs {needed / 2**30:.2f} GiB{there}{end}"

@@ -1,4 +1,4 @@
-"""Imports of scipy and scikit-learn in a process in which another thread may be importing torch."""
+"""Imports of libraries that look at what other libraries are there."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ def import_beside_torch(name: str) -> Any:
     except AttributeError:
         _wait_for_torch()
         return importlib.import_module(name)
+
+
+def import_without_jax(name: str) -> Any:
+    """Import a module that would use jax where that is installed.
+
+    bm25s tries jax's ``top_k`` while it is imported: on a GPU that takes three quarters of the memory for jax.
+    """
+    missing = "jax" not in sys.modules
+    if missing:
+        sys.modules["jax"] = None  # type: ignore[assignment]  # imports of it fail
+    try:
+        return importlib.import_module(name)
+    finally:
+        if missing:
+            del sys.modules["jax"]
 
 
 def _wait_for_torch() -> None:

@@ -29,8 +29,8 @@ class FakeDevice(TorchFunctionMode):
     def __init__(self, *, float64: bool = True) -> None:
         super().__init__()
         self.reads: list[str] = []
-        self.of_transformers: list[str] = []
-        """what transformers asks for to see whether a mask masks anything"""
+        self.copies = 0
+        """of the host's tensors that were not sent by ``engine.device.send``, so that the host waits for them"""
         self._float64 = float64
         self._updating = False
 
@@ -61,13 +61,17 @@ class FakeDevice(TorchFunctionMode):
         on_host = any(isinstance(one, Host) for one in deciding)  # others may not meet there
         waits = name in READS or (name in ("__getitem__", "__setitem__") and _masked(args[1]))
         if given and waits and not on_host and not self._updating:
-            asks = sys._getframe(1).f_code.co_filename
-            (self.of_transformers if asks.endswith("transformers/masking_utils.py") else self.reads).append(name)
+            self.reads.append(name)
+        sent = (
+            name == "to" and on_host and any(isinstance(one, str | torch.device) for one in _flat((args[1:], kwargs)))
+        )
+        if sent and not sys._getframe(1).f_code.co_filename.endswith("engine/device.py"):
+            self.copies += 1
         with torch._C.DisableTorchFunctionSubclass():
             result = func(*args, **kwargs)
         if name == "cpu" or (name in FROM_HOST and kwargs.get("device") is None):
             on_host = True
-        elif name in ("to", "cuda") and any(isinstance(one, str | torch.device) for one in _flat((args[1:], kwargs))):
+        elif sent or name == "cuda":
             on_host = False
         return self._marked(result, on_host)
 

@@ -172,9 +172,9 @@ MUTATIONS = (
     ),
     Mutation(
         "queries that a ranker does better and worse are swapped",
-        "engine/retrieve/metrics.py",
-        "found = paired_test(first, second, seed)",
-        "found = paired_test(second, first, seed)",
+        "engine/retrieve/task.py",
+        "paired_test(one[name], two[name], self.spec.seed)",
+        "paired_test(two[name], one[name], self.spec.seed)",
         "engine/retrieve",
     ),
     Mutation(

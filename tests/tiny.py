@@ -70,6 +70,20 @@ def gpt2(folder: Path) -> Path:
     return folder
 
 
+def distilbert(folder: Path) -> Path:
+    """A DistilBERT of two layers, 16 wide, over the same words."""
+    import torch
+    from transformers import DistilBertConfig, DistilBertModel
+
+    torch.manual_seed(0)
+    config = DistilBertConfig(
+        vocab_size=len(WORDS) + 5, dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=64
+    )
+    DistilBertModel(config).save_pretrained(folder)
+    _wordpiece(folder)
+    return folder
+
+
 def finish(generator: Any, on: Any = None) -> tuple[list[Any], Any]:
     """Every event of a generator and what it returned; ``on`` sees each event as it comes."""
     events = []

@@ -165,7 +165,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("page(1)", ("pagedown",), "Page down", "Ten rows down.", "classify"),
     Action("open_run", ("o",), "Open", "A classifier that was trained before.", "classify", True),
     Action(
-        "export", ("x",), "Export", "The trained classifier as a folder, with a README that shows its use.", "classify"
+        "export",
+        ("x",),
+        "Export",
+        "The trained classifier as a folder, with a README that shows its use; in Suspects its rows as CSV.",
+        "classify",
     ),
     Action("form", ("n",), "Form", "Show the form, or go back to the results.", "choose", True),
     Action("defaults", ("u",), "Defaults", "The form as it comes, without what you started last.", "choose"),
@@ -208,7 +212,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("form", ("n",), "Form", "Show the form, or go back to the search.", "retrieve", True),
     Action("defaults", ("u",), "Defaults", "The form as it comes, without what you started last.", "retrieve"),
     Action("open_run", ("o",), "Open", "A retrieval that was run before.", "retrieve"),
-    Action("export", ("x",), "Export", "The bi-encoder as a folder for sentence-transformers.", "retrieve"),
+    Action("rankings", ("x",), "Rankings", "The rankings of judged queries as TREC run files.", "retrieve"),
+    Action("export", ("X",), "Export", "The bi-encoder as a folder for sentence-transformers.", "retrieve"),
     Action("open", ("enter",), "Open", "Show the run, live when a process trains it.", "runs", True),
     Action("resume", ("r",), "Resume", "Go on: a training exactly, a comparison with what it has.", "runs", True),
     Action("again", ("c",), "Copy", "The form with this run's values, for a new run.", "runs", True),

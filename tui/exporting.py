@@ -1,15 +1,15 @@
-"""Something of a run as a folder that another program loads: where to, and what came of it."""
+"""What a run holds, written for other programs: where to, and what came of it."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from tui.dialogs import Entry
+from tui.dialogs import ask_path
 from tui.panes.pane import Pane
 from tui.task_runs import TaskRuns
 from tui.text import safe
@@ -21,15 +21,26 @@ async def export(pane: Pane, run: Run, task_runs: TaskRuns) -> None:
         pane.tell("There is nothing to export", reason)
         return
     what, about = task_runs.exported
-    place = str(home.home() / "exports" / run.name)
-    target = await pane.app.push_screen_wait(
-        Entry(f"Export {what}", about, place, lambda text: "" if text.strip() else "name a folder")
-    )
+    await write(pane, what, about, run.name, lambda folder: task_runs.export(run, folder))
+
+
+async def write(pane: Pane, what: str, about: str, name: str, into: Callable[[Path], str]) -> None:
+    """Ask for a file or a folder, at first ``name`` among the exports, and write ``into`` it.
+
+    ``into`` says what it has written. It may raise :class:`checkpoints.store.CheckpointError` and :class:`OSError`.
+    """
+    place = str(home.home() / "exports" / name)
+    target = await ask_path(pane.app, f"Export {what}", about, place, blank="give a name")
     if target is None:
         return
     pane.notify("Exporting…", timeout=3)
+
+    def written() -> str:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return into(target)
+
     try:
-        said = await asyncio.to_thread(task_runs.export, run, Path(os.path.expanduser(target)))
+        said = await asyncio.to_thread(written)
     except (CheckpointError, OSError) as error:
         pane.tell("It cannot be exported", str(error))
     else:

@@ -127,7 +127,8 @@ class Narrator:
             case CurvePoint():
                 print_message(f"{event.contender}: {event.labels:,} labels per class: accuracy {event.accuracy:.4f}")
             case Classified():
-                print_message(f"finished ({event.reason}): {event.step} routes in {units.duration(event.seconds)}")
+                methods = f"{event.step} method{'s' * (event.step != 1)}"
+                print_message(f"finished ({event.reason}): {methods} in {units.duration(event.seconds)}")
             case Finished():
                 best = f", best validation loss {event.best_val_loss:.4f}" if event.best_val_loss is not None else ""
                 print_message(f"finished ({event.reason}) at step {event.step:,}{best}")

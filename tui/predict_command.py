@@ -60,8 +60,8 @@ def predict(
     if problems := [Problem(field, problem) for field, problem in wrong.items() if problem]:
         raise BadSpec(problems)
     classifier = Classifier(runs.find(home.runs(), run))
-    for route, why in classifier.unreadable.items():
-        complain(f"{route}: unreadable: {why}", BAD_INPUT)
+    for method, why in classifier.unreadable.items():
+        complain(f"{method}: unreadable: {why}", BAD_INPUT)
     if input is None:
         texts = text if text and text != ["-"] else piped.lines()
     else:
@@ -86,19 +86,19 @@ def predict(
     for number, each in enumerate(texts):
         if not json and len(texts) > 1:
             say(safe(each, lines=False))
-        for route in classifier.methods:
-            shares = found[route][number]
+        for method in classifier.methods:
+            shares = found[method][number]
             best = int(shares.argmax())
             if json:
                 told = {name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)}
-                record = {"event": "predicted", "text": each, "route": route, "class": classes[best]}
+                record = {"event": "predicted", "text": each, "method": method, "class": classes[best]}
                 print_json({**record, "probabilities": told})
                 continue
             order = shares.argsort()[::-1][:4]
             rest = "  ".join(f"{safe(classes[place], lines=False)} {shares[place]:.3f}" for place in order)
-            say(f"  {route:<9} {rest}")
+            say(f"  {method:<9} {rest}")
     if json:
-        print_json({"event": "finished", "reason": "done", "texts": len(texts), "routes": classifier.methods})
+        print_json({"event": "finished", "reason": "done", "texts": len(texts), "methods": classifier.methods})
     return DONE
 
 
@@ -114,7 +114,7 @@ def _into_file(classifier: Classifier, rows: Sequence[Row], column: str, output:
     except (EncodeFailed, NoEncoder) as error:
         return complain(str(error), BAD_INPUT)
     if as_json:
-        print_json({"event": "finished", "reason": "done", "texts": done, "routes": classifier.methods})
+        print_json({"event": "finished", "reason": "done", "texts": done, "methods": classifier.methods})
     else:
         say(str(output.absolute()))
     return DONE

@@ -34,7 +34,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 def sample(setup: Setup) -> Iterator[Row]:
     """The bundled Dante GPT with a captured decoding step and with the plain one."""
     plain, graph = (setups.dante_model(setup, captured=captured) for captured in (False, True))
-    ids = _prompt(plain, setup.of(24, 200))
+    ids = _prompt(plain, setup.of(24, plain.context))
     apart = max(float((plain.feed([token]) - graph.feed([token])).abs().max()) for token in ids)
     yield within(f"logits of {len(ids)} tokens fed one by one, plain and captured", apart, 1e-3)
     count = setup.of(24, 300)  # beyond the end of the context, but for a quick check

@@ -72,7 +72,7 @@ def _together(asked: TrainSpec, setup: Setup) -> dict[str, Any]:
 
 def _rank(rank: int, told: dict[str, str], asked: TrainSpec, found: Path) -> None:
     """Train as one of the processes; rank 0 writes what it found."""
-    from engine.gpt import other_ranks
+    from engine import other_ranks
 
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": WORLD, "LOCAL_WORLD_SIZE": WORLD}
     os.environ.update(told, **{name: str(number) for name, number in numbers.items()})

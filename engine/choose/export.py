@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.choose.fine_tune import USE
+from engine.choose.runs import spec_of
+from engine.comparison.model_card import ModelCard
 from engine.comparison.results import TUNED
 from engine.encoders.epochs import METHOD
 from engine.model_folder import exported, present, size
+
+_CARD = ModelCard(
+    "An encoder that was fine-tuned to rank the choices of a question",
+    {"pipeline_tag": "multiple-choice", "library_name": "transformers"},
+    USE,
+    data=(),
+    judged="the judged questions, on which nothing was trained or chosen",
+    method=METHOD,
+    columns={
+        "accuracy": "accuracy",
+        "interval": "95% interval",
+        "items": "n",
+        "chance": "by guessing",
+        "log_loss": "log loss",
+        "settings": "settings",
+    },
+)
 
 
 def tuned_model(run: Run) -> Path:
@@ -27,29 +45,8 @@ def export(run: Run, folder: Path, *, force: bool = False) -> int:
 
     Raises :class:`checkpoints.store.CheckpointError` and :class:`OSError`, see :func:`engine.model_folder.exported`.
     """
-    source = tuned_model(run)
+    source, spec = tuned_model(run), spec_of(run)
     with exported(folder, run.name, force=force) as temporary:
         shutil.copytree(source, temporary, dirs_exist_ok=True)
-        (temporary / "README.md").write_text(_card(run), "utf-8", "backslashreplace")
+        _CARD.write(run, spec, temporary)
         return size(temporary)
-
-
-def _card(run: Run) -> str:
-    """What the model was trained on, how, and how good it is."""
-    spec, results = run.read_json("spec.json"), run.read_json("results.json")
-    found: Any = results.get(METHOD)
-    result: dict[str, Any] = found if isinstance(found, dict) else {}
-    facts = [
-        ("trained on", spec.get("data")),
-        ("encoder", spec.get("encoder")),
-        ("settings", result.get("settings")),
-        ("accuracy on items that it was not trained on", result.get("accuracy")),
-        ("95% interval", result.get("interval")),
-        ("number of these items", result.get("items")),
-        ("seed", spec.get("seed")),
-        ("max tokens", spec.get("length")),
-    ]
-    lines = [
-        f"- {name}: `{' '.join(str(value).replace('`', ' ').split())}`" for name, value in facts if value is not None
-    ]
-    return "\n".join((f"# {run.name}", "", *lines, "", "```python", USE.strip(), "```", ""))

@@ -17,9 +17,9 @@ from engine.choose.scorer import pair_texts
 from engine.encoders import epochs, fine_tune
 from engine.encoders.epochs import Rows, Tuned
 from engine.encoders.find import Encoder, NoEncoder
-from engine.encoders.padding import by_length, padded
+from engine.encoders.padding import in_batches
 from engine.runs.events import Event
-from engine.runs.messages import Control, handle_messages
+from engine.runs.messages import Control
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,8 @@ def with_head(encoder: Encoder, device: str) -> nn.Module:
             scores: Tensor = self.out(self.drop((top * weights).sum(1) / weights.sum(1)))[..., 0]
             return scores.float()
 
-    return Scorer(encoder.open("cpu", "float32").requires_grad_(True), encoder.width).to(device)
+    scorer = Scorer(encoder.open("cpu", "float32").requires_grad_(True), encoder.width)
+    return cast("nn.Module", encoder.place(scorer, device))
 
 
 class Ranking(epochs.Training):
@@ -132,7 +133,7 @@ class Ranking(epochs.Training):
         from engine.device import autocast, send
 
         with autocast(self.device):
-            flat = self.model(*padded([ids for row in batch for ids in self.ids[row]], self.device))
+            flat = self.micro_batches.forward(self.model, [ids for row in batch for ids in self.ids[row]])
         scores = _by_item(flat, [len(self.ids[row]) for row in batch])
         return functional.cross_entropy(scores, send(torch.tensor([self.gold[row] for row in batch]), self.device))
 
@@ -156,21 +157,13 @@ def _scores(
     model: nn.Module, ids: Sequence[Sequence[Sequence[int]]], items: Sequence[Item], device: str, control: Control
 ) -> Generator[Event, None, NDArray[np.float64]]:
     import numpy as np
-    import torch
 
-    from engine.device import autocast, send
-
-    places = [(row, place) for row, choices in enumerate(ids) for place in range(len(choices))]
     flat = [one for choices in ids for one in choices]
-    found = torch.empty(len(flat), device=device)
-    done = 0
-    for some in by_length(flat, device):
-        with torch.inference_mode(), autocast(device):
-            found[send(torch.tensor(some), device)] = model(*padded([flat[one] for one in some], device))
-        done += len(some)
-        yield from handle_messages(control, done)
+    found = yield from in_batches(model, flat, device, control)
     result = np.full((len(items), max(len(item.choices) for item in items)), -np.inf)
-    rows, columns = zip(*places, strict=True)
+    rows, columns = zip(
+        *((row, place) for row, choices in enumerate(ids) for place in range(len(choices))), strict=True
+    )
     result[rows, columns] = found.cpu().numpy()
     return result
 

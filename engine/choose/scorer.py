@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from data.choices import Item
 from engine.comparison.features import SplitFeatures
-from engine.comparison.head_training import FitSettings, fit_epochs
+from engine.comparison.head_training import FitSettings, fit_epochs, or_on_cpu
 from engine.runs.events import Event
 from engine.runs.messages import Control
 
@@ -159,8 +160,16 @@ def fit(
 ) -> Generator[Event, None, GroupedHead]:
     """Train a scorer and return its best epoch by accuracy on the held-out items, ties by loss.
 
-    Yields a :class:`ContenderStep` an epoch when ``method`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
+    Where the device has no memory for it, it is trained on the CPU. Yields a :class:`ContenderStep` an epoch when
+    ``method`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
     """
+    train_on = partial(_fit, method, train, held, settings, control)
+    return (yield from or_on_cpu(f"the method {settings.loss}", device, train_on))
+
+
+def _fit(
+    method: str, train: Pairs, held: Pairs, settings: RankSettings, control: Control, device: str
+) -> Generator[Event, None, GroupedHead]:
     import torch
 
     from engine.device import send

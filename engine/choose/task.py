@@ -23,7 +23,8 @@ from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled, LeftOut
 from engine.comparison.results import Earlier
 from engine.comparison.statistics import PairedTest
-from engine.comparison.verdict import Judged, Pair, about_encoder, limits, pair, sentences
+from engine.comparison.verdict import Judged, Pair, limits, pair, sentences
+from engine.encoders.pretraining import about_encoder
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, handle_messages, passed
 from engine.runs.writes import PendingWrites
@@ -115,7 +116,7 @@ class _Choosing(Comparison):
             if found.get("judged", 0) < found.get("of", 0)
         }
         said = sentences(compared)
-        said += about_encoder(self.features.encoder.name) if judged.keys() & {*FROZEN} else []
+        said += about_encoder(self.features.encoder) if judged.keys() & {*FROZEN} else []
         return " ".join((*said, *limits(rows, len(self.gold), steps, partial)))
 
     def _against_chance(self, method: Judged, chance: float) -> Pair:

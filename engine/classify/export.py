@@ -6,15 +6,16 @@ import csv
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 from checkpoints import arrays
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.classify import results
-from engine.classify.model_card import model_card
 from engine.classify.predict import Classifier
 from engine.classify.runs import spec_of
 from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
+from engine.comparison.model_card import ModelCard
 from engine.comparison.results import TUNED, UNREADABLE
 from engine.encoders.find import Encoder
 from engine.model_folder import RECORD, exported, present, size, write_json, write_tokenizer
@@ -22,6 +23,55 @@ from engine.runs import owner
 from engine.tokenization.encoding import BackedTokenizer
 
 SUSPECT_COLUMNS = ("file", "row", "label", "suggested", "probability", "suggested_probability", "text")
+_METHODS = {
+    LR: "Logistic regression on features of a frozen encoder",
+    MLP: "An MLP with one hidden layer on features of a frozen encoder",
+    FINETUNE: "A fine-tuned encoder with a classification head",
+}
+_POOLED = {
+    "cls": "layers[-1][0]",
+    "mean": "layers[-1].mean(0)",
+    "max": "layers[-1].amax(0)",
+    "last": "layers[-1][-1]",
+    "last4": "torch.cat([layer.mean(0) for layer in layers[1:][-4:]])",
+    "all": "torch.cat([layers[-1][0], layers[-1][-1], layers[-1].amax(0), *(layer.mean(0) for layer in layers)])",
+}
+"""the features of one text in Python; ``layers``: hidden states ``(tokens, width)``, the embeddings first"""
+
+_TUNED = """\
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+folder, texts = ".", ["a text", "another text"]
+tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSequenceClassification.from_pretrained(folder)
+tokens = tokenizer(texts, padding=True, truncation=True, max_length={length}, return_tensors="pt")
+with torch.inference_mode():
+    logits = model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).logits
+probabilities = logits.softmax(1)
+print([model.config.id2label[label] for label in probabilities.argmax(1).tolist()])
+"""
+_HEAD = """\
+import json
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+
+folder, texts = ".", ["a text", "another text"]
+labels, head = json.load(open(f"{{folder}}/config.json"))["id2label"], load_file(f"{{folder}}/model.safetensors")
+tokenizer = AutoTokenizer.from_pretrained(f"{{folder}}/encoder")
+encoder = AutoModel.from_pretrained(f"{{folder}}/encoder")
+
+def classify(text):
+    ids = tokenizer(text, truncation=True, max_length={length}, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        layers = [layer[0] for layer in encoder(input_ids=ids, output_hidden_states=True).hidden_states]
+    features = ({pooled} - head["mean"]) / head["scale"]
+{hidden}    return ({last} @ head["layer.{number}.weight"] + head["layer.{number}.bias"]).softmax(0)
+
+probabilities = torch.stack([classify(text) for text in texts])
+print([labels[str(label)] for label in probabilities.argmax(1).tolist()])
+"""
+_HIDDEN = '    hidden = torch.nn.functional.gelu(features @ head["layer.0.weight"] + head["layer.0.bias"])\n'
 
 
 def methods(run: Run) -> list[str]:
@@ -64,8 +114,7 @@ def export(run: Run, folder: Path, *, method: str = "", force: bool = False) -> 
             pooling, length = spec.pooling, min(spec.length, int(longest))
         else:
             pooling, length = _write_head(run, method, temporary)
-        card = model_card(run, method, pooling=pooling, length=length)
-        (temporary / "README.md").write_text(card, "utf-8", "replace")
+        _card(run, method, _code(method, pooling, length)).write(run, spec, temporary)
         return method, size(temporary)
 
 
@@ -87,6 +136,45 @@ def suspects_csv(run: Run) -> str:
         shares = (f"{share:.6f}" for share in (one.probability, one.suggested_probability))
         writer.writerow([*one.place, found.classes[one.label], found.classes[one.suggested], *shares, text])
     return table.getvalue()
+
+
+def _card(run: Run, method: str, code: str) -> ModelCard:
+    checks = run.read_json("checks.json")
+    counts: dict[str, Any] = checks.get("checks", {}).get("counts", {})
+    return ModelCard(
+        _METHODS[method],
+        {"pipeline_tag": "text-classification", "library_name": "transformers"},
+        code,
+        data=(
+            ("rows", [f"{sum(of):,} {split}" for split, of in counts.items()]),
+            ("labels", run.read_json("classifier.json").get("classes", ())),
+            ("repairs", checks.get("repairs", ())),
+        ),
+        judged="the test split, on which nothing was trained or chosen",
+        method=method,
+        columns={
+            "accuracy": "accuracy",
+            "interval": "95% interval",
+            "rows": "n",
+            "accuracy_without_leaks": "without texts that are also in train",
+            "macro_f1": "macro F1",
+            "log_loss": "log loss",
+            "settings": "settings",
+        },
+    )
+
+
+def _code(method: str, pooling: str, length: int) -> str:
+    if method == FINETUNE:
+        return _TUNED.format(length=length)
+    hidden = method == MLP
+    return _HEAD.format(
+        length=length,
+        pooled=_POOLED[pooling],
+        hidden=_HIDDEN if hidden else "",
+        last="hidden" if hidden else "features",
+        number=int(hidden),
+    )
 
 
 def _write_head(run: Run, method: str, folder: Path) -> tuple[str, int]:

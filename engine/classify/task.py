@@ -23,8 +23,9 @@ from engine.comparison.features import SplitFeatures
 from engine.comparison.labels import efficiency, suspects
 from engine.comparison.results import Earlier
 from engine.comparison.statistics import Report
-from engine.comparison.verdict import Judged, about_encoder, limits, pairs, sentences
+from engine.comparison.verdict import Judged, limits, pairs, sentences
 from engine.encoders.fine_tune import Classifying, TuneSettings
+from engine.encoders.pretraining import about_encoder
 from engine.runs.events import ContenderStep, Event, Loaded
 from engine.runs.messages import Control
 from engine.runs.writes import PendingWrites
@@ -119,7 +120,7 @@ class _Classification(Comparison):
         )
         steps = {NAMES[name]: count for name, count in self.steps.items() if name == FINETUNE and name in judged}
         said = sentences(pairs(untrained, frozen, tuned, self.spec.seed))
-        said += about_encoder(self.features.encoder.name) if frozen else []
+        said += about_encoder(self.features.encoder) if frozen else []
         return " ".join((*said, *limits(len(data.train), len(gold), steps)))
 
     def run(self) -> Generator[Event, None, None]:

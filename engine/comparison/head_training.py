@@ -6,10 +6,12 @@ import contextlib
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from engine.runs.events import ContenderStep, Event
+from engine.runs.events import ContenderStep, Event, Notice
 from engine.runs.messages import Control, handle_messages
+
+Trained = TypeVar("Trained")
 
 
 @dataclass(frozen=True)
@@ -107,3 +109,22 @@ def fit_epochs(
     model.load_state_dict(best[2])
     model.eval().requires_grad_(False)
     return replace(best[1], epochs=epoch)
+
+
+def or_on_cpu(
+    what: str, device: str, train: Callable[[str], Generator[Event, None, Trained]]
+) -> Generator[Event, None, Trained]:
+    """What ``train`` returns on ``device``, or on the CPU where the device has no memory for it.
+
+    A head is small: where its training does not fit, the memory is taken by others, and smaller batches would not help.
+    """
+    from engine.device import out_of_memory, release
+
+    try:
+        return (yield from train(device))
+    except RuntimeError as error:
+        if device == "cpu" or not out_of_memory(error):
+            raise
+    release(device)
+    yield Notice(f"out of memory on {device}: {what} is trained on the CPU", "warning", "memory")
+    return (yield from train("cpu"))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.comparison import statistics
-from engine.comparison.head_training import FitSettings, fit_epochs
+from engine.comparison.head_training import FitSettings, fit_epochs, or_on_cpu
 from engine.comparison.logistic import LogisticRegression, Matrix
 from engine.encoders.class_weights import balanced
 from engine.machine import physical_cores
@@ -41,11 +41,8 @@ class Head:
     layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
     settings: str
     validation_accuracy: float | None = None
-
-    @property
-    def penalty(self) -> float:
-        """``C`` of a logistic regression."""
-        return float(self.settings.removeprefix("C = "))
+    penalty: float | None = None
+    """``C`` of a logistic regression; None for an MLP and for a head that was read from the disk"""
 
     @property
     def parameters(self) -> int:
@@ -137,7 +134,7 @@ def logistic(
         if widen and not pending:
             pending = _beyond(tried, best[2])
     assert best is not None
-    return Head(mean, scale, (best[3],), f"C = {best[2]:g}", best[1])
+    return Head(mean, scale, (best[3],), f"C = {best[2]:g}", best[1], best[2])
 
 
 def fit_once(
@@ -148,7 +145,7 @@ def fit_once(
     model = LogisticRegression((rows - mean) / scale, labels, class_weights=class_weights)
     for step, _ in enumerate(model.solve(penalty)):
         yield from handle_messages(control, step)
-    return Head(mean, scale, (model.layer(classes),), f"C = {penalty:g}")
+    return Head(mean, scale, (model.layer(classes),), f"C = {penalty:g}", penalty=penalty)
 
 
 def mlp(
@@ -164,8 +161,23 @@ def mlp(
 ) -> Generator[Event, None, Head]:
     """One hidden layer with GELU and dropout on standardised features, all rows on the device; the best epoch is kept.
 
-    Ends when validation stops improving. Yields a :class:`ContenderStep` an epoch. Raises :class:`Stopped`.
+    Ends when validation stops improving. Where the device has no memory for it, it is trained on the CPU. Yields a
+    :class:`ContenderStep` an epoch. Raises :class:`Stopped`.
     """
+    train_on = partial(_mlp, method, train, validation, control, classes, class_weights, seed)
+    return (yield from or_on_cpu(f"the method {method}", device, train_on))
+
+
+def _mlp(
+    method: str,
+    train: tuple[NDArray[np.float32], Sequence[int]],
+    validation: tuple[NDArray[np.float32], Sequence[int]],
+    control: Control,
+    classes: int,
+    class_weights: bool,
+    seed: int,
+    device: str,
+) -> Generator[Event, None, Head]:
     import numpy as np
     import torch
 

@@ -190,29 +190,31 @@ def interval(values: Values, seed: int = 1337) -> tuple[float, float]:
 class PairedTest:
     """Two methods on the same items: the mean of the first less the mean of the second, and whether that is chance."""
 
-    difference: float
+    mean: float
+    """of the differences"""
     low: float
-    """95% interval of the difference, by bootstrap over items"""
+    """95% interval of that mean, by bootstrap over items (for retrieval Sakai, 2006)"""
     high: float
     better: int
     """items that the first does better"""
     worse: int
     p: float
     """probability of a difference at least as large, either way, if both methods were equally good"""
-    items: int
-    """that both have scored"""
+    n: int
+    """items that both have scored"""
 
     def reversed(self) -> PairedTest:
         """The second less the first."""
-        return PairedTest(-self.difference, -self.high, -self.low, self.worse, self.better, self.p, self.items)
+        return PairedTest(-self.mean, -self.high, -self.low, self.worse, self.better, self.p, self.n)
 
 
 def paired_test(first: Values, second: Values, seed: int = 1337) -> PairedTest:
     """Whether the figures ``(items,)`` of two methods on the same items differ by more than chance.
 
     Where every figure is 0 or 1 this is McNemar's exact test (McNemar, 1947). Others are tested by flipping the signs
-    of the differences, in all ways or in ``FLIPS`` random ones (Fisher, 1935). Items with NaN on either side are left
-    out. Memory is bounded by ``BATCH`` copies of the differences.
+    of the differences, in all ways or in ``FLIPS`` random ones (Fisher, 1935; for retrieval Smucker, Allan and
+    Carterette, 2007). Items with NaN on either side are left out. Memory is bounded by ``BATCH`` copies of the
+    differences.
     """
     import numpy as np
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from data.packaged import MINILM
 from engine.comparison import statistics
 from engine.comparison.statistics import CHANCE, PairedTest, holm, paired_test
 
@@ -63,8 +62,8 @@ def pairs(
     ]
 
 
-def sentences(compared: Sequence[Pair]) -> list[str]:
-    """One sentence for each first method of the pairs, in their order.
+def sentences(compared: Sequence[Pair], measure: str = "") -> list[str]:
+    """One sentence for each first method of the pairs, in their order; ``measure`` is said before its figure.
 
     The p of all pairs are adjusted together (Holm); at p ≥ 0.05 a difference could be chance.
     """
@@ -72,7 +71,7 @@ def sentences(compared: Sequence[Pair]) -> list[str]:
         replace(one, test=replace(one.test, p=p))
         for one, p in zip(compared, holm([one.test.p for one in compared]), strict=True)
     ]
-    found = [_sentence([one for one in adjusted if one.first.name == name]) for name in _firsts(compared)]
+    found = [_sentence([one for one in adjusted if one.first.name == name], measure) for name in _firsts(compared)]
     if len(compared) > 1:
         found.append(f"All p-values are adjusted for {len(compared)} comparisons (Holm).")
     return found
@@ -98,12 +97,6 @@ def limits(
     return [*found, f"This comparison is limited by {_listed(parts)}."] if parts else found
 
 
-def about_encoder(name: str) -> list[str]:
-    """A sentence where the frozen encoder was trained to compare sentences, as DistilBERT was not."""
-    known = name == MINILM
-    return [f"The frozen encoder ({name}) was already trained for sentence similarity."] if known else []
-
-
 def p_words(p: float) -> str:
     """``p < 0.001`` or ``p = 0.012``."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
@@ -113,18 +106,19 @@ def _firsts(compared: Sequence[Pair]) -> list[str]:
     return list(dict.fromkeys(one.first.name for one in compared))
 
 
-def _sentence(compared: Sequence[Pair]) -> str:
+def _sentence(compared: Sequence[Pair], measure: str) -> str:
     """What is known of one method: better, worse and equal ones, then those that differ by what could be chance."""
     first = compared[0].first
-    equal = [one for one in compared if not (one.test.better or one.test.worse or one.test.difference)]
+    equal = [one for one in compared if not (one.test.better or one.test.worse or one.test.mean)]
     unsure = [one for one in compared if one.test.p >= CHANCE and one not in equal]
     sure = [one for one in compared if one.test.p < CHANCE]
-    better, worse = ([one for one in sure if (one.test.difference > 0) is above] for above in (True, False))
+    better, worse = ([one for one in sure if (one.test.mean > 0) is above] for above in (True, False))
     groups = (("better than", better), ("worse than", worse))
     parts = [f"{word} {_listed(list(map(_second, some)))}" for word, some in groups if some]
     if equal:
         parts.append(f"equal to {_listed([f'{one.second} ({one.second_mean:.3f})' for one in equal])}")
-    said = f"{first.name[0].upper()}{first.name[1:]} ({first.mean:.3f}, n = {first.items:,})"
+    figure = f"{measure} {first.mean:.3f}".strip()
+    said = f"{first.name[0].upper()}{first.name[1:]} ({figure}, n = {first.items:,})"
     said += f" is {_listed(parts)}" if parts else ""
     if unsure:
         differences = "difference" if len(unsure) == 1 else "differences"

@@ -11,11 +11,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 from engine.encoders.encode import EncodeFailed
 from engine.encoders.epoch_checkpoints import EpochCheckpoints, weights_of
 from engine.encoders.find import Encoder
+from engine.encoders.padding import MicroBatches
 from engine.runs.events import ContenderStep, Event, Notice
 from engine.runs.messages import Control, handle_messages
 
@@ -121,7 +122,11 @@ class Training(ABC):
     def __init__(self, encoder: Encoder, settings: Settings, control: Control, device: str) -> None:
         import torch
 
+        from engine.device import repeat_exactly
+
         self.encoder, self.settings, self.control, self.device = encoder, settings, control, device
+        self.micro_batches = MicroBatches(device)
+        repeat_exactly(torch.device(device))
         torch.manual_seed(settings.seed)  # of the head's initial weights
         self.model = self.open()
         self.peak = settings.peak(encoder.width)
@@ -240,28 +245,51 @@ class Training(ABC):
 
     def epoch(self, epoch: int) -> Iterator[Event]:
         """Train on every batch of an epoch, which is numbered from 0."""
-        import torch
-
         self.model.train()
         self._epoch_losses, shown = [], time.monotonic()
         for batch in self.batches(epoch):
-            begun = time.monotonic()
+            begun, texts = time.monotonic(), self.micro_batches.texts
             for group in self.optimizer.param_groups:
                 group["lr"] = self.peak * share(self.step, self.steps, self.warmup())
-            loss: Any = self.loss(batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-            self.optimizer.step()
+            self._unread.append((self._step(batch), self.weight(batch)))
             self.step += 1
-            self._unread.append((loss.detach(), self.weight(batch)))
             self.spent += time.monotonic() - begun
+            if (fewer := self.micro_batches.texts) != texts:
+                told = f"out of memory: {self.TITLE} takes {fewer:,} texts at a time from here on"
+                yield Notice(f"{told}; a step still learns from the whole batch", "warning", "memory")
             if time.monotonic() - shown >= INTERVAL or (self.step == 1 and self.FIRST == 0):
                 shown = time.monotonic()
                 yield self.step_event(epoch)
             yield from handle_messages(self.control, self.step)
         self._read_losses()
         self.trained_loss = sum(self._epoch_losses) / len(self._epoch_losses)
+
+    def _step(self, batch: Any) -> Tensor:
+        """One step of the optimizer; returns the loss, on the device. Where memory runs out, with fewer texts at once.
+
+        Raises :class:`engine.encoders.encode.EncodeFailed` where there is no memory for a single one, and the error
+        itself where no texts go through the model.
+        """
+        import torch
+
+        from engine.device import allocate_state, out_of_memory, release
+
+        while True:
+            try:
+                loss: Any = self.loss(batch)
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                allocate_state(self.optimizer)
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+                self.optimizer.step()
+                return cast("Tensor", loss.detach())
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or not self.micro_batches.halve():
+                    raise
+            # Here, since the error held what was being computed.
+            loss = None
+            self.optimizer.zero_grad(set_to_none=True)
+            release(self.device)
 
     def _finite(self, loss: float, what: str) -> float:
         """``loss``, if it is finite. Raises :class:`engine.encoders.encode.EncodeFailed`."""

@@ -138,7 +138,19 @@ class Encoder:
         from transformers import AutoModel
 
         model = self._load(AutoModel, getattr(torch, dtype))
-        return model.eval().requires_grad_(False).to(device)
+        return self.place(model.eval().requires_grad_(False), device)
+
+    def place(self, model: Any, device: str) -> Any:
+        """A model of this encoder, moved to ``device``. Raises :class:`NoEncoder` where it does not fit."""
+        import torch
+
+        from engine.device import DoesNotFit, fitting, size_of
+
+        try:
+            with fitting(self.name, size_of(model), torch.device(device), "name a smaller encoder"):
+                return model.to(device)
+        except DoesNotFit as error:
+            raise NoEncoder(str(error)) from None
 
     def open_classifier(self, classes: list[str], *, trained: bool = False) -> Any:
         """The encoder with a head for ``classes`` on it, trainable, float32; fresh unless it is ``trained``.
@@ -168,6 +180,8 @@ class Encoder:
         from safetensors.torch import load_file
         from transformers import AutoConfig
 
+        from engine.encoders.attention import take_masks_as_given
+
         try:
             numbers = {key: value for key, value in self.config.items() if key != "auto_map"}
             settings = AutoConfig.for_model(str(numbers.pop("model_type")), **{**numbers, **changes})
@@ -180,6 +194,7 @@ class Encoder:
                     model, found = made.from_pretrained(None, attn_implementation="sdpa", **loading)
                 except (ValueError, ImportError):  # an architecture without it
                     model, found = made.from_pretrained(None, **loading)
+                take_masks_as_given(model)
         except KeyError:
             raise NoEncoder(
                 f"{self.name} is a {self.config['model_type']}, which cannot be used as an encoder"

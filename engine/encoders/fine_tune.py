@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ from engine.encoders import epochs
 from engine.encoders.class_weights import balanced
 from engine.encoders.epochs import Rows, Tuned
 from engine.encoders.find import Encoder, of_folder
-from engine.encoders.padding import by_length, padded
+from engine.encoders.padding import in_batches
 from engine.model_folder import replaced, write_tokenizer
 from engine.runs.events import Event
-from engine.runs.messages import Control, handle_messages
+from engine.runs.messages import Control
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +92,7 @@ class Classifying(epochs.Training):
         super().__init__(encoder, settings, control, device)
 
     def open(self) -> Any:
-        return self.encoder.open_classifier(self.classes).to(self.device)
+        return self.encoder.place(self.encoder.open_classifier(self.classes), self.device)
 
     def batches(self, epoch: int) -> list[list[int]]:
         return _batches([len(ids) for ids in self.ids], self.settings.rows, f"{self.settings.seed}/{epoch}")
@@ -102,7 +103,8 @@ class Classifying(epochs.Training):
         from engine.device import autocast, send
 
         with autocast(self.device):
-            logits = _logits(self.model, [self.ids[row] for row in batch], self.device)
+            ids, pad = [self.ids[row] for row in batch], self.model.config.pad_token_id
+            logits = self.micro_batches.forward(partial(_logits, self.model), ids, pad)
             gold = send(torch.tensor([self.labels[row] for row in batch]), self.device)
             loss: Tensor = self.cross_entropy(logits.float(), gold)
         return loss
@@ -119,25 +121,13 @@ class Classifying(epochs.Training):
 def _probabilities(
     model: Any, ids: Sequence[Sequence[int]], device: str, control: Control | None
 ) -> Generator[Event, None, NDArray[np.float64]]:
-    import torch
-
-    from engine.device import autocast, send
-
-    found = torch.empty(len(ids), model.config.num_labels, device=device)
-    done = 0
-    for rows in by_length(ids, device):
-        with torch.inference_mode(), autocast(device):
-            found[send(torch.tensor(rows), device)] = _logits(model, [ids[row] for row in rows], device).float()
-        done += len(rows)
-        if control is not None:
-            yield from handle_messages(control, done)
-    result: NDArray[np.float64] = found.cpu().double().softmax(1).numpy()  # not every device has float64
+    logits = yield from in_batches(partial(_logits, model), ids, device, control, model.config.pad_token_id)
+    result: NDArray[np.float64] = logits.cpu().double().softmax(1).numpy()  # not every device has float64
     return result
 
 
-def _logits(model: Any, ids: Sequence[Sequence[int]], device: str) -> Tensor:
-    filled, mask = padded(ids, device, model.config.pad_token_id)
-    logits: Tensor = model(input_ids=filled, attention_mask=mask).logits
+def _logits(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    logits: Tensor = model(input_ids=ids, attention_mask=mask).logits
     return logits
 
 

@@ -1,14 +1,19 @@
-"""Texts of different lengths side by side: token ids filled up to the longest, and batches that fill up little."""
+"""Texts of different lengths through a model: token ids filled up to the longest, and batches that fit the memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
-from engine.encoders.encode import BUDGETS
+from engine.encoders.encode import BUDGETS, EncodeFailed
+from engine.runs.events import Event, Notice
+from engine.runs.messages import Control, handle_messages
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_LOWERED: dict[str, int] = {}
+"""tokens in a batch that the memory of a device took, until this process ends"""
 
 
 def padded(ids: Sequence[Sequence[int]], device: str, pad: int = 0) -> tuple[Tensor, Tensor]:
@@ -26,11 +31,87 @@ def padded(ids: Sequence[Sequence[int]], device: str, pad: int = 0) -> tuple[Ten
     return send(filled, device), send(mask, device)
 
 
-def by_length(ids: Sequence[Sequence[int]], device: str) -> Iterator[list[int]]:
-    """Rows of one batch after another, the longest first, as many at once as the device takes without gradients."""
+class MicroBatches:
+    """The texts of a training's batch through an encoder: all at once, or in as many passes as the memory asks for.
+
+    Of a pass only its ids are kept: it is computed again for its gradient (Chen et al., 2016). So the loss is that of
+    the whole batch, also where it compares the texts with each other; the dropout masks are others.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.texts = 0
+        """at once; 0 for all of them"""
+        self._most = 0
+
+    def forward(self, model: Callable[[Tensor, Tensor], Tensor], ids: Sequence[Sequence[int]], pad: int = 0) -> Tensor:
+        """What ``model`` makes of token ids and mask ``(texts, tokens)``: ``(len(ids), …)``, with its gradient."""
+        import torch
+        from torch.utils.checkpoint import checkpoint
+
+        filled, mask = padded(ids, self.device, pad)
+        texts = self.texts or len(ids)
+        self._most = max(self._most, min(texts, len(ids)))
+        if texts >= len(ids):
+            return model(filled, mask)
+        parts = zip(torch.split(filled, texts), torch.split(mask, texts), strict=True)
+        return torch.cat([checkpoint(model, *part, use_reentrant=False) for part in parts])
+
+    def halve(self) -> bool:
+        """Take half of the texts at once from here on. False where there were none.
+
+        Raises :class:`EncodeFailed` where it was one text already.
+        """
+        if self._most == 1:
+            raise EncodeFailed(
+                "there is not enough memory to train on a single text at a time: lower the length, name a smaller "
+                "encoder or use --device cpu"
+            )
+        had_texts, self.texts, self._most = self._most > 0, -(-self._most // 2), 0
+        return had_texts
+
+
+def in_batches(
+    model: Callable[[Tensor, Tensor], Tensor],
+    ids: Sequence[Sequence[int]],
+    device: str,
+    control: Control | None,
+    pad: int = 0,
+) -> Generator[Event, None, Tensor]:
+    """What ``model`` makes of token ids and mask ``(texts, tokens)``, without gradients: ``(len(ids), …)``, float32.
+
+    As many texts at once as the device takes; where memory runs out, half of them, and so ever after in this process.
+    Yields a :class:`Notice` then. Raises :class:`EncodeFailed` where there is no memory for a single text, and
+    :class:`engine.runs.messages.Stopped`.
+    """
+    import torch
+
+    from engine.device import autocast, kind_of, out_of_memory, release, send
+
     order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
-    budget, start = BUDGETS[device.partition(":")[0]], 0
-    while start < len(order):
-        rows = order[start : start + max(1, budget // len(ids[order[start]]))]
-        yield rows
-        start += len(rows)
+    found: Tensor | None = None
+    done = 0
+    while done < len(order):
+        longest = len(ids[order[done]])
+        rows = order[done : done + max(1, _LOWERED.get(device, BUDGETS[kind_of(device)]) // longest)]
+        try:
+            with torch.inference_mode(), autocast(device):
+                some = model(*padded([ids[row] for row in rows], device, pad)).float()
+                if found is None:
+                    found = torch.empty(len(ids), *some.shape[1:], device=device)
+                found[send(torch.tensor(rows), device)] = some
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if len(rows) == 1:
+                raise EncodeFailed("there is not enough memory for a single text: cut the texts shorter") from None
+        else:
+            done += len(rows)
+            if control is not None:
+                yield from handle_messages(control, done)
+            continue
+        release(device)
+        _LOWERED[device] = len(rows) * longest // 2
+        yield Notice(f"out of memory: going on with {_LOWERED[device]:,} tokens in a batch", "warning", "memory")
+    assert found is not None
+    return found

@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
 SIMILARITY, WORDS = "similarity", "words"
 ABOUT: Mapping[str, str] = {
-    SIMILARITY: "was trained for sentence similarity: its frozen vectors are those of a trained sentence encoder, "
-    "so training it further may gain little",
-    WORDS: "was trained to predict words, not to compare texts: what the trained method gains over its frozen "
-    "vectors is what training for retrieval brings",
+    SIMILARITY: "was trained for sentence similarity: its frozen features are those of a trained sentence encoder",
+    WORDS: "was trained to predict words, not to compare texts",
 }
 _WORD_HEADS = ("ForMaskedLM", "ForPreTraining", "ForCausalLM", "LMHeadModel")
 
@@ -32,3 +30,9 @@ def pretraining(encoder: Encoder) -> str:
     heads = encoder.config.get("architectures")
     named = heads if isinstance(heads, list) else []
     return WORDS if any(str(head).endswith(_WORD_HEADS) for head in named) else ""
+
+
+def about_encoder(encoder: Encoder) -> list[str]:
+    """A sentence that says what it was trained for, where that is known."""
+    known = ABOUT.get(pretraining(encoder))
+    return [f"The encoder ({encoder.name}) {known}."] if known else []

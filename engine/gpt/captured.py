@@ -2,12 +2,14 @@
 
 A step of a small model is some 600 operations, whose launches take longer than their work. A graph is one launch. What
 differs from step to step lies in tensors that stay where they are (see :meth:`Trainer.arithmetic`) and in the seed of
-torch's generator, which is set before each replay. Nothing is computed during a capture, so one that fails costs
-nothing but its memory.
+torch's generator, which is set before each replay: a replay draws the masks that an ordinary step draws. What a step
+leaves behind between its operations, autocast's copies of the weights too, it makes and drops itself. Nothing is
+computed during a capture, so one that fails changes nothing.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -38,7 +40,7 @@ class CapturedStep:
         self._shape = (0, 0)
         self._state: object = None
         self._left = 0
-        """ordinary steps until the next capture; -1: none comes"""
+        """ordinary steps until the capture"""
         self._notices: list[Notice] = []
 
     def __call__(self) -> tuple[Tensor, Tensor, float]:
@@ -78,7 +80,7 @@ class CapturedStep:
             self._state = self._first_state()
         except Exception as error:  # whatever it was, ordinary steps remain
             optimizer.zero_grad(set_to_none=True)
-            self._graph, self._left = None, -1
+            self._graph = None
             why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             text = f"the training step could not be captured as a CUDA graph, so steps take longer ({why})"
             self._notices.append(Notice(text, "warning", "captured", self._trainer.position.step))
@@ -97,8 +99,7 @@ class Graph:
     def __init__(self, device: torch.device) -> None:
         self.captured = False
         self._device = device
-        # One stream for both, since libraries keep their memory by stream.
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = _stream(device)
         self._graph = torch.cuda.CUDAGraph()
         self._results: Results | None = None
         self._launched: deque[torch.cuda.Event] = deque()
@@ -145,6 +146,12 @@ class Graph:
         assert self._results is not None
         loss, norm = self._results
         return loss.clone(), norm.clone()
+
+
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all graphs and rehearsals: libraries keep memory for each stream that they have worked on."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _can_capture(trainer: Trainer) -> bool:

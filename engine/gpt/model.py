@@ -61,15 +61,7 @@ class Block(nn.Module):
             values[:, :, position : position + time] = v
             k, v = keys[:, :, : position + time], values[:, :, : position + time]
         # Without a mask, a single new token sees everything before it, and a longer piece begins at position 0.
-        mixed = functional.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            mask,
-            is_causal=time > 1 and mask is None,
-            dropout_p=self.dropout if self.training else 0.0,
-            scale=self.scale,
-        )
+        mixed = _attend(q, k, v, mask, time > 1 and mask is None, self.dropout if self.training else 0.0, self.scale)
         mixed = mixed.transpose(1, 2).reshape(batch, time, c)
         x = x + self._drop(self.project(mixed))
         return x + self._drop(self.narrow(self.activation(self.widen(self.norm_2(x)))))
@@ -191,6 +183,16 @@ def _rotated(x: Tensor, rotation: Rotation) -> Tensor:
     cosines, sines = rotation
     one, other = x.chunk(2, -1)
     return torch.cat((one * cosines + other * sines, other * cosines - one * sines), -1)
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, dropout: float, scale: float | None
+) -> Tensor:
+    """Attention ``(batch, heads, time, head)``; on a CPU always in float32, whose kernel is much the faster one."""
+    if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return _attend(q.float(), k.float(), v.float(), mask, causal, dropout, scale)
+    return functional.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, dropout_p=dropout, scale=scale)
 
 
 def _relu2(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.device import has_bfloat16
 from engine.gpt.model import GPT
 from engine.gpt.spec import TrainSpec
 
@@ -112,7 +113,7 @@ def orthogonal(x: Tensor, iterations: int = 5) -> Tensor:
     """
     a, b, c = _COEFFICIENTS
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    if x.is_cuda or (x.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()):
+    if has_bfloat16(x.device):
         x = x.bfloat16()
     for _ in range(iterations):
         squared = x @ x.mT

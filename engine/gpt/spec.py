@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from data.vocabulary import UnknownCharacterError, Vocabulary
 from engine.gpt.config import NANOCHAT, GPTConfig
-from engine.runs.spec import BadSpec, Problem, changed, check, device, option
+from engine.runs.spec import BadSpec, Problem, changed, check, check_gpus, device, option
 
 PRESET_HELP: Mapping[str, str] = {
     "nano": "4 layers, 128 wide, context 64: minutes on a CPU",
@@ -178,7 +178,11 @@ class TrainSpec:
     )
     gpus: str = option("1", "GPUs that train together, or all; on a CPU, processes", group="machine", advanced=True)
     precision: str = option(
-        "auto", "of matrix products", group="machine", advanced=True, choices=("auto", "float32", "bfloat16")
+        "auto",
+        "of matrix products; native is bfloat16 where the device has units for it, auto that on a GPU alone",
+        group="machine",
+        advanced=True,
+        choices=("auto", "native", "float32", "bfloat16"),
     )
     threads: int = option(
         0, "CPU threads; 0 takes the physical cores", unit="threads", group="machine", advanced=True, minimum=0
@@ -197,12 +201,9 @@ class TrainSpec:
             found.append(Problem("heads", f"{self.heads} do not divide the width {self.width}"))
         elif not wrong & {"heads", "width"} and self.positions == "rotary" and self.width // self.heads % 2:
             found.append(Problem("heads", f"a head of {self.width // self.heads} has no halves for rotary positions"))
-        if self.gpus != "all" and not (self.gpus.isdecimal() and 1 <= int(self.gpus) <= 64):
-            found.append(Problem("gpus", f"{self.gpus!r} is neither all nor a number from 1 to 64"))
-        elif "batch" not in wrong and self.gpus != "all" and int(self.gpus) > self.batch:
+        found += (wrong_gpus := check_gpus(self.gpus, self.device))
+        if not wrong_gpus and "batch" not in wrong and self.gpus != "all" and int(self.gpus) > self.batch:
             found.append(Problem("gpus", f"a batch of {self.batch} windows cannot be shared out among {self.gpus}"))
-        if ":" in self.device and self.gpus != "1":
-            found.append(Problem("device", f"{self.device} is one GPU: with several, use auto or cuda"))
         return found
 
     def for_corpus(self, characters: int, vocabulary: Vocabulary, first: str) -> TrainSpec:
@@ -252,6 +253,7 @@ _FAST: Mapping[str, Any] = {
     "beta1": 0.8,
     "beta2": 0.95,
     "clip": 0.0,
+    "precision": "native",
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "nano": {},

@@ -22,11 +22,11 @@ from engine.gpt.captured import CapturedStep
 from engine.gpt.diagnose import Evaluation, diagnose
 from engine.gpt.loss_buffer import LossBuffer
 from engine.gpt.other_ranks import send_training
-from engine.gpt.ranks import RankLost, Ranks, join
 from engine.gpt.sample import Request, Sampler
 from engine.gpt.saving import Checkpointer
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import HISTORY, Trainer
+from engine.ranks import LOST, RankLost, Ranks, join
 from engine.runs import messages as ask
 from engine.runs.events import (
     Continued,
@@ -152,6 +152,8 @@ class _Session:
         yield from notices
 
     def _end(self) -> Iterator[Event]:
+        if not self.ranks.close():
+            yield Notice(LOST, "warning", "ranks", self.position.step)
         if self.stop != "diverged":
             yield from self._read(everything=True)
         reason = self.stop or "steps"
@@ -256,13 +258,10 @@ class _Session:
         yield from self._spend(spent)
 
     def _halve_micro_batch(self, error: RuntimeError) -> Notice:
-        """After memory ran out; raise when that was tried already."""
+        """After memory ran out; raise when there is nothing left to halve."""
         batch, micro = self.spec.batch, self.position.micro_batch
-        if micro < batch or micro == 1:
-            raise TrainingFailed(
-                f"out of memory with {micro} windows at a time, after halving already: "
-                "lower the batch, the context or the width"
-            ) from error
+        if micro == 1:
+            raise TrainingFailed("out of memory with one window at a time: lower the context or the width") from error
         self.trainer.take_micro_batch(math.ceil(micro / 2))
         return Notice(
             f"out of memory: taking {self.position.micro_batch} windows at a time from here on; "

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
-from engine.device import Placement, out_of_memory, read
+from engine.device import Placement, out_of_memory, read, repeat_exactly
 from engine.gpt import optimizers
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
-from engine.gpt.ranks import Order, Ranks
 from engine.gpt.spec import TrainSpec
+from engine.ranks import Order, Ranks
 
 EVALUATION_TOKENS = 2048  # tokens in one forward pass of an evaluation: what they leave behind stays in a CPU's cache
 GPU_TOKENS = 4  # times as many on a GPU, which has no use for small pieces
@@ -75,6 +75,7 @@ class Trainer:
 
     def __init__(self, spec: TrainSpec, corpus: Corpus, placement: Placement, ranks: Ranks = ALONE) -> None:
         self.spec, self.corpus, self.placement, self.ranks = spec, corpus, placement, ranks
+        repeat_exactly(placement.device)
         torch.manual_seed(derive_seed(spec.seed, "weights"))
         self.model = GPT(spec.model(len(corpus.vocabulary))).to(placement.device)
         self.optimizer = optimizers.build(self.model, spec)
@@ -155,12 +156,9 @@ class Trainer:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            failure = error
+            failure = error.with_traceback(None)  # its frames hold what was computed
         if ranks.agree(failure is not None):
-            try:
-                raise failure or torch.OutOfMemoryError("another rank ran out of memory")
-            finally:
-                del failure  # it refers to this frame, and so to all that was computed, until it is collected
+            raise failure or torch.OutOfMemoryError("another rank ran out of memory")
         total = ranks.sum_gradients(parameters, total)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.spec.clip:
@@ -194,7 +192,7 @@ class Trainer:
                 except RuntimeError as error:
                     if not out_of_memory(error):
                         raise
-                    failure = error
+                    failure = error.with_traceback(None)  # its frames hold what was computed
             done = min(done + inputs.numel(), every)
         if ranks.agree(failure is not None):
             raise failure or torch.OutOfMemoryError("another rank ran out of memory")

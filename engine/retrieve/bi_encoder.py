@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.comparison.head_training import or_on_cpu
 from engine.encoders import index
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Epoch, Training, best_of
@@ -86,23 +88,26 @@ def train(
     ``saved_epochs``; the caller clears them when it has saved the result. Yields :class:`ContenderStep`. Raises
     :class:`CannotTrain`, :class:`Stopped`.
     """
-    import torch
-
     from engine.device import place
 
     inputs = replace(inputs, settings=inputs.settings.chosen(), device=str(place(inputs.device).device))
-    collection, seed = inputs.collection, inputs.settings.seed
     if inputs.settings.mode == "projection":
-        threads = torch.get_num_threads()
-        try:
-            torch.set_num_threads(1)  # matrices this small only lose by being shared out among threads
-            trainings = [_BiTraining(inputs, part, control, keep) for part in folds(collection, FOLDS, seed)]
-            return (yield from _cross(trainings))
-        finally:
-            torch.set_num_threads(threads)
-    training = _BiTraining(inputs, split(collection, FOLDS, seed), control, keep)
+        return (yield from or_on_cpu("the projection", inputs.device, partial(_projection, inputs, control, keep)))
+    training = _BiTraining(inputs, split(inputs.collection, FOLDS, inputs.settings.seed), control, keep)
     yield from training.run(saved_epochs)
     return training.best()
+
+
+def _projection(inputs: TrainingInputs, control: Control, keep: Keep, device: str) -> Generator[Event, None, BiState]:
+    import torch
+
+    inputs, threads = replace(inputs, device=device), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # matrices this small only lose by being shared out among threads
+        parts = folds(inputs.collection, FOLDS, inputs.settings.seed)
+        return (yield from _cross([_BiTraining(inputs, part, control, keep) for part in parts]))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def saved_epochs_of(fingerprint: str, encoder: Encoder, settings: BiSettings) -> EpochCheckpoints | None:
@@ -169,7 +174,10 @@ class _BiTraining(Training):
 
     def open(self) -> Any:
         self.bi_encoder: Projection | Whole
-        self.bi_encoder = (Projection if self.inputs.settings.mode == "projection" else Whole)(self.inputs, self.pool)
+        if self.inputs.settings.mode == "projection":
+            self.bi_encoder = Projection(self.inputs, self.pool)
+        else:
+            self.bi_encoder = Whole(self.inputs, self.pool, self.micro_batches)
         return self.bi_encoder.model
 
     def new_optimizer(self) -> Optimizer:
@@ -213,11 +221,9 @@ class _BiTraining(Training):
     def search(self) -> Generator[Event, None, tuple[Any, list[float]]]:
         """nDCG@10 of each held-out query over the pool, and the loss of each with each relevant document, nats."""
         import numpy as np
-        import torch
 
         self.pool_vectors = yield from self.bi_encoder.pool_vectors(self.control)
-        with torch.inference_mode():
-            asked = self.bi_encoder.queries(self.split.held).float().cpu().numpy()
+        asked = yield from self.bi_encoder.query_vectors(self.split.held, self.control)
         rows, scores = index.Exact(self.pool_vectors, self.device).search(asked, retrieve_metrics.DEPTH + 1)
         found = retrieve_metrics.rankings(np.asarray(self.pool)[rows], scores)
         ranked = [one.without(self.data.own[query]) for one, query in zip(found, self.split.held, strict=True)]

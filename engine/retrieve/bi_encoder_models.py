@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders.epoch_checkpoints import weights_of
-from engine.encoders.padding import by_length, padded
+from engine.encoders.padding import MicroBatches, in_batches
 from engine.retrieve.rankers import QUERY_TOKENS
 from engine.retrieve.training_data import TrainingInputs
 from engine.runs.events import Event
@@ -40,6 +40,13 @@ class Projection:
     def documents(self, rows: Sequence[int]) -> Tensor:
         return self._through(self._inputs.frozen[list(rows)])
 
+    def query_vectors(self, names: Sequence[str], control: Control) -> Generator[Event, None, Any]:
+        import torch
+
+        yield from ()
+        with torch.no_grad():
+            return self.queries(names).cpu().numpy()
+
     def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
         import numpy as np
         import torch
@@ -69,46 +76,45 @@ class Projection:
 class Whole:
     """The encoder itself, for queries and documents alike, with mean pooling."""
 
-    def __init__(self, inputs: TrainingInputs, pool: Sequence[int]) -> None:
+    def __init__(self, inputs: TrainingInputs, pool: Sequence[int], micro_batches: MicroBatches) -> None:
         self._collection, self._encoder, self._device = inputs.collection, inputs.encoder, inputs.device
         self._pool, self._length = pool, min(inputs.settings.length, inputs.encoder.positions)
         self.model = inputs.encoder.open(inputs.device)
         self.model.requires_grad_(True)
         self._pad = int(getattr(self.model.config, "pad_token_id", 0) or 0)
+        self._micro_batches = micro_batches
 
     def queries(self, names: Sequence[str]) -> Tensor:
-        return self._pooled(self._encoder.ids([self._collection.queries[name] for name in names], QUERY_TOKENS))
+        return self._micro_batches.forward(self._pooled, self._query_ids(names), self._pad)
 
     def documents(self, rows: Sequence[int]) -> Tensor:
-        return self._pooled(self._ids(rows))
+        return self._micro_batches.forward(self._pooled, self._ids(rows), self._pad)
+
+    def query_vectors(self, names: Sequence[str], control: Control) -> Generator[Event, None, Any]:
+        return (yield from self._vectors(self._query_ids(names), control))
 
     def pool_vectors(self, control: Control) -> Generator[Event, None, Any]:
-        import numpy as np
-        import torch
+        return (yield from self._vectors(self._ids(self._pool), control))
 
-        ids = self._ids(self._pool)
-        found = np.empty((len(ids), self._encoder.width), np.float32)
-        done = 0
-        for places in by_length(ids, self._device):
-            with torch.inference_mode():
-                found[places] = self._pooled([ids[place] for place in places]).float().cpu().numpy()
-            done += len(places)
-            yield from handle_messages(control, done)
-        return found
+    def _vectors(self, ids: Sequence[Sequence[int]], control: Control) -> Generator[Event, None, Any]:
+        found = yield from in_batches(self._pooled, ids, self._device, control, self._pad)
+        return found.cpu().numpy()
 
     def tensors(self) -> dict[str, Any]:
         return weights_of(self.model)
 
+    def _query_ids(self, names: Sequence[str]) -> list[list[int]]:
+        return self._encoder.ids([self._collection.queries[name] for name in names], QUERY_TOKENS)
+
     def _ids(self, rows: Sequence[int]) -> list[list[int]]:
         return self._encoder.ids([self._collection.documents[row] for row in rows], self._length)
 
-    def _pooled(self, ids: Sequence[Sequence[int]]) -> Tensor:
+    def _pooled(self, ids: Tensor, mask: Tensor) -> Tensor:
         from torch.nn import functional
 
         from engine.device import autocast
 
-        filled, mask = padded(ids, self._device, self._pad)
         with autocast(self._device):
-            top = self.model(input_ids=filled, attention_mask=mask).last_hidden_state.float()
+            top = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         kept = mask[..., None].to(top.dtype)
         return functional.normalize((top * kept).sum(1) / kept.sum(1), dim=1)

@@ -16,14 +16,13 @@ from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.find import Encoder
 from engine.encoders.index import unit
-from engine.encoders.pretraining import ABOUT, pretraining
 from engine.retrieve.bi_encoder import BiState, saved_epochs_of, train
 from engine.retrieve.metrics import DEPTH, Ranked
 from engine.retrieve.rankers import QUERY_TOKENS, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
 from engine.retrieve.spec import BM25, HYBRID, MEAN, RetrieveSpec
 from engine.retrieve.training_data import BiSettings, TrainingInputs
-from engine.runs.events import Event, Notice, Progress
+from engine.runs.events import Event, Progress
 from engine.runs.messages import Control, handle_messages
 
 TIMED = 50  # queries that are asked one at a time, as somebody who searches does
@@ -40,8 +39,8 @@ class BuiltRankers(Rankers):
         self.store: Store | None = None
         self.seconds: dict[str, float] = {}
         """that building each ranker took"""
-        self.pretraining = ""
-        """what the frozen encoder was trained for"""
+        self.encoder: Encoder | None = None
+        """the frozen one, once it has been found"""
         self.state: BiState | None = None
         self.saved_epochs: EpochCheckpoints | None = None
         """epochs of the training, until its results are on the disk"""
@@ -58,11 +57,10 @@ class BuiltRankers(Rankers):
         return ranker
 
     def found(self, encoder: Encoder) -> Iterator[Event]:
-        self.pretraining = pretraining(encoder)
-        if self.pretraining:
-            yield Notice(f"{encoder.name} {ABOUT[self.pretraining]}", "info", "encoder")
+        self.encoder = encoder
         if self.store is not None:
             self.store.encoder(encoder, MEAN, self.spec.length)
+        yield from super().found(encoder)
 
     def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection

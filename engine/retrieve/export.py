@@ -15,12 +15,15 @@ from checkpoints.store import CheckpointError
 from data import beir
 from data.beir import BeirError
 from engine import hub
+from engine.comparison.model_card import ModelCard
 from engine.encoders import find as encoders
 from engine.encoders.find import Encoder
 from engine.model_folder import exported, size, write_json, write_tokenizer
 from engine.retrieve import results as retrieve_results
+from engine.retrieve.metrics import MAP, MRR, NDCG, RECALL
 from engine.retrieve.results import PROJECTION, WHOLE
 from engine.retrieve.runs import spec_of
+from engine.retrieve.spec import TRAINED
 from engine.runs.messages import Control, finish
 from engine.tokenization.encoding import BackedTokenizer
 
@@ -30,6 +33,14 @@ _MODULES = (
     ("2_Dense", "Dense"),
     ("3_Normalize", "Normalize"),
 )
+
+_USE = """
+from sentence_transformers import SentenceTransformer
+
+model, queries, documents = SentenceTransformer("."), ["a query"], ["a text", "another text"]
+scores = model.encode(queries) @ model.encode(documents).T
+print(documents[scores[0].argmax()])
+"""
 
 
 def export(run: Run, folder: Path, *, force: bool = False) -> int:
@@ -45,7 +56,32 @@ def export(run: Run, folder: Path, *, force: bool = False) -> int:
     projection = None if found.whole else arrays.read(found.path / PROJECTION)["weight"]
     with exported(folder, run.name, force=force) as temporary:
         write(encoder, weights, projection, spec.length, temporary)
+        _card(run).write(run, spec, temporary)
         return size(temporary)
+
+
+def _card(run: Run) -> ModelCard:
+    about = run.read_json("collection.json")
+    queries = f"{len(about.get('queries', ())):,} {about.get('split', '')} queries"
+    return ModelCard(
+        "A bi-encoder that was trained to find documents for queries",
+        {"pipeline_tag": "sentence-similarity", "library_name": "sentence-transformers"},
+        _USE,
+        data=(
+            ("documents and judged queries", [f"{about.get('documents', 0):,} documents", queries]),
+            ("repairs", about.get("repairs", ())),
+        ),
+        judged=f"the {queries}",
+        method=TRAINED,
+        columns={
+            NDCG: "nDCG@10",
+            "interval": "95% interval",
+            RECALL: "recall@100",
+            MRR: "MRR@10",
+            MAP: "MAP@100",
+            "queries": "n",
+        },
+    )
 
 
 def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: int, folder: Path) -> None:

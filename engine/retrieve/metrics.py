@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine.comparison.statistics import paired_test
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -49,22 +47,6 @@ def rankings(rows: Rows, scores: Matrix) -> list[Ranked]:
     return [Ranked(tuple(row), tuple(score)) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Mean of the first less mean of the second over the same queries, with its 95% interval."""
-
-    mean: float
-    low: float
-    high: float
-    better: int
-    """queries that the first does better"""
-    worse: int
-    p: float
-    """of a difference at least as large, either way, if both were equally good; of this pair alone"""
-    n: int
-    """queries"""
-
-
 def judge(rankings: Sequence[Ranked], relevant: Sequence[Mapping[int, int]]) -> dict[str, Values]:
     """Every measure of every query, in order. ``relevant``: row of a document to its grade, 1 or more.
 
@@ -90,12 +72,3 @@ def judge(rankings: Sequence[Ranked], relevant: Sequence[Mapping[int, int]]) -> 
     for metric in ir_measures.pytrec_eval.iter_calc([RR], qrels, run(10)):  # it knows no cutoff of its own
         values[MRR][int(metric.query_id)] = metric.value
     return values
-
-
-def paired(first: Values, second: Values, seed: int = 1337) -> Difference:
-    """How much better the first is on the same queries, by a paired bootstrap (Sakai, 2006) and a paired test.
-
-    The test is :func:`engine.comparison.statistics.paired_test` (for retrieval Smucker, Allan and Carterette, 2007).
-    """
-    found = paired_test(first, second, seed)
-    return Difference(found.difference, found.low, found.high, found.better, found.worse, found.p, found.items)

@@ -16,6 +16,7 @@ from engine.encoders import find as encoders
 from engine.encoders import index as vector_index
 from engine.encoders.encode import encode, encode_now, machine_for
 from engine.encoders.find import Encoder
+from engine.imports import import_without_jax
 from engine.model_folder import present, replaced
 from engine.retrieve.metrics import Ranked, rankings
 from engine.retrieve.rank_fusion import fuse
@@ -57,9 +58,7 @@ class Bm25:
     name = BM25
 
     def __init__(self, collection: Collection) -> None:
-        import bm25s
-
-        self._library: Any = bm25s
+        self._library: Any = import_without_jax("bm25s")
         self._count = len(collection)
         self._index = self._saved(collection) or self._made(collection)
         self.bytes = sum(int(part.nbytes) for part in self._index.scores.values() if hasattr(part, "nbytes"))

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import arrays, store
 from checkpoints.run import Run
 from data.beir import Collection
-from engine.retrieve.metrics import DEPTH, MEASURES, Difference, Ranked
+from engine.comparison.statistics import PairedTest
+from engine.retrieve.metrics import DEPTH, MEASURES, Ranked
 from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Store:
         method: str,
         judged: Judged,
         result: Mapping[str, Any],
-        against: Mapping[str, Mapping[str, Difference]],
+        against: Mapping[str, Mapping[str, PairedTest]],
     ) -> None:
         """A judged ranker and its differences to those before it."""
         import numpy as np

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from data import beir
 from engine.comparison import fields
-from engine.runs.spec import Problem, check, option
+from engine.runs.spec import Problem, check, check_gpus, option
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
 RANKERS = (BM25, CLS, MEAN, HYBRID, TRAINED)
+NAMES = {BM25: "BM25", CLS: "frozen [CLS]", MEAN: "frozen mean", HYBRID: "hybrid", TRAINED: "trained"}
+"""of the methods in a sentence or a table"""
 PAIRS = ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25))
 """methods whose difference says something"""
 MODES = ("projection", "whole")
@@ -63,8 +65,9 @@ class RetrieveSpec:
     )
     seed: int = fields.seed("Seed of the held-out queries, the batches and the bootstrap.", group="methods")
     device: str = fields.device()
+    gpus: str = fields.gpus()
     name: str = fields.name()
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        return check(self)
+        return check(self) + check_gpus(self.gpus, self.device)

@@ -13,13 +13,15 @@ from data.beir import Collection
 from engine import hub
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
-from engine.comparison.statistics import CHANCE, holm, interval
-from engine.encoders.pretraining import ABOUT
+from engine.comparison.statistics import PairedTest, interval, paired_test
+from engine.comparison.verdict import Judged, Pair, limits, sentences
+from engine.encoders.pretraining import SIMILARITY, WORDS, about_encoder, pretraining
 from engine.retrieve import metrics as retrieve_metrics
+from engine.retrieve import results as retrieve_results
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
-from engine.retrieve.metrics import DEPTH, MEASURES, NDCG, Difference
-from engine.retrieve.results import Judged, Store
-from engine.retrieve.spec import BM25, PAIRS, RANKERS, TRAINED, RetrieveSpec
+from engine.retrieve.metrics import DEPTH, MEASURES, NDCG
+from engine.retrieve.results import Store
+from engine.retrieve.spec import BM25, MEAN, NAMES, PAIRS, RANKERS, TRAINED, RetrieveSpec
 from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
@@ -27,6 +29,12 @@ from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
     from engine.retrieve.metrics import Values
+
+_EXPECTED = {
+    SIMILARITY: ("Training such an encoder further may gain little.",),
+    WORDS: ("What trained gains over frozen mean is what training for retrieval brings.",),
+}
+"""what is said of the training, by what the encoder was trained for before"""
 
 
 def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> Iterator[Event]:
@@ -60,7 +68,7 @@ class _Retrieval(Comparison):
         rankers = BuiltRankers(spec, known, collection.fingerprint)
         super().__init__(spec, collection, control, train, Labelled("held_out", (), ()), judged, rankers)
         self.values: dict[str, dict[str, Values]] = {}
-        self.against: dict[str, dict[str, dict[str, Difference]]] = {}
+        self.against: dict[str, dict[str, dict[str, PairedTest]]] = {}
         """method to the methods judged before it to the difference of each measure"""
 
     def loaded(self) -> Loaded:
@@ -79,28 +87,25 @@ class _Retrieval(Comparison):
         self.store = self.features.store = Store(run, self.data, self.split, self.queries, writes)
 
     def verdict(self) -> str:
-        """What the figures say of each pair of methods, with intervals and p-values adjusted for all pairs (Holm)."""
-        pairs = [(first, second) for first, second in PAIRS if second in self.against.get(first, {})]
-        differences = [self.against[first][second][NDCG] for first, second in pairs]
-        adjusted = holm([found.p for found in differences])
-        sentences = []
-        for (first, second), found, p in zip(pairs, differences, adjusted, strict=True):
-            if not found.better + found.worse:
-                sentences.append(f"{first} and {second} rank alike.")
-                continue
-            way = "above" if found.mean > 0 else "below"
-            span = f"95%: {found.low:+.3f} to {found.high:+.3f}, p = {p:.3f}, n = {found.n}"
-            chance = ", which could be chance" if p >= CHANCE else ""
-            sentences.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} ({span}){chance}.")
-        if len(pairs) > 1:
-            sentences.append(f"Each p is adjusted for {len(pairs)} comparisons (Holm).")
-        if self.split == "train" and TRAINED in self.values:
-            sentences.append(
-                "Trained was judged on the queries that it was trained on: that says nothing about new ones."
-            )
-        if self.features.pretraining and self.figures.keys() - {BM25}:
-            sentences.append(f"The encoder {ABOUT[self.features.pretraining]}.")
-        return " ".join(sentences)
+        """Which methods are better, what the encoder was trained for, and what limits the comparison."""
+        judged = {name: Judged(NAMES[name], values[NDCG]) for name, values in self.values.items()}
+        compared = [
+            Pair(judged[first], NAMES[second], judged[second].mean, self.against[first][second][NDCG])
+            for first, second in PAIRS
+            if second in self.against.get(first, {})
+        ]
+        said, encoder, trained = sentences(compared, "nDCG@10"), self.features.encoder, TRAINED in judged
+        if self.split == "train" and trained:
+            said.append("Trained was judged on the queries that it was trained on: that says nothing about new ones.")
+        if encoder is not None and judged.keys() - {BM25}:
+            said += about_encoder(encoder)
+            if {MEAN, TRAINED} <= judged.keys():
+                said += _EXPECTED.get(pretraining(encoder), ())
+        state = self.features.state if trained else None
+        steps = {"training": state.step} if state is not None else {}
+        if judged:
+            said += limits(len(self.train.items) if trained else None, len(self.queries), steps)
+        return " ".join(said)
 
     def run(self) -> Generator[Event, None, None]:
         try:
@@ -155,18 +160,19 @@ class _Retrieval(Comparison):
             },
         }
         if method != BM25:
-            result["pretraining"] = self.features.pretraining
+            encoder = self.features.encoder
+            result["pretraining"] = pretraining(encoder) if encoder is not None else ""
         if method == TRAINED and (state := self.features.state) is not None:
             result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
         self.figures[method] = result
         if self.store is not None:
-            self.store.ranker(method, Judged(rankings, values), result, against)
+            self.store.ranker(method, retrieve_results.Judged(rankings, values), result, against)
         yield from self._settled(method)
 
-    def _differences(self, first: str, second: str) -> dict[str, Difference]:
+    def _differences(self, first: str, second: str) -> dict[str, PairedTest]:
         """The difference of each measure over the judged queries."""
         one, two = self.values[first], self.values[second]
-        return {name: retrieve_metrics.paired(one[name], two[name], self.spec.seed) for name in MEASURES}
+        return {name: paired_test(one[name], two[name], self.spec.seed) for name in MEASURES}
 
     def done(self, name: str) -> ContenderDone:
         found = {

@@ -92,7 +92,7 @@ def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
 
 
 def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
-    """A run that compares routes, methods or rankers: those are its steps."""
+    """A run that compares methods: those are its steps."""
     tail = read_tail(run, _LOADED | set(_STATES))
     loaded = next((renamed(tail[kind]) for kind in tail if kind in _LOADED), {})
     results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}

@@ -43,10 +43,11 @@ def test_classify_tells_json_and_predict_uses_what_was_trained(
 
     assert cli.main(["predict", last["run"], "card late [bold]\x1b[31m", "the parcel", "--json"]) == 0
     found = records(capfd.readouterr().out)
-    assert [(record["event"], record.get("route")) for record in found] == [
-        *[("predicted", route) for _ in range(2) for route in ("tfidf", "lr", "mlp")],
+    assert [(record["event"], record.get("method")) for record in found] == [
+        *[("predicted", method) for _ in range(2) for method in ("tfidf", "lr", "mlp")],
         ("finished", None),
     ]
+    assert found[-1]["methods"] == ["tfidf", "lr", "mlp"]
     for record in found[:-1]:
         assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert record["class"] == max(record["probabilities"], key=record["probabilities"].__getitem__)
@@ -126,7 +127,7 @@ def test_predict_reads_a_table_and_writes_it_with_predictions(
                 assert not row.get("predictions")
                 continue
             one = next(left)
-            assert (one["text"], one["route"]) == (text, method)
+            assert (one["text"], one["method"]) == (text, method)
             if suffix == ".jsonl":
                 found = row["predictions"][method]
                 assert found["probabilities"] == pytest.approx(one["probabilities"], abs=1e-5)

@@ -22,12 +22,14 @@ from data.corpus import from_text
 from engine.choose import fine_tune as choosing
 from engine.choose import scorer
 from engine.comparison import heads
-from engine.device import place
+from engine.device import place, send
 from engine.encoders import encode as encoding
 from engine.encoders import epochs
 from engine.encoders import find as encoders
+from engine.encoders.attention import PADDED
 from engine.encoders.encode import encode, encode_now, machine_for
 from engine.encoders.fine_tune import Classifying, TuneSettings
+from engine.encoders.padding import padded
 from engine.gpt.trainer import Trainer
 from engine.lm import processors
 from engine.lm.sampling import Sampling
@@ -93,6 +95,7 @@ def test_no_batch_of_a_training_waits_for_the_device(name: str, encoder: encoder
     with FakeDevice() as device:
         assert tiny.finish(training.epoch(0))[0] == []
     assert device.reads == ["tolist"]  # of all losses, at the end
+    assert device.copies == 0
     assert training.trained_loss > 0
 
 
@@ -143,6 +146,27 @@ def test_a_head_is_trained_without_waiting_in_a_batch_and_without_float64(
         assert reads[0] == reads[1]  # more batches ask no more often
     again, _ = tiny.finish(HEADS[name](1400))
     assert [replace(one, seconds_left=None) for one in told] == [replace(one, seconds_left=None) for one in again]
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "distilbert"])
+def test_a_padded_batch_is_not_asked_whether_it_is_padded_and_gives_the_same(kind: str, tmp_path: Path) -> None:
+    encoder: encoders.Encoder = tiny.finish(encoders.find(str(getattr(tiny, kind)(tmp_path / kind))))[1]
+    texts, _ = tiny.texts(9)
+    ids, mask = padded(encoder.ids(texts, 32), "cpu")
+    assert not mask.all()
+    model, classifier = encoder.open(), encoder.open_classifier(["a", "b"]).eval()
+    with FakeDevice() as device, torch.inference_mode():
+        there, of_device = send(ids, "cpu"), send(mask, "cpu")
+        found = model(input_ids=there, attention_mask=of_device).last_hidden_state
+        logits = classifier(input_ids=there, attention_mask=of_device).logits
+    assert device.reads == []
+    for each in (model, classifier):
+        each.set_attn_implementation("sdpa")
+    with torch.inference_mode():
+        assert torch.equal(found, model(input_ids=ids, attention_mask=mask).last_hidden_state)
+        assert torch.equal(logits, classifier(input_ids=ids, attention_mask=mask).logits)
+    classifier.save_pretrained(tmp_path / "saved")
+    assert PADDED not in (tmp_path / "saved" / "config.json").read_text()
 
 
 class Inline(ThreadPoolExecutor):
@@ -206,6 +230,11 @@ def test_the_made_up_device_counts_and_refuses() -> None:
         assert bool(there.sum() > 0)
         there.tolist()
     assert device.reads == ["cpu", "__getitem__", "__bool__", "tolist"]
+    assert device.copies == 1  # of what was refused
+    with FakeDevice() as device:
+        torch.tensor([1.0]).to("cpu")
+        send(torch.tensor([1.0]), "cpu")
+    assert device.copies == 1
 
 
 def test_features_are_the_same(encoder: encoders.Encoder) -> None:

@@ -53,20 +53,20 @@ def probabilities(guesses: list[int], sure: float = 0.7) -> Any:
     return made
 
 
-def report(route: str, classes: tuple[str, ...] = CLASSES, seconds: float = 1.5) -> dict[str, Any]:
-    """The figures of a route, by the engine's own metrics, as a journal holds them."""
+def report(method: str, classes: tuple[str, ...] = CLASSES, seconds: float = 1.5) -> dict[str, Any]:
+    """The figures of a method, by the engine's own metrics, as a journal holds them."""
     from dataclasses import replace
 
-    made = statistics.evaluate(probabilities(GUESSES[route]), GOLD, classes, leaked=(0,))
-    return replace(made, seconds=seconds, trained_parameters=100, settings=f"settings of {route}").to_dict()
+    made = statistics.evaluate(probabilities(GUESSES[method]), GOLD, classes, leaked=(0,))
+    return replace(made, seconds=seconds, trained_parameters=100, settings=f"settings of {method}").to_dict()
 
 
 def loaded(classes: tuple[str, ...] = CLASSES, data: str = "helpdesk") -> Loaded:
     """The first thing that a classification says."""
-    routes = tuple(GUESSES)
+    methods = tuple(GUESSES)
     told = ("3 classes, balanced in train", "1 test texts are in train too: results are given with and without them")
     return Loaded(
-        "classify", data, "bundled", 20, 5, 10, "test", "f" * 64, routes, told, ("2 rows left out",),
+        "classify", data, "bundled", 20, 5, 10, "test", "f" * 64, methods, told, ("2 rows left out",),
         classes, "text", "label", "auto",
     )  # fmt: skip
 
@@ -79,21 +79,21 @@ def begun() -> list[Event]:
 def told(name: str = "run", classes: tuple[str, ...] = CLASSES) -> list[Event]:
     """A whole classification."""
     events: list[Event] = [loaded(classes), Encoded("minilm", 100, 100, 0, 250.0, 0.0)]
-    for route in GUESSES:
-        if route == "mlp":
+    for method in GUESSES:
+        if method == "mlp":
             for epoch in range(1, 6):
                 events.append(
                     ContenderStep("mlp", epoch, 100, 1.5 - epoch / 5, 1.6 - epoch / 6, 0.7, 3.0, f"epoch {epoch}")
                 )
-        events.append(ContenderDone(route, report(route, classes)))
+        events.append(ContenderDone(method, report(method, classes)))
     events += [CurvePoint("lr", 8 * 2**n, 24 * 2**n, 0.5 + n / 10, 0.4 + n / 10, 0.6 + n / 10, 3) for n in range(4)]
     events.append(Classified("done", 4, None, name, 12.0, {}, "Counting words (TF-IDF) beats the frozen encoder."))
     return events
 
 
 def findings(classes: tuple[str, ...] = CLASSES, texts: tuple[str, ...] = TEXTS) -> Findings:
-    """What the routes said of the test rows."""
-    found = {route: probabilities(guesses) for route, guesses in GUESSES.items()}
+    """What the methods said of the test rows."""
+    found = {method: probabilities(guesses) for method, guesses in GUESSES.items()}
     suspects = (
         Suspect("train.csv", 8, "my parcel was charged twice", 1, 0, 0.93, 0.02),
         Suspect("train.csv", 4, texts[0], 2, 1, 0.8, 0.1),
@@ -102,9 +102,9 @@ def findings(classes: tuple[str, ...] = CLASSES, texts: tuple[str, ...] = TEXTS)
 
 
 class FakeClassifier:
-    """Stands in for trained routes: a text with 'bill' is about billing."""
+    """Stands in for trained methods: a text with 'bill' is about billing."""
 
-    routes = ["tfidf", "lr"]
+    methods = ["tfidf", "lr"]
     classes = CLASSES
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class FakeRuns:
 
         return task
 
-    def judging(self, classifier: FakeClassifier, text: str, route: str) -> Task:
+    def judging(self, classifier: FakeClassifier, text: str, method: str) -> Task:
         def task(control: Control) -> Iterator[Event]:
             yield sentence.Judged(classifier.judge(text))
 

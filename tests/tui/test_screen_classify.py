@@ -1,4 +1,4 @@
-"""The Classify pane on the screen: what keys do, what is shown while routes run, and one run for real."""
+"""The Classify pane on the screen: what keys do, what is shown while methods run, and one run for real."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.classify import runs as classify_runs
+from engine.classify.export import suspects_csv
 from engine.classify.spec import ClassifySpec
 from engine.runs import owner
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
@@ -154,7 +155,7 @@ async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_b
 ) -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await finished(pilot, fake_runs)
-        await pilot.press("down")  # the route after the best: logistic regression
+        await pilot.press("down")  # the method after the best: logistic regression
         assert pane.method == "lr"
         await pilot.press("m", "down", "right")
         await shows(pilot, "2 of 3 delivery are recognised")
@@ -409,16 +410,21 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
         await pilot.press("enter")
         exported = places.home() / "exports"
         await until(pilot, lambda: list(exported.glob("*/config.json")))
+        await pilot.press("s", "x")
+        await shows(pilot, "Export the suspicious labels")
+        await pilot.press("enter")
+        await until(pilot, lambda: any(file.stat().st_size for file in exported.glob("*.csv")))
         assert view(pilot.app, "cl-head")  # type: ignore[arg-type]
     config = json.loads(next(exported.glob("*/config.json")).read_bytes())
     assert len(config["id2label"]) == 4
     run = runs.every(places.runs())[0]
+    assert next(exported.glob("*-suspects.csv")).read_text() == suspects_csv(run)
     assert classify_runs.spec_of(run) == ClassifySpec(
         data="helpdesk", encoder=str(folder), limit=24, heads=("lr", "finetune"), curve=True, suspects=True
     )
 
 
-async def test_a_route_that_finishes_later_answers_too(fake_runs: FakeRuns) -> None:
+async def test_a_method_that_finishes_later_answers_too(fake_runs: FakeRuns) -> None:
     fake = fake_runs
     fake.play = lambda run: [*begun(), ContenderDone("majority", report("majority"))]
     async with LabApp().run_test(size=(80, 24)) as pilot:

@@ -58,7 +58,7 @@ def test_routes_have_their_figures_as_soon_as_they_are_done() -> None:
     seen = []
     for event in told():
         story.fold(event)
-        seen.append([route.name for route in story.done])
+        seen.append([method.name for method in story.done])
     assert seen[0] == []
     assert seen[-1] == list(GUESSES)
     assert story.best is not None
@@ -67,10 +67,10 @@ def test_routes_have_their_figures_as_soon_as_they_are_done() -> None:
 
 
 def test_the_losses_of_the_mlp_become_a_curve_with_its_best_epoch() -> None:
-    route = folded(told()).methods["mlp"]
-    assert list(route.curve.train.extremes()) == [(n, pytest.approx(1.5 - n / 5)) for n in range(1, 6)]
-    assert route.curve.best is not None
-    assert (route.curve.best.step, route.curve.best.val_loss) == (5, pytest.approx(1.6 - 5 / 6))
+    method = folded(told()).methods["mlp"]
+    assert list(method.curve.train.extremes()) == [(n, pytest.approx(1.5 - n / 5)) for n in range(1, 6)]
+    assert method.curve.best is not None
+    assert (method.curve.best.step, method.curve.best.val_loss) == (5, pytest.approx(1.6 - 5 / 6))
 
 
 def test_an_epoch_of_fine_tuning_that_only_looks_at_validation_is_no_training_loss() -> None:
@@ -125,10 +125,10 @@ def test_every_row_is_in_its_cell_of_the_matrix_and_the_surest_mistake_comes_fir
 
 
 def test_mcnemar_counts_each_pair_from_both_sides() -> None:
-    pairs = pairs_of({route: probabilities(guesses) for route, guesses in GUESSES.items()}, GOLD)
+    pairs = pairs_of({method: probabilities(guesses) for method, guesses in GUESSES.items()}, GOLD)
     assert len(pairs) == len(GUESSES) * (len(GUESSES) - 1)
     for (one, two), found in pairs.items():
-        right = [[guess == gold for guess, gold in zip(GUESSES[route], GOLD, strict=True)] for route in (one, two)]
+        right = [[guess == gold for guess, gold in zip(GUESSES[method], GOLD, strict=True)] for method in (one, two)]
         assert found.better == sum(a and not b for a, b in zip(*right, strict=True))
         assert found.worse == pairs[two, one].better
         assert found.p == pairs[two, one].p
@@ -140,7 +140,7 @@ def test_mcnemar_counts_each_pair_from_both_sides() -> None:
 def views(story: ClassifyStory, found: Findings | None, width: int, height: int) -> dict[str, list[Strip]]:
     """Every view at one size."""
     state = ViewState(true=1, predicted=2)
-    routes = {route.name: route.report for route in story.done if route.report is not None}
+    methods = {method.name: method.report for method in story.done if method.report is not None}
     drawn = {
         "overview": overview.overview(story, found, "lr", width, height),
         "suspects": pages.suspects(found, state, width, height),
@@ -150,10 +150,10 @@ def views(story: ClassifyStory, found: Findings | None, width: int, height: int)
     }
     for view, _, _ in VIEWS:
         drawn[f"tabs-{view}"] = [tabs(WORDS, view, width, "r", NAMES["lr"])]
-    if "lr" in routes:
-        drawn["matrix"] = pages.matrix(routes["lr"], found, "lr", state, width, height)
-        drawn["classes"] = pages.classes(routes["lr"], state, width, height)
-        drawn["calibration"] = figures.calibration(routes["lr"], "lr", width, height)
+    if "lr" in methods:
+        drawn["matrix"] = pages.matrix(methods["lr"], found, "lr", state, width, height)
+        drawn["classes"] = pages.classes(methods["lr"], state, width, height)
+        drawn["calibration"] = figures.calibration(methods["lr"], "lr", width, height)
     return drawn
 
 

@@ -52,7 +52,7 @@ def retrieve(odd: Any) -> list[Event]:
 
 
 def classify(odd: Any) -> list[Event]:
-    """A classification, one of whose routes has ``odd`` as its bins."""
+    """A classification, one of whose methods has ``odd`` as its bins."""
     return [*told()[:-1], ContenderDone("lr", {**report("lr"), "bins": odd})]
 
 

@@ -16,13 +16,16 @@ from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.retrieve import runs as retrieve_runs
+from engine.retrieve.export import write_trec
 from engine.retrieve.search import library
 from engine.retrieve.spec import RetrieveSpec
-from engine.runs.events import ContenderStep, Event
+from engine.retrieve.task import retrieve
+from engine.runs.events import ContenderDone, ContenderStep, Event
 from engine.runs.messages import Control
 from engine.runs.worker import Task
 from tui import last_values
 from tui.app import LabApp
+from tui.field import Field
 from tui.panes.retrieve import RetrievePane
 from tui.retrieve.figures import figures
 from tui.retrieve.runs import Retrievals
@@ -248,3 +251,38 @@ def test_differences_say_which_could_be_chance_after_adjustment_and_in_runs_with
     assert "p" not in sure
     assert "p" not in unsure
     assert ("chance" in sure, "chance" in unsure) == (False, True)
+
+
+async def test_rankings_are_written_as_trec_run_files_by_a_key(kept: Run, tmp_path: Path) -> None:
+    async with LabApp().run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, kept)
+        await pilot.press("escape", "x")
+        await shows(pilot, "Export the rankings", f"{kept.name}.txt")
+        pilot.app.screen.query_one(Field).value = str(tmp_path / "new" / "run.txt")
+        wanted = [file.read_text() for file in write_trec(kept, tmp_path / "run.txt")]
+        files = [tmp_path / "new" / f"run.{method}.txt" for method in pane.story.judged]
+        assert len(files) == len(wanted) == 5
+        await pilot.press("enter")
+        await until(pilot, lambda: [file.read_text() for file in files if file.is_file()] == wanted)
+        await pilot.press("x")
+        await shows(pilot, "Export the rankings")
+        pilot.app.screen.query_one(Field).value = str(tmp_path)
+        await pilot.press("enter")
+        await shows(pilot, "It cannot be exported", "name a file")
+        await pilot.press("escape", "X")
+        await shows(pilot, "Export the bi-encoder")
+
+
+def test_what_the_encoder_was_trained_for_is_said_once(encoder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sentences"
+    shutil.copytree(encoder, folder)
+    (folder / "modules.json").write_text("[]")  # the layout of sentence-transformers
+    spec = RetrieveSpec(str(collection(tmp_path / "small")), str(folder), methods=("bm25", "mean"), device="cpu")
+    story, seen = RetrieveStory(), []
+    for event in retrieve(spec, Control()):
+        story.fold(event)
+        if story.finished is not None or (isinstance(event, ContenderDone) and event.contender == "mean"):
+            drawn = "".join("".join(part.text for part in line).rstrip() + " " for line in figures(story, 200, 40))
+            notices = " ".join(notice.text for notice in story.notices)
+            seen.append((drawn + notices).count("trained for sentence similarity"))
+    assert seen == [1, 1]  # before there is a verdict, and with it

@@ -100,6 +100,13 @@ class Classifications(TaskRuns):
             found.unreadable,
         )
 
+    def write_suspects(self, run: Run, file: Path) -> str:
+        """The suspicious labels as CSV. Raises :class:`checkpoints.store.CheckpointError` and :class:`OSError`."""
+        from engine.classify.export import suspects_csv
+
+        file.write_text(suspects_csv(run), "utf-8", "replace", newline="")
+        return f"suspicious labels written to {file}"
+
     def cannot_export(self, run: Run) -> str:
         from engine.classify.export import methods
 

@@ -18,6 +18,7 @@ from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judged, Judgement
 from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, WORDS, ViewState
+from tui.exporting import write
 from tui.panes.compare import ComparePane
 from tui.styled import message
 
@@ -142,6 +143,17 @@ class ClassifyPane(ComparePane):
         super().action_method(by)
         if self.view_state.view == "sentence":
             self.answer()
+
+    async def export_from(self, run: Run) -> None:
+        """In the view of suspicious labels, these."""
+        if self.view_state.view != "suspects":
+            await super().export_from(run)
+        elif self.findings is None or not self.findings.suspects:
+            self.say("there are no suspicious labels to write", "warning")
+        else:
+            about = "As CSV with the file and the row of each; replaced if it exists."
+            into = partial(self.task_runs.write_suspects, run)
+            await write(self, "the suspicious labels", about, f"{run.name}-suspects.csv", into)
 
     def action_walk(self, down: int, right: int) -> None:
         """The cursor of the view."""

@@ -399,4 +399,8 @@ class FollowPane(Pane):
     async def action_export(self) -> None:
         """What the run trained as a folder that another program loads."""
         if self.run_shown is not None:
-            await export(self, self.run_shown, self.task_runs)
+            await self.export_from(self.run_shown)
+
+    async def export_from(self, run: Run) -> None:
+        """Ask where to, and write it."""
+        await export(self, run, self.task_runs)

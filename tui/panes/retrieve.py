@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from textual import work
 from textual.strip import Strip
 from textual.widgets import Input
 
 from checkpoints.run import Run
+from engine.retrieve.spec import NAMES, RANKERS
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
 from engine.runs.worker import Task
 from tui.actions import bindings
 from tui.background import Opened
+from tui.exporting import write
 from tui.field import Field
 from tui.panes.compare import ComparePane
 from tui.retrieve import columns, searching
@@ -22,7 +25,7 @@ from tui.retrieve.form import RetrieveForm
 from tui.retrieve.runs import Gain, Retrievals
 from tui.retrieve.searching import Answer
 from tui.retrieve.story import RetrieveStory
-from tui.retrieve.views import NAMES, RANKERS, WORDS, ViewState
+from tui.retrieve.views import WORDS, ViewState
 from tui.styled import paragraph
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class RetrievePane(ComparePane):
     WHAT = "retrieval"
     FIRST = "search"
     WORDS = WORDS
-    OF_RESULTS = frozenset({"walk", "read", "back", "page", "jump", "pair", "search", "export"})
+    OF_RESULTS = frozenset({"walk", "read", "back", "page", "jump", "pair", "search", "export", "rankings"})
     TYPED = {"re-query": "/ to search: type a question"}
     REST = 0.08
     ABOUT = (
@@ -218,6 +221,17 @@ class RetrievePane(ComparePane):
         if self.view_state.view == "search":
             self.answer()
         self.redraw()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_rankings(self) -> None:
+        """The rankings of the judged queries as TREC run files."""
+        run = self.run_shown
+        if run is None or not self.story.judged:
+            self.say("no method has been judged yet: there are no rankings to write", "warning")
+            return
+        about = "As a TREC run file; of several methods one each, such as run.bm25.txt. Replaced if it exists."
+        into = partial(self.task_runs.write_rankings, run)
+        await write(self, "the rankings", about, f"{run.name}.txt", into)
 
     def action_jump(self, by: int) -> None:
         """The next query by gain, in the columns."""

@@ -8,8 +8,9 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.retrieve.metrics import Ranked
+from engine.retrieve.spec import NAMES
 from tui.retrieve.searching import Answer
-from tui.retrieve.views import NAMES, ViewState
+from tui.retrieve.views import ViewState
 from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 from tui.text import safe
 

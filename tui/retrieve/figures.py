@@ -11,14 +11,14 @@ from textual.strip import Strip
 from engine.comparison.statistics import CHANCE, holm
 from engine.encoders.pretraining import ABOUT
 from engine.retrieve.metrics import NDCG
-from engine.retrieve.spec import PAIRS
+from engine.retrieve.spec import NAMES, PAIRS
 from tui import units
 from tui.compare.overview import span, table
 from tui.curve import CurveOptions, draw
 from tui.line_table import Column, LineTable
 from tui.retrieve.runs import Gain
 from tui.retrieve.story import RetrieveStory, number
-from tui.retrieve.views import NAMES, ViewState
+from tui.retrieve.views import ViewState
 from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, strip, strips, wrap
 from tui.text import safe
 
@@ -42,7 +42,7 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     columns = [replace(column, title=count) if column is SPAN else column for column in COLUMNS]
     lines = strips(table(story, "", columns, NAMES, {}, width), width, height)
     kinds = [kind for kind in ABOUT if any((one.result or {}).get("pretraining") == kind for one in story.done)]
-    for kind in kinds[:1]:
+    for kind in [] if story.verdict else kinds[:1]:  # else the verdict says it
         lines += [strip(line, width) for line in wrap(Text(f"The encoder {ABOUT[kind]}.", DIM), width)]
     if height >= len(lines) + 4:
         lines += _differences(story, width)

@@ -51,6 +51,14 @@ class Retrievals(TaskRuns):
         made.unreadable = found.unreadable
         return made
 
+    def write_rankings(self, run: Run, file: Path) -> str:
+        """TREC run files. Raises :class:`checkpoints.store.CheckpointError` and :class:`OSError`."""
+        from engine.retrieve.export import write_trec
+
+        if file.is_dir():
+            raise CheckpointError(f"{file} is a folder: name a file")
+        return f"rankings written to {', '.join(map(str, write_trec(run, file)))}"
+
     def cannot_export(self, run: Run) -> str:
         from engine.retrieve import results as retrieve_results
 

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.retrieve.spec import NAMES, RANKERS
 from tui.compare import headline
 
-NAMES = {
-    "bm25": "BM25",
-    "cls": "frozen [CLS]",
-    "mean": "frozen mean",
-    "hybrid": "hybrid",
-    "trained": "trained",
-}
-RANKERS = tuple(NAMES)
 VIEWS = (
     ("search", "s", "Columns"),
     ("figures", "a", "Figures"),

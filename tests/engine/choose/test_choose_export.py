@@ -47,7 +47,9 @@ def test_a_fine_tuned_ranker_is_exported_and_used(tmp_path: Path, capfd: pytest.
     chooser = Chooser(run)
     wanted = chooser.rank(Item(found["question"], tuple(found["choices"]), -1), "finetune").scores
     assert found["scores"].flatten().tolist() == pytest.approx(wanted, abs=1e-5)
-    assert f"`{last.results['finetune']['accuracy']}`" in (out / "README.md").read_text("utf-8")
+    card = (out / "README.md").read_text("utf-8")
+    assert f"| **finetune** | {last.results['finetune']['accuracy']:.4f} |" in card
+    assert str(tmp_path) not in card
     theirs.mkdir()
     (theirs / "notes").write_text("mine")
     assert cli.main(["export", run.name, str(theirs)]) != 0

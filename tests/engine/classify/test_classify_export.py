@@ -118,7 +118,7 @@ def test_the_card_tells_data_figures_and_settings_and_no_folder_of_the_machine(
     found = classify_results.read(run)
     assert f"{found.reports['lr'].accuracy:.4f}" in card
     for split, count in (("train", 90), ("validation", 24), ("test", 30)):
-        assert f"{count} `{split}`" in card
+        assert f"`{count} {split}`" in card
     assert found.reports["lr"].settings in card
     assert '"length": 9' in card
     everything = card + "".join(file.read_text() for file in (tmp_path / "out").rglob("*.json"))

@@ -79,14 +79,14 @@ def test_a_paired_test_of_right_and_wrong_is_mcnemars() -> None:
     first[9:11] = 0  # two that only the second has
     found = statistics.paired_test(first, second)
     tail = sum(math.comb(11, k) for k in (0, 1, 2)) / 2**11
-    assert (found.better, found.worse, found.items) == (9, 2, 20)
+    assert (found.better, found.worse, found.n) == (9, 2, 20)
     assert found.p == pytest.approx(2 * tail)
-    assert found.difference == pytest.approx(7 / 20)
+    assert found.mean == pytest.approx(7 / 20)
     assert found.low < 7 / 20 < found.high
     assert statistics.paired_test(first, first).p == 1.0
     assert statistics.paired_test(second, first) == found.reversed() == statistics.paired_test(second, first)
     short = np.where(np.arange(20) < 3, math.nan, first)
-    assert (statistics.paired_test(short, second).items, statistics.paired_test(second, short).worse) == (17, 6)
+    assert (statistics.paired_test(short, second).n, statistics.paired_test(second, short).worse) == (17, 6)
 
 
 def test_a_paired_test_of_other_figures_flips_signs() -> None:

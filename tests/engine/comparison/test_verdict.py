@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.comparison.verdict import Judged, about_encoder, limits, pairs, sentences
+from engine.comparison.verdict import Judged, limits, pairs, sentences
 
 ITEMS = 400
 
@@ -70,9 +70,11 @@ def test_items_that_could_not_be_scored_are_no_part_of_a_figure() -> None:
     assert "X (0.333, n = 300)" in sentences(pairs([judged("A", 100)], [Judged("X", values)], []))[0]
 
 
-def test_a_frozen_encoder_that_was_trained_for_sentences_is_named() -> None:
-    assert about_encoder("minilm") == ["The frozen encoder (minilm) was already trained for sentence similarity."]
-    assert about_encoder("distilbert-base-uncased") == []
+def test_a_measure_is_named_before_its_figure() -> None:
+    compared = pairs([judged("A", 100)], [judged("frozen [CLS]", 200)], [])
+    assert sentences(compared, "nDCG@10") == [
+        "Frozen [CLS] (nDCG@10 0.500, n = 400) is better than A (0.250, p < 0.001)."
+    ]
 
 
 def test_what_limits_a_comparison() -> None:

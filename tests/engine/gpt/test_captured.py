@@ -6,13 +6,14 @@ what it was when the step was captured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from engine.gpt.ranks import Ranks
 from test_resume import assert_same
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,8 +23,7 @@ from checkpoints import state
 from data.corpus import from_text
 from engine.device import place
 from engine.gpt import captured
-from engine.gpt.captured import WARM_UP, CapturedStep, Results
-from engine.gpt.ranks import Ranks
+from engine.gpt.captured import AHEAD, WARM_UP, CapturedStep, Results
 from engine.gpt.trainer import Trainer
 from engine.runs.events import Finished, Step
 from engine.runs.messages import SetLearningRate
@@ -262,3 +262,61 @@ def test_only_one_process_with_cuda_captures() -> None:
     assert not any([can("cuda:0", 2), can("cpu", 1), can("mps", 1)])
     plain, called = make(**KARPATHY), make(**KARPATHY)
     assert run(called, CapturedStep(called), {}) == run(plain, plain.step, {})
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What :class:`captured.Graph` asks of CUDA, which is not there; a capture cannot be ended."""
+    made: list[str] = []
+
+    class Named:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            self.name = f"{type(self).__name__} {sum(call.startswith(type(self).__name__) for call in made)}"
+            made.append(self.name)
+
+        def __getattr__(self, method: str) -> Callable[..., None]:
+            return lambda *_: made.append(f"{method} {self.name}")
+
+        def __enter__(self) -> None:
+            made.append(f"enter {self.name}")
+
+        def __exit__(self, *_: Any) -> None:
+            made.append(f"leave {self.name}")
+
+    class Capture(Named):
+        def __exit__(self, *_: Any) -> None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    kinds = {"Stream": Named, "CUDAGraph": Named, "Event": Named, "graph": Capture, "stream": Named, "device": Named}
+    for name, kind in kinds.items():
+        monkeypatch.setattr(torch.cuda, name, type(name, (kind,), {}))
+    monkeypatch.setattr(torch.cuda, "default_generators", [type("generator", (Named,), {})()])
+    monkeypatch.setattr(torch, "Generator", type("Generator", (Named,), {}))
+    captured._stream.cache_clear()
+    yield made
+    captured._stream.cache_clear()
+
+
+def test_the_host_is_a_few_replays_ahead_and_not_more(calls: list[str]) -> None:
+    graph = captured.Graph(torch.device("cuda", 0))
+    graph._results = torch.tensor(1.0), torch.tensor(2.0)
+    given = []
+    for number in range(2 * AHEAD):
+        graph._results[0].fill_(number)
+        given.append(graph.replay()[0])
+    assert [int(loss) for loss in given] == list(range(2 * AHEAD))  # copies
+    assert calls.count("replay CUDAGraph 0") == 2 * AHEAD
+    for number in range(2 * AHEAD):
+        waited = f"synchronize Event {number}"
+        assert (waited in calls) == (number < AHEAD)
+        if waited in calls:
+            assert calls.index(waited) > calls.index(f"record Event {number + AHEAD}")
+
+
+def test_a_capture_that_cannot_be_ended_leaves_stream_and_generator_behind(calls: list[str]) -> None:
+    graph = captured.Graph(torch.device("cuda", 0))
+    with pytest.raises(RuntimeError, match="previous error during capture"):
+        graph.capture(lambda: (torch.tensor(1.0), torch.tensor(2.0)))
+    assert not graph.captured
+    assert "leave stream 0" in calls
+    assert "graphsafe_set_state generator 0" in calls

@@ -21,8 +21,9 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from checkpoints.run import Run
 from data import beir
+from engine.comparison.verdict import p_words
 from engine.encoders import find as encoders
-from engine.encoders.pretraining import pretraining
+from engine.encoders.pretraining import about_encoder, pretraining
 from engine.retrieve import contenders, rankers, search
 from engine.retrieve import export as retrieve_export
 from engine.retrieve import results as retrieve_results
@@ -30,7 +31,7 @@ from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.bi_encoder import BiState
 from engine.retrieve.results import Store
 from engine.retrieve.search import NotTrained
-from engine.retrieve.spec import PAIRS, RANKERS, RetrieveSpec
+from engine.retrieve.spec import NAMES, PAIRS, RANKERS, RetrieveSpec
 from engine.retrieve.task import retrieve
 from engine.retrieve.training_data import BiSettings, Split, TrainingData, TrainingInputs
 from engine.runs.events import (
@@ -82,7 +83,6 @@ def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: Retrieve
         assert result["interval"][0] <= result["ndcg@10"] <= result["interval"][1]
         assert {"recall@100", "mrr@10", "map@100", "seconds", "queries_per_second", "index_bytes"} <= set(result)
         assert result["against"].keys() == set(RANKERS[: RANKERS.index(name)])
-    assert "mean is" in last.verdict or "mean and cls" in last.verdict
     assert [from_dict(to_dict(event)) for event in done] == done
 
     found = retrieve_results.read(run)
@@ -98,29 +98,25 @@ def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: Retrieve
     assert told.ndcg == max(result["ndcg@10"] for result in last.results.values())
 
 
-def test_the_verdict_calls_a_difference_chance_by_a_p_that_is_adjusted_for_all_pairs(spec: RetrieveSpec) -> None:
+def test_the_verdict_names_methods_as_the_tables_do_with_a_p_that_is_adjusted_for_all_pairs(spec: RetrieveSpec) -> None:
     run, events = driven(spec)
-    verdict = events[-1].verdict  # type: ignore[attr-defined]
+    verdict, figures = events[-1].verdict, events[-1].results  # type: ignore[attr-defined]
     compared = {pair: found["ndcg@10"] for pair, found in retrieve_results.read(run).comparisons.items()}
-    told = [compared[f"{first}-{second}"] for first, second in PAIRS]
-    assert all(one["n"] == 8 for one in told)
-    ordered = sorted(one["p"] for one in told)
-    sentences = dict(
-        zip(PAIRS, re.findall(r"\w+ (?:is .*?n = 8\).*?|and \w+ rank alike)\.(?= |$)", verdict), strict=True)
-    )
-    for ((first, second), sentence), one in zip(sentences.items(), told, strict=True):
-        if not one["better"] + one["worse"]:
-            assert sentence == f"{first} and {second} rank alike."
-            continue
-        smaller = [p for p in ordered if p <= one["p"]]  # Holm: no p less than those of smaller ones
-        p = max(min(1.0, (len(ordered) - rank) * p) for rank, p in enumerate(smaller))
-        p = min(p, max(min(1.0, (len(ordered) - ordered.index(q)) * q) for q in smaller))
-        assert f"p = {p:.3f}" in sentence
-        assert sentence.endswith("which could be chance.") == (p >= 0.05)
-        assert sentence.startswith(
-            f"{first} is {abs(one['mean']):.3f} {'above' if one['mean'] > 0 else 'below'} {second}"
-        )
-    assert verdict.endswith("Each p is adjusted for 5 comparisons (Holm).")
+    told = {(first, second): compared[f"{first}-{second}"] for first, second in PAIRS}
+    assert all(one["n"] == 8 for one in told.values())
+    ordered, highest = sorted((one["p"], pair) for pair, one in told.items()), 0.0
+    for rank, (p, (first, second)) in enumerate(ordered):  # Holm: no p less than those of smaller ones
+        highest = max(highest, min(1.0, (len(ordered) - rank) * p))
+        name = NAMES[first][0].upper() + NAMES[first][1:]
+        sentence = verdict[verdict.index(f"{name} (nDCG@10 {figures[first]['ndcg@10']:.3f}, n = 8)") :]
+        sentence, other = sentence[: sentence.index(". ")], f"{NAMES[second]} ({figures[second]['ndcg@10']:.3f}"
+        if told[first, second]["better"] + told[first, second]["worse"] == 0:
+            assert f"{other})" in sentence
+        else:
+            assert f"{other}, {p_words(highest)})" in sentence
+        assert "could be chance" in sentence or highest < 0.05
+    assert "All p-values are adjusted for 5 comparisons (Holm)." in verdict
+    assert verdict.endswith("is limited by 24 training items, 8 judged items and 6 steps of training.")
 
 
 @pytest.mark.parametrize(
@@ -139,14 +135,13 @@ def test_what_the_encoder_was_trained_for_is_told(
     assert isinstance(last, Classified)
     assert "pretraining" not in last.results["bm25"]
     assert last.results["mean"]["pretraining"] == kind
-    told = [event.text for event in events if isinstance(event, Notice) and event.kind == "encoder"]
-    assert len(told) == bool(words)
-    assert all(words in text for text in [*told, last.verdict])
-    assert ("The encoder was" in last.verdict) == bool(words)
+    assert words in last.verdict
+    assert last.verdict.count("The encoder (") == bool(words)
 
 
 def test_the_bundled_minilm_and_sentence_transformers_are_sentence_encoders(encoder: Path, tmp_path: Path) -> None:
     assert pretraining(encoders.minilm()) == "similarity"
+    assert "The encoder (minilm) was trained for sentence similarity" in about_encoder(encoders.minilm())[0]
     folder = tmp_path / "other"
     shutil.copytree(encoder, folder)
     assert pretraining(encoders.of_folder(folder, "x", "", str(folder))) == ""
@@ -254,7 +249,7 @@ def test_a_damaged_bm25_index_is_made_again(spec: RetrieveSpec) -> None:
 
 
 def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec, tmp_path: Path) -> None:
-    run, _ = driven(replace(spec, methods=("mean", "trained")))
+    run, events = driven(replace(spec, methods=("mean", "trained")))
     known = search.newest_on(spec.data)
     assert known is not None
     assert known[0] == run
@@ -278,6 +273,14 @@ def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec,
     model = sentences.SentenceTransformer(str(tmp_path / "exported"), device="cpu")
     asked = [*texts[:4], library.collection.documents[0]]
     assert np.allclose(model.encode(asked), ranker.embed(asked), atol=1e-5)
+    readme = (tmp_path / "exported" / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    defined: dict[str, Any] = {}
+    exec(code.replace('"."', repr(str(tmp_path / "exported"))), defined)
+    given = defined["queries"] + defined["documents"]
+    assert np.allclose(defined["scores"], ranker.embed(given[:1]) @ ranker.embed(given[1:]).T, atol=1e-5)
+    assert f"| **trained** | {events[-1].results['trained']['ndcg@10']:.4f} |" in readme  # type: ignore[attr-defined]
+    assert str(Path(spec.data).parent) not in readme
 
 
 def test_a_whole_encoder_is_searched_while_it_trains_and_when_it_has(spec: RetrieveSpec, tmp_path: Path) -> None:
