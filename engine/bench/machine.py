@@ -60,7 +60,7 @@ def bandwidth(setup: Setup) -> float:
     """Bytes per second read and written in a large copy within the device's memory."""
     import torch
 
-    device, size = place(setup).device, setup.of(1 << 26, 1 << 31)
+    device, size = place(setup).device, 1 << 31 if setup.cuda else 1 << 26
     block = torch.rand(size // 4, device=device)
     there = torch.empty_like(block)
     return 2 * size / _median(device, lambda: there.copy_(block))
