@@ -49,10 +49,10 @@ class MicroBatches:
         import torch
         from torch.utils.checkpoint import checkpoint
 
+        texts = min(self.texts or len(ids), len(ids))
+        self._most = max(self._most, texts)
         filled, mask = padded(ids, self.device, pad)
-        texts = self.texts or len(ids)
-        self._most = max(self._most, min(texts, len(ids)))
-        if texts >= len(ids):
+        if texts == len(ids):
             return model(filled, mask)
         parts = zip(torch.split(filled, texts), torch.split(mask, texts), strict=True)
         return torch.cat([checkpoint(model, *part, use_reentrant=False) for part in parts])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +12,10 @@ import pytest
 import tiny
 import torch
 from fakedevice import FakeDevice
-from retrieving import collection
+from trainings import HEADS, TRAININGS
 from workbench import NANO, VERSE, spec
 
-from data.beir import load
-from data.choices import Item
 from data.corpus import from_text
-from engine.choose import fine_tune as choosing
-from engine.choose import scorer
 from engine.comparison import heads
 from engine.device import place, send
 from engine.encoders import encode as encoding
@@ -28,13 +23,10 @@ from engine.encoders import epochs
 from engine.encoders import find as encoders
 from engine.encoders.attention import PADDED
 from engine.encoders.encode import encode, encode_now, machine_for
-from engine.encoders.fine_tune import Classifying, TuneSettings
 from engine.encoders.padding import padded
 from engine.gpt.trainer import Trainer
 from engine.lm import processors
 from engine.lm.sampling import Sampling
-from engine.retrieve import bi_encoder
-from engine.retrieve.training_data import BiSettings, TrainingInputs
 from engine.runs.messages import Control
 
 
@@ -49,42 +41,6 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def encoder(tmp_path: Path) -> encoders.Encoder:
     found: encoders.Encoder = tiny.finish(encoders.find(str(tiny.bert(tmp_path / "bert"))))[1]
     return found
-
-
-def items(count: int) -> list[Item]:
-    return [Item("the card", ("my bill", "is late", "a driver")[: 2 + row % 2], row % 2) for row in range(count)]
-
-
-def classifying(encoder: encoders.Encoder, count: int, rows: int) -> epochs.Training:
-    texts, labels = tiny.texts(count)
-    settings = TuneSettings(epochs=1, rows=rows, length=16, class_weights=True)
-    held = texts[:20], labels[:20]
-    return Classifying((texts, labels), held, encoder, settings, Control(), "cpu", classes=["a", "b", "c"])
-
-
-def ranking(encoder: encoders.Encoder, count: int, rows: int) -> epochs.Training:
-    all_items, settings = items(count), choosing.TuneRankSettings(epochs=1, rows=rows, length=16)
-    gold = [item.gold for item in all_items]
-    return choosing.Ranking((all_items, gold), (all_items[:9], gold[:9]), encoder, settings, Control(), "cpu")
-
-
-def searching(mode: Any) -> Callable[[encoders.Encoder, int, int], epochs.Training]:
-    def made(encoder: encoders.Encoder, count: int, rows: int) -> epochs.Training:
-        small = load(str(collection(Path(encoder.source).parent / f"small-{count}", train=count, documents=2 * count)))
-        rng = np.random.default_rng(1)
-        frozen = rng.normal(size=(len(small.documents), encoder.width)).astype(np.float32)
-        asked = {name: rng.normal(size=encoder.width).astype(np.float32) for name in small.queries}
-        settings = replace(BiSettings(mode=mode, epochs=1, hard_negatives=1).chosen(), rows=rows)
-        inputs = TrainingInputs(small, encoder, frozen, asked, settings, "cpu")
-        parts = bi_encoder.split(small, 5, 1)
-        return bi_encoder._BiTraining(inputs, parts, Control(), lambda _: None)
-
-    return made
-
-
-TRAININGS = {
-    "classify": classifying, "choose": ranking, "projection": searching("projection"), "whole": searching("whole"),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -108,26 +64,6 @@ def test_a_training_runs_where_there_is_no_float64(name: str, encoder: encoders.
     again, _ = tiny.finish(plain.run(None))
     assert [replace(one, seconds_left=None) for one in events] == [replace(one, seconds_left=None) for one in again]
     assert training.history == plain.history
-
-
-def mlp(count: int) -> Iterator[Any]:
-    rows = np.random.default_rng(0).normal(size=(count, 6)).astype(np.float32)
-    labels = (rows[:, 0] > 0).astype(int).tolist()
-    return heads.mlp("mlp", (rows, labels), (rows[:50], labels[:50]), Control(), classes=2, class_weights=True)
-
-
-def ranker(loss: Any) -> Callable[[int], Iterator[Any]]:
-    def made(count: int) -> Iterator[Any]:
-        rng = np.random.default_rng(0)
-        many = [items(count), *(rng.normal(size=(size, 6)).astype(np.float32) for size in (count, 0, 0))]
-        choices = sum(len(item.choices) for item in many[0])
-        pairs = scorer.arranged(many[0], many[1], *rng.normal(size=(2, choices, 6)).astype(np.float32))
-        return scorer.fit("margin", pairs, pairs, scorer.RankSettings(epochs=3, loss=loss), Control())
-
-    return made
-
-
-HEADS = {"mlp": mlp, "margin": ranker("margin"), "cross-entropy": ranker("cross-entropy")}
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -1,0 +1,261 @@
+"""Memory that runs out, at each allocation: trainings and evaluations go on with less at once and learn the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from trainings import HEADS, TRAININGS
+
+from engine.choose import scorer
+from engine.comparison import heads
+from engine.comparison.head_training import FitSettings
+from engine.device import DoesNotFit, allocate_state, check_fit, fitting, out_of_memory
+from engine.encoders import epochs, padding
+from engine.encoders import find as encoders
+from engine.encoders.encode import EncodeFailed
+from engine.retrieve import bi_encoder
+from engine.runs.events import Notice
+
+TEXTS = [name for name in TRAININGS if name != "projection"]
+
+
+class Full(TorchDispatchMode):
+    """Has no memory for one allocation, the ``at``-th since it was made, and counts them. 0: has all."""
+
+    def __init__(self, at: int = 0) -> None:
+        super().__init__()
+        self.at, self.count = at, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        returns = func._schema.returns
+        if returns and all(one.alias_info is None for one in returns):
+            self.count += 1
+            if self.count == self.at:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return func(*args, **(kwargs or {}))
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function in which memory runs out."""
+
+        def called(*args: Any, **options: Any) -> Any:
+            with self:
+                return function(*args, **options)
+
+        return called
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(epochs, "INTERVAL", 1e9)
+    monkeypatch.setattr(padding, "_LOWERED", {})
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> encoders.Encoder:
+    found: encoders.Encoder = tiny.finish(encoders.find(str(tiny.bert(tmp_path / "bert"))))[1]
+    return found
+
+
+def training_of(name: str, encoder: encoders.Encoder) -> epochs.Training:
+    """Without dropout, whose masks are others in other batches, and with the optimizer that a GPU has."""
+    training = TRAININGS[name](encoder, 24, 8)
+    for part in training.model.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    training.optimizer = torch.optim.AdamW(training.model.parameters(), lr=training.peak, fused=True)
+    first_two = training.batches(0)[:2]
+    training.batches = lambda epoch: first_two  # type: ignore[method-assign]
+    training.step = 1  # the first step of a bi-encoder is shown at once
+    return training
+
+
+def notices(events: list[Any]) -> list[str]:
+    return [one.text for one in events if isinstance(one, Notice)]
+
+
+def limit(model: Any, texts: int) -> None:
+    """Let a model run out of memory with more than ``texts`` at a time."""
+    forward = model.forward
+
+    def limited(*args: Any, **inputs: Any) -> Any:
+        given = inputs["input_ids"] if "input_ids" in inputs else args[0]
+        if len(given) > texts:
+            raise RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GiB, max allowed: 9.07 GiB)")
+        return forward(*args, **inputs)
+
+    model.forward = limited
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_epoch_learns_the_same_wherever_memory_runs_out_in_a_step(name: str, encoder: encoders.Encoder) -> None:
+    plain, counted = training_of(name, encoder), Full()
+    plain._step = counted.around(plain._step)  # type: ignore[method-assign]
+    assert notices(tiny.finish(plain.epoch(0))[0]) == []
+    first_step = counted.count // len(plain.batches(0))
+    assert first_step > 100
+    in_state = first_step - 60  # three tensors for each of about 40 parameters, then a few to clip
+    for at in (1, 9, first_step // 4, first_step // 2, in_state, first_step - 1, first_step + 7):
+        training = training_of(name, encoder)
+        training._step = Full(at).around(training._step)  # type: ignore[method-assign]
+        (told,) = notices(tiny.finish(training.epoch(0))[0])
+        assert told.startswith("out of memory: ")
+        assert training._epoch_losses == pytest.approx(plain._epoch_losses, abs=2e-5), at
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_training_takes_what_fits_says_so_once_and_keeps_to_it(name: str, encoder: encoders.Encoder) -> None:
+    plain, training = training_of(name, encoder), training_of(name, encoder)
+    tiny.finish(plain.epoch(0))
+    limit(training.model, 3)
+    (told,) = notices(tiny.finish(training.epoch(0))[0])
+    assert f"takes {training.micro_batches.texts} texts at a time from here on" in told
+    assert training.micro_batches.texts in (2, 3)
+    assert training._epoch_losses == pytest.approx(plain._epoch_losses, abs=2e-5)
+    assert notices(tiny.finish(training.epoch(0))[0]) == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_memory_for_a_single_text_is_said_with_advice(name: str, encoder: encoders.Encoder) -> None:
+    training = training_of(name, encoder)
+    limit(training.model, 0)
+    with pytest.raises(EncodeFailed, match="train on a single text at a time: lower the length, name a smaller encod"):
+        tiny.finish(training.epoch(0))
+    with pytest.raises(EncodeFailed, match="not enough memory for a single text: cut the texts shorter"):
+        tiny.finish(training.measure())
+
+
+def test_another_error_of_a_step_is_not_mistaken_for_memory(encoder: encoders.Encoder) -> None:
+    training = training_of("classify", encoder)
+
+    def broken(batch: Any) -> Any:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    training.loss = broken  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        tiny.finish(training.epoch(0))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_evaluation_takes_what_fits_and_remembers_it(name: str, encoder: encoders.Encoder) -> None:
+    plain, training = training_of(name, encoder), training_of(name, encoder)
+    tiny.finish(plain.measure())
+    limit(training.model, 3)
+    first = notices(tiny.finish(training.measure())[0])
+    assert first
+    assert all(one.startswith("out of memory: going on with ") for one in first)
+    assert notices(tiny.finish(training.measure())[0]) == []
+    assert training.history[0].loss == pytest.approx(plain.history[0].loss, abs=1e-5)
+    assert training.history[0].score == plain.history[0].score
+
+
+@pytest.mark.parametrize(("module", "inner", "name"), [(heads, "_mlp", "mlp"), (scorer, "_fit", "margin")])
+def test_a_head_goes_to_the_cpu_wherever_memory_runs_out(
+    module: Any, inner: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, full = getattr(module, inner), Full()
+
+    def on_gpu(*args: Any) -> Iterator[Any]:
+        *given, device = args
+        training = original(*given, "cpu")
+        if device == "cpu":
+            return (yield from training)
+        events, trained = full.around(tiny.finish)(training)
+        yield from events
+        return trained
+
+    monkeypatch.setattr(module, inner, on_gpu)
+    monkeypatch.setattr(heads, "FitSettings", partial(FitSettings, epochs=3))
+    wanted = tiny.finish(HEADS[name](60, device="cpu"))[1]
+    assert notices(tiny.finish(HEADS[name](60, device="cuda:0"))[0]) == []
+    for at in (1, 2, 5, 20, full.count // 2, full.count):
+        full = Full(at)
+        events, found = tiny.finish(HEADS[name](60, device="cuda:0"))
+        assert notices(events) == [f"out of memory on cuda:0: the method {name} is trained on the CPU"]
+        for ours, theirs in zip(tensors_of(found), tensors_of(wanted), strict=True):
+            assert np.array_equal(ours, theirs), at
+
+
+def tensors_of(head: Any) -> list[Any]:
+    return list((head.arrays() if isinstance(head, heads.Head) else scorer.arrays(head)).values())
+
+
+def test_a_projection_goes_to_the_cpu_where_memory_runs_out(
+    encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = TRAININGS["projection"](encoder, 40, 8)
+    assert isinstance(training, bi_encoder._BiTraining)
+    original = bi_encoder._projection
+
+    def on_gpu(inputs: Any, control: Any, keep: Any, device: str) -> Any:
+        made = original(inputs, control, keep, "cpu")
+        return made if device == "cpu" else Full(500).around(lambda: iter(tiny.finish(made)[0]))()
+
+    wanted = tiny.finish(bi_encoder.train(training.inputs, training.control))[1]
+    monkeypatch.setattr(bi_encoder, "_projection", on_gpu)
+    monkeypatch.setattr("engine.device.place", lambda device: type("Placed", (), {"device": "cuda:0"}))
+    events, state = tiny.finish(bi_encoder.train(training.inputs, training.control))
+    assert notices(events) == ["out of memory on cuda:0: the projection is trained on the CPU"]
+    assert torch.equal(state.tensors["weight"], wanted.tensors["weight"])
+
+
+def test_the_state_of_an_optimizer_is_allocated_for_all_parameters_or_none() -> None:
+    parameters = [torch.nn.Parameter(torch.ones(3)) for _ in range(4)]
+    for one in parameters[:3]:
+        one.grad = torch.ones(3)
+    optimizer = torch.optim.AdamW(
+        [{"params": parameters[:2]}, {"params": parameters[2:], "weight_decay": 0.0}], fused=True
+    )
+    for at in range(1, 10):
+        with pytest.raises(torch.OutOfMemoryError), Full(at):
+            allocate_state(optimizer)
+        assert not optimizer.state
+    allocate_state(optimizer)
+    ours = [dict(optimizer.state[one]) for one in parameters[:3]]
+    assert set(optimizer.state) == set(parameters[:3])  # the fourth is not trained
+    held = [one["exp_avg"] for one in ours]
+    optimizer.step()
+    assert all(optimizer.state[one]["exp_avg"] is held[row] for row, one in enumerate(parameters[:3]))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GiB)"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to"),
+    ],
+)
+def test_every_way_to_say_that_memory_ran_out_is_known(error: Exception) -> None:
+    assert out_of_memory(error)
+    assert not out_of_memory(ValueError(str(error)))
+
+
+def test_what_does_not_fit_is_said_with_figures_and_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.device.free_memory", lambda device: 3 * 2**29)
+    gpu = torch.device("cuda", 1)
+    check_fit("gpt2", 2**30, gpu)
+    wanted = (
+        "gpt2 does not fit into the memory of cuda:1: it needs 2.00 GiB and 1.50 GiB are free: "
+        "lower the context or use --device cpu"
+    )
+    with pytest.raises(DoesNotFit) as raised:
+        check_fit("gpt2", 2**31, gpu, "lower the context")
+    assert str(raised.value) == wanted
+    with pytest.raises(DoesNotFit) as raised, fitting("gpt2", 2**31, gpu, "lower the context"):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    assert str(raised.value) == wanted
+    with pytest.raises(RuntimeError, match="shapes"), fitting("gpt2", 2**31, gpu):
+        raise RuntimeError("shapes do not match")
