@@ -11,7 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from engine.gpt.spec import TrainSpec, build
+from engine.gpt.spec import PRESETS, TrainSpec, build
 from engine.runs.spec import options
 from tui.app import LabApp
 from tui.field import Choice, Ticks
@@ -53,7 +53,11 @@ async def test_the_form_comes_first_with_its_start_button_cost_and_keys(size: tu
 @pytest.mark.parametrize("size", SIZES)
 async def test_every_preset_can_be_seen(size: tuple[int, int]) -> None:
     async with LabApp().run_test(size=size) as pilot:
-        await shows(pilot, "auto", "nano", "small", "karpathy")
+        await shows(pilot, "Start training", "auto")  # one at a time, since there is no room for all
+        pilot.app.query_one("#field-preset", Choice).focus()
+        for name in PRESETS:
+            await pilot.press("right")
+            await shows(pilot, f" {name}  ◂ ▸")
 
 
 @pytest.mark.parametrize("size", [(60, 20)])
@@ -300,7 +304,7 @@ async def test_the_fold_reaches_every_field_and_a_problem_in_it_opens_it(trainer
         await shows(pilot, "Start training")
         fold = pilot.app.query_one("#fold")
         fold.focus()
-        await shows(pilot, "▸ advanced: 17 fields")
+        await shows(pilot, "▸ advanced: 33 fields")
         await pilot.press("enter")
         await shows(pilot, "▾ advanced")
         visited = {"corpus"}
@@ -318,7 +322,7 @@ async def test_the_fold_reaches_every_field_and_a_problem_in_it_opens_it(trainer
         await put(pilot, "beta1", "1")
         fold.focus()
         await pilot.press("enter")
-        await shows(pilot, "▸ advanced: 17 fields, 1 changed")
+        await shows(pilot, "▸ advanced: 33 fields, 1 changed")
         assert "beta1: must lie in 0 ≤ beta1 < 1" in problems(pilot)
         await pilot.press("f5")
         await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-beta1"))
@@ -327,10 +331,14 @@ async def test_the_fold_reaches_every_field_and_a_problem_in_it_opens_it(trainer
 
 async def test_a_click_chooses_the_value_under_it() -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
-        await shows(pilot, "karpathy")
-        choice = pilot.app.query_one("#field-preset", Choice)
+        await shows(pilot, "Start training")
+        pilot.app.query_one("#fold").focus()
+        await pilot.press("enter")
+        choice = pilot.app.query_one("#field-activation", Choice)
+        choice.focus()
+        await shows(pilot, "gelu", "relu2")
         y = choice.region.y
-        for name in ("karpathy", "nano", "auto", "small"):
+        for name in ("relu2", "gelu"):
             await pilot.click(offset=(shown(pilot.app).splitlines()[y].index(name) + 1, y))  # type: ignore[arg-type]
             assert choice.value == name
         await pilot.press("4")
