@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.runs.events import ContenderStep
+from engine.runs.listing import partial
 from tui import units
 from tui.compare.story import CompareStory
 from tui.styled import BAD, DIM, FAIR, GOOD, notice_text, strip
@@ -69,7 +70,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
     if story.finished is not None:
         if (best := story.best) is not None:
             text.append("best ", DIM).append(words.methods.get(best.name, best.name), GOOD)
-            text.append(f" {best.accuracy:.3f}{best.UNIT}  ", "bold")
+            text.append(f" {best.accuracy:.3f}{'*' * bool(partial(best.result))}{best.UNIT}  ", "bold")
         text.append(units.duration(story.finished.seconds), DIM)
     elif story.progress is not None:
         done = story.progress
