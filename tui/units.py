@@ -49,10 +49,12 @@ def loss(value: float | None) -> str:
 
 
 def best(summary: Summary) -> str:
-    """The best figure of a run: nDCG, accuracy, or validation loss."""
+    """The best figure of a run: nDCG, accuracy, or validation loss; ``*`` marks one of some of the items only."""
     if summary.ndcg is not None:
         return f"{summary.ndcg:.3f}"
-    return loss(summary.best_val_loss) if summary.accuracy is None else f"{summary.accuracy:.1%}"
+    if summary.accuracy is None:
+        return loss(summary.best_val_loss)
+    return f"{summary.accuracy:.1%}" + "*" * bool(summary.partial)
 
 
 def rate(value: float) -> str:

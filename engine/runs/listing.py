@@ -48,6 +48,8 @@ class Summary:
     """of a classification or a ranking: the best of what was trained"""
     ndcg: float | None = None
     """of a retrieval: nDCG@10 of the best ranker"""
+    partial: str = ""
+    """``33 of 300`` where the best has judged only some of its items"""
     why: str = ""
     """why the run is unreadable"""
 
@@ -101,8 +103,9 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
     able = [one for name, one in results.items() if name not in _CONTROLS]
     if task == "classify":  # the majority class is nobody's success
         able = [one for one in able if one.get("trained_parameters")]
-    scores = [figure(one.get("ndcg@10" if task == "retrieve" else "accuracy")) for one in able]
-    best = max((score for score in scores if score is not None), default=None)
+    scored = [(figure(one.get("ndcg@10" if task == "retrieve" else "accuracy")), one) for one in able]
+    known = [(score, one) for score, one in scored if score is not None]
+    best, of_best = max(known, key=lambda pair: pair[0], default=(None, {}))
     if task == "retrieve":
         stands_on = _text(run.read_json("encoder.json").get("name"), spec.get("encoder"))
     else:
@@ -116,6 +119,7 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
         task=task,
         accuracy=best if task != "retrieve" else None,
         ndcg=best if task == "retrieve" else None,
+        partial=partial(of_best).removeprefix(", partial: "),
     )
 
 

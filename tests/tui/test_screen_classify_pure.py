@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +26,15 @@ from engine.comparison.statistics import report_from
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
 from engine.runs.spec import BadSpec, spelled
 from tui import last_values
+from tui.choose import views as choose_views
 from tui.classify import figures, overview, pages
 from tui.classify.form import ClassifyForm, look
 from tui.classify.runs import Classifications, Findings, pairs_of
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, VIEWS, WORDS, ViewState
-from tui.compare.headline import head, notice, tabs
+from tui.compare.headline import Words, head, notice, tabs
+from tui.retrieve import views as retrieve_views
 from tui.styled import bar, fit, window
 
 VALUES = spelled(ClassifySpec(curve=True, suspects=True))
@@ -313,3 +316,15 @@ def test_a_fine_tuned_model_is_exported_beside_nothing_of_others(tmp_path: Path)
     with pytest.raises(store.CheckpointError, match=f"holds no export of {run.name}"):
         task_runs.export(run, theirs)
     assert [file.read_text() for file in theirs.iterdir()] == ["other"]
+
+
+@pytest.mark.parametrize("words", [WORDS, choose_views.WORDS, retrieve_views.WORDS])
+@pytest.mark.parametrize("width", [118, 78, 58])
+def test_every_tab_is_there_at_every_width_with_its_name_or_the_beginning_of_it(words: Words, width: int) -> None:
+    line = tabs(words, words.views[-1][0], width).text
+    assert len(line) == width
+    for _, letter, title in words.views:
+        found = re.search(rf" {letter} (\w[\w ]*?…?) (?: |$)", line)
+        assert found is not None, (line, title)
+        assert found[1] == title or (found[1].endswith("…") and title.startswith(found[1][:-1]) and len(found[1]) > 2)
+        assert width == 58 or found[1] == title

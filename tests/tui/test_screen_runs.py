@@ -18,6 +18,10 @@ from textual.widgets import Input, OptionList
 
 from checkpoints import home as places
 from checkpoints import run as runs
+from engine.choose import runs as choose_runs
+from engine.choose.spec import ChooseSpec
+from engine.runs import owner
+from engine.runs.events import Classified
 from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from tui.app import LabApp
 from tui.line_table import TableView
@@ -441,3 +445,20 @@ def test_opening_the_screen_does_not_import_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+async def test_figures_of_a_stopped_comparison_are_marked_as_partial() -> None:
+    for name, judged in (("some", 33), ("all", 300)):
+        run = choose_runs.create(ChooseSpec(name=name))
+        list(owner.record(run, iter([Classified("stopped", 1, None, run.name, 1.0, {})])))
+        run.write_json("results.json", {"zero-shot": {"accuracy": 0.512, "judged": judged, "of": 300}})
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 2)
+        named = {
+            summary.name.rpartition("-")[2]: row for row, summary in enumerate(pilot.app.query_one(TableView).entries)
+        }
+        await shows(pilot, "51.2% ", "51.2%*")
+        pilot.app.query_one(TableView).move(named["some"])
+        await shows(pilot, "accuracy 51.2%* on the judged questions (* partial: 33 of 300)")
+        pilot.app.query_one(TableView).move(named["all"])
+        await until(pilot, lambda: "partial" not in shown(pilot.app))

@@ -23,7 +23,7 @@ COLOURS = {
 }
 
 VIEWS = (
-    ("overview", "a", "Methods"),
+    ("overview", "a", "All"),
     ("matrix", "m", "Matrix"),
     ("classes", "c", "Classes"),
     ("calibration", "k", "Calibration"),
@@ -54,15 +54,4 @@ WORDS = headline.Words(
     VIEWS,
     {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"},
     "no classification yet: F5 runs the methods",
-    (
-        {"overview": "All", "calibration": "Calib."},
-        {
-            "overview": "All",
-            "classes": "Class",
-            "calibration": "Cal.",
-            "labels": "Lab.",
-            "suspects": "Susp.",
-            "sentence": "Text",
-        },
-    ),
 )

@@ -10,12 +10,14 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.runs.events import ContenderStep
+from engine.runs.listing import partial
 from tui import units
 from tui.compare.story import CompareStory
-from tui.styled import BAD, DIM, FAIR, GOOD, notice_text, strip
+from tui.styled import BAD, DIM, FAIR, GOOD, cut, notice_text, strip
 from tui.text import safe
 
 ROOMY = 100  # columns from which a run's name is shown with its date
+SHORTEST = 3  # characters of a view's title at least
 _STAMP = re.compile(r"^\d{8}-\d{6}-")  # before the name of every run
 _ENDS = {"stopped": "stopped", "done": "finished"}
 
@@ -54,8 +56,6 @@ class Words:
     """what is done while a method is worked on"""
     empty: str
     """said where there is no run to show"""
-    shorter: Sequence[Mapping[str, str]] = ()
-    """titles of the views for narrower and narrower screens"""
 
 
 def head(story: CompareStory, words: Words, name: str, state: str, width: int) -> Strip:
@@ -69,7 +69,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
     if story.finished is not None:
         if (best := story.best) is not None:
             text.append("best ", DIM).append(words.methods.get(best.name, best.name), GOOD)
-            text.append(f" {best.accuracy:.3f}{best.UNIT}  ", "bold")
+            text.append(f" {best.accuracy:.3f}{'*' * bool(partial(best.result))}{best.UNIT}  ", "bold")
         text.append(units.duration(story.finished.seconds), DIM)
     elif story.progress is not None:
         done = story.progress
@@ -113,17 +113,22 @@ def training(text: Text, last: ContenderStep, colour: str, width: int) -> None:
 
 
 def tabs(words: Words, shown: str, width: int, key: str = "", told: str = "") -> Strip:
-    """The views with their keys, and to the right a ``key`` with what it changes."""
-    for titles in ({}, *words.shorter):
-        text = Text(no_wrap=True)
-        for view, letter, title in words.views:
-            name = titles.get(view, title)
-            if view == shown:
-                text.append(f" {letter} {name} ", "bold reverse")
-            else:
-                text.append(f" {letter}", "bold").append(f" {name} ", DIM)
-        if text.cell_len <= width:
+    """The views with their keys, and to the right a ``key`` with what it changes.
+
+    Where there is no room for all titles, the longest are cut.
+    """
+    names = {view: title for view, _, title in words.views}
+    while sum(len(name) + 4 for name in names.values()) > width:
+        longest = max(names, key=lambda view: len(names[view]))
+        if len(names[longest]) <= SHORTEST:
             break
+        names[longest] = cut(names[longest], len(names[longest]) - 1)
+    text = Text(no_wrap=True)
+    for view, letter, _ in words.views:
+        if view == shown:
+            text.append(f" {letter} {names[view]} ", "bold reverse")
+        else:
+            text.append(f" {letter}", "bold").append(f" {names[view]} ", DIM)
     room = width - text.cell_len - len(f"{key} {told} ")
     if key and room >= 0:
         text.append(" " * room).append(key, "bold").append(f" {told} ", FAIR)

@@ -174,7 +174,8 @@ class RunsPane(Pane):
             model = f"{summary.preset}{size}, trained on {summary.corpus}"
             if summary.task in _COMPARED:
                 figure, models = _COMPARED[summary.task]
-                best, at = figure.format(units.best(summary)), ""
+                best = figure.format(units.best(summary))
+                at = f" (* partial: {summary.partial})" if summary.partial else ""
                 model = models.format(summary.corpus, summary.preset)
             kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"
             resumed = "nobody: r resumes it exactly"

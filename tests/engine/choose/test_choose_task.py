@@ -189,7 +189,7 @@ def test_stopping_keeps_what_zero_shot_has_judged(workshop: dict[str, str], tmp_
     assert f"Figures of zero-shot are partial: 5 of {total} items were judged." in events[-1].verdict
     assert f"partial: 5 of {total}" in Rankings().offers()[0].about
     assert "margin" not in events[-1].results
-    assert summarise(run).state == "stopped"
+    assert (summarise(run).state, summarise(run).partial) == ("stopped", f"5 of {total}")
 
 
 def test_fine_tuning_goes_on_after_an_epoch(workshop: dict[str, str]) -> None:
