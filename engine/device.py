@@ -106,6 +106,7 @@ def repeat_exactly(device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cuda.enable_cudnn_sdp(False)  # its attention stays in any order with warn_only
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none of it is read
 
 

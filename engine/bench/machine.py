@@ -67,8 +67,11 @@ def bandwidth(setup: Setup) -> float:
 
 
 def _median(device: torch.device, work: Callable[[], object]) -> float:
-    """Seconds of ``work``, the median of several times after a warm-up."""
-    return statistics.median([seconds_of(device, work) for _ in range(9)][2:])
+    """Seconds of ``work``, the median of several times after a warm-up: an idle GPU needs some time for its clocks."""
+    until = time.monotonic() + (0.5 if device.type == "cuda" else 0.0)
+    while seconds_of(device, work) >= 0 and time.monotonic() < until:
+        pass
+    return statistics.median(seconds_of(device, work) for _ in range(7))
 
 
 def seconds_of(device: torch.device, work: Callable[[], object]) -> float:

@@ -21,6 +21,7 @@ from engine.gpt.trainer import Trainer
 from engine.runs.events import Notice
 
 WARM_UP = 2  # ordinary steps before a capture, in which libraries allocate what they keep for later
+ROOM = 1.25  # of the memory that an ordinary step takes, for a capture: it shares none with other work
 AHEAD = 16  # steps that the host launches ahead of the GPU: with more a message would wait for all of them
 Results: TypeAlias = tuple[Tensor, Tensor]
 
@@ -103,19 +104,26 @@ class Graph:
         self._graph = torch.cuda.CUDAGraph()
         self._results: Results | None = None
         self._launched: deque[torch.cuda.Event] = deque()
+        self._need = 0
 
     def rehearse(self, work: Callable[[], Results]) -> Results:
         """Do the work as it is done in a capture: on a stream of its own."""
-        current = torch.cuda.current_stream(self._device)
+        current, before = torch.cuda.current_stream(self._device), torch.cuda.memory_allocated(self._device)
+        torch.cuda.reset_peak_memory_stats(self._device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             self._results = work()
         current.wait_stream(self._stream)
+        self._need = torch.cuda.max_memory_allocated(self._device) - before
         return self._copies()
 
     def capture(self, work: Callable[[], Results]) -> None:
         """Capture the work without doing it. Raises whatever it does, and what CUDA does not capture."""
         self._results = None
+        # Memory that runs out during a capture is not given back: look first whether there is enough.
+        torch.cuda.empty_cache()
+        room = torch.cuda.caching_allocator_alloc(int(ROOM * self._need), self._device)
+        torch.cuda.caching_allocator_delete(room)  # type: ignore[no-untyped-call]
         try:
             with (
                 torch.cuda.device(self._device),

@@ -292,6 +292,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         monkeypatch.setattr(torch.cuda, name, type(name, (kind,), {}))
     monkeypatch.setattr(torch.cuda, "default_generators", [type("generator", (Named,), {})()])
     monkeypatch.setattr(torch, "Generator", type("Generator", (Named,), {}))
+    monkeypatch.setattr(torch.cuda, "caching_allocator_alloc", lambda size, _: made.append(f"take {size}"))
+    monkeypatch.setattr(torch.cuda, "caching_allocator_delete", lambda _: made.append("give back"))
     captured._stream.cache_clear()
     yield made
     captured._stream.cache_clear()
@@ -320,3 +322,19 @@ def test_a_capture_that_cannot_be_ended_leaves_stream_and_generator_behind(calls
     assert not graph.captured
     assert "leave stream 0" in calls
     assert "graphsafe_set_state generator 0" in calls
+
+
+def test_memory_is_looked_for_before_a_capture(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(size: int, _: torch.device) -> None:
+        raise torch.OutOfMemoryError(f"no {size} bytes")
+
+    graph = captured.Graph(torch.device("cuda", 0))
+    graph._need = 1000
+    with pytest.raises(RuntimeError):
+        graph.capture(lambda: (torch.tensor(1.0), torch.tensor(2.0)))
+    assert calls.index("take 1250") < calls.index("give back") < calls.index("enter graph 0")
+    monkeypatch.setattr(torch.cuda, "caching_allocator_alloc", full)
+    calls.clear()
+    with pytest.raises(torch.OutOfMemoryError, match="1250 bytes"):
+        graph.capture(lambda: (torch.tensor(1.0), torch.tensor(2.0)))
+    assert not [call for call in calls if call.startswith("enter")]
