@@ -31,7 +31,8 @@ class Windows:
     of the next.
 
     An in-memory corpus is put on ``device`` once (as its small integer type) and indexed there. A memory-mapped
-    one is gathered on the host and sent batch by batch.
+    one is gathered on the host and sent batch by batch. ``load`` writes what tells the batch of a step into a tensor
+    on the device that stays where it is, and ``gather`` reads it there: a captured ``gather`` serves every step.
     """
 
     def __init__(
@@ -39,28 +40,41 @@ class Windows:
     ) -> None:
         if len(ids) < context + 1:
             raise ValueError(f"{len(ids):,} characters are too few for a context of {context}")
-        self._mapped = hasattr(ids, "filename")
         self._ids = ids
-        self._data = None if self._mapped else torch.from_numpy(ids.copy()).to(device)
-        self._reach = torch.arange(context + 1, device="cpu" if self._mapped else device)
-        self._starts = torch.empty(0)
+        self._data = None if hasattr(ids, "filename") else torch.from_numpy(ids.copy()).to(device)
+        where = torch.device("cpu") if self._data is None else device  # of what tells where the windows are
+        self._reach = torch.arange(context + 1, device=where)
+        self._starts = torch.empty(BLOCK, batch, 1, dtype=torch.int64, device=where)
         self._block = -1
+        kind = torch.from_numpy(ids[:0].copy()).dtype
+        shape, dtype = ((batch, context + 1), kind) if self._data is None else ((batch, 1), torch.int64)
+        self._loaded = torch.zeros(shape, dtype=dtype, device=device)
         self._epochs: dict[int, Tensor] = {}
         self.context, self.batch, self.seed, self.device, self.shuffled = context, batch, seed, device, shuffled
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of ``step`` (0-based), each ``(batch, context)`` of int64 on the device."""
+    def load(self, step: int) -> None:
+        """Make the batch of ``step`` (0-based) the one that is gathered. Allocates nothing on the device."""
         block, row = divmod(step, BLOCK)
         if block != self._block:
-            starts = (self._shuffled if self.shuffled else self._anywhere)(block).view(BLOCK, self.batch, 1)
-            self._starts = starts if self._mapped else starts.to(self.device, non_blocking=True)
+            starts = self._shuffled(block) if self.shuffled else self._anywhere(block)
+            _send(starts.view(BLOCK, self.batch, 1), self._starts)
             self._block = block
-        where = self._starts[row] + self._reach
-        if self._data is not None:
-            tokens = self._data[where].long()
+        starts = self._starts[row]
+        if self._data is None:
+            _send(torch.from_numpy(self._ids[(starts + self._reach).numpy()]), self._loaded)
         else:
-            tokens = torch.from_numpy(self._ids[where.numpy()]).long().to(self.device, non_blocking=True)
+            self._loaded.copy_(starts)
+
+    def gather(self) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the step that is loaded, each ``(batch, context)`` of int64 on the device."""
+        tokens = self._loaded if self._data is None else self._data[self._loaded + self._reach]
+        tokens = tokens.long()
         return tokens[:, :-1], tokens[:, 1:]
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of ``step`` (0-based)."""
+        self.load(step)
+        return self.gather()
 
     def _anywhere(self, block: int) -> Tensor:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "windows", block))
@@ -82,6 +96,13 @@ class Windows:
         room = min(self.context, len(self._ids) - each * self.context)
         offset = torch.randint(room, (1,), generator=generator)
         return offset + self.context * torch.randperm(each, generator=generator)
+
+
+def _send(tensor: Tensor, to: Tensor) -> None:
+    """Copy into a tensor without waiting for a GPU, which reads memory that is not written again before it has."""
+    if to.device.type == "cuda":
+        tensor = tensor.pin_memory()  # torch reuses it after the copy
+    to.copy_(tensor, non_blocking=True)
 
 
 def sweep(ids: Ids, context: int, rows: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:

@@ -18,6 +18,7 @@ from checkpoints.run import Run
 from data.vocabulary import UnknownCharacterError
 from engine.device import free_memory, measure_peak, out_of_memory, place
 from engine.gpt import setup
+from engine.gpt.captured import CapturedStep
 from engine.gpt.diagnose import Evaluation, diagnose
 from engine.gpt.loss_buffer import LossBuffer
 from engine.gpt.other_ranks import send_training
@@ -137,6 +138,7 @@ class _Session:
             self.checkpointer.resume(saved, self.position.best_step)
             notices += skipped
         send_training(self.trainer)
+        self.train_step = CapturedStep(self.trainer)
         self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
         self.losses = LossBuffer(placement.device)
         self.peak = peak
@@ -241,7 +243,7 @@ class _Session:
     def _step(self) -> Iterator[Event]:
         begun = time.perf_counter()
         try:
-            loss, norm, rate = self.trainer.step()
+            loss, norm, rate = self.train_step()
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -250,6 +252,7 @@ class _Session:
         self.losses.add(self.position.step, rate, loss, norm)
         spent = time.perf_counter() - begun
         self.position.seconds += spent
+        yield from self.train_step.notices()
         yield from self._spend(spent)
 
     def _halve_micro_batch(self, error: RuntimeError) -> Notice:

@@ -8,7 +8,7 @@ state that a checkpoint could forget.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -116,11 +116,14 @@ class Trainer:
         if self.placement.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def step(self, rate: float | None = None) -> tuple[Tensor, Tensor, float]:
+    def step(
+        self, rate: float | None = None, run: Callable[[], tuple[Tensor, Tensor]] | None = None
+    ) -> tuple[Tensor, Tensor, float]:
         """One optimizer step. Returns loss and gradient norm as scalars on the device, and the learning rate.
 
-        Of several ranks each takes its slice of the batch. ``rate``: what rank 0 tells the others. Does not wait for
-        the device. Raises :class:`torch.OutOfMemoryError`, in every rank, with nothing changed.
+        Of several ranks each takes its slice of the batch. ``rate``: what rank 0 tells the others. ``run``: does the
+        work of :meth:`arithmetic` in another way. Does not wait for the device. Raises
+        :class:`torch.OutOfMemoryError`, in every rank, with nothing changed.
         """
         position, ranks = self.position, self.ranks
         if rate is None:
@@ -130,28 +133,37 @@ class Trainer:
         if self.spec.dropout:
             own = (ranks.rank,) if ranks.rank else ()
             torch.manual_seed(derive_seed(self.spec.seed, "dropout", position.step, *own))
+        self.windows.load(position.step)
+        loss, norm = (run or self.arithmetic)()
+        position.step += 1
+        return loss, norm, rate
+
+    def arithmetic(self) -> tuple[Tensor, Tensor]:
+        """Loss and gradient norm of the batch that is loaded; updates the weights.
+
+        Whatever differs from step to step it reads from tensors that stay where they are and from torch's generator,
+        so that it can be captured once and replayed for every step.
+        """
+        ranks, parameters = self.ranks, list(self.model.parameters())
         if not self.model.training:
             self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         failure: RuntimeError | None = None
-        total = torch.zeros((), device=self.placement.device)
         try:
             optimizers.allocate(self.optimizer)
             total = self._backward()
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            failure = error
+            failure = error.with_traceback(None)  # its frames hold what was computed
         if ranks.agree(failure is not None):
             raise failure or torch.OutOfMemoryError("another rank ran out of memory")
-        total = ranks.sum_gradients(self.model.parameters(), total)
-        parameters = list(self.model.parameters())
+        total = ranks.sum_gradients(parameters, total)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.spec.clip:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.clip, norm)
         self.optimizer.step()
-        position.step += 1
-        return total, norm, rate
+        return total, norm
 
     def evaluate(self) -> Iterator[tuple[int, float]]:
         """The loss on the whole validation split, every token but the first once, summed in float64 on the host.
@@ -179,7 +191,7 @@ class Trainer:
                 except RuntimeError as error:
                     if not out_of_memory(error):
                         raise
-                    failure = error
+                    failure = error.with_traceback(None)  # its frames hold what was computed
             done = min(done + inputs.numel(), every)
         if ranks.agree(failure is not None):
             raise failure or torch.OutOfMemoryError("another rank ran out of memory")
@@ -190,7 +202,7 @@ class Trainer:
 
     def _backward(self) -> Tensor:
         """Gradients of this rank's slice of the batch; returns its part of the mean loss."""
-        inputs, targets = self.windows.at(self.position.step)
+        inputs, targets = self.windows.gather()
         own, micro = self.ranks.slice(len(inputs)), self.position.micro_batch
         total: Tensor | None = None
         for x, y in zip(torch.split(inputs[own], micro), torch.split(targets[own], micro), strict=True):

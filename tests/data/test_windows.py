@@ -84,6 +84,22 @@ def test_a_mapped_corpus_gives_the_same_batches(tmp_path: Path) -> None:
         assert torch.equal(one[0], other[0])
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_batches_are_loaded_into_the_same_memory(mapped: bool, tmp_path: Path) -> None:
+    ids: np.ndarray = np.memmap(tmp_path / "ids", np.uint8, "w+", shape=IDS.shape) if mapped else IDS.copy()
+    ids[:] = IDS
+    windows = Windows(ids, 8, 5, 1, CPU)
+    read = [windows._loaded, windows._starts]
+    given = []
+    for step in (0, 1, BLOCK):
+        windows.load(step)
+        given.append(windows.gather())
+    assert windows._loaded is read[0]
+    assert windows._starts is read[1]
+    for step, batch in zip((0, 1, BLOCK), given, strict=True):  # what was gathered is not written over
+        assert all(map(torch.equal, batch, Windows(IDS, 8, 5, 1, CPU).at(step)))
+
+
 def test_too_short_a_text_is_refused() -> None:
     with pytest.raises(ValueError, match="too few for a context of 8"):
         Windows(IDS[:8], 8, 1, 1, CPU)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -134,6 +136,26 @@ def test_memory_that_runs_out_at_any_allocation_of_the_first_update_costs_nothin
             for key, value in reference.optimizer.state[other].items():
                 assert torch.equal(trainer.optimizer.state[one][key], value), (k, key)
     raise AssertionError("the step never succeeded")
+
+
+@pytest.mark.parametrize("work", ["step", "evaluate"])
+def test_what_was_computed_before_memory_ran_out_is_freed_at_once(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, held = make(), []
+
+    def short(*arguments: Any, **named: Any) -> None:
+        activations = torch.ones(3)
+        held.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(trainer.model, "loss", short)
+    gc.disable()
+    try:
+        list(trainer.evaluate() if work == "evaluate" else trainer.step())
+    except torch.OutOfMemoryError:
+        assert held[0]() is None  # the one who lowers the batch holds the error while it does
+    finally:
+        gc.enable()
+    assert held
 
 
 def test_the_optimizer_begins_as_pytorchs_own_does() -> None:
