@@ -56,7 +56,7 @@ class Windows:
         """Make the batch of ``step`` (0-based) the one that is gathered. Allocates nothing on the device."""
         block, row = divmod(step, BLOCK)
         if block != self._block:
-            starts = (self._shuffled if self.shuffled else self._anywhere)(block)
+            starts = self._shuffled(block) if self.shuffled else self._anywhere(block)
             _send(starts.view(BLOCK, self.batch, 1), self._starts)
             self._block = block
         starts = self._starts[row]

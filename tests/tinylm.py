@@ -98,6 +98,31 @@ def write_llama(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
     return model
 
 
+def write_nanochat(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
+    """A random nanochat model with a tokenizer."""
+    import torch
+    from transformers import NanoChatConfig, NanoChatForCausalLM
+
+    torch.manual_seed(seed)
+    given = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.3,
+        "bos_token_id": VOCABULARY - 1,
+        "eos_token_id": VOCABULARY - 1,
+        "pad_token_id": None,
+        **changes,
+    }
+    model: Any = NanoChatForCausalLM(NanoChatConfig(**given)).eval()
+    model.save_pretrained(folder)
+    write_tokenizer(folder)
+    return model
+
+
 def drive(task: Generator[Event, None, Any]) -> Any:
     """What a task returns."""
     while True:

@@ -167,7 +167,9 @@ def _from_nanochat(config: Mapping[str, Any]) -> GPTConfig | None:
         "rms_norm_eps": 1e-6,
         "attention_bias": False,
     }
-    if any(config.get(key) != value for key, value in usual.items()) or rotary.get("rope_type") != "default":
+    if any(config.get(key) != value for key, value in usual.items()):
+        return None
+    if rotary.get("rope_type") != "default" or set(rotary) - {"rope_type", "rope_theta"}:
         return None
     return GPTConfig(
         vocabulary=config.get("vocab_size", 50304),

@@ -79,6 +79,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, matrices: list[Tensor], rest: torch.optim.Optimizer, rate: float, decay: float) -> None:
         super().__init__([{"params": matrices, MOMENTUM: decay}], {"lr": rate})
         self._own, self._rest = self.param_groups[0], rest
+        self._precision = torch.bfloat16 if has_bfloat16(matrices[0].device) else torch.float32
         self.param_groups += rest.param_groups
         rest.state = self.state
 
@@ -98,7 +99,7 @@ class Muon(torch.optim.Optimizer):
                 shapes[min(rows, columns), max(rows, columns)].append(pair)
         for (short, _), pairs in shapes.items():
             stacked = torch.stack([one if len(one) == short else one.mT for _, one in pairs])
-            moves = orthogonal(stacked).to(stacked.dtype).mul_(rate)
+            moves = orthogonal(stacked.to(self._precision)).to(stacked.dtype).mul_(rate)
             own = [move if len(one) == short else move.mT for (one, _), move in zip(pairs, moves, strict=True)]
             tall = [max(1.0, one.shape[0] / one.shape[1]) ** 0.5 for one, _ in pairs]
             torch._foreach_mul_(own, tall)
@@ -106,16 +107,11 @@ class Muon(torch.optim.Optimizer):
         self._rest.step()
 
 
-def orthogonal(x: Tensor, iterations: int = 5) -> Tensor:
-    """``U Vᵀ`` of matrices ``(n, rows, columns)``, no more rows than columns, nearly: singular values of 0.7 to 1.2.
-
-    The products are in bfloat16 where the device has units for it, and so is the result; else in float32.
-    """
+def orthogonal(x: Tensor) -> Tensor:
+    """``U Vᵀ`` of matrices ``(n, rows, columns)``, no more rows than columns, nearly: singular values of 0.7 to 1.2."""
     a, b, c = _COEFFICIENTS
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    if has_bfloat16(x.device):
-        x = x.bfloat16()
-    for _ in range(iterations):
+    for _ in range(5):
         squared = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(squared, squared, squared, beta=b, alpha=c), x, beta=a)
     return x

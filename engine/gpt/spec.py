@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ PRESET_HELP: Mapping[str, str] = {
     "fast": "another recipe in nano's shape: rotary positions, RMS norms and Muon",
     "fast-karpathy": "the recipe of fast in karpathy's shape: a GPU",
 }
+
+_model = functools.partial(option, group="model", advanced=True)
+_training = functools.partial(option, group="training", advanced=True)
 
 
 @dataclass(frozen=True)
@@ -52,99 +56,50 @@ class TrainSpec:
     width: int = option(128, "size of the residual stream", group="model", minimum=1)
     context: int = option(64, "characters the model sees", unit="tokens", group="model", minimum=1)
     dropout: float = option(0.0, "share of activations dropped in training", group="model", minimum=0, below=1)
-    activation: str = option(
-        "gelu",
-        "non-linearity of the MLP; relu2 is ReLU squared",
-        group="model",
-        advanced=True,
-        choices=("gelu", "relu", "relu2"),
+    activation: str = _model(
+        "gelu", "non-linearity of the MLP; relu2 is ReLU squared", choices=("gelu", "relu", "relu2")
     )
-    tied: bool = option(True, "head and token embedding share one matrix", group="model", advanced=True)
-    qkv_bias: bool = option(True, "bias in the query, key and value projections", group="model", advanced=True)
-    head_bias: bool = option(False, "bias in the head", group="model", advanced=True)
-    bias: bool = option(True, "bias in the output projections and the MLP", group="model", advanced=True)
-    positions: str = option(
+    tied: bool = _model(True, "head and token embedding share one matrix")
+    qkv_bias: bool = _model(True, "bias in the query, key and value projections")
+    head_bias: bool = _model(False, "bias in the head")
+    bias: bool = _model(True, "bias in the output projections and the MLP")
+    positions: str = _model(
         "learned",
         "how a position is told: by an embedding, or by turning queries and keys",
-        group="model",
-        advanced=True,
         choices=("learned", "rotary"),
     )
-    rotary_base: float = option(
-        10000.0, "of rotary positions; lower for a short context", group="model", advanced=True, above=1
-    )
-    norm: str = option(
-        "layer",
-        "layer norm, or RMS norm without weights",
-        group="model",
-        advanced=True,
-        choices=("layer", "rms"),
-    )
-    qk_norm: bool = option(False, "RMS norm of queries and keys", group="model", advanced=True)
-    embedding_norm: bool = option(False, "RMS norm of the embedding", group="model", advanced=True)
-    attention_scale: float = option(
-        0.0, "factor of the products of queries and keys; 0 is 1/√head size", group="model", advanced=True, minimum=0
-    )
-    soft_cap: float = option(0.0, "bound of the logits; 0 is none", group="model", advanced=True, minimum=0)
-    zero_outputs: bool = option(
-        False, "output projections and an untied head begin at zero", group="model", advanced=True
-    )
+    rotary_base: float = _model(10000.0, "of rotary positions; lower for a short context", above=1)
+    norm: str = _model("layer", "layer norm, or RMS norm without weights", choices=("layer", "rms"))
+    qk_norm: bool = _model(False, "RMS norm of queries and keys")
+    embedding_norm: bool = _model(False, "RMS norm of the embedding")
+    attention_scale: float = _model(0.0, "factor of the products of queries and keys; 0 is 1/√head size", minimum=0)
+    soft_cap: float = _model(0.0, "bound of the logits; 0 is none", minimum=0)
+    zero_outputs: bool = _model(False, "output projections and an untied head begin at zero")
 
     batch: int = option(12, "windows per step", unit="windows", group="training", minimum=1)
-    order: str = option(
+    order: str = _training(
         "random",
         "windows from anywhere, or shuffled: every part of the text once in an epoch",
-        group="training",
-        advanced=True,
         choices=("random", "shuffled"),
     )
-    optimizer: str = option(
-        "adamw",
-        "muon takes Muon for the blocks' matrices and AdamW for the rest",
-        group="training",
-        advanced=True,
-        choices=("adamw", "muon"),
+    optimizer: str = _training(
+        "adamw", "muon takes Muon for the blocks' matrices and AdamW for the rest", choices=("adamw", "muon")
     )
     learning_rate: float = option(1e-3, "peak learning rate", group="training", above=0, maximum=1)
-    embedding_rate: float = option(
-        1.0, "learning rate of the embeddings, as a multiple", group="training", advanced=True, above=0
+    embedding_rate: float = _training(1.0, "learning rate of the embeddings, as a multiple", above=0)
+    head_rate: float = _training(1.0, "learning rate of an untied head, as a multiple", above=0)
+    muon_momentum: float = _training(0.9, "Muon's decay of the mean gradient", minimum=0, below=1)
+    schedule: str = _training(
+        "cosine", "after warm-up; linear is constant until its cooldown", choices=("cosine", "constant", "linear")
     )
-    head_rate: float = option(
-        1.0, "learning rate of an untied head, as a multiple", group="training", advanced=True, above=0
-    )
-    muon_momentum: float = option(
-        0.9, "Muon's decay of the mean gradient", group="training", advanced=True, minimum=0, below=1
-    )
-    schedule: str = option(
-        "cosine",
-        "after warm-up; linear is constant until its cooldown",
-        group="training",
-        advanced=True,
-        choices=("cosine", "constant", "linear"),
-    )
-    cooldown: float = option(
-        0.5,
-        "share of the steps over which the linear schedule falls",
-        group="training",
-        advanced=True,
-        above=0,
-        maximum=1,
-    )
-    warmup: int = option(
-        100, "steps over which the learning rate rises", unit="steps", group="training", advanced=True, minimum=0
-    )
-    final_rate: float = option(
-        0.1, "share of the peak at which the schedule ends", group="training", advanced=True, minimum=0, maximum=1
-    )
-    weight_decay: float = option(0.1, "AdamW's decay", group="training", advanced=True, minimum=0)
-    decay: str = option("matrices", "what decays", group="training", advanced=True, choices=("matrices", "everything"))
-    beta1: float = option(
-        0.9, "AdamW's decay of the mean gradient", group="training", advanced=True, minimum=0, below=1
-    )
-    beta2: float = option(
-        0.99, "AdamW's decay of the mean squared gradient", group="training", advanced=True, minimum=0, below=1
-    )
-    clip: float = option(1.0, "largest gradient norm; 0 does not clip", group="training", advanced=True, minimum=0)
+    cooldown: float = _training(0.5, "share of the steps over which the linear schedule falls", above=0, maximum=1)
+    warmup: int = _training(100, "steps over which the learning rate rises", unit="steps", minimum=0)
+    final_rate: float = _training(0.1, "share of the peak at which the schedule ends", minimum=0, maximum=1)
+    weight_decay: float = _training(0.1, "AdamW's decay", minimum=0)
+    decay: str = _training("matrices", "what decays", choices=("matrices", "everything"))
+    beta1: float = _training(0.9, "AdamW's decay of the mean gradient", minimum=0, below=1)
+    beta2: float = _training(0.99, "AdamW's decay of the mean squared gradient", minimum=0, below=1)
+    clip: float = _training(1.0, "largest gradient norm; 0 does not clip", minimum=0)
 
     evaluate_every: int = option(
         250, "steps between evaluations on the whole validation split", unit="steps", group="training", minimum=1
@@ -156,9 +111,8 @@ class TrainSpec:
         group="training",
         minimum=0,
     )
-    save_every: float = option(
-        30.0, "seconds between checkpoints at most", unit="s", group="training", advanced=True, minimum=0
-    )
+    save_every: float = _training(30.0, "seconds between checkpoints at most", unit="s", minimum=0)
+
     sample_every: int = option(250, "steps between samples; 0 takes none", unit="steps", group="samples", minimum=0)
     sample_length: int = option(
         240, "characters of a sample", unit="characters", group="samples", advanced=True, minimum=0

@@ -185,3 +185,13 @@ def test_exact_products_are_computed_without_tf32_and_put_it_back() -> None:
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("units", [False, True])
+def test_native_is_bfloat16_on_a_cpu_with_units_for_it_and_auto_is_not(
+    units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: units)
+    assert place("cpu", "auto").dtype == torch.float32
+    assert place("cpu", "native").dtype == (torch.bfloat16 if units else torch.float32)
+    assert place("cpu", "bfloat16").dtype == torch.bfloat16

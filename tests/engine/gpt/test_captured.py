@@ -16,7 +16,7 @@ import torch
 from test_resume import assert_same
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from workbench import KARPATHY, NANO, VERSE, new_run, notices, only, spec, stop_at, train
+from workbench import FAST, KARPATHY, NANO, VERSE, new_run, notices, only, spec, stop_at, train
 
 from checkpoints import state
 from data.corpus import from_text
@@ -32,6 +32,7 @@ CORPUS = from_text(VERSE, name="verse", source="test")
 SHAPES = {
     "nano": NANO, "karpathy": KARPATHY, "clip": {**NANO, "clip": 0.01}, "cosine": {**KARPATHY, "schedule": "cosine"},
     "gpt2": {**KARPATHY, "activation": "gelu", "tied": True, "batch": 6},
+    "fast": {**FAST, "dropout": 0.1},
 }  # fmt: skip
 
 

@@ -23,24 +23,18 @@ def make(**changes: Any) -> Trainer:
     return Trainer(made, CORPUS, place(made.device, made.precision, made.threads))
 
 
-@pytest.fixture(params=[False, True], ids=["float32", "bfloat16"])
-def halves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether this CPU is taken for one with units for bfloat16."""
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: request.param)
-    return bool(request.param)
-
-
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 16, 64)])
-def test_a_matrix_keeps_its_directions_and_loses_its_sizes(shape: tuple[int, ...], halves: bool) -> None:
+def test_a_matrix_keeps_its_directions_and_loses_its_sizes(shape: tuple[int, ...], precision: torch.dtype) -> None:
     torch.manual_seed(1)
     given = torch.randn(shape) * 1e-3
-    found = optimizers.orthogonal(given)
-    assert found.dtype == (torch.bfloat16 if halves else torch.float32)
+    found = optimizers.orthogonal(given.to(precision))
+    assert found.dtype == precision
     left, _, right = torch.linalg.svd(given, full_matrices=False)
     turned = left.mT @ found.float() @ right.mT  # in the given matrix's own directions
     sizes = turned.diagonal(dim1=1, dim2=2)
     assert 0.5 < float(sizes.min()) <= float(sizes.max()) < 1.3
-    assert float((turned - sizes.diag_embed()).abs().max()) < (0.1 if halves else 1e-4)
+    assert float((turned - sizes.diag_embed()).abs().max()) < (0.1 if precision == torch.bfloat16 else 1e-4)
 
 
 def newton_schulz(one: Tensor) -> Tensor:
@@ -53,8 +47,8 @@ def newton_schulz(one: Tensor) -> Tensor:
     return x.mT if one.shape[0] > one.shape[1] else x
 
 
-@pytest.mark.parametrize("halves", [False], indirect=True)
-def test_muon_moves_each_matrix_as_a_plain_loop_does(halves: bool) -> None:
+def test_muon_moves_each_matrix_as_a_plain_loop_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     trainer = make(**FAST)
     parameters = dict(trainer.model.named_parameters())
     matrices = {name: one.detach().clone() for name, one in parameters.items() if name.startswith("blocks.")}

@@ -40,6 +40,13 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def nanochat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nanochat")
+    tinylm.write_nanochat(folder)
+    return folder
+
+
 @pytest.fixture
 def copy(gpt2: Path, tmp_path: Path) -> Path:
     """A GPT-2 to damage."""
@@ -62,7 +69,7 @@ def same(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, atol=2e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("model", "kind"), [("gpt2", OwnModel), ("llama", ForeignModel)])
+@pytest.mark.parametrize(("model", "kind"), [("gpt2", OwnModel), ("nanochat", OwnModel), ("llama", ForeignModel)])
 def test_logits_are_those_of_transformers(
     model: str, kind: type[LanguageModel], request: pytest.FixtureRequest
 ) -> None:
@@ -81,7 +88,7 @@ def test_logits_are_those_of_transformers(
     )
 
 
-@pytest.mark.parametrize("model", ["gpt2", "llama"])
+@pytest.mark.parametrize("model", ["gpt2", "nanochat", "llama"])
 @pytest.mark.parametrize("pieces", [[1] * 16, [5, 1, 1, 6, 3], [16], [15, 1]])
 def test_pieces_give_the_logits_of_the_whole(model: str, pieces: list[int], request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(model)
@@ -92,7 +99,7 @@ def test_pieces_give_the_logits_of_the_whole(model: str, pieces: list[int], requ
     assert loaded.held == IDS
 
 
-@pytest.mark.parametrize("model", ["gpt2", "llama"])
+@pytest.mark.parametrize("model", ["gpt2", "nanochat", "llama"])
 def test_a_changed_end_keeps_the_beginning(model: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(model)
     loaded = tinylm.load(folder)
@@ -145,6 +152,28 @@ def test_gpt2_with_other_switches(changes: dict[str, Any], tmp_path: Path) -> No
     tinylm.write_gpt2(tmp_path, **changes)
     loaded = tinylm.load(tmp_path)
     assert isinstance(loaded, OwnModel) == bool({"relu", False} & set(changes.values()))
+    assert same(loaded.feed(IDS, every=True), theirs(tmp_path, IDS))
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours"),
+    [
+        ({"final_logit_softcapping": None}, True),
+        ({"tie_word_embeddings": True}, True),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}, True),
+        ({"num_key_value_heads": 2}, False),
+        ({"intermediate_size": 40}, False),
+        ({"hidden_act": "silu"}, False),
+        ({"rms_norm_eps": 1e-2}, False),
+        ({"attention_bias": True}, False),
+        ({"rope_parameters": {"rope_type": "linear", "rope_theta": 500.0, "factor": 2.0}}, False),
+    ],
+    ids=str,
+)
+def test_nanochat_with_other_switches(changes: dict[str, Any], ours: bool, tmp_path: Path) -> None:
+    tinylm.write_nanochat(tmp_path, **changes)
+    loaded = tinylm.load(tmp_path)
+    assert isinstance(loaded, OwnModel) is ours
     assert same(loaded.feed(IDS, every=True), theirs(tmp_path, IDS))
 
 
