@@ -122,8 +122,11 @@ class Training(ABC):
     def __init__(self, encoder: Encoder, settings: Settings, control: Control, device: str) -> None:
         import torch
 
+        from engine.device import repeat_exactly
+
         self.encoder, self.settings, self.control, self.device = encoder, settings, control, device
         self.micro_batches = MicroBatches(device)
+        repeat_exactly(torch.device(device))
         torch.manual_seed(settings.seed)  # of the head's initial weights
         self.model = self.open()
         self.peak = settings.peak(encoder.width)
@@ -269,14 +272,13 @@ class Training(ABC):
         """
         import torch
 
-        from engine.device import allocate_state, out_of_memory, release, repeatable
+        from engine.device import allocate_state, out_of_memory, release
 
         while True:
             try:
-                with repeatable(torch.device(self.device)):
-                    loss: Any = self.loss(batch)
-                    self.optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
+                loss: Any = self.loss(batch)
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
                 allocate_state(self.optimizer)
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
                 self.optimizer.step()

@@ -185,13 +185,3 @@ def test_exact_products_are_computed_without_tf32_and_put_it_back() -> None:
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def test_a_gpu_repeats_itself_only_where_torch_refuses_what_it_could_not_repeat() -> None:
-    with module.repeatable(torch.device("cuda")):
-        # When torch only warns, its attention still adds up gradients in whatever order they come.
-        assert torch.are_deterministic_algorithms_enabled()
-        assert not torch.is_deterministic_algorithms_warn_only_enabled()
-    with module.repeatable(torch.device("cpu")):
-        assert not torch.are_deterministic_algorithms_enabled()
-    assert not torch.are_deterministic_algorithms_enabled()
