@@ -45,7 +45,8 @@ def matrix_peak(setup: Setup) -> float:
     """Floating point operations per second of a large product of random matrices, in the precision of a training."""
     import torch
 
-    here, size, count = place(setup), 8192 if setup.cuda else 768, 10 if setup.cuda else 1
+    here = place(setup)
+    size, count = (8192, 10) if here.device.type == "cuda" else (768, 1)
     a, b = (torch.randn(size, size, device=here.device).to(here.dtype) for _ in range(2))
     out = torch.empty_like(a)
 
@@ -60,7 +61,8 @@ def bandwidth(setup: Setup) -> float:
     """Bytes per second read and written in a large copy within the device's memory."""
     import torch
 
-    device, size = place(setup).device, 1 << 31 if setup.cuda else 1 << 26
+    device = place(setup).device
+    size = 1 << 31 if device.type == "cuda" else 1 << 26
     block = torch.rand(size // 4, device=device)
     there = torch.empty_like(block)
     return 2 * size / _median(device, lambda: there.copy_(block))

@@ -87,7 +87,7 @@ def validation(setup: Setup) -> Iterator[Row]:
         return setups.trainer(setups.spec(setup, "small", **given), text, exact=exact)
 
     ours = made(True, device="cpu", precision="float32")
-    for _ in range(setup.of(3, 20)):
+    for _ in range(setup.of(3, 10)):
         ours.step()
     (*_, (tokens, wanted)) = ours.evaluate()
     for name, precision, exact, _, limit in PRECISIONS:

@@ -158,7 +158,10 @@ class Trainer:
                 raise
             failure = error.with_traceback(None)  # its frames hold what was computed
         if ranks.agree(failure is not None):
-            raise failure or torch.OutOfMemoryError("another rank ran out of memory")
+            try:
+                raise failure or torch.OutOfMemoryError("another rank ran out of memory")
+            finally:
+                del failure  # it refers to this frame and those that called it, whose graph holds memory
         total = ranks.sum_gradients(parameters, total)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.spec.clip:

@@ -6,6 +6,8 @@ what it was when the step was captured.
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,6 +200,29 @@ def test_a_capture_that_fails_costs_nothing(error: Exception, recordings: list[R
 
 
 @pytest.mark.usefixtures("known_peak")
+def test_the_memory_of_a_capture_that_ran_out_of_it_is_free_at_once(
+    recordings: list[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(**NANO)
+    step = CapturedStep(trainer)
+    for _ in range(WARM_UP):
+        step()
+    graph, loss = weakref.ref(recordings.pop()), trainer.model.loss
+
+    def short(*arguments: Any, **named: Any) -> None:
+        monkeypatch.setattr(trainer.model, "loss", loss)
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(trainer.model, "loss", short)
+    gc.disable()
+    try:
+        step()
+        assert graph() is None
+    finally:
+        gc.enable()
+    assert [one.kind for one in step.notices()] == ["captured"]
+
+
 def test_a_training_says_once_that_its_step_was_not_captured(verse: Path, recordings: list[Recording]) -> None:
     Recording.failure = RuntimeError("operation not\npermitted when stream is capturing")
     made = spec(verse)
