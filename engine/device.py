@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.machine import available_memory, cpu_name, physical_cores
+from engine.machine import DoesNotFit, available_memory, cpu_name, gib, physical_cores
 from engine.runs.events import Notice
 from engine.runs.spec import BadSpec, Problem
 
@@ -281,11 +281,7 @@ def allocate_state(optimizer: torch.optim.Optimizer) -> None:
     optimizer.state.update(made)
 
 
-class DoesNotFit(Exception):
-    """Something does not fit into the memory of a device; the message says how much it needs, and what to do."""
-
-
-def check_fit(what: str, needed: int, device: torch.device, advice: str = "") -> None:
+def check_fit(what: str, needed: int, device: torch.device, advice: str) -> None:
     """Raise :class:`DoesNotFit` when ``needed`` bytes are more than are free on ``device``."""
     free = free_memory(device)
     if free is not None and needed > free:
@@ -293,7 +289,7 @@ def check_fit(what: str, needed: int, device: torch.device, advice: str = "") ->
 
 
 @contextlib.contextmanager
-def fitting(what: str, needed: int, device: torch.device, advice: str = "") -> Iterator[None]:
+def fitting(what: str, needed: int, device: torch.device, advice: str) -> Iterator[None]:
     """A context in which memory that runs out raises :class:`DoesNotFit`; ``needed`` is in bytes."""
     try:
         yield
@@ -313,7 +309,10 @@ def size_of(module: torch.nn.Module) -> int:
 
 def _does_not_fit(what: str, needed: int, free: int | None, device: torch.device, advice: str) -> str:
     where = "memory" if device.type == "cpu" else f"the memory of {device}"
-    there = f" and {free / 2**30:.2f} GiB are free" if free is not None else ""
-    todo = [advice, "use --device cpu" if device.type != "cpu" else ""]
-    end = ": " + " or ".join(one for one in todo if one) if any(todo) else ""
-    return f"{what} does not fit into {where}: it needs {needed / 2**30:.2f} GiB{there}{end}"
+    there = f" and {gib(free)} are free" if free is not None else ""
+    return f"{what} does not fit into {where}: it needs {gib(needed)}{there}. {or_the_cpu(advice, device)}"
+
+
+def or_the_cpu(advice: str, device: torch.device) -> str:
+    """A sentence that says what to do where memory runs out on ``device``."""
+    return f"{advice}." if device.type == "cpu" else f"{advice} or use --device cpu."

@@ -20,7 +20,7 @@ from workbench import spec
 from engine.choose import scorer
 from engine.comparison import heads
 from engine.comparison.head_training import FitSettings
-from engine.device import DoesNotFit, allocate_state, check_fit, fitting, out_of_memory
+from engine.device import allocate_state, check_fit, fitting, out_of_memory
 from engine.encoders import epochs, padding
 from engine.encoders import find as encoders
 from engine.encoders.encode import EncodeFailed
@@ -28,6 +28,7 @@ from engine.gpt import sample
 from engine.gpt.model import GPT
 from engine.gpt.train import TrainingFailed, train
 from engine.gpt.trainer import Trainer
+from engine.machine import DoesNotFit
 from engine.retrieve import bi_encoder
 from engine.runs.events import Evaluated, Event, Finished, Notice, SampleText, Step
 
@@ -339,16 +340,16 @@ def test_every_way_to_say_that_memory_ran_out_is_known(error: Exception) -> None
 def test_what_does_not_fit_is_said_with_figures_and_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.device.free_memory", lambda device: 3 * 2**29)
     gpu = torch.device("cuda", 1)
-    check_fit("gpt2", 2**30, gpu)
+    check_fit("gpt2", 2**30, gpu, "Lower the context")
     wanted = (
-        "gpt2 does not fit into the memory of cuda:1: it needs 2.00 GiB and 1.50 GiB are free: "
-        "lower the context or use --device cpu"
+        "gpt2 does not fit into the memory of cuda:1: it needs 2.00 GiB and 1.50 GiB are free. "
+        "Lower the context or use --device cpu."
     )
     with pytest.raises(DoesNotFit) as raised:
-        check_fit("gpt2", 2**31, gpu, "lower the context")
+        check_fit("gpt2", 2**31, gpu, "Lower the context")
     assert str(raised.value) == wanted
-    with pytest.raises(DoesNotFit) as raised, fitting("gpt2", 2**31, gpu, "lower the context"):
+    with pytest.raises(DoesNotFit) as raised, fitting("gpt2", 2**31, gpu, "Lower the context"):
         raise torch.OutOfMemoryError("CUDA out of memory")
     assert str(raised.value) == wanted
-    with pytest.raises(RuntimeError, match="shapes"), fitting("gpt2", 2**31, gpu):
+    with pytest.raises(RuntimeError, match="shapes"), fitting("gpt2", 2**31, gpu, ""):
         raise RuntimeError("shapes do not match")
