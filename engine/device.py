@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -183,14 +184,23 @@ def _gpus() -> tuple[_Gpu, ...]:
     found = []
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
-        try:
-            used = int(torch.cuda.device_memory_used(number))  # by NVIDIA's library: needs no context on the GPU
-        except Exception:  # no such library, no permission, a part of a GPU
-            free, total = torch.cuda.mem_get_info(number)
-            used = total - free
-        own = torch.cuda.memory_reserved(number)
-        found.append(_Gpu(number, facts.name, int(facts.total_memory), max(0, used - own)))
+        others = _memory_used(number, facts) - torch.cuda.memory_reserved(number)
+        found.append(_Gpu(number, facts.name, int(facts.total_memory), max(0, others)))
     return tuple(found)
+
+
+def _memory_used(number: int, facts: Any) -> int:
+    """Bytes in use on a GPU; all of them where neither NVIDIA's library nor the driver tells."""
+    with contextlib.suppress(Exception):  # no such library, no permission, a part of a GPU
+        import pynvml  # needs no context on the GPU
+
+        # By UUID: its own numbers follow the bus, those of CUDA the speed and CUDA_VISIBLE_DEVICES.
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{facts.uuid}")).used)
+    with contextlib.suppress(RuntimeError):  # no memory for a context
+        free, total = torch.cuda.mem_get_info(number)
+        return int(total - free)
+    return int(facts.total_memory)
 
 
 def _has_bfloat16(device: torch.device) -> bool:
@@ -202,9 +212,12 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 def free_memory(device: torch.device) -> int | None:
     """Bytes free on ``device``; None where the system does not tell."""
-    if device.type == "cuda":
+    if device.type != "cuda":
+        return available_memory()
+    try:
         return int(torch.cuda.mem_get_info(device)[0])
-    return available_memory()
+    except RuntimeError:
+        return None
 
 
 @contextlib.contextmanager
