@@ -9,10 +9,11 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from engine.machine import available_memory, cpu_name, physical_cores
+from engine.machine import DoesNotFit, available_memory, cpu_name, gib, physical_cores
 from engine.runs.events import Notice
 from engine.runs.spec import BadSpec, Problem
 
@@ -200,14 +201,23 @@ def _gpus() -> tuple[_Gpu, ...]:
     found = []
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
-        try:
-            used = int(torch.cuda.device_memory_used(number))  # by NVIDIA's library: needs no context on the GPU
-        except Exception:  # no such library, no permission, a part of a GPU
-            free, total = torch.cuda.mem_get_info(number)
-            used = total - free
-        own = torch.cuda.memory_reserved(number)
-        found.append(_Gpu(number, facts.name, int(facts.total_memory), max(0, used - own)))
+        others = _memory_used(number, facts) - torch.cuda.memory_reserved(number)
+        found.append(_Gpu(number, facts.name, int(facts.total_memory), max(0, others)))
     return tuple(found)
+
+
+def _memory_used(number: int, facts: Any) -> int:
+    """Bytes in use on a GPU; all of them where neither NVIDIA's library nor the driver tells."""
+    with contextlib.suppress(Exception):  # no such library, no permission, a part of a GPU
+        import pynvml  # needs no context on the GPU
+
+        # By UUID: its own numbers follow the bus, those of CUDA the speed and CUDA_VISIBLE_DEVICES.
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{facts.uuid}")).used)
+    with contextlib.suppress(RuntimeError):  # no memory for a context
+        free, total = torch.cuda.mem_get_info(number)
+        return int(total - free)
+    return int(facts.total_memory)
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -222,9 +232,12 @@ def has_bfloat16(device: torch.device) -> bool:
 
 def free_memory(device: torch.device) -> int | None:
     """Bytes free on ``device``; None where the system does not tell."""
-    if device.type == "cuda":
+    if device.type != "cuda":
+        return available_memory()
+    try:
         return int(torch.cuda.mem_get_info(device)[0])
-    return available_memory()
+    except RuntimeError:
+        return None
 
 
 @contextlib.contextmanager
@@ -301,11 +314,7 @@ def allocate_state(optimizer: torch.optim.Optimizer) -> None:
     optimizer.state.update(made)
 
 
-class DoesNotFit(Exception):
-    """Something does not fit into the memory of a device; the message says how much it needs, and what to do."""
-
-
-def check_fit(what: str, needed: int, device: torch.device, advice: str = "") -> None:
+def check_fit(what: str, needed: int, device: torch.device, advice: str) -> None:
     """Raise :class:`DoesNotFit` when ``needed`` bytes are more than are free on ``device``."""
     free = free_memory(device)
     if free is not None and needed > free:
@@ -313,7 +322,7 @@ def check_fit(what: str, needed: int, device: torch.device, advice: str = "") ->
 
 
 @contextlib.contextmanager
-def fitting(what: str, needed: int, device: torch.device, advice: str = "") -> Iterator[None]:
+def fitting(what: str, needed: int, device: torch.device, advice: str) -> Iterator[None]:
     """A context in which memory that runs out raises :class:`DoesNotFit`; ``needed`` is in bytes."""
     try:
         yield
@@ -333,7 +342,10 @@ def size_of(module: torch.nn.Module) -> int:
 
 def _does_not_fit(what: str, needed: int, free: int | None, device: torch.device, advice: str) -> str:
     where = "memory" if device.type == "cpu" else f"the memory of {device}"
-    there = f" and {free / 2**30:.2f} GiB are free" if free is not None else ""
-    todo = [advice, "use --device cpu" if device.type != "cpu" else ""]
-    end = ": " + " or ".join(one for one in todo if one) if any(todo) else ""
-    return f"{what} does not fit into {where}: it needs {needed / 2**30:.2f} GiB{there}{end}"
+    there = f" and {gib(free)} are free" if free is not None else ""
+    return f"{what} does not fit into {where}: it needs {gib(needed)}{there}. {or_the_cpu(advice, device)}"
+
+
+def or_the_cpu(advice: str, device: torch.device) -> str:
+    """A sentence that says what to do where memory runs out on ``device``."""
+    return f"{advice}." if device.type == "cpu" else f"{advice} or use --device cpu."

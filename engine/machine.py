@@ -10,6 +10,15 @@ from pathlib import Path
 from typing import Any
 
 
+class DoesNotFit(Exception):
+    """Something does not fit into the memory of a device; the message says how much it needs, and what to do."""
+
+
+def gib(size: int) -> str:
+    """A number of bytes for the user."""
+    return f"{size / 2**30:.2f} GiB"
+
+
 def preset_for(device: str) -> tuple[str, str]:
     """The preset that ``auto`` means on a device, and why."""
     if device.startswith("cuda"):

@@ -18,6 +18,7 @@ from data.choices import Item
 from engine.choose import report as choose_report
 from engine.choose.judged_items import ChoiceScore, JudgedItem, JudgedItems
 from engine.lm.pretrained import NoModel
+from engine.machine import DoesNotFit
 from engine.runs.events import Event, ItemJudged, Progress
 from engine.runs.messages import Control, handle_messages
 from engine.tokenization.encoding import UNKNOWN
@@ -64,8 +65,14 @@ class Reader:
         """Every choice of an item; the question is computed once.
 
         Raises :class:`ValueError` for a choice that has no room in the context, and for an empty prompt where the model
-        has no first token; :class:`engine.lm.pretrained.NoModel` where its logits are NaN.
+        has no first token; :class:`engine.lm.pretrained.NoModel` where its logits are NaN or memory runs out.
         """
+        try:
+            return self._score(item)
+        except DoesNotFit as error:
+            raise NoModel(str(error)) from None
+
+    def _score(self, item: Item) -> tuple[ChoiceScore, ...]:
         prompt, bare = prompt_of(item), self.uninformative(item)
         context, choices = self._pairs(prompt, item.choices)
         truncated = self.truncated

@@ -21,6 +21,7 @@ from checkpoints import home, store
 from data import packaged
 from engine import hub
 from engine.hub import INDEX, WEIGHTS, model_folder
+from engine.machine import DoesNotFit
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, handle_messages
 from engine.tokenization import find as tokenizer
@@ -144,10 +145,10 @@ class Encoder:
         """A model of this encoder, moved to ``device``. Raises :class:`NoEncoder` where it does not fit."""
         import torch
 
-        from engine.device import DoesNotFit, fitting, size_of
+        from engine.device import fitting, size_of
 
         try:
-            with fitting(self.name, size_of(model), torch.device(device), "name a smaller encoder"):
+            with fitting(self.name, size_of(model), torch.device(device), "Name a smaller encoder"):
                 return model.to(device)
         except DoesNotFit as error:
             raise NoEncoder(str(error)) from None

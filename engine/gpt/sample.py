@@ -142,6 +142,12 @@ class Sampler:
         request, self.current, self._stream = self.current, None, None
         return request
 
+    def drop(self) -> Request:
+        """Let go of the sample under way, or of the next, and of the copy of the weights, after memory ran out."""
+        request = self.current or self._queue.popleft()
+        self.current, self._stream, self._copy, self._left = None, None, None, 0
+        return request
+
     def _next(self) -> Tensor:
         assert self._stream is not None
         self._left -= 1

@@ -16,7 +16,7 @@ import torch
 from checkpoints import state, store
 from checkpoints.run import Run
 from data.vocabulary import UnknownCharacterError
-from engine.device import free_memory, measure_peak, out_of_memory, place
+from engine.device import free_memory, measure_peak, out_of_memory, place, release
 from engine.gpt import setup
 from engine.gpt.captured import CapturedStep
 from engine.gpt.diagnose import Evaluation, diagnose
@@ -48,6 +48,8 @@ LAST_TRIES = 20  # saves at the end of a run that cannot be saved: about 20 minu
 PAUSED_SPENDS = 1 / 3  # seconds of training whose share a sample gets at a time while nothing trains
 ESTIMATE_AFTER = 10  # steps of this process after which the run's duration is told
 
+LESS = "lower the context or the width, or use another device"
+
 
 class TrainingFailed(Exception):
     """Training cannot go on; the message is for the user."""
@@ -67,7 +69,7 @@ def train(
     of ``run`` is continued exactly; where ``spec`` differs from it, ``spec`` counts. ``before_commit`` is called in
     another thread before each checkpoint is committed, with every event before it yielded. Raises
     :class:`BadSpec`, :class:`data.corpus.CorpusError`, :class:`checkpoints.store.CheckpointError` before
-    the first step and :class:`TrainingFailed` after it.
+    the first step and :class:`TrainingFailed`, also where the model does not fit into the memory.
     """
     session = _Session(spec, control or Control(), run, before_commit)
     try:
@@ -120,10 +122,15 @@ class _Session:
         asked, self.spec = self.spec, self.spec.for_corpus(len(corpus.ids), corpus.vocabulary, corpus.text(0, 1))
         yield Progress("measuring the machine", 0, 0)
         self.ranks = join()
-        peak = measure_peak(placement) * self.ranks.world
         free = free_memory(placement.device)
         self.corpus = corpus
-        self.trainer = Trainer(self.spec, corpus, placement, self.ranks)
+        try:
+            self.peak = measure_peak(placement) * self.ranks.world
+            self.trainer = Trainer(self.spec, corpus, placement, self.ranks)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise TrainingFailed(f"the model does not fit into the memory of {placement.device}: {LESS}") from error
         self.position = self.trainer.position
         notices = [*placement.notices()]
         notices += [Notice(text, "warning", "corpus") for text in corpus.notices]
@@ -141,10 +148,9 @@ class _Session:
         self.train_step = CapturedStep(self.trainer)
         self.sampler = Sampler(self.trainer.model, self.spec.seed, self.spec.temperature)
         self.losses = LossBuffer(placement.device)
-        self.peak = peak
         self.flops = self.trainer.model.config.flops_per_token()
         self.tokens_per_step = self.spec.batch * self.spec.context
-        started = setup.describe(self.trainer, run=self.run, peak=peak, free=free)
+        started = setup.describe(self.trainer, run=self.run, peak=self.peak, free=free)
         yield started
         if free is not None and started.memory_needed > free:
             told = f"needs about {_gib(started.memory_needed)}, {_gib(free)} are free: it may run out"
@@ -261,7 +267,7 @@ class _Session:
         """After memory ran out; raise when there is nothing left to halve."""
         batch, micro = self.spec.batch, self.position.micro_batch
         if micro == 1:
-            raise TrainingFailed("out of memory with one window at a time: lower the context or the width") from error
+            raise TrainingFailed(f"out of memory with one window at a time: {LESS}") from error
         self.trainer.take_micro_batch(math.ceil(micro / 2))
         return Notice(
             f"out of memory: taking {self.position.micro_batch} windows at a time from here on; "
@@ -273,8 +279,7 @@ class _Session:
 
     def _spend(self, seconds: float) -> Iterator[Event]:
         """Give the sample under way its share of the time."""
-        for ids in self.sampler.spend(seconds):
-            self.losses.add_sampled(ids)
+        yield from self._decode(self.sampler.spend(seconds))
         if self.sampler.finished():
             yield from self._finish_sample()
 
@@ -430,7 +435,13 @@ class _Session:
     # -- samples -----------------------------------------------------------------------------------------------------
 
     def _begin_sample(self) -> Iterator[Event]:
-        request = self.sampler.begin(self.position.step)
+        try:
+            request = self.sampler.begin(self.position.step)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            yield self._leave_out_sample()
+            return
         if request is not None:
             yield from self._read(everything=True)
             yield SampleText(self.position.step, request.ident, "", request.prompt)
@@ -438,14 +449,38 @@ class _Session:
     def _finish_sample(self) -> Iterator[Event]:
         """Decode the sample under way to its end, if there is one, and begin the next."""
         while self.sampler.current is not None:
-            for ids in self.sampler.drain():
-                self.losses.add_sampled(ids)
-            yield from self._read(everything=True)
-            request = self.sampler.close()
-            if not request.asked:
-                self.position.sampled_step = self.sampler.step
-            yield SampleText(self.sampler.step, request.ident, "", done=True)
+            yield from self._decode(self.sampler.drain())
+            if self.sampler.finished():
+                yield from self._read(everything=True)
+                request = self.sampler.close()
+                if not request.asked:
+                    self.position.sampled_step = self.sampler.step
+                yield SampleText(self.sampler.step, request.ident, "", done=True)
             yield from self._begin_sample()
+
+    def _decode(self, tokens: Iterator[torch.Tensor]) -> Iterator[Event]:
+        """Note tokens of the sample under way, which ends where memory runs out."""
+        try:
+            for ids in tokens:
+                self.losses.add_sampled(ids)
+            return
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        yield from self._read(everything=True)
+        step, request = self.sampler.step, self.sampler.current
+        yield self._leave_out_sample()
+        if request is not None:
+            yield SampleText(step, request.ident, "", done=True)
+
+    def _leave_out_sample(self) -> Notice:
+        """Let go of the sample under way, or of the next, since there is no memory for it."""
+        step = self.position.step if self.sampler.current is None else self.sampler.step
+        request = self.sampler.drop()
+        if not request.asked:
+            self.position.sampled_step = step
+        release(self.trainer.placement.device)
+        return Notice(f"out of memory: the sample of step {step:,} ends here", "warning", "memory", self.position.step)
 
     # -- saving ------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.lm.sampling import GenerateSpec, SetSampling
+from engine.machine import DoesNotFit
 from engine.runs.events import Completed, Event, Notice, Token
 from engine.runs.messages import Control, Message, Stop, Stopped, handle_messages
 from engine.runs.spec import BadSpec, Problem
@@ -29,8 +30,8 @@ def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterato
     With ``score_prompt`` the prompt's own tokens come first. Between two tokens ``Stop``, ``Pause``, ``Continue`` and
     ``SetSampling`` are obeyed. What the prompt shares with the ids fed last is not computed again. A prompt longer
     than the context keeps its end and leaves room (see :func:`fit`); a completion ends where the context does, unless
-    the model slides (see :func:`window`). All of it is said. Logits that are no numbers end it with the reason
-    ``failed``.
+    the model slides (see :func:`window`). All of it is said. Logits that are no numbers, and memory that runs out, end
+    it with the reason ``failed``.
 
     Raises :class:`engine.runs.spec.BadSpec` for settings or a prompt that cannot be, before anything is computed.
     """
@@ -41,13 +42,17 @@ def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates
     """A ``Token`` for each of ``ids``: its log-probability, rank, entropy and alternatives.
 
     The first has none of these, since nothing predicts it. The logits of ``SCORED`` places are held at once. A
-    ``Stop`` ends it early. Raises :class:`BadSpec` for ids that the model does not have or has no room for.
+    ``Stop`` ends it early, and so do logits that are no numbers and memory that runs out. Raises :class:`BadSpec` for
+    ids that the model does not have or has no room for.
     """
     ids = list(ids)
     _check_ids(lm, ids)
     if len(ids) > lm.context:
         raise BadSpec([Problem("prompt", f"has {len(ids):,} tokens, and the model's context is {lm.context:,}")])
-    yield from _scored(lm, ids, control, candidates)
+    try:
+        yield from _scored(lm, ids, control, candidates)
+    except DoesNotFit as error:
+        yield Notice(str(error), "error", "memory")
 
 
 def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
@@ -139,6 +144,13 @@ class _Completion:
     def run(self) -> Iterator[Event]:
         """Every event of it."""
         yield from self._notices
+        try:
+            yield from self._complete()
+        except DoesNotFit as error:
+            yield Notice(str(error), "error", "memory")
+            yield self._completed("failed")
+
+    def _complete(self) -> Iterator[Event]:
         lm, spec = self._lm, self._spec
         self._reused = lm.reuse(self._ids)
         if spec.score_prompt:

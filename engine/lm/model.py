@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.device import threads
+from engine.device import free_memory, or_the_cpu, out_of_memory, size_of, threads
 from engine.gpt.model import GPT, Cache
-from engine.machine import physical_cores
+from engine.machine import DoesNotFit, gib, physical_cores
 from engine.runs.events import Token
 from engine.tokenization.encoding import Tokenizer
 
@@ -93,11 +93,10 @@ class LanguageModel(abc.ABC):
         """whether a completion goes on when the context is full, seeing the end of the text: a model of characters was
         trained on windows from anywhere in a text, and its whole context is a verse or two"""
         self.network = network
-        weights = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}.values()
         first = next(network.parameters())
         self.device, self.precision = first.device, str(first.dtype).removeprefix("torch.")
         self.parameters = sum(tensor.numel() for tensor in network.parameters())
-        self.bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights)
+        self.bytes = size_of(network)
         self.held: list[int] = []
         """ids whose keys and values are kept"""
         self.scored: list[Token] = []
@@ -122,7 +121,8 @@ class LanguageModel(abc.ABC):
     def feed(self, ids: Sequence[int], *, every: bool = False, there: Tensor | None = None) -> Tensor:
         """Logits after the last of ``ids`` ``(vocabulary,)``, float32, or after ``every`` one ``(ids, vocabulary)``.
 
-        ``there`` may hold the same ids ``(n,)`` on the device already. Raises :class:`ValueError` beyond the context.
+        ``there`` may hold the same ids ``(n,)`` on the device already. Raises :class:`ValueError` beyond the context
+        and :class:`engine.machine.DoesNotFit` where memory runs out; nothing is held then.
         """
         if len(self.held) + len(ids) > self.context:
             raise ValueError(f"{len(self.held) + len(ids)} tokens are more than the context of {self.context}")
@@ -130,8 +130,11 @@ class LanguageModel(abc.ABC):
         try:
             with torch.inference_mode(), threads(1 if len(ids) == 1 else physical_cores()):
                 logits = self._logits(given[None], every)[0].float()
-        except BaseException:
+        except BaseException as error:
+            told = self._out_of_memory(len(self.held) + len(ids)) if out_of_memory(error) else ""
             self.forget()
+            if told:
+                raise DoesNotFit(told) from None
             raise
         self.held += ids
         return logits if every else logits[-1]
@@ -148,6 +151,17 @@ class LanguageModel(abc.ABC):
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+    def _out_of_memory(self, tokens: int) -> str:
+        free = free_memory(self.device)
+        sizes = [f"the weights take {gib(self.bytes)}", f"keys and values {gib(self._cache_bytes())}"]
+        sizes += [f"{gib(free)} are free"] if free is not None else []
+        advice = or_the_cpu("Shorten the text, name a smaller model", self.device)
+        return f"{self.name} ran out of memory on {self.device} at {tokens:,} tokens: {', '.join(sizes)}. {advice}"
+
+    def _cache_bytes(self) -> int:
+        """Bytes of the keys and values; 0 where there are none."""
+        return 0
 
     @abc.abstractmethod
     def _logits(self, ids: Tensor, every: bool) -> Tensor:
@@ -186,6 +200,9 @@ class OwnModel(LanguageModel):
     def _keep(self, length: int) -> int:
         return length
 
+    def _cache_bytes(self) -> int:
+        return sum(part.nbytes for pair in self._cache for part in pair)
+
 
 class ForeignModel(LanguageModel):
     """Any causal language model of ``transformers``."""
@@ -208,6 +225,10 @@ class ForeignModel(LanguageModel):
             return length
         self._cache = self._new_cache()
         return 0
+
+    def _cache_bytes(self) -> int:
+        kept = [getattr(layer, name, None) for layer in self._cache.layers for name in ("keys", "values")]
+        return sum(part.nbytes for part in kept if isinstance(part, Tensor))
 
     def _crops(self) -> bool:
         """Whether every layer keeps all keys and values; a sliding or recurrent one cannot go back."""

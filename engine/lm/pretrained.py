@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from checkpoints import store
 from engine import hub
 from engine.gpt.config import GPTConfig, from_transformers
 from engine.hub import INDEX, WEIGHTS, shards
+from engine.machine import DoesNotFit
 from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control, Stop
 from engine.tokenization import find as tokenizers
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from engine.gpt.model import GPT
     from engine.lm.model import Facts, LanguageModel
 
+SMALLER = "Name a smaller model"
 UNBOUNDED = 4096  # tokens that a model without a limit of its own is used for
 
 _OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
@@ -73,9 +76,8 @@ def open_folder(
     if start is None and spelled.kind == "characters":
         start = spelled.id_of("\n")
     facts = Facts(folder.name, folder.source, spelled, eos, start)
-    placement = place(device)
-    _check_memory(files, folder, config, placement.device)
-    shape = from_transformers(config)
+    placement, shape = place(device), from_transformers(config)
+    _check_memory(files, folder, config, shape, placement.device)
     if shape is None:
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
         yield from look(control, folder.name)
@@ -97,13 +99,16 @@ def open_folder(
 
 def own(facts: Facts, gpt: GPT, placement: Placement, int8: bool) -> Generator[Event, None, LanguageModel]:
     """A model of the project's own GPT, where it was placed."""
+    from engine.device import size_of
     from engine.lm.model import OwnModel, lay_out
 
     yield from placement.notices()
     kind = placement.device.type
-    placed = lay_out(gpt.to(placement.device))
-    if kind != "cpu":
+    size = size_of(gpt)
+    with _fitting(facts.name, size + _cache_size(gpt.config, gpt.tokens.weight.element_size()), placement.device):
+        placed = lay_out(gpt.to(placement.device))
         plain = OwnModel(facts, placed)
+    if kind != "cpu":
         if int8:
             yield Notice(f"int8 weights are for a CPU: {facts.name} stays as it is on the GPU", "warning", "int8")
         if kind == "cuda":
@@ -115,7 +120,7 @@ def own(facts: Facts, gpt: GPT, placement: Placement, int8: bool) -> Generator[E
                 )
         return plain
     if not int8:
-        return OwnModel(facts, placed)
+        return plain
     from engine.lm.int8 import quantised
 
     yield Progress(f"rounding the weights of {facts.name}", 0, 0)
@@ -192,6 +197,8 @@ def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from engine.device import size_of
+
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder.path,
@@ -204,7 +211,8 @@ def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
         raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
     text = model.config.get_text_config()
     limits = [limit for key in _POSITIONS if isinstance(limit := getattr(text, key, None), int) and limit > 0]
-    ready: Any = cast(Any, model).to(device)
+    with _fitting(folder.name, size_of(model), device):
+        ready: Any = cast(Any, model).to(device)
     ready.requires_grad_(False).eval()
     return ready, limits[0] if limits else UNBOUNDED
 
@@ -240,12 +248,34 @@ def _files(path: Path) -> list[Path]:
     raise NoModel(f"{path} holds no {WEIGHTS}")
 
 
-def _check_memory(files: list[Path], folder: Folder, config: dict[str, Any], device: torch.device) -> None:
-    """Raise before a model that cannot fit takes the machine down."""
-    from engine.device import free_memory
+def _check_memory(
+    files: list[Path], folder: Folder, config: dict[str, Any], shape: GPTConfig | None, device: torch.device
+) -> None:
+    """Raise before a model that cannot fit takes the machine down. ``shape``: of one that has room for its context."""
+    from engine.device import check_fit
 
     short = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
     size = sum(file.stat().st_size for file in files) * (2 if short and device.type != "cuda" else 1)
-    free = free_memory(device)
-    if free is not None and size > free:
-        raise NoModel(f"{folder.name} needs at least {size / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free")
+    if shape is not None:
+        size += _cache_size(shape, 2 if short and device.type == "cuda" else 4)
+    try:
+        check_fit(folder.name, size, device, SMALLER)
+    except DoesNotFit as error:
+        raise NoModel(str(error)) from None
+
+
+def _cache_size(shape: GPTConfig, each: int) -> int:
+    """Bytes of the keys and values of a whole context, of numbers of ``each`` bytes."""
+    return 2 * shape.layers * shape.context * shape.width * each
+
+
+@contextlib.contextmanager
+def _fitting(name: str, needed: int, device: torch.device) -> Iterator[None]:
+    """A context in which memory that runs out raises :class:`NoModel`."""
+    from engine.device import fitting
+
+    try:
+        with fitting(name, needed, device, SMALLER):
+            yield
+    except DoesNotFit as error:
+        raise NoModel(str(error)) from None

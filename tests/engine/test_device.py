@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -27,15 +28,18 @@ class Cuda:
     total = [80.0, 80.0, 24.0]
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.visible = [0, 1, 2]
+        """the GPUs in CUDA_VISIBLE_DEVICES"""
         self.asked: list[int] = []
         self.contexts: list[int] = []
         self.current = 0
         self.capability = [9, 9, 7]
         for name in (
-            "is_available", "device_count", "get_device_properties", "device_memory_used", "mem_get_info",
-            "memory_reserved", "set_device", "get_device_name", "device", "is_bf16_supported",
+            "is_available", "device_count", "get_device_properties", "mem_get_info", "memory_reserved", "set_device",
+            "get_device_name", "device", "is_bf16_supported",
         ):  # fmt: skip
             monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        monkeypatch.setitem(sys.modules, "pynvml", self)
         monkeypatch.setattr(torch, "set_float32_matmul_precision", self.set_precision)
         self.precision = ""
         for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"):
@@ -48,14 +52,23 @@ class Cuda:
         return True
 
     def device_count(self) -> int:
-        return len(self.used)
+        return len(self.visible)
 
     def get_device_properties(self, number: int) -> Any:
-        return SimpleNamespace(name=f"GPU {'ABC'[number]}", total_memory=int(self.total[number] * GIB))
+        letter = "ABC"[self.visible[number]]
+        total = int(self.total[self.visible[number]] * GIB)
+        return SimpleNamespace(name=f"GPU {letter}", total_memory=total, uuid=f"uuid-{letter}")
 
-    def device_memory_used(self, number: int) -> int:
-        self.asked.append(number)
-        return int(self.used[number] * GIB)
+    # -- NVIDIA's library, which numbers all GPUs of the machine from the other end
+
+    def nvmlInit(self) -> None: ...
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
+        return 100 - "ABC".index(uuid.removeprefix("GPU-uuid-"))
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
+        self.asked.append(100 - handle)
+        return SimpleNamespace(used=int(self.used[100 - handle] * GIB))
 
     def mem_get_info(self, number: Any) -> tuple[int, int]:
         self.contexts.append(number)
@@ -69,7 +82,7 @@ class Cuda:
         self.current = where.index
 
     def get_device_name(self, where: torch.device) -> str:
-        return f"GPU {'ABC'[where.index]}"
+        return f"GPU {'ABC'[self.visible[where.index]]}"
 
     @contextlib.contextmanager
     def device(self, where: torch.device) -> Iterator[None]:
@@ -111,13 +124,40 @@ def test_the_choice_stays_when_this_process_fills_the_gpu(cuda: Cuda) -> None:
     assert cuda.asked == [0, 1, 2]
 
 
-def test_without_nvidias_library_the_driver_tells_the_free_memory(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(number: int) -> int:
-        raise ModuleNotFoundError("pynvml")
+@pytest.mark.parametrize(("visible", "number", "name"), [([0, 2], 1, "GPU C"), ([1, 0], 0, "GPU B"), ([2], 0, "GPU C")])
+def test_of_the_visible_gpus_each_is_asked_for_its_own_memory(
+    visible: list[int], number: int, name: str, cuda: Cuda
+) -> None:
+    cuda.visible = visible
+    placement = place()
+    assert (placement.device.index, placement.name) == (number, name)
+    assert (f"the most free memory: cuda:{number} ({name}, " in "".join(placement.remarks)) == (len(visible) > 1)
+    assert cuda.asked == visible
+    with pytest.raises(BadSpec, match=f"there is no cuda:{len(visible)} here"):
+        place(f"cuda:{len(visible)}")
 
-    monkeypatch.setattr(torch.cuda, "device_memory_used", missing)
+
+def missing(*_: Any) -> Any:
+    raise RuntimeError("CUDA error: out of memory")
+
+
+def test_without_nvidias_library_the_driver_tells_the_free_memory(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
     assert place().device.index == 1
     assert cuda.contexts == [0, 1, 2]
+
+
+def test_a_gpu_whose_memory_cannot_be_told_counts_as_full(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = cuda.mem_get_info
+    monkeypatch.setattr(cuda, "nvmlDeviceGetMemoryInfo", missing)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: missing() if number == 1 else told(number))
+    placement = place()
+    assert placement.device.index == 2
+    assert "in use by other processes: cuda:1 (GPU B, 0.0 of 80.0 GiB free)" in placement.remarks
+    module._gpus.cache_clear()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", missing)
+    assert module.free_memory(torch.device("cuda", 1)) is None
+    assert place().device.index == 0  # of equals, the first
 
 
 def test_a_gpu_is_taken_by_its_number_in_its_own_precision(cuda: Cuda) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,22 @@ import tiny
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from trainings import HEADS, TRAININGS
+from workbench import spec
 
 from engine.choose import scorer
 from engine.comparison import heads
 from engine.comparison.head_training import FitSettings
-from engine.device import DoesNotFit, allocate_state, check_fit, fitting, out_of_memory
+from engine.device import allocate_state, check_fit, fitting, out_of_memory
 from engine.encoders import epochs, padding
 from engine.encoders import find as encoders
 from engine.encoders.encode import EncodeFailed
+from engine.gpt import sample
+from engine.gpt.model import GPT
+from engine.gpt.train import TrainingFailed, train
+from engine.gpt.trainer import Trainer
+from engine.machine import DoesNotFit
 from engine.retrieve import bi_encoder
-from engine.runs.events import Notice
+from engine.runs.events import Evaluated, Event, Finished, Notice, SampleText, Step
 
 TEXTS = [name for name in TRAININGS if name != "projection"]
 
@@ -79,7 +87,7 @@ def training_of(name: str, encoder: encoders.Encoder) -> epochs.Training:
 
 
 def notices(events: list[Any]) -> list[str]:
-    return [one.text for one in events if isinstance(one, Notice)]
+    return [one.text for one in events if isinstance(one, Notice) and one.kind == "memory"]
 
 
 def limit(model: Any, texts: int) -> None:
@@ -207,6 +215,92 @@ def test_a_projection_goes_to_the_cpu_where_memory_runs_out(
     assert torch.equal(state.tensors["weight"], wanted.tensors["weight"])
 
 
+def trained(**changes: Any) -> list[Event]:
+    """Every event of a short training that evaluates and samples at steps 0, 4 and 8."""
+    due = {"steps": 8, "evaluate_every": 4, "sample_every": 4, "sample_length": 5}
+    return list(train(spec("dantesque", **{**due, **changes})))
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> list[Event]:
+    return trained()
+
+
+def results(events: list[Event], kind: Any) -> list[float]:
+    return [one.loss if kind is Step else one.val_loss for one in events if isinstance(one, kind)]
+
+
+def test_a_gpt_learns_the_same_wherever_memory_runs_out_in_a_step(
+    undisturbed: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Trainer.step
+    for at in (1, 10, 40, 100, 150):
+        full = Full(at)
+        monkeypatch.setattr(Trainer, "step", full.around(step))
+        events = trained()
+        assert full.count > 400
+        (told,) = notices(events)
+        assert told == "out of memory: taking 2 windows at a time from here on; a step still learns from 4"
+        assert results(events, Step) == pytest.approx(results(undisturbed, Step), abs=1e-5), at
+        assert results(events, Evaluated) == pytest.approx(results(undisturbed, Evaluated), abs=1e-5)
+
+
+def test_an_evaluation_of_a_gpt_takes_what_fits_and_gives_the_same(
+    undisturbed: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = GPT.loss
+
+    def limited(self: GPT, inputs: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        if not self.training and inputs.numel() > 600:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss(self, inputs, *rest, **named)
+
+    monkeypatch.setattr(GPT, "loss", limited)
+    events = trained()
+    fewer = [1024, 512]
+    assert notices(events) == [f"out of memory: evaluating {one:,} characters at a time from here on" for one in fewer]
+    assert results(events, Evaluated) == pytest.approx(results(undisturbed, Evaluated), rel=1e-6)
+    assert results(events, Step) == results(undisturbed, Step)
+    monkeypatch.setattr(GPT, "loss", Full(1).around(loss))
+    with pytest.raises(TrainingFailed, match="out of memory in an evaluation of one window"):
+        trained(context=2048, device="cpu")
+
+
+@pytest.mark.parametrize(("part", "name"), [(sample, "copy"), (GPT, "new_cache"), (sample, "choose")])
+def test_a_sample_without_memory_is_left_out_and_the_training_goes_on(
+    part: Any, name: str, undisturbed: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, original = 0, getattr(part, name)
+
+    def full(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(*args, **options)
+
+    if name == "copy":
+        calls = 2
+        monkeypatch.setattr(sample, "copy", SimpleNamespace(deepcopy=lambda *args: full(*args)))
+        original = copy.deepcopy
+    else:
+        monkeypatch.setattr(part, name, full)
+    events = trained()
+    told = {"copy": 0, "new_cache": 8, "choose": 0}[name]
+    assert notices(events) == [f"out of memory: the sample of step {told} ends here"]
+    assert results(events, Step) == results(undisturbed, Step)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason == "steps"
+    ended = [one.step for one in events if isinstance(one, SampleText) and one.done]
+    assert ended == ([4, 8] if name == "copy" else [0, 4, 8])
+
+
+def test_a_gpt_that_does_not_fit_is_said_before_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GPT, "to", Full(1).around(lambda *_: torch.zeros(1)))
+    with pytest.raises(TrainingFailed, match="does not fit into the memory of cpu: lower the batch, the context or"):
+        trained()
+
+
 def test_the_state_of_an_optimizer_is_allocated_for_all_parameters_or_none() -> None:
     parameters = [torch.nn.Parameter(torch.ones(3)) for _ in range(4)]
     for one in parameters[:3]:
@@ -246,16 +340,16 @@ def test_every_way_to_say_that_memory_ran_out_is_known(error: Exception) -> None
 def test_what_does_not_fit_is_said_with_figures_and_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.device.free_memory", lambda device: 3 * 2**29)
     gpu = torch.device("cuda", 1)
-    check_fit("gpt2", 2**30, gpu)
+    check_fit("gpt2", 2**30, gpu, "Lower the context")
     wanted = (
-        "gpt2 does not fit into the memory of cuda:1: it needs 2.00 GiB and 1.50 GiB are free: "
-        "lower the context or use --device cpu"
+        "gpt2 does not fit into the memory of cuda:1: it needs 2.00 GiB and 1.50 GiB are free. "
+        "Lower the context or use --device cpu."
     )
     with pytest.raises(DoesNotFit) as raised:
-        check_fit("gpt2", 2**31, gpu, "lower the context")
+        check_fit("gpt2", 2**31, gpu, "Lower the context")
     assert str(raised.value) == wanted
-    with pytest.raises(DoesNotFit) as raised, fitting("gpt2", 2**31, gpu, "lower the context"):
+    with pytest.raises(DoesNotFit) as raised, fitting("gpt2", 2**31, gpu, "Lower the context"):
         raise torch.OutOfMemoryError("CUDA out of memory")
     assert str(raised.value) == wanted
-    with pytest.raises(RuntimeError, match="shapes"), fitting("gpt2", 2**31, gpu):
+    with pytest.raises(RuntimeError, match="shapes"), fitting("gpt2", 2**31, gpu, ""):
         raise RuntimeError("shapes do not match")

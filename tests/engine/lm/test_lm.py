@@ -13,12 +13,17 @@ import pytest
 import tinylm
 import torch
 from torch import Tensor
-from workbench import python
+from workbench import notices, python
 
+from data.choices import Item
 from engine import hub
+from engine.choose.zero_shot import Reader
+from engine.gpt.model import GPT
 from engine.lm import find as lm
+from engine.lm.generate import generate, score
 from engine.lm.model import ForeignModel, LanguageModel, OwnModel
-from engine.runs.events import Progress
+from engine.lm.sampling import GenerateSpec, Sampling
+from engine.runs.events import Notice, Progress, Token
 from engine.runs.messages import Control, Stop
 
 transformers = pytest.importorskip("transformers")
@@ -339,9 +344,73 @@ def test_the_screen_can_import_it_without_torch() -> None:
 
 
 def test_a_model_that_cannot_fit_is_refused(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.device.available_memory", lambda: 10_000)
-    with pytest.raises(lm.NoModel, match=r"needs at least .* are free"):
+    weights = (gpt2 / "model.safetensors").stat().st_size
+    needed = weights + 2 * 3 * 64 * 32 * 4  # keys and values of a whole context: 3 layers, 64 tokens, 32 wide, float32
+    monkeypatch.setattr("engine.device.available_memory", lambda: needed)
+    tinylm.load(gpt2)
+    monkeypatch.setattr("engine.device.available_memory", lambda: needed - 1)
+    with pytest.raises(lm.NoModel, match=r"does not fit into memory: it needs 0\.00 GiB and 0\.00 GiB"):
         tinylm.load(gpt2)
+
+
+@pytest.mark.parametrize("where", ["to", "new_cache"])
+def test_a_model_that_the_device_has_no_memory_for_is_refused_with_the_figures(
+    where: str, gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(GPT, where, full)
+    monkeypatch.setattr("engine.device.available_memory", lambda: 3 * 2**30)
+    with pytest.raises(lm.NoModel, match=r"it needs 0\.00 GiB and 3\.00 GiB are free\. Name a smaller model\."):
+        tinylm.load(gpt2)
+
+
+@pytest.mark.parametrize("folder", ["gpt2", "llama"])
+@pytest.mark.parametrize("scored", [False, True])
+def test_memory_that_runs_out_in_the_middle_ends_a_completion_with_the_figures(
+    folder: str, scored: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tinylm.load(request.getfixturevalue(folder))
+    spec = GenerateSpec(prompt="la selva", score_prompt=scored, sampling=Sampling(greedy=True, max_new_tokens=8))
+    wanted = [one.id for one in generate(model, spec, Control()) if isinstance(one, Token)]
+    model.forget()
+    calls, logits = 0, model._logits
+
+    def full(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return logits(*given)
+
+    monkeypatch.setattr(model, "_logits", full)
+    monkeypatch.setattr("engine.lm.model.free_memory", lambda device: 2**28)
+    events = list(generate(model, spec, Control()))
+    (notice,) = notices("memory", events)
+    assert notice.level == "error"
+    assert f"{model.name} ran out of memory on cpu at " in notice.text
+    assert "the weights take 0.00 GiB, keys and values 0.00 GiB, 0.25 GiB are free. Shorten the text" in notice.text
+    assert events[-1].reason == "failed"
+    assert not model.held
+    got = [one.id for one in events if isinstance(one, Token)]
+    assert got == wanted[: len(got)]
+    assert 3 <= len(got) < len(wanted)
+    again = [one.id for one in generate(model, spec, Control()) if isinstance(one, Token)]
+    assert again == wanted  # the model is as good as new
+
+
+def test_memory_that_runs_out_ends_a_scoring_with_a_notice(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tinylm.load(gpt2)
+
+    def full(*_: Any) -> Any:
+        raise RuntimeError("MPS backend out of memory")
+
+    monkeypatch.setattr(model, "_logits", full)
+    events = list(score(model, [1, 2, 3], Control()))
+    assert [one.kind for one in events if isinstance(one, Notice)] == ["memory"]
+    with pytest.raises(lm.NoModel, match="ran out of memory"):
+        Reader(model).score(Item("la selva", ("oscura", "alta"), 0))
 
 
 @pytest.mark.parametrize("sharded", [False, True])
