@@ -17,7 +17,8 @@ from engine.machine import DoesNotFit, available_memory, cpu_name, gib, physical
 from engine.runs.events import Notice
 from engine.runs.spec import BadSpec, Problem
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it matrix products on a GPU may vary
+if os.environ.get("CUBLAS_WORKSPACE_CONFIG") not in (":4096:8", ":16:8"):
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # with others matrix products on a GPU may vary
 BUSY = 0.1  # share of a GPU's memory that others use above which it is named
 _FULL = re.compile("out of memory|(not enough|can't allocate) memory|ALLOC_FAILED", re.IGNORECASE)
 """in the errors of drivers, libraries and allocators that raise nothing of their own"""
@@ -99,16 +100,24 @@ def place(device: str = "auto", precision: str = "auto", threads: int = 0) -> Pl
     return Placement(where, torch.bfloat16 if chosen == "bfloat16" else torch.float32, threads, name, remarks)
 
 
-def repeat_exactly(device: torch.device) -> None:
-    """From here on, in this process, let a GPU compute the same numbers each time, so that a training resumes exactly.
+@contextlib.contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """While it is entered, a GPU computes the same numbers each time, so that a training resumes exactly.
 
-    Gradients of attention are sums in whatever order they come, unless torch is asked for an order. Elsewhere they
-    have one.
+    Gradients of attention are sums in whatever order they come, unless torch is to raise for such sums: told to warn
+    of them, it keeps to the order of arrival. So it is for models all of whose operations have an order, or one that
+    torch can be asked for. Of the whole process.
     """
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.backends.cuda.enable_cudnn_sdp(False)  # its attention stays in any order with warn_only
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none of it is read
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none of it is read
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 def autocast(device: str) -> contextlib.AbstractContextManager[object]:

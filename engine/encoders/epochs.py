@@ -122,11 +122,8 @@ class Training(ABC):
     def __init__(self, encoder: Encoder, settings: Settings, control: Control, device: str) -> None:
         import torch
 
-        from engine.device import repeat_exactly
-
         self.encoder, self.settings, self.control, self.device = encoder, settings, control, device
         self.micro_batches = MicroBatches(device)
-        repeat_exactly(torch.device(device))
         torch.manual_seed(settings.seed)  # of the head's initial weights
         self.model = self.open()
         self.peak = settings.peak(encoder.width)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
-from engine.device import Placement, out_of_memory, read, repeat_exactly
+from engine.device import Placement, out_of_memory, read, repeatable
 from engine.gpt import optimizers
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
@@ -75,7 +75,6 @@ class Trainer:
 
     def __init__(self, spec: TrainSpec, corpus: Corpus, placement: Placement, ranks: Ranks = ALONE) -> None:
         self.spec, self.corpus, self.placement, self.ranks = spec, corpus, placement, ranks
-        repeat_exactly(placement.device)
         torch.manual_seed(derive_seed(spec.seed, "weights"))
         self.model = GPT(spec.model(len(corpus.vocabulary))).to(placement.device)
         self.optimizer = optimizers.build(self.model, spec)
@@ -152,7 +151,8 @@ class Trainer:
         failure: RuntimeError | None = None
         try:
             optimizers.allocate(self.optimizer)
-            total = self._backward()
+            with repeatable(self.placement.device):
+                total = self._backward()
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise

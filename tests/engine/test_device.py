@@ -235,3 +235,13 @@ def test_native_is_bfloat16_on_a_cpu_with_units_for_it_and_auto_is_not(
     assert place("cpu", "auto").dtype == torch.float32
     assert place("cpu", "native").dtype == (torch.bfloat16 if units else torch.float32)
     assert place("cpu", "bfloat16").dtype == torch.bfloat16
+
+
+def test_a_gpu_repeats_itself_only_where_torch_refuses_what_it_could_not_repeat() -> None:
+    with module.repeatable(torch.device("cuda")):
+        # When torch only warns, its attention still adds up gradients in whatever order they come.
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    with module.repeatable(torch.device("cpu")):
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
