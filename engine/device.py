@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from engine.machine import DoesNotFit, available_memory, cpu_name, gib, physical_cores
+from engine.machine import available_memory, cpu_name, gib, physical_cores
 from engine.runs.events import Notice
 from engine.runs.spec import BadSpec, Problem
 
@@ -323,16 +323,16 @@ def allocate_state(optimizer: torch.optim.Optimizer) -> None:
     optimizer.state.update(made)
 
 
-def check_fit(what: str, needed: int, device: torch.device, advice: str) -> None:
-    """Raise :class:`DoesNotFit` when ``needed`` bytes are more than are free on ``device``."""
+def check_fit(what: str, needed: int, device: torch.device, advice: str, failure: type[Exception]) -> None:
+    """Raise ``failure`` with a sentence for the user when ``needed`` bytes are more than are free on ``device``."""
     free = free_memory(device)
     if free is not None and needed > free:
-        raise DoesNotFit(_does_not_fit(what, needed, free, device, advice))
+        raise failure(_does_not_fit(what, needed, free, device, advice))
 
 
 @contextlib.contextmanager
-def fitting(what: str, needed: int, device: torch.device, advice: str) -> Iterator[None]:
-    """A context in which memory that runs out raises :class:`DoesNotFit`; ``needed`` is in bytes."""
+def fitting(what: str, needed: int, device: torch.device, advice: str, failure: type[Exception]) -> Iterator[None]:
+    """A context in which memory that runs out raises ``failure``, as :func:`check_fit` does."""
     try:
         yield
         return
@@ -340,7 +340,7 @@ def fitting(what: str, needed: int, device: torch.device, advice: str) -> Iterat
         if not out_of_memory(error):
             raise
     release(device)
-    raise DoesNotFit(_does_not_fit(what, needed, free_memory(device), device, advice))
+    raise failure(_does_not_fit(what, needed, free_memory(device), device, advice))
 
 
 def size_of(module: torch.nn.Module) -> int:

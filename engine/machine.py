@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 
-class DoesNotFit(Exception):
-    """Something does not fit into the memory of a device; the message says how much it needs, and what to do."""
+class MemoryRanOut(Exception):
+    """There is no memory to go on; the message says what takes how much of it, and what to do."""
 
 
 def gib(size: int) -> str:

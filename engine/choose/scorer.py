@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from data.choices import Item
@@ -155,6 +154,7 @@ def arranged(items: Sequence[Item], question: Matrix, choice: Matrix, pair: Matr
     return Pairs(_unit(question), padded(choice), padded(pair), there, gold)
 
 
+@or_on_cpu
 def fit(
     method: str, train: Pairs, held: Pairs, settings: RankSettings, control: Control, *, device: str = "cpu"
 ) -> Generator[Event, None, GroupedHead]:
@@ -163,13 +163,6 @@ def fit(
     Where the device has no memory for it, it is trained on the CPU. Yields a :class:`ContenderStep` an epoch when
     ``method`` is not empty. Raises :class:`engine.runs.messages.Stopped`.
     """
-    train_on = partial(_fit, method, train, held, settings, control)
-    return (yield from or_on_cpu(f"the method {settings.loss}", device, train_on))
-
-
-def _fit(
-    method: str, train: Pairs, held: Pairs, settings: RankSettings, control: Control, device: str
-) -> Generator[Event, None, GroupedHead]:
     import torch
 
     from engine.device import send

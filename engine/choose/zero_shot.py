@@ -18,7 +18,7 @@ from data.choices import Item
 from engine.choose import report as choose_report
 from engine.choose.judged_items import ChoiceScore, JudgedItem, JudgedItems
 from engine.lm.pretrained import NoModel
-from engine.machine import DoesNotFit
+from engine.machine import MemoryRanOut
 from engine.runs.events import Event, ItemJudged, Progress
 from engine.runs.messages import Control, handle_messages
 from engine.tokenization.encoding import UNKNOWN
@@ -69,7 +69,7 @@ class Reader:
         """
         try:
             return self._score(item)
-        except DoesNotFit as error:
+        except MemoryRanOut as error:
             raise NoModel(str(error)) from None
 
     def _score(self, item: Item) -> tuple[ChoiceScore, ...]:

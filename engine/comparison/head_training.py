@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from engine.runs.events import ContenderStep, Event, Notice
 from engine.runs.messages import Control, handle_messages
 
+Given = ParamSpec("Given")
 Trained = TypeVar("Trained")
 
 
@@ -112,19 +114,26 @@ def fit_epochs(
 
 
 def or_on_cpu(
-    what: str, device: str, train: Callable[[str], Generator[Event, None, Trained]]
-) -> Generator[Event, None, Trained]:
-    """What ``train`` returns on ``device``, or on the CPU where the device has no memory for it.
+    train: Callable[Given, Generator[Event, None, Trained]],
+) -> Callable[Given, Generator[Event, None, Trained]]:
+    """A training with an argument ``device`` that begins again on the CPU where the device has no memory for it.
 
     A head is small: where its training does not fit, the memory is taken by others, and smaller batches would not help.
     """
-    from engine.device import out_of_memory, release
 
-    try:
-        return (yield from train(device))
-    except RuntimeError as error:
-        if device == "cpu" or not out_of_memory(error):
-            raise
-    release(device)
-    yield Notice(f"out of memory on {device}: {what} is trained on the CPU", "warning", "memory")
-    return (yield from train("cpu"))
+    @functools.wraps(train)
+    def trained(*args: Given.args, **options: Given.kwargs) -> Generator[Event, None, Trained]:
+        from engine.device import out_of_memory, release
+
+        device = str(options.get("device", "cpu"))
+        try:
+            return (yield from train(*args, **options))
+        except RuntimeError as error:
+            if device == "cpu" or not out_of_memory(error):
+                raise
+        release(device)
+        yield Notice(f"out of memory on {device}: this method is trained on the CPU", "warning", "memory")
+        options["device"] = "cpu"
+        return (yield from train(*args, **options))
+
+    return trained

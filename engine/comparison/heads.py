@@ -148,6 +148,7 @@ def fit_once(
     return Head(mean, scale, (model.layer(classes),), f"C = {penalty:g}", penalty=penalty)
 
 
+@or_on_cpu
 def mlp(
     method: str,
     train: tuple[NDArray[np.float32], Sequence[int]],
@@ -164,20 +165,6 @@ def mlp(
     Ends when validation stops improving. Where the device has no memory for it, it is trained on the CPU. Yields a
     :class:`ContenderStep` an epoch. Raises :class:`Stopped`.
     """
-    train_on = partial(_mlp, method, train, validation, control, classes, class_weights, seed)
-    return (yield from or_on_cpu(f"the method {method}", device, train_on))
-
-
-def _mlp(
-    method: str,
-    train: tuple[NDArray[np.float32], Sequence[int]],
-    validation: tuple[NDArray[np.float32], Sequence[int]],
-    control: Control,
-    classes: int,
-    class_weights: bool,
-    seed: int,
-    device: str,
-) -> Generator[Event, None, Head]:
     import numpy as np
     import torch
 

@@ -21,7 +21,6 @@ from checkpoints import home, store
 from data import packaged
 from engine import hub
 from engine.hub import INDEX, WEIGHTS, model_folder
-from engine.machine import DoesNotFit
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, handle_messages
 from engine.tokenization import find as tokenizer
@@ -147,11 +146,8 @@ class Encoder:
 
         from engine.device import fitting, size_of
 
-        try:
-            with fitting(self.name, size_of(model), torch.device(device), "Name a smaller encoder"):
-                return model.to(device)
-        except DoesNotFit as error:
-            raise NoEncoder(str(error)) from None
+        with fitting(self.name, size_of(model), torch.device(device), "Name a smaller encoder", NoEncoder):
+            return model.to(device)
 
     def open_classifier(self, classes: list[str], *, trained: bool = False) -> Any:
         """The encoder with a head for ``classes`` on it, trainable, float32; fresh unless it is ``trained``.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.lm.sampling import GenerateSpec, SetSampling
-from engine.machine import DoesNotFit
+from engine.machine import MemoryRanOut
 from engine.runs.events import Completed, Event, Notice, Token
 from engine.runs.messages import Control, Message, Stop, Stopped, handle_messages
 from engine.runs.spec import BadSpec, Problem
@@ -51,7 +51,7 @@ def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates
         raise BadSpec([Problem("prompt", f"has {len(ids):,} tokens, and the model's context is {lm.context:,}")])
     try:
         yield from _scored(lm, ids, control, candidates)
-    except DoesNotFit as error:
+    except MemoryRanOut as error:
         yield Notice(str(error), "error", "memory")
 
 
@@ -146,7 +146,7 @@ class _Completion:
         yield from self._notices
         try:
             yield from self._complete()
-        except DoesNotFit as error:
+        except MemoryRanOut as error:
             yield Notice(str(error), "error", "memory")
             yield self._completed("failed")
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from engine.device import free_memory, or_the_cpu, out_of_memory, size_of, threads
 from engine.gpt.model import GPT, Cache
-from engine.machine import DoesNotFit, gib, physical_cores
+from engine.machine import MemoryRanOut, gib, physical_cores
 from engine.runs.events import Token
 from engine.tokenization.encoding import Tokenizer
 
@@ -122,7 +122,7 @@ class LanguageModel(abc.ABC):
         """Logits after the last of ``ids`` ``(vocabulary,)``, float32, or after ``every`` one ``(ids, vocabulary)``.
 
         ``there`` may hold the same ids ``(n,)`` on the device already. Raises :class:`ValueError` beyond the context
-        and :class:`engine.machine.DoesNotFit` where memory runs out; nothing is held then.
+        and :class:`engine.machine.MemoryRanOut` where memory runs out; nothing is held then.
         """
         if len(self.held) + len(ids) > self.context:
             raise ValueError(f"{len(self.held) + len(ids)} tokens are more than the context of {self.context}")
@@ -134,7 +134,7 @@ class LanguageModel(abc.ABC):
             told = self._out_of_memory(len(self.held) + len(ids)) if out_of_memory(error) else ""
             self.forget()
             if told:
-                raise DoesNotFit(told) from None
+                raise MemoryRanOut(told) from None
             raise
         self.held += ids
         return logits if every else logits[-1]

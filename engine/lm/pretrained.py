@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from checkpoints import store
 from engine import hub
 from engine.gpt.config import GPTConfig, from_transformers
 from engine.hub import INDEX, WEIGHTS, shards
-from engine.machine import DoesNotFit
 from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control, Stop
 from engine.tokenization import find as tokenizers
@@ -99,13 +97,13 @@ def open_folder(
 
 def own(facts: Facts, gpt: GPT, placement: Placement, int8: bool) -> Generator[Event, None, LanguageModel]:
     """A model of the project's own GPT, where it was placed."""
-    from engine.device import size_of
+    from engine.device import fitting, size_of
     from engine.lm.model import OwnModel, lay_out
 
     yield from placement.notices()
     kind = placement.device.type
-    size = size_of(gpt)
-    with _fitting(facts.name, size + _cache_size(gpt.config, gpt.tokens.weight.element_size()), placement.device):
+    needed = size_of(gpt) + _cache_size(gpt.config, gpt.tokens.weight.element_size())
+    with fitting(facts.name, needed, placement.device, SMALLER, NoModel):
         placed = lay_out(gpt.to(placement.device))
         plain = OwnModel(facts, placed)
     if kind != "cpu":
@@ -197,7 +195,7 @@ def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from engine.device import size_of
+    from engine.device import fitting, size_of
 
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -211,7 +209,7 @@ def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
         raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
     text = model.config.get_text_config()
     limits = [limit for key in _POSITIONS if isinstance(limit := getattr(text, key, None), int) and limit > 0]
-    with _fitting(folder.name, size_of(model), device):
+    with fitting(folder.name, size_of(model), device, SMALLER, NoModel):
         ready: Any = cast(Any, model).to(device)
     ready.requires_grad_(False).eval()
     return ready, limits[0] if limits else UNBOUNDED
@@ -258,24 +256,9 @@ def _check_memory(
     size = sum(file.stat().st_size for file in files) * (2 if short and device.type != "cuda" else 1)
     if shape is not None:
         size += _cache_size(shape, 2 if short and device.type == "cuda" else 4)
-    try:
-        check_fit(folder.name, size, device, SMALLER)
-    except DoesNotFit as error:
-        raise NoModel(str(error)) from None
+    check_fit(folder.name, size, device, SMALLER, NoModel)
 
 
 def _cache_size(shape: GPTConfig, each: int) -> int:
     """Bytes of the keys and values of a whole context, of numbers of ``each`` bytes."""
     return 2 * shape.layers * shape.context * shape.width * each
-
-
-@contextlib.contextmanager
-def _fitting(name: str, needed: int, device: torch.device) -> Iterator[None]:
-    """A context in which memory that runs out raises :class:`NoModel`."""
-    from engine.device import fitting
-
-    try:
-        with fitting(name, needed, device, SMALLER):
-            yield
-    except DoesNotFit as error:
-        raise NoModel(str(error)) from None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.comparison.head_training import or_on_cpu
@@ -92,13 +91,16 @@ def train(
 
     inputs = replace(inputs, settings=inputs.settings.chosen(), device=str(place(inputs.device).device))
     if inputs.settings.mode == "projection":
-        return (yield from or_on_cpu("the projection", inputs.device, partial(_projection, inputs, control, keep)))
+        return (yield from _projection(inputs, control, keep, device=inputs.device))
     training = _BiTraining(inputs, split(inputs.collection, FOLDS, inputs.settings.seed), control, keep)
     yield from training.run(saved_epochs)
     return training.best()
 
 
-def _projection(inputs: TrainingInputs, control: Control, keep: Keep, device: str) -> Generator[Event, None, BiState]:
+@or_on_cpu
+def _projection(
+    inputs: TrainingInputs, control: Control, keep: Keep, *, device: str
+) -> Generator[Event, None, BiState]:
     import torch
 
     inputs, threads = replace(inputs, device=device), torch.get_num_threads()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,10 +28,12 @@ from engine.gpt import sample
 from engine.gpt.model import GPT
 from engine.gpt.train import TrainingFailed, train
 from engine.gpt.trainer import Trainer
-from engine.machine import DoesNotFit
+from engine.lm.pretrained import NoModel
 from engine.retrieve import bi_encoder
 from engine.runs.events import Evaluated, Event, Finished, Notice, SampleText, Step
 
+OTHER = "cpu:0"
+"""a device that is not the one called ``cpu``"""
 TEXTS = [name for name in TRAININGS if name != "projection"]
 
 
@@ -165,31 +167,19 @@ def test_an_evaluation_takes_what_fits_and_remembers_it(name: str, encoder: enco
     assert training.history[0].score == plain.history[0].score
 
 
-@pytest.mark.parametrize(("module", "inner", "name"), [(heads, "_mlp", "mlp"), (scorer, "_fit", "margin")])
-def test_a_head_goes_to_the_cpu_wherever_memory_runs_out(
-    module: Any, inner: str, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original, full = getattr(module, inner), Full()
-
-    def on_gpu(*args: Any) -> Iterator[Any]:
-        *given, device = args
-        training = original(*given, "cpu")
-        if device == "cpu":
-            return (yield from training)
-        events, trained = full.around(tiny.finish)(training)
-        yield from events
-        return trained
-
-    monkeypatch.setattr(module, inner, on_gpu)
+@pytest.mark.parametrize("name", ["mlp", "margin"])
+def test_a_head_goes_to_the_cpu_wherever_memory_runs_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heads, "FitSettings", partial(FitSettings, epochs=3))
-    wanted = tiny.finish(HEADS[name](60, device="cpu"))[1]
-    assert notices(tiny.finish(HEADS[name](60, device="cuda:0"))[0]) == []
+    full = Full()
+    events, wanted = full.around(tiny.finish)(HEADS[name](60, device=OTHER))
+    assert notices(events) == []
     for at in (1, 2, 5, 20, full.count // 2, full.count):
-        full = Full(at)
-        events, found = tiny.finish(HEADS[name](60, device="cuda:0"))
-        assert notices(events) == [f"out of memory on cuda:0: the method {name} is trained on the CPU"]
+        events, found = Full(at).around(tiny.finish)(HEADS[name](60, device=OTHER))
+        assert notices(events) == [f"out of memory on {OTHER}: this method is trained on the CPU"]
         for ours, theirs in zip(tensors_of(found), tensors_of(wanted), strict=True):
             assert np.array_equal(ours, theirs), at
+    with pytest.raises(torch.OutOfMemoryError), Full(5):
+        tiny.finish(HEADS[name](60, device="cpu"))
 
 
 def tensors_of(head: Any) -> list[Any]:
@@ -201,17 +191,10 @@ def test_a_projection_goes_to_the_cpu_where_memory_runs_out(
 ) -> None:
     training = TRAININGS["projection"](encoder, 40, 8)
     assert isinstance(training, bi_encoder._BiTraining)
-    original = bi_encoder._projection
-
-    def on_gpu(inputs: Any, control: Any, keep: Any, device: str) -> Any:
-        made = original(inputs, control, keep, "cpu")
-        return made if device == "cpu" else Full(500).around(lambda: iter(tiny.finish(made)[0]))()
-
     wanted = tiny.finish(bi_encoder.train(training.inputs, training.control))[1]
-    monkeypatch.setattr(bi_encoder, "_projection", on_gpu)
-    monkeypatch.setattr("engine.device.place", lambda device: type("Placed", (), {"device": "cuda:0"}))
-    events, state = tiny.finish(bi_encoder.train(training.inputs, training.control))
-    assert notices(events) == ["out of memory on cuda:0: the projection is trained on the CPU"]
+    monkeypatch.setattr("engine.device.place", lambda device: SimpleNamespace(device=OTHER))
+    events, state = Full(500).around(tiny.finish)(bi_encoder.train(training.inputs, training.control))
+    assert notices(events) == [f"out of memory on {OTHER}: this method is trained on the CPU"]
     assert torch.equal(state.tensors["weight"], wanted.tensors["weight"])
 
 
@@ -340,16 +323,16 @@ def test_every_way_to_say_that_memory_ran_out_is_known(error: Exception) -> None
 def test_what_does_not_fit_is_said_with_figures_and_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.device.free_memory", lambda device: 3 * 2**29)
     gpu = torch.device("cuda", 1)
-    check_fit("gpt2", 2**30, gpu, "Lower the context")
+    check_fit("gpt2", 2**30, gpu, "Lower the context", NoModel)
     wanted = (
         "gpt2 does not fit into the memory of cuda:1: it needs 2.00 GiB and 1.50 GiB are free. "
         "Lower the context or use --device cpu."
     )
-    with pytest.raises(DoesNotFit) as raised:
-        check_fit("gpt2", 2**31, gpu, "Lower the context")
+    with pytest.raises(NoModel) as raised:
+        check_fit("gpt2", 2**31, gpu, "Lower the context", NoModel)
     assert str(raised.value) == wanted
-    with pytest.raises(DoesNotFit) as raised, fitting("gpt2", 2**31, gpu, "Lower the context"):
+    with pytest.raises(NoModel) as raised, fitting("gpt2", 2**31, gpu, "Lower the context", NoModel):
         raise torch.OutOfMemoryError("CUDA out of memory")
     assert str(raised.value) == wanted
-    with pytest.raises(RuntimeError, match="shapes"), fitting("gpt2", 2**31, gpu, ""):
+    with pytest.raises(RuntimeError, match="shapes"), fitting("gpt2", 2**31, gpu, "", NoModel):
         raise RuntimeError("shapes do not match")
