@@ -79,13 +79,13 @@ def share(
 
     try:
         yield from relayed(compute(parts[::world]))
-        shown, ended = -1, False
+        counted, ended = -1, False
         while not ended:
             ended = store.add(ENDED, 0) == world - 1  # first: what they have done does not grow after that
-            if last is not None and (done := store.add(DONE, 0)) != shown:
-                shown = done
+            if last is not None and (done := store.add(DONE, 0)) != counted:
+                counted = done
                 yield _together(last, done)
-            yield from relayed(handle_messages(control, shown))
+            yield from relayed(handle_messages(control, counted))
             control.wait(WAIT)
     finally:
         store.set(STATE, STOP)
