@@ -34,6 +34,16 @@ def strips(texts: Sequence[Text], width: int, height: int) -> list[Strip]:
     return [strip(text, width) for text in texts[: max(0, height)]]
 
 
+def shortened(texts: Sequence[Text], width: int, height: int) -> list[Strip]:
+    """At most ``height`` lines of a text; the last ends with ``…`` where it goes on."""
+    shown = list(texts[: max(0, height)])
+    if shown and len(texts) > len(shown):
+        shown[-1] = shown[-1].copy()
+        shown[-1].truncate(width - 2)
+        shown[-1].append(" …" if shown[-1] else "…")
+    return strips(shown, width, height)
+
+
 def side_by_side(columns: Sequence[tuple[Sequence[Strip], int]], height: int) -> list[Strip]:
     """Columns of lines side by side, each with its width; blank where a column has no more lines."""
     return [

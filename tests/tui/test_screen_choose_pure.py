@@ -152,8 +152,9 @@ def test_shares_and_tokens() -> None:
     assert shares((1.0, 1.0)) == [0.5, 0.5]
     assert shares((float("-inf"), float("-inf"))) == [0.5, 0.5]
     assert shares((0.0, float("-inf"))) == [1.0, 0.0]
-    assert tokens(((" a", -0.1), ("b", None)), 40).plain == "·a-0.1 b? "
-    assert tokens(((" a", -0.1), ("b", None)), 4).plain == "·ab"
+    strips = [((" a", -0.1), ("b", None)), ((" longer", -3.0),)]
+    assert [line.plain for line in tokens(strips, 40)] == ["·a-0.1 b? ", "·longer-3.0 "]
+    assert [line.plain for line in tokens(strips, 10)] == ["·ab", "·longer"]
 
 
 def test_a_question_that_is_typed() -> None:

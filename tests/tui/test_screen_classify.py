@@ -140,7 +140,7 @@ async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], fake_run
             ("m", "predicted", "billing"),
             ("c", "precision", "recall"),
             ("k", "calibration error", "log loss"),
-            ("l", "labels a class", "0.800"),
+            ("l", "labels per class", "0.800"),
             ("s", "2 labels", "train.csv row 8", "my parcel was charged twice"),
             ("a", "macro-F1", "Counting words"),
         ):
@@ -158,7 +158,7 @@ async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_b
         await pilot.press("down")  # the method after the best: logistic regression
         assert pane.method == "lr"
         await pilot.press("m", "down", "right")
-        await shows(pilot, "2 of 3 delivery are recognised")
+        await shows(pilot, "2 of 3 delivery classified correctly")
         await pilot.press("right")
         await shows(pilot, "1 of 3 delivery taken for technical", "row 5 of the test split")
         await pilot.press("left", "enter", "down")
@@ -190,7 +190,7 @@ async def test_a_sentence_is_judged_while_it_is_typed(fake_runs: FakeRuns) -> No
         await pilot.press(*"app")
         await shows(pilot, "technical", "80%")
         await pilot.press("space", *"bill")
-        await shows(pilot, "what each word does to billing", "bill +0.40")
+        await shows(pilot, "leave-one-out effect on billing", "bill +0.40")
         assert fake.classifier.asked[-1] == "app bill"
         await pilot.press("escape", "m")
         await shows(pilot, "predicted")
@@ -363,7 +363,7 @@ async def test_without_any_classifier_views_say_how_to_begin(fake_runs: FakeRuns
         await pilot.press("o")
         await shows(pilot, "There is none yet")
         await pilot.press("escape", "m")
-        await shows(pilot, "no classification yet")
+        await shows(pilot, "no results yet")
 
 
 async def test_what_does_not_change_is_not_sent_again(fake_runs: FakeRuns) -> None:
@@ -398,10 +398,10 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
         assert set(pane.story.methods) == {"majority", "tfidf", "lr", "finetune"}
         await until(pilot, lambda: pane.findings is not None and len(pane.findings.probabilities) == 4)
         await pilot.press("l")
-        await shows(pilot, "labels a class")
+        await shows(pilot, "labels per class")
         await pilot.press("e", *"my parcel is late")
         await until(pilot, lambda: pane.judged is not None and pane.judged.words, 60)
-        await shows(pilot, "what each word does to")
+        await shows(pilot, "leave-one-out effect on")
         assert pane.judged is not None
         for row in pane.judged.probabilities.values():
             assert sum(row) == pytest.approx(1)

@@ -7,12 +7,14 @@ import random
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from classifying import CLASSES, GOLD, GUESSES, findings, loaded, probabilities, report, told
 from pseudoterminal import PROJECT
+from rich.text import Text
 from sklearn.metrics import confusion_matrix
 from stage import CONTROLS, HOSTILE, SIZES
 from textual.strip import Strip
@@ -35,7 +37,7 @@ from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, VIEWS, WORDS, ViewState
 from tui.compare.headline import Words, head, notice, tabs
 from tui.retrieve import views as retrieve_views
-from tui.styled import bar, fit, window
+from tui.styled import bar, fit, shortened, window
 
 VALUES = spelled(ClassifySpec(curve=True, suspects=True))
 """what the form shows at first"""
@@ -199,7 +201,7 @@ def test_the_matrix_shows_the_chosen_cell_its_texts_and_the_leak() -> None:
     known = story.methods["lr"].report
     assert known is not None
     shown = text_of(pages.matrix(known, findings(), "lr", ViewState(true=0, predicted=0), 118, 34))
-    assert "2 of 3 billing are recognised" in shown
+    assert "2 of 3 billing classified correctly" in shown
     assert "row 0 of the test split" in shown
     assert "also in train" in shown
     wrong = text_of(pages.matrix(known, findings(), "lr", ViewState(true=0, predicted=1), 118, 34))
@@ -328,3 +330,28 @@ def test_every_tab_is_there_at_every_width_with_its_name_or_the_beginning_of_it(
         assert found is not None, (line, title)
         assert found[1] == title or (found[1].endswith("…") and title.startswith(found[1][:-1]) and len(found[1]) > 2)
         assert width == 58 or found[1] == title
+
+
+def test_methods_with_the_same_rows_right_are_equal_and_others_could_be_chance() -> None:
+    found, story = findings(), folded(told())
+    same = replace(found, probabilities=dict.fromkeys(GUESSES, found.probabilities["lr"]))
+    same = replace(same, pairs=pairs_of(same.probabilities, GOLD))
+    lines = {line.plain.split("  ")[1].strip(): line.plain for line in overview.differences(story, same, "lr", 90)[1:]}
+    assert lines["MLP"].endswith("= equal")
+    lines = {line.plain.split("  ")[1].strip(): line.plain for line in overview.differences(story, found, "lr", 90)[1:]}
+    assert lines["TF-IDF + LR"].endswith("could be chance")
+
+
+def test_a_text_that_goes_on_ends_with_an_ellipsis() -> None:
+    lines = [Text(word) for word in ("one", "two two", "three")]
+    assert [line.text.rstrip() for line in shortened(lines, 7, 3)] == ["one", "two two", "three"]
+    assert [line.text.rstrip() for line in shortened(lines, 7, 2)] == ["one", "two t …"]
+    assert shortened(lines, 7, 0) == []
+    assert [line.plain for line in lines] == ["one", "two two", "three"]
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_a_notice_that_the_last_line_shows_whole_is_not_repeated(width: int) -> None:
+    story = folded([loaded(), ContenderDone("lr", report("lr")), Notice("some " * 12 + "end", "info", "encoder")])
+    drawn = overview.overview(story, None, "lr", width, 60)
+    assert any(line.text.rstrip().endswith("end") for line in drawn) == (width == 40)

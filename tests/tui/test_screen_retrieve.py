@@ -253,6 +253,16 @@ def test_differences_say_which_could_be_chance_after_adjustment_and_in_runs_with
     assert ("chance" in sure, "chance" in unsure) == (False, True)
 
 
+@pytest.mark.parametrize(("height", "both"), [(18, False), (40, True)])
+async def test_the_verdict_comes_before_the_differences_that_it_sums_up(kept: Run, height: int, both: bool) -> None:
+    story = RetrieveStory()
+    for event in Retrievals().follow(kept)(Control()):
+        story.fold(event)
+    drawn = " ".join("".join(part.text for part in line).rstrip() for line in figures(story, 78, height))
+    assert drawn.count("steps of training.") == 1  # the end of the verdict
+    assert ("differences in nDCG@10" in drawn) == both
+
+
 async def test_rankings_are_written_as_trec_run_files_by_a_key(kept: Run, tmp_path: Path) -> None:
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot, kept)

@@ -84,9 +84,11 @@ async def test_runs_that_cannot_be_read_are_listed_beside_the_others_and_say_why
         await shows(pilot, "finished", "interrupted")
         assert shown(pilot.app).count("unreadable") == 3
         table = pilot.app.query_one(TableView)
-        for row, why in enumerate(["spec.json: not a regular file", "['train']", "the task 'rank'"], 2):
-            table.move(row)
-            await shows(pilot, f"unreadable: {why}" if row == 2 else why)
+        rows = {summary.name: row for row, summary in enumerate(table.entries)}
+        whys = {"a-newer": "the task 'rank'", "b-listed": "['train']", "c-blocked": "spec.json: not a regular file"}
+        for name, why in whys.items():
+            table.move(rows[bad[name].name])
+            await shows(pilot, "unreadable: ", why)
         for key in ("enter", "r", "c", "x"):
             await pilot.press(key)
             await asked(pilot, "This run cannot be read")
@@ -94,7 +96,8 @@ async def test_runs_that_cannot_be_read_are_listed_beside_the_others_and_say_why
             await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         (bad["c-blocked"].path / "spec.json").unlink()
         bad["c-blocked"].write_json("spec.json", bad["d-odd"].read_json("spec.json"))
-        await until(pilot, lambda: shown(pilot.app).count("unreadable") == 2 + 1)  # the panel tells of the last
+        table.move(rows[bad["a-newer"].name])
+        await until(pilot, lambda: shown(pilot.app).count("unreadable") == 2 + 1)  # the panel tells of this one
 
 
 async def test_a_run_that_becomes_unreadable_is_not_opened_as_another_task(trainers: FakeTrainers) -> None:

@@ -24,6 +24,7 @@ from engine.tokenization.encoding import Tokenizer
 from engine.tokenization.find import load
 from engine.tokenization.spans import tensor_line
 from tui.app import LabApp
+from tui.line_table import TableView
 from tui.panes import tokens as pane_module
 from tui.panes.pane import UsePrompt
 from tui.panes.tokens import TokensPane
@@ -296,6 +297,35 @@ async def test_search_types_the_token_that_was_chosen() -> None:
         await pilot.press("enter")
         await settled(pilot, pane)
         assert pane.editor.buffer.text == "Hello world"
+
+
+async def test_a_token_is_chosen_in_the_list_by_keys_and_by_clicks() -> None:
+    async with opened(names=("gpt2",), text="Hello") as (pilot, pane):
+        for keys in ("escape", "end", "v"), ("down", "down", "enter"):
+            await pilot.press(*keys)
+            if keys[0] == "escape":
+                await until(pilot, lambda: isinstance(pilot.app.screen, TokenSearch))
+                await pilot.press("f8")  # case
+                pilot.app.screen.query_one(Input).value = "·world"
+                await shows(pilot, "id  spelled", "text", "in corpus", "Ġworlds")
+                table = pilot.app.screen.query_one(TableView)
+                ids = list(table.entries)
+        assert len(ids) > 2
+        await settled(pilot, pane)
+        assert pane.tokenizers.views[0].ids[-1] == ids[1]
+        await pilot.press("escape", "end", "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TokenSearch))
+        pilot.app.screen.query_one(Input).value = "zzzzzzzzz"
+        await shows(pilot, "0 found")
+        await pilot.press("enter")
+        assert isinstance(pilot.app.screen, TokenSearch)  # nothing to choose
+        await pilot.press("f8")
+        pilot.app.screen.query_one(Input).value = "·world"
+        await until(pilot, lambda: list(pilot.app.screen.query_one(TableView).entries) == ids)
+        for _ in range(2):  # the first puts the cursor there
+            await pilot.click(TableView, offset=(3, 3))
+        await settled(pilot, pane)
+        assert pane.tokenizers.views[0].ids[-1] == ids[2]
 
 
 async def test_ids_and_spaces_can_be_hidden() -> None:

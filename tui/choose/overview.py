@@ -120,22 +120,22 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
         told = f"question hidden {share(hidden['accuracy'])}: "
         lines.append(Text.assemble((told, DIM), (p_value(hidden["p"]), GOOD if real else BAD)))
         if not real:
-            lines[-1].append(", the question may not be read at all", BAD)
+            lines[-1].append(", the question may not be used at all", BAD)
     if isinstance(moved := result.get("choices_shuffled"), dict):
         told = f"choices in another order: {moved['changed']:,} of {moved['items']:,} answers change"
         lines.append(Text(told, DIM if not moved["changed"] else FAIR))
     places = [one for one in result.get("places") or [] if isinstance(one, dict)]
     if places:
         total = max(1, sum(one["right"] for one in places))
-        line = Text("place: ", DIM)
+        line = Text("")
         for one in places:
-            line.append(f"{one['place']} ", "bold")
+            line.append(f"  {one['place']} ", "bold")
             line.append(f"{one['chosen'] / total:.0%}", "")
-            line.append(f"/{one['right'] / total:.0%}  ", DIM)
-        lines += wrap(line.append("chosen/right", DIM), width)
+            line.append(f"/{one['right'] / total:.0%}", DIM)
+        lines += [Text("position: chosen/correct", DIM), *wrap(line, width)]
     bins = [one for one in result.get("margins") or [] if isinstance(one, dict)]
     if bins:
-        lines.append(Text("by margin, fifths from the smallest lead to the largest", DIM))
+        lines.append(Text("accuracy by margin quintile", DIM))
         for one in bins:
             line = Text(f"  {one['low']:>8.3f} – {one['high']:<8.3f}", DIM)
             line.append(bar(one["accuracy"], 12), COLOURS.get(method.name, "")).append(

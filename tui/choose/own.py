@@ -119,7 +119,7 @@ class Own:
     ) -> list[Strip]:
         """What the view shows."""
         if not able:
-            return paragraph("No method has finished yet, so nobody can rank a question.", width)
+            return paragraph("No method has finished yet: none can rank a question.", width)
         if typed is None:
             told = (
                 f"Type a question, and {FEWEST} to {MOST} choices with | between them; * before the right one. Every "

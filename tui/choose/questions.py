@@ -90,30 +90,30 @@ def card(
             if moved and (by := list(moved.get(name, ()))[place : place + 1]) and by[0]:
                 line.append(f"{'▲' if by[0] > 0 else '▼'}{abs(by[0])}", GOOD if by[0] > 0 else BAD)
         lines.append(line)
-    lines.append(_said(item, ranked, names))
+    lines += _said(item, ranked, names, width)
     if "zero-shot" in ranked:
         lines += _zero_shot(item, ranked["zero-shot"], width)
     return strips(lines, width, height)
 
 
-def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str]) -> Text:
-    """Who is right, and by how much."""
-    text = Text()
+def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str], width: int) -> list[Text]:
+    """Who is right, and by how much: in one line where it fits, else a line each."""
+    found = []
     for name in names:
         event = ranked[name]
         best = chosen(event.scores)
         if best < 0:
-            text.append(f"{SHORT.get(name, name)} not scored   ", DIM)
+            found.append(Text(f"{SHORT.get(name, name)} not scored", DIM))
             continue
         ordered = sorted(event.scores, reverse=True)
-        margin = ordered[0] - ordered[1]
-        text.append(f"{SHORT.get(name, name)} ", COLOURS.get(name, ""))
+        text = Text.assemble((f"{SHORT.get(name, name)} ", COLOURS.get(name, "")))
         if item.gold < 0:
             text.append(LETTERS[best], "bold")
         else:
             text.append(f"{'✓' if best == item.gold else '✗'} {LETTERS[best]}", GOOD if best == item.gold else BAD)
-        text.append(f" by {margin:.3g}   ", DIM)
-    return text
+        found.append(text.append(f" by {ordered[0] - ordered[1]:.3g}", DIM))
+    together = Text("   ").join(found)
+    return [together] if together.cell_len <= width else found
 
 
 def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
@@ -130,6 +130,7 @@ def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
         head.append(f"{way:>10}", DIM)
     beside = width - head.cell_len - 3 >= TOKENS
     lines.append(head.append("   tokens, coloured by probability" if beside else "", DIM))
+    spelled = tokens(event.strips, width - 3 - head.cell_len * beside)
     winners = {way: chosen(event.ways[way]) for way in ways}
     below: list[Text] = []
     for place in range(len(item.choices)):
@@ -138,13 +139,10 @@ def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
             style = (GOOD if place == item.gold else BAD) if item.gold >= 0 else "bright_white"
             won = winners[way] == place
             line.append(f"{number(_real(event.ways[way][place])):>10}", f"bold {style}" if won else DIM)
-        if place < len(event.strips):
-            room = width - line.cell_len - 3 if beside else width - 3
-            spelled = tokens(event.strips[place], room)
-            if beside:
-                line.append("   ").append_text(spelled)
-            else:
-                below.append(Text(f" {LETTERS[place]} ", DIM).append_text(spelled))
+        if place < len(spelled) and beside:
+            line.append("   ").append_text(spelled[place])
+        elif place < len(spelled):
+            below.append(Text(f" {LETTERS[place]} ", DIM).append_text(spelled[place]))
         lines.append(line)
     return lines + below
 
@@ -175,22 +173,28 @@ def cell(scores: Sequence[float], place: int, gold: int, cells: int, colour: str
     return text
 
 
-def tokens(strip: Sequence[Sequence[object]], room: int) -> Text:
-    """The tokens of a choice in the colour of their probability: blue was expected, red and underlined a surprise.
+def tokens(strips: Sequence[Sequence[Sequence[object]]], room: int) -> list[Text]:
+    """The tokens of every choice in the colour of their probability: blue was expected, red and underlined a surprise.
 
     Their log-probabilities stand beside them where all of them fit into ``room`` cells.
     """
-    bare, told = Text(), Text()
+    told = [_tokens(strip, figures=True) for strip in strips]
+    fit = all(line.cell_len <= room for line in told)
+    return told if fit else [_tokens(strip, figures=False) for strip in strips]
+
+
+def _tokens(strip: Sequence[Sequence[object]], *, figures: bool) -> Text:
+    line = Text()
     for entry in strip:
         piece, logprob = str(entry[0]), entry[1]
         known = isinstance(logprob, int | float)
         probability = math.exp(min(0.0, float(logprob))) if isinstance(logprob, int | float) else 0.0
         colour = next(colour for least, colour in _PROBABLE if probability >= least)
         shown = safe(piece, lines=False).replace(" ", "·")
-        style = f"{colour} underline" if probability < 0.01 else colour
-        bare.append(shown, style)
-        told.append(shown, style).append(f"{logprob:.1f} " if known else "? ", DIM)
-    return told if told.cell_len <= room else bare
+        line.append(shown, f"{colour} underline" if probability < 0.01 else colour)
+        if figures:
+            line.append(f"{logprob:.1f} " if known else "? ", DIM)
+    return line
 
 
 def _real(score: float | None) -> float:
@@ -206,7 +210,7 @@ def _list(found: Sequence[ItemJudged], items: Sequence[Item], state: ViewState, 
         ("  s ", "bold"),
         (state.order, FAIR),
     )
-    head.append("  lead of the right choice", DIM)
+    head.append("  lead of the correct choice" if width >= 70 else "  lead", DIM)
     columns = (
         Column("", 1, _mark),
         Column("", 8, lambda event: (number(lead(event)), DIM)),

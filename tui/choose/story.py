@@ -11,7 +11,7 @@ from tui.compare.story import CompareStory, Method
 
 CONTROLS = ("chance", "longest")
 FILTERS = ("all", "wrong", "right", "disagreed")
-SORTS = ("worst first", "closest first", "surest first", "as given")
+SORTS = ("worst first", "closest first", "most confident first", "as given")
 
 
 @dataclass
@@ -80,7 +80,7 @@ def listed(story: ChooseStory, name: str, kept: str, order: str) -> list[ItemJud
         found.sort(key=lambda event: (lead(event), event.item))
     elif order == "closest first":
         found.sort(key=lambda event: (abs(lead(event)), event.item))
-    elif order == "surest first":
+    elif order == "most confident first":
         found.sort(key=lambda event: (-lead(event), event.item))
     else:
         found.sort(key=lambda event: event.item)

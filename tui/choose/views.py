@@ -57,5 +57,4 @@ WORDS = headline.Words(
     NAMES,
     VIEWS,
     {"encode": "encoding", "finetune": "fine-tuning", "zero-shot": "scoring"},
-    "nothing ranked yet: F5 runs the methods",
 )

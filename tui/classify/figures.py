@@ -61,7 +61,7 @@ def calibration(report: Report, method: str, width: int, height: int) -> list[St
 def _bins(report: Report, width: int) -> list[Strip]:
     most = max((one.count for one in report.bins), default=1)
     room = max(0, min(14, width - 32))
-    lines = [Text(f"{'sure':<8}{'said':>6}{'right':>6}{'rows':>6}", DIM)]
+    lines = [Text(f"{'bin':<8}{'conf.':>6}{'acc.':>6}{'rows':>6}", DIM)]
     for one in report.bins:
         gap = one.accuracy - one.confidence
         colour = GOOD if abs(gap) < 0.05 else FAIR
@@ -72,18 +72,12 @@ def _bins(report: Report, width: int) -> list[Strip]:
         lines.append(line)
     known = [one for one in report.bins if one.count]
     sure = sum(one.count * (one.confidence - one.accuracy) for one in known) / max(1, sum(one.count for one in known))
-    word = (
-        "surer than it is right"
-        if sure > 0.01
-        else "right more than it says"
-        if sure < -0.01
-        else "as right as it says"
-    )
+    word = "overconfident" if sure > 0.01 else "underconfident" if sure < -0.01 else "neither over- nor underconfident"
     lines += [
         Text(""),
         Text.assemble(("calibration error ", DIM), (share(report.calibration_error), "bold")),
-        Text(f"on the whole {word}"[-width:] if width > 40 else word, DIM),
-        Text.assemble(("log loss ", DIM), (share(report.log_loss), "bold"), (" nats a row", DIM)),
+        Text(f"{word} overall" if width > 40 else word, DIM),
+        Text.assemble(("log loss ", DIM), (share(report.log_loss), "bold"), (" nats per row", DIM)),
     ]
     return [strip(line, width) for line in lines]
 
@@ -129,7 +123,7 @@ def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> l
     places = sorted({point.labels for point in points})
     fit = max(1, (width - 26) // 8)
     places = places[-fit:]
-    head = Text().append(f"{'labels a class':<18}" + "".join(f"{place:>8,}" for place in places) + f"{'all':>8}", DIM)
+    head = Text().append(f"{'labels per class':<18}" + "".join(f"{place:>8,}" for place in places) + f"{'all':>8}", DIM)
     lines = [Text("test accuracy; bars span the draws, grey lines: all labels", DIM), head]
     known = {method.name: method.report.accuracy for method in story.done if method.report}
     for name in dict.fromkeys(point.contender for point in points):

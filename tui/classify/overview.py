@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
 from textual.strip import Strip
 
 from engine.comparison.statistics import CHANCE, Report
+from engine.runs.events import Notice
 from tui import units
 from tui.classify.runs import Findings
 from tui.classify.story import ClassifyStory
@@ -18,10 +19,10 @@ from tui.line_table import Column
 from tui.styled import (
     BAD,
     DIM,
-    FAIR,
     GOOD,
     TITLE,
     data_lines,
+    notice_text,
     p_value,
     share,
     wrap,
@@ -54,8 +55,12 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
     leaks = any(method.report and method.report.accuracy_without_leaks is not None for method in story.done)
     columns = (*COLUMNS, WITHOUT_LEAKS) if leaks else COLUMNS
 
+    notices = list(story.notices)
+    if notices and notices[-1].level != "error" and notice_text(notices[-1]).cell_len <= width:
+        notices.pop()  # the last line of the pane says it
+
     def words(width: int) -> list[Text]:
-        return _words(story, findings, chosen, width)
+        return _words(story, notices, findings, chosen, width)
 
     return compare.overview(story, chosen, columns, words, NAMES, COLOURS, width, height)
 
@@ -66,15 +71,17 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
         return []
     name = NAMES.get(chosen, chosen).strip()
     roomy = width >= 52
-    told = "rows only one has right, McNemar's p (Holm)" if roomy else "McNemar's test"
-    lines = [Text.assemble((f"{name} against", TITLE), (f"  {told}", DIM))]
+    head, told = f"{name} against", "  rows only one has right, McNemar's p (Holm)"
+    lines = [Text.assemble((head, TITLE), (told if len(head + told) <= width else "  McNemar's p (Holm)", DIM))]
     for other in story.done:
         found = findings.pairs.get((chosen, other.name))
         if found is None:
             continue
         line = Text().append(f"  {NAMES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
         line.append(f"{found.better:>5,}:{found.worse:<5,}{p_value(found.p):>9} ")
-        if found.p >= CHANCE:
+        if not found.better + found.worse:
+            line.append("=" + " equal" * roomy, DIM)
+        elif found.p >= CHANCE:
             line.append("≈" + " could be chance" * roomy, DIM)
         elif found.better > found.worse:
             line.append("▲" + " better" * roomy, GOOD)
@@ -84,9 +91,11 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
     return lines if len(lines) > 1 else []
 
 
-def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
+def _words(
+    story: ClassifyStory, notices: Sequence[Notice], findings: Findings | None, chosen: str, width: int
+) -> list[Text]:
     lines: list[Text] = []
-    for said in story.notices:
+    for said in notices:
         if said.level == "error":
             lines += [*wrap(Text(f"✗ {safe(said.text)}", f"bold {BAD}"), width), Text("")]
     if story.verdict:
@@ -94,18 +103,15 @@ def _words(story: ClassifyStory, findings: Findings | None, chosen: str, width: 
         lines.append(Text(""))
     method = story.methods.get(chosen)
     if method is not None and method.report is not None and method.report.settings:
-        what = "always says: " if chosen == "majority" else "chosen on validation: "
+        what = "always predicts: " if chosen == "majority" else "chosen on validation: "
         lines += wrap(Text.assemble((what, DIM), safe(method.report.settings)), width)
     if told := differences(story, findings, chosen, width):
         lines += [*told, Text("")]
     if story.data is not None:
         lines += _data(story, width)
-    for said in story.notices:
+    for said in notices:
         if said.kind != "screen" and said.level != "error":
-            colour = FAIR if said.level == "warning" else DIM
-            lines += wrap(
-                Text(f"{'!' if said.level == 'warning' else '·'} {safe(said.text, lines=False)}", colour), width
-            )
+            lines += wrap(notice_text(said), width)
     return lines
 
 

@@ -96,11 +96,12 @@ def _texts(
     head = Text().append(f"{number:,} of {true.support:,} ", "bold")
     head.append(safe(true.name, lines=False), TITLE)
     if state.true == state.predicted:
-        head.append(" are recognised, least sure first", DIM)
+        head.append(" classified correctly", DIM)
+        order = ", least confident first"
     else:
         head.append(" taken for ", DIM).append(safe(predicted.name, lines=False), f"bold {FAIR}")
-        head.append(", surest first", DIM)
-    lines = [head]
+        order = ", most confident first"
+    lines = [head.append(order if head.cell_len + len(order) <= width else "", DIM)]
     if findings is None or method not in findings.probabilities:
         return [*lines, Text("the texts are being read…" if number else "", DIM)]
     rows = findings.cell(method, state.true, state.predicted)
@@ -172,7 +173,7 @@ def _about(report: Report, row: int) -> Text:
     counts = [(number, label) for label, number in enumerate(report.confusion[row]) if label != row and number]
     name = safe(report.classes[row].name, lines=False)
     if not counts:
-        return Text.assemble("  ", (name, TITLE), (" is never taken for another class", DIM))
+        return Text.assemble("  ", (name, TITLE), (" is never misclassified", DIM))
     number, label = max(counts)
     return Text.assemble(
         "  ",
@@ -188,19 +189,19 @@ def suspects(findings: Findings | None, state: ViewState, width: int, height: in
     if findings is None or not findings.suspects:
         return message(EMPTY_SUSPECTS, width, height)
     found, names = findings.suspects, findings.classes
-    name = min(16, max(8, *map(len, names)) + 1)
+    name = min(16, max(9, *map(len, names)) + 1)
     columns = (
         Column("label", name, lambda one: (names[one.label], BAD), left=True),
-        Column("rather", name, lambda one: (names[one.proposed], GOOD), left=True),
-        Column(" sure", 7, lambda one: (f"{one.doubt:5.0%}", "bold"), left=True),
-        Column("text", 0, lambda one: one.text[:300], left=True, named=True),
+        Column("suggested", name, lambda one: (names[one.proposed], GOOD), left=True),
+        Column("probability", 11, lambda one: (f"{one.doubt:.0%}", "bold")),
+        Column("  text", 0, lambda one: f"  {one.text[:300]}", left=True, named=True),
     )
     chosen = found[state.within(len(found))]
     told = Text.assemble(
         (f"{safe(chosen.file, lines=False)} row {chosen.line:,}: ", DIM),
         (f"labelled {safe(names[chosen.label], lines=False)}", BAD),
         (f" {chosen.label_probability:.0%}", "bold"),
-        (", rather ", DIM),
+        (", suggested ", DIM),
         (safe(names[chosen.proposed], lines=False), GOOD),
         (f" {chosen.doubt:.0%}", "bold"),
     )

@@ -138,11 +138,11 @@ def _words(found: Judgement, width: int) -> list[Text]:
         return []
     winner = safe(found.classes[found.winner], lines=False)
     head = Text.assemble(
-        ("what each word does to ", DIM),
+        ("leave-one-out effect on ", DIM),
         (winner, TITLE),
         (" in ", DIM),
         (NAMES.get(found.method, found.method), COLOURS.get(found.method, "")),
-        (", left out one at a time: ", DIM),
+        (": ", DIM),
         ("for", GOOD),
         (" / ", DIM),
         ("against", BAD),

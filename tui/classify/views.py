@@ -53,5 +53,4 @@ WORDS = headline.Words(
     NAMES,
     VIEWS,
     {"encode": "encoding", "labels": "labels", "finetune": "fine-tuning"},
-    "no classification yet: F5 runs the methods",
 )

@@ -16,6 +16,7 @@ from tui.compare.story import CompareStory
 from tui.styled import BAD, DIM, FAIR, GOOD, cut, notice_text, strip
 from tui.text import safe
 
+EMPTY = "no results yet: F5 runs the methods"
 ROOMY = 100  # columns from which a run's name is shown with its date
 SHORTEST = 3  # characters of a view's title at least
 _STAMP = re.compile(r"^\d{8}-\d{6}-")  # before the name of every run
@@ -54,8 +55,6 @@ class Words:
     """name, key and title of every view"""
     doing: Mapping[str, str]
     """what is done while a method is worked on"""
-    empty: str
-    """said where there is no run to show"""
 
 
 def head(story: CompareStory, words: Words, name: str, state: str, width: int) -> Strip:
@@ -63,7 +62,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
     mark, word, colour = _doing(story, state, words.doing)
     text = Text(no_wrap=True).append(f"{mark} {word:<11}", f"bold {colour}")
     if not name:
-        return strip(text.append(words.empty, DIM), width)
+        return strip(text.append(EMPTY, DIM), width)
     text.append(f" {safe(name if width >= ROOMY else _STAMP.sub('', name), lines=False)}  ", "bold")
     encoded, method = story.encoded, story.methods.get(story.doing)
     if story.finished is not None:

@@ -12,7 +12,7 @@ from tui import units
 from tui.compare.story import CompareStory, Method
 from tui.curve import CurveOptions, draw
 from tui.line_table import Column, LineTable
-from tui.styled import DIM, FAIR, GOOD, interval, limits, message, share, side_by_side, strip, strips
+from tui.styled import DIM, FAIR, GOOD, interval, limits, message, share, shortened, side_by_side, strip, strips
 from tui.text import safe
 
 PLOT = 24  # cells of the drawn interval at most
@@ -132,11 +132,11 @@ def overview(
         return lines[:height]
     if curves and width >= SPLIT and room >= CURVE:
         left = max(38, min(width // 2, 64))
-        told, drawn = strips(words(left - 2), left, room), curve(width - left, min(room, 18))
+        told, drawn = shortened(words(left - 2), left, room), curve(width - left, min(room, 18))
         return lines + side_by_side([(told, left), (drawn, width - left)], room)
     if curves and story.finished is None and room >= CURVE:  # what matters now
         return lines + curve(width, room)
-    told = strips(words(width), width, room)
+    told = shortened(words(width), width, room)
     if curves and room - len(told) > CURVE:
         told += [Strip.blank(width), *curve(width, room - len(told) - 1)]
     return lines + told

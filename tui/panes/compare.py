@@ -132,7 +132,7 @@ class ComparePane(FollowPane):
 
     def working(self, kind: str) -> str:
         """What is said where an answer of this kind of task will stand."""
-        waiting = {"open": "the trained methods are being loaded…", kind: "…"}
+        waiting = {"open": "loading models…", kind: "…"}
         return waiting.get(self.background.kind, "the methods of this run cannot be loaded" if self.refused else "")
 
     # -- the method that is looked at --------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ class ComparePane(FollowPane):
     def action_view(self, name: str) -> None:
         """The results from another side."""
         if self.run_shown is None:
-            self.say(f"{self.WORDS.empty}, o opens an earlier run")
+            self.say(f"{headline.EMPTY}, o opens an earlier run")
             return
         self.view_state.look(name)
         self.show_results()

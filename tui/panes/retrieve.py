@@ -53,7 +53,7 @@ class RetrievePane(ComparePane):
         ),
         (
             "Gains",
-            "Judged queries from the largest gain of one ranker on another to the largest loss. Enter, or ] and [, "
+            "Judged queries from the largest gain of one method on another to the largest loss. Enter, or ] and [, "
             "show a query in the columns. The interval is a paired bootstrap over queries, p a paired test: from 0.05 "
             "on the difference could be chance.\n",
         ),

@@ -178,10 +178,10 @@ class RunsPane(Pane):
                 at = f" (* partial: {summary.partial})" if summary.partial else ""
                 model = models.format(summary.corpus, summary.preset)
             kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"
-            resumed = "nobody: r resumes it exactly"
+            resumed = "not running; r resumes it exactly"
             if summary.task != "train":
                 kept = summary.path
-                resumed = "nobody" if summary.state == "done" else "nobody: r goes on with what has been computed"
+                resumed = "not running" if summary.state == "done" else "not running; r reuses what was computed"
             for name, value in (
                 ("best", best + at),
                 ("model", model),

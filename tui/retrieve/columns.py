@@ -26,7 +26,7 @@ def columns(
 ) -> list[Strip]:
     """Three columns, best documents first, in exactly ``height`` lines or fewer."""
     if answer is None:
-        told = waiting or "Type what you look for: / goes into the box, every letter asks all rankers."
+        told = waiting or "Type a query (/ goes into the box): results update as you type."
         return [Strip.blank(width), *paragraph(told, width)][:height]
     each = (width - 2) // 3
     head = Text(no_wrap=True)
@@ -37,7 +37,7 @@ def columns(
     else:
         head.append("a query of your own: no document is known to be relevant", DIM)
     if answer.terms:
-        head.append("   BM25 looks for ", DIM).append(safe(" ".join(answer.terms), lines=False))
+        head.append("   BM25 terms: ", DIM).append(safe(" ".join(answer.terms), lines=False))
     lines = _lines_each(height - 2)
     made = [_column(answer, state, place, title, lines, each, height - 1) for place in range(3)]
     rows = side_by_side([(made[0], each), ([], 1), (made[1], each), ([], 1), (made[2], each)], height - 1)
@@ -101,7 +101,7 @@ def _column(
         told = answer.notes.get(method) or "…"
         return made + paragraph(safe(told, lines=False), width)
     if not ranked.rows:
-        return [*made, strip(Text("no word of it is in any document", DIM), width)]
+        return [*made, strip(Text("no query word occurs in any document", DIM), width)]
     shown = max(1, (height - 1) // lines)
     first = max(0, state.row - shown + 1) if place == state.column else 0
     for here in range(first, min(len(ranked.rows), first + shown)):

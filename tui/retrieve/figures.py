@@ -19,7 +19,7 @@ from tui.line_table import Column, LineTable
 from tui.retrieve.runs import Gain
 from tui.retrieve.story import RetrieveStory, number
 from tui.retrieve.views import ViewState
-from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, strip, strips, wrap
+from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, shortened, strip, strips, wrap
 from tui.text import safe
 
 SPAN = Column("95% interval", 15, lambda ranker: span(ranker.interval))
@@ -44,11 +44,11 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     kinds = [kind for kind in ABOUT if any((one.result or {}).get("pretraining") == kind for one in story.done)]
     for kind in [] if story.verdict else kinds[:1]:  # else the verdict says it
         lines += [strip(line, width) for line in wrap(Text(f"The encoder {ABOUT[kind]}.", DIM), width)]
-    if height >= len(lines) + 4:
-        lines += _differences(story, width)
-    if story.verdict and height >= len(lines) + 3:
-        lines += [Strip.blank(width)]
-        lines += [strip(line, width) for line in wrap(Text(safe(story.verdict, lines=False)), width)]
+    differences = _differences(story, width)
+    verdict = [Text(""), *wrap(Text(safe(story.verdict, lines=False)), width)] if story.verdict else []
+    if not verdict or height >= len(lines) + len(differences) + len(verdict):  # the verdict sums them up
+        lines += differences
+    lines += shortened(verdict, width, height - len(lines))
     if (story.trained.curve.version or story.looks) and height - len(lines) >= 5:
         lines += _training(story, width, height - len(lines))
     elif story.data is not None:
@@ -198,19 +198,19 @@ def gain_lines(story: RetrieveStory, gains: Sequence[Gain], state: ViewState, wi
     first, second = NAMES[state.first], NAMES[state.second]
     head = Text.assemble((first, "bold"), (" against ", DIM), (second, "bold"), ("   c and v change them", DIM))
     if not rows:
-        empty = "Nothing to compare yet: both rankers must have been judged. c and v choose others."
+        empty = "Nothing to compare yet: both methods must have been judged. c and v choose others."
         return [strip(head, width), *paragraph(empty, width)][:height]
     gaps = [one.values[state.first] - one.values[state.second] for one in rows]
     better, worse = sum(gap > 1e-9 for gap in gaps), sum(gap < -1e-9 for gap in gaps)
     told = Text.assemble(
-        (f"{better} better", GOOD), "  ", (f"{worse} worse", BAD), f"  {len(rows) - better - worse} alike   nDCG@10 "
+        (f"{better} better", GOOD), "  ", (f"{worse} worse", BAD), f"  {len(rows) - better - worse} equal   nDCG@10 "
     )
     told.append(f"{sum(gaps) / len(gaps):+.3f}", "bold")
     if (found := story.difference(state.first, state.second)) is not None:
         _, low, high = found
         words, sure = _chance(_p(story, state.first, state.second), low, high, short=width < 100)
         told.append(f"  95%: {low:+.3f} to {high:+.3f}", GOOD if sure else FAIR)
-        told.append(words, DIM)
+        told.append(f"{words} (this pair alone)" if width >= 100 and words.strip() else words, DIM)
     room = BAR if width >= 66 else SHORT_BAR
 
     def gap(one: Gain) -> float:

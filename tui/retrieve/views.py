@@ -66,5 +66,4 @@ WORDS = headline.Words(
     NAMES,
     VIEWS,
     {"encode": "encoding", "trained": "training"},
-    "no retrieval yet: F5 builds and judges the rankers",
 )

@@ -8,11 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import DataTable, Input, Label, Static
+from textual.widgets import Input, Label, Static
 from textual.worker import get_current_worker
 
 from tui.dialogs import Dialog, hint
 from tui.field import Field
+from tui.line_table import Column, TableView
 from tui.styles import style_sheet
 from tui.text import safe
 from tui.tokens.glyphs import plain
@@ -35,20 +36,23 @@ class TokenSearch(Dialog[str | None]):
         super().__init__()
         self._entry = entry
         self._case = False
-        self._ids: list[int] = []
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Label(Content(f"Vocabulary of {safe(self._entry.name, lines=False)}"), classes="title")
             yield Field(placeholder="part of a token, ·the with a space, or an id", compact=True)
             yield Static(id="found")
-            yield DataTable(cursor_type="row", cell_padding=1)
+            yield TableView(
+                (
+                    Column("id", 8, str),
+                    Column("  spelled", _LONGEST + 3, self._spelled, left=True),
+                    Column(" text", _LONGEST + 2, self._text, left=True),
+                    Column("in corpus", 10, self._seen),
+                )
+            )
             yield hint("↓ to the list, Enter types the token into the text, F8 case, Esc closes")
 
     def on_mount(self) -> None:
-        table: DataTable[Text] = self.query_one(DataTable)
-        for name, width in (("id", 7), ("spelled", _LONGEST), ("text", _LONGEST), ("in corpus", 9)):
-            table.add_column(name, width=width, key=name)
         self._tell("")
 
     @on(Input.Changed)
@@ -65,26 +69,29 @@ class TokenSearch(Dialog[str | None]):
             self.call_later(self._show, wanted, found)
 
     def _show(self, wanted: str, found: list[int]) -> None:
-        if wanted != self.query_one(Input).value:
-            return
-        self._ids = found
-        tokenizer, seen = self._entry.tokenizer, self._entry.occurrences
-        table: DataTable[Text] = self.query_one(DataTable)
-        table.clear()
-        if tokenizer is None or self._entry.lexicon is None:
-            return
-        for ident in found:
-            text = self._entry.lexicon.text(ident)
-            table.add_row(
-                Text(str(ident), justify="right"),
-                Text(safe(tokenizer.token(ident), lines=False).replace(" ", "␣")[:_LONGEST]),
-                Text(plain(text)[:_LONGEST], "reverse"),
-                Text(f"{seen.counts[ident]:,}" if seen else "", justify="right"),
-            )
-        self._tell(wanted)
+        if wanted == self.query_one(Input).value:
+            self._table.show(found, 0)
+            self._tell(wanted)
+
+    @property
+    def _table(self) -> TableView:
+        """The ids of the tokens that were found."""
+        return self.query_one(TableView)
+
+    def _spelled(self, ident: int) -> str:
+        token = self._entry.tokenizer.token(ident) if self._entry.tokenizer is not None else ""
+        return f"  {token.replace(' ', '␣')[:_LONGEST]}"
+
+    def _text(self, ident: int) -> Text:
+        text = self._entry.lexicon.text(ident) if self._entry.lexicon is not None else ""
+        return Text.assemble(" ", (plain(text)[:_LONGEST], "reverse"))
+
+    def _seen(self, ident: int) -> str:
+        seen = self._entry.occurrences
+        return f"{seen.counts[ident]:,}" if seen else ""
 
     def _tell(self, wanted: str) -> None:
-        number = len(self._ids)
+        number = len(self._table.entries)
         found = f"{number}{' or more' if number == SHOWN else ''} found" if wanted else ""
         letters = "case matters" if self._case else "any case"
         self.query_one("#found", Static).update(Content(f"{found}  ({letters})"))
@@ -97,13 +104,12 @@ class TokenSearch(Dialog[str | None]):
 
     def action_into(self) -> None:
         """From the line into the list."""
-        self.query_one(DataTable).focus()
+        self._table.focus()
 
     @on(Input.Submitted)
-    @on(DataTable.RowSelected)
+    @on(TableView.Chosen)
     def _choose(self) -> None:
-        row = self.query_one(DataTable).cursor_row
-        if self._entry.lexicon is None or not 0 <= row < len(self._ids):
+        if self._entry.lexicon is None or self._table.here is None:
             self.app.bell()
             return
-        self.dismiss(self._entry.lexicon.text(self._ids[row]))
+        self.dismiss(self._entry.lexicon.text(self._table.here))
