@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 from stage import FakeTrainers
+from textual import _wait
 
 from engine.runs import owner
+
+# After each key a pilot waits for a span in which the process does next to nothing. Of Textual's spans of 20 ms it
+# waits for three, which was most of the time of a test; work on another thread a test must wait for by itself anyway.
+_wait.SLEEP_GRANULARITY = 0.005
 
 
 @pytest.fixture(autouse=True)
