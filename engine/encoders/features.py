@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Group: TypeAlias = Literal["top", "every"]
 
 CODE = 1  # raise it when the numbers of a pooling change
-ROWS = 1024  # texts in a shard: what stopping can lose
+ROWS = 1024  # texts in a shard
 POOLINGS = ("cls", "mean", "max", "last", "last4", "all")
 POOLING_HELP: Mapping[str, str] = {
     "cls": "the first token of the last layer",
@@ -69,6 +69,8 @@ class Shard:
     held: Mapping[str, Matrix] | None = None
     verified: frozenset[str] = frozenset()
     """pieces of the file whose checksum has been compared"""
+    seconds: float | None = None
+    """that computing it took, whenever that was; None where an earlier version wrote it"""
 
 
 class Features:
@@ -76,6 +78,11 @@ class Features:
 
     def __init__(self, shards: Sequence[Shard], count: int, layers: int, width: int) -> None:
         self.shards, self.count, self.layers, self.width = list(shards), count, layers, width
+
+    @property
+    def seconds(self) -> float | None:
+        """That computing them took, the same whether they were computed now or before; None where it is not known."""
+        return total(shard.seconds for shard in self.shards)
 
     def pooled(self, pooling: str) -> Matrix:
         """Rows in the order of the texts ``(count, pieces x width)``, float32.
@@ -106,25 +113,108 @@ class Shelf:
 
         Raises :class:`OSError` when it cannot be read and :class:`ValueError` when it is damaged.
         """
-        file = self._file(number)
+        file, names = self._file(number), ("rows", *pieces)
         try:
-            found = arrays.read(file, ("rows", *pieces), required=True)
+            try:
+                found = arrays.read(file, (*names, "seconds"), required=True)
+            except KeyError:  # an earlier version measured none
+                found = arrays.read(file, names, required=True)
         except (FileNotFoundError, KeyError):
             return None
         if spoilt := int(not_finite({name: found[name] for name in pieces}).sum()):
             raise ValueError(f"{file.name} holds NaN or infinite features of {spoilt:,} texts")
-        return Shard(found["rows"], file, verified=frozenset(pieces))
+        seconds = float(found["seconds"]) if "seconds" in found else None
+        return Shard(found["rows"], file, verified=frozenset(pieces), seconds=seconds)
 
-    def put(self, number: int, rows: NDArray[np.int64], pieces: dict[str, Matrix]) -> Shard:
-        """Write a shard atomically, beside the pieces that it holds already. Raises :class:`OSError`."""
-        self.path.mkdir(parents=True, exist_ok=True)
+    def put(self, number: int, rows: NDArray[np.int64], pieces: Mapping[str, Matrix], seconds: float) -> Shard:
+        """Write a shard atomically, beside the pieces that it holds already, and remove its parts.
+
+        Raises :class:`OSError`.
+        """
+        there: dict[str, Matrix] = {}
         with contextlib.suppress(OSError, ValueError):  # there is none, or it is damaged
-            pieces = {**arrays.read(self._file(number), required=True), **pieces}
-        store.replace_file(self._file(number), arrays.encode({"rows": rows, **pieces}))
-        return Shard(rows, self._file(number), verified=frozenset(pieces))
+            there = arrays.read(self._file(number), required=True)
+        self._write(self._file(number), {**there, **pieces}, rows, seconds)
+        for part in self.parts(number):
+            with contextlib.suppress(OSError):
+                part.unlink()
+        return Shard(rows, self._file(number), verified=frozenset(pieces), seconds=seconds)
+
+    def put_part(
+        self, number: int, start: int, rows: NDArray[np.int64], pieces: Mapping[str, Matrix], seconds: float
+    ) -> None:
+        """Write some rows of a shard that is not whole yet, the first at ``start`` in it. Raises :class:`OSError`."""
+        self._write(self.path / f"part-{number:05d}-{start}.safetensors", pieces, rows, seconds)
+
+    def _write(self, file: Path, pieces: Mapping[str, Matrix], rows: NDArray[np.int64], seconds: float) -> None:
+        import numpy as np
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        store.replace_file(file, arrays.encode({**pieces, "rows": rows, "seconds": np.float64(seconds)}))
+
+    def parts(self, number: int) -> list[Path]:
+        """Files with some rows of a shard that is not whole."""
+        return sorted(self.path.glob(f"part-{number:05d}-*.safetensors"))
 
     def _file(self, number: int) -> Path:
         return self.path / f"shard-{number:05d}.safetensors"
+
+
+class Unfinished:
+    """A shard that is being computed: what an earlier start has left of it, and more of it as it comes."""
+
+    def __init__(
+        self, number: int, rows: NDArray[np.int64], names: Sequence[str], width: int, place: Shelf | None
+    ) -> None:
+        """Its ``rows`` and the pieces ``names`` are to be computed; without a ``place`` it stays in memory."""
+        import numpy as np
+
+        self._number, self._rows, self._place = number, rows, place
+        self._pieces = {name: np.full((len(rows), width), np.nan, np.float32) for name in names}
+        self._seconds = 0.0
+        self.failure: OSError | None = None
+        """why the disk has not taken it"""
+        places = {row: at for at, row in enumerate(rows.tolist())}
+        for file in place.parts(number) if place is not None else ():
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # damaged, or of other rows or pieces
+                part = arrays.read(file, ("rows", "seconds", *names), required=True)
+                some = [places[row] for row in part["rows"].tolist()]
+                for name in names:
+                    self._pieces[name][some] = part[name]
+                self._seconds += float(part["seconds"])
+        self.left: NDArray[np.int64] = np.flatnonzero(not_finite(self._pieces))
+        """places of the rows that have to be computed"""
+
+    def take(self, some: slice, pieces: Mapping[str, Matrix], seconds: float) -> None:
+        """Take in the pieces of ``some`` of the rows that are left, and put them on the disk unless they are the last.
+
+        ``seconds``: that computing them took.
+        """
+        where = self.left[some]
+        for name, rows in pieces.items():
+            self._pieces[name][where] = rows
+        self._seconds += seconds
+        if self._place is not None and some.stop < len(self.left):
+            try:
+                self._place.put_part(self._number, int(where[0]), self._rows[where], pieces, seconds)
+            except OSError as error:
+                self.failure = error
+
+    def finished(self, more: float) -> Shard:
+        """The shard, on the disk if that takes it; ``more``: seconds that are no single row's."""
+        seconds = self._seconds + more
+        if self._place is not None:
+            try:
+                return self._place.put(self._number, self._rows, self._pieces, seconds)
+            except OSError as error:
+                self.failure = error
+        return Shard(self._rows, None, self._pieces, seconds=seconds)
+
+
+def total(seconds: Iterable[float | None]) -> float | None:
+    """Their sum; None where one of them is not known."""
+    known = list(seconds)
+    return None if None in known else sum((one for one in known if one is not None), 0.0)
 
 
 def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: Group) -> Shelf:
