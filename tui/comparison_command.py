@@ -18,6 +18,7 @@ from engine.runs.spec import BadSpec, Problem
 from tui.driven import DONE, drive
 from tui.output import print_message, say
 from tui.spec_options import options
+from tui.text import safe
 
 
 @options(
@@ -99,6 +100,7 @@ def _classify_table(last: Classified) -> None:
             f"{result['macro_f1']:>8.4f}  {result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  "
             f"{result['trained_parameters']:,}"
         )
+    _encodings(last)
 
 
 def _choose_table(last: Classified) -> None:
@@ -110,6 +112,13 @@ def _choose_table(last: Classified) -> None:
         )
         for way, each in result.get("ways", {}).items():
             say(f"  {'by ' + way:<18} {_figures(each)}")
+    _encodings(last)
+
+
+def _encodings(last: Classified) -> None:
+    """What encoding cost, a line for each frozen encoder."""
+    for done in last.encodings:
+        say(safe(str(done), lines=False))
 
 
 def _figures(result: dict[str, Any]) -> str:
@@ -143,6 +152,7 @@ def _retrieve_table(last: Classified) -> None:
             f"{one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
             f"{one['seconds']:>8.1f}"
         )
+    _encodings(last)
 
 
 _TABLES = {"classify": _classify_table, "choose": _choose_table, "retrieve": _retrieve_table}

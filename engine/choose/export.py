@@ -48,6 +48,9 @@ def _card(run: Run) -> str:
         ("number of these items", result.get("items")),
         ("seed", spec.get("seed")),
         ("max tokens", spec.get("length")),
+        ("texts that were cut to them", result.get("truncated_texts")),
+        ("of so many texts", result.get("texts")),
+        ("seconds of training and ranking", result.get("seconds")),
     ]
     lines = [
         f"- {name}: `{' '.join(str(value).replace('`', ' ').split())}`" for name, value in facts if value is not None

@@ -34,7 +34,6 @@ class Majority:
     majority: int
     """index of the most frequent class in train"""
     name: str = baselines.MAJORITY
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
@@ -63,7 +62,6 @@ class TfIdf:
     classes: int
     class_weights: bool
     name: str = baselines.TFIDF
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
@@ -108,7 +106,6 @@ class FrozenHead:
     """``lr`` or ``mlp``"""
     classes: int
     spec: ClassifySpec
-    frozen: bool = True
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from checkpoints.store import CheckpointError
 from engine.classify import results
 from engine.classify.runs import spec_of
 from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
+from engine.runs import codec
+from engine.runs.events import EncodingDone
 
 _METHODS = {
     LR: "Logistic regression on features of a frozen encoder",
@@ -93,6 +95,10 @@ def model_card(run: Run, method: str, *, pooling: str, length: int) -> str:
         lines.append("- the figures of the run cannot be read")
     else:
         lines += [*_data(found), "", "## Figures", "", *_figures(found, method)]
+        encoding = (run.read_json(results.Store.ABOUT)["encoder"] or {}).get("encoding")
+        if encoding and method != FINETUNE:
+            done = codec.decode(EncodingDone, encoding)
+            lines += ["", _inline(str(replace(done, encoder=_without_folder(done.encoder))))]
     lines += ["", "## Settings", "", "```json", json.dumps(_settings(spec), indent=1), "```", ""]
     return "\n".join(lines)
 
@@ -122,15 +128,15 @@ def _figures(found: results.ClassifyResults, method: str) -> list[str]:
     lines = [
         f"On the {len(found.texts):,} texts of the test split, on which nothing was trained or chosen:",
         "",
-        "| method | accuracy | 95% interval | macro F1 | log loss | settings |",
-        "|---|---|---|---|---|---|",
+        "| method | accuracy | 95% interval | macro F1 | log loss | seconds | settings |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, report in found.reports.items():
         low, high = report.interval
         shown = f"**{name}**" if name == method else name
         lines.append(
             f"| {shown} | {report.accuracy:.4f} | {low:.4f} to {high:.4f} | {report.macro_f1:.4f} | "
-            f"{report.log_loss:.4f} | {_inline(report.settings)} |"
+            f"{report.log_loss:.4f} | {report.seconds:.1f} | {_inline(report.settings)} |"
         )
     leaks = {report.accuracy_without_leaks for name, report in found.reports.items() if name == method} - {None}
     return lines + [f"\nWithout the test texts that are also in train: {accuracy:.4f}" for accuracy in leaks]

@@ -131,7 +131,7 @@ class _Classification(Comparison):
         if self.store is not None:
             self.store.encoder(encoder)
         if LR in spec.heads or MLP in spec.heads or spec.curve or spec.suspects:
-            yield from features.encode(self.control)
+            yield from self.encode()
         for name in (LR, MLP):
             if name in spec.heads:
                 yield from self.contend(FrozenHead(name, classes, spec))
@@ -175,15 +175,15 @@ class _Classification(Comparison):
         found = yield from fitted.outputs(self.judged, self.control)
         if self.store is not None:
             fitted.save(self.store, steps)
-        seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
         facts: Facts = fitted.facts
         report = replace(
             statistics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked),
-            seconds=round(seconds, 3),
+            seconds=round(time.monotonic() - begun, 3),
             trained_parameters=facts.trained_parameters,
             parameters=facts.parameters,
             settings=facts.settings,
             validation_accuracy=facts.held_out_score,
+            **(self.read if contender.name == FINETUNE else {}),
         )
         self._report(contender.name, report, found)
         if self.store is not None:

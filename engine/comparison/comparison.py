@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from checkpoints.run import Run
@@ -43,6 +44,9 @@ class Comparison:
         """figures of each method so far"""
         self.steps: dict[str, int] = {}
         """that the optimizer of each method took until its last evaluation"""
+        self.read: dict[str, Any] = {}
+        """``texts`` that the fine-tuned encoder reads, and the ``truncated_texts`` among them"""
+        self._said: set[str] = set()
 
     def loaded(self) -> Loaded:
         """What was read."""
@@ -130,11 +134,37 @@ class Comparison:
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
 
+    def encode(self) -> Iterator[Event]:
+        """Encode all splits with the frozen encoder, and keep what that cost."""
+        yield from self.features.encode(self.control)
+        (done,) = self.features.encodings
+        if self.store is not None:
+            self.store.encoder(self.features.encoder, encoding=asdict(done))
+        yield from self._truncated(done.texts, done.truncated_texts or 0)
+
+    def texts(self) -> list[str]:
+        """What a fine-tuned encoder reads of all splits."""
+        return [text for split in (self.train, self.held_out, self.judged) for text in split.items]
+
+    def _truncated(self, texts: int, count: int) -> Iterator[Event]:
+        """Tell, once, how many of the texts were cut, if any."""
+        length = min(self.spec.length, self.features.encoder.positions)
+        said = f"{count:,} of {texts:,} texts were cut to {length:,} tokens"
+        if count and said not in self._said:
+            self._said.add(said)
+            yield Notice(said, "warning", "length")
+
     def fine_tune(
         self, settings: Settings, training: Callable[..., Training], fitted: Callable[[Tuned], FittedEncoder]
     ) -> Generator[Event, None, None]:
         """Fine-tune the whole encoder of the features and judge it; see :class:`FineTuned` for the arguments."""
-        encoder = self.features.encoder
+        encoder, texts, count = self.features.encoder, self.texts(), 0
+        for start in range(0, len(texts), 4096):
+            some = encoder.truncated(texts[start : start + 4096], min(settings.length, encoder.positions))
+            count += sum(cut for _, cut in some)
+            yield from handle_messages(self.control, len(self.figures))
+        self.read = {"texts": len(texts), "truncated_texts": count}
+        yield from self._truncated(len(texts), count)
         key = made_of(encoder, settings, self.data.fingerprint)
         with EpochCheckpoints(*key) as saved_epochs:
             contender = FineTuned(encoder, settings, saved_epochs, self.spec.device, training, fitted)
@@ -166,5 +196,7 @@ def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[]
         yield from writes.abandon()
     results = work.results() if work is not None else {}
     verdict = work.verdict() if work is not None else ""
+    encodings = tuple(work.features.encodings) if work is not None else ()
     spent = round(time.monotonic() - begun, 3)
-    yield Classified(reason, len(results), None, run.name if run is not None else "", spent, results, verdict)
+    name = run.name if run is not None else ""
+    yield Classified(reason, len(results), None, name, spent, results, verdict, encodings)

@@ -60,10 +60,6 @@ class Contender(Protocol):
 
     @property
     def name(self) -> str: ...
-    @property
-    def frozen(self) -> bool:
-        """Whether it stands on the shared features."""
-
     def fit(self, train: Labelled, held_out: Labelled, features: Any, control: Control) -> Generator[Event, None, Any]:
         """Learn, and return a :class:`Fitted`; ``features`` are shared by all contenders.
 

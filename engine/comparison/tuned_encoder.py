@@ -29,7 +29,6 @@ class FineTuned:
     """from the rows to train on and those to stop by"""
     fitted: Callable[[Tuned], FittedEncoder]
     name: str = METHOD
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: Any, control: Control

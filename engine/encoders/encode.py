@@ -150,10 +150,13 @@ def _fill(
 
     yield meter.event()
     ids: list[list[int]] = []
+    cut: list[bool] = []
     tokenizing = 0.0
     for start in range(0, len(texts), 4096):  # in blocks, so that stopping does not wait for all of them
         begun = time.monotonic()
-        ids += machine.encoder.ids(list(texts[start : start + 4096]), length)
+        for found, truncated in machine.encoder.truncated(list(texts[start : start + 4096]), length):
+            ids.append(found)
+            cut.append(truncated)
         tokenizing += time.monotonic() - begun
         yield from handle_messages(control, meter.done)
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
@@ -165,7 +168,7 @@ def _fill(
         left = rows[shard.left]
         meter.found(len(rows) - len(left), sum(len(ids[row]) for row in rows) - sum(len(ids[row]) for row in left))
         yield from machine.run([ids[row] for row in left], names, shard.take, control, meter, EVERY)
-        shards[number] = shard.finished(tokenizing * len(rows) / len(ids))
+        shards[number] = shard.finished(tokenizing * len(rows) / len(ids), sum(cut[row] for row in rows))
         if shard.failure is not None and not told_full:
             reason = shard.failure.strerror or shard.failure
             yield Notice(f"features cannot be kept on the disk ({reason}): kept in memory", "warning", "cache")
@@ -270,8 +273,9 @@ class _Machine:
                     if done == len(ids) or time.monotonic() - since >= every:
                         pieces = {name: tensor[taken:done].cpu().numpy() for name, tensor in gathered.items()}
                         self._check(pieces)
-                        take(slice(taken, done), pieces, time.monotonic() - since)
-                        taken, since = done, time.monotonic()
+                        now = time.monotonic()  # others are computed while these are taken
+                        take(slice(taken, done), pieces, now - since)
+                        taken, since = done, now
                     if meter is not None:
                         yield from meter.add(len(batch), sum(map(len, batch)))
                     begun = time.monotonic()

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from checkpoints import arrays, home, store
 from engine.encoders import cache
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     Matrix: TypeAlias = NDArray[np.float32]
 
 Group: TypeAlias = Literal["top", "every"]
+Number = TypeVar("Number", int, float)
 
 CODE = 1  # raise it when the numbers of a pooling change
 ROWS = 1024  # texts in a shard
+MEASURED = ("truncated", "seconds")
+"""of a cost, as the file of a shard has it"""
 POOLINGS = ("cls", "mean", "max", "last", "last4", "all")
 POOLING_HELP: Mapping[str, str] = {
     "cls": "the first token of the last layer",
@@ -61,6 +64,20 @@ def pieces_in(group: Group, layers: int) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What encoding texts took when it was done, be that now or before; None for what an earlier version did."""
+
+    texts: int = 0
+    truncated: int | None = 0
+    """texts that were cut to the maximum length"""
+    seconds: float | None = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        truncated, seconds = (self.truncated, other.truncated), (self.seconds, other.seconds)
+        return Cost(self.texts + other.texts, _total(truncated), _total(seconds))
+
+
+@dataclass(frozen=True)
 class Shard:
     """Some rows, in a file or, where the disk would not take them, in memory."""
 
@@ -69,8 +86,7 @@ class Shard:
     held: Mapping[str, Matrix] | None = None
     verified: frozenset[str] = frozenset()
     """pieces of the file whose checksum has been compared"""
-    seconds: float | None = None
-    """that computing it took, whenever that was; None where an earlier version wrote it"""
+    cost: Cost = Cost()
 
 
 class Features:
@@ -80,9 +96,9 @@ class Features:
         self.shards, self.count, self.layers, self.width = list(shards), count, layers, width
 
     @property
-    def seconds(self) -> float | None:
-        """That computing them took, the same whether they were computed now or before; None where it is not known."""
-        return total(shard.seconds for shard in self.shards)
+    def cost(self) -> Cost:
+        """The same whether they were computed now or before."""
+        return sum((shard.cost for shard in self.shards), Cost())
 
     def pooled(self, pooling: str) -> Matrix:
         """Rows in the order of the texts ``(count, pieces x width)``, float32.
@@ -116,41 +132,42 @@ class Shelf:
         file, names = self._file(number), ("rows", *pieces)
         try:
             try:
-                found = arrays.read(file, (*names, "seconds"), required=True)
-            except KeyError:  # an earlier version measured none
+                found = arrays.read(file, (*names, *MEASURED), required=True)
+            except KeyError:  # an earlier version measured neither
                 found = arrays.read(file, names, required=True)
         except (FileNotFoundError, KeyError):
             return None
         if spoilt := int(not_finite({name: found[name] for name in pieces}).sum()):
             raise ValueError(f"{file.name} holds NaN or infinite features of {spoilt:,} texts")
-        seconds = float(found["seconds"]) if "seconds" in found else None
-        return Shard(found["rows"], file, verified=frozenset(pieces), seconds=seconds)
+        cost = Cost(len(found["rows"]), *(found[name].item() if name in found else None for name in MEASURED))
+        return Shard(found["rows"], file, verified=frozenset(pieces), cost=cost)
 
-    def put(self, number: int, rows: NDArray[np.int64], pieces: Mapping[str, Matrix], seconds: float) -> Shard:
-        """Write a shard atomically, beside the pieces that it holds already, and remove its parts.
+    def put(self, number: int, shard: Shard) -> Shard:
+        """Write a shard in memory atomically, beside the pieces that its file holds already, and remove its parts.
 
         Raises :class:`OSError`.
         """
-        there: dict[str, Matrix] = {}
+        pieces, file = shard.held or {}, self._file(number)
+        there: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):  # there is none, or it is damaged
-            there = arrays.read(self._file(number), required=True)
-        self._write(self._file(number), {**there, **pieces}, rows, seconds)
+            there = arrays.read(file, required=True)
+        measured = {name: getattr(shard.cost, name) for name in MEASURED}
+        self._write(file, {**there, **pieces, "rows": shard.rows, **measured})
         for part in self.parts(number):
             with contextlib.suppress(OSError):
                 part.unlink()
-        return Shard(rows, self._file(number), verified=frozenset(pieces), seconds=seconds)
+        return replace(shard, path=file, held=None, verified=frozenset(pieces))
 
     def put_part(
         self, number: int, start: int, rows: NDArray[np.int64], pieces: Mapping[str, Matrix], seconds: float
     ) -> None:
         """Write some rows of a shard that is not whole yet, the first at ``start`` in it. Raises :class:`OSError`."""
-        self._write(self.path / f"part-{number:05d}-{start}.safetensors", pieces, rows, seconds)
+        file = self.path / f"part-{number:05d}-{start}.safetensors"
+        self._write(file, {**pieces, "rows": rows, "seconds": seconds})
 
-    def _write(self, file: Path, pieces: Mapping[str, Matrix], rows: NDArray[np.int64], seconds: float) -> None:
-        import numpy as np
-
+    def _write(self, file: Path, content: Mapping[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        store.replace_file(file, arrays.encode({**pieces, "rows": rows, "seconds": np.float64(seconds)}))
+        store.replace_file(file, arrays.encode(content))
 
     def parts(self, number: int) -> list[Path]:
         """Files with some rows of a shard that is not whole."""
@@ -200,21 +217,21 @@ class Unfinished:
             except OSError as error:
                 self.failure = error
 
-    def finished(self, more: float) -> Shard:
+    def finished(self, more: float, truncated: int) -> Shard:
         """The shard, on the disk if that takes it; ``more``: seconds that are no single row's."""
-        seconds = self._seconds + more
+        cost = Cost(len(self._rows), truncated, self._seconds + more)
+        shard = Shard(self._rows, None, self._pieces, cost=cost)
         if self._place is not None:
             try:
-                return self._place.put(self._number, self._rows, self._pieces, seconds)
+                return self._place.put(self._number, shard)
             except OSError as error:
                 self.failure = error
-        return Shard(self._rows, None, self._pieces, seconds=seconds)
+        return shard
 
 
-def total(seconds: Iterable[float | None]) -> float | None:
-    """Their sum; None where one of them is not known."""
-    known = list(seconds)
-    return None if None in known else sum((one for one in known if one is not None), 0.0)
+def _total(figures: tuple[Number | None, Number | None]) -> Number | None:
+    one, other = figures
+    return None if one is None or other is None else one + other
 
 
 def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: Group) -> Shelf:

@@ -114,7 +114,6 @@ class Method:
     """BM25, cosine of frozen vectors, both fused, or a trained bi-encoder."""
 
     name: str
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: BuiltRankers, control: Control

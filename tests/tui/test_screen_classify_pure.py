@@ -22,7 +22,15 @@ from engine.classify import task as classify_task
 from engine.classify.spec import ClassifySpec
 from engine.comparison.results import TUNED
 from engine.comparison.statistics import report_from
-from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
+from engine.runs.events import (
+    Classified,
+    ContenderDone,
+    ContenderStep,
+    EncodingDone,
+    Event,
+    Finished,
+    Notice,
+)
 from engine.runs.spec import BadSpec, spelled
 from tui import last_values
 from tui.classify import figures, overview, pages
@@ -103,6 +111,19 @@ def test_what_was_said_about_a_running_classification_goes_when_it_ends() -> Non
     story = folded([loaded(), Notice("from the engine"), Notice("it is running", "warning", "screen")])
     story.fold(Finished("stopped", 1, None, "run"))
     assert [notice.text for notice in story.notices] == ["from the engine"]
+
+
+def test_encoding_has_a_line_of_its_own_below_the_methods() -> None:
+    events = [*told()[:2], EncodingDone(f"bert {HOSTILE}", 320, 12, 12.34), *told()[2:]]
+    lines = text_of(overview.overview(folded(events), None, "lr", 120, 30)).splitlines()
+    (line,) = [number for number, text in enumerate(lines) if text.lstrip().startswith("encoding (bert ")]
+    assert "12.3 s, 320 texts, 12 of them truncated" in lines[line]
+    assert "MLP" in lines[line - 1]
+    assert not CONTROLS.findall(lines[line])
+    unknown = folded([loaded(), EncodingDone("minilm", 320, None, None), *told()[2:]])
+    shown = text_of(overview.overview(unknown, None, "lr", 120, 30))
+    assert "encoding (minilm): time not measured, 320 texts  " in shown
+    assert "encoding" not in text_of(overview.overview(folded([*events, *told()[:1]]), None, "lr", 120, 30))
 
 
 # -- figures ---------------------------------------------------------------------------------------------------------

@@ -272,18 +272,35 @@ def test_a_stop_within_a_shard_loses_seconds_only(bert: Encoder, monkeypatch: py
 @pytest.mark.usefixtures("clock")
 def test_seconds_are_those_of_the_computation_whenever_that_was(bert: Encoder) -> None:
     fresh = run(bert, budget=64)
-    assert fresh.seconds is not None
-    assert fresh.seconds > 2 * encoding.EVERY
-    assert run(bert).seconds == fresh.seconds
+    assert fresh.cost.seconds is not None
+    assert fresh.cost.seconds > 2 * encoding.EVERY
+    assert run(bert).cost.seconds == fresh.cost.seconds
     for file in (home.cache() / "features").glob("*/shard-*"):
         held = arrays.read(file)
         file.unlink()
-        without = held.pop("seconds")
-        assert float(without) == fresh.seconds
+        assert float(held["seconds"]) == fresh.cost.seconds
         stopped_after(30, bert)
-        assert run(bert, budget=64).seconds == pytest.approx(fresh.seconds, abs=2)  # what a stop loses is no cost
-        file.write_bytes(arrays.encode(held))  # as earlier versions did
-    assert run(bert).seconds is None
+        resumed = run(bert, budget=64)
+        assert resumed.cost.seconds == pytest.approx(fresh.cost.seconds, abs=2)  # what a stop loses is no cost
+
+
+def test_truncated_texts_are_counted_whether_they_are_encoded_now_or_before(
+    bert: Encoder, folders: dict[str, Path]
+) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(folders["bert"] / "tokenizer.json"))
+    lengths = [len(theirs(text)["input_ids"]) for text in TEXTS]
+    wanted = sum(length > 10 for length in lengths)
+    assert 10 in lengths  # one that just fits
+    assert len(TEXTS) > wanted > 5
+    for _ in ("fresh", "cached"):
+        cost = run(bert, length=10).cost
+        assert (cost.texts, cost.truncated) == (len(TEXTS), wanted)
+    for file in (home.cache() / "features").glob("*/shard-*"):
+        held = arrays.read(file)
+        file.write_bytes(arrays.encode({name: held[name] for name in held if name not in features.MEASURED}))
+    assert run(bert, length=10).cost == features.Cost(len(TEXTS), None, None)
 
 
 def test_a_pause_is_no_cost(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +312,7 @@ def test_a_pause_is_no_cost(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(encoding, "handle_messages", waiting)
     monkeypatch.setattr(encoding, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    assert run(bert).seconds == 0
+    assert run(bert).cost.seconds == 0
 
 
 def test_a_damaged_shard_is_made_again(bert: Encoder) -> None:
@@ -345,12 +362,12 @@ def test_only_the_poolings_that_are_asked_for_are_on_the_disk_and_others_are_add
 
     whole = run(bert, cached=False)
     _, made = tiny.finish(encode(TEXTS, bert, Control(), length=32, poolings=("mean",)))
-    assert there() == {"rows", "seconds", f"mean.{bert.layers}"}
+    assert there() == {"rows", "seconds", "truncated", f"mean.{bert.layers}"}
     assert np.allclose(made.pooled("mean"), whole.pooled("mean"), atol=1e-6)
     with pytest.raises(OSError, match="has no cls"):
         made.pooled("cls")
     _, made = tiny.finish(encode(TEXTS, bert, Control(), length=32, poolings=("cls",)))
-    assert there() == {"rows", "seconds", "cls", f"mean.{bert.layers}"}
+    assert there() == {"rows", "seconds", "truncated", "cls", f"mean.{bert.layers}"}
     assert np.allclose(made.pooled("cls"), whole.pooled("cls"), atol=1e-6)
     monkeypatch.setattr(Encoder, "open", lambda *given: pytest.fail("the model was opened"))
     for pooling in ("cls", "mean"):
