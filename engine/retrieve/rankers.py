@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from checkpoints import store
 from data.beir import Collection
+from engine.comparison.scripts import bigrams, without_spaces
 from engine.encoders import find as encoders
 from engine.encoders import index as vector_index
 from engine.encoders.encode import encode, encode_now, machine_for
@@ -52,7 +53,10 @@ class Ranker(Protocol):
 
 
 class Bm25:
-    """BM25 as Lucene counts it, through bm25s: words of two letters and more, English stop words out, no stemmer."""
+    """BM25 as Lucene counts it, through bm25s: words of two letters and more, English stop words out, no stemmer.
+
+    Where the documents' script has no spaces, every two neighbouring characters of it stand in for a word.
+    """
 
     name = BM25
 
@@ -60,7 +64,7 @@ class Bm25:
         import bm25s
 
         self._library: Any = bm25s
-        self._count = len(collection)
+        self._bigrams = without_spaces(collection.documents)
         self._index = self._saved(collection) or self._made(collection)
         self.bytes = sum(int(part.nbytes) for part in self._index.scores.values() if hasattr(part, "nbytes"))
 
@@ -77,26 +81,40 @@ class Bm25:
         return list(dict.fromkeys(self._words([query])[0]))
 
     def _words(self, texts: Sequence[str]) -> list[list[str]]:
-        found: list[list[str]] = self._library.tokenize(list(texts), return_ids=False, show_progress=False)
-        return found
+        pairs: Sequence[list[str]] = [[] for _ in texts]
+        if self._bigrams:
+            pairs, texts = zip(*map(bigrams, texts), strict=True)
+        found = self._library.tokenize(list(texts), return_ids=False, show_progress=False)
+        return [words + more for words, more in zip(found, pairs, strict=True)]
 
     def _made(self, collection: Collection) -> Any:
         index = self._library.BM25(k1=1.5, b=0.75)
-        words = self._library.tokenize(collection.documents, show_progress=False)
-        if not any(len(one) for one in words.ids):
+        words: Any = None
+        if self._bigrams:
+            words = rows = self._words(collection.documents)
+        else:  # numbers, which take less memory
+            words = self._library.tokenize(collection.documents, show_progress=False)
+            rows = words.ids
+        if not any(map(len, rows)):
             words = [[""] for _ in collection.documents]
         index.index(words, show_progress=False)
         with contextlib.suppress(OSError), replaced(_folder(collection)) as folder:
             index.save(folder, show_progress=False)  # where it cannot be kept, the next start makes it again
-            store.replace_file(folder / _ABOUT, json.dumps(_about(collection, folder)).encode())
+            store.replace_file(folder / _ABOUT, json.dumps(self._about(collection, folder)).encode())
         return index
 
     def _saved(self, collection: Collection) -> Any:
         folder = present(_folder(collection))
         with contextlib.suppress(Exception):  # missing or damaged: it is made again
-            if store.read_object(folder / _ABOUT) == _about(collection, folder):
+            if store.read_object(folder / _ABOUT) == self._about(collection, folder):
                 return self._library.BM25.load(folder, mmap=True)
         return None
+
+    def _about(self, collection: Collection, folder: Path) -> dict[str, Any]:
+        """What an index in ``folder`` is made of, and its files."""
+        files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}
+        kind = "/bigrams" if self._bigrams else ""
+        return {"content": f"{CODE}/{collection.corpus_fingerprint}{kind}", "files": files}
 
 
 class Dense:
@@ -262,12 +280,6 @@ class Rankers:
 def _folder(collection: Collection) -> Path:
     """Of the saved BM25 index."""
     return vector_index.place(f"{collection.source}/{BM25}")
-
-
-def _about(collection: Collection, folder: Path) -> dict[str, Any]:
-    """What a BM25 index in ``folder`` is made of, and its files."""
-    files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}
-    return {"content": f"{CODE}/{collection.corpus_fingerprint}", "files": files}
 
 
 def _best(scores: NDArray[np.float32], k: int) -> Ranked:

@@ -177,6 +177,34 @@ def test_bm25_equals_its_formula(spec: RetrieveSpec) -> None:
     assert [scores[row] for row in found.rows] == pytest.approx(sorted(scores, reverse=True)[: len(order)], abs=1e-5)
 
 
+CHINESE = (
+    "自行车的链条需要每个月清洗和上油。",
+    "图书馆星期一关门,星期二到星期天开放。",
+    "把面粉、水和酵母揉成面团,然后发酵两个小时。",
+    "下雨天骑自行车时,刹车的距离会变长。",
+    "这台打印机只能使用黑色的墨盒。",
+    "春天的樱花树下有很多人在拍照 iPhone。",
+)
+
+
+def test_bm25_searches_where_a_script_has_no_spaces(tmp_path: Path) -> None:
+    folder = tmp_path / "chinese"
+    folder.mkdir()
+    write(folder / "corpus.jsonl", [{"_id": str(row), "text": text} for row, text in enumerate(CHINESE)])
+    small = beir.load(str(folder))
+    for bm25 in (rankers.Bm25(small), rankers.Bm25(small)):  # made, then from the disk
+        found = [ranked.rows for ranked in bm25.rank(["自行车刹车", "图书馆什么时候开放?", "iphone", "咖啡", ""], 6)]
+        assert [rows[:1] for rows in found] == [(3,), (1,), (5,), (), ()]
+        assert set(found[0]) == {0, 3}  # every document about bicycles
+        assert bm25.terms("自行车 iPhone") == ["iphone", "自行", "行车"]
+    bags = [{text[place : place + 2] for place in range(len(text) - 1)} for text in CHINESE]
+    (found_rows,) = (ranked.rows for ranked in bm25.rank(["面团发酵"], 6))
+    assert set(found_rows) == {row for row, bag in enumerate(bags) if bag & {"面团", "团发", "发酵"}}
+    for text, query in (("ぼくは自転車で図書館へ行きます", "図書館"), ("ห้องสมุดเปิดวันอังคาร", "ห้องสมุด")):
+        write(folder / "corpus.jsonl", [{"_id": "a", "text": text}, {"_id": "b", "text": CHINESE[4]}])
+        assert rankers.Bm25(beir.load(str(folder))).rank([query], 2)[0].rows == (0,)
+
+
 def test_a_query_without_a_known_word_finds_nothing(spec: RetrieveSpec) -> None:
     bm25 = rankers.Bm25(beir.load(spec.data))
     for query in ("xylophone", "", "the", "x"):
