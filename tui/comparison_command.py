@@ -141,15 +141,16 @@ def _retrieve_table(last: Classified) -> None:
     if not last.results:
         return
     count = f"95%, n={max(one['queries'] for one in last.results.values()):,}"
+    widest = max(8, *map(len, last.results))
     say(
-        f"{'ranker':<8} {'nDCG@10':>8}  {count:<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
+        f"{'ranker':<{widest}} {'nDCG@10':>8}  {count:<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
         f"{'queries/s':>9} {'index':>9} {'seconds':>8}"
     )
     for name, one in last.results.items():
         low, high = one["interval"]
         say(
-            f"{name:<8} {one['ndcg@10']:>8.4f}  {low:.3f}-{high:.3f}   {one['recall@100']:>7.4f} {one['mrr@10']:>7.4f} "
-            f"{one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
+            f"{name:<{widest}} {one['ndcg@10']:>8.4f}  {low:.3f}-{high:.3f}   {one['recall@100']:>7.4f} "
+            f"{one['mrr@10']:>7.4f} {one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
             f"{one['seconds']:>8.1f}"
         )
     _encodings(last)

@@ -11,7 +11,7 @@ from engine.runs.spec import option
 encoder = partial(
     option,
     "auto",
-    "minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.",
+    text="minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.",
     required="name auto, minilm, a folder, or a model on the Hub",
     path=True,
 )

@@ -11,13 +11,23 @@ if TYPE_CHECKING:
     from engine.encoders.find import Encoder
 
 SIMILARITY, WORDS = "similarity", "words"
-ABOUT: Mapping[str, str] = {
-    SIMILARITY: "was trained for sentence similarity: its frozen vectors are those of a trained sentence encoder, "
-    "so training it further may gain little",
-    WORDS: "was trained to predict words, not to compare texts: what the trained method gains over its frozen "
-    "vectors is what training for retrieval brings",
+ABOUT: Mapping[str, tuple[str, str]] = {
+    SIMILARITY: (
+        "was trained for sentence similarity: its frozen vectors are those of a trained sentence encoder",
+        ", so training it further may gain little",
+    ),
+    WORDS: (
+        "was trained to predict words, not to compare texts",
+        ": what the trained method gains over its frozen vectors is what training for retrieval brings",
+    ),
 }
+"""what a kind of training means, and what follows where the encoder is trained further"""
 _WORD_HEADS = ("ForMaskedLM", "ForPreTraining", "ForCausalLM", "LMHeadModel")
+
+
+def about(kind: str, *, trained: bool = True) -> str:
+    """What a kind of training means for an encoder, and for its further training; empty where it is not known."""
+    return "".join(ABOUT.get(kind, ())[: 1 + trained])
 
 
 def pretraining(encoder: Encoder) -> str:

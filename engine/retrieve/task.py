@@ -14,12 +14,12 @@ from engine import hub
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.comparison.statistics import CHANCE, holm, interval
-from engine.encoders.pretraining import ABOUT
+from engine.encoders.pretraining import about, pretraining
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
 from engine.retrieve.metrics import DEPTH, MEASURES, NDCG, Difference
 from engine.retrieve.results import Judged, Store
-from engine.retrieve.spec import BM25, PAIRS, RANKERS, TRAINED, RetrieveSpec
+from engine.retrieve.spec import BM25, TRAINED, RetrieveSpec, pairs
 from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
@@ -57,7 +57,7 @@ class _Retrieval(Comparison):
         judged = Inputs(self.split, [collection.queries[name] for name in self.queries])
         # Those of train, and no other relevance judgements, are for the methods; the bi-encoder holds some of them out.
         known = dataclasses.replace(collection, qrels={"train": asked} if asked else {})
-        rankers = BuiltRankers(spec, known, collection.fingerprint)
+        rankers = BuiltRankers(spec, known, collection.fingerprint, (*judged.items, *train.items))
         super().__init__(spec, collection, control, train, Labelled("held_out", (), ()), judged, rankers)
         self.values: dict[str, dict[str, Values]] = {}
         self.against: dict[str, dict[str, dict[str, Difference]]] = {}
@@ -71,7 +71,7 @@ class _Retrieval(Comparison):
             self.split_sizes(),
             documents=len(self.data),
             judged_split=self.split,
-            contenders=tuple(method for method in RANKERS if method in self.spec.methods),
+            contenders=self.spec.ranked,
             checks=tuple(checks),
         )
 
@@ -80,11 +80,12 @@ class _Retrieval(Comparison):
 
     def verdict(self) -> str:
         """What the figures say of each pair of methods, with intervals and p-values adjusted for all pairs (Holm)."""
-        pairs = [(first, second) for first, second in PAIRS if second in self.against.get(first, {})]
-        differences = [self.against[first][second][NDCG] for first, second in pairs]
+        compared = pairs(self.figures)
+        differences = [self.against[first][second][NDCG] for first, second in compared]
         adjusted = holm([found.p for found in differences])
         sentences = []
-        for (first, second), found, p in zip(pairs, differences, adjusted, strict=True):
+        for names, found, p in zip(compared, differences, adjusted, strict=True):
+            first, second = map(self._named, names)
             if not found.better + found.worse:
                 sentences.append(f"{first} and {second} rank alike.")
                 continue
@@ -92,15 +93,23 @@ class _Retrieval(Comparison):
             span = f"95%: {found.low:+.3f} to {found.high:+.3f}, p = {p:.3f}, n = {found.n}"
             chance = ", which could be chance" if p >= CHANCE else ""
             sentences.append(f"{first} is {abs(found.mean):.3f} {way} {second} in {NDCG} ({span}){chance}.")
-        if len(pairs) > 1:
-            sentences.append(f"Each p is adjusted for {len(pairs)} comparisons (Holm).")
+        if len(compared) > 1:
+            sentences.append(f"Each p is adjusted for {len(compared)} comparisons (Holm).")
         if self.split == "train" and TRAINED in self.values:
             sentences.append(
                 "Trained was judged on the queries that it was trained on: that says nothing about new ones."
             )
-        if self.features.pretraining and self.figures.keys() - {BM25}:
-            sentences.append(f"The encoder {ABOUT[self.features.pretraining]}.")
+        used = {result["encoder"]: result["pretraining"] for method, result in self.figures.items() if method != BM25}
+        for place, (name, kind) in enumerate(used.items()):
+            if words := about(kind, trained=place == 0):
+                sentences.append(f"{'The encoder' if len(used) == 1 else name} {words}.")
         return " ".join(sentences)
+
+    def _named(self, method: str) -> str:
+        """A method in a sentence: with its encoder, where there are several."""
+        if method not in self.spec.frozen or len(self.spec.encoders) == 1:
+            return method
+        return f"{self.spec.frozen[method][0]} of {self.figures[method]['encoder']}"
 
     def run(self) -> Generator[Event, None, None]:
         try:
@@ -110,9 +119,7 @@ class _Retrieval(Comparison):
                 self.features.saved_epochs.release()
 
     def _methods(self) -> Iterator[Event]:
-        for method in RANKERS:
-            if method not in self.spec.methods:
-                continue
+        for method in self.spec.ranked:
             try:
                 if self.queries:
                     yield from self.contend(Method(method))
@@ -155,7 +162,8 @@ class _Retrieval(Comparison):
             },
         }
         if method != BM25:
-            result["pretraining"] = self.features.pretraining
+            encoder = self.features.encoder_of(method)
+            result |= {"encoder": encoder.name, "pretraining": pretraining(encoder)}
         if method == TRAINED and (state := self.features.state) is not None:
             result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
         self.figures[method] = result

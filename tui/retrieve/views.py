@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui.compare import headline
+from tui.text import safe
+
+LONGEST = 18  # characters of the name of a method
 
 NAMES = {
     "bm25": "BM25",
@@ -14,6 +17,15 @@ NAMES = {
     "trained": "trained",
 }
 RANKERS = tuple(NAMES)
+
+
+def name_of(method: str) -> str:
+    """What a method is called; those of a second encoder are called after it."""
+    pooling, _, encoder = method.partition("-")
+    named = f"{'[CLS]' if pooling == 'cls' else pooling} {encoder}".strip()
+    return NAMES.get(method) or safe(named, lines=False)[:LONGEST]
+
+
 VIEWS = (
     ("search", "s", "Columns"),
     ("figures", "a", "Figures"),
@@ -56,7 +68,7 @@ class ViewState(headline.ViewState):
             if which == 0:
                 self.middle = MIDDLE[(MIDDLE.index(self.middle) + 1) % len(MIDDLE)]
             return
-        names = [name for name in RANKERS if name in known]
+        names = list(known)
         if len(names) < 2:
             return
         here, other = (self.first, self.second) if which == 0 else (self.second, self.first)

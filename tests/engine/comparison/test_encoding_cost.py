@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import tiny
+from retrieving import collection
 from workbench import notices, only
 
-from checkpoints import home
+from checkpoints import home, store
 from checkpoints.run import Run
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
@@ -22,6 +23,9 @@ from engine.classify.spec import ClassifySpec
 from engine.comparison import comparison
 from engine.encoders import encode as encoding
 from engine.encoders import find as encoders
+from engine.retrieve import rankers
+from engine.retrieve.spec import RetrieveSpec
+from engine.retrieve.task import retrieve
 from engine.runs.events import ContenderDone, EncodingDone
 from engine.runs.messages import Control
 from tui import cli
@@ -91,6 +95,55 @@ def test_encoding_is_a_cost_of_its_own_and_the_same_from_the_cache(
         assert {one.result["seconds"] for one in only(ContenderDone, events)} == {0.0}
         about = run.read_json("classifier.json" if task == "classifying" else "choices.json")
         assert about["encoder"]["encoding"]["seconds"] == done.seconds
+
+
+@pytest.mark.parametrize("mode", ["projection", "whole"])
+def test_encoding_of_documents_and_queries_is_a_cost_of_its_own_with_and_without_an_index(
+    tmp_path: Path, encoder: str, clock: list[float], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    for module in ("task", "contenders", "rankers"):
+        monkeypatch.setattr(f"engine.retrieve.{module}.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(rankers.Embedder, "__call__", answered_at_once(clock))
+    data = str(collection(tmp_path / "small"))
+    spec = RetrieveSpec(data, encoder, mode=mode, epochs=1, length=6, device="cpu")
+    costs = []
+    for start in ("fresh", "index", "features", "older"):
+        events = list(retrieve(spec, Control()))
+        costs.append(events[-1].encodings)
+        assert only(EncodingDone, events)[-1:] == list(costs[-1])
+        seconds = {one.contender: one.result["seconds"] for one in only(ContenderDone, events)}
+        own = seconds.pop("trained")
+        assert set(seconds.values()) == {0.0}
+        assert own == 0.0 if mode == "projection" or start == "older" else own >= BATCH
+        told = [one.text for one in notices("length", events)]
+        assert told == ["36 of 36 documents were cut to 6 tokens"] * (start != "older")
+        if start == "index":
+            for folder in home.cache().glob("indexes/*"):
+                store.remove(folder)
+        elif start == "features":
+            for file in home.cache().glob("indexes/*/index.json"):
+                about = json.loads(file.read_bytes())
+                del about["cost"]
+                file.write_text(json.dumps(about))
+    (fresh,) = costs[0]
+    assert (fresh.texts, fresh.truncated_texts) == (36 + 24, 36)
+    assert fresh.seconds is not None
+    assert fresh.seconds >= 2 * BATCH
+    assert costs[1] == costs[2] == costs[0]
+    assert [one.seconds for one in costs[3]] == [None]
+
+
+def answered_at_once(clock: list[float]) -> Any:
+    """An embedder that takes no time: asking is no part of what is looked at here."""
+    really = rankers.Embedder.__call__
+
+    def ask(self: Any, *given: Any, **named: Any) -> Any:
+        before = clock[0]
+        found = really(self, *given, **named)
+        clock[0] = before
+        return found
+
+    return ask
 
 
 def test_it_is_told_by_the_command_and_in_the_readme_of_an_export(

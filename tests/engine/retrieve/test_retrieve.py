@@ -30,7 +30,7 @@ from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.bi_encoder import BiState
 from engine.retrieve.results import Store
 from engine.retrieve.search import NotTrained
-from engine.retrieve.spec import PAIRS, RANKERS, RetrieveSpec
+from engine.retrieve.spec import RANKERS, RetrieveSpec, pairs
 from engine.retrieve.task import retrieve
 from engine.retrieve.training_data import BiSettings, Split, TrainingData, TrainingInputs
 from engine.runs.events import (
@@ -102,11 +102,12 @@ def test_the_verdict_calls_a_difference_chance_by_a_p_that_is_adjusted_for_all_p
     run, events = driven(spec)
     verdict = events[-1].verdict  # type: ignore[attr-defined]
     compared = {pair: found["ndcg@10"] for pair, found in retrieve_results.read(run).comparisons.items()}
-    told = [compared[f"{first}-{second}"] for first, second in PAIRS]
+    every = pairs(RANKERS)
+    told = [compared[f"{first}-{second}"] for first, second in every]
     assert all(one["n"] == 8 for one in told)
     ordered = sorted(one["p"] for one in told)
     sentences = dict(
-        zip(PAIRS, re.findall(r"\w+ (?:is .*?n = 8\).*?|and \w+ rank alike)\.(?= |$)", verdict), strict=True)
+        zip(every, re.findall(r"\w+ (?:is .*?n = 8\).*?|and \w+ rank alike)\.(?= |$)", verdict), strict=True)
     )
     for ((first, second), sentence), one in zip(sentences.items(), told, strict=True):
         if not one["better"] + one["worse"]:
@@ -143,6 +144,56 @@ def test_what_the_encoder_was_trained_for_is_told(
     assert len(told) == bool(words)
     assert all(words in text for text in [*told, last.verdict])
     assert ("The encoder was" in last.verdict) == bool(words)
+
+
+def test_frozen_vectors_of_several_encoders_are_compared_and_the_first_is_trained(
+    spec: RetrieveSpec, encoder: Path, tmp_path: Path
+) -> None:
+    encoder, other = Path(shutil.copytree(encoder, tmp_path / "first")), tiny.bert(tmp_path / "other", seed=5)
+    spec = replace(spec, encoder=str(encoder))
+    for folder, head in ((encoder, "BertForMaskedLM"), (other, "")):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "architectures": [head]}))
+    (other / "modules.json").write_text("[]")  # a sentence encoder
+    both = replace(spec, encoder=f"{spec.encoder}, {other}")
+    run, events = driven(both)
+    last = events[-1]
+    assert isinstance(last, Classified)
+    assert list(last.results) == ["bm25", "cls", "mean", "cls-other", "mean-other", "hybrid", "trained"]
+    for name, found in (("words", encoder), ("similarity", other)):
+        of = [one for one in last.results.values() if one.get("pretraining") == name]
+        assert {one["encoder"] for one in of} == {str(found)}
+        assert len(of) == (4 if found == encoder else 2)
+        assert last.verdict.count(f"{found} was trained") == 1
+    assert f"mean of {other} " in last.verdict
+    assert "trained" in last.verdict.partition(f"mean of {other}")[2]
+    assert [one.encoder for one in last.encodings] == [str(encoder), str(other)]
+    for alone, suffix in ((spec, ""), (replace(spec, encoder=str(other)), "-other")):
+        (*_, separate) = retrieve(replace(alone, methods=("cls", "mean", "trained")), Control())
+        assert isinstance(separate, Classified)
+        for pooling in ("cls", "mean"):
+            assert separate.results[pooling]["ndcg@10"] == last.results[f"{pooling}{suffix}"]["ndcg@10"]
+        if not suffix:
+            assert separate.results["trained"]["ndcg@10"] == last.results["trained"]["ndcg@10"]
+    assert {"mean-other-mean", "trained-mean-other"} <= retrieve_results.read(run).comparisons.keys()
+    assert retrieve_runs.spec_of(run).encoders == (str(encoder), str(other))
+    library = search.library(retrieve_runs.spec_of(run), run)
+    stored = retrieve_results.read(run).judged["mean-other"].rankings
+    texts = [library.collection.queries[name] for name in retrieve_results.read(run).queries]
+    assert [one.rows for one in made(library, "mean-other").rank(texts, 100)] == [one.rows for one in stored]
+
+
+def test_names_of_several_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert RetrieveSpec(encoder="minilm, a/b ,minilm,").encoders == ("minilm", "a/b")
+    assert RetrieveSpec(encoder="minilm,a/b", methods=("mean", "hybrid")).ranked == ("mean", "mean-b", "hybrid")
+    assert [one.field for one in RetrieveSpec(encoder="a/b,c/b").validate()] == ["encoder"]
+    assert [one.field for one in RetrieveSpec(encoder=" , ").validate()] == ["encoder"]
+    (tmp_path / "one,two").mkdir()
+    (tmp_path / "three").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert RetrieveSpec(encoder=str(tmp_path / "one,two")).encoders == (str(tmp_path / "one,two"),)
+    run = retrieve_runs.create(RetrieveSpec(encoder="three, minilm,no/where"))
+    assert retrieve_runs.spec_of(run).encoders == (str(tmp_path / "three"), "minilm", "no/where")
 
 
 def test_the_bundled_minilm_and_sentence_transformers_are_sentence_encoders(encoder: Path, tmp_path: Path) -> None:
@@ -264,9 +315,9 @@ def test_features_are_stored_for_the_poolings_in_use_and_documents_encoded_once(
         return found
 
     assert computed(("mean", "trained")) == 1
-    assert there() == {"rows", "mean.2"}
+    assert there() == {"rows", "seconds", "truncated", "mean.2"}
     assert computed(("cls", "mean", "trained")) == 1
-    assert there() == {"rows", "mean.2", "cls"}
+    assert there() == {"rows", "seconds", "truncated", "mean.2", "cls"}
     for folder in home.cache().glob("indexes/*"):
         store.remove(folder)
     assert computed(("cls", "hybrid")) == 0
