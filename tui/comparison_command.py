@@ -150,8 +150,8 @@ def _retrieve_table(last: Classified) -> None:
         low, high = one["interval"]
         say(
             f"{name:<{widest}} {one['ndcg@10']:>8.4f}  {low:.3f}-{high:.3f}   {one['recall@100']:>7.4f} "
-            f"{one['mrr@10']:>7.4f} {one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
-            f"{one['seconds']:>8.1f}"
+            f"{one['mrr@10']:>7.4f} {one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} "
+            f"{one['index_bytes'] / 1e6:>6.1f} MB {one['seconds']:>8.1f}"
         )
     _encodings(last)
 
