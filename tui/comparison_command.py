@@ -24,7 +24,7 @@ from tui.text import safe
 @options(
     ClassifySpec,
     "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
-    "curve suspects seed name device",
+    "curve suspects seeds seed name device",
 )
 def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
     """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
@@ -91,14 +91,14 @@ def resume(run: Run, task: str, *, as_json: bool, quiet: bool, fresh: bool = Fal
 def _classify_table(last: Classified) -> None:
     say(
         f"{'method':<10} {'accuracy':>8}  {'95% interval':<13} {'n':>7}  {'macro F1':>8}  {'log loss':>8}  "
-        f"{'seconds':>8}  trained"
+        f"{'seconds':>8}  {'trained':<11} seeds"
     )
     for method, result in last.results.items():
         low, high = result["interval"]
         say(
             f"{method:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} {result['rows']:>7,}  "
             f"{result['macro_f1']:>8.4f}  {result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  "
-            f"{result['trained_parameters']:,}"
+            f"{result['trained_parameters']:<11,} {_seeds(result)}"
         )
     _encodings(last)
 

@@ -215,13 +215,14 @@ class _Choosing(Comparison):
         if controls.hidden:
             self.hidden[name] = choose_report.over_seeds(controls.hidden, data)
         if self.store is not None:
-            self.store.outputs(name, scores)
+            self.store.outputs(name, [scores])
             fitted.save(self.store, steps)
         self._record(name, result)
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
-        yield from _JudgedItems(self.gold).count(_items(name, earlier.outputs, self.data.judged))
-        self.right[name] = choose_report.correct(earlier.outputs, self.data.judged)
+        (scores,) = earlier.outputs
+        yield from _JudgedItems(self.gold).count(_items(name, scores, self.data.judged))
+        self.right[name] = choose_report.correct(scores, self.data.judged)
         self._record(name, earlier.result)
 
     def _record(self, name: str, result: dict[str, Any]) -> None:

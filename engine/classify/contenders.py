@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,9 @@ class FrozenHead:
         learnt = features.rows(train.split), train.labels
         looked = features.rows(held_out.split), held_out.labels
         return FittedHead(self.name, (yield from self.learn(learnt, looked, control)), features)
+
+    def reseeded(self, number: int) -> FrozenHead:
+        return replace(self, spec=replace(self.spec, seed=self.spec.seed + number))
 
     def learn(self, learnt: Any, looked: Any, control: Control) -> Generator[Event, None, Head]:
         """Train on features and labels; ``looked`` are those that settings and epoch are chosen on."""

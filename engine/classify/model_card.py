@@ -134,8 +134,9 @@ def _figures(found: results.ClassifyResults, method: str) -> list[str]:
     for name, report in found.reports.items():
         low, high = report.interval
         shown = f"**{name}**" if name == method else name
+        spread = f" ± {report.spread:.4f} ({len(report.seeds)} seeds)" if report.spread is not None else ""
         lines.append(
-            f"| {shown} | {report.accuracy:.4f} | {low:.4f} to {high:.4f} | {report.macro_f1:.4f} | "
+            f"| {shown} | {report.accuracy:.4f}{spread} | {low:.4f} to {high:.4f} | {report.macro_f1:.4f} | "
             f"{report.log_loss:.4f} | {report.seconds:.1f} | {_inline(report.settings)} |"
         )
     leaks = {report.accuracy_without_leaks for name, report in found.reports.items() if name == method} - {None}

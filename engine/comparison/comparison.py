@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from checkpoints.run import Run
@@ -105,11 +106,12 @@ class Comparison:
         return ContenderDone(name, self.figures[name])
 
     def contend(
-        self, contender: Contender, saved_epochs: EpochCheckpoints | None = None, key: list[Any] | None = None
+        self, contender: Contender, saved_epochs: Sequence[EpochCheckpoints] = (), key: list[Any] | None = None
     ) -> Generator[Event, None, None]:
         """Fit a contender and judge it, or take over what an earlier start of the run has trained.
 
-        ``saved_epochs`` of the fine-tuning that ``key`` decides are removed when its results are on the disk.
+        ``saved_epochs`` of the fine-tuning that ``key`` decides, by each seed, are removed when its results are on the
+        disk.
         """
         name, begun, steps = contender.name, time.monotonic(), list[ContenderStep]()
         if (earlier := self.earlier(name, key)) is not None:
@@ -118,9 +120,7 @@ class Comparison:
             yield from self.take_over(name, earlier)
         else:
             try:
-                fitted = yield from recording(
-                    contender.fit(self.train, self.held_out, self.features, self.control), steps
-                )
+                fitted = yield from recording(self.fit(contender), steps)
                 yield from self.judge(contender, fitted, steps, begun)
             except LeftOut as error:
                 yield Notice(str(error), "warning", name)
@@ -128,11 +128,15 @@ class Comparison:
             if key is not None and self.store is not None:
                 self.store.settled(key, steps)
                 yield from self.store.writes.settle(self.control)
-        if saved_epochs is not None:
-            saved_epochs.clear()
+        for one in saved_epochs:
+            one.clear()
         self.steps |= {name: steps[-1].step} if steps else {}
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
+
+    def fit(self, contender: Contender) -> Generator[Event, None, Any]:
+        """Let a contender learn."""
+        return contender.fit(self.train, self.held_out, self.features, self.control)
 
     def encode(self) -> Iterator[Event]:
         """Encode all splits with the frozen encoder, and keep what that cost."""
@@ -165,10 +169,16 @@ class Comparison:
             yield from handle_messages(self.control, len(self.figures))
         self.read = {"texts": len(texts), "truncated_texts": count}
         yield from self._truncated(len(texts), count)
-        key = made_of(encoder, settings, self.data.fingerprint)
-        with EpochCheckpoints(*key) as saved_epochs:
-            contender = FineTuned(encoder, settings, saved_epochs, self.spec.device, training, fitted)
-            yield from self.contend(contender, saved_epochs, key)
+        saved_epochs: list[EpochCheckpoints] = []
+        fingerprint, device = self.data.fingerprint, self.spec.device  # nothing else of the data is for contenders
+
+        def seeded(number: int) -> FineTuned:
+            reseeded = replace(settings, seed=settings.seed + number)
+            saved_epochs.append(stack.enter_context(EpochCheckpoints(*made_of(encoder, reseeded, fingerprint))))
+            return FineTuned(encoder, reseeded, saved_epochs[-1], device, training, fitted, seeded)
+
+        with contextlib.ExitStack() as stack:
+            yield from self.contend(seeded(0), saved_epochs, made_of(encoder, settings, fingerprint))
 
 
 def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[], Comparison]) -> Iterator[Event]:

@@ -65,3 +65,10 @@ class Contender(Protocol):
 
         Raises :class:`LeftOut` and :class:`engine.runs.messages.Stopped`.
         """
+
+
+class Seeded(Contender, Protocol):
+    """A method whose training draws random numbers."""
+
+    def reseeded(self, number: int) -> Seeded:
+        """The same with another seed, so many after its own."""

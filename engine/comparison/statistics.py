@@ -81,6 +81,10 @@ class Report:
     """that a fine-tuned encoder read, of all splits"""
     truncated_texts: int = 0
     """of them, cut to the maximum number of tokens"""
+    seeds: tuple[float, ...] = ()
+    """accuracy of each seed, where there are several: then figures are means, those by class and bin of the first"""
+    spread: float | None = None
+    """standard deviation of ``seeds``"""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""

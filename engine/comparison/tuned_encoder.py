@@ -28,6 +28,7 @@ class FineTuned:
     training: Callable[[Rows, Rows, Encoder, Any, Control, str], Training]
     """from the rows to train on and those to stop by"""
     fitted: Callable[[Tuned], FittedEncoder]
+    reseeded: Callable[[int], FineTuned]
     name: str = METHOD
 
     def fit(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from classifying import CLASSES, GOLD, GUESSES, findings, loaded, probabilities, report, told
+from classifying import CLASSES, GOLD, GUESSES, findings, loaded, report, told
 from pseudoterminal import PROJECT
 from sklearn.metrics import confusion_matrix
 from stage import CONTROLS, HOSTILE, SIZES
@@ -35,7 +35,7 @@ from engine.runs.spec import BadSpec, spelled
 from tui import last_values
 from tui.classify import figures, overview, pages
 from tui.classify.form import ClassifyForm, look
-from tui.classify.runs import Classifications, Findings, pairs_of
+from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, VIEWS, WORDS, ViewState
@@ -126,6 +126,20 @@ def test_encoding_has_a_line_of_its_own_below_the_methods() -> None:
     assert "encoding" not in text_of(overview.overview(folded([*events, *told()[:1]]), None, "lr", 120, 30))
 
 
+def test_several_seeds_have_a_column_and_their_test_is_not_mcnemars() -> None:
+    shown = text_of(overview.overview(folded(told()), findings(), "mlp", 140, 30))
+    assert "seeds" not in shown
+    assert "McNemar" in shown
+    seeds = {"seeds": [0.8, 0.7, 0.9], "spread": 0.1}
+    events = [*told()[:-1], ContenderDone("mlp", {**report("mlp"), **seeds}), told()[-1]]
+    shown = text_of(overview.overview(folded(events), findings(), "mlp", 140, 30))
+    (line,) = [text for text in shown.splitlines() if "±" in text]
+    assert "MLP" in line
+    assert "3, ±0.100" in line
+    assert "McNemar" not in shown
+    assert "rows one has right more often" in shown
+
+
 # -- figures ---------------------------------------------------------------------------------------------------------
 
 
@@ -146,7 +160,7 @@ def test_every_row_is_in_its_cell_of_the_matrix_and_the_surest_mistake_comes_fir
 
 
 def test_mcnemar_counts_each_pair_from_both_sides() -> None:
-    pairs = pairs_of({route: probabilities(guesses) for route, guesses in GUESSES.items()}, GOLD)
+    pairs = findings().pairs
     assert len(pairs) == len(GUESSES) * (len(GUESSES) - 1)
     for (one, two), found in pairs.items():
         right = [[guess == gold for guess, gold in zip(GUESSES[route], GOLD, strict=True)] for route in (one, two)]
