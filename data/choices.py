@@ -201,11 +201,44 @@ def _gold(row: Mapping[str, Any], texts: Sequence[str], labels: Sequence[str]) -
 
 
 def _aside(items: Sequence[Item], share: float, seed: str) -> tuple[list[Item], list[Item]]:
-    """``items`` without, and with, ``share`` of them, drawn by ``seed``."""
-    count = min(len(items) - 1, max(1, round(len(items) * share))) if len(items) > 1 else len(items)
-    drawn = set(random.Random(seed).sample(range(len(items)), count))
-    kept, aside = ([item for place, item in enumerate(items) if (place in drawn) == wanted] for wanted in (False, True))
+    """``items`` without, and with, at most ``share`` of them, drawn by ``seed``; identical questions stay together.
+
+    Where all questions are identical, those with identical choices too do, or each stays by itself.
+    """
+    if len(items) < 2:
+        return [], list(items)
+    groups: list[list[int]] = []
+    for key in (_question, _whole, id):
+        if len(groups) < 2:
+            groups = _grouped(items, key)
+    room = max(1, round(len(items) * share))
+    drawn = [groups[place] for place in random.Random(seed).sample(range(len(groups)), min(room, len(groups) - 1))]
+    chosen: set[int] = set()
+    for group in drawn:
+        if len(chosen) + len(group) <= room:
+            chosen.update(group)
+    chosen = chosen or set(sorted(groups, key=len)[0])
+    kept, aside = (
+        [item for place, item in enumerate(items) if (place in chosen) == wanted] for wanted in (False, True)
+    )
     return kept, aside
+
+
+def _grouped(items: Sequence[Item], key: Callable[[Item], Any]) -> list[list[int]]:
+    """Places of the items with the same key, in the order of their first."""
+    found: dict[Any, list[int]] = {}
+    for place, item in enumerate(items):
+        found.setdefault(key(item), []).append(place)
+    return list(found.values())
+
+
+def _question(item: Item) -> str:
+    return item.stem.casefold()
+
+
+def _whole(item: Item) -> tuple[str, frozenset[str]]:
+    """What two items that are one and the same share, in whatever order their choices are."""
+    return item.stem.casefold(), frozenset(item.choices)
 
 
 def _sample(items: Sequence[Item], count: int, seed: int) -> list[Item]:
@@ -223,8 +256,8 @@ def _checks(train: Sequence[Item], judged: Sequence[Item]) -> list[str]:
     places = Counter(item.gold for item in judged)
     shares = ", ".join(f"{LETTERS[place]} {places[place] / len(judged):.0%}" for place in range(max(counts)))
     told.append(f"the right choice stands at {shares}")
-    seen = {(item.stem.casefold(), frozenset(item.choices)) for item in train}
-    if leaked := sum((item.stem.casefold(), frozenset(item.choices)) in seen for item in judged):
+    seen = set(map(_whole, train))
+    if leaked := sum(_whole(item) in seen for item in judged):
         told.append(f"{leaked:,} judged items are in train too")
     if twins := sum(len(set(map(str.casefold, item.choices))) < len(item.choices) for item in judged):
         told.append(f"{twins:,} judged items have two choices alike, which no ranker can tell apart")

@@ -19,12 +19,13 @@ from engine.runs.spec import BadSpec, Problem
 from tui.driven import DONE, drive
 from tui.output import print_message, say
 from tui.spec_options import options
+from tui.text import safe
 
 
 @options(
     ClassifySpec,
     "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
-    "curve suspects seed name device gpus",
+    "curve suspects seeds seed name device gpus",
 )
 def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
     """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
@@ -93,15 +94,16 @@ def resume(run: Run, task: str, *, as_json: bool, quiet: bool, fresh: bool = Fal
 def _classify_table(last: Classified) -> None:
     say(
         f"{'method':<10} {'accuracy':>8}  {'95% interval':<13} {'n':>7}  {'macro F1':>8}  {'log loss':>8}  "
-        f"{'seconds':>8}  trained"
+        f"{'seconds':>8}  {'trained':<11} seeds"
     )
     for method, result in last.results.items():
         low, high = result["interval"]
         say(
             f"{method:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} {result['rows']:>7,}  "
             f"{result['macro_f1']:>8.4f}  {result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  "
-            f"{result['trained_parameters']:,}"
+            f"{result['trained_parameters']:<11,} {_seeds(result)}"
         )
+    _encodings(last)
 
 
 def _choose_table(last: Classified) -> None:
@@ -113,6 +115,13 @@ def _choose_table(last: Classified) -> None:
         )
         for way, each in result.get("ways", {}).items():
             say(f"  {'by ' + way:<18} {_figures(each)}")
+    _encodings(last)
+
+
+def _encodings(last: Classified) -> None:
+    """What encoding cost, a line for each frozen encoder."""
+    for done in last.encodings:
+        say(safe(str(done), lines=False))
 
 
 def _figures(result: dict[str, Any]) -> str:
@@ -135,17 +144,19 @@ def _retrieve_table(last: Classified) -> None:
     if not last.results:
         return
     count = f"95%, n={max(one['queries'] for one in last.results.values()):,}"
+    widest = max(8, *map(len, last.results))
     say(
-        f"{'method':<8} {'nDCG@10':>8}  {count:<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
+        f"{'method':<{widest}} {'nDCG@10':>8}  {count:<13} {'R@100':>7} {'MRR@10':>7} {'MAP@100':>7} "
         f"{'queries/s':>9} {'index':>9} {'seconds':>8}"
     )
     for name, one in last.results.items():
         low, high = one["interval"]
         say(
-            f"{name:<8} {one['ndcg@10']:>8.4f}  {low:.3f}-{high:.3f}   {one['recall@100']:>7.4f} {one['mrr@10']:>7.4f} "
-            f"{one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} {one['index_bytes'] / 1e6:>6.1f} MB "
-            f"{one['seconds']:>8.1f}"
+            f"{name:<{widest}} {one['ndcg@10']:>8.4f}  {low:.3f}-{high:.3f}   {one['recall@100']:>7.4f} "
+            f"{one['mrr@10']:>7.4f} {one['map@100']:>7.4f} {one['queries_per_second']:>9.0f} "
+            f"{one['index_bytes'] / 1e6:>6.1f} MB {one['seconds']:>8.1f}"
         )
+    _encodings(last)
 
 
 _TABLES = {"classify": _classify_table, "choose": _choose_table, "retrieve": _retrieve_table}

@@ -13,6 +13,7 @@ from engine.runs.events import (
     ContenderStep,
     CurvePoint,
     Encoded,
+    EncodingDone,
     Estimated,
     Evaluated,
     Event,
@@ -107,6 +108,8 @@ class Narrator:
                 speed = f", {event.sequences_per_second:.0f} a second" if event.sequences_per_second else ", cached"
                 left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
                 print_message(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
+            case EncodingDone():
+                print_message(str(event))
             case ContenderStep() if self._due(_tells_epoch(event)):
                 looked = ""
                 if event.held_out_score is not None and event.held_out_loss is not None:

@@ -95,9 +95,10 @@ def _encoding(setup: Setup) -> Iterator[Row]:
     given, _ = setups.texts(4096)
     ids = sorted(found.ids(given, 128), key=len, reverse=True)
     wanted: dict[str, Any] = {}
-    _limit(lambda: list(machine.run(ids, PIECES, wanted, Control())))
+    _limit(lambda: list(machine.run(ids, PIECES, lambda _, found, __: wanted.update(found), Control())))
     there: dict[str, Any] = {}
-    notices = [event.text for event in machine.run(ids, PIECES, there, Control()) if isinstance(event, Notice)]
+    again = machine.run(ids, PIECES, lambda _, found, __: there.update(found), Control())
+    notices = [event.text for event in again if isinstance(event, Notice)]
     yield judged(
         "encoding short of memory: the batch is halved",
         any("out of memory" in text for text in notices),

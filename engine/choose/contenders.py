@@ -54,7 +54,6 @@ class ZeroShot:
     saved: JudgedItems | None = None
     """items that are judged already, and where the others are put"""
     name: str = ZERO_SHOT
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: PairFeatures, control: Control
@@ -124,7 +123,6 @@ class Scorer:
     name: str
     """``margin`` or ``cross-entropy``"""
     spec: ChooseSpec
-    frozen: bool = True
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: PairFeatures, control: Control

@@ -27,6 +27,8 @@ _CARD = ModelCard(
         "items": "n",
         "chance": "by guessing",
         "log_loss": "log loss",
+        "truncated_texts": "texts cut to the maximum length",
+        "seconds": "seconds",
         "settings": "settings",
     },
 )

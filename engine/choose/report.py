@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from data.choices import LETTERS, Item
 from engine.comparison import statistics
+from engine.comparison.seeds import by_seed, mean_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,9 +106,7 @@ def correct(scores: Scores, items: Sequence[Item]) -> Values:
 
 def over_seeds(scores: Sequence[Scores], items: Sequence[Item]) -> Values:
     """The share of seeds that have each item right ``(items,)``; NaN as in :func:`correct`."""
-    import numpy as np
-
-    return np.asarray(np.mean([correct(one, items) for one in scores], axis=0))
+    return mean_of([correct(one, items) for one in scores])
 
 
 def _above_chance(right: Values, items: Sequence[Item]) -> float:
@@ -139,10 +138,10 @@ def of_controls(controls: Controls, scores: Scores, items: Sequence[Item], seed:
     right, usable = over_seeds(controls.seeds or (scores,), items), scorable(scores, items)
     found: dict[str, Any] = {"truncated": controls.truncated} if controls.truncated else {}
     if controls.seeds:
-        accuracies = [float(statistics.scored(correct(one, items)).mean()) for one in controls.seeds]
+        accuracies, spread = by_seed([correct(one, items) for one in controls.seeds])
         found |= _proportion(right) | {
             "seeds": [round(one, 6) for one in accuracies],
-            "spread": round(float(np.std(accuracies, ddof=1)), 6) if len(accuracies) > 1 else None,
+            "spread": round(spread, 6) if spread is not None else None,
             "p_chance": _above_chance(right, items),
         }
     if controls.ways:

@@ -113,12 +113,22 @@ def pair_texts(items: Sequence[Item], length: int = 128) -> tuple[list[str], lis
 
     Of a question only the end is kept that surely fits into ``length`` tokens beside its choice.
     """
-    stems = [item.stem[-3 * length :] for item in items]
+    stems = [item.stem[-_characters(length) :] for item in items]
     return (
         stems,
         [choice for item in items for choice in item.choices],
         [f"{stem} {choice}" for stem, item in zip(stems, items, strict=True) for choice in item.choices],
     )
+
+
+def truncated_questions(items: Sequence[Item], length: int) -> int:
+    """How many questions :func:`pair_texts` cuts."""
+    return sum(len(item.stem) > _characters(length) for item in items)
+
+
+def _characters(length: int) -> int:
+    """Of a question, that are kept for so many tokens."""
+    return 3 * length
 
 
 class PairFeatures(SplitFeatures):

@@ -54,12 +54,10 @@ class ChooseSpec:
         minimum=8,
     )
     margin: float = option(0.2, "Margin of the ranking loss.", group="trained methods", above=0, maximum=100)
-    seeds: int = option(
+    seeds: int = fields.seeds(
         3,
         "Number of trainings of each scorer, each with its own seed; accuracies are averaged.",
         group="trained methods",
-        minimum=1,
-        maximum=100,
     )
     """from ``seed`` upwards; the first is the one that is kept"""
     uninformative: str | None = option(

@@ -16,7 +16,7 @@ from engine.choose import report as choose_report
 from engine.choose.contenders import FittedRanker, Scorer, TunedRanker, ZeroShot, without_answers
 from engine.choose.fine_tune import Ranking, TuneRankSettings
 from engine.choose.results import RankingStore
-from engine.choose.scorer import PairFeatures
+from engine.choose.scorer import PairFeatures, pair_texts, truncated_questions
 from engine.choose.spec import CROSS_ENTROPY, FINETUNE, MARGIN, METHODS, ZERO_SHOT, ChooseSpec
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
@@ -159,8 +159,11 @@ class _Choosing(Comparison):
         encoder = yield from self.features.open(self.control)
         if self.store is not None:
             self.store.encoder(encoder)
+        every = [*self.data.train, *self.data.held_out, *items]
+        if cut := truncated_questions(every, spec.length):
+            yield Notice(f"{cut:,} of {len(every):,} questions were cut at their beginning", "warning", "length")
         if MARGIN in wanted or CROSS_ENTROPY in wanted:
-            yield from self.features.encode(self.control)
+            yield from self.encode()
         for method in wanted:
             if method != FINETUNE:
                 yield from self.contend(Scorer(method, spec))
@@ -174,6 +177,10 @@ class _Choosing(Comparison):
             self.right[name] = right
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
+
+    def texts(self) -> list[str]:
+        items = [item for split in (self.train, self.held_out, self.judged) for item in split.items]
+        return pair_texts(items, self.spec.length)[2]
 
     def _fine_tune(self) -> Iterator[Event]:
         spec = self.spec
@@ -189,7 +196,7 @@ class _Choosing(Comparison):
         scores = yield from items.count(fitted.outputs(self.judged, self.control))
         if not items.done:
             yield from items.count(_items(name, scores, self.data.judged))
-        seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
+        seconds = time.monotonic() - begun
         data, facts = self.data.judged, fitted.facts
         try:
             result = choose_report.figures(scores, data, seconds=seconds, settings=facts.settings)
@@ -201,18 +208,22 @@ class _Choosing(Comparison):
                 "held_out_accuracy": round(facts.held_out_score, 6),
                 "trained_parameters": facts.trained_parameters,
             }
+        if name != ZERO_SHOT and (cut := truncated_questions(data, self.spec.length)):
+            result["truncated"] = cut
         result |= choose_report.of_controls(controls, scores, data, seed)
+        result |= self.read if name == FINETUNE else {}
         self.right[name] = choose_report.over_seeds(controls.seeds or (scores,), data)
         if controls.hidden:
             self.hidden[name] = choose_report.over_seeds(controls.hidden, data)
         if self.store is not None:
-            self.store.outputs(name, scores)
+            self.store.outputs(name, [scores])
             fitted.save(self.store, steps)
         self._record(name, result)
 
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
-        yield from _JudgedItems(self.gold).count(_items(name, earlier.outputs, self.data.judged))
-        self.right[name] = choose_report.correct(earlier.outputs, self.data.judged)
+        (scores,) = earlier.outputs
+        yield from _JudgedItems(self.gold).count(_items(name, scores, self.data.judged))
+        self.right[name] = choose_report.correct(scores, self.data.judged)
         self._record(name, earlier.result)
 
     def _record(self, name: str, result: dict[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.comparison.heads import Head, logistic
+from engine.comparison.scripts import without_spaces
 from engine.runs.events import Event
 from engine.runs.messages import Control
 
@@ -20,15 +20,7 @@ TFIDF = "tfidf"
 GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 FEWEST = 2  # training texts that must hold a word or a pair of words, in sets that are not tiny
 TINY = 2000  # training texts
-SAMPLE, LONGEST = 2000, 2000  # texts, and characters of each, that tell the script
-UNSPACED_SHARE = 0.2
 _NGRAMS = {"word": (1, 2), "char": (1, 3)}
-# Thai, Lao, Myanmar, Khmer, kana, bopomofo, Han: not Hangul, which has spaces, nor Tibetan, which marks syllables.
-_UNSPACED = re.compile(
-    "[\u0e01-\u0eff\u1000-\u109f\u1780-\u17d3\u3041-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]"
-)
-_LETTER = re.compile(r"[^\W\d_]|" + _UNSPACED.pattern)
 
 
 def majority(labels: Sequence[int], classes: int, rows: int) -> NDArray[np.float64]:
@@ -68,16 +60,6 @@ def count_words(texts: Sequence[str]) -> Words:
     vectorizer.fit(texts)
     vocabulary = {str(word): int(place) for word, place in vectorizer.vocabulary_.items()}
     return Words(vocabulary, vectorizer.idf_, analyzer)
-
-
-def without_spaces(texts: Sequence[str]) -> bool:
-    """Whether a fifth or more of the letters belong to scripts that put no spaces between words."""
-    of_those = others = 0
-    for text in texts[:: max(1, len(texts) // SAMPLE)]:
-        count = len(_UNSPACED.findall(text[:LONGEST]))
-        of_those += count
-        others += len(_LETTER.findall(text[:LONGEST])) - count
-    return of_those > 0 and of_those >= UNSPACED_SHARE * (of_those + others)
 
 
 def tfidf(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,6 @@ class Majority:
     majority: int
     """index of the most frequent class in train"""
     name: str = baselines.MAJORITY
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
@@ -63,7 +62,6 @@ class TfIdf:
     classes: int
     class_weights: bool
     name: str = baselines.TFIDF
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
@@ -108,7 +106,6 @@ class FrozenHead:
     """``lr`` or ``mlp``"""
     classes: int
     spec: ClassifySpec
-    frozen: bool = True
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
@@ -116,6 +113,9 @@ class FrozenHead:
         learnt = features.rows(train.split), train.labels
         looked = features.rows(held_out.split), held_out.labels
         return FittedHead(self.name, (yield from self.learn(learnt, looked, control)), features)
+
+    def reseeded(self, number: int) -> FrozenHead:
+        return replace(self, spec=replace(self.spec, seed=self.spec.seed + number))
 
     def learn(self, learnt: Any, looked: Any, control: Control) -> Generator[Event, None, Head]:
         """Train on features and labels; ``looked`` are those that settings and epoch are chosen on."""

@@ -159,6 +159,8 @@ def _card(run: Run, method: str, code: str) -> ModelCard:
             "accuracy_without_leaks": "without texts that are also in train",
             "macro_f1": "macro F1",
             "log_loss": "log loss",
+            "spread": "spread over seeds",
+            "seconds": "seconds",
             "settings": "settings",
         },
     )

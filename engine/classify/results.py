@@ -17,6 +17,7 @@ from checkpoints import arrays, store
 from checkpoints.run import Run
 from engine.classify.baselines import MAJORITY, TFIDF
 from engine.comparison.results import UNREADABLE, Earlier, Results, json_lines, reading
+from engine.comparison.seeds import mean_of
 from engine.comparison.statistics import Report, report_from
 from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.recorded_steps import rows_of, steps_from
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from engine.classify.spec import ClassifySpec
     from engine.comparison.heads import Head
     from engine.comparison.labels import Suspect
+    from engine.comparison.statistics import Values
     from engine.encoders.find import Encoder
     from engine.runs.events import ContenderStep
 
@@ -107,7 +109,8 @@ class Store(Results):
         }
         self._describe()
 
-    def report(self, method: str, report: Report, found: NDArray[np.float64]) -> None:
+    def report(self, method: str, report: Report, found: Sequence[NDArray[np.float64]]) -> None:
+        """Figures of a method, and what it gave for the test rows by each seed."""
         self.outputs(method, found)
         self._about["reports"][method] = report.to_dict()
         self._describe()
@@ -167,7 +170,9 @@ class ClassifyResults:
     labels: tuple[int, ...]
     reports: dict[str, Report]
     probabilities: dict[str, NDArray[np.float64]]
-    """method: of every class, for every test text"""
+    """method: of every class, for every test text, by its first seed"""
+    right: dict[str, Values]
+    """method: for every test text the share of seeds that have it right"""
     suspects: tuple[tuple[Suspect, str], ...]
     """training rows whose label looks wrong, each with its text, the most suspicious first"""
     checks: Mapping[str, Any]
@@ -191,6 +196,13 @@ class ClassifyResults:
         return [int(row) for row in rows[np.argsort(-found[rows, predicted], kind="stable")]]
 
 
+def right_of(found: Sequence[NDArray[np.float64]], labels: Sequence[int]) -> list[Values]:
+    """1 where the most probable class is the true one, else 0 ``(rows,)``, by each seed."""
+    import numpy as np
+
+    return [(one.argmax(1) == np.asarray(labels)).astype(float) for one in found]
+
+
 def read_words(run: Run, about: Mapping[str, Any]) -> Words:
     """TF-IDF of a run whose ``classifier.json`` is ``about``. Raises :class:`OSError`, or as damaged files do."""
     from engine.classify.baselines import words_from
@@ -212,12 +224,15 @@ def read(run: Run) -> ClassifyResults:
         place = {name: index for index, name in enumerate(classes)}
         rows = json_lines(run.path / Store.ITEMS)
         reports: dict[str, Report] = {}
+        labels = tuple(place[row["label"]] for row in rows)
         shares: dict[str, NDArray[np.float64]] = {}
+        right: dict[str, Values] = {}
         unreadable: dict[str, str] = {}
         for method, one in run.read_json("results.json").items():
             try:
                 report = report_from(one)
-                shares[method] = Store.outputs_of(run, method, len(rows), len(classes))
+                found = Store.outputs_of(run, method, len(rows), len(classes))
+                shares[method], right[method] = found[0], mean_of(right_of(found, labels))
                 reports[method] = report
             except UNREADABLE as error:
                 unreadable[method] = str(error) or type(error).__name__
@@ -225,9 +240,10 @@ def read(run: Run) -> ClassifyResults:
         return ClassifyResults(
             classes,
             tuple(row["text"] for row in rows),
-            tuple(place[row["label"]] for row in rows),
+            labels,
             reports,
             shares,
+            right,
             tuple(
                 (Suspect(**{name: value for name, value in one.items() if name != "text"}), str(one["text"]))
                 for one in listed

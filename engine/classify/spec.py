@@ -56,6 +56,13 @@ class ClassifySpec:
     class_weights: bool = option(False, "Weight classes inversely to their frequency in training.", group="methods")
     limit: int = fields.limit("Maximum rows of each split; 0 for all.", label="max rows", group="data set")
     seed: int = fields.seed(fields.SEED, group="methods")
+    seeds: int = fields.seeds(
+        1,
+        "Number of trainings of MLP and fine-tuning, each with its own seed; figures are averaged.",
+        group="methods",
+        advanced=True,
+    )
+    """from ``seed`` upwards; the first is the one that is kept"""
     epochs: int = fields.epochs(4, fields.EPOCHS, group="methods")
     learning_rate: float = fields.learning_rate(fields.RATE, group="methods")
     curve: bool = option(

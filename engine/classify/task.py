@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from data.tables import TextData
 from engine import hub
 from engine.classify import baselines
 from engine.classify.contenders import FrozenHead, Majority, TfIdf, TunedClassifier
-from engine.classify.results import Store
+from engine.classify.results import Store, right_of
 from engine.classify.spec import FINETUNE, HEADS, LR, MLP, ClassifySpec
 from engine.comparison import statistics
 from engine.comparison.comparison import Comparison, compare
@@ -22,6 +22,7 @@ from engine.comparison.contender import Contender, Facts, Inputs, Labelled
 from engine.comparison.features import SplitFeatures
 from engine.comparison.labels import efficiency, suspects
 from engine.comparison.results import Earlier
+from engine.comparison.seeds import by_seed, further, mean_of
 from engine.comparison.statistics import Report
 from engine.comparison.verdict import Judged, limits, pairs, sentences
 from engine.encoders.fine_tune import Classifying, TuneSettings
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.comparison.statistics import Values
+
 
 NAMES = {
     baselines.MAJORITY: "the majority class",
@@ -43,6 +46,10 @@ NAMES = {
     FINETUNE: "fine-tuning",
 }
 """of the methods in a sentence"""
+SEEDED = (MLP, FINETUNE)
+"""methods whose training draws random numbers"""
+MEANS = ("accuracy", "macro_f1", "log_loss", "calibration_error", "accuracy_without_leaks")
+"""figures that are averaged over seeds"""
 
 
 def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> Iterator[Event]:
@@ -83,8 +90,8 @@ class _Classification(Comparison):
         features = SplitFeatures(splits, spec.encoder, spec.pooling, length=spec.length, device=spec.device)
         super().__init__(spec, data, control, train, held_out, judged, features)
         self.reports: dict[str, Report] = {}
-        self.probabilities: dict[str, NDArray[np.float64]] = {}
-        """of the test rows"""
+        self.right: dict[str, Values] = {}
+        """of each method so far, for each test row the share of seeds that have it right"""
 
     def loaded(self) -> Loaded:
         spec, data = self.spec, self.data
@@ -107,13 +114,8 @@ class _Classification(Comparison):
 
     def verdict(self) -> str:
         """Which methods are better, and what limits the comparison."""
-        import numpy as np
-
-        data, gold = self.data, np.asarray(self.data.test.labels)
-        judged = {
-            name: Judged(NAMES[name], (found.argmax(1) == gold).astype(float))
-            for name, found in self.probabilities.items()
-        }
+        data = self.data
+        judged = {name: Judged(NAMES[name], right) for name, right in self.right.items()}
         untrained, frozen, tuned = (
             [judged[name] for name in names if name in judged]
             for names in ((baselines.MAJORITY, baselines.TFIDF), (LR, MLP), (FINETUNE,))
@@ -121,7 +123,7 @@ class _Classification(Comparison):
         steps = {NAMES[name]: count for name, count in self.steps.items() if name == FINETUNE and name in judged}
         said = sentences(pairs(untrained, frozen, tuned, self.spec.seed))
         said += about_encoder(self.features.encoder) if frozen else []
-        return " ".join((*said, *limits(len(data.train), len(gold), steps)))
+        return " ".join((*said, *limits(len(data.train), len(data.test), steps)))
 
     def run(self) -> Generator[Event, None, None]:
         spec, data, features = self.spec, self.data, self.features
@@ -132,7 +134,7 @@ class _Classification(Comparison):
         if self.store is not None:
             self.store.encoder(encoder)
         if LR in spec.heads or MLP in spec.heads or spec.curve or spec.suspects:
-            yield from features.encode(self.control)
+            yield from self.encode()
         for name in (LR, MLP):
             if name in spec.heads:
                 yield from self.contend(FrozenHead(name, classes, spec))
@@ -173,29 +175,48 @@ class _Classification(Comparison):
 
     def judge(self, contender: Contender, fitted: Any, steps: list[ContenderStep], begun: float) -> Iterator[Event]:
         data = self.data
-        found = yield from fitted.outputs(self.judged, self.control)
+        found = [(yield from fitted.outputs(self.judged, self.control))]
+        seconds = time.monotonic() - begun
+        if contender.name in SEEDED:
+            seeded: Any = contender
+            found += yield from further(seeded, self.fit, self.judged, self.control, self.spec.seeds)
         if self.store is not None:
             fitted.save(self.store, steps)
-        seconds = time.monotonic() - begun + (self.features.seconds if contender.frozen else 0.0)
         facts: Facts = fitted.facts
+        reports = [statistics.evaluate(one, data.test.labels, data.classes, leaked=data.checks.leaked) for one in found]
         report = replace(
-            statistics.evaluate(found, data.test.labels, data.classes, leaked=data.checks.leaked),
+            self._mean(reports, right_of(found, data.test.labels)),
             seconds=round(seconds, 3),
             trained_parameters=facts.trained_parameters,
             parameters=facts.parameters,
             settings=facts.settings,
             validation_accuracy=facts.held_out_score,
+            **(self.read if contender.name == FINETUNE else {}),
         )
         self._report(contender.name, report, found)
         if self.store is not None:
             self.store.report(contender.name, report, found)
 
+    def _mean(self, reports: Sequence[Report], right: Sequence[Values]) -> Report:
+        """The figures of all seeds as one."""
+        if len(reports) == 1:
+            return reports[0]
+        means = {
+            name: sum(getattr(one, name) for one in reports) / len(reports)
+            for name in MEANS
+            if getattr(reports[0], name) is not None
+        }
+        accuracies, spread = by_seed(right)
+        interval = statistics.interval(mean_of(right), self.spec.seed)
+        changes: dict[str, Any] = {**means, "interval": interval, "seeds": tuple(accuracies), "spread": spread}
+        return replace(reports[0], **changes)
+
     def take_over(self, name: str, earlier: Earlier) -> Iterator[Event]:
         self._report(name, statistics.report_from(earlier.result), earlier.outputs)
         yield from ()
 
-    def _report(self, name: str, report: Report, found: NDArray[np.float64]) -> None:
-        self.reports[name], self.probabilities[name] = report, found
+    def _report(self, name: str, report: Report, found: Sequence[NDArray[np.float64]]) -> None:
+        self.reports[name], self.right[name] = report, mean_of(right_of(found, self.data.test.labels))
         self.figures[name] = report.to_dict()
 
 
@@ -213,4 +234,8 @@ def _figures(report: Report) -> dict[str, Any]:
         "trained_parameters": report.trained_parameters,
         "parameters": report.parameters,
         "settings": report.settings,
+        "texts": report.texts,
+        "truncated_texts": report.truncated_texts,
+        "seeds": list(report.seeds),
+        "spread": report.spread,
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from checkpoints.run import Run
@@ -43,6 +45,9 @@ class Comparison:
         """figures of each method so far"""
         self.steps: dict[str, int] = {}
         """that the optimizer of each method took until its last evaluation"""
+        self.read: dict[str, Any] = {}
+        """``texts`` that the fine-tuned encoder reads, and the ``truncated_texts`` among them"""
+        self._said: set[str] = set()
 
     def loaded(self) -> Loaded:
         """What was read."""
@@ -101,11 +106,12 @@ class Comparison:
         return ContenderDone(name, self.figures[name])
 
     def contend(
-        self, contender: Contender, saved_epochs: EpochCheckpoints | None = None, key: list[Any] | None = None
+        self, contender: Contender, saved_epochs: Sequence[EpochCheckpoints] = (), key: list[Any] | None = None
     ) -> Generator[Event, None, None]:
         """Fit a contender and judge it, or take over what an earlier start of the run has trained.
 
-        ``saved_epochs`` of the fine-tuning that ``key`` decides are removed when its results are on the disk.
+        ``saved_epochs`` of the fine-tuning that ``key`` decides, by each seed, are removed when its results are on the
+        disk.
         """
         name, begun, steps = contender.name, time.monotonic(), list[ContenderStep]()
         if (earlier := self.earlier(name, key)) is not None:
@@ -114,9 +120,7 @@ class Comparison:
             yield from self.take_over(name, earlier)
         else:
             try:
-                fitted = yield from recording(
-                    contender.fit(self.train, self.held_out, self.features, self.control), steps
-                )
+                fitted = yield from recording(self.fit(contender), steps)
                 yield from self.judge(contender, fitted, steps, begun)
             except LeftOut as error:
                 yield Notice(str(error), "warning", name)
@@ -124,21 +128,57 @@ class Comparison:
             if key is not None and self.store is not None:
                 self.store.settled(key, steps)
                 yield from self.store.writes.settle(self.control)
-        if saved_epochs is not None:
-            saved_epochs.clear()
+        for one in saved_epochs:
+            one.clear()
         self.steps |= {name: steps[-1].step} if steps else {}
         yield self.done(name)
         yield from handle_messages(self.control, len(self.figures))
+
+    def fit(self, contender: Contender) -> Generator[Event, None, Any]:
+        """Let a contender learn."""
+        return contender.fit(self.train, self.held_out, self.features, self.control)
+
+    def encode(self) -> Iterator[Event]:
+        """Encode all splits with the frozen encoder, and keep what that cost."""
+        yield from self.features.encode(self.control)
+        (done,) = self.features.encodings
+        if self.store is not None:
+            self.store.encoder(self.features.encoder, encoding=asdict(done))
+        yield from self._truncated(done.texts, done.truncated_texts or 0)
+
+    def texts(self) -> list[str]:
+        """What a fine-tuned encoder reads of all splits."""
+        return [text for split in (self.train, self.held_out, self.judged) for text in split.items]
+
+    def _truncated(self, texts: int, count: int) -> Iterator[Event]:
+        """Tell, once, how many of the texts were cut, if any."""
+        length = min(self.spec.length, self.features.encoder.positions)
+        said = f"{count:,} of {texts:,} texts were cut to {length:,} tokens"
+        if count and said not in self._said:
+            self._said.add(said)
+            yield Notice(said, "warning", "length")
 
     def fine_tune(
         self, settings: Settings, training: Callable[..., Training], fitted: Callable[[Tuned], FittedEncoder]
     ) -> Generator[Event, None, None]:
         """Fine-tune the whole encoder of the features and judge it; see :class:`FineTuned` for the arguments."""
-        encoder = self.features.encoder
-        key = made_of(encoder, settings, self.data.fingerprint)
-        with EpochCheckpoints(*key) as saved_epochs:
-            contender = FineTuned(encoder, settings, saved_epochs, self.spec.device, training, fitted)
-            yield from self.contend(contender, saved_epochs, key)
+        encoder, texts, count = self.features.encoder, self.texts(), 0
+        for start in range(0, len(texts), 4096):
+            some = encoder.truncated(texts[start : start + 4096], min(settings.length, encoder.positions))
+            count += sum(cut for _, cut in some)
+            yield from handle_messages(self.control, len(self.figures))
+        self.read = {"texts": len(texts), "truncated_texts": count}
+        yield from self._truncated(len(texts), count)
+        saved_epochs: list[EpochCheckpoints] = []
+        fingerprint, device = self.data.fingerprint, self.spec.device  # nothing else of the data is for contenders
+
+        def seeded(number: int) -> FineTuned:
+            reseeded = replace(settings, seed=settings.seed + number)
+            saved_epochs.append(stack.enter_context(EpochCheckpoints(*made_of(encoder, reseeded, fingerprint))))
+            return FineTuned(encoder, reseeded, saved_epochs[-1], device, training, fitted, seeded)
+
+        with contextlib.ExitStack() as stack:
+            yield from self.contend(seeded(0), saved_epochs, made_of(encoder, settings, fingerprint))
 
 
 def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[], Comparison]) -> Iterator[Event]:
@@ -166,5 +206,7 @@ def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[]
         yield from writes.abandon()
     results = work.results() if work is not None else {}
     verdict = work.verdict() if work is not None else ""
+    encodings = tuple(work.features.encodings) if work is not None else ()
     spent = round(time.monotonic() - begun, 3)
-    yield Classified(reason, len(results), None, run.name if run is not None else "", spent, results, verdict)
+    name = run.name if run is not None else ""
+    yield Classified(reason, len(results), None, name, spent, results, verdict, encodings)

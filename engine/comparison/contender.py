@@ -60,12 +60,15 @@ class Contender(Protocol):
 
     @property
     def name(self) -> str: ...
-    @property
-    def frozen(self) -> bool:
-        """Whether it stands on the shared features."""
-
     def fit(self, train: Labelled, held_out: Labelled, features: Any, control: Control) -> Generator[Event, None, Any]:
         """Learn, and return a :class:`Fitted`; ``features`` are shared by all contenders.
 
         Raises :class:`LeftOut` and :class:`engine.runs.messages.Stopped`.
         """
+
+
+class Seeded(Contender, Protocol):
+    """A method whose training draws random numbers."""
+
+    def reseeded(self, number: int) -> Seeded:
+        """The same with another seed, so many after its own."""

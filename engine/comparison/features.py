@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders import find
 from engine.encoders.encode import encode
-from engine.encoders.features import Features, group_of
+from engine.encoders.features import Cost, Features, group_of
 from engine.encoders.find import Encoder
-from engine.runs.events import Event
+from engine.runs.events import EncodingDone, Event
 from engine.runs.messages import Control
 
 if TYPE_CHECKING:
@@ -27,8 +26,9 @@ class SplitFeatures:
         self.pooling = pooling
         self._found: Encoder | None = None
         self._encoded: dict[str, Any] = {}
-        self.seconds = 0.0
-        """spent encoding"""
+        self.encodings: list[EncodingDone] = []
+        """what was encoded, once that is done"""
+        self._cost = Cost()
 
     @property
     def encoder(self) -> Encoder:
@@ -43,10 +43,10 @@ class SplitFeatures:
 
     def encode(self, control: Control) -> Generator[Event, None, None]:
         """Encode every split. Raises what :func:`engine.encoders.encode.encode` raises."""
-        begun = time.monotonic()
         for split, items in self._splits.items():
             self._encoded[split] = yield from self._features(items, control)
-        self.seconds = time.monotonic() - begun
+        self.encodings = [EncodingDone(self.encoder.name, self._cost.texts, self._cost.truncated, self._cost.seconds)]
+        yield from self.encodings
 
     def _features(self, items: Sequence[Any], control: Control) -> Generator[Event, None, Any]:
         """Features of the items of a split."""
@@ -55,7 +55,7 @@ class SplitFeatures:
     def _features_of(
         self, texts: Sequence[str], control: Control, poolings: Sequence[str]
     ) -> Generator[Event, None, Features]:
-        return encode(
+        found = yield from encode(
             texts,
             self.encoder,
             control,
@@ -64,6 +64,8 @@ class SplitFeatures:
             poolings=poolings,
             device=self.device,
         )
+        self._cost += found.cost
+        return found
 
     def rows(self, split: str, pooling: str = "") -> Matrix:
         """Features of a split ``(texts, width)``, with the spec's pooling or another."""

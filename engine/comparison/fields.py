@@ -11,7 +11,7 @@ from engine.runs.spec import option
 encoder = partial(
     option,
     "auto",
-    "minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.",
+    text="minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm.",
     required="name auto, minilm, a folder, or a model on the Hub",
     path=True,
 )
@@ -24,6 +24,7 @@ pooling = partial(
 )
 length = partial(option, label="max tokens", maximum=100_000)
 limit = partial(option, 0, minimum=0)
+seeds = partial(option, minimum=1, maximum=100)
 seed = partial(option, 1337, minimum=0, maximum=(1 << 62) - 1)
 epochs = partial(option, minimum=1, maximum=1000, advanced=True)
 learning_rate = partial(option, 0.0, minimum=0, below=1, advanced=True)

@@ -37,8 +37,8 @@ class Earlier:
 
     result: dict[str, Any]
     """its figures, as ``results.json`` holds them"""
-    outputs: NDArray[np.float64]
-    """for the judged items"""
+    outputs: Sequence[NDArray[np.float64]]
+    """for the judged items, by each seed"""
     steps: tuple[ContenderStep, ...]
 
 
@@ -78,17 +78,19 @@ class Results:
         lines = [json.dumps(item, ensure_ascii=ascii_only) + "\n" for item in items]
         self.writes.file(self._run.path / self.ITEMS, "".join(lines).encode("utf-8", "replace"))
 
-    def outputs(self, method: str, found: NDArray[np.float64]) -> None:
-        """What a method gave for the judged items."""
+    def outputs(self, method: str, found: Sequence[NDArray[np.float64]]) -> None:
+        """What a method gave for the judged items, by each seed."""
         folder, name = self.OUTPUTS
-        self.writes.file(self._run.path / folder / f"{method}.safetensors", arrays.encode({name: found}))
+        held = {f"{name}.{seed}" if seed else name: one for seed, one in enumerate(found)}
+        self.writes.file(self._run.path / folder / f"{method}.safetensors", arrays.encode(held))
 
     @classmethod
-    def outputs_of(cls, run: Run, method: str, *shape: int) -> NDArray[np.float64]:
-        """What :meth:`outputs` wrote. Raises :class:`ValueError` unless its shape begins with ``shape``."""
+    def outputs_of(cls, run: Run, method: str, *shape: int) -> list[NDArray[np.float64]]:
+        """What :meth:`outputs` wrote. Raises :class:`ValueError` unless each shape begins with ``shape``."""
         folder, name = cls.OUTPUTS
-        found: NDArray[np.float64] = arrays.read(run.path / folder / f"{method}.safetensors")[name]
-        if found.shape[: len(shape)] != shape:
+        held = arrays.read(run.path / folder / f"{method}.safetensors")
+        found = [held[f"{name}.{seed}" if seed else name] for seed in range(len(held))]
+        if any(one.shape[: len(shape)] != shape for one in found):
             raise ValueError(f"the {folder} of {method} are of other items")
         return found
 

@@ -70,13 +70,21 @@ class Report:
     rows: int
     """that were judged: the n of every figure"""
     seconds: float = 0.0
-    """of training and testing, features included where they were not cached"""
+    """of training and testing; encoding is a cost of its own, which earlier versions added here"""
     trained_parameters: int = 0
     parameters: int = 0
     """trained and frozen"""
     validation_accuracy: float | None = None
     settings: str = ""
     """what was chosen on validation, in words"""
+    texts: int = 0
+    """that a fine-tuned encoder read, of all splits"""
+    truncated_texts: int = 0
+    """of them, cut to the maximum number of tokens"""
+    seeds: tuple[float, ...] = ()
+    """accuracy of each seed, where there are several: then figures are means, those by class and bin of the first"""
+    spread: float | None = None
+    """standard deviation of ``seeds``"""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""

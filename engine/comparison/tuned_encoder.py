@@ -28,8 +28,8 @@ class FineTuned:
     training: Callable[[Rows, Rows, Encoder, Any, Control, str], Training]
     """from the rows to train on and those to stop by"""
     fitted: Callable[[Tuned], FittedEncoder]
+    reseeded: Callable[[int], FineTuned]
     name: str = METHOD
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: Any, control: Control

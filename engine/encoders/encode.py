@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders import cache
-from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, not_finite, pieces_in, pieces_of, shelf
+from engine.encoders.features import (
+    ROWS,
+    Features,
+    Group,
+    Shard,
+    Shelf,
+    Unfinished,
+    not_finite,
+    pieces_in,
+    pieces_of,
+    shelf,
+)
 from engine.encoders.find import Encoder
 from engine.encoders.sharing import Part, share
 from engine.machine import physical_cores
@@ -25,7 +37,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from engine.encoders.features import Matrix
+
+    Take = Callable[[slice, Mapping[str, Matrix], float], object]
+    """gets some rows in order: which they are, their pieces by name, and the seconds that they took"""
+
 TELL = 0.25  # seconds between two words about progress
+EVERY = 3.0  # seconds of encoding that a stop or a kill loses at most
 BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 """tokens in a batch, padding included; on a CPU small enough for what is computed on to stay in its caches"""
 
@@ -61,7 +79,7 @@ def encode(
     ``length`` cuts each text, in tokens; ``budget`` is the number of tokens in a batch, 0 for what suits the device.
     These ``poolings`` are put on the disk and verified there, all of the group when none are named.
     Yields :class:`Encoded`, :class:`Paused`, :class:`Continued`, :class:`Notice`. Raises :class:`EncodeFailed`,
-    :class:`NoEncoder` and, with every finished shard on the disk, :class:`Stopped`.
+    :class:`NoEncoder` and, with all but the last ``EVERY`` seconds of encoding on the disk, :class:`Stopped`.
     """
     length = min(length, encoder.positions)
     from engine.device import place as place_on
@@ -106,7 +124,7 @@ def encode_now(texts: Sequence[str], machine: _Machine, length: int, pooling: st
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
     names = pieces_of(pooling, machine.encoder.layers)
     pieces: dict[str, Any] = {}
-    for _ in machine.run([ids[row] for row in order], names, pieces, Control()):
+    for _ in machine.run([ids[row] for row in order], names, lambda _, found, __: pieces.update(found), Control()):
         pass
     held = Shard(rows[order], None, pieces)
     return Features([held], len(texts), machine.encoder.layers, machine.encoder.width).pooled(pooling)
@@ -136,15 +154,22 @@ def _fill(
 
     yield meter.event()
     ids: list[list[int]] = []
+    cut: list[bool] = []
+    tokenizing = 0.0
     for start in range(0, len(texts), 4096):  # in blocks, so that stopping does not wait for all of them
-        ids += machine.encoder.ids(list(texts[start : start + 4096]), length)
+        begun = time.monotonic()
+        for found, truncated in machine.encoder.truncated(list(texts[start : start + 4096]), length):
+            ids.append(found)
+            cut.append(truncated)
+        tokenizing += time.monotonic() - begun
         yield from handle_messages(control, meter.done)
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
     meter.begin(sum(len(ids[row]) for number in missing for row in order[number * ROWS : (number + 1) * ROWS]))
     parts = []
     for number in missing:
         rows = np.array(order[number * ROWS : (number + 1) * ROWS], np.int64)
-        parts.append(Part(number, rows, [ids[row] for row in rows]))
+        some = [ids[row] for row in rows]
+        parts.append(Part(number, rows, some, tokenizing * len(rows) / len(ids), sum(cut[row] for row in rows)))
     compute = partial(compute_shards, names=names, control=control, machine=machine, place=place, shards=shards)
     if place is not None:
         parts = yield from share(parts, machine.record(), names, place, shards, partial(compute, meter=meter), control)
@@ -164,18 +189,16 @@ def compute_shards(
     """Compute the pieces ``names`` of shards in order, putting each on the disk before the next."""
     told_full = False
     for part in parts:
-        pieces: dict[str, Any] = {}
-        yield from machine.run(part.ids, names, pieces, control, meter)
-        shard = Shard(part.rows, None, pieces)
-        if place is not None:
-            try:
-                shard = place.put(part.number, part.rows, pieces)
-            except OSError as error:
-                if not told_full:
-                    reason = error.strerror or error
-                    yield Notice(f"features cannot be kept on the disk ({reason}): kept in memory", "warning", "cache")
-                told_full = True
-        shards[part.number] = shard
+        shard = Unfinished(part.number, part.rows, names, machine.encoder.width, place)
+        left = [part.ids[row] for row in shard.left]
+        if meter is not None:
+            meter.found(len(part.ids) - len(left), sum(map(len, part.ids)) - sum(map(len, left)))
+        yield from machine.run(left, names, shard.take, control, meter, EVERY)
+        shards[part.number] = shard.finished(part.tokenizing, part.truncated)
+        if shard.failure is not None and not told_full:
+            reason = shard.failure.strerror or shard.failure
+            yield Notice(f"features cannot be kept on the disk ({reason}): kept in memory", "warning", "cache")
+            told_full = True
         if meter is not None:
             yield meter.event()
 
@@ -199,6 +222,10 @@ class _Meter:
 
     def waited(self, seconds: float) -> None:
         self._begun += seconds
+
+    def found(self, texts: int, tokens: int) -> None:
+        """So many of the texts that were to be computed are on the disk."""
+        self.there, self.done, self._tokens = self.there + texts, self.done + texts, self._tokens - tokens
 
     def event(self) -> Encoded:
         self._told = now = time.monotonic()
@@ -241,18 +268,23 @@ class _Machine:
         self,
         ids: Sequence[Sequence[int]],
         names: Sequence[str],
-        pieces: dict[str, Any],
+        take: Take,
         control: Control,
         meter: _Meter | None = None,
+        every: float = math.inf,
     ) -> Iterator[Event]:
-        """The pieces ``names`` of ``ids``, longest first, into ``pieces``: name to float32 ``(len(ids), width)``."""
+        """Give ``take`` the pieces ``names`` of ``ids``, longest first, float32 ``(rows, width)``.
+
+        It is called every so many seconds and at the end. Their time has no pauses in it.
+        """
         import torch
 
         from engine.device import threads
 
         width = self.encoder.width
         gathered = {name: torch.empty(len(ids), width, device=self.device) for name in names}
-        done = start = 0
+        done = start = taken = 0
+        since = time.monotonic()
         ahead: deque[tuple[Sequence[Sequence[int]], Future[dict[str, Tensor]]]] = deque()
         with threads(self.threads), ThreadPoolExecutor(self.workers) as pool:
             try:
@@ -273,20 +305,30 @@ class _Machine:
                     for name, vectors in found.items():
                         gathered[name][done : done + len(batch)] = vectors
                     done += len(batch)
+                    if done == len(ids) or time.monotonic() - since >= every:
+                        pieces = {name: tensor[taken:done].cpu().numpy() for name, tensor in gathered.items()}
+                        self._check(pieces)
+                        now = time.monotonic()  # others are computed while these are taken
+                        take(slice(taken, done), pieces, now - since)
+                        taken, since = done, now
                     if meter is not None:
                         yield from meter.add(len(batch), sum(map(len, batch)))
                     begun = time.monotonic()
                     yield from handle_messages(control, meter.done if meter is not None else done)
-                    if meter is not None and (waited := time.monotonic() - begun) > TELL:
-                        meter.waited(waited)
+                    if (waited := time.monotonic() - begun) > TELL:
+                        since += waited
+                        if meter is not None:
+                            meter.waited(waited)
             finally:
                 pool.shutdown(cancel_futures=True)
-        for name, tensor in gathered.items():
-            pieces[name] = tensor.cpu().numpy()
-        if spoilt := int(not_finite(pieces).sum()):
+
+    def _check(self, pieces: Mapping[str, Matrix]) -> None:
+        """Raise :class:`EncodeFailed` where they are not finite."""
+        spoilt = not_finite(pieces)
+        if spoilt.any():
             raise EncodeFailed(
-                f"{self.encoder.name}: features of {spoilt:,} of {len(ids):,} texts hold NaN or infinite numbers; "
-                "its weights are damaged or too large for this precision"
+                f"{self.encoder.name}: features of {int(spoilt.sum()):,} of {len(spoilt):,} texts hold NaN or infinite "
+                "numbers; its weights are damaged or too large for this precision"
             )
 
     def _batch(self, ids: Sequence[Sequence[int]], start: int) -> Sequence[Sequence[int]]:

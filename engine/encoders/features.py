@@ -11,9 +11,9 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from checkpoints import arrays, home, store
 from engine.encoders import cache
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     Matrix: TypeAlias = NDArray[np.float32]
 
 Group: TypeAlias = Literal["top", "every"]
+Number = TypeVar("Number", int, float)
 
 CODE = 1  # raise it when the numbers of a pooling change
-ROWS = 1024  # texts in a shard: what stopping can lose
+ROWS = 1024  # texts in a shard
+MEASURED = ("truncated", "seconds")
+"""of a cost, as the file of a shard has it"""
 POOLINGS = ("cls", "mean", "max", "last", "last4", "all")
 POOLING_HELP: Mapping[str, str] = {
     "cls": "the first token of the last layer",
@@ -61,6 +64,20 @@ def pieces_in(group: Group, layers: int) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What encoding texts took when it was done, be that now or before; None for what an earlier version did."""
+
+    texts: int = 0
+    truncated: int | None = 0
+    """texts that were cut to the maximum length"""
+    seconds: float | None = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        truncated, seconds = (self.truncated, other.truncated), (self.seconds, other.seconds)
+        return Cost(self.texts + other.texts, _total(truncated), _total(seconds))
+
+
+@dataclass(frozen=True)
 class Shard:
     """Some rows, in a file or, where the disk would not take them, in memory."""
 
@@ -69,6 +86,7 @@ class Shard:
     held: Mapping[str, Matrix] | None = None
     verified: frozenset[str] = frozenset()
     """pieces of the file whose checksum has been compared"""
+    cost: Cost = Cost()
 
 
 class Features:
@@ -76,6 +94,11 @@ class Features:
 
     def __init__(self, shards: Sequence[Shard], count: int, layers: int, width: int) -> None:
         self.shards, self.count, self.layers, self.width = list(shards), count, layers, width
+
+    @property
+    def cost(self) -> Cost:
+        """The same whether they were computed now or before."""
+        return sum((shard.cost for shard in self.shards), Cost())
 
     def pooled(self, pooling: str) -> Matrix:
         """Rows in the order of the texts ``(count, pieces x width)``, float32.
@@ -106,25 +129,109 @@ class Shelf:
 
         Raises :class:`OSError` when it cannot be read and :class:`ValueError` when it is damaged.
         """
-        file = self._file(number)
+        file, names = self._file(number), ("rows", *pieces)
         try:
-            found = arrays.read(file, ("rows", *pieces), required=True)
+            try:
+                found = arrays.read(file, (*names, *MEASURED), required=True)
+            except KeyError:  # an earlier version measured neither
+                found = arrays.read(file, names, required=True)
         except (FileNotFoundError, KeyError):
             return None
         if spoilt := int(not_finite({name: found[name] for name in pieces}).sum()):
             raise ValueError(f"{file.name} holds NaN or infinite features of {spoilt:,} texts")
-        return Shard(found["rows"], file, verified=frozenset(pieces))
+        cost = Cost(len(found["rows"]), *(found[name].item() if name in found else None for name in MEASURED))
+        return Shard(found["rows"], file, verified=frozenset(pieces), cost=cost)
 
-    def put(self, number: int, rows: NDArray[np.int64], pieces: dict[str, Matrix]) -> Shard:
-        """Write a shard atomically, beside the pieces that it holds already. Raises :class:`OSError`."""
-        self.path.mkdir(parents=True, exist_ok=True)
+    def put(self, number: int, shard: Shard) -> Shard:
+        """Write a shard in memory atomically, beside the pieces that its file holds already, and remove its parts.
+
+        Raises :class:`OSError`.
+        """
+        pieces, file = shard.held or {}, self._file(number)
+        there: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):  # there is none, or it is damaged
-            pieces = {**arrays.read(self._file(number), required=True), **pieces}
-        store.replace_file(self._file(number), arrays.encode({"rows": rows, **pieces}))
-        return Shard(rows, self._file(number), verified=frozenset(pieces))
+            there = arrays.read(file, required=True)
+        measured = {name: getattr(shard.cost, name) for name in MEASURED}
+        self._write(file, {**there, **pieces, "rows": shard.rows, **measured})
+        for part in self.parts(number):
+            with contextlib.suppress(OSError):
+                part.unlink()
+        return replace(shard, path=file, held=None, verified=frozenset(pieces))
+
+    def put_part(
+        self, number: int, start: int, rows: NDArray[np.int64], pieces: Mapping[str, Matrix], seconds: float
+    ) -> None:
+        """Write some rows of a shard that is not whole yet, the first at ``start`` in it. Raises :class:`OSError`."""
+        file = self.path / f"part-{number:05d}-{start}.safetensors"
+        self._write(file, {**pieces, "rows": rows, "seconds": seconds})
+
+    def _write(self, file: Path, content: Mapping[str, Any]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        store.replace_file(file, arrays.encode(content))
+
+    def parts(self, number: int) -> list[Path]:
+        """Files with some rows of a shard that is not whole."""
+        return sorted(self.path.glob(f"part-{number:05d}-*.safetensors"))
 
     def _file(self, number: int) -> Path:
         return self.path / f"shard-{number:05d}.safetensors"
+
+
+class Unfinished:
+    """A shard that is being computed: what an earlier start has left of it, and more of it as it comes."""
+
+    def __init__(
+        self, number: int, rows: NDArray[np.int64], names: Sequence[str], width: int, place: Shelf | None
+    ) -> None:
+        """Its ``rows`` and the pieces ``names`` are to be computed; without a ``place`` it stays in memory."""
+        import numpy as np
+
+        self._number, self._rows, self._place = number, rows, place
+        self._pieces = {name: np.full((len(rows), width), np.nan, np.float32) for name in names}
+        self._seconds = 0.0
+        self.failure: OSError | None = None
+        """why the disk has not taken it"""
+        places = {row: at for at, row in enumerate(rows.tolist())}
+        for file in place.parts(number) if place is not None else ():
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # damaged, or of other rows or pieces
+                part = arrays.read(file, ("rows", "seconds", *names), required=True)
+                some = [places[row] for row in part["rows"].tolist()]
+                for name in names:
+                    self._pieces[name][some] = part[name]
+                self._seconds += float(part["seconds"])
+        self.left: NDArray[np.int64] = np.flatnonzero(not_finite(self._pieces))
+        """places of the rows that have to be computed"""
+
+    def take(self, some: slice, pieces: Mapping[str, Matrix], seconds: float) -> None:
+        """Take in the pieces of ``some`` of the rows that are left, and put them on the disk unless they are the last.
+
+        ``seconds``: that computing them took.
+        """
+        where = self.left[some]
+        for name, rows in pieces.items():
+            self._pieces[name][where] = rows
+        self._seconds += seconds
+        if self._place is not None and some.stop < len(self.left):
+            try:
+                self._place.put_part(self._number, int(where[0]), self._rows[where], pieces, seconds)
+            except OSError as error:
+                self.failure = error
+
+    def finished(self, more: float, truncated: int) -> Shard:
+        """The shard, on the disk if that takes it; ``more``: seconds that are no single row's."""
+        cost = Cost(len(self._rows), truncated, self._seconds + more)
+        shard = Shard(self._rows, None, self._pieces, cost=cost)
+        if self._place is not None:
+            try:
+                return self._place.put(self._number, shard)
+            except OSError as error:
+                self.failure = error
+        return shard
+
+
+def _total(figures: tuple[Number | None, Number | None]) -> Number | None:
+    one, other = figures
+    return None if one is None or other is None else one + other
 
 
 def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: Group) -> Shelf:

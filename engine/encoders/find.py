@@ -103,20 +103,25 @@ class Encoder:
 
         Raises :class:`NoEncoder` for a text that the tokenizer breaks on.
         """
+        return [ids for ids, _ in self.truncated(texts, length)]
+
+    def truncated(self, texts: list[str], length: int) -> list[tuple[list[int], bool]]:
+        """The same, each with whether something was cut off."""
         spare = self.tokenizer.eos if self.tokenizer.eos is not None else 0
         if isinstance(self.tokenizer, BackedTokenizer):
             backend = self._cutting(self.tokenizer, length)
             try:
                 with guarded(f"{self.name}: its tokenizer breaks on a text"):
-                    found = [list(one.ids) for one in backend.encode_batch_fast([_clean(text) for text in texts])]
+                    every = backend.encode_batch_fast([_clean(text) for text in texts])
+                    found = [(list(one.ids), bool(one.overflowing)) for one in every]
             except NoTokenizer as error:
                 raise NoEncoder(str(error)) from None
         else:
-            found = [
-                [token for token in self.tokenizer.encode(text, special=True).ids if token != UNKNOWN][:length]
-                for text in texts
-            ]
-        return [one or [spare] for one in found]
+            known = (
+                [token for token in self.tokenizer.encode(text, special=True).ids if token != UNKNOWN] for text in texts
+            )
+            found = [(ids[:length], len(ids) > length) for ids in known]
+        return [(ids or [spare], cut) for ids, cut in found]
 
     def _cutting(self, words: BackedTokenizer, length: int) -> Any:
         """A copy of a tokenizer's backend that cuts to ``length``, made once.

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from checkpoints import home, store
 from engine.encoders import cache
+from engine.encoders.features import Cost
 from engine.model_folder import present, replaced
+from engine.runs import codec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,10 +91,10 @@ def place(name: str) -> Path:
     return cache.use(home.cache() / "indexes" / hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:24])
 
 
-def write(folder: Path, content: str, vectors: Matrix) -> None:
+def write(folder: Path, content: str, vectors: Matrix, cost: Cost | None = None) -> None:
     """Put an index on the disk, whole or not at all, in place of what is there. Raises :class:`OSError`.
 
-    ``content`` is the hash of everything that decides the vectors.
+    ``content`` is the hash of everything that decides the vectors, ``cost`` what encoding them took.
     """
     import numpy as np
 
@@ -103,7 +105,9 @@ def write(folder: Path, content: str, vectors: Matrix) -> None:
                 part: Any = np.ascontiguousarray(vectors[start : start + BLOCK], np.float32)
                 file.write(part)
                 digest.update(part)
-        about = {"format": FORMAT, "content": content, "count": len(vectors), "width": int(vectors.shape[1])}
+        about: dict[str, Any] = {"format": FORMAT, "content": content}
+        about |= {"count": len(vectors), "width": int(vectors.shape[1])}
+        about |= {"cost": codec.encode(cost)} if cost is not None else {}
         store.replace_file(temporary / _ABOUT, json.dumps({**about, "sha256": digest.hexdigest()}).encode())
     cache.trim()
 
@@ -123,6 +127,14 @@ def read(folder: Path, content: str = "") -> Matrix | None:
         return found if hashlib.sha256(found.data).hexdigest() == about["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def cost_of(folder: Path, count: int) -> Cost:
+    """What encoding the ``count`` vectors of an index took; nothing is known of those of earlier versions."""
+    try:
+        return codec.decode(Cost, store.read_object(present(folder) / _ABOUT)["cost"])
+    except (OSError, ValueError, KeyError, AttributeError):
+        return Cost(count, None, None)
 
 
 def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

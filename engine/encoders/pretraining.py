@@ -15,7 +15,13 @@ ABOUT: Mapping[str, str] = {
     SIMILARITY: "was trained for sentence similarity: its frozen features are those of a trained sentence encoder",
     WORDS: "was trained to predict words, not to compare texts",
 }
+"""what a kind of training means, and what follows where the encoder is trained further"""
 _WORD_HEADS = ("ForMaskedLM", "ForPreTraining", "ForCausalLM", "LMHeadModel")
+
+
+def about(kind: str, *, trained: bool = True) -> str:
+    """What a kind of training means for an encoder, and for its further training; empty where it is not known."""
+    return "".join(ABOUT.get(kind, ())[: 1 + trained])
 
 
 def pretraining(encoder: Encoder) -> str:

@@ -36,6 +36,10 @@ class Part:
     """where each stands in the list of texts, ``(texts,)``"""
     ids: list[list[int]]
     """their tokens, the longest first"""
+    tokenizing: float
+    """seconds"""
+    truncated: int
+    """texts that were cut"""
 
 
 def share(
@@ -106,11 +110,11 @@ def share(
     return [part for part in parts if part.number not in shards]
 
 
-def packed(parts: Sequence[Part]) -> tuple[list[list[int]], NDArray[np.int32]]:
-    """Number, texts and tokens of every part, and one array: the rows, lengths and tokens of one after another."""
+def packed(parts: Sequence[Part]) -> tuple[list[tuple[int, int, int, float, int]], NDArray[np.int32]]:
+    """All of every part but arrays, and one array: the rows, lengths and tokens of one after another."""
     import numpy as np
 
-    sizes = [[part.number, len(part.ids), sum(map(len, part.ids))] for part in parts]
+    sizes = [(part.number, len(part.ids), sum(map(len, part.ids)), part.tokenizing, part.truncated) for part in parts]
     flat = [
         np.fromiter((*part.rows, *map(len, part.ids), *(token for ids in part.ids for token in ids)), np.int32)
         for part in parts
@@ -118,16 +122,15 @@ def packed(parts: Sequence[Part]) -> tuple[list[list[int]], NDArray[np.int32]]:
     return sizes, np.concatenate(flat)
 
 
-def unpacked(sizes: Sequence[Sequence[int]], flat: NDArray[np.int32]) -> list[Part]:
+def unpacked(sizes: Sequence[tuple[int, int, int, float, int]], flat: NDArray[np.int32]) -> list[Part]:
     """What :func:`packed` packed."""
     import numpy as np
 
     parts, start = [], 0
-    for number, texts, tokens in sizes:
+    for number, texts, tokens, tokenizing, truncated in sizes:
         rows, lengths, ids = np.split(flat[start : start + 2 * texts + tokens], [texts, 2 * texts])
-        parts.append(
-            Part(number, rows.astype(np.int64), [one.tolist() for one in np.split(ids, lengths.cumsum()[:-1])])
-        )
+        texts_ids = [one.tolist() for one in np.split(ids, lengths.cumsum()[:-1])]
+        parts.append(Part(number, rows.astype(np.int64), texts_ids, tokenizing, truncated))
         start += 2 * texts + tokens
     return parts
 

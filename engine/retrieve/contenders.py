@@ -5,24 +5,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from checkpoints import home
 from checkpoints.store import name_of, replace_file
 from data.beir import Collection
 from engine.comparison.contender import Inputs, Labelled
-from engine.encoders.encode import encode
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
+from engine.encoders.features import Cost
 from engine.encoders.find import Encoder
 from engine.encoders.index import unit
 from engine.retrieve.bi_encoder import BiState, saved_epochs_of, train
 from engine.retrieve.metrics import DEPTH, Ranked
 from engine.retrieve.rankers import QUERY_TOKENS, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
-from engine.retrieve.spec import BM25, HYBRID, MEAN, RetrieveSpec
+from engine.retrieve.spec import BM25, HYBRID, MEAN, TRAINED, RetrieveSpec
 from engine.retrieve.training_data import BiSettings, TrainingInputs
-from engine.runs.events import Event, Progress
+from engine.runs.events import EncodingDone, Event, Notice, Progress
 from engine.runs.messages import Control, handle_messages
 
 TIMED = 50  # queries that are asked one at a time, as somebody who searches does
@@ -32,15 +32,20 @@ TOGETHER = 64  # the others
 class BuiltRankers(Rankers):
     """The rankers of a comparison, whose indexes and vectors all methods share. It trains the bi-encoder."""
 
-    def __init__(self, spec: RetrieveSpec, collection: Collection, fingerprint: str) -> None:
-        """``collection`` has the qrels of train alone; ``fingerprint`` is that of the whole one."""
+    def __init__(self, spec: RetrieveSpec, collection: Collection, fingerprint: str, queries: Sequence[str]) -> None:
+        """``collection`` has the qrels of train alone; ``fingerprint`` is that of the whole one.
+
+        ``queries``: the texts of all that are asked or trained on.
+        """
         super().__init__(spec, collection)
-        self.fingerprint = fingerprint
+        self.fingerprint, self.queries = fingerprint, queries
         self.store: Store | None = None
         self.seconds: dict[str, float] = {}
-        """that building each ranker took"""
-        self.encoder: Encoder | None = None
-        """the frozen one, once it has been found"""
+        """that building each ranker took, without encoding by a frozen encoder"""
+        self._costs: dict[str, dict[str, Cost]] = {}
+        """of each frozen encoder, by its name and what was encoded"""
+        self._own = 0.0
+        """seconds that encoding with the trained encoder took"""
         self.state: BiState | None = None
         self.saved_epochs: EpochCheckpoints | None = None
         """epochs of the training, until its results are on the disk"""
@@ -48,19 +53,40 @@ class BuiltRankers(Rankers):
     def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         if method in self.made:
             return self.made[method]
-        begun = time.monotonic()
+        begun = time.monotonic() - self.encoding
         if method == BM25:
             yield Progress("counting the words of every document", 0, 0)
         ranker = yield from super().ranker(method, control)
+        spent = time.monotonic() - self.encoding - begun + (self._own if method == TRAINED else 0.0)
         parts = (BM25, MEAN) if method == HYBRID else ()
-        self.seconds[method] = sum(self.seconds[part] for part in parts) if parts else time.monotonic() - begun
+        self.seconds[method] = sum(self.seconds[part] for part in parts) if parts else spent
         return ranker
 
-    def found(self, encoder: Encoder) -> Iterator[Event]:
-        self.encoder = encoder
-        if self.store is not None:
+    @property
+    def encodings(self) -> list[EncodingDone]:
+        """What encoding cost, by frozen encoder."""
+        totals = [(name, sum(costs.values(), Cost())) for name, costs in self._costs.items()]
+        return [EncodingDone(name, cost.texts, cost.truncated, cost.seconds) for name, cost in totals]
+
+    def encoder_of(self, method: str) -> Encoder:
+        """The encoder that a method stands on; of a trained one that it began with."""
+        return self._embedders[self.spec.frozen.get(method, self.spec.frozen[MEAN])[1]].encoder
+
+    def found(self, name: str, encoder: Encoder) -> Iterator[Event]:
+        if self.store is not None and name == self.spec.encoders[0]:
             self.store.encoder(encoder, MEAN, self.spec.length)
-        yield from super().found(encoder)
+        some = encoder.truncated(list(self.queries), min(QUERY_TOKENS, encoder.positions))
+        yield from _truncated("queries", len(some), sum(cut for _, cut in some), QUERY_TOKENS)
+
+    def encoded(self, what: str, encoder: Encoder, cost: Cost) -> Iterator[Event]:
+        if encoder.name not in [one.encoder.name for one in self._embedders.values()]:
+            self._own = cost.seconds or 0.0
+            return
+        known = self._costs.setdefault(encoder.name, {})
+        if what == "documents" and what not in known:
+            yield from _truncated(what, cost.texts, cost.truncated or 0, self.spec.length)
+        known[what] = cost
+        yield from (done for done in self.encodings if done.encoder == encoder.name)
 
     def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection
@@ -68,7 +94,7 @@ class BuiltRankers(Rankers):
         frozen = yield from self.frozen(MEAN, control)
         names = list(collection.qrels.get("train", {}))
         texts = [collection.queries[name] for name in names]
-        features = yield from encode(texts, encoder, control, length=QUERY_TOKENS, poolings=(MEAN,), device=spec.device)
+        features = yield from self.features("queries", texts, encoder, control, QUERY_TOKENS, (MEAN,))
         asked = dict(zip(names, unit(features.pooled(MEAN)), strict=True)) if names else {}
         settings = BiSettings(
             epochs=spec.epochs,
@@ -107,12 +133,16 @@ class BuiltRankers(Rankers):
         return dataclasses.replace(encoder, name=f"{encoder.name}, trained", weights=(file,))
 
 
+def _truncated(what: str, texts: int, count: int, length: int) -> Iterator[Event]:
+    if count:
+        yield Notice(f"{count:,} of {texts:,} {what} were cut to {length:,} tokens", "warning", "length")
+
+
 @dataclass(frozen=True)
 class Method:
     """BM25, cosine of frozen vectors, both fused, or a trained bi-encoder."""
 
     name: str
-    frozen: bool = False
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: BuiltRankers, control: Control

@@ -51,7 +51,7 @@ def export(run: Run, folder: Path, *, force: bool = False) -> int:
     spec, found = spec_of(run), retrieve_results.checkpoint(run)
     if found is None:
         raise CheckpointError(f"{run.name} has trained no bi-encoder")
-    encoder = finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoder), Control()))
+    encoder = finish(encoders.find(str(run.read_json("encoder.json").get("name") or spec.encoders[0]), Control()))
     weights = (found.path / WHOLE,) if found.whole else encoder.weights
     projection = None if found.whole else arrays.read(found.path / PROJECTION)["weight"]
     with exported(folder, run.name, force=force) as temporary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from checkpoints import store
 from data.beir import Collection
+from engine.comparison.scripts import bigrams, without_spaces
 from engine.encoders import find as encoders
 from engine.encoders import index as vector_index
 from engine.encoders.encode import encode, encode_now, machine_for
@@ -20,7 +22,7 @@ from engine.imports import import_without_jax
 from engine.model_folder import present, replaced
 from engine.retrieve.metrics import Ranked, rankings
 from engine.retrieve.rank_fusion import fuse
-from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, RANKERS, TRAINED, RetrieveSpec
+from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.encoders.features import Cost, Features
     from engine.encoders.index import Matrix
 
 _ABOUT = "content.json"  # of a saved BM25 index
@@ -53,13 +56,16 @@ class Ranker(Protocol):
 
 
 class Bm25:
-    """BM25 as Lucene counts it, through bm25s: words of two letters and more, English stop words out, no stemmer."""
+    """BM25 as Lucene counts it, through bm25s: words of two letters and more, English stop words out, no stemmer.
+
+    Where the documents' script has no spaces, every two neighbouring characters of it stand in for a word.
+    """
 
     name = BM25
 
     def __init__(self, collection: Collection) -> None:
         self._library: Any = import_without_jax("bm25s")
-        self._count = len(collection)
+        self._bigrams = without_spaces(collection.documents)
         self._index = self._saved(collection) or self._made(collection)
         self.bytes = sum(int(part.nbytes) for part in self._index.scores.values() if hasattr(part, "nbytes"))
 
@@ -76,26 +82,40 @@ class Bm25:
         return list(dict.fromkeys(self._words([query])[0]))
 
     def _words(self, texts: Sequence[str]) -> list[list[str]]:
-        found: list[list[str]] = self._library.tokenize(list(texts), return_ids=False, show_progress=False)
-        return found
+        pairs: Sequence[list[str]] = [[] for _ in texts]
+        if self._bigrams:
+            pairs, texts = zip(*map(bigrams, texts), strict=True)
+        found = self._library.tokenize(list(texts), return_ids=False, show_progress=False)
+        return [words + more for words, more in zip(found, pairs, strict=True)]
 
     def _made(self, collection: Collection) -> Any:
         index = self._library.BM25(k1=1.5, b=0.75)
-        words = self._library.tokenize(collection.documents, show_progress=False)
-        if not any(len(one) for one in words.ids):
+        words: Any = None
+        if self._bigrams:
+            words = rows = self._words(collection.documents)
+        else:  # numbers, which take less memory
+            words = self._library.tokenize(collection.documents, show_progress=False)
+            rows = words.ids
+        if not any(map(len, rows)):
             words = [[""] for _ in collection.documents]
         index.index(words, show_progress=False)
         with contextlib.suppress(OSError), replaced(_folder(collection)) as folder:
             index.save(folder, show_progress=False)  # where it cannot be kept, the next start makes it again
-            store.replace_file(folder / _ABOUT, json.dumps(_about(collection, folder)).encode())
+            store.replace_file(folder / _ABOUT, json.dumps(self._about(collection, folder)).encode())
         return index
 
     def _saved(self, collection: Collection) -> Any:
         folder = present(_folder(collection))
         with contextlib.suppress(Exception):  # missing or damaged: it is made again
-            if store.read_object(folder / _ABOUT) == _about(collection, folder):
+            if store.read_object(folder / _ABOUT) == self._about(collection, folder):
                 return self._library.BM25.load(folder, mmap=True)
         return None
+
+    def _about(self, collection: Collection, folder: Path) -> dict[str, Any]:
+        """What an index in ``folder`` is made of, and its files."""
+        files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}
+        kind = "/bigrams" if self._bigrams else ""
+        return {"content": f"{CODE}/{collection.corpus_fingerprint}{kind}", "files": files}
 
 
 class Dense:
@@ -158,8 +178,10 @@ class Rankers:
     def __init__(self, spec: RetrieveSpec, collection: Collection) -> None:
         self.spec, self.collection = spec, collection
         self.made: dict[str, Ranker] = {}
-        self._embedder: Embedder | None = None
-        self._frozen: dict[str, Matrix] = {}
+        self.encoding = 0.0
+        """seconds that have been spent encoding documents and training queries"""
+        self._embedders: dict[str, Embedder] = {}
+        self._frozen: dict[tuple[str, str], Matrix] = {}
 
     def ranker(self, method: str, control: Control) -> Generator[Event, None, Ranker]:
         """The ranker of a method. Yields what encoding yields.
@@ -175,26 +197,31 @@ class Rankers:
         """The ranker that was trained on the collection."""
         raise NotImplementedError
 
-    def embedder(self, control: Control) -> Generator[Event, None, Embedder]:
-        """The frozen encoder, found when it is first needed."""
-        if self._embedder is None:
-            self._embedder = Embedder((yield from encoders.find(self.spec.encoder, control)), self.spec.device)
-            yield from self.found(self._embedder.encoder)
-        return self._embedder
+    def embedder(self, control: Control, name: str = "") -> Generator[Event, None, Embedder]:
+        """The frozen encoder of this name in the spec, else the first, found when it is first needed."""
+        name = name or self.spec.encoders[0]
+        if name not in self._embedders:
+            self._embedders[name] = Embedder((yield from encoders.find(name, control)), self.spec.device)
+            yield from self.found(name, self._embedders[name].encoder)
+        return self._embedders[name]
 
-    def found(self, encoder: Encoder) -> Iterator[Event]:
-        """What is to be done when the frozen encoder has been found."""
+    def found(self, name: str, encoder: Encoder) -> Iterator[Event]:
+        """What is to be done when a frozen encoder has been found by its name."""
         yield from ()
 
-    def frozen(self, pooling: str, control: Control) -> Generator[Event, None, Matrix]:
-        """Unit vectors of every document by the frozen encoder."""
-        if pooling not in self._frozen:
-            embedder, methods = (yield from self.embedder(control)), set(self.spec.methods)
+    def encoded(self, what: str, encoder: Encoder, cost: Cost) -> Iterator[Event]:
+        """What is to be done when texts (``documents`` or ``queries``) have been encoded, now or before."""
+        yield from ()
+
+    def frozen(self, pooling: str, control: Control, name: str = "") -> Generator[Event, None, Matrix]:
+        """Unit vectors of every document by a frozen encoder, see :meth:`embedder`."""
+        if (pooling, name) not in self._frozen:
+            embedder, methods = (yield from self.embedder(control, name)), set(self.spec.methods)
             # Features of the other pooling are stored too if it is used: encoding it later would take as long again.
             used = {CLS: methods & {CLS}, MEAN: methods & {MEAN, HYBRID, TRAINED}}
             poolings = (pooling, *(name for name, by in used.items() if by))
-            self._frozen[pooling] = yield from self.vectors(embedder.encoder, control, poolings)
-        return self._frozen[pooling]
+            self._frozen[pooling, name] = yield from self.vectors(embedder.encoder, control, poolings)
+        return self._frozen[pooling, name]
 
     def vectors(
         self, encoder: Encoder, control: Control, poolings: Sequence[str] = (MEAN,)
@@ -212,19 +239,29 @@ class Rankers:
         content = hashlib.sha256(json.dumps(about).encode()).hexdigest()
         folder = vector_index.place(f"{collection.source}/{encoder.name}/{pooling}/{length}/{dtype}/frozen")
         if (found := vector_index.read(folder, content)) is not None:
+            yield from self.encoded("documents", encoder, vector_index.cost_of(folder, len(found)))
             return found
         if folder.exists():
             why = "documents or encoder changed since the index was saved, or it is damaged"
             yield Notice(f"{why}: it is made again", "info", "index")
-        texts = collection.documents
-        features = yield from encode(texts, encoder, control, length=length, poolings=poolings, device=self.spec.device)
+        features = yield from self.features("documents", collection.documents, encoder, control, length, poolings)
         made = vector_index.unit(features.pooled(pooling))
         try:
-            vector_index.write(folder, content, made)
+            vector_index.write(folder, content, made, features.cost)
         except OSError as error:
             yield Notice(f"the index cannot be saved ({error.strerror or error}): kept in memory", "warning", "index")
             return made
         return found if (found := vector_index.read(folder, content)) is not None else made
+
+    def features(
+        self, what: str, texts: Sequence[str], encoder: Encoder, control: Control, length: int, poolings: Sequence[str]
+    ) -> Generator[Event, None, Features]:
+        """Encode texts, see :meth:`encoded`."""
+        begun, device = time.monotonic(), self.spec.device
+        found = yield from encode(texts, encoder, control, length=length, poolings=poolings, device=device)
+        self.encoding += time.monotonic() - begun
+        yield from self.encoded(what, encoder, found.cost)
+        return found
 
     def projected(self, projection: Matrix, control: Control) -> Generator[Event, None, Dense]:
         """The trained ranker of a ``projection`` ``(width, width)`` of frozen vectors."""
@@ -251,22 +288,17 @@ class Rankers:
             return Hybrid(first, (yield from self.ranker(MEAN, control)))
         if method == TRAINED:
             return (yield from self.trained(control))
-        if method not in RANKERS:
+        if method not in self.spec.frozen:
             raise ValueError(f"no method {method!r}")
-        embedder = yield from self.embedder(control)
-        matrix = yield from self.frozen(method, control)
-        return Dense(method, self.index(matrix), partial(embedder, pooling=method))
+        pooling, name = self.spec.frozen[method]
+        embedder = yield from self.embedder(control, name)
+        matrix = yield from self.frozen(pooling, control, name if method != pooling else "")
+        return Dense(method, self.index(matrix), partial(embedder, pooling=pooling))
 
 
 def _folder(collection: Collection) -> Path:
     """Of the saved BM25 index."""
     return vector_index.place(f"{collection.source}/{BM25}")
-
-
-def _about(collection: Collection, folder: Path) -> dict[str, Any]:
-    """What a BM25 index in ``folder`` is made of, and its files."""
-    files = {name: digest for name, digest in store.digests(folder).items() if name != _ABOUT}
-    return {"content": f"{CODE}/{collection.corpus_fingerprint}", "files": files}
 
 
 def _best(scores: NDArray[np.float32], k: int) -> Ranked:

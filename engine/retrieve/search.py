@@ -59,7 +59,7 @@ class Library(Rankers):
             self.checkpoint = found
         return self.made[TRAINED]
 
-    def found(self, encoder: Encoder) -> Iterator[Event]:
+    def found(self, name: str, encoder: Encoder) -> Iterator[Event]:
         yield Progress(f"opening {encoder.name}", 0, 0)
 
     def _whole(self, found: Checkpoint, control: Control) -> Generator[Event, None, Ranker]:

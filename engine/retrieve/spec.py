@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-from data import beir
+from data import beir, tablefiles
 from engine.comparison import fields
 from engine.runs.spec import Problem, check, check_gpus, option
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
 RANKERS = (BM25, CLS, MEAN, HYBRID, TRAINED)
-NAMES = {BM25: "BM25", CLS: "frozen [CLS]", MEAN: "frozen mean", HYBRID: "hybrid", TRAINED: "trained"}
-"""of the methods in a sentence or a table"""
-PAIRS = ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25))
-"""methods whose difference says something"""
+_NAMES = {BM25: "BM25", CLS: "frozen [CLS]", MEAN: "frozen mean", HYBRID: "hybrid", TRAINED: "trained"}
+_PAIRS = ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25))
 MODES = ("projection", "whole")
+
+
+ENCODERS = (
+    "minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm. Of several, "
+    "separated by commas, the frozen vectors of all are compared and the first is trained."
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class RetrieveSpec:
         required=f"name a collection: {beir.BUNDLED} is bundled",
         path=True,
     )
-    encoder: str = fields.encoder(group="encoder")
+    encoder: str = fields.encoder(group="encoder", text=ENCODERS)
     methods: tuple[str, ...] = option(
         RANKERS,
         "bm25, cls, mean, hybrid or trained",
@@ -68,6 +75,58 @@ class RetrieveSpec:
     gpus: str = fields.gpus()
     name: str = fields.name()
 
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Names of the frozen encoders, each once. The first is the one that is trained and fused."""
+        if tablefiles.existing(self.encoder) is not None:  # a folder with a comma in its name
+            return (self.encoder,)
+        return tuple(dict.fromkeys(name for part in self.encoder.split(",") if (name := part.strip())))
+
+    @property
+    def frozen(self) -> dict[str, tuple[str, str]]:
+        """Pooling and encoder of every method that ranks by frozen vectors.
+
+        The methods of the first encoder are ``cls`` and ``mean``; those of another have its name, as ``mean-minilm``.
+        """
+        first, *others = self.encoders
+        poolings = (CLS, MEAN)
+        named = {f"{pooling}-{_short(name)}": (pooling, name) for name in others for pooling in poolings}
+        return {pooling: (pooling, first) for pooling in poolings} | named
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The methods that are compared, in the order in which they cost."""
+        others = [
+            method for method, (pooling, _) in self.frozen.items() if method != pooling and pooling in self.methods
+        ]
+        asked = [method for method in RANKERS if method in self.methods]
+        place = sum(method in (BM25, CLS, MEAN) for method in asked)
+        return (*asked[:place], *others, *asked[place:])
+
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        return check(self) + check_gpus(self.gpus, self.device)
+        found = check(self) + check_gpus(self.gpus, self.device)
+        if not self.encoders and self.encoder.strip():
+            found.append(Problem("encoder", "name at least one encoder"))
+        if len({_short(name) for name in self.encoders}) < len(self.encoders):
+            found.append(Problem("encoder", "two encoders have the same last part of their name"))
+        return found
+
+
+def name_of(method: str) -> str:
+    """A method in a sentence or a table; those of a second encoder are called after it, as "frozen mean minilm"."""
+    pooling, _, encoder = method.partition("-")
+    return f"{_NAMES.get(pooling, pooling)} {encoder}".rstrip()
+
+
+def pairs(methods: Iterable[str]) -> list[tuple[str, str]]:
+    """Of these methods, those whose difference says something; frozen means of all encoders are among them."""
+    known = set(methods)
+    others = sorted(method for method in known if method.startswith(f"{MEAN}-"))
+    every = (*_PAIRS, *((other, MEAN) for other in others), *((TRAINED, other) for other in others))
+    return [pair for pair in every if known.issuperset(pair)]
+
+
+def _short(name: str) -> str:
+    """The last part of an encoder's name, as the name of a file can have it."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", Path(name).name)

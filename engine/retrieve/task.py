@@ -15,13 +15,14 @@ from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.comparison.statistics import PairedTest, interval, paired_test
 from engine.comparison.verdict import Judged, Pair, limits, sentences
+from engine.encoders.find import Encoder
 from engine.encoders.pretraining import SIMILARITY, WORDS, about_encoder, pretraining
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve import results as retrieve_results
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
 from engine.retrieve.metrics import DEPTH, MEASURES, NDCG
 from engine.retrieve.results import Store
-from engine.retrieve.spec import BM25, MEAN, NAMES, PAIRS, RANKERS, TRAINED, RetrieveSpec
+from engine.retrieve.spec import BM25, MEAN, TRAINED, RetrieveSpec, name_of, pairs
 from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
@@ -65,7 +66,7 @@ class _Retrieval(Comparison):
         judged = Inputs(self.split, [collection.queries[name] for name in self.queries])
         # Those of train, and no other relevance judgements, are for the methods; the bi-encoder holds some of them out.
         known = dataclasses.replace(collection, qrels={"train": asked} if asked else {})
-        rankers = BuiltRankers(spec, known, collection.fingerprint)
+        rankers = BuiltRankers(spec, known, collection.fingerprint, (*judged.items, *train.items))
         super().__init__(spec, collection, control, train, Labelled("held_out", (), ()), judged, rankers)
         self.values: dict[str, dict[str, Values]] = {}
         self.against: dict[str, dict[str, dict[str, PairedTest]]] = {}
@@ -79,7 +80,7 @@ class _Retrieval(Comparison):
             self.split_sizes(),
             documents=len(self.data),
             judged_split=self.split,
-            contenders=tuple(method for method in RANKERS if method in self.spec.methods),
+            contenders=self.spec.ranked,
             checks=tuple(checks),
         )
 
@@ -87,19 +88,23 @@ class _Retrieval(Comparison):
         self.store = self.features.store = Store(run, self.data, self.split, self.queries, writes)
 
     def verdict(self) -> str:
-        """Which methods are better, what the encoder was trained for, and what limits the comparison."""
-        judged = {name: Judged(NAMES[name], values[NDCG]) for name, values in self.values.items()}
+        """Which methods are better, what the encoders were trained for, and what limits the comparison."""
+        judged = {name: Judged(name_of(name), values[NDCG]) for name, values in self.values.items()}
         compared = [
-            Pair(judged[first], NAMES[second], judged[second].mean, self.against[first][second][NDCG])
-            for first, second in PAIRS
+            Pair(judged[first], name_of(second), judged[second].mean, self.against[first][second][NDCG])
+            for first, second in pairs(judged)
             if second in self.against.get(first, {})
         ]
-        said, encoder, trained = sentences(compared, "nDCG@10"), self.features.encoder, TRAINED in judged
+        said, trained = sentences(compared, "nDCG@10"), TRAINED in judged
         if self.split == "train" and trained:
             said.append("Trained was judged on the queries that it was trained on: that says nothing about new ones.")
-        if encoder is not None and judged.keys() - {BM25}:
+        used: dict[str, Encoder] = {}
+        for method in judged.keys() - {BM25}:
+            encoder = self.features.encoder_of(method)
+            used[encoder.name] = encoder
+        for encoder in sorted(used.values(), key=lambda one: self.spec.encoders.index(one.name)):
             said += about_encoder(encoder)
-            if {MEAN, TRAINED} <= judged.keys():
+            if encoder.name == self.spec.encoders[0] and {MEAN, TRAINED} <= judged.keys():
                 said += _EXPECTED.get(pretraining(encoder), ())
         state = self.features.state if trained else None
         steps = {"training": state.step} if state is not None else {}
@@ -115,9 +120,7 @@ class _Retrieval(Comparison):
                 self.features.saved_epochs.release()
 
     def _methods(self) -> Iterator[Event]:
-        for method in RANKERS:
-            if method not in self.spec.methods:
-                continue
+        for method in self.spec.ranked:
             try:
                 if self.queries:
                     yield from self.contend(Method(method))
@@ -160,8 +163,8 @@ class _Retrieval(Comparison):
             },
         }
         if method != BM25:
-            encoder = self.features.encoder
-            result["pretraining"] = pretraining(encoder) if encoder is not None else ""
+            encoder = self.features.encoder_of(method)
+            result |= {"encoder": encoder.name, "pretraining": pretraining(encoder)}
         if method == TRAINED and (state := self.features.state) is not None:
             result |= {"step": state.step, "held_out_ndcg@10": round(state.ndcg, 6), "trained": self.spec.mode}
         self.figures[method] = result

@@ -290,6 +290,23 @@ class Encoded(Event):
 
 
 @dataclass(frozen=True)
+class EncodingDone(Event):
+    """All texts of a comparison are encoded by a frozen encoder, now or by an earlier run. Methods share the cost."""
+
+    encoder: str
+    texts: int
+    truncated_texts: int | None
+    """cut to the maximum number of tokens; None for features of earlier versions"""
+    seconds: float | None
+    """measured when they were computed; None for features of earlier versions"""
+
+    def __str__(self) -> str:
+        cost = "time not measured" if self.seconds is None else f"{self.seconds:.1f} s"
+        cut = f", {self.truncated_texts:,} of them truncated" if self.truncated_texts else ""
+        return f"encoding ({self.encoder}): {cost}, {self.texts:,} texts{cut}"
+
+
+@dataclass(frozen=True)
 class ContenderStep(Event):
     """Progress of training one method: some solver iterations, an epoch of a head, a batch of fine-tuning."""
 
@@ -372,6 +389,8 @@ class Classified(Finished):
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
     verdict: str = ""
     """summary in one or two sentences"""
+    encodings: tuple[EncodingDone, ...] = ()
+    """by each frozen encoder"""
 
 
 _NAMES = {kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in Event.__subclasses__()}

@@ -76,4 +76,6 @@ def with_others(work: Iterator[Event]) -> Iterator[Event]:
 def absolute(name: str) -> str:
     """A path that is there, from the root, since who takes the run up may stand in another folder."""
     path = tablefiles.existing(name)
+    if path is None and "," in name:  # several encoders
+        return ",".join(absolute(part.strip()) for part in name.split(","))
     return str(path.absolute()) if path is not None and name not in BUNDLED else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,35 @@ def write(path: Path, rows: list[Any]) -> Path:
 def plain(number: int, **changes: Any) -> dict[str, Any]:
     """A good row."""
     return {"question": f"Question {number}?", "choices": [f"a{number}", f"b{number}"], "answer": number % 2, **changes}
+
+
+def test_identical_questions_are_never_in_two_of_the_splits_that_are_made_here(tmp_path: Path) -> None:
+    rows = [plain(number % 30, choices=[f"a{number}", f"b{number}"]) for number in range(90)]
+    rows[7]["question"] = rows[7]["question"].upper()
+    found = load(str(write(tmp_path / "twins.jsonl", rows)))
+    splits = [{item.question.casefold() for item in part} for part in (found.train, found.held_out, found.judged)]
+    assert sum(map(len, splits)) == len(set().union(*splits)) == 30
+    sizes = [len(part) for part in (found.train, found.held_out, found.judged)]
+    assert sum(sizes) == 90
+    assert sizes[2] == 27  # thirty percent
+    assert not any("in train too" in line for line in found.checks)
+
+
+def test_items_are_divided_where_every_question_is_the_same(tmp_path: Path) -> None:
+    rows = [plain(number // 2, question="Which one?") for number in range(40)]
+    found = load(str(write(tmp_path / "same.jsonl", rows)))
+    assert min(len(found.train), len(found.held_out), len(found.judged)) > 4
+    splits = [{item.choices for item in part} for part in (found.train, found.held_out, found.judged)]
+    assert sum(map(len, splits)) == 20
+    rows = [plain(1) for _ in range(10)]
+    found = load(str(write(tmp_path / "one.jsonl", rows)))
+    assert [len(part) for part in (found.train, found.held_out, found.judged)] == [5, 2, 3]
+
+
+def test_splits_without_identical_questions_are_those_of_a_plain_draw(tmp_path: Path) -> None:
+    found = load(str(write(tmp_path / "plain.jsonl", [plain(number) for number in range(100)])), seed=5)
+    drawn = sorted(random.Random("5/judged").sample(range(100), 30))
+    assert [item.question for item in found.judged] == [f"Question {number}?" for number in drawn]
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)

@@ -29,7 +29,7 @@ from engine.runs.spec import to_dict
 from engine.runs.worker import Task
 from tui.background import Opened
 from tui.classify import sentence
-from tui.classify.runs import Classifications, Findings, Suspect, pairs_of
+from tui.classify.runs import Classifications, Findings, Suspect
 from tui.classify.sentence import Judgement
 
 CLASSES = ("billing", "delivery", "technical")
@@ -98,7 +98,8 @@ def findings(classes: tuple[str, ...] = CLASSES, texts: tuple[str, ...] = TEXTS)
         Suspect("train.csv", 8, "my parcel was charged twice", 1, 0, 0.93, 0.02),
         Suspect("train.csv", 4, texts[0], 2, 1, 0.8, 0.1),
     )
-    return Findings(classes, texts, GOLD, found, frozenset({0}), suspects, pairs_of(found, GOLD))
+    pairs = statistics.paired_tests({route: np.equal(guesses, GOLD) for route, guesses in GUESSES.items()})
+    return Findings(classes, texts, GOLD, found, frozenset({0}), suspects, pairs)
 
 
 class FakeClassifier:

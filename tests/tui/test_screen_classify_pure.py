@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from classifying import CLASSES, GOLD, GUESSES, findings, loaded, probabilities, report, told
+from classifying import CLASSES, GOLD, GUESSES, findings, loaded, report, told
 from pseudoterminal import PROJECT
 from rich.text import Text
 from sklearn.metrics import confusion_matrix
@@ -25,13 +25,21 @@ from engine.classify import task as classify_task
 from engine.classify.spec import ClassifySpec
 from engine.comparison.results import TUNED
 from engine.comparison.statistics import report_from
-from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
+from engine.runs.events import (
+    Classified,
+    ContenderDone,
+    ContenderStep,
+    EncodingDone,
+    Event,
+    Finished,
+    Notice,
+)
 from engine.runs.spec import BadSpec, spelled
 from tui import last_values
 from tui.choose import views as choose_views
 from tui.classify import figures, overview, pages
 from tui.classify.form import ClassifyForm, look
-from tui.classify.runs import Classifications, Findings, pairs_of
+from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, VIEWS, WORDS, ViewState
@@ -110,6 +118,33 @@ def test_what_was_said_about_a_running_classification_goes_when_it_ends() -> Non
     assert [notice.text for notice in story.notices] == ["from the engine"]
 
 
+def test_encoding_has_a_line_of_its_own_below_the_methods() -> None:
+    events = [*told()[:2], EncodingDone(f"bert {HOSTILE}", 320, 12, 12.34), *told()[2:]]
+    lines = text_of(overview.overview(folded(events), None, "lr", 120, 30)).splitlines()
+    (line,) = [number for number, text in enumerate(lines) if text.lstrip().startswith("encoding (bert ")]
+    assert "12.3 s, 320 texts, 12 of them truncated" in lines[line]
+    assert "MLP" in lines[line - 1]
+    assert not CONTROLS.findall(lines[line])
+    unknown = folded([loaded(), EncodingDone("minilm", 320, None, None), *told()[2:]])
+    shown = text_of(overview.overview(unknown, None, "lr", 120, 30))
+    assert "encoding (minilm): time not measured, 320 texts  " in shown
+    assert "encoding" not in text_of(overview.overview(folded([*events, *told()[:1]]), None, "lr", 120, 30))
+
+
+def test_several_seeds_have_a_column_and_their_test_is_not_mcnemars() -> None:
+    shown = text_of(overview.overview(folded(told()), findings(), "mlp", 140, 30))
+    assert "seeds" not in shown
+    assert "McNemar" in shown
+    seeds = {"seeds": [0.8, 0.7, 0.9], "spread": 0.1}
+    events = [*told()[:-1], ContenderDone("mlp", {**report("mlp"), **seeds}), told()[-1]]
+    shown = text_of(overview.overview(folded(events), findings(), "mlp", 140, 30))
+    (line,) = [text for text in shown.splitlines() if "±" in text]
+    assert "MLP" in line
+    assert "3, ±0.100" in line
+    assert "McNemar" not in shown
+    assert "rows one has right more often" in shown
+
+
 # -- figures ---------------------------------------------------------------------------------------------------------
 
 
@@ -130,7 +165,7 @@ def test_every_row_is_in_its_cell_of_the_matrix_and_the_surest_mistake_comes_fir
 
 
 def test_mcnemar_counts_each_pair_from_both_sides() -> None:
-    pairs = pairs_of({method: probabilities(guesses) for method, guesses in GUESSES.items()}, GOLD)
+    pairs = findings().pairs
     assert len(pairs) == len(GUESSES) * (len(GUESSES) - 1)
     for (one, two), found in pairs.items():
         right = [[guess == gold for guess, gold in zip(GUESSES[method], GOLD, strict=True)] for method in (one, two)]
@@ -335,7 +370,8 @@ def test_every_tab_is_there_at_every_width_with_its_name_or_the_beginning_of_it(
 def test_methods_with_the_same_rows_right_are_equal_and_others_could_be_chance() -> None:
     found, story = findings(), folded(told())
     same = replace(found, probabilities=dict.fromkeys(GUESSES, found.probabilities["lr"]))
-    same = replace(same, pairs=pairs_of(same.probabilities, GOLD))
+    equal = {method: np.equal(GUESSES["lr"], GOLD) for method in GUESSES}
+    same = replace(same, pairs=statistics.paired_tests(equal))
     lines = {line.plain.split("  ")[1].strip(): line.plain for line in overview.differences(story, same, "lr", 90)[1:]}
     assert lines["MLP"].endswith("= equal")
     lines = {line.plain.split("  ")[1].strip(): line.plain for line in overview.differences(story, found, "lr", 90)[1:]}

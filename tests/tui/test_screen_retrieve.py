@@ -20,7 +20,7 @@ from engine.retrieve.export import write_trec
 from engine.retrieve.search import library
 from engine.retrieve.spec import RetrieveSpec
 from engine.retrieve.task import retrieve
-from engine.runs.events import ContenderDone, ContenderStep, Event
+from engine.runs.events import ContenderDone, ContenderStep, EncodingDone, Event, Loaded
 from engine.runs.messages import Control
 from engine.runs.worker import Task
 from tui import last_values
@@ -229,6 +229,44 @@ def test_a_query_that_is_a_document_does_not_find_itself(tmp_path: Path) -> None
     (*_, last) = searching(found, asked, ("bm25",), frozenset({"bm25"}))(Control())
     assert isinstance(last, Answer)
     assert last.found["bm25"].rows == (1, 2)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_several_encoders_have_their_methods_costs_and_training_in_the_figures(width: int) -> None:
+    other, methods = (
+        f"bert-{HOSTILE}",
+        ("bm25", "cls", "mean", "cls-some-other-bert", "mean-some-other-bert", "trained"),
+    )
+    story = RetrieveStory()
+    story.fold(Loaded("retrieve", "small", "x", 24, 0, 8, "test", "f" * 64, methods, (), (), documents=36))
+    story.fold(EncodingDone("minilm", 60, 36, 1.25))
+    story.fold(EncodingDone(other, 60, 0, 12.0))
+    for place, method in enumerate(methods):
+        figures_of = dict.fromkeys(("ndcg@10", "recall@100", "mrr@10", "map@100"), 0.5) | {"interval": [0.4, 0.6]}
+        kind = (
+            {"encoder": other, "pretraining": "words"}
+            if "-" in method
+            else {"encoder": "minilm", "pretraining": "similarity"}
+        )
+        result = (
+            figures_of | {"queries_per_second": 9.0, "index_bytes": 9, "index_seconds": 1.0} | (kind if place else {})
+        )
+        against = {one: {"ndcg@10": {"mean": 0.1, "low": 0.01, "high": 0.2, "p": 0.01}} for one in methods[:place]}
+        story.fold(ContenderDone(method, result, against))
+    lines = ["".join(part.text for part in strip) for strip in figures(story, width, 40)]
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    assert "encoding (minilm): 1.2 s, 60 texts, 36 of them truncated" in text
+    assert "mean some-other-be 0.500" in text
+    assert "[CLS] some-other-b 0.500" in text
+    assert (
+        "minilm was trained for sentence similarity: its frozen vectors are those of a trained sentence encoder, so"
+        in text
+    )
+    assert "was trained to predict words, not to compare texts." in text  # it is not the one that is trained further
+    assert "trained − mean some-other-be +0.100" in text
+    assert "mean some-other-be − frozen mean +0.100" in text
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize(("width", "words"), [(120, "p = {:.3f}"), (60, "p={:.3f}")])

@@ -47,13 +47,15 @@ COLUMNS = (
         "trained", 9, lambda report: units.count(report.trained_parameters) if report.trained_parameters else "–", 87
     ),
 )
+SEEDS = _column("seeds", 13, lambda report: f"{len(report.seeds)}, ±{report.spread or 0:.3f}" if report.seeds else "–")
 WITHOUT_LEAKS = _column("no leaks", 10, lambda report: share(report.accuracy_without_leaks), 97)
 
 
 def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
     leaks = any(method.report and method.report.accuracy_without_leaks is not None for method in story.done)
-    columns = (*COLUMNS, WITHOUT_LEAKS) if leaks else COLUMNS
+    seeds = any(method.report and method.report.seeds for method in story.done)
+    columns = (*COLUMNS, *([SEEDS] if seeds else []), *([WITHOUT_LEAKS] if leaks else []))
 
     notices = list(story.notices)
     if notices and notices[-1].level != "error" and notice_text(notices[-1]).cell_len <= width:
@@ -72,7 +74,10 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
     name = NAMES.get(chosen, chosen).strip()
     roomy = width >= 52
     head, told = f"{name} against", "  rows only one has right, McNemar's p (Holm)"
-    lines = [Text.assemble((head, TITLE), (told if len(head + told) <= width else "  McNemar's p (Holm)", DIM))]
+    short = "  McNemar's p (Holm)"
+    if any(other.report and other.report.seeds for other in story.done):
+        told, short = "  rows one has right more often, p (Holm)", "  p (Holm)"
+    lines = [Text.assemble((head, TITLE), (told if len(head + told) <= width else short, DIM))]
     for other in story.done:
         found = findings.pairs.get((chosen, other.name))
         if found is None:

@@ -41,7 +41,7 @@ class Findings:
     leaked: frozenset[int] = frozenset()
     suspects: tuple[Suspect, ...] = ()
     pairs: Mapping[tuple[str, str], PairedTest] = field(default_factory=dict)
-    """McNemar's test of every two methods, in both orders"""
+    """the paired test of every two methods, in both orders: McNemar's where each was trained once"""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """why the predictions of a method cannot be read"""
 
@@ -62,15 +62,6 @@ class Findings:
         return float(self.probabilities[method][row][label])
 
 
-def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], PairedTest]:
-    """McNemar's test of every two methods. Loads scipy: not for the thread of a screen."""
-    import numpy as np
-
-    from engine.comparison.statistics import paired_tests
-
-    return paired_tests({name: found.argmax(1) == np.asarray(gold) for name, found in probabilities.items()})
-
-
 class Classifications(TaskRuns):
     """Runs that classify."""
 
@@ -83,6 +74,7 @@ class Classifications(TaskRuns):
     def findings(self, run: Run) -> Findings:
         """What the methods said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""
         from engine.classify import results as classify_results
+        from engine.comparison.statistics import paired_tests  # loads scipy: not for the thread of a screen
 
         found = classify_results.read(run)
         leaked = found.checks.get("checks", {}).get("leaked", [])
@@ -96,7 +88,7 @@ class Classifications(TaskRuns):
                 Suspect(*one.place, text, one.label, one.suggested, one.suggested_probability, one.probability)
                 for one, text in found.suspects
             ),
-            pairs_of(found.probabilities, found.labels),
+            paired_tests(found.right),
             found.unreadable,
         )
 

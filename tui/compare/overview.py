@@ -70,7 +70,7 @@ def table(
             line.append_text(interval(axis, method.interval, method.accuracy, name(method)[1], plot, chance))
         lines.append(line)
         lines += [Text(brief.row(way).plain, DIM) for way in method.ways]
-    return lines
+    return lines + [Text(f"  {safe(str(done), lines=False)}", DIM) for done in story.encodings.values()]
 
 
 def span(ends: tuple[float, float] | None) -> str:

@@ -12,6 +12,7 @@ from engine.runs.events import (
     ContenderDone,
     ContenderStep,
     Encoded,
+    EncodingDone,
     Evaluated,
     Event,
     Finished,
@@ -98,6 +99,8 @@ class CompareStory(Told):
     data: Loaded | None = None
     """what was told when the data had been read"""
     encoded: Encoded | None = None
+    encodings: dict[str, EncodingDone] = field(default_factory=dict)
+    """what encoding cost, by encoder"""
     doing: str = ""
     """the method that is worked on, or ``encode``"""
     methods: dict[str, Any] = field(default_factory=dict)
@@ -148,6 +151,8 @@ class CompareStory(Told):
                     self.method(event.contender).judge(event.result)
             case Encoded():
                 self.encoded, self.progress, self.doing = event, None, "encode"
+            case EncodingDone():
+                self.encodings[event.encoder] = event
             case Finished():
                 self.doing = ""
                 while self.notices and self.notices[-1].kind == "screen":  # what was said about it while it ran
@@ -156,5 +161,5 @@ class CompareStory(Told):
     def _begin(self, event: Loaded) -> None:
         """A start, or a new start of what was stopped: what it has to say comes again."""
         self.data, self.finished, self.paused, self.progress = event, None, False, None
-        self.encoded, self.doing = None, ""
+        self.encoded, self.encodings, self.doing = None, {}, ""
         self.methods = {name: self.METHOD(name) for name in event.contenders}

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from checkpoints.run import Run
-from engine.retrieve.spec import NAMES, RANKERS
+from engine.retrieve.spec import RANKERS
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
 from engine.runs.worker import Task
 from tui.actions import bindings
@@ -25,7 +25,7 @@ from tui.retrieve.form import RetrieveForm
 from tui.retrieve.runs import Gain, Retrievals
 from tui.retrieve.searching import Answer
 from tui.retrieve.story import RetrieveStory
-from tui.retrieve.views import WORDS, ViewState
+from tui.retrieve.views import WORDS, ViewState, name_of
 from tui.styled import paragraph
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class RetrievePane(ComparePane):
     # -- drawing -----------------------------------------------------------------------------------------------------
 
     def turned(self) -> tuple[str, str]:
-        return ("c", NAMES[self.view_state.middle]) if self.view_state.view == "search" else ("", "")
+        return ("c", name_of(self.view_state.middle)) if self.view_state.view == "search" else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
         story, state = self.story, self.view_state

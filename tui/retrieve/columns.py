@@ -8,9 +8,8 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.retrieve.metrics import Ranked
-from engine.retrieve.spec import NAMES
 from tui.retrieve.searching import Answer
-from tui.retrieve.views import ViewState
+from tui.retrieve.views import ViewState, name_of
 from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 from tui.text import safe
 
@@ -53,7 +52,7 @@ def document(answer: Answer | None, state: ViewState, title: Title, width: int, 
     where = []
     for method, ranked in answer.found.items():
         place = ranked.rows.index(row) + 1 if row in ranked.rows else 0
-        where.append(f"{NAMES.get(method, method)} {place or '>100'}")
+        where.append(f"{name_of(method)} {place or '>100'}")
     head = Text(f"{MARK} relevant   " if row in answer.relevant else "", GOOD)
     head.append("rank in " + "   ".join(where), DIM)
     body = Text(safe(content, lines=False))
@@ -91,7 +90,7 @@ def _column(
     method = state.columns[place]
     ranked = answer.found.get(method)
     before = answer.found.get(state.columns[place - 1]) if place else None
-    head = Text(NAMES[method], "bold underline" if place == state.column else "bold")
+    head = Text(name_of(method), "bold underline" if place == state.column else "bold")
     if method in answer.seconds and width >= 26:
         head.append(f"  {answer.seconds[method] * 1000:.0f} ms", DIM)
     if (note := answer.notes.get(method)) and ranked is not None:

@@ -11,14 +11,14 @@ from textual.strip import Strip
 from engine.comparison.statistics import CHANCE, holm
 from engine.encoders.pretraining import ABOUT
 from engine.retrieve.metrics import NDCG
-from engine.retrieve.spec import NAMES, PAIRS
+from engine.retrieve.spec import pairs
 from tui import units
 from tui.compare.overview import span, table
 from tui.curve import CurveOptions, draw
 from tui.line_table import Column, LineTable
 from tui.retrieve.runs import Gain
 from tui.retrieve.story import RetrieveStory, number
-from tui.retrieve.views import ViewState
+from tui.retrieve.views import ViewState, name_of
 from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, shortened, strip, strips, wrap
 from tui.text import safe
 
@@ -40,10 +40,14 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     """The table, what the differences say, and the curves as far as there is room."""
     count = f"95%, n={story.data.judged:,}" if story.data is not None else "95% interval"
     columns = [replace(column, title=count) if column is SPAN else column for column in COLUMNS]
-    lines = strips(table(story, "", columns, NAMES, {}, width), width, height)
-    kinds = [kind for kind in ABOUT if any((one.result or {}).get("pretraining") == kind for one in story.done)]
-    for kind in [] if story.verdict else kinds[:1]:  # else the verdict says it
-        lines += [strip(line, width) for line in wrap(Text(f"The encoder {ABOUT[kind]}.", DIM), width)]
+    names = {method: name_of(method) for method in story.methods}
+    lines = strips(table(story, "", columns, names, {}, width), width, height)
+    results = [one.result for one in story.done if one.result and not story.verdict]  # else the verdict says it
+    kinds = {str(one.get("encoder", "the encoder")): one.get("pretraining") for one in results}
+    for name, kind in kinds.items():
+        if kind in ABOUT:
+            said = f"{name[0].upper()}{name[1:]} {ABOUT[kind]}."
+            lines += [strip(line, width) for line in wrap(Text(safe(said, lines=False), DIM), width)]
     differences = _differences(story, width)
     verdict = [Text(""), *wrap(Text(safe(story.verdict, lines=False)), width)] if story.verdict else []
     if not verdict or height >= len(lines) + len(differences) + len(verdict):  # the verdict sums them up
@@ -58,16 +62,19 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
 
 
 def _differences(story: RetrieveStory, width: int) -> list[Strip]:
-    found = {pair: one for pair in PAIRS if (one := story.difference(*pair)) is not None}
-    known = {pair: p for pair in found if (p := _p(story, *pair)) is not None}
-    adjusted = dict(zip(known, holm(list(known.values())), strict=True))
+    known = {method for pair in story.against for method in pair}
+    found = {pair: one for pair in pairs(known) if (one := story.difference(*pair)) is not None}
+    ps = {pair: p for pair in found if (p := _p(story, *pair)) is not None}
+    adjusted = dict(zip(ps, holm(list(ps.values())), strict=True))
     lines = []
     short, gap = width < 82, 2 if width >= 66 else 1
+    labels = {pair: f"{name_of(pair[0])} − {name_of(pair[1])}" for pair in found}
+    widest = max([26, *map(len, labels.values())])
     for (first, second), (mean, low, high) in found.items():
         told, sure = _chance(adjusted.get((first, second)), low, high, short=short)
-        text = Text(f"{NAMES[first]} − {NAMES[second]}".ljust(26 + gap)).append(f"{mean:+.3f}" + " " * gap, "bold")
+        text = Text(labels[first, second].ljust(widest + gap)).append(f"{mean:+.3f}" + " " * gap, "bold")
         if width >= 100:
-            text.append(_whisker(low, mean, high, min(41, width - 84)) + "  ", GOOD if sure else FAIR)
+            text.append(_whisker(low, mean, high, min(41, width - 58 - widest)) + "  ", GOOD if sure else FAIR)
         text.append(f"{low:+.3f} to {high:+.3f}", DIM)
         text.append(told, GOOD if sure else FAIR)
         lines.append(strip(text, width))
@@ -195,7 +202,7 @@ def ordered(gains: Sequence[Gain], state: ViewState) -> list[Gain]:
 def gain_lines(story: RetrieveStory, gains: Sequence[Gain], state: ViewState, width: int, height: int) -> list[Strip]:
     """The list with its cursor."""
     rows = ordered(gains, state)
-    first, second = NAMES[state.first], NAMES[state.second]
+    first, second = name_of(state.first), name_of(state.second)
     head = Text.assemble((first, "bold"), (" against ", DIM), (second, "bold"), ("   c and v change them", DIM))
     if not rows:
         empty = "Nothing to compare yet: both methods must have been judged. c and v choose others."

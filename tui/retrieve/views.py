@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.retrieve.spec import NAMES, RANKERS
+from engine.retrieve import spec
+from engine.retrieve.spec import RANKERS
 from tui.compare import headline
+from tui.text import safe
+
+LONGEST = 18  # characters of the name of a method
+
+
+def name_of(method: str) -> str:
+    """What a method is called."""
+    return safe(spec.name_of(method), lines=False)[:LONGEST]
+
 
 VIEWS = (
     ("search", "s", "Columns"),
@@ -49,7 +59,7 @@ class ViewState(headline.ViewState):
             if which == 0:
                 self.middle = MIDDLE[(MIDDLE.index(self.middle) + 1) % len(MIDDLE)]
             return
-        names = [name for name in RANKERS if name in known]
+        names = list(known)
         if len(names) < 2:
             return
         here, other = (self.first, self.second) if which == 0 else (self.second, self.first)
@@ -63,7 +73,7 @@ class ViewState(headline.ViewState):
 
 
 WORDS = headline.Words(
-    NAMES,
+    {method: name_of(method) for method in RANKERS},
     VIEWS,
     {"encode": "encoding", "trained": "training"},
 )

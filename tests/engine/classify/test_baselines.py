@@ -16,7 +16,7 @@ from engine.classify import results as classify_results
 from engine.classify import runs as classify_runs
 from engine.classify.predict import Classifier
 from engine.classify.spec import ClassifySpec
-from engine.comparison import heads
+from engine.comparison import heads, scripts
 from engine.runs.events import ContenderStep
 from engine.runs.messages import Control
 
@@ -101,7 +101,7 @@ def test_a_grid_whose_middle_is_chosen_is_not_widened_and_widening_ends() -> Non
     ],
 )
 def test_the_script_is_told_from_the_letters(texts: list[str], expected: bool) -> None:
-    assert baselines.without_spaces(texts) is expected
+    assert scripts.without_spaces(texts) is expected
 
 
 def test_characters_are_counted_where_there_are_no_spaces(tmp_path: Path) -> None:

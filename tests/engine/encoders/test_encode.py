@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,112 @@ def test_stopping_loses_at_most_a_shard_and_a_new_start_goes_on(bert: Encoder) -
     assert np.allclose(made.pooled("all"), run(bert, cached=False).pooled("all"), atol=1e-6)
 
 
+def stopped_after(texts: int, encoder: Encoder) -> None:
+    """An encoding in batches of 64 tokens that is asked to stop when so many texts are done."""
+    control = Control()
+
+    def stop(event: Any) -> None:
+        if isinstance(event, Encoded) and event.done >= texts:
+            control.send(Stop())
+
+    with pytest.raises(Stopped):
+        tiny.finish(encode(TEXTS, encoder, control, group="every", length=32, budget=64), stop)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One large shard; every batch takes a second, and each is told."""
+    now = [0.0]
+    add = encoding._Meter.add
+
+    def second(self: Any, *given: Any) -> Any:
+        now[0] += 1
+        return add(self, *given)
+
+    for module in (features, encoding):
+        monkeypatch.setattr(module, "ROWS", 1024)
+    monkeypatch.setattr(encoding._Meter, "add", second)
+    monkeypatch.setattr(encoding, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("damage", ["", "cut", "foreign", "gone"])
+def test_a_stop_within_a_shard_loses_seconds_only(bert: Encoder, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    whole = run(bert, cached=False, budget=64)
+    stopped_after(30, bert)
+    parts = sorted((home.cache() / "features").glob("*/part-*"))
+    kept = [arrays.read(part) for part in parts]
+    assert [float(part["seconds"]) for part in kept] == [encoding.EVERY] * len(kept)
+    assert 30 - sum(len(part["rows"]) for part in kept) < encoding.EVERY * 64 / 4
+    if damage == "cut":
+        parts[0].write_bytes(parts[0].read_bytes()[:-40])
+    elif damage == "foreign":
+        parts[0].write_bytes(arrays.encode({**kept[0], "rows": kept[0]["rows"] + len(TEXTS)}))
+    elif damage:
+        parts[0].unlink()
+    assert len(parts) > 1
+    again: list[int] = []
+    pool = encoding._Machine._pool
+
+    def counting(self: Any, batch: Any, names: Any) -> Any:
+        again.append(len(batch))
+        return pool(self, batch, names)
+
+    monkeypatch.setattr(encoding._Machine, "_pool", counting)
+    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, budget=64))
+    there = sum(len(part["rows"]) for part in (kept[1:] if damage else kept))
+    assert (sum(again), events[-1].cached) == (len(TEXTS) - there, there)
+    assert np.allclose(made.pooled("all"), whole.pooled("all"), atol=1e-6)
+    (shard,) = (home.cache() / "features").glob("*/*")
+    assert shard.name == "shard-00000.safetensors"
+
+
+@pytest.mark.usefixtures("clock")
+def test_seconds_are_those_of_the_computation_whenever_that_was(bert: Encoder) -> None:
+    fresh = run(bert, budget=64)
+    assert fresh.cost.seconds is not None
+    assert fresh.cost.seconds > 2 * encoding.EVERY
+    assert run(bert).cost.seconds == fresh.cost.seconds
+    for file in (home.cache() / "features").glob("*/shard-*"):
+        held = arrays.read(file)
+        file.unlink()
+        assert float(held["seconds"]) == fresh.cost.seconds
+        stopped_after(30, bert)
+        resumed = run(bert, budget=64)
+        assert resumed.cost.seconds == pytest.approx(fresh.cost.seconds, abs=2)  # what a stop loses is no cost
+
+
+def test_truncated_texts_are_counted_whether_they_are_encoded_now_or_before(
+    bert: Encoder, folders: dict[str, Path]
+) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(folders["bert"] / "tokenizer.json"))
+    lengths = [len(theirs(text)["input_ids"]) for text in TEXTS]
+    wanted = sum(length > 10 for length in lengths)
+    assert 10 in lengths  # one that just fits
+    assert len(TEXTS) > wanted > 5
+    for _ in ("fresh", "cached"):
+        cost = run(bert, length=10).cost
+        assert (cost.texts, cost.truncated) == (len(TEXTS), wanted)
+    for file in (home.cache() / "features").glob("*/shard-*"):
+        held = arrays.read(file)
+        file.write_bytes(arrays.encode({name: held[name] for name in held if name not in features.MEASURED}))
+    assert run(bert, length=10).cost == features.Cost(len(TEXTS), None, None)
+
+
+def test_a_pause_is_no_cost(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, now = encoding.handle_messages, [0.0]
+
+    def waiting(*given: Any) -> Any:
+        now[0] += 1000
+        return really(*given)
+
+    monkeypatch.setattr(encoding, "handle_messages", waiting)
+    monkeypatch.setattr(encoding, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert run(bert).cost.seconds == 0
+
+
 def test_a_damaged_shard_is_made_again(bert: Encoder) -> None:
     whole = run(bert).pooled("all")
     shard = sorted((home.cache() / "features").glob("*/shard-*"))[1]
@@ -254,12 +361,12 @@ def test_only_the_poolings_that_are_asked_for_are_on_the_disk_and_others_are_add
 
     whole = run(bert, cached=False)
     _, made = tiny.finish(encode(TEXTS, bert, Control(), length=32, poolings=("mean",)))
-    assert there() == {"rows", f"mean.{bert.layers}"}
+    assert there() == {"rows", "seconds", "truncated", f"mean.{bert.layers}"}
     assert np.allclose(made.pooled("mean"), whole.pooled("mean"), atol=1e-6)
     with pytest.raises(OSError, match="has no cls"):
         made.pooled("cls")
     _, made = tiny.finish(encode(TEXTS, bert, Control(), length=32, poolings=("cls",)))
-    assert there() == {"rows", "cls", f"mean.{bert.layers}"}
+    assert there() == {"rows", "seconds", "truncated", "cls", f"mean.{bert.layers}"}
     assert np.allclose(made.pooled("cls"), whole.pooled("cls"), atol=1e-6)
     monkeypatch.setattr(Encoder, "open", lambda *given: pytest.fail("the model was opened"))
     for pooling in ("cls", "mean"):

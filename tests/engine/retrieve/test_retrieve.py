@@ -31,7 +31,7 @@ from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.bi_encoder import BiState
 from engine.retrieve.results import Store
 from engine.retrieve.search import NotTrained
-from engine.retrieve.spec import NAMES, PAIRS, RANKERS, RetrieveSpec
+from engine.retrieve.spec import RANKERS, RetrieveSpec, name_of, pairs
 from engine.retrieve.task import retrieve
 from engine.retrieve.training_data import BiSettings, Split, TrainingData, TrainingInputs
 from engine.runs.events import (
@@ -102,14 +102,14 @@ def test_the_verdict_names_methods_as_the_tables_do_with_a_p_that_is_adjusted_fo
     run, events = driven(spec)
     verdict, figures = events[-1].verdict, events[-1].results  # type: ignore[attr-defined]
     compared = {pair: found["ndcg@10"] for pair, found in retrieve_results.read(run).comparisons.items()}
-    told = {(first, second): compared[f"{first}-{second}"] for first, second in PAIRS}
+    told = {(first, second): compared[f"{first}-{second}"] for first, second in pairs(RANKERS)}
     assert all(one["n"] == 8 for one in told.values())
     ordered, highest = sorted((one["p"], pair) for pair, one in told.items()), 0.0
     for rank, (p, (first, second)) in enumerate(ordered):  # Holm: no p less than those of smaller ones
         highest = max(highest, min(1.0, (len(ordered) - rank) * p))
-        name = NAMES[first][0].upper() + NAMES[first][1:]
+        name = name_of(first)[0].upper() + name_of(first)[1:]
         sentence = verdict[verdict.index(f"{name} (nDCG@10 {figures[first]['ndcg@10']:.3f}, n = 8)") :]
-        sentence, other = sentence[: sentence.index(". ")], f"{NAMES[second]} ({figures[second]['ndcg@10']:.3f}"
+        sentence, other = sentence[: sentence.index(". ")], f"{name_of(second)} ({figures[second]['ndcg@10']:.3f}"
         if told[first, second]["better"] + told[first, second]["worse"] == 0:
             assert f"{other})" in sentence
         else:
@@ -137,6 +137,56 @@ def test_what_the_encoder_was_trained_for_is_told(
     assert last.results["mean"]["pretraining"] == kind
     assert words in last.verdict
     assert last.verdict.count("The encoder (") == bool(words)
+
+
+def test_frozen_vectors_of_several_encoders_are_compared_and_the_first_is_trained(
+    spec: RetrieveSpec, encoder: Path, tmp_path: Path
+) -> None:
+    encoder, other = Path(shutil.copytree(encoder, tmp_path / "first")), tiny.bert(tmp_path / "other", seed=5)
+    spec = replace(spec, encoder=str(encoder))
+    for folder, head in ((encoder, "BertForMaskedLM"), (other, "")):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "architectures": [head]}))
+    (other / "modules.json").write_text("[]")  # a sentence encoder
+    both = replace(spec, encoder=f"{spec.encoder}, {other}")
+    run, events = driven(both)
+    last = events[-1]
+    assert isinstance(last, Classified)
+    assert list(last.results) == ["bm25", "cls", "mean", "cls-other", "mean-other", "hybrid", "trained"]
+    for name, found in (("words", encoder), ("similarity", other)):
+        of = [one for one in last.results.values() if one.get("pretraining") == name]
+        assert {one["encoder"] for one in of} == {str(found)}
+        assert len(of) == (4 if found == encoder else 2)
+        assert last.verdict.count(f"The encoder ({found}) was trained") == 1
+    assert "Frozen mean other (nDCG@10" in last.verdict
+    assert "frozen mean other (" in last.verdict  # trained is compared with it
+    assert [one.encoder for one in last.encodings] == [str(encoder), str(other)]
+    for alone, suffix in ((spec, ""), (replace(spec, encoder=str(other)), "-other")):
+        (*_, separate) = retrieve(replace(alone, methods=("cls", "mean", "trained")), Control())
+        assert isinstance(separate, Classified)
+        for pooling in ("cls", "mean"):
+            assert separate.results[pooling]["ndcg@10"] == last.results[f"{pooling}{suffix}"]["ndcg@10"]
+        if not suffix:
+            assert separate.results["trained"]["ndcg@10"] == last.results["trained"]["ndcg@10"]
+    assert {"mean-other-mean", "trained-mean-other"} <= retrieve_results.read(run).comparisons.keys()
+    assert retrieve_runs.spec_of(run).encoders == (str(encoder), str(other))
+    library = search.library(retrieve_runs.spec_of(run), run)
+    stored = retrieve_results.read(run).judged["mean-other"].rankings
+    texts = [library.collection.queries[name] for name in retrieve_results.read(run).queries]
+    assert [one.rows for one in made(library, "mean-other").rank(texts, 100)] == [one.rows for one in stored]
+
+
+def test_names_of_several_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert RetrieveSpec(encoder="minilm, a/b ,minilm,").encoders == ("minilm", "a/b")
+    assert RetrieveSpec(encoder="minilm,a/b", methods=("mean", "hybrid")).ranked == ("mean", "mean-b", "hybrid")
+    assert [one.field for one in RetrieveSpec(encoder="a/b,c/b").validate()] == ["encoder"]
+    assert [one.field for one in RetrieveSpec(encoder=" , ").validate()] == ["encoder"]
+    (tmp_path / "one,two").mkdir()
+    (tmp_path / "three").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert RetrieveSpec(encoder=str(tmp_path / "one,two")).encoders == (str(tmp_path / "one,two"),)
+    run = retrieve_runs.create(RetrieveSpec(encoder="three, minilm,no/where"))
+    assert retrieve_runs.spec_of(run).encoders == (str(tmp_path / "three"), "minilm", "no/where")
 
 
 def test_the_bundled_minilm_and_sentence_transformers_are_sentence_encoders(encoder: Path, tmp_path: Path) -> None:
@@ -170,6 +220,34 @@ def test_bm25_equals_its_formula(spec: RetrieveSpec) -> None:
     order = sorted((row for row in range(36) if scores[row] > 0), key=lambda row: -scores[row])
     assert found.scores == pytest.approx([scores[row] for row in order], abs=1e-5)
     assert [scores[row] for row in found.rows] == pytest.approx(sorted(scores, reverse=True)[: len(order)], abs=1e-5)
+
+
+CHINESE = (
+    "自行车的链条需要每个月清洗和上油。",
+    "图书馆星期一关门,星期二到星期天开放。",
+    "把面粉、水和酵母揉成面团,然后发酵两个小时。",
+    "下雨天骑自行车时,刹车的距离会变长。",
+    "这台打印机只能使用黑色的墨盒。",
+    "春天的樱花树下有很多人在拍照 iPhone。",
+)
+
+
+def test_bm25_searches_where_a_script_has_no_spaces(tmp_path: Path) -> None:
+    folder = tmp_path / "chinese"
+    folder.mkdir()
+    write(folder / "corpus.jsonl", [{"_id": str(row), "text": text} for row, text in enumerate(CHINESE)])
+    small = beir.load(str(folder))
+    for bm25 in (rankers.Bm25(small), rankers.Bm25(small)):  # made, then from the disk
+        found = [ranked.rows for ranked in bm25.rank(["自行车刹车", "图书馆什么时候开放?", "iphone", "咖啡", ""], 6)]
+        assert [rows[:1] for rows in found] == [(3,), (1,), (5,), (), ()]
+        assert set(found[0]) == {0, 3}  # every document about bicycles
+        assert bm25.terms("自行车 iPhone") == ["iphone", "自行", "行车"]
+    bags = [{text[place : place + 2] for place in range(len(text) - 1)} for text in CHINESE]
+    (found_rows,) = (ranked.rows for ranked in bm25.rank(["面团发酵"], 6))
+    assert set(found_rows) == {row for row, bag in enumerate(bags) if bag & {"面团", "团发", "发酵"}}
+    for text, query in (("ぼくは自転車で図書館へ行きます", "図書館"), ("ห้องสมุดเปิดวันอังคาร", "ห้องสมุด")):
+        write(folder / "corpus.jsonl", [{"_id": "a", "text": text}, {"_id": "b", "text": CHINESE[4]}])
+        assert rankers.Bm25(beir.load(str(folder))).rank([query], 2)[0].rows == (0,)
 
 
 def test_a_query_without_a_known_word_finds_nothing(spec: RetrieveSpec) -> None:
@@ -231,9 +309,9 @@ def test_features_are_stored_for_the_poolings_in_use_and_documents_encoded_once(
         return found
 
     assert computed(("mean", "trained")) == 1
-    assert there() == {"rows", "mean.2"}
+    assert there() == {"rows", "seconds", "truncated", "mean.2"}
     assert computed(("cls", "mean", "trained")) == 1
-    assert there() == {"rows", "mean.2", "cls"}
+    assert there() == {"rows", "seconds", "truncated", "mean.2", "cls"}
     for folder in home.cache().glob("indexes/*"):
         store.remove(folder)
     assert computed(("cls", "hybrid")) == 0
