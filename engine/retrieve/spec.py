@@ -114,9 +114,10 @@ class RetrieveSpec:
 
 
 def name_of(method: str) -> str:
-    """A method in a sentence or a table; those of a second encoder are called after it, as "frozen mean minilm"."""
+    """A method in a sentence or a table; those of a second encoder are called after it, as "mean minilm"."""
     pooling, _, encoder = method.partition("-")
-    return f"{_NAMES.get(pooling, pooling)} {encoder}".rstrip()
+    name = _NAMES.get(pooling, pooling)
+    return f"{name.removeprefix('frozen ')} {encoder}" if encoder else name
 
 
 def pairs(methods: Iterable[str]) -> list[tuple[str, str]]:

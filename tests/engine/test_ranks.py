@@ -138,7 +138,7 @@ def test_losses_of_two_ranks_equal_those_of_one_with_muon(processes: Processes, 
     """Rounding differs by more than in AdamW: where the products are in bfloat16, by a 256th."""
     names = ("batch", "steps", "evaluate_every", "sample_every")
     muon = dataclasses.replace(spec, **{**PRESETS["fast"], **{name: getattr(spec, name) for name in names}})
-    one, two = (processes.train(world, spec=to_dict(muon)) for world in (1, 2))
+    one, two = (processes.work(world, spec=to_dict(muon)) for world in (1, 2))
     assert one["losses"][-1] < one["losses"][0] - 0.5
     assert furthest(one["losses"], two["losses"]) < 2e-3
     assert furthest(one["validation"], two["validation"]) < 2e-3

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from engine.comparison.statistics import CHANCE, holm
 from engine.encoders.pretraining import ABOUT
 from engine.retrieve.metrics import NDCG
-from engine.retrieve.spec import pairs
+from engine.retrieve.spec import RANKERS, pairs
 from tui import units
 from tui.compare.overview import span, table
 from tui.curve import CurveOptions, draw
@@ -40,13 +40,13 @@ def figures(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     """The table, what the differences say, and the curves as far as there is room."""
     count = f"95%, n={story.data.judged:,}" if story.data is not None else "95% interval"
     columns = [replace(column, title=count) if column is SPAN else column for column in COLUMNS]
-    names = {method: name_of(method) for method in story.methods}
+    names = {method: name_of(method) for method in (*RANKERS, *story.methods)}
     lines = strips(table(story, "", columns, names, {}, width), width, height)
     results = [one.result for one in story.done if one.result and not story.verdict]  # else the verdict says it
-    kinds = {str(one.get("encoder", "the encoder")): one.get("pretraining") for one in results}
+    kinds = {one.get("encoder"): one.get("pretraining") for one in results}
     for name, kind in kinds.items():
         if kind in ABOUT:
-            said = f"{name[0].upper()}{name[1:]} {ABOUT[kind]}."
+            said = f"The encoder{f' ({name})' if name else ''} {ABOUT[kind]}."
             lines += [strip(line, width) for line in wrap(Text(safe(said, lines=False), DIM), width)]
     differences = _differences(story, width)
     verdict = [Text(""), *wrap(Text(safe(story.verdict, lines=False)), width)] if story.verdict else []

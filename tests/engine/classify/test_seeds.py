@@ -105,7 +105,7 @@ def test_figures_are_means_over_seeds_with_their_spread(spec: ClassifySpec, monk
     assert float(shown[1]) == pytest.approx(results["mlp"]["accuracy"], abs=6e-4)
     pairs = Classifications().findings(run).pairs
     right = {method: classify_results.read(run).right[method] for method in results}
-    assert pairs["mlp", "lr"].difference == pytest.approx((right["mlp"] - right["lr"]).mean())
+    assert pairs["mlp", "lr"].mean == pytest.approx((right["mlp"] - right["lr"]).mean())
     assert not list(home.cache().glob("finetune/*/step-*"))
 
 

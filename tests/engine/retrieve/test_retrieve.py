@@ -158,8 +158,8 @@ def test_frozen_vectors_of_several_encoders_are_compared_and_the_first_is_traine
         assert {one["encoder"] for one in of} == {str(found)}
         assert len(of) == (4 if found == encoder else 2)
         assert last.verdict.count(f"The encoder ({found}) was trained") == 1
-    assert "Frozen mean other (nDCG@10" in last.verdict
-    assert "frozen mean other (" in last.verdict  # trained is compared with it
+    assert "Mean other (nDCG@10" in last.verdict
+    assert "mean other (" in last.verdict  # trained is compared with it
     assert [one.encoder for one in last.encodings] == [str(encoder), str(other)]
     for alone, suffix in ((spec, ""), (replace(spec, encoder=str(other)), "-other")):
         (*_, separate) = retrieve(replace(alone, methods=("cls", "mean", "trained")), Control())
