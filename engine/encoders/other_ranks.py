@@ -31,7 +31,7 @@ def encode_share(ranks: Ranks) -> None:
         encoder = Encoder(record["name"], record["source"], record["config"], weights, no_tokenizer)
         machine, control = machine_for(encoder, record["device"], record["budget"]), Control(told)
         shelf = Shelf(Path(record["shelf"]), record["group"])
-        for part in unpacked(record["sizes"], flat)[ranks.rank :: ranks.world]:
+        for part in unpacked(record["sizes"], flat)[ranks.rank - 1 :: ranks.world - 1]:
             for _ in compute_shards([part], record["names"], control, machine, shelf, {}):
                 pass
             store.add(DONE, len(part.ids))

@@ -62,6 +62,7 @@ class Processes:
             )
             for _ in range(3)
         ]
+        self.all.sort(key=lambda process: process.pid)  # c10d gives the lowest one rank 0
 
     def begin(self, world: int, work: str = "train", **asked: Any) -> None:
         """Start work of so many ranks."""

@@ -23,6 +23,7 @@ from checkpoints import store
 from engine.classify import runs as classify_runs
 from engine.classify import task as classify_task
 from engine.classify.spec import ClassifySpec
+from engine.comparison import statistics
 from engine.comparison.results import TUNED
 from engine.comparison.statistics import report_from
 from engine.runs.events import (
