@@ -155,13 +155,12 @@ def _located(device: str) -> tuple[torch.device, tuple[str, ...]]:
     if not torch.cuda.is_available():
         raise BadSpec([Problem("device", "no CUDA device answers here; use auto or cpu")])
     count = torch.cuda.device_count()
-    if int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1:
-        local = int(os.environ.get("LOCAL_RANK", 0))  # of torchrun
+    if (processes := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > 1:  # of torchrun
         if number:
             raise BadSpec([Problem("device", f"{device} is one GPU, and several processes train: use auto or cuda")])
-        if local >= count:
-            raise BadSpec([Problem("gpus", f"there are {count} GPUs for rank {local}")])
-        return torch.device("cuda", local), ()
+        if processes > count:
+            raise BadSpec([Problem("gpus", f"there are {count}, and {processes} processes want one each")])
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))), ()
     if number and int(number) >= count:
         there = ", ".join(f"cuda:{one}" for one in range(count))
         raise BadSpec([Problem("device", f"there is no {device} here; there are: {there}")])

@@ -25,8 +25,8 @@ def main() -> None:
         app.version = __version__
         code = run_command(arguments)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt has nothing left to end, and would be reported
-        # Work that a stop did not reach still runs.
-        if not any(thread.name == WORK for thread in threading.enumerate()):
+        # Work that a stop did not reach still runs, and so do threads of torch that connect ranks.
+        if "RANK" not in os.environ and not any(thread.name == WORK for thread in threading.enumerate()):
             sys.exit(code)
     else:
         from tui.start import open_screen

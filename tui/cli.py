@@ -47,6 +47,8 @@ from tui.tokenize_command import tokenize
 
 _BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
 
+_SHARED = ("own", "resume", "train", "classify", "choose", "retrieve")
+"""commands whose work torchrun may share out among several processes"""
 _COMPARISONS = {"classify": "trains classifiers", "choose": "ranks choices", "retrieve": "is a retrieval"}
 
 app = App(
@@ -66,6 +68,8 @@ def main(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
+        if os.environ.get("RANK", "0") != "0" and arguments[0] in _SHARED:
+            return _work_for_rank_0()
         code = app(arguments, exit_on_error=False, print_error=False)
     except (KeyboardInterrupt, LoadingStopped):
         return INTERRUPTED
@@ -81,6 +85,18 @@ def _run(arguments: list[str]) -> int:
         print_message(traceback.format_exc())
         return FAILED
     return int(code or 0)
+
+
+def _work_for_rank_0() -> int:
+    """What a command does in the other processes that torchrun has started for it."""
+    from engine.other_ranks import serve
+    from engine.ranks import RankLost
+
+    try:
+        serve()
+    except RankLost as error:
+        return complain(str(error), FAILED)
+    return DONE
 
 
 @app.command
@@ -129,7 +145,7 @@ def train(
     if given.get("preset", "auto") == "auto" and not (quiet or json):
         print_message(f"preset {chosen}: {reason}")
     run = gpt_runs.create(spec)
-    work = gpt_runs.launch if owner.processes(spec.gpus) > 1 else partial(gpt_runs.drive, resume=False)
+    work = gpt_runs.launch if owner.hands_over(spec.gpus) else partial(gpt_runs.drive, resume=False)
     return drive(run, work, as_json=json, quiet=quiet, fresh=True)
 
 
@@ -170,7 +186,13 @@ def resume(
     task, _ = owner.task_of(found)
     if task in _COMPARISONS:
         if steps is not None or learning_rate is not None or gpus is not None:
-            raise BadSpec([Problem("", f"{found.name} {_COMPARISONS[task]}: it has no steps, rate or GPUs to change")])
+            raise BadSpec(
+                [
+                    Problem(
+                        "", f"{found.name} {_COMPARISONS[task]}: it has no steps or rate to change, and keeps its GPUs"
+                    )
+                ]
+            )
         return resume_comparison(found, task, as_json=json, quiet=quiet)
     spec = gpt_runs.spec_of(found)
     summary = summarise(found)
@@ -182,23 +204,14 @@ def resume(
         raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
     begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
-    several = owner.processes(changed.gpus) > 1 and "RANK" not in os.environ
-    work = gpt_runs.launch if several else partial(gpt_runs.drive, resume=begun)
+    work = gpt_runs.launch if owner.hands_over(changed.gpus) else partial(gpt_runs.drive, resume=begun)
     work = partial(work, spec=changed if changed != spec else None)
     return drive(found, work, messages=first, as_json=json, quiet=quiet, fresh=not begun)
 
 
 @app.command(show=False)
 def own(run: str) -> int:
-    """Own a run of any task and continue it: the process that the screen starts, without output but errors.
-
-    Started by torchrun, rank 0 owns the run and the others work for it.
-    """
-    if os.environ.get("RANK", "0") != "0":
-        from engine.gpt.other_ranks import serve
-
-        serve()
-        return DONE
+    """Own a run of any task and continue it: the process that the screen starts, without output but errors."""
     return resume(run, quiet=True)
 
 

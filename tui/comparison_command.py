@@ -12,6 +12,7 @@ from checkpoints.run import Run
 from engine.choose.spec import ChooseSpec
 from engine.classify.spec import ClassifySpec
 from engine.retrieve.spec import RetrieveSpec
+from engine.runs import owner
 from engine.runs.events import Classified
 from engine.runs.listing import partial
 from engine.runs.spec import BadSpec, Problem
@@ -23,7 +24,7 @@ from tui.spec_options import options
 @options(
     ClassifySpec,
     "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
-    "curve suspects seed name device",
+    "curve suspects seed name device gpus",
 )
 def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
     """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
@@ -35,7 +36,8 @@ def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
 
 @options(
     ChooseSpec,
-    "data model encoder method pooling margin uninformative seeds limit length epochs learning_rate seed name device",
+    "data model encoder method pooling margin uninformative seeds limit length epochs learning_rate "
+    "seed name device gpus",
 )
 def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     """Compare methods that answer multiple-choice questions by ranking the choices.
@@ -46,7 +48,7 @@ def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     return _compare(spec, json=json, quiet=quiet)
 
 
-@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name device")
+@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name device gpus")
 def retrieve(
     spec: RetrieveSpec,
     *,
@@ -83,7 +85,8 @@ def _create(spec: ClassifySpec | ChooseSpec | RetrieveSpec) -> Run:
 
 def resume(run: Run, task: str, *, as_json: bool, quiet: bool, fresh: bool = False) -> int:
     """Do what is left of a comparison, from what is cached on."""
-    work = import_module(f"engine.{task}.runs").drive
+    several = owner.hands_over(str(run.spec().get("gpus", "1")))
+    work = owner.launch if several else import_module(f"engine.{task}.runs").drive
     return drive(run, work, _TABLES[task], as_json=as_json, quiet=quiet, fresh=fresh)
 
 

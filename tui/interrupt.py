@@ -11,12 +11,16 @@ INTERRUPTED = 130
 
 
 def obey_signals(control: Control) -> list[int]:
-    """SIGINT and SIGTERM send ``Stop``, a second one ends at once; a hang-up changes nothing. Returns what came."""
+    """SIGINT and SIGTERM send ``Stop``, a second one ends at once; a hang-up changes nothing. Returns what came.
+
+    Under torchrun every signal sends ``Stop``: it passes on what reached this process already, and kills it if need be.
+    """
     came: list[int] = []
+    torchrun = "RANK" in os.environ
 
     def stop(number: int, _: object) -> None:
         came.append(number)
-        if len(came) == 1:
+        if len(came) == 1 or torchrun:
             control.send(Stop())
             return
         try:
@@ -27,5 +31,5 @@ def obey_signals(control: Control) -> list[int]:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, stop if torchrun else signal.SIG_IGN)
     return came

@@ -58,14 +58,13 @@ def _trained(folder: Path, world: int) -> dict[str, Any]:
 
 def _work(folder: Path) -> None:
     """Train as one of the processes; rank 0 writes what it found."""
-    from engine.gpt import other_ranks
-    from engine.gpt.ranks import rank_of_process
+    from engine import other_ranks
     from engine.gpt.spec import TrainSpec
     from engine.gpt.train import train
     from engine.runs.events import Started, Step
     from engine.runs.spec import restored
 
-    if rank_of_process():
+    if os.environ.get("RANK", "0") != "0":
         other_ranks.serve()
         return
     events = list(train(restored(TrainSpec, json.loads((folder / "spec").read_text()))))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from data import choices as questions
 from engine.comparison import fields
-from engine.runs.spec import Problem, check, option
+from engine.runs.spec import Problem, check, check_gpus, option
 
 ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE = "zero-shot", "margin", "cross-entropy", "finetune"
 METHODS = (ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE)
@@ -74,11 +74,12 @@ class ChooseSpec:
     epochs: int = fields.epochs(3, fields.EPOCHS, group="trained methods")
     learning_rate: float = fields.learning_rate(fields.RATE, group="trained methods")
     device: str = fields.device()
+    gpus: str = fields.gpus()
     name: str = fields.name()
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        found = check(self)
+        found = check(self) + check_gpus(self.gpus, self.device)
         if ZERO_SHOT in self.methods and not self.model.strip():
             found.append(Problem("model", "name bundled, gpt2, a run, a folder, or a model on the Hub"))
         return found

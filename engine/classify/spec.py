@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from data import tables
 from engine.comparison import fields
-from engine.runs.spec import Problem, check, option
+from engine.runs.spec import Problem, check, check_gpus, option
 
 LR, MLP, FINETUNE = "lr", "mlp", "finetune"
 HEADS = (LR, MLP, FINETUNE)
@@ -68,11 +68,12 @@ class ClassifySpec:
         False, "Also report training rows whose label is probably wrong.", group="methods", advanced=True
     )
     device: str = fields.device()
+    gpus: str = fields.gpus()
     name: str = fields.name()
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        found = check(self)
+        found = check(self) + check_gpus(self.gpus, self.device)
         if self.text_column and self.text_column == self.label_column:
             found.append(Problem("label_column", "text and label cannot be the same column"))
         return found

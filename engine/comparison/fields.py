@@ -32,6 +32,9 @@ device = partial(
     text="Where to compute: auto and cuda take the GPU with the most free memory, cuda:N a certain one.",
     group="run",
 )
+gpus = partial(
+    option, "1", "GPUs that encode texts together, or all; methods train on one of them.", group="run", advanced=True
+)
 name = partial(option, "", "Name of the run; defaults to task and data.", group="run", advanced=True)
 
 SEED = "Seed of splits, initial weights, order and dropout."

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.encoders import cache
 from engine.encoders.features import ROWS, Features, Group, Shard, Shelf, not_finite, pieces_in, pieces_of, shelf
 from engine.encoders.find import Encoder
+from engine.encoders.sharing import Part, share
 from engine.machine import physical_cores
 from engine.runs.events import Encoded, Event, Notice
 from engine.runs.messages import Control, handle_messages
@@ -28,8 +32,8 @@ BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 FULL = 4
 """a batch that has this part of its tokens ends before a shorter text"""
 
-_LOWERED: dict[tuple[str, str, str], int] = {}
-"""tokens in a batch that an encoder's memory took, by identity, device and precision, until this process ends"""
+_LOWERED: dict[tuple[tuple[Path, ...], str, str], int] = {}
+"""tokens in a batch that an encoder's memory took, by weights, device and precision, until this process ends"""
 _FULL = re.compile("out of memory|(not enough|can't allocate) memory", re.IGNORECASE)
 """in the errors of allocators that raise nothing of their own"""
 WORKERS = 8
@@ -108,12 +112,12 @@ def encode_now(texts: Sequence[str], machine: _Machine, length: int, pooling: st
     return Features([held], len(texts), machine.encoder.layers, machine.encoder.width).pooled(pooling)
 
 
-def machine_for(encoder: Encoder, device: str = "auto") -> _Machine:
-    """An opened encoder for :func:`encode_now`."""
+def machine_for(encoder: Encoder, device: str = "auto", budget: int = 0) -> _Machine:
+    """An opened encoder for :func:`encode_now`; ``budget`` as in :func:`encode`."""
     from engine.device import place
 
     placement = place(device)
-    return _Machine(encoder, str(placement.device), placement.precision, 0)
+    return _Machine(encoder, str(placement.device), placement.precision, budget)
 
 
 def _fill(
@@ -127,7 +131,7 @@ def _fill(
     missing: list[int],
     shards: dict[int, Shard],
 ) -> Iterator[Event]:
-    """Compute the missing shards in order, putting each on the disk before the next."""
+    """Compute the missing shards, with the other processes of the run where there are any."""
     import numpy as np
 
     yield meter.event()
@@ -137,22 +141,43 @@ def _fill(
         yield from handle_messages(control, meter.done)
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
     meter.begin(sum(len(ids[row]) for number in missing for row in order[number * ROWS : (number + 1) * ROWS]))
-    told_full = False
+    parts = []
     for number in missing:
         rows = np.array(order[number * ROWS : (number + 1) * ROWS], np.int64)
+        parts.append(Part(number, rows, [ids[row] for row in rows]))
+    compute = partial(compute_shards, names=names, control=control, machine=machine, place=place, shards=shards)
+    if place is not None:
+        parts = yield from share(parts, machine.record(), names, place, shards, partial(compute, meter=meter), control)
+        meter.done = len(texts) - sum(len(part.ids) for part in parts)
+    yield from compute(parts, meter=meter)
+
+
+def compute_shards(
+    parts: Sequence[Part],
+    names: Sequence[str],
+    control: Control,
+    machine: _Machine,
+    place: Shelf | None,
+    shards: dict[int, Shard],
+    meter: _Meter | None = None,
+) -> Iterator[Event]:
+    """Compute the pieces ``names`` of shards in order, putting each on the disk before the next."""
+    told_full = False
+    for part in parts:
         pieces: dict[str, Any] = {}
-        yield from machine.run([ids[row] for row in rows], names, pieces, control, meter)
-        shard = Shard(rows, None, pieces)
+        yield from machine.run(part.ids, names, pieces, control, meter)
+        shard = Shard(part.rows, None, pieces)
         if place is not None:
             try:
-                shard = place.put(number, rows, pieces)
+                shard = place.put(part.number, part.rows, pieces)
             except OSError as error:
                 if not told_full:
                     reason = error.strerror or error
                     yield Notice(f"features cannot be kept on the disk ({reason}): kept in memory", "warning", "cache")
                 told_full = True
-        shards[number] = shard
-        yield meter.event()
+        shards[part.number] = shard
+        if meter is not None:
+            yield meter.event()
 
 
 class _Meter:
@@ -193,16 +218,24 @@ class _Machine:
 
     def __init__(self, encoder: Encoder, device: str, dtype: str, budget: int) -> None:
         cores = physical_cores()
-        self.workers = min(cores, WORKERS) if device == "cpu" else 1
-        self.threads = cores // self.workers
+        workers = min(cores, WORKERS) if device == "cpu" else 1
+        self.threads = cores // workers
+        self.workers = max(1, workers // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))  # of torchrun's processes
         self.encoder, self.device = encoder, device
-        self._key = encoder.identity, device, dtype
+        self._key = encoder.weights, device, dtype
         self.budget = budget or _LOWERED.get(self._key) or BUDGETS[device.partition(":")[0]]
         self.model = encoder.open(device, dtype)
         if device == "cpu" and dtype == "float32":
             from engine.encoders.linear import use_onednn
 
             use_onednn(self.model)
+
+    def record(self) -> dict[str, Any]:
+        """What another process needs to open the same encoder on a device of the same kind, as JSON can hold it."""
+        encoder = self.encoder
+        about = {"name": encoder.name, "source": encoder.source, "config": encoder.config}
+        files = [str(file) for file in encoder.weights]
+        return {**about, "weights": files, "device": self.device.partition(":")[0], "budget": self.budget}
 
     def run(
         self,

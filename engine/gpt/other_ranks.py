@@ -1,4 +1,4 @@
-"""What the ranks of a training above 0 do: they take the training from rank 0, and every step as it says."""
+"""A training in the ranks above 0: they take everything from rank 0, and every step as it says."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
-import torch.distributed as dist
 
 from data.corpus import Corpus, Facts
 from data.vocabulary import Vocabulary
 from engine.device import out_of_memory, place
-from engine.gpt.ranks import Order, join
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import Trainer
+from engine.ranks import Order, Ranks
 from engine.runs.spec import restored, to_dict
 
 
@@ -30,16 +29,13 @@ def send_training(trainer: Trainer) -> None:
             "vocabulary": list(corpus.vocabulary.characters),
             "fingerprint": corpus.fingerprint,
         }
+        ranks.tell(Order.TRAIN)
         ranks.send(record, np.asarray(corpus.ids))
     trainer.meet()
 
 
-def serve() -> None:
-    """Train as rank 0 says, until it says that the training ends; of every other rank.
-
-    Knows no run directory: spec, corpus, weights and optimizer come from rank 0. Raises :class:`RankLost`.
-    """
-    ranks = join()
+def receive_training(ranks: Ranks) -> Trainer:
+    """What rank 0 sends: spec, corpus, weights and optimizer. Needs neither the run directory nor the corpus file."""
     record, ids = ranks.receive()
     facts = Facts(**record["facts"])
     corpus = Corpus(ids, Vocabulary(record["vocabulary"]), facts, record["fingerprint"], "", "")
@@ -47,23 +43,21 @@ def serve() -> None:
     trainer = Trainer(spec, corpus, place(spec.device, spec.precision, spec.threads), ranks)
     trainer.position.step, trainer.position.micro_batch = record["step"], record["micro_batch"]
     trainer.meet()
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            order, value = ranks.hear()
-            match order:
-                case Order.END:
-                    break
-                case Order.STEP:
-                    with _short_of_memory():
-                        trainer.step(value)
-                case Order.EVALUATE:
-                    trainer.evaluation_tokens = int(value)
-                    with _short_of_memory():
-                        for _ in trainer.evaluate():
-                            pass
-                case Order.MICRO_BATCH:
-                    trainer.take_micro_batch(int(value))
-    dist.destroy_process_group()
+    return trainer
+
+
+def follow_order(trainer: Trainer, order: Order, value: float) -> None:
+    """Do what rank 0 does at the same time. Raises :class:`engine.ranks.RankLost`."""
+    with _short_of_memory():
+        match order:
+            case Order.STEP:
+                trainer.step(value)
+            case Order.EVALUATE:
+                trainer.evaluation_tokens = int(value)
+                for _ in trainer.evaluate():
+                    pass
+            case Order.MICRO_BATCH:
+                trainer.take_micro_batch(int(value))
 
 
 @contextlib.contextmanager

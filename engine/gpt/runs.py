@@ -42,8 +42,7 @@ def launch(run: Run, control: Control, *, spec: TrainSpec | None = None) -> Iter
     if spec is not None:
         with run.lock():
             write_spec(run, spec)
-    told = owner.journal_size(run)
-    yield from owner.attend(run, owner.spawn(run), control, told)
+    yield from owner.launch(run, control)
 
 
 def drive(run: Run, control: Control, *, resume: bool, spec: TrainSpec | None = None) -> Iterator[Event]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from data.vocabulary import UnknownCharacterError, Vocabulary
 from engine.gpt.config import GPTConfig
-from engine.runs.spec import BadSpec, Problem, changed, check, device, option
+from engine.runs.spec import BadSpec, Problem, changed, check, check_gpus, device, option
 
 PRESET_HELP: Mapping[str, str] = {
     "nano": "4 layers, 128 wide, context 64: minutes on a CPU",
@@ -133,12 +133,9 @@ class TrainSpec:
         wrong = {problem.field for problem in found}
         if not wrong & {"heads", "width"} and self.width % self.heads:
             found.append(Problem("heads", f"{self.heads} do not divide the width {self.width}"))
-        if self.gpus != "all" and not (self.gpus.isdecimal() and 1 <= int(self.gpus) <= 64):
-            found.append(Problem("gpus", f"{self.gpus!r} is neither all nor a number from 1 to 64"))
-        elif "batch" not in wrong and self.gpus != "all" and int(self.gpus) > self.batch:
+        found += (wrong_gpus := check_gpus(self.gpus, self.device))
+        if not wrong_gpus and "batch" not in wrong and self.gpus != "all" and int(self.gpus) > self.batch:
             found.append(Problem("gpus", f"a batch of {self.batch} windows cannot be shared out among {self.gpus}"))
-        if ":" in self.device and self.gpus != "1":
-            found.append(Problem("device", f"{self.device} is one GPU: with several, use auto or cuda"))
         return found
 
     def for_corpus(self, characters: int, vocabulary: Vocabulary, first: str) -> TrainSpec:

@@ -21,11 +21,11 @@ from engine.gpt import setup
 from engine.gpt.diagnose import Evaluation, diagnose
 from engine.gpt.loss_buffer import LossBuffer
 from engine.gpt.other_ranks import send_training
-from engine.gpt.ranks import RankLost, Ranks, join
 from engine.gpt.sample import Request, Sampler
 from engine.gpt.saving import Checkpointer
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import HISTORY, Trainer
+from engine.ranks import LOST, RankLost, Ranks, join
 from engine.runs import messages as ask
 from engine.runs.events import (
     Continued,
@@ -150,6 +150,8 @@ class _Session:
         yield from notices
 
     def _end(self) -> Iterator[Event]:
+        if not self.ranks.close():
+            yield Notice(LOST, "warning", "ranks", self.position.step)
         if self.stop != "diverged":
             yield from self._read(everything=True)
         reason = self.stop or "steps"

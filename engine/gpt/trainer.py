@@ -20,8 +20,8 @@ from data.windows import Windows, derive_seed, sweep
 from engine.device import Placement, out_of_memory, read
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
-from engine.gpt.ranks import Order, Ranks
 from engine.gpt.spec import TrainSpec
+from engine.ranks import Order, Ranks
 
 EVALUATION_TOKENS = 2048  # tokens in one forward pass of an evaluation: what they leave behind stays in a CPU's cache
 GPU_TOKENS = 4  # times as many on a GPU, which has no use for small pieces

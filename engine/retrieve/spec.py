@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from data import beir
 from engine.comparison import fields
-from engine.runs.spec import Problem, check, option
+from engine.runs.spec import Problem, check, check_gpus, option
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
 RANKERS = (BM25, CLS, MEAN, HYBRID, TRAINED)
@@ -63,8 +63,9 @@ class RetrieveSpec:
     )
     seed: int = fields.seed("Seed of the held-out queries, the batches and the bootstrap.", group="methods")
     device: str = fields.device()
+    gpus: str = fields.gpus()
     name: str = fields.name()
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        return check(self)
+        return check(self) + check_gpus(self.gpus, self.device)

@@ -20,7 +20,7 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from checkpoints.journal import Journal, Reader
 from checkpoints.run import Run
-from engine.machine import Gpus, cpu_name
+from engine.machine import Gpus, cpu_name, physical_cores
 from engine.runs import events as happened
 from engine.runs.events import Event, Finished, Notice
 from engine.runs.messages import Control, Detach, Message, from_record, to_record
@@ -286,13 +286,28 @@ def processes(gpus: str) -> int:
     return max(1, len(Gpus().read()) if gpus == "all" else int(gpus) if gpus.isdecimal() else 1)
 
 
+def hands_over(gpus: str) -> bool:
+    """Whether torchrun must start the processes of such a run; False in those that it has started."""
+    return processes(gpus) > 1 and "RANK" not in os.environ
+
+
+def launch(run: Run, control: Control) -> Iterator[Event]:
+    """Let processes of their own work on ``run`` and follow them."""
+    told = journal_size(run)
+    yield from attend(run, spawn(run), control, told)
+
+
 def spawn(run: Run) -> subprocess.Popen[bytes]:
     """Start a process that owns ``run``, in a session of its own, without a terminal, and a little nicer.
 
     Where several work on it together, torchrun starts them.
     """
-    count = processes(str(run.spec().get("gpus", "1")))
+    count = 1
+    with contextlib.suppress(OSError, store.CheckpointError):  # who cannot read the spec says so in the log
+        count = processes(str(run.spec().get("gpus", "1")))
     several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "-m"] if count > 1 else []
+    # Without it torchrun takes one thread for all libraries; torch itself is given its own number.
+    threads = {"OMP_NUM_THREADS": str(physical_cores())} if several else {}
     since = time.time_ns()
     log = os.open(run.path / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
@@ -303,7 +318,7 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, SINCE: str(since), "LLMLAB_HOME": str(home.home())},
+            env={**threads, **os.environ, SINCE: str(since), "LLMLAB_HOME": str(home.home())},
         )
         # Threads inherit it: whoever types beside the training comes first.
         with contextlib.suppress(OSError, AttributeError):

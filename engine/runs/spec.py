@@ -129,6 +129,15 @@ def check_device(text: str) -> None:
         raise BadSpec([Problem("device", message)])
 
 
+def check_gpus(gpus: str, device: str) -> list[Problem]:
+    """What is wrong with a number of GPUs that work together, and with a device beside it."""
+    if gpus != "all" and not (gpus.isdecimal() and 1 <= int(gpus) <= 64):
+        return [Problem("gpus", f"{gpus!r} is neither all nor a number from 1 to 64")]
+    if ":" in device and gpus != "1":
+        return [Problem("device", f"{device} is one GPU: with several, use auto or cuda")]
+    return []
+
+
 def options(kind: type) -> dict[str, Option]:
     """What is known of each field of a spec, by name and in order."""
     return {entry.name: entry.metadata["option"] for entry in dataclasses.fields(kind)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from data import beir, choices, packaged, tablefiles, tables
 from engine.runs import owner
-from engine.runs.events import Event
+from engine.runs.events import Event, Finished, Notice
 from engine.runs.messages import Control
 from engine.runs.spec import BadSpec, DataSpec, to_dict
 
@@ -52,7 +53,24 @@ class TaskRuns(Generic[S]):
 
         Raises what the work raises, recorded first, and :class:`checkpoints.lock.Locked`.
         """
-        return owner.own(run, control, lambda _: self.work(self.spec_of(run), control, run))
+        return owner.own(run, control, lambda _: with_others(self.work(self.spec_of(run), control, run)))
+
+
+def with_others(work: Iterator[Event]) -> Iterator[Event]:
+    """Pass the events of the work on; other processes that torchrun started wait for what it shares until its end."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield from work
+        return
+    from engine.ranks import LOST, join
+
+    ranks = join()
+    try:
+        for event in work:
+            if isinstance(event, Finished) and not ranks.close():
+                yield Notice(LOST, "warning", "ranks")
+            yield event
+    finally:
+        ranks.close()
 
 
 def absolute(name: str) -> str:

@@ -1,8 +1,8 @@
-"""Several processes that train one model: each takes its slice of every batch, and gradients are summed.
+"""Several processes that work on one run: those of a training sum gradients, those of a comparison encode texts.
 
-The processes are started by torchrun. Rank 0 owns the run: it alone reads messages, evaluates, saves, samples and
-decides, and tells the others before every collective operation what comes next. So nothing that depends on the time is
-decided twice. Orders and sums of the host go over gloo; gradients over NCCL on GPUs and gloo on CPUs.
+The processes are started by torchrun. Rank 0 owns the run: it alone reads messages, saves, samples and decides, and
+tells the others before every collective operation what comes next. So nothing that depends on the time is decided
+twice. Orders and sums of the host go over gloo; gradients over NCCL on GPUs and gloo on CPUs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from torch import Tensor
 
 PATIENCE = datetime.timedelta(days=30)  # a paused run tells the others nothing; a process that ends is noticed at once
 
+LOST = "another process of this run ended, or its connection broke"
+
 
 class Order(enum.IntEnum):
     """What rank 0 tells the others to do; each comes with a number."""
@@ -31,15 +33,17 @@ class Order(enum.IntEnum):
     STEP = 1  # at a learning rate
     EVALUATE = 2  # with so many tokens in a forward pass
     MICRO_BATCH = 3  # windows at a time from here on
+    TRAIN = 4  # what is trained is sent next
+    ENCODE = 5  # what is encoded is sent next
 
 
 class RankLost(RuntimeError):
-    """Another process of the training does not answer any more."""
+    """Another process of the run does not answer any more."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
-    """This process among those that train a model together; alone unless :func:`join` found others."""
+    """This process among those that work on a run together; alone unless :func:`join` found others."""
 
     rank: int = 0
     world: int = 1
@@ -90,12 +94,17 @@ class Ranks:
                 for tensor in tensors:
                     dist.broadcast(tensor, 0)
 
-    def close(self) -> None:
-        """Let the others end."""
-        if self.world > 1:
-            with contextlib.suppress(RankLost):
-                self.tell(Order.END)
+    def close(self) -> bool:
+        """Leave the others and, of rank 0, let them end. Whether they were still there; True when closed already."""
+        if self.world == 1 or not dist.is_initialized():
+            return True
+        try:
+            self.tell(Order.END)
+        except RankLost:
+            return False
+        finally:
             dist.destroy_process_group()
+        return True
 
     def send(self, record: Mapping[str, Any], ids: np.ndarray[Any, Any]) -> None:
         """Give the others a record and an array of integers; of rank 0."""
@@ -116,21 +125,14 @@ class Ranks:
         return head, contents[1].view(head.pop("dtype"))
 
 
-def rank_of_process() -> int:
-    """The rank that torchrun gave this process; 0 without torchrun."""
-    return int(os.environ.get("RANK", 0))
-
-
 def join() -> Ranks:
-    """Meet the other processes that torchrun started, if there are any."""
+    """Meet the other processes that torchrun started, if there are any. Raises :class:`RankLost`."""
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world == 1:
         return Ranks()
     if not dist.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backends, timeout=PATIENCE)
+        with _lost():
+            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     return Ranks(dist.get_rank(), world)
 
 
@@ -141,4 +143,4 @@ def _lost() -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise RankLost("another process of this training ended, or its connection broke") from error
+        raise RankLost(LOST) from error
