@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,15 +11,19 @@ import pytest
 
 from checkpoints.lock import Locked
 from checkpoints.run import Run
+from engine.choose.spec import ChooseSpec
+from engine.classify.spec import ClassifySpec
 from engine.encoders.encode import EncodeFailed
 from engine.encoders.find import NoEncoder
+from engine.gpt.spec import TrainSpec
 from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.spec import RetrieveSpec
+from engine.runs import owner
 from engine.runs.events import Classified, Event, Progress
 from engine.runs.messages import Control, Stop
-from tui import driven, output
+from tui import comparison_command, driven, output
 from tui.driven import BAD_INPUT, DONE, FAILED
-from tui.interrupt import INTERRUPTED
+from tui.interrupt import INTERRUPTED, obey_signals
 
 END = Classified("done", 0, None, "a run", 0.1, {"bm25": {}}, "")
 
@@ -112,3 +118,50 @@ def test_it_stops_when_nobody_reads_any_more(run: Run, signals: list[int], monke
     monkeypatch.setattr(driven.Narrator, "tell", broken)
     assert drive(run, work) == DONE
     assert len(told) == len(turned) == 1
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Put back how signals are handled."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_under_torchrun_every_signal_asks_for_a_stop(handlers: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C reaches the process twice, from the terminal and from torchrun: the second one does not end it unsaved."""
+    monkeypatch.setenv("RANK", "0")
+    control = Control()
+    came = obey_signals(control)
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+    assert came == [2, 2, 1, 15]
+    assert set(control.take()) == {Stop()}
+
+
+def test_a_comparison_on_several_gpus_is_started_by_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    class Process:
+        def __init__(self, command: list[str], **_: Any) -> None:
+            self.pid, self.returncode = os.getpid(), 0
+            commands.append(command)
+
+        def poll(self) -> int:
+            return 1
+
+    monkeypatch.setattr(owner, "NICENESS", 0)
+    monkeypatch.setattr(owner.subprocess, "Popen", Process)
+    made = retrieve_runs.create(RetrieveSpec(gpus="3"))
+    assert comparison_command.resume(made, "retrieve", as_json=False, quiet=True) == FAILED
+    (command,) = commands
+    assert command[command.index("--nproc-per-node") + 1] == "3"
+    assert command[-4:] == ["-m", "llmlab_tui", "own", str(made.path)]
+
+
+@pytest.mark.parametrize(("gpus", "device"), [("0", "auto"), ("two", "auto"), ("65", "auto"), ("2", "cuda:1")])
+def test_a_number_of_gpus_that_cannot_be_is_refused(gpus: str, device: str) -> None:
+    for kind in (ClassifySpec, ChooseSpec, RetrieveSpec, TrainSpec):
+        assert len(kind(gpus=gpus, device=device).validate()) == 1
+        assert kind(gpus="all").validate() == kind(gpus="2").validate() == []

@@ -140,8 +140,8 @@ def test_a_rank_takes_its_own_gpu_and_its_share_of_the_threads(cuda: Cuda, monke
     assert (placement.device.index, placement.threads) == (2, 2)
     with pytest.raises(BadSpec, match="device: cuda:1 is one GPU, and several processes train"):
         place("cuda:1")
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    with pytest.raises(BadSpec, match="gpus: there are 3 GPUs for rank 3"):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    with pytest.raises(BadSpec, match="gpus: there are 3, and 4 processes want one each"):
         place()
 
 

@@ -300,7 +300,7 @@ async def test_the_fold_reaches_every_field_and_a_problem_in_it_opens_it(trainer
         await shows(pilot, "Start training")
         fold = pilot.app.query_one("#fold")
         fold.focus()
-        await shows(pilot, "▸ advanced: 17 fields")
+        await shows(pilot, "▸ advanced: 18 fields")
         await pilot.press("enter")
         await shows(pilot, "▾ advanced")
         visited = {"corpus"}
@@ -318,7 +318,7 @@ async def test_the_fold_reaches_every_field_and_a_problem_in_it_opens_it(trainer
         await put(pilot, "beta1", "1")
         fold.focus()
         await pilot.press("enter")
-        await shows(pilot, "▸ advanced: 17 fields, 1 changed")
+        await shows(pilot, "▸ advanced: 18 fields, 1 changed")
         assert "beta1: must lie in 0 ≤ beta1 < 1" in problems(pilot)
         await pilot.press("f5")
         await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-beta1"))
