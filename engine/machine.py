@@ -25,7 +25,7 @@ def preset_for(device: str) -> tuple[str, str]:
         return "karpathy", "a GPU is here: the full model of the video"
     if device == "mps":
         return "small", "a laptop's GPU is here: the middle model"
-    return "nano", "no GPU here: the model that learns on a CPU in minutes"
+    return "fast", "no GPU here: the recipe that learns on a CPU in a minute or two"
 
 
 def physical_cores() -> int:

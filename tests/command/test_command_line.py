@@ -110,7 +110,7 @@ def test_without_json_stdout_is_the_runs_name_and_stderr_the_story(verse: Path, 
 def test_a_preset_chosen_for_the_machine_is_explained(verse: Path, run: Command) -> None:
     ran = run("train", "--corpus", verse, *flags(preset=None, steps=1))
     assert ran.code == 0
-    assert "preset nano: no GPU here" in ran.err
+    assert "preset fast: no GPU here" in ran.err
 
 
 def test_the_command_line_goes_before_the_file_of_fields(verse: Path, tmp_path: Path, run: Command) -> None:

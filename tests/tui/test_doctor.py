@@ -49,4 +49,4 @@ def test_a_torch_for_a_newer_cuda_than_the_drivers_is_reported_with_what_to_inst
     assert found["gpu 0"].startswith("GPU of a test")
     assert words in found.get("problem", "")
     assert bool(words) == ("problem" in found)
-    assert (found["trains on"], found["preset"]) == ("cpu", "nano")
+    assert (found["trains on"], found["preset"]) == ("cpu", "fast")
