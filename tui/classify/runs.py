@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
@@ -13,53 +13,22 @@ from engine.comparison.statistics import PairedTest
 from tui import units
 from tui.task_runs import TaskRuns
 
-
-@dataclass(frozen=True)
-class Suspect:
-    """A row whose label the methods that did not learn it doubt most."""
-
-    file: str
-    line: int
-    """number of the row in its file, from 1"""
-    text: str
-    label: int
-    proposed: int
-    doubt: float
-    """probability of the proposed class, of a model that has not seen this row"""
-    label_probability: float
+if TYPE_CHECKING:
+    from engine.classify.results import ClassifyResults
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Test rows and what each method gives every class for them. Row numbers are those of the test split."""
+    """What the methods said of every test row. Row numbers are those of the test split."""
 
-    classes: tuple[str, ...] = ()
-    texts: Sequence[str] = ()
-    gold: Sequence[int] = ()
-    probabilities: Mapping[str, Any] = field(default_factory=dict)
-    """method: array ``(rows, classes)``"""
-    leaked: frozenset[int] = frozenset()
-    suspects: tuple[Suspect, ...] = ()
-    pairs: Mapping[tuple[str, str], PairedTest] = field(default_factory=dict)
+    results: ClassifyResults
+    pairs: Mapping[tuple[str, str], PairedTest]
     """McNemar's test of every two methods, in both orders"""
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-    """why the predictions of a method cannot be read"""
 
-    def cell(self, method: str, true: int, predicted: int) -> list[int]:
-        """Rows of one cell of a confusion matrix: the surest mistakes first; on the diagonal, the least sure first."""
-        import numpy as np
-
-        found = self.probabilities.get(method)
-        if found is None or not len(found):
-            return []
-        told = np.asarray(found)
-        rows = np.flatnonzero((told.argmax(1) == predicted) & (np.asarray(self.gold) == true))
-        order = np.argsort(told[rows, true], kind="stable")
-        return [int(row) for row in rows[order]]
-
-    def probability(self, method: str, row: int, label: int) -> float:
-        """What a method gives a class for a row."""
-        return float(self.probabilities[method][row][label])
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Why the predictions of a method cannot be read."""
+        return self.results.unreadable
 
 
 def pairs_of(probabilities: Mapping[str, Any], gold: Sequence[int]) -> dict[tuple[str, str], PairedTest]:
@@ -85,20 +54,7 @@ class Classifications(TaskRuns):
         from engine.classify import results as classify_results
 
         found = classify_results.read(run)
-        leaked = found.checks.get("checks", {}).get("leaked", [])
-        return Findings(
-            found.classes,
-            found.texts,
-            found.labels,
-            found.probabilities,
-            frozenset(int(row) for row in leaked),
-            tuple(
-                Suspect(*one.place, text, one.label, one.suggested, one.suggested_probability, one.probability)
-                for one, text in found.suspects
-            ),
-            pairs_of(found.probabilities, found.labels),
-            found.unreadable,
-        )
+        return Findings(found, pairs_of(found.probabilities, found.labels))
 
     def write_suspects(self, run: Run, file: Path) -> str:
         """The suspicious labels as CSV. Raises :class:`checkpoints.store.CheckpointError` and :class:`OSError`."""
