@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
-from checkpoints.store import CheckpointError
 from engine.comparison.statistics import PairedTest
-from tui import units
 from tui.task_runs import TaskRuns
 
 if TYPE_CHECKING:
@@ -48,6 +46,7 @@ class Classifications(TaskRuns):
         "the trained classifier",
         "The fine-tuned model, as transformers loads it, or else the best head with its encoder. README.md says how.",
     )
+    nothing = "This run has no trained classifier: tick fine-tune or a head, and run it."
 
     def findings(self, run: Run) -> Findings:
         """What the methods said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""
@@ -62,18 +61,3 @@ class Classifications(TaskRuns):
 
         file.write_text(suspects_csv(run), "utf-8", "replace", newline="")
         return f"suspicious labels written to {file}"
-
-    def cannot_export(self, run: Run) -> str:
-        from engine.classify.export import methods
-
-        return "" if methods(run) else "This run has no trained classifier: tick fine-tune or a head, and run it."
-
-    def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
-        from engine.classify.export import export
-        from engine.encoders.find import NoEncoder
-
-        try:
-            method, written = export(run, folder, method=method, force=force)
-        except NoEncoder as error:
-            raise CheckpointError(str(error)) from None
-        return f"{method}: {units.size(written)} exported to {folder}"
