@@ -21,6 +21,7 @@ from engine.runs.events import Event
 from engine.runs.listing import explain, figure, partial
 from engine.runs.messages import Control
 from engine.runs.worker import Task
+from tui import units
 
 OFFERED = 60  # the newest runs, for opening
 
@@ -44,6 +45,8 @@ class TaskRuns:
     """of every entry of ``results.json``, told where runs are offered"""
     exported: tuple[str, str] = ("", "")
     """what of a run another program can load, and as what"""
+    nothing: str
+    """said of a run that has nothing of that kind"""
 
     def create(self, spec: Any) -> Run:
         """A run directory for a spec. Raises :class:`OSError` and :class:`engine.runs.spec.BadSpec`."""
@@ -56,11 +59,25 @@ class TaskRuns:
 
     def cannot_export(self, run: Run) -> str:
         """Why the run has nothing that another program could load; empty when it has."""
-        raise NotImplementedError
+        try:
+            return "" if self._exporter.methods(run) else self.nothing
+        except (CheckpointError, OSError) as error:
+            return str(error)
 
     def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
         """Write that, and say what was written. Raises :class:`checkpoints.store.CheckpointError`, :class:`OSError`."""
-        raise NotImplementedError
+        from engine.encoders.find import NoEncoder
+
+        try:
+            method, written = self._exporter.export(run, folder, method=method, force=force)
+        except NoEncoder as error:
+            raise CheckpointError(str(error)) from None
+        return f"{method}: {units.size(written)} exported to {folder}"
+
+    @property
+    def _exporter(self) -> Any:
+        """The module of the engine that writes it."""
+        return import_module(f"engine.{self.task}.export")
 
     def begin(self, run: Run) -> Task:
         """Start the process that works on a run, and a task that follows it."""

@@ -34,21 +34,20 @@ _CARD = ModelCard(
 )
 
 
-def tuned_model(run: Run) -> Path:
-    """The folder of the model that ``run`` has fine-tuned. Raises :class:`checkpoints.store.CheckpointError`."""
-    folder = present(run.path / TUNED)
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{run.name} has no fine-tuned model")
-    return folder
+def methods(run: Run) -> list[str]:
+    """What :func:`export` can write."""
+    return [METHOD] if (present(run.path / TUNED) / "config.json").is_file() else []
 
 
-def export(run: Run, folder: Path, *, force: bool = False) -> int:
-    """Write the fine-tuned model of ``run`` into ``folder``, with a README that shows its use, and return its bytes.
+def export(run: Run, folder: Path, *, method: str = "", force: bool = False) -> tuple[str, int]:
+    """Write the fine-tuned model of ``run`` into ``folder``, with a README that shows its use; its method and bytes.
 
     Raises :class:`checkpoints.store.CheckpointError` and :class:`OSError`, see :func:`engine.model_folder.exported`.
     """
-    source, spec = tuned_model(run), spec_of(run)
+    if not methods(run):
+        raise CheckpointError(f"{run.name} has no fine-tuned model")
+    spec = spec_of(run)
     with exported(folder, run.name, force=force) as temporary:
-        shutil.copytree(source, temporary, dirs_exist_ok=True)
+        shutil.copytree(present(run.path / TUNED), temporary, dirs_exist_ok=True)
         _CARD.write(run, spec, temporary)
-        return size(temporary)
+        return METHOD, size(temporary)

@@ -17,8 +17,8 @@ from engine.classify.runs import spec_of
 from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
 from engine.comparison.model_card import ModelCard
 from engine.comparison.results import TUNED, UNREADABLE
-from engine.encoders.find import Encoder
-from engine.model_folder import RECORD, exported, present, size, write_json, write_tokenizer
+from engine.encoders import fine_tune
+from engine.model_folder import RECORD, exported, present, size, write_json
 from engine.runs import owner
 from engine.tokenization.encoding import BackedTokenizer
 
@@ -199,18 +199,7 @@ def _write_head(run: Run, method: str, folder: Path) -> tuple[str, int]:
         "label2id": {name: index for index, name in enumerate(classifier.classes)},
     }
     write_json(folder / "config.json", config)
-    _write_encoder(encoder, length, folder / "encoder")
-    return classifier.pooling, length
-
-
-def _write_encoder(encoder: Encoder, length: int, folder: Path) -> None:
-    from safetensors.torch import save_file
-
     if not isinstance(encoder.tokenizer, BackedTokenizer):
         raise CheckpointError(f"{encoder.name} has a tokenizer that transformers cannot load")
-    model = encoder.open()
-    model.config.architectures = [type(model).__name__]
-    model.config.save_pretrained(folder)
-    tensors = {name: part.contiguous() for name, part in model.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    write_tokenizer(encoder.tokenizer, folder, length, None)
+    fine_tune.save_model(encoder, encoder.open(), folder / "encoder")
+    return classifier.pooling, length

@@ -179,21 +179,21 @@ class ClassifyResults:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """why the report or the predictions of a method cannot be read"""
 
-    def errors(self, method: str) -> list[int]:
-        """Test rows that a method has wrong, the surest mistake first."""
-        import numpy as np
-
-        found, gold = self.probabilities[method], np.asarray(self.labels)
-        rows = np.flatnonzero(found.argmax(1) != gold)
-        return [int(row) for row in rows[np.argsort(-found[rows].max(1), kind="stable")]]
+    @property
+    def leaked(self) -> list[int]:
+        """Test rows that are also in train."""
+        return list(map(int, self.checks.get("checks", {}).get("leaked", [])))
 
     def cell(self, method: str, true: int, predicted: int) -> list[int]:
-        """Test rows in a cell of the confusion matrix, the surest first."""
+        """Test rows in a cell of the confusion matrix.
+
+        The most confident mistakes first; on the diagonal the least confident.
+        """
         import numpy as np
 
         found, gold = self.probabilities[method], np.asarray(self.labels)
         rows = np.flatnonzero((gold == true) & (found.argmax(1) == predicted))
-        return [int(row) for row in rows[np.argsort(-found[rows, predicted], kind="stable")]]
+        return [int(row) for row in rows[np.argsort(found[rows, true], kind="stable")]]
 
 
 def right_of(found: Sequence[NDArray[np.float64]], labels: Sequence[int]) -> list[Values]:

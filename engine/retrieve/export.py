@@ -43,8 +43,13 @@ print(documents[scores[0].argmax()])
 """
 
 
-def export(run: Run, folder: Path, *, force: bool = False) -> int:
-    """Write the bi-encoder of ``run`` into ``folder``, see :func:`engine.model_folder.exported`; returns its bytes.
+def methods(run: Run) -> list[str]:
+    """What :func:`export` can write."""
+    return [TRAINED] if retrieve_results.checkpoint(run) is not None else []
+
+
+def export(run: Run, folder: Path, *, method: str = "", force: bool = False) -> tuple[str, int]:
+    """Write the bi-encoder of ``run`` into ``folder``, see :func:`engine.model_folder.exported`; its method and bytes.
 
     Raises :class:`checkpoints.store.CheckpointError`, :class:`engine.encoders.find.NoEncoder`, :class:`OSError`.
     """
@@ -57,7 +62,7 @@ def export(run: Run, folder: Path, *, force: bool = False) -> int:
     with exported(folder, run.name, force=force) as temporary:
         write(encoder, weights, projection, spec.length, temporary)
         _card(run).write(run, spec, temporary)
-        return size(temporary)
+        return TRAINED, size(temporary)
 
 
 def _card(run: Run) -> ModelCard:

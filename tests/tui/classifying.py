@@ -11,8 +11,10 @@ import pytest
 from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
+from engine.classify.results import ClassifyResults
 from engine.classify.spec import ClassifySpec
 from engine.comparison import statistics
+from engine.comparison.labels import Suspect
 from engine.runs.events import (
     Classified,
     ContenderDone,
@@ -29,7 +31,7 @@ from engine.runs.spec import to_dict
 from engine.runs.worker import Task
 from tui.background import Opened
 from tui.classify import sentence
-from tui.classify.runs import Classifications, Findings, Suspect
+from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judgement
 
 CLASSES = ("billing", "delivery", "technical")
@@ -95,11 +97,13 @@ def findings(classes: tuple[str, ...] = CLASSES, texts: tuple[str, ...] = TEXTS)
     """What the methods said of the test rows."""
     found = {method: probabilities(guesses) for method, guesses in GUESSES.items()}
     suspects = (
-        Suspect("train.csv", 8, "my parcel was charged twice", 1, 0, 0.93, 0.02),
-        Suspect("train.csv", 4, texts[0], 2, 1, 0.8, 0.1),
+        (Suspect(7, 1, 0, 0.02, 0.93, "train.csv", 8), "my parcel was charged twice"),
+        (Suspect(3, 2, 1, 0.1, 0.8, "train.csv", 4), texts[0]),
     )
-    pairs = statistics.paired_tests({route: np.equal(guesses, GOLD) for route, guesses in GUESSES.items()})
-    return Findings(classes, texts, GOLD, found, frozenset({0}), suspects, pairs)
+    right = {method: np.equal(guesses, GOLD) for method, guesses in GUESSES.items()}
+    checks = {"checks": {"leaked": [0]}}
+    results = ClassifyResults(classes, texts, tuple(GOLD), {}, found, right, suspects, checks)
+    return Findings(results, statistics.paired_tests(right))
 
 
 class FakeClassifier:

@@ -396,7 +396,7 @@ async def test_the_bundled_example_runs_in_a_process_of_its_own(
         assert isinstance(pane.story.finished, Classified), [notice.text for notice in pane.story.notices]
         assert pane.story.finished.reason == "done"
         assert set(pane.story.methods) == {"majority", "tfidf", "lr", "finetune"}
-        await until(pilot, lambda: pane.findings is not None and len(pane.findings.probabilities) == 4)
+        await until(pilot, lambda: pane.findings is not None and len(pane.findings.results.probabilities) == 4)
         await pilot.press("l")
         await shows(pilot, "labels per class")
         await pilot.press("e", *"my parcel is late")

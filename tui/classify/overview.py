@@ -69,7 +69,7 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
 
 def differences(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
     """McNemar's test of the chosen method against every other one."""
-    if findings is None or chosen not in findings.probabilities:
+    if findings is None or chosen not in findings.results.probabilities:
         return []
     name = NAMES.get(chosen, chosen).strip()
     roomy = width >= 52

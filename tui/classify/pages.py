@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 from textual.strip import Strip
 
@@ -11,6 +13,9 @@ from tui.classify.views import ViewState
 from tui.line_table import Column, LineTable
 from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strips, window, wrap
 from tui.text import safe
+
+if TYPE_CHECKING:
+    from engine.classify.results import ClassifyResults
 
 LABEL = 14
 CELL, WIDE = 7, 12  # cells of a number at least, and at most
@@ -102,36 +107,37 @@ def _texts(
         head.append(" taken for ", DIM).append(safe(predicted.name, lines=False), f"bold {FAIR}")
         order = ", most confident first"
     lines = [head.append(order if head.cell_len + len(order) <= width else "", DIM)]
-    if findings is None or method not in findings.probabilities:
+    if findings is None or method not in findings.results.probabilities:
         return [*lines, Text("the texts are being read…" if number else "", DIM)]
-    rows = findings.cell(method, state.true, state.predicted)
+    results = findings.results
+    rows = results.cell(method, state.true, state.predicted)
     if not rows:
         return [*lines, Text("nothing here: arrows choose another cell", DIM)]
     chosen = rows[state.within(len(rows))]
-    full = full_text(findings, method, chosen, width, max(2, min(7, height // 2)))
+    full = full_text(results, method, chosen, width, max(2, min(7, height // 2)))
 
     def sure(row: int) -> tuple[str, str]:
-        return f"{findings.probability(method, row, state.predicted):.0%}", "bold" if row == chosen else DIM
+        return f"{results.probabilities[method][row][state.predicted]:.0%}", "bold" if row == chosen else DIM
 
-    columns = (Column("", 5, sure), Column("", 0, lambda row: f" {findings.texts[row][:300]}", left=True))
+    columns = (Column("", 5, sure), Column("", 0, lambda row: f" {results.texts[row][:300]}", left=True))
     table = LineTable(columns, width, marked=False, cursor=CURSOR if state.reading else "")
     lines += table.rows(rows, state.row, height - 2 - len(full))
     lines += [Text("")] * max(0, height - len(lines) - len(full))
     return lines + full
 
 
-def full_text(findings: Findings, method: str, row: int, width: int, height: int) -> list[Text]:
+def full_text(results: ClassifyResults, method: str, row: int, width: int, height: int) -> list[Text]:
     """One test row as it is, and what the method gives the classes it hesitates between."""
-    gold = findings.gold[row]
+    gold, shares = results.labels[row], results.probabilities[method][row]
     told = Text("")
-    order = sorted(range(len(findings.classes)), key=lambda label: -findings.probability(method, row, label))
+    order = sorted(range(len(results.classes)), key=lambda label: -shares[label])
     for label in order[: 3 if gold in order[:3] else 2] + ([] if gold in order[:3] else [gold]):
         colour = GOOD if label == gold else FAIR
-        told.append(f"{safe(findings.classes[label], lines=False)} ", colour)
-        told.append(f"{findings.probability(method, row, label):.0%}  ", "bold")
-    if row in findings.leaked:
+        told.append(f"{safe(results.classes[label], lines=False)} ", colour)
+        told.append(f"{shares[label]:.0%}  ", "bold")
+    if row in results.leaked:
         told.append("also in train", f"bold {BAD}")
-    lines = wrap(Text(safe(findings.texts[row][:2000], lines=False)), width)
+    lines = wrap(Text(safe(results.texts[row][:2000], lines=False)), width)
     if len(lines) > height - 1:
         lines = lines[: max(1, height - 1)]
         lines[-1].truncate(max(1, width - 1))
@@ -186,26 +192,27 @@ def _about(report: Report, row: int) -> Text:
 
 def suspects(findings: Findings | None, state: ViewState, width: int, height: int) -> list[Strip]:
     """Rows whose label is doubted most, and the one under the cursor in full."""
-    if findings is None or not findings.suspects:
+    if findings is None or not findings.results.suspects:
         return message(EMPTY_SUSPECTS, width, height)
-    found, names = findings.suspects, findings.classes
+    found, names = findings.results.suspects, findings.results.classes
     name = min(16, max(9, *map(len, names)) + 1)
     columns = (
-        Column("label", name, lambda one: (names[one.label], BAD), left=True),
-        Column("suggested", name, lambda one: (names[one.proposed], GOOD), left=True),
-        Column("probability", 11, lambda one: (f"{one.doubt:.0%}", "bold")),
-        Column("  text", 0, lambda one: f"  {one.text[:300]}", left=True, named=True),
+        Column("label", name, lambda one: (names[one[0].label], BAD), left=True),
+        Column("suggested", name, lambda one: (names[one[0].suggested], GOOD), left=True),
+        Column("probability", 11, lambda one: (f"{one[0].suggested_probability:.0%}", "bold")),
+        Column("  text", 0, lambda one: f"  {one[1][:300]}", left=True, named=True),
     )
-    chosen = found[state.within(len(found))]
+    chosen, text = found[state.within(len(found))]
+    file, line = chosen.place
     told = Text.assemble(
-        (f"{safe(chosen.file, lines=False)} row {chosen.line:,}: ", DIM),
+        (f"{safe(file, lines=False)} row {line:,}: ", DIM),
         (f"labelled {safe(names[chosen.label], lines=False)}", BAD),
-        (f" {chosen.label_probability:.0%}", "bold"),
+        (f" {chosen.probability:.0%}", "bold"),
         (", suggested ", DIM),
-        (safe(names[chosen.proposed], lines=False), GOOD),
-        (f" {chosen.doubt:.0%}", "bold"),
+        (safe(names[chosen.suggested], lines=False), GOOD),
+        (f" {chosen.suggested_probability:.0%}", "bold"),
     )
-    below = [Text(""), told, *wrap(Text(safe(chosen.text[:2000], lines=False)), width)[: max(2, height // 3)]]
+    below = [Text(""), told, *wrap(Text(safe(text[:2000], lines=False)), width)[: max(2, height // 3)]]
     head = Text(f"{len(found):,} labels ", "bold").append("doubted by a model that has not seen their rows", DIM)
     table = LineTable(columns, width)
     lines = [head, table.heading(), *table.rows(found, state.row, height - 2 - len(below))]

@@ -148,7 +148,7 @@ class ClassifyPane(ComparePane):
         """In the view of suspicious labels, these."""
         if self.view_state.view != "suspects":
             await super().export_from(run)
-        elif self.findings is None or not self.findings.suspects:
+        elif self.findings is None or not self.findings.results.suspects:
             self.say("there are no suspicious labels to write", "warning")
         else:
             about = "As CSV with the file and the row of each; replaced if it exists."

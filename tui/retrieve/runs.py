@@ -8,7 +8,6 @@ from pathlib import Path
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from tui import units
 from tui.task_runs import TaskRuns
 
 
@@ -33,6 +32,7 @@ class Retrievals(TaskRuns):
 
     task, runs, figure = "retrieve", "engine.retrieve.runs", "ndcg@10"
     exported = ("the bi-encoder", "As a folder that SentenceTransformer loads: its encode gives the same vectors.")
+    nothing = "This run has trained no bi-encoder: tick trained in the form and run it."
 
     def gains(self, run: Run, texts: Mapping[str, str]) -> Gains:
         """Every judged query with its nDCG@10 by ranker. Raises :class:`checkpoints.store.CheckpointError`."""
@@ -58,21 +58,3 @@ class Retrievals(TaskRuns):
         if file.is_dir():
             raise CheckpointError(f"{file} is a folder: name a file")
         return f"rankings written to {', '.join(map(str, write_trec(run, file)))}"
-
-    def cannot_export(self, run: Run) -> str:
-        from engine.retrieve import results as retrieve_results
-
-        try:
-            there = retrieve_results.checkpoint(run) is not None
-        except CheckpointError as error:
-            return str(error)
-        return "" if there else "This run has trained no bi-encoder: tick trained in the form and run it."
-
-    def export(self, run: Run, folder: Path, *, method: str = "", force: bool = False) -> str:
-        from engine.encoders.find import NoEncoder
-        from engine.retrieve import export as retrieve_export
-
-        try:
-            return f"{units.size(retrieve_export.export(run, folder, force=force))} exported to {folder}"
-        except NoEncoder as error:
-            raise CheckpointError(str(error)) from None

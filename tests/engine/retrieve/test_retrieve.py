@@ -339,9 +339,9 @@ def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec,
     texts = [library.collection.queries[name] for name in retrieve_results.read(run).queries]
     assert [one.rows for one in ranker.rank(texts, 100)] == [one.rows for one in stored.rankings]
 
-    size = retrieve_export.export(run, tmp_path / "exported")
-    assert size > 1000
-    assert retrieve_export.export(run, tmp_path / "exported") == size  # again, since it is the same run
+    method, size = retrieve_export.export(run, tmp_path / "exported")
+    assert (method, size > 1000) == ("trained", True)
+    assert retrieve_export.export(run, tmp_path / "exported") == (method, size)  # again, since it is the same run
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "config.json").write_text("{}")
     with pytest.raises(store.CheckpointError, match="not empty"):
