@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,18 @@ def weights(run: Any, step: int) -> dict[str, bytes]:
 
     _, contents = store.read(run.checkpoints / store.name_of(step))
     return contents
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did in this process."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ran]
 
 
 def python(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:

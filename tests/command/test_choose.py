@@ -1,4 +1,4 @@
-"""``choose`` as a process: data on stdout, words on stderr, exit codes, and a run that can be taken up again."""
+"""``choose``: data on stdout, words on stderr, exit codes, and a run that can be taken up again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from workbench import command, records
+from workbench import Command, command, records
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> str:
@@ -21,7 +21,7 @@ ROWS: list[dict[str, object]] = [
 ]
 
 
-def test_events_as_json_and_the_run_again(tmp_path: Path) -> None:
+def test_events_as_json_and_the_run_again(tmp_path: Path, run: Command) -> None:
     data = write(tmp_path / "some.jsonl", ROWS)
     made = command("choose", "--data", data, "--method", "zero-shot", "--limit", "6", "--json")
     assert made.returncode == 0, made.stderr
@@ -32,15 +32,15 @@ def test_events_as_json_and_the_run_again(tmp_path: Path) -> None:
     for result in last["results"].values():
         assert {"accuracy", "interval", "seconds"} <= set(result)
     assert sum(event["event"] == "item_judged" for event in told) == 6
-    again = command("resume", last["run"])
-    assert again.returncode == 0, again.stderr
-    assert "by character" in again.stdout
-    assert "chance (0.389, p =" in again.stdout
-    listed = records(command("runs", "--json").stdout)
+    again = run("resume", last["run"])
+    assert again.code == 0, again.err
+    assert "by character" in again.out
+    assert "chance (0.389, p =" in again.out
+    listed = records(run("runs", "--json").out)
     assert (listed[0]["task"], listed[0]["state"]) == ("choose", "done")
 
 
-def test_bad_input_is_told_and_leaves_no_run(tmp_path: Path) -> None:
+def test_bad_input_is_told_and_leaves_no_run(tmp_path: Path, run: Command) -> None:
     one = write(tmp_path / "one.jsonl", [{"question": "?", "choices": ["only"], "answer": 0}])
     for arguments, said in (
         (("--data", one), "with one choice"),
@@ -48,8 +48,8 @@ def test_bad_input_is_told_and_leaves_no_run(tmp_path: Path) -> None:
         (("--margin", "0"), "margin: must lie in 0 < margin"),
         (("--method", "zero-shot", "--model", str(tmp_path)), "no config.json"),
     ):
-        made = command("choose", *arguments)
-        assert (made.returncode, said in made.stderr) == (2, True), made.stderr
-        assert "Traceback" not in made.stderr
+        made = run("choose", *arguments)
+        assert (made.code, said in made.err) == (2, True), made.err
+        assert "Traceback" not in made.err
     runs = Path(os.environ["LLMLAB_HOME"]) / "runs"
     assert not runs.exists() or not list(runs.iterdir())

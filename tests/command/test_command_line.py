@@ -11,13 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from workbench import TINY, VERSE, command, measured, process, records, spec, train, weights
+from workbench import TINY, VERSE, Command, Ran, command, measured, process, records, spec, train, weights
 
 from checkpoints import home, store
 from checkpoints import run as runs
@@ -40,33 +38,6 @@ def flags(**changes: object) -> list[str]:
 
 
 FLAGS = flags()
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ran]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Run a command in this process."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-    def ran(*arguments: object) -> Ran:
-        capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return Ran(code, *capfd.readouterr())
-
-    yield ran
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``generate`` and ``sweep`` as processes: what they print, how they end."""
+"""``generate`` and ``sweep``: what they print, how they end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from pathlib import Path
 
 import pytest
 import tinylm
-from workbench import PROJECT, command, process, records
-
-from tui.cli import main
+from workbench import PROJECT, Command, command, process, records
 
 BUNDLED = ("--model", "bundled")
 
 
-def test_a_completion_as_events() -> None:
-    found = command("generate", "Nel mezzo", *BUNDLED, "--max-new-tokens", 6, "--seed", 3, "--score-prompt", "--json")
-    assert found.returncode == 0, found.stderr
-    lines = records(found.stdout)
+def test_a_completion_as_events(run: Command) -> None:
+    found = run("generate", "Nel mezzo", *BUNDLED, "--max-new-tokens", 6, "--seed", 3, "--score-prompt", "--json")
+    assert found.code == 0, found.err
+    lines = records(found.out)
     told = [line for line in lines if line["event"] == "token"]
     assert [line["text"] for line in told if line["prompt"]] == list("Nel mezzo")
     drawn = [line for line in told if not line["prompt"]]
@@ -37,15 +35,16 @@ def test_a_completion_as_events() -> None:
     assert last["tokens_per_second"] > 0
 
 
-def test_a_completion_is_data_on_stdout() -> None:
-    found = command("generate", "Nel mezzo", *BUNDLED, "--max-new-tokens", 30, "--seed", 3)
+def test_a_completion_is_data_on_stdout_and_the_same_in_a_process_that_reads_its_prompt(run: Command) -> None:
+    found = run("generate", "Nel mezzo", *BUNDLED, "--max-new-tokens", 30, "--seed", 3)
     events = command("generate", "-", *BUNDLED, "--max-new-tokens", 30, "--seed", 3, "--json", input="Nel mezzo")
-    assert found.stdout == records(events.stdout)[-1]["text"]
-    assert "2,707,968 parameters" in found.stderr
+    assert events.returncode == 0, events.stderr
+    assert found.out == records(events.stdout)[-1]["text"]
+    assert "2,707,968 parameters" in found.err
 
 
-def test_several_samples() -> None:
-    lines = records(command("generate", "Nel", *BUNDLED, "--max-new-tokens", 9, "--n", 3, "--json").stdout)
+def test_several_samples(run: Command) -> None:
+    lines = records(run("generate", "Nel", *BUNDLED, "--max-new-tokens", 9, "--n", 3, "--json").out)
     ends = [line for line in lines if line["event"] == "finished"]
     assert [line["stream"] for line in ends] == [0, 1, 2]
     assert len({line["text"] for line in ends}) == 3
@@ -68,12 +67,9 @@ def test_several_samples() -> None:
         (("sweep", "x", *BUNDLED, "--from", "README.md"), "no saved comparison"),
     ],
 )
-def test_bad_input(
-    arguments: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tui.interrupt.signal.signal", lambda *_: None)  # the handlers here are the test's own
-    assert main(list(arguments)) == 2
-    found = capfd.readouterr()
+def test_bad_input(arguments: tuple[str, ...], message: str, run: Command) -> None:
+    found = run(*arguments)
+    assert found.code == 2
     assert message in found.err
     assert found.out == ""
 
@@ -121,7 +117,7 @@ def read(master: int) -> bytes:
         return b""
 
 
-def test_a_sweep_is_saved_and_repeated() -> None:
+def test_a_sweep_is_saved_and_repeated(run: Command) -> None:
     settings = ("--setting", "greedy", "--setting", "temperature=0.7,top-p=0.9", "--max-new-tokens", 15)
     found = command("sweep", "Nel mezzo", *BUNDLED, *settings, "--json")
     assert found.returncode == 0, found.stderr
@@ -134,20 +130,20 @@ def test_a_sweep_is_saved_and_repeated() -> None:
     assert (lines[-1]["event"], lines[-1]["reason"], lines[-1]["compared"]) == ("finished", "done", 2)
     path = Path(lines[-1]["path"])
     assert path.parent == Path(os.environ["LLMLAB_HOME"]) / "sweeps"
-    again = command("sweep", "--from", path, "--json")
-    assert again.returncode == 0
-    repeated = records(again.stdout)
+    again = run("sweep", "--from", path, "--json")
+    assert again.code == 0
+    repeated = records(again.out)
     assert repeated[-1]["same"] is True
     assert [line["text"] for line in repeated if line["event"] == "compared"] == [line["text"] for line in compared]
     path.write_text(path.read_text().replace('text = "', 'text = "other ', 1))
-    changed = command("sweep", "--from", path)
-    assert changed.returncode == 1
-    assert "the texts differ" in changed.stderr
+    changed = run("sweep", "--from", path)
+    assert changed.code == 1
+    assert "the texts differ" in changed.err
 
 
-def test_a_sweep_for_people() -> None:
-    found = command("sweep", "Nel mezzo", *BUNDLED, "--max-new-tokens", 5)
-    assert found.returncode == 0, found.stderr
+def test_a_sweep_for_people(run: Command) -> None:
+    found = run("sweep", "Nel mezzo", *BUNDLED, "--max-new-tokens", 5)
+    assert found.code == 0, found.err
     for name in ("greedy", "temperature 0.3", "temperature 2", "repetition", "distinct-2"):
-        assert name in found.stdout
-    assert "saved:" in found.stderr
+        assert name in found.out
+    assert "saved:" in found.err
