@@ -155,7 +155,7 @@ def test_every_row_is_in_its_cell_of_the_matrix_and_the_surest_mistake_comes_fir
     given = rng.dirichlet([1, 1, 1], size=200)
     gold = rng.integers(0, 3, 200).tolist()
     texts = tuple(map(str, range(200)))
-    found = ClassifyResults(CLASSES, texts, tuple(gold), {}, {"lr": given}, (), {})
+    found = ClassifyResults(CLASSES, texts, tuple(gold), {}, {"lr": given}, {}, (), {})
     expected = confusion_matrix(gold, given.argmax(1))
     for true in range(3):
         for predicted in range(3):
