@@ -130,13 +130,16 @@ def test_what_the_encoder_was_trained_for_is_told(
     shutil.copytree(encoder, folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "architectures": [head]}))
-    _, events = driven(replace(spec, encoder=str(folder), methods=("bm25", "mean")))
+    _, events = driven(replace(spec, encoder=str(folder), methods=("bm25", "mean", "trained")))
     last = events[-1]
     assert isinstance(last, Classified)
     assert "pretraining" not in last.results["bm25"]
     assert last.results["mean"]["pretraining"] == kind
     assert words in last.verdict
     assert last.verdict.count("The encoder (") == bool(words)
+    assert last.verdict.count("What trained gains over frozen mean is what training for retrieval brings.") == bool(
+        words
+    )
 
 
 def test_frozen_vectors_of_several_encoders_are_compared_and_the_first_is_trained(
@@ -455,7 +458,7 @@ def test_what_cannot_be_judged_or_trained_is_told_and_the_rest_is_done(spec: Ret
     assert "nothing can be judged" in told
     last = events[-1]
     assert isinstance(last, Classified)
-    assert (last.reason, last.results) == ("done", {})
+    assert (last.reason, last.results, last.verdict) == ("done", {}, "")
     library = search.library(replace(spec, data=str(own)), run)
     assert made(library, "bm25").rank(["parcel"], 5)[0].rows == (0,)
     assert sorted(made(library, "hybrid").rank(["parcel"], 5)[0].rows) == [0, 1]
