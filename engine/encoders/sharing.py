@@ -6,6 +6,7 @@ the cache, where rank 0 reads them; what another process could not compute, rank
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -96,12 +97,8 @@ def share(
         reason = store.get(FAILURE).decode()
         yield Notice(f"another process could not encode its texts ({reason})", "warning", "ranks")
     for part in parts:
-        if part.number not in shards:
-            try:
-                found = shelf.shard(part.number, names)
-            except (OSError, ValueError):
-                continue
-            if found is not None:
+        with contextlib.suppress(OSError, ValueError):  # damaged
+            if part.number not in shards and (found := shelf.shard(part.number, names)) is not None:
                 shards[part.number] = found
     return [part for part in parts if part.number not in shards]
 
