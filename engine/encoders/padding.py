@@ -88,17 +88,18 @@ def in_batches(
 
     from engine.device import autocast, kind_of, out_of_memory, release, send
 
-    order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
+    texts = ids or [[pad]]  # where there are none, for the shape
+    order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
     found: Tensor | None = None
     done = 0
     while done < len(order):
-        longest = len(ids[order[done]])
+        longest = len(texts[order[done]])
         rows = order[done : done + max(1, _LOWERED.get(device, BUDGETS[kind_of(device)]) // longest)]
         try:
             with torch.inference_mode(), autocast(device):
-                some = model(*padded([ids[row] for row in rows], device, pad)).float()
+                some = model(*padded([texts[row] for row in rows], device, pad)).float()
                 if found is None:
-                    found = torch.empty(len(ids), *some.shape[1:], device=device)
+                    found = torch.empty(len(texts), *some.shape[1:], device=device)
                 found[send(torch.tensor(rows), device)] = some
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
@@ -114,4 +115,4 @@ def in_batches(
         _LOWERED[device] = len(rows) * longest // 2
         yield Notice(f"out of memory: going on with {_LOWERED[device]:,} tokens in a batch", "warning", "memory")
     assert found is not None
-    return found
+    return found[: len(ids)]

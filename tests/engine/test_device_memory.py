@@ -24,6 +24,7 @@ from engine.device import allocate_state, check_fit, fitting, out_of_memory
 from engine.encoders import epochs, padding
 from engine.encoders import find as encoders
 from engine.encoders.encode import EncodeFailed
+from engine.encoders.fine_tune import probabilities
 from engine.gpt import sample
 from engine.gpt.model import GPT
 from engine.gpt.train import TrainingFailed, train
@@ -165,6 +166,12 @@ def test_an_evaluation_takes_what_fits_and_remembers_it(name: str, encoder: enco
     assert notices(tiny.finish(training.measure())[0]) == []
     assert training.history[0].loss == pytest.approx(plain.history[0].loss, abs=1e-5)
     assert training.history[0].score == plain.history[0].score
+
+
+def test_no_texts_have_no_results(encoder: encoders.Encoder) -> None:
+    training = training_of("classify", encoder)
+    tuned = epochs.Tuned(training.model.eval(), encoder, "cpu", training.settings)
+    assert tiny.finish(probabilities(tuned, []))[1].shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", ["mlp", "margin"])
