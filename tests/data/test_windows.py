@@ -54,7 +54,9 @@ def test_the_first_and_the_last_window_are_drawn() -> None:
     assert seen == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize(("length", "batch"), [(500, 1), (500, 2), (500, 5), (500, 61), (500, 200), (17, 2), (16, 3), (9, 4)])
+@pytest.mark.parametrize(
+    ("length", "batch"), [(500, 1), (500, 2), (500, 5), (500, 61), (500, 200), (17, 2), (16, 3), (9, 4)]
+)
 def test_an_epoch_of_shuffled_windows_has_each_once_end_to_end(length: int, batch: int) -> None:
     """Ids are places in a text, so a row tells where it stands."""
     ids = np.arange(length, dtype=np.uint16)
