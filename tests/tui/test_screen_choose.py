@@ -32,7 +32,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     rows = []
     for number in range(50):
         own, other = WORDS[number % len(WORDS)], WORDS[(number + 3) % len(WORDS)]
-        rows.append({"question": f"where is {own}? {number} {HOSTILE}", "choices": [own, other, f"a {HOSTILE}"], "answer": 0})
+        rows.append(
+            {"question": f"where is {own}? {number} {HOSTILE}", "choices": [own, other, f"a {HOSTILE}"], "answer": 0}
+        )
     path = folder / "questions.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     return {"data": str(path), "encoder": str(tiny.bert(folder / "bert"))}
