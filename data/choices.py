@@ -207,29 +207,22 @@ def _aside(items: Sequence[Item], share: float, seed: str) -> tuple[list[Item], 
     """
     if len(items) < 2:
         return [], list(items)
-    groups: list[list[int]] = []
-    for key in (_question, _whole, id):
-        if len(groups) < 2:
-            groups = _grouped(items, key)
-    room = max(1, round(len(items) * share))
-    drawn = [groups[place] for place in random.Random(seed).sample(range(len(groups)), min(room, len(groups) - 1))]
+    keys: Sequence[Callable[[Item], Any]] = (_question, _whole, id)
+    key = next(key for key in keys if len(set(map(key, items))) > 1)
+    groups: dict[Any, list[int]] = {}
+    for place, item in enumerate(items):
+        groups.setdefault(key(item), []).append(place)
+    count = min(len(items) - 1, max(1, round(len(items) * share)))
     chosen: set[int] = set()
-    for group in drawn:
-        if len(chosen) + len(group) <= room:
+    for place in random.Random(seed).sample(range(len(items)), count):
+        group = groups[key(items[place])]
+        if place not in chosen and len(chosen) + len(group) <= count:
             chosen.update(group)
-    chosen = chosen or set(sorted(groups, key=len)[0])
+    chosen = chosen or set(sorted(groups.values(), key=len)[0])
     kept, aside = (
         [item for place, item in enumerate(items) if (place in chosen) == wanted] for wanted in (False, True)
     )
     return kept, aside
-
-
-def _grouped(items: Sequence[Item], key: Callable[[Item], Any]) -> list[list[int]]:
-    """Places of the items with the same key, in the order of their first."""
-    found: dict[Any, list[int]] = {}
-    for place, item in enumerate(items):
-        found.setdefault(key(item), []).append(place)
-    return list(found.values())
 
 
 def _question(item: Item) -> str:
