@@ -14,6 +14,7 @@ from checkpoints import home
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same suite everywhere; set before torch looks for devices
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the program does: two workers that compute would block each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # likewise: solvers of tiny problems mostly waited for threads
 
 
 @pytest.fixture(autouse=True)
