@@ -98,11 +98,12 @@ def _classify_table(last: Classified) -> None:
     )
     for method, result in last.results.items():
         low, high = result["interval"]
-        say(
+        line = (
             f"{method:<10} {result['accuracy']:>8.4f}  {low:.4f}-{high:.4f} {result['rows']:>7,}  "
             f"{result['macro_f1']:>8.4f}  {result['log_loss']:>8.4f}  {result['seconds']:>8.1f}  "
             f"{result['trained_parameters']:<11,} {_seeds(result)}"
         )
+        say(line.rstrip())
     _encodings(last)
 
 
