@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from engine.classify import results
 from engine.classify.predict import Classifier
 from engine.classify.runs import spec_of
 from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
-from engine.comparison.model_card import ModelCard
+from engine.comparison.model_card import ModelCard, without_folder
 from engine.comparison.results import TUNED, UNREADABLE
 from engine.encoders import fine_tune
 from engine.model_folder import RECORD, exported, present, size, write_json
-from engine.runs import owner
+from engine.runs import codec, owner
+from engine.runs.events import EncodingDone
 from engine.tokenization.encoding import BackedTokenizer
 
 SUSPECT_COLUMNS = ("file", "row", "label", "suggested", "probability", "suggested_probability", "text")
@@ -141,6 +143,8 @@ def suspects_csv(run: Run) -> str:
 def _card(run: Run, method: str, code: str) -> ModelCard:
     checks = run.read_json("checks.json")
     counts: dict[str, Any] = checks.get("checks", {}).get("counts", {})
+    encoding = (run.read_json(results.Store.ABOUT).get("encoder") or {}).get("encoding")
+    costs = [codec.decode(EncodingDone, encoding)] if encoding and method != FINETUNE else []
     return ModelCard(
         _METHODS[method],
         {"pipeline_tag": "text-classification", "library_name": "transformers"},
@@ -149,6 +153,7 @@ def _card(run: Run, method: str, code: str) -> ModelCard:
             ("rows", [f"{sum(of):,} {split}" for split, of in counts.items()]),
             ("labels", run.read_json("classifier.json").get("classes", ())),
             ("repairs", checks.get("repairs", ())),
+            ("cost", [str(replace(one, encoder=without_folder(one.encoder))) for one in costs]),
         ),
         judged="the test split, on which nothing was trained or chosen",
         method=method,

@@ -31,7 +31,7 @@ class ModelCard:
 
     def write(self, run: Run, spec: Any, folder: Path) -> None:
         """Write ``README.md`` into ``folder``; ``spec`` is that of ``run``. Raises :class:`OSError`."""
-        settings = {name: _without_folder(value) for name, value in asdict(spec).items()}
+        settings = {name: without_folder(value) for name, value in asdict(spec).items()}
         facts = [("data set", [settings["data"]]), *self.data]
         lines = [
             "---",
@@ -99,6 +99,6 @@ def _cell(value: Any) -> str:
             return "–"
 
 
-def _without_folder(value: Any) -> Any:
+def without_folder(value: Any) -> Any:
     """A setting without the folders of the machine that the run was on."""
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

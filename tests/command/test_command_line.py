@@ -121,7 +121,7 @@ def test_a_run_without_memory_fails_with_advice(verse: Path, run: Command, monke
     ran = run("train", "--corpus", verse, *FLAGS, "--quiet")
     assert ran.code == 1
     assert len(lines_of(ran.err)) == 1
-    assert "lower the batch" in ran.err
+    assert "lower the context or the width" in ran.err
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------

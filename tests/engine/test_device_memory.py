@@ -287,7 +287,7 @@ def test_a_sample_without_memory_is_left_out_and_the_training_goes_on(
 
 def test_a_gpt_that_does_not_fit_is_said_before_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GPT, "to", Full(1).around(lambda *_: torch.zeros(1)))
-    with pytest.raises(TrainingFailed, match="does not fit into the memory of cpu: lower the batch, the context or"):
+    with pytest.raises(TrainingFailed, match="does not fit into the memory of cpu: lower the context or"):
         trained()
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import tiny
-from engine.classify.model_card import model_card
 from retrieving import collection
 from workbench import notices, only
 
@@ -19,6 +18,7 @@ from checkpoints.run import Run
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
 from engine.classify import runs as classify_runs
+from engine.classify.export import export
 from engine.classify.spec import ClassifySpec
 from engine.comparison import comparison
 from engine.encoders import encode as encoding
@@ -147,7 +147,7 @@ def answered_at_once(clock: list[float]) -> Any:
 
 
 def test_it_is_told_by_the_command_and_in_the_readme_of_an_export(
-    classifying: ClassifySpec, clock: list[float], capfd: pytest.CaptureFixture[str]
+    classifying: ClassifySpec, clock: list[float], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--data", classifying.data, "--encoder", classifying.encoder, "--length", "8", "--device", "cpu"]
     assert cli.main(["classify", *options, "--head", "lr"]) == 0
@@ -156,7 +156,8 @@ def test_it_is_told_by_the_command_and_in_the_readme_of_an_export(
     assert told in captured.out
     assert told in captured.err
     (folder,) = home.runs().iterdir()
-    assert told.replace(classifying.encoder, "bert") in model_card(Run(folder), "lr", pooling="mean", length=8)
+    export(Run(folder), tmp_path / "exported", method="lr")
+    assert told.replace(classifying.encoder, "bert") in (tmp_path / "exported" / "README.md").read_text("utf-8")
     assert cli.main(["classify", *options, "--head", "lr", "--json"]) == 0
     last = json.loads(capfd.readouterr().out.splitlines()[-1])
     assert [one["seconds"] for one in last["encodings"]] == [clock[0]]
