@@ -183,6 +183,7 @@ async def test_a_click_beside_a_screen_that_has_shrunk_under_the_palette_does_no
         await until(pilot, lambda: not dialog(pilot))
 
 
+@pytest.mark.usefixtures("trainers")  # an Enter that comes when the palette has closed starts a training
 @pytest.mark.parametrize("keys", [("pagedown", "pageup"), ("t", "enter", "enter", "x"), ("a", "escape", "b")])
 async def test_keys_for_a_palette_whose_list_has_no_height_or_that_is_closing(
     keys: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
