@@ -98,13 +98,14 @@ class _Retrieval(Comparison):
         said, trained = sentences(compared, "nDCG@10"), TRAINED in judged
         if self.split == "train" and trained:
             said.append("Trained was judged on the queries that it was trained on: that says nothing about new ones.")
-        used: dict[str, Encoder] = {}
-        for method in judged.keys() - {BM25}:
-            encoder = self.features.encoder_of(method)
-            used[encoder.name] = encoder
-        for encoder in sorted(used.values(), key=lambda one: self.spec.encoders.index(one.name)):
+        used: dict[str, Encoder] = {}  # by name; the first is the one that is trained further
+        for method in judged:
+            if method != BM25:
+                encoder = self.features.encoder_of(method)
+                used[encoder.name] = encoder
+        for place, encoder in enumerate(used.values()):
             said += about_encoder(encoder)
-            if encoder.name == self.spec.encoders[0] and {MEAN, TRAINED} <= judged.keys():
+            if place == 0 and {MEAN, TRAINED} <= judged.keys():
                 said += _EXPECTED.get(pretraining(encoder), ())
         state = self.features.state if trained else None
         steps = {"training": state.step} if state is not None else {}

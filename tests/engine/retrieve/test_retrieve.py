@@ -142,6 +142,15 @@ def test_what_the_encoder_was_trained_for_is_told(
     )
 
 
+def test_the_encoder_that_auto_finds_is_told_by_its_name(spec: RetrieveSpec) -> None:
+    for methods in (("bm25",), ("bm25", "cls", "mean"), ("trained",)):
+        _, events = driven(replace(spec, encoder="auto", methods=methods))
+        last = events[-1]
+        assert isinstance(last, Classified)
+        assert last.reason == "done"
+        assert ("The encoder (minilm) was trained" in last.verdict) == (methods != ("bm25",))
+
+
 def test_frozen_vectors_of_several_encoders_are_compared_and_the_first_is_trained(
     spec: RetrieveSpec, encoder: Path, tmp_path: Path
 ) -> None:
