@@ -64,7 +64,8 @@ class ModelCard:
     def _figures(self, run: Run) -> list[str]:
         """A table of every method, the exported one in bold."""
         results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
-        shown = {key: title for key, title in self.columns.items() if any(one.get(key) for one in results.values())}
+        known = {key for one in results.values() for key, value in one.items() if value not in (None, "")}
+        shown = {key: title for key, title in self.columns.items() if key in known}
         if not shown:
             return ["The figures of the run cannot be read."]
         lines = [f"On {self.judged}:", "", _row(("method", *shown.values())), "|---" * (len(shown) + 1) + "|"]
