@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from stage import FakeTrainers
@@ -24,6 +25,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("NO_COLOR", "SSH_CONNECTION", "COLUMNS", "LINES", "TEXTUAL_COLOR_SYSTEM", "TEXTUAL_FPS"):
         monkeypatch.delenv(name, raising=False)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program keeps its widgets to its end; here one ends with each test, and what it froze would never be freed."""
+    monkeypatch.setattr("tui.app.gc", SimpleNamespace(collect=int, freeze=int, set_threshold=lambda *_: None))
 
 
 @pytest.fixture

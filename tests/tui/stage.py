@@ -50,7 +50,12 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], seconds: flo
 
 async def shows(pilot: Pilot[Any], *texts: str) -> None:
     """Let the program run until all ``texts`` stand on the screen together."""
-    await until(pilot, lambda: all(text in shown(pilot.app) for text in texts))  # type: ignore[arg-type]
+
+    def all_there() -> bool:
+        screen = shown(pilot.app)  # type: ignore[arg-type]
+        return all(text in screen for text in texts)
+
+    await until(pilot, all_there)
 
 
 def started(run: str = "run", *, step: int = 0, steps: int = 100, corpus: str = "verse") -> Started:
