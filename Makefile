@@ -7,8 +7,9 @@ BIN := .venv/bin
 run: .venv/.run-stamp
 	@$(BIN)/llmlab-tui
 
+# Compiled files are kept, whatever the environment says: the tests start this program a hundred times.
 test: check
-	$(BIN)/python -m pytest -n 2
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/.test-stamp
 	$(BIN)/ruff format --check .
