@@ -60,7 +60,7 @@ def fill(text: str) -> str:
 def keys() -> str:
     """The table of actions, pane by pane."""
     from tui.actions import ACTIONS
-    from tui.bar import PANES
+    from tui.widgets.bar import PANES
 
     lines: list[str] = []
     for where, title in [("everywhere", "Everywhere"), *((name, f"{key} {title}") for name, key, title in PANES)]:
@@ -93,7 +93,7 @@ def key_names(names: Iterable[str]) -> str:
 
 def commands() -> str:
     """Every command with its options, from the functions that the command line is made of."""
-    from tui.cli import app
+    from tui.command.cli import app
 
     lines: list[str] = []
     for name in app:

@@ -63,7 +63,7 @@ STEPS: tuple[tuple[str, float, str], ...] = (
 async def draw() -> None:
     """Show the panes one after the other and save each."""
     from tui.app import LabApp
-    from tui.panes.runs import RunsPane
+    from tui.runs.pane import RunsPane
 
     app = LabApp()
     async with app.run_test(size=SIZE) as pilot:

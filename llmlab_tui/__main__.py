@@ -19,8 +19,8 @@ def main() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     if arguments:
         from engine.runs.worker import WORK
-        from tui.cli import app
-        from tui.cli import main as run_command
+        from tui.command.cli import app
+        from tui.command.cli import main as run_command
 
         app.version = __version__
         code = run_command(arguments)

@@ -36,7 +36,7 @@ from workbench import VERSE
 from checkpoints import home as places
 from checkpoints import run as runs
 from engine.runs import owner
-from tui.bar import PANES
+from tui.widgets.bar import PANES
 
 # Started in place of ``-m llmlab_tui``: files are written under the first argument and nowhere else, whatever is typed.
 GUARDED = """

@@ -27,19 +27,20 @@ from checkpoints.store import CheckpointError
 from engine.runs import owner
 from engine.runs.listing import explain
 from engine.runs.spec import BadSpec
-from tui import bar, dialogs, panes, themes
+from tui import panes, themes
 from tui.actions import ACTIONS, bindings
-from tui.bar import Bar, Tab
-from tui.dialogs import BaseScreen, Option, Page, Palette, Question
 from tui.driver import TerminalDriver, leave_if_hung_up
-from tui.keybar import KeyBar
-from tui.panes.pane import Pane, UsePrompt
-from tui.panes.train import TrainPane
+from tui.pane import Pane, UsePrompt
 from tui.terminal import SMALLEST
 from tui.text import safe
+from tui.train.pane import TrainPane
+from tui.widgets import bar, dialogs
+from tui.widgets.bar import Bar, Tab
+from tui.widgets.dialogs import BaseScreen, Option, Page, Palette, Question
+from tui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
-    from tui.panes.runs import RunsPane
+    from tui.runs.pane import RunsPane
 
 GAUGES = 2.0  # seconds between two readings of the machine
 LEAVE = 2.0  # seconds that leaving waits for widgets that are being made
@@ -286,7 +287,7 @@ class LabApp(App[int]):
 
     def action_doctor(self) -> None:
         """Versions, device, terminal, paths."""
-        from tui.doctor import report
+        from tui.command.doctor import report
 
         parts = []
         for section, entries in report().items():

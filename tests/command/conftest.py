@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from workbench import Command, Ran
 
-from tui.cli import main
+from tui.command.cli import main
 
 
 @pytest.fixture

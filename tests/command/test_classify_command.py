@@ -10,7 +10,7 @@ import pytest
 import tiny
 from workbench import command, records
 
-from tui import cli
+from tui.command import cli
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from engine.runs import owner
 from engine.runs.events import Finished, Started
 from engine.runs.listing import summarise
 from engine.runs.messages import Continue, Pause
-from tui.cli import main
+from tui.command.cli import main
 
 pytestmark = pytest.mark.usefixtures("known_peak")
 
@@ -597,7 +597,8 @@ def test_the_program_as_a_process_exits_with_the_commands_code(verse: Path) -> N
 
 
 def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui import narrate, output
+    from tui import output
+    from tui.command import narrate
 
     def gone(descriptor: int, content: bytes) -> int:
         raise OSError(5, "Input/output error")
@@ -618,7 +619,7 @@ def test_events_of_a_terminal_that_is_gone_are_not_an_error(monkeypatch: pytest.
 
 
 def test_every_event_can_be_told(capfd: pytest.CaptureFixture[str]) -> None:
-    from tui.narrate import Narrator
+    from tui.command.narrate import Narrator
 
     candidate = happened.Candidate(3, "x\x1b[2J", 0.5, 0.5, 0.0, "top_k")
     fill: dict[str, Any] = {

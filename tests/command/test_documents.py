@@ -19,9 +19,9 @@ from cyclopts import CycloptsError
 from engine.gpt.model import GPT
 from engine.gpt.spec import PRESETS, TrainSpec, build
 from engine.runs.spec import options
-from tui import cli
 from tui.actions import ACTIONS
-from tui.bar import PANES
+from tui.command import cli
+from tui.widgets.bar import PANES
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))

@@ -21,9 +21,11 @@ from engine.retrieve.spec import RetrieveSpec
 from engine.runs import owner
 from engine.runs.events import Classified, Event, Progress
 from engine.runs.messages import Control, Stop
-from tui import comparison_command, driven, output
-from tui.driven import BAD_INPUT, DONE, FAILED
-from tui.interrupt import INTERRUPTED, obey_signals
+from tui import output
+from tui.command import comparison as comparison_command
+from tui.command import driven
+from tui.command.driven import BAD_INPUT, DONE, FAILED
+from tui.command.interrupt import INTERRUPTED, obey_signals
 
 END = Classified("done", 0, None, "a run", 0.1, {"bm25": {}}, "")
 

@@ -21,7 +21,8 @@ from workbench import PROJECT, TINY, VERSE, launch, notices, records
 from checkpoints import home
 from checkpoints import run as runs
 from engine.runs.messages import Control
-from tui import cli, output, start
+from tui import output, start
+from tui.command import cli
 from tui.text import escaped
 
 HOSTILE = "\x1b]0;P\x07\x9b31m\u202e\u200b\u2066\x7f\x85\tz"
@@ -92,7 +93,7 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
     for name in ("TERM", "COLORTERM", "NO_COLOR", "HF_ENDPOINT", "SSH_CONNECTION", "TMUX"):
         monkeypatch.setenv(name, HOSTILE)
     monkeypatch.setattr("engine.gpt.train.measure_peak", lambda placement: 1e9)
-    monkeypatch.setattr("tui.interrupt.signal.signal", lambda number, handler: None)
+    monkeypatch.setattr("tui.command.interrupt.signal.signal", lambda number, handler: None)
 
     def ran(*arguments: object, terminal: bool = False) -> tuple[int, str, str]:
         capfd.readouterr()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from checkpoints import home
-from tui import cli
+from tui.command import cli
 
 FITS = {
     "verse": "llmlab-tui sample verse",

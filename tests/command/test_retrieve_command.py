@@ -12,7 +12,7 @@ from retrieving import collection
 
 from checkpoints import home
 from checkpoints import run as runs
-from tui import cli
+from tui.command import cli
 
 
 @pytest.fixture(scope="module")

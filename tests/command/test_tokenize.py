@@ -12,7 +12,7 @@ import pytest
 from workbench import records
 
 from engine.tokenization.find import load
-from tui.cli import main
+from tui.command.cli import main
 
 
 def told(capfd: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:

@@ -131,7 +131,7 @@ def serve() -> None:
     engine.machine.physical_cores = lambda: 1  # before anything takes a copy: tiny products only wait for each other
     import engine.gpt.saving
     import engine.runs.writes
-    import tui.cli
+    import tui.command.cli
 
     for module in (engine.gpt.saving, engine.runs.writes):
         assert hasattr(module, "BACK_OFF")
@@ -155,7 +155,7 @@ def serve() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child has a log to report to
         pid = os.fork()
         if pid == 0:
-            child(request, tui.cli.main)
+            child(request, tui.command.cli.main)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         say({"pid": pid})
         _, status = os.waitpid(pid, 0)

@@ -20,7 +20,7 @@ from types import TracebackType
 import pyte
 
 from engine.gpt.spec import TrainSpec
-from tui.form import groups
+from tui.follow.form import groups
 
 PROJECT = Path(__file__).parent.parent.parent
 FIELDS = [name for names in groups(TrainSpec).values() for name in names]  # of the form, but for the advanced ones

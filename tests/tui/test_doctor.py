@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tui import doctor
+from tui.command import doctor
 
 
 @pytest.mark.parametrize(

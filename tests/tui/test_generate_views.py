@@ -18,8 +18,8 @@ from tui.generate.status_lines import Activity
 from tui.generate.sweep_view import Sweep
 from tui.generate.token_layout import BREAK, Item, TokenLayout
 from tui.generate.token_tree import Node, TokenTree
-from tui.styled import notice_text, strip
 from tui.text import safe
+from tui.widgets.styled import notice_text, strip
 
 PARTS = [" the", " cat", "ly", "\n", " ", "\n\n", "  x", "日本", "e\u0301", "a" * 29, ".", "◌"]
 

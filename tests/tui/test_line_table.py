@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.text import Text
 from stage import CONTROLS, HOSTILE
 
-from tui.line_table import Column, LineTable
-from tui.styled import CURSOR
+from tui.widgets.line_table import Column, LineTable
+from tui.widgets.styled import CURSOR
 
 COLUMNS = (
     Column("name", 10, lambda row: row[0], left=True, named=True),

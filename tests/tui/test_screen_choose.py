@@ -18,8 +18,8 @@ from engine.runs import owner
 from engine.runs.events import ItemJudged
 from engine.runs.messages import Control
 from tui.app import LabApp
+from tui.choose.pane import ChoosePane
 from tui.choose.runs import Rankings
-from tui.panes.choose import ChoosePane
 from tui.text import safe
 
 WORDS = tiny.WORDS[9:]

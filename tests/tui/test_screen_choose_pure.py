@@ -11,14 +11,14 @@ from data.choices import Item
 from engine.choose.spec import ChooseSpec
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Finished, ItemJudged, Loaded, Notice
 from engine.runs.spec import BadSpec
-from tui import last_values
 from tui.choose.form import ChooseForm
 from tui.choose.overview import overview
 from tui.choose.own import Own, item_of, ranks, spelled
 from tui.choose.questions import card, questions, shares, tokens
 from tui.choose.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
 from tui.choose.views import NAMES, WORDS, ViewState
-from tui.compare.headline import head, notice, tabs
+from tui.follow import last_values
+from tui.follow.headline import head, notice, tabs
 
 ITEMS = tuple(Item(f"question {number} {HOSTILE}?", (f"a{HOSTILE}", "b", "c"), number % 3) for number in range(12))
 WAYS = {"sum": (-1.0, -2.0, -3.0), "token": (-1.0, -2.0, -3.0), "character": (-1.0, -2.0, -3.0), "pmi": (0.0, 1.0, 0.5)}

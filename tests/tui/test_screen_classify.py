@@ -23,11 +23,11 @@ from engine.runs import owner
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Finished, Notice
 from engine.runs.messages import Continue, Pause, Stop
 from engine.runs.worker import Task
-from tui import last_values
 from tui.app import LabApp
+from tui.classify.pane import ClassifyPane
 from tui.classify.runs import Classifications
-from tui.line_table import TableView
-from tui.panes.classify import ClassifyPane
+from tui.follow import last_values
+from tui.widgets.line_table import TableView
 
 __all__ = ["fake_runs"]
 

@@ -37,7 +37,6 @@ from engine.runs.events import (
     Notice,
 )
 from engine.runs.spec import BadSpec, spelled
-from tui import last_values
 from tui.choose import views as choose_views
 from tui.classify import figures, overview, pages
 from tui.classify.form import ClassifyForm, look
@@ -45,9 +44,10 @@ from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, VIEWS, WORDS, ViewState
-from tui.compare.headline import Words, head, notice, tabs
+from tui.follow import last_values
+from tui.follow.headline import Words, head, notice, tabs
 from tui.retrieve import views as retrieve_views
-from tui.styled import bar, fit, shortened, window
+from tui.widgets.styled import bar, fit, shortened, window
 
 VALUES = spelled(ClassifySpec(curve=True, suspects=True))
 """what the form shows at first"""
@@ -273,7 +273,7 @@ def test_small_parts_keep_their_width() -> None:
 
 def test_opening_the_pane_waits_for_no_heavy_library() -> None:
     heavy = ("torch", "transformers", "sklearn", "scipy", "datasets", "pyarrow", "plotext", "numpy")
-    told = f"import sys, tui.panes.classify; print([name for name in {heavy} if name in sys.modules])"
+    told = f"import sys, tui.classify.pane; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, cwd=PROJECT, check=True)
     assert run.stdout.strip() == "[]"
 

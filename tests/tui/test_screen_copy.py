@@ -18,9 +18,9 @@ from engine.gpt.spec import TrainSpec
 from engine.retrieve.spec import RetrieveSpec
 from engine.runs.spec import Option, changed, options, restored, spelled, to_dict, typed
 from tui.app import LabApp
-from tui.compare.form import CompareForm
-from tui.form import Form
-from tui.panes.runs import RunsPane
+from tui.follow.comparison_form import CompareForm
+from tui.follow.form import Form
+from tui.runs.pane import RunsPane
 
 KINDS = (TrainSpec, ClassifySpec, ChooseSpec, RetrieveSpec)
 FORMS = {"train": "form", "classify": "cl-form", "choose": "ch-form", "retrieve": "re-form"}

@@ -30,7 +30,7 @@ from engine.runs.events import (
     to_dict,
 )
 from tui.app import LabApp
-from tui.panes.compare import ComparePane
+from tui.follow.comparison import ComparePane
 
 METHODS = ("margin", "trained", "mlp", "finetune")
 ODD: list[Any] = [1e308, -1, "many", None, [], {}, True, [1, "x"], [[1]]]

@@ -14,8 +14,8 @@ from textual.widgets import Input
 from engine.gpt.spec import PRESETS, TrainSpec, build
 from engine.runs.spec import options
 from tui.app import LabApp
-from tui.field import Choice, Ticks
 from tui.train.form import TrainForm
+from tui.widgets.field import Choice, Ticks
 
 pytestmark = pytest.mark.usefixtures("trainers")
 

@@ -21,11 +21,11 @@ from engine.lm.sampling import Sampling, SetSampling
 from engine.runs.messages import Stop
 from tui.actions import ACTIONS
 from tui.app import LabApp
+from tui.generate.completion import EDIT, SWEEP, WALK
+from tui.generate.pane import GeneratePane
 from tui.generate.settings_strip import SettingsStrip
 from tui.generate.sweep_view import SweepView
-from tui.panes.completion import EDIT, SWEEP, WALK
-from tui.panes.generate import GeneratePane
-from tui.panes.pane import UsePrompt
+from tui.pane import UsePrompt
 
 pytestmark = pytest.mark.usefixtures("trainers")
 

@@ -16,7 +16,7 @@ from engine.lm.sampling import GenerateSpec, Sampling
 from engine.runs.events import Event, Token
 from engine.runs.messages import Control
 from tui.app import LabApp
-from tui.panes.generate import GeneratePane
+from tui.generate.pane import GeneratePane
 
 pytestmark = pytest.mark.usefixtures("trainers")
 

@@ -25,11 +25,11 @@ from textual.widgets._footer import FooterKey
 from checkpoints.run import Run
 from tui import panes
 from tui.app import LabApp
-from tui.bar import Tab
-from tui.keybar import KeyBar
-from tui.panes.pane import Pane
-from tui.panes.runs import RunsPane
+from tui.pane import Pane
+from tui.runs.pane import RunsPane
 from tui.train.runs import Trainings
+from tui.widgets.bar import Tab
+from tui.widgets.key_bar import KeyBar
 
 
 def packet(pilot: Pilot[Any], *keys: str) -> None:

@@ -21,13 +21,13 @@ from engine.runs.events import Event, Finished, Notice, SampleText, Step
 from tui import panes, terminal, units
 from tui.actions import ACTIONS, bindings, table
 from tui.app import LabApp
-from tui.bar import PANES
-from tui.curve import CurveOptions, draw
-from tui.keybar import LAST, fitting
-from tui.lines import Lines
-from tui.panes.pane import Pane
-from tui.series import CAPACITY, Series, decimate
-from tui.story import EVALUATIONS, NOTICES, SAMPLES, Story
+from tui.follow.series import CAPACITY, Series, decimate
+from tui.follow.story import EVALUATIONS, NOTICES, SAMPLES, Story
+from tui.pane import Pane
+from tui.widgets.bar import PANES
+from tui.widgets.curve import CurveOptions, draw
+from tui.widgets.key_bar import LAST, fitting
+from tui.widgets.lines import Lines
 
 # -- series ----------------------------------------------------------------------------------------------------------
 

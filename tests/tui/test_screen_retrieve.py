@@ -23,14 +23,14 @@ from engine.retrieve.task import retrieve
 from engine.runs.events import ContenderDone, ContenderStep, EncodingDone, Event, Loaded
 from engine.runs.messages import Control
 from engine.runs.worker import Task
-from tui import last_values
 from tui.app import LabApp
-from tui.field import Field
-from tui.panes.retrieve import RetrievePane
+from tui.follow import last_values
 from tui.retrieve.figures import figures
+from tui.retrieve.pane import RetrievePane
 from tui.retrieve.runs import Retrievals
 from tui.retrieve.searching import Answer, searching
 from tui.retrieve.story import RetrieveStory
+from tui.widgets.field import Field
 
 
 @pytest.fixture(scope="module")

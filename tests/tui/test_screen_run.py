@@ -27,7 +27,7 @@ from textual.pilot import Pilot
 from checkpoints.run import Run
 from engine.runs.events import Event, Finished, Notice, Progress, SampleText, Started
 from tui.app import LabApp
-from tui.panes.runs import RunsPane
+from tui.runs.pane import RunsPane
 
 
 async def open_first(pilot: Pilot[int]) -> None:

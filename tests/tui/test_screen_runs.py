@@ -24,8 +24,8 @@ from engine.runs import owner
 from engine.runs.events import Classified
 from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from tui.app import LabApp
-from tui.line_table import TableView
-from tui.panes.runs import RunsPane
+from tui.runs.pane import RunsPane
+from tui.widgets.line_table import TableView
 
 pytestmark = pytest.mark.usefixtures("trainers")
 

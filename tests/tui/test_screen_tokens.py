@@ -24,12 +24,12 @@ from engine.tokenization.encoding import Tokenizer
 from engine.tokenization.find import load
 from engine.tokenization.spans import tensor_line
 from tui.app import LabApp
-from tui.line_table import TableView
-from tui.panes import tokens as pane_module
-from tui.panes.pane import UsePrompt
-from tui.panes.tokens import TokensPane
+from tui.pane import UsePrompt
+from tui.tokens import pane as pane_module
 from tui.tokens import samples, storage, tokenizer_list
+from tui.tokens.pane import TokensPane
 from tui.tokens.search import TokenSearch
+from tui.widgets.line_table import TableView
 
 LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159, 220])
 
@@ -507,7 +507,7 @@ async def test_a_large_text_can_be_typed_into_before_it_is_tokenized(monkeypatch
 
 
 async def test_what_does_not_fit_is_cut_off_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.tokens.editor.LIMIT", 10)
+    monkeypatch.setattr("tui.widgets.editor.LIMIT", 10)
     async with opened(names=("gpt2",)) as (pilot, pane):
         await put(pilot, pane, "0123456789abc")
         assert pane.editor.buffer.text == "0123456789"

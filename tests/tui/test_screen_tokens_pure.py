@@ -19,12 +19,13 @@ from checkpoints import home
 from engine.tokenization.encoding import Tokenizer
 from engine.tokenization.find import load
 from engine.tokenization.spans import Tokenized, tokenize
-from tui.tokens import glyphs, palette, samples, storage, token_details
+from tui.tokens import palette, samples, storage, token_details
 from tui.tokens.aligned_text import AlignedText, Look, short
-from tui.tokens.buffer import Buffer
-from tui.tokens.glyphs import NEWLINE, PART, Rows, columns, glyph, place, words
 from tui.tokens.palette import CLASSES, colour
 from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
+from tui.widgets import glyphs
+from tui.widgets.buffer import Buffer
+from tui.widgets.glyphs import NEWLINE, PART, Rows, columns, glyph, place, words
 
 NAMES = ("gpt2", "wordpiece", "bundled")
 SOME = [*texts(120, 60), HOSTILE, "", "\n", "\n\n", " ", "a" * 300, "word " * 90, samples.ENGLISH]
@@ -374,7 +375,7 @@ def test_no_text_breaks_the_card(entries: list[TokenizerEntry], text: str) -> No
 
 
 def test_the_pane_needs_neither_torch_nor_transformers() -> None:
-    code = "import sys, tui.panes.tokens; from engine.tokenization.find import load; load('gpt2'); print(*sys.modules)"
+    code = "import sys, tui.tokens.pane; from engine.tokenization.find import load; load('gpt2'); print(*sys.modules)"
     said = python(code)
     assert said.returncode == 0, said.stderr
     assert not {"torch", "transformers"} & set(said.stdout.split())

@@ -10,7 +10,7 @@ from textual.content import Content
 from data import tablefiles
 from data.choices import BUNDLED, LETTERS, Item, TableError, load
 from engine.choose.spec import ChooseSpec
-from tui.compare.form import CompareForm, Seen
+from tui.follow.comparison_form import CompareForm, Seen
 from tui.text import safe
 
 LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in

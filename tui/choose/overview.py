@@ -11,10 +11,11 @@ from textual.strip import Strip
 from engine.runs.listing import partial
 from tui.choose.story import CONTROLS, ChooseMethod, ChooseStory
 from tui.choose.views import COLOURS, NAMES
-from tui.compare import overview as compare
-from tui.compare.overview import ACCURACY, seconds, span
-from tui.line_table import Column
-from tui.styled import (
+from tui.follow import overview as compare
+from tui.follow.overview import ACCURACY, seconds, span
+from tui.text import safe
+from tui.widgets.line_table import Column
+from tui.widgets.styled import (
     BAD,
     DIM,
     FAIR,
@@ -25,7 +26,6 @@ from tui.styled import (
     share,
     wrap,
 )
-from tui.text import safe
 
 
 def _hidden(method: ChooseMethod) -> tuple[str, str]:

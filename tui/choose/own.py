@@ -17,7 +17,7 @@ from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
 from tui.background import Opened
 from tui.choose.questions import card
-from tui.styled import DIM, paragraph, strip
+from tui.widgets.styled import DIM, paragraph, strip
 
 if TYPE_CHECKING:
     from engine.choose.answer import Chooser

@@ -12,9 +12,9 @@ from data.choices import LETTERS, Item
 from engine.runs.events import ItemJudged
 from tui.choose.story import ChooseStory, chosen, disagree, lead, listed
 from tui.choose.views import COLOURS, SHORT, ViewState
-from tui.line_table import Column, LineTable
-from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, side_by_side, strip, strips, wrap
 from tui.text import safe
+from tui.widgets.line_table import Column, LineTable
+from tui.widgets.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, side_by_side, strip, strips, wrap
 
 BESIDE = 110  # columns from which list and question stand side by side
 COLUMN, NUMBER = 16, 8  # cells of one method's scores at most, and at least

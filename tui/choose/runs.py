@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkpoints.run import Run
 from data.choices import Item
-from tui.task_runs import TaskRuns
+from tui.follow.task_runs import TaskRuns
 
 
 class Rankings(TaskRuns):

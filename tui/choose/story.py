@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engine.runs.events import Event, ItemJudged
-from tui.compare.story import CompareStory, Method
+from tui.follow.comparison_story import CompareStory, Method
 
 CONTROLS = ("chance", "longest")
 FILTERS = ("all", "wrong", "right", "disagreed")

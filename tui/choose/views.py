@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui.choose.story import FILTERS, SORTS
-from tui.compare import headline
+from tui.follow import headline
 
 NAMES = {
     "chance": "chance",

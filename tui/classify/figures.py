@@ -12,8 +12,8 @@ from engine.comparison.statistics import Report
 from engine.runs.events import CurvePoint
 from tui.classify.story import ClassifyStory
 from tui.classify.views import COLOURS, NAMES
-from tui.curve import built, new_figure
-from tui.styled import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
+from tui.widgets.curve import built, new_figure
+from tui.widgets.styled import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen
 FEW = 5  # rows of a bin from which its accuracy says something

@@ -17,9 +17,9 @@ from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
 from engine.runs.spec import Problem
 from tui import units
-from tui.compare.form import CompareForm, Seen, kind_of
-from tui.field import Choice
+from tui.follow.comparison_form import CompareForm, Seen, kind_of
 from tui.text import safe
+from tui.widgets.field import Choice
 
 LARGE = 64 * 1024 * 1024  # bytes from which a file is not read whole just to look at it
 ROWS = 6  # that are shown

@@ -13,10 +13,11 @@ from tui import units
 from tui.classify.runs import Findings
 from tui.classify.story import ClassifyStory
 from tui.classify.views import COLOURS, NAMES
-from tui.compare import overview as compare
-from tui.compare.overview import ACCURACY, INTERVAL, seconds
-from tui.line_table import Column
-from tui.styled import (
+from tui.follow import overview as compare
+from tui.follow.overview import ACCURACY, INTERVAL, seconds
+from tui.text import safe
+from tui.widgets.line_table import Column
+from tui.widgets.styled import (
     BAD,
     DIM,
     GOOD,
@@ -27,7 +28,6 @@ from tui.styled import (
     share,
     wrap,
 )
-from tui.text import safe
 
 
 def _column(title: str, width: int, told: Callable[[Report], str], wanted: int = 0) -> Column:

@@ -10,9 +10,9 @@ from textual.strip import Strip
 from engine.comparison.statistics import ClassReport, Report
 from tui.classify.runs import Findings
 from tui.classify.views import ViewState
-from tui.line_table import Column, LineTable
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strips, window, wrap
 from tui.text import safe
+from tui.widgets.line_table import Column, LineTable
+from tui.widgets.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, bar, fit, message, share, strips, window, wrap
 
 if TYPE_CHECKING:
     from engine.classify.results import ClassifyResults

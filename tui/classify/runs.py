@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from checkpoints.run import Run
 from engine.comparison.statistics import PairedTest
-from tui.task_runs import TaskRuns
+from tui.follow.task_runs import TaskRuns
 
 if TYPE_CHECKING:
     from engine.classify.results import ClassifyResults

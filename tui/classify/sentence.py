@@ -15,8 +15,8 @@ from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
 from tui.background import Opened
 from tui.classify.views import COLOURS, NAMES
-from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
 from tui.text import safe
+from tui.widgets.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
 
 if TYPE_CHECKING:
     from engine.classify.predict import Classifier

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.comparison.statistics import Report, report_from
 from engine.runs.events import Classified, ContenderStep, CurvePoint, Event, Loaded
-from tui.compare.story import DAMAGED, CompareStory, Method
+from tui.follow.comparison_story import DAMAGED, CompareStory, Method
 
 CURVED = ("mlp", "finetune")
 """methods whose loss is worth a curve"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tui.compare import headline
+from tui.follow import headline
 
 NAMES = {
     "majority": "majority class",

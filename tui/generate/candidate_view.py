@@ -16,8 +16,8 @@ from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
 from tui.generate.token_tree import Node
 from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, FocusLines, probability_style
-from tui.styled import cut, strips, wrap
 from tui.text import safe
+from tui.widgets.styled import cut, strips, wrap
 
 CUT = Style(color="bright_red", strike=True)
 GONE = Style(color="bright_red")

@@ -17,11 +17,11 @@ from checkpoints import run as runs
 from engine import hub
 from engine.runs.listing import summarise
 from tui import units
-from tui.dialogs import Choices, Dialog, hint
-from tui.field import Field
 from tui.generate.generation_tasks import KNOWN_GPT2
-from tui.styles import style_sheet
 from tui.text import safe
+from tui.widgets.dialogs import Choices, Dialog, hint
+from tui.widgets.field import Field
+from tui.widgets.styles import style_sheet
 
 RUNS = 30  # the newest that are offered
 WIDTH = 92  # cells of the box, where there are so many

@@ -17,10 +17,10 @@ from textual.widgets import Label, Static
 
 from engine.lm.sampling import Sampling
 from engine.runs.spec import options
-from tui.dialogs import Dialog, hint
 from tui.generate.candidate_view import FOCUSED, TITLE
 from tui.generate.token_view import BOLD, DIM, PLAIN, FocusLines
-from tui.styled import window
+from tui.widgets.dialogs import Dialog, hint
+from tui.widgets.styled import window
 
 NAMES = {
     "greedy": "greedy",

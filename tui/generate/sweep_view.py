@@ -15,8 +15,8 @@ from engine.lm.sweep import Comparison, Setting
 from engine.runs.events import Compared, Event, Token
 from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, FocusLines, probability_style
-from tui.styled import side_by_side
 from tui.text import safe
+from tui.widgets.styled import side_by_side
 
 NARROWEST = 18  # cells of a column that can still be read
 FIGURES = ("repetition", "distinct-2", "log-prob", "tokens/s")

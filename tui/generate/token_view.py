@@ -14,8 +14,8 @@ from textual.strip import Strip
 
 from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_tree import RAW, Node, TokenTree
-from tui.lines import Lines
 from tui.text import safe
+from tui.widgets.lines import Lines
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from textual.strip import Strip
 from engine.retrieve.metrics import Ranked
 from tui.retrieve.searching import Answer
 from tui.retrieve.views import ViewState, name_of
-from tui.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 from tui.text import safe
+from tui.widgets.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
 
 MARK = "●"  # a relevant document, told by shape as well as by colour
 MOST = 3  # lines of a document in a column

@@ -13,14 +13,14 @@ from engine.encoders.pretraining import ABOUT
 from engine.retrieve.metrics import NDCG
 from engine.retrieve.spec import RANKERS, pairs
 from tui import units
-from tui.compare.overview import span, table
-from tui.curve import CurveOptions, draw
-from tui.line_table import Column, LineTable
+from tui.follow.overview import span, table
 from tui.retrieve.runs import Gain
 from tui.retrieve.story import RetrieveStory, number
 from tui.retrieve.views import ViewState, name_of
-from tui.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, shortened, strip, strips, wrap
 from tui.text import safe
+from tui.widgets.curve import CurveOptions, draw
+from tui.widgets.line_table import Column, LineTable
+from tui.widgets.styled import BAD, DIM, FAIR, GOOD, TITLE, paragraph, share, shortened, strip, strips, wrap
 
 SPAN = Column("95% interval", 15, lambda ranker: span(ranker.interval))
 COLUMNS = (

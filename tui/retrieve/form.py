@@ -12,7 +12,7 @@ from textual.content import Content
 from data.beir import BUNDLED
 from engine.retrieve.spec import RetrieveSpec
 from tui import units
-from tui.compare.form import CompareForm, Seen, kind_of
+from tui.follow.comparison_form import CompareForm, Seen, kind_of
 from tui.text import safe
 
 LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from tui.task_runs import TaskRuns
+from tui.follow.task_runs import TaskRuns
 
 
 @dataclass(frozen=True)

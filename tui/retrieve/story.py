@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded
-from tui.compare.story import CompareStory, Method
+from tui.follow.comparison_story import CompareStory, Method
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.retrieve import spec
 from engine.retrieve.spec import RANKERS
-from tui.compare import headline
+from tui.follow import headline
 from tui.text import safe
 
 LONGEST = 18  # characters of the name of a method

@@ -16,9 +16,9 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.tokenization.spans import Token, Tokenized
-from tui.styled import cut
-from tui.tokens.glyphs import PART, Rows, Span, glyph
 from tui.tokens.palette import Palette, colour
+from tui.widgets.glyphs import PART, Rows, Span, glyph
+from tui.widgets.styled import cut
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from textual.content import Content
 
 from engine.tokenization.spans import Token
 from tui import units
-from tui.dialogs import Page, ask_path
-from tui.panes.pane import Pane
+from tui.pane import Pane
 from tui.text import safe
 from tui.tokens import storage, token_details
-from tui.tokens.editor import LIMIT, TokenEditor
 from tui.tokens.search import TokenSearch
 from tui.tokens.tokenizer_list import TokenizerList
+from tui.widgets.dialogs import Page, ask_path
+from tui.widgets.editor import LIMIT, TokenEditor
 
 PAGE = 84  # cells of a page
 CLIPBOARD = 70_000  # bytes; common terminals drop more without a word

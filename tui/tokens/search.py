@@ -11,13 +11,13 @@ from textual.content import Content
 from textual.widgets import Input, Label, Static
 from textual.worker import get_current_worker
 
-from tui.dialogs import Dialog, hint
-from tui.field import Field
-from tui.line_table import Column, TableView
-from tui.styles import style_sheet
 from tui.text import safe
-from tui.tokens.glyphs import plain
 from tui.tokens.tokenizer_list import TokenizerEntry
+from tui.widgets.dialogs import Dialog, hint
+from tui.widgets.field import Field
+from tui.widgets.glyphs import plain
+from tui.widgets.line_table import Column, TableView
+from tui.widgets.styles import style_sheet
 
 SHOWN = 200
 _LONGEST = 16  # characters of a token that are shown

@@ -16,9 +16,9 @@ from engine.tokenization.lexicon import matches, word_of
 from engine.tokenization.spans import Token
 from tui.text import safe
 from tui.tokens.aligned_text import short
-from tui.tokens.buffer import Buffer
-from tui.tokens.glyphs import plain
 from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
+from tui.widgets.buffer import Buffer
+from tui.widgets.glyphs import plain
 
 LABEL = 8  # cells of the names on the left
 _NAME = Style.parse("bright_black")

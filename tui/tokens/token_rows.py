@@ -12,10 +12,10 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.tokenization.spans import Token
-from tui.lines import Lines
 from tui.text import safe
 from tui.tokens.aligned_text import AlignedText
-from tui.tokens.glyphs import Span
+from tui.widgets.glyphs import Span
+from tui.widgets.lines import Lines
 
 _PROBLEM = Style.parse("bright_red")
 _QUIET = Style.parse("bright_black")

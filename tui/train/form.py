@@ -17,7 +17,7 @@ from engine import machine
 from engine.gpt.spec import PRESET_HELP, PRESETS, TrainSpec, build
 from engine.runs.spec import Problem, spelled
 from tui import units
-from tui.form import Form, rows
+from tui.follow.form import Form, rows
 from tui.text import safe
 
 LARGE = 64 << 20  # bytes of a corpus that is not read while the form is filled in

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from checkpoints.run import Run
-from tui.task_runs import TaskRuns
+from tui.follow.task_runs import TaskRuns
 
 
 class Trainings(TaskRuns):

@@ -17,7 +17,7 @@ from engine.choose.answer import Chooser
 from engine.choose.export import export
 from engine.choose.spec import ChooseSpec
 from engine.runs.messages import Control
-from tui import cli
+from tui.command import cli
 
 pytest.importorskip("transformers")
 WORDS = tiny.WORDS[9:]

@@ -41,7 +41,7 @@ from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import BadSpec, restored, to_dict
 from engine.runs.writes import PendingWrites
 from tui.choose.runs import Rankings
-from tui.narrate import Narrator
+from tui.command.narrate import Narrator
 
 WORDS = tiny.WORDS[9:]
 

@@ -22,7 +22,7 @@ from engine.classify import runs as classify_runs
 from engine.classify.export import export, methods
 from engine.classify.spec import ClassifySpec
 from engine.runs.messages import Control
-from tui import cli
+from tui.command import cli
 
 NASTY = "b`|\n## not a title\x1b[31m"
 

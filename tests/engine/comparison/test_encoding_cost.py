@@ -28,7 +28,7 @@ from engine.retrieve.spec import RetrieveSpec
 from engine.retrieve.task import retrieve
 from engine.runs.events import ContenderDone, EncodingDone
 from engine.runs.messages import Control
-from tui import cli
+from tui.command import cli
 
 BATCH = 1000.0  # seconds, by the clock of these tests
 WORDS = tiny.WORDS[7:]

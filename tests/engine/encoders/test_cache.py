@@ -13,7 +13,7 @@ import pytest
 from checkpoints import home
 from checkpoints import run as runs
 from engine.encoders import cache, features, index
-from tui import cli
+from tui.command import cli
 
 HOUR = 3600
 

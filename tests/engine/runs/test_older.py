@@ -21,7 +21,7 @@ from engine.runs.events import Classified, ContenderDone, ContenderStep, CurvePo
 from engine.runs.listing import summarise
 from engine.runs.messages import Control
 from engine.runs.owner import follow
-from tui import cli
+from tui.command import cli
 
 RUNS = {"verse": "steps", "texts": "done", "questions": "done", "documents": "done"}
 

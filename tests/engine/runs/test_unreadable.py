@@ -35,8 +35,8 @@ from engine.runs.events import Event
 from engine.runs.listing import summarise
 from engine.runs.messages import Control
 from engine.runs.spec import to_dict
-from tui import cli
 from tui.classify.runs import Classifications
+from tui.command import cli
 
 NOBODY = 65534
 DEEP = b"[" * 100_000

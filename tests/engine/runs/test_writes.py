@@ -31,7 +31,7 @@ from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import to_dict
 from engine.runs.tasks import TaskRuns
 from engine.runs.writes import PendingWrites
-from tui import cli
+from tui.command import cli
 
 FULL = OSError(28, "No space left on device")
 

@@ -15,7 +15,7 @@ from engine.lm.generate import initial_ids
 from engine.runs.events import Completed
 from engine.tokenization.encoding import BackedTokenizer, NoTokenizer
 from engine.tokenization.find import load
-from tui.cli import main
+from tui.command.cli import main
 
 CATASTROPHE = "a" * 60 + "b"
 """what ``(a|aa)+$`` backtracks on until the library panics"""

@@ -1,0 +1,189 @@
+"""The Choose pane: a form to start from, methods side by side, questions to browse, and a question of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from textual.strip import Strip
+from textual.widgets import Input
+
+from checkpoints.run import Run
+from data.choices import Item
+from engine.runs.events import ContenderDone, Event, ItemJudged, Loaded
+from engine.runs.worker import Task
+from tui.actions import bindings
+from tui.choose import own
+from tui.choose.form import ChooseForm
+from tui.choose.overview import overview
+from tui.choose.own import Answered, Own
+from tui.choose.questions import questions
+from tui.choose.runs import Rankings
+from tui.choose.story import ChooseStory, listed
+from tui.choose.views import NAMES, WORDS, ViewState
+from tui.follow.comparison import ComparePane
+from tui.text import safe
+
+
+class ChoosePane(ComparePane):
+    """Knows what a ranking has told, the questions that were judged, and the methods that can be asked."""
+
+    PREFIX, RESULTS = "ch", "ch-results"
+    WHAT = "ranking"
+    FIRST = "overview"
+    WORDS = WORDS
+    OF_RESULTS = frozenset({"method", "walk", "page", "ends", "back"})
+    TYPED = {"ch-question": "a question of your own", "ch-choices": "*the right choice | another | a third"}
+    TYPING = "own"
+    ABOUT = (
+        (
+            "What is compared",
+            "Every method gives each choice a score and takes the highest. Zero-shot counts the log-probabilities of "
+            "its tokens in four ways: summed (long choices lose), the mean a token, over its characters, and PMI, what "
+            "the question adds to what the choice has after an uninformative prompt. ≠ marks a question on which they "
+            "disagree. The margin loss asks the right choice to lead each other one by the margin, cross-entropy asks "
+            "for probability.\n",
+        ),
+        (
+            "Whether to believe it",
+            "Hidden: the same method without the question; who is no better with it does not read it (red). Shuffled: "
+            "with the choices in another order; a ranker should not care. Place: where it chooses against where the "
+            "right choices stand. By margin: accuracy should grow with the lead. Seeds: number of trainings that "
+            "are averaged and the standard deviation of their accuracies. *: partial, not all items were judged. The "
+            "interval is 95%; F7 stops zero-shot early and keeps what was judged.\n",
+        ),
+        (
+            "A question of your own",
+            "e takes the question under the cursor into two lines; choices stand between |, the right one may begin "
+            "with *. Every method ranks them while you type: ▲ and ▼ say how many ranks a choice moved.",
+        ),
+    )
+    BINDINGS = bindings("choose")
+    story: ChooseStory
+    view_state: ViewState
+    task_runs: Rankings
+
+    def __init__(self) -> None:
+        super().__init__(ChooseForm(), Rankings())
+        self.fresh()
+
+    def fresh(self) -> None:
+        super().fresh()
+        self.story, self.view_state = ChooseStory(), ViewState()
+        self.items: tuple[Item, ...] = ()
+        self.own = Own()
+
+    # -- what the run and the methods say ----------------------------------------------------------------------------
+
+    def heard(self, events: Iterable[Event], ended: bool) -> None:
+        done = any(isinstance(event, ContenderDone) for event in events)
+        if not self.items and (done or ended or any(isinstance(event, Loaded) for event in events)):
+            self.look_again()
+        if done:
+            self.forget()
+            if self.view_state.view == "own":
+                self.answer()
+
+    def reader(self, run: Run) -> Callable[[], tuple[Item, ...]]:
+        """The judged questions."""
+        return partial(self.task_runs.items, run)
+
+    def know(self, found: tuple[Item, ...]) -> None:
+        self.items = found
+
+    def answer(self) -> None:
+        """Ask the methods about what has been typed; open them first."""
+        item = self._spelled()
+        chooser = self.at_hand() if item is not None and self.story.done else None
+        if item is not None and chooser is not None and (item != self.own.item or not self.own.answers):
+            self.background.ask("rank", own.ranking(chooser, item))
+            self.wake()
+        self.redraw()
+
+    def opening(self, run: Run) -> Task:
+        return own.opening(run)
+
+    def answered(self, event: Event) -> None:
+        super().answered(event)
+        if isinstance(event, Answered):
+            self.own.answer(event.item, event.ranked)
+
+    def _spelled(self) -> Item | None:
+        return own.item_of(*(line.value for line in self.typed))
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def under_cursor(self) -> ItemJudged | None:
+        """The question of the list that the cursor is on."""
+        found = listed(self.story, self.method, self.view_state.kept, self.view_state.order)
+        return found[max(0, min(self.view_state.row, len(found) - 1))] if found else None
+
+    def turned(self) -> tuple[str, str]:
+        return ("m", NAMES.get(self.method, self.method)) if self.method else ("", "")
+
+    def draw_view(self, width: int, height: int) -> list[Strip]:
+        if self.view_state.view == "own":
+            able = [method.name for method in self.story.done]
+            return self.own.draw(self._spelled(), self.method, able, self.working("rank"), width, height)
+        if self.view_state.view == "items":
+            return questions(self.story, self.items, self.method, self.view_state, width, height)
+        return overview(self.story, self.method, width, height)
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("filter", "sort", "read"):
+            return self.showing_results and self.view_state.view == "items"
+        return super().check_action(action, parameters)
+
+    def action_view(self, name: str) -> None:
+        """The results from another side."""
+        if name == "own" and self.run_shown is not None:
+            self._take_item()
+        super().action_view(name)
+
+    def entered(self, line: Input) -> None:
+        """Enter in the question goes on to the choices."""
+        if line is self.typed[0]:
+            self.typed[1].focus()
+
+    def _take_item(self) -> None:
+        """The question under the cursor, to be edited; from the overview, what was typed before stays."""
+        event = self.under_cursor
+        typed = any(line.value for line in self.typed)
+        if event is None or event.item >= len(self.items) or (typed and self.view_state.view != "items"):
+            return
+        for line, text in zip(self.typed, own.spelled(self.items[event.item]), strict=True):
+            line.value = safe(text, lines=False)
+
+    def action_read(self) -> None:
+        """The question under the cursor alone, or beside the others."""
+        self.view_state.reading = not self.view_state.reading
+        self.redraw()
+
+    def action_filter(self) -> None:
+        """Only the wrong ones, the right ones, those on which methods disagree, or all."""
+        self.view_state.filter()
+        self.redraw()
+
+    def action_sort(self) -> None:
+        """Another order."""
+        self.view_state.sort()
+        self.redraw()
+
+    def action_walk(self, by: int) -> None:
+        """The cursor."""
+        if self.view_state.view == "overview":
+            self.walk_methods(by)
+        else:
+            self.view_state.row = max(0, self.view_state.row + by)
+        self.redraw()
+
+    def action_page(self, by: int) -> None:
+        """A page of questions."""
+        self.action_walk(by * 10)
+
+    def action_ends(self, last: int) -> None:
+        """The first question, or the last."""
+        self.action_walk(10**9 if last else -(10**9))

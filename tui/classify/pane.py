@@ -1,0 +1,182 @@
+"""The Classify pane: methods from text to class side by side, their mistakes, and a sentence of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from textual.strip import Strip
+
+from checkpoints.run import Run
+from engine.runs.events import ContenderDone, Event
+from engine.runs.worker import Task
+from tui.actions import bindings
+from tui.classify import figures, pages, sentence
+from tui.classify.form import ClassifyForm
+from tui.classify.overview import overview
+from tui.classify.runs import Classifications, Findings
+from tui.classify.sentence import Judged, Judgement
+from tui.classify.story import ClassifyStory
+from tui.classify.views import NAMES, WORDS, ViewState
+from tui.follow.comparison import ComparePane
+from tui.follow.exporting import write
+from tui.widgets.styled import message
+
+
+class ClassifyPane(ComparePane):
+    """Knows what a classification has told, what it found in the test rows, and its trained methods."""
+
+    PREFIX, RESULTS = "cl", "cl-results"
+    WHAT = "classifier"
+    FIRST = "overview"
+    WORDS = WORDS
+    OF_RESULTS = frozenset({"method", "walk", "read", "page", "export"})
+    TYPED = {"cl-sentence": "type a sentence to be classified"}
+    TYPING = "sentence"
+    DRAW_EVERY = 1.0
+    ABOUT = (
+        (
+            "What is compared",
+            "The majority class and TF-IDF with logistic regression are what every method has to beat. Logistic "
+            "regression and MLP learn on features of an encoder that stays as it is; fine-tuning trains all of it. "
+            "The interval holds 95% of the accuracies that resampled test rows give; McNemar's test says whether two "
+            "methods differ by more than chance: it looks only at rows that one of them has right and the other wrong. "
+            "Calibration error is how far confidence and accuracy lie apart.\n",
+        ),
+        (
+            "Reading the mistakes",
+            "In the matrix, arrows choose a cell, Enter walks over its texts, Esc goes back. Suspects are training "
+            "rows whose label a model doubts that has not seen them. Labels shows how many labels of each class it "
+            "takes.\n",
+        ),
+        (
+            "Nothing is lost",
+            "It runs in a process of its own: close the terminal and it goes on. Features are kept in shards, "
+            "fine-tuning epoch by epoch, so that what was stopped goes on where it was. Results, heads and the "
+            "fine-tuned model lie in a run directory; o opens an older one, also for judging sentences.",
+        ),
+    )
+    BINDINGS = bindings("classify")
+    story: ClassifyStory
+    view_state: ViewState
+    task_runs: Classifications
+
+    def __init__(self) -> None:
+        super().__init__(ClassifyForm(), Classifications())
+        self.fresh()
+
+    def fresh(self) -> None:
+        super().fresh()
+        self.story, self.view_state = ClassifyStory(), ViewState()
+        self.findings: Findings | None = None
+        self.judged: Judgement | None = None
+
+    # -- what the run and the trained methods say ---------------------------------------------------------------------
+
+    def heard(self, events: Iterable[Event], ended: bool) -> None:
+        if ended or any(isinstance(event, ContenderDone) for event in events):
+            self.look_again()
+            self.forget()
+            if self.view_state.view == "sentence":
+                self.answer()
+
+    def reader(self, run: Run) -> Callable[[], Findings]:
+        """Texts and probabilities of the test rows."""
+        return partial(self.task_runs.findings, run)
+
+    def know(self, found: Findings) -> None:
+        self.findings = found
+
+    def answer(self) -> None:
+        """Ask the trained methods about what has been typed; open them first."""
+        text = self.typed[0].value
+        if self.trained and (classifier := self.at_hand()) is not None:
+            if text.strip():
+                self.background.ask("judge", sentence.judging(classifier, text, self.method))
+                self.wake()
+            else:
+                self.judged = None
+        self.redraw()
+
+    def opening(self, run: Run) -> Task:
+        return sentence.opening(run)
+
+    def answered(self, event: Event) -> None:
+        super().answered(event)
+        if isinstance(event, Judged):
+            self.judged = event.judgement
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a method that can judge a sentence."""
+        return any(method.name != "majority" for method in self.story.done)
+
+    def turned(self) -> tuple[str, str]:
+        one = self.method and self.view_state.view in ("matrix", "classes", "calibration")
+        return ("r", NAMES.get(self.method, self.method)) if one else ("", "")
+
+    def draw_view(self, width: int, height: int) -> list[Strip]:
+        story, state, method = self.story, self.view_state, self.method
+        if state.view == "sentence":
+            working = self.working("judge")
+            return sentence.sentence(self.judged, self.typed[0].value, method, self.trained, working, width, height)
+        if state.view == "suspects":
+            return pages.suspects(self.findings, state, width, height)
+        if state.view == "labels":
+            return figures.labels(story, width, height)
+        if state.view == "overview":
+            return overview(story, self.findings, method, width, height)
+        known = story.methods.get(method)
+        if known is None or known.report is None:
+            return message("Nothing to show yet: no method has finished.", width, height)
+        if state.view == "matrix":
+            return pages.matrix(known.report, self.findings, method, state, width, height)
+        if state.view == "classes":
+            return pages.classes(known.report, state, width, height)
+        return figures.calibration(known.report, method, width, height)
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def action_method(self, by: int) -> None:
+        super().action_method(by)
+        if self.view_state.view == "sentence":
+            self.answer()
+
+    async def export_from(self, run: Run) -> None:
+        """In the view of suspicious labels, these."""
+        if self.view_state.view != "suspects":
+            await super().export_from(run)
+        elif self.findings is None or not self.findings.results.suspects:
+            self.say("there are no suspicious labels to write", "warning")
+        else:
+            about = "As CSV with the file and the row of each; replaced if it exists."
+            into = partial(self.task_runs.write_suspects, run)
+            await write(self, "the suspicious labels", about, f"{run.name}-suspects.csv", into)
+
+    def action_walk(self, down: int, right: int) -> None:
+        """The cursor of the view."""
+        state = self.view_state
+        if state.view == "overview":
+            self.walk_methods(down)
+        elif state.view == "matrix" and not state.reading:
+            report = self.story.methods[self.method].report if self.method else None
+            state.move_cell(down, right, len(report.classes) if report else 0)
+        elif right and state.view in ("calibration", "classes", "matrix"):
+            self.action_method(right)
+        else:
+            state.row = max(0, state.row + down)
+        self.redraw()
+
+    def action_page(self, by: int) -> None:
+        """A page of rows."""
+        if self.view_state.view != "matrix" or self.view_state.reading:
+            self.view_state.row = max(0, self.view_state.row + by * 10)
+        self.redraw()
+
+    def action_read(self) -> None:
+        """Into the texts of the cell."""
+        if self.view_state.view == "matrix":
+            self.view_state.reading = not self.view_state.reading
+            self.redraw()

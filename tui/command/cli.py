@@ -1,0 +1,399 @@
+"""The command line. stdout is data, stderr is narration; exit 0 done, 1 failed, 2 bad input, 130 interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from cyclopts import App, CycloptsError
+
+from checkpoints import home, store
+from checkpoints import run as runs
+from checkpoints.lock import Locked
+from checkpoints.store import CheckpointError
+from data.corpus import CorpusError
+from data.vocabulary import UnknownCharacterError
+from engine.bench.setups import Setup
+from engine.gpt import runs as gpt_runs
+from engine.gpt.spec import TrainSpec, build, read_toml
+from engine.lm.find import LoadingStopped, NoModel
+from engine.runs import owner
+from engine.runs.listing import summarise
+from engine.runs.messages import SetLearningRate
+from engine.runs.spec import BadSpec, Problem, options
+from engine.tokenization.encoding import NoTokenizer
+from tui import units
+from tui.command.cache import cache
+from tui.command.comparison import choose, classify, retrieve
+from tui.command.comparison import resume as resume_comparison
+from tui.command.driven import BAD_INPUT, DONE, FAILED, complain, drive
+from tui.command.generate import generate, sweep
+from tui.command.interrupt import INTERRUPTED
+from tui.command.narrate import Narrator
+from tui.command.options import Json, Quiet
+from tui.command.predict import predict, suspects
+from tui.command.rank import rank
+from tui.command.search import search
+from tui.command.tokenize import tokenize
+from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
+from tui.terminal import QUIET
+from tui.text import safe
+
+_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
+
+_SHARED = ("own", "resume", "train", "classify", "choose", "retrieve")
+"""commands whose work torchrun may share out among several processes"""
+_COMPARISONS = {"classify": "trains classifiers", "choose": "ranks choices", "retrieve": "is a retrieval"}
+
+app = App(
+    name="llmlab-tui",
+    help="A laboratory for language models in one terminal program. Without a command it opens full-screen.",
+    version_flags=["--version"],
+    result_action="return_value",
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command and return its exit code. Nothing the user does wrong ends in a traceback."""
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    with contextlib.redirect_stderr(sys.stderr and SafeStream(sys.stderr)):
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        if os.environ.get("RANK", "0") != "0" and arguments[0] in _SHARED:
+            return _work_for_rank_0()
+        code = app(arguments, exit_on_error=False, print_error=False)
+    except (KeyboardInterrupt, LoadingStopped):
+        return INTERRUPTED
+    except (CycloptsError, *_BAD) as error:
+        return complain(str(error), BAD_INPUT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return complain(f"{where}{error.strerror or error}", BAD_INPUT)
+    except Exception:
+        print_message(traceback.format_exc())
+        return FAILED
+    return int(code or 0)
+
+
+def _work_for_rank_0() -> int:
+    """What a command does in the other processes that torchrun has started for it."""
+    from engine.other_ranks import serve
+    from engine.ranks import RankLost
+
+    try:
+        serve()
+    except RankLost as error:
+        return complain(str(error), FAILED)
+    return DONE
+
+
+@app.command
+def train(
+    *,
+    corpus: str = "dante",
+    preset: Literal["auto", "nano", "small", "karpathy", "fast", "fast-karpathy"] = "auto",
+    steps: int | None = None,
+    seed: int | None = None,
+    name: str = "",
+    config: Path | None = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    **fields: str,
+) -> int:
+    """Train a GPT from scratch on a text file, without the screen.
+
+    Parameters
+    ----------
+    corpus
+        A text file, or dante (fetched once) or dantesque (bundled).
+    preset
+        Model and hyperparameters; auto chooses by device.
+    steps
+        Optimizer steps.
+    seed
+        Seed of initial weights, batches, dropout and samples.
+    name
+        Name of the run; defaults to corpus and preset.
+    config
+        A TOML file with fields; options on the command line override it.
+    fields
+        Any other field, such as --learning-rate 3e-4; `llmlab-tui fields` lists them.
+    """
+    given: dict[str, Any] = read_toml(config) if config else {}
+    told = {"corpus": corpus, "preset": preset, "steps": steps, "seed": seed, "name": name, **fields}
+    defaults = {"corpus": "dante", "preset": "auto", "name": "", "steps": None, "seed": None}
+    given |= {key: value for key, value in told.items() if key not in defaults or value != defaults[key]}
+    build(given, preset_for_auto="nano")  # what is wrong by itself is told before torch is loaded
+    from engine.device import best_device
+    from engine.machine import preset_for
+
+    wanted = str(given.get("device", "auto"))
+    chosen, reason = preset_for(best_device() if wanted == "auto" else wanted)
+    spec = build(given, preset_for_auto=chosen)
+    if given.get("preset", "auto") == "auto" and not (quiet or json):
+        print_message(f"preset {chosen}: {reason}")
+    run = gpt_runs.create(spec)
+    work = gpt_runs.launch if owner.hands_over(spec.gpus) else partial(gpt_runs.drive, resume=False)
+    return drive(run, work, as_json=json, quiet=quiet, fresh=True)
+
+
+@app.command
+def fields() -> int:
+    """List every field of a training run with its default."""
+    for name, known in options(TrainSpec).items():
+        choices = f" ({', '.join(known.listed)})" if known.choices else ""
+        unit = f", {known.unit}" if known.unit else ""
+        say(f"--{name.replace('_', '-'):<18} {known.help}{choices}{unit} [{getattr(TrainSpec, name)!r}]")
+    return DONE
+
+
+@app.command
+def resume(
+    run: str,
+    *,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    gpus: str | None = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Resume a run from its newest undamaged checkpoint; training continues exactly.
+
+    Parameters
+    ----------
+    run
+        Name, path or latest.
+    steps
+        Train up to this step; give more steps than before to continue a finished run.
+    learning_rate
+        New peak learning rate.
+    gpus
+        Other number of GPUs than before, or all.
+    """
+    found = runs.find(home.runs(), run)
+    task, _ = owner.task_of(found)
+    if task in _COMPARISONS:
+        if steps is not None or learning_rate is not None or gpus is not None:
+            raise BadSpec(
+                [
+                    Problem(
+                        "", f"{found.name} {_COMPARISONS[task]}: it has no steps or rate to change, and keeps its GPUs"
+                    )
+                ]
+            )
+        return resume_comparison(found, task, as_json=json, quiet=quiet)
+    spec = gpt_runs.spec_of(found)
+    summary = summarise(found)
+    changed = replace(spec, steps=steps if steps is not None else spec.steps, gpus=gpus or spec.gpus)
+    asked = replace(changed, learning_rate=learning_rate if learning_rate is not None else spec.learning_rate)
+    if problems := asked.validate():
+        raise BadSpec(problems)
+    if summary.state == "steps" and summary.step >= changed.steps:
+        raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
+    begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
+    first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
+    work = gpt_runs.launch if owner.hands_over(changed.gpus) else partial(gpt_runs.drive, resume=begun)
+    work = partial(work, spec=changed if changed != spec else None)
+    return drive(found, work, messages=first, as_json=json, quiet=quiet, fresh=not begun)
+
+
+@app.command(show=False)
+def own(run: str) -> int:
+    """Own a run of any task and continue it: the process that the screen starts, without output but errors."""
+    return resume(run, quiet=True)
+
+
+@app.command(name="runs")
+def list_runs(*, json: Json = False) -> int:
+    """List every run: state, steps, best validation loss."""
+    for run in runs.every(home.runs()):
+        found = summarise(run)
+        if json:
+            print_json(asdict(found))
+        elif found.state == "unreadable":
+            say(f"{safe(found.name):<40}  unreadable: {safe(found.why, lines=False)}")
+        else:
+            name, state, corpus = (safe(text, lines=False) for text in (found.name, found.state, found.corpus))
+            say(f"{name:<40}  {state:<11}  {found.step:>8,} / {found.steps:<8,}  {units.best(found):>7}  {corpus}")
+    return DONE
+
+
+@app.command
+def export(
+    run: str, folder: Path, *, checkpoint: str = "best", method: str = "", half: bool = False, force: bool = False
+) -> int:
+    """Write what a run has trained as a folder that another program loads.
+
+    A training becomes GPT2LMHeadModel and AutoTokenizer of transformers; classify its fine-tuned model or a head with
+    its encoder, choose its fine-tuned encoder, each with a README that shows its use; retrieve a bi-encoder for
+    sentence-transformers.
+
+    Parameters
+    ----------
+    run
+        Name, path, latest or bundled.
+    folder
+        Where to write: a new or empty folder, or one that holds an export of the same run.
+    checkpoint
+        Of a training: best, last or a step.
+    method
+        Of a classification: finetune, lr or mlp. Default: finetune, or else the better head on validation.
+    half
+        Of a training: store float16.
+    force
+        Write into a folder that holds something else; files of the same names are replaced.
+    """
+    from engine.gpt.trained import load, write_export
+    from tui.panes import runs_of
+
+    task = "train"
+    if run != "bundled" and not (Path(run).expanduser() / "config.json").is_file():
+        task, _ = owner.task_of(runs.find(home.runs(), run))
+    wrong = {
+        "checkpoint": checkpoint != "best" and task != "train",
+        "half": half and task != "train",
+        "method": bool(method) and task != "classify",
+    }
+    if problems := [Problem(field, f"not for a run of {task}") for field, given in wrong.items() if given]:
+        raise BadSpec(problems)
+    if task != "train":
+        print_message(runs_of(task).export(runs.find(home.runs(), run), folder, method=method, force=force))
+        say(str(folder.absolute()))
+        return DONE
+    trained = load(run, which=checkpoint)
+    write_export(trained, folder, half=half, force=force)
+    if trained.notice:
+        print_message(f"warning: {trained.notice}")
+    print_message(f"exported {trained.source} (validation loss {units.loss(trained.val_loss)})")
+    say(str(folder.absolute()))
+    return DONE
+
+
+@app.command
+def sample(
+    run: str,
+    *,
+    prompt: str = "\n",
+    length: int = 500,
+    seed: int = 1337,
+    temperature: float = 0.8,
+    checkpoint: str = "best",
+    json: Json = False,
+) -> int:
+    """Sample text from a trained model to stdout.
+
+    Parameters
+    ----------
+    run
+        Name, path, latest or bundled.
+    prompt
+        Text to continue.
+    length
+        Characters to sample.
+    seed
+        The same seed gives the same text.
+    temperature
+        0 is greedy.
+    checkpoint
+        best, last or a step.
+    """
+    problems = [
+        Problem(field, "must not be " + what)
+        for field, bad, what in (
+            ("length", length < 1, "less than 1"),
+            ("temperature", temperature < 0, "negative"),
+            ("prompt", not prompt, "empty; a line break will do"),
+        )
+        if bad
+    ]
+    if problems:
+        raise BadSpec(problems)
+    from engine.gpt.trained import load, take_sample
+    from engine.runs.events import Notice, SampleText
+
+    narrator = Narrator(as_json=json)
+    for event in take_sample(load(run, which=checkpoint), prompt, length, seed, temperature):
+        if json or isinstance(event, Notice):
+            narrator.tell(event)
+        elif isinstance(event, SampleText):
+            print_text(event.text)
+    if not json and on_terminal():
+        say("")
+    return DONE
+
+
+for command in (tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, cache):
+    app.command(command)
+
+
+@app.command
+def doctor(*, json: Json = False) -> int:
+    """Print versions, device, terminal and paths, for a bug report."""
+    from tui.command.doctor import report
+
+    facts = report(torch=True)
+    if json:
+        print_json(facts)
+    else:
+        for section, entries in facts.items():
+            say(section)
+            for key, value in entries.items():
+                say(f"  {key:<16} {value}")
+    return DONE
+
+
+@app.command
+def bench(
+    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes", "gpu"],
+    *,
+    json: Json = False,
+    seconds: float = 20.0,
+    model: str = "",
+    device: str = "auto",
+    quick: bool = False,
+    only: tuple[str, ...] = (),
+    corpus: str = "dantesque",
+    out: Path | None = None,
+) -> int:
+    """Run a benchmark: start-up, training, the screen, saving, decoding, encoding or search. The last line is JSON.
+
+    Parameters
+    ----------
+    what
+        start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls),
+        decode (against transformers' generate and the memory bus), encode (against sentence-transformers), search
+        (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work), gpu (what a GPU
+        computes, against the CPU, and its speed: at most 8 minutes).
+    seconds
+        Approximate duration.
+    model
+        For decode, any model; by default GPT-2's 124M shape with random weights. For encode, any encoder; by default
+        minilm.
+    device
+        For gpu: auto, cuda, cuda:N or cpu.
+    quick
+        For gpu: small models and few steps, to rehearse without one.
+    only
+        For gpu: a part to run, in place of all; may be given several times.
+    corpus
+        For gpu: the text that is trained on, a file, dante or dantesque.
+    out
+        For gpu: write everything into this file, as JSON.
+    """
+    from tui.command.bench import check_gpu, measure
+
+    if what == "gpu":
+        return check_gpu(Setup(device, quick, corpus), only, out, as_json=json)
+    return measure(what, seconds, as_json=json, model=model)

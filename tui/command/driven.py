@@ -1,0 +1,111 @@
+"""A run of a task driven from a command: narrated, stopped by signals, told by its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from checkpoints.lock import Locked
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from data.corpus import CorpusError
+from engine.lm.find import NoModel
+from engine.runs import owner
+from engine.runs.events import Classified, Event, Finished, Started
+from engine.runs.messages import Control, Message, Stop
+from engine.runs.spec import BadSpec
+from engine.tokenization.encoding import NoTokenizer
+from tui.command.interrupt import INTERRUPTED, obey_signals
+from tui.command.narrate import Narrator
+from tui.output import print_message, say
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+_CONTROLS = frozenset({"majority", "chance", "longest"})
+"""results that cost nothing"""
+_GOOD = ("done", "steps", "early_stop", "stopped")
+"""reasons of an end that is no failure"""
+
+
+def drive(
+    run: Run,
+    work: Callable[[Run, Control], Iterator[Event]],
+    table: Callable[[Classified], None] | None = None,
+    messages: Sequence[Message] = (),
+    *,
+    as_json: bool,
+    quiet: bool,
+    fresh: bool = False,
+) -> int:
+    """Do the ``work`` of a run and return the exit code; at the end come the ``table`` of results and the run's name.
+
+    ``messages`` are what the run is told first. A ``fresh`` run whose input is bad leaves nothing behind, unless it has
+    begun to train, has come to results, cannot be read or is owned by another process.
+    """
+    control = owner.inbox(run)
+    for message in messages:
+        control.send(message)
+    came = obey_signals(control)
+    begun, last = False, None
+    try:
+        for event in narrated(work(run, control), Narrator(as_json=as_json, quiet=quiet), control):
+            begun = begun or isinstance(event, Started)
+            last = event if isinstance(event, Finished) else last
+    except (Locked, CheckpointError) as error:
+        return complain(str(error), BAD_INPUT)
+    except Exception as error:
+        if isinstance(error, _bad_input()):
+            if fresh and not begun and not run.read_json("results.json").keys() - _CONTROLS:
+                run.delete()
+            return complain(str(error), BAD_INPUT)
+        if isinstance(error, _failures()):
+            return complain(str(error), FAILED)
+        raise
+    if not as_json and not quiet:
+        if isinstance(last, Classified) and table is not None:
+            table(last)
+            if last.verdict:
+                say(last.verdict)
+        say(run.name)
+    if came:
+        return INTERRUPTED
+    return DONE if last is not None and last.reason in _GOOD else FAILED
+
+
+def _bad_input() -> tuple[type[Exception], ...]:
+    """What is raised for input that cannot be used."""
+    from data.beir import BeirError
+    from data.tablefiles import TableError
+    from engine.encoders.find import NoEncoder
+    from engine.retrieve.training_data import CannotTrain
+
+    return TableError, BeirError, CorpusError, NoEncoder, NoModel, NoTokenizer, CannotTrain, BadSpec
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What is raised for work that cannot go on."""
+    from engine.encoders.encode import EncodeFailed
+    from engine.gpt.train import TrainingFailed
+
+    return EncodeFailed, TrainingFailed, OSError
+
+
+def narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:
+    """Narrate; when whoever reads stdout goes away, end."""
+    broken = False
+    for event in events:
+        if not broken:
+            try:
+                narrator.tell(event)
+            except BrokenPipeError:
+                broken = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                control.send(Stop())
+        yield event
+
+
+def complain(message: str, code: int) -> int:
+    """Say what is wrong on stderr and return the exit code."""
+    for line in message.splitlines() or [""]:
+        print_message(f"llmlab-tui: {line}")
+    return code

@@ -1,0 +1,240 @@
+"""``llmlab-tui generate`` and ``sweep``: completions on stdout, narration on stderr, or events for programs."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from engine.lm.find import load
+from engine.lm.sampling import GenerateSpec, Sampling
+from engine.lm.sweep import PROMPT, Comparison, Setting, compare, ladder, samples
+from engine.runs.events import Compared, Completed, Event, Notice, Token
+from engine.runs.messages import Control, finish
+from engine.runs.spec import BadSpec, Problem, check_device
+from tui.command import piped
+from tui.command.interrupt import INTERRUPTED, obey_signals
+from tui.command.narrate import Narrator
+from tui.command.options import Flag, Json, Texts
+from tui.output import on_terminal, print_json, print_message, print_text, say
+from tui.text import safe
+
+if TYPE_CHECKING:
+    from engine.lm.model import LanguageModel
+
+FAILED = 1
+CANDIDATES = 10
+_Prompt = Annotated[str | None, Texts]
+
+
+def generate(
+    prompt: _Prompt = None,
+    *,
+    model: str = "gpt2",
+    greedy: Annotated[bool, Flag] = False,
+    temperature: float = 1.0,
+    top_k: int = 50,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    max_new_tokens: int = 100,
+    seed: int = 1337,
+    n: Annotated[int, Parameter(name="--n")] = 1,
+    score_prompt: Annotated[bool, Flag] = False,
+    int8: Annotated[bool, Flag] = False,
+    device: str = "auto",
+    json: Json = False,
+) -> int:
+    """Complete a prompt: the completion goes to stdout, token by token.
+
+    Settings work in the order and with the defaults of transformers: repetition penalty, temperature, top-k, top-p,
+    min-p.
+
+    Parameters
+    ----------
+    prompt
+        The text, or - for stdin; without it, stdin.
+    model
+        gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
+    greedy
+        Always take the most probable token; of the other settings only the repetition penalty has an effect.
+    temperature
+        Divides the logits: below 1 sharper, above 1 flatter.
+    top_k
+        Keep this many most probable tokens; 0 keeps all.
+    top_p
+        Keep the most probable tokens that together reach this probability; 1 keeps all.
+    min_p
+        Keep tokens with at least this share of the probability of the most probable one; 0 keeps all.
+    repetition_penalty
+        Divides positive logits of tokens already in the text and multiplies negative ones; 1 has no effect.
+    max_new_tokens
+        Maximum tokens to add.
+    seed
+        The same seed gives the same text.
+    n
+        Number of samples, with seeds from --seed upwards.
+    score_prompt
+        With --json, print the tokens of the prompt first.
+    int8
+        Round the weights to eight bits (GPT-2's architecture on a CPU) and report the difference.
+    device
+        auto (the GPU with the most free memory), cpu, cuda, cuda:N or mps.
+    """
+    check_device(device)
+    sampling = Sampling(greedy, temperature, top_k, top_p, min_p, repetition_penalty, max_new_tokens, seed)
+    sampling.check()
+    if n < 1:
+        raise BadSpec([Problem("n", "must be at least 1")])
+    text = piped.given(prompt, "a prompt")
+    control = Control()
+    came = obey_signals(control)
+    narrator = Narrator(as_json=json)
+    lm = finish(load(model, control, int8=int8, device=device), narrator.tell)
+    if not json:
+        print_message(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
+    reason = ""
+    for stream, each in enumerate(samples(text, sampling, n).settings):
+        if came:
+            break
+        if n > 1 and not json:
+            print_message(each.name)
+        spec = GenerateSpec(text, None, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
+        reason = _complete(lm, spec, control, narrator, json=json)
+    return INTERRUPTED if came else FAILED if reason == "failed" else 0
+
+
+def sweep(
+    prompt: _Prompt = None,
+    *,
+    model: str = "gpt2",
+    setting: Annotated[list[str] | None, Flag] = None,
+    max_new_tokens: int = 100,
+    seed: int = 1337,
+    source: Annotated[Path | None, Parameter(name="--from")] = None,
+    device: str = "auto",
+    json: Json = False,
+) -> int:
+    """Complete one prompt under several settings and compare: text, repetition, distinct-2, log-probability, speed.
+
+    Without settings: greedy and a range of temperatures, without top-k or top-p. All are sampled with the same random
+    numbers. The result is saved as Markdown, which --from repeats.
+
+    Parameters
+    ----------
+    prompt
+        The text, or - for stdin. Default: "Who knows if God exists, but for sure I".
+    model
+        gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
+    setting
+        A setting such as temperature=0.7,top-p=0.9 or greedy; repeat the option for several.
+    max_new_tokens
+        Maximum tokens to add, unless a setting overrides it.
+    seed
+        Seed, unless a setting overrides it.
+    source
+        A file that sweep saved: repeat its model, prompt and settings, and report whether the texts are the same.
+    device
+        auto (the GPU with the most free memory), cpu, cuda, cuda:N or mps.
+    """
+    check_device(device)
+    from engine.lm import sweep_record as record
+
+    base = Sampling(max_new_tokens=max_new_tokens, seed=seed)
+    base.check()
+    saved = record.read(source) if source else None
+    if saved is not None:
+        if prompt is not None or setting:
+            raise BadSpec([Problem("", "--from brings its own prompt and settings")])
+        comparison, model = saved.comparison, saved.model
+    else:
+        text = PROMPT if prompt is None else piped.given(prompt, "a prompt")
+        comparison = Comparison(text, tuple(_setting(one, base) for one in setting)) if setting else ladder(text, base)
+    comparison.check()
+    control = Control()
+    came = obey_signals(control)
+    narrator = Narrator(as_json=json)
+    lm = finish(load(model, control, device=device), narrator.tell)
+    if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
+        narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
+    task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)
+    results = finish(task, narrator.tell if json else lambda event: _compared(event, narrator))
+    path = record.save(lm, comparison, results)
+    same = None
+    if saved is not None and len(saved.texts) == len(results):
+        same = [result.text for result in results] == list(saved.texts)
+        if not json:
+            print_message("the texts are those of the file" if same else "the texts differ from those of the file")
+    reason = results[-1].reason if results[-1].reason in ("stop", "failed") else "done"
+    if json:
+        last = {"event": "finished", "reason": reason, "compared": len(results), "path": str(path)}
+        print_json(last | ({} if same is None else {"same": same}))
+    else:
+        _table(results)
+        print_message(f"saved: {path}")
+    return INTERRUPTED if came else FAILED if reason == "failed" or same is False else 0
+
+
+def _compared(event: Event, narrator: Narrator) -> None:
+    """Tell a comparison to people: texts on stdout as they are done, the rest on stderr."""
+    if isinstance(event, Compared):
+        print_text(f"── {safe(event.name, lines=False)} ──\n{event.text}\n\n")
+    elif not isinstance(event, Token):
+        narrator.tell(event)
+
+
+def _complete(lm: LanguageModel, spec: GenerateSpec, control: Control, narrator: Narrator, *, json: bool) -> str:
+    """One completion, told as it comes; returns the reason it ended for."""
+    from engine.lm.generate import generate as task
+
+    told = 0
+    for event in task(lm, spec, control):
+        if json or isinstance(event, Notice):
+            narrator.tell(event)
+        elif isinstance(event, Token):
+            told += len(event.text)
+            print_text(event.text)
+        elif isinstance(event, Completed):
+            print_text(event.text[told:])  # what an incomplete character left
+            print_text("\n" if on_terminal() or spec.stream else "")
+            print_message(
+                f"{event.tokens} tokens ({event.reason}), {event.tokens_per_second:.1f} tokens/s, first after "
+                f"{event.first_token_seconds:.2f} s"
+            )
+        if isinstance(event, Completed):
+            reason = event.reason
+    return reason
+
+
+def _setting(text: str, base: Sampling) -> Setting:
+    """A setting as it is spelled on the command line: ``greedy`` or ``name=value`` pairs, joined by commas."""
+    changes: dict[str, Any] = {}
+    kinds = {entry.name: type(getattr(base, entry.name)) for entry in fields(Sampling)}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, given, value = part.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in kinds:
+            known = ", ".join(sorted(kind.replace("_", "-") for kind in kinds))
+            raise BadSpec([Problem("setting", f"{name!r} is none; there are {known}")])
+        try:
+            changes[name] = (
+                value.strip().lower() in ("", "true", "yes", "1") if name == "greedy" else kinds[name](value)
+            )
+        except ValueError:
+            raise BadSpec([Problem(f"setting {name}", f"cannot be {value!r}" if given else "needs a value")]) from None
+    return Setting(text, replace(base, **changes))
+
+
+def _table(results: list[Compared]) -> None:
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3f}"
+
+    wide = max(7, *(len(result.name) for result in results))
+    say(f"{'setting':<{wide}}  tokens  repetition  distinct-2  log-prob  tokens/s  ended")
+    for one in results:
+        say(
+            f"{safe(one.name, lines=False):<{wide}}  {one.tokens:>6}  {one.repetition_rate:>10.3f}  "
+            f"{number(one.distinct_2):>10}  {number(one.mean_logprob):>8}  {one.tokens_per_second:>8.1f}  {one.reason}"
+        )

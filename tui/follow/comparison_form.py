@@ -1,0 +1,141 @@
+"""The form that a comparison starts from: what its data hold stands beside the fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Static
+
+from data import tablefiles
+from engine.runs.spec import Problem
+from engine.runs.tasks import BUNDLED
+from tui.follow.form import Form
+from tui.text import safe
+
+REST = 0.4  # seconds that typing rests before the data are looked at
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at the data found. Empty before the first look."""
+
+    source: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """what there is, and how many"""
+    checks: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    note: str = ""
+    problem: str = ""
+    """why nothing can be run with them; empty when something can"""
+
+    def facts(self) -> Content:
+        """Source, sizes, what the checks found, and something to look at."""
+        lines: list[Content] = []
+        if self.source:
+            lines.append(Content.styled(safe(self.source, lines=False), "bold $primary"))
+        if self.sizes:
+            lines.append(Content("   ".join(f"{count:,} {name}" for name, count in self.sizes)))
+        for mark, style, entries in (("· ", "", self.checks), ("! ", "$warning", self.repairs)):
+            lines += [Content.styled(mark + safe(entry, lines=False), style) for entry in entries]
+        lines += self.samples()
+        if self.note:
+            lines.append(Content.styled(safe(self.note), "$foreground 60%"))
+        return Content("\n").join(lines)
+
+    def samples(self) -> list[Content]:
+        """Some of the data, a line each."""
+        return []
+
+
+def kind_of(name: str, bundled: str, *, folder: bool = False) -> str:
+    """Where data of this name would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Makes no request.
+
+    With ``folder`` only a folder is a path, and a name on the Hub has an owner.
+    """
+    if name == bundled:
+        return "bundled"
+    if (path := tablefiles.existing(name)) is not None and (path.is_dir() or not folder):
+        return "path"
+    return "hub" if tablefiles.possible(name) and ("/" in name or not folder) else "nothing"
+
+
+class CompareForm(Form):
+    """Looks at the data off the event loop whenever a field has changed that they depend on."""
+
+    GO = "Run comparison"
+    BUILT_IN = BUNDLED
+    NOTHING: ClassVar[Seen]
+    """before the first look"""
+    LOOKED_AT: ClassVar[tuple[str, ...]]
+    """fields that a look depends on"""
+    FOLDER: ClassVar[bool] = False
+    """whether a path must be a folder"""
+    EXPLAINED: ClassVar[str]
+
+    def __init__(self, default: Any) -> None:
+        super().__init__(default)
+        self.seen = self.NOTHING
+        self._rest: Timer | None = None
+
+    def facts(self) -> ComposeResult:
+        yield Static(classes="seen")
+
+    def on_mount(self) -> None:
+        self._look_soon(0.05)
+
+    @staticmethod
+    def read(values: Mapping[str, str]) -> Seen:
+        """Look at the data of these values. Reads files: called off the event loop. Never raises."""
+        raise NotImplementedError
+
+    def wrong(self, values: Mapping[str, str]) -> list[Problem]:
+        return wrong_data(values, self.default.data, folder=self.FOLDER) or (
+            [Problem("data", self.seen.problem)] if self.seen.problem else []
+        )
+
+    def explained(self) -> str:
+        return self.EXPLAINED
+
+    def edited(self, name: str) -> None:
+        if name == "data":
+            self.seen = self.NOTHING
+        if name in ("", *self.LOOKED_AT):
+            self._look_soon(REST if name else 0.05)
+
+    def _look_soon(self, seconds: float) -> None:
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(seconds, lambda: self.look(self.values(), self.read))
+
+    @work(thread=True, exclusive=True, group="look", exit_on_error=False)
+    def look(self, values: dict[str, str], read: Callable[[Mapping[str, str]], Seen]) -> None:
+        """Read the data off the event loop."""
+        from textual.worker import get_current_worker
+
+        worker = get_current_worker()
+        seen = read(values)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self.know, values, seen)
+
+    def know(self, values: Mapping[str, str], seen: Seen) -> None:
+        """Take in what a look at the data of these values found."""
+        if self.is_attached and values["data"] == self.text("data"):
+            self.seen = seen
+            self.refresh_all()
+
+    def refreshed(self, spec: Any) -> None:
+        self.query_one(".seen", Static).update(self.seen.facts())
+
+
+def wrong_data(values: Mapping[str, str], bundled: str, *, folder: bool = False) -> list[Problem]:
+    """Why data of this name cannot be used, as far as can be known without reading them."""
+    name = values["data"].strip()
+    if not name or kind_of(name, bundled, folder=folder) != "nothing":
+        return []
+    return [Problem("data", f"no such {'folder' if folder else 'file or folder'}, and it is not a valid Hub name")]

@@ -1,0 +1,158 @@
+"""The lines around the views: what is done and how far it is, which view is shown, and what was said last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual.strip import Strip
+
+from engine.runs.events import ContenderStep
+from engine.runs.listing import partial
+from tui import units
+from tui.follow.comparison_story import CompareStory
+from tui.text import safe
+from tui.widgets.styled import BAD, DIM, FAIR, GOOD, cut, notice_text, strip
+
+EMPTY = "no results yet: F5 runs the methods"
+ROOMY = 100  # columns from which a run's name is shown with its date
+SHORTEST = 3  # characters of a view's title at least
+_STAMP = re.compile(r"^\d{8}-\d{6}-")  # before the name of every run
+_ENDS = {"stopped": "stopped", "done": "finished"}
+
+
+@dataclass
+class ViewState:
+    """Where the user looks, moved by keys. Places are clamped by who draws: what there is to see changes under them."""
+
+    view: str = "overview"
+    row: int = 0
+    """of the cursor in the view"""
+    reading: bool = False
+    """whether one thing has the whole view, or the arrows walk within it"""
+    method: str = ""
+    """that is looked at; empty until the user has chosen one: then the best is"""
+
+    def look(self, view: str) -> None:
+        """Another view, from its top."""
+        if view != self.view:
+            self.view, self.row, self.reading = view, 0, False
+
+    def within(self, count: int) -> int:
+        """The row of the cursor, moved into a list of ``count``."""
+        self.row = max(0, min(self.row, count - 1))
+        return self.row
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a comparison calls its methods and its views, and what it says while it works."""
+
+    methods: Mapping[str, str]
+    views: Sequence[tuple[str, str, str]]
+    """name, key and title of every view"""
+    doing: Mapping[str, str]
+    """what is done while a method is worked on"""
+
+
+def head(story: CompareStory, words: Words, name: str, state: str, width: int) -> Strip:
+    """What is done now, on what, how fast, and how long it will take."""
+    mark, word, colour = _doing(story, state, words.doing)
+    text = Text(no_wrap=True).append(f"{mark} {word:<11}", f"bold {colour}")
+    if not name:
+        return strip(text.append(EMPTY, DIM), width)
+    text.append(f" {safe(name if width >= ROOMY else _STAMP.sub('', name), lines=False)}  ", "bold")
+    encoded, method = story.encoded, story.methods.get(story.doing)
+    if story.finished is not None:
+        if (best := story.best) is not None:
+            text.append("best ", DIM).append(words.methods.get(best.name, best.name), GOOD)
+            text.append(f" {best.accuracy:.3f}{'*' * bool(partial(best.result))}{best.UNIT}  ", "bold")
+        text.append(units.duration(story.finished.seconds), DIM)
+    elif story.progress is not None:
+        done = story.progress
+        part = f" {done.done / done.total:.0%}" if done.total else ""
+        text.append(f"{safe(done.what, lines=False)}{part}…", DIM)
+    elif story.doing == "encode" and encoded is not None:
+        far(text, encoded.done, encoded.total, colour, width)
+        if encoded.sequences_per_second:
+            text.append(f"  {encoded.sequences_per_second:,.0f} sequences/s", "bold")
+            text.append(f"  {units.duration(encoded.seconds_left)} left", DIM)
+        elif encoded.cached:
+            text.append("  from the disk", DIM)
+    elif method is not None and (seen := method.running) is not None and seen.done < seen.total:
+        far(text, seen.done, seen.total, colour, width)
+        text.append(f"  accuracy {seen.accuracy:.3f}", "bold").append(f" ({seen.low:.3f}–{seen.high:.3f})", DIM)
+    elif method is not None and method.last is not None:
+        training(text, method.last, colour, width)
+    else:
+        text.append(story.detail, DIM)
+    return strip(text, width)
+
+
+def far(text: Text, done: int, total: int, colour: str, width: int) -> None:
+    """Append a bar and ``done/total``."""
+    cells = max(6, min(20, width - 44 - text.cell_len))
+    full = round(max(0.0, min(1.0, done / max(1, total))) * cells)
+    text.append("━" * full, colour).append("━" * (cells - full), DIM).append(f" {done:,}/{total:,}")
+
+
+def training(text: Text, last: ContenderStep, colour: str, width: int) -> None:
+    """Append how far a training is, its loss, the best held-out score and the time left, where they are known."""
+    if last.steps:
+        far(text, last.step, last.steps, colour, width)
+    elif last.note:
+        text.append(safe(last.note, lines=False))
+    text.append(f"  loss {last.loss:.3f}", "bold")
+    if last.best_score is not None:
+        text.append(f"  held-out {last.best_score:.3f}", GOOD)
+    if last.seconds_left:
+        text.append(f"  {units.duration(last.seconds_left)} left", DIM)
+
+
+def tabs(words: Words, shown: str, width: int, key: str = "", told: str = "") -> Strip:
+    """The views with their keys, and to the right a ``key`` with what it changes.
+
+    Where there is no room for all titles, the longest are cut.
+    """
+    names = {view: title for view, _, title in words.views}
+    while sum(len(name) + 4 for name in names.values()) > width:
+        longest = max(names, key=lambda view: len(names[view]))
+        if len(names[longest]) <= SHORTEST:
+            break
+        names[longest] = cut(names[longest], len(names[longest]) - 1)
+    text = Text(no_wrap=True)
+    for view, letter, _ in words.views:
+        if view == shown:
+            text.append(f" {letter} {names[view]} ", "bold reverse")
+        else:
+            text.append(f" {letter}", "bold").append(f" {names[view]} ", DIM)
+    room = width - text.cell_len - len(f"{key} {told} ")
+    if key and room >= 0:
+        text.append(" " * room).append(key, "bold").append(f" {told} ", FAIR)
+    return strip(text, width)
+
+
+def notice(story: CompareStory, width: int, *, of_run: bool = True) -> Strip:
+    """The last thing that was said; beside the form, only what the pane itself said."""
+    if not story.notices or not (of_run or story.notices[-1].kind == "screen"):
+        return Strip.blank(width)
+    return strip(notice_text(story.notices[-1]), width)
+
+
+def _doing(story: CompareStory, state: str, words: Mapping[str, str]) -> tuple[str, str, str]:
+    if story.finished is not None:
+        reason = story.finished.reason
+        if reason in _ENDS:
+            return "■", _ENDS[reason], "bright_blue"
+        return "✗", safe(reason, lines=False), BAD
+    if not state:
+        return "○", "ready", "bright_blue"
+    if state in ("stopping", "pausing", "going on"):
+        return "◍", state, FAIR
+    if story.paused:
+        return "‖", "paused", FAIR
+    if story.data is None:
+        return "◌", "starting", FAIR
+    return "●", words.get(story.doing, "training" if story.doing else "working"), GOOD

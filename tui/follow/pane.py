@@ -1,0 +1,406 @@
+"""A pane with a form that starts runs of a task, and with results that follow one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+from textual import on, work
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher
+
+from checkpoints import home
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from engine.runs import messages as ask
+from engine.runs.events import Event, Finished, Notice
+from engine.runs.spec import BadSpec
+from engine.runs.worker import Busy, Job, State, Task, Worker
+from tui.background import BackgroundTasks
+from tui.follow.exporting import export
+from tui.follow.form import Form
+from tui.follow.opener import Opener
+from tui.follow.task_runs import TaskRuns
+from tui.pane import Pane
+
+DRAIN = 1 / 8  # seconds between two looks at what was said
+NUMBERS_EVERY = 0.3  # between two updates of the line that tells how far it is
+
+
+class Followed(Protocol):
+    """What a run has told so far."""
+
+    finished: Finished | None
+    paused: bool
+
+    def fold(self, event: Event) -> None:
+        """Take an event in."""
+
+
+class FollowPane(Pane):
+    """Starts, follows and reopens runs. A subclass folds what they tell into a story, and draws it."""
+
+    WORKS = True
+    WHAT: ClassVar[str]
+    """one run of this pane, as in "open which …" """
+    RESULTS: ClassVar[str]
+    """the id of the widget with the results, which stands in one switcher with the form"""
+    DRAW_EVERY: ClassVar[float] = 0.5
+    """seconds between two drawings of everything while something trains"""
+    story: Any
+    """a :class:`Followed`"""
+
+    def __init__(self, form: Form, task_runs: TaskRuns) -> None:
+        super().__init__(id=task_runs.task)
+        self.form = form
+        self.task_runs = task_runs
+        self.run_shown: Run | None = None
+        self.job: Job | None = None
+        """follows the run that is shown"""
+        self.pausing: bool | None = None
+        """what F6 has asked for, until the run has answered"""
+        self.background = BackgroundTasks(task_runs.task)
+        """answers while something is typed"""
+        self._worker: Worker | None = None
+        self._ticker: Timer | None = None
+        self._drawn_at = self._told_at = 0.0
+        self._dirty = False
+        self._starting = False
+        self._handing = asyncio.Lock()
+        """one run at a time is handed over"""
+
+    def on_mount(self) -> None:
+        self._ticker = self.set_interval(DRAIN, self._tick, pause=True)
+        self._find_living()
+
+    @work(thread=True, exclusive=True, group="living", exit_on_error=False)
+    def _find_living(self) -> None:
+        """A run that a process works on already is shown live."""
+        if (run := self.task_runs.living()) is not None:
+            self.app.call_from_thread(self._show_if_idle, run)
+
+    def _show_if_idle(self, run: Run) -> None:
+        if self.run_shown is None and not self._starting:
+            self.open(run)
+
+    # -- what a subclass gives ---------------------------------------------------------------------------------------
+
+    def fresh(self) -> None:
+        """Another run is going to be shown: a new story, and nothing known of what the one before left."""
+        raise NotImplementedError
+
+    def focus_results(self) -> None:
+        """Give the keys to the results."""
+        raise NotImplementedError
+
+    async def may_start(self) -> bool:
+        """Whether a run may be started now; this may ask."""
+        return True
+
+    def redraw(self) -> None:
+        """Bring everything up to date."""
+        raise NotImplementedError
+
+    def redraw_lines(self) -> None:
+        """Bring up to date what is cheap to draw."""
+        raise NotImplementedError
+
+    def drawn(self) -> None:
+        """Everything is up to date."""
+        self._dirty = False
+        self._drawn_at = self._told_at = time.monotonic()
+
+    def heard(self, events: Iterable[Event], ended: bool) -> None:
+        """The story has taken these in; ``ended`` says that nothing more comes."""
+
+    def answered(self, event: Event) -> None:
+        """Something that a background task said."""
+
+    def failed(self, kind: str) -> None:
+        """A background task has failed; why has been said."""
+
+    def reader(self, run: Run) -> Callable[[], Any]:
+        """What reads what a run has written: it is called off the event loop, so it holds all that it needs.
+
+        It may raise :class:`checkpoints.store.CheckpointError`.
+        """
+        raise NotImplementedError
+
+    def know(self, found: Any) -> None:
+        """Take in what the reader found."""
+
+    # -- what the shell asks -----------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the run that is shown is under way."""
+        return self.job is not None and self.job.active and self.story.finished is None
+
+    @property
+    def state(self) -> str:
+        """Of the job that follows the run, or what was asked of the run and has not been answered."""
+        if self.pausing is not None and (self.job is None or self.job.state is not State.STOPPING):
+            return "pausing" if self.pausing else "going on"
+        return self.job.state.value if self.job is not None else ""
+
+    @property
+    def busy(self) -> bool:
+        return self.running
+
+    @property
+    def trains(self) -> str:
+        return self.run_shown.name if self.running and self.run_shown is not None else ""
+
+    async def see_out(self) -> None:
+        if self.running and self.job is not None:
+            self.job.stop()
+            await asyncio.to_thread(self.job.wait, 15.0)
+
+    def start(self) -> None:
+        """Run what the form says."""
+        if not self.form.start():
+            self.show_form()
+            self.form.show_problem()
+
+    def send(self, message: ask.Message) -> None:
+        """Ask something of the run that is shown, if it is under way."""
+        if self.running and self.job is not None:
+            self.job.control.send(message)
+
+    def pause(self) -> None:
+        """Pause, or go on; a second key takes back one that has not been answered yet."""
+        if self.running:
+            self.pausing = not (self.story.paused if self.pausing is None else self.pausing)
+            self.send(ask.Pause() if self.pausing else ask.Continue())
+            self.redraw_lines()
+
+    def stop(self) -> None:
+        """End it; what was made is kept."""
+        if self.running and self.job is not None:
+            self.job.stop()
+            self.redraw()
+
+    def allows(self, action: str) -> bool | None:
+        """Pause and stop need a run under way; there is nothing to sample."""
+        if action == "sample":
+            return False
+        return True if action == "start" or self.running else None
+
+    # -- starting, opening -------------------------------------------------------------------------------------------
+
+    @on(Form.Wanted)
+    def _wanted(self, event: Form.Wanted) -> None:
+        event.stop()
+        self._launch(partial(self.task_runs.create, event.spec), new=True)
+
+    async def resume(self, run: Run) -> None:
+        """Go on with a run that was stopped, in a process of its own."""
+        self._launch(lambda: run)
+
+    def copy(self, run: Run) -> None:
+        """The form with a run's values, for a new one. Raises what reading its spec raises."""
+        spec = self.task_runs.spec_of(run)
+        self.show_form()
+        self.form.fill(spec)
+
+    @work(group="start", exit_on_error=False)
+    async def _launch(self, run_of: Callable[[], Run], *, new: bool = False) -> None:
+        """Start a process, unless one is being started: that start must not be cancelled half-way."""
+        if self._starting:
+            return
+        self._starting = True
+        try:
+            if new and not await self.may_start():
+                return
+            run = await asyncio.to_thread(run_of)
+            task = await asyncio.to_thread(self.task_runs.begin, run)
+        except (OSError, ValueError, BadSpec) as error:
+            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            reason = getattr(error, "strerror", None) or error
+            self.tell(
+                "The run cannot be started",
+                f"{where}{reason}\n\nRuns live under {home.home()}; set LLMLAB_HOME to a folder that can be written, "
+                "or make room on the disk.",
+            )
+        else:
+            await self._hand_over(run, task)
+        finally:
+            self._starting = False
+
+    def open(self, run: Run) -> None:
+        """Show a run, living or done."""
+        self.run_worker(
+            self._hand_over(run, self.task_runs.follow(run)), exclusive=True, group="hand-over", exit_on_error=False
+        )
+
+    async def _hand_over(self, run: Run, task: Task) -> None:
+        """Look away from the run shown before, which goes on by itself, then follow this one."""
+        async with self._handing:
+            if self.job is not None and self.job.active:
+                self.job.control.send(ask.Detach())
+                await asyncio.to_thread(self.job.wait, 10.0)
+            self._worker = self._worker or Worker(self.task_runs.task)
+            try:
+                job = self._worker.start(task)
+            except Busy as error:
+                self.tell("It cannot be shown", f"{error}: try again in a moment. The run itself goes on.")
+                return
+            self.background.drop()
+            self.run_shown, self.job, self.pausing = run, job, None
+            self.fresh()
+            self.show_results()
+            self.wake()
+            self.app.refresh_bindings()
+
+    # -- what the run and the background tasks say -------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Listen, since something has been started."""
+        if self._ticker is not None:
+            self._ticker.resume()
+
+    def _tick(self) -> None:
+        if not self.is_running:
+            return
+        self._hear_run()
+        self._hear_background()
+        now = time.monotonic()
+        if self._dirty and self.is_on_screen:
+            if now - self._drawn_at >= self.DRAW_EVERY or not self.running:
+                self.redraw()
+            elif now - self._told_at >= NUMBERS_EVERY:
+                self._told_at = now
+                self.redraw_lines()
+        if self.job is None and not self.background.active and self._ticker is not None:
+            self._ticker.pause()
+
+    def _hear_run(self) -> None:
+        job = self.job
+        if job is None:
+            return
+        was = (self.running, self.story.paused)
+        ended = not job.active  # before the last drain, so that nothing said before the end is missed
+        events = job.channel.drain()
+        for event in events:
+            self.story.fold(event)
+        self._dirty = self._dirty or bool(events) or ended
+        if self.story.paused == self.pausing or not self.running:
+            self.pausing = None
+        if ended:
+            self.job = None
+        if events or ended:
+            self.heard(events, ended)
+        if (self.running, self.story.paused) != was:
+            self.app.refresh_bindings()
+
+    def _hear_background(self) -> None:
+        news = self.background.look()
+        if news is None:
+            return
+        for event in news.events:
+            if isinstance(event, Notice):
+                self.story.fold(event)
+            else:
+                self.answered(event)
+        if news.failed:
+            self.failed(news.kind)
+        self._dirty = self._dirty or bool(news.events) or news.ended
+
+    def look_again(self) -> None:
+        """Read what the run has written."""
+        if self.run_shown is not None:
+            self._read(self.run_shown, self.reader(self.run_shown))
+
+    @work(thread=True, exclusive=True, group="read", exit_on_error=False)
+    def _read(self, run: Run, reader: Callable[[], Any]) -> None:
+        from textual.worker import get_current_worker
+
+        worker = get_current_worker()
+        try:
+            found = reader()
+            unreadable = dict(getattr(found, "unreadable", {}))
+        except CheckpointError as error:
+            if self.story.finished is None:
+                return  # nothing has been written yet
+            found, unreadable = None, {"the results": str(error)}
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._know, run, found, unreadable)
+
+    def _know(self, run: Run, found: Any, unreadable: Mapping[str, str]) -> None:
+        if run == self.run_shown:
+            for name, why in unreadable.items():
+                self.story.fold(Notice(f"{name}: unreadable: {why}", "warning", "read"))
+            if found is not None:
+                self.know(found)
+            self.redraw()
+
+    def on_unmount(self) -> None:
+        self.background.drop()
+
+    # -- the form and the results ------------------------------------------------------------------------------------
+
+    @property
+    def showing_results(self) -> bool:
+        """Whether results are on the screen rather than the form."""
+        return self.query_one(ContentSwitcher).current == self.RESULTS
+
+    def arrive(self) -> None:
+        """The results as they are now, or the form."""
+        self.focus_shown()
+        self.call_after_refresh(self.redraw)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.redraw)
+
+    def show_results(self) -> None:
+        """Put on the screen what the run has told."""
+        self.query_one(ContentSwitcher).current = self.RESULTS
+        self.focus_shown()
+        self.call_after_refresh(self.redraw)
+
+    def show_form(self) -> None:
+        """Put the form on the screen."""
+        self.query_one(ContentSwitcher).current = self.form.id
+        self.focus_shown()
+        self.app.refresh_bindings()
+
+    def focus_shown(self) -> None:
+        """Give the keys to the results, or to the form's button."""
+        if not self.display:
+            return  # another pane is on the screen by now, and keeps the focus
+        if self.showing_results:
+            self.focus_results()
+        else:
+            self.form.query_one(".go").focus()
+
+    def action_form(self) -> None:
+        """Between the form and the results."""
+        if self.showing_results:
+            self.show_form()
+        elif self.run_shown is not None:
+            self.show_results()
+            self.app.refresh_bindings()
+
+    def action_defaults(self) -> None:
+        """Reset the form to its defaults."""
+        self.form.reset()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_open_run(self) -> None:
+        """A run of before."""
+        run = await self.app.push_screen_wait(Opener(self.WHAT, await asyncio.to_thread(self.task_runs.offers)))
+        if run is not None:
+            self.open(run)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_export(self) -> None:
+        """What the run trained as a folder that another program loads."""
+        if self.run_shown is not None:
+            await self.export_from(self.run_shown)
+
+    async def export_from(self, run: Run) -> None:
+        """Ask where to, and write it."""
+        await export(self, run, self.task_runs)

@@ -1,0 +1,514 @@
+"""A text that a language model completes: what is kept of it, what the worker says, and how both are drawn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widgets import TextArea
+
+from engine.lm.sampling import Sampling
+from engine.runs.events import Compared, Completed, Event, Notice, Progress, Token
+from engine.runs.worker import State, Task
+from tui.background import BackgroundTasks, FileWriter
+from tui.generate import generation_tasks as tasks
+from tui.generate import status_lines, token_view
+from tui.generate.candidate_cache import CandidateCache, ids_before, number_of, source
+from tui.generate.candidate_view import CandidateView, Position
+from tui.generate.generation_tasks import Loaded, Probed, ReportWritten, Tokenized
+from tui.generate.prompt_editor import PromptEditor
+from tui.generate.session import Damaged, Session, SessionFile
+from tui.generate.settings_strip import SettingsStrip
+from tui.generate.status_lines import Activity
+from tui.generate.sweep_view import Sweep, SweepView
+from tui.generate.token_tree import RAW, TokenTree
+from tui.generate.token_view import TokenView
+from tui.pane import Pane
+from tui.text import safe
+from tui.widgets.lines import Lines
+from tui.widgets.styled import notice_text, strip
+from tui.widgets.styles import style_sheet
+
+if TYPE_CHECKING:
+    from engine.lm.model import LanguageModel
+
+DRAIN = 1 / 8  # seconds between two looks at what the worker said
+NUMBERS_EVERY = 0.5  # seconds between two updates of the numbers while text streams
+CANDIDATES_EVERY = 2.0  # and of the candidates, most of which change each time
+STREAMED = 8  # candidates that are shown while text streams: each costs some 400 bytes
+REST = 0.15  # seconds that the cursor stands still before candidates are computed for its place
+SAVE = 1.0  # seconds from a change to the disk
+SAVE_STREAM = 10.0  # and while text streams, which can be drawn again
+SIDE = 100  # columns from which the candidates stand beside the text
+HINT = """Nothing is written yet.
+
+e   write a prompt, then F5: the model goes on from its end
+F5  let the model begin from nothing
+m   choose a model: the bundled Dante GPT, gpt2, your own runs
+w   one prompt under greedy and a ladder of temperatures
+o   open a text file"""
+PLACEHOLDER = """Write a prompt here, then F5: the model goes on from its end.
+
+Esc leaves the editor. Then letters are keys: m chooses a model, w runs one
+prompt under a ladder of temperatures, arrows walk over the tokens."""
+FAILURES = {
+    "load": "The model cannot be loaded",
+    "complete": "The model cannot go on from this text",
+    "compare": "The comparison has ended",
+}
+"""titles of what must be read, by the work that failed"""
+EDIT, WALK, SWEEP = "edit", "walk", "sweep"
+
+
+class CompletionPane(Pane):
+    """Holds the text as a tree of tokens and asks a worker of its own. Keys are a subclass's."""
+
+    SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
+    DEFAULT_CSS = style_sheet(__file__)
+
+    def __init__(self) -> None:
+        super().__init__(id="generate")
+        self.session = Session()
+        self.lm: LanguageModel | None = None
+        self.background = BackgroundTasks("generator")
+        self.mode = WALK
+        self.ready = False
+        """whether what was kept has been read"""
+        self.notices: deque[Notice] = deque(maxlen=50)
+        self.session_file = SessionFile()
+        self.start_wanted = False
+        """whether a completion is to begin as soon as there is a model"""
+        self._here = False
+        self._editor = PromptEditor(id="gen-editor", placeholder=PLACEHOLDER)
+        self._stood: tuple[str, State | None] = ("", None)
+        self._early: list[str] = []
+        self._cache = CandidateCache()
+        self._progress: Progress | None = None
+        self._failed_at = -1
+        self._baseline = ""
+        self._warned: list[str] = []
+        self._made, self._since, self._speed = 0, 0.0, 0.0
+        self._numbers_at = self._candidates_at = 0.0
+        self._dirty = False
+        self._ticker: Timer | None = None
+        self._rest: Timer | None = None
+        self._saver: Timer | None = None
+        self._file_writer = FileWriter()
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="gen-head")
+        with Container(id="gen-body"):
+            with Container(id="gen-text"):
+                yield self._editor
+                yield TokenView(id="gen-walk")
+                yield SweepView(id="gen-sweep")
+                yield Lines(id="gen-legend")
+            with Container(id="gen-side"):
+                yield CandidateView(id="gen-funnel")
+                yield SettingsStrip(id="gen-settings")
+        yield Lines(id="gen-status")
+        yield Lines(id="gen-notice")
+
+    def on_mount(self) -> None:
+        self._ticker = self.set_interval(DRAIN, self._tick, pause=True)
+        self.show_mode(WALK, focus=False)
+        self._restore()
+
+    @property
+    def tokens(self) -> TokenTree:
+        return self.session.tree
+
+    @property
+    def sampling(self) -> Sampling:
+        return self.session.sampling
+
+    @property
+    def writing(self) -> bool:
+        """Whether a completion is under way, paused or not."""
+        return self.background.kind == "complete"
+
+    @property
+    def paused(self) -> bool:
+        """Whether the completion waits."""
+        return self.background.state is State.PAUSED
+
+    @property
+    def busy(self) -> bool:
+        """Whether work goes on that the gauges should be read for."""
+        return self.background.kind in ("complete", "compare", "load")
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way or about to be."""
+        return self.ready and not self.background.active and self._rest is None
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="restore", exit_on_error=False)
+    async def _restore(self) -> None:
+        """Bring back what was there last time, then the model."""
+        try:
+            self.session = await asyncio.to_thread(self.session_file.read)
+        except Damaged as error:
+            self.say(str(error), "warning")
+        self.ready = True
+        self.query_one(SettingsStrip).show(self.sampling)
+        for text in self._early:
+            self.tokens.begin(text)
+        if not self.tokens.text and self._here:
+            self.edit()
+        self.redraw()
+        if self.lm is None and not self.background.active:
+            self.load(tasks.first_choices(self.session.recent))
+
+    def changed(self) -> None:
+        """Something that is kept has changed: draw it now, write it soon."""
+        self._dirty = True
+        self._save_later()
+        self.redraw()
+
+    def _save_later(self) -> None:
+        if self._saver is None:
+            self._saver = self.set_timer(SAVE_STREAM if self.writing else SAVE, self._save)
+
+    def _save(self) -> None:
+        if self._saver is not None:
+            self._saver.stop()
+            self._saver = None
+        if not self._dirty or not self.ready:
+            return
+        self._dirty = False
+        if self.mode == EDIT:
+            self._read_editor()
+        if dropped := self.tokens.prune():
+            self._cache.forget()
+        self._file_writer.soon(partial(self._write, self.session.record(), dropped))
+
+    def _write(self, record: dict[str, object], dropped: list[str]) -> None:
+        said, level = "", "warning"
+        try:
+            if dropped:
+                self.session_file.add("old-branches.txt", "\n\n".join(["", *dropped]))
+            if (other := self.session_file.write(record)) is not None:
+                said = f"another llmlab-tui wrote its text meanwhile; that is now {other}"
+        except OSError as error:
+            said, level = f"the text cannot be kept in {self.session_file.folder}: {error.strerror or error}", "error"
+        if said:
+            with contextlib.suppress(RuntimeError):  # the screen may be gone
+                self.app.call_from_thread(self.say, said, level)
+
+    async def on_unmount(self) -> None:
+        """Leaving waits for no model, only for the few milliseconds of this file."""
+        self.background.drop()
+        if self.ready and self._dirty:
+            if self.mode == EDIT:
+                self._read_editor()
+            self._file_writer.soon(partial(self.session_file.write, self.session.record()))
+        await self._file_writer.close()
+
+    # -- what the worker says ----------------------------------------------------------------------------------------
+
+    def ask(self, kind: str, task: Task) -> None:
+        """Give the worker something to do, in place of what it does."""
+        self.background.ask(kind, task)
+        if self._ticker is not None:
+            self._ticker.resume()
+        self.app.refresh_bindings()
+
+    def drop_work(self) -> None:
+        """Give up what is under way on the text; a model goes on loading."""
+        if self.background.kind != "load":
+            self.background.drop()
+
+    def load(self, names: list[tuple[str, str]]) -> None:
+        """Load the first of these models that can be had."""
+        self.ask("load", partial(tasks.load, names))
+        self.redraw()
+
+    def complete(self) -> None:
+        """Go on from the end of the text with the model that is there."""
+        if self.lm is not None:
+            self.tokens.move(len(self.tokens.path))
+            self.tokens.grow(self.sampling)
+            self._made, self._speed = 0, 0.0
+            self._warned.clear()
+            self.ask(
+                "complete",
+                partial(tasks.complete, self.lm, source(self.tokens, self.lm), self.sampling),
+            )
+            self.show_mode(WALK)
+            self.changed()
+
+    def read_text(self) -> None:
+        """Tokenize and score the text, and look what could come next."""
+        if self.lm is not None:
+            self.ask(
+                "look",
+                partial(tasks.score, self.lm, source(self.tokens, self.lm), self.sampling),
+            )
+
+    def _tick(self) -> None:
+        news = self.background.look()
+        if news is not None:
+            for event in news.events:
+                self._fold(news.kind, event)
+            if news.ended:
+                self._ended(news.kind, news.failed)
+            stands = (self.background.kind, self.background.state)
+            turned, self._stood = stands != self._stood, stands
+            if turned:
+                self.app.refresh_bindings()
+            if news.kind == "complete" and news.events:
+                self._dirty = True
+                self._save_later()
+            if news.events or turned:
+                self.redraw(calm=not turned and self.background.kind in ("complete", "compare"))
+        if not self.background.active and self._ticker is not None:
+            self._ticker.pause()
+
+    def _fold(self, kind: str, event: Event) -> None:
+        tree = self.tokens
+        match event:
+            case Loaded():
+                self._arrived(event.model)
+            case Tokenized() if self.lm is not None:
+                tree.settle(event.kept, event.tokens, number_of(tree, self.lm), event.base, event.lead)
+            case Probed():
+                self._cache.learn(tree.before(event.place), event.sampling, event.token)
+            case Token() | Compared() | ReportWritten() if kind == "compare":
+                self._fold_comparison(event)
+            case Token():
+                tree.fold(event)
+                if not event.prompt:
+                    self._count()
+            case Progress():
+                self._progress = event
+            case Completed() if kind == "complete":
+                self._speed = event.tokens_per_second
+                self.say(
+                    " · ".join([*self._warned, status_lines.summary(event)]), "warning" if self._warned else "info"
+                )
+            case Notice():
+                self.notices.append(event)
+                if kind == "complete" and event.level == "warning":
+                    self._warned.append(event.text)
+                if event.level == "error" and kind in FAILURES:
+                    still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None and kind == "load" else ""
+                    self.tell(FAILURES[kind], f"{event.text}{still}")
+
+    def _fold_comparison(self, event: Token | Compared | ReportWritten) -> None:
+        sweep = self.query_one(SweepView).sweep
+        if isinstance(event, ReportWritten):
+            sweep.path = event.path
+            self.say(f"the comparison is saved as {event.path}")
+        else:
+            sweep.fold(event)
+
+    def _ended(self, kind: str, failed: bool) -> None:
+        self._progress = None
+        if failed:
+            self._failed_at = self.tokens.version
+            self.start_wanted = False
+        if kind in ("complete", "replay", "look"):
+            self.changed()
+        if kind in ("complete", "replay"):
+            self._save()
+        columns = self.query_one(SweepView).sweep.columns
+        if kind == "compare" and failed and self.mode == SWEEP and columns and not columns[0].tokens:
+            self.walk()
+        if kind == "load" and self.start_wanted:
+            self.start_wanted = False
+            self.start()
+        if not self.background.active:
+            self.look_soon()
+
+    def _arrived(self, model: LanguageModel) -> None:
+        before, self.lm = self.lm, model
+        self._cache.forget()
+        self.session.used(model.name)
+        self.changed()
+        if before is not None and self.tokens.text and self.tokens.model != number_of(self.tokens, model):
+            self.tokens.remember()
+            if not self.start_wanted:
+                self.read_text()
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        if not self._made:
+            self._since = now
+        self._made += 1
+        if now > self._since + 0.2:
+            self._speed = (self._made - 1) / (now - self._since)
+
+    # -- candidates --------------------------------------------------------------------------------------------------
+
+    def move(self, place: int) -> None:
+        """Put the cursor on a place. It is kept with the next change, or when the program is left."""
+        self.tokens.move(place)
+        self._dirty = True
+        self.redraw()
+        self.look_soon()
+
+    def see(self) -> tuple[Position, bool]:
+        """What is known of the place under the cursor, and whether the model could tell more."""
+        place = self.tokens.cursor
+        if self.writing and not self.paused and place >= len(self.tokens.path) > 0:
+            place = len(self.tokens.path) - 1  # what was drawn last
+        position, more = self._cache.see(self.tokens, place, self.sampling, self.lm)
+        if self.tokens.version == self._failed_at and self.notices and not position.candidates:
+            position = replace(position, note=safe(self.notices[-1].text))
+        return position, more
+
+    def look_soon(self) -> None:
+        """Find out about the place under the cursor once it has stood still."""
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(REST, self._look)
+
+    def _look(self) -> None:
+        self._rest = None
+        idle = self.background.kind in ("", "probe") and self.mode == WALK and self.display
+        if self.lm is None or not idle or self.tokens.version == self._failed_at:
+            return
+        if self.tokens.model == RAW and self.tokens.text:
+            self.read_text()
+            return
+        position, more = self.see()
+        ids = ids_before(self.tokens, position.place, self.lm) if more else None
+        if ids is not None:
+            self.ask("probe", partial(tasks.probe, self.lm, ids, self.sampling, position.place))
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.width >= SIDE, "-side")
+        self.call_after_refresh(self.redraw)
+
+    def redraw(self, *, calm: bool = False) -> None:
+        """Bring everything up to date; numbers and candidates only now and then when ``calm``."""
+        if not self.is_attached or not self.display:
+            return
+        now = time.monotonic()
+        if self.mode == WALK:
+            view = self.query_one(TokenView)
+            view.hint = HINT if self.ready and not self.writing else ""
+            view.show(self.tokens, writing=self.writing and not self.paused)
+        elif self.mode == SWEEP:
+            self.query_one(SweepView).draw()
+        if calm and now - self._numbers_at < NUMBERS_EVERY:
+            return
+        self._numbers_at = now
+        if not calm or now - self._candidates_at >= CANDIDATES_EVERY:
+            self._candidates_at = now
+            moving = self.writing and not self.paused and self.tokens.cursor >= len(self.tokens.path)
+            self.query_one(CandidateView).show(self.see()[0], STREAMED if moving else None)
+        state = self.background
+        used = min(len(self.tokens.path), self.lm.context) if self.lm is not None else 0
+        activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
+        self._line("gen-head", lambda width: status_lines.head(self.lm, activity, width))
+        self._line("gen-legend", token_view.legend)
+        self._line("gen-status", lambda width: status_lines.status(self.tokens, width))
+        last = notice_text(self.notices[-1]) if self.notices else Text()
+        self._line("gen-notice", lambda width: strip(last, width))
+
+    def _line(self, name: str, make: Callable[[int], Strip]) -> None:
+        view = self.query_one(f"#{name}", Lines)
+        if view.size:
+            view.set_strips([make(view.size.width)])
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Tell something in the last line."""
+        self.notices.append(Notice(text, level))
+        self.redraw()
+
+    # -- modes -------------------------------------------------------------------------------------------------------
+
+    def show_mode(self, mode: str, *, focus: bool = True) -> None:
+        """Show the editor, the tokens or the comparison."""
+        self.mode = mode
+        self._editor.display = mode == EDIT
+        self.query_one(TokenView).display = mode == WALK
+        self.query_one(SweepView).display = mode == SWEEP
+        self.query_one("#gen-side").display = mode != SWEEP
+        self.query_one("#gen-legend").display = mode != EDIT
+        if focus:
+            self.focus_mode()
+        if self.is_attached:
+            self.app.refresh_bindings()
+            self.call_after_refresh(self.redraw)
+
+    def focus_mode(self) -> None:
+        """Put the focus where the mode's keys are."""
+        names = {EDIT: "#gen-editor", WALK: "#gen-walk", SWEEP: "#gen-sweep"}
+        self.query_one(names[self.mode]).focus()
+
+    def edit(self) -> None:
+        """Write: the text in an editor. What only looked at the text is given up."""
+        self.drop_work()
+        with self._editor.prevent(TextArea.Changed):
+            self._editor.fill(self.tokens.text)
+        self._baseline = self._editor.text
+        self.show_mode(EDIT)
+
+    def walk(self) -> None:
+        """From the editor or a comparison to the tokens."""
+        if self.mode == EDIT:
+            self._read_editor()
+        if self.mode != WALK:
+            self.show_mode(WALK)
+            self.changed()
+            self.look_soon()
+
+    def _read_editor(self) -> None:
+        """Take over what was written; tokens of the unchanged beginning stay."""
+        text = self._editor.text
+        if text != self._baseline:
+            self._baseline = text
+            self.tokens.write(text)
+
+    @on(TextArea.Changed)
+    def _edited(self, event: TextArea.Changed) -> None:
+        event.stop()
+        if self.mode == EDIT:
+            self._dirty = True
+            self._save_later()
+
+    def show_comparison(self, sweep: Sweep) -> None:
+        """Show a comparison from its beginning."""
+        self.query_one(SweepView).begin(sweep)
+        self.show_mode(SWEEP)
+
+    # -- what the shell asks -----------------------------------------------------------------------------------------
+
+    def arrive(self) -> None:
+        """The text as it is now."""
+        self._here = True
+        self.focus_mode()
+        if self.ready and not self.tokens.text and self.mode == WALK:
+            self.edit()
+        self.call_after_refresh(self.redraw)
+        self.look_soon()
+
+    def take(self, text: str) -> None:
+        """A text from another pane; the one before stays as a branch."""
+        if not self.ready:
+            self._early.append(text)
+            return
+        self.walk()
+        self.drop_work()
+        self.tokens.begin(text)
+        self.changed()
+        self.focus_mode()
+        self.look_soon()

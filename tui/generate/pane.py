@@ -1,0 +1,325 @@
+"""The Generate pane: what keys do to a text that a language model completes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from textual import on, work
+
+from engine.lm import sweep as sweeps
+from engine.lm.sampling import SetSampling
+from engine.lm.sweep import Comparison
+from engine.runs.messages import Continue, Pause
+from tui.actions import bindings
+from tui.generate import generation_tasks as tasks
+from tui.generate.candidate_cache import ids_before, source, spelled
+from tui.generate.candidate_view import CandidateView
+from tui.generate.completion import EDIT, SWEEP, WALK, CompletionPane
+from tui.generate.session import read_text, write_text
+from tui.generate.settings_strip import SettingsDialog, SettingsStrip
+from tui.generate.sweep_view import Sweep, SweepView
+from tui.generate.token_view import TokenView
+from tui.widgets.dialogs import Entry, ask_path
+
+CLIPBOARD = 70_000  # bytes that common terminals take
+SAMPLES = 4  # completions that are offered to be drawn at once
+MOST_SAMPLES = 32
+
+
+class GeneratePane(CompletionPane):
+    """Every key of the pane, and what the keys everywhere mean here."""
+
+    WORKS = True
+    ABOUT = (
+        (
+            "What the colours say",
+            "Each token has the colour of the probability that the model itself gave it: blue was expected, red was "
+            "a surprise (underlined below 1%). Your prompt is bold and scored too: its perplexity is how many tokens "
+            "the model hesitates between on average. ² marks a place with two branches; [ and ] change between them.\n",
+        ),
+        (
+            "The funnel",
+            "For the place under the cursor: the model's own probability, then after temperature, then that of the "
+            "draw; what top-k, top-p or min-p cut is red and says what cut it. Enter takes the picked token and goes "
+            "on from there, Space takes only it; what stood there stays as a branch. Tab goes to the candidates and "
+            "to the settings, which act with the next token, also while the model writes.\n",
+        ),
+        (
+            "Nothing is lost",
+            "The text, its tokens, all branches and the settings are on the disk a second after each change. A draw "
+            "depends on the seed and the place alone: stopped and continued, the text is the same. F8 draws with the "
+            "next seed, r with the same.",
+        ),
+    )
+    BINDINGS = bindings("generate")
+
+    # -- keys everywhere ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Go on from the end of the text; from a pause, on with the same completion."""
+        self.walk()
+        if self.writing:
+            self.background.send(Continue())
+        elif self.lm is None:
+            self.start_wanted = True
+            if self.background.kind != "load":
+                self.load(tasks.first_choices(self.session.recent))
+        elif self.background.kind == "load":
+            self.start_wanted = True
+        else:
+            self.tokens.remember()
+            self.complete()
+
+    def pause(self) -> None:
+        if self.writing:
+            self.background.send(Continue() if self.paused else Pause())
+
+    def stop(self) -> None:
+        """End what is under way, keeping what it made."""
+        self.start_wanted = False
+        self.background.stop()
+        self.redraw()
+
+    def sample(self) -> None:
+        """The last completion again, with the next seed."""
+        self.session.sampling = replace(self.sampling, seed=(self.sampling.seed + 1) % 2**63)
+        self.query_one(SettingsStrip).show(self.sampling)
+        self.action_again()
+
+    def allows(self, action: str) -> bool | None:
+        if action == "pause":
+            return True if self.writing else None
+        if action == "stop":
+            return True if self.busy else None
+        return True
+
+    # -- walking and branching ---------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "edit":
+            return self.mode != EDIT
+        if action == "walk_mode":
+            return self.mode != WALK
+        if action in ("take", "walk", "line", "page", "alternative"):
+            return self.mode == WALK
+        return True
+
+    def action_edit(self) -> None:
+        if self.ready:
+            self.edit()
+
+    def action_walk_mode(self) -> None:
+        self.walk()
+
+    def action_walk(self, by: int) -> None:
+        self.move(self.tokens.cursor + by)
+
+    def action_line(self, by: int) -> None:
+        self.move(self.query_one(TokenView).line_from(self.tokens.cursor, by))
+
+    def action_page(self, by: int) -> None:
+        view = self.query_one(TokenView)
+        self.move(view.line_from(self.tokens.cursor, by * max(1, view.size.height - 1)))
+
+    def action_line_start(self) -> None:
+        """The cursor to the beginning of its line; from there to that of the text."""
+        place = self.query_one(TokenView).line_start(self.tokens.cursor)
+        self.move(place if place != self.tokens.cursor else 0)
+
+    def action_text_end(self) -> None:
+        self.move(len(self.tokens.path))
+
+    @on(TokenView.Walked)
+    def _walked(self, event: TokenView.Walked) -> None:
+        event.stop()
+        self.move(event.place)
+
+    def action_alternative(self, by: int) -> None:
+        self.query_one(CandidateView).action_pick(by)
+
+    def action_take(self, go_on: bool) -> None:
+        """Put the picked candidate where the cursor is; then go on from there, or look at the next place."""
+        position = self.query_one(CandidateView).position
+        choice = self.query_one(CandidateView).candidate
+        if choice is None or position.seen is None:
+            if go_on and self.tokens.cursor >= len(self.tokens.path):
+                self.start()
+            return
+        ids = ids_before(self.tokens, position.place, self.lm)
+        if self.lm is None or ids is None:
+            self.say("the model of these tokens is not loaded: m chooses it, F5 goes on with the one that is")
+            return
+        self.background.drop()
+        self.tokens.take(position.place, position.seen, choice, spelled(self.lm, ids, choice.id))
+        if go_on:
+            self.complete()
+        else:
+            self.changed()
+            self.look_soon()
+
+    def action_again(self) -> None:
+        self.walk()
+        if self.lm is None or self.background.kind == "load":
+            self.start()
+            return
+        self.background.drop()
+        self.tokens.remember()
+        self.tokens.cut_back()
+        self.complete()
+
+    def action_branch(self, by: int) -> None:
+        self._change(lambda: self.tokens.switch(by), "there is one branch only; another candidate or F8 makes a second")
+
+    def action_undo(self) -> None:
+        self._change(self.tokens.undo, "nothing to undo")
+
+    def action_redo(self) -> None:
+        self._change(self.tokens.redo, "nothing to redo")
+
+    def _change(self, change: Callable[[], bool], otherwise: str) -> None:
+        self.walk()
+        self.drop_work()
+        if change():
+            self.changed()
+            self.look_soon()
+        else:
+            self.say(otherwise)
+
+    @on(SettingsStrip.Changed)
+    def _settings_changed(self, event: SettingsStrip.Changed) -> None:
+        event.stop()
+        self.session.sampling = event.sampling
+        if self.writing:
+            self.background.send(SetSampling(event.sampling))
+            self.tokens.drawn_with(event.sampling)
+        self.changed()
+        self.look_soon()
+
+    # -- comparisons -------------------------------------------------------------------------------------------------
+
+    def action_sweep(self) -> None:
+        self._compare(lambda prompt: sweeps.ladder(prompt, self.sampling))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_ab(self) -> None:
+        if self._comparing():
+            return
+        other = await self.app.push_screen_wait(
+            SettingsDialog(
+                "A/B", "A are the settings of the pane; these are B. Both draw with A's seed.", self.sampling
+            )
+        )
+        if other is not None:
+            self._compare(lambda prompt: sweeps.ab(prompt, self.sampling, other))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_several(self) -> None:
+        if self._comparing():
+            return
+        count = await self.app.push_screen_wait(
+            Entry(
+                "Several samples",
+                f"How many? Each with its own seed, from {self.sampling.seed} on.",
+                f"{SAMPLES}",
+                _count_problem,
+            )
+        )
+        if count is not None:
+            self._compare(lambda prompt: sweeps.samples(prompt, self.sampling, int(count)))
+
+    def _comparing(self) -> bool:
+        """Whether a comparison is under way, which is shown then."""
+        if self.background.kind == "compare":
+            self.show_mode(SWEEP)
+            return True
+        return False
+
+    def _compare(self, make: Callable[[str], Comparison]) -> None:
+        if self._comparing():
+            return
+        self.walk()
+        if self.lm is None or self.background.kind == "load":
+            self.say("the model is not loaded yet", "warning")
+            return
+        comparison = make(self.tokens.prompt or tasks.usual_prompt(self.lm))
+        self.show_comparison(Sweep(comparison))
+        self.ask("compare", partial(tasks.compare, self.lm, comparison))
+
+    @on(SweepView.Taken)
+    def _taken(self, event: SweepView.Taken) -> None:
+        event.stop()
+        if self.lm is None:
+            return
+        self.show_mode(WALK)
+        self.tokens.write(self.query_one(SweepView).sweep.comparison.prompt)
+        self.tokens.remember()
+        self.tokens.grow(event.column.setting.sampling)
+        self.ask("replay", partial(tasks.replay, self.lm, source(self.tokens, self.lm), event.column.tokens))
+        self.changed()
+
+    @on(SweepView.Left)
+    def _left(self, event: SweepView.Left) -> None:
+        event.stop()
+        self.walk()
+
+    # -- models and files --------------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_models(self) -> None:
+        from tui.generate.model_chooser import ModelChooser, offers
+
+        choices = await asyncio.to_thread(offers, self.session.recent)
+        current = self.lm.name if self.lm is not None else ""
+        name = await self.app.push_screen_wait(ModelChooser(choices, current))
+        if name is not None:
+            self.load([(name, "")])
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_open_text(self) -> None:
+        told = "Its text becomes the prompt; the text before stays as a branch."
+        path = await ask_path(self.app, "Open a text file", told, blank="name a file")
+        if path is None:
+            return
+        try:
+            text = await asyncio.to_thread(read_text, path)
+        except (OSError, ValueError) as error:
+            self.tell("It cannot be opened", f"{path}: {getattr(error, 'strerror', None) or error}")
+        else:
+            self.take(text)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_save_text(self) -> None:
+        self.walk()
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}.txt"
+        proposed = str(self.session_file.folder / name)
+        path = await ask_path(self.app, "Save the text", "As plain UTF-8.", proposed, blank="name a file")
+        if path is not None:
+            await self._write_text(path, "saved as {}")
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_copy(self) -> None:
+        content = self.tokens.text.encode("utf-8", "replace")
+        told = f"{len(content):,} bytes are more than a terminal's clipboard takes: they are in {{}}"
+        if len(content) <= CLIPBOARD:
+            self.app.copy_to_clipboard(content.decode())
+            told = f"{len(content):,} bytes sent to the terminal's clipboard (OSC 52) and written to {{}}"
+        await self._write_text(self.session_file.folder / "copied.txt", told)
+
+    async def _write_text(self, target: Path, told: str) -> None:
+        try:
+            await asyncio.to_thread(write_text, target, self.tokens.text)
+        except OSError as error:
+            self.tell("It cannot be written", f"{target}: {error.strerror or error}")
+        else:
+            self.say(told.format(target))
+
+
+def _count_problem(text: str) -> str:
+    if text.isdigit() and text.isascii() and 1 <= int(text[:9]) <= MOST_SAMPLES:
+        return ""
+    return f"it must be a whole number from 1 to {MOST_SAMPLES}"

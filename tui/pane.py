@@ -1,0 +1,87 @@
+"""What the shell knows of a pane, and what a pane may ask of the shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.containers import Container
+from textual.content import Content
+from textual.message import Message
+
+from checkpoints.run import Run
+from tui.widgets import dialogs
+
+
+@dataclass
+class UsePrompt(Message):
+    """Take this text to the Generate pane."""
+
+    text: str
+
+
+class Pane(Container):
+    """One pane of the screen. Its own actions are methods ``action_…``, named in the table of actions.
+
+    A pane with work of its own sets ``WORKS``: the keys that act everywhere (start, pause, stop, sample) then reach it
+    while it is shown. From the others they reach the run that is trained.
+    """
+
+    WORKS = False
+    ABOUT: tuple[tuple[str, str], ...] = ()
+    """sections of the help: title and text"""
+
+    def arrive(self) -> None:
+        """The pane has been put on the screen: take the focus, catch up with what happened meanwhile."""
+
+    def take(self, text: str) -> None:
+        """Work with this text, which another pane sent."""
+
+    def open(self, run: Run) -> None:
+        """Show this run, which did this pane's task."""
+
+    async def resume(self, run: Run) -> None:
+        """Go on with this run, which did this pane's task."""
+
+    def copy(self, run: Run) -> None:
+        """Show the form with what this run was asked for."""
+
+    @property
+    def trains(self) -> str:
+        """The run that a process of its own works on for this pane; empty when there is none."""
+        return ""
+
+    async def see_out(self) -> None:
+        """Ask that run to keep what it made and to end, and wait until it has, though not for ever."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether work goes on that the gauges should be read for."""
+        return False
+
+    def start(self) -> None:
+        """Do what this pane is for."""
+
+    def pause(self) -> None:
+        """Let the work wait, or go on."""
+
+    def stop(self) -> None:
+        """End the work, keeping what it made."""
+
+    def sample(self) -> None:
+        """Give another sample."""
+
+    def allows(self, action: str) -> bool | None:
+        """Whether start, pause, stop or sample make sense now: None shows the key dimmed, False hides it."""
+        return action == "start"
+
+    def tell(self, title: str, text: str) -> None:
+        """Say something that must be read."""
+        dialogs.tell(self.app, title, text)
+
+    def help(self) -> Content:
+        """What the screen shows, for F1."""
+        parts = [
+            Content.assemble(Content.styled(f"{title}\n", "bold $primary"), Content(f"{text}\n"))
+            for title, text in self.ABOUT
+        ]
+        return Content.assemble(*parts)

@@ -1,0 +1,273 @@
+"""The Retrieve pane: a search box over rankers side by side, and what they gain on each other on judged queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.strip import Strip
+from textual.widgets import Input
+
+from checkpoints.run import Run
+from engine.retrieve.spec import RANKERS
+from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
+from engine.runs.worker import Task
+from tui.actions import bindings
+from tui.background import Opened
+from tui.follow.comparison import ComparePane
+from tui.follow.exporting import write
+from tui.retrieve import columns, searching
+from tui.retrieve.figures import batch, figures, gain_lines, ordered
+from tui.retrieve.form import RetrieveForm
+from tui.retrieve.runs import Gain, Retrievals
+from tui.retrieve.searching import Answer
+from tui.retrieve.story import RetrieveStory
+from tui.retrieve.views import WORDS, ViewState, name_of
+from tui.widgets.field import Field
+from tui.widgets.styled import paragraph
+
+if TYPE_CHECKING:
+    from engine.retrieve.search import Library
+
+
+class RetrievePane(ComparePane):
+    """Knows what a retrieval has told, and the collection with the rankers that can be searched."""
+
+    PREFIX, RESULTS = "re", "re-results"
+    WHAT = "retrieval"
+    FIRST = "search"
+    WORDS = WORDS
+    OF_RESULTS = frozenset({"walk", "read", "back", "page", "jump", "pair", "search", "export", "rankings"})
+    TYPED = {"re-query": "/ to search: type a question"}
+    REST = 0.08
+    ABOUT = (
+        (
+            "Three columns",
+            "What is typed is asked of BM25, of the frozen encoder (c changes to [CLS] or to hybrid) and of the "
+            "trained one. ↑ and ↓ tell how many ranks a document rose or fell from the column to its left, new that it "
+            "was not among its first hundred; ● marks what the qrels call relevant, when the query is one of theirs. "
+            "Enter reads the document under the cursor. The search works while training goes on, with the last "
+            "checkpoint.\n",
+        ),
+        (
+            "Gains",
+            "Judged queries from the largest gain of one method on another to the largest loss. Enter, or ] and [, "
+            "show a query in the columns. The interval is a paired bootstrap over queries, p a paired test: from 0.05 "
+            "on the difference could be chance.\n",
+        ),
+        (
+            "Training",
+            "In a batch every query must find its own document among those of the others: the matrix shows the "
+            "cosines, and training lights up its diagonal. It ends when nDCG@10 on held-out train queries stops "
+            "rising. Everything runs in a process of its own and lies in a run directory; o opens an older one.",
+        ),
+    )
+    BINDINGS = bindings("retrieve")
+    story: RetrieveStory
+    view_state: ViewState
+    task_runs: Retrievals
+
+    def __init__(self) -> None:
+        super().__init__(RetrieveForm(), Retrievals())
+        self.fresh()
+
+    def fresh(self) -> None:
+        super().fresh()
+        self.story, self.view_state = RetrieveStory(), ViewState()
+        self.gains: list[Gain] = []
+        self.found: Answer | None = None
+        self._ready: frozenset[str] = frozenset()
+
+    @property
+    def box(self) -> Field:
+        """The line in which queries are typed."""
+        return self.typed[0]
+
+    def take(self, text: str) -> None:
+        """Search for this text."""
+        if self.run_shown is not None:
+            self._ask_for(text.splitlines()[0] if text.strip() else "")
+
+    # -- what the run and the rankers say ----------------------------------------------------------------------------
+
+    def heard(self, events: Iterable[Event], ended: bool) -> None:
+        more = ended or any(isinstance(event, ContenderDone) for event in events)
+        if more:
+            self.refused = False  # it may be there now
+        if self.story.data is not None:
+            self.at_hand()
+        if more:
+            self.look_again()
+        looked = any(isinstance(event, ContenderStep) and event.held_out_score is not None for event in events)
+        if looked or ended or self.ready != self._ready:
+            self._ready = self.ready
+            self.answer()  # with the newest checkpoint, or with a ranker that is there now
+
+    @property
+    def ready(self) -> frozenset[str]:
+        """Rankers whose index is there: asking for another would build it a second time beside the run."""
+        if self.story.data is None:
+            return frozenset()
+        if self.story.finished is not None and self.story.finished.reason == "done":
+            return frozenset(RANKERS)
+        built = {"bm25", *self.story.judged}
+        if "mean" in built:
+            built.add("hybrid")
+        if self.story.looks:
+            built |= {"mean", "hybrid", "trained"}
+        return frozenset(built)
+
+    def reader(self, run: Run) -> Callable[[], list[Gain]]:
+        """What every judged query came to."""
+        queries = self.library.collection.queries if self.library is not None else {}
+        return partial(self.task_runs.gains, run, queries)
+
+    def know(self, found: list[Gain]) -> None:
+        self.gains = found
+        names = self.story.judged
+        chosen = self.view_state.chosen and {self.view_state.first, self.view_state.second} <= set(names)
+        if len(names) > 1 and not chosen:
+            self.view_state.first, self.view_state.second = names[-1], names[0]
+
+    def answered(self, event: Event) -> None:
+        super().answered(event)
+        if isinstance(event, Opened):
+            self.look_again()
+        elif isinstance(event, Answer):
+            self.found = event
+        elif isinstance(event, Progress | Encoded) and not self.running:
+            self.story.progress = event if isinstance(event, Progress) else None
+
+    def opening(self, run: Run) -> Task:
+        return searching.opening(run)
+
+    @property
+    def library(self) -> Library | None:
+        """The collection of the run that is shown, once it has been read."""
+        return self.opened.model if self.opened is not None else None
+
+    # -- searching ---------------------------------------------------------------------------------------------------
+
+    def typing(self) -> None:
+        """What is typed is answered in the columns, whatever was shown before."""
+        self.view_state.look("search")
+
+    def entered(self, line: Input) -> None:
+        """Enter goes from the box into the columns."""
+        self.view_state.row = 0
+        self.board.focus()
+
+    def answer(self) -> None:
+        """Ask the rankers about what has been typed."""
+        text = self.box.value.strip()
+        if self.library is not None and text:
+            self.background.ask("search", searching.searching(self.library, text, self.view_state.columns, self.ready))
+            self.wake()
+        else:
+            self.found = None
+            self.redraw()
+
+    def _ask_for(self, text: str) -> None:
+        self.view_state.look("search")
+        self.view_state.row = 0
+        if self.box.value != text:
+            self.box.value = text
+        self.answer()
+        self.redraw()
+
+    def _title(self, row: int) -> tuple[str, str]:
+        collection = self.library.collection if self.library is not None else None
+        if collection is None or not 0 <= row < len(collection):
+            return "", ""
+        return collection.titles[row], collection.texts[row]
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def turned(self) -> tuple[str, str]:
+        return ("c", name_of(self.view_state.middle)) if self.view_state.view == "search" else ("", "")
+
+    def draw_view(self, width: int, height: int) -> list[Strip]:
+        story, state = self.story, self.view_state
+        if state.view == "figures":
+            return figures(story, width, height)
+        if state.view == "gains":
+            if story.data is not None and not story.data.judged_split:
+                empty = paragraph("There are no qrels, so no query can be judged.", width)
+                return [Strip.blank(width), *empty][:height]
+            return gain_lines(story, self.gains, state, width, height)
+        if state.view == "batch":
+            return batch(story, width, height)
+        if state.reading:
+            return columns.document(self.found, state, self._title, width, height)
+        waiting = "" if self.library is not None else "The collection is being read…"
+        if self.refused:
+            waiting = "The collection cannot be searched."
+        return columns.columns(self.found, state, self._title, waiting, width, height)
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def action_search(self) -> None:
+        """Into the search box."""
+        self.view_state.look("search")
+        self.view_state.reading = False
+        self.box.focus()
+        self.redraw()
+
+    def action_pair(self, which: int) -> None:
+        """Another ranker to look at."""
+        self.view_state.another(which, self.story.judged)
+        if self.view_state.view == "search":
+            self.answer()
+        self.redraw()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_rankings(self) -> None:
+        """The rankings of the judged queries as TREC run files."""
+        run = self.run_shown
+        if run is None or not self.story.judged:
+            self.say("no method has been judged yet: there are no rankings to write", "warning")
+            return
+        about = "As a TREC run file; of several methods one each, such as run.bm25.txt. Replaced if it exists."
+        into = partial(self.task_runs.write_rankings, run)
+        await write(self, "the rankings", about, f"{run.name}.txt", into)
+
+    def action_jump(self, by: int) -> None:
+        """The next query by gain, in the columns."""
+        listed = ordered(self.gains, self.view_state)
+        if not listed:
+            self.say("no judged queries to walk over yet")
+            return
+        here = next((place for place, one in enumerate(listed) if one.text == self.box.value), -1)
+        place = (here + by) % len(listed) if here >= 0 else (0 if by > 0 else len(listed) - 1)
+        self._ask_for(listed[place].text)
+
+    def action_walk(self, down: int, right: int) -> None:
+        """The cursor of the view."""
+        state = self.view_state
+        if state.view == "search" and state.reading:
+            state.scroll = max(0, state.scroll + down)
+        elif state.view == "search":
+            state.column = max(0, min(2, state.column + right))
+            state.row = max(0, state.row + down)
+            columns.under_cursor(self.found, state)
+        else:
+            state.row = max(0, state.row + down)
+        self.redraw()
+
+    def action_page(self, by: int) -> None:
+        """A page of rows."""
+        self.action_walk(by * 10, 0)
+
+    def action_read(self) -> None:
+        """The document under the cursor, or the query in the columns."""
+        state = self.view_state
+        if state.view == "gains":
+            listed = ordered(self.gains, state)
+            if listed:
+                self._ask_for(listed[max(0, min(state.row, len(listed) - 1))].text)
+        elif state.view == "search":
+            state.reading = not state.reading and columns.under_cursor(self.found, state) is not None
+            state.scroll = 0
+            self.redraw()

@@ -1,0 +1,305 @@
+"""An editor that stays quick with a megabyte in it: it lays out what is visible and sends the cells that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Offset
+from textual.message import Message
+from textual.strip import Strip
+
+from tui.widgets.buffer import Buffer
+from tui.widgets.glyphs import Rows, Span, columns, glyph, place, words
+from tui.widgets.lines import Lines
+
+LIMIT = 8_000_000  # characters
+_CARET = Style(reverse=True)
+_AWAY = Style(underline=True, bold=True)
+_SELECTED = Style.parse("black on bright_blue")
+_TOKEN = Style(underline=True)
+_MARK = Style.parse("bright_black")
+
+
+def _moves() -> list[BindingType]:
+    made: list[BindingType] = []
+    for key, action in (
+        ("left", "left"),
+        ("right", "right"),
+        ("up", "up"),
+        ("down", "down"),
+        ("home", "line_start"),
+        ("end", "line_end"),
+        ("ctrl+left", "word_left"),
+        ("ctrl+right", "word_right"),
+        ("pageup", "page_up"),
+        ("pagedown", "page_down"),
+        ("ctrl+home", "text_start"),
+        ("ctrl+end", "text_end"),
+    ):
+        shifted = f"ctrl+shift+{key[5:]}" if key.startswith("ctrl+") else f"shift+{key}"
+        made.append(Binding(key, f"go('{action}')", show=False))
+        made.append(Binding(shifted, f"go('{action}',True)", show=False))
+    return made
+
+
+class TokenEditor(Lines, can_focus=True):
+    """Text with a caret. Letters are typed; Escape leaves it, as the pane decides."""
+
+    BINDINGS = [
+        *_moves(),
+        Binding("backspace", "delete('left')", show=False),
+        Binding("delete", "delete('right')", show=False),
+        Binding("ctrl+w,ctrl+backspace", "delete('word_left')", show=False),
+        Binding("ctrl+delete", "delete('word_right')", show=False),
+        Binding("ctrl+u", "delete('line_start')", show=False),
+        Binding("ctrl+k", "delete('line_end')", show=False),
+        Binding("ctrl+z", "undo", show=False),
+        Binding("ctrl+y", "redo", show=False),
+        Binding("ctrl+x", "cut", show=False),
+        Binding("ctrl+a", "select_all", show=False),
+    ]
+    DEFAULT_CSS = "TokenEditor { height: 1fr; }"
+
+    class Changed(Message):
+        """The text is another one."""
+
+    class Moved(Message):
+        """The caret is elsewhere in the same text."""
+
+    class Full(Message):
+        """What was pasted does not fit."""
+
+    @dataclass
+    class Cut(Message):
+        """Text was cut out and wants to be on the clipboard."""
+
+        text: str
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.buffer = Buffer()
+        self.marks = False
+        self.token: Span = (0, 0)
+        """what is marked as the caret's token"""
+        self._rows: tuple[object, Rows] | None = None
+        self._top = 0
+        self._column: int | None = None
+
+    # -- from outside ------------------------------------------------------------------------------------------------
+
+    def load(self, text: str, caret: int = 0) -> None:
+        """Show another text."""
+        version = self.buffer.version
+        self.buffer.load(text[:LIMIT])
+        self.buffer.move(caret)
+        self._after(version)
+
+    def insert(self, text: str) -> None:
+        """Type ``text`` where the caret is; what does not fit is cut off and told."""
+        start, end = self.buffer.selection
+        room = LIMIT - len(self.buffer.text) + end - start
+        if len(text) > room:
+            text = text[:room]
+            self.post_message(self.Full())
+        self._change(lambda: self.buffer.insert(text))
+
+    def go_to(self, offset: int) -> None:
+        """Put the caret somewhere, without a message about it."""
+        self.buffer.move(offset)
+        self.redraw()
+
+    def mark(self, token: Span) -> None:
+        """Show which characters are the caret's token."""
+        if token != self.token:
+            self.token = token
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Show the rows around the caret."""
+        width, height = self.size.width, self.size.height
+        if not width or not height:
+            return
+        rows = self._layout()
+        caret = rows.at(self.buffer.caret)
+        self._top = rows.top(self._top, self.buffer.caret, height)
+        self.set_strips([self._strip(row, row == caret) for row in rows.down(self._top, height)])
+
+    # -- keys and the mouse ------------------------------------------------------------------------------------------
+
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        """Letters are for the text: the footer shows no action on them."""
+        return character is not None and character.isprintable()
+
+    async def _on_key(self, event: events.Key) -> None:
+        typed = {"enter": "\n", "tab": "\t"}.get(event.key, event.character if event.is_printable else None)
+        if typed is not None:
+            event.stop()
+            event.prevent_default()
+            self.insert(typed)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        self.insert(event.text.replace("\r\n", "\n").replace("\r", "\n"))
+
+    def _on_focus(self, event: events.Focus) -> None:
+        super()._on_focus(event)
+        self.redraw()
+
+    def _on_blur(self, event: events.Blur) -> None:
+        super()._on_blur(event)
+        self.redraw()
+
+    def on_resize(self) -> None:
+        self.redraw()
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self.capture_mouse()
+        self._point(event.offset, select=event.shift)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self.app.mouse_captured is self:
+            self._point(event.offset, select=True)
+
+    def on_mouse_up(self) -> None:
+        self.release_mouse()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.action_go("down")
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.action_go("up")
+
+    def action_go(self, where: str, select: bool = False) -> None:
+        """Move the caret."""
+        buffer, column = self.buffer, None
+        match where:
+            case "left" | "right" if not select and buffer.selected:
+                target = buffer.selection[0 if where == "left" else 1]
+            case "left":
+                target = buffer.caret - 1
+            case "right":
+                target = buffer.caret + 1
+            case "word_left":
+                target = buffer.word_left()
+            case "word_right":
+                target = buffer.word_right()
+            case "line_start":
+                target = self._layout().at(buffer.caret)[0]
+            case "line_end":
+                target = self._row_end(self._layout().at(buffer.caret))
+            case "text_start":
+                target = 0
+            case "text_end":
+                target = len(buffer.text)
+            case _:
+                step = {"up": -1, "down": 1, "page_up": -self.size.height, "page_down": self.size.height}[where]
+                target, column = self._vertical(step)
+        buffer.move(target, select=select)
+        self._column = column
+        self.redraw()
+        self.post_message(self.Moved())
+
+    def action_delete(self, to: str) -> None:
+        """What lies between the caret and a place near it."""
+        buffer = self.buffer
+        near = {"left": buffer.caret - 1, "right": buffer.caret + 1}
+        target = near[to] if to in near else int(getattr(buffer, to)())
+        self._delete(min(target, buffer.caret), max(target, buffer.caret))
+
+    def action_undo(self) -> None:
+        """Take the last change back."""
+        self._change(self.buffer.undo)
+
+    def action_redo(self) -> None:
+        """Make it again."""
+        self._change(self.buffer.redo)
+
+    def action_select_all(self) -> None:
+        """Everything."""
+        self.buffer.move(0)
+        self.action_go("text_end", True)
+
+    def action_cut(self) -> None:
+        """What is selected, to the clipboard."""
+        if self.buffer.selected:
+            self.post_message(self.Cut(self.buffer.selected))
+            self._delete(0, 0)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _delete(self, start: int, end: int) -> None:
+        self._change(lambda: self.buffer.delete(start, end))
+
+    def _change(self, change: Callable[[], object]) -> None:
+        version = self.buffer.version
+        change()
+        self._after(version)
+
+    def _after(self, version: int) -> None:
+        self._column = None
+        self.redraw()
+        if self.buffer.version != version:
+            self.post_message(self.Changed())
+
+    def _layout(self) -> Rows:
+        width = max(2, self.size.width - 1)  # the caret needs a cell after the last character
+        key = (self.buffer.version, width, self.marks)
+        if self._rows is None or self._rows[0] != key:
+            self._rows = (key, Rows(self.buffer.text, words(self.buffer.text, width, self.marks)))
+        return self._rows[1]
+
+    def _row_end(self, row: Span) -> int:
+        """The last place of the caret in a row."""
+        end = row[1]
+        last = end >= len(self.buffer.text) and not (row[0] < end and self.buffer.text.endswith("\n"))
+        return end if last else max(row[0], end - 1)
+
+    def _vertical(self, step: int) -> tuple[int, int]:
+        rows, text = self._layout(), self.buffer.text
+        row = rows.at(self.buffer.caret)
+        column = self._column if self._column is not None else columns(text[row[0] : self.buffer.caret], self.marks)
+        target = rows.moved(row, step)
+        if target is None:
+            return (0, 0) if step < 0 else (len(text), column)
+        return place(text, target[0], self._row_end(target), column, self.marks), column
+
+    def _point(self, at: Offset, *, select: bool) -> None:
+        shown = self._layout().down(self._top, self.size.height)
+        if not shown:  # there is no room for a row
+            return
+        row = shown[max(0, min(at.y, len(shown) - 1))]
+        target = place(self.buffer.text, row[0], self._row_end(row), max(0, at.x), self.marks)
+        if not select or target != self.buffer.caret:
+            self.buffer.move(target, select=select)
+            self._column = None
+            self.redraw()
+            self.post_message(self.Moved())
+
+    def _strip(self, row: Span, holds_caret: bool) -> Strip:
+        buffer, chosen = self.buffer, self.buffer.selection
+        caret_style = _CARET if self.has_focus else _AWAY
+        segments: list[Segment] = []
+        for offset in range(*row):
+            character = buffer.text[offset]
+            shown, _ = glyph(character, self.marks)
+            if character == "\n" and not self.marks:
+                shown = " "
+            style = _MARK if self.marks and character.isspace() else Style.null()
+            if chosen[0] <= offset < chosen[1]:
+                style += _SELECTED
+            elif self.token[0] <= offset < self.token[1] and character != "\n":
+                style += _TOKEN
+            if offset == buffer.caret:
+                style += caret_style
+            segments.append(Segment(shown, style))
+        if holds_caret and buffer.caret == row[1]:
+            segments.append(Segment(" ", caret_style))
+        return Strip(Segment.simplify(segments))

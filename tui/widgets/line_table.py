@@ -1,0 +1,190 @@
+"""Tables as lines: columns that fit the width, a heading, and as many rows as there is room for, around a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.message import Message
+
+from tui.text import safe
+from tui.widgets.lines import Lines
+from tui.widgets.styled import CURSOR, DIM, strips, window
+
+Cell = str | tuple[str, str] | Text
+"""what stands in a column: text, text with a style, or something drawn"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure or text of every row.
+
+    ``width`` is in terminal cells, with the gap: before what is aligned right, after what is aligned left. 0 takes
+    what the other columns leave.
+    """
+
+    title: str
+    width: int
+    cell: Callable[[Any], Cell]
+    """from a row; what is too long is cut with ``…``"""
+    left: bool = False
+    wanted: int = 0
+    """cells of the table from which the column is shown"""
+    named: bool = False
+    """whether the cursor is painted on this cell"""
+
+
+class LineTable:
+    """Columns for tables of ``width`` cells. Where not all fit, the last give way.
+
+    With ``marked`` the row of the cursor has ``▸`` before it and its ``named`` cell is painted, without all of it is.
+    """
+
+    def __init__(self, columns: Sequence[Column], width: int, *, marked: bool = True, cursor: str = CURSOR) -> None:
+        self.marked, self._cursor = marked, cursor
+        room = width - 2 * marked
+        shown = [column for column in columns if width >= column.wanted]
+        while len(shown) > 1 and sum(column.width for column in shown) > room:
+            shown.pop()
+        rest = max(0, room - sum(column.width for column in shown))
+        self.columns = [column if column.width else replace(column, width=rest) for column in shown]
+        self.width = 2 * marked + sum(column.width for column in self.columns)
+
+    def heading(self) -> Text:
+        """The titles."""
+        return self._line([(column.title, DIM) for column in self.columns], here=False)
+
+    def row(self, entry: Any, *, here: bool = False) -> Text:
+        """One row; ``here`` says that the cursor is on it."""
+        return self._line([column.cell(entry) for column in self.columns], here=here)
+
+    def rows(self, entries: Sequence[Any], cursor: int, height: int) -> list[Text]:
+        """At most ``height`` rows, that of ``cursor`` among them."""
+        places = window(len(entries), cursor, max(1, height))
+        return [self.row(entries[place], here=place == cursor) for place in places]
+
+    def _line(self, cells: Sequence[Cell], *, here: bool) -> Text:
+        line = Text(no_wrap=True)
+        if self.marked:
+            line.append("▸ " if here else "  ", self._cursor if here else "")
+        for column, cell in zip(self.columns, cells, strict=True):
+            placed = _placed(column, cell, last=column is self.columns[-1])
+            if here and self.marked and column.named:
+                placed.stylize(self._cursor)
+            line.append_text(placed)
+        if here and not self.marked:
+            line.stylize(self._cursor)
+        return line
+
+
+def _placed(column: Column, cell: Cell, *, last: bool) -> Text:
+    """A cell in exactly the width of its column."""
+    if isinstance(cell, Text):
+        text = cell.copy()
+    else:
+        shown, style = (cell, "") if isinstance(cell, str) else cell
+        text = Text(safe(shown, lines=False), style)
+    text.truncate(column.width - (column.left and not last), overflow="ellipsis")
+    free = column.width - text.cell_len
+    if column.left:
+        text.pad_right(free)
+    else:
+        text.pad_left(free)
+    return text
+
+
+class TableView(Lines, can_focus=True):
+    """A table with a cursor, moved by keys, clicks and the wheel. Only rows that are seen are made."""
+
+    DEFAULT_CSS = "TableView { height: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "a row up", show=False),
+        Binding("down", "move(1)", "a row down", show=False),
+        Binding("pageup", "page(-1)", "a screen up", show=False),
+        Binding("pagedown", "page(1)", "a screen down", show=False),
+        Binding("home", "ends(0)", "first row", show=False),
+        Binding("end", "ends(1)", "last row", show=False),
+        Binding("enter", "choose", "take the row", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor has been moved."""
+
+    class Chosen(Message):
+        """Enter was pressed, or the row of the cursor clicked."""
+
+    def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._columns = columns
+        self._first = 0
+        self.entries: Sequence[Any] = ()
+        self.cursor = 0
+
+    @property
+    def here(self) -> Any:
+        """The entry of the row that the cursor is on; None without any."""
+        return self.entries[self.cursor] if self.entries else None
+
+    @property
+    def table(self) -> LineTable:
+        """The columns that there is room for beside the mark that tells how far the rows are scrolled."""
+        return LineTable(self._columns, max(1, self.size.width - 1), marked=False)
+
+    def show(self, entries: Sequence[Any], cursor: int) -> None:
+        """Other rows, or others of their cells."""
+        self.entries = entries
+        self.cursor = max(0, min(cursor, len(entries) - 1))
+        self._draw()
+
+    def move(self, cursor: int) -> None:
+        """Put the cursor on another row."""
+        self.show(self.entries, cursor)
+        self.post_message(self.Moved())
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        room = max(1, self.size.height - 1)
+        self._first = max(self.cursor - room + 1, min(self._first, self.cursor, max(0, len(self.entries) - room)))
+        table, lines = self.table, []
+        for place, entry in enumerate(self.entries[self._first : self._first + room], self._first):
+            line = table.row(entry, here=place == self.cursor)
+            if len(self.entries) > room and (place - self._first) == self.cursor * room // len(self.entries):
+                line.append("▐", DIM)
+            lines.append(line)
+        self.set_strips(strips([table.heading(), *lines], self.size.width, self.size.height))
+
+    def action_move(self, by: int) -> None:
+        """So many rows down."""
+        self.move(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """A screen of rows down, or up."""
+        self.move(self.cursor + by * max(1, self.size.height - 2))
+
+    def action_ends(self, last: int) -> None:
+        """The first row, or the last."""
+        self.move(len(self.entries) if last else 0)
+
+    def action_choose(self) -> None:
+        """Take the row of the cursor."""
+        if self.entries:
+            self.post_message(self.Chosen())
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.action_move(1)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.action_move(-1)
+
+    def on_click(self, event: Click) -> None:
+        row = self._first + event.y - 1
+        if event.y and row < len(self.entries):
+            self.action_choose() if row == self.cursor else self.move(row)
