@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from data import tablefiles
+from data import sources
 
 BUNDLED = "workshop"
 LONGEST = 50_000  # characters of a document that are kept
@@ -110,13 +110,13 @@ def load(name: str, *, unreachable: Callable[[], str] = lambda: "") -> Collectio
     if name == BUNDLED:
         with resources.as_file(resources.files("data").joinpath("bundled", BUNDLED)) as folder:
             return _folder(Path(folder), name, "bundled with the program")
-    if (path := tablefiles.existing(name)) is not None:
+    if (path := sources.existing(name)) is not None:
         if not path.is_dir():
             raise BeirError(f"{path} is no folder: give one with corpus.jsonl, queries.jsonl and qrels/, or with texts")
         if (path / "corpus.jsonl").is_file():
             return _folder(path, path.name or name, str(path.absolute()))
         return texts(path)
-    if tablefiles.possible(name):
+    if sources.possible(name):
         return _hub(name, unreachable)
     raise BeirError(f"there is no folder {name[:200]!r}, and no data set on the Hub can be called so")
 
@@ -344,7 +344,7 @@ def _rows(name: str, unreachable: Callable[[], str], splits: tuple[str, ...]) ->
 
 def _tables(name: str, unreachable: Callable[[], str]) -> Mapping[str, Any]:
     repository, _, configuration = name.partition(":")
-    if not tablefiles.is_cached(repository) and (reason := unreachable()):
+    if not sources.is_cached(repository) and (reason := unreachable()):
         raise BeirError(
             f"the collection {repository!r} cannot be had: no folder is called so, it is not cached, and {reason}. "
             f"{BUNDLED} is bundled, and folders in BEIR layout or of text files can be given by path"

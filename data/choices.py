@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data import tablefiles
-from data.tablefiles import Raw, TableError
+from data import sources
+from data.sources import Raw, TableError
 
 __all__ = ["BUNDLED", "ChoiceData", "Item", "TableError", "load"]
 
@@ -136,8 +136,8 @@ def item_from(row: Mapping[str, Any]) -> Item:
 
 
 def _read(name: str, unreachable: Callable[[], str]) -> tuple[Raw, str]:
-    raw, source = tablefiles.named(name, "questions", f"{BUNDLED}.jsonl", lambda: _or_bundled(unreachable()))
-    return (raw if source.startswith("the Hub") else tablefiles.by_column(raw)), source
+    raw, source = sources.named(name, "questions", f"{BUNDLED}.jsonl", lambda: _or_bundled(unreachable()))
+    return (raw if source.startswith("the Hub") else sources.by_column(raw)), source
 
 
 def _or_bundled(reason: str) -> str:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data import tablefiles
+from data import sources
+from data.sources import Raw, Row, TableError
 from data.tablechecks import Checks, check, normalized
-from data.tablefiles import Raw, Row, TableError
 
 __all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "load", "preview"]
 
@@ -36,7 +36,7 @@ class Rows:
     texts: tuple[str, ...] = ()
     labels: tuple[int, ...] = ()
     places: tuple[tuple[str, int], ...] = ()
-    """name of the file and number of the row in it, see :class:`data.tablefiles.Row`"""
+    """name of the file and number of the row in it, see :class:`data.sources.Row`"""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -119,7 +119,7 @@ def read_texts(file: Path, column: str = "") -> tuple[list[Row], str, list[str]]
     """
     if not file.is_file():
         raise TableError(f"{file} is no file")
-    raw = tablefiles.read(file)
+    raw = sources.read(file)
     column = column or next((name for wanted in TEXT_NAMES for name in raw.columns if name.lower() == wanted), "")
     if column not in raw.columns:
         problem = f"there is no column {column!r}" if column else "which column holds the text cannot be told"
@@ -141,10 +141,10 @@ def preview(name: str, *, count: int = 20, unreachable: Callable[[], str] = lamb
 
 
 def _read(name: str, test: str, unreachable: Callable[[], str], most: int = 0) -> tuple[Raw, str]:
-    raw, source = tablefiles.named(name, "data set", f"{BUNDLED}.csv", unreachable, most=most)
-    raw = tablefiles.by_column(raw)
+    raw, source = sources.named(name, "data set", f"{BUNDLED}.csv", unreachable, most=most)
+    raw = sources.by_column(raw)
     if test:
-        other = tablefiles.read(Path(os.path.expanduser(test)), most=most)
+        other = sources.read(Path(os.path.expanduser(test)), most=most)
         rows = other.splits.get("test") or next(iter(other.splits.values()))
         names = {**raw.names, **other.names}
         raw = replace(raw, splits={**raw.splits, "test": rows}, repairs=[*raw.repairs, *other.repairs], names=names)

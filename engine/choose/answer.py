@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from data import tablefiles
+from data import sources
 from data.choices import Item, item_from
 from engine.choose import fine_tune
 from engine.choose.results import read, read_ranker
@@ -31,11 +31,11 @@ ZERO_SHOT, FINETUNE = "zero-shot", "finetune"
 def questions_in(file: Path) -> tuple[dict[int, Item], list[str]]:
     """The questions of a file by row, counted from 1, and what is wrong with the rows that hold none.
 
-    A folder's splits follow one another. Raises :class:`data.tablefiles.TableError`.
+    A folder's splits follow one another. Raises :class:`data.sources.TableError`.
     """
-    if (path := tablefiles.existing(str(file))) is None:
-        raise tablefiles.TableError(f"there is no file {file}")
-    raw = tablefiles.read(path)
+    if (path := sources.existing(str(file))) is None:
+        raise sources.TableError(f"there is no file {file}")
+    raw = sources.read(path)
     items, problems = {}, list(raw.repairs)
     for number, row in enumerate((row for rows in raw.splits.values() for row in rows), 1):
         try:

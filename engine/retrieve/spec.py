@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from data import beir, tablefiles
+from data import beir, sources
 from engine.comparison import fields
 from engine.runs.spec import Problem, check, check_gpus, option
 
@@ -78,7 +78,7 @@ class RetrieveSpec:
     @property
     def encoders(self) -> tuple[str, ...]:
         """Names of the frozen encoders, each once. The first is the one that is trained and fused."""
-        if tablefiles.existing(self.encoder) is not None:  # a folder with a comma in its name
+        if sources.existing(self.encoder) is not None:  # a folder with a comma in its name
             return (self.encoder,)
         return tuple(dict.fromkeys(name for part in self.encoder.split(",") if (name := part.strip())))
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
-from data import beir, choices, packaged, tablefiles, tables
+from data import beir, choices, packaged, sources, tables
 from engine.runs import owner
 from engine.runs.events import Event, Finished, Notice
 from engine.runs.messages import Control
@@ -75,7 +75,7 @@ def with_others(work: Iterator[Event]) -> Iterator[Event]:
 
 def absolute(name: str) -> str:
     """A path that is there, from the root, since who takes the run up may stand in another folder."""
-    path = tablefiles.existing(name)
+    path = sources.existing(name)
     if path is None and "," in name:  # several encoders
         return ",".join(absolute(part.strip()) for part in name.split(","))
     return str(path.absolute()) if path is not None and name not in BUNDLED else name

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from checkpoints import home, run
-from data import dante, tablefiles
+from data import dante, sources
 from data.corpus import CorpusError
 from engine.encoders import find as encoders
 from engine.gpt import trained
@@ -33,5 +33,5 @@ def test_it_is_refused_as_any_name_of_nothing_is(use: Callable[[], Any], error: 
 
 
 def test_it_names_no_file_and_its_place_is_the_current_folder() -> None:
-    assert tablefiles.existing(NAME) is None
+    assert sources.existing(NAME) is None
     assert tasks.absolute(NAME) in (NAME, str(Path.cwd() / NAME))

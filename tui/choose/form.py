@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from data import tablefiles
+from data import sources
 from data.choices import BUNDLED, LETTERS, Item, TableError, load
 from engine.choose.spec import ChooseSpec
 from tui.follow.comparison_form import CompareForm, Seen
@@ -35,7 +35,7 @@ class SeenItems(Seen):
 def look(values: Mapping[str, str]) -> SeenItems:
     """Read what lies on the disk. Never raises."""
     name = values["data"].strip()
-    path = tablefiles.existing(name)
+    path = sources.existing(name)
     if path is not None and path.is_file() and path.stat().st_size > LARGE:
         return SeenItems(note=f"{path.name} is large: it is read when the methods run")
     if path is None and name != BUNDLED:

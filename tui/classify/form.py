@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from data import tablefiles
+from data import sources
 from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
 from engine.runs.spec import Problem
@@ -157,7 +157,7 @@ class ClassifyForm(CompareForm):
 
     def wrong(self, values: Mapping[str, str]) -> list[Problem]:
         found = super().wrong(values)
-        if (test := values["test"].strip()) and not tablefiles.existing(test):
+        if (test := values["test"].strip()) and not sources.existing(test):
             found.append(Problem("test", "no such file"))
         return found
 

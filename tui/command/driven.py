@@ -75,7 +75,7 @@ def drive(
 def _bad_input() -> tuple[type[Exception], ...]:
     """What is raised for input that cannot be used."""
     from data.beir import BeirError
-    from data.tablefiles import TableError
+    from data.sources import TableError
     from engine.encoders.find import NoEncoder
     from engine.retrieve.training_data import CannotTrain
 

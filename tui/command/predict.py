@@ -16,7 +16,7 @@ from tui.output import print_json, print_message, print_text, say
 from tui.text import safe
 
 if TYPE_CHECKING:
-    from data.tablefiles import Row
+    from data.sources import Row
     from engine.classify.predict import Classifier
 
 
@@ -45,7 +45,7 @@ def predict(
     text_column
         Column of --input with the texts; found by its name if not given.
     """
-    from data.tablefiles import TableError
+    from data.sources import TableError
     from data.tables import read_texts
     from engine.classify.predict import Classifier
     from engine.classify.predict_file import check_output, text_of

@@ -27,7 +27,7 @@ def rank(run: str, /, *, file: Annotated[Path, Parameter(name="--input")], json:
     file
         JSON lines, JSON, CSV or Parquet with columns as for choose; no answers are needed.
     """
-    from data.tablefiles import TableError
+    from data.sources import TableError
     from engine.choose.answer import Chooser, questions_in
     from engine.encoders.encode import EncodeFailed
     from engine.encoders.find import NoEncoder

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from data import tablefiles
+from data import sources
 from engine.runs.spec import Problem
 from engine.runs.tasks import BUNDLED
 from tui.follow.form import Form
@@ -60,9 +60,9 @@ def kind_of(name: str, bundled: str, *, folder: bool = False) -> str:
     """
     if name == bundled:
         return "bundled"
-    if (path := tablefiles.existing(name)) is not None and (path.is_dir() or not folder):
+    if (path := sources.existing(name)) is not None and (path.is_dir() or not folder):
         return "path"
-    return "hub" if tablefiles.possible(name) and ("/" in name or not folder) else "nothing"
+    return "hub" if sources.possible(name) and ("/" in name or not folder) else "nothing"
 
 
 class CompareForm(Form):

@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
 
-from data import tablefiles
+from data import sources
 from engine.runs.spec import BadSpec, Problem, changed, convert, options, spelled, typed
 from tui.follow import last_values
 from tui.text import safe
@@ -231,7 +231,7 @@ class Form(Container):
         """Keep what was set, but for the name; paths whole, since the next start may stand in another folder."""
         kept = {name: text for name, text in given.items() if name != "name"}
         for name, text in kept.items():
-            if self.known[name].path and text not in self.BUILT_IN and tablefiles.existing(text.strip()):
+            if self.known[name].path and text not in self.BUILT_IN and sources.existing(text.strip()):
                 kept[name] = str(Path(os.path.expanduser(text.strip())).absolute())
         last_values.write(self.FILE, kept)
 

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from checkpoints import home
-from data.tablefiles import existing
+from data.sources import existing
 from data.vocabulary import Vocabulary
 from engine import machine
 from engine.gpt.spec import PRESET_HELP, PRESETS, TrainSpec, build

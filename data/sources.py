@@ -259,7 +259,7 @@ def possible(name: str) -> bool:
 def from_hub(name: str, unreachable: Callable[[], str]) -> Raw:
     """Every labelled split of a data set. ``unreachable`` says why the Hub cannot be asked, or nothing.
 
-    Raises :class:`data.tablefiles.TableError`, within seconds when neither the cache nor the Hub has it.
+    Raises :class:`data.sources.TableError`, within seconds when neither the cache nor the Hub has it.
     """
     repository, _, configuration = name.partition(":")
     reason = "" if is_cached(repository) else unreachable()
