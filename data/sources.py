@@ -1,40 +1,47 @@
-"""Tables in files, as CSV, TSV, JSON lines, JSON and Parquet, one for each split, and on the Hugging Face Hub."""
+"""Sources of rows: a name becomes splits of rows, from files, folders, the Hugging Face Hub or what is bundled."""
 
 from __future__ import annotations
 
-import csv
-import io
+import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-LARGEST_CELL = 1 << 27  # characters; what the csv module may hold before a text is cut
-_SPLITS = {"train": "train", "training": "train", "test": "test", "eval": "test", "evaluation": "test"}
+from data.formats import SUFFIXES, Reading, Row, TableError, Tally, is_number, kind_of, rows_of
+
+__all__ = [
+    "Preview",
+    "Raw",
+    "Row",
+    "TableError",
+    "Tally",
+    "by_column",
+    "existing",
+    "from_hub",
+    "is_cached",
+    "named",
+    "possible",
+    "preview",
+    "read",
+    "split_called",
+    "unused",
+]
+
+_SPLITS = {"train": "train", "training": "train"}
 _SPLITS |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
-
-
-class TableError(Exception):
-    """A data set cannot be used; the message says what is wrong, where, and what to do."""
-
-
-class Row(dict[str, Any]):
-    """The cells of a row by column, and where it was read."""
-
-    __slots__ = ("file", "line")
-
-    def __init__(self, cells: Mapping[str, Any], file: str, line: int) -> None:
-        """``file`` is the name of the file; on the Hub, of the split. ``line`` counts its rows from 1.
-
-        Blank and damaged rows count, the header of a CSV does not. In JSON lines it is the line of the file.
-        """
-        super().__init__(cells)
-        self.file, self.line = file, line
+_SPLITS |= dict.fromkeys(("test", "testing", "eval", "evaluation"), "test")
+_INDEX = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # names of columns without one, as pandas writes them
+_ABOUT = (
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+)  # beside tables, none themselves
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,65 @@ class Raw:
     columns: list[str]
     names: dict[str, list[str]] = field(default_factory=dict)
     repairs: list[str] = field(default_factory=list)
+    encoding: str = ""
+    """of the texts, as ``UTF-8``; empty where no file was a text"""
 
 
-def named(name: str, what: str, file: str, unreachable: Callable[[], str], *, most: int = 0) -> tuple[Raw, str]:
+@dataclass(frozen=True)
+class Preview:
+    """The beginning of a data set as it is read, and what its columns are used for."""
+
+    source: str
+    columns: tuple[str, ...]
+    roles: tuple[str, ...]
+    """of each column: text, label, question …; empty where it is not used"""
+    rows: tuple[tuple[str, ...], ...]
+    """cells as text, in the order of ``columns``"""
+    splits: tuple[str, ...]
+    encoding: str
+    repairs: tuple[str, ...]
+
+    def column(self, role: str) -> str:
+        """The first column of a role; empty where there is none."""
+        return next((column for column, own in zip(self.columns, self.roles, strict=True) if own == role), "")
+
+
+def preview(raw: Raw, source: str, roles: Mapping[str, str], *, count: int = 20) -> Preview:
+    """The first rows of ``raw``; ``roles`` tells what a column is used for, by its name."""
+    first = raw.splits.get("train") or next(iter(raw.splits.values()))
+    return Preview(
+        source,
+        tuple(raw.columns),
+        tuple(roles.get(column, "") for column in raw.columns),
+        tuple(tuple(cell(row.get(column))[:500] for column in raw.columns) for row in first[:count]),
+        tuple(raw.splits),
+        raw.encoding,
+        (*raw.repairs, *unused(raw, roles)),
+    )
+
+
+def unused(raw: Raw, roles: Iterable[str]) -> list[str]:
+    """A notice of the columns that have no role; none where all have."""
+    left = [column for column in raw.columns if column not in set(roles)]
+    return [f"not used: the column{'s' * (len(left) != 1)} {', '.join(map(repr, left))}"] if left else []
+
+
+def cell(value: Any) -> str:
+    """The text of a cell: empty for nothing and for what is no number."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def named(
+    name: str, what: str, file: str, unreachable: Callable[[], str], *, most: int = 0, encoding: str = ""
+) -> tuple[Raw, str]:
     """The tables that ``name`` names, and where they came from: the bundled ``file``, a path, or the Hub's.
 
-    ``what`` they hold is said where there are none. Raises :class:`TableError`.
+    ``what`` they hold is said where there are none. ``most`` rows of each split are read where it is not 0; texts are
+    read in ``encoding`` where it is given. Raises :class:`TableError`.
     """
     bundled = Path(file).stem
     if not name.strip():
@@ -59,9 +119,9 @@ def named(name: str, what: str, file: str, unreachable: Callable[[], str], *, mo
         with resources.as_file(resources.files("data").joinpath("bundled", file)) as found:
             return read(Path(found)), "bundled with the program"
     if (path := existing(name)) is not None:
-        return read(path, most=most), str(path.absolute())
+        return read(path, most=most, encoding=encoding), str(path.absolute())
     if possible(name):
-        return from_hub(name, unreachable), f"the Hub ({name})"
+        return from_hub(name, unreachable, most=most), f"the Hub ({name})"
     raise TableError(f"there is no file or folder {name[:200]!r}, and no data set on the Hub can be called so")
 
 
@@ -79,173 +139,187 @@ def by_column(raw: Raw) -> Raw:
     if list(raw.splits) != ["train"] or "split" not in raw.columns:
         return raw
     splits: dict[str, list[Row]] = {}
+    tally = Tally()
     for row in raw.splits["train"]:
-        splits.setdefault(split_called(str(row.get("split"))) or "train", []).append(row)
-    return replace(raw, splits=splits, columns=[column for column in raw.columns if column != "split"])
+        told = str(row.get("split"))
+        if (split := split_called(told)) is None:
+            tally.add(f"whose split is {told[:40]!r} taken as train", row.place)
+        splits.setdefault(split or "train", []).append(row)
+    columns = [column for column in raw.columns if column != "split"]
+    return replace(raw, splits=splits, columns=columns, repairs=[*raw.repairs, *tally.lines("split")])
 
 
-def read(path: Path, *, most: int = 0) -> Raw:
-    """A file as the split train, or every split of a folder; at most ``most`` rows of each where it is not 0.
+def read(path: Path, *, most: int = 0, encoding: str = "") -> Raw:
+    """A file as the split train, or every split of a folder; at most ``most`` rows of each file where it is not 0.
 
-    Raises :class:`TableError`.
+    Texts are read in ``encoding``, or in the one that is found. Raises :class:`TableError`.
     """
+    reading = Reading(most, encoding)
+    files = {"train": [path]}
     if path.is_dir():
-        return _folder(path, most)
-    names: dict[str, list[str]] = {}
-    repairs: list[str] = []
-    rows = _file(path, most, names, repairs)
-    return Raw({"train": rows}, _columns(rows), names, repairs)
+        files = _files(path, reading.repairs)
+        _described(path, reading)
+    splits = {split: [row for file in own for row in rows_of(file, reading)] for split, own in files.items()}
+    columns = _columns([row for rows in splits.values() for row in rows[:1000]])
+    return _finished(splits, columns, reading.names, reading.repairs, ", ".join(reading.encodings))
 
 
 def split_called(name: str) -> str | None:
     """The split that a file's or a cell's name tells: ``dev`` and ``val-00000-of-00001`` are validation."""
-    found = re.match(r"[a-z]+", name.strip().lower())
-    return _SPLITS.get(found[0]) if found else None
+    return next((_SPLITS[word] for word in _words(name) if word in _SPLITS), None)
 
 
-def _folder(path: Path, most: int) -> Raw:
-    files = [file for file in sorted([*path.iterdir(), *path.glob("data/*")]) if file.suffix.lower() in SUFFIXES]
-    splits: dict[str, list[Row]] = {}
-    names: dict[str, list[str]] = {}
-    repairs: list[str] = []
-    used = [file for file in files if split_called(file.stem)]
-    if not used and len(files) == 1:
-        return read(files[0], most=most)
-    for file in used:
-        splits.setdefault(split_called(file.stem) or "", []).extend(_file(file, most, names, repairs))
-    if "train" not in splits:
-        there = ", ".join(file.name for file in files[:8]) or "no table"
-        if (path / "corpus.jsonl").exists():
-            raise TableError(f"{path} is a collection to search in, not a table of texts and labels: Retrieve reads it")
-        raise TableError(
-            f"{path} holds {there}: name the splits train, validation and test "
-            f"({', '.join(suffix[1:] for suffix in SUFFIXES)}), or give one file"
-        )
-    return Raw(splits, _columns([row for rows in splits.values() for row in rows[:1]]), names, repairs)
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", name.lower())
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
     found: dict[str, None] = {}
-    for row in rows[:1000]:
+    for row in rows:
         found.update(dict.fromkeys(row))
     return list(found)
 
 
-def _file(path: Path, most: int, names: dict[str, list[str]], repairs: list[str]) -> list[Row]:
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise TableError(f"{path.name}: give {', '.join(SUFFIXES)}, or a folder of them")
+def _finished(
+    splits: dict[str, list[Row]],
+    columns: list[str],
+    names: dict[str, list[str]],
+    repairs: list[str],
+    encoding: str = "",
+) -> Raw:
+    """Without the columns that have no name and only number the rows."""
+    for column in filter(_INDEX.fullmatch, columns):
+        if all(is_number(row.get(column)) for rows in splits.values() for row in rows):
+            repairs.append(f"not used: the column {column!r}, which numbers the rows")
+            columns = [other for other in columns if other != column]
+    return Raw(splits, columns, names, repairs, encoding)
+
+
+# -- folders ---------------------------------------------------------------------------------------------------------
+
+
+def _files(folder: Path, repairs: list[str]) -> dict[str, list[Path]]:
+    """Files of each split of a folder: as ``save_to_disk`` wrote it, else by their names or those of their folders.
+
+    Raises :class:`TableError` where no split can be told.
+    """
+    if (folder / "state.json").is_file():
+        return {"train": _saved(folder)}
+    if (folder / "dataset_dict.json").is_file():
+        names = [str(name) for name in _json(folder / "dataset_dict.json").get("splits", ())]
+        return {split: _saved(folder / name) for split, name in _chosen(names, repairs).items()}
+    found = {file: _split_word(folder, file) for file in _tables(folder)}
+    groups: dict[str, dict[tuple[Path, str, str], list[Path]]] = {}
+    for file, word in found.items():
+        if word:
+            groups.setdefault(_SPLITS[word], {}).setdefault((file.parent, kind_of(file), word), []).append(file)
+    if not groups and len(found) == 1:
+        return {"train": list(found)}
+    if not groups:
+        raise TableError(_no_split(folder, list(found)))
+    splits = {}
+    for split, own in groups.items():
+        best = min(own, key=lambda group: (split != group[2], len(group[0].parts), SUFFIXES.index(group[1])))
+        splits[split] = own[best]
+    read = {file for files in splits.values() for file in files}
+    if left := [str(file.relative_to(folder)) for file in found if file not in read]:
+        repairs.append(f"not used: {_some(left)}, beside {_some([file.name for file in read])}")
+    return splits
+
+
+def _tables(folder: Path) -> list[Path]:
+    """Tables in a folder, in ``data`` of it, and in the folders of both that are called as a split."""
+    places = [place for place in (folder, folder / "data") if place.is_dir()]
+    places += [
+        inner for place in places for inner in sorted(place.iterdir()) if inner.is_dir() and split_called(inner.name)
+    ]
+    return [
+        file
+        for place in places
+        for file in sorted(place.iterdir())
+        if kind_of(file) and file.name not in _ABOUT and not file.name.startswith(".") and file.is_file()
+    ]
+
+
+def _split_word(folder: Path, file: Path) -> str:
+    """The word in the name of a file, or before it of its folder, that tells the split; empty where none does."""
+    outer = "" if file.parent in (folder, folder / "data") else file.parent.name
+    return next((word for word in _words(f"{outer} {file.name}") if word in _SPLITS), "")
+
+
+def _no_split(folder: Path, tables: Sequence[Path]) -> str:
+    there = _some([file.name for file in tables]) or "no table"
+    if (folder / "corpus.jsonl").exists():
+        return f"{folder} is a collection to search in, not a table of texts and labels: Retrieve reads it"
+    inner = [inner.name for inner in sorted(folder.iterdir()) if inner.is_dir() and _tables(inner)]
+    formats = ", ".join(suffix[1:] for suffix in SUFFIXES)
+    return f"{folder} holds {there}: name the splits train, validation and test ({formats}), or give one file" + (
+        f", or one of the folders in it: {_some(inner)}" if inner else ""
+    )
+
+
+def _saved(folder: Path) -> list[Path]:
+    """The files of one split that ``save_to_disk`` wrote."""
+    files = [folder / str(entry["filename"]) for entry in _json(folder / "state.json").get("_data_files", ())]
+    if any(file.parent != folder for file in files):
+        raise TableError(f"{folder / 'state.json'} names files outside of its folder")
+    return files
+
+
+def _chosen(names: Sequence[str], repairs: list[str]) -> dict[str, str]:
+    """Which of the names of splits is used as train, validation and test: the first that fits; others are told."""
+    found: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: name not in _SPLITS.values()):
+        if split := split_called(name):
+            found.setdefault(split, name)
+    if left := [name for name in names if name not in found.values()]:
+        repairs.append(f"not used: the split{'s' * (len(left) != 1)} {_some(left)}")
+    return found
+
+
+def _described(folder: Path, reading: Reading) -> None:
+    """Names of labels that stand beside the tables, in files of the Hub's library or the head of a README."""
+    for name in ("dataset_infos.json", "dataset_info.json"):
+        about = _json(folder / name)
+        for info in (about, *about.values()):
+            reading.features(info.get("features") if isinstance(info, dict) else None)
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        head = re.match(r"---\n(.*?)\n---", (folder / "README.md").read_text("utf-8"), re.DOTALL)
+        if head and "class_label" in head[1]:
+            reading.features(_card_features(head[1]))
+
+
+def _card_features(head: str) -> dict[str, Any]:
+    """Features of a data set's README whose labels have names, as the Hub's library writes them elsewhere."""
+    import yaml  # type: ignore[import-untyped]
+
+    found: dict[str, Any] = {}
     try:
-        if suffix == ".parquet":
-            rows = _parquet(path, most, names)
-        else:
-            content = _decode(path, path.read_bytes(), repairs)
-            if suffix in (".csv", ".tsv"):
-                rows = _csv(path, content, most, repairs)
-            else:
-                rows = _json(path, content, most, repairs)
-    except OSError as error:
-        raise TableError(f"{path}: {error.strerror or error}") from None
-    except MemoryError:
-        raise TableError(f"{path} does not fit into memory") from None
-    if not rows:
-        raise TableError(f"{path} holds no rows")
-    return rows
+        infos = yaml.safe_load(head)["dataset_info"]
+        for info in infos if isinstance(infos, list) else [infos]:
+            for feature in info["features"]:
+                if isinstance(feature["dtype"], dict) and "class_label" in feature["dtype"]:
+                    names = feature["dtype"]["class_label"]["names"]  # by number
+                    found[feature["name"]] = {"names": [names[key] for key in sorted(names, key=int)]}
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        pass
+    return found
 
 
-def _decode(path: Path, content: bytes, repairs: list[str]) -> str:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        repairs.append(f"{path.name} is UTF-16: read as such")
-        return content.decode("utf-16", "replace")
+def _json(file: Path) -> dict[str, Any]:
+    """The object in a small file; empty where there is none."""
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        repairs.append(f"{path.name} is not UTF-8 (byte {error.start:,}): read as Latin-1")
-        return content.decode("latin-1")
+        found = json.loads(file.read_bytes()) if file.is_file() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise TableError(f"{file} cannot be read ({error})") from None
+    return found if isinstance(found, dict) else {}
 
 
-def _csv(path: Path, content: str, most: int, repairs: list[str]) -> list[Row]:
-    head = content[: content.find("\n")] if "\n" in content else content
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=head.count)
-    before = csv.field_size_limit(LARGEST_CELL)
-    rows: list[Row] = []
-    odd = 0
-    try:
-        reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator)
-        header = [name.strip() for name in next(reader, [])]
-        if len(set(header)) < len(header):
-            raise TableError(f"{path.name}: two columns have the same name ({', '.join(header[:12])})")
-        for number, cells in enumerate(reader, 1):
-            if len(cells) != len(header):
-                odd += bool(cells)
-                continue
-            rows.append(Row(dict(zip(header, cells, strict=True)), path.name, number))
-            if most and len(rows) >= most:
-                break
-    except csv.Error as error:
-        raise TableError(f"{path.name} is no readable CSV near row {len(rows) + 2:,} ({error})") from None
-    finally:
-        csv.field_size_limit(before)
-    if odd:
-        repairs.append(
-            f"{path.name}: {odd:,} row{'s' * (odd != 1)} left out, with another number of cells than the header"
-        )
-    return rows
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + ", …" * (len(names) > 8)
 
 
-def _json(path: Path, content: str, most: int, repairs: list[str]) -> list[Row]:
-    if content.lstrip()[:1] == "[":
-        try:
-            loaded = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise TableError(f"{path.name} is no readable JSON ({error})") from None
-        rows = [Row(row, path.name, number) for number, row in enumerate(loaded, 1) if isinstance(row, dict)]
-        odd, first = len(loaded) - len(rows), 1
-        rows = rows[:most] if most else rows
-    else:
-        rows, odd, first = [], 0, 0
-        # Not splitlines: JSON strings may hold the other line ends as they are.
-        for number, line in enumerate(content.split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                row = None
-            if isinstance(row, dict):
-                rows.append(Row(row, path.name, number))
-                if most and len(rows) >= most:
-                    break
-            else:
-                odd, first = odd + 1, first or number
-    if odd:
-        repairs.append(
-            f"{path.name}: {odd:,} line{'s' * (odd != 1)} left out that hold no JSON object, the first is {first:,}"
-        )
-    return rows
-
-
-def _parquet(path: Path, most: int, names: dict[str, list[str]]) -> list[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowException as error:
-        raise TableError(f"{path.name} is no readable Parquet ({str(error).splitlines()[0]})") from None
-    about = (table.schema.metadata or {}).get(b"huggingface", b"{}")
-    try:
-        features = json.loads(about).get("info", {}).get("features", {})
-    except (ValueError, AttributeError):
-        features = {}
-    for column, kind in features.items() if isinstance(features, dict) else ():
-        if isinstance(kind, dict) and isinstance(kind.get("names"), list):
-            names[str(column)] = [str(name) for name in kind["names"]]
-    return _numbered((table.slice(0, most) if most else table).to_pylist(), path.name)
-
-
-def _numbered(rows: Sequence[Mapping[str, Any]], file: str) -> list[Row]:
-    return [Row(row, file, number) for number, row in enumerate(rows, 1)]
+# -- the Hub ---------------------------------------------------------------------------------------------------------
 
 
 _NAME = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(:\w[\w.-]{0,95})?", re.ASCII)
@@ -256,10 +330,10 @@ def possible(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and ("/" in name or not re.search(r"\.\w+$", name))
 
 
-def from_hub(name: str, unreachable: Callable[[], str]) -> Raw:
+def from_hub(name: str, unreachable: Callable[[], str], *, most: int = 0) -> Raw:
     """Every labelled split of a data set. ``unreachable`` says why the Hub cannot be asked, or nothing.
 
-    Raises :class:`data.sources.TableError`, within seconds when neither the cache nor the Hub has it.
+    Raises :class:`TableError`, within seconds when neither the cache nor the Hub has it.
     """
     repository, _, configuration = name.partition(":")
     reason = "" if is_cached(repository) else unreachable()
@@ -279,19 +353,16 @@ def from_hub(name: str, unreachable: Callable[[], str]) -> Raw:
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         hint = " Name a configuration as owner/name:config." if "onfig" in str(error) else ""
         raise TableError(f"the data set {name!r} cannot be loaded from the Hub ({first}).{hint}") from None
-    splits: dict[str, Any] = {}
-    names: dict[str, list[str]] = {}
+    reading = Reading()
+    splits: dict[str, list[Row]] = {}
     columns: list[str] = []
-    for split, table in loaded.items():
-        called = split_called(str(split))
-        if called is None or called in splits:
-            continue
-        splits[called] = _numbered(table.to_list(), str(split))
+    for split, named in _chosen(list(map(str, loaded)), reading.repairs).items():
+        table = loaded[named]
+        rows = (table.select(range(min(most, len(table)))) if most else table).to_list()
+        splits[split] = [Row(row, named, number) for number, row in enumerate(rows, 1)]
         columns = columns or list(table.column_names)
-        for column, kind in table.features.items():
-            if getattr(kind, "names", None):
-                names[column] = [str(one) for one in kind.names]
-    return Raw(splits, columns, names)
+        reading.features({column: {"names": getattr(kind, "names", None)} for column, kind in table.features.items()})
+    return _finished(splits, columns, reading.names, reading.repairs)
 
 
 def is_cached(repository: str) -> bool:

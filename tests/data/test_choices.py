@@ -132,7 +132,7 @@ def test_a_bad_item_is_told_and_the_rest_is_used(row: dict[str, Any], told: str,
 
 def test_broken_json_is_named_by_its_line(tmp_path: Path) -> None:
     path = write(tmp_path / "some.jsonl", [*(plain(n) for n in range(9)), '{"question": "cut of'])
-    assert any("first is 10" in line for line in load(str(path)).repairs)
+    assert any("first is line 10" in line for line in load(str(path)).repairs)
 
 
 def test_nothing_usable(tmp_path: Path) -> None:
