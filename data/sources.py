@@ -21,6 +21,7 @@ __all__ = [
     "TableError",
     "Tally",
     "by_column",
+    "cell",
     "existing",
     "from_hub",
     "is_cached",
@@ -76,7 +77,10 @@ class Preview:
 
 
 def preview(raw: Raw, source: str, roles: Mapping[str, str], *, count: int = 20) -> Preview:
-    """The first rows of ``raw``; ``roles`` tells what a column is used for, by its name."""
+    """The first rows of ``raw``; ``roles`` tells what a column is used for, by its name.
+
+    An empty name stands for one that is not found yet: then no column is said to be unused.
+    """
     first = raw.splits.get("train") or next(iter(raw.splits.values()))
     return Preview(
         source,
@@ -85,7 +89,7 @@ def preview(raw: Raw, source: str, roles: Mapping[str, str], *, count: int = 20)
         tuple(tuple(cell(row.get(column))[:500] for column in raw.columns) for row in first[:count]),
         tuple(raw.splits),
         raw.encoding,
-        (*raw.repairs, *unused(raw, roles)),
+        (*raw.repairs, *(() if "" in roles else unused(raw, roles))),
     )
 
 
@@ -190,7 +194,7 @@ def _finished(
     """Without the columns that have no name and only number the rows."""
     for column in filter(_INDEX.fullmatch, columns):
         if all(is_number(row.get(column)) for rows in splits.values() for row in rows):
-            repairs.append(f"not used: the column {column!r}, which numbers the rows")
+            repairs.append(f"not used: the column {column or 'without a name'}, which numbers the rows")
             columns = [other for other in columns if other != column]
     return Raw(splits, columns, names, repairs, encoding)
 

@@ -54,9 +54,16 @@ class Checks:
             f"train texts have {self.words[0]} to {self.words[2]:,} words, {self.words[1]} in the median, "
             f"and at most {self.characters[2]:,} characters",
         ]
+        spelled: dict[str, list[str]] = {}
+        for name in self.classes:
+            spelled.setdefault(" ".join(name.casefold().split()), []).append(repr(name))
+        twins = [" and ".join(names) for names in spelled.values() if len(names) > 1]
+        empty = [name for name in self.classes if name.strip().lower() in ("nan", "null", "n/a")]
         rare = [name for name, count in zip(self.classes, counts, strict=True) if count < SHORT_SUPPORT]
         for wrong, text in (
-            (rare, f"fewer than {SHORT_SUPPORT} training rows: {', '.join(rare[:8])}{', …' * (len(rare) > 8)}"),
+            (twins, f"labels that differ only in case or spaces are classes of their own: {_some(twins)}"),
+            (empty, f"the class {', '.join(map(repr, empty))} may be rows without a label"),
+            (rare, f"fewer than {SHORT_SUPPORT} training rows: {_some(rare)}"),
             (self.repeated, f"{self.repeated:,} training texts are repeated"),
             (self.contradicted, f"{self.contradicted:,} training texts carry more than one label"),
             (self.leaked, f"{len(self.leaked):,} test texts are in train too: results are given with and without them"),
@@ -64,6 +71,9 @@ class Checks:
         ):
             if wrong:
                 told.append(text)
+        for split in ("validation", "test"):
+            lacking = [name for name, count in zip(self.classes, self.counts[split], strict=True) if not count]
+            told += [f"{split} has no rows of {_some(lacking)}"] if lacking else []
         return tuple(told)
 
 
@@ -88,6 +98,10 @@ def check(classes: Sequence[str], splits: Mapping[str, tuple[Sequence[str], Sequ
         tuple(row for row, text in enumerate(splits["test"][0]) if normalized(text) in seen),
         tuple(row for row, text in enumerate(splits["validation"][0]) if normalized(text) in seen),
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + ", …" * (len(names) > 8)
 
 
 def _counts(labels: Sequence[int], classes: int) -> tuple[int, ...]:

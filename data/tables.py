@@ -9,20 +9,20 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from data import sources
-from data.sources import Raw, Row, TableError
+from data.labels import SEVERAL, Labels, key, read_labels
+from data.sources import Preview, Raw, Row, TableError, Tally, cell
 from data.tablechecks import Checks, check, normalized
 
 __all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "load", "preview"]
 
 BUNDLED = "helpdesk"
 LONGEST = 20_000  # characters of a text that are kept
-MOST_CLASSES = 500
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
 TEXT_NAMES = ("text", "sentence", "content", "message", "review", "comment", "tweet", "utterance", "question", "title")
@@ -69,58 +69,51 @@ class TextData:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class Preview:
-    """The beginning of a data set, for choosing columns. ``rows`` are cells as text, in the order of ``columns``."""
-
-    source: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    text_column: str | None
-    label_column: str | None
-    splits: tuple[str, ...]
-
-
 def load(
     name: str,
     *,
     test: str = "",
     text_column: str = "",
     label_column: str = "",
+    label_names: Sequence[str] = (),
+    encoding: str = "",
     limit: int = 0,
     seed: int = 1337,
     unreachable: Callable[[], str] = lambda: "",
 ) -> TextData:
     """The data set that ``name`` names: ``helpdesk`` (bundled), a file, a folder with one file a split, or the Hub's.
 
-    ``test`` is a file with the test split. ``limit`` keeps at most so many rows of each split, in the classes' shares.
-    ``unreachable`` says why the Hub cannot be asked, or nothing. Raises :class:`TableError`.
+    ``test`` is a file with the test split. ``label_names`` are those of labels that are numbers, in their order.
+    ``encoding`` is that of text files, found if it is not given. ``limit`` keeps at most so many rows of each split, in
+    the classes' shares. ``unreachable`` says why the Hub cannot be asked, or nothing. Raises :class:`TableError`.
     """
-    raw, source = _read(name, test, unreachable)
+    raw, source = _read(name, test, unreachable, encoding=encoding)
     text, label = _choose(raw, text_column, label_column)
-    repairs = list(raw.repairs)
-    splits = {split: _clean(split, rows, text, label, repairs) for split, rows in raw.splits.items()}
-    names = _classes(splits, raw.names.get(label), label, repairs)
-    rows = _index(splits, names, repairs)
+    repairs = [*raw.repairs, *sources.unused(raw, (text, label))]
+    keys = {split: [key(row.get(label)) for row in rows] for split, rows in raw.splits.items()}
+    counted = Counter(chain.from_iterable(keys.values()))
+    labels = read_labels(label, counted, raw.names.get(label, ()), label_names)
+    repairs += labels.repairs
+    rows = {split: _labelled(split, own, keys[split], text, labels, repairs) for split, own in raw.splits.items()}
     rows = _complete(rows, seed, repairs)
     if limit > 0:
         rows = {split: _sample(part, limit, seed) for split, part in rows.items()}
-    names, rows = _drop_unlearnable(names, rows, repairs)
+    names, rows = _drop_unlearnable(labels.classes, rows, repairs)
     checks = check(names, {split: (part.texts, part.labels) for split, part in rows.items()})
     return TextData(
         name, source, text, label, names, rows["train"], rows["validation"], rows["test"], checks, tuple(repairs)
     )
 
 
-def read_texts(file: Path, column: str = "") -> tuple[list[Row], str, list[str]]:
+def read_texts(file: Path, column: str = "", encoding: str = "") -> tuple[list[Row], str, list[str]]:
     """Rows of a file without looking for labels, the column of their texts, and what was repaired.
 
     The column is found by its name if it is not given. Raises :class:`TableError`.
     """
     if not file.is_file():
         raise TableError(f"{file} is no file")
-    raw = sources.read(file)
-    column = column or next((name for wanted in TEXT_NAMES for name in raw.columns if name.lower() == wanted), "")
+    raw = sources.read(file, encoding=encoding)
+    column = column or _found(raw.columns, TEXT_NAMES)
     if column not in raw.columns:
         problem = f"there is no column {column!r}" if column else "which column holds the text cannot be told"
         named = ", ".join(map(repr, raw.columns))
@@ -128,29 +121,43 @@ def read_texts(file: Path, column: str = "") -> tuple[list[Row], str, list[str]]
     return raw.splits["train"], column, raw.repairs
 
 
-def preview(name: str, *, count: int = 20, unreachable: Callable[[], str] = lambda: "") -> Preview:
-    """Columns and first rows of a data set, and the columns that would be chosen. Raises :class:`TableError`."""
-    raw, source = _read(name, "", unreachable, most=count)
-    first = raw.splits.get("train") or next(iter(raw.splits.values()))
-    columns = tuple(raw.columns)
-    cells = tuple(tuple(_cell(row.get(column))[:500] for column in columns) for row in first[:count])
-    found: list[str | None] = []
-    for wanted in (TEXT_NAMES, LABEL_NAMES):
-        found.append(next((column for name in wanted for column in columns if column.lower() == name), None))
-    return Preview(source, columns, cells, found[0], found[1], tuple(raw.splits))
+def preview(
+    name: str,
+    *,
+    text_column: str = "",
+    label_column: str = "",
+    encoding: str = "",
+    count: int = 20,
+    unreachable: Callable[[], str] = lambda: "",
+) -> Preview:
+    """Columns and first rows of a data set, the columns being found by their names where they are not given.
+
+    Reads the beginning of each file only. Raises :class:`TableError`.
+    """
+    raw, source = _read(name, "", unreachable, most=count, encoding=encoding)
+    text = text_column or _found(raw.columns, TEXT_NAMES)
+    label = label_column or _found([column for column in raw.columns if column != text], LABEL_NAMES)
+    return sources.preview(raw, source, {label: "label", text: "text"}, count=count)
 
 
-def _read(name: str, test: str, unreachable: Callable[[], str], most: int = 0) -> tuple[Raw, str]:
-    raw, source = sources.named(name, "data set", f"{BUNDLED}.csv", unreachable, most=most)
+def _read(
+    name: str, test: str, unreachable: Callable[[], str], *, most: int = 0, encoding: str = ""
+) -> tuple[Raw, str]:
+    raw, source = sources.named(name, "data set", f"{BUNDLED}.csv", unreachable, most=most, encoding=encoding)
     raw = sources.by_column(raw)
     if test:
-        other = sources.read(Path(os.path.expanduser(test)), most=most)
+        other = sources.read(Path(os.path.expanduser(test)), most=most, encoding=encoding)
         rows = other.splits.get("test") or next(iter(other.splits.values()))
         names = {**raw.names, **other.names}
         raw = replace(raw, splits={**raw.splits, "test": rows}, repairs=[*raw.repairs, *other.repairs], names=names)
     if "train" not in raw.splits:
         raise TableError(f"{name} has no split called train; it has: {', '.join(raw.splits) or 'none'}")
     return raw, source
+
+
+def _found(columns: Sequence[str], names: Sequence[str]) -> str:
+    """The column that is called by the first of ``names`` that there is; empty where none is."""
+    return next((column for name in names for column in columns if column.lower() == name), "")
 
 
 def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
@@ -163,10 +170,10 @@ def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
                 problems.append(f"there is no column {given!r}")
             chosen.append(given)
             continue
-        found = [column for name in names for column in raw.columns if column.lower() == name and column not in chosen]
+        found = _found([column for column in raw.columns if column not in chosen], names)
         if not found:
             problems.append(f"which column holds the {what} cannot be told: name it with --{what}-column")
-        chosen.append(found[0] if found else "")
+        chosen.append(found)
     if not problems and chosen[0] == chosen[1]:
         problems.append(f"text and label cannot both be the column {chosen[0]!r}")
     if problems:
@@ -174,75 +181,40 @@ def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
     return chosen[0], chosen[1]
 
 
-def _clean(
-    split: str, rows: Sequence[Row], text: str, label: str, repairs: list[str]
-) -> list[tuple[str, Any, tuple[str, int]]]:
-    """Text, raw label, and file and row number; rows without either are left out, and texts beyond measure cut."""
-    result: list[tuple[str, Any, tuple[str, int]]] = []
-    done: Counter[str] = Counter()
-    for row in rows:
-        content, mark = row.get(text), row.get(label)
-        if isinstance(mark, float) and mark == int(mark):
-            mark = int(mark)
-        if mark is None or mark == "" or mark == -1:
-            done["without a label left out"] += 1
+def _labelled(
+    split: str, rows: Sequence[Row], keys: Sequence[Hashable], text: str, labels: Labels, repairs: list[str]
+) -> Rows:
+    """Texts and classes; rows without either are left out, and texts beyond measure cut.
+
+    ``keys`` are those of the rows' labels. Raises :class:`TableError` for a row with several labels.
+    """
+    texts, indices, places = [], [], []
+    tally = Tally()
+    for row, mark in zip(rows, keys, strict=True):
+        index, content = labels.meaning[mark], row.get(text)
+        if isinstance(index, str):
+            if index == SEVERAL:
+                raise TableError(
+                    f"{row.place} has several labels: this is multi-label data, and classification takes one label of "
+                    "each text. Choose another column, or keep one label in each row"
+                )
+            tally.add(index, row.place)
             continue
         if not isinstance(content, str):
-            if content is not None:
-                done["whose text was no text taken as it prints"] += 1
-            content = _cell(content)
+            content = cell(content)
+            if content:
+                tally.add("whose text was no text taken as it prints", row.place)
         if not content.strip():
-            done["with an empty text left out"] += 1
+            tally.add("with an empty text left out", row.place)
             continue
         if len(content) > LONGEST:
-            done[f"cut to the first {LONGEST:,} characters"] += 1
+            tally.add(f"cut to the first {LONGEST:,} characters", row.place)
             content = content[:LONGEST]
-        result.append((content, mark, (row.file, row.line)))
-    repairs += [f"{split}: {count:,} row{'s' * (count != 1)} {what}" for what, count in done.items()]
-    return result
-
-
-def _classes(
-    splits: Mapping[str, Sequence[tuple[str, Any, Any]]], known: list[str] | None, column: str, repairs: list[str]
-) -> tuple[str, ...]:
-    marks = [mark for rows in splits.values() for _, mark, _ in rows]
-    kinds = {type(mark) for mark in marks}
-    if known and kinds == {int}:
-        return tuple(known)
-    if len(kinds) > 1:
-        spelled = ", ".join(sorted(kind.__name__ for kind in kinds))
-        repairs.append(f"the column {column!r} mixes types ({spelled}): every label is taken as text")
-    names = {_cell(mark) for mark in marks}
-    if len(names) > MOST_CLASSES:
-        raise TableError(
-            f"the column {column!r} holds {len(names):,} different values, so it is no label; at most "
-            f"{MOST_CLASSES} classes are told apart"
-        )
-    whole = all(name.lstrip("-").isdecimal() for name in names)
-    return tuple(sorted(names, key=lambda name: (int(name), name) if whole else (0, name)))
-
-
-def _index(
-    splits: Mapping[str, Sequence[tuple[str, Any, tuple[str, int]]]], names: Sequence[str], repairs: list[str]
-) -> dict[str, Rows]:
-    place = {name: index for index, name in enumerate(names)}
-    result: dict[str, Rows] = {}
-    for split, rows in splits.items():
-        texts, labels, places, odd = [], [], [], 0
-        for text, mark, place_of_row in rows:
-            index = place.get(_cell(mark))
-            if index is None and isinstance(mark, int) and 0 <= mark < len(names):
-                index = mark
-            if index is None:
-                odd += 1
-                continue
-            texts.append(text)
-            labels.append(index)
-            places.append(place_of_row)
-        if odd:
-            repairs.append(f"{split}: {odd:,} row{'s' * (odd != 1)} left out, whose label is none of the known names")
-        result[split] = Rows(tuple(texts), tuple(labels), tuple(places))
-    return result
+        texts.append(content)
+        indices.append(index)
+        places.append((row.file, row.line))
+    repairs += tally.lines(split)
+    return Rows(tuple(texts), tuple(indices), tuple(places))
 
 
 def _complete(rows: dict[str, Rows], seed: int, repairs: list[str]) -> dict[str, Rows]:
@@ -283,11 +255,12 @@ def _drop_unlearnable(
     result: dict[str, Rows] = {}
     for split, part in rows.items():
         kept = [row for row, label in enumerate(part.labels) if label in place]
-        if lost := len(part) - len(kept):
-            strange = sorted({names[label] for label in part.labels if label not in place})
+        if lost := [row for row, label in enumerate(part.labels) if label not in place]:
+            strange = sorted({names[part.labels[row]] for row in lost})
+            file, line = part.places[lost[0]]
             repairs.append(
-                f"{split}: {lost:,} row{'s' * (lost != 1)} left out, whose label train lacks "
-                f"({', '.join(strange[:5])}{', …' * (len(strange) > 5)})"
+                f"{split}: {len(lost):,} row{'s' * (len(lost) != 1)} left out, whose label train lacks "
+                f"({', '.join(strange[:5])}{', …' * (len(strange) > 5)}); the first is row {line:,} of {file}"
             )
         taken = _take(part, kept)
         result[split] = replace(taken, labels=tuple(place[label] for label in taken.labels))
@@ -364,9 +337,3 @@ def _take(rows: Rows, which: Sequence[int]) -> Rows:
         tuple(rows.labels[row] for row in which),
         tuple(rows.places[row] for row in which),
     )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -34,6 +34,13 @@ class ClassifySpec:
     label_column: str = option(
         "", "Column of the labels; found by its name if not given.", group="data set", blank="auto"
     )
+    label_names: str = option(
+        "",
+        "Names of labels that are numbers, in the order of the numbers: negative,neutral,positive.",
+        group="data set",
+        advanced=True,
+    )
+    encoding: str = fields.encoding(group="data set")
     encoder: str = fields.encoder(group="features")
     pooling: str = fields.pooling(group="features")
     length: int = fields.length(
@@ -78,9 +85,14 @@ class ClassifySpec:
     gpus: str = fields.gpus()
     name: str = fields.name()
 
+    @property
+    def names_of_labels(self) -> tuple[str, ...]:
+        """``label_names``, one by one."""
+        return tuple(name.strip() for name in self.label_names.split(",")) if self.label_names.strip() else ()
+
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        found = check(self) + check_gpus(self.gpus, self.device)
+        found = check(self) + check_gpus(self.gpus, self.device) + fields.check_encoding(self.encoding)
         if self.text_column and self.text_column == self.label_column:
             found.append(Problem("label_column", "text and label cannot be the same column"))
         return found

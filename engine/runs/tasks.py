@@ -20,7 +20,7 @@ from engine.runs.spec import BadSpec, DataSpec, to_dict
 
 BUNDLED = frozenset({tables.BUNDLED, choices.BUNDLED, beir.BUNDLED, packaged.MINILM, "auto", "bundled"})
 """names that never mean a file"""
-_ENDING = re.compile(r"\.(csv|tsv|json|jsonl|parquet)$")
+_ENDING = re.compile(r"\.(csv|tsv|json|jsonl|ndjson|parquet)(\.gz|\.zst)?$")
 
 
 S = TypeVar("S", bound=DataSpec)

@@ -152,7 +152,7 @@ def test_columns_are_found_by_name_chosen_or_listed(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"--text-column.*--label-column.*'foo', 'bar'"):
         tables.load(str(file))
     shown = tables.preview(str(file))
-    assert (shown.columns, shown.rows, shown.text_column) == (("foo", "bar"), (("a", "b"),), None)
+    assert (shown.columns, shown.rows, shown.roles) == (("foo", "bar"), (("a", "b"),), ("", ""))
 
 
 def test_leaks_repeats_and_contradictions_are_counted(tmp_path: Path) -> None:

@@ -71,15 +71,19 @@ def ask_hub(values: Mapping[str, str]) -> SeenTable:
     if kind == "nothing":
         return SeenTable()
     try:
-        first = preview(name, count=40, unreachable=unreachable)
+        columns = {column: _auto(values, column) for column in COLUMNS}
+        first = preview(name, **columns, encoding=_auto(values, "encoding"), count=40, unreachable=unreachable)
     except TableError as error:
         if kind == "hub":  # it may be there the next time
             return SeenTable(note=f"{error}\nEnter asks again; F5 asks too, and starts if it is there then.")
         return SeenTable(problem=str(error))
-    text = values["text_column"] if values["text_column"] != "auto" else first.text_column or ""
-    label = values["label_column"] if values["label_column"] != "auto" else first.label_column or ""
+    text = columns["text_column"] or first.column("text")
+    label = columns["label_column"] or first.column("label")
     rows = _rows(first.columns, first.rows, text, label)
-    seen = SeenTable(first.source, columns=first.columns, text_column=text, label_column=label, rows=rows)
+    source = f"{first.source} · {first.encoding}" if first.encoding else first.source
+    seen = SeenTable(
+        source, columns=first.columns, text_column=text, label_column=label, rows=rows, repairs=first.repairs
+    )
     if missing := [one for one in (text, label) if one and one not in first.columns]:
         return replace(seen, problem=f"there is no column {', '.join(map(repr, missing))}")
     if not text or not label:
@@ -95,6 +99,8 @@ def ask_hub(values: Mapping[str, str]) -> SeenTable:
             test=values["test"].strip(),
             text_column=text,
             label_column=label,
+            label_names=ClassifySpec(label_names=values["label_names"]).names_of_labels,
+            encoding=_auto(values, "encoding"),
             limit=int(limit) if limit.isdigit() else 0,
             seed=int(seed) if seed.isdigit() else 1337,
             unreachable=unreachable,
@@ -103,6 +109,12 @@ def ask_hub(values: Mapping[str, str]) -> SeenTable:
         return replace(seen, problem=str(error))
     sizes = (("train", len(data.train)), ("validation", len(data.validation)), ("test", len(data.test)))
     return replace(seen, sizes=sizes, checks=data.checks.lines(), repairs=data.repairs)
+
+
+def _auto(values: Mapping[str, str], name: str) -> str:
+    """The value of a field that is found by itself where it is auto: then empty."""
+    text = values[name].strip()
+    return "" if text == "auto" else text
 
 
 def _rows(
@@ -130,7 +142,7 @@ class ClassifyForm(CompareForm):
     PREFIX = "cl-"
     FILE = "classify.json"
     NOTHING = SeenTable()
-    LOOKED_AT = ("data", "test", *COLUMNS, "limit", "seed")
+    LOOKED_AT = ("data", "test", *COLUMNS, "label_names", "encoding", "limit", "seed")
     EXPLAINED = (
         "The encoder stays as it is for logistic regression and MLP: their features are computed once and kept. "
         "Fine-tuning trains all of it: best, and slowest by far without a GPU. The majority class and TF-IDF with "

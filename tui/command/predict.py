@@ -28,6 +28,7 @@ def predict(
     input: Path | None = None,
     output: Path | None = None,
     text_column: str = "",
+    encoding: str = "",
     json: Json = False,
 ) -> int:
     """Classify texts with every trained method of a run.
@@ -44,6 +45,8 @@ def predict(
         Write the rows of --input with their predictions to this .csv, .tsv or .jsonl file; replaced if it exists.
     text_column
         Column of --input with the texts; found by its name if not given.
+    encoding
+        Encoding of --input, such as utf-8, cp1252 or gb18030; found if not given.
     """
     from data.sources import TableError
     from data.tables import read_texts
@@ -56,6 +59,7 @@ def predict(
         "input": input is not None and bool(text) and "give texts or a file, not both",
         "output": output is not None and input is None and "needs --input",
         "text_column": bool(text_column) and input is None and "needs --input",
+        "encoding": bool(encoding) and input is None and "needs --input",
     }
     if problems := [Problem(field, problem) for field, problem in wrong.items() if problem]:
         raise BadSpec(problems)
@@ -66,7 +70,7 @@ def predict(
         texts = text if text and text != ["-"] else piped.lines()
     else:
         try:
-            rows, column, repairs = read_texts(input, text_column)
+            rows, column, repairs = read_texts(input, text_column, encoding)
             if output is not None:
                 check_output(output, input)
         except TableError as error:
