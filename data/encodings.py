@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -19,7 +20,8 @@ BLOCK = 1 << 20  # bytes read at a time
 SAMPLE = 1 << 16  # bytes in each of the pieces that an encoding is found by
 PIECES = 16
 PLAUSIBLE = 0.95  # share of characters that text in UTF-16 consists of at least
-MANY = 0.02  # share of letters outside ASCII from which a language other than the western ones is considered
+MARGIN = 8.0  # nats by which another Latin alphabet must be likelier than those of cp1252, and for each letter
+SURPLUS = 0.25
 
 _MARKS = (  # UTF-32 before UTF-16, whose mark its own begins with
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -32,31 +34,36 @@ _MARKS = (  # UTF-32 before UTF-16, whose mark its own begins with
 _CONTROL = bytes(byte for byte in range(32) if byte not in (9, 10, 12, 13, 27))
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xfe\xff")  # bytes that make no letter of a western language in cp1252
 _BAD = "\udfff"  # what stands for a bad sequence while it is counted; no decoder yields it
-# Letters outside ASCII of languages written in Latin letters, by the code page of Windows that has them.
+# Letters outside ASCII of languages written in Latin letters, the most frequent first, by the code page that has them.
 _ALPHABETS = {
     "cp1252": (
-        "àèéìíîòóùú",
-        "àâæçéèêëîïôœùûüÿ",
-        "äöüßé",
-        "áéíñóúü",
-        "ãáâàçéêíóôõú",
-        "åäöé",
-        "æøåéòô",
-        "áðéíóúýþæö",
-        "ëéïóöüèê",
-        "àçèéíïòóúü",
-        "äõöüšž",
+        *("èàìòùé", "éèàêçâîôûùëïœ", "üäößé", "óíáñéúü", "ãçáéíóêõàúâô", "äåöé", "øåæéòôê", "íðáóþéúæöý", "ëéïóöèü"),
+        *("àéóèíòçúï", "äõüöšž", "éäöüàèóíáçñøåßêôîâæãõúùëïìòðþýÿœšž"),  # the last: names and several languages
     ),
-    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čšžćđ", "ăâîşţ"),
-    "cp1254": ("çğıiöşüâîû",),
-    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž"),
+    "cp1250": ("łąężśćóńź", "íáěéžýřčšůúňďťóö", "áíčéúžýšľťäňôďóĺŕ", "áéöóőüíúű", "čšžéá", "čćšžđ", "ăîşţâ"),
+    "cp1254": ("ıüşöğçİâî",),
+    "cp1257": ("ėšųžįąčūę", "āīšēūņļžčģķ"),
 }
-_OTHER_LATIN = {"cp1250": ("iso8859_2",), "cp1254": (), "cp1257": ("iso8859_13",)}
-_MULTIBYTE = ("shift_jis", "euc_jp", "euc_kr", "big5", "gb18030")
-_SUPERSETS = {"big5": "big5hkscs", "shift_jis": "cp932", "euc_jp": "euc_jis_2004", "euc_kr": "cp949"}
+_VARIANTS = {"cp1250": "iso8859_2", "cp1257": "iso8859_13"}
+# Signs that stand beside letters where cp1252 is not what a Latin alphabet is in.
+_SIGNS = re.compile(
+    r"[^\W\d_][\u0080-\xac\xae-\xb6\xb8-\xbf\ufffd×÷](?=[^\W\d_])"
+    r"|[^\W\d_][\u0080-\xa1¢-¦¨¬¯±´µ¶¸¼-¿×÷]|[\u0080-\xa0¢-¦¨¬¯±²³´¶¸¹¼½¾×÷][^\W\d_]"
+)
+_WIDE = {"shift_jis": "cp932", "euc_jp": "euc_jis_2004", "euc_kr": "cp949", "big5": "big5hkscs", "gb18030": "gb18030"}
+_BESIDE_WORDS = dict.fromkeys(map(ord, "’‘“”„«»–—…·•°€©®§"))
+# Characters that make up a good part of any text in Chinese, Japanese or Korean.
+_FREQUENT = frozenset(
+    "的一是不了在人有我他这这個个們们中來来上大為为和國国地到以說说時时要就出會会可也你對对生能而子那得於于著着下自之年過过發发後后作裡里"
+    "用道行所然家種种事成方多經经麼么去法學学如都同現现當当沒没動动面起看定天分還还進进好小部其些主樣样理心本前開开但因只從从想實实日者意"
+    "無无力它與与長长把機机民第公此已工使情明性知全三又關关點点正業业外將将兩两高間间由問问很最重並并物手應应向頭头文體体相見见被利二等或"
+    "新己制身加月話话合回特代內内信表化老給给世位次度門门常先通原東东提立及比解水名真各入口平系氣气題题"
+    "이다는을의에가고하지로한은기도사를인어리대시나정자스라아일해서그전들와적으제수있부장과동관상여주구보원조유만，。、！？：；「」（）・ー"
+) | frozenset(map(chr, range(0x3041, 0x30FB)))
+FREQUENT = 0.25  # share of them from which a text is one of those
 _SINGLE_BYTE = (
     *("cp1251", "koi8_r", "koi8_u", "cp866", "iso8859_5", "cp1253", "iso8859_7", "cp1255", "iso8859_8"),
-    *("cp1256", "iso8859_6", "cp874", "mac_cyrillic"),
+    *("cp1256", "iso8859_6", "cp874"),
 )
 
 
@@ -124,20 +131,21 @@ def named(encoding: str) -> str:
 
 
 def decode(content: bytes, encoding: str = "") -> Decoded:
-    """The text of ``content``, whole: in ``encoding``, or in the one that is found.
+    """The text of ``content``: in ``encoding``, or in the one that is found.
 
     A bad byte costs its character only, which becomes U+FFFD and is counted. Line ends stay as they are.
     Raises :class:`TextError` for an unknown ``encoding`` and for binary content.
     """
-    encoding = named(encoding) if encoding else _encoding([content], whole=True)
+    name = named(encoding) if encoding else _encoding_of(content)
+    replaced = first = 0
     try:
-        text, replaced, first = content.decode(encoding), 0, 0
+        text = content.decode(name)
     except UnicodeDecodeError:
-        text, replaced, first = _unmarked(content.decode(encoding, "llmlab-mark"))
+        text, replaced, first = _unmarked(content.decode(name, "llmlab-mark"))
     if "\0" in text:
         text, nul, line = _unmarked(text.replace("\0", _BAD))
         replaced, first = replaced + nul, min(first or line, line)
-    return Decoded(text.removeprefix("\ufeff"), "utf-8" if encoding == "utf-8-sig" else encoding, replaced, first)
+    return Decoded(text.removeprefix("\ufeff"), "utf-8" if name == "utf-8-sig" else name, replaced, first)
 
 
 def detect(path: Path, encoding: str = "", *, scan: bool = True) -> str:
@@ -155,7 +163,7 @@ def detect(path: Path, encoding: str = "", *, scan: bool = True) -> str:
             if not block.isascii():
                 middle = next(found.start() for found in re.finditer(rb"[\x80-\xff]", block))
                 pieces.append(block[max(0, middle - SAMPLE // 2) :][:SAMPLE])
-        return _encoding(pieces, whole=len(head) < SAMPLE)
+        return _encoding(pieces)
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -256,29 +264,43 @@ def _line_ends(text: str, after_cr: bool = False) -> int:
 # -- which encoding --------------------------------------------------------------------------------------------------
 
 
-def _encoding(pieces: list[bytes], *, whole: bool) -> str:
+def _encoding_of(content: bytes) -> str:
+    bad = 0
+    try:
+        content.decode()
+        if b"\0" not in content and not _many_controls(content[:SAMPLE]):
+            return "utf-8-sig"
+    except UnicodeDecodeError as error:
+        bad = max(0, error.start - SAMPLE // 2)
+    if len(content) <= 2 * PIECES * SAMPLE:
+        return _encoding([content])
+    starts = [*range(0, len(content), len(content) // PIECES), bad]
+    return _encoding([content[start : start + SAMPLE] for start in starts])
+
+
+def _encoding(pieces: list[bytes]) -> str:
     """The codec of a file that begins with the first of ``pieces``; the others are from anywhere in it."""
     head = pieces[0]
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding
+    if re.search(rb"\x1b\$[@B].*\x1b\([BJ]", head):
+        return "iso2022_jp"
     sample = head[:SAMPLE]
-    if _controls(sample) > len(sample) // 100 + 1:
+    if _many_controls(sample):
         wide = _wide(sample)
         if not wide:
             raise TextError("this is a binary file (it contains NUL or control bytes); a text is needed")
         return wide
-    if _is_utf8(pieces, whole):
+    if _is_utf8(pieces):
         return "utf-8-sig"
-    rich = b"\n".join(_rich(piece) for piece in pieces)[: 2 * SAMPLE]
-    found = _western(rich) or _multibyte(rich)
-    if not found and not _latin(rich.decode("cp1252", "replace")):
-        found = _other_script(rich)
-    return found or _other_latin(rich)
+    rich = b"\n".join(map(_rich, pieces))[: 2 * SAMPLE]
+    latin = _latin(rich.decode("cp1252", "replace"))
+    return _multibyte(rich) or (not latin and _other_script(rich)) or _code_page(rich)
 
 
-def _controls(sample: bytes) -> int:
-    return len(sample) - len(sample.translate(None, _CONTROL))
+def _many_controls(sample: bytes) -> bool:
+    return len(sample) - len(sample.translate(None, _CONTROL)) > len(sample) // 100 + 1
 
 
 def _wide(sample: bytes) -> str:
@@ -296,9 +318,9 @@ def _wide(sample: bytes) -> str:
     return best if shares[best] >= PLAUSIBLE else ""
 
 
-def _is_utf8(pieces: list[bytes], whole: bool) -> bool:
+def _is_utf8(pieces: list[bytes]) -> bool:
     """Whether valid sequences of UTF-8 outnumber the bad ones. Pieces may begin and end inside a character."""
-    bad = good = 0
+    bad = runs = good = 0
     odd: set[int] = set()
     for number, piece in enumerate(pieces):
         if piece.isascii():
@@ -308,82 +330,85 @@ def _is_utf8(pieces: list[bytes], whole: bool) -> bool:
         text = codecs.getincrementaldecoder("utf-8")("llmlab-mark").decode(piece)
         marks = text.count(_BAD)
         bad += marks
+        runs += len(re.findall(_BAD + "+", text)) if marks else 0
         good += len(text) - len(text.encode("ascii", "ignore")) - marks
         odd |= set(piece.translate(None, bytes(range(128))))
-    if not bad and not good:  # ASCII, maybe with one lead byte at the very end: there it is a letter as often
-        return not whole or pieces[0].isascii() or pieces[0][-1:] in (b"\xc2", b"\xc3")
-    return good >= max(1, bad) or odd <= _NO_LETTERS
+    if not bad and not good:  # ASCII, maybe with the beginning of one character at the very end
+        return not odd or bool(re.search(rb"(?:[\xc2\xc3]|[\xe0-\xf4][\x80-\xbf]+)\Z", pieces[-1]))
+    return good >= max(1, 2 * bad) or (runs == 1 and good > 0) or odd <= _NO_LETTERS
 
 
 def _rich(piece: bytes) -> bytes:
-    """At most SAMPLE bytes of the lines that are not ASCII."""
+    """At most SAMPLE bytes of the lines that are not ASCII; the first, which may begin in a character, comes last."""
     lines = [line for line in piece[: 64 * SAMPLE].split(b"\n") if not line.isascii()]
-    return b"\n".join(lines)[:SAMPLE]
-
-
-def _western(sample: bytes) -> str:
-    """cp1252 where the letters of one western language make up nearly all that is not ASCII; else nothing."""
-    text = sample.decode("cp1252", "replace")
-    unknown, letters = _unexplained(text, "cp1252")
-    return "cp1252" if unknown <= letters // 20 and (_latin(text) or letters < 3) else ""
+    return b"\n".join(lines[1:] + lines[:1])[:SAMPLE]
 
 
 def _latin(text: str) -> bool:
-    """Whether most letters outside ASCII stand beside ASCII letters."""
-    beside = len(re.findall(r"[a-zA-Z][^\W\da-zA-Z_]|[^\W\da-zA-Z_](?=[a-zA-Z])", text))
-    return 2 * beside >= len(re.findall(r"[^\W\da-zA-Z_]", text))
+    """Whether most of what is not ASCII stands in words with ASCII letters, or ASCII letters are ten times as many."""
+    text = text.translate(_BESIDE_WORDS)
+    beside = len(re.findall(r"(?<=[a-zA-Z])[^\x00-\x7f]|[^\x00-\x7f](?=[a-zA-Z])", text))
+    wide = len(re.findall(r"[^\x00-\x7f]", text))
+    return 2 * beside >= wide or len(re.findall(r"[a-zA-Z]", text)) > 10 * wide
 
 
-def _other_latin(sample: bytes) -> str:
-    """The code page whose languages explain the letters far better than the western ones; cp1252 where none does."""
-    unknown, letters = _unexplained(sample.decode("cp1252", "replace"), "cp1252")
-    found = "cp1252"
-    if letters < MANY * len(sample):
-        return found
-    for page, variants in _OTHER_LATIN.items():
-        for encoding in (page, *variants):
-            left, _ = _unexplained(sample.decode(encoding, "replace"), page)
-            if 3 * left + 1 < unknown:
-                unknown, found = 3 * left + 1, encoding
+def _code_page(sample: bytes) -> str:
+    """The code page of a text in Latin letters: cp1252 unless they are far likelier in another one's language."""
+    wide = len(sample.translate(None, bytes(range(128))))
+    found, best = "cp1252", _likelihood(sample.decode("cp1252", "replace"), "cp1252") + MARGIN + SURPLUS * wide
+    for page in ("cp1250", "cp1254", "cp1257"):
+        for encoding in (page, _VARIANTS.get(page, page)):
+            likelihood = _likelihood(sample.decode(encoding, "replace"), page)
+            if likelihood > best:
+                found, best = encoding, likelihood
     return found
 
 
-def _unexplained(text: str, page: str) -> tuple[int, int]:
-    """How many characters outside ASCII the best fitting alphabet of a code page lacks, and how many there are.
-
-    Signs beside words, such as quotation marks, count as neither; signs inside words are no letters of any language.
-    """
+def _likelihood(text: str, page: str) -> float:
+    """Log-likelihood in nats of the characters outside ASCII, in the language of a code page that they fit best."""
     counts = Counter(character.lower() for character in text if character > "\x7f" and character.isalpha())
-    signs = len(re.findall(r"[^\W\d_][\xa1-\xbf\u0080-\u009f\ufffd\xd7\xf7]+(?<!\xb7)[^\W\d_]", text))
-    letters = sum(counts.values()) + signs
-    explained = max(sum(counts[letter] for letter in set(alphabet)) for alphabet in _ALPHABETS[page])
-    return letters - explained, letters
+    strange = len(_SIGNS.findall(text)) + max(0, text.count("¿") - text.count("?"))
+    total = counts.total() + strange
+
+    def of(alphabet: str) -> float:
+        shares = {letter: 1 / rank for rank, letter in enumerate(alphabet, 1)}
+        sum_of_shares = sum(shares.values()) / 0.98
+        known = sum(counts[letter] * math.log(share / sum_of_shares) for letter, share in shares.items())
+        unknown = total - sum(counts[letter] for letter in shares)
+        return known + unknown * math.log(0.02 / 10)
+
+    return max(map(of, _ALPHABETS[page]))
 
 
 def _multibyte(sample: bytes) -> str:
-    """The encoding of Chinese, Japanese or Korean in which charset-normalizer reads ``sample``; else nothing."""
-    from charset_normalizer import from_bytes
-
-    for strict in _MULTIBYTE:
-        for encoding in (strict, _SUPERSETS.get(strict, strict)):
+    """The encoding in which ``sample`` is Chinese, Japanese or Korean; else nothing."""
+    found, best = "", FREQUENT
+    for strict, superset in _WIDE.items():
+        for encoding in dict.fromkeys((strict, superset)):
             text = sample.decode(encoding, "llmlab-mark")
-            wide = len(text) - len(text.encode("ascii", "ignore"))
-            if wide and text.count(_BAD) <= wide // 20 + 1:
+            wide = [character for character in text if character > "\x7f"]
+            bad = wide.count(_BAD)
+            if bad > len(wide) // 20 + 1:
+                continue
+            frequent = [character for character in wide if character in _FREQUENT]
+            if len(frequent) > best * len(wide) and len(set(frequent)) > 2:  # fewer may be chance
+                found, best = encoding, len(frequent) / len(wide)
+            if bad <= len(wide) // 200 + 1:
                 break
-        else:
-            continue
-        clean = text.replace(_BAD, "").encode(encoding, "ignore")  # it takes no encoding in which a byte is bad
-        best = from_bytes(clean, cp_isolation=[*_MULTIBYTE, *_SUPERSETS.values(), *_SINGLE_BYTE, "cp1252"]).best()
-        if best is not None and best.encoding in (strict, _SUPERSETS.get(strict)):
-            return encoding
-    return ""
+    return found
 
 
 def _other_script(sample: bytes) -> str:
     """The encoding of letters other than Latin that charset-normalizer finds; else nothing."""
     from charset_normalizer import from_bytes
 
-    counts = Counter(sample.translate(None, bytes(range(128))))
-    rare = [byte for byte, count in counts.items() if 60 * count <= counts.total()]  # one of them may be bad
-    best = from_bytes(sample.translate(None, bytes(rare)), cp_isolation=[*_SINGLE_BYTE, "cp1252", "cp1250"]).best()
-    return str(best.encoding) if best is not None and best.encoding in _SINGLE_BYTE else ""
+    letters = len(sample.translate(None, bytes(range(128))))
+    known = [*_SINGLE_BYTE, *_WIDE, *_WIDE.values()]
+    tried: dict[bytes, None] = {}
+    for encoding in ("cp1252", *known):  # which are refused for one bad byte: that is left out
+        text = sample.decode(encoding, "llmlab-mark")
+        if text.count(_BAD) <= letters // 50 + 1:
+            tried[text.replace(_BAD, "").encode(encoding, "ignore")] = None
+    found = [match for clean in tried for match in from_bytes(clean, cp_isolation=[*known, "cp1252", "cp1250"])]
+    best = max(found, key=lambda match: match.coherence - match.chaos, default=None)
+    return str(best.encoding) if best is not None and best.encoding in known else ""

@@ -133,3 +133,40 @@ def test_letters_late_in_a_file_are_found(tmp_path: Path) -> None:
     assert detect(path, scan=False) == "utf-8-sig"
     path.write_bytes(codecs.BOM_UTF8 + b"abc")
     assert detect(path) == "utf-8-sig"
+
+
+# Western texts in which another rule goes wrong: few letters outside ASCII, repeated ones, signs, single letters.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It’s 5 €, he said – “really?”\n",
+        "Passwort zurücksetzen. Passwort zurückgesetzt. Bitte einen gültigen Namen.\n",
+        "Il est créé à l’été; où êtes-vous? Ça va, très bien.\n",
+        "¿Qué pasó? ¡No sé! La niña comió 1º piña. Nº 3, 2ª planta.\n",
+        "È più bello: è così, perché no? à è ì ò ù\n",
+        "Área de 5 m², 20 °C ± 1, £5, ½ l, naïve, Brontë, Malmö, Ångström\n",
+        "Smørrebrød på gården; þetta er það",
+        "col·lecció, l·l, ça, mà, més",
+    ],
+)
+@pytest.mark.parametrize("times", [1, 40])
+def test_western_texts_are_cp1252(text: str, times: int) -> None:
+    found = decode((text * times).encode("cp1252"))
+    assert (found.encoding, found.text) == ("cp1252", text * times)
+
+
+@pytest.mark.parametrize(("text", "encoding"), [case for case in TEXTS if "utf" not in case[1]])
+def test_one_bad_byte_changes_no_encoding(text: str, encoding: str) -> None:
+    rng = random.Random(2)
+    for _ in range(20):
+        raw = bytearray((text * 5).encode(encoding))
+        raw[rng.randrange(len(raw))] = rng.choice(b"\x80\x9d\xff")
+        expected = bytes(raw).decode(encoding, "replace")
+        assert decode(bytes(raw)).text == expected
+        assert decode(bytes(raw)).replaced == expected.count("\ufffd")
+
+
+def test_ascii_with_a_byte_that_is_no_letter_is_utf8() -> None:
+    found = decode(b"abc\n" * 50 + b"a\xffb\n")
+    assert (found.encoding, found.replaced, found.first) == ("utf-8", 1, 51)
+    assert decode(b"abc\n" * 50 + b"caf\xe9\n").encoding == "cp1252"
