@@ -1,24 +1,25 @@
 """A corpus: text as character ids, its vocabulary, where it came from, and facts to measure a model against.
 
-One path serves a sonnet and a terabyte: the file is decoded in chunks, counted once for the vocabulary, encoded
+One path serves a sonnet and a terabyte: files are decoded in chunks, counted once for the vocabulary, encoded
 once, and what is too large for memory goes to a memory-mapped file in the cache, named by its content.
 """
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import math
 import os
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from data.plaintext import Cut, TextError, clean, detect_encoding, normalise_line_ends
+from data import encodings
+from data.encodings import Decoded, Decoder, TextError, notices
+from data.plaintext import Cut, clean, normalise_line_ends
 from data.vocabulary import Vocabulary
 
 Ids: TypeAlias = npt.NDArray[Any]
@@ -26,9 +27,9 @@ Reading: TypeAlias = Generator[tuple[str, int, int], None, "Corpus"]
 """Work in progress: yields ``(what, bytes done, bytes in all)`` and returns the corpus."""
 
 CHUNK = 4 * 1024 * 1024  # bytes read at a time
-CLEAN_LIMIT = 64 * 1024 * 1024  # bytes; larger files are taken as they are, nobody wraps a book that long
+CLEAN_LIMIT = 64 * 1024 * 1024  # bytes; larger texts are taken as they are, nobody wraps a book that long
 MEMORY_LIMIT = 256 * 1024 * 1024  # bytes of ids held in memory; more are memory-mapped
-BIGRAM_LIMIT = 4096  # vocabulary size up to which bigrams are counted exactly
+DENSE_LIMIT = 1024  # vocabulary size up to which pairs are counted in a table of all that there could be
 
 
 class CorpusError(TextError):
@@ -46,7 +47,7 @@ class Facts:
     unigram: float
     """Entropy of the character frequencies: the loss of knowing how often each character occurs."""
     bigram: float
-    """Entropy of a character given the one before: the loss of knowing all pairs. NaN above BIGRAM_LIMIT."""
+    """Entropy of a character given the one before: the loss of knowing all pairs."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Corpus:
     """Text as ids, ready to train on.
 
     ``ids`` is a one-dimensional integer array of ``facts.characters`` elements, in memory or memory-mapped.
-    ``fingerprint`` is the SHA-256 of the normalised text in UTF-8; it names the corpus everywhere.
+    ``fingerprint`` is the SHA-256 of the normalised text in UTF-8; it names the corpus everywhere. ``encoding`` is
+    the codec of the files that it was read from, several separated by commas; ``notices`` tell what was left out.
     """
 
     ids: Ids
@@ -65,6 +67,13 @@ class Corpus:
     source: str
     cuts: tuple[Cut, ...] = ()
     notices: tuple[str, ...] = field(default=())
+    encoding: str = "utf-8"
+
+    @property
+    def excerpt(self) -> str:
+        """The first two lines that are not empty, at most 60 characters of each."""
+        lines = [line.strip()[:60] for line in self.text(0, 2000).split("\n")]
+        return "\n".join([line for line in lines if line][:2])
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The characters from ``start`` to ``stop``."""
@@ -77,34 +86,26 @@ class Corpus:
         return self.ids[:boundary], self.ids[boundary:]
 
 
-def from_file(path: Path, *, cache: Path, name: str | None = None) -> Reading:
-    """Read a text file as a corpus; ``cache`` is where ids too large for memory go.
+def from_file(path: Path, *, cache: Path, name: str | None = None, encoding: str = "") -> Reading:
+    """Read a text file, or every text of a folder in the order of their names, as a corpus.
 
-    Raises :class:`CorpusError` with the path in the message.
+    ``cache`` is where ids too large for memory go. ``encoding`` is that of all files; where it is empty each file's own
+    is found. Raises :class:`CorpusError` with the path in the message.
     """
     try:
         if "\0" in str(path):  # there can be none
             raise FileNotFoundError
-        size = path.stat().st_size
-        if path.is_dir():
-            raise CorpusError("this is a folder; name a text file")
-        if size == 0:
-            raise CorpusError("the file is empty")
-        if size <= CLEAN_LIMIT:
-            raw = path.read_bytes()
-            text = normalise_line_ends(raw.decode(detect_encoding(raw, whole=True)))
-            return from_text(text, name=name or path.stem, source=str(path))
-        with path.open("rb") as file:
-            head = file.read(min(size, 1 << 20))
-        encoding = detect_encoding(head, whole=len(head) == size)
-        try:
-            return (yield from _from_large(path, encoding, size, cache, name or path.stem))
-        except UnicodeDecodeError:  # a beginning without accents looks like UTF-8 and need not be
-            return (yield from _from_large(path, "latin-1", size, cache, name or path.stem))
+        name = name or (path.with_suffix("") if path.suffix.lower() in encodings.COMPRESSED else path).stem
+        files = _Files(path, encoding)
+        texts = files.texts() if files.size <= CLEAN_LIMIT else None
+        if texts is None:
+            files = _Files(path, encoding)
+            corpus = yield from _from_large(files, cache, name, str(path))
+        else:
+            corpus = from_text("".join(texts), name=name, source=str(path), wrapped=False)
+        return files.described(corpus)
     except FileNotFoundError:
         raise CorpusError(f"{path}: there is no such file") from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not valid {error.encoding} at byte {error.start:,}") from None
     except OSError as error:
         raise CorpusError(f"{path}: {error.strerror or error}") from None
     except TextError as error:
@@ -117,7 +118,7 @@ def from_text(text: str, *, name: str, source: str, wrapped: bool = True) -> Cor
     Raises :class:`CorpusError` when nothing is left.
     """
     text, cuts = clean(text) if wrapped else (text, [])
-    if not text.strip():
+    if not text.replace("\ufffd", "").strip():
         raise CorpusError("nothing is left of the text but white space")
     points = _code_points(text)
     tally = _Tally()
@@ -129,27 +130,144 @@ def from_text(text: str, *, name: str, source: str, wrapped: bool = True) -> Cor
     return Corpus(ids, vocabulary, tally.facts(), fingerprint, name, source, tuple(cuts))
 
 
-def _from_large(path: Path, encoding: str, size: int, cache: Path, name: str) -> Reading:
+class _Files:
+    """The files of a corpus, and what is to be told about how they were read."""
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._root, self._encoding, self._folder = path, encoding, path.is_dir()
+        self._read: dict[Path, Decoded | Decoder] = {}
+        self._cuts: list[tuple[Path, Cut]] = []
+        self._skipped: list[str] = []
+        self._paths = [path]
+        if self._folder:
+            found = sorted(file for file in path.rglob("*") if not file.is_dir())
+            self._paths = [file for file in found if self._usable(file)]
+            if not self._paths:
+                raise CorpusError("; ".join(["there is no text file in this folder", *self._notices()]))
+        self.size = sum(file.stat().st_size for file in self._paths)
+        """bytes of all files, compressed ones as they are"""
+        if not self.size:
+            raise CorpusError("the file is empty")
+
+    def texts(self) -> list[str] | None:
+        """The text of every file, cleaned (:func:`data.plaintext.clean`); None where it is too much for memory."""
+        texts = []
+        left = CLEAN_LIMIT
+        for file in self._paths:
+            with encodings.open_bytes(file) as opened:
+                content = opened.read(left + 1)
+            left -= len(content)
+            if left < 0:
+                return None
+            decoded = encodings.decode(content, self._encoding)
+            self._read[file] = decoded
+            text, cuts = clean(normalise_line_ends(decoded.text))
+            self._cuts += [(file, cut) for cut in cuts]
+            texts.append(text + "\n" * (self._folder and not text.endswith("\n")))
+        return texts
+
+    def chunks(self) -> Iterator[tuple[int, str]]:
+        """The text of all files piece by piece with line ends normalised, and the bytes decoded so far."""
+        done = 0
+        for file in self._paths:
+            known = self._read.get(file)
+            decoder = Decoder(known.encoding if known else encodings.detect(file, self._encoding))
+            held = ""  # a CR at the end of a piece may be half of a CRLF
+            last = ""
+            with encodings.open_bytes(file) as opened:
+                while block := opened.read(CHUNK):
+                    done += len(block)
+                    text = held + decoder.decode(block)
+                    held = "\r" if text.endswith("\r") else ""
+                    text = normalise_line_ends(text.removesuffix("\r"))
+                    last = text[-1:] or last
+                    yield done, text
+            text = normalise_line_ends(held + decoder.decode(b"", final=True))
+            yield done, text + "\n" * (self._folder and (text or last)[-1:] != "\n")
+            self._read[file] = decoder
+
+    def described(self, corpus: Corpus) -> Corpus:
+        """``corpus`` with its encodings, what was cut, and notices of all that was replaced or left out."""
+        codecs = ", ".join(dict.fromkeys(file.encoding.removesuffix("-sig") for file in self._read.values()))
+        notices = self._notices()
+        if codecs != "utf-8":
+            notices.append(f"{self._root.name} begins with {corpus.excerpt!r}")
+        cuts = {f"{cut.reason} ({self._name(file)})" if self._folder else cut.reason: cut for file, cut in self._cuts}
+        return replace(
+            corpus,
+            cuts=tuple(Cut(cut.characters, reason) for reason, cut in cuts.items()),
+            notices=tuple(notices),
+            encoding=codecs,
+        )
+
+    def _usable(self, file: Path) -> bool:
+        """Whether a file of a folder is text; what is not is noted."""
+        why = "hidden" if any(part.startswith(".") for part in file.relative_to(self._root).parts) else ""
+        try:
+            if not why and not file.is_file():
+                why = "no regular file"
+            if not why:
+                encodings.detect(file, self._encoding, scan=False)
+                why = "" if file.stat().st_size else "empty"
+        except OSError as error:
+            why = str(error.strerror or error)
+        except TextError as error:
+            why = str(error)
+        if why:
+            self._skipped.append(f"{self._name(file)}: {why}")
+        return not why
+
+    def _notices(self) -> list[str]:
+        """Sentences with a count and the first place, one for each kind of thing that a user should know."""
+        if not self._folder:
+            (file,) = self._read.values()
+            return notices(self._root.name, file.encoding, file.replaced, file.first)
+        found = []
+        for codec in dict.fromkeys(encodings.title(file.encoding) for file in self._read.values()):
+            files = [path for path, file in self._read.items() if encodings.title(file.encoding) == codec]
+            if codec != "UTF-8":
+                found.append(f"{_files(len(files))} read as {codec}, the first is {self._name(files[0])}")
+        if bad := [(path, file) for path, file in self._read.items() if file.replaced]:
+            replaced = sum(file.replaced for _, file in bad)
+            first = f"{self._name(bad[0][0])}, line {bad[0][1].first:,}"
+            found.append(f"{replaced:,} characters in {_files(len(bad))} became U+FFFD, the first in {first}")
+        if self._skipped:
+            found.append(f"{_files(len(self._skipped))} left out, the first is {self._skipped[0]}")
+        return found
+
+    def _name(self, file: Path) -> str:
+        return str(file.relative_to(self._root))
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _from_large(files: _Files, cache: Path, name: str, source: str) -> Reading:
     tally = _Tally()
     digest = hashlib.sha256()
-    for done, text in _chunks(path, encoding):
-        digest.update(text.encode("utf-8", "surrogatepass"))
+    done = 0
+    for done, text in files.chunks():
+        digest.update(text.encode("utf-8"))
         tally.add(_code_points(text))
-        yield "reading corpus", done, 2 * size
+        yield "reading corpus", done, max(2 * files.size, done)
     vocabulary, lookup = tally.vocabulary()
     fingerprint = digest.hexdigest()
+    size, total = done, tally.total
     ids: Ids
-    if tally.total * lookup.itemsize <= MEMORY_LIMIT:
-        ids = np.empty(tally.total, lookup.dtype)
+    if total * lookup.itemsize <= MEMORY_LIMIT:
+        ids = np.empty(total, lookup.dtype)
         target = partial = None
     else:
         cache.mkdir(parents=True, exist_ok=True)
         target = cache / f"{fingerprint}.{lookup.dtype.name}"
         partial = target.with_suffix(f".{os.getpid()}.part")
-        ids = np.memmap(partial, lookup.dtype, "w+", shape=(tally.total,))
+        ids = np.memmap(partial, lookup.dtype, "w+", shape=(total,))
     position = 0
-    for done, text in _chunks(path, encoding):
+    for done, text in files.chunks():
         piece = lookup[_code_points(text)]
+        if position + len(piece) > total:
+            raise CorpusError("it became longer while it was read")
         ids[position : position + len(piece)] = piece
         tally.add_pairs(piece, len(vocabulary))
         position += len(piece)
@@ -158,21 +276,7 @@ def _from_large(path: Path, encoding: str, size: int, cache: Path, name: str) ->
         ids.flush()
         partial.replace(target)
         ids = np.memmap(target, lookup.dtype, "r")
-    return Corpus(ids, vocabulary, tally.facts(), fingerprint, name, str(path))
-
-
-def _chunks(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """Text of a file piece by piece with line ends normalised, and the bytes read so far."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    held = ""  # a CR at the end of a piece may be half of a CRLF
-    done = 0
-    with path.open("rb") as file:
-        while block := file.read(CHUNK):
-            done += len(block)
-            text = held + decoder.decode(block)
-            held = "\r" if text.endswith("\r") else ""
-            yield done, normalise_line_ends(text.removesuffix("\r"))
-        yield done, normalise_line_ends(held + decoder.decode(b"", final=True))
+    return Corpus(ids, vocabulary, tally.facts(), fingerprint, name, source)
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
@@ -184,7 +288,8 @@ class _Tally:
 
     def __init__(self) -> None:
         self._counts = np.zeros(0x110000, np.int64)
-        self._pairs: npt.NDArray[np.int64] | None = None
+        self._pairs: npt.NDArray[np.int64] | None = None  # of all that there could be, or:
+        self._sparse: tuple[Ids, Ids] = (np.empty(0, np.int64), np.empty(0, np.int64))  # codes, and how often each is
         self._last: int | None = None
         self.total = 0
 
@@ -200,23 +305,37 @@ class _Tally:
         return Vocabulary(map(chr, present.tolist())), lookup
 
     def add_pairs(self, ids: Ids, size: int) -> None:
-        if size > BIGRAM_LIMIT or not len(ids):
-            return
-        if self._pairs is None:
-            self._pairs = np.zeros(size * size, np.int64)
-        wide = ids.astype(np.int64)
-        if self._last is not None:
-            self._pairs[self._last * size + int(wide[0])] += 1
-        self._pairs += np.bincount(wide[:-1] * size + wide[1:], minlength=size * size)
-        self._last = int(wide[-1])
+        """Count the pairs of a piece, and the one across its beginning; ``size`` is that of the vocabulary."""
+        for start in range(0, len(ids), CHUNK):  # so that all in 64-bit integers takes little memory
+            piece = ids[start : start + CHUNK].astype(np.int64)
+            if self._last is not None:
+                piece = np.concatenate([[self._last], piece])
+            self._last = int(piece[-1])
+            pairs = piece[:-1] * size + piece[1:]
+            if size <= DENSE_LIMIT:
+                counts = np.bincount(pairs, minlength=size * size)
+                self._pairs = counts if self._pairs is None else self._pairs + counts
+            elif len(pairs):
+                self._sparse = _merged(self._sparse, np.unique(pairs, return_counts=True))
 
     def facts(self) -> Facts:
         counts = self._counts[self._counts > 0]
-        bigram = math.nan
+        size = len(counts)
         if self._pairs is not None:
-            size = len(counts)
-            bigram = _entropy(self._pairs) - _entropy(self._pairs.reshape(size, size).sum(axis=1))
-        return Facts(self.total, len(counts), math.log(len(counts)), _entropy(counts), bigram)
+            pairs, firsts = self._pairs, self._pairs.reshape(size, size).sum(axis=1)
+        else:
+            codes, pairs = self._sparse
+            firsts = np.bincount(codes // size, pairs).astype(np.int64)  # exact below 2⁵³
+        return Facts(self.total, size, math.log(size), _entropy(counts), _entropy(pairs) - _entropy(firsts))
+
+
+def _merged(one: tuple[Ids, Ids], other: tuple[Ids, Ids]) -> tuple[Ids, Ids]:
+    """Sum of two counts, each of sorted codes and how often they occur."""
+    codes = np.concatenate([one[0], other[0]])
+    order = np.argsort(codes, kind="stable")
+    codes = codes[order]
+    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    return codes[starts], np.add.reduceat(np.concatenate([one[1], other[1]])[order], starts)
 
 
 def _entropy(counts: npt.NDArray[np.int64]) -> float:

@@ -11,8 +11,10 @@ from collections.abc import Generator, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
+from data import encodings
 from data.corpus import Corpus, CorpusError, Reading, from_file, from_text
-from data.plaintext import TextError, clean, count_cantos, detect_encoding, normalise_line_ends
+from data.encodings import TextError
+from data.plaintext import clean, count_cantos, normalise_line_ends
 
 SOURCES = (
     "https://www.gutenberg.org/cache/epub/997/pg997.txt",
@@ -26,8 +28,8 @@ DANTESQUE_NOTICE = (
 )
 
 
-def load(source: str, *, cache: Path, urls: Sequence[str] = SOURCES) -> Reading:
-    """The corpus that ``source`` names: a path, ``dante`` or ``dantesque``.
+def load(source: str, *, cache: Path, urls: Sequence[str] = SOURCES, encoding: str = "") -> Reading:
+    """The corpus that ``source`` names: a path, whose ``encoding`` may be given, ``dante`` or ``dantesque``.
 
     ``dante`` is the Inferno from ``cache``, else fetched from ``urls`` once, else ``dantesque`` with a notice in
     ``Corpus.notices``. Raises :class:`data.corpus.CorpusError`.
@@ -36,8 +38,8 @@ def load(source: str, *, cache: Path, urls: Sequence[str] = SOURCES) -> Reading:
         return dantesque()
     if source != "dante":
         if not source.strip():
-            raise CorpusError("no corpus named: give the path of a text file, 'dante' or 'dantesque'")
-        return (yield from from_file(Path(os.path.expanduser(source)), cache=cache))
+            raise CorpusError("no corpus named: give the path of a text file or folder, 'dante' or 'dantesque'")
+        return (yield from from_file(Path(os.path.expanduser(source)), cache=cache, encoding=encoding))
     cached = cache / "inferno.txt"
     if not cached.exists():
         failures = yield from fetch(cached, urls)
@@ -85,7 +87,7 @@ def fetch(target: Path, urls: Sequence[str]) -> Generator[tuple[str, int, int], 
 
 def checked(raw: bytes) -> str:
     """The Inferno out of a downloaded file, header and footer cut. Raises :class:`TextError` for anything else."""
-    text, _ = clean(normalise_line_ends(raw.decode(detect_encoding(raw, whole=True), "replace")))
+    text, _ = clean(normalise_line_ends(encodings.decode(raw).text))
     if count_cantos(text) < CANTOS or "mezzo del cammin di nostra vita" not in text or not 1.5e5 < len(text) < 7e5:
         raise TextError("what it sent is not the Inferno")
     return text

@@ -7,10 +7,13 @@ alphabet in cp1252; what charset-normalizer finds for other scripts; another Lat
 from __future__ import annotations
 
 import codecs
+import errno
+import gzip
 import io
 import math
 import re
 import unicodedata
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import IO, Any
 BLOCK = 1 << 20  # bytes read at a time
 SAMPLE = 1 << 16  # bytes in each of the pieces that an encoding is found by
 PIECES = 16
+COMPRESSED = (".gz", ".zst")
 PLAUSIBLE = 0.95  # share of characters that text in UTF-16 consists of at least
 MARGIN = 8.0  # nats by which another Latin alphabet must be likelier than those of cp1252, and for each letter
 SURPLUS = 0.25
@@ -33,6 +37,7 @@ _MARKS = (  # UTF-32 before UTF-16, whose mark its own begins with
 )
 _CONTROL = bytes(byte for byte in range(32) if byte not in (9, 10, 12, 13, 27))
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xfe\xff")  # bytes that make no letter of a western language in cp1252
+_JIS = re.compile(rb"\x1b\$[@B].*\x1b\([BJ]")  # Japanese of e-mails, in 7 bits
 _BAD = "\udfff"  # what stands for a bad sequence while it is counted; no decoder yields it
 # Letters outside ASCII of languages written in Latin letters, the most frequent first, by the code page that has them.
 _ALPHABETS = {
@@ -136,6 +141,8 @@ def decode(content: bytes, encoding: str = "") -> Decoded:
     A bad byte costs its character only, which becomes U+FFFD and is counted. Line ends stay as they are.
     Raises :class:`TextError` for an unknown ``encoding`` and for binary content.
     """
+    if not encoding and (valid := _utf8(content)) is not None:
+        return Decoded(valid, "utf-8")
     name = named(encoding) if encoding else _encoding_of(content)
     replaced = first = 0
     try:
@@ -167,16 +174,45 @@ def detect(path: Path, encoding: str = "", *, scan: bool = True) -> str:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """A file's bytes, decompressed where it ends in ``.gz`` or ``.zst``. Raises :class:`OSError`."""
-    if path.suffix.lower() == ".gz":
-        import gzip
+    """A file's bytes, decompressed where its name ends in ``.gz`` or ``.zst``.
 
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    if path.suffix.lower() == ".zst":
-        import pyarrow
+    Raises :class:`OSError`, also on reading compressed content that is damaged or cut off.
+    """
+    return _Decompressed.open(path) if path.suffix.lower() in COMPRESSED else path.open("rb")
 
-        return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd"), BLOCK)
-    return path.open("rb")
+
+class _Decompressed(io.RawIOBase):
+    """A compressed file, whatever it raises when it is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._plain = path.open("rb")
+        self._file: Any
+        if path.suffix.lower() == ".gz":
+            self._file = gzip.GzipFile(fileobj=self._plain)
+        else:
+            import pyarrow
+
+            self._file = pyarrow.CompressedInputStream(self._plain, "zstd")
+
+    @classmethod
+    def open(cls, path: Path) -> IO[bytes]:
+        return io.BufferedReader(cls(path), BLOCK)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            block = self._file.read(len(buffer))
+        except (EOFError, OSError, ValueError, zlib.error):
+            raise OSError(errno.EIO, "its compressed content is damaged or cut off") from None
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        self._file.close()
+        self._plain.close()
+        super().close()
 
 
 class Decoder:
@@ -189,7 +225,7 @@ class Decoder:
 
     def decode(self, block: bytes, final: bool = False) -> str:
         """The text of the next bytes; what they leave incomplete comes with the next ones."""
-        text = self._decoder.decode(block, final)
+        text: str = self._decoder.decode(block, final)
         if not self._begun and text:
             text, self._begun = text.removeprefix("\ufeff"), True
         if "\0" in text:
@@ -258,23 +294,31 @@ def _unmarked(text: str, after_cr: bool = False) -> tuple[str, int, int]:
 
 def _line_ends(text: str, after_cr: bool = False) -> int:
     """How many lines end in ``text``; a line feed that it begins with belongs to a carriage return before it."""
-    return text.count("\n") + text.count("\r") - text.count("\r\n") - (after_cr and text.startswith("\n"))
+    returns = text.count("\r") - text.count("\r\n") if "\r" in text else 0
+    return text.count("\n") + returns - (after_cr and text.startswith("\n"))
 
 
 # -- which encoding --------------------------------------------------------------------------------------------------
 
 
-def _encoding_of(content: bytes) -> str:
-    bad = 0
+def _utf8(content: bytes) -> str | None:
+    """``content`` where it is flawless UTF-8 and text."""
+    if b"\0" in content or _many_controls(content[:SAMPLE]) or _JIS.search(content[:SAMPLE]):
+        return None
     try:
-        content.decode()
-        if b"\0" not in content and not _many_controls(content[:SAMPLE]):
-            return "utf-8-sig"
-    except UnicodeDecodeError as error:
-        bad = max(0, error.start - SAMPLE // 2)
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+
+
+def _encoding_of(content: bytes) -> str:
     if len(content) <= 2 * PIECES * SAMPLE:
         return _encoding([content])
-    starts = [*range(0, len(content), len(content) // PIECES), bad]
+    starts = list(range(0, len(content), len(content) // PIECES))
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:  # what lies here may be all that is not ASCII
+        starts.append(max(0, error.start - SAMPLE // 2))
     return _encoding([content[start : start + SAMPLE] for start in starts])
 
 
@@ -284,7 +328,7 @@ def _encoding(pieces: list[bytes]) -> str:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding
-    if re.search(rb"\x1b\$[@B].*\x1b\([BJ]", head):
+    if _JIS.search(head):
         return "iso2022_jp"
     sample = head[:SAMPLE]
     if _many_controls(sample):

@@ -1,4 +1,4 @@
-"""Plain text out of the files people have: encodings, line ends, web pages, Gutenberg's wrapping, Dante's front matter.
+"""Plain text out of the files people have: line ends, web pages, Gutenberg's wrapping, what surrounds Dante's verse.
 
 Everything here works on text in memory; :mod:`data.corpus` streams what is too large for that.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _HEADING = re.compile(
@@ -21,14 +22,14 @@ _GUTENBERG_END = re.compile(
     r"^[^\S\n]*(?:\*{3}\s*END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the |this )?Project Gutenberg).*$",
     re.IGNORECASE | re.MULTILINE,
 )
-# Each of Dante's three canticles ends on this word, which makes the last verse easy to find.
-_LAST_VERSE = re.compile(r"^[^\n]*\bstelle\b[^\w\n]*$", re.IGNORECASE | re.MULTILINE)
-_CONTROL = bytes(byte for byte in range(32) if byte not in (9, 10, 12, 13, 27))
+# The last verses of the three canticles. Other verses end in "stelle", too.
+_LAST_VERSE = re.compile(
+    r"^[^\n]*\b(?:riveder le|salire a ?l?le|e l['’]altre) stelle\b[^\w\n]*$", re.IGNORECASE | re.MULTILINE
+)
+# Three lines together as long as verses are.
+_LIKE_VERSE = re.compile(r"(?:^[^\S\n]*[«“‘’(—-]?[^\W\d][^\n]{14,64}\n){3}", re.MULTILINE)
+_FRONT = re.compile(r"\b(?:dante|commedia|comedy|inferno|purgatorio|paradiso|contents|indice|canto)\b", re.IGNORECASE)
 _PRE = re.compile(r"<pre[^>]*>(.*?)</pre>", re.IGNORECASE | re.DOTALL)
-
-
-class TextError(ValueError):
-    """A file cannot be used as text; the message says what is wrong with it and what to do."""
 
 
 @dataclass(frozen=True)
@@ -42,30 +43,6 @@ class Cut:
         return f"cut {self.characters:,} characters: {self.reason}"
 
 
-def detect_encoding(head: bytes, *, whole: bool) -> str:
-    """Name the codec for a file from its first bytes.
-
-    ``whole`` says that ``head`` is the entire file; otherwise a code point cut at the end is forgiven.
-    UTF-8 and UTF-16 (with a byte order mark) are recognised, everything else that looks like text is Latin-1.
-    Raises :class:`TextError` for binary content.
-    """
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    if b"\x00" in head:
-        raise TextError("this is a binary file (it contains NUL bytes); a corpus is plain text")
-    body = head if whole else head[: max(0, len(head) - 3)]
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if not whole and error.start >= len(body) - 3:
-            return "utf-8-sig"
-        control = len(head) - len(head.translate(None, _CONTROL))
-        if control > len(head) // 100:
-            raise TextError("this is a binary file (too many control bytes); a corpus is plain text") from None
-        return "latin-1"
-    return "utf-8-sig"
-
-
 def normalise_line_ends(text: str) -> str:
     """Turn CRLF and CR into LF."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -77,18 +54,28 @@ def clean(text: str) -> tuple[str, list[Cut]]:
     Returns the text and what was cut. Canto headings stay. Text without any of these comes back unchanged.
     """
     cuts: list[Cut] = []
-    start = re.match(r"\s*(?:<!doctype html|<html)", text, re.IGNORECASE)
-    if start and (page := _PRE.search(text)):
-        inner = normalise_line_ends(html.unescape(page.group(1)))
+    if re.match(r"\s*(?:<!doctype html|<html)", text, re.IGNORECASE) and (blocks := _PRE.findall(text)):
+        inner = normalise_line_ends(html.unescape("\n".join(blocks)))
         cuts.append(Cut(len(text) - len(inner), "the web page around the text"))
         text = inner
-    if marker := _GUTENBERG_START.search(text):
-        cuts.append(Cut(marker.end(), "Project Gutenberg's header"))
-        text = text[marker.end() :].lstrip("\n")
-    if marker := _GUTENBERG_END.search(text):
-        cuts.append(Cut(len(text) - marker.start(), "Project Gutenberg's licence"))
-        text = text[: marker.start()].rstrip("\n") + "\n"
+    text = "".join(_without_gutenberg(text, cuts))
     return _between_cantos(text, cuts)
+
+
+def _without_gutenberg(text: str, cuts: list[Cut]) -> Iterator[str]:
+    """Every book of a text without Project Gutenberg's header and licence."""
+    while text:
+        end = len(text)
+        if marker := _GUTENBERG_START.search(text):
+            cuts.append(Cut(marker.end(), "Project Gutenberg's header"))
+            text = text[marker.end() :].lstrip("\n")
+            end = following.start() if (following := _GUTENBERG_START.search(text)) else len(text)
+        if marker := _GUTENBERG_END.search(text, 0, end):
+            cuts.append(Cut(end - marker.start(), "Project Gutenberg's licence"))
+            yield text[: marker.start()].rstrip("\n") + "\n"
+        else:
+            yield text[:end]
+        text = text[end:]
 
 
 def count_cantos(text: str) -> int:
@@ -97,27 +84,27 @@ def count_cantos(text: str) -> int:
 
 
 def _between_cantos(text: str, cuts: list[Cut]) -> tuple[str, list[Cut]]:
+    """Cut what is before the first canto and after the last verse, unless it may be verse itself."""
     headings = [found for found in _HEADING.finditer(text) if _verse_follows(text, found.end())]
-    if not headings:
+    if not headings or headings[0]["number"].lower() not in ("i", "1", "primo"):
         return text, cuts
-    first = next((found for found in headings if found["number"].lower() in ("i", "1", "primo")), None)
-    if first is None:
-        return text, cuts
-    begin = text.rfind("\n", 0, first.start()) + 1
     # A title that stands on the lines right above the heading ("INFERNO") goes with the introduction.
-    last_heading = headings[-1].end()
-    verses = [found.end() for found in _LAST_VERSE.finditer(text, last_heading)]
-    end = verses[-1] if verses else len(text)
-    if text[:begin].strip():
-        cuts.append(Cut(begin, "everything before the first canto"))
-    else:
+    begin = text.rfind("\n", 0, headings[0].start()) + 1
+    if not _FRONT.search(text, 0, begin) or _may_be_verse(text[:begin]):
         begin = 0
-    if text[end:].strip():
-        cuts.append(Cut(len(text) - end, "everything after the last verse"))
-        tail = "\n"
     else:
-        tail = text[end:]
-    return text[begin:end] + tail, cuts
+        cuts.append(Cut(begin, "everything before the first canto"))
+    verses = [found.end() for found in _LAST_VERSE.finditer(text, headings[-1].end())]
+    end = verses[-1] if verses else len(text)
+    if text[end:].strip() and not _may_be_verse(text[end:]) and not _HEADING.search(text, end):
+        cuts.append(Cut(len(text) - end, "everything after the last verse"))
+        return text[begin:end] + "\n", cuts
+    return text[begin:], cuts
+
+
+def _may_be_verse(text: str) -> bool:
+    """Whether three lines as long as verses stand together that are no headings, as those of a table of contents."""
+    return bool(_LIKE_VERSE.search(_HEADING.sub("", text)))
 
 
 def _verse_follows(text: str, position: int) -> bool:

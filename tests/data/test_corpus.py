@@ -71,7 +71,7 @@ def test_mixed_line_ends_become_line_feeds(tmp_path: Path) -> None:
         (bytes(byte for byte in range(1, 256)) * 4, "binary file"),
         (b"", "empty"),
         (b" \r\n\t\n", "white space"),
-        (b"\xff\xfea", "not valid utf-16"),
+        (b"\xff\xfea", "white space"),
     ],
 )
 def test_an_unusable_file_is_refused_by_path_and_reason(content: bytes, says: str, tmp_path: Path) -> None:
@@ -81,9 +81,13 @@ def test_an_unusable_file_is_refused_by_path_and_reason(content: bytes, says: st
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="folder; name a text file"):
-        read(tmp_path, tmp_path)
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder" / ".git").mkdir(parents=True)
+    write(tmp_path / "folder" / ".git", b"text", "HEAD")
+    with pytest.raises(
+        CorpusError, match=r"no text file in this folder; 1 file left out, the first is .git/HEAD: hidden"
+    ):
+        read(tmp_path / "folder", tmp_path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -136,10 +140,18 @@ def test_entropies_are_those_of_the_definition(text: str) -> None:
     assert (facts.characters, facts.distinct) == (len(text), len(set(text)))
 
 
-def test_bigrams_of_a_huge_vocabulary_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "BIGRAM_LIMIT", 4)
-    assert math.isnan(from_text("abcde" * 3, name="t", source="t").facts.bigram)
-    assert not math.isnan(from_text("abcd" * 3, name="t", source="t").facts.bigram)
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_entropies_of_a_large_vocabulary_are_those_of_the_definition(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "CHUNK", chunk)
+    rng = np.random.default_rng(0)
+    text = "".join(map(chr, 0x4E00 + (rng.pareto(0.5, 4000) * 20).astype(int) % 9000))
+    sparse = from_text(text, name="t", source="t").facts
+    assert sparse.distinct > corpus.DENSE_LIMIT
+    assert (sparse.unigram, sparse.bigram) == pytest.approx(brute_force(text), abs=1e-9)
+    monkeypatch.setattr(corpus, "DENSE_LIMIT", 9000)
+    assert from_text(text, name="t", source="t").facts == sparse  # to the bit
 
 
 def test_more_than_256_characters_get_wider_ids() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import home, store
+from data import encodings
 from engine.lm.sampling import Sampling
 from engine.runs import codec
 from engine.runs.codec import Misfit
@@ -31,13 +32,7 @@ def read_text(path: Path) -> str:
     size = path.stat().st_size
     if size > LARGEST:
         raise ValueError(f"it has {size:,} bytes; up to {LARGEST:,} are read")
-    content = path.read_bytes()
-    if b"\0" in content:
-        raise ValueError("this is no text file: it holds zero bytes")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+    return encodings.decode(path.read_bytes()).text
 
 
 def write_text(path: Path, text: str) -> None:

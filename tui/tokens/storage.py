@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import home, store
-from data.plaintext import TextError, detect_encoding, normalise_line_ends
+from data import encodings
+from data.encodings import TextError
+from data.plaintext import normalise_line_ends
 from engine.runs import codec
 from engine.tokenization.spans import Tokenized
 
@@ -76,15 +78,14 @@ def copied(text: str) -> Path:
 
 
 def read(path: Path) -> str:
-    """The text of a file. Raises :class:`OSError` and :class:`data.plaintext.TextError`, which say what is wrong."""
+    """The text of a file. Raises :class:`OSError` and :class:`data.encodings.TextError`, which say what is wrong."""
     size = path.stat().st_size
     if size > LARGEST:
         raise TextError(
             f"{path} has {size:,} bytes, more than the {LARGEST:,} that can be edited; "
             "`llmlab-tui tokenize < FILE` takes any size"
         )
-    raw = path.read_bytes()
-    return normalise_line_ends(raw.decode(detect_encoding(raw, whole=True)))
+    return normalise_line_ends(encodings.decode(path.read_bytes()).text)
 
 
 def _write(path: Path, content: str) -> None:
