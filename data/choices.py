@@ -1,37 +1,31 @@
 """Multiple-choice questions, from files or the Hub: read whatever the schema, repaired where that can be stated.
 
-Known schemas: CommonsenseQA and ARC (``question``, ``choices{label,text}``, ``answerKey``), OpenBookQA
-(``question_stem``), SWAG (``sent1``, ``sent2``, ``ending0`` …, ``label``), HellaSwag (``ctx``, ``endings``), and plain
-rows of ``question``, ``choices`` (a list) and ``answer`` (a label, an index from 0 or the text), ``context`` if any.
+:mod:`data.choice_schemas` finds the columns, :mod:`data.answer_keys` how the answers point at the choices.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data import sources
-from data.sources import Raw, TableError
+from data import answer_keys, sources
+from data.answer_keys import LETTERS, AnswerKey
+from data.choice_schemas import SCIQ, Cells, Columns, Parts, find, flattened
+from data.sources import Raw, Row, TableError
 
-__all__ = ["BUNDLED", "ChoiceData", "Item", "TableError", "load"]
+__all__ = ["BUNDLED", "FEWEST", "LETTERS", "MOST", "ChoiceData", "Item", "TableError", "examples", "load", "read"]
 
 BUNDLED = "everyday"
 FEWEST, MOST = 2, 10  # choices of an item
 LONGEST = 8_000  # characters of a question or a context that are kept
 HELD_OUT_SHARE, FEWEST_HELD_OUT = 0.1, 24  # of a small set up to a quarter, since few items tell little
 JUDGED_SHARE = 0.3
-LETTERS = "ABCDEFGHIJ"
-_QUESTIONS = ("question", "question_stem", "stem", "query", "prompt", "sent2", "ctx")
-_CHOICES = ("choices", "endings", "options", "answers")
-_GOLD = ("answerKey", "answer_key", "answer", "label", "gold", "correct")
-_CONTEXTS = ("context", "passage", "support", "sent1")
-_NUMBERED = re.compile(r"(?:choice|ending|option|answer)_?(\d+)|([A-J])")
-_CONTINUED = frozenset({"question_stem", "sent2", "ctx"})
+EXAMPLES, SHOWN = 2, 100  # items that are told as they are read, and characters of each text
 
 
 @dataclass(frozen=True)
@@ -65,6 +59,8 @@ class ChoiceData:
     """what the judged split is called where it comes from"""
     checks: tuple[str, ...]
     repairs: tuple[str, ...]
+    read: tuple[str, ...] = ()
+    """which columns hold what, and how the answers are meant"""
 
     @property
     def fingerprint(self) -> str:
@@ -80,17 +76,40 @@ class ChoiceData:
         return digest.hexdigest()
 
 
-def load(name: str, *, limit: int = 0, seed: int = 1337, unreachable: Callable[[], str] = lambda: "") -> ChoiceData:
+@dataclass(frozen=True)
+class Reading:
+    """The questions of every row, as one schema and one meaning of the answers read them."""
+
+    splits: dict[str, list[tuple[Row, Item | str]]]
+    """an item, its gold -1 if the row has none, or what is wrong with the row"""
+    told: list[str]
+    """which columns hold what, and how the answers are meant"""
+    repairs: list[str]
+
+
+def load(
+    name: str,
+    *,
+    answer_base: str = answer_keys.AUTO,
+    context_column: str = "",
+    limit: int = 0,
+    seed: int = 1337,
+    unreachable: Callable[[], str] = lambda: "",
+) -> ChoiceData:
     """The questions that ``name`` names: ``everyday`` (bundled), a file, a folder with a file a split, or the Hub's.
 
-    ``limit`` keeps at most so many items of each split. ``unreachable`` says why the Hub cannot be asked, or nothing.
-    An item that cannot be used is left out and told in ``repairs``. Raises :class:`TableError` when none is left.
+    ``answer_base`` says how the answers point at the choices (one of :data:`data.answer_keys.GIVEN`),
+    ``context_column`` where the context is. ``limit`` keeps at most so many items of each split. ``unreachable`` says
+    why the Hub cannot be asked, or nothing. An item that cannot be used is left out and told in ``repairs``. Raises
+    :class:`TableError` when none is left.
     """
     raw, source = _read(name, unreachable)
-    repairs = list(raw.repairs)
-    splits = {split: items for split, rows in raw.splits.items() if (items := _items(split, rows, repairs))}
+    found = read(raw, answer_base, context_column)
+    repairs = [*raw.repairs, *found.repairs]
+    splits = {split: items for split, rows in found.splits.items() if (items := _items(split, rows, repairs))}
     if not splits:
-        raise TableError(f"{name} holds no question that can be used: " + ("; ".join(repairs) or "it is empty"))
+        told = "; ".join((*repairs, *found.told))
+        raise TableError(f"{name} holds no question that can be used: {told or 'it is empty'}")
     judged_split = next((split for split in ("test", "validation") if split in splits), "")
     judged = splits.pop(judged_split, [])
     train = splits.get("train", [])
@@ -106,33 +125,58 @@ def load(name: str, *, limit: int = 0, seed: int = 1337, unreachable: Callable[[
     if limit > 0:
         train, held, judged = (_sample(part, limit, seed) for part in (train, held, judged))
     checks = _checks(train, judged)
-    return ChoiceData(
-        name, source, tuple(train), tuple(held), tuple(judged), judged_split, tuple(checks), tuple(repairs)
-    )
+    parts = tuple(train), tuple(held), tuple(judged)
+    return ChoiceData(name, source, *parts, judged_split, tuple(checks), tuple(repairs), tuple(found.told))
 
 
-def item_from(row: Mapping[str, Any]) -> Item:
-    """The item that a row of any known schema describes; its gold is -1 if it has none.
+def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = "") -> Reading:
+    """The questions of all rows. Raises :class:`TableError` where there is no ``context_column``."""
+    rows = {split: flattened(rows, _again) for split, rows in raw.splits.items()}
+    every = [row for split in rows.values() for row in split]
+    columns = find(every, () if "split" in raw.columns else ("split",), context_column)
+    parts = {split: [_parts(columns, row) for row in some] for split, some in rows.items()}
+    answered = {
+        split: [one for one in some if isinstance(one, Parts) and one.answer is not None]
+        for split, some in parts.items()
+    }
+    if answer_base == answer_keys.AUTO:
+        published = "0" if columns.answer in raw.names else columns.schema.published
+        keys = answer_keys.decide(answered, published, columns.counted_from)
+    else:
+        keys = {split: AnswerKey(answer_base) for split, some in answered.items() if some}
+    told = [columns.told] if columns.told else []
+    repairs: list[str] = []
+    cut: Counter[str] = Counter()
+    for split, key in keys.items():
+        line = key.told(answered[split][0], f"the first item of {split}")
+        (repairs if key.rivals or key.kind == "1" else told).append(line)
+    if columns.unused:
+        repairs.append(f"columns that are not used: {', '.join(name or '(unnamed)' for name in columns.unused)}")
+    if columns.schema.name == SCIQ:
+        repairs.append("the place of each correct answer among the distractors is drawn by a hash of its question")
+    splits = {
+        split: [
+            (row, one if isinstance(one, str) else _item(one, keys.get(split), cut))
+            for row, one in zip(rows[split], some, strict=True)
+        ]
+        for split, some in parts.items()
+    }
+    repairs += [f"{count:,} {what} cut to {LONGEST:,} characters" for what, count in cut.items()]
+    return Reading(splits, told, repairs)
 
-    Raises :class:`ValueError`, which says what is wrong with it.
-    """
-    nested = row.get("question")
-    if isinstance(nested, Mapping):  # CommonsenseQA and ARC as their authors publish them
-        row = {**row, "question": nested.get("stem"), "choices": nested.get("choices")}
-    column = next((name for name in _QUESTIONS if isinstance(row.get(name), str) and row[name].strip()), "")
-    context = next((row[name] for name in _CONTEXTS if isinstance(row.get(name), str)), "").strip()
-    texts, labels = _choices(row)
-    texts = [re.sub(r"\s+", " ", text).strip() for text in texts]
-    if not column and not context:
-        raise ValueError("without a question")
-    if len(texts) < FEWEST:
-        raise ValueError(f"with {'one choice' if texts else 'no choices'} where it takes two")
-    if len(texts) > MOST:
-        raise ValueError(f"with more than {MOST} choices")
-    if not all(texts):
-        raise ValueError("with an empty choice")
-    question = str(row.get(column, "")).strip()[:LONGEST]
-    return Item(question, tuple(texts), _gold(row, texts, labels), context[-LONGEST:], column in ("", *_CONTINUED))
+
+def examples(items: Iterable[Item]) -> list[str]:
+    """The first items as they were read, a line each."""
+    told = []
+    for item in itertools.islice(items, EXAMPLES):
+        context = f"context {_short(item.context)}, " if item.context else ""
+        choices = ", ".join(f"{LETTERS[place]} {_short(choice)}" for place, choice in enumerate(item.choices))
+        told.append(f"{context}question {_short(item.question)}, choices {choices}: {LETTERS[item.gold]} is right")
+    return told
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
 def _read(name: str, unreachable: Callable[[], str]) -> tuple[Raw, str]:
@@ -144,60 +188,55 @@ def _or_bundled(reason: str) -> str:
     return reason and f"{reason} (questions that are bundled: {BUNDLED})"
 
 
-def _items(split: str, rows: Sequence[Mapping[str, Any]], repairs: list[str]) -> list[Item]:
+def _again(cells: Cells, row: Row) -> Row:
+    return Row(cells, row.file, row.line)
+
+
+def _parts(columns: Columns, row: Row) -> Parts | str:
+    """What a row asks, or what is wrong with it."""
+    try:
+        parts = columns.parts(row)
+    except ValueError as error:
+        return str(error)
+    choices = parts.choices
+    if not parts.question and not parts.context:
+        return "without a question"
+    if len(choices) < FEWEST:
+        return f"with {'one choice' if choices else 'no choices'} where it takes two"
+    if len(choices) > MOST:
+        return f"with more than {MOST} choices"
+    return parts if all(choices) else "with an empty choice"
+
+
+def _item(parts: Parts, key: AnswerKey | None, cut: Counter[str]) -> Item | str:
+    """The item, or what is wrong with its answer."""
+    gold = answer_keys.place_of(key.kind, parts) if key is not None and parts.answer is not None else -1
+    if gold is None:
+        return "whose answer is none of the choices"
+    for what, text in (("contexts", parts.context), ("questions", parts.question)):
+        if len(text) > LONGEST:
+            cut[what] += 1
+    return Item(parts.question[:LONGEST], parts.choices, gold, parts.context[-LONGEST:], parts.continued)
+
+
+def _items(split: str, rows: Iterable[tuple[Row, Item | str]], repairs: list[str]) -> list[Item]:
+    """The items with an answer; how many rows give none, and why, is told."""
     found: list[Item] = []
     wrong: Counter[str] = Counter()
-    first: dict[str, int] = {}
-    for number, row in enumerate(rows, 1):
-        try:
-            item = item_from(row)
-            if item.gold < 0:
-                raise ValueError("without an answer")
-        except ValueError as error:
-            wrong[str(error)] += 1
-            first.setdefault(str(error), number)
-        else:
+    first: dict[str, Row] = {}
+    for row, item in rows:
+        if isinstance(item, Item) and item.gold >= 0:
             found.append(item)
+            continue
+        what = item if isinstance(item, str) else "without an answer"
+        wrong[what] += 1
+        first.setdefault(what, row)
     repairs += [
-        f"{split}: {count:,} item{'s' * (count != 1)} {what} left out, the first is {first[what]:,}"
+        f"{split}: {count:,} item{'s' * (count != 1)} {what} left out, the first is {first[what].line:,} "
+        f"of {first[what].file}"
         for what, count in wrong.items()
     ]
     return found
-
-
-def _choices(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Texts and labels."""
-    given = next((row[name] for name in _CHOICES if row.get(name) is not None), None)
-    if isinstance(given, Mapping):
-        texts = [str(text) for text in given.get("text") or ()]
-        labels = [str(label) for label in given.get("label") or ()]
-    elif isinstance(given, Sequence) and not isinstance(given, str):
-        rows = [one if isinstance(one, Mapping) else {"text": one} for one in given]
-        texts = [str(one.get("text", "")) for one in rows]
-        labels = [str(one["label"]) for one in rows if "label" in one]
-    else:
-        numbered = [(found, name) for name in row if (found := _NUMBERED.fullmatch(name)) and row[name] is not None]
-        numbered.sort(key=lambda pair: (int(pair[0][1] or 0), pair[0][2] or ""))
-        texts = [str(row[name]) for _, name in numbered]
-        labels = []
-        while texts and not texts[-1].strip():  # a table's rows are all as long as the longest
-            texts.pop()
-    return texts, labels if len(labels) == len(texts) else list(LETTERS[: len(texts)])
-
-
-def _gold(row: Mapping[str, Any], texts: Sequence[str], labels: Sequence[str]) -> int:
-    """Place of the right choice by label, text or index from 0; -1 when there is none. Raises :class:`ValueError`."""
-    told = next((row[name] for name in _GOLD if row.get(name) not in (None, "")), None)
-    if told is None or told == -1 or told == "-1":
-        return -1
-    spelled = str(int(told)) if isinstance(told, float) and told == int(told) else str(told).strip()
-    for known in (labels, [label.upper() for label in labels], texts):
-        wanted = spelled.upper() if known is not labels and known is not texts else spelled
-        if wanted in known:
-            return list(known).index(wanted)
-    if spelled.isdecimal() and int(spelled) < len(texts):
-        return int(spelled)
-    raise ValueError("whose answer is none of the choices")
 
 
 def _aside(items: Sequence[Item], share: float, seed: str) -> tuple[list[Item], list[Item]]:
