@@ -244,17 +244,17 @@ class Columns:
                 texts.pop()
             return tuple(texts), self.choices[: len(texts)]
         given = _listed(row.get(self.choices[0]))
-        if isinstance(given, Mapping) and "text" not in given:  # {"A": …, "B": …}
-            return tuple(map(_clean, given.values())), tuple(map(str, given))
-        if isinstance(given, Mapping):
-            texts, labels = [_clean(text) for text in given["text"] or ()], given.get("label") or ()
-        elif isinstance(given, list):
-            rows = [one if isinstance(one, Mapping) else {"text": one} for one in given]
-            texts = [_clean(one.get("text")) for one in rows]
-            labels = [one["label"] for one in rows if "label" in one]
-        else:
+        labels: Sequence[Any] = ()
+        if isinstance(given, dict) and "text" in given:
+            labels, given = given.get("label") or (), given["text"] or ()
+        elif isinstance(given, dict):  # {"A": …, "B": …}
+            labels, given = [*given], [*given.values()]
+        elif not isinstance(given, list):
             return (), ()
-        return tuple(texts), tuple(map(str, labels)) if len(labels) == len(texts) else ()
+        elif any(isinstance(one, dict) for one in given):
+            given = [one if isinstance(one, dict) else {"text": one} for one in given]
+            labels, given = [one["label"] for one in given if "label" in one], [one.get("text") for one in given]
+        return tuple(map(_clean, given)), tuple(map(str, labels)) if len(labels) == len(given) else ()
 
 
 def find(rows: Sequence[Cells], apart: Collection[str] = (), context: str = "") -> Columns:
@@ -267,7 +267,7 @@ def find(rows: Sequence[Cells], apart: Collection[str] = (), context: str = "") 
         raise TableError(f"there is no column {context!r} for the context; there are: {', '.join(columns)}")
     some = {name: next((row[name] for row in rows if not _missing(row.get(name))), None) for name in columns}
     filled = {name for name in columns if some[name] is not None}
-    lists = {name for name in filled if isinstance(_listed(some[name]), Mapping | list)}
+    lists = {name for name in filled if isinstance(_listed(some[name]), dict | list)}
     by_name: dict[str, str] = {}
     for name in sorted(columns, key=lambda name: name not in filled):  # empty ones where no other is called so
         if name != context:
@@ -302,7 +302,7 @@ def flattened(rows: Sequence[R], made: Callable[[Cells, R], R]) -> Sequence[R]:
 
     CommonsenseQA's and ARC's authors nest stem and choices in the question; RACE's list all questions of an article.
     """
-    if any(isinstance(row.get("question"), Mapping) for row in rows):
+    if any(isinstance(row.get("question"), dict) for row in rows):
         return [made(_unnested(row), row) for row in rows]
     if any(isinstance(row.get("questions"), list) for row in rows):
         return [made(cells, row) for row in rows for cells in _asked(row)]
@@ -311,7 +311,7 @@ def flattened(rows: Sequence[R], made: Callable[[Cells, R], R]) -> Sequence[R]:
 
 def _unnested(row: Cells) -> Cells:
     nested = row.get("question")
-    if not isinstance(nested, Mapping):
+    if not isinstance(nested, dict):
         return row
     return {**row, **{"question" if name == "stem" else name: value for name, value in {"stem": "", **nested}.items()}}
 
@@ -372,8 +372,8 @@ def _text(value: Any) -> str:
     """A question or a context; the turns of a dialogue are its lines."""
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, Mapping | list):
-        return "\n".join(map(_text, value.values() if isinstance(value, Mapping) else value))
+    if isinstance(value, dict | list):
+        return "\n".join(map(_text, value.values() if isinstance(value, dict) else value))
     return _clean(value)
 
 

@@ -18,7 +18,7 @@ from data.answer_keys import LETTERS, AnswerKey
 from data.choice_schemas import SCIQ, Cells, Columns, Parts, find, flattened
 from data.sources import Raw, Row, TableError
 
-__all__ = ["BUNDLED", "FEWEST", "LETTERS", "MOST", "ChoiceData", "Item", "TableError", "examples", "load", "read"]
+__all__ = ["BUNDLED", "LETTERS", "ChoiceData", "Item", "TableError", "examples", "load", "read"]
 
 BUNDLED = "everyday"
 FEWEST, MOST = 2, 10  # choices of an item
@@ -80,8 +80,10 @@ class ChoiceData:
 class Reading:
     """The questions of every row, as one schema and one meaning of the answers read them."""
 
-    splits: dict[str, list[tuple[Row, Item | str]]]
-    """an item, its gold -1 if the row has none, or what is wrong with the row"""
+    rows: dict[str, Sequence[Row]]
+    """of each split; a row with several questions is there for each of them"""
+    items: dict[str, list[Item | str]]
+    """of each row, its gold -1 if there is none, or what is wrong with the row"""
     told: list[str]
     """which columns hold what, and how the answers are meant"""
     repairs: list[str]
@@ -106,7 +108,7 @@ def load(
     raw, source = _read(name, unreachable)
     found = read(raw, answer_base, context_column)
     repairs = [*raw.repairs, *found.repairs]
-    splits = {split: items for split, rows in found.splits.items() if (items := _items(split, rows, repairs))}
+    splits = {split: items for split in found.rows if (items := _items(split, found, repairs))}
     if not splits:
         told = "; ".join((*repairs, *found.told))
         raise TableError(f"{name} holds no question that can be used: {told or 'it is empty'}")
@@ -154,15 +156,12 @@ def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = ""
         repairs.append(f"columns that are not used: {', '.join(name or '(unnamed)' for name in columns.unused)}")
     if columns.schema.name == SCIQ:
         repairs.append("the place of each correct answer among the distractors is drawn by a hash of its question")
-    splits = {
-        split: [
-            (row, one if isinstance(one, str) else _item(one, keys.get(split), cut))
-            for row, one in zip(rows[split], some, strict=True)
-        ]
+    items = {
+        split: [one if isinstance(one, str) else _item(one, keys.get(split), cut) for one in some]
         for split, some in parts.items()
     }
     repairs += [f"{count:,} {what} cut to {LONGEST:,} characters" for what, count in cut.items()]
-    return Reading(splits, told, repairs)
+    return Reading(rows, items, told, repairs)
 
 
 def examples(items: Iterable[Item]) -> list[str]:
@@ -219,12 +218,12 @@ def _item(parts: Parts, key: AnswerKey | None, cut: Counter[str]) -> Item | str:
     return Item(parts.question[:LONGEST], parts.choices, gold, parts.context[-LONGEST:], parts.continued)
 
 
-def _items(split: str, rows: Iterable[tuple[Row, Item | str]], repairs: list[str]) -> list[Item]:
+def _items(split: str, read: Reading, repairs: list[str]) -> list[Item]:
     """The items with an answer; how many rows give none, and why, is told."""
     found: list[Item] = []
     wrong: Counter[str] = Counter()
     first: dict[str, Row] = {}
-    for row, item in rows:
+    for row, item in zip(read.rows[split], read.items[split], strict=True):
         if isinstance(item, Item) and item.gold >= 0:
             found.append(item)
             continue

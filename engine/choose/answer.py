@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from data import sources
-from data.choices import Item, item_from
+from data import choices, sources
+from data.choices import Item
 from engine.choose import fine_tune
 from engine.choose.results import read, read_ranker
+from engine.choose.runs import spec_of
 from engine.choose.zero_shot import LEADING, ways
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
@@ -28,20 +29,22 @@ if TYPE_CHECKING:
 ZERO_SHOT, FINETUNE = "zero-shot", "finetune"
 
 
-def questions_in(file: Path) -> tuple[dict[int, Item], list[str]]:
+def questions_in(file: Path, run: Run) -> tuple[dict[int, Item], list[str]]:
     """The questions of a file by row, counted from 1, and what is wrong with the rows that hold none.
 
-    A folder's splits follow one another. Raises :class:`data.sources.TableError`.
+    A folder's splits follow one another. The context is in the column that the spec of ``run`` names, if it does.
+    Raises :class:`data.sources.TableError`.
     """
     if (path := sources.existing(str(file))) is None:
         raise sources.TableError(f"there is no file {file}")
     raw = sources.read(path)
-    items, problems = {}, list(raw.repairs)
-    for number, row in enumerate((row for rows in raw.splits.values() for row in rows), 1):
-        try:
-            items[number] = item_from(row)
-        except ValueError as error:
-            problems.append(f"row {number:,} is left out: {error}")
+    found = choices.read(raw, context_column=spec_of(run).context_column)
+    items, problems = {}, [*raw.repairs, *found.told, *found.repairs]
+    for number, item in enumerate((item for items in found.items.values() for item in items), 1):
+        if isinstance(item, Item):
+            items[number] = item
+        else:
+            problems.append(f"row {number:,} is left out: {item}")
     return items, problems
 
 

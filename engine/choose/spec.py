@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from data import answer_keys
 from data import choices as questions
 from engine.comparison import fields
 from engine.runs.spec import Problem, check, check_gpus, option
@@ -27,6 +28,22 @@ class ChooseSpec:
         group="questions",
         required=f"name a data set: {questions.BUNDLED} is bundled",
         path=True,
+    )
+    answer_base: str = option(
+        answer_keys.AUTO,
+        "How the answers point at the choices: an index counted from 0 or from 1, a letter, the text, or auto: what "
+        "explains the answers of all rows.",
+        choices=answer_keys.GIVEN,
+        label="answers",
+        group="questions",
+        advanced=True,
+    )
+    context_column: str = option(
+        "",
+        "Column of the text before the question; found by its name if not given.",
+        group="questions",
+        advanced=True,
+        blank="auto",
     )
     methods: tuple[str, ...] = option(
         USUAL,

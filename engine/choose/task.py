@@ -57,7 +57,14 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
     """
 
     def read() -> _Choosing:
-        data = questions.load(spec.data, limit=spec.limit, seed=spec.seed, unreachable=hub.unreachable)
+        data = questions.load(
+            spec.data,
+            answer_base=spec.answer_base,
+            context_column=spec.context_column,
+            limit=spec.limit,
+            seed=spec.seed,
+            unreachable=hub.unreachable,
+        )
         return _Choosing(spec, data, control)
 
     yield from compare(spec, control, run, read)
@@ -90,7 +97,7 @@ class _Choosing(Comparison):
             self.split_sizes(),
             judged_split=data.judged_split,
             contenders=(*choose_report.CONTROLS, *methods),
-            checks=data.checks,
+            checks=(*data.read, *questions.examples(data.judged), *data.checks),
         )
 
     def keep(self, run: Run, writes: PendingWrites) -> None:

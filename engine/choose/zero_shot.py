@@ -47,7 +47,10 @@ class Reader:
     """A loaded model that scores items; what a choice is worth alone is remembered."""
 
     def __init__(self, lm: LanguageModel, uninformative: str | None = None) -> None:
+        from engine.lm.generate import initial_ids
+
         self.lm = lm
+        self._before = initial_ids(lm.tokenizer)
         self._uninformative = uninformative
         self._alone: dict[tuple[str, str], float] = {}
         self.unspelled = 0
@@ -102,7 +105,7 @@ class Reader:
     def _pairs(self, prompt: str, choices: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """Ids of the prompt and of each choice after it, the prompt cut at its beginning to what has room.
 
-        Nothing for a choice of which the model knows no character, whatever space is before it.
+        It begins with what the tokenizer puts before any text, as in Generate. Nothing for a choice of which the model knows no character, whatever space is before it.
         """
         cut = len(prompt) - len(prompt.rstrip())
         prompt, space = prompt.rstrip(), prompt[len(prompt) - cut :] or " "
@@ -118,6 +121,8 @@ class Reader:
             if self.lm.start is None:
                 raise ValueError(f"{self.lm.name} has no token to begin a text with: give an uninformative prompt")
             context = [self.lm.start]
+        else:
+            context = [*self._before, *context]
         room = self.lm.context + 1 - max(map(len, spelled))
         if room < 1:
             raise ValueError(f"a choice is longer than the {self.lm.context:,} tokens of {self.lm.name}'s context")
@@ -128,6 +133,8 @@ class Reader:
         """The known tokens of a text, and the number of unknown ones."""
         ids = self.lm.tokenizer.encode(text).ids
         known = [token for token in ids if token != UNKNOWN]
+        if known and max(known) >= self.lm.vocabulary:
+            raise ValueError(f"holds the token {max(known)}, and {self.lm.name} has {self.lm.vocabulary:,}")
         return known, len(ids) - len(known)
 
 

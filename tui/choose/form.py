@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from data import sources
-from data.choices import BUNDLED, LETTERS, Item, TableError, load
+from data.choices import BUNDLED, EXAMPLES, LETTERS, Item, TableError, load
 from engine.choose.spec import ChooseSpec
+from engine.runs.spec import typed
 from tui.follow.comparison_form import CompareForm, Seen
 from tui.text import safe
 
+SHOWN = 300  # characters of a context or a question
 LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in
 
 
@@ -20,15 +22,16 @@ LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled i
 class SeenItems(Seen):
     """Questions, with the first of them."""
 
-    first: Item | None = None
+    first: tuple[Item, ...] = ()
 
     def samples(self) -> list[Content]:
-        if self.first is None:
-            return []
-        lines = [Content.styled(f"\n{safe(self.first.stem[:300], lines=False)}", "bold")]
-        for place, choice in enumerate(self.first.choices):
-            mark = "✓" if place == self.first.gold else " "
-            lines.append(Content(f" {mark} {LETTERS[place]} {safe(choice[:100], lines=False)}"))
+        lines = []
+        for item in self.first:
+            context = [Content.styled(safe(item.context[:SHOWN], lines=False), "$foreground 60%")] * bool(item.context)
+            lines += [Content(""), *context, Content.styled(safe(item.question[:SHOWN], lines=False), "bold")]
+            for place, choice in enumerate(item.choices):
+                mark = "✓" if place == item.gold else " "
+                lines.append(Content(f" {mark} {LETTERS[place]} {safe(choice[:100], lines=False)}"))
         return lines
 
 
@@ -40,12 +43,15 @@ def look(values: Mapping[str, str]) -> SeenItems:
         return SeenItems(note=f"{path.name} is large: it is read when the methods run")
     if path is None and name != BUNDLED:
         return SeenItems(note="it is looked for on the Hub when the methods run" if name else "")
-    limit, seed = (int(values[field]) if values[field].strip().isdecimal() else 0 for field in ("limit", "seed"))
+    given = typed(ChooseSpec, values)
+    limit, seed = (int(given[field]) if given[field].isdecimal() else 0 for field in ("limit", "seed"))
+    meant = {field: given[field] for field in ("answer_base", "context_column")}
     try:
-        data = load(name, limit=limit, seed=seed)
+        data = load(name, **meant, limit=limit, seed=seed)
     except TableError as error:
         return SeenItems(problem=str(error))
-    return SeenItems(data.source, checks=data.checks, repairs=data.repairs, first=data.judged[0])
+    checks = (*data.read, *data.checks)
+    return SeenItems(data.source, checks=checks, repairs=data.repairs, first=data.judged[:EXAMPLES])
 
 
 class ChooseForm(CompareForm):
@@ -54,7 +60,7 @@ class ChooseForm(CompareForm):
     PREFIX = "ch-"
     FILE = "choose.json"
     NOTHING = SeenItems()
-    LOOKED_AT = ("data", "limit", "seed")
+    LOOKED_AT = ("data", "answer_base", "context_column", "limit", "seed")
     EXPLAINED = (
         "A method gives every choice a score and takes the highest. Zero-shot: how probable a causal language model "
         "finds it after the question. Margin and cross-entropy: a small scorer on features of an encoder that stays "

@@ -34,7 +34,7 @@ def rank(run: str, /, *, file: Annotated[Path, Parameter(name="--input")], json:
 
     chooser = Chooser(runs.find(home.runs(), run))
     try:
-        items, problems = questions_in(file)
+        items, problems = questions_in(file, chooser.run)
     except TableError as error:
         return complain(str(error), BAD_INPUT)
     for problem in problems:
