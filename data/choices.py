@@ -10,13 +10,13 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from data import answer_keys, sources
 from data.answer_keys import LETTERS, AnswerKey
 from data.choice_schemas import SCIQ, Cells, Columns, Parts, find, flattened
-from data.sources import Raw, Row, TableError
+from data.sources import Raw, Row, TableError, Tally
 
 __all__ = ["BUNDLED", "LETTERS", "ChoiceData", "Item", "TableError", "examples", "load", "read"]
 
@@ -25,6 +25,7 @@ FEWEST, MOST = 2, 10  # choices of an item
 LONGEST = 8_000  # characters of a question or a context that are kept
 HELD_OUT_SHARE, FEWEST_HELD_OUT = 0.1, 24  # of a small set up to a quarter, since few items tell little
 JUDGED_SHARE = 0.3
+HEAD = 1000  # rows whose columns are compared with those that the source found
 EXAMPLES, SHOWN = 2, 100  # items that are told as they are read, and characters of each text
 
 
@@ -94,6 +95,8 @@ def load(
     *,
     answer_base: str = answer_keys.AUTO,
     context_column: str = "",
+    encoding: str = "",
+    most: int = 0,
     limit: int = 0,
     seed: int = 1337,
     unreachable: Callable[[], str] = lambda: "",
@@ -101,11 +104,18 @@ def load(
     """The questions that ``name`` names: ``everyday`` (bundled), a file, a folder with a file a split, or the Hub's.
 
     ``answer_base`` says how the answers point at the choices (one of :data:`data.answer_keys.GIVEN`),
-    ``context_column`` where the context is. ``limit`` keeps at most so many items of each split. ``unreachable`` says
-    why the Hub cannot be asked, or nothing. An item that cannot be used is left out and told in ``repairs``. Raises
-    :class:`TableError` when none is left.
+    ``context_column`` where the context is, ``encoding`` what the files are in. At most ``most`` rows of each file are
+    read, and ``limit`` items of each split kept, where these are not 0. ``unreachable`` says why the Hub cannot be
+    asked, or nothing. An item that cannot be used is left out and told in ``repairs``. Raises :class:`TableError` when
+    none is left.
     """
-    raw, source = _read(name, unreachable)
+
+    def missing() -> str:
+        reason = unreachable()
+        return reason and f"{reason} (questions that are bundled: {BUNDLED})"
+
+    raw, source = sources.named(name, "questions", f"{BUNDLED}.jsonl", missing, most=most, encoding=encoding)
+    raw = raw if source.startswith("the Hub") else sources.by_column(raw)
     found = read(raw, answer_base, context_column)
     repairs = [*raw.repairs, *found.repairs]
     splits = {split: items for split in found.rows if (items := _items(split, found, repairs))}
@@ -134,8 +144,8 @@ def load(
 def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = "") -> Reading:
     """The questions of all rows. Raises :class:`TableError` where there is no ``context_column``."""
     rows = {split: flattened(rows, _again) for split, rows in raw.splits.items()}
-    every = [row for split in rows.values() for row in split]
-    columns = find(every, () if "split" in raw.columns else ("split",), context_column)
+    apart = {name for some in raw.splits.values() for row in some[:HEAD] for name in row}.difference(raw.columns)
+    columns = find([row for some in rows.values() for row in some], apart, context_column)
     parts = {split: [_parts(columns, row) for row in some] for split, some in rows.items()}
     answered = {
         split: [one for one in some if isinstance(one, Parts) and one.answer is not None]
@@ -146,21 +156,23 @@ def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = ""
         keys = answer_keys.decide(answered, published, columns.counted_from)
     else:
         keys = {split: AnswerKey(answer_base) for split, some in answered.items() if some}
-    told = [columns.told] if columns.told else []
-    repairs: list[str] = []
-    cut: Counter[str] = Counter()
+    told = [columns.told + (f"; encoding: {raw.encoding}" if raw.encoding else "")]
+    repairs = sources.unused(replace(raw, columns=[*columns.unused]), ())
     for split, key in keys.items():
         line = key.told(answered[split][0], f"the first item of {split}")
         (repairs if key.rivals or key.kind == "1" else told).append(line)
-    if columns.unused:
-        repairs.append(f"columns that are not used: {', '.join(name or '(unnamed)' for name in columns.unused)}")
     if columns.schema.name == SCIQ:
         repairs.append("the place of each correct answer among the distractors is drawn by a hash of its question")
     items = {
-        split: [one if isinstance(one, str) else _item(one, keys.get(split), cut) for one in some]
+        split: [one if isinstance(one, str) else _item(one, keys.get(split)) for one in some]
         for split, some in parts.items()
     }
-    repairs += [f"{count:,} {what} cut to {LONGEST:,} characters" for what, count in cut.items()]
+    for split, some in parts.items():
+        cut = Tally()
+        for row, one in zip(rows[split], some, strict=True):
+            if not isinstance(one, str) and max(len(one.context), len(one.question)) > LONGEST:
+                cut.add(f"whose context or question was cut to {LONGEST:,} characters", row.place)
+        repairs += cut.lines(split)
     return Reading(rows, items, told, repairs)
 
 
@@ -176,15 +188,6 @@ def examples(items: Iterable[Item]) -> list[str]:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
-
-
-def _read(name: str, unreachable: Callable[[], str]) -> tuple[Raw, str]:
-    raw, source = sources.named(name, "questions", f"{BUNDLED}.jsonl", lambda: _or_bundled(unreachable()))
-    return (raw if source.startswith("the Hub") else sources.by_column(raw)), source
-
-
-def _or_bundled(reason: str) -> str:
-    return reason and f"{reason} (questions that are bundled: {BUNDLED})"
 
 
 def _again(cells: Cells, row: Row) -> Row:
@@ -207,34 +210,24 @@ def _parts(columns: Columns, row: Row) -> Parts | str:
     return parts if all(choices) else "with an empty choice"
 
 
-def _item(parts: Parts, key: AnswerKey | None, cut: Counter[str]) -> Item | str:
+def _item(parts: Parts, key: AnswerKey | None) -> Item | str:
     """The item, or what is wrong with its answer."""
     gold = answer_keys.place_of(key.kind, parts) if key is not None and parts.answer is not None else -1
     if gold is None:
         return "whose answer is none of the choices"
-    for what, text in (("contexts", parts.context), ("questions", parts.question)):
-        if len(text) > LONGEST:
-            cut[what] += 1
     return Item(parts.question[:LONGEST], parts.choices, gold, parts.context[-LONGEST:], parts.continued)
 
 
 def _items(split: str, read: Reading, repairs: list[str]) -> list[Item]:
     """The items with an answer; how many rows give none, and why, is told."""
     found: list[Item] = []
-    wrong: Counter[str] = Counter()
-    first: dict[str, Row] = {}
+    wrong = Tally()
     for row, item in zip(read.rows[split], read.items[split], strict=True):
         if isinstance(item, Item) and item.gold >= 0:
             found.append(item)
-            continue
-        what = item if isinstance(item, str) else "without an answer"
-        wrong[what] += 1
-        first.setdefault(what, row)
-    repairs += [
-        f"{split}: {count:,} item{'s' * (count != 1)} {what} left out, the first is {first[what].line:,} "
-        f"of {first[what].file}"
-        for what, count in wrong.items()
-    ]
+        else:
+            wrong.add(f"{item if isinstance(item, str) else 'without an answer'} left out", row.place)
+    repairs += wrong.lines(split)
     return found
 
 

@@ -45,6 +45,13 @@ class ChooseSpec:
         advanced=True,
         blank="auto",
     )
+    encoding: str = option(
+        "",
+        "Encoding of the files; found from their bytes if not given.",
+        group="questions",
+        advanced=True,
+        blank="auto",
+    )
     methods: tuple[str, ...] = option(
         USUAL,
         "zero-shot, margin, cross-entropy or finetune",

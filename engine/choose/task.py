@@ -61,6 +61,7 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
             spec.data,
             answer_base=spec.answer_base,
             context_column=spec.context_column,
+            encoding=spec.encoding,
             limit=spec.limit,
             seed=spec.seed,
             unreachable=hub.unreachable,

@@ -105,7 +105,8 @@ class Reader:
     def _pairs(self, prompt: str, choices: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """Ids of the prompt and of each choice after it, the prompt cut at its beginning to what has room.
 
-        It begins with what the tokenizer puts before any text, as in Generate. Nothing for a choice of which the model knows no character, whatever space is before it.
+        It begins with what the tokenizer puts before any text, as in Generate. Nothing for a choice of which the model
+        knows no character, whatever space is before it. Raises :class:`ValueError` as :meth:`score` does.
         """
         cut = len(prompt) - len(prompt.rstrip())
         prompt, space = prompt.rstrip(), prompt[len(prompt) - cut :] or " "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual.content import Content
 
@@ -15,7 +16,7 @@ from tui.follow.comparison_form import CompareForm, Seen
 from tui.text import safe
 
 SHOWN = 300  # characters of a context or a question
-LARGE = 64 << 20  # bytes of a file that is looked at while the form is filled in
+LARGE, HEAD = 16 << 20, 1000  # bytes from which only the first rows are read while the form is filled in
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,24 @@ def look(values: Mapping[str, str]) -> SeenItems:
     """Read what lies on the disk. Never raises."""
     name = values["data"].strip()
     path = sources.existing(name)
-    if path is not None and path.is_file() and path.stat().st_size > LARGE:
-        return SeenItems(note=f"{path.name} is large: it is read when the methods run")
     if path is None and name != BUNDLED:
         return SeenItems(note="it is looked for on the Hub when the methods run" if name else "")
     given = typed(ChooseSpec, values)
     limit, seed = (int(given[field]) if given[field].isdecimal() else 0 for field in ("limit", "seed"))
-    meant = {field: given[field] for field in ("answer_base", "context_column")}
+    meant = {field: given[field] for field in ("answer_base", "context_column", "encoding")}
+    large = path is not None and size(path) > LARGE
     try:
-        data = load(name, **meant, limit=limit, seed=seed)
+        data = load(name, **meant, most=HEAD if large else 0, limit=limit, seed=seed)
     except TableError as error:
         return SeenItems(problem=str(error))
+    note = f"{name} is large: only the first {HEAD:,} rows of each file are shown here" if large else ""
     checks = (*data.read, *data.checks)
-    return SeenItems(data.source, checks=checks, repairs=data.repairs, first=data.judged[:EXAMPLES])
+    return SeenItems(data.source, checks=checks, repairs=data.repairs, note=note, first=data.judged[:EXAMPLES])
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder and in the folders of it."""
+    return sum(file.stat().st_size for file in (path, *path.glob("*"), *path.glob("*/*")) if file.is_file())
 
 
 class ChooseForm(CompareForm):
@@ -60,7 +66,7 @@ class ChooseForm(CompareForm):
     PREFIX = "ch-"
     FILE = "choose.json"
     NOTHING = SeenItems()
-    LOOKED_AT = ("data", "answer_base", "context_column", "limit", "seed")
+    LOOKED_AT = ("data", "answer_base", "context_column", "encoding", "limit", "seed")
     EXPLAINED = (
         "A method gives every choice a score and takes the highest. Zero-shot: how probable a causal language model "
         "finds it after the question. Margin and cross-entropy: a small scorer on features of an encoder that stays "
