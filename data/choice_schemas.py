@@ -103,7 +103,9 @@ def _sciq(parts: Parts, text: Callable[[str], str]) -> Parts:
 
 
 def _yes_no(parts: Parts, text: Callable[[str], str]) -> Parts:
-    return parts._replace(choices=("no", "yes"), labels=("false", "true"))
+    words = {"true": "yes", "false": "no"}
+    answer = words.get(str(parts.answer).strip().casefold(), parts.answer)
+    return parts._replace(choices=("no", "yes"), labels=(), answer=answer)
 
 
 SCIQ = "SciQ"
@@ -233,6 +235,8 @@ class Columns:
         if answer is not None and _missing(answer) and _clean(answer) not in choices:
             answer = None
         question, context = _text(question), _text(context)
+        if not question and not context:
+            raise ValueError("without a question")
         parts = Parts(context, question, choices, labels, answer, schema.continued or not question)
         return schema.shaped(parts, lambda name: _text(row.get(self.by_name.get(name, "")))) if schema.shaped else parts
 

@@ -128,12 +128,14 @@ def load(
     if not judged:
         judged_split = "train"
         train, judged = _aside(train, JUDGED_SHARE, f"{seed}/judged")
-        repairs.append(f"no validation or test split with answers: {len(judged):,} items of train are judged instead")
+        repairs.append(f"no validation or test answers: {len(judged):,} train items are held out for evaluation")
     held = splits.get("validation", [])
     if not held and len(train) > 1:
         share = max(HELD_OUT_SHARE, min(0.25, FEWEST_HELD_OUT / len(train)))
         train, held = _aside(train, share, f"{seed}/held-out")
-        repairs.append(f"{len(held):,} items of train are held out to stop training by ({judged_split} is only judged)")
+        repairs.append(
+            f"{len(held):,} train items are held out for early stopping; {judged_split} is used only for evaluation"
+        )
     if limit > 0:
         train, held, judged = (_sample(part, limit, seed) for part in (train, held, judged))
     checks = _checks(train, judged)
@@ -201,8 +203,6 @@ def _parts(columns: Columns, row: Row) -> Parts | str:
     except ValueError as error:
         return str(error)
     choices = parts.choices
-    if not parts.question and not parts.context:
-        return "without a question"
     if len(choices) < FEWEST:
         return f"with {'one choice' if choices else 'no choices'} where it takes two"
     if len(choices) > MOST:
@@ -276,13 +276,13 @@ def _checks(train: Sequence[Item], judged: Sequence[Item]) -> list[str]:
     counts = Counter(len(item.choices) for item in judged)
     spread = " or ".join(str(count) for count in sorted(counts))
     chance = sum(1 / len(item.choices) for item in judged) / len(judged)
-    told = [f"{len(train):,} items to train on, {len(judged):,} judged, {spread} choices each, chance {chance:.3f}"]
+    told = [f"{len(train):,} items to train on, {len(judged):,} evaluated, {spread} choices each, chance {chance:.3f}"]
     places = Counter(item.gold for item in judged)
-    shares = ", ".join(f"{LETTERS[place]} {places[place] / len(judged):.0%}" for place in range(max(counts)))
-    told.append(f"the right choice stands at {shares}")
+    shares = ", ".join(f"{LETTERS[place]} in {places[place] / len(judged):.0%}" for place in range(max(counts)))
+    told.append(f"the answer is {shares}")
     seen = set(map(_whole, train))
     if leaked := sum(_whole(item) in seen for item in judged):
-        told.append(f"{leaked:,} judged items are in train too")
+        told.append(f"{leaked:,} evaluated items are in train too")
     if twins := sum(len(set(map(str.casefold, item.choices))) < len(item.choices) for item in judged):
-        told.append(f"{twins:,} judged items have two choices alike, which no ranker can tell apart")
+        told.append(f"{twins:,} evaluated items contain duplicate choices")
     return told

@@ -10,39 +10,7 @@ from typing import Any
 import pytest
 
 from data import choices
-from data.choices import TableError, item_from, load
-
-WANTED = ("Where do fish live?", ("water", "trees", "nests"), 0)
-SCHEMAS: dict[str, dict[str, Any]] = {
-    "commonsense_qa": {
-        "question": WANTED[0],
-        "choices": {"label": ["A", "B", "C"], "text": list(WANTED[1])},
-        "answerKey": "A",
-    },
-    "arc with figures": {
-        "question": WANTED[0],
-        "choices": {"label": ["1", "2", "3"], "text": list(WANTED[1])},
-        "answerKey": "1",
-    },
-    "openbookqa": {
-        "question_stem": WANTED[0],
-        "choices": {"text": list(WANTED[1]), "label": ["A", "B", "C"]},
-        "answerKey": "A",
-    },
-    "as published": {
-        "question": {
-            "stem": WANTED[0],
-            "choices": [{"label": label, "text": text} for label, text in zip("ABC", WANTED[1], strict=True)],
-        },
-        "answerKey": "A",
-    },
-    "index": {"question": WANTED[0], "choices": list(WANTED[1]), "answer": 0},
-    "text": {"question": WANTED[0], "choices": list(WANTED[1]), "answer": "water"},
-    "lower-case letter": {"question": WANTED[0], "options": list(WANTED[1]), "answer": "a"},
-    "numbered columns": {
-        "question": WANTED[0], "choice1": "water", "choice2": "trees", "choice3": "nests", "choice4": "", "answer": "A",
-    },
-}  # fmt: skip
+from data.choices import TableError, load
 
 
 def write(path: Path, rows: list[Any]) -> Path:
@@ -84,29 +52,6 @@ def test_splits_without_identical_questions_are_those_of_a_plain_draw(tmp_path: 
     found = load(str(write(tmp_path / "plain.jsonl", [plain(number) for number in range(100)])), seed=5)
     drawn = sorted(random.Random("5/judged").sample(range(100), 30))
     assert [item.question for item in found.judged] == [f"Question {number}?" for number in drawn]
-
-
-@pytest.mark.parametrize("schema", SCHEMAS)
-def test_schemas(schema: str) -> None:
-    item = item_from(SCHEMAS[schema])
-    assert (item.question, item.choices, item.gold) == WANTED
-
-
-def test_a_label_goes_before_an_index() -> None:
-    row = {"question": "?", "choices": {"label": ["2", "1"], "text": ["x", "y"]}, "answerKey": "1"}
-    assert item_from(row).gold == 1
-
-
-def test_choices_that_continue_a_sentence() -> None:
-    swag = {"sent1": "She sits.", "sent2": "She", "ending0": "eats.", "ending1": "flies.", "label": 1}
-    item = item_from(swag)
-    assert (item.context, item.question, item.choices, item.gold) == ("She sits.", "She", ("eats.", "flies."), 1)
-    assert item.continued
-    assert item.stem == "She sits. She"
-    hellaswag = item_from({"ctx": "A man", "endings": ["runs", "sleeps"], "label": "1"})
-    assert hellaswag.continued
-    assert hellaswag.gold == 1
-    assert not item_from(plain(1, context="Something.")).continued
 
 
 @pytest.mark.parametrize(
@@ -173,9 +118,9 @@ def test_checks(tmp_path: Path) -> None:
     write(tmp_path / "train.jsonl", rows)
     write(tmp_path / "validation.jsonl", [rows[3], *(plain(n) for n in range(50, 60)), plain(9, choices=["x", "X"])])
     found = load(str(tmp_path))
-    leaks = "1 judged items are in train too" in " ".join(found.checks)
+    leaks = "1 evaluated items are in train too" in " ".join(found.checks)
     assert leaks or any(item.question == "Question 3?" for item in found.held_out)
-    assert "two choices alike" in " ".join(found.checks)
+    assert "contain duplicate choices" in " ".join(found.checks)
 
 
 def test_one_item_is_judged_and_nothing_trained(tmp_path: Path) -> None:
