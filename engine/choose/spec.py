@@ -29,29 +29,6 @@ class ChooseSpec:
         required=f"name a data set: {questions.BUNDLED} is bundled",
         path=True,
     )
-    answer_base: str = option(
-        answer_keys.AUTO,
-        "How the answers point at the choices: an index counted from 0 or from 1, a letter, the text, or auto: what "
-        "explains the answers of all rows.",
-        choices=answer_keys.GIVEN,
-        label="answers",
-        group="questions",
-        advanced=True,
-    )
-    context_column: str = option(
-        "",
-        "Column of the text before the question; found by its name if not given.",
-        group="questions",
-        advanced=True,
-        blank="auto",
-    )
-    encoding: str = option(
-        "",
-        "Encoding of the files; found from their bytes if not given.",
-        group="questions",
-        advanced=True,
-        blank="auto",
-    )
     methods: tuple[str, ...] = option(
         USUAL,
         "zero-shot, margin, cross-entropy or finetune",
@@ -92,6 +69,23 @@ class ChooseSpec:
         escaped=True,
     )
     limit: int = fields.limit("Maximum questions of each split; 0 for all.", label="max questions", group="questions")
+    answer_base: str = option(
+        answer_keys.AUTO,
+        "How the answers point at the choices: an index counted from 0 or from 1, a letter, the text, or auto: what "
+        "explains the answers of all rows.",
+        choices=answer_keys.GIVEN,
+        label="answers",
+        group="questions",
+        advanced=True,
+    )
+    context_column: str = option(
+        "",
+        "Column of the text before the question; found by its name if not given.",
+        group="questions",
+        advanced=True,
+        blank="auto",
+    )
+    encoding: str = fields.encoding(group="questions")
     seed: int = fields.seed(fields.SEED, group="methods")
     epochs: int = fields.epochs(3, fields.EPOCHS, group="trained methods")
     learning_rate: float = fields.learning_rate(fields.RATE, group="trained methods")
@@ -101,7 +95,7 @@ class ChooseSpec:
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        found = check(self) + check_gpus(self.gpus, self.device)
+        found = check(self) + check_gpus(self.gpus, self.device) + fields.check_encoding(self.encoding)
         if ZERO_SHOT in self.methods and not self.model.strip():
             found.append(Problem("model", "name bundled, gpt2, a run, a folder, or a model on the Hub"))
         return found

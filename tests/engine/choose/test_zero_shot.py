@@ -44,11 +44,15 @@ def sliding(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 
 def brute(model: Any, lm: LanguageModel, prompt: str, choice: str) -> list[float]:
-    """The log-probability of each token of the choice, from one forward of everything, cut as the harness cuts it."""
+    """The log-probability of each token of the choice, from one forward of everything, cut as the harness cuts it.
+
+    It begins with the start token where the tokenizer puts one before a text, as the harness does and Generate too.
+    """
     prompt, space = prompt.rstrip(), prompt[len(prompt.rstrip()) :] or " "
     context = lm.tokenizer.encode(prompt).ids
     rest = lm.tokenizer.encode(f"{prompt}{space}{choice}").ids[len(context) :]
-    ids = (context or [lm.start]) + rest
+    begun = lm.tokenizer.encode("ma", special=True).ids[0] == lm.start
+    ids = [lm.start] * (begun or not context) + context + rest
     with torch.no_grad():
         rows = model(torch.tensor([ids])).logits[0].log_softmax(-1)
     return [float(rows[place - 1, ids[place]]) for place in range(len(ids) - len(rest), len(ids))]
@@ -131,6 +135,22 @@ def test_a_long_prompt_loses_its_beginning(gpt2: tuple[Path, Any]) -> None:
         assert score.sum == pytest.approx(wanted, abs=1e-3)
     with pytest.raises(ValueError, match="longer than"):
         Reader(lm, "").score(Item("ma?", ("gu " * 200, "va"), 0))
+
+
+def test_a_token_beyond_the_model_is_told_and_the_rest_is_judged(tmp_path: Path) -> None:
+    """A tokenizer with more tokens than the model has embeddings."""
+    from tokenizers import Tokenizer
+
+    tinylm.write_gpt2(tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.add_special_tokens(["<user>"])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    items = [Item("ma <user> re?", ("va", "gu"), 0), ITEMS[0], Item("ma?", ("va", "<user>"), 0)]
+    judging = Judging(Reader(tinylm.load(tmp_path), ""), items)
+    list(judging.run(Control()))
+    (said,) = judging.unscored
+    assert (judging.unscored[said], "token 300" in said, "has 300" in said) == (2, True, True)
+    assert np.isfinite(judging.scores(LEADING)).any(1).tolist() == [False, True, False]
 
 
 def test_characters_that_a_model_does_not_know(tmp_path: Path) -> None:
