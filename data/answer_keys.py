@@ -24,6 +24,7 @@ KINDS = {
 GIVEN = (AUTO, "0", "1", "letter", "text")
 """what a user can say of the answers"""
 ENOUGH = 0.95  # of the rows that the best reading explains; a reading before it that explains as many is taken
+_TRUTH = {"true": "yes", "false": "no"}
 _LETTER = re.compile(r"\(?([A-Ja-j])[).:]?")
 _NUMBER = re.compile(r"([0-9]{1,9})(\.0+)?")
 
@@ -52,19 +53,17 @@ def place_of(kind: str, parts: Parts) -> int | None:
     if kind in ("0", "1"):
         number = _integer(answer)
         return number - int(kind) if number is not None and 0 <= number - int(kind) < len(choices) else None
-    spelled = str(_integer(answer) if isinstance(answer, float) else answer).strip()
+    spelled = " ".join(str(answer).split())
     if kind == "letter":
         found = _LETTER.fullmatch(spelled)
         place = LETTERS.index(found[1].upper()) if found else len(choices)
         return place if place < len(choices) else None
-    wanted = " ".join(spelled.split())
-    for names in (parts.labels,) if kind == "label" else (choices,):
-        if wanted in names:
-            return names.index(wanted)
-        folded = [name.casefold() for name in names]
-        if wanted.casefold() in folded:
-            return folded.index(wanted.casefold())
-    return None
+    names = parts.labels if kind == "label" else choices
+    if spelled in names:
+        return names.index(spelled)
+    folded = [name.casefold() for name in names]
+    also = str(_integer(answer)) if isinstance(answer, float) else _TRUTH.get(spelled.casefold(), spelled)
+    return next((folded.index(one.casefold()) for one in (spelled, also) if one.casefold() in folded), None)
 
 
 def decide(splits: Mapping[str, Sequence[Parts]], published: str = "", likely: str = "") -> dict[str, AnswerKey]:

@@ -103,9 +103,7 @@ def _sciq(parts: Parts, text: Callable[[str], str]) -> Parts:
 
 
 def _yes_no(parts: Parts, text: Callable[[str], str]) -> Parts:
-    words = {"true": "yes", "false": "no"}
-    answer = words.get(str(parts.answer).strip().casefold(), parts.answer)
-    return parts._replace(choices=("no", "yes"), labels=(), answer=answer)
+    return parts._replace(choices=("no", "yes"), labels=())
 
 
 SCIQ = "SciQ"

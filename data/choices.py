@@ -133,9 +133,8 @@ def load(
     if not held and len(train) > 1:
         share = max(HELD_OUT_SHARE, min(0.25, FEWEST_HELD_OUT / len(train)))
         train, held = _aside(train, share, f"{seed}/held-out")
-        repairs.append(
-            f"{len(held):,} train items are held out for early stopping; {judged_split} is used only for evaluation"
-        )
+        kept = "" if judged_split == "train" else f"; {judged_split} is used only for evaluation"
+        repairs.append(f"{len(held):,} train items are held out for early stopping{kept}")
     if limit > 0:
         train, held, judged = (_sample(part, limit, seed) for part in (train, held, judged))
     checks = _checks(train, judged)
@@ -160,7 +159,8 @@ def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = ""
         keys = {split: AnswerKey(answer_base) for split, some in answered.items() if some}
     told = [columns.told + (f"; encoding: {raw.encoding}" if raw.encoding else "")]
     repairs = sources.unused(replace(raw, columns=[*columns.unused]), ())
-    for split, key in keys.items():
+    for key in dict.fromkeys(keys.values()):  # one line where all splits are alike
+        split = next(split for split, own in keys.items() if own == key)
         line = key.told(answered[split][0], f"the first item of {split}")
         (repairs if key.rivals or key.kind == "1" else told).append(line)
     if columns.schema.name == SCIQ:

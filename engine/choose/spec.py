@@ -74,7 +74,6 @@ class ChooseSpec:
         "How the answers point at the choices: an index counted from 0 or from 1, a letter, the text, or auto: what "
         "explains the answers of all rows.",
         choices=answer_keys.GIVEN,
-        label="answers",
         group="questions",
         advanced=True,
     )

@@ -79,6 +79,20 @@ def test_numbers_beyond_the_choices_are_texts() -> None:
     assert wrong(rows) == 0
 
 
+def test_booleans_and_floats_are_found_among_the_texts() -> None:
+    for choices, answers in (
+        (["Yes", "No"], [True, False, True]),
+        (["true", "false"], [True, False, True]),
+        ([0.5, 2.0], [0.5, 2.0, 0.5]),
+        ([30, 40], [30.0, 40.0, 30.0]),
+    ):
+        rows = [
+            {"question": f"{n}?", "choices": choices, "answer": answer, "true_place": n % 2}
+            for n, answer in enumerate(answers)
+        ]
+        assert wrong(rows) == 0
+
+
 def test_labels_go_before_indices() -> None:
     """As in ARC, whose labels are sometimes numbers."""
     labels = {"label": ["2", "1", "3"], "text": ["x", "y", "z"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +11,11 @@ from stage import CONTROLS, HOSTILE
 
 from data.choices import Item
 from engine.choose.spec import ChooseSpec
+from engine.runs import spec as specs
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Finished, ItemJudged, Loaded, Notice
 from engine.runs.spec import BadSpec
-from tui.choose.form import ChooseForm
+from tui.choose import form as choose_form
+from tui.choose.form import ChooseForm, look
 from tui.choose.overview import overview
 from tui.choose.own import Own, item_of, ranks, spelled
 from tui.choose.questions import card, questions, shares, tokens
@@ -202,3 +206,36 @@ def test_an_item_that_could_not_be_scored_is_neither_right_nor_wrong() -> None:
     assert (lead(event), disagree(event)) == (0.0, False)
     text = "\n".join(line.text for line in card(ITEMS[0], {"zero-shot": event}, "zero-shot", 100, 40))
     assert "not scored" in text
+
+
+def test_a_look_at_the_data_shows_how_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {
+            "article": f"Text {n}.",
+            "hint": f"hint {n}",
+            "question": f"What {n}?",
+            "options": ["x", "y"],
+            "answer": 1 + n % 2,
+        }
+        for n in range(40)
+    ]
+    file = tmp_path / "some.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    values = {**specs.spelled(ChooseSpec()), "data": str(file)}
+    seen = look(values)
+    shown = seen.facts().plain
+    for told in ("context: article", "not used: the column 'hint'", "counted from 1", seen.first[1].context, " ✓ B y"):
+        assert told in shown
+    assert not seen.note
+    assert "context: hint" in look({**values, "context_column": "hint"}).facts().plain
+    assert "no column 'gone'" in look({**values, "context_column": "gone"}).problem
+    assert "none of the choices left out" in look({**values, "answer_base": "0"}).facts().plain
+    file.write_bytes(file.read_bytes().replace(b"What", b"\xccas"))
+    assert "Ěas" in look({**values, "encoding": "cp1250"}).first[0].question
+    assert "Ìas" in look({**values, "encoding": "cp1252"}).first[0].question
+    monkeypatch.setattr(choose_form, "LARGE", 100)
+    monkeypatch.setattr(choose_form, "HEAD", 10)
+    seen = look(values)
+    assert "only the first 10 rows" in seen.note
+    assert "counted from 1" in seen.facts().plain
+    assert len(seen.first) == 2
