@@ -67,8 +67,9 @@ class Reader:
     def score(self, item: Item) -> tuple[ChoiceScore, ...]:
         """Every choice of an item; the question is computed once.
 
-        Raises :class:`ValueError` for a choice that has no room in the context, and for an empty prompt where the model
-        has no first token; :class:`engine.lm.pretrained.NoModel` where its logits are NaN or memory runs out.
+        Raises :class:`ValueError` for a choice that has no room in the context, a token without an embedding, and an
+        empty prompt where the model has no first token; :class:`engine.lm.pretrained.NoModel` where its logits are NaN
+        or memory runs out.
         """
         try:
             return self._score(item)
@@ -146,6 +147,8 @@ def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequen
     """
     import torch
 
+    for choice in choices:
+        lm.check(choice)  # also its last token, which is not fed
     first = len(context) - 1
     rows: list[Tensor] = []  # log-probabilities of the token after position first, first + 1, …
     found: dict[tuple[int, ...], list[float]] = {(): []}

@@ -19,7 +19,7 @@ from typing import Any
 
 from checkpoints import home, store
 from data import packaged
-from engine import hub
+from engine import hub, limits
 from engine.hub import INDEX, WEIGHTS, model_folder
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, handle_messages
@@ -28,7 +28,6 @@ from engine.tokenization.encoding import UNKNOWN, BackedTokenizer, CharacterToke
 
 AUTO = "distilbert-base-uncased"
 SHORT = {AUTO: "distilbert/distilbert-base-uncased", "gpt2": "openai-community/gpt2"}
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
 # MiniLM-L6-H384-uncased as its authors trained it: the packaged weights come without these numbers being trusted.
 MINILM_CONFIG: dict[str, Any] = {
     "model_type": "bert",
@@ -74,7 +73,7 @@ class Encoder:
     @property
     def positions(self) -> int:
         """Tokens that it takes at most."""
-        return min((int(self.config[key]) for key in _POSITIONS if key in self.config), default=512)
+        return limits.positions(self.config) or limits.UNLIMITED
 
     @cached_property
     def parameters(self) -> int:
@@ -101,7 +100,7 @@ class Encoder:
     def ids(self, texts: list[str], length: int) -> list[list[int]]:
         """Token ids of every text, special tokens included, cut to ``length``. No list is empty.
 
-        Raises :class:`NoEncoder` for a text that the tokenizer breaks on.
+        Raises :class:`NoEncoder` for a text that the tokenizer breaks on, or with a token that has no embedding.
         """
         return [ids for ids, _ in self.truncated(texts, length)]
 
@@ -121,6 +120,11 @@ class Encoder:
                 [token for token in self.tokenizer.encode(text, special=True).ids if token != UNKNOWN] for text in texts
             )
             found = [(ids[:length], len(ids) > length) for ids in known]
+        embeddings = int(self.config.get("vocab_size") or self.tokenizer.size)
+        if self.tokenizer.size > embeddings:
+            every_id = (token for ids, _ in found for token in ids)
+            if problem := limits.without_embedding(every_id, embeddings, self.tokenizer, self.name):
+                raise NoEncoder(problem)
         return [(ids or [spare], cut) for ids, cut in found]
 
     def _cutting(self, words: BackedTokenizer, length: int) -> Any:

@@ -327,5 +327,7 @@ def _not_numbers(index: int) -> Notice:
 
 
 def _check_ids(lm: LanguageModel, ids: list[int]) -> None:
-    if bad := next((token for token in ids if not 0 <= token < lm.vocabulary), None):
-        raise BadSpec([Problem("prompt", f"holds the token {bad}, and {lm.name} has {lm.vocabulary:,}")])
+    try:
+        lm.check(ids)
+    except ValueError as error:
+        raise BadSpec([Problem("prompt", str(error))]) from None

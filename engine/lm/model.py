@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine import limits
 from engine.device import free_memory, or_the_cpu, out_of_memory, size_of, threads
 from engine.gpt.model import GPT, Cache
 from engine.machine import MemoryRanOut, gib, physical_cores
@@ -122,8 +123,10 @@ class LanguageModel(abc.ABC):
         """Logits after the last of ``ids`` ``(vocabulary,)``, float32, or after ``every`` one ``(ids, vocabulary)``.
 
         ``there`` may hold the same ids ``(n,)`` on the device already. Raises :class:`ValueError` beyond the context
-        and :class:`engine.machine.MemoryRanOut` where memory runs out; nothing is held then.
+        or for an id without an embedding, and :class:`engine.machine.MemoryRanOut` where memory runs out; nothing is
+        held then.
         """
+        self.check(ids)
         if len(self.held) + len(ids) > self.context:
             raise ValueError(f"{len(self.held) + len(ids)} tokens are more than the context of {self.context}")
         given = torch.tensor(ids, device=self.device) if there is None else there
@@ -138,6 +141,11 @@ class LanguageModel(abc.ABC):
             raise
         self.held += ids
         return logits if every else logits[-1]
+
+    def check(self, ids: Sequence[int]) -> None:
+        """Raise :class:`ValueError` for an id without an embedding."""
+        if problem := limits.without_embedding(ids, self.vocabulary, self.tokenizer, self.name):
+            raise ValueError(problem)
 
     def forget(self) -> None:
         """Hold nothing."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from checkpoints import store
-from engine import hub
+from engine import hub, limits
 from engine.gpt.config import GPTConfig, from_transformers
 from engine.hub import INDEX, WEIGHTS, shards
 from engine.runs.events import Event, Notice, Progress
@@ -29,7 +29,6 @@ UNBOUNDED = 4096  # tokens that a model without a limit of its own is used for
 
 _OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
 _STEP = 1 << 25  # bytes between two words about progress
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
 
 
 class NoModel(Exception):
@@ -208,11 +207,10 @@ def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
     except Exception as error:  # whatever a stranger's files make it raise
         raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
     text = model.config.get_text_config()
-    limits = [limit for key in _POSITIONS if isinstance(limit := getattr(text, key, None), int) and limit > 0]
     with fitting(folder.name, size_of(model), device, SMALLER, NoModel):
         ready: Any = cast(Any, model).to(device)
     ready.requires_grad_(False).eval()
-    return ready, limits[0] if limits else UNBOUNDED
+    return ready, limits.positions(text.to_dict()) or UNBOUNDED
 
 
 def _refuse_others(config: dict[str, Any], folder: Folder) -> None:

@@ -75,8 +75,9 @@ class BuiltRankers(Rankers):
     def found(self, name: str, encoder: Encoder) -> Iterator[Event]:
         if self.store is not None and name == self.spec.encoders[0]:
             self.store.encoder(encoder, MEAN, self.spec.length)
-        some = encoder.truncated(list(self.queries), min(QUERY_TOKENS, encoder.positions))
-        yield from _truncated("queries", len(some), sum(cut for _, cut in some), QUERY_TOKENS)
+        length = min(QUERY_TOKENS, encoder.positions)
+        some = encoder.truncated(list(self.queries), length)
+        yield from _truncated("queries", len(some), sum(cut for _, cut in some), length)
 
     def encoded(self, what: str, encoder: Encoder, cost: Cost) -> Iterator[Event]:
         if encoder.name not in [one.encoder.name for one in self._embedders.values()]:
@@ -84,7 +85,8 @@ class BuiltRankers(Rankers):
             return
         known = self._costs.setdefault(encoder.name, {})
         if what == "documents" and what not in known:
-            yield from _truncated(what, cost.texts, cost.truncated or 0, self.spec.length)
+            length = min(self.spec.length, encoder.positions)
+            yield from _truncated(what, cost.texts, cost.truncated or 0, length)
         known[what] = cost
         yield from (done for done in self.encodings if done.encoder == encoder.name)
 

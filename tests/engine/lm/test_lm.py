@@ -128,7 +128,7 @@ def test_a_failed_step_leaves_nothing_half_held(llama: Path, monkeypatch: pytest
     loaded = tinylm.load(llama)
     loaded.feed(IDS[:8])
     with pytest.raises(IndexError):
-        loaded.feed([10**6])
+        loaded.feed([1], there=torch.tensor([10**6]))
     assert loaded.held == []
     assert same(loaded.feed(IDS), theirs(llama, IDS)[-1])
 
