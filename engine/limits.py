@@ -12,8 +12,8 @@ UNLIMITED = 1 << 20
 """stands for the positions of a model that has no limit"""
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
 # Their positions are counted from the id of padding plus one, so that many rows of the table stand for no token.
-_FROM_PADDING = ("camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "mluke", "roberta")
-_FROM_PADDING += ("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod")
+_FROM_PADDING = {"camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "mluke", "roberta"}
+_FROM_PADDING |= {"roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"}
 
 
 def positions(config: Mapping[str, Any]) -> int | None:
