@@ -163,9 +163,10 @@ def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequen
         with torch.inference_mode():
             rows += logits.log_softmax(-1).unbind()
             targets = torch.tensor(choice, device=logits.device)
-            picked = torch.stack(rows).gather(1, targets[:, None])[:, 0]
-        if bool(picked.isnan().any()):
-            raise NoModel(f"the logits of {lm.name} are not finite (NaN): its weights are damaged")
+            places = torch.stack(rows)
+            picked = places.gather(1, targets[:, None])[:, 0]
+        if bool(places.isnan().any()):  # also where a logit is infinite
+            raise NoModel(f"the logits of {lm.name} are not finite (NaN or infinite): its weights are damaged")
         found[choice] = picked.tolist()
     return [found[tuple(ids)] for ids in choices]
 
