@@ -1,348 +1,323 @@
-"""Collections for retrieval in the BEIR layout: documents, queries, and which documents are relevant to which query.
+"""Collections for retrieval in the BEIR layout: found by name, read from files, the Hub, or what is bundled.
 
-``corpus.jsonl``, ``queries.jsonl`` and ``qrels/{train,dev,test}.tsv`` in a folder, the same from the Hub, or a folder
-of one's own text files, which can be searched but not judged. What is wrong with a file is said with its line; what
-can be left out is left out and told.
+``corpus.jsonl``, ``queries.jsonl`` and ``qrels/{train,dev,test}.tsv`` in a folder, also compressed or as Parquet, the
+same from the Hub, or one's own documents (a table, or texts), which can be searched but not judged. What cannot be
+used is left out, and counted with the place of the first.
 """
 
 from __future__ import annotations
 
-import codecs
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from data import sources
+from data import encodings, formats, passages, sources
+from data.collection import LONGEST, SPLITS, BeirError, Collection, Gathering, Qrels
+from data.encodings import TextError
+from data.formats import Reading, TableError, kind_of
+
+__all__ = ["BUNDLED", "LONGEST", "SPLITS", "BeirError", "Collection", "Qrels", "load"]
 
 BUNDLED = "workshop"
-LONGEST = 50_000  # characters of a document that are kept
-PASSAGE = 1200  # characters of one's own text in one document
 LARGEST = 1 << 32  # bytes of a file of a collection
-SUFFIXES = (".txt", ".md", ".rst", ".text", ".tex", ".org")
-SPLITS = ("train", "dev", "test")
-SHOWN = 3  # examples in a message
-Qrels = Mapping[str, Mapping[str, int]]
-"""query id to document id to grade, 1 or more"""
+LOOKED_AT = 100  # records that tell which fields there are
+_ABOUT = ("dataset_info.json", "dataset_dict.json", "state.json")  # beside the tables that the Hub's library saves
+# Names of fields, the likeliest first.
+_ID = ("_id", "id", "doc_id", "docid", "docno", "pid", "corpus-id", "corpus_id", "qid", "query-id", "query_id")
+_TITLE = ("title", "headline")
+_DOCUMENT = ("text", "contents", "content", "passage", "body", "document", "abstract", "segment", "sentence")
+_QUERY = ("text", "query", "question", "title", "sentence")
+_JUDGED = (
+    ("query-id", "query_id", "qid", "query"),
+    ("corpus-id", "corpus_id", "doc-id", "doc_id", "docid", "docno", "pid"),
+    ("score", "relevance", "grade", "label", "rel"),
+)
+Records: TypeAlias = Iterator[tuple[str, int, Mapping[str, Any]]]
+"""name of the file, line or row from 1, fields"""
 
 
-class BeirError(Exception):
-    """The collection cannot be used; the message says what is wrong, where, and what to do."""
+def load(
+    name: str, *, text_column: str = "", encoding: str = "", unreachable: Callable[[], str] = lambda: ""
+) -> Collection:
+    """The collection that ``name`` names: ``workshop`` (bundled), a folder in BEIR layout, own documents, or the Hub's.
 
-
-@dataclass(frozen=True)
-class Collection:
-    """Documents in order, queries by id, and for each split the relevant documents of its queries."""
-
-    name: str
-    source: str
-    ids: tuple[str, ...]
-    titles: tuple[str, ...]
-    texts: tuple[str, ...]
-    queries: Mapping[str, str]
-    qrels: Mapping[str, Qrels]
-    checks: tuple[str, ...] = field(default=())
-    """what was found and left as it is, in words"""
-    repairs: tuple[str, ...] = field(default=())
-    """what was left out, in words"""
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @cached_property
-    def documents(self) -> list[str]:
-        """What rankers read: title and text in one."""
-        return [f"{title} {text}".strip() for title, text in zip(self.titles, self.texts, strict=True)]
-
-    @cached_property
-    def rows(self) -> dict[str, int]:
-        """Place of each document id."""
-        return {name: row for row, name in enumerate(self.ids)}
-
-    @property
-    def judged(self) -> str:
-        """The split that rankers are judged on; empty when there are no qrels."""
-        return next((split for split in ("test", "dev", "train") if self.qrels.get(split)), "")
-
-    def relevant(self, split: str, query: str) -> dict[int, int]:
-        """Rows of the documents relevant to a query, with their grades."""
-        return {self.rows[name]: grade for name, grade in self.qrels.get(split, {}).get(query, {}).items()}
-
-    def own(self, split: str, query: str) -> int | None:
-        """Row of the document that has the id of a query and is not relevant to it, as where queries are documents.
-
-        As in BEIR it is no answer to the query.
-        """
-        return None if query in self.qrels.get(split, {}).get(query, {}) else self.rows.get(query)
-
-    @cached_property
-    def corpus_fingerprint(self) -> str:
-        """SHA-256 of the documents and their ids."""
-        digest = hashlib.sha256()
-        for part in (*self.ids, *self.documents):
-            content = part.encode("utf-8", "replace")
-            digest.update(len(content).to_bytes(8, "little") + content)
-        return digest.hexdigest()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of documents, queries and qrels."""
-        digest = hashlib.sha256(self.corpus_fingerprint.encode())
-        rest = [
-            dict(self.queries),
-            {split: {q: dict(d) for q, d in part.items()} for split, part in self.qrels.items()},
-        ]
-        digest.update(json.dumps(rest, sort_keys=True).encode("utf-8", "replace"))
-        return digest.hexdigest()
-
-
-def load(name: str, *, unreachable: Callable[[], str] = lambda: "") -> Collection:
-    """The collection that ``name`` names: ``workshop`` (bundled), a folder in BEIR layout or of texts, or the Hub's.
-
-    ``unreachable`` says why the Hub cannot be asked, or nothing. Raises :class:`BeirError` and :class:`OSError`.
+    ``text_column`` is the field of the documents' texts, found by its name where it is empty; files are read in
+    ``encoding``, or in the one that is found. ``unreachable`` says why the Hub cannot be asked, or nothing. Raises
+    :class:`BeirError` and :class:`OSError`.
     """
     if not name.strip():
         raise BeirError(f"no collection named: give {BUNDLED}, a folder, or a name on the Hub such as BeIR/scifact")
-    if name == BUNDLED:
-        with resources.as_file(resources.files("data").joinpath("bundled", BUNDLED)) as folder:
-            return _folder(Path(folder), name, "bundled with the program")
-    if (path := sources.existing(name)) is not None:
-        if not path.is_dir():
-            raise BeirError(f"{path} is no folder: give one with corpus.jsonl, queries.jsonl and qrels/, or with texts")
-        if (path / "corpus.jsonl").is_file():
-            return _folder(path, path.name or name, str(path.absolute()))
-        return texts(path)
-    if sources.possible(name):
-        return _hub(name, unreachable)
+    found = Gathering(Reading(encoding=encoding, largest=LARGEST))
+    try:
+        if name == BUNDLED:
+            with resources.as_file(resources.files("data").joinpath("bundled", BUNDLED)) as folder:
+                return _folder(Path(folder), name, "bundled with the program", "", found)
+        if (path := sources.existing(name)) is not None:
+            return _path(path, str(path.absolute()), text_column, found)
+        if sources.possible(name):
+            return _hub(name, unreachable, text_column, found)
+    except (TableError, TextError) as error:
+        raise BeirError(str(error)) from None
     raise BeirError(f"there is no folder {name[:200]!r}, and no data set on the Hub can be called so")
 
 
-def texts(folder: Path) -> Collection:
-    """One's own text files as a collection without queries: each file cut into passages at its paragraphs.
-
-    Files that are no UTF-8 are read with replacement characters. Raises :class:`BeirError` when there are none.
-    """
-    builder = _Builder()
-    for file in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
-        name = file.relative_to(folder).as_posix()
-        if any(part.startswith(".") for part in Path(name).parts):
-            continue
-        content = file.read_bytes()
-        if b"\0" in content[:4096]:
-            builder.left("files that are no text", name)
-            continue
-        pieces = list(_passages(content.decode("utf-8", "replace")))
-        for number, piece in enumerate(pieces, 1):
-            builder.document(name if len(pieces) == 1 else f"{name}#{number}", file.stem, piece)
-    if not builder.ids:
-        raise BeirError(
-            f"{folder} holds neither corpus.jsonl (BEIR layout) nor texts ({', '.join(SUFFIXES)}) with a word in them"
-        )
-    builder.checks.append("a folder of texts: it can be searched; without queries and qrels nothing can be judged")
-    return builder.build(folder.name, str(folder.absolute()))
+def _path(path: Path, source: str, text_column: str, found: Gathering) -> Collection:
+    """A folder in BEIR layout, else a table of documents, or texts."""
+    if path.is_dir() and _tables(path, "corpus", found):
+        return _folder(path, path.name, source, text_column, found)
+    if texts := passages.texts(path):
+        passages.gather(texts, found)
+        return found.build(path.name, source)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    tables = [file for file in files if file.is_file() and kind_of(file) and file.name not in _ABOUT]
+    if len(tables) == 1:
+        return _documents(tables[0], path.name, source, text_column, found)
+    if tables:
+        raise BeirError(f"{path} holds {', '.join(file.name for file in tables[:8])}: name the one of the documents")
+    raise BeirError(
+        f"{path} holds neither corpus.jsonl (BEIR layout), nor a table of documents ({', '.join(formats.SUFFIXES)}), "
+        f"nor texts ({', '.join(passages.SUFFIXES)})"
+    )
 
 
-class _Builder:
-    """Collects a collection and what had to be left out of it."""
+# -- documents and queries -------------------------------------------------------------------------------------------
 
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self._titles: list[str] = []
-        self._texts: list[str] = []
-        self._known: set[str] = set()
-        self._spoken: dict[str, str] = {}
-        self._qrels: dict[str, dict[str, dict[str, int]]] = {}
-        self._left: dict[str, list[str]] = {}
-        self._empty_queries: set[str] = set()
-        self.checks: list[str] = []
 
-    def left(self, what: str, example: str) -> None:
-        """Something that is left out."""
-        self._left.setdefault(what, []).append(example)
+def _folder(path: Path, name: str, source: str, text_column: str, found: Gathering) -> Collection:
+    _take(_records(_tables(path, "corpus", found), found), found, text_column=text_column)
+    if queries := _tables(path, "queries", found):
+        _take(_records(queries, found), found, queries=True)
+    qrels = _qrels(path)
+    for file, split in qrels:
+        label = file.relative_to(path.parent if path not in file.parents else path).as_posix()
+        _judge(_judgements(file, label, found), label, split, found)
+    if not queries:
+        found.checks.append("there is no queries.jsonl: it can be searched, but nothing can be judged")
+    elif not qrels:
+        found.checks.append("there is no qrels/train.tsv, dev.tsv or test.tsv: nothing can be judged")
+    return found.build(name, source)
 
-    def document(self, name: str, title: str, text: str) -> None:
-        if name in self._known:
-            return self.left("documents whose id was there already", name)
-        if not (title.strip() or text.strip()):
-            return self.left("documents without a text", name)
-        self._known.add(name)
-        self.ids.append(name)
-        self._titles.append(title.strip()[:LONGEST])
-        self._texts.append(text.strip()[:LONGEST])
-        return None
 
-    def query(self, name: str, text: str) -> None:
-        if name in self._spoken or name in self._empty_queries:
-            return self.left("queries whose id was there already", name)
-        if not text.strip():
-            self._empty_queries.add(name)
-            return self.left("queries without a text", name)
-        self._spoken[name] = text.strip()[:LONGEST]
-        return None
+def _documents(file: Path, name: str, source: str, text_column: str, found: Gathering) -> Collection:
+    """A table of one's own documents."""
+    _take(_records([file], found), found, text_column=text_column, own=True)
+    found.checks.append("a table of documents: it can be searched; without queries and qrels nothing can be judged")
+    return found.build(name, source)
 
-    def grade(self, split: str, query: str, document: str, grade: float) -> None:
-        if grade % 1:
-            return self.left(f"{split} qrels whose grade is no whole number", f"{grade:g} for query {query}")
-        if grade <= 0:
-            return None
-        if query not in self._spoken:
-            self.left(f"{split} qrels of queries that are not there", query)
-        elif document not in self._known:
-            self._qrels.setdefault(split, {}).setdefault(query, {})
-            self.left(f"{split} qrels that name documents that are not there", f"{document} of query {query}")
+
+def _tables(folder: Path, what: str, found: Gathering) -> list[Path]:
+    """Files of ``corpus`` or ``queries``: one of that name, ``.jsonl`` first, or those in a folder of that name."""
+    single = [file for file in folder.glob(f"{what}.*") if file.is_file() and kind_of(file)]
+    single.sort(key=lambda file: (file.name != f"{what}.jsonl", file.name))
+    inner = [file for file in sorted((folder / what).rglob("*")) if kind_of(file) and file.name not in _ABOUT]
+    used = single[:1] or [file for file in inner if kind_of(file) == kind_of(inner[0])]
+    if left := [str(file.relative_to(folder)) for file in (*single, *inner) if file not in used]:
+        note = f"not used: {', '.join(left[:3])}{', …' if len(left) > 3 else ''}, beside {used[0].name}"
+        found.checks += [note] if note not in found.checks else []
+    return used
+
+
+def _records(files: Sequence[Path], found: Gathering) -> Records:
+    """Every record of some files."""
+    for file in files:
+        if file.suffix in (".jsonl", ".ndjson") and encodings.detect(file, found.reading.encoding) == "utf-8-sig":
+            yield from _json_lines(file, found)
         else:
-            self._qrels.setdefault(split, {}).setdefault(query, {})[document] = int(grade)
-        return None
-
-    def build(self, name: str, source: str) -> Collection:
-        if not self.ids:
-            raise BeirError(f"{source}: the corpus is empty" + "".join(f"; {line}" for line in self._lines()))
-        kept: dict[str, dict[str, dict[str, int]]] = {}
-        for split in SPLITS:
-            for query, found in self._qrels.get(split, {}).items():
-                if found:
-                    kept.setdefault(split, {})[query] = found
-                else:
-                    self.left(f"{split} queries without a relevant document", query)
-        shared = set(kept.get("train", {})) & set(kept.get("test", {}))
-        if shared:
-            self.left("train queries that are in test too", sorted(shared)[0])
-            kept["train"] = {query: found for query, found in kept["train"].items() if query not in shared}
-        spaced = [one for one in (*self.ids, *self._spoken) if any(map(str.isspace, one))]
-        if spaced:
-            self.checks.append(f"{_many(len(spaced), 'id')} with spaces, such as {spaced[0]!r}: used as they are")
-        judged = set().union(*kept.values()) if kept else set()
-        if (idle := len(self._spoken) - len(judged)) and kept:
-            self.checks.append(f"{_many(idle, 'query', 'queries')} that no qrels name: not judged")
-        both = [(query, found) for part in kept.values() for query, found in part.items() if query in self._known]
-        owned = sorted({query for query, found in both if query not in found})
-        if owned:
-            checks = f"{_many(len(owned), 'query', 'queries')} with the id of a document, such as {owned[0]!r}"
-            self.checks.append(f"{checks}: a query's own document is not ranked for it, as in BEIR")
-        copies = len(self._texts) - len({*zip(self._titles, self._texts, strict=True)})
-        if copies:
-            self.checks.append(f"{_many(copies, 'document')} with the text of another one")
-        parts = (tuple(self.ids), tuple(self._titles), tuple(self._texts))
-        return Collection(name, source, *parts, self._spoken, kept, tuple(self.checks), tuple(self._lines()))
-
-    def _lines(self) -> list[str]:
-        result = []
-        for what, names in self._left.items():
-            more = ", …" if len(names) > SHOWN else ""
-            result.append(f"left out {what}: {len(names):,} ({', '.join(names[:SHOWN])}{more})")
-        return result
+            for row in formats.rows_of(file, found.reading):
+                yield row.file, row.line, row
 
 
-def _folder(path: Path, name: str, source: str) -> Collection:
-    builder = _Builder()
-    for where, record in _records(path / "corpus.jsonl", builder):
-        builder.document(_id(record, where), _text(record, "title", where), _text(record, "text", where))
-    queries = path / "queries.jsonl"
-    if queries.is_file():
-        for where, record in _records(queries, builder):
-            builder.query(_id(record, where), _text(record, "text", where))
-    found = 0
-    for split in SPLITS:
-        file = path / "qrels" / f"{split}.tsv"
-        if file.is_file():
-            found += 1
-            _read_qrels(file, split, builder)
-    if not queries.is_file():
-        builder.checks.append("there is no queries.jsonl: it can be searched, but nothing can be judged")
-    elif not found:
-        builder.checks.append("there is no qrels/train.tsv, dev.tsv or test.tsv: nothing can be judged")
-    return builder.build(name, source)
-
-
-def _records(file: Path, builder: _Builder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every record with where it is; lines that are no JSON are left out, unless all are."""
-    if not file.is_file():
-        raise BeirError(f"{file} is not there")
+def _json_lines(file: Path, found: Gathering) -> Records:
+    """Records of JSON lines in UTF-8, as the large collections are: one in memory at a time."""
     if file.stat().st_size > LARGEST:
         raise BeirError(f"{file} is larger than {LARGEST >> 30} GiB")
-    good, broken = 0, ""
+    name = file.name
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            where = f"{file.name} line {number:,}"
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
             try:
-                record = json.loads(line.removeprefix(codecs.BOM_UTF8))
-                if not isinstance(record, dict):
-                    raise ValueError("no object")
-            except (ValueError, RecursionError) as error:
-                reason = f"{where} is no JSON object ({str(error)[:100]})"
-                broken = broken or reason
-                builder.left("lines that are no JSON objects", where)
-                continue
-            good += 1
-            yield where, record
-    if broken and not good:
-        raise BeirError(f"{file.parent}: {broken}")
+                record = json.loads(line.decode())
+            except UnicodeDecodeError:
+                found.tell(name, "with bytes that are not UTF-8, which became U+FFFD", f"line {number:,}")
+                record = _json(line.decode("utf-8", "replace"))
+            except (ValueError, RecursionError):
+                record = None
+            if isinstance(record, dict):
+                yield name, number, record
+            elif line.strip():
+                found.leave(name, "that are no JSON objects", f"line {number:,}")
 
 
-def _id(record: Mapping[str, Any], where: str) -> str:
-    found = record.get("_id", record.get("id"))
-    if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
-        raise BeirError(f"{where}: there is no _id")
-    return str(found)
+def _json(text: str) -> Any:
+    """What a text stands for; None where it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
-def _text(record: Mapping[str, Any], key: str, where: str) -> str:
-    found = record.get(key)
-    if found is not None and not isinstance(found, str):
-        raise BeirError(f"{where}: {key} is no text")
-    return found or ""
+def _take(
+    records: Records, found: Gathering, *, queries: bool = False, text_column: str = "", own: bool = False
+) -> None:
+    """Take in documents or queries, whose fields are found by their names in the first records.
+
+    One's ``own`` documents are called by their line where no field is an id.
+    """
+    first = list(islice(records, LOOKED_AT))
+    if not first:
+        return
+    file, columns = first[0][0], list(dict.fromkeys(column for _, _, record in first for column in record))
+    key, text = _named(columns, _ID), text_column or _named(columns, _QUERY if queries else _DOCUMENT)
+    title = "" if queries else _named(columns, _TITLE)
+    if not text and own:
+        texts = [column for column in columns if column not in (key, title) and isinstance(first[0][2][column], str)]
+        text = texts[0] if len(texts) == 1 else ""
+    if text not in columns and (text_column or own):
+        problem = f"no field {text!r} in {file}" if text else f"no field of {file} is known to be the documents' text"
+        raise BeirError(f"{problem}: name one of {', '.join(columns)} as text column")
+    used = {"id": key, "title": title, "text": text}
+    unused = [column for column in columns if column not in used.values()]
+    told = f"not used: the field{'s' * (len(unused) != 1)} {', '.join(map(repr, unused))}"
+    found.checks += [f"{file}: {told}"] if unused else []
+    roles = ", ".join(f"{role} from {column!r}" for role, column in used.items() if column)
+    found.fields.append(f"{file}: {roles}" + (f"; {told}" if unused else ""))
+    put = found.query if queries else found.document
+    for file, number, record in chain(first, records):
+        name = _key(record.get(key)) if key or not own else str(number)
+        content, heading = _text(record.get(text)), _text(record.get(title))
+        if name and content is not None and heading is not None:
+            put(name, heading, content, file, number)
+        else:
+            broken = text if content is None else title
+            found.leave(file, f"with a {broken} that is no text" if name else "without an id", f"line {number:,}")
 
 
-def _read_qrels(file: Path, split: str, builder: _Builder) -> None:
-    """Lines of query, document and grade, or TREC's four columns; a header is passed over."""
-    with file.open("rb") as lines:
+def _named(columns: Iterable[str], names: Iterable[str]) -> str:
+    """The column of the likeliest name, in any case; empty where there is none."""
+    known = {column.lower(): column for column in columns}
+    return next((known[name] for name in names if name in known), "")
+
+
+def _key(value: Any) -> str:
+    """An id as text, a number as a whole one; empty for anything else."""
+    if type(value) is str:
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        return ""
+    return str(int(value))
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text, empty for an empty one; None for what is no text."""
+    if type(value) is str:
+        return value.strip()
+    if value is None or value != value:
+        return ""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+# -- relevance judgements --------------------------------------------------------------------------------------------
+
+
+def _qrels(folder: Path) -> list[tuple[Path, str]]:
+    """Files of relevance judgements and their splits, from the first place that has any.
+
+    Those are ``qrels/``, ``qrels.tsv`` beside the corpus, and the Hub's ``NAME-qrels/`` and ``data/``. Where a name
+    tells no split it is test.
+    """
+    beside = folder.parent / f"{folder.name}-qrels"
+    inner = (sorted(place.rglob("*")) for place in (folder / "qrels", beside, folder / "data"))
+    for files in (*inner, sorted(folder.glob("qrels*"))):
+        found = []
+        for file in files:
+            suffix = Path(file.name.removesuffix(".gz").removesuffix(".zst")).suffix
+            if file.is_file() and (kind_of(file) or suffix in (".txt", ".qrels", ".trec")) and file.name not in _ABOUT:
+                split = sources.split_called(file.name) or sources.split_called(file.parent.name) or "test"
+                found.append((file, _split(split)))
+        if found:
+            return found
+    return []
+
+
+def _split(name: str) -> str:
+    return "dev" if name == "validation" else name
+
+
+def _judgements(file: Path, label: str, found: Gathering) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Lines of a file of qrels as cells, which tabs, commas or spaces part, or rows of a table."""
+    if kind_of(file) not in ("", ".tsv", ".csv"):
+        yield from _cells(formats.rows_of(file, found.reading))
+        return
+    with encodings.open_text(file, found.reading.encoding) as lines:
         for number, line in enumerate(lines, 1):
-            content = line.decode("utf-8", "replace").strip("\r\n").removeprefix("\ufeff")
-            if not content.strip():
+            if line.strip():
+                separator = next((one for one in "\t," if line.count(one) >= 2), None)
+                yield number, [cell.strip(' \r\n"') for cell in line.split(separator)]
+        found.reading.repairs += lines.notices(label)
+
+
+def _cells(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, Sequence[Any]]]:
+    """The columns of a table, as row 0, and its rows."""
+    for number, row in enumerate(rows, 1):
+        if number == 1:
+            yield 0, list(row)
+        yield number, list(row.values())
+
+
+def _judge(rows: Iterable[tuple[int, Sequence[Any]]], label: str, split: str, found: Gathering) -> None:
+    """Take in rows of query, document and grade, of TREC's four columns, or in the order of a header."""
+    order: Sequence[int] = ()
+    for number, cells in rows:
+        if not order:
+            header = [_named(map(str, cells), names) for names in _JUDGED]
+            order = (
+                [cells.index(name) for name in header] if all(header) else (0, 2, 3) if len(cells) == 4 else (0, 1, 2)
+            )
+            if all(header) or (any(header) and not number):
                 continue
-            cells = [cell.strip() for cell in content.split("\t")]
-            if len(cells) == 1 and len(content.split()) in (3, 4):
-                cells = content.split()
-            if len(cells) == 4:
-                cells = [cells[0], *cells[2:]]
-            try:
-                query, document, grade = cells
-                value = float(grade)
-            except ValueError:
-                if number > 1:
-                    builder.left(
-                        "lines of qrels without query, document and grade", f"qrels/{file.name} line {number:,}"
-                    )
-                continue
-            builder.grade(split, query, document, value)
+        try:
+            query, document = (_key(cells[place]) for place in order[:2])
+            grade = float(cells[order[2]])
+        except (ValueError, TypeError, IndexError):
+            query = ""
+        if query and document:
+            found.grade(split, query, document, grade, label, number)
+        else:
+            found.leave(label, "without query, document and grade", f"line {number:,}")
 
 
-def _hub(name: str, unreachable: Callable[[], str]) -> Collection:
-    """``owner/name`` with its configurations corpus and queries, and ``owner/name-qrels``."""
-    builder = _Builder()
-    for row in _rows(f"{name}:corpus", unreachable, ("corpus", "train")):
-        builder.document(_id(row, name), str(row.get("title") or ""), str(row.get("text") or ""))
-    for row in _rows(f"{name}:queries", unreachable, ("queries", "train")):
-        builder.query(_id(row, name), str(row.get("text") or ""))
-    for split, rows in _tables(f"{name}-qrels", unreachable).items():
-        called = "dev" if split == "validation" else split
-        for row in rows if called in SPLITS else ():
-            builder.grade(called, str(row["query-id"]), str(row["corpus-id"]), float(row["score"]))
-    return builder.build(name, f"the Hub ({name})")
+# -- the Hub ---------------------------------------------------------------------------------------------------------
 
 
-def _rows(name: str, unreachable: Callable[[], str], splits: tuple[str, ...]) -> Any:
-    tables = _tables(name, unreachable)
-    return next((tables[split] for split in splits if split in tables), next(iter(tables.values())))
+def _hub(name: str, unreachable: Callable[[], str], text_column: str, found: Gathering) -> Collection:
+    """``owner/name`` with its configurations corpus and queries, and ``owner/name-qrels`` or its own default."""
+    _take(_numbered(f"{name}:corpus", unreachable, ("corpus", "train")), found, text_column=text_column)
+    _take(_numbered(f"{name}:queries", unreachable, ("queries", "train")), found, queries=True)
+    try:
+        splits = _loaded(f"{name}-qrels", unreachable)
+    except BeirError as error:
+        try:
+            splits = _loaded(f"{name}:default", unreachable)
+        except BeirError:
+            raise error from None
+    for split, rows in splits.items():
+        if _split(split) in SPLITS:
+            _judge(_cells(rows), f"{split} qrels", _split(split), found)
+    return found.build(name, f"the Hub ({name})")
 
 
-def _tables(name: str, unreachable: Callable[[], str]) -> Mapping[str, Any]:
+def _numbered(name: str, unreachable: Callable[[], str], splits: Sequence[str]) -> Records:
+    tables = _loaded(name, unreachable)
+    table = next((tables[split] for split in splits if split in tables), next(iter(tables.values())))
+    for number, row in enumerate(table, 1):
+        yield name, number, row
+
+
+def _loaded(name: str, unreachable: Callable[[], str]) -> Mapping[str, Any]:
     repository, _, configuration = name.partition(":")
     if not sources.is_cached(repository) and (reason := unreachable()):
         raise BeirError(
@@ -362,26 +337,3 @@ def _tables(name: str, unreachable: Callable[[], str]) -> Mapping[str, Any]:
     if not loaded:
         raise BeirError(f"{name} on the Hub is empty")
     return loaded
-
-
-def _passages(content: str) -> Iterator[str]:
-    """Paragraphs put together up to ``PASSAGE`` characters; a longer one is cut at spaces."""
-    held = ""
-    for paragraph in content.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
-        rest = " ".join(paragraph.split())
-        while rest:
-            if held and len(held) + len(rest) + 1 > PASSAGE:
-                yield held
-                held = ""
-            if len(rest) <= PASSAGE:
-                held = f"{held} {rest}".strip()
-                break
-            cut = rest.rfind(" ", 0, PASSAGE) + 1 or PASSAGE
-            yield rest[:cut].strip()
-            rest = rest[cut:].lstrip()
-    if held:
-        yield held
-
-
-def _many(count: int, one: str, more: str = "") -> str:
-    return f"{count:,} {one}" if count == 1 else f"{count:,} {more or one + 's'}"

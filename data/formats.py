@@ -89,6 +89,8 @@ class Reading:
     """rows of a file; 0 for all"""
     encoding: str = ""
     """of the texts; found in each file where it is not given"""
+    largest: int = LARGEST
+    """bytes of a file of text, decompressed"""
     names: dict[str, list[str]] = field(default_factory=dict)
     """of integer labels, by column"""
     encodings: dict[str, None] = field(default_factory=dict)
@@ -139,9 +141,9 @@ def rows_of(path: Path, reading: Reading) -> list[Row]:
 
 
 def _text(path: Path, kind: str, reading: Reading) -> Generator[Row, None, None]:
-    if not reading.most and _size(path) > LARGEST:
+    if not reading.most and _size(path, reading.largest) > reading.largest:
         raise TableError(
-            f"{path.name} has more than {LARGEST >> 30} GiB of text, the most that is read: give a part of it"
+            f"{path.name} has more than {reading.largest >> 30} GiB of text, the most that is read: give a part of it"
         )
     encoding = encodings.detect(path, reading.encoding, scan=not reading.most)
     with encodings.TextStream(path, encoding) as lines:
@@ -156,13 +158,13 @@ def _text(path: Path, kind: str, reading: Reading) -> Generator[Row, None, None]
             reading.repairs += lines.notices(path.name)
 
 
-def _size(path: Path) -> int:
-    """Bytes of a text, decompressed; no more than just above the limit are counted."""
+def _size(path: Path, limit: int) -> int:
+    """Bytes of a text, decompressed; no more than just above ``limit`` are counted."""
     if kind_of(path) == path.suffix.lower():
         return path.stat().st_size
     size = 0
     with encodings.open_bytes(path) as file:
-        while size <= LARGEST and (block := file.read(encodings.BLOCK)):
+        while size <= limit and (block := file.read(encodings.BLOCK)):
             size += len(block)
     return size
 
