@@ -12,9 +12,7 @@ from typing import Any
 from checkpoints import arrays
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from data import beir
 from data.beir import BeirError
-from engine import hub
 from engine.comparison.model_card import ModelCard
 from engine.encoders import find as encoders
 from engine.encoders.find import Encoder
@@ -23,7 +21,7 @@ from engine.retrieve import results as retrieve_results
 from engine.retrieve.metrics import MAP, MRR, NDCG, RECALL
 from engine.retrieve.results import PROJECTION, WHOLE
 from engine.retrieve.runs import spec_of
-from engine.retrieve.spec import TRAINED
+from engine.retrieve.spec import TRAINED, load_collection
 from engine.runs.messages import Control, finish
 from engine.tokenization.encoding import BackedTokenizer
 
@@ -137,7 +135,7 @@ def write_trec(run: Run, file: Path) -> list[Path]:
     if not found.judged:
         raise CheckpointError(f"{run.name} has no rankings")
     try:
-        collection = beir.load(spec.data, unreachable=hub.unreachable)
+        collection = load_collection(spec)
     except BeirError as error:
         raise CheckpointError(str(error)) from None
     if collection.fingerprint != found.fingerprint:

@@ -10,15 +10,13 @@ from checkpoints import arrays, home
 from checkpoints import run as runs
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from data import beir
 from data.beir import Collection
-from engine import hub
 from engine.encoders.find import Encoder
 from engine.retrieve import results as retrieve_results
 from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.rankers import Dense, Embedder, Ranker, Rankers
 from engine.retrieve.results import PROJECTION, WHOLE, Checkpoint
-from engine.retrieve.spec import TRAINED, RetrieveSpec
+from engine.retrieve.spec import TRAINED, RetrieveSpec, load_collection
 from engine.runs.events import Event, Progress
 from engine.runs.messages import Control
 
@@ -73,7 +71,7 @@ class Library(Rankers):
 
 def library(spec: RetrieveSpec, run: Run | None = None) -> Library:
     """The rankers of the collection that ``spec`` names. Raises :class:`data.beir.BeirError`, :class:`OSError`."""
-    return Library(spec, beir.load(spec.data, unreachable=hub.unreachable), run)
+    return Library(spec, load_collection(spec), run)
 
 
 def newest_on(data: str) -> tuple[Run, RetrieveSpec] | None:

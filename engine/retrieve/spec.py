@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from data import beir, sources
+from data.collection import Collection
+from engine import hub
 from engine.comparison import fields
 from engine.runs.spec import Problem, check, check_gpus, option
 
@@ -33,7 +35,8 @@ class RetrieveSpec:
 
     data: str = option(
         beir.BUNDLED,
-        "workshop (bundled), a folder in BEIR layout or of text files, or a name on the Hugging Face Hub.",
+        "workshop (bundled), a folder in BEIR layout, a table of documents (CSV, TSV, JSON lines, JSON or Parquet), a "
+        "folder of texts, or a name on the Hugging Face Hub.",
         group="collection",
         required=f"name a collection: {beir.BUNDLED} is bundled",
         path=True,
@@ -74,6 +77,10 @@ class RetrieveSpec:
     device: str = fields.device()
     gpus: str = fields.gpus()
     name: str = fields.name()
+    text_column: str = option(
+        "", "Field of the documents' texts; found by its name if not given.", group="collection", blank="auto"
+    )
+    encoding: str = fields.encoding(group="collection")
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -105,12 +112,17 @@ class RetrieveSpec:
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        found = check(self) + check_gpus(self.gpus, self.device)
+        found = check(self) + check_gpus(self.gpus, self.device) + fields.check_encoding(self.encoding)
         if not self.encoders and self.encoder.strip():
             found.append(Problem("encoder", "name at least one encoder"))
         if len({_short(name) for name in self.encoders}) < len(self.encoders):
             found.append(Problem("encoder", "two encoders have the same last part of their name"))
         return found
+
+
+def load_collection(spec: RetrieveSpec) -> Collection:
+    """The collection that a spec names. Raises :class:`data.beir.BeirError` and :class:`OSError`."""
+    return beir.load(spec.data, text_column=spec.text_column, encoding=spec.encoding, unreachable=hub.unreachable)
 
 
 def name_of(method: str) -> str:

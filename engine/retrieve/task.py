@@ -8,9 +8,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
-from data import beir
 from data.beir import Collection
-from engine import hub
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.contender import Contender, Inputs, Labelled
 from engine.comparison.statistics import PairedTest, interval, paired_test
@@ -22,7 +20,7 @@ from engine.retrieve import results as retrieve_results
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
 from engine.retrieve.metrics import DEPTH, MEASURES, NDCG
 from engine.retrieve.results import Store
-from engine.retrieve.spec import BM25, MEAN, TRAINED, RetrieveSpec, name_of, pairs
+from engine.retrieve.spec import BM25, MEAN, TRAINED, RetrieveSpec, load_collection, name_of, pairs
 from engine.retrieve.training_data import CannotTrain
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded, Notice
 from engine.runs.messages import Control
@@ -45,9 +43,7 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
     :class:`engine.encoders.find.NoEncoder`, :class:`engine.encoders.encode.EncodeFailed`,
     :class:`engine.retrieve.training_data.CannotTrain`, and what :func:`engine.comparison.comparison.compare` raises.
     """
-    yield from compare(
-        spec, control, run, lambda: _Retrieval(spec, beir.load(spec.data, unreachable=hub.unreachable), control)
-    )
+    yield from compare(spec, control, run, lambda: _Retrieval(spec, load_collection(spec), control))
 
 
 class _Retrieval(Comparison):

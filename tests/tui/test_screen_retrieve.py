@@ -198,7 +198,7 @@ async def test_what_is_wrong_in_the_form_is_said_and_nothing_starts(at_hand: Pat
         for name, text in {"data": "/no/such folder", "length": "x", "methods": ""}.items():
             pane.form.query_one(f"#re-field-{name}").value = text  # type: ignore[attr-defined]
         await pilot.press("f5")
-        await shows(pilot, "no such folder", "'x' is not a whole number", "name at least one")
+        await shows(pilot, "no such file or folder", "'x' is not a whole number", "name at least one")
         assert pane.run_shown is None
 
 

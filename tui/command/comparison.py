@@ -49,7 +49,10 @@ def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     return _compare(spec, json=json, quiet=quiet)
 
 
-@options(RetrieveSpec, "data encoder method train hard_negatives epochs learning_rate length seed name device gpus")
+@options(
+    RetrieveSpec,
+    "data text_column encoding encoder method train hard_negatives epochs learning_rate length seed name device gpus",
+)
 def retrieve(
     spec: RetrieveSpec,
     *,

@@ -31,6 +31,8 @@ def search(
     k: Annotated[int, Parameter(name=["--k", "-k"])] = 10,
     encoder: str = "",
     run: str = "",
+    text_column: str = "",
+    encoding: str = "",
     json: Json = False,
 ) -> int:
     """Search a collection. Indexes are built once and cached.
@@ -49,6 +51,10 @@ def search(
         As for retrieve. Default: the encoder of --run.
     run
         Run whose bi-encoder is used for trained: name, path or latest. Default: the newest on this collection.
+    text_column
+        Field of the documents' texts; found by its name if not given.
+    encoding
+        Encoding of the text files; found in each file if not given.
     """
     from data.beir import BeirError
     from engine.encoders.encode import EncodeFailed
@@ -64,14 +70,15 @@ def search(
         raise BadSpec([Problem("k", "must be between 1 and 10,000")])
     methods: list[str] = list(dict.fromkeys(method)) if method else ["hybrid"]
     try:
-        return _search(text, data, methods, k, encoder, run, json)
+        changes = {"encoder": encoder, "text_column": text_column, "encoding": encoding}
+        return _search(text, data, methods, k, changes, run, json)
     except (BeirError, NoEncoder, NotTrained) as error:
         return complain(str(error), BAD_INPUT)
     except EncodeFailed as error:
         return complain(str(error), FAILED)
 
 
-def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str, run: str, json: bool) -> int:
+def _search(text: str, data: str, methods: list[str], k: int, changes: dict[str, Any], run: str, json: bool) -> int:
     from data.beir import BUNDLED
     from engine.retrieve.runs import spec_of
     from engine.retrieve.search import library, newest_on
@@ -86,11 +93,12 @@ def _search(text: str, data: str, methods: list[str], k: int, encoder_name: str,
         spec = trained if not data else replace(trained, data=spec.data)
     elif TRAINED in methods and (known := newest_on(spec.data)) is not None:
         owner, spec = known
-    if encoder_name:
-        spec = replace(spec, encoder=encoder_name)
+    spec = replace(spec, **{name: value for name, value in changes.items() if value})
+    if problems := spec.validate():
+        raise BadSpec(problems)
     opened = library(spec, owner)
     narrator = Narrator(as_json=False, quiet=json)
-    for line in opened.collection.repairs:
+    for line in (*opened.collection.repairs, *opened.collection.checks):
         print_message(line)
     found: dict[str, list[dict[str, Any]]] = {}
     seconds: dict[str, float] = {}

@@ -56,11 +56,11 @@ class Seen:
 def kind_of(name: str, bundled: str, *, folder: bool = False) -> str:
     """Where data of this name would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Makes no request.
 
-    With ``folder`` only a folder is a path, and a name on the Hub has an owner.
+    With ``folder`` a name on the Hub has an owner.
     """
     if name == bundled:
         return "bundled"
-    if (path := sources.existing(name)) is not None and (path.is_dir() or not folder):
+    if sources.existing(name) is not None:
         return "path"
     return "hub" if sources.possible(name) and ("/" in name or not folder) else "nothing"
 
@@ -138,4 +138,4 @@ def wrong_data(values: Mapping[str, str], bundled: str, *, folder: bool = False)
     name = values["data"].strip()
     if not name or kind_of(name, bundled, folder=folder) != "nothing":
         return []
-    return [Problem("data", f"no such {'folder' if folder else 'file or folder'}, and it is not a valid Hub name")]
+    return [Problem("data", "no such file or folder, and it is not a valid Hub name")]

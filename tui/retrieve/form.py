@@ -23,7 +23,7 @@ class SeenCollection(Seen):
     """A collection, with its first texts."""
 
     first: tuple[tuple[str, str], ...] = ()
-    """what it is, and its text"""
+    """which field is read as what; documents and queries, with their texts"""
 
     def samples(self) -> list[Content]:
         lines = []
@@ -43,20 +43,25 @@ def look(values: Mapping[str, str]) -> SeenCollection:
         return SeenCollection()
     if kind == "hub":
         return SeenCollection(note=f"{name} is fetched from the Hub, or taken from the cache, when you press F5.")
-    corpus = Path(os.path.expanduser(name)) / "corpus.jsonl"
+    path = Path(os.path.expanduser(name))
+    text_column, encoding = ("" if values[field] == "auto" else values[field] for field in ("text_column", "encoding"))
     try:
+        corpus = path if path.is_file() else path / "corpus.jsonl"
         if corpus.is_file() and (size := corpus.stat().st_size) > LARGE:
             return SeenCollection(source=str(corpus), note=f"{units.size(size)}: read when you press F5")
-        found = beir.load(name)
+        found = beir.load(name, text_column=text_column, encoding=encoding)
     except beir.BeirError as error:
         return SeenCollection(problem=str(error))
     except OSError as error:
         return SeenCollection(problem=f"it cannot be read ({error.strerror or error})")
     sizes = [("documents", len(found)), *((f"{split} queries", len(part)) for split, part in found.qrels.items())]
-    samples = [("first document", f"{found.titles[0]}  {found.texts[0]}")]
+    samples = [("read", line) for line in found.fields]
+    samples.append((f"document {found.ids[0]}", f"{found.titles[0]}  {found.texts[0]}"))
     if split := found.judged:
         query = next(iter(found.qrels[split]))
-        samples.append((f"a {split} query", found.queries[query]))
+        samples.append((f"{split} query {query}", found.queries[query]))
+        for row, grade in list(found.relevant(split, query).items())[:2]:
+            samples.append((f"relevant to it, grade {grade}: {found.ids[row]}", found.documents[row]))
     return SeenCollection(found.source, tuple(sizes), found.checks, found.repairs, first=tuple(samples))
 
 
@@ -66,12 +71,13 @@ class RetrieveForm(CompareForm):
     PREFIX = "re-"
     FILE = "retrieve.json"
     NOTHING = SeenCollection()
-    LOOKED_AT = ("data",)
+    LOOKED_AT = ("data", "text_column", "encoding")
     FOLDER = True
     EXPLAINED = (
         "BM25 counts words. The frozen encoder compares vectors: of its first token ([CLS]), or the mean of all. "
         "Hybrid fuses the ranks of BM25 and mean. Trained learns from the train queries: a projection takes seconds, "
-        "the whole encoder minutes; slow without a GPU. A folder of your own texts (.txt, .md) can be searched too."
+        "the whole encoder minutes; slow without a GPU. Your own documents (a table, or a folder of texts) can be "
+        "searched too."
     )
 
     def __init__(self) -> None:
