@@ -28,7 +28,7 @@ def sync(setup: Setup) -> Iterator[Row]:
     from engine.gpt.loss_buffer import LossBuffer
 
     text = setups.corpus(setup)
-    steps = {"eager": setups.eager_step, **({"captured": setups.captured_step} if setups.CAPTURES else {})}
+    steps = {"eager": setups.eager_step, "captured": setups.captured_step}
     for recipe, (name, stepping) in itertools.product(setups.RECIPES, steps.items()):
         made = setups.trainer(setups.spec(setup, recipe), text)
         losses, run = LossBuffer(made.placement.device), stepping(made)

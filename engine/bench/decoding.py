@@ -7,12 +7,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.bench import setups
 from engine.bench.machine import bandwidth, seconds_of
-from engine.bench.rows import Row, judged, measured, skipped, within
+from engine.bench.rows import Row, judged, measured, skipped, spread, within
 from engine.bench.setups import Setup
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SMALL = {"n_layer": 3, "n_head": 4, "n_embd": 64, "initializer_range": 0.3}
 PROMPT = 100  # tokens
+PAIRS = 5
 SETTINGS: tuple[dict[str, Any], ...] = (
     {"top_k": 0},
     {"top_k": 40},
@@ -39,7 +41,7 @@ def sample(setup: Setup) -> Iterator[Row]:
     yield within(f"logits of {len(ids)} tokens fed one by one, plain and captured", apart, 1e-3)
     count = setup.of(24, 300)  # beyond the end of the context, but for a quick check
     wanted, found = (
-        [token for seed in range(3) for token in _complete(lm, ids[:20], count, seed)[0]] for lm in (plain, graph)
+        [token for seed in range(3) for token in _complete(lm, ids[:20], count, seed).ids] for lm in (plain, graph)
     )
     yield _agreeing("three samples, plain and captured", wanted, found)
 
@@ -57,8 +59,8 @@ def greedy(setup: Setup) -> Iterator[Row]:
     found: list[int] = []
     for start in range(0, 120, 40):
         prompt = ids[start : start + 40]
-        found += _complete(ours, prompt, count)[0]
-        wanted += _generate(theirs, prompt, count)[0]
+        found += _complete(ours, prompt, count).ids
+        wanted += _generate(theirs, prompt, count).ids
     yield _agreeing("greedy decoding of a random GPT-2, generate and ours", wanted, found)
 
 
@@ -89,40 +91,93 @@ def processors(setup: Setup) -> Iterator[Row]:
 
 
 def decode(setup: Setup) -> Iterator[Row]:
-    """Tokens per second of a random GPT-2 124M, ours and ``generate``'s, and the share of the memory's bandwidth."""
+    """Tokens per second of a random GPT-2 124M, or of ``setup.model``, against ``generate`` and the memory's bandwidth.
+
+    In pairs, on the same weights. On a CPU ``generate`` gets one thread or all, whichever is faster at first, and int8
+    weights are measured beside.
+    """
+    from engine.lm import find
+    from engine.runs.messages import finish
+
     placement = setups.place(setup)
-    with tempfile.TemporaryDirectory() as folder:
-        setups.gpt2_folder(Path(folder), placement.dtype, **(SMALL if setup.quick else {}))
-        ours, theirs = setups.language_model(setup, Path(folder)), _transformers(folder, placement.dtype, setup)
-    limit, times = bandwidth(setup) / ours.bytes, setup.of(1, 3)
-    name = f"decoding a GPT-2 of {ours.parameters / 1e6:.0f} M parameters in {ours.precision}"
-    prompt, count = _prompt(ours, setup.of(20, PROMPT)), setup.of(8, 200)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = _folder(setup, Path(scratch), placement.dtype)
+        ours = finish(find.load(folder, device=setup.device))
+        dtype = next(ours.network.parameters()).dtype
+        on_cpu = ours.device.type == "cpu"
+        rounded = finish(find.load(folder, device=setup.device, int8=True)) if on_cpu else None
+        theirs = _transformers(folder, dtype, setup)
+    limit, times = bandwidth(ours.device) / ours.bytes, setup.of(1, PAIRS)
+    name = f"{setup.model or 'GPT-2'} of {ours.parameters / 1e6:.0f} M parameters"
+    prompt = _prompt(ours, min(setup.of(20, PROMPT), ours.context // 2))
+    count = min(setup.of(8, 48 if on_cpu else 200), ours.context - len(prompt))
+    threads = _threads(theirs, prompt)
     _complete(ours, prompt, 8)
-    rate = statistics.median(_complete(ours, prompt, count)[1] for _ in range(times))
-    how = "captured" if setups.decodes_captured(ours) else "eager"
-    compared = f"{name}, ours, {how}, with 10 candidates a token"
-    yield measured(compared, tokens_per_s=rate, ms_per_token=1e3 / rate, share_of_bandwidth=rate / limit)
-    alone = _step_rate(ours, prompt, count)
-    compared = f"{name}, ours, {how}, without choosing tokens"
-    yield measured(compared, tokens_per_s=alone, ms_per_token=1e3 / alone, share_of_bandwidth=alone / limit)
-    for how, given in (("eager", {}), ("a static cache", {"cache_implementation": "static"})):
-        compared = f"{name}, generate with {how}"
+    rates: list[float] = []
+    for how, given in (("eager", {}), ("with a static cache", {"cache_implementation": "static"})):
+        compared = f"decoding {name} in {ours.precision}, ours and generate {how}"
         begun = time.perf_counter()
         try:
-            _generate(theirs, prompt, count, **given)
+            _generate(theirs, prompt, count, threads, **given)
         except Exception as error:  # of transformers or its compiler, whose fault is none of ours
             yield skipped(compared, f"generate raised {type(error).__name__}: {' '.join(str(error).split())[:150]}")
             continue
         warm = time.perf_counter() - begun
-        other = statistics.median(_generate(theirs, prompt, count, **given)[1] for _ in range(times))
+        pairs = [
+            (_complete(ours, prompt, count), _generate(theirs, prompt, count, threads, **given)) for _ in range(times)
+        ]
+        rates = [one.rate for one, _ in pairs]
         yield measured(
             compared,
-            tokens_per_s=other,
-            ms_per_token=1e3 / other,
-            share_of_bandwidth=other / limit,
-            ours_times_as_fast=rate / other,
+            **spread("times_as_fast", [one.rate / other.rate for one, other in pairs]),
+            ours_tokens_per_s=statistics.median(rates),
+            other_tokens_per_s=statistics.median(other.rate for _, other in pairs),
+            ours_first_token_s=statistics.median(one.first for one, _ in pairs),
+            other_first_token_s=statistics.median(other.first for _, other in pairs),
+            same_tokens=sum(one.ids == other.ids for one, other in pairs),
+            other_threads=threads,
             seconds_of_warm_up=warm,
         )
+    how = "captured" if setups.decodes_captured(ours) else "eager"
+    rate = statistics.median(rates or [_complete(ours, prompt, count).rate])
+    compared = f"decoding {name} in {ours.precision}, {how}"
+    MiB = ours.bytes / 2**20
+    for what, each in (
+        ("with 10 candidates a token", rate),
+        ("without choosing tokens", _step_rate(ours, prompt, count)),
+    ):
+        yield measured(
+            f"{compared}, {what}", tokens_per_s=each, ms_per_token=1e3 / each, share_of_bandwidth=each / limit, MiB=MiB
+        )
+    if rounded is not None:
+        pairs = [(_complete(rounded, prompt, count), _complete(ours, prompt, count)) for _ in range(times)]
+        ratios = spread("times_as_fast", [one.rate / other.rate for one, other in pairs])
+        rate = statistics.median(one.rate for one, _ in pairs)
+        yield measured(f"decoding {name}, {rounded.precision} and {ours.precision}", **ratios, tokens_per_s=rate)
+
+
+def _folder(setup: Setup, scratch: Path, dtype: Any) -> str:
+    """A folder or name that both sides load the model from."""
+    if not setup.model:
+        setups.gpt2_folder(scratch, dtype, **(SMALL if setup.quick else {}))
+        return str(scratch)
+    path = Path(setup.model).expanduser()
+    if (path / "config.json").is_file() or ("/" in setup.model and not path.exists()) or setup.model == "gpt2":
+        return setup.model
+    from engine.gpt.trained import load, write_export
+
+    write_export(load(setup.model), scratch, force=True)
+    return str(scratch)
+
+
+def _threads(theirs: Any, prompt: list[int]) -> int:
+    """One thread or all: with which ``generate`` is faster just now."""
+    from engine.machine import physical_cores
+
+    if theirs.device.type != "cpu":
+        return 1
+    _generate(theirs, prompt, 2, 1)
+    return max({1, physical_cores()}, key=lambda count: _generate(theirs, prompt, 12, count).rate)
 
 
 def _prompt(lm: LanguageModel, length: int) -> list[int]:
@@ -132,11 +187,19 @@ def _prompt(lm: LanguageModel, length: int) -> list[int]:
     return fixed_text(lm.tokenizer, length, lm.vocabulary)
 
 
-def _complete(lm: LanguageModel, prompt: list[int], count: int, seed: int | None = None) -> tuple[list[int], float]:
-    """A completion's tokens, greedy without a ``seed``, and how many came in a second after the first.
+@dataclass(frozen=True)
+class Timed:
+    """One completion, timed."""
 
-    The whole task as a pane drives it, with candidates, texts and events.
-    """
+    ids: list[int]
+    first: float
+    """seconds to the first token"""
+    rate: float
+    """tokens per second after it"""
+
+
+def _complete(lm: LanguageModel, prompt: list[int], count: int, seed: int | None = None) -> Timed:
+    """A completion by the whole task as a pane drives it, with candidates, texts and events; greedy without a seed."""
     from engine.lm.generate import generate
     from engine.lm.sampling import GenerateSpec, Sampling
     from engine.runs.events import Completed, Token
@@ -144,9 +207,10 @@ def _complete(lm: LanguageModel, prompt: list[int], count: int, seed: int | None
 
     lm.forget()
     sampling = Sampling(greedy=seed is None, max_new_tokens=count, seed=seed or 0)
-    events = list(generate(lm, GenerateSpec(ids=tuple(prompt), sampling=sampling), Control()))
-    assert isinstance(events[-1], Completed)
-    return [event.id for event in events if isinstance(event, Token)], events[-1].tokens_per_second
+    *events, end = generate(lm, GenerateSpec(ids=tuple(prompt), sampling=sampling), Control())
+    assert isinstance(end, Completed)
+    ids = [event.id for event in events if isinstance(event, Token)]
+    return Timed(ids, end.first_token_seconds, end.tokens_per_second)
 
 
 def _step_rate(lm: LanguageModel, prompt: list[int], count: int) -> float:
@@ -171,10 +235,12 @@ def _transformers(folder: str, dtype: Any, setup: Setup) -> Any:
     return found.eval().to(setup.device)
 
 
-def _generate(theirs: Any, prompt: list[int], count: int, **given: Any) -> tuple[list[int], float]:
-    """The same by ``generate``, timed by a streamer."""
+def _generate(theirs: Any, prompt: list[int], count: int, threads: int = 0, **given: Any) -> Timed:
+    """The same by ``generate`` on ``threads`` of the CPU, or as many as torch has; timed by a streamer."""
     import torch
     from transformers.generation.streamers import BaseStreamer
+
+    from engine import device
 
     times: list[float] = []
 
@@ -187,10 +253,11 @@ def _generate(theirs: Any, prompt: list[int], count: int, **given: Any) -> tuple
 
     ids = torch.tensor([prompt], device=theirs.device)
     given |= {"do_sample": False, "max_new_tokens": count, "pad_token_id": 0, "streamer": Clock()}
-    with torch.inference_mode():
+    begun = time.perf_counter()
+    with torch.inference_mode(), device.threads(threads or torch.get_num_threads()):
         out = theirs.generate(ids, attention_mask=torch.ones_like(ids), **given)
-    found: list[int] = out[0, len(prompt) :].tolist()
-    return found, (len(times) - 2) / (times[-1] - times[1])  # the first call brings the prompt
+    seconds = times[-1] - times[1]  # the first call brings the prompt
+    return Timed(out[0, len(prompt) :].tolist(), times[1] - begun, (len(times) - 2) / seconds if seconds else 0.0)
 
 
 def _agreeing(compared: str, wanted: list[int], found: list[int]) -> Row:

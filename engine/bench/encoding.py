@@ -5,20 +5,23 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import random
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from engine.bench import setups
 from engine.bench.machine import seconds_of
-from engine.bench.rows import Row, measured, skipped, within
+from engine.bench.rows import Row, judged, measured, skipped, spread, within
 from engine.bench.setups import Setup
 
 LENGTH = 128  # tokens of a text at most
 TOGETHER = 32  # texts in a batch of the loops that ours is compared with
-PAIRS = 3
+PAIRS = 5
+SENTENCES = 8  # of the bundled questions in a text at most
 
 
 def encoders(setup: Setup) -> Iterator[Row]:
@@ -46,47 +49,108 @@ def encoders(setup: Setup) -> Iterator[Row]:
 
 
 def features(setup: Setup) -> Iterator[Row]:
-    """Texts per second, tokenization included, of our encoding with every pooling, and of others with one."""
+    """Texts per second of a random encoder of MiniLM's shape, against others."""
+    given, _ = setups.texts(setup.of(32, 4096))
+    setups.place(setup)
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _against_others(setup, setups.encoder(setup, Path(folder)), given, LENGTH)
+
+
+def encode(setup: Setup) -> Iterator[Row]:
+    """Texts per second of the bundled MiniLM, or of ``setup.model``, against others.
+
+    Texts of one to several sentences of the bundled questions, in no order of length.
+    """
+    from data import tables
+    from engine.encoders import find
+    from engine.runs.messages import finish
+
+    setups.place(setup)
+    found, rng = finish(find.find(setup.model or "minilm")), random.Random(1)
+    sentences = tables.load(tables.BUNDLED).train.texts
+    given = [" ".join(rng.sample(sentences, rng.randint(1, SENTENCES))) for _ in range(setup.of(16, 200))]
+    yield from _against_others(setup, found, given, min(256, found.positions))
+
+
+def search(setup: Setup) -> Iterator[Row]:
+    """Milliseconds a query among random unit vectors, one at a time, against a plain product and sort."""
+    import numpy as np
+
+    from engine.encoders.index import Exact, unit
+
+    count, queries, nearest = setup.of(1000, 100_000), setup.of(10, 200), 10
+    rng = np.random.default_rng(1337)
+    vectors = unit(rng.standard_normal((count, 384), np.float32))
+    asked = unit(rng.standard_normal((queries, 384), np.float32))
+    index = Exact(vectors)
+    index.search(asked[:1], nearest)
+    times, same, apart = [], 0, 0.0
+    for row in range(queries):
+        begun = time.perf_counter()
+        found, scores = index.search(asked[row : row + 1], nearest)
+        times.append(time.perf_counter() - begun)
+        products = vectors @ asked[row]
+        order = np.argsort(-products, kind="stable")[:nearest]
+        same += bool((found[0] == order).all())
+        apart = max(apart, float(np.abs(scores[0] - products[order]).max()))
+    yield measured(
+        f"the {nearest} nearest of {count:,} vectors of 384 numbers, {queries} queries one by one",
+        **spread("ms", times, 1e3),
+        ms_99th_percentile=float(np.quantile(times, 0.99)) * 1e3,
+    )
+    reason = "other rows than by brute force"
+    rows = f"{same} of {queries}"
+    yield judged("rows by brute force", same == queries, "equal", reason, same=rows, scores_apart=apart)
+
+
+def _against_others(setup: Setup, found: Any, given: list[str], length: int) -> Iterator[Row]:
+    """Features with the mean of the last layer, tokenization included: ours and other loops in pairs.
+
+    Processor time is compared too, since it does not feel what else the machine does.
+    """
     import numpy as np
 
     from engine.encoders.encode import encode_now
 
-    given, _ = setups.texts(setup.of(32, 4096))
     device = setups.place(setup).device
-    with tempfile.TemporaryDirectory() as folder:
-        found = setups.encoder(setup, Path(folder))
-        machine = setups.encoding(found, setup.device)
-        plain_model = found.open(setup.device, str(next(machine.model.parameters()).dtype).removeprefix("torch."))
-        others: dict[str, Callable[[], Any]] = {"a plain padded loop": lambda: _plain(found, plain_model, given)}
-        library = "sentence-transformers"
-        if setup.quick:
-            yield skipped(f"features, ours and {library}", "takes longer to load than a quick check")
-        elif importlib.util.find_spec("sentence_transformers") is None:
-            yield skipped(f"features, ours and {library}", "not installed")
-        else:
-            theirs = _library(Path(folder), plain_model)
-            others[library] = lambda: theirs.encode(given, batch_size=TOGETHER, show_progress_bar=False)
-        vectors: dict[str, Any] = {}
+    machine = setups.encoding(found, setup.device)
+    plain_model = found.open(setup.device, str(next(machine.model.parameters()).dtype).removeprefix("torch."))
+    others: dict[str, Callable[[], Any]] = {"a plain padded loop": lambda: _plain(found, plain_model, given, length)}
+    library = "sentence-transformers"
+    if setup.quick:
+        yield skipped(f"features, ours and {library}", "takes longer to load than a quick check")
+    elif importlib.util.find_spec("sentence_transformers") is None:
+        yield skipped(f"features, ours and {library}", "not measured: not installed")
+    else:
+        theirs = _library(found, plain_model, length)
+        others[library] = lambda: theirs.encode(given, batch_size=TOGETHER, show_progress_bar=False)
 
-        def ours() -> None:
-            vectors["ours"] = encode_now(given, machine, LENGTH, "mean")
+    def timed(loop: Callable[[], Any]) -> tuple[Any, float, float]:
+        """What a loop returns, its seconds, and its seconds of processor time."""
+        vectors: list[Any] = []
+        before = time.process_time()
+        seconds = seconds_of(device, lambda: vectors.append(loop()))
+        return np.asarray(vectors[0], np.float32), seconds, time.process_time() - before
 
-        for name, loop in others.items():
+    for name, loop in others.items():
 
-            def other(loop: Callable[[], Any] = loop) -> None:
-                vectors["other"] = np.asarray(loop(), np.float32)
+        def ours() -> Any:
+            return encode_now(given, machine, length, "mean")
 
-            ours()
-            other()
-            pairs = [(seconds_of(device, ours), seconds_of(device, other)) for _ in range(setup.of(1, PAIRS))]
-            compared = f"features of {len(given):,} texts, ours and {name}"
-            yield same_features(f"{compared}: their numbers", vectors["ours"], vectors["other"], machine)
-            yield measured(
-                compared,
-                ours_texts_per_s=len(given) / statistics.median(mine for mine, _ in pairs),
-                other_texts_per_s=len(given) / statistics.median(theirs for _, theirs in pairs),
-                ours_times_as_fast=statistics.median(theirs / mine for mine, theirs in pairs),
-            )
+        timed(ours)
+        timed(loop)
+        pairs = [(timed(ours), timed(loop)) for _ in range(setup.of(1, PAIRS))]
+        compared = f"features of {len(given):,} texts by {found.name}, ours and {name}"
+        (mine, *_), (theirs_too, *_) = pairs[-1]
+        yield same_features(f"{compared}: their numbers", mine, theirs_too, machine)
+        yield measured(
+            compared,
+            **spread("times_as_fast", [other[1] / one[1] for one, other in pairs]),
+            by_processor_time=statistics.median(other[2] / one[2] for one, other in pairs),
+            ours_texts_per_s=len(given) / statistics.median(one[1] for one, _ in pairs),
+            other_texts_per_s=len(given) / statistics.median(other[1] for _, other in pairs),
+            largest_difference=float(np.abs(mine - theirs_too).max()),
+        )
 
 
 def same_features(compared: str, ours: Any, others: Any, machine: Any) -> Row:
@@ -101,7 +165,7 @@ def _bi_encoder(found: Any, device: str, mode: str, rows: int) -> list[float]:
     return setups.epoch_losses(setups.bi_encoder(found, device, mode, rows))
 
 
-def _plain(found: Any, model: Any, given: list[str]) -> Any:
+def _plain(found: Any, model: Any, given: list[str], length: int) -> Any:
     """Batches in the order of the texts, padded to their longest; the mean of the last layer's tokens."""
     import torch
 
@@ -109,16 +173,21 @@ def _plain(found: Any, model: Any, given: list[str]) -> Any:
 
     parts = []
     for start in range(0, len(given), TOGETHER):
-        ids, mask = padded(found.ids(given[start : start + TOGETHER], LENGTH), str(model.device))
+        ids, mask = padded(found.ids(given[start : start + TOGETHER], length), str(model.device))
         with torch.inference_mode():
             top = model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         parts.append(((top * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)).cpu())
     return torch.cat(parts)
 
 
-def _library(folder: Path, model: Any) -> Any:
+def _library(found: Any, model: Any, length: int) -> Any:
     """The same weights and tokenizer as sentence-transformers takes them, pooled by the mean, in the same precision."""
-    special = {"pad_token": "[PAD]", "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": LENGTH}
-    (folder / "tokenizer_config.json").write_text(json.dumps(special))
     library: Any = importlib.import_module("sentence_transformers")
-    return library.SentenceTransformer(str(folder), device=str(model.device), model_kwargs={"dtype": model.dtype})
+    parts: Any = importlib.import_module("sentence_transformers.models")
+    special = {"pad_token": found.tokenizer.token(0), "tokenizer_class": "PreTrainedTokenizerFast"}
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        found.tokenizer.backend.save(f"{folder}/tokenizer.json")
+        Path(folder, "tokenizer_config.json").write_text(json.dumps({**special, "model_max_length": length}))
+        base = parts.Transformer(folder, max_seq_length=length, model_kwargs={"dtype": model.dtype})
+        return library.SentenceTransformer(modules=[base, parts.Pooling(found.width)], device=str(model.device))

@@ -59,6 +59,22 @@ PARTS: dict[str, Part] = {
     "ranks": Part("engine.bench.ranks", "one training on two processes and on one", 90),
 }
 
+BENCHES: dict[str, Part] = {
+    "train": Part("engine.bench.training", "a recorded training against the bare loop, and where a step's time goes"),
+    "save": Part("engine.bench.training", "how long training stands still for a checkpoint"),
+    "decode": Part("engine.bench.decoding", "decoding against generate of transformers and the memory's bandwidth"),
+    "encode": Part("engine.bench.encoding", "encoding against sentence-transformers"),
+    "search": Part("engine.bench.encoding", "exact search among 100,000 vectors"),
+    "peers": Part("engine.bench.peers", "training against nanoGPT, and decode and encode"),
+}
+"""What is measured by itself, in the process that asks; ``decode`` is a part of the check too."""
+
+
+def rows_of(name: str, part: Part, setup: Setup) -> Iterator[Row]:
+    """What a part finds, row by row."""
+    found: Iterator[Row] = getattr(importlib.import_module(part.module), name)(setup)
+    return found
+
 
 def check(
     setup: Setup,
@@ -172,8 +188,7 @@ def _work(name: str, part: Part, setup: Setup, folder: str, limit: float) -> Non
             file.write(json.dumps(record) + "\n")
 
         try:
-            rows: Iterator[Row] = getattr(importlib.import_module(part.module), name)(setup)
-            for row in rows:
+            for row in rows_of(name, part, setup):
                 write(row)
         except BaseException as error:
             traceback.print_exc()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from engine.bench.setups import Setup, place
 
 if TYPE_CHECKING:
     import torch
+
+    from engine.device import Placement
 
 
 def machine(setup: Setup) -> Iterator[Row]:
@@ -35,17 +36,16 @@ def machine(setup: Setup) -> Iterator[Row]:
         python=platform.python_version(),
         precision=str(here.dtype).removeprefix("torch."),
         threads=here.threads,
-        matrix_TFLOP_per_s=matrix_peak(setup) / 1e12,
-        memory_GB_per_s=bandwidth(setup) / 1e9,
+        matrix_TFLOP_per_s=matrix_peak(here) / 1e12,
+        memory_GB_per_s=bandwidth(here.device) / 1e9,
         **facts,
     )
 
 
-def matrix_peak(setup: Setup) -> float:
-    """Floating point operations per second of a large product of random matrices, in the precision of a training."""
+def matrix_peak(here: Placement) -> float:
+    """Floating point operations per second of a large product of random matrices, in the precision of ``here``."""
     import torch
 
-    here = place(setup)
     size, count = (8192, 10) if here.device.type == "cuda" else (768, 1)
     a, b = (torch.randn(size, size, device=here.device).to(here.dtype) for _ in range(2))
     out = torch.empty_like(a)
@@ -54,26 +54,25 @@ def matrix_peak(setup: Setup) -> float:
         for _ in range(count):
             torch.mm(a, b, out=out)
 
-    return 2.0 * size**3 * count / _median(here.device, series)
+    return 2.0 * size**3 * count / _fastest(here.device, series)
 
 
-def bandwidth(setup: Setup) -> float:
+def bandwidth(device: torch.device) -> float:
     """Bytes per second read and written in a large copy within the device's memory."""
     import torch
 
-    device = place(setup).device
     size = 1 << 31 if device.type == "cuda" else 1 << 26
     block = torch.rand(size // 4, device=device)
     there = torch.empty_like(block)
-    return 2 * size / _median(device, lambda: there.copy_(block))
+    return 2 * size / _fastest(device, lambda: there.copy_(block))
 
 
-def _median(device: torch.device, work: Callable[[], object]) -> float:
-    """Seconds of ``work``, the median of several times after a warm-up: an idle GPU needs some time for its clocks."""
+def _fastest(device: torch.device, work: Callable[[], object]) -> float:
+    """Least seconds of ``work``, of several times after a warm-up: an idle GPU needs some time for its clocks."""
     until = time.monotonic() + (0.5 if device.type == "cuda" else 0.0)
     while seconds_of(device, work) >= 0 and time.monotonic() < until:
         pass
-    return statistics.median(seconds_of(device, work) for _ in range(7))
+    return min(seconds_of(device, work) for _ in range(7))
 
 
 def seconds_of(device: torch.device, work: Callable[[], object]) -> float:

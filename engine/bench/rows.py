@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,12 @@ def within(compared: str, difference: float, limit: float, **figures: Figure) ->
 def measured(compared: str, **figures: Figure) -> Row:
     """A measurement that is compared with nothing."""
     return Row(compared, _named(figures))
+
+
+def spread(name: str, values: Sequence[float], scale: float = 1.0) -> dict[str, float]:
+    """Median, least and greatest of what was measured several times, each multiplied by ``scale``."""
+    found = {name: statistics.median(values), f"{name}_least": min(values), f"{name}_most": max(values)}
+    return {name: scale * value for name, value in found.items()}
 
 
 def skipped(compared: str, reason: str) -> Row:

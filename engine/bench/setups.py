@@ -6,8 +6,6 @@ Every call that tells the engine where to compute is in this module.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
 import itertools
 import os
 import random
@@ -31,8 +29,6 @@ TINY: Mapping[str, Any] = {"layers": 2, "heads": 2, "width": 32, "context": 32, 
 """the shape of a GPT in a quick check"""
 RECIPES = ("karpathy", "fast-karpathy")
 """presets that are made for a GPU: with AdamW, and with Muon"""
-CAPTURES = importlib.util.find_spec("engine.gpt.captured") is not None
-"""whether the engine has a captured training step"""
 WARM_UP = 12
 """calls before work is timed or watched: kernels are chosen, compiled and captured in them"""
 WORDS = 400
@@ -48,6 +44,12 @@ class Setup:
     quick: bool = False
     """small models and few steps"""
     corpus: str = "dantesque"
+    model: str = ""
+    """for ``decode`` and ``encode``: in place of a random GPT-2 and of MiniLM"""
+    nanogpt: str = ""
+    """for ``peers``: the folder of a checkout of nanoGPT"""
+    seconds: float = 20.0
+    """for ``ui``"""
 
     @property
     def cuda(self) -> bool:
@@ -126,14 +128,10 @@ def eager_step(made: Trainer) -> Step:
 
 
 def captured_step(made: Trainer) -> Step:
-    """The step of a trainer as one CUDA graph; an ordinary one on other devices."""
-    step: Step = importlib.import_module("engine.gpt.captured").CapturedStep(made)
-    return step
+    """The step of a trainer as a training takes it: one CUDA graph, an ordinary one on other devices."""
+    from engine.gpt.captured import CapturedStep
 
-
-def fastest_step(made: Trainer) -> Step:
-    """The step that a training takes: captured where there is such a one."""
-    return captured_step(made) if CAPTURES else eager_step(made)
+    return CapturedStep(made)
 
 
 def not_captured(step: Step) -> str:

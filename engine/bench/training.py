@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+from unittest import mock
 
 from engine.bench import setups
-from engine.bench.machine import matrix_peak, seconds_of
-from engine.bench.rows import Row, judged, skipped, within
+from engine.bench.machine import bandwidth, matrix_peak, seconds_of
+from engine.bench.rows import Row, judged, measured, skipped, spread, within
 from engine.bench.setups import Setup
 
 if TYPE_CHECKING:
@@ -33,7 +36,9 @@ in a training, where rounding grows from step to step, and with the same weights
 CAPTURED_LIMIT = 1e-2  # nats in bfloat16: the optimizer of a graph computes its step sizes on the device
 MUON_LIMIT = 1e-1  # nats: Muon's directions come from products in bfloat16 on a GPU
 LONGEST = 30.0  # seconds of a training to the best validation loss
-NOT_CAPTURED = "not built: the engine has no captured training step"
+STEPPINGS: Mapping[str, Stepping] = {"eager": setups.eager_step, "captured": setups.captured_step}
+PAIRS = 5
+SPAN = 250  # steps of a recorded run that count
 
 
 def losses(setup: Setup) -> Iterator[Row]:
@@ -52,27 +57,20 @@ def losses(setup: Setup) -> Iterator[Row]:
 
     on_cpu = found("small", setups.eager_step, exact=True, device="cpu", precision="float32")
     for name, precision, exact, limit, _ in PRECISIONS:
-        there = found("small", setups.fastest_step, exact=exact, precision=precision)
+        there = found("small", setups.captured_step, exact=exact, precision=precision)
         yield compared(f"CPU float32 and device {name}", on_cpu, there, limit)
-    if setups.CAPTURES:
-        eager = found("small", setups.eager_step, precision=precision)
-        yield compared(f"eager and captured in {precision}", eager, there, CAPTURED_LIMIT)
-    else:
-        yield skipped(f"{steps} training losses, eager and captured", NOT_CAPTURED)
+    eager = found("small", setups.eager_step, precision=precision)
+    yield compared(f"eager and captured in {precision}", eager, there, CAPTURED_LIMIT)
     on_cpu = found("fast", setups.eager_step, exact=True, device="cpu", precision="float32")
-    there = found("fast", setups.fastest_step, precision=precision)
+    there = found("fast", setups.captured_step, precision=precision)
     yield compared(f"with Muon, CPU float32 and device {precision}", on_cpu, there, MUON_LIMIT)
 
 
 def resume(setup: Setup) -> Iterator[Row]:
     """A training against the same again and one restored in its middle, dropout included."""
     text, half = setups.corpus(setup), setup.of(3, 20)
-    steppings = (("eager", setups.eager_step), ("captured", setups.captured_step))
-    for recipe, (how, stepping) in itertools.product(setups.RECIPES, steppings):
+    for recipe, (how, stepping) in itertools.product(setups.RECIPES, STEPPINGS.items()):
         asked, name = setups.spec(setup, recipe), f"{setups.named(setup, recipe)}, {how}"
-        if stepping is setups.captured_step and not setups.CAPTURES:
-            yield skipped(f"{2 * half} steps and {half} + {half}, {name}", NOT_CAPTURED)
-            continue
         whole = _after(2 * half, asked, text, stepping)
         yield _equal(f"{2 * half} steps, twice, {name}", whole, _after(2 * half, asked, text, stepping))
         parts = _after(half, asked, text, stepping, _after(half, asked, text, stepping))
@@ -100,40 +98,213 @@ def validation(setup: Setup) -> Iterator[Row]:
 
 def step(setup: Setup) -> Iterator[Row]:
     """Seconds of a step: eager, captured as one graph, compiled by torch, and compiled and captured."""
-    text, peak = setups.corpus(setup), matrix_peak(setup)
-    for recipe in setups.RECIPES:
-        asked, called = setups.spec(setup, recipe), setups.named(setup, recipe)
-        yield _timed(setup, f"eager step of {called}", setups.trainer(asked, text), setups.eager_step, peak)
-        name = f"captured step of {called}"
-        if setups.CAPTURES:
-            yield _timed(setup, name, setups.trainer(asked, text), setups.captured_step, peak)
-        else:
-            yield skipped(name, NOT_CAPTURED)
+    text, peak = setups.corpus(setup), matrix_peak(setups.place(setup))
+    for recipe, (how, stepping) in itertools.product(setups.RECIPES, STEPPINGS.items()):
+        made, called = setups.trainer(setups.spec(setup, recipe), text), setups.named(setup, recipe)
+        yield _timed(setup, f"{how} step of {called}", made, stepping, peak)
     recipe, *_ = setups.RECIPES
-    asked = setups.spec(setup, recipe)
-    for name, stepping in (
-        (f"eager step of {recipe} with torch.compile", setups.eager_step),
-        (f"captured step of {recipe} with torch.compile", setups.captured_step),
-    ):
+    for how, stepping in STEPPINGS.items():
+        name = f"{how} step of {recipe} with torch.compile"
         if not setup.cuda:
             yield skipped(name, "takes minutes to compile on a CPU")
-        elif stepping is setups.captured_step and not setups.CAPTURES:
-            yield skipped(name, NOT_CAPTURED)
+            continue
+        made = setups.trainer(setups.spec(setup, recipe), text)
+        made.model.compile()
+        try:
+            row = _timed(setup, name, made, stepping, peak)
+        except Exception as error:  # of the compiler, which the program does not use
+            yield skipped(name, f"{type(error).__name__}: {' '.join(str(error).split())[:150]}")
         else:
-            made = setups.trainer(asked, text)
-            made.model.compile()
-            try:
-                row = _timed(setup, name, made, stepping, peak)
-            except Exception as error:  # of the compiler, which the program does not use
-                yield skipped(name, f"{type(error).__name__}: {' '.join(str(error).split())[:150]}")
-            else:
-                yield skipped(name, row.reason) if row.reason else row
+            yield skipped(name, row.reason) if row.reason else row
 
 
 def best(setup: Setup) -> Iterator[Row]:
     """Whole trainings, until they stop early or the time is over."""
     for recipe in setups.RECIPES[: setup.of(1, 2)]:
         yield _whole(setup, recipe)
+
+
+def train(setup: Setup) -> Iterator[Row]:
+    """A recorded run with its evaluation, sample and saves against the bare loop, and where the time of a step goes."""
+    yield _recorded(setup)
+    for recipe in ("nano", "fast"):
+        yield from _profile(setup, recipe)
+
+
+def save(setup: Setup) -> Iterator[Row]:
+    """How long training stands still for a checkpoint, and how long until it is on the disk."""
+    from checkpoints import home
+    from checkpoints.state import capture
+    from engine.gpt import optimizers
+    from engine.gpt.saving import Checkpointer
+    from engine.runs.events import Saved
+
+    for recipe in ("nano", "karpathy"):
+        made = setups.trainer(setups.spec(setup, recipe, device="cpu"), setups.corpus(setup))
+        optimizers.allocate(made.optimizer)
+
+        def held(made: Trainer = made) -> Any:
+            return capture(made.model, made.optimizer), {}
+
+        (folder := home.runs() / recipe).mkdir(parents=True)
+        saver = Checkpointer(folder, math.inf, held)
+        stalls, saved = [], []
+        for number in range(PAIRS):
+            begun = time.perf_counter()
+            told = list(saver.save(number, best=False))
+            stalls.append(time.perf_counter() - begun)
+            saved += [event for event in (*told, *saver.report(wait=True)) if isinstance(event, Saved)]
+        saver.close()
+        yield measured(
+            f"a checkpoint of {setups.named(setup, recipe)}",
+            MiB=saved[-1].bytes / 2**20,
+            **spread("pause_ms", stalls, 1e3),
+            **spread("on_disk_ms", [event.seconds for event in saved], 1e3),
+        )
+
+
+def _recorded(setup: Setup) -> Row:
+    """Steps per second of a run and of the bare loop, in pairs.
+
+    One evaluation, one sample and whatever saves fall due lie within the ``SPAN`` steps of a run that count.
+    """
+    import torch
+
+    from engine.gpt import runs
+    from engine.runs.events import Step
+    from engine.runs.messages import Control, Stop
+
+    span = setup.of(20, SPAN)
+    asked = setups.spec(setup, "nano", steps=1_000_000, evaluate_every=span, sample_every=span)
+    text = setups.corpus(setup)
+
+    def loop(made: Trainer) -> float:
+        """Seconds for half a span of the bare loop; one half goes before ours and one after, against the drift."""
+        begun = time.perf_counter()
+        for number in range(span // 2):
+            inputs, targets = made.windows.at(number)
+            made.optimizer.zero_grad(set_to_none=True)
+            loss = made.model.loss(inputs, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(made.model.parameters(), asked.clip)
+            made.optimizer.step()
+        loss.item()
+        return time.perf_counter() - begun
+
+    ours, bare = [], []
+    for _ in range(setup.of(1, PAIRS)):
+        made = setups.trainer(asked, text)
+        made.step()
+        before, control, times = loop(made), Control(), {}
+        for event in runs.drive(runs.create(asked), control, resume=False):
+            if isinstance(event, Step):
+                times[event.step] = time.perf_counter()
+                if event.step >= span + 40:
+                    control.send(Stop(save=False))
+        first = min(number for number in times if number >= 20)
+        last = min(number for number in times if number >= first + span)
+        ours.append((last - first) / (times[last] - times[first]))
+        bare.append(span / (before + loop(made)))
+    return measured(
+        f"{span} steps of {setups.named(setup, 'nano')}, a recorded run and the bare loop",
+        **spread("times_as_fast", [one / other for one, other in zip(ours, bare, strict=True)]),
+        ours_steps_per_s=statistics.median(ours),
+        bare_steps_per_s=statistics.median(bare),
+        tokens_per_s=statistics.median(ours) * asked.batch * asked.context,
+    )
+
+
+def _profile(setup: Setup, recipe: str) -> Iterator[Row]:
+    """The parts of a step against what the machine can do at most, medians of many steps.
+
+    On a CPU the time is that of the thread which computes, without what other processes take from it.
+    """
+    import torch
+
+    from engine.device import synchronise
+    from engine.gpt.loss_buffer import LossBuffer
+
+    made, called = setups.trainer(setups.spec(setup, recipe), setups.corpus(setup)), setups.named(setup, recipe)
+    device = made.placement.device
+    peak, bus, losses = matrix_peak(made.placement), bandwidth(device), LossBuffer(device)
+    spent: dict[str, list[float]] = defaultdict(list)
+
+    def now() -> float:
+        synchronise(device)
+        return time.thread_time() if device.type == "cpu" else time.perf_counter()
+
+    def clocked(part: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any, **named: Any) -> Any:
+            begun = now()
+            try:
+                return work(*given, **named)
+            finally:
+                spent[part][-1] += now() - begun
+
+        return run
+
+    def step() -> None:
+        loss, norm, rate = made.step()
+        losses.add(made.position.step, rate, loss, norm)
+        if losses.due():
+            losses.take()
+
+    methods: tuple[tuple[str, Any, str], ...] = (
+        ("batch", made.windows, "load"),
+        ("batch", made.windows, "gather"),
+        ("forward", made.model, "loss"),
+        ("backward", torch.Tensor, "backward"),
+        ("optimizer", made.optimizer, "step"),
+    )
+    with contextlib.ExitStack() as stack:
+        for part, owner, method in methods:
+            stack.enter_context(mock.patch.object(owner, method, clocked(part, getattr(owner, method))))
+        for _ in range(count := setup.of(4, 60)):
+            for part in ("step", *dict.fromkeys(part for part, _, _ in methods)):
+                spent[part].append(0.0)
+            clocked("step", step)()
+    medians = {part: statistics.median(times[count // 4 :]) for part, times in spent.items()}
+    whole = medians.pop("step")
+    tokens = made.spec.batch * made.spec.context
+    arithmetic = tokens * made.model.config.flops_per_token()
+    products, traffic = _update(made)
+    at_most = {
+        "forward": {"share_of_matrix_peak": arithmetic / 3 / peak},
+        "backward": {"share_of_matrix_peak": arithmetic * 2 / 3 / peak},
+        "optimizer": {"share_of_matrix_peak": products / peak, "share_of_bandwidth": traffic / bus},
+    }
+    yield measured(
+        f"a step of {called}",
+        ms=whole * 1e3,
+        tokens_per_s=tokens / whole,
+        share_of_matrix_peak=arithmetic / whole / peak,
+        matrix_GFLOP_per_s=peak / 1e9,
+        memory_GB_per_s=bus / 1e9,
+        threads=made.placement.threads,
+        precision=made.placement.precision,
+    )
+    for part, seconds in (*medians.items(), ("bookkeeping", whole - sum(medians.values()))):
+        shares = {name: least / seconds for name, least in at_most.get(part, {}).items()}
+        yield measured(f"a step of {called}: {part}", ms=seconds * 1e3, share_of_step=seconds / whole, **shares)
+
+
+def _update(made: Trainer) -> tuple[float, float]:
+    """Floating point operations of Muon's products in an update, and the bytes that an update must read and write.
+
+    A parameter, its gradient and its moments are read, and all but the gradient written.
+    """
+    from engine.gpt import optimizers
+
+    products = traffic = 0.0
+    for group in made.optimizer.param_groups:
+        for parameter in group["params"]:
+            moments = 1 if optimizers.MOMENTUM in group else 2
+            traffic += 4 * parameter.numel() * (3 + 2 * moments)
+            if optimizers.MOMENTUM in group:
+                for one in optimizers.separate(parameter):
+                    short, long = sorted(one.shape)
+                    products += optimizers.ITERATIONS * (4 * short**2 * long + 2 * short**3)
+    return products, traffic
 
 
 def _whole(setup: Setup, recipe: str) -> Row:

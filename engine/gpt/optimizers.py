@@ -18,6 +18,7 @@ from engine.gpt.model import GPT
 from engine.gpt.spec import TrainSpec
 
 MOMENTUM = "momentum"  # what a checkpoint calls it, after the parameter's name
+ITERATIONS = 5  # of Newton-Schulz
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # drive singular values from (0, 1] to about 1, quickest at small ones
 
 
@@ -94,7 +95,7 @@ class Muon(torch.optim.Optimizer):
         ahead = torch._foreach_lerp(gradients, momenta, keep)  # Nesterov's
         shapes: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for parameter, direction in zip(parameters, ahead, strict=True):
-            for pair in zip(_matrices(parameter), _matrices(direction), strict=True):
+            for pair in zip(separate(parameter), separate(direction), strict=True):
                 rows, columns = pair[0].shape
                 shapes[min(rows, columns), max(rows, columns)].append(pair)
         for (short, _), pairs in shapes.items():
@@ -111,13 +112,13 @@ def orthogonal(x: Tensor) -> Tensor:
     """``U Vᵀ`` of matrices ``(n, rows, columns)``, no more rows than columns, nearly: singular values of 0.7 to 1.2."""
     a, b, c = _COEFFICIENTS
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(5):
+    for _ in range(ITERATIONS):
         squared = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(squared, squared, squared, beta=b, alpha=c), x, beta=a)
     return x
 
 
-def _matrices(weight: Tensor) -> tuple[Tensor, ...]:
+def separate(weight: Tensor) -> tuple[Tensor, ...]:
     """The matrices that stand in a linear layer's: those of queries, keys and values lie in one."""
     rows, columns = weight.shape
     return weight.chunk(3) if rows == 3 * columns else (weight,)

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -17,9 +18,12 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from fcntl import ioctl
-from typing import Any
+from pathlib import Path
 
 from checkpoints import home
+from engine.bench import setups
+from engine.bench.rows import Row, measured, spread
+from engine.bench.setups import Setup
 
 SIZE = (120, 40)
 
@@ -116,12 +120,62 @@ PANES = {
 """key, what the form says, and two keys that change the view"""
 F5 = "\x1b[15~"
 LONGEST = 180.0  # seconds that a bundled example may take
-REST = 4.0  # seconds for which nothing happens, that idle bytes are counted over
+PAIRS = 5
+REST = 6.0  # seconds for which nothing happens, that idle bytes are counted over
 
 
-def panes(note: Callable[[str], None]) -> dict[str, Any]:
+def start(setup: Setup) -> Iterator[Row]:
+    """From starting the process to the last byte of the first full picture, on a real pseudo-terminal."""
+    times = []
+    for number in range(PAIRS + 1):
+        with Screen() as screen:
+            painted = screen.wait_for("Start training", 30.0)
+            if number:  # the first run fills the file cache
+                times.append(painted)
+    yield measured("the first complete picture", **spread("seconds", times))
+
+
+def ui(setup: Setup) -> Iterator[Row]:
+    """One run, watched and not watched in turn: steps per second, bytes to the terminal, key to paint; then idle."""
+    from engine.gpt import runs
+    from engine.runs import owner
+    from engine.runs.messages import Stop
+
+    run = runs.create(setups.spec(setup, "nano", device="auto", steps=1_000_000, patience=0))
+    process = owner.spawn(run)
+    each = max(4.0, setup.seconds / PAIRS / 2)
+    try:
+        _wait_for_steps(run.events, 20)
+        with_screen, without, sent, keys = [], [], [], []
+        for _ in range(PAIRS):
+            without.append(_steps_per_second(run.events, each))
+            with Screen() as screen:
+                screen.wait_for("training", 30.0)
+                screen.read(2.0)
+                before, begun = screen.received, time.monotonic()
+                with_screen.append(_steps_per_second(run.events, each, meanwhile=screen.read))
+                sent.append((screen.received - before) / (time.monotonic() - begun))
+                keys += [screen.key_to_paint("g") for _ in range(20)]
+        owner.send(run, Stop())
+        process.wait(60)
+    finally:
+        process.kill()
+    with Screen() as screen:
+        screen.wait_for("Runs", 30.0)
+        screen.read(3.0)
+        idle = screen.read(REST) / REST
+    yield measured(
+        "steps of a training with the screen open and without",
+        **spread("times_as_fast", [one / other for one, other in zip(with_screen, without, strict=True)]),
+        steps_per_s_with=statistics.median(with_screen),
+        steps_per_s_without=statistics.median(without),
+    )
+    yield measured("the screen meanwhile", **spread("KiB_per_s", sent, 1 / 1024), **_of_keys(keys))
+    yield measured("the screen when nothing happens", bytes_per_s=idle)
+
+
+def panes(setup: Setup) -> Iterator[Row]:
     """Each pane runs its bundled example twice: bytes are counted in the first run, keys are timed in the second."""
-    figures: dict[str, Any] = {}
     for name, (key, ready, views) in PANES.items():
         with Screen() as screen:
             _start(screen, key, ready)
@@ -133,17 +187,20 @@ def panes(note: Callable[[str], None]) -> dict[str, Any]:
             _start(screen, key, ready)
             keys = _keys(screen, views)
         busiest = max(sum(seconds[at : at + 5]) / len(seconds[at : at + 5]) for at in range(len(seconds)))
-        figures |= {
-            f"{name}_kib_per_s_mean": round(statistics.mean(seconds) / 1024, 2),
-            f"{name}_kib_per_s_busiest_5s": round(busiest / 1024, 2),
-            f"{name}_seconds": len(seconds),
-            f"{name}_idle_bytes_per_s": round(idle, 1),
-            f"{name}_key_to_paint_ms_median": round(statistics.median(keys) * 1000, 1),
-            f"{name}_key_to_paint_ms_max": round(max(keys) * 1000, 1),
-            f"{name}_keys": len(keys),
-        }
-        note(f"{name}: {figures[f'{name}_kib_per_s_mean']} KiB/s, {len(keys)} keys")
-    return figures
+        yield measured(
+            f"the screen while {name} runs its bundled example",
+            KiB_per_s=statistics.mean(seconds) / 1024,
+            KiB_per_s_in_the_busiest_5_s=busiest / 1024,
+            seconds=len(seconds),
+            bytes_per_s_afterwards=idle,
+            **_of_keys(keys),
+        )
+
+
+def _of_keys(keys: list[float]) -> dict[str, float]:
+    """Milliseconds from a key to its answer."""
+    last = sorted(keys)[min(len(keys) - 1, int(len(keys) * 0.99))]
+    return {**spread("key_to_paint_ms", keys, 1e3), "key_to_paint_ms_99th_percentile": last * 1e3, "keys": len(keys)}
 
 
 def _start(screen: Screen, key: str, ready: str) -> None:
@@ -176,3 +233,36 @@ def _until_finished(screen: Screen) -> Iterator[int]:
         if "■ finished" in screen.recent or time.monotonic() >= until:
             return
         yield number
+
+
+def _wait_for_steps(journal: Path, step: int) -> None:
+    deadline = time.monotonic() + 120
+    while _last_step(journal) < step:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the trainer did not get going")
+        time.sleep(0.2)
+
+
+def _steps_per_second(journal: Path, seconds: float, meanwhile: Callable[[float], object] | None = None) -> float:
+    """Steps that the journal gains, over the time between the two lines that were seen."""
+    first, begun = _next_step(journal, meanwhile)
+    deadline = begun + seconds
+    while time.monotonic() < deadline:
+        (meanwhile or time.sleep)(0.05)
+    last, ended = _next_step(journal, meanwhile)
+    return (last - first) / (ended - begun)
+
+
+def _next_step(journal: Path, meanwhile: Callable[[float], object] | None) -> tuple[int, float]:
+    """Wait until the journal tells a new step, so that the moment is the step's and not ours."""
+    here = _last_step(journal)
+    while (now := _last_step(journal)) == here:
+        (meanwhile or time.sleep)(0.005)
+    return now, time.monotonic()
+
+
+def _last_step(journal: Path) -> int:
+    with journal.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+        found = re.findall(rb'"event":"step","step":(\d+)', file.read())
+    return int(found[-1]) if found else 0

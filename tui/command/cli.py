@@ -356,11 +356,12 @@ def doctor(*, json: Json = False) -> int:
 
 @app.command
 def bench(
-    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes", "gpu"],
+    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes", "peers", "gpu"],
     *,
     json: Json = False,
     seconds: float = 20.0,
     model: str = "",
+    nanogpt: str = "",
     device: str = "auto",
     quick: bool = False,
     only: tuple[str, ...] = (),
@@ -372,28 +373,30 @@ def bench(
     Parameters
     ----------
     what
-        start (first paint), train (against the bare loop), ui (training with and without the screen), save (stalls),
-        decode (against transformers' generate and the memory bus), encode (against sentence-transformers), search
-        (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send while they work), gpu (what a GPU
+        start (first paint), train (against the bare loop, and the parts of a step), ui (training with and without the
+        screen), save (stalls), decode (against transformers' generate and the memory bus), encode (against
+        sentence-transformers), search (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send
+        while they work), peers (training against nanoGPT, decode and encode; nothing is fetched), gpu (what a GPU
         computes, against the CPU, and its speed: at most 8 minutes).
     seconds
-        Approximate duration.
+        For ui: approximate duration.
     model
         For decode, any model; by default GPT-2's 124M shape with random weights. For encode, any encoder; by default
         minilm.
+    nanogpt
+        For peers: the folder of a checkout of nanoGPT.
     device
-        For gpu: auto, cuda, cuda:N or cpu.
+        auto, cuda, cuda:N or cpu.
     quick
-        For gpu: small models and few steps, to rehearse without one.
+        Small models and few steps, to rehearse: the figures mean nothing.
     only
         For gpu: a part to run, in place of all; may be given several times.
     corpus
-        For gpu: the text that is trained on, a file, dante or dantesque.
+        The text that is trained on, a file, dante or dantesque.
     out
         For gpu: write everything into this file, as JSON.
     """
     from tui.command.bench import check_gpu, measure
 
-    if what == "gpu":
-        return check_gpu(Setup(device, quick, corpus), only, out, as_json=json)
-    return measure(what, seconds, as_json=json, model=model)
+    setup = Setup(device, quick, corpus, model, nanogpt, seconds)
+    return check_gpu(setup, only, out, as_json=json) if what == "gpu" else measure(what, setup, as_json=json)
