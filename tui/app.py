@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.events import Resize
+from textual.filter import LineFilter
 from textual.screen import ModalScreen, Screen
 from textual.widgets import ContentSwitcher, Static
 from textual.worker import Worker, WorkerState
@@ -35,7 +36,7 @@ from tui.terminal import SMALLEST
 from tui.text import safe
 from tui.train.pane import TrainPane
 from tui.widgets import bar, dialogs
-from tui.widgets.bar import Bar, Tab
+from tui.widgets.bar import Bar
 from tui.widgets.dialogs import BaseScreen, Option, Page, Palette, Question
 from tui.widgets.key_bar import KeyBar
 
@@ -57,32 +58,28 @@ class LabApp(App[int]):
     TITLE = "llmlab-tui"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = bindings("everywhere")
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-middle"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
-    CSS = (
-        dialogs.CSS
-        + """
-    Screen { layers: base; background: $background; }
-    #panes { height: 1fr; }
-    Footer { background: $panel; }
-    OptionList { min-width: 12; /* narrower than its own padding, it raises an error */ }
-    #too-small { display: none; height: 1fr; content-align: center middle; text-align: center; }
-    .-small #too-small { display: block; }
-    .-small Bar, .-small #panes, .-small Footer { display: none; }
-    """
-    )
+    CSS_PATH = "app.tcss"
 
     def __init__(self, *, theme: str | None = None) -> None:
         super().__init__(driver_class=TerminalDriver)
-        self.register_theme(themes.DARK)
-        self.register_theme(themes.LIGHT)
-        self.theme = theme or themes.DARK.name
+        for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):
+            self.register_theme(known)
+        self.theme = themes.SIXTEEN.name if self.no_color else theme or themes.DARK.name
+        self._few_colours = themes.FewColours(none=self.no_color)
         self.ansi_theme_dark, self.ansi_theme_light = themes.ANSI_DARK, themes.ANSI_LIGHT
         self._leaving = 0
         self._ending = False
         self._next_shown = "train"
         self._making = asyncio.Lock()
         """one pane at a time is made"""
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Without colours Textual's own filter would draw black on black where there are 16."""
+        if self.no_color or self.native_ansi_color:
+            return [self._few_colours]
+        return super().get_line_filters()
 
     # -- the screen --------------------------------------------------------------------------------------------------
 
@@ -223,8 +220,8 @@ class LabApp(App[int]):
 
     # -- keys everywhere ---------------------------------------------------------------------------------------------
 
-    @on(Tab.Chosen)
-    def _chosen(self, event: Tab.Chosen) -> None:
+    @on(Bar.Chosen)
+    def _chosen(self, event: Bar.Chosen) -> None:
         self.action_show_pane(event.pane)
 
     @on(UsePrompt)
@@ -291,9 +288,9 @@ class LabApp(App[int]):
 
         parts = []
         for section, entries in report().items():
-            parts.append(Content.styled(f"{section}\n", "bold $primary"))
+            parts.append(Content.styled(f"{section}\n", "bold $bright"))
             for key, value in entries.items():
-                parts.append(Content.styled(f"  {key:<14}", "$foreground 60%"))
+                parts.append(Content.styled(f"  {key:<14}", "$muted"))
                 parts.append(Content(f"{safe(value, lines=False)}\n"))
         self.push_screen(Page("doctor", Content.assemble(*parts)))
 
@@ -306,7 +303,9 @@ class LabApp(App[int]):
         self.refresh(layout=True)
 
     def action_theme(self) -> None:
-        """The next theme."""
+        """The next theme; none where NO_COLOR asks for no colours."""
+        if self.no_color:
+            return
         where = themes.CYCLE.index(self.theme) if self.theme in themes.CYCLE else -1
         self.theme = themes.CYCLE[(where + 1) % len(themes.CYCLE)]
 
@@ -325,7 +324,7 @@ class LabApp(App[int]):
                 "A run is training",
                 f"{' and '.join(names)} {whose}.",
                 (
-                    Option("keep", "keep it running", "k", "primary"),
+                    Option("keep", "keep it running", "k"),
                     Option("stop", "save and stop it", "s"),
                     Option("stay", "stay", "y"),
                 ),

@@ -81,7 +81,7 @@ class Pane(Container):
     def help(self) -> Content:
         """What the screen shows, for F1."""
         parts = [
-            Content.assemble(Content.styled(f"{title}\n", "bold $primary"), Content(f"{text}\n"))
+            Content.assemble(Content.styled(f"{title}\n", "bold $bright"), Content(f"{text}\n"))
             for title, text in self.ABOUT
         ]
         return Content.assemble(*parts)

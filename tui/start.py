@@ -24,7 +24,7 @@ def open_screen() -> int:
     from tui.themes import SIXTEEN
 
     log = home.home() / "screen.log"
-    app = LabApp(theme=SIXTEEN if few else None)
+    app = LabApp(theme=SIXTEEN.name if few else None)
     gc.collect()
     gc.freeze()
     with terminal.guarded(log):

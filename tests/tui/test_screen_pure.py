@@ -26,7 +26,7 @@ from tui.follow.story import EVALUATIONS, NOTICES, SAMPLES, Story
 from tui.pane import Pane
 from tui.widgets.bar import PANES
 from tui.widgets.curve import CurveOptions, draw
-from tui.widgets.key_bar import LAST, fitting
+from tui.widgets.key_bar import Shown, fitting
 from tui.widgets.lines import Lines
 
 # -- series ----------------------------------------------------------------------------------------------------------
@@ -462,15 +462,13 @@ def test_the_loss_of_a_step_is_the_one_it_was_told_with() -> None:
     assert re.fullmatch(r"2\.5", str(made.last.loss))
 
 
-def test_where_there_is_no_room_for_every_key_the_way_out_stays() -> None:
-    from textual.widgets._footer import FooterKey
-
-    keys = [FooterKey(letter, letter, "Something", f"do_{letter}") for letter in "abcdefgh"]
-    keys += [FooterKey("f", "F1", "Keep", action) for action in LAST]
-    cells = [len(key.key_display) + 1 + len(key.description) + 1 for key in keys]
-    assert fitting(keys, sum(cells) - 1) == keys
-    assert fitting(keys, sum(cells) - 2) == [*keys[:7], *keys[8:]]
-    kept = fitting(keys, 60)
-    assert [key.action for key in kept] == ["do_a", *LAST]
-    assert [key.action for key in fitting(keys, 16)] == ["app.stop", "app.leave"]
+def test_where_there_is_no_room_for_every_key_what_starts_and_the_help_stay() -> None:
+    keys = [Shown("f1", "F1", "Help", "app.help"), *(Shown(x, x, "Something", f"do_{x}") for x in "abcdefgh")]
+    keys += [Shown("f5", "F5", "Start", "app.start")]
+    names = [shown.name for shown in fitting(keys, 200)]
+    assert names == ["F5", *"abcdef", "F1"]  # eight at most
+    cells = 1 + sum(len(name) + 1 + len("Something") for name in "ab") + len("F5 Start") + len("F1 Help") + 3 * 3 + 1
+    assert [shown.name for shown in fitting(keys, cells)] == ["F5", "a", "b", "F1"]
+    assert [shown.name for shown in fitting(keys, cells - 1)] == ["F5", "a", "F1"]
+    assert [shown.name for shown in fitting(keys, 10)] == ["F1"]
     assert fitting(keys, 3) == []

@@ -207,7 +207,7 @@ async def test_every_size_shows_rows_and_card(size: tuple[int, int]) -> None:
 async def test_themes_change_the_colours() -> None:
     async with opened(names=("gpt2",), text="Hello World") as (pilot, pane):
         seen = set()
-        for theme in ("lab-dark", "lab-light", "ansi-dark"):
+        for theme in ("lab-dark", "lab-light", "lab-16"):
             pilot.app.theme = theme
             await pilot.pause()
             await until(pilot, lambda: pane._aligned is not None)

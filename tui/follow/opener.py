@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Label, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from checkpoints.run import Run
 from tui.follow.task_runs import Offered
 from tui.text import safe
-from tui.widgets.dialogs import Choices, Dialog
+from tui.widgets.dialogs import Choices, Dialog, box
 from tui.widgets.styles import style_sheet
 
 
@@ -28,15 +27,12 @@ class Opener(Dialog[Run | None]):
         self._what, self._offers = what, offers
 
     def compose(self) -> ComposeResult:
-        with Vertical() as box:
-            box.styles.width = 96
-            yield Label(f"Open which {self._what}?", classes="title")
-            if self._offers:
+        if self._offers:
+            with box(f"Open which {self._what}?", "Enter open · Esc cancel"):
                 yield Choices(*(Option(_spell(offer)) for offer in self._offers), compact=True, markup=False)
-                yield Static(Content.styled("↑↓ and Enter choose, Esc leaves it", "$foreground 60%"))
-            else:
+        else:
+            with box(f"Open which {self._what}?", "Esc close"):
                 yield Static(Content("There is none yet: F5 in the form makes the first one."), classes="text")
-                yield Static(Content.styled("Esc closes", "$foreground 60%"))
 
     def on_mount(self) -> None:
         if self._offers:
@@ -52,5 +48,5 @@ class Opener(Dialog[Run | None]):
 def _spell(offer: Offered) -> Content:
     return Content.assemble(
         Content.styled(safe(f"{offer.run.name[:42]:<43}", lines=False), "bold"),
-        Content.styled(safe(offer.about, lines=False), "$foreground 60%"),
+        Content.styled(safe(offer.about, lines=False), "$muted"),
     )

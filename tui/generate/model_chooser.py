@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, Label, OptionList
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from checkpoints import home
@@ -19,12 +18,11 @@ from engine.runs.listing import summarise
 from tui import units
 from tui.generate.generation_tasks import KNOWN_GPT2
 from tui.text import safe
-from tui.widgets.dialogs import Choices, Dialog, hint
+from tui.widgets.dialogs import Choices, Dialog, box
 from tui.widgets.field import Field
 from tui.widgets.styles import style_sheet
 
 RUNS = 30  # the newest that are offered
-WIDTH = 92  # cells of the box, where there are so many
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,9 @@ class ModelChooser(Dialog[str | None]):
         self._choices, self._current = choices, current
 
     def compose(self) -> ComposeResult:
-        with Vertical() as box:
-            box.styles.width = WIDTH
-            yield Label("Which model?", classes="title")
+        with box("Which model?", "Enter choose · Tab type a name · Esc cancel"):
             yield Choices(*(Option(self._spell(offer)) for offer in self._choices), compact=True, markup=False)
             yield Field(placeholder="or a run, a folder, or a name on the Hub", compact=True, id="model-name")
-            yield hint("↑↓ and Enter choose, Tab to type a name, Esc leaves it")
 
     def on_mount(self) -> None:
         names = [offer.name for offer in self._choices]
@@ -79,7 +74,7 @@ class ModelChooser(Dialog[str | None]):
         return Content.assemble(
             Content.styled(f"{mark} ", "$success"),
             Content.styled(safe(f"{offer.name:<26}", lines=False), "bold"),
-            Content.styled(f" {safe(offer.about, lines=False)}", "$foreground 60%"),
+            Content.styled(f" {safe(offer.about, lines=False)}", "$muted"),
         )
 
     @on(OptionList.OptionSelected)

@@ -9,17 +9,16 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.events import Key
 from textual.message import Message
 from textual.strip import Strip
-from textual.widgets import Label, Static
+from textual.widgets import Static
 
 from engine.lm.sampling import Sampling
 from engine.runs.spec import options
 from tui.generate.candidate_view import FOCUSED, TITLE
 from tui.generate.token_view import BOLD, DIM, PLAIN, FocusLines
-from tui.widgets.dialogs import Dialog, hint
+from tui.widgets.dialogs import Dialog, box
 from tui.widgets.styled import window
 
 NAMES = {
@@ -222,11 +221,9 @@ class SettingsDialog(Dialog[Sampling | None]):
         self._title, self._text, self._sampling = title, text, sampling
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Label(self._title, classes="title")
+        with box(self._title, "↑↓ row · ←→ step · digits type · Enter compare · Esc cancel"):
             yield Static(self._text)
             yield SettingsStrip(id="settings-other")
-            yield hint("↑↓ row, ←→ step, digits type, Enter compares, Esc leaves it")
 
     def on_mount(self) -> None:
         strip = self.query_one(SettingsStrip)

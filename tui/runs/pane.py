@@ -270,7 +270,7 @@ class RunsPane(Pane):
             Question(
                 "Delete this run?",
                 f"{summary.name} with everything that it trained and said. There is no way back.",
-                (Option("delete", "delete", "d", "error"), Option("keep", "keep", "k")),
+                (Option("delete", "delete", "d"), Option("keep", "keep", "k")),
             )
         )
         if answer != "delete":

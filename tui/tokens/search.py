@@ -6,14 +6,12 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, Label, Static
+from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
-from tui.text import safe
 from tui.tokens.tokenizer_list import TokenizerEntry
-from tui.widgets.dialogs import Dialog, hint
+from tui.widgets.dialogs import Dialog, box
 from tui.widgets.field import Field
 from tui.widgets.glyphs import plain
 from tui.widgets.line_table import Column, TableView
@@ -38,8 +36,7 @@ class TokenSearch(Dialog[str | None]):
         self._case = False
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Label(Content(f"Vocabulary of {safe(self._entry.name, lines=False)}"), classes="title")
+        with box(f"Vocabulary of {self._entry.name}", "↓ list · Enter type it · F8 case · Esc close"):
             yield Field(placeholder="part of a token, ·the with a space, or an id", compact=True)
             yield Static(id="found")
             yield TableView(
@@ -50,7 +47,6 @@ class TokenSearch(Dialog[str | None]):
                     Column("in corpus", 10, self._seen),
                 )
             )
-            yield hint("↓ to the list, Enter types the token into the text, F8 case, Esc closes")
 
     def on_mount(self) -> None:
         self._tell("")

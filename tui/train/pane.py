@@ -110,7 +110,7 @@ class TrainPane(FollowPane):
                 f"{living[0].name} is training on this machine. Two runs share it and each is slower.",
                 (
                     Option("start", "start anyway", "s"),
-                    Option("show", "show it", "v", "primary"),
+                    Option("show", "show it", "v"),
                     Option("cancel", "cancel", "c"),
                 ),
             )

@@ -1,103 +1,97 @@
-"""The top line: panes by number, what trains, and how busy the machine is."""
+"""The top line: panes by number, and how busy the machine is."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from rich.text import Text
-from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual import work
+from textual.events import Click
 from textual.message import Message
-from textual.widgets import Static
 
 from engine.machine import CpuGauge, Gpus, available_memory, cpu_name, total_memory
 from tui import panes, units
-from tui.widgets.styles import style_sheet
+from tui.widgets.lines import Lines
+from tui.widgets.styled import ACCENT, BRIGHT, MUTED, cut, sparkline, strip
 
 PANES = tuple((entry.name, entry.key, entry.title) for entry in panes.PANES)
-WHOLE = len(" llmlab ") + sum(len(f" {key} {title} ") for _, key, title in PANES) - 1
-"""columns that all titles take, but for the blank after the last one"""
+ROOMY = 100  # columns from which the name of the program and the gauges are shown
+READINGS = 8  # in the sparkline
 
 
-class Tab(Static):
-    """The name of a pane; a click shows it."""
+class Bar(Lines):
+    """Gauges are read only while something trains, so an idle screen sends nothing."""
 
     @dataclass
     class Chosen(Message):
-        """A pane was asked for."""
+        """The name of a pane was clicked."""
 
         pane: str
 
-    def __init__(self, pane: str, key: str, title: str) -> None:
-        super().__init__(id=f"tab-{pane}")
-        self._pane, self._key, self._title = pane, key, title
-
-    def spell(self, *, whole: bool) -> None:
-        """With the title, or the number alone."""
-        number = (f" {self._key} ", "bold")
-        self.update(Text.assemble(number, f"{self._title} ") if whole else Text.assemble(number))
-
-    def on_click(self) -> None:
-        self.post_message(self.Chosen(self._pane))
-
-
-class Bar(Horizontal):
-    """Gauges are read only while something trains, so an idle screen sends nothing."""
-
-    DEFAULT_CSS = style_sheet(__file__)
-
     def __init__(self) -> None:
         super().__init__()
-        self._gpus, self._cpu = Gpus(), CpuGauge()
-        self._shown = ""
+        self._gpus: Gpus | None = None
+        self._cpu = CpuGauge()
+        self._loads: deque[float] = deque(maxlen=READINGS)
+        self._gauges: tuple[str, ...] = ()
+        """what to show of the machine, from the longest to the shortest"""
         self._pane = PANES[0][0]
-        self._spelled: tuple[bool, str] | None = None
-
-    def compose(self) -> ComposeResult:
-        yield Static("llmlab", id="brand")
-        for pane, key, title in PANES:
-            yield Tab(pane, key, title)
-        yield Static(id="gauges")
+        self._ends: list[tuple[int, str]] = []
+        """the first cell after each name, and its pane"""
 
     def on_mount(self) -> None:
         self.read()
-        self._spell()
 
     def on_resize(self) -> None:
-        self._spell()
+        self._draw()
 
     def show(self, pane: str) -> None:
         """Mark the pane that is on the screen."""
         self._pane = pane
-        for name, _, _ in PANES:
-            self.query_one(f"#tab-{name}").set_class(name == pane, "-on")
-        self._spell()
+        self._draw()
 
-    def _spell(self) -> None:
-        """Titles where there is room for all of them, else that of the pane that is on the screen."""
-        room = self.app.size.width >= WHOLE
-        if (room, "" if room else self._pane) != self._spelled:
-            self._spelled = (room, "" if room else self._pane)
-            for name, _, _ in PANES:
-                self.query_one(f"#tab-{name}", Tab).spell(whole=room or name == self._pane)
+    def on_click(self, event: Click) -> None:
+        """Ask for the pane whose name was clicked."""
+        for end, pane in self._ends:
+            if event.x < end:
+                self.post_message(self.Chosen(pane))
+                return
 
+    @work(thread=True, exclusive=True, group="gauges", exit_on_error=False)
     def read(self, *, busy: bool = False) -> None:
-        """Show the device, and while ``busy`` its load and memory."""
-        text = self._text(busy, self.app.size.width)
-        if text != self._shown:
-            self._shown = text
-            self.query_one("#gauges", Static).update(Text(text, no_wrap=True, overflow="ellipsis"), layout=False)
+        """Show the device, and while ``busy`` its load and memory: off the event loop, since a driver may be slow."""
+        self._gpus = self._gpus or Gpus()
+        gauges = tuple(self._texts(busy))
+        if gauges != self._gauges:
+            self._gauges = gauges
+            self.app.call_from_thread(self._draw)
 
-    def _text(self, busy: bool, width: int) -> str:
-        gauges = self._gpus.read()
+    def _texts(self, busy: bool) -> list[str]:
+        gauges, load = self._gpus.read() if self._gpus else [], self._cpu.read()
         if gauges:
-            gauge = gauges[0]
-            name = gauge.name.removeprefix("NVIDIA ")
-            load = f" {gauge.load:4.0%} {units.size(gauge.used)}/{units.size(gauge.total)}" if busy else ""
-            return f"{name}{load}" + (f" +{len(gauges) - 1}" if len(gauges) > 1 else "")
-        load_now = self._cpu.read()
-        total, free = total_memory(), available_memory()
-        if not busy or load_now is None:
-            return cpu_name() if width >= 80 else ""
-        memory = f"  mem {units.size(total - free)}/{units.size(total)}" if total and free and width >= 80 else ""
-        return f"CPU {load_now:4.0%}{memory}"
+            name = gauges[0].name.removeprefix("NVIDIA ") + (f" +{len(gauges) - 1}" if len(gauges) > 1 else "")
+            load, used = gauges[0].load, units.size(gauges[0].used)
+        else:
+            name, total, free = "CPU" if busy else cpu_name(), total_memory(), available_memory()
+            used = units.size(total - free) if total and free else ""
+        if not busy or load is None:
+            return [cut(name, 24)]
+        self._loads.append(load)
+        share = f"{load:5.0%}"
+        return [f"{name} {sparkline(self._loads, READINGS)}{share}  {used:>9}", f"{name}{share}  {used:>9}", share]
+
+    def _draw(self) -> None:
+        width = self.size.width
+        line = Text(no_wrap=True).append(" llmlab  " if width >= ROOMY else "", f"bold {BRIGHT}")
+        self._ends = []
+        whole = width >= line.cell_len + sum(len(f" {key} {title} ") for _, key, title in PANES) - 1
+        for pane, key, title in PANES:
+            here = pane == self._pane
+            line.append(f" {key}", f"bold {ACCENT}" if here else MUTED)
+            line.append(f" {title} " if whole or here else " ", f"bold {BRIGHT}" if here else MUTED)
+            self._ends.append((line.cell_len, pane))
+        room = width - line.cell_len - 2
+        shown = next((text for text in self._gauges if len(text) <= room), "") if width >= ROOMY else ""
+        line.pad_right(max(0, width - line.cell_len - len(shown) - 1))
+        self.set_strips([strip(line.append(shown, MUTED), width)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from rich.table import Table
 from textual import on
 from textual.app import App, ComposeResult
 from textual.await_complete import AwaitComplete
@@ -17,30 +18,16 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Click, Key, Resize
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Button, Input, Label, OptionList, Static
+from textual.visual import VisualType
+from textual.widgets import Button, Input, OptionList, Static
 from textual.worker import Worker
 
 from tui.actions import table
 from tui.text import safe
 from tui.widgets.field import Field
+from tui.widgets.styled import ACCENT, MUTED
 
 Result = TypeVar("Result")
-
-CSS = """
-ModalScreen { align: center middle; background: $background 60%; }
-ModalScreen > Vertical { width: 64; max-width: 95%; height: auto; max-height: 95%; padding: 1 2;
-    background: $surface; border: round $primary; }
-ModalScreen .title { text-style: bold; color: $primary; width: 100%; }
-ModalScreen .text { margin: 1 0; width: 100%; }
-ModalScreen Horizontal { height: auto; align-horizontal: right; }
-ModalScreen Button { margin-left: 1; min-width: 10; }
-ModalScreen .problem { color: $error; width: 100%; }
-ModalScreen VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
-ModalScreen.wide > Vertical { width: 96; height: 90%; }
-ModalScreen.wide VerticalScroll { height: 1fr; }
-.-low ModalScreen > Vertical { padding: 0 1; }
-"""
-
 
 _on_click = OptionList._on_click
 
@@ -61,7 +48,6 @@ class Option:
     value: str
     label: str
     key: str
-    variant: str = "default"
 
 
 class BaseScreen(Screen[Result]):
@@ -81,14 +67,16 @@ class BaseScreen(Screen[Result]):
 
 
 class Dialog(ModalScreen[Result], BaseScreen[Result]):
-    """The base of all dialogs. Escape closes it with None."""
+    """The base of all dialogs: a box over the dimmed pane. Escape closes it with None."""
 
     BINDINGS = [Binding("escape", "dismiss", "Cancel")]
 
 
-def hint(keys: str) -> Static:
-    """The last line of a dialog: what its keys do."""
-    return Static(Content.styled(keys, "$foreground 60%"))
+def box(title: str, keys: str) -> Vertical:
+    """The box of a dialog, with its title and below what its keys do."""
+    made = Vertical(classes="box")
+    made.border_title, made.border_subtitle = Content(safe(title, lines=False)), Content(keys)
+    return made
 
 
 class Choices(OptionList):
@@ -121,7 +109,7 @@ class Palette(CommandPalette, BaseScreen[None]):
 
 
 class Question(Dialog[str]):
-    """A question with a few answers. Escape gives the last, which changes nothing."""
+    """A question with a few answers. The last changes nothing: it stands first, has the focus, and Escape gives it."""
 
     BINDINGS = [
         Binding("escape", "answer_last", show=False),
@@ -134,17 +122,13 @@ class Question(Dialog[str]):
         self._title, self.text, self._options = title, text, options
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Label(Content(safe(self._title)), classes="title")
+        *others, safest = self._options
+        with box(self._title, f"Esc {safest.label}"):
             yield Static(Content(safe(self.text)), classes="text")
             with Horizontal():
-                for option in self._options:
-                    yield Button(
-                        Content.assemble(Content.styled(option.key, "bold underline"), f" {option.label}"),
-                        id=option.value,
-                        variant=option.variant,  # type: ignore[arg-type]
-                        compact=True,
-                    )
+                for option in (safest, *others):
+                    label = Content.assemble((option.key, "bold"), f" {option.label.capitalize()}")
+                    yield Button(label, id=option.value, compact=True)
 
     def on_key(self, event: Key) -> None:
         for option in self._options:
@@ -164,7 +148,7 @@ class Question(Dialog[str]):
 def tell(app: App[Any], title: str, text: str) -> None:
     """Show something that must be read, unless it is shown already."""
     if not any(isinstance(screen, Question) and screen.text == text for screen in app.screen_stack):
-        app.push_screen(Question(title, text, (Option("close", "close", "c", "primary"),)))
+        app.push_screen(Question(title, text, (Option("close", "close", "c"),)))
 
 
 class Entry(Dialog[str | None]):
@@ -175,12 +159,10 @@ class Entry(Dialog[str | None]):
         self._title, self._text, self._value, self._check = title, text, value, check
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Label(Content(safe(self._title)), classes="title")
+        with box(self._title, "Enter confirm · Esc cancel"):
             yield Static(Content(safe(self._text)), classes="text")
             yield Field(self._value, compact=True)
             yield Static(classes="problem")
-            yield hint("Enter to go on, Esc to leave it")
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -212,25 +194,25 @@ class Page(Dialog[None]):
     BINDINGS = [Binding("escape,q,f1,f12,enter", "dismiss", "Close", priority=True)]
     AUTO_FOCUS = "VerticalScroll"
 
-    def __init__(self, title: str, text: Content) -> None:
+    def __init__(self, title: str, *parts: VisualType) -> None:
         super().__init__(classes="wide")
-        self._title, self._text = title, text
+        self._title, self._parts = title, parts
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Label(Content(self._title), classes="title")
-            with VerticalScroll():
-                yield Static(self._text)
-            yield hint("Esc closes, ↑↓ scroll")
+        with box(self._title, "↑↓ scroll · Esc close"), VerticalScroll():
+            for part in self._parts:
+                yield Static(part)
 
 
 def help_page(where: str, about: Content) -> Page:
     """The help: keys from the table of actions, and what the pane ``where`` says about itself."""
-    parts = []
+    parts: list[VisualType] = []
     for title, place in ((f"Keys of this pane ({where})", where), ("Keys everywhere", "everywhere")):
-        parts.append(Content.styled(f"{title}\n", "bold $primary"))
-        for keys, name, text in table(place):
-            parts.append(Content.styled(f"  {keys:<16}", "bold"))
-            parts.append(Content.assemble(f"{name:<12}", Content.styled(f"{text}\n", "$foreground 60%")))
-        parts.append(Content("\n"))
-    return Page("llmlab-tui: help", Content.assemble(*parts, about))
+        keys = Table.grid(padding=(0, 2, 0, 0))
+        keys.add_column(style=f"bold {ACCENT}", min_width=16)
+        keys.add_column(min_width=12)
+        keys.add_column(style=MUTED)
+        for row in table(place):
+            keys.add_row(*row)
+        parts += [Content.styled(title, "bold $bright"), keys, ""]
+    return Page("llmlab-tui: help", *parts, about)

@@ -1,54 +1,90 @@
-"""The last line: the keys that work now, the most needed ones where there is no room for all."""
+"""The last line: at most eight keys that work now, the likeliest first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.cells import cell_len
-from textual.app import ComposeResult
+from rich.text import Text
+from textual.events import Click
 from textual.screen import Screen
-from textual.widgets import Footer
-from textual.widgets._footer import FooterKey
 
-LAST = ("app.sample", "app.pause", "app.start", "app.help", "app.stop", "app.leave")
-"""actions that go after all others, in this order, where there is no room"""
+from tui.actions import key_name
+from tui.widgets.lines import Lines
+from tui.widgets.styled import ACCENT, TEXT, strip
+
+MOST = 8
+GAP = 3  # cells between two keys
+FIRST = ("app.start", "app.pause", "app.stop", "app.sample")
+HELP = "app.help"
 
 
-class KeyBar(Footer):
-    """Textual's footer cuts the line at the edge of the screen, and with it the way out."""
+class Shown(NamedTuple):
+    """A key that works now."""
+
+    key: str
+    """as Textual names it"""
+    name: str
+    title: str
+    action: str
+
+    @property
+    def cells(self) -> int:
+        return cell_len(self.name) + 1 + cell_len(self.title)
+
+
+class KeyBar(Lines):
+    """Shows the keys of the table of actions that the screen allows now; a click presses one."""
 
     def __init__(self) -> None:
-        super().__init__(show_command_palette=False, compact=True)
-        self._width = 0
+        super().__init__()
+        self.keys: list[Shown] = []
+        self._changed = False
 
-    def bindings_changed(self, screen: Screen[Any]) -> None:
-        """One rebuild for all signals that wait: Textual queues one for each, faster than a busy machine does them."""
-        self._bindings_ready = True
-        if screen.app.app_focus and self.is_attached and screen is self.screen:
-            self.call_after_refresh(self.refresh, recompose=True)
-
-    def compose(self) -> ComposeResult:
-        self._width = self.app.size.width
-        keys = [key for key in super().compose() if isinstance(key, FooterKey)]
-        for key in keys:
-            key._reactive_connect = None  # Textual keeps a watcher of every key that ever was, and compares them all
-        yield from fitting(keys, self._width)
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
 
     def on_resize(self) -> None:
-        if self._width and self.app.size.width != self._width:
-            self.call_after_refresh(self.refresh, recompose=True)
+        self._look_soon()
+
+    def _bindings_changed(self, screen: Screen[Any]) -> None:
+        if self.app.app_focus:  # else nobody can press one, and every change of focus would be traffic
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        """Look once for all changes that wait."""
+        if not self._changed:
+            self._changed = True
+            self.call_after_refresh(self._look)
+
+    def _look(self) -> None:
+        self._changed = False
+        if not self.is_attached or self.app.screen is not self.screen:  # a dialog has its own keys in its border
+            return
+        found: dict[str, Shown] = {}
+        for _, binding, enabled, _ in self.screen.active_bindings.values():
+            if binding.show and enabled:
+                name = binding.key_display or key_name(binding.key)
+                found.setdefault(binding.action, Shown(binding.key, name, binding.description, binding.action))
+        self.keys = fitting(list(found.values()), self.size.width)
+        line = Text(no_wrap=True)
+        for shown in self.keys:
+            line.append(" " * (GAP if line else 1)).append(shown.name, f"bold {ACCENT}").append(f" {shown.title}", TEXT)
+        self.set_strips([strip(line, self.size.width)])
+
+    def on_click(self, event: Click) -> None:
+        """Press the key under the pointer."""
+        start = 1
+        for shown in self.keys:
+            if start <= event.x < start + shown.cells:
+                self.app.simulate_key(shown.key)
+            start += shown.cells + GAP
 
 
-def fitting(keys: Sequence[FooterKey], width: int) -> list[FooterKey]:
-    """The keys that ``width`` cells have room for, in their order."""
-    kept = list(keys)
-    spare = [*reversed([key for key in keys if key.action not in LAST])]
-    spare += sorted((key for key in keys if key.action in LAST), key=lambda key: LAST.index(key.action))
-    while kept and sum(_cells(key) for key in kept) - 1 > width:
-        kept.remove(spare.pop(0))
-    return kept
-
-
-def _cells(key: FooterKey) -> int:
-    return cell_len(key.key_display) + 1 + cell_len(key.description) + 1
+def fitting(keys: Sequence[Shown], width: int) -> list[Shown]:
+    """The keys that ``width`` cells have room for: what starts and ends work, those of the pane, and the help."""
+    ordered = sorted(keys, key=lambda shown: (shown.action == HELP, shown.action not in FIRST))
+    while len(ordered) > MOST or sum(shown.cells + GAP for shown in ordered) - GAP + 2 > width:
+        del ordered[-2 if len(ordered) > 1 and ordered[-1].action == HELP else -1]
+    return ordered

@@ -1,9 +1,9 @@
-"""Lines of styled text for all views: exact widths, aligned figures, colours by their 16 names."""
+"""Lines of styled text for all views: exact widths, aligned figures, and what each of the 16 colour names is for."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -13,10 +13,28 @@ from textual.strip import Strip
 from engine.runs.events import Notice
 from tui.text import safe
 
-DIM = "bright_black"
-TITLE = "bold bright_blue"
-GOOD, FAIR, BAD = "bright_green", "bright_yellow", "bright_red"
-CURSOR = "bold bright_white on bright_black"
+BORDER, MUTED, TEXT, BRIGHT = "black", "bright_black", "white", "bright_white"
+"""lines; labels, units and hints; text; figures and what the user typed"""
+GOOD, WARN, BAD = "green", "yellow", "red"
+"""for marks of a state only"""
+ACCENT = "blue"
+"""where the keyboard acts"""
+SERIES = ("bright_blue", "bright_yellow", "bright_cyan", "bright_magenta", "bright_green", "bright_red")
+"""for data: each also has a line or a mark of its own"""
+SELECTED = "bright_white on magenta"
+"""a row that the cursor is on; reversed where there are 16 colours"""
+SELECTED_MARK = Text("▌", "blue on magenta")
+MARKS = {
+    "running": ("●", GOOD),
+    "finished": ("✓", GOOD),
+    "stopped": ("■", MUTED),
+    "failed": ("✗", BAD),
+    "warning": ("▲", WARN),
+    "paused": ("‖", WARN),
+    "waiting": ("○", MUTED),
+}
+"""mark and colour of a state; its word is in the colour of text"""
+DIM, FAIR, TITLE, CURSOR = MUTED, WARN, f"bold {BRIGHT}", SELECTED
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, file=io.StringIO())
 
@@ -85,8 +103,8 @@ def cut(text: str, width: int) -> str:
 
 def notice_text(notice: Notice) -> Text:
     """What was said, with the mark and the colour of its level."""
-    mark, style = {"error": ("✗", BAD), "warning": ("!", FAIR)}.get(notice.level, ("·", DIM))
-    return Text(f"{mark} {safe(notice.text, lines=False)}", style)
+    mark, style = {"error": MARKS["failed"], "warning": MARKS["warning"]}.get(notice.level, ("·", MUTED))
+    return Text.assemble((f"{mark} ", style), safe(notice.text, lines=False))
 
 
 def bar(share: float, cells: int) -> str:
@@ -155,3 +173,8 @@ def data_lines(name: str, source: str, checks: Sequence[str], repairs: Sequence[
             colour = BAD if "test texts are in train" in entry else style
             lines += wrap(Text(mark + safe(entry, lines=False), colour), width)
     return lines
+
+
+def sparkline(shares: Iterable[float], cells: int) -> str:
+    """Shares from 0 to 1 as one bar each, the newest to the right."""
+    return "".join("▁▂▃▄▅▆▇█"[min(7, int(max(0.0, value) * 8))] for value in shares)[-cells:].rjust(cells)
