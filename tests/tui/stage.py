@@ -18,6 +18,7 @@ from engine.runs.events import Evaluated, Event, Finished, Notice, SampleText, S
 from engine.runs.messages import Control, Detach, Message
 from engine.runs.spec import to_dict
 from tui.app import LabApp
+from tui.follow.story import Story
 
 SIZES = [(60, 20), (80, 24), (120, 40), (200, 50)]
 HOSTILE = "\x1b]0;PAYLOAD\x07[red]x[/nonsense] \x1b[2J\x9b31m\x00\x08\u202e[bold"
@@ -140,3 +141,11 @@ class FakeTrainers:
                         yield Finished("stopped", 5, None, run.name, 1.0)
                         return
             control.wait(0.05)
+
+
+def folded(*told: Event) -> Story:
+    """The story of some events."""
+    made = Story()
+    for event in told:
+        made.fold(event)
+    return made

@@ -83,7 +83,9 @@ def test_routes_have_their_figures_as_soon_as_they_are_done() -> None:
 
 def test_the_losses_of_the_mlp_become_a_curve_with_its_best_epoch() -> None:
     method = folded(told()).methods["mlp"]
-    assert list(method.curve.train.extremes()) == [(n, pytest.approx(1.5 - n / 5)) for n in range(1, 6)]
+    assert [(bucket.first, bucket.low) for bucket in method.curve.train.buckets] == [
+        (n, pytest.approx(1.5 - n / 5)) for n in range(1, 6)
+    ]
     assert method.curve.best is not None
     assert (method.curve.best.step, method.curve.best.val_loss) == (5, pytest.approx(1.6 - 5 / 6))
 
@@ -92,7 +94,7 @@ def test_an_epoch_of_fine_tuning_that_only_looks_at_validation_is_no_training_lo
     story = folded([loaded(), ContenderStep("finetune", 10, 100, 0.9, None, None, 5.0)])
     story.fold(ContenderStep("finetune", 20, 100, 0.7, 0.7, 0.8, 4.0, "epoch 1 of 4"))
     curve = story.methods["finetune"].curve
-    assert curve.train.extremes() == [(10, 0.9)]
+    assert [(bucket.first, bucket.low) for bucket in curve.train.buckets] == [(10, 0.9)]
     assert [(point.step, point.val_loss) for point in curve.evaluations] == [(20, 0.7)]
 
 

@@ -13,19 +13,18 @@ from pathlib import Path
 
 import pytest
 from pseudoterminal import PROJECT
-from stage import HOSTILE, evaluated, sample, started, step, story
+from stage import HOSTILE, evaluated, folded, sample, started, step, story
 from textual.app import App, ComposeResult
 from textual.strip import Strip
 
-from engine.runs.events import Event, Finished, Notice, SampleText, Step
+from engine.runs.events import Finished, Notice, SampleText, Step
 from tui import panes, terminal, units
 from tui.actions import ACTIONS, bindings, table
 from tui.app import LabApp
-from tui.follow.series import CAPACITY, Series, decimate
+from tui.follow.series import CAPACITY, Series
 from tui.follow.story import EVALUATIONS, NOTICES, SAMPLES, Story
 from tui.pane import Pane
 from tui.widgets.bar import PANES
-from tui.widgets.curve import CurveOptions, draw
 from tui.widgets.key_bar import Shown, fitting
 from tui.widgets.lines import Lines
 
@@ -88,7 +87,7 @@ def test_nothing_of_a_forgotten_step_is_left_in_a_coarse_curve() -> None:
     assert made.buckets[-1].last.step > 50_001 - made.buckets[0].count
     for number in range(50_002, 50_300):
         made.add(step(number, 2.0))
-    steps = [at for at, _ in made.smooth(0.0)]
+    steps = [bucket.last.step for bucket in made.buckets]
     assert steps == sorted(set(steps))
 
 
@@ -96,43 +95,7 @@ def test_losses_that_are_no_numbers_are_left_out_of_the_curve() -> None:
     assert len(series([math.nan, math.inf, -math.inf])) == 0
 
 
-@pytest.mark.parametrize("amount", [0.0, 0.6, 0.98])
-def test_smoothing_is_the_bias_corrected_moving_average(amount: float) -> None:
-    rng = random.Random(1)
-    losses = [rng.random() for _ in range(200)]
-    smoothed = series(losses).smooth(amount)
-    for place in (0, 1, 50, 199):
-        weights = [amount ** (place - n) for n in range(place + 1)]
-        expected = sum(w * loss for w, loss in zip(weights, losses, strict=False)) / sum(weights)
-        assert smoothed[place][0] == place + 1
-        assert math.isclose(smoothed[place][1], expected, rel_tol=1e-9)
-
-
-@pytest.mark.parametrize("columns", [1, 7, 100])
-def test_decimation_keeps_order_spikes_and_a_bounded_number_of_points(columns: int) -> None:
-    points = [(n, math.sin(n / 50)) for n in range(10_000)]
-    points[5_001], points[7_777] = (5_001, 42.0), (7_777, -42.0)
-    few = decimate(points, columns)
-    assert len(few) <= 2 * columns
-    assert few == sorted(few)
-    assert {(5_001, 42.0), (7_777, -42.0)} <= set(few)
-    assert set(few) <= set(points)
-
-
-def test_few_points_are_not_decimated() -> None:
-    points = [(n, float(n)) for n in range(20)]
-    assert decimate(points, 10) == points
-
-
 # -- story -----------------------------------------------------------------------------------------------------------
-
-
-def folded(*told: Event) -> Story:
-    """The story of some events."""
-    made = Story()
-    for event in told:
-        made.fold(event)
-    return made
 
 
 def test_every_event_makes_the_version_grow() -> None:
@@ -221,54 +184,6 @@ def test_thinning_out_evaluations_keeps_the_best_one() -> None:
         made.fold(evaluated(number, 0.5 if number == 4321 else 1.0))
     assert made.best is not None
     assert (made.best.step, made.best.val_loss) == (4321, 0.5)
-
-
-# -- the curve -------------------------------------------------------------------------------------------------------
-
-
-def text(strips: list[Strip]) -> str:
-    """What some strips show."""
-    return "\n".join(strip.text for strip in strips)
-
-
-@pytest.mark.parametrize("width", [1, 2, 23, 24, 37, 80, 200])
-@pytest.mark.parametrize("height", [1, 5, 6, 7, 40])
-def test_a_curve_has_exactly_the_size_that_was_asked_for(width: int, height: int) -> None:
-    for made in (Story(), folded(*story()), folded(started(), step(1))):
-        strips = draw(made, width, height, CurveOptions(cursor=50))
-        assert [strip.cell_length for strip in strips] == [width] * height
-
-
-def test_no_room_at_all_gives_no_lines() -> None:
-    assert draw(folded(*story()), 0, 0, CurveOptions()) == []
-
-
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize(
-    "losses",
-    [[math.nan], [math.inf, 1.0], [0.0, 0.0], [-1.0, 2.0], [1e30, 1.0], [1e-12] * 9, [2.0] * 9, [5e8, 3.0, 1e-9]],
-)
-def test_odd_losses_are_drawn_or_left_out_and_never_fatal(losses: list[float], log: bool) -> None:
-    made = folded(started(), *(step(n, loss) for n, loss in enumerate(losses, 1)), evaluated(1, losses[-1]))
-    strips = draw(made, 80, 20, CurveOptions(log=log))
-    assert [strip.cell_length for strip in strips] == [80] * 20
-
-
-def test_the_references_that_lie_on_the_axis_are_labelled_and_the_best_is_marked() -> None:
-    drawn = text(draw(folded(*story()), 100, 40, CurveOptions()))
-    assert "letters 2.60" in drawn
-    assert "pairs" not in drawn  # 1.2 lies below every loss of this run
-    assert "●" in drawn
-    without = text(draw(folded(started(), step(1), step(2)), 100, 40, CurveOptions()))
-    assert "●" not in without
-
-
-def test_a_cursor_and_a_divergence_are_seen_on_the_curve() -> None:
-    plain = folded(*story())
-    drawn = text(draw(plain, 100, 30, CurveOptions()))
-    assert text(draw(plain, 100, 30, CurveOptions(cursor=50))) != drawn
-    lost = folded(*story(), Notice("lost", "error", "divergence", 60))
-    assert text(draw(lost, 100, 30, CurveOptions())) != drawn
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Plots of the pane: loss, calibration, and accuracy by the number of labels. plotext on a private figure."""
+"""Plots of the pane: loss, calibration, and accuracy by the number of labels."""
 
 from __future__ import annotations
 
@@ -12,20 +12,13 @@ from engine.comparison.statistics import Report
 from engine.runs.events import CurvePoint
 from tui.classify.story import ClassifyStory
 from tui.classify.views import COLOURS, NAMES
-from tui.widgets.curve import built, new_figure
-from tui.widgets.styled import DIM, FAIR, GOOD, bar, message, share, side_by_side, strip
+from tui.widgets.plot import Axis, Plot, axis
+from tui.widgets.styled import BORDER, DIM, FAIR, GOOD, MUTED, SERIES, bar, message, share, side_by_side, strip
 
 TABLE, NARROW = 44, 27  # cells of the table beside a plot, and on a narrow screen
 FEW = 5  # rows of a bin from which its accuracy says something
 EMPTY_LABELS = """The label-efficiency curve is drawn when the frozen features are there:
 accuracy with 8, 16, 32, … labels of each class."""
-_PLOTEXT = {
-    "bright_black": "gray",
-    "bright_magenta": "magenta+",
-    "bright_cyan": "cyan+",
-    "bright_yellow": "orange+",
-    "bright_green": "green+",
-}
 
 
 def calibration(report: Report, method: str, width: int, height: int) -> list[Strip]:
@@ -38,22 +31,16 @@ def calibration(report: Report, method: str, width: int, height: int) -> list[St
     table = _bins(report, room)
     drawn: list[Strip] = []
     if height >= 7 and plot_width >= 20:
-        figure = new_figure(plot_width, height)
-        figure.plot([0, 1], [0, 1], marker="braille", color="gray")
-        colour = _PLOTEXT.get(COLOURS.get(method, ""), "cyan+")
-        for few in (True, False):
-            bins = [one for one in report.bins if (one.count < FEW) == few]
-            xs, ys = [one.confidence for one in bins], [one.accuracy for one in bins]
-            if len(xs) > 1 and not few:
-                figure.plot(xs, ys, marker="braille", color=colour)
-            if xs:
-                figure.scatter(xs, ys, marker="○" if few else "●", color="gray" if few else colour)
-        figure.xlim(0, 1)
-        figure.ylim(0, 1)
-        ticks = [0, 0.25, 0.5, 0.75, 1]
-        figure.xticks(ticks, ["0", ".25", ".5", ".75", "1"])
-        figure.yticks(ticks, ["0.00", "0.25", "0.50", "0.75", "1.00"])
-        drawn = built(figure, plot_width, height)
+        plot = Plot(plot_width, height, 6)
+        plot.scale(axis(0, 1, plot.columns, (6, 20)), axis(0, 1, plot.rows, (2, 6), 1))
+        plot.line([(0, 0), (1, 1)], BORDER)
+        colour = COLOURS.get(method, SERIES[0])
+        sure = [(one.confidence, one.accuracy) for one in report.bins if one.count >= FEW]
+        plot.line(sure, colour)
+        for one in report.bins:
+            few = one.count < FEW
+            plot.mark(one.confidence, one.accuracy, "○" if few else "●", MUTED if few else colour)
+        drawn = plot.lines()
     rows = side_by_side([(drawn, plot_width), ([], 2), (table, room)], height)
     return [row.adjust_cell_length(width) for row in rows]
 
@@ -91,31 +78,30 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
     plot_height = height - len(table)
     if plot_height < 8:
         return table[:height]
-    figure = new_figure(width, plot_height)
+    plot = Plot(width, plot_height, 6)
     places = sorted({point.labels for point in points})
-    lowest, highest = 1.0, 0.0
+    all_labels = [
+        method.report.accuracy
+        for method in story.done
+        if method.report is not None and method.name in {point.contender for point in points} | {"tfidf"}
+    ]
+    lowest, highest = min([*all_labels, *(p.low for p in points)]), max([*all_labels, *(p.high for p in points)])
+    first, last = math.log2(places[0]) - 0.2, math.log2(places[-1]) + 0.2
+    ticks = tuple((math.log2(place), f"{place}") for place in places)
+    plot.scale(
+        Axis(first, (last - first) / max(1, plot.columns - 1), ticks), axis(lowest, highest, plot.rows, (2, 5), 1)
+    )
+    for accuracy in all_labels:
+        plot.rule(accuracy, f"all labels {accuracy:.3f}")
     for name in dict.fromkeys(point.contender for point in points):
         own = sorted((point for point in points if point.contender == name), key=lambda point: point.labels)
-        xs = [math.log2(point.labels) for point in own]
-        colour = _PLOTEXT.get(COLOURS.get(name, ""), "cyan+")
-        figure.plot(xs, [point.accuracy for point in own], marker="braille", color=colour)
-        figure.scatter(xs, [point.accuracy for point in own], marker="●", color=colour)
-        for x, point in zip(xs, own, strict=True):
-            figure.plot([x, x], [point.low, point.high], marker="braille", color=colour)
-        lowest, highest = min(lowest, *(p.low for p in own)), max(highest, *(p.high for p in own))
-    for method in story.done:
-        if method.report is not None and method.name in {point.contender for point in points} | {"tfidf"}:
-            figure.hline(method.report.accuracy, color="gray")
-            lowest, highest = min(lowest, method.report.accuracy), max(highest, method.report.accuracy)
-    low, high = max(0.0, math.floor(lowest * 10) / 10), min(1.0, math.ceil(highest * 10 + 1e-9) / 10)
-    figure.ylim(low, max(high, low + 0.1))
-    figure.xlim(math.log2(places[0]) - 0.2, math.log2(places[-1]) + 0.2)
-    figure.xticks([math.log2(place) for place in places], [f"{place}" for place in places])
-    steps = max(1, round((high - low) * 10))
-    each = max(1, math.ceil(steps / max(2, plot_height // 3)))
-    ticks = [low + step / 10 for step in range(0, steps + 1, each)]
-    figure.yticks(ticks, [f"{tick:.1f}" for tick in ticks])
-    return [*built(figure, width, plot_height), *table]
+        colour = COLOURS.get(name, SERIES[0])
+        for point in own:
+            plot.line([(math.log2(point.labels), point.low), (math.log2(point.labels), point.high)], colour)
+        plot.line([(math.log2(point.labels), point.accuracy) for point in own], colour)
+        for point in own:
+            plot.mark(math.log2(point.labels), point.accuracy, "●", colour)
+    return [*plot.lines(), *table]
 
 
 def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> list[Strip]:

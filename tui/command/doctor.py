@@ -15,7 +15,7 @@ from data import packaged
 from engine import machine
 from tui import units
 
-PACKAGES = ("llmlab-tui", "textual", "rich", "plotext", "torch", "transformers", "tokenizers", "safetensors", "numpy")
+PACKAGES = ("llmlab-tui", "textual", "rich", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 
 
 def report(*, torch: bool = False) -> dict[str, dict[str, str]]:

@@ -160,6 +160,6 @@ def losses(
         head = Text.assemble((name, colours.get(method.name, "")), (f" loss by {unit}  ", DIM))
         head.append("─", DIM).append(" train  ").append("─", FAIR).append(" held out  ").append("●", GOOD)
         head.append(" best")
-        options = CurveOptions(smoothing=0.6 if method.name == "finetune" else 0.0)
+        options = CurveOptions(smoothing=5 if method.name == "finetune" else 0)
         columns += [([strip(head, each - 1), *draw(method.curve, each - 1, height - 1, options)], each - 1), ([], 1)]
     return [row.adjust_cell_length(width) for row in side_by_side(columns, height)]

@@ -72,27 +72,6 @@ class Series:
                 high = middle
         return self.buckets[low - 1] if low else (self.buckets[0] if self.buckets else None)
 
-    def extremes(self) -> list[tuple[int, float]]:
-        """``(step, loss)``: every step while they are few, later the lowest and the highest of each bucket."""
-        points = []
-        for bucket in self.buckets:
-            points.append((bucket.first, bucket.low))
-            if bucket.count > 1:
-                points.append((bucket.last.step, bucket.high))
-        return points
-
-    def smooth(self, amount: float) -> list[tuple[int, float]]:
-        """``(step, loss)`` by exponential moving average; ``amount`` 0 is the plain mean of each bucket.
-
-        Corrected for its start as in Adam (Kingma and Ba 2015), so the curve does not begin at 0.
-        """
-        result, average, weight = [], 0.0, 0.0
-        for bucket in self.buckets:
-            average = amount * average + (1 - amount) * bucket.mean
-            weight = amount * weight + (1 - amount)
-            result.append((bucket.last.step, average / weight))
-        return result
-
     def _halve(self) -> None:
         pairs = zip(self.buckets[::2], self.buckets[1::2], strict=True)
         self.buckets = [
@@ -105,28 +84,3 @@ class Series:
 def clipped(loss: float) -> float:
     """A loss within the limits of what can be drawn."""
     return max(-LARGEST, min(LARGEST, loss))
-
-
-def decimate(points: list[tuple[int, float]], columns: int, end: int = 0) -> list[tuple[int, float]]:
-    """At most ``2 * columns`` points: the lowest and the highest of each column, in order, so no spike is lost.
-
-    Columns are equal stretches from step 0 to ``end`` (the last point's step if that is later), so points that come
-    later leave those before them where they are.
-    """
-    if len(points) <= 2 * columns or columns < 1:
-        return points
-    stretch = (max(end, points[-1][0]) + 1) / columns
-    result: list[tuple[int, float]] = []
-    low = high = points[0]
-    column = int(low[0] / stretch)
-    for point in points:
-        if (here := int(point[0] / stretch)) != column:
-            result.extend(sorted({low, high}))
-            low = high = point
-            column = here
-        elif point[1] < low[1]:
-            low = point
-        elif point[1] > high[1]:
-            high = point
-    result.extend(sorted({low, high}))
-    return result

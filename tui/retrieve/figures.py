@@ -133,7 +133,7 @@ def _training(story: RetrieveStory, width: int, height: int) -> list[Strip]:
         lines.append(strip(text, width))
     room = height - len(lines)
     if room >= 6 and story.trained.curve.version:
-        lines += draw(story.trained.curve, width, min(room, 14), CurveOptions(smoothing=0.6))
+        lines += draw(story.trained.curve, width, min(room, 14), CurveOptions(smoothing=5))
     return lines
 
 

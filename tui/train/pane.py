@@ -30,7 +30,7 @@ from tui.widgets.lines import Lines
 from tui.widgets.styled import notice_text, strip, wrap
 from tui.widgets.styles import style_sheet
 
-SMOOTHING = (0.0, 0.6, 0.9, 0.98)
+SMOOTHING = (0, 5, 20, 100)  # steps
 CELL = (21, 25)  # columns of one number in the table, at least and at most
 
 
@@ -322,7 +322,7 @@ class TrainPane(FollowPane):
         self._draw_with(log=not self.options.log)
 
     def action_smoothing(self) -> None:
-        """The next amount of smoothing."""
+        """The next number of steps that are averaged."""
         where = SMOOTHING.index(self.options.smoothing) if self.options.smoothing in SMOOTHING else 0
         self._draw_with(smoothing=SMOOTHING[(where + 1) % len(SMOOTHING)])
 
