@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from textual import on, work
 from textual.actions import ActionParseResult
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.events import Resize
@@ -31,6 +31,7 @@ from engine.runs.spec import BadSpec
 from tui import panes, themes
 from tui.actions import ACTIONS, bindings
 from tui.driver import TerminalDriver, leave_if_hung_up
+from tui.key_order import OrderedKeys
 from tui.pane import Pane, UsePrompt
 from tui.terminal import SMALLEST
 from tui.text import safe
@@ -52,7 +53,7 @@ _BENEATH -= {"leave", "repaint"}
 Worker.StateChanged.bubble = True  # to the app: only the widget that started a worker would learn that it failed
 
 
-class LabApp(App[int]):
+class LabApp(OrderedKeys[int]):
     """Holds the panes; any number of runs may be under way, each in a process of its own."""
 
     TITLE = "llmlab-tui"

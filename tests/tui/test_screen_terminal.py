@@ -67,6 +67,19 @@ def test_an_idle_screen_sends_nothing_and_gives_the_terminal_back_when_it_leaves
         assert restored(terminal)
 
 
+def test_keys_that_arrive_in_one_burst_take_effect_in_the_order_in_which_they_were_typed() -> None:
+    with Terminal() as terminal:
+        terminal.shows("Start training")
+        terminal.press(b"2")
+        terminal.shows("characters")
+        terminal.settle(0.5)
+        terminal.press(b"\x1b")  # out of the text
+        terminal.settle(0.5)
+        terminal.press(b"e\x1b[1;5F" + b"ab\x7f\x7fc" * 40)  # into the text, to its end, and 200 keys
+        terminal.shows("c" * 40)
+        assert "b" * 2 not in terminal.text
+
+
 def test_a_request_to_end_gives_the_terminal_back_too() -> None:
     with Terminal(size=(80, 24)) as terminal:
         terminal.shows("Start training")
