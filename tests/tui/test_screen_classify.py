@@ -10,6 +10,7 @@ import pytest
 from classifying import CLASSES, FakeRuns, begun, fake_runs, findings, loaded, report, told
 from pseudoterminal import PROJECT
 from stage import HOSTILE, SIZES, controls, shown, shows, until, view
+from textual.events import MouseScrollUp
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -178,7 +179,7 @@ async def test_mcnemar_is_shown_for_the_route_that_the_cursor_is_on(fake_runs: F
         await finished(pilot, fake_runs)
         await shows(pilot, "TF-IDF + LR against")
         await pilot.press("down", "down")
-        await shows(pilot, "MLP against", "▸ MLP")
+        await shows(pilot, "MLP against", "▌ MLP")
 
 
 async def test_a_sentence_is_judged_while_it_is_typed(fake_runs: FakeRuns) -> None:
@@ -439,3 +440,26 @@ async def test_a_method_that_finishes_later_answers_too(fake_runs: FakeRuns) -> 
         first = pane.opened
         pane.job.channel.put(ContenderDone("lr", report("lr")))
         await until(pilot, lambda: pane.opened is not None and pane.opened is not first)
+
+
+async def test_views_rows_and_the_wheel_do_what_their_keys_do(fake_runs: FakeRuns) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await finished(pilot, fake_runs)
+
+        async def click(widget: str, word: str) -> None:
+            lines = view(pilot.app, widget).splitlines()  # type: ignore[arg-type]
+            y = next(number for number, line in enumerate(lines) if word in line)
+            await pilot.click(f"#{widget}", offset=(lines[y].index(word) + 1, y))
+            await pilot.pause()
+
+        assert pane.method != "majority"
+        await click("cl-board", "majority class")
+        assert pane.method == "majority"
+        await click("cl-tabs", "Classes")
+        assert pane.view_state.view == "classes"
+        names = [one.name for one in pane.story.methods["majority"].report.classes]  # type: ignore[union-attr]
+        await click("cl-board", f" {names[1]} ")
+        assert pane.view_state.row == 1
+        assert f"▌ {names[1]}" in view(pilot.app, "cl-board")  # type: ignore[arg-type]
+        await pilot._post_mouse_events([MouseScrollUp], "#cl-board", offset=(5, 5))
+        assert pane.view_state.row == 0

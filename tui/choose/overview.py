@@ -64,11 +64,11 @@ def _items(method: ChooseMethod) -> str:
 COLUMNS = (
     ACCURACY,
     Column("95% interval", 14, lambda method: "–" if method.name == "chance" else span(method.interval)),
-    Column("n", 7, _items, wanted=76),
+    Column("n", 7, _items, priority=2),
     Column("hidden", 8, _hidden),
-    Column("seconds", 9, _seconds, wanted=66),
-    Column("shuffled", 9, _shuffled, wanted=76),
-    Column("seeds", 13, _seeds, wanted=88),
+    Column("seconds", 9, _seconds, priority=1),
+    Column("shuffled", 9, _shuffled, priority=2),
+    Column("seeds", 13, _seeds, priority=3),
 )
 
 

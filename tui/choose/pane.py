@@ -172,12 +172,12 @@ class ChoosePane(ComparePane):
         self.view_state.sort()
         self.redraw()
 
-    def action_walk(self, by: int) -> None:
+    def action_walk(self, down: int, right: int = 0) -> None:
         """The cursor."""
         if self.view_state.view == "overview":
-            self.walk_methods(by)
+            self.walk_methods(down)
         else:
-            self.view_state.row = max(0, self.view_state.row + by)
+            self.view_state.row = max(0, self.view_state.row + down)
         self.redraw()
 
     def action_page(self, by: int) -> None:

@@ -215,7 +215,7 @@ def _list(found: Sequence[ItemJudged], items: Sequence[Item], state: ViewState, 
         Column("", 1, _mark),
         Column("", 8, lambda event: (number(lead(event)), DIM)),
         Column("", 2, lambda event: ("≠" if disagree(event) else "", FAIR), left=True),
-        Column("", 0, lambda event: items[event.item].stem if event.item < len(items) else "?", left=True, named=True),
+        Column("", 0, lambda event: items[event.item].stem if event.item < len(items) else "?", left=True),
     )
     return strips([head, *LineTable(columns, width).rows(found, state.row, height - 1)], width, height)
 

@@ -30,25 +30,25 @@ from tui.widgets.styled import (
 )
 
 
-def _column(title: str, width: int, told: Callable[[Report], str], wanted: int = 0) -> Column:
+def _column(title: str, width: int, told: Callable[[Report], str], priority: int = 0) -> Column:
     """A figure of the report of a method."""
-    return Column(title, width, lambda method: told(method.report), wanted=wanted)
+    return Column(title, width, lambda method: told(method.report), priority=priority)
 
 
 COLUMNS = (
     ACCURACY,
     INTERVAL,
-    _column("n", 7, lambda report: f"{report.rows:,}", 92),
+    _column("n", 7, lambda report: f"{report.rows:,}", 3),
     _column("macro-F1", 9, lambda report: share(report.macro_f1)),
     _column("seconds", 9, lambda report: seconds(report.seconds)),
-    _column("log loss", 9, lambda report: share(report.log_loss), 70),
-    _column("calib.", 8, lambda report: share(report.calibration_error), 78),
+    _column("log loss", 9, lambda report: share(report.log_loss), 1),
+    _column("calib.", 8, lambda report: share(report.calibration_error), 1),
     _column(
-        "trained", 9, lambda report: units.count(report.trained_parameters) if report.trained_parameters else "–", 87
+        "trained", 9, lambda report: units.count(report.trained_parameters) if report.trained_parameters else "–", 2
     ),
 )
 SEEDS = _column("seeds", 13, lambda report: f"{len(report.seeds)}, ±{report.spread or 0:.3f}" if report.seeds else "–")
-WITHOUT_LEAKS = _column("no leaks", 10, lambda report: share(report.accuracy_without_leaks), 97)
+WITHOUT_LEAKS = _column("no leaks", 10, lambda report: share(report.accuracy_without_leaks), 4)
 
 
 def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:

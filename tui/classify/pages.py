@@ -120,7 +120,7 @@ def _texts(
         return f"{results.probabilities[method][row][state.predicted]:.0%}", "bold" if row == chosen else DIM
 
     columns = (Column("", 5, sure), Column("", 0, lambda row: f" {results.texts[row][:300]}", left=True))
-    table = LineTable(columns, width, marked=False, cursor=CURSOR if state.reading else "")
+    table = LineTable(columns, width, painted=state.reading)
     lines += table.rows(rows, state.row, height - 2 - len(full))
     lines += [Text("")] * max(0, height - len(lines) - len(full))
     return lines + full
@@ -162,7 +162,7 @@ def classes(report: Report, state: ViewState, width: int, height: int) -> list[S
         return BAD if one.f1 == min(f1) < max(f1) else GOOD if one.f1 == max(f1) else "bright_cyan"
 
     columns = (
-        Column("class", name, lambda one: one.name, left=True, named=True),
+        Column("class", name, lambda one: one.name, left=True),
         Column("precision", 10, lambda one: share(one.precision)),
         Column("recall", 9, lambda one: share(one.recall)),
         Column("F1", 8, lambda one: (share(one.f1), f"bold {colour(one)}")),
@@ -200,7 +200,7 @@ def suspects(findings: Findings | None, state: ViewState, width: int, height: in
         Column("label", name, lambda one: (names[one[0].label], BAD), left=True),
         Column("suggested", name, lambda one: (names[one[0].suggested], GOOD), left=True),
         Column("probability", 11, lambda one: (f"{one[0].suggested_probability:.0%}", "bold")),
-        Column("  text", 0, lambda one: f"  {one[1][:300]}", left=True, named=True),
+        Column("  text", 0, lambda one: f"  {one[1][:300]}", left=True),
     )
     chosen, text = found[state.within(len(found))]
     file, line = chosen.place

@@ -155,7 +155,7 @@ class ClassifyPane(ComparePane):
             into = partial(self.task_runs.write_suspects, run)
             await write(self, "the suspicious labels", about, f"{run.name}-suspects.csv", into)
 
-    def action_walk(self, down: int, right: int) -> None:
+    def action_walk(self, down: int, right: int = 0) -> None:
         """The cursor of the view."""
         state = self.view_state
         if state.view == "overview":

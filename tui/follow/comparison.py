@@ -245,7 +245,32 @@ class ComparePane(FollowPane):
             top.set_strips([self.draw_head(name, self.state, top.size.width)])
             bottom.set_strips([headline.notice(self.story, bottom.size.width, of_run=self.showing_results)])
 
-    # -- keys --------------------------------------------------------------------------------------------------------
+    # -- keys and the mouse ------------------------------------------------------------------------------------------
+
+    def action_walk(self, down: int, right: int = 0) -> None:
+        """Move the cursor of the view."""
+        raise NotImplementedError
+
+    def action_read(self) -> None:
+        """Show what the cursor is on in full, where the view can."""
+
+    @on(Lines.Scrolled)
+    def _scrolled(self, event: Lines.Scrolled) -> None:
+        event.stop()
+        self.action_walk(event.by)
+
+    @on(Lines.Pointed)
+    def _pointed(self, event: Lines.Pointed) -> None:
+        """A row was clicked: it gets the cursor; the row of the cursor is read."""
+        event.stop()
+        state, able = self.view_state, self.able
+        if state.view == "overview" and event.place < len(able):
+            state.method = able[event.place]
+        elif event.place == state.row:
+            self.action_read()
+        else:
+            state.row = event.place
+        self.redraw()
 
     @on(Input.Changed, ".typed")
     def _typed(self, event: Input.Changed) -> None:

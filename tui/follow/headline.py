@@ -14,6 +14,7 @@ from engine.runs.listing import partial
 from tui import units
 from tui.follow.comparison_story import CompareStory
 from tui.text import safe
+from tui.widgets.lines import doing
 from tui.widgets.styled import BAD, DIM, FAIR, GOOD, cut, notice_text, strip
 
 EMPTY = "no results yet: F5 runs the methods"
@@ -124,10 +125,9 @@ def tabs(words: Words, shown: str, width: int, key: str = "", told: str = "") ->
         names[longest] = cut(names[longest], len(names[longest]) - 1)
     text = Text(no_wrap=True)
     for view, letter, _ in words.views:
-        if view == shown:
-            text.append(f" {letter} {names[view]} ", "bold reverse")
-        else:
-            text.append(f" {letter}", "bold").append(f" {names[view]} ", DIM)
+        tab = Text.assemble((f" {letter}", "bold"), (f" {names[view]} ", "bold" if view == shown else DIM))
+        tab.stylize("reverse" if view == shown else "")
+        text.append_text(doing(tab, f"view('{view}')"))
     room = width - text.cell_len - len(f"{key} {told} ")
     if key and room >= 0:
         text.append(" " * room).append(key, "bold").append(f" {told} ", FAIR)

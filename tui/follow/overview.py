@@ -13,6 +13,7 @@ from tui.follow.comparison_story import CompareStory, Method
 from tui.text import safe
 from tui.widgets.curve import CurveOptions, draw
 from tui.widgets.line_table import Column, LineTable
+from tui.widgets.lines import pointing
 from tui.widgets.styled import DIM, FAIR, GOOD, interval, limits, message, share, shortened, side_by_side, strip, strips
 
 PLOT = 24  # cells of the drawn interval at most
@@ -47,7 +48,7 @@ def table(
         return names.get(method.name, method.name), colours.get(method.name, "")
 
     widest = max(map(len, names.values())) + 2
-    shown = LineTable((Column("method", widest, name, left=True, named=True), *columns), width)
+    shown = LineTable((Column("method", widest, name, left=True), *columns), width)
     named, brief = LineTable(shown.columns[:1], width), LineTable(shown.columns[:3], width)
     room = width - shown.width - 3
     plot = min(PLOT, room) if room >= 12 else 0
@@ -56,7 +57,7 @@ def table(
     if plot:
         head.append(f"   {axis[0]:.2f}{'':<{plot - 8}}{axis[1]:.2f}", DIM)
     best, lines = story.best, [head]
-    for method in story.methods.values():
+    for place, method in enumerate(story.methods.values()):
         here = method.name == chosen
         if method.done:
             line = shown.row(method, here=here)
@@ -68,7 +69,7 @@ def table(
         if plot and method.interval is not None and line.cell_len < width - plot - 3 + method.done:
             line.pad_right(width - plot - line.cell_len if not method.done else 3)
             line.append_text(interval(axis, method.interval, method.accuracy, name(method)[1], plot, chance))
-        lines.append(line)
+        lines.append(pointing(line, place))
         lines += [Text(brief.row(way).plain, DIM) for way in method.ways]
     return lines + [Text(f"  {safe(str(done), lines=False)}", DIM) for done in story.encodings.values()]
 

@@ -29,9 +29,9 @@ COLUMNS = (
     Column("R@100", 6, lambda ranker: share(ranker.figure("recall@100"))),
     Column("MRR@10", 7, lambda ranker: share(ranker.figure("mrr@10"))),
     Column("MAP@100", 8, lambda ranker: share(ranker.figure("map@100"))),
-    Column("queries/s", 11, lambda ranker: f"{ranker.figure('queries_per_second'):,.0f}", wanted=100),
-    Column("index", 11, lambda ranker: units.size(int(ranker.figure("index_bytes"))), wanted=100),
-    Column("built in", 11, lambda ranker: units.duration(ranker.figure("index_seconds")), wanted=100),
+    Column("queries/s", 11, lambda ranker: f"{ranker.figure('queries_per_second'):,.0f}", priority=1),
+    Column("index", 11, lambda ranker: units.size(int(ranker.figure("index_bytes"))), priority=1),
+    Column("built in", 11, lambda ranker: units.duration(ranker.figure("index_seconds")), priority=1),
 )
 _SPARK = "▁▂▃▄▅▆▇█"
 
@@ -232,7 +232,7 @@ def gain_lines(story: RetrieveStory, gains: Sequence[Gain], state: ViewState, wi
         Column("", 11, values, left=True),
         Column("", 0, lambda one: one.text, left=True),
     )
-    table = LineTable(columns, width, marked=False).rows(rows, state.within(len(rows)), height - 3)
+    table = LineTable(columns, width).rows(rows, state.within(len(rows)), height - 3)
     below = Text("Enter shows the query in the columns; ] and [ walk from query to query there", DIM)
     return strips([head, told, *table, below], width, height)
 

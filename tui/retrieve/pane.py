@@ -243,7 +243,7 @@ class RetrievePane(ComparePane):
         place = (here + by) % len(listed) if here >= 0 else (0 if by > 0 else len(listed) - 1)
         self._ask_for(listed[place].text)
 
-    def action_walk(self, down: int, right: int) -> None:
+    def action_walk(self, down: int, right: int = 0) -> None:
         """The cursor of the view."""
         state = self.view_state
         if state.view == "search" and state.reading:

@@ -108,11 +108,11 @@ class RunsPane(Pane):
         yield TableView(
             (
                 Column("state", 15, _state, left=True),
-                Column("name", 0, self._short, left=True),
+                Column("name", 0, self._short, left=True, least=14),
                 Column("steps", 14, lambda run: "" if run.why else f"{run.step:,}/{run.steps:,}"),
                 Column("best", 9, units.best),
-                Column("age", 10, _age, wanted=76),
-                Column("  corpus", 26, lambda run: (f"  {run.corpus}", DIM), left=True, wanted=110),
+                Column("age", 10, _age, priority=1),
+                Column("  corpus", 26, lambda run: (f"  {run.corpus}", DIM), left=True, priority=2),
             )
         )
         yield Static(id="about-run")

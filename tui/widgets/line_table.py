@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from tui.text import safe
-from tui.widgets.lines import Lines
+from tui.widgets.lines import Lines, pointing
 from tui.widgets.styled import CURSOR, DIM, strips, window
 
+MARGIN = 2  # cells before the columns
+MARK = "bright_blue on bright_black"
 Cell = str | tuple[str, str] | Text
 """what stands in a column: text, text with a style, or something drawn"""
 
@@ -23,8 +24,8 @@ Cell = str | tuple[str, str] | Text
 class Column:
     """One figure or text of every row.
 
-    ``width`` is in terminal cells, with the gap: before what is aligned right, after what is aligned left. 0 takes
-    what the other columns leave.
+    ``width`` is in terminal cells, with the gap: before what is aligned right, after what is aligned left. Columns of
+    width 0 share what the others leave, and are given at least ``least`` cells.
     """
 
     title: str
@@ -32,52 +33,51 @@ class Column:
     cell: Callable[[Any], Cell]
     """from a row; what is too long is cut with ``…``"""
     left: bool = False
-    wanted: int = 0
-    """cells of the table from which the column is shown"""
-    named: bool = False
-    """whether the cursor is painted on this cell"""
+    priority: int = 0
+    """where not all columns fit, those with the highest number are left out first, of equals the last"""
+    least: int = 8
 
 
 class LineTable:
-    """Columns for tables of ``width`` cells. Where not all fit, the last give way.
+    """Columns for tables of ``width`` cells: a margin of two, with ``▌`` in the row of the cursor, which is painted.
 
-    With ``marked`` the row of the cursor has ``▸`` before it and its ``named`` cell is painted, without all of it is.
+    A click on a row is told by the :class:`Lines` in which it is shown, as the row's place.
     """
 
-    def __init__(self, columns: Sequence[Column], width: int, *, marked: bool = True, cursor: str = CURSOR) -> None:
-        self.marked, self._cursor = marked, cursor
-        room = width - 2 * marked
-        shown = [column for column in columns if width >= column.wanted]
-        while len(shown) > 1 and sum(column.width for column in shown) > room:
-            shown.pop()
+    def __init__(self, columns: Sequence[Column], width: int, *, painted: bool = True) -> None:
+        """``painted`` says whether the row of the cursor is to be seen."""
+        self._painted = painted
+        room, shown = width - MARGIN, list(columns)
+        while len(shown) > 1 and sum(column.width or column.least for column in shown) > room:
+            least = max(column.priority for column in shown)
+            del shown[max(place for place, column in enumerate(shown) if column.priority == least)]
         rest = max(0, room - sum(column.width for column in shown))
-        self.columns = [column if column.width else replace(column, width=rest) for column in shown]
-        self.width = 2 * marked + sum(column.width for column in self.columns)
+        share = rest // max(1, sum(not column.width for column in shown))
+        self.columns = [column if column.width else replace(column, width=share) for column in shown]
+        self.width = MARGIN + sum(column.width for column in self.columns)
 
     def heading(self) -> Text:
         """The titles."""
-        return self._line([(column.title, DIM) for column in self.columns], here=False)
+        return self._line([(column.title, DIM) for column in self.columns])
 
     def row(self, entry: Any, *, here: bool = False) -> Text:
         """One row; ``here`` says that the cursor is on it."""
-        return self._line([column.cell(entry) for column in self.columns], here=here)
+        here = here and self._painted
+        line = self._line([column.cell(entry) for column in self.columns], "▌" if here else " ")
+        if here:
+            line.stylize(CURSOR)
+            line.stylize(MARK, 0, 1)
+        return line
 
     def rows(self, entries: Sequence[Any], cursor: int, height: int) -> list[Text]:
         """At most ``height`` rows, that of ``cursor`` among them."""
         places = window(len(entries), cursor, max(1, height))
-        return [self.row(entries[place], here=place == cursor) for place in places]
+        return [pointing(self.row(entries[place], here=place == cursor), place) for place in places]
 
-    def _line(self, cells: Sequence[Cell], *, here: bool) -> Text:
-        line = Text(no_wrap=True)
-        if self.marked:
-            line.append("▸ " if here else "  ", self._cursor if here else "")
+    def _line(self, cells: Sequence[Cell], mark: str = " ") -> Text:
+        line = Text(mark.ljust(MARGIN), no_wrap=True)
         for column, cell in zip(self.columns, cells, strict=True):
-            placed = _placed(column, cell, last=column is self.columns[-1])
-            if here and self.marked and column.named:
-                placed.stylize(self._cursor)
-            line.append_text(placed)
-        if here and not self.marked:
-            line.stylize(self._cursor)
+            line.append_text(_placed(column, cell, last=column is self.columns[-1]))
         return line
 
 
@@ -132,7 +132,7 @@ class TableView(Lines, can_focus=True):
     @property
     def table(self) -> LineTable:
         """The columns that there is room for beside the mark that tells how far the rows are scrolled."""
-        return LineTable(self._columns, max(1, self.size.width - 1), marked=False)
+        return LineTable(self._columns, max(1, self.size.width - 1))
 
     def show(self, entries: Sequence[Any], cursor: int) -> None:
         """Other rows, or others of their cells."""
@@ -153,7 +153,7 @@ class TableView(Lines, can_focus=True):
         self._first = max(self.cursor - room + 1, min(self._first, self.cursor, max(0, len(self.entries) - room)))
         table, lines = self.table, []
         for place, entry in enumerate(self.entries[self._first : self._first + room], self._first):
-            line = table.row(entry, here=place == self.cursor)
+            line = pointing(table.row(entry, here=place == self.cursor), place)
             if len(self.entries) > room and (place - self._first) == self.cursor * room // len(self.entries):
                 line.append("▐", DIM)
             lines.append(line)
@@ -176,15 +176,11 @@ class TableView(Lines, can_focus=True):
         if self.entries:
             self.post_message(self.Chosen())
 
-    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+    def on_lines_scrolled(self, event: Lines.Scrolled) -> None:
         event.stop()
-        self.action_move(1)
+        self.action_move(event.by)
 
-    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+    def on_lines_pointed(self, event: Lines.Pointed) -> None:
+        """A click puts the cursor on a row; on the row of the cursor, it takes the row."""
         event.stop()
-        self.action_move(-1)
-
-    def on_click(self, event: Click) -> None:
-        row = self._first + event.y - 1
-        if event.y and row < len(self.entries):
-            self.action_choose() if row == self.cursor else self.move(row)
+        self.action_choose() if event.place == self.cursor else self.move(event.place)

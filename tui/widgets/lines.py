@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from rich.cells import cell_len
 from rich.style import Style
+from rich.text import Text
+from textual.events import MouseScrollDown, MouseScrollUp
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -16,9 +20,39 @@ class Lines(Widget):
 
     DEFAULT_CSS = "Lines { height: 1; width: 1fr; }"
 
+    @dataclass
+    class Pointed(Message):
+        """A line that was made :func:`pointing` was clicked."""
+
+        place: int
+
+    @dataclass
+    class Scrolled(Message):
+        """The wheel was turned, so many lines down."""
+
+        by: int
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._strips: list[Strip] = []
+
+    def action_point(self, place: int) -> None:
+        """Tell that a line was clicked."""
+        self.post_message(self.Pointed(place))
+
+    async def action_do(self, action: str) -> None:
+        """Run an action of what contains this: what is clicked does what its key does."""
+        for node in self.ancestors_with_self:
+            if await self.app.run_action(action, node):
+                return
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.post_message(self.Scrolled(1))
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.post_message(self.Scrolled(-1))
 
     def set_strips(self, strips: list[Strip]) -> None:
         """Show ``strips`` from the top; lines beyond them are blank."""
@@ -38,6 +72,18 @@ class Lines(Widget):
         if y >= len(self._strips):
             return Strip.blank(width, style)
         return self._strips[y].adjust_cell_length(width, style).apply_style(style)
+
+
+def pointing(text: Text, place: int) -> Text:
+    """A line whose click is told as :class:`Lines.Pointed` with ``place``."""
+    text.apply_meta({"@click": ("point", (place,))})
+    return text
+
+
+def doing(text: Text, action: str) -> Text:
+    """Text whose click runs ``action`` of the pane, as a key does."""
+    text.apply_meta({"@click": ("do", (action,))})
+    return text
 
 
 def change(before: Strip, after: Strip) -> tuple[int, int] | None:
