@@ -12,7 +12,7 @@ from textual.app import App, ComposeResult
 from textual.events import MouseScrollUp
 
 from tui.widgets.line_table import Column, LineTable, TableView
-from tui.widgets.styled import CURSOR
+from tui.widgets.styled import SELECTED
 
 COLUMNS = (
     Column("name", 10, lambda row: row[0], left=True),
@@ -53,7 +53,7 @@ def test_the_row_of_the_cursor_is_among_those_shown_and_only_it_is_painted() -> 
         assert len(rows) == min(count, height)
         marked = [row for row in rows if row.plain.startswith("▌")]
         assert [row.plain.split()[2] for row in marked] == [str(cursor)]
-        assert [any(span.style == CURSOR for span in row.spans) for row in rows].count(True) == 1
+        assert [any(span.style == SELECTED for span in row.spans) for row in rows].count(True) == 1
 
 
 def test_columns_of_the_lowest_priority_give_way_first_and_the_rest_is_shared() -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from fakemodel import FakeModels
+from rich.style import Style
 from stage import HOSTILE, SIZES, FakeTrainers, controls, recorded, shown, shows, until
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input, OptionList
 
 from checkpoints import store
@@ -21,6 +23,7 @@ from engine.lm.sampling import Sampling, SetSampling
 from engine.runs.messages import Stop
 from tui.actions import ACTIONS
 from tui.app import LabApp
+from tui.generate.candidate_view import CandidateView
 from tui.generate.completion import EDIT, SWEEP, WALK
 from tui.generate.pane import GeneratePane
 from tui.generate.settings_strip import SettingsStrip
@@ -548,7 +551,7 @@ async def test_a_prompt_longer_than_the_context_is_said_after_the_completion_too
         of(pilot).take("word " * 100)
         await quiet(pilot)
         await pilot.press("f5")
-        await shows(pilot, "! the first 300 are left out · 100 tokens")
+        await shows(pilot, "▲ the first 300 are left out · 100 tokens")
 
 
 async def test_a_text_too_large_for_a_clipboard_goes_into_the_file_only(models: FakeModels, home: Path) -> None:
@@ -646,6 +649,52 @@ async def test_a_comparison_under_way_is_shown_again_and_stopped(models: FakeMod
         models.allow(1)
         await until(pilot, lambda: not of(pilot).background.active)
         assert pilot.app.query_one(SweepView).sweep.path  # type: ignore[union-attr]
+
+
+def lines_of(widget: Widget) -> list[tuple[str, Style | None]]:
+    """What a widget has drawn, segment by segment."""
+    return [(part.text, part.style) for y in range(widget.size.height) for part in widget.render_line(y)]
+
+
+async def test_what_has_the_focus_is_drawn_so_and_what_lost_it_is_not(models: FakeModels) -> None:
+    async with completed() as pilot:
+        for widget in (of(pilot).query_one(CandidateView), of(pilot).query_one(SettingsStrip)):
+            await pilot.pause()
+            away = lines_of(widget)
+            widget.focus()
+            await until(pilot, lambda widget=widget: widget.has_focus)
+            await pilot.pause()
+            here = lines_of(widget)
+            widget.draw()
+            assert lines_of(widget) == here != away
+            of(pilot).query_one("#gen-walk").focus()
+            await until(pilot, lambda widget=widget: not widget.has_focus)
+            await pilot.pause()
+            assert lines_of(widget) == away
+        await pilot.press("w")
+        await until(pilot, lambda: of(pilot).mode == SWEEP and of(pilot).query_one(SweepView).sweep.done)
+        sweep = of(pilot).query_one(SweepView)
+        await pilot.pause()
+        here = lines_of(sweep)
+        sweep.draw()
+        assert lines_of(sweep) == here
+
+
+async def test_f5_counts_what_is_typed_for_a_setting_and_leaves_the_focus_where_it_is(models: FakeModels) -> None:
+    async with completed() as pilot:
+        strip = of(pilot).query_one(SettingsStrip)
+        strip.focus()
+        await until(pilot, lambda: strip.has_focus)
+        strip.show(of(pilot).sampling)
+        while strip.name_of_row != "max_new_tokens":
+            strip.action_row(1)
+        await pilot.press("3", "f5")
+        await quiet(pilot)
+        assert of(pilot).tokens.text == "abcdefghijklmn"
+        assert strip.has_focus
+        await pilot.press("2", "enter")
+        assert of(pilot).sampling.max_new_tokens == 2
+        assert of(pilot).tokens.text == "abcdefghijklmn"
 
 
 # -- settings and keys -----------------------------------------------------------------------------------------------

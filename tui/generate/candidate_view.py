@@ -15,8 +15,9 @@ from textual.strip import Strip
 from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
 from tui.generate.token_tree import Node
-from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, FocusLines, probability_style
+from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, probability_style
 from tui.text import safe
+from tui.widgets.lines import FocusLines
 from tui.widgets.styled import cut, strips, wrap
 
 CUT = Style(color="bright_red", strike=True)
@@ -201,7 +202,7 @@ def _wrapped(text: str, width: int, height: int) -> list[Strip]:
     return strips([Text(" ").append_text(line) for line in wrap(Text(text, DIM), width - 1)], width, height)
 
 
-class CandidateView(FocusLines, can_focus=True):
+class CandidateView(FocusLines):
     """Shows a :class:`Position`; up and down pick a candidate, Enter takes it."""
 
     DEFAULT_CSS = "CandidateView { height: 1fr; width: 1fr; padding: 0 1; }"

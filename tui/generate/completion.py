@@ -248,7 +248,6 @@ class CompletionPane(Pane):
                 "complete",
                 partial(tasks.complete, self.lm, source(self.tokens, self.lm), self.sampling),
             )
-            self.show_mode(WALK)
             self.changed()
 
     def read_text(self) -> None:

@@ -63,6 +63,7 @@ class GeneratePane(CompletionPane):
     def start(self) -> None:
         """Go on from the end of the text; from a pause, on with the same completion."""
         self.walk()
+        self.session.sampling = self.query_one(SettingsStrip).accept() or self.sampling
         if self.writing:
             self.background.send(Continue())
         elif self.lm is None:

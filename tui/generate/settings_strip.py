@@ -17,8 +17,9 @@ from textual.widgets import Static
 from engine.lm.sampling import Sampling
 from engine.runs.spec import options
 from tui.generate.candidate_view import FOCUSED, TITLE
-from tui.generate.token_view import BOLD, DIM, PLAIN, FocusLines
+from tui.generate.token_view import BOLD, DIM, PLAIN
 from tui.widgets.dialogs import Dialog, box
+from tui.widgets.lines import FocusLines
 from tui.widgets.styled import window
 
 NAMES = {
@@ -85,7 +86,7 @@ def _on(sampling: Sampling, name: str) -> bool:
     return bool(getattr(sampling, name) != OFF.get(name))
 
 
-class SettingsStrip(FocusLines, can_focus=True):
+class SettingsStrip(FocusLines):
     """One row for each setting."""
 
     DEFAULT_CSS = "SettingsStrip { height: 10; width: 1fr; padding: 0 1; }"
@@ -160,7 +161,7 @@ class SettingsStrip(FocusLines, can_focus=True):
 
     def action_row(self, by: int) -> None:
         """Another row."""
-        self._accept()
+        self.accept()
         self._row = (self._row + by) % len(NAMES)
         self._wrong = ""
         self.draw()
@@ -181,7 +182,7 @@ class SettingsStrip(FocusLines, can_focus=True):
         elif event.key == "escape" and (self._typed or self._wrong):
             self._typed = self._wrong = ""
         elif event.key == "enter" and self._typed:
-            self._accept()
+            self.accept()
         else:
             return
         event.stop()
@@ -189,16 +190,18 @@ class SettingsStrip(FocusLines, can_focus=True):
         self.draw()
 
     def on_blur(self) -> None:
-        self._accept()
+        self.accept()
         self._wrong = self._typed = ""
-        self.draw()
 
-    def _accept(self) -> None:
+    def accept(self) -> Sampling | None:
+        """Take over what has been typed; returns the settings when it is right."""
         if self._typed:
             sampling, self._wrong = read(self.sampling, self.name_of_row, self._typed)
             if not self._wrong:
                 self._typed = ""
                 self._change(sampling)
+                return sampling
+        return None
 
     def _change(self, sampling: Sampling) -> None:
         if sampling != self.sampling:

@@ -14,8 +14,9 @@ from textual.strip import Strip
 from engine.lm.sweep import Comparison, Setting
 from engine.runs.events import Compared, Event, Token
 from tui.generate.token_layout import Item, TokenLayout
-from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, FocusLines, probability_style
+from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, probability_style
 from tui.text import safe
+from tui.widgets.lines import FocusLines
 from tui.widgets.styled import side_by_side
 
 NARROWEST = 18  # cells of a column that can still be read
@@ -71,7 +72,7 @@ class Sweep:
                 column.tokens.append(event)
 
 
-class SweepView(FocusLines, can_focus=True):
+class SweepView(FocusLines):
     """Draws a :class:`Sweep`. Left and right choose a column, up and down look further up or down in the texts."""
 
     DEFAULT_CSS = "SweepView { height: 1fr; width: 1fr; padding: 0 1; }"

@@ -74,23 +74,6 @@ def glyphs(node: Node, branches: int) -> str:
     return f"{shown[:spaces]}{MARKS[min(branches, 9)]}{shown[spaces:]}"
 
 
-class FocusLines(Lines):
-    """Lines that are drawn anew when their size or the focus changes."""
-
-    def draw(self) -> None:
-        """Bring the lines up to date."""
-        raise NotImplementedError
-
-    def on_resize(self) -> None:
-        self.draw()
-
-    def on_focus(self) -> None:
-        self.draw()
-
-    def on_blur(self) -> None:
-        self.draw()
-
-
 class TokenView(Lines, can_focus=True):
     """The text as tokens, with a cursor on one of them. Builds only the lines that are seen."""
 

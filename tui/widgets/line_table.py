@@ -12,10 +12,10 @@ from textual.message import Message
 
 from tui.text import safe
 from tui.widgets.lines import Lines, pointing
-from tui.widgets.styled import CURSOR, DIM, strips, window
+from tui.widgets.styled import MUTED, SELECTED, SELECTED_MARK, strips, window
 
 MARGIN = 2  # cells before the columns
-MARK = "bright_blue on bright_black"
+
 Cell = str | tuple[str, str] | Text
 """what stands in a column: text, text with a style, or something drawn"""
 
@@ -58,15 +58,15 @@ class LineTable:
 
     def heading(self) -> Text:
         """The titles."""
-        return self._line([(column.title, DIM) for column in self.columns])
+        return self._line([(column.title, MUTED) for column in self.columns])
 
     def row(self, entry: Any, *, here: bool = False) -> Text:
         """One row; ``here`` says that the cursor is on it."""
         here = here and self._painted
         line = self._line([column.cell(entry) for column in self.columns], "▌" if here else " ")
         if here:
-            line.stylize(CURSOR)
-            line.stylize(MARK, 0, 1)
+            line.stylize(SELECTED)
+            line.stylize(SELECTED_MARK.style, 0, 1)
         return line
 
     def rows(self, entries: Sequence[Any], cursor: int, height: int) -> list[Text]:
@@ -155,7 +155,7 @@ class TableView(Lines, can_focus=True):
         for place, entry in enumerate(self.entries[self._first : self._first + room], self._first):
             line = pointing(table.row(entry, here=place == self.cursor), place)
             if len(self.entries) > room and (place - self._first) == self.cursor * room // len(self.entries):
-                line.append("▐", DIM)
+                line.append("▐", MUTED)
             lines.append(line)
         self.set_strips(strips([table.heading(), *lines], self.size.width, self.size.height))
 

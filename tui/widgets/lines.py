@@ -74,6 +74,22 @@ class Lines(Widget):
         return self._strips[y].adjust_cell_length(width, style).apply_style(style)
 
 
+class FocusLines(Lines, can_focus=True):
+    """Lines that are drawn anew when their size or the focus changes."""
+
+    def draw(self) -> None:
+        """Bring the lines up to date."""
+        raise NotImplementedError
+
+    def on_resize(self) -> None:
+        self.draw()
+
+    def watch_has_focus(self, focused: bool) -> None:
+        """Draw: handlers of the focus event run before Textual sets ``has_focus``."""
+        super().watch_has_focus(focused)
+        self.draw()
+
+
 def pointing(text: Text, place: int) -> Text:
     """A line whose click is told as :class:`Lines.Pointed` with ``place``."""
     text.apply_meta({"@click": ("point", (place,))})
