@@ -1,26 +1,17 @@
-"""Schemas of multiple-choice data: which columns hold the context, the question, its choices and the answer.
+"""Schemas of multiple-choice data: a table of what the columns of the field's data sets are called.
 
-Column names are compared without case, spaces, hyphens and underscores. In the table, ``|`` stands between names of
-which the first one with a value is taken, and ``#`` for a number or a letter: ``option#`` is all of ``option1``,
-``option2`` … A schema fits where every column that it ``needs``, its question and its choices are there.
+Names are in lower case, without spaces, hyphens and underscores. ``|`` stands between names of which the first one with
+a value is taken, and ``#`` for a number or a letter: ``option#`` is all of ``option1``, ``option2`` …
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import itertools
-import json
 import math
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from data.sources import TableError
-
-Cells = Mapping[str, Any]
-R = TypeVar("R", bound=Cells)
 QUESTIONS = "question|questionstem|stem|query|prompt|problem|qtext|goal"
 CONTEXTS = "context|passage|article|premise|dialogue|support|fact1|paragraph|background|story"
 ANSWERS = (
@@ -59,15 +50,21 @@ class Schema:
     published: str = ""
     """how its answers point at the choices (:data:`data.answer_keys.KINDS`), where the rows alone do not tell"""
     continued: bool = False
-    shaped: Callable[[Parts, Callable[[str], str]], Parts] | None = None
-    """what is to be done with the parts; it may ask for the text of columns that are ``also`` used"""
-    also: tuple[str, ...] = ()
+    shaped: Callable[[Parts], Parts] | None = None
+    """what is to be done with the parts"""
+
+
+def clean(value: Any) -> str:
+    """A choice in one line."""
+    if isinstance(value, str):
+        return " ".join(value.split())
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
 # -- shapes of single schemas ----------------------------------------------------------------------------------------
 
 
-def _copa(parts: Parts, text: Callable[[str], str]) -> Parts:
+def _copa(parts: Parts) -> Parts:
     """The premise goes on with because or so."""
     asked = parts.question.casefold()
     joined = "because" if "cause" in asked else "so" if "effect" in asked else ""
@@ -76,7 +73,7 @@ def _copa(parts: Parts, text: Callable[[str], str]) -> Parts:
     return parts._replace(context=parts.context.rstrip(" ."), question=joined)
 
 
-def _winogrande(parts: Parts, text: Callable[[str], str]) -> Parts:
+def _winogrande(parts: Parts) -> Parts:
     """The sentence up to its blank, and each option with what follows the blank."""
     before, blank, after = parts.question.partition("_")
     if not blank:
@@ -86,23 +83,22 @@ def _winogrande(parts: Parts, text: Callable[[str], str]) -> Parts:
     return parts._replace(question=before.rstrip(), choices=filled, labels=parts.choices)
 
 
-def _hellaswag(parts: Parts, text: Callable[[str], str]) -> Parts:
+def _hellaswag(parts: Parts) -> Parts:
     """The activity stands before the context, as in lm-evaluation-harness."""
-    activity = text("activitylabel")
-    return parts._replace(context=f"{activity}: {parts.context}".strip()) if activity else parts
+    return parts._replace(context=f"{parts.context}:") if parts.context else parts
 
 
-def _sciq(parts: Parts, text: Callable[[str], str]) -> Parts:
+def _sciq(parts: Parts) -> Parts:
     """The correct answer among the distractors, at a place that its question draws."""
     if not parts.answer:
         return parts
     digest = hashlib.sha256(f"{parts.question}\n{parts.answer}".encode("utf-8", "replace")).digest()
     place = int.from_bytes(digest[:8], "big") % (len(parts.choices) + 1)
-    choices = (*parts.choices[:place], _clean(parts.answer), *parts.choices[place:])
+    choices = (*parts.choices[:place], clean(parts.answer), *parts.choices[place:])
     return parts._replace(choices=choices, labels=())
 
 
-def _yes_no(parts: Parts, text: Callable[[str], str]) -> Parts:
+def _yes_no(parts: Parts) -> Parts:
     return parts._replace(choices=("no", "yes"), labels=())
 
 
@@ -156,13 +152,12 @@ SCHEMAS = (
     Schema(
         "HellaSwag",
         ("ctx",),
-        context="",
+        context="activitylabel",
         question="ctx",
         choices=f"{LISTS}|ending#",
         published="0",
         continued=True,
         shaped=_hellaswag,
-        also=("activitylabel",),
     ),
     Schema(
         "HellaSwag",
@@ -172,8 +167,6 @@ SCHEMAS = (
         choices=f"{LISTS}|ending#",
         published="0",
         continued=True,
-        shaped=_hellaswag,
-        also=("activitylabel",),
     ),
     Schema("CosmosQA", ("context", "answer0", "answer1"), choices="answer#", answer="label", published="0"),
     Schema("MedMCQA", ("opa", "opb", "cop"), choices="op#", answer="cop"),
@@ -183,215 +176,3 @@ SCHEMAS = (
     Schema("", question="", continued=True),  # a context that the choices go on with
     Schema("BoolQ", choices="", published="0", shaped=_yes_no),
 )
-
-
-# -- columns ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a data set, by the names that they have there; empty for what there is none of."""
-
-    schema: Schema
-    context: str
-    question: str
-    choices: tuple[str, ...]
-    """one with lists, or one for each choice"""
-    answer: str
-    unused: tuple[str, ...]
-    by_name: Mapping[str, str]
-    """plain names of columns to their own"""
-
-    @property
-    def counted_from(self) -> str:
-        """The number in the name of the first choice's column, 0 or 1; empty where there is none."""
-        found = re.search(r"[01]$", self.choices[0]) if len(self.choices) > 1 else None
-        return found[0] if found else ""
-
-    @property
-    def told(self) -> str:
-        """Which columns hold what."""
-        held = {"context": self.context, "question": self.question, "choices": ", ".join(self.choices)}
-        known = [f"{what}: {name}" for what, name in {**held, "answer": self.answer}.items() if name]
-        return "; ".join(known) + (f" (schema of {self.schema.name})" if self.schema.name else "")
-
-    def fits(self, rows: Iterable[Cells]) -> bool:
-        """Whether there is something to ask and to choose from, be it yes or no."""
-        if not (self.question or (self.context and not self.schema.question)):
-            return False
-        if self.schema.choices:
-            return bool(self.choices)
-        return bool(self.answer) and all(_is_truth(row.get(self.answer), bool(self.context)) for row in rows)
-
-    def parts(self, row: Cells) -> Parts:
-        """The question that a row holds. Raises :class:`ValueError`, which says what is wrong with it."""
-        context, question, answer = (
-            row.get(name) if name else None for name in (self.context, self.question, self.answer)
-        )
-        choices, labels = self._choices(row)
-        schema = self.schema
-        if answer is not None and _missing(answer) and _clean(answer) not in choices:
-            answer = None
-        question, context = _text(question), _text(context)
-        if not question and not context:
-            raise ValueError("without a question")
-        parts = Parts(context, question, choices, labels, answer, schema.continued or not question)
-        return schema.shaped(parts, lambda name: _text(row.get(self.by_name.get(name, "")))) if schema.shaped else parts
-
-    def _choices(self, row: Cells) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Texts of the choices, and their labels."""
-        if len(self.choices) != 1:
-            texts = [_clean(row.get(name)) for name in self.choices]
-            while texts and not texts[-1]:  # a table's rows are all as long as the longest
-                texts.pop()
-            return tuple(texts), self.choices[: len(texts)]
-        given = _listed(row.get(self.choices[0]))
-        labels: Sequence[Any] = ()
-        if isinstance(given, dict) and "text" in given:
-            labels, given = given.get("label") or (), given["text"] or ()
-        elif isinstance(given, dict):  # {"A": …, "B": …}
-            labels, given = [*given], [*given.values()]
-        elif not isinstance(given, list):
-            return (), ()
-        elif any(isinstance(one, dict) for one in given):
-            given = [one if isinstance(one, dict) else {"text": one} for one in given]
-            labels, given = [one["label"] for one in given if "label" in one], [one.get("text") for one in given]
-        return tuple(map(_clean, given)), tuple(map(str, labels)) if len(labels) == len(given) else ()
-
-
-def find(rows: Sequence[Cells], apart: Collection[str] = (), context: str = "") -> Columns:
-    """The first schema that fits the columns of ``rows`` but those ``apart``; ``context`` names a column of its own.
-
-    Without choices, ``choices`` is empty. Raises :class:`TableError` for a context that there is no column for.
-    """
-    columns = [name for name in _columns(rows) if name not in apart]
-    if context and context not in columns:
-        raise TableError(f"there is no column {context!r} for the context; there are: {', '.join(columns)}")
-    some = {name: next((row[name] for row in rows if not _missing(row.get(name))), None) for name in columns}
-    filled = {name for name in columns if some[name] is not None}
-    lists = {name for name in filled if isinstance(_listed(some[name]), dict | list)}
-    by_name: dict[str, str] = {}
-    for name in sorted(columns, key=lambda name: name not in filled):  # empty ones where no other is called so
-        if name != context:
-            by_name.setdefault(_plain(name), name)
-    for schema in SCHEMAS:
-        if not by_name.keys() >= {*schema.needs}:
-            continue
-        question, choices = _first(schema.question, by_name, filled), _numbered(schema.choices, by_name, lists)
-        answer = _first(schema.answer, by_name, filled, {question, *choices})
-        placed = context or _first(schema.context, by_name, filled, {question, answer, *choices})
-        found = Columns(schema, placed, question, choices, answer, (), by_name)
-        if found.fits(rows):
-            break
-    else:
-        found = Columns(Schema(""), context, _first(QUESTIONS, by_name, filled), (), "", (), by_name)
-    used = {found.context, found.question, found.answer, *found.choices, *map(by_name.get, found.schema.also)}
-    return replace(found, unused=tuple(name for name in columns if name not in used))
-
-
-def _columns(rows: Sequence[Cells]) -> list[str]:
-    found: dict[str, None] = {}
-    last: Iterable[str] = ()
-    for row in rows:
-        if row.keys() != last:
-            last = row.keys()
-            found.update(dict.fromkeys(last))
-    return list(found)
-
-
-def flattened(rows: Sequence[R], made: Callable[[Cells, R], R]) -> Sequence[R]:
-    """Rows of which each asks one question in columns of its own; ``made`` makes one of new cells and the row given.
-
-    CommonsenseQA's and ARC's authors nest stem and choices in the question; RACE's list all questions of an article.
-    """
-    if any(isinstance(row.get("question"), dict) for row in rows):
-        return [made(_unnested(row), row) for row in rows]
-    if any(isinstance(row.get("questions"), list) for row in rows):
-        return [made(cells, row) for row in rows for cells in _asked(row)]
-    return rows
-
-
-def _unnested(row: Cells) -> Cells:
-    nested = row.get("question")
-    if not isinstance(nested, dict):
-        return row
-    return {**row, **{"question" if name == "stem" else name: value for name, value in {"stem": "", **nested}.items()}}
-
-
-def _asked(row: Cells) -> Iterator[Cells]:
-    """The questions of an article, one by one; what they lack is missing there too."""
-    if not isinstance(row.get("questions"), list):
-        yield row
-        return
-    asked = {name: row[name] for name in ("questions", "options", "answers") if isinstance(row.get(name), list)}
-    rest = {name: value for name, value in row.items() if name not in asked}
-    names = {"questions": "question", "options": "options", "answers": "answer"}
-    for cells in itertools.zip_longest(*asked.values()):
-        yield rest | {names[name]: cell for name, cell in zip(asked, cells, strict=True)}
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).casefold()
-
-
-def _first(names: str, by_name: Mapping[str, str], filled: Collection[str], taken: Collection[str] = ()) -> str:
-    """The column of the first of ``names``; of those that hold anything, if one does."""
-    there = [by_name[name] for name in names.split("|") if name in by_name and by_name[name] not in taken]
-    return next((name for name in there if name in filled), there[0] if there else "")
-
-
-def _numbered(names: str, by_name: Mapping[str, str], lists: Collection[str]) -> tuple[str, ...]:
-    """The columns of the choices: one of those with lists, or several that are numbered or lettered."""
-    for name in filter(None, names.split("|")):
-        if not name.endswith("#"):
-            if by_name.get(name) in lists:
-                return (by_name[name],)
-            continue
-        pattern = re.compile(f"{name[:-1]}({'[0-9]{1,2}|' * (name != '#')}[a-j])")
-        numbers = [(found[1], own) for plain, own in by_name.items() if (found := pattern.fullmatch(plain))]
-        if {number for number, _ in numbers} >= {"a", "b"} or sum(number.isdecimal() for number, _ in numbers) > 1:
-            return tuple(own for _, own in sorted(numbers, key=lambda pair: (len(pair[0]), pair[0])))
-    return ()
-
-
-# -- cells -----------------------------------------------------------------------------------------------------------
-
-
-def _missing(value: Any) -> bool:
-    """Whether a cell holds nothing: -1 is how the Hub's test splits say so."""
-    if isinstance(value, str):
-        return not value or value == "-1" or value.isspace()
-    return value is None or value == -1 or (isinstance(value, float) and not math.isfinite(value))
-
-
-def _is_truth(value: Any, number: bool) -> bool:
-    """Whether a cell says yes or no, or nothing; with ``number``, 1 and 0 do too."""
-    words = ("true", "false", "yes", "no", *("1", "0") * number)
-    return isinstance(value, bool) or _missing(value) or str(value).strip().casefold() in words
-
-
-def _text(value: Any) -> str:
-    """A question or a context; the turns of a dialogue are its lines."""
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, dict | list):
-        return "\n".join(map(_text, value.values() if isinstance(value, dict) else value))
-    return _clean(value)
-
-
-def _clean(value: Any) -> str:
-    """A choice in one line."""
-    if isinstance(value, str):
-        return " ".join(value.split())
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
-
-
-def _listed(value: Any) -> Any:
-    """Choices of a CSV, where a list is a text."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        for read in (json.loads, ast.literal_eval):
-            try:
-                return read(value)
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
-                continue
-    return value

@@ -1,6 +1,6 @@
 """Multiple-choice questions, from files or the Hub: read whatever the schema, repaired where that can be stated.
 
-:mod:`data.choice_schemas` finds the columns, :mod:`data.answer_keys` how the answers point at the choices.
+:mod:`data.choice_columns` finds the columns, :mod:`data.answer_keys` how the answers point at the choices.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from data import answer_keys, sources
 from data.answer_keys import LETTERS, AnswerKey
-from data.choice_schemas import SCIQ, Cells, Columns, Parts, find, flattened
+from data.choice_columns import Cells, Columns, find, flattened
+from data.choice_schemas import SCIQ, Parts
 from data.sources import Raw, Row, TableError, Tally
 
 __all__ = ["BUNDLED", "LETTERS", "ChoiceData", "Item", "TableError", "examples", "load", "read"]

@@ -148,16 +148,16 @@ KNOWN: dict[str, tuple[list[Cells], list[Item]]] = {
     ),
     "HellaSwag in two parts": (
         rows(
-            activity_label=("Cooking", "Rowing", "Sewing"),
+            ind=(1, 2, 3),
             ctx_a=("A man cuts bread.", "A boat turns.", "She takes a needle."),
             ctx_b=("he", "", "she"),
             endings=LISTS,
             label="120",
         ),
         [
-            Item("he", C[0], 1, "Cooking: A man cuts bread.", True),
-            Item("", C[1], 2, "Rowing: A boat turns.", True),
-            Item("she", C[2], 0, "Sewing: She takes a needle.", True),
+            Item("he", C[0], 1, "A man cuts bread.", True),
+            Item("", C[1], 2, "A boat turns.", True),
+            Item("she", C[2], 0, "She takes a needle.", True),
         ],
     ),
     "RACE": (
@@ -171,6 +171,15 @@ KNOWN: dict[str, tuple[list[Cells], list[Item]]] = {
             {"article": PASSAGES[2], "questions": [Q[0]], "options": [LISTS[0]], "answers": ["A"]},
         ],
         with_context(PASSAGES[0], PASSAGES[0], PASSAGES[1], PASSAGES[2], items=[*PLAIN, PLAIN[0]]),
+    ),
+    "QuALITY, with all of a question in one": (
+        [
+            {"article": PASSAGES[0], "questions": [{"question": q, "options": c, "gold_label": gold + 1}
+                                                   for q, c, gold in zip(Q, LISTS, GOLD, strict=True)]},
+            {"article": PASSAGES[1], "questions": [{"question": Q[0], "options": LISTS[0], "gold_label": 1}]},
+            {"article": PASSAGES[2], "questions": []},
+        ],
+        with_context(*[PASSAGES[0]] * 3, PASSAGES[1], items=[*PLAIN, PLAIN[0]]),
     ),
     "COPA": (
         rows(
@@ -310,7 +319,7 @@ def test_columns_that_are_not_used_are_named(schema: str, unused: str) -> None:
 
 @pytest.mark.parametrize(
     "schema",
-    ["OpenBookQA", "HellaSwag", "HellaSwag in two parts", "COPA", "WinoGrande", "social_i_qa", "DREAM", "BoolQ"],
+    ["OpenBookQA", "HellaSwag", "COPA", "WinoGrande", "social_i_qa", "DREAM", "BoolQ"],
 )
 def test_nothing_is_unused_where_everything_is_read(schema: str) -> None:
     told = told_of(KNOWN[schema][0])
