@@ -37,8 +37,8 @@ def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
 
 @options(
     ChooseSpec,
-    "data model encoder method pooling margin uninformative seeds limit length epochs learning_rate "
-    "seed name device gpus",
+    "data answer_base context_column encoding model encoder method pooling margin uninformative seeds limit length "
+    "epochs learning_rate seed name device gpus",
 )
 def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     """Compare methods that answer multiple-choice questions by ranking the choices.
