@@ -32,7 +32,7 @@ from tui import panes, themes
 from tui.actions import ACTIONS, bindings
 from tui.driver import TerminalDriver, leave_if_hung_up
 from tui.key_order import OrderedKeys
-from tui.pane import Pane, UsePrompt
+from tui.pane import Pane, UseModel, UsePrompt
 from tui.terminal import SMALLEST
 from tui.text import safe
 from tui.train.pane import TrainPane
@@ -228,6 +228,10 @@ class LabApp(OrderedKeys[int]):
     @on(UsePrompt)
     async def _use_prompt(self, event: UsePrompt) -> None:
         (await self._bring("generate")).take(event.text)
+
+    @on(UseModel)
+    async def _use_model(self, event: UseModel) -> None:
+        (await self._bring("generate")).take_model(event.name)
 
     def action_show_pane(self, pane: str) -> None:
         """Put a pane on the screen and the focus into it."""

@@ -19,6 +19,13 @@ class UsePrompt(Message):
     text: str
 
 
+@dataclass
+class UseModel(Message):
+    """Load this model, the name of a run, in the Generate pane."""
+
+    name: str
+
+
 class Pane(Container):
     """One pane of the screen. Its own actions are methods ``action_…``, named in the table of actions.
 
@@ -35,6 +42,9 @@ class Pane(Container):
 
     def take(self, text: str) -> None:
         """Work with this text, which another pane sent."""
+
+    def take_model(self, name: str) -> None:
+        """Work with the model of this name."""
 
     def open(self, run: Run) -> None:
         """Show this run, which did this pane's task."""
@@ -70,8 +80,8 @@ class Pane(Container):
     def sample(self) -> None:
         """Give another sample."""
 
-    def allows(self, action: str) -> bool | None:
-        """Whether start, pause, stop or sample make sense now: None shows the key dimmed, False hides it."""
+    def allows(self, action: str) -> bool:
+        """Whether start, pause, stop or sample make sense now; what does not has no key."""
         return action == "start"
 
     def tell(self, title: str, text: str) -> None:

@@ -63,7 +63,9 @@ async def test_a_recorded_run_shows_its_state_curve_numbers_and_sample(size: tup
         await shows(pilot, "finished", run.name[:16], "sample-100")
         await until(pilot, lambda: any("⠀" < mark <= "⣿" for mark in view(app, "run-curve")))
         assert all(value in view(app, "run-numbers") for value in ("2.5000", "3.6070"))
-        assert "told at the end" in view(app, "run-notices")
+        assert "✓ Finished at step 100, saved." in view(app, "run-notices")
+        if size[1] >= 30:
+            assert "told at the end" in view(app, "run-notices")
         assert not app.training
 
 
@@ -166,7 +168,7 @@ async def test_losses_that_are_no_numbers_are_survived_and_the_divergence_is_tol
         bad = [step(2, float("nan")), step(3, float("inf")), step(4, float("-inf")), step(5, 1e30)]
         lost = Notice("the loss is no longer a number", "error", "divergence", 5)
         tell(app, "run", [started(), step(1), *bad, lost, Finished("diverged", 5, None, "run")])
-        await shows(pilot, "diverged", "no longer a number")
+        await shows(pilot, "✗ failed", "Failed at step 5", "no longer a number")
         await pilot.press("g")
         await pilot.pause()
         assert app.is_running
@@ -197,12 +199,12 @@ async def test_a_resumed_run_forgets_what_was_said_about_later_steps() -> None:
         assert numbers(app)["step"] == "70"
 
 
-async def test_a_run_that_nobody_owns_and_that_never_finished_is_said_to_have_died() -> None:
+async def test_a_run_that_nobody_owns_and_that_never_finished_is_interrupted() -> None:
     recorded("lost", lambda run: [started(run), step(1), step(2)])
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await open_first(pilot)
-        await shows(pilot, "died", "resume it to go on")
+        await shows(pilot, "▲ interrupted", "Interrupted at step 2, not saved")
         assert app.pane.story.started is not None
         assert isinstance(app.pane.story.started, Started)
 

@@ -113,9 +113,7 @@ async def test_a_run_that_becomes_unreadable_is_not_opened_as_another_task(train
             await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         (run.path / "spec.json").write_text("{")
         await pilot.press("r")
-        await asked(pilot, "is finished")  # to which step?
-        await pilot.press("enter")
-        await shows(pilot, "It cannot be resumed", "spec.json is damaged")
+        await shows(pilot, "The run cannot be resumed", "spec.json is damaged")
         assert (run.path / "spec.json").read_text() == "{"  # no default spec is trained in its place
         assert not trainers.started
 
@@ -241,7 +239,7 @@ async def test_an_interrupted_run_is_resumed_without_a_question(trainers: FakeTr
         await list_runs(pilot, 1)
         await pilot.press("r")
         await until(pilot, lambda: trainers.started == [run])
-        await shows(pilot, "training", "lost")
+        await shows(pilot, "● running", "lost")
 
 
 async def test_keys_of_the_run_send_messages_to_its_trainer(trainers: FakeTrainers) -> None:
@@ -250,7 +248,7 @@ async def test_keys_of_the_run_send_messages_to_its_trainer(trainers: FakeTraine
         await pilot.press("f6")
         await shows(pilot, "paused")
         await pilot.press("f6")
-        await shows(pilot, "training")
+        await shows(pilot, "● running")
         await pilot.press("w")
         await pilot.press("f8")
         await asked(pilot, "Sample now")
@@ -278,7 +276,7 @@ async def test_keys_of_a_run_do_nothing_when_nothing_trains(trainers: FakeTraine
         await list_runs(pilot, 1)
         await pilot.press("enter")
         await shows(pilot, "sample-100")
-        for key in ("f6", "f7", "f8", "w", "l"):
+        for key in ("f6", "f7", "w", "l"):
             await pilot.press(key)
         await pilot.pause()
         assert len(pilot.app.screen_stack) == 1
@@ -349,7 +347,8 @@ async def test_a_start_that_is_asked_for_twice_at_once_is_one_run(trainers: Fake
         await until(pilot, lambda: pilot.app.training)  # type: ignore[attr-defined]
         await pilot.pause(0.2)
         assert len(trainers.started) == len(runs.every(places.runs())) == 1
-        await pilot.press("f5")  # its process does not own it yet, but everybody can see that it is there
+        await pilot.press("f5")  # beside its curve, F5 starts nothing
+        await pilot.press("n", "f5")  # its process does not own it yet, but everybody can see that it is there
         await asked(pilot, "Something trains already")
         await pilot.press("c")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)

@@ -175,13 +175,12 @@ class ComparePane(FollowPane):
         """The lines that are typed into."""
         return [self.query_one(f"#{ident}", Field) for ident in self.TYPED]
 
-    def start(self) -> None:
-        """Run what the form says."""
-        if self.running or self._starting:
+    async def may_start(self) -> bool:
+        """Not while the run that is shown goes on: both would share the machine."""
+        if self.running:
             self.show_results()
-            self.say("it is running: F7 stops it, then F5 starts another", "warning")
-        else:
-            super().start()
+            self.say("it is running: F7 stops it, n shows the form again", "warning")
+        return not self.running
 
     def say(self, text: str, level: str = "info") -> None:
         """A word in the last line."""
@@ -243,7 +242,8 @@ class ComparePane(FollowPane):
         top, bottom = (self.query_one(f"#{self.PREFIX}-{line}", Lines) for line in ("head", "notice"))
         if top.size and bottom.size:
             top.set_strips([self.draw_head(name, self.state, top.size.width)])
-            bottom.set_strips([headline.notice(self.story, bottom.size.width, of_run=self.showing_results)])
+            shown = headline.notice(self.story, self.outcome, bottom.size.width, of_run=self.showing_results)
+            bottom.set_strips([shown])
 
     # -- keys and the mouse ------------------------------------------------------------------------------------------
 
@@ -296,7 +296,7 @@ class ComparePane(FollowPane):
         """Hide what makes no sense now."""
         if action in self.OF_RESULTS:
             return self.showing_results
-        return not self.showing_results if action == "defaults" else True
+        return super().check_action(action, parameters)
 
     def action_view(self, name: str) -> None:
         """The results from another side."""

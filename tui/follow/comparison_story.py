@@ -20,6 +20,7 @@ from engine.runs.events import (
     Loaded,
     Step,
 )
+from tui.follow import state as states
 from tui.follow.story import Story, Told
 
 DAMAGED = (AttributeError, KeyError, TypeError, ValueError)
@@ -110,6 +111,31 @@ class CompareStory(Told):
     def verdict(self) -> str:
         """What a learner should take home; empty until everything has run."""
         return self.finished.verdict if isinstance(self.finished, Classified) else ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the data have been read."""
+        return self.data is not None
+
+    def outcome(self, state: str) -> str:
+        """A sentence on how the run stands in one of :mod:`tui.follow.state`; empty while it simply runs."""
+        ready = f"{len(self.done)} of {len(self.methods)} methods have results"
+        match state:
+            case states.STARTING:
+                return "Starting: loading libraries and data."
+            case states.PAUSED:
+                return f"Paused: {ready}."
+            case states.STOPPING:
+                return "Stopping; what is finished is kept."
+            case states.STOPPED:
+                return f"Stopped: {ready}; resuming computes the rest."
+            case states.FINISHED:
+                return f"Finished: {ready}."
+            case states.FAILED:
+                return f"Failed: {self.failure}. {ready}.".replace("..", ".")
+            case states.INTERRUPTED:
+                return f"Interrupted: the process ended. {ready}; resuming computes the rest."
+        return ""
 
     @property
     def detail(self) -> str:

@@ -12,16 +12,16 @@ from textual.strip import Strip
 from engine.runs.events import ContenderStep
 from engine.runs.listing import partial
 from tui import units
+from tui.follow import state as states
 from tui.follow.comparison_story import CompareStory
 from tui.text import safe
 from tui.widgets.lines import doing
-from tui.widgets.styled import BAD, DIM, FAIR, GOOD, cut, notice_text, strip
+from tui.widgets.styled import DIM, FAIR, GOOD, cut, notice_text, strip
 
 EMPTY = "no results yet: F5 runs the methods"
 ROOMY = 100  # columns from which a run's name is shown with its date
 SHORTEST = 3  # characters of a view's title at least
 _STAMP = re.compile(r"^\d{8}-\d{6}-")  # before the name of every run
-_ENDS = {"stopped": "stopped", "done": "finished"}
 
 
 @dataclass
@@ -134,25 +134,17 @@ def tabs(words: Words, shown: str, width: int, key: str = "", told: str = "") ->
     return strip(text, width)
 
 
-def notice(story: CompareStory, width: int, *, of_run: bool = True) -> Strip:
-    """The last thing that was said; beside the form, only what the pane itself said."""
-    if not story.notices or not (of_run or story.notices[-1].kind == "screen"):
-        return Strip.blank(width)
-    return strip(notice_text(story.notices[-1]), width)
+def notice(story: CompareStory, outcome: Text | None, width: int, *, of_run: bool = True) -> Strip:
+    """What the pane itself said last, else how the run stands, else what it said last; beside the form, no run's."""
+    told = notice_text(story.notices[-1]) if story.notices else None
+    if told is not None and story.notices[-1].kind == "screen":
+        return strip(told, width)
+    shown = outcome if outcome is not None else told
+    return strip(shown, width) if of_run and shown is not None else Strip.blank(width)
 
 
 def _doing(story: CompareStory, state: str, words: Mapping[str, str]) -> tuple[str, str, str]:
-    if story.finished is not None:
-        reason = story.finished.reason
-        if reason in _ENDS:
-            return "■", _ENDS[reason], "bright_blue"
-        return "✗", safe(reason, lines=False), BAD
-    if not state:
-        return "○", "ready", "bright_blue"
-    if state in ("stopping", "pausing", "going on"):
-        return "◍", state, FAIR
-    if story.paused:
-        return "‖", "paused", FAIR
-    if story.data is None:
-        return "◌", "starting", FAIR
-    return "●", words.get(story.doing, "training" if story.doing else "working"), GOOD
+    mark, colour = states.MARKS[state]
+    if state == states.RUNNING:
+        return mark, words.get(story.doing, "training" if story.doing else "working"), colour
+    return mark, "ready" if state == states.NONE else state, colour

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
+from rich.text import Text
 from textual import on, work
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher
@@ -20,6 +21,7 @@ from engine.runs.events import Event, Finished, Notice
 from engine.runs.spec import BadSpec
 from engine.runs.worker import Busy, Job, State, Task, Worker
 from tui.background import BackgroundTasks
+from tui.follow import state as states
 from tui.follow.exporting import export
 from tui.follow.form import Form
 from tui.follow.opener import Opener
@@ -35,6 +37,13 @@ class Followed(Protocol):
 
     finished: Finished | None
     paused: bool
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is at work, or was."""
+
+    def outcome(self, state: str) -> str:
+        """A sentence on how the run stands in one of :mod:`tui.follow.state`; empty while it simply runs."""
 
     def fold(self, event: Event) -> None:
         """Take an event in."""
@@ -100,6 +109,10 @@ class FollowPane(Pane):
         """Whether a run may be started now; this may ask."""
         return True
 
+    async def may_resume(self, run: Run) -> bool:
+        """Whether the run that is shown may be resumed; this may ask."""
+        return True
+
     def redraw(self) -> None:
         """Bring everything up to date."""
         raise NotImplementedError
@@ -141,10 +154,23 @@ class FollowPane(Pane):
 
     @property
     def state(self) -> str:
-        """Of the job that follows the run, or what was asked of the run and has not been answered."""
-        if self.pausing is not None and (self.job is None or self.job.state is not State.STOPPING):
-            return "pausing" if self.pausing else "going on"
-        return self.job.state.value if self.job is not None else ""
+        """Of the run that is shown, one of :mod:`tui.follow.state`."""
+        if self.run_shown is None:
+            return states.NONE
+        if self.story.finished is not None:
+            return states.ended(self.story.finished)
+        if self.job is not None and self.job.state is State.STOPPING:
+            return states.STOPPING
+        if self.pausing is not None:
+            return states.PAUSING if self.pausing else states.CONTINUING
+        if self.story.paused:
+            return states.PAUSED
+        return states.RUNNING if self.story.begun else states.STARTING
+
+    @property
+    def live(self) -> bool:
+        """Whether the run that is shown takes requests: it is under way and has not been asked to stop."""
+        return self.running and self.state != states.STOPPING
 
     @property
     def busy(self) -> bool:
@@ -172,22 +198,43 @@ class FollowPane(Pane):
 
     def pause(self) -> None:
         """Pause, or go on; a second key takes back one that has not been answered yet."""
-        if self.running:
+        if self.live:
             self.pausing = not (self.story.paused if self.pausing is None else self.pausing)
             self.send(ask.Pause() if self.pausing else ask.Continue())
             self.redraw_lines()
 
     def stop(self) -> None:
         """End it; what was made is kept."""
-        if self.running and self.job is not None:
+        if self.live and self.job is not None:
             self.job.stop()
             self.redraw()
+            self.app.refresh_bindings()
 
-    def allows(self, action: str) -> bool | None:
-        """Pause and stop need a run under way; there is nothing to sample."""
-        if action == "sample":
-            return False
-        return True if action == "start" or self.running else None
+    def allows(self, action: str) -> bool:
+        """Start belongs to the form; the others need a run under way, and there is nothing to sample."""
+        if action == "start":
+            return not self.showing_results
+        return action in ("pause", "stop") and self.live
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what can be done now has a key."""
+        if action == "resume":
+            return self.showing_results and self.resumable
+        if action in ("form", "results"):
+            return self.showing_results if action == "form" else self.run_shown is not None and not self.showing_results
+        return not self.showing_results if action == "defaults" else True
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the run that is shown has ended before its work was done."""
+        return self.state in states.RESUMABLE
+
+    @property
+    def outcome(self) -> Text | None:
+        """A line that says how the run that is shown stands; None while it simply runs."""
+        state = self.state
+        sentence = self.story.outcome(state)
+        return states.line(state, sentence) if sentence else None
 
     # -- starting, opening -------------------------------------------------------------------------------------------
 
@@ -253,7 +300,6 @@ class FollowPane(Pane):
             self.fresh()
             self.show_results()
             self.wake()
-            self.app.refresh_bindings()
 
     # -- what the run and the background tasks say -------------------------------------------------------------------
 
@@ -281,7 +327,7 @@ class FollowPane(Pane):
         job = self.job
         if job is None:
             return
-        was = (self.running, self.story.paused)
+        was = self.state
         ended = not job.active  # before the last drain, so that nothing said before the end is missed
         events = job.channel.drain()
         for event in events:
@@ -293,7 +339,7 @@ class FollowPane(Pane):
             self.job = None
         if events or ended:
             self.heard(events, ended)
-        if (self.running, self.story.paused) != was:
+        if self.state != was:
             self.app.refresh_bindings()
 
     def _hear_background(self) -> None:
@@ -360,6 +406,7 @@ class FollowPane(Pane):
         self.query_one(ContentSwitcher).current = self.RESULTS
         self.focus_shown()
         self.call_after_refresh(self.redraw)
+        self.app.refresh_bindings()
 
     def show_form(self) -> None:
         """Put the form on the screen."""
@@ -377,12 +424,19 @@ class FollowPane(Pane):
             self.form.query_one(".go").focus()
 
     def action_form(self) -> None:
-        """Between the form and the results."""
-        if self.showing_results:
-            self.show_form()
-        elif self.run_shown is not None:
-            self.show_results()
-            self.app.refresh_bindings()
+        """Put the form on the screen, for a new run."""
+        self.show_form()
+
+    def action_results(self) -> None:
+        """Back to the results of the run that is shown."""
+        self.show_results()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_resume(self) -> None:
+        """Resume the run that is shown."""
+        run = self.run_shown
+        if run is not None and await self.may_resume(run):
+            await self.resume(run)
 
     def action_defaults(self) -> None:
         """Reset the form to its defaults."""

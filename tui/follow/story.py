@@ -20,6 +20,7 @@ from engine.runs.events import (
     Started,
     Step,
 )
+from tui.follow import state as states
 from tui.follow.series import Series
 
 SAMPLES = 400  # kept; beyond it every second old one goes
@@ -47,6 +48,12 @@ class Told:
     finished: Finished | None = None
     paused: bool = False
 
+    @property
+    def failure(self) -> str:
+        """The last error that was reported, or why the run ended."""
+        errors = [notice.text for notice in self.notices if notice.level == "error"]
+        return errors[-1] if errors else self.finished.reason if self.finished else ""
+
     def fold(self, event: Event) -> None:
         """Take an event in."""
         match event:
@@ -72,6 +79,34 @@ class Story(Told):
     saved: Saved | None = None
     diverged_at: int | None = None
     version: int = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether it trains, or has trained."""
+        return self.started is not None
+
+    def outcome(self, state: str) -> str:
+        """A sentence on how the run stands in one of :mod:`tui.follow.state`; empty while it simply runs."""
+        step, saved = self.step, self.saved.step if self.saved else 0
+        kept = "saved" if saved >= step > 0 else f"the last checkpoint is of step {saved:,}" if saved else "not saved"
+        match state:
+            case states.STARTING:
+                return "Starting: loading PyTorch and the corpus."
+            case states.PAUSED:
+                return f"Paused at step {step:,}."
+            case states.STOPPING:
+                return "Stopping after this step; it is saved first."
+            case states.STOPPED:
+                return f"Stopped at step {step:,}, {kept}."
+            case states.FINISHED if self.finished and self.finished.reason == "early_stop":
+                return f"Finished early at step {step:,}, {kept}: the validation loss no longer falls."
+            case states.FINISHED:
+                return f"Finished at step {step:,}, {kept}."
+            case states.FAILED:
+                return f"Failed at step {step:,}, {kept}: {self.failure}"
+            case states.INTERRUPTED:
+                return f"Interrupted at step {step:,}, {kept}: the training process ended."
+        return ""
 
     @property
     def step(self) -> int:

@@ -92,12 +92,11 @@ class GeneratePane(CompletionPane):
         self.query_one(SettingsStrip).show(self.sampling)
         self.action_again()
 
-    def allows(self, action: str) -> bool | None:
-        if action == "pause":
-            return True if self.writing else None
-        if action == "stop":
-            return True if self.busy else None
-        return True
+    def allows(self, action: str) -> bool:
+        return self.writing if action == "pause" else self.busy if action == "stop" else True
+
+    def take_model(self, name: str) -> None:
+        self.load([(name, "")])
 
     # -- walking and branching ---------------------------------------------------------------------------------------
 

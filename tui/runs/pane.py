@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
@@ -20,18 +20,15 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
-from checkpoints.store import CheckpointError
-from engine.gpt import runs as gpt_runs
-from engine.gpt.spec import TrainSpec
-from engine.runs.listing import Summary, explain, summarise
-from engine.runs.spec import BadSpec, convert
+from engine.runs.listing import Summary, summarise
 from tui import units
 from tui.actions import bindings
 from tui.follow.exporting import export
 from tui.pane import Pane
 from tui.panes import runs_of
 from tui.text import safe
-from tui.widgets.dialogs import Entry, Option, Question
+from tui.train.resuming import ask_steps
+from tui.widgets.dialogs import Option, Question
 from tui.widgets.line_table import Column, TableView
 from tui.widgets.styled import DIM
 
@@ -230,23 +227,8 @@ class RunsPane(Pane):
         if summary.owner is not None or summary.state == "done":
             self.post_message(self.Opened(run))
             return
-        if summary.state == "steps":
-            more = await self.app.push_screen_wait(
-                Entry(
-                    f"{summary.name} is finished",
-                    f"It has done its {summary.steps:,} steps. Train to which step?",
-                    str(summary.steps * 2),
-                    lambda text: _steps_problem(text, summary.steps),
-                )
-            )
-            if more is None:
-                return
-            try:
-                spec = replace(gpt_runs.spec_of(run), steps=convert(TrainSpec, "steps", more))
-                await asyncio.to_thread(run.write_json, "spec.json", vars(spec))
-            except (BadSpec, OSError, CheckpointError) as error:
-                self.tell("It cannot be resumed", explain(run, error))
-                return
+        if summary.task == "train" and not await ask_steps(self, run):
+            return
         self.post_message(self.Resumed(run))
 
     def action_again(self) -> None:
@@ -310,10 +292,3 @@ def _age(summary: Summary) -> str:
         if seconds >= limit:
             return f"{seconds // limit:.0f} {unit}"
     return "< 1 min"
-
-
-def _steps_problem(text: str, done: int) -> str:
-    try:
-        return "" if int(convert(TrainSpec, "steps", text)) > done else f"more than the {done:,} it has done"
-    except BadSpec:
-        return "it must be a whole number"

@@ -14,16 +14,20 @@ from textual.containers import Container, Vertical
 from textual.strip import Strip
 from textual.widgets import ContentSwitcher
 
+from checkpoints.run import Run
 from engine.runs import messages as ask
 from engine.runs import owner
-from engine.runs.events import Event
+from engine.runs.events import Event, Finished
 from tui import units
 from tui.actions import bindings
+from tui.follow import state as states
 from tui.follow.pane import FollowPane
 from tui.follow.story import Story
+from tui.pane import UseModel
 from tui.text import safe
 from tui.train.form import TrainForm
-from tui.train.runs import Trainings
+from tui.train.resuming import ask_steps
+from tui.train.runs import Trainings, sampling
 from tui.widgets.curve import CurveOptions, draw, legend
 from tui.widgets.dialogs import Entry, Option, Question
 from tui.widgets.lines import Lines
@@ -64,6 +68,8 @@ class TrainPane(FollowPane):
     def __init__(self) -> None:
         super().__init__(TrainForm(), Trainings())
         self.options = CurveOptions()
+        self._handed_over = ""
+        """the run whose model the Generate pane was given last"""
         self.fresh()
 
     def compose(self) -> ComposeResult:
@@ -146,7 +152,7 @@ class TrainPane(FollowPane):
         written = (sample.ident, len(sample.text), sample.done) if sample else None
         self._lines("run-sample-title", self._sample_title, written)
         self._lines("run-sample", self._sample, written)
-        self._lines("run-notices", self._notices, (len(notices), notices[-1] if notices else None))
+        self._lines("run-notices", self._notices, (len(notices), notices[-1] if notices else None, self.outcome))
 
     @property
     def run_name(self) -> str:
@@ -162,10 +168,10 @@ class TrainPane(FollowPane):
 
     def _status(self, width: int, _: int) -> list[Strip]:
         story = self.story
-        word, mark, colour = describe(self.state, story)
+        word, (mark, colour) = self.state, states.MARKS[self.state]
         steps = story.started.steps if story.started else 0
         text = Text(no_wrap=True)
-        text.append(f"{mark} {safe(word, lines=False)}", f"bold {colour}")
+        text.append(f"{mark} {word}", f"bold {colour}")
         text.append(f"  {safe(self.run_name, lines=False)}  ", "bold")
         if story.progress is not None and not story.finished:
             part = f" {story.progress.done / story.progress.total:.0%}" if story.progress.total else ""
@@ -256,14 +262,17 @@ class TrainPane(FollowPane):
         return [strip(line, width) for line in lines[-height:]]
 
     def _notices(self, width: int, height: int) -> list[Strip]:
+        """The last notices, and below them how the run stands."""
+        outcome = self.outcome
+        last = [] if outcome is None else [strip(outcome, width)]
+        room = height - len(last)
         lines: list[Text] = []
         for notice in reversed(self.story.notices):
             wrapped = wrap(notice_text(notice), width)
-            lines = wrapped + lines
-            if len(lines) >= height or notice.level != "info":
-                lines = wrapped[:height] if len(wrapped) >= height else lines
+            lines = wrapped if len(wrapped) >= room else wrapped + lines
+            if len(lines) >= room or notice.level != "info":
                 break
-        return [strip(line, width) for line in lines[:height]]
+        return [strip(line, width) for line in lines[:room]] + last
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -276,22 +285,52 @@ class TrainPane(FollowPane):
         prompt = await self.app.push_screen_wait(
             Entry("Sample now", "The model goes on from your text. Empty: a new line.", "", lambda _: "")
         )
-        if prompt is not None:
-            self.move_cursor(None)
-            self.send(ask.SampleNow(prompt.replace("\\n", "\n")))
+        if prompt is None or self.run_shown is None:
+            return
+        self.move_cursor(None)
+        prompt = prompt.replace("\\n", "\n")
+        if self.running:
+            self.send(ask.SampleNow(prompt))
+        else:
+            self.background.ask("sample", sampling(self.run_shown, prompt, len(self.story.samples)))
+            self.wake()
 
-    def allows(self, action: str) -> bool | None:
-        """What is asked of a run needs one that trains."""
-        return True if action == "start" or self.running else None
+    def answered(self, event: Event) -> None:
+        """Samples of a checkpoint stand beside those that were taken in training."""
+        if not isinstance(event, Finished):
+            self.story.fold(event)
+
+    def allows(self, action: str) -> bool:
+        """A sample needs a run that trains, or a checkpoint of one that has ended."""
+        return self.samples if action == "sample" else super().allows(action)
+
+    @property
+    def samples(self) -> bool:
+        """Whether the run that is shown can be sampled from."""
+        if self.running:
+            return self.live and self.story.begun
+        return self.showing_results and self.story.finished is not None and self.story.saved is not None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense now."""
         if action in ("save", "learning_rate"):
-            return True if self.running else None
-        if action == "defaults":
-            return not self.showing_results
-        of_a_run = action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing")
-        return self.showing_results or not of_a_run
+            return self.live and self.story.begun
+        if action == "resume" and self.state == states.FINISHED:
+            return self.showing_results  # to a later step
+        if action == "generate":
+            ended = self.showing_results and not self.running
+            return ended and self.samples and self.run_name != self._handed_over
+        if action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing"):
+            return self.showing_results
+        return super().check_action(action, parameters)
+
+    async def may_resume(self, run: Run) -> bool:
+        return self.state != states.FINISHED or await ask_steps(self, run)
+
+    def action_generate(self) -> None:
+        """Take the model to the Generate pane; once there, another can be chosen."""
+        self._handed_over = self.run_name
+        self.post_message(UseModel(self.run_name))
 
     def action_save(self) -> None:
         """Write a checkpoint now and pin it."""
@@ -366,20 +405,3 @@ def _rate_problem(text: str) -> str:
         return "" if 0 < float(text) <= 1 else "it must lie in 0 < rate ≤ 1"
     except ValueError:
         return "it must be a number, like 3e-4"
-
-
-def describe(state: str, story: Story) -> tuple[str, str, str]:
-    """Word, mark and colour for what a run is doing."""
-    if story.finished is not None:
-        reason = story.finished.reason
-        if reason in ("failed", "died", "diverged"):
-            return reason, "✗", "bright_red"
-        words = {"steps": "finished", "early_stop": "stopped early", "stopped": "stopped"}
-        return words.get(reason, reason), "■", "bright_blue"
-    if state in ("stopping", "pausing", "going on"):
-        return state, "◍", "bright_yellow"
-    if story.paused:
-        return "paused", "‖", "bright_yellow"
-    if story.started is None:
-        return "starting", "◌", "bright_yellow"
-    return "training", "●", "bright_green"

@@ -1,0 +1,201 @@
+"""Every state of a run in every pane that follows one: the sentence, the keys that are lit, and what they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from stage import FakeTrainers, recorded, shown, shows, started, step, story, until
+from textual.pilot import Pilot
+from workbench import new_run, spec, stop_at
+from workbench import train as trained
+
+from checkpoints.run import Run
+from engine.gpt import runs as gpt_runs
+from engine.runs.events import Classified, Event, Finished, Loaded, Notice, Paused, Saved
+from engine.runs.messages import Control
+from engine.runs.worker import Channel, State
+from tui.app import LabApp
+from tui.follow.pane import FollowPane
+from tui.generate.pane import GeneratePane
+
+PANES = {"train": "1", "classify": "4", "choose": "5", "retrieve": "6"}
+STATES = ("none", "starting", "running", "paused", "stopping", "stopped", "finished", "failed", "interrupted")
+KEYS = ("f5", "f6", "f7", "f8", "r", "3", "n", "u", "w", "l")
+"""those that depend on the state"""
+LIVE = {"f6": "Pause", "f7": "Stop"}
+SAVED = Saved(5, "/somewhere", 1, 0.1, 0.1, True)
+SENTENCES = {
+    "train": {
+        "starting": "○ Starting: loading PyTorch and the corpus.",
+        "paused": "‖ Paused at step 5.",
+        "stopping": "■ Stopping after this step; it is saved first.",
+        "stopped": "■ Stopped at step 5, saved.",
+        "finished": "✓ Finished at step 5, saved.",
+        "failed": "✗ Failed at step 5, saved: no space left",
+        "interrupted": "▲ Interrupted at step 5, saved: the training process ended.",
+    },
+    "comparison": {
+        "starting": "○ Starting: loading libraries and data.",
+        "paused": "‖ Paused: 0 of 1 methods have results.",
+        "stopping": "■ Stopping; what is finished is kept.",
+        "stopped": "■ Stopped: 0 of 1 methods have results; resuming computes the rest.",
+        "finished": "✓ Finished: 0 of 1 methods have results.",
+        "failed": "✗ Failed: no space left. 0 of 1 methods have results.",
+        "interrupted": "▲ Interrupted: the process ended. 0 of 1 methods have results; resuming computes the rest.",
+    },
+}
+
+
+def begun(task: str) -> list[Event]:
+    """What a run of this task tells until it is well under way."""
+    if task == "train":
+        return [started(), *(step(number) for number in range(1, 6)), SAVED]
+    method = {"classify": "tfidf", "choose": "chance", "retrieve": "bm25"}[task]
+    return [Loaded(task, "data", "bundled", 9, 3, 3, "test", "f" * 64, (method,), (), (), documents=9)]
+
+
+def told(task: str, state: str) -> list[Event]:
+    """What a run has told that is in this state."""
+    done, end = ("steps", Finished) if task == "train" else ("done", Classified)
+    ends = {
+        "stopped": [end("stopped", 5, None, "run")],
+        "finished": [end(done, 5, None, "run")],
+        "failed": [Notice("no space left", "error", "failure"), Finished("failed", 5, None, "run")],
+        "interrupted": [Finished("died", 5, None, "run")],
+        "paused": [Paused(5)],
+    }
+    return [] if state in ("none", "starting") else [*begun(task), *ends.get(state, [])]
+
+
+async def put(pilot: Pilot[int], task: str, state: str) -> FollowPane:
+    """Show a run of this task in this state."""
+    await shows(pilot, "Start training")
+    await pilot.press(PANES[task])
+    await until(pilot, lambda: pilot.app.here.id == task)  # type: ignore[attr-defined]
+    pane = pilot.app.query_one(f"#{task}", FollowPane)
+    if state != "none":
+        pane.run_shown = cast(Run, SimpleNamespace(name="run", path=Path("/nowhere")))
+        pane.fresh()
+        for event in told(task, state):
+            pane.story.fold(event)
+        if state in STATES[1:5]:
+            job = State.STOPPING if state == "stopping" else State.RUNNING
+            pane.job = cast(Any, SimpleNamespace(active=True, state=job, control=Control(), channel=Channel()))
+        pane.show_results()
+    await pilot.pause()
+    return pane
+
+
+def lit(pilot: Pilot[int]) -> dict[str, str]:
+    """The keys that work now, of those that depend on the state, with what they say; none is there but dimmed."""
+    active = pilot.app.screen.active_bindings
+    assert all(binding.enabled for binding in active.values())
+    return {key: active[key].binding.description for key in KEYS if key in active}
+
+
+@pytest.mark.parametrize("task", PANES)
+@pytest.mark.parametrize("state", STATES)
+async def test_every_state_says_how_it_stands_and_lights_the_keys_that_work(task: str, state: str) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await put(pilot, task, state)
+        assert pane.state == state
+        sentences = SENTENCES["train" if task == "train" else "comparison"]
+        if state in sentences:
+            await shows(pilot, sentences[state])
+        if state not in ("none", "running"):
+            await shows(pilot, f" {sentences[state][0]} {state}")
+        resumes = {"f5": "Resume"} if task == "classify" else {"f5": "Resume", "r": "Resume"}
+        sampled = {"f8": "Sample", "3": "Generate"} if task == "train" else {"3": "Generate"}
+        expected: dict[str, dict[str, str]] = {
+            "none": {"f5": "Start", "3": "Generate", "u": "Defaults"},
+            "starting": {**LIVE, "3": "Generate", "n": "New run"},
+            "running": {**LIVE, "3": "Generate", "n": "New run"},
+            "paused": {**LIVE, "3": "Generate", "n": "New run"},
+            "stopping": {"3": "Generate", "n": "New run"},
+            "stopped": {**resumes, **sampled, "n": "New run"},
+            "finished": {**(resumes if task == "train" else {}), **sampled, "n": "New run"},
+            "failed": {**resumes, **sampled, "n": "New run"},
+            "interrupted": {**resumes, **sampled, "n": "New run"},
+        }
+        if task == "train":
+            for one in ("running", "paused"):
+                expected[one] |= {"f8": "Sample", "w": "Save", "l": "Rate"}
+        got = lit(pilot)
+        for letter, tasks in {"r": "classify", "l": "classify"}.items():  # a key of its views
+            if task in tasks:
+                got.pop(letter, None)
+        assert got == expected[state]
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_f5_beside_a_run_never_starts_another_one(trainers: FakeTrainers, state: str) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        pane = await put(pilot, "train", state)
+        resumed = []
+        pane.resume = resumed.append  # type: ignore[method-assign, assignment]
+        if state == "none":
+            return
+        await pilot.press("f5")
+        await pilot.pause()
+        assert not trainers.started
+        assert bool(resumed) == (state in ("stopped", "failed", "interrupted"))
+
+
+async def test_a_stopped_run_is_resumed_where_it_is_shown(trainers: FakeTrainers) -> None:
+    run = recorded("past", lambda name: [*story(name)[:-1], Finished("stopped", 100, None, name)])
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        pilot.app.query_one("#train", FollowPane).open(run)
+        await shows(pilot, "■ Stopped at step 100, saved.")
+        await pilot.press("r")
+        await until(pilot, lambda: trainers.started == [run])
+        await shows(pilot, "● running")
+
+
+async def test_a_finished_run_goes_on_to_a_later_step_that_is_asked_for(trainers: FakeTrainers) -> None:
+    run = recorded("past")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        pilot.app.query_one("#train", FollowPane).open(run)
+        await shows(pilot, "✓ Finished at step 100, saved.")
+        await pilot.press("r")
+        await shows(pilot, "Train to which step?")
+        await pilot.press("enter")
+        await until(pilot, lambda: trainers.started == [run])
+        assert gpt_runs.spec_of(run).steps == 200
+
+
+async def test_a_stopped_run_is_sampled_from_its_checkpoint_and_taken_to_generate(
+    verse: Path, known_peak: float
+) -> None:
+    asked = spec(verse, steps=2000, sample_length=40, sample_every=0)
+    run = new_run(asked)
+    list(gpt_runs.owner.record(run, iter(trained(asked, run=run, on=stop_at(4)))))
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        pane = pilot.app.query_one("#train", FollowPane)
+        pane.open(run)
+        await shows(pilot, "■ Stopped at step", "saved.")
+        for number in (1, 2):
+            taken = len(pane.story.samples)
+            await pilot.press("f8")
+            await shows(pilot, "Sample now")
+            await pilot.press("enter")
+            await until(pilot, lambda taken=taken: len(pane.story.samples) == taken + 1, 60)
+            await until(pilot, lambda: pane.story.samples[-1].done)
+            assert len(pane.story.samples[-1].text) == 40, number
+        first, second = (sample.text for sample in pane.story.samples[-2:])
+        assert first != second
+        assert "■ Stopped at step" in shown(cast(LabApp, pilot.app))
+        await pilot.press("3")
+        await until(pilot, lambda: bool(pilot.app.query(GeneratePane)))
+        generate = pilot.app.query_one(GeneratePane)
+        await until(pilot, lambda: generate.lm is not None and run.name in generate.lm.source, 60)
+        pilot.app.action_show_pane("train")  # type: ignore[attr-defined]
+        await until(pilot, lambda: pilot.app.here is pane)  # type: ignore[attr-defined]
+        await pilot.press("3")  # from now on only the pane: another model may have been chosen there
+        await until(pilot, lambda: pilot.app.here is generate)  # type: ignore[attr-defined]
+        assert generate.background.kind != "load"

@@ -1,0 +1,41 @@
+"""The states of a run on the screen: a word, a mark and a colour for each, the same in every pane that follows."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from engine.runs.events import Finished
+from tui.text import safe
+from tui.widgets.styled import BAD, DIM, FAIR, GOOD
+
+NONE, STARTING, RUNNING, PAUSED, STOPPING = "none", "starting", "running", "paused", "stopping"
+STOPPED, FINISHED, FAILED, INTERRUPTED = "stopped", "finished", "failed", "interrupted"
+PAUSING, CONTINUING = "pausing", "continuing"
+"""what F6 has asked for and the run has not answered"""
+RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
+_ENDS = {"steps": FINISHED, "early_stop": FINISHED, "done": FINISHED, "stopped": STOPPED, "died": INTERRUPTED}
+MARKS = {
+    NONE: ("○", DIM),
+    STARTING: ("○", FAIR),
+    RUNNING: ("●", GOOD),
+    PAUSING: ("●", FAIR),
+    CONTINUING: ("●", FAIR),
+    PAUSED: ("‖", FAIR),
+    STOPPING: ("■", FAIR),
+    STOPPED: ("■", ""),
+    FINISHED: ("✓", GOOD),
+    FAILED: ("✗", BAD),
+    INTERRUPTED: ("▲", FAIR),
+}
+"""mark and colour by state"""
+
+
+def ended(last: Finished) -> str:
+    """The state of a run by its last event."""
+    return _ENDS.get(last.reason, FAILED)
+
+
+def line(state: str, sentence: str) -> Text:
+    """A sentence about a run, after the mark of its state."""
+    mark, colour = MARKS[state]
+    return Text.assemble((f"{mark} ", colour), safe(sentence, lines=False))
