@@ -292,10 +292,14 @@ def pane(name: str) -> type[Pane]:
     return type(panes.make(name))
 
 
+FOLLOWING = ("train", "classify", "choose", "retrieve")
+
+
 def test_no_key_means_two_things_in_one_pane() -> None:
     for where, _, _ in PANES:
         keys = [key for action in ACTIONS if action.where in (where, "everywhere") for key in action.keys]
-        assert len(keys) == len(set(keys))
+        twice = {key for key in keys if keys.count(key) > 1}
+        assert twice <= ({"f5", "n", "3"} if where in FOLLOWING else set())  # by state: tests/tui/test_screen_states.py
 
 
 def test_every_action_has_a_title_and_help_and_is_carried_out_by_the_program() -> None:

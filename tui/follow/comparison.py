@@ -242,7 +242,7 @@ class ComparePane(FollowPane):
         top, bottom = (self.query_one(f"#{self.PREFIX}-{line}", Lines) for line in ("head", "notice"))
         if top.size and bottom.size:
             top.set_strips([self.draw_head(name, self.state, top.size.width)])
-            shown = headline.notice(self.story, self.outcome, bottom.size.width, of_run=self.showing_results)
+            shown = headline.notice(self.story, bottom.size.width, self.outcome, of_run=self.showing_results)
             bottom.set_strips([shown])
 
     # -- keys and the mouse ------------------------------------------------------------------------------------------

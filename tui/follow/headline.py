@@ -134,7 +134,7 @@ def tabs(words: Words, shown: str, width: int, key: str = "", told: str = "") ->
     return strip(text, width)
 
 
-def notice(story: CompareStory, outcome: Text | None, width: int, *, of_run: bool = True) -> Strip:
+def notice(story: CompareStory, width: int, outcome: Text | None = None, *, of_run: bool = True) -> Strip:
     """What the pane itself said last, else how the run stands, else what it said last; beside the form, no run's."""
     told = notice_text(story.notices[-1]) if story.notices else None
     if told is not None and story.notices[-1].kind == "screen":
