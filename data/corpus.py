@@ -72,8 +72,7 @@ class Corpus:
     @property
     def excerpt(self) -> str:
         """The first two lines that are not empty, at most 60 characters of each."""
-        lines = [line.strip()[:60] for line in self.text(0, 2000).split("\n")]
-        return "\n".join([line for line in lines if line][:2])
+        return _excerpt(self.text(0, 2000))
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The characters from ``start`` to ``stop``."""
@@ -84,6 +83,26 @@ class Corpus:
         """The first part to train on and the last ``validation`` share to validate on, both contiguous."""
         boundary = int(len(self.ids) * (1.0 - validation))
         return self.ids[:boundary], self.ids[boundary:]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the beginning of a text file or folder shows: its encoding and excerpt, and whether there is much more."""
+
+    large: bool
+    encoding: str
+    excerpt: str
+
+    @classmethod
+    def of(cls, path: Path, encoding: str, limit: int) -> Head:
+        """Of ``path``, ``large`` from ``limit`` bytes on. Raises :class:`OSError` and :class:`TextError`."""
+        files = _Files(path, encoding)
+        first = files.paths[0]
+        codec = encodings.detect(first, encoding, scan=False)
+        with encodings.TextStream(first, codec) as stream:
+            excerpt = _excerpt(normalise_line_ends(stream.read(2000)))
+        packed = first.suffix.lower() in encodings.COMPRESSED
+        return cls(files.size * (8 if packed else 1) > limit, codec.removesuffix("-sig"), excerpt)
 
 
 def from_file(path: Path, *, cache: Path, name: str | None = None, encoding: str = "") -> Reading:
@@ -138,13 +157,13 @@ class _Files:
         self._read: dict[Path, Decoded | Decoder] = {}
         self._cuts: list[tuple[Path, Cut]] = []
         self._skipped: list[str] = []
-        self._paths = [path]
+        self.paths = [path]
         if self._folder:
             found = sorted(file for file in path.rglob("*") if not file.is_dir())
-            self._paths = [file for file in found if self._usable(file)]
-            if not self._paths:
+            self.paths = [file for file in found if self._usable(file)]
+            if not self.paths:
                 raise CorpusError("; ".join(["there is no text file in this folder", *self._notices()]))
-        self.size = sum(file.stat().st_size for file in self._paths)
+        self.size = sum(file.stat().st_size for file in self.paths)
         """bytes of all files, compressed ones as they are"""
         if not self.size:
             raise CorpusError("the file is empty")
@@ -153,7 +172,7 @@ class _Files:
         """The text of every file, cleaned (:func:`data.plaintext.clean`); None where it is too much for memory."""
         texts = []
         left = CLEAN_LIMIT
-        for file in self._paths:
+        for file in self.paths:
             with encodings.open_bytes(file) as opened:
                 content = opened.read(left + 1)
             left -= len(content)
@@ -169,9 +188,10 @@ class _Files:
     def chunks(self) -> Iterator[tuple[int, str]]:
         """The text of all files piece by piece with line ends normalised, and the bytes decoded so far."""
         done = 0
-        for file in self._paths:
+        for file in self.paths:
             known = self._read.get(file)
             decoder = Decoder(known.encoding if known else encodings.detect(file, self._encoding))
+            decoder.first = -1 if known else 0  # the second time no lines are counted
             held = ""  # a CR at the end of a piece may be half of a CRLF
             last = ""
             with encodings.open_bytes(file) as opened:
@@ -184,14 +204,15 @@ class _Files:
                     yield done, text
             text = normalise_line_ends(held + decoder.decode(b"", final=True))
             yield done, text + "\n" * (self._folder and (text or last)[-1:] != "\n")
-            self._read[file] = decoder
+            self._read[file] = known or decoder
 
     def described(self, corpus: Corpus) -> Corpus:
         """``corpus`` with its encodings, what was cut, and notices of all that was replaced or left out."""
         codecs = ", ".join(dict.fromkeys(file.encoding.removesuffix("-sig") for file in self._read.values()))
         notices = self._notices()
         if codecs != "utf-8":
-            notices.append(f"{self._root.name} begins with {corpus.excerpt!r}")
+            beginning = corpus.excerpt.replace("\n", " / ")
+            notices.append(f"{self._root.name} begins: {beginning}")
         cuts = {f"{cut.reason} ({self._name(file)})" if self._folder else cut.reason: cut for file, cut in self._cuts}
         return replace(
             corpus,
@@ -237,6 +258,11 @@ class _Files:
 
     def _name(self, file: Path) -> str:
         return str(file.relative_to(self._root))
+
+
+def _excerpt(text: str) -> str:
+    lines = [line.strip()[:60] for line in text.split("\n")]
+    return "\n".join([line for line in lines if line][:2])
 
 
 def _files(count: int) -> str:
@@ -290,7 +316,7 @@ class _Tally:
         self._counts = np.zeros(0x110000, np.int64)
         self._pairs: npt.NDArray[np.int64] | None = None  # of all that there could be, or:
         self._sparse: tuple[Ids, Ids] = (np.empty(0, np.int64), np.empty(0, np.int64))  # codes, and how often each is
-        self._last: int | None = None
+        self._last: Ids | None = None  # of the piece before
         self.total = 0
 
     def add(self, points: npt.NDArray[np.uint32]) -> None:
@@ -307,11 +333,13 @@ class _Tally:
     def add_pairs(self, ids: Ids, size: int) -> None:
         """Count the pairs of a piece, and the one across its beginning; ``size`` is that of the vocabulary."""
         for start in range(0, len(ids), CHUNK):  # so that all in 64-bit integers takes little memory
-            piece = ids[start : start + CHUNK].astype(np.int64)
-            if self._last is not None:
-                piece = np.concatenate([[self._last], piece])
-            self._last = int(piece[-1])
-            pairs = piece[:-1] * size + piece[1:]
+            piece = ids[start : start + CHUNK]
+            last = piece[:1] if self._last is None else self._last
+            pairs = np.empty(len(piece), np.int64)
+            pairs[:1], pairs[1:] = last, piece[:-1]
+            pairs *= size
+            pairs += piece
+            pairs, self._last = pairs[self._last is None :], piece[-1:]
             if size <= DENSE_LIMIT:
                 counts = np.bincount(pairs, minlength=size * size)
                 self._pairs = counts if self._pairs is None else self._pairs + counts

@@ -45,7 +45,7 @@ class Cut:
 
 def normalise_line_ends(text: str) -> str:
     """Turn CRLF and CR into LF."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def clean(text: str) -> tuple[str, list[Cut]]:

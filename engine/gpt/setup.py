@@ -31,7 +31,7 @@ def load_corpus(spec: TrainSpec, run: Run | None, *, resume: bool) -> Generator[
     with another text.
     """
     if run is None:
-        return (yield from _as_progress(dante.load(spec.corpus, cache=home.cache())))
+        return (yield from _as_progress(dante.load(spec.corpus, cache=home.cache(), encoding=spec.encoding)))
     about, wanted = run.read_json("corpus.json"), _fingerprint(run)
     copy = run.path / "corpus.txt"
     raw = b""
@@ -43,7 +43,7 @@ def load_corpus(spec: TrainSpec, run: Run | None, *, resume: bool) -> Generator[
     else:
         damaged = f"{copy} is damaged or cannot be read. " if wanted and copy.exists() else ""
         try:
-            corpus = yield from _as_progress(dante.load(spec.corpus, cache=home.cache()))
+            corpus = yield from _as_progress(dante.load(spec.corpus, cache=home.cache(), encoding=spec.encoding))
         except CorpusError as error:
             raise CorpusError(f"{damaged}{error}") from None
         if resume and wanted not in ("", corpus.fingerprint):

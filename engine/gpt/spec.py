@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from data.encodings import TextError, named
 from data.vocabulary import UnknownCharacterError, Vocabulary
 from engine.gpt.config import NANOCHAT, GPTConfig
 from engine.runs.spec import BadSpec, Problem, changed, check, check_gpus, device, option
@@ -33,10 +34,13 @@ class TrainSpec:
 
     corpus: str = option(
         "dante",
-        "path of a text file, 'dante' or 'dantesque'",
+        "path of a text file or of a folder of them, 'dante' or 'dantesque'",
         group="run",
-        required="name a text file, 'dante' or 'dantesque'",
+        required="name a text file or folder, 'dante' or 'dantesque'",
         path=True,
+    )
+    encoding: str = option(
+        "", "of the text files, such as utf-8, cp1252 or gb18030; found when empty", group="run", advanced=True
     )
     preset: str = option(
         "auto",
@@ -151,6 +155,11 @@ class TrainSpec:
         """Everything that is wrong with the spec by itself, without looking at corpus or device."""
         found = check(self)
         wrong = {problem.field for problem in found}
+        if self.encoding:
+            try:
+                named(self.encoding)
+            except TextError as error:
+                found.append(Problem("encoding", str(error)))
         if not wrong & {"heads", "width"} and self.width % self.heads:
             found.append(Problem("heads", f"{self.heads} do not divide the width {self.width}"))
         elif not wrong & {"heads", "width"} and self.positions == "rotary" and self.width // self.heads % 2:
@@ -187,6 +196,11 @@ class TrainSpec:
         if problems:
             raise BadSpec(problems)
         return spec
+
+    @property
+    def unseen(self) -> int:
+        """How many characters at the beginning of the sample prompt the model cannot see, by the context."""
+        return max(0, len(self.sample_prompt) - self.context)
 
 
 _FAST: Mapping[str, Any] = {

@@ -138,6 +138,11 @@ class _Session:
         if self.spec.sample_prompt != asked.sample_prompt:
             text = f"the corpus has no line break: samples begin with {self.spec.sample_prompt!r}"
             notices.append(Notice(text, "info", "prompt"))
+        if self.spec.sample_every and self.spec.unseen:
+            text = (
+                f"the sample prompt is longer than the context: the model sees its last {self.spec.context} characters"
+            )
+            notices.append(Notice(text, "warning", "prompt"))
         if resume:
             assert self.run is not None
             saved, skipped = setup.restore(self.run, self.trainer)

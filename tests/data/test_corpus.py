@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import math
 import os
@@ -11,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 from workbench import INFERNO, make_verse
 
@@ -225,3 +227,110 @@ def test_the_inferno_has_its_known_size(tmp_path: Path) -> None:
     unigram, bigram = brute_force(found.text())
     assert found.facts.unigram == pytest.approx(unigram)
     assert found.facts.bigram == pytest.approx(bigram)
+
+
+RUSSIAN = "Все люди рождаются свободными и равными в своём достоинстве и правах.\n" * 3
+
+
+def test_an_encoding_is_told_with_an_excerpt_and_can_be_given(tmp_path: Path) -> None:
+    path = write(tmp_path, RUSSIAN.encode("koi8_r"))
+    found = read(path, tmp_path)
+    assert (found.text(), found.encoding) == (RUSSIAN, "koi8_r")
+    first = RUSSIAN.split("\n")[0][:60]
+    assert found.notices == ("text.txt is read as KOI8-R", f"text.txt begins: {first} / {first}")
+    forced = finish(from_file(path, cache=tmp_path, encoding="cp1251"))
+    assert (forced.text(), forced.encoding) == (RUSSIAN.encode("koi8_r").decode("cp1251"), "cp1251")
+    with pytest.raises(CorpusError, match="'cp99' is not an encoding"):
+        finish(from_file(path, cache=tmp_path, encoding="cp99"))
+
+
+def test_a_bad_byte_is_counted_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = bytearray((RUSSIAN * 3).encode())
+    raw[2 * len(raw) // 3] = raw[-2] = 0xFF
+    path = write(tmp_path, bytes(raw))
+    expected = raw.decode("utf-8", "replace")
+    line = expected[: expected.index("\ufffd")].count("\n") + 1
+    for chunk in (corpus.CHUNK, 3):
+        monkeypatch.setattr(corpus, "CHUNK", chunk)
+        found = read(path, tmp_path)
+        assert found.text() == expected
+        (notice,) = found.notices
+        assert f"{expected.count(chr(0xFFFD))} characters are not valid UTF-8" in notice
+        assert notice.endswith(f"the first in line {line}")
+        monkeypatch.setattr(corpus, "CLEAN_LIMIT", 16)
+
+
+def make_folder(folder: Path) -> str:
+    """Texts in four encodings, one compressed, among files that are none; returns what a corpus of them holds."""
+    (folder / "b").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    texts = {"1.txt": ("più\r\n", "utf-8"), "2.py": ("x = 'è'", "utf-8-sig"), "b/3": (RUSSIAN, "cp1251")}
+    for name, (text, encoding) in texts.items():
+        write(folder, text.encode(encoding), name)
+    write(folder, gzip.compress("packed\n".encode("utf-16")), "b/4.gz")
+    for name, content in (("0.png", b"\x89PNG\r\n\x1a\n" + bytes(50)), ("empty", b""), (".git/HEAD", b"ref")):
+        write(folder, content, name)
+    (folder / "5.txt").symlink_to("nowhere")
+    return f"più\nx = 'è'\n{RUSSIAN}packed\n"
+
+
+@pytest.mark.parametrize("limit", [corpus.CLEAN_LIMIT, 600, 16])  # in memory, too much found on the way, and at once
+def test_a_folder_is_its_texts_in_the_order_of_names(
+    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = make_folder(tmp_path / "folder")
+    monkeypatch.setattr(corpus, "CLEAN_LIMIT", limit)
+    monkeypatch.setattr(corpus, "CHUNK", 5)
+    found = read(tmp_path / "folder", tmp_path)
+    assert (found.text(), found.name) == (expected, "folder")
+    assert found.encoding == "utf-8, cp1251, utf-16"
+    read_as, other, left_out, begins = found.notices
+    assert read_as == f"1 file read as {'cp1251'}, the first is b/3"
+    assert other == "1 file read as UTF-16, the first is b/4.gz"
+    assert left_out == "4 files left out, the first is .git/HEAD: hidden"
+    assert begins == "folder begins: più / x = 'è'"
+    assert found.facts == from_text(expected, name="", source="", wrapped=False).facts
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("limit", [corpus.CLEAN_LIMIT, 99])
+def test_a_compressed_text_is_its_content(
+    suffix: str, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = AWKWARD.encode()
+    packed = gzip.compress(raw) if suffix == ".gz" else pyarrow.compress(raw, "zstd", asbytes=True)
+    path = write(tmp_path, packed, f"text.txt{suffix}")
+    plain = read(write(tmp_path, raw), tmp_path)
+    monkeypatch.setattr(corpus, "CLEAN_LIMIT", limit)
+    found = read(path, tmp_path)
+    assert (found.text(), found.fingerprint, found.name) == (plain.text(), plain.fingerprint, "text")
+    write(tmp_path, packed[:-9], path.name)
+    with pytest.raises(CorpusError, match="damaged or cut off"):
+        read(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the cat sat on the mat. " * 9,
+        "人人生而自由，在尊严和权利上一律平等。" * 9,
+        "السَّلَامُ عَلَيْكُمْ وَرَحْمَةُ اللَّهِ" * 5,
+        "🙂👩‍👩‍👧 🇮🇹 e\u0301 ñ\n" * 9,
+        "def f(x):\n\treturn {'a': x[0]}  # \x0c\n" * 9,
+        "नमस्ते दुनिया। ราชอาณาจักรไทย",
+    ],
+)
+def test_any_script_is_read_as_it_is(text: str, tmp_path: Path) -> None:
+    found = read(write(tmp_path, text.encode()), tmp_path)
+    assert (found.text(), found.notices, found.encoding) == (text, (), "utf-8")
+    assert (found.facts.unigram, found.facts.bigram) == pytest.approx(brute_force(text))
+    assert found.vocabulary.encode(found.text(0, 1)).ids == found.ids[:1].tolist()
+
+
+def test_the_head_of_a_large_file_tells_its_encoding(tmp_path: Path) -> None:
+    path = write(tmp_path, (RUSSIAN * 4000).encode("cp1251"))
+    first = RUSSIAN.split("\n")[0][:60]
+    assert corpus.Head.of(path, "", 1 << 20) == corpus.Head(False, "cp1251", f"{first}\n{first}")
+    assert corpus.Head.of(path, "koi8-r", 9).encoding == "koi8-r"
+    make_folder(tmp_path / "folder")
+    assert corpus.Head.of(tmp_path / "folder", "", 9) == corpus.Head(True, "utf-8", "più")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import random
+import re
 from pathlib import Path
 
 import pytest
+from workbench import make_verse
 
 from data.corpus import from_file
 from data.plaintext import clean, count_cantos
@@ -118,3 +121,65 @@ def test_a_corpus_tells_what_was_cut(tmp_path: Path) -> None:
     assert found.text() == cantos()
     assert len(found.cuts) == 3
     assert found.name == "commedia"
+
+
+ENDS = [
+    "E quindi uscimmo a riveder le stelle.",
+    "puro e disposto a salire a le stelle.",
+    "l’amor che move il sole e l’altre stelle.",
+]
+NOTES = (
+    "Notes of the editor\n\nSee the other edition, which has everything that is left out here, for the reasons given.\n"
+)
+
+
+def comedy() -> str:
+    """Three canticles of four cantos in tercets, whose verses end in "stelle" here and there."""
+    rng = random.Random(3)
+    parts = []
+    for canticle, end in zip(("Inferno", "Purgatorio", "Paradiso"), ENDS, strict=True):
+        for number in ("I", "II", "III", "IV"):
+            verses = [line + " et terra" for line in make_verse(21, rng.randrange(99)).splitlines()]
+            verses[rng.randrange(21)] = "quando si parte di qua giù le stelle,"
+            tercets = "\n".join("  " + "\n  ".join(verses[start : start + 3]) + "\n" for start in range(0, 21, 3))
+            parts.append(f"{canticle} • Canto {number}\n\n{tercets}\n")
+        parts.append(f"  {end}\n\n")
+    return "".join(parts)
+
+
+def test_no_verse_of_a_part_of_the_comedy_is_cut() -> None:
+    whole = comedy()
+    cantos = [*(found.start() for found in re.finditer("^.* • Canto", whole, re.MULTILINE)), len(whole)]
+    for start, begin in enumerate(cantos):
+        for end in cantos[start + 1 :]:
+            assert clean(whole[begin:end]) == (whole[begin:end], [])
+    rng = random.Random(4)
+    for _ in range(2000):
+        begin, end = sorted(rng.sample(range(len(whole) + 1), 2))
+        assert clean(whole[begin:end])[0].split() == whole[begin:end].split()
+
+
+@pytest.mark.parametrize("canticles", [slice(0, 1), slice(1, 2), slice(2, 3), slice(0, 2), slice(0, 3)])
+def test_what_surrounds_any_canticle_is_cut(canticles: slice) -> None:
+    parts = re.split(r"(?<=stelle\.)\n\n", comedy())[:3]
+    verse = "\n\n".join(parts[canticles])
+    text, cuts = clean(f"LA DIVINA COMMEDIA\ndi Dante Alighieri\n\n\n{verse}\n\n\n{NOTES}")
+    assert text == verse + "\n"
+    assert [cut.reason for cut in cuts] == ["everything before the first canto", "everything after the last verse"]
+
+
+def test_another_poem_before_or_after_the_first_stays() -> None:
+    other = "\n".join(["Guido, i’ vorrei che tu e Lapo ed io", "fossimo presi per incantamento", "e messi in un vasel"])
+    for text in (f"{other}, ch’ad ogni vento\n\n{cantos()}", f"{cantos()}\n\n{other}, ch’ad ogni vento\n"):
+        assert clean(text) == (text, [])
+
+
+def test_every_book_of_a_text_loses_its_own_licence() -> None:
+    text, cuts = clean(GUTENBERG.format("First book.") + GUTENBERG.format("Second book."))
+    assert text == "First book.\nSecond book.\n"
+    assert sum(cut.characters for cut in cuts) >= 2 * len(GUTENBERG.format("")) - 30
+    assert len(cuts) == 4
+
+
+def test_every_text_of_a_page_stays() -> None:
+    assert clean("<html><pre>one</pre><p>menu</p><pre>two</pre></html>")[0] == "one\ntwo"

@@ -44,7 +44,7 @@ class TrainForm(Form):
 
     def on_mount(self) -> None:
         # After the first picture: reading a corpus loads numpy, and that would hold the picture up.
-        self.set_timer(0.2, lambda: self._look_at_corpus(self.text("corpus")))
+        self.set_timer(0.2, lambda: self.edited(""))
         self.query_one("#go").focus()
 
     # -- values ------------------------------------------------------------------------------------------------------
@@ -62,8 +62,8 @@ class TrainForm(Form):
         return [Problem("corpus", self._corpus_problem)] if self._corpus_problem else []
 
     def edited(self, name: str) -> None:
-        if name in ("", "corpus"):
-            self._look_at_corpus(self.text("corpus"))
+        if name in ("", "corpus", "encoding"):
+            self._look_at_corpus(self.text("corpus"), self.text("encoding"))
 
     # -- beside the fields -------------------------------------------------------------------------------------------
 
@@ -90,17 +90,22 @@ class TrainForm(Form):
         if characters:
             entries.append(("one epoch", f"{characters * 0.9 / tokens:,.1f} steps"))
             entries.append(("whole run", f"{spec.steps * tokens / (characters * 0.9):,.1f} epochs"))
+        if spec.sample_every and spec.unseen:
+            entries.append(
+                ("samples", f"longer prompt than context: the first {spec.unseen:,} characters are not seen")
+            )
         return rows("cost", entries)
 
     # -- the corpus --------------------------------------------------------------------------------------------------
 
     @work(thread=True, exclusive=True, group="corpus", exit_on_error=False)
-    def _look_at_corpus(self, source: str) -> None:
+    def _look_at_corpus(self, source: str, encoding: str) -> None:
         """Read the corpus off the event loop, as far as that needs no network."""
         from textual.worker import get_current_worker
 
         from data import dante
-        from data.corpus import CorpusError
+        from data.corpus import Head
+        from data.encodings import TextError
         from engine.runs.messages import finish
 
         worker = get_current_worker()
@@ -114,11 +119,11 @@ class TrainForm(Form):
                     ("", "verse sampled from the bundled model"),
                     ("your text", "give the path of any .txt file"),
                 ]
-            elif source not in self.BUILT_IN and path is not None and path.stat().st_size > LARGE:
-                facts = [(path.name, "large: it is read when training starts")]
+            elif source not in self.BUILT_IN and path and (head := Head.of(path, encoding, LARGE)).large:
+                facts = [(path.name, "large: it is read when training starts"), *_read(head.encoding, head.excerpt)]
             else:
-                corpus = finish(dante.load(source, cache=cache))
-        except CorpusError as error:
+                corpus = finish(dante.load(source, cache=cache, encoding=encoding))
+        except (OSError, TextError) as error:
             problem = str(error)
         if corpus is not None:
             facts = _facts(corpus, source)
@@ -144,6 +149,8 @@ def _facts(corpus: Any, source: str) -> list[tuple[str, str]]:
         ("letters", f"{facts.unigram:.3f}  letter frequencies"),
         ("pairs", f"{facts.bigram:.3f}  bigrams"),
         *(("cut", str(cut).removeprefix("cut ")) for cut in corpus.cuts),
+        *_read(corpus.encoding, corpus.excerpt),
+        *(("", notice) for notice in corpus.notices),
     ]
     if "\n" not in corpus.vocabulary.characters:
         found.append(("samples", f"begin with {corpus.text(0, 1)!r}: it has no line break"))
@@ -151,3 +158,9 @@ def _facts(corpus: Any, source: str) -> list[tuple[str, str]]:
         found.append(("", "verse sampled from the bundled Dante model,"))
         found.append(("", "not Dante: for that give a text file"))
     return found
+
+
+def _read(encoding: str, excerpt: str) -> list[tuple[str, str]]:
+    """How a text was read: its encoding and its first two lines."""
+    first, _, second = excerpt.partition("\n")
+    return [("encoding", encoding), ("begins", first), ("", second)]
