@@ -39,9 +39,7 @@ class TrainSpec:
         required="name a text file or folder, 'dante' or 'dantesque'",
         path=True,
     )
-    encoding: str = option(
-        "", "of the text files, such as utf-8, cp1252 or gb18030; found when empty", group="run", advanced=True
-    )
+    encoding: str = option("", "of the text files, such as utf-8, cp1252 or gb18030; found when empty", group="run")
     preset: str = option(
         "auto",
         "auto picks by device",

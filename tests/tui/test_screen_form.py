@@ -143,6 +143,28 @@ async def test_a_corpus_without_a_line_break_starts_with_a_prompt_of_its_own(
     assert trainers.started[0].read_json("spec.json")["sample_prompt"] == "g"
 
 
+async def test_how_the_corpus_is_read_is_shown_before_it_is_trained_on(
+    trainers: FakeTrainers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = tmp_path / "polish.txt"
+    text.write_bytes(("Zażółć gęślą jaźń,\nwszyscy ludzie rodzą się wolni.\n" * 20).encode("cp1250"))
+    async with LabApp().run_test(size=(120, 60)) as pilot:
+        await put(pilot, "corpus", str(text))
+        await shows(pilot, "cp1250", "Zażółć gęślą jaźń,", "wszyscy ludzie rodzą się wolni.")
+        await put(pilot, "encoding", "koi8-r")
+        await shows(pilot, "koi8-r", "Za©СЁФ")
+        await put(pilot, "encoding", "cp99")
+        await until(pilot, lambda: "encoding: 'cp99' is not an encoding" in problems(pilot))
+        monkeypatch.setattr("tui.train.form.LARGE", 99)
+        await put(pilot, "encoding", "")
+        await shows(pilot, "large: it is read when training starts", "cp1250", "Zażółć gęślą jaźń,")
+        await put(pilot, "sample_prompt", "Za" * 50)
+        await shows(pilot, "first 36 characters exceed the context")
+    assert not trainers.started
+
+
 async def test_a_corrected_value_starts_a_run_with_what_was_typed(
     trainers: FakeTrainers,
     verse: Path,

@@ -82,6 +82,7 @@ def test_strings_become_the_fields_types(given: dict[str, Any], expected: object
         ({"preset": "huge"}, "'huge' is none of auto, nano, small, karpathy"),
         ({"sample_prompt": ""}, "must not be empty"),
         ({"corpus": " "}, "name a text file"),
+        ({"encoding": "cp99"}, "'cp99' is not an encoding"),
         ({"widht": "3"}, "there is no such field; did you mean width?"),
         ({"learningrate": "3"}, "did you mean learning_rate?"),
     ],

@@ -202,6 +202,41 @@ def test_a_prompt_that_the_corpus_cannot_spell_is_refused_before_anything_starts
     assert train(spec(verse, sample_prompt="aΩ", sample_every=0, steps=2))[-1].reason == "steps"
 
 
+def test_how_a_corpus_was_read_is_told_once_and_a_resumed_run_takes_its_own_copy(tmp_path: Path) -> None:
+    path = tmp_path / "polish.txt"
+    text = "Zażółć gęślą jaźń, wszyscy ludzie rodzą się wolni.\n" * 20
+    path.write_bytes(text.encode("cp1250"))
+    made = spec(path)
+    run = new_run(made)
+    first = train(made, run=run, on=stop_at(20))
+    read_as, begins = notices("corpus", first)
+    assert read_as.text == "polish.txt is read as cp1250"
+    assert begins.text.startswith("polish.txt begins: Zażółć gęślą jaźń, ")
+    assert (run.path / "corpus.txt").read_text("utf-8") == text
+    path.unlink()
+    assert not notices("corpus", train(made, run=run, resume=True))
+
+
+def test_a_given_encoding_is_used_also_by_a_run_that_reads_its_corpus_again(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    text = "È più bello, perché no?\n" * 30
+    path.write_bytes(text.encode("mac_roman"))
+    made = spec(path, encoding="mac_roman")
+    run = new_run(made)
+    first = train(made, run=run, on=stop_at(20))
+    (run.path / "corpus.txt").unlink()
+    resumed = train(made, run=run, resume=True)
+    assert only(Started, first)[0].fingerprint == only(Started, resumed)[0].fingerprint
+    assert (run.path / "corpus.txt").read_text("utf-8") == text
+
+
+def test_a_prompt_longer_than_the_context_is_told(verse: Path) -> None:
+    (notice,) = notices("prompt", train(spec(verse, sample_prompt="ma re lo sel", steps=1)))
+    assert notice.text == "the sample prompt is longer than the context: the model sees its last 8 characters"
+    for fits in ({"sample_prompt": "ma re lo"}, {"sample_prompt": "ma re lo sel", "sample_every": 0}):
+        assert not notices("prompt", train(spec(verse, steps=1, **fits)))
+
+
 def test_a_device_that_is_not_there_is_refused(verse: Path) -> None:
     with pytest.raises(BadSpec, match="device: no CUDA device"):
         train(spec(verse, device="cuda"))
