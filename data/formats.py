@@ -26,7 +26,7 @@ ARROW = (".parquet", ".arrow")
 SUFFIXES = TEXTS + ARROW
 COMPRESSED = "texts also compressed as .gz or .zst"
 LARGEST = 2 << 30  # bytes of a file of text, decompressed
-MOST_ROWS = 5_000_000  # of a data set
+MOST_ROWS = 2_000_000  # of a data set
 LARGEST_CELL = 1 << 27  # characters; what the csv module may hold before a text is cut
 _CHUNK = 1 << 16  # characters, or rows of a Parquet file
 _SNIFFED = 50  # lines of a CSV that tell its delimiter
@@ -286,6 +286,9 @@ def _json(name: str, lines: IO[str], reading: Reading) -> Iterator[Row]:
     tally = Tally()
     head = lines.read(_CHUNK)
     opening = _ARRAY.match(head)
+    with contextlib.suppress(ValueError, RecursionError):
+        if opening and head.lstrip()[json.JSONDecoder().raw_decode(head.lstrip())[1] :].strip():
+            opening = None  # it is one line of several
     try:
         if opening:
             values = _array(name, head, opening.end(), lines)

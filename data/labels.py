@@ -54,7 +54,7 @@ def read_labels(column: str, cells: Mapping[Hashable, int], names: Sequence[str]
     alike = _same_in_every_format(found)
     kinds = {type(one).__name__ if not isinstance(one, tuple) else one[0].__name__ for one in cells if texts[one]}
     repairs = []
-    if len(kinds) > 1 and not all(map(_NUMBER.fullmatch, found)):
+    if len(kinds) > 1 and not all(text is None or _NUMBER.fullmatch(text) for text in alike.values()):
         repairs.append(f"the column {column!r} mixes types ({', '.join(sorted(kinds))}): every label is taken as text")
     values = {text for text in alike.values() if text is not None}
     classes, place = _named(column, values, names, given)

@@ -299,7 +299,7 @@ def _card_features(head: str) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     try:
-        infos = yaml.safe_load(head)["dataset_info"]
+        infos = yaml.load(head, Loader=yaml.BaseLoader)["dataset_info"]  # every scalar as text
         for info in infos if isinstance(infos, list) else [infos]:
             for feature in info["features"]:
                 if isinstance(feature["dtype"], dict) and "class_label" in feature["dtype"]:
