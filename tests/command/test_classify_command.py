@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -147,7 +148,20 @@ def test_predict_prints_the_texts_of_a_table(trained: str, tmp_path: Path, capfd
     assert cli.main(["predict", trained, "--input", str(source), "--json"]) == 0
     told = capfd.readouterr()
     assert [one["text"] for one in records(told.out)[:-1]] == ["card late"] * 2 + ["the parcel"] * 2
-    assert "1 line left out" in told.err
+    assert "1 row left out that are no JSON objects; the first is line 3" in told.err
+
+
+def test_predict_reads_compressed_tables_and_other_encodings(
+    trained: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.csv.gz"
+    source.write_bytes(gzip.compress(",text\n0,caffè\n1,żółw\n".encode("utf-16-le")))
+    assert cli.main(["predict", trained, "--input", str(source), "--encoding", "utf-16-le", "--json"]) == 0
+    told = capfd.readouterr()
+    assert {one["text"] for one in records(told.out)[:-1]} == {"caffè", "żółw"}
+    assert "numbers the rows" in told.err
+    assert cli.main(["predict", trained, "--input", str(source), "--encoding", "utf-9"]) == 2
+    assert "'utf-9' is not an encoding" in " ".join(capfd.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -160,6 +174,7 @@ def test_predict_prints_the_texts_of_a_table(trained: str, tmp_path: Path, capfd
         (["--input", "IN", "a text"], "not both"),
         (["--output", "out.csv", "a text"], "needs --input"),
         (["--text-column", "text", "a text"], "needs --input"),
+        (["--encoding", "utf-8", "a text"], "needs --input"),
         (["--file", "x"], "no option --file"),
         (["a text", "-x"], "no option -x"),
         (["a text", "--no-such=3"], "no option --no-such=3"),

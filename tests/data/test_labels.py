@@ -64,6 +64,7 @@ def classes_of(data: TextData) -> dict[int, set[str]]:
         ([["a"], ["b"]], ["a", "b"]),
         ([[3], [4]], ["3", "4"]),
         (["yes", "none", "no"], ["yes", "none", "no"]),
+        (["1", "two", "3.0"], ["1", "two", "3.0"]),
     ],
 )
 def test_labels_are_the_same_in_every_format(tmp_path: Path, marks: list[Any], expected: list[str]) -> None:
@@ -80,7 +81,7 @@ def test_labels_are_the_same_in_every_format(tmp_path: Path, marks: list[Any], e
         (["a", "b", "", "  "], 2),
         ([0, 1, NAN], 1),
         ([0, 1, INF, -INF], 2),
-        (["a", "b", NAN], 1),
+        (["a", "b", NAN, INF], 2),
         (["a", "b", [], [None], [NAN]], 3),
         ([0, 1, "NaN", "nan", "", "inf", "None", "null", "N/A"], 7),
         ([1.0, 2.0, "NaN"], 1),

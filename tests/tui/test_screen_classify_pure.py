@@ -20,6 +20,7 @@ from stage import CONTROLS, HOSTILE, SIZES
 from textual.strip import Strip
 
 from checkpoints import store
+from data import tables
 from engine.classify import runs as classify_runs
 from engine.classify import task as classify_task
 from engine.classify.results import ClassifyResults
@@ -38,7 +39,7 @@ from engine.runs.events import (
 )
 from engine.runs.spec import BadSpec, spelled
 from tui.choose import views as choose_views
-from tui.classify import figures, overview, pages
+from tui.classify import figures, form, overview, pages
 from tui.classify.form import ClassifyForm, look
 from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judgement, sentence
@@ -330,6 +331,33 @@ def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> N
     assert any("2 classes" in line for line in seen.checks)
     assert any("set aside" in line for line in seen.repairs)
     assert "no column" in look({**named, "text_column": "gone"}).problem
+
+
+def test_a_look_shows_the_encoding_and_what_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "table.csv"
+    rows = "".join(f"{number};caffè {number};{number % 2};{number}\n" for number in range(40))
+    file.write_bytes(f";text;label;when\n{rows}".encode("cp1252"))
+    values = {**VALUES, "data": str(file), "label_names": "no, yes"}
+    seen = look(values)
+    assert seen.source == f"{file} · cp1252"
+    assert seen.columns == ("text", "label", "when")
+    assert {"not used: the column 'when'", "not used: the column without a name, which numbers the rows"} < {
+        *seen.repairs
+    }
+    assert seen.checks[0] == "2 classes, balanced in train: no 50%, yes 50%"
+    assert "3 names for 2 labels" in look({**values, "label_names": "a,b,c"}).problem
+    assert "not an encoding" in look({**values, "encoding": "utf-9"}).problem
+    assert look({**values, "encoding": "cp1250"}).rows[0] == ("0", "caffč 0")
+    # A large file is not read whole for a look, and what is not used is shown all the same.
+    monkeypatch.setattr(form, "LARGE", 100)
+    monkeypatch.setattr(tables, "load", None)
+    seen = look(values)
+    assert (seen.sizes, seen.problem, seen.rows[0]) == ((), "", ("0", "caffè 0"))
+    assert "not used: the column 'when'" in seen.repairs
+    folder = tmp_path / "set" / "data"
+    folder.mkdir(parents=True)
+    file.rename(folder / "train.csv")
+    assert "checks run when it is started" in look({**values, "data": str(folder.parent)}).note
 
 
 def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:

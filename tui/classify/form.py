@@ -130,7 +130,7 @@ def _rows(
 def _size(name: str) -> int:
     path = Path(os.path.expanduser(name))
     try:
-        files = list(path.iterdir()) if path.is_dir() else [path]
+        files = path.rglob("*") if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files if file.is_file())
     except OSError:
         return 0
