@@ -107,6 +107,29 @@ def test_faulty_rows_do_not_change_the_meaning_of_the_others() -> None:
     assert found[200:] == ["whose answer is none of the choices"] * 5
 
 
+def test_a_faulty_row_that_a_text_explains_does_not_make_texts_of_indices() -> None:
+    rows = rows_of(TEXTS["the digits of the indices, in any order"], (4,), int, 60)
+    faulty = {"question": "?", "choices": ["7", "8", "9", "6"], "answer": 7}
+    found = read(raw_of([*rows, faulty])).items["test"]
+    assert [item.gold for item in found[:60] if isinstance(item, Item)] == [row["true_place"] for row in rows]
+    assert isinstance(found[60], str)
+
+
+def test_a_published_convention_decides_where_the_rows_do_not() -> None:
+    rows = [
+        {"sentence": f"{n} Ann saw Eve because _ came.", "option1": "Ann", "option2": "Eve", "answer": "1"}
+        for n in range(4)
+    ]
+    found = read(raw_of(rows))
+    assert [item.gold for item in found.items["test"] if isinstance(item, Item)] == [0] * 4
+    assert not any("--answer-base" in line for line in found.repairs)
+
+
+def test_minus_one_is_an_answer_where_a_choice_reads_so() -> None:
+    rows = [{"question": "?", "choices": ["-1", "one", "two"], "answer": answer} for answer in ("-1", "two", "one")]
+    assert [item.gold for item in read(raw_of(rows)).items["test"] if isinstance(item, Item)] == [0, 2, 1]
+
+
 def test_what_the_rows_do_not_tell_is_told_and_can_be_given() -> None:
     rows = [{"question": f"{n}?", "choices": ["3", "1", "2", "0"], "answer": 1 + n % 2} for n in range(6)]
     found = read(raw_of(rows))

@@ -341,6 +341,19 @@ def test_names_of_columns_need_no_case_spaces_or_hyphens() -> None:
     assert items_of([names]) == [Item("Red is a", ("sea", "brick"), 1, "", True)]
 
 
+def test_ten_columns_stand_in_the_order_of_their_numbers() -> None:
+    (item,) = items_of([{"question": "?", **{f"option{n}": f"text {n}" for n in range(10, 0, -1)}, "answer": 10}])
+    assert item.choices == tuple(f"text {n}" for n in range(1, 11))
+    assert item.gold == 9
+
+
+def test_a_column_that_holds_nothing_gives_way() -> None:
+    cells = {"Question": None, "question": "Which?", "choices": None, "A": "x", "B": "y", "label": -1, "answer": "B"}
+    assert items_of([cells]) == [Item("Which?", ("x", "y"), 1)]
+    letters = {"question": "Which?", "choice": "B", "A": "x", "B": "y", "answer": "B"}
+    assert items_of([letters]) == [Item("Which?", ("x", "y"), 1)]
+
+
 def test_an_unnamed_column_is_no_part_of_a_question() -> None:
     (item,) = items_of([{"": "7", "question": "Which?", "A": "x", "B": "y", "answer": "B"}])
     assert item == Item("Which?", ("x", "y"), 1)

@@ -238,4 +238,5 @@ def test_a_look_at_the_data_shows_how_they_are_read(tmp_path: Path, monkeypatch:
     seen = look(values)
     assert "only the first 10 rows" in seen.note
     assert "counted from 1" in seen.facts().plain
+    assert "3 evaluated" in seen.facts().plain  # 30% of 10
     assert len(seen.first) == 2
