@@ -94,6 +94,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("learning_rate", ("l",), "Rate", "Change the learning rate of the run while it trains.", "train", True),
     Action("log", ("g",), "Log", "Loss axis linear or logarithmic.", "train", True),
     Action("smoothing", ("s",), "Smooth", "Batch loss averaged over 5, 20 or 100 steps, or not shown.", "train"),
+    Action("other", ("v",), "Sample", "On a narrow screen the sample in place of the curve, and back.", "train", True),
     Action("cursor(-1)", ("left",), "Back", "Walk back along the curve: values and sample of that step.", "train"),
     Action("cursor(1)", ("right",), "Forward", "Walk forward along the curve.", "train"),
     Action("cursor_first", ("home",), "First", "Cursor to the first sample.", "train"),

@@ -138,6 +138,8 @@ SIXTEEN = Theme(
         "scrollbar-background-hover": "ansi_default",
         "scrollbar-background-active": "ansi_default",
         "input-cursor-text-style": "reverse",
+        "ansi-background": "ansi_black",
+        "ansi-foreground": "ansi_white",
     },
 )
 """for terminals with 16 colours, whatever they are"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from types import SimpleNamespace
 from typing import cast
 
@@ -28,6 +29,7 @@ from checkpoints.run import Run
 from engine.runs.events import Event, Finished, Notice, Progress, SampleText, Started
 from tui.app import LabApp
 from tui.runs.pane import RunsPane
+from tui.train import views
 
 
 async def open_first(pilot: Pilot[int]) -> None:
@@ -50,8 +52,13 @@ def tell(app: LabApp, name: str, events: list[Event]) -> None:
 
 
 def numbers(app: LabApp) -> dict[str, str]:
-    """The table of numbers by name."""
-    return {name: value for name, value, _ in app.pane._cells()}
+    """The figures by name."""
+    return views.values(app.pane.story, app.pane.options.cursor)
+
+
+def below(app: LabApp) -> str:
+    """The legend of the curve."""
+    return str(app.query_one("#run-curve").border_subtitle)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -60,12 +67,13 @@ async def test_a_recorded_run_shows_its_state_curve_numbers_and_sample(size: tup
     app = LabApp()
     async with app.run_test(size=size) as pilot:
         await open_first(pilot)
-        await shows(pilot, "finished", run.name[:16], "sample-100")
+        await shows(pilot, "finished", "past")
+        assert run.name.endswith("-past")
+        assert "sample-100" in view(app, "run-sample") or size[0] < 70
         await until(pilot, lambda: any("⠀" < mark <= "⣿" for mark in view(app, "run-curve")))
-        assert all(value in view(app, "run-numbers") for value in ("2.5000", "3.6070"))
+        assert all(value in view(app, "run-numbers") for value in ("2.500", "3.61"))
         assert "✓ Finished at step 100, saved." in view(app, "run-notices")
-        if size[1] >= 30:
-            assert "told at the end" in view(app, "run-notices")
+        assert "told at the end" in view(app, "run-notices")
         assert not app.training
 
 
@@ -78,14 +86,14 @@ async def test_the_cursor_shows_values_and_sample_of_its_step_and_goes_away_agai
         await pilot.press("left")
         await pilot.press("left")
         await until(pilot, lambda: numbers(app)["step"] == "80")
-        assert numbers(app)["loss"] == "2.2000"
-        assert numbers(app)["val loss"] == "2.6000"
+        assert numbers(app)["batch loss"] == "2.200"
+        assert numbers(app)["validation"] == "2.600"
         assert "sample-80" in view(app, "run-sample")
         await pilot.press("right")
         await until(pilot, lambda: "sample-100" in view(app, "run-sample"))
         await pilot.press("home")
         await until(pilot, lambda: "sample-0" in view(app, "run-sample"))
-        assert numbers(app)["val loss"] == "3.0000"
+        assert numbers(app)["validation"] == "3.000"
         await pilot.press("left")  # there is nothing before it
         await pilot.pause()
         assert numbers(app)["step"] == "0"
@@ -99,22 +107,57 @@ async def test_the_axis_and_the_smoothing_can_be_changed_and_the_legend_says_so(
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await open_first(pilot)
-        for axis in ("log", "linear"):  # a key draws the whole story, which the first picture may not have had yet
+        for log in (True, False):  # a key draws the whole story, which the first picture may not have had yet
             await pilot.press("g")
-            await until(pilot, lambda axis=axis: axis in view(app, "run-legend"))
+            await until(pilot, lambda log=log: ("log" in below(app)) == log)
         linear = view(app, "run-curve")
         await pilot.press("g")
-        await until(pilot, lambda: "log" in view(app, "run-legend"))
+        await until(pilot, lambda: "log" in below(app))
         assert view(app, "run-curve") != linear
         seen = set()
         for _ in range(4):
             before = app.pane.options.smoothing
             await pilot.press("s")
             await until(pilot, lambda before=before: app.pane.options.smoothing != before)
-            seen.add(view(app, "run-legend"))
+            seen.add(below(app))
         assert len(seen) == 4
         await pilot.press("g")
         await until(pilot, lambda: view(app, "run-curve") == linear)
+
+
+async def test_the_figures_on_the_screen_are_those_of_the_run_under_their_names() -> None:
+    recorded("past")
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_first(pilot)
+        await shows(pilot, "validation")
+        last = app.pane.story.evaluations[-1]
+        best = min(app.pane.story.evaluations, key=lambda point: point.val_loss)
+        first, second = view(app, "run-numbers").splitlines()
+        for line, name, value in (
+            (first, "validation", last.val_loss),
+            (second, "best", best.val_loss),
+            (second, "at step", best.step),
+            (first, "bits/char", last.val_loss / math.log(2)),
+        ):
+            assert float(line.partition(name)[2].split()[0].replace(",", "")) == pytest.approx(value, abs=0.006)
+
+
+@pytest.mark.parametrize("size", [(60, 20), (69, 24)])
+async def test_where_curve_and_sample_have_no_room_beside_each_other_a_key_shows_the_other(
+    size: tuple[int, int],
+) -> None:
+    recorded("past")
+    app = LabApp()
+    async with app.run_test(size=size) as pilot:
+        await open_first(pilot)
+        await shows(pilot, "loss, nats/char")
+        assert "sample-100" not in shown(app)
+        await pilot.press("v")
+        await shows(pilot, "sample-100")
+        assert "loss, nats/char" not in shown(app)
+        await pilot.press("left", "v")
+        await shows(pilot, "loss, nats/char", "▸ Step 100")
 
 
 async def test_a_run_is_redrawn_to_fit_whatever_size_the_terminal_takes() -> None:
@@ -127,7 +170,7 @@ async def test_a_run_is_redrawn_to_fit_whatever_size_the_terminal_takes() -> Non
             await until(pilot, lambda width=width, height=height: app.size == (width, height))
             await pilot.pause()
             assert all(len(line) == width for line in shown(app).splitlines())
-        await shows(pilot, "sample-100", "finished", "2.5000")
+        await shows(pilot, "sample-100", "finished", "2.500")
         await until(pilot, lambda: any("⠀" < mark <= "⣿" for mark in view(app, "run-curve")))
 
 

@@ -25,17 +25,18 @@ from tui.follow.pane import FollowPane
 from tui.follow.story import Story
 from tui.pane import UseModel
 from tui.text import safe
+from tui.train import views
 from tui.train.form import TrainForm
 from tui.train.resuming import ask_steps
 from tui.train.runs import Trainings, sampling
 from tui.widgets.curve import CurveOptions, draw, legend
 from tui.widgets.dialogs import Entry, Option, Question
 from tui.widgets.lines import Lines
-from tui.widgets.styled import notice_text, strip, wrap
+from tui.widgets.styled import ACCENT, BORDER, strip
 from tui.widgets.styles import style_sheet
 
+ROOMY = 70  # columns from which curve and sample are both shown
 SMOOTHING = (0, 5, 20, 100)  # steps
-CELL = (21, 25)  # columns of one number in the table, at least and at most
 
 
 class TrainPane(FollowPane):
@@ -75,16 +76,12 @@ class TrainPane(FollowPane):
     def compose(self) -> ComposeResult:
         with ContentSwitcher(initial="form"):
             yield self.form
-            with RunView(id="run"):
+            with Vertical(id="run"):
                 yield Lines(id="run-status")
                 with Container(id="run-body"):
-                    with Vertical(id="run-left"):
-                        yield Lines(id="run-legend")
-                        yield Lines(id="run-curve")
-                        yield Lines(id="run-numbers")
-                    with Vertical(id="run-right"):
-                        yield Lines(id="run-sample-title")
-                        yield Lines(id="run-sample")
+                    yield RunView(id="run-curve", classes="panel")
+                    yield RunView(id="run-sample", classes="panel")
+                yield Lines(id="run-numbers")
                 yield Lines(id="run-notices")
 
     # -- what the run tells ------------------------------------------------------------------------------------------
@@ -96,7 +93,8 @@ class TrainPane(FollowPane):
         """what each view was made from"""
 
     def focus_results(self) -> None:
-        self.query_one(RunView).focus()
+        alone = self.has_class("-single", "-sample")
+        self.query_one("#run-sample" if alone else "#run-curve").focus()
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
         """A sample appears as it is written; the rest is drawn in turn."""
@@ -132,27 +130,45 @@ class TrainPane(FollowPane):
         self.redraw_lines()
         self.drawn()
         if self.is_attached and self.showing_results:
-            self._lines("run-legend", lambda width, _: [strip(legend(self.options), width)], self.options)
             self._lines(
                 "run-curve",
                 lambda width, height: draw(self.story, width, height, self.options),
                 (self.story.version, self.options),
             )
 
+    def on_resize(self) -> None:
+        self.set_class(self.app.size.width < ROOMY, "-single")
+        super().on_resize()
+
     def redraw_lines(self) -> None:
         """Bring every line up to date but for the curve."""
         if self.is_attached and self.showing_results:
             self._lines("run-status", self._status, (self.story.version, self.state))
             self._lines("run-numbers", self._numbers, (self.story.version, self.options.cursor))
+            self._entitle_curve()
             self._draw_texts()
 
     def _draw_texts(self) -> None:
         """Bring the sample and the notices up to date."""
         sample, notices = self.story.sample_at(self.options.cursor), self.story.notices
         written = (sample.ident, len(sample.text), sample.done) if sample else None
-        self._lines("run-sample-title", self._sample_title, written)
-        self._lines("run-sample", self._sample, written)
-        self._lines("run-notices", self._notices, (len(notices), notices[-1] if notices else None, self.outcome))
+        title = f"sample at step {sample.step:,}" if sample else "sample"
+        prompt = f"prompt “{safe(sample.prompt, lines=False)}”" if sample else ""
+        self.query_one("#run-sample", Lines).entitle(title, prompt)
+        self._lines("run-sample", lambda width, height: views.sample(sample, width, height), written)
+        told = (len(notices), notices[-1] if notices else None, len(self.story.evaluations), self.outcome)
+        self._lines("run-notices", self._notices, (told, self.options.cursor))
+
+    def _entitle_curve(self) -> None:
+        """The title of the curve, and the legend: below it, or beside it where there is only a rule above."""
+        view, title, marks = self.query_one("#run-curve", Lines), Text("loss, nats per character"), legend(self.options)
+        if not view.styles.border_bottom[0]:
+            title, beside = Text("loss, nats/char"), legend(self.options, short=True)
+            room = view.size.width - title.cell_len - beside.cell_len - 6
+            if room > 0:
+                title.append(f" {'─' * room} ", ACCENT if view.has_focus else BORDER).append_text(beside)
+            marks = Text()
+        view.entitle(title, marks)
 
     @property
     def run_name(self) -> str:
@@ -167,112 +183,21 @@ class TrainPane(FollowPane):
             view.set_strips(make(*view.size))
 
     def _status(self, width: int, _: int) -> list[Strip]:
-        story = self.story
         word, (mark, colour) = self.state, states.MARKS[self.state]
-        steps = story.started.steps if story.started else 0
-        text = Text(no_wrap=True)
-        text.append(f"{mark} {word}", f"bold {colour}")
-        text.append(f"  {safe(self.run_name, lines=False)}  ", "bold")
-        if story.progress is not None and not story.finished:
-            part = f" {story.progress.done / story.progress.total:.0%}" if story.progress.total else ""
-            text.append(f"{safe(story.progress.what, lines=False)}{part}…", "bright_black")
-        elif steps:
-            share = min(1.0, story.step / steps)
-            cells = max(6, min(24, width - text.cell_len - 34))
-            done = round(share * cells)
-            text.append("━" * done, colour)
-            text.append("━" * (cells - done), "bright_black")
-            text.append(f" {share:4.0%}  ")
-            if story.last is not None and not story.finished:
-                text.append(f"{units.duration(story.last.seconds_left)} left", "bright_black")
-            elif story.finished and story.finished.seconds:  # who died could not tell
-                text.append(units.duration(story.finished.seconds), "bright_black")
-        return [strip(text, width)]
+        return [strip(views.status(self.story, word, mark, colour, self.run_name, width), width)]
 
-    def _numbers(self, width: int, height: int) -> list[Strip]:
-        cells = self._cells()
-        columns = max(1, (width + 1) // CELL[0])  # the last one needs no gap after it
-        cell = min(CELL[1], (width + 1) // columns)
-        rows = min(height, -(-len(cells) // columns))
-        strips = []
-        for row in range(rows):
-            text = Text(no_wrap=True)
-            for name, value, style in cells[row * columns : (row + 1) * columns]:
-                text.append(f"{name:<10}", "bright_black")
-                text.append(f"{value:>10}", style)
-                text.append(" " * (cell - 20))
-            strips.append(strip(text, width))
-        return strips
+    def _numbers(self, width: int, _: int) -> list[Strip]:
+        return views.figures(views.values(self.story, self.options.cursor), width)
 
-    def _cells(self) -> list[tuple[str, str, str]]:
-        """Name, value and style of each number, the most important first."""
-        story, cursor = self.story, self.options.cursor
-        bucket = story.train.at(cursor) if cursor is not None else None
-        step = bucket.last if bucket else story.last
-        evaluated = (
-            story.evaluation_at(cursor)
-            if cursor is not None
-            else (story.evaluations[-1] if story.evaluations else None)
-        )
-        best, started = story.best, story.started
-        shown = cursor if cursor is not None else story.step
-        epoch = shown * started.tokens_per_step / started.train_tokens if started and started.train_tokens else 0.0
-        loss = bucket.mean if bucket else step.loss if step else None
-        style = "bold bright_white" if cursor is not None else "bold"
-        return [
-            ("step", f"{shown:,}", style),
-            ("loss", units.loss(loss), style),
-            ("val loss", units.loss(evaluated.val_loss if evaluated else None), "bright_yellow"),
-            ("bits/char", units.loss(evaluated.bits_per_character if evaluated else None), "bright_yellow"),
-            ("best", units.loss(best.val_loss if best else None), "bright_green"),
-            ("tokens/s", units.count(step.tokens_per_second) if step else "–", ""),
-            ("of peak", f"{step.peak_share:.0%}" if step else "–", ""),
-            ("rate", units.rate(step.learning_rate) if step else "–", ""),
-            ("gradient", f"{step.gradient_norm:.3f}" if step else "–", ""),
-            ("epoch", f"{epoch:.2f}", ""),
-            ("saved", f"{story.saved.step:,}" if story.saved else "–", ""),
-            ("parameters", units.count(started.parameters) if started else "–", ""),
-        ]
-
-    def _sample_title(self, width: int, _: int) -> list[Strip]:
-        sample = self.story.sample_at(self.options.cursor)
-        text = Text(no_wrap=True)
-        if sample is None:
-            text.append("verse", "bright_black")
+    def _notices(self, width: int, _: int) -> list[Strip]:
+        if (cursor := self.options.cursor) is not None:
+            shown = views.values(self.story, cursor)
+            text = f"▸ Step {shown['step']}: batch loss {shown['batch loss']}, validation {shown['validation']}"
+            lines = [strip(Text(text), width)]
         else:
-            text.append("verse ", "bright_black")
-            text.append(f"of step {sample.step:,}", "bold")
-            if not sample.done:
-                text.append("  writing…", "bright_yellow")
-            elif sample.prompt.strip():
-                text.append(f"  after “{safe(sample.prompt.strip(), lines=False)}”", "bright_black")
-        return [strip(text, width)]
-
-    def _sample(self, width: int, height: int) -> list[Strip]:
-        sample = self.story.sample_at(self.options.cursor)
-        if sample is None:
-            return [strip(Text("The model writes here while it learns.", "bright_black"), width)]
-        text = Text(safe(sample.prompt), "bright_black")
-        text.append(safe(sample.text), "default")
-        if not sample.done:
-            text.append("▌", "bright_yellow")
-        lines = wrap(text, width)
-        while lines and not lines[0].plain.strip():
-            lines.pop(0)
-        return [strip(line, width) for line in lines[-height:]]
-
-    def _notices(self, width: int, height: int) -> list[Strip]:
-        """The last notices, and below them how the run stands."""
-        outcome = self.outcome
-        last = [] if outcome is None else [strip(outcome, width)]
-        room = height - len(last)
-        lines: list[Text] = []
-        for notice in reversed(self.story.notices):
-            wrapped = wrap(notice_text(notice), width)
-            lines = wrapped if len(wrapped) >= room else wrapped + lines
-            if len(lines) >= room or notice.level != "info":
-                break
-        return [strip(line, width) for line in lines[:room]] + last
+            lines = views.last_said(self.story, self.outcome, width, 3)
+        self.query_one("#run-notices").styles.height = max(1, len(lines))
+        return lines
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -320,6 +245,8 @@ class TrainPane(FollowPane):
         if action == "generate":
             ended = self.showing_results and not self.running
             return ended and self.samples and self.run_name != self._handed_over
+        if action == "other":
+            return self.showing_results and self.app.size.width < ROOMY
         if action in ("cursor", "cursor_first", "cursor_off", "log", "smoothing"):
             return self.showing_results
         return super().check_action(action, parameters)
@@ -355,6 +282,12 @@ class TrainPane(FollowPane):
         """Draw the curve with these options changed."""
         self.options = replace(self.options, **changes)
         self.redraw()
+
+    def action_other(self) -> None:
+        """The sample in place of the curve, and back."""
+        self.toggle_class("-sample")
+        self.focus_results()
+        self.call_after_refresh(self.redraw)
 
     def action_log(self) -> None:
         """Loss axis linear or logarithmic."""
@@ -394,10 +327,8 @@ class TrainPane(FollowPane):
             self._draw_with(cursor=stops[0])
 
 
-class RunView(Container, can_focus=True):
-    """Holds the focus while a run is shown."""
-
-    DEFAULT_CSS = "RunView { height: 1fr; }"
+class RunView(Lines, can_focus=True):
+    """The curve of the run that is shown, or its sample; the arrows walk along the run."""
 
 
 def _rate_problem(text: str) -> str:

@@ -74,12 +74,12 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     return plot.lines()
 
 
-def legend(options: CurveOptions) -> Text:
+def legend(options: CurveOptions, *, short: bool = False) -> Text:
     """What the marks of the curve mean."""
     text = Text(no_wrap=True, overflow="ellipsis").append("● ", SERIES[0]).append("validation", MUTED)
     if options.smoothing:
         text.append(f"  ─ mean of {options.smoothing} steps", MUTED)
-    text.append("  ⣿ ", BORDER).append("batch, least to most", MUTED)
+    text.append("  ⣿ ", BORDER).append("batch" if short else "batch, least to most", MUTED)
     return text.append("  log", MUTED) if options.log else text
 
 

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
+from textual.content import Content
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.geometry import Region
 from textual.message import Message
@@ -35,6 +36,7 @@ class Lines(Widget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._strips: list[Strip] = []
+        self._titles: tuple[Content, Content] | None = None
 
     def action_point(self, place: int) -> None:
         """Tell that a line was clicked."""
@@ -65,6 +67,12 @@ class Lines(Widget):
         ]
         if regions:
             self.refresh(*regions)
+
+    def entitle(self, title: Text | str, subtitle: Text | str = "") -> None:
+        """The title and the subtitle in the border of a panel; setting the same ones again sends nothing."""
+        titles = _content(title), _content(subtitle)
+        if titles != self._titles:
+            self._titles = self.border_title, self.border_subtitle = titles
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -100,6 +108,11 @@ def doing(text: Text, action: str) -> Text:
     """Text whose click runs ``action`` of the pane, as a key does."""
     text.apply_meta({"@click": ("do", (action,))})
     return text
+
+
+def _content(text: Text | str) -> Content:
+    """Text that is no markup."""
+    return Content(text) if isinstance(text, str) else Content.from_rich_text(text)
 
 
 def change(before: Strip, after: Strip) -> tuple[int, int] | None:

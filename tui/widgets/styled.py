@@ -24,16 +24,6 @@ SERIES = ("bright_blue", "bright_yellow", "bright_cyan", "bright_magenta", "brig
 SELECTED = "bright_white on magenta"
 """a row that the cursor is on; reversed where there are 16 colours"""
 SELECTED_MARK = Text("▌", "blue on magenta")
-MARKS = {
-    "running": ("●", GOOD),
-    "finished": ("✓", GOOD),
-    "stopped": ("■", MUTED),
-    "failed": ("✗", BAD),
-    "warning": ("▲", WARN),
-    "paused": ("‖", WARN),
-    "waiting": ("○", MUTED),
-}
-"""mark and colour of a state; its word is in the colour of text"""
 DIM, FAIR, TITLE, CURSOR = MUTED, WARN, f"bold {BRIGHT}", SELECTED
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, file=io.StringIO())
@@ -103,7 +93,7 @@ def cut(text: str, width: int) -> str:
 
 def notice_text(notice: Notice) -> Text:
     """What was said, with the mark and the colour of its level."""
-    mark, style = {"error": MARKS["failed"], "warning": MARKS["warning"]}.get(notice.level, ("·", MUTED))
+    mark, style = {"error": ("✗", BAD), "warning": ("▲", WARN)}.get(notice.level, ("·", MUTED))
     return Text.assemble((f"{mark} ", style), safe(notice.text, lines=False))
 
 
