@@ -91,9 +91,7 @@ class TrainForm(Form):
             entries.append(("one epoch", f"{characters * 0.9 / tokens:,.1f} steps"))
             entries.append(("whole run", f"{spec.steps * tokens / (characters * 0.9):,.1f} epochs"))
         if spec.sample_every and spec.unseen:
-            entries.append(
-                ("samples", f"longer prompt than context: the first {spec.unseen:,} characters are not seen")
-            )
+            entries.append(("prompt", f"first {spec.unseen:,} characters exceed the context"))
         return rows("cost", entries)
 
     # -- the corpus --------------------------------------------------------------------------------------------------
