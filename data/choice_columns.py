@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from data.choice_schemas import QUESTIONS, SCHEMAS, Parts, Schema, clean
+from data.choice_schemas import ANSWERS, QUESTIONS, SCHEMAS, Parts, Schema, clean
 from data.sources import TableError
 
 Cells = Mapping[str, Any]
@@ -102,15 +102,14 @@ def find(rows: Sequence[Cells], apart: Collection[str] = (), context: str = "") 
     some = {name: next((row[name] for row in rows if not _missing(row.get(name))), None) for name in columns}
     filled = {name for name in columns if some[name] is not None}
     lists = {name for name in filled if isinstance(_listed(some[name]), dict | list)}
-    by_name: dict[str, str] = {}
-    for name in sorted(columns, key=lambda name: name not in filled):  # empty ones where no other is called so
-        if name != context:
-            by_name.setdefault(_plain(name), name)
+    # Of two that are called alike, the one that holds something.
+    names = {_plain(name): name for name in sorted(columns, key=lambda name: name in filled)}
+    by_name = {plain: name for plain, name in names.items() if plain and name != context}
     for schema in SCHEMAS:
-        if not by_name.keys() >= {*schema.needs}:
+        if not names.keys() >= {*schema.needs}:
             continue
         question, choices = _first(schema.question, by_name, filled), _numbered(schema.choices, by_name, lists)
-        answer = _first(schema.answer, by_name, filled, {question, *choices})
+        answer = _first(ANSWERS, by_name, filled, {question, *choices})
         placed = context or _first(schema.context, by_name, filled, {question, answer, *choices})
         found = Columns(schema, placed, question, choices, answer)
         if found.fits(rows):

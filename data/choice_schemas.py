@@ -46,7 +46,6 @@ class Schema:
     context: str = CONTEXTS
     question: str = QUESTIONS
     choices: str = "|".join((LISTS, *NUMBERED))
-    answer: str = ANSWERS
     published: str = ""
     """how its answers point at the choices (:data:`data.answer_keys.KINDS`), where the rows alone do not tell"""
     continued: bool = False
@@ -83,7 +82,7 @@ def _winogrande(parts: Parts) -> Parts:
     return parts._replace(question=before.rstrip(), choices=filled, labels=parts.choices)
 
 
-def _hellaswag(parts: Parts) -> Parts:
+def _activity(parts: Parts) -> Parts:
     """The activity stands before the context, as in lm-evaluation-harness."""
     return parts._replace(context=f"{parts.context}:") if parts.context else parts
 
@@ -104,72 +103,25 @@ def _yes_no(parts: Parts) -> Parts:
 
 SCIQ = "SciQ"
 SCHEMAS = (
-    Schema("RACE", ("article", "options"), context="article", choices="options|option#", published="letter"),
+    Schema("RACE", ("article", "options"), published="letter"),
+    Schema("COPA", ("premise", "choice1", "choice2"), context="premise", published="0", continued=True, shaped=_copa),
+    Schema("PIQA", ("goal", "sol1", "sol2"), published="0"),
     Schema(
-        "COPA",
-        ("premise",),
-        context="premise",
-        question="question|asksfor",
-        choices="choice#|alternative#",
-        answer="label|answer|mostplausiblealternative",
-        published="0",
-        continued=True,
-        shaped=_copa,
-    ),
-    Schema("PIQA", ("goal", "sol1", "sol2"), question="goal", choices="sol#", published="0"),
-    Schema(
-        "WinoGrande",
-        ("sentence", "option1", "option2"),
-        question="sentence",
-        choices="option#",
-        published="1",
-        continued=True,
-        shaped=_winogrande,
+        "WinoGrande", ("sentence", "option1"), question="sentence", published="1", continued=True, shaped=_winogrande
     ),
     Schema("OpenBookQA", ("questionstem",), context="fact1", question="questionstem", continued=True),
-    Schema("social_i_qa", ("context", "answera", "answerb"), choices="answer#", published="1"),
+    Schema("social_i_qa", ("context", "answera", "answerb"), published="1"),
+    Schema(SCIQ, ("correctanswer", "distractor1"), choices="distractor#", published="text", shaped=_sciq),
+    Schema("DREAM", ("dialogue",), published="text"),
+    Schema("QuAIL", ("answers", "correctanswerid"), published="0"),
+    Schema("LogiQA", ("query", "options"), published="0"),
+    Schema("SWAG", ("sent1", "sent2"), context="sent1", question="sent2", published="0", continued=True),
     Schema(
-        SCIQ,
-        ("correctanswer", "distractor1"),
-        context="support",
-        choices="distractor#",
-        answer="correctanswer",
-        published="text",
-        shaped=_sciq,
+        "HellaSwag", ("ctx",), context="activitylabel", question="ctx", published="0", continued=True, shaped=_activity
     ),
-    Schema("DREAM", ("dialogue",), context="dialogue", published="text"),
-    Schema("QuAIL", ("correctanswerid", "answers"), choices="answers", answer="correctanswerid", published="0"),
-    Schema("LogiQA", ("query", "options"), question="query", choices="options", published="0"),
-    Schema(
-        "SWAG",
-        ("sent1", "sent2"),
-        context="sent1",
-        question="sent2",
-        choices=f"ending#|{LISTS}",
-        published="0",
-        continued=True,
-    ),
-    Schema(
-        "HellaSwag",
-        ("ctx",),
-        context="activitylabel",
-        question="ctx",
-        choices=f"{LISTS}|ending#",
-        published="0",
-        continued=True,
-        shaped=_hellaswag,
-    ),
-    Schema(
-        "HellaSwag",
-        ("ctxa",),
-        context="ctxa",
-        question="ctxb",
-        choices=f"{LISTS}|ending#",
-        published="0",
-        continued=True,
-    ),
-    Schema("CosmosQA", ("context", "answer0", "answer1"), choices="answer#", answer="label", published="0"),
-    Schema("MedMCQA", ("opa", "opb", "cop"), choices="op#", answer="cop"),
+    Schema("HellaSwag", ("ctxa",), context="ctxa", question="ctxb", published="0", continued=True),
+    Schema("CosmosQA", ("context", "answer0", "answer1"), published="0"),
+    Schema("MedMCQA", ("opa", "opb", "cop")),
     Schema("CommonsenseQA", ("questionconcept", "choices")),
     Schema("ARC", ("choices", "answerkey")),
     Schema(""),  # a question, a list or numbered columns of choices, and an answer

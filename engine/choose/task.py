@@ -98,7 +98,7 @@ class _Choosing(Comparison):
             self.split_sizes(),
             judged_split=data.judged_split,
             contenders=(*choose_report.CONTROLS, *methods),
-            checks=(*data.read, *questions.examples(data.judged), *data.checks),
+            checks=(*data.checks, *data.read, *questions.examples(data.judged)),
         )
 
     def keep(self, run: Run, writes: PendingWrites) -> None:

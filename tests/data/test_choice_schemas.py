@@ -332,6 +332,8 @@ def test_a_column_of_the_context_can_be_named(tmp_path: Path) -> None:
     assert [item.context for item in items_of(given)] == list(PASSAGES)
     assert [item.context for item in items_of(given, context_column="hint")] == ["x", "y", "z"]
     assert "'background'" in told_of(given, context_column="hint")
+    for schema, column in (("COPA", "premise"), ("RACE", "article"), ("OpenBookQA", "fact1"), ("SWAG", "sent1")):
+        assert items_of(KNOWN[schema][0], context_column=column) == KNOWN[schema][1]
     with pytest.raises(TableError, match=r"no column 'hints'.*background"):
         items_of(given, context_column="hints")
 
