@@ -158,7 +158,7 @@ def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = ""
         keys = answer_keys.decide(answered, published, columns.counted_from)
     else:
         keys = {split: AnswerKey(answer_base) for split, some in answered.items() if some}
-    told = [columns.told + (f"; encoding: {raw.encoding}" if raw.encoding else "")]
+    told = ["; ".join(filter(None, (columns.told, raw.encoding and f"encoding: {raw.encoding}")))]
     repairs = sources.unused(replace(raw, columns=[*columns.unused]), ())
     for key in dict.fromkeys(keys.values()):  # one line where all splits are alike
         split = next(split for split, own in keys.items() if own == key)

@@ -136,7 +136,7 @@ class Reader:
         ids = self.lm.tokenizer.encode(text).ids
         known = [token for token in ids if token != UNKNOWN]
         if known and max(known) >= self.lm.vocabulary:
-            raise ValueError(f"holds the token {max(known)}, and {self.lm.name} has {self.lm.vocabulary:,}")
+            raise ValueError(f"the text holds the token {max(known)}, and {self.lm.name} has {self.lm.vocabulary:,}")
         return known, len(ids) - len(known)
 
 
