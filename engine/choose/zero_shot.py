@@ -132,12 +132,12 @@ class Reader:
         return context[-room:], spelled
 
     def _ids(self, text: str) -> tuple[list[int], int]:
-        """The known tokens of a text, and the number of unknown ones."""
-        ids = self.lm.tokenizer.encode(text).ids
-        known = [token for token in ids if token != UNKNOWN]
+        """The known tokens of a text, and the number of unknown or lost characters."""
+        encoding = self.lm.tokenizer.encode(text)
+        known = [token for token in encoding.ids if token != UNKNOWN]
         if known and max(known) >= self.lm.vocabulary:
             raise ValueError(f"the text holds the token {max(known)}, and {self.lm.name} has {self.lm.vocabulary:,}")
-        return known, len(ids) - len(known)
+        return known, len(encoding) - len(known) + len(encoding.lost)
 
 
 def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequence[int]]) -> list[list[float]]:

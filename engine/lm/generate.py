@@ -63,6 +63,18 @@ def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
     return _prompt(lm, spec)[0]
 
 
+def lost(lm: LanguageModel, text: str) -> list[Notice]:
+    """A notice of the characters of a text that no token stands for, where there are any."""
+    places = lm.tokenizer.encode(text).lost
+    if not places:
+        return []
+    some = list(dict.fromkeys(text[place] for place in places))
+    shown = ", ".join(map(repr, some[:5])) + (", …" if len(some) > 5 else "")
+    count = f"{len(places):,} character{'s' * (len(places) != 1)}"
+    said = f"{count} of the prompt {'are' if len(places) != 1 else 'is'} in no token of {lm.name} and left out: {shown}"
+    return [Notice(said, "warning", "vocabulary")]
+
+
 def initial_ids(tokenizer: Tokenizer) -> list[int]:
     """What the tokenizer puts before any text: Llama's start of text, say, or nothing."""
     encoding = tokenizer.encode("a", special=True)
@@ -134,6 +146,7 @@ class _Completion:
         given, added = _prompt(lm, spec)
         self._lm, self._spec, self._control, self._sampling = lm, spec, control, spec.sampling
         self._ids, self._notices = fit(lm, given, spec.sampling.max_new_tokens)
+        self._notices = [*(lost(lm, spec.prompt) if spec.ids is None else ()), *self._notices]
         self._prompt = len(self._ids)
         self._left_out = len(given) - self._prompt
         self._silent = 0 if self._left_out else added

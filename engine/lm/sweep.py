@@ -16,7 +16,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from engine.lm.generate import generate, prompt_ids
+from engine.lm.generate import generate, lost, prompt_ids
 from engine.lm.sampling import GenerateSpec, Sampling, SetSampling
 from engine.runs.events import Compared, Completed, Event, Token
 from engine.runs.messages import Control, Message
@@ -93,6 +93,7 @@ def compare(
     """
     comparison.check()
     ids = tuple(prompt_ids(lm, GenerateSpec(comparison.prompt, comparison.ids)))
+    yield from lost(lm, comparison.prompt) if comparison.ids is None else ()
     fixed = _Fixed(control)
     results: list[Compared] = []
     for stream, setting in enumerate(comparison.settings):

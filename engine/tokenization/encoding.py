@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,7 +64,8 @@ class Encoding:
     """A text as tokens.
 
     ``starts`` and ``ends`` count characters of the text as it was given; tokens that share a character share its
-    span, and one that the model adds has an empty span at 0. ``unknown`` and ``special`` hold positions in ``ids``.
+    span, and one that the model adds has an empty span at 0. ``unknown`` and ``special`` hold positions in ``ids``,
+    ``lost`` those characters of the text, other than white space, that no token stands for.
     """
 
     ids: list[int]
@@ -71,6 +73,7 @@ class Encoding:
     ends: list[int]
     unknown: frozenset[int] = field(default=frozenset())
     special: frozenset[int] = field(default=frozenset())
+    lost: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -215,6 +218,10 @@ class BackedTokenizer(Tokenizer):
         self._unknown = backend.token_to_id(unknown) if isinstance(unknown, str) else None
         if model == "Unigram":
             self._unknown = self.model().get("unk_id")
+        bytes_only = self._by_byte or "ByteLevel" in repr(backend.pre_tokenizer)
+        self._exact = bytes_only and backend.normalizer is None
+        self._drops = model == "BPE" and not (unknown or bytes_only or getattr(backend.model, "byte_fallback", False))
+        """whether a character that is not in the vocabulary leaves no token"""
 
     def encode(self, text: str, *, special: bool = False) -> Encoding:
         text = repaired(text)
@@ -223,16 +230,46 @@ class BackedTokenizer(Tokenizer):
         ids = found.ids
         offsets = found.offsets
         starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
+        lost = () if self._exact else self._lost(text, ids, starts, ends)
         marked = self.specials | {self._unknown}
         if marked.isdisjoint(ids):
-            return Encoding(ids, starts, ends)
+            return Encoding(ids, starts, ends, lost=lost)
         unknown = frozenset(
             position
             for position, token in enumerate(ids)
             if token == self._unknown and text[starts[position] : ends[position]] != self.token(token)
         )
         special_ones = frozenset(position for position, token in enumerate(ids) if token in self.specials) - unknown
-        return Encoding(ids, starts, ends, unknown, special_ones)
+        return Encoding(ids, starts, ends, unknown, special_ones, lost)
+
+    def _lost(self, text: str, ids: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> tuple[int, ...]:
+        """See :attr:`Encoding.lost`."""
+        if not self._drops:
+            return tuple(uncovered(text, starts, ends))
+        if all(map(self._spells, set(text))):
+            return ()
+        # What is dropped moves the spans of a word: only those of added tokens can be relied on.
+        added = [place for place, token in enumerate(ids) if token in self._added]
+        found = {at for place in added for at in range(starts[place], ends[place])}
+        begin = 0
+        for end in range(1, len(text) + 1):
+            if end == len(text) or not composes(text, begin, end):
+                whole = self._spells(text[begin:end])
+                found.update(at for at in range(begin, end) if whole or self._spells(text[at]))
+                begin = end
+        return tuple(at for at in range(len(text)) if at not in found)
+
+    def _spells(self, character: str) -> bool:
+        """Whether a vocabulary without an unknown token has what a character, with its marks, is normalized to."""
+        normalizer = self.backend.normalizer
+        spelled = normalizer.normalize_str(character) if normalizer is not None else character
+        return all(one.isspace() or one in self._alphabet for one in spelled)
+
+    @cached_property
+    def _alphabet(self) -> frozenset[str]:
+        vocabulary, ends = self.backend.get_vocab(), str(getattr(self.backend.model, "end_of_word_suffix", None) or "")
+        spelled = (token.removeprefix(self._prefix).removesuffix(ends) for token in vocabulary)
+        return frozenset(one for one in spelled if len(one) == 1)
 
     def decode(self, ids: Sequence[int]) -> str:
         with guarded(f"{self.source}: its tokenizer cannot decode"):
@@ -309,6 +346,29 @@ class _Decoding(_ByByte):
             return self._decoder.decode(bytes.fromhex(byte[1]))
         decode = self._tokenizer.decode
         return self.flush() + decode([*before, token])[len(decode(before)) :]
+
+
+def uncovered(text: str, starts: Sequence[int], ends: Sequence[int]) -> list[int]:
+    """Positions of characters, white space apart, that no token's span holds; the spans are in order.
+
+    A mark that is composed with the character before it, as normalizers do, is not one of them.
+    """
+    found: list[int] = []
+    reached = 0
+    for start, end in [*zip(starts, ends, strict=True), (len(text), len(text))]:
+        if start > reached and not text[reached:start].isspace():
+            whole = reached
+            while 0 < whole < start and composes(text, reached - 1, whole):
+                whole += 1
+            found += [at for at in range(whole, start) if not text[at].isspace()]
+        reached = max(reached, end)
+    return found
+
+
+def composes(text: str, begin: int, place: int) -> bool:
+    """Whether Unicode composes the character at ``place`` with those from ``begin`` up to it into one."""
+    normal = unicodedata.normalize
+    return len(normal("NFC", text[begin : place + 1])) == len(normal("NFC", text[begin:place]))
 
 
 def repaired(text: str) -> str:

@@ -39,7 +39,10 @@ class Token:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a text costs in one vocabulary. ``split`` counts code points that more than one token is needed for."""
+    """What a text costs in one vocabulary.
+
+    ``split`` counts code points that more than one token is needed for, ``lost`` those that no token stands for.
+    """
 
     characters: int
     bytes: int
@@ -47,11 +50,12 @@ class Counts:
     unknown: int
     split: int
     special: int
+    lost: int = 0
 
     @property
     def characters_per_token(self) -> float | None:
-        """How much text a token carries; None for no tokens."""
-        return self.characters / self.tokens if self.tokens else None
+        """How much text a token carries, without what is lost; None for no tokens."""
+        return (self.characters - self.lost) / self.tokens if self.tokens else None
 
 
 class Block:
@@ -68,6 +72,7 @@ class Block:
             len(self.encoding.unknown),
             0 if text.isascii() else len(self._shared_characters()),
             len(self.encoding.special),
+            len(self.encoding.lost),
         )
         if len(text) > LARGE:
             _ = self.bytes  # now, in the thread that makes the block, and not when the screen asks
@@ -106,6 +111,7 @@ class Tokenized:
             sum(part.unknown for part in parts),
             sum(part.split for part in parts),
             sum(part.special for part in parts),
+            sum(part.lost for part in parts),
         )
 
     def __len__(self) -> int:

@@ -85,6 +85,7 @@ def _describe(tokenizer: Tokenizer, text: str, special: bool) -> dict[str, Any]:
         "bytes": counts.bytes,
         "token_count": counts.tokens,
         "split_code_points": counts.split,
+        "lost": counts.lost,
         "characters_per_token": counts.characters_per_token,
     }
 
@@ -117,6 +118,7 @@ def _print(tokenizer: Tokenizer, found: dict[str, Any], *, first: bool) -> None:
         f"{per:.2f} characters per token" if per else "",
         f"{len(found['unknown']):,} unknown" if found["unknown"] else "",
         _count(found["split_code_points"], "code point") + " split" if found["split_code_points"] else "",
+        _count(found["lost"], "character") + " lost: in no token" if found["lost"] else "",
     ]
     say("  " + ", ".join(filter(None, facts)))
 

@@ -83,7 +83,7 @@ def counts(tokenizers: TokenizerList, reference: str, width: int) -> list[Strip]
         cells = [
             (set_cell_size(name, name_width), _BOLD if chosen else _PLAIN),
             (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
-            (f"{_short(each.unknown):>4}", _BAD if each.unknown else _NAME),
+            (f"{_short(each.unknown + each.lost):>4}", _BAD if each.unknown + each.lost else _NAME),
             (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
             (f"{f'×{ratio:.2f}' if ratio else '–':>6}", _PLAIN),
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,92 @@ def test_a_vocabulary_without_the_letter_a_has_an_opening_too(tmp_path: Path) ->
     made.add_special_tokens(["<s>"])
     made.save(str(tmp_path / "tokenizer.json"))
     assert initial_ids(load(str(tmp_path))) == [0]
+
+
+def without_unknown(folder: Path, letters: str, **parts: object) -> None:
+    """A BPE over ``letters`` that has no unknown token; ``parts`` are set on the tokenizer."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    tokens = ["<s>", *letters, *(one + other for one, other in pairwise(letters))]
+    merges = list(pairwise(letters))
+    made = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, merges))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    for name, part in parts.items():
+        setattr(made, name, part)
+    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    made.add_special_tokens(["<s>"])
+    made.save(str(folder / "tokenizer.json"))
+
+
+def test_characters_that_leave_no_token_are_counted(tmp_path: Path) -> None:
+    letters = "αβγδε"
+    without_unknown(tmp_path, letters)
+    tokenizer, rng = load(str(tmp_path)), random.Random(3)
+    for _ in range(300):
+        text = "".join(rng.choice(letters + "xyz! ") for _ in range(rng.randint(0, 12)))
+        encoding = tokenizer.encode(text)
+        assert encoding.lost == tuple(at for at, one in enumerate(text) if one not in letters and one != " ")
+        kept = "".join(tokenizer.token(number) for number in encoding.ids)
+        assert kept == "".join(one for one in text if one in letters)
+    assert tokenizer.encode("α<s>x").lost == (4,)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "text", "lost"),
+    [
+        ("NFC", "e\u0301 a", ""),
+        ("NFC", "a\u0301x", "x"),
+        ("NFC", "\u1100\u1161\u11a8 a", ""),
+        ("StripAccents", "e\u0301", ""),
+        ("Lowercase", "AE", ""),
+        ("", "a\u0301", "\u0301"),
+        ("Strip", " a ", ""),
+    ],
+)
+def test_a_mark_that_is_composed_with_its_letter_is_not_lost(
+    tmp_path: Path, normalizer: str, text: str, lost: str
+) -> None:
+    from tokenizers import normalizers
+
+    parts = {"normalizer": getattr(normalizers, normalizer)()} if normalizer else {}
+    without_unknown(tmp_path, "aeéá각", **parts)
+    encoding = load(str(tmp_path)).encode(text)
+    assert "".join(text[at] for at in encoding.lost) == lost
+
+
+def test_byte_level_tokens_of_a_composed_letter_lose_nothing(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, normalizers
+
+    tinylm.write_tokenizer(tmp_path)
+    made = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    made.normalizer = normalizers.NFC()
+    made.save(str(tmp_path / "tokenizer.json"))
+    encoding = load(str(tmp_path)).encode("n\u0303o \u65e5")
+    assert (encoding.starts[:3], encoding.ends[:3], encoding.lost) == ([0, 0, 2], [1, 1, 3], ())
+
+
+def test_wordpiece_loses_what_its_normalizer_removes() -> None:
+    tokenizer = load("wordpiece")
+    text = "caffe\u0301 \x07 \u2603 \u200b late"
+    encoding = tokenizer.encode(text)
+    assert [text[at] for at in encoding.lost] == ["\x07", "\u200b"]
+    assert [text[encoding.starts[at]] for at in encoding.unknown] == ["\u2603"]
+
+
+def test_lost_characters_are_told_and_no_part_of_characters_per_token(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    without_unknown(tmp_path, "αβγ")
+    tinylm.write_llama(tmp_path, vocab_size=6, bos_token_id=0, eos_token_id=None)
+    without_unknown(tmp_path, "αβγ")
+    assert main(["tokenize", "αβγ quick", "--tokenizer", str(tmp_path)]) == 0
+    said = capfd.readouterr().out
+    assert "2 tokens, 9 characters" in said
+    assert "2.00 characters per token" in said  # of the four that are in tokens or white space
+    assert "5 characters lost: in no token" in said
+    assert main(["generate", "αβγ quick", "--model", str(tmp_path), "--max-new-tokens", "3"]) == 0
+    said = capfd.readouterr().err
+    assert "5 characters of the prompt are in no token of" in said
+    assert "left out: 'q', 'u', 'i', 'c', 'k'" in said
+    assert main(["sweep", "x αβγ", "--model", str(tmp_path), "--max-new-tokens", "3", "--setting", "greedy"]) == 0
+    assert "1 character of the prompt is in no token of" in capfd.readouterr().err
