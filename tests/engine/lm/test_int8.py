@@ -60,7 +60,7 @@ def test_the_effect_is_what_a_comparison_finds() -> None:
     plain = tinylm.load("bundled")
     rounded, events = load("bundled")
     (notice,) = notices("int8", events)
-    ids = int8.fixed_text(plain.tokenizer, plain.context - int8.STEPS, plain.vocabulary)
+    ids = int8.fixed_text(plain.tokenizer, int8.SCORED, plain.vocabulary)
     one, other = (
         model.feed(ids, every=True)[:-1].log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])
         for model in (plain, rounded)
