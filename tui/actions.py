@@ -232,6 +232,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("rankings", ("x",), "Rankings", "The rankings of judged queries as TREC run files.", "retrieve"),
     Action("export", ("X",), "Export", "The bi-encoder as a folder for sentence-transformers.", "retrieve"),
     Action("open", ("enter",), "Open", "Show the run, live when a process trains it.", "runs", True),
+    Action(
+        "mark", ("space",), "Mark", "Plot the losses of a training with those of others; again: no more.", "runs", True
+    ),
+    Action("losses", ("v",), "Losses", "On a narrow screen the plot of the marked trainings, or not.", "runs", True),
     Action("resume", ("r",), "Resume", "Go on: a training exactly, a comparison with what it has.", "runs", True),
     Action("again", ("c",), "Copy", "The form with this run's values, for a new run.", "runs", True),
     Action("export", ("x",), "Export", "Write it as a folder that transformers loads.", "runs", True),

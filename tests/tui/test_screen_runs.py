@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pseudoterminal import PROJECT
-from stage import HOSTILE, SIZES, FakeTrainers, controls, recorded, shown, shows, started, step, until
+from stage import HOSTILE, SIZES, FakeTrainers, controls, evaluated, recorded, shown, shows, started, step, until
 from textual.events import MouseScrollDown
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
@@ -21,11 +22,13 @@ from checkpoints import run as runs
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
 from engine.runs import owner
-from engine.runs.events import Classified
+from engine.runs.events import Classified, Event
 from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from tui.app import LabApp
+from tui.runs import views
 from tui.runs.pane import RunsPane
 from tui.widgets.line_table import TableView
+from tui.widgets.lines import Lines
 
 pytestmark = pytest.mark.usefixtures("trainers")
 
@@ -68,7 +71,47 @@ async def test_every_run_is_listed_with_state_steps_and_best_loss(size: tuple[in
     recorded("second", lambda run: [started(run), step(1), step(7)])
     async with LabApp().run_test(size=size) as pilot:
         await list_runs(pilot, 2)
-        await shows(pilot, "finished", "interrupted", "first", "second", "100/100", "7/100", "2.5000")
+        steps = ("100 / 100", "7 / 100") if size[0] >= 80 else ()
+        await shows(pilot, "✓ finished", "▲ interrupted", "first", "second", "2.5000 nats", *steps)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_marked_trainings_are_compared_in_one_plot_and_in_a_sentence(size: tuple[int, int]) -> None:
+    def falling(by: float) -> Callable[[str], list[Event]]:
+        return lambda run: [started(run), *(evaluated(20 * n, 4.0 - by * n) for n in range(1, 6))]
+
+    recorded("slow", falling(0.2)).write_json("spec.json", {"corpus": "x", "width": 64, "steps": 100, "name": "slow"})
+    recorded("fast", falling(0.4)).write_json("spec.json", {"corpus": "x", "width": 96, "steps": 100, "name": "fast"})
+    async with LabApp().run_test(size=size) as pilot:
+        await list_runs(pilot, 2)
+        pane, plot = pilot.app.query_one(RunsPane), pilot.app.query_one("#runs-plot", Lines)
+        if size[0] < 100:
+            assert not plot.display
+            await pilot.press("v")
+        await shows(pilot, "Space marks trainings")
+        names = [summary.name[-4:] for summary in pane.table.entries]
+        pane.table.move(names.index("slow"))
+        await pilot.press("space")
+        await until(pilot, lambda: len(pane._losses) == 1)
+        pane.table.move(names.index("fast"))
+        await pilot.press("space")
+        await shows(pilot, "fast differs from slow: width 64 → 96. Its best is 1.000 nats lower.")
+        rows = {mark: [y for y, line in enumerate(plot._strips) if mark in line.text] for mark in "●◆"}
+        assert min(rows["◆"]) < max(rows["◆"])  # the loss falls
+        assert max(rows["●"]) < max(rows["◆"])  # and further with the second
+        assert "● slow 3.0000  ◆ fast 2.0000" in shown(pilot.app) or size[0] < 100
+        await pilot.press("space")
+        await until(pilot, lambda: len(pane._losses) == 1)
+        assert "differs" not in shown(pilot.app)
+
+
+def test_losses_are_read_as_they_were_evaluated_and_forgotten_where_a_run_went_back() -> None:
+    run = recorded("past")
+    assert views.read_losses(run).points == [(20 * n, pytest.approx(3.0 - n / 10)) for n in range(6)]
+    with run.events.open("ab") as journal:
+        for line in (b'{"event":"evaluated","step":"x"}', b"[1]", b'{"evaluated"', b'{"event":"started","step":40}'):
+            journal.write(line + b"\n")
+    assert [step for step, _ in views.read_losses(run).points] == [0, 20, 40]
 
 
 async def test_runs_that_cannot_be_read_are_listed_beside_the_others_and_say_why(home: Path) -> None:
@@ -125,16 +168,17 @@ async def test_the_table_takes_the_columns_that_a_new_width_has_room_for() -> No
         await list_runs(pilot, 2)
         await pilot.press("down")
         table, chosen = pilot.app.query_one(TableView), pilot.app.query_one(RunsPane).selected
-        for width, columns in ((60, "state name steps best"), (80, "state name steps best age")):
+        for width, columns in ((60, "state name best"), (80, "state name steps best age")):
             await pilot.resize_terminal(width, 24)
             await until(
-                pilot, lambda columns=columns: " ".join(column.title for column in table.table.columns) == columns
+                pilot,
+                lambda columns=columns: columns == " ".join(one.title.strip() for one in table.table.columns),
             )
-            await shows(pilot, " first ", "2.5000", "7/100")
+            await shows(pilot, " first ", "2.5000")
             assert table.table.width <= table.size.width
             assert pilot.app.query_one(RunsPane).selected == chosen
         await pilot.resize_terminal(120, 40)
-        await shows(pilot, "corpus", "second", "2.5000")
+        await shows(pilot, "age", "second", "2.5000")
 
 
 async def test_clicks_the_wheel_and_keys_move_the_cursor_and_rows_beyond_the_screen_come_into_view() -> None:
@@ -150,7 +194,7 @@ async def test_clicks_the_wheel_and_keys_move_the_cursor_and_rows_beyond_the_scr
 
         listed = [entry.name[-6:] for entry in pane.table.entries]
         assert chosen() == listed[0]
-        await pilot.click(TableView, offset=(5, 4))  # the heading is line 0
+        await pilot.click(TableView, offset=(5, 5))  # below the border and the heading
         assert chosen() == listed[3]
         pane.table.post_message(MouseScrollDown(pane.table, 5, 5, 0, 1, 0, False, False, False))
         await until(pilot, lambda: chosen() == listed[4])
@@ -161,7 +205,7 @@ async def test_clicks_the_wheel_and_keys_move_the_cursor_and_rows_beyond_the_scr
         await pilot.press("pageup", "up", "home")
         assert chosen() == listed[0]
         await shows(pilot, listed[0])
-        await pilot.click(TableView, offset=(5, 1))  # the row of the cursor: it is opened
+        await pilot.click(TableView, offset=(5, 2))  # the row of the cursor: it is opened
         await shows(pilot, "sample-100")
 
 

@@ -13,7 +13,7 @@ STOPPED, FINISHED, FAILED, INTERRUPTED = "stopped", "finished", "failed", "inter
 PAUSING, CONTINUING = "pausing", "continuing"
 """what F6 has asked for and the run has not answered"""
 RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
-_ENDS = {"steps": FINISHED, "early_stop": FINISHED, "done": FINISHED, "stopped": STOPPED, "died": INTERRUPTED}
+ENDS = {"steps": FINISHED, "early_stop": FINISHED, "done": FINISHED, "stopped": STOPPED, "died": INTERRUPTED}
 MARKS = {
     NONE: ("○", DIM),
     STARTING: ("○", FAIR),
@@ -32,7 +32,7 @@ MARKS = {
 
 def ended(last: Finished) -> str:
     """The state of a run by its last event."""
-    return _ENDS.get(last.reason, FAILED)
+    return ENDS.get(last.reason, FAILED)
 
 
 def line(state: str, sentence: str) -> Text:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import re
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
+from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -21,38 +20,21 @@ from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
 from engine.runs.listing import Summary, summarise
-from tui import units
 from tui.actions import bindings
 from tui.follow.exporting import export
 from tui.pane import Pane
 from tui.panes import runs_of
+from tui.runs import views
 from tui.text import safe
 from tui.train.resuming import ask_steps
 from tui.widgets.dialogs import Option, Question
 from tui.widgets.line_table import Column, TableView
-from tui.widgets.styled import DIM
+from tui.widgets.lines import Lines
+from tui.widgets.styled import SERIES
+from tui.widgets.styles import style_sheet
 
 REFRESH = 2.0  # seconds
 NO_RUNS = "No runs yet.\n\nF5 trains the first one; whatever you start is listed here for good."
-_COLOURS = {
-    "training": "bright_green",
-    "starting": "bright_yellow",
-    "paused": "bright_yellow",
-    "interrupted": "bright_yellow",
-    "unreadable": "bright_red",
-    "failed": "bright_red",
-    "diverged": "bright_red",
-    "died": "bright_red",
-}
-_COMPARED = {
-    "classify": ("accuracy {} on the test split", "classifiers of {}, {} pooling"),
-    "choose": ("accuracy {} on the judged questions", "rankers of {}, {} pooling"),
-    "retrieve": ("nDCG@10 {} on the judged queries", "rankers of {}, encoder {}"),
-}
-"""by task: its best figure, and its models by data and pooling or encoder"""
-_WORDS = {"steps": "finished", "done": "finished", "early_stop": "early stop"}
-_ROOMY = 100  # columns of a screen that has room for a run's whole name
-_STAMP = re.compile(r"\d{8}-\d{6}-")  # before the name of every run; where there is no room, the panel below tells it
 
 
 class RunsPane(Pane):
@@ -68,14 +50,8 @@ class RunsPane(Pane):
     )
 
     BINDINGS = bindings("runs")
-    DEFAULT_CSS = """
-    RunsPane { height: 1fr; padding: 0 1; }
-    RunsPane #about-run { height: 5; padding: 0 1; border-top: solid $panel; }
-    RunsPane.-empty #about-run { display: none; }
-    RunsPane #no-runs { display: none; height: 1fr; content-align: center middle; color: $text-muted; }
-    RunsPane.-empty #no-runs { display: block; }
-    RunsPane.-empty TableView { display: none; }
-    """
+    DEFAULT_CSS = style_sheet(__file__)
+    SCOPED_CSS = False  # the class for wide screens sits on the screen
 
     @dataclass
     class Opened(Message):
@@ -98,24 +74,24 @@ class RunsPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="runs")
         self._known: dict[str, tuple[tuple[float, int], Summary]] = {}
+        self._read: dict[str, tuple[tuple[float, int], views.Losses]] = {}
         self._told = Text()
+        self._marked: list[str] = []
+        """names of the runs in the plot, at most as many as there are colours"""
+        self._losses: tuple[views.Losses, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Static(NO_RUNS, id="no-runs", markup=False)
-        yield TableView(
-            (
-                Column("state", 15, _state, left=True),
-                Column("name", 0, self._short, left=True, least=14),
-                Column("steps", 14, lambda run: "" if run.why else f"{run.step:,}/{run.steps:,}"),
-                Column("best", 9, units.best),
-                Column("age", 10, _age, priority=1),
-                Column("  corpus", 26, lambda run: (f"  {run.corpus}", DIM), left=True, priority=2),
-            )
-        )
+        with Container(id="runs-body"):
+            yield RunsTable(views.columns(self._shape), id="runs-table")
+            yield Lines(id="runs-plot", classes="panel")
         yield Static(id="about-run")
 
     def on_mount(self) -> None:
         self.set_interval(REFRESH, self.refresh_if_visible)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw_losses)
 
     def arrive(self) -> None:
         """The table as it is now."""
@@ -145,7 +121,17 @@ class RunsPane(Pane):
             if known is None or known[0] != stamp or known[1].why:  # what was unreadable may not be so any more
                 known = self._known[run.name] = (stamp, summarise(run))
             found.append(known[1])
-        self.app.call_from_thread(self._show, found, why or NO_RUNS)
+        marked = [run for run in every if run.name in self._marked]
+        losses = [self._losses_of(run) for run in sorted(marked, key=lambda run: self._marked.index(run.name))]
+        self.app.call_from_thread(self._show, found, tuple(losses), why or NO_RUNS)
+
+    def _losses_of(self, run: Run) -> views.Losses:
+        """Of a marked run, read again when its journal has grown."""
+        stamp = self._known[run.name][0]
+        read = self._read.get(run.name)
+        if read is None or read[0] != stamp:
+            read = self._read[run.name] = (stamp, views.read_losses(run))
+        return read[1]
 
     @on(TableView.Chosen)
     def _chosen(self, event: TableView.Chosen) -> None:
@@ -158,35 +144,11 @@ class RunsPane(Pane):
         self._tell_about(self.selected)
 
     def _tell_about(self, summary: Summary | None) -> None:
-        text = Text()
-        if summary is not None and summary.why:
-            text.append("unreadable: ", "bright_red").append(f"{safe(summary.why, lines=False)}\n")
-            text.append(safe(summary.path, lines=False), "bright_black")
-        elif summary is not None:
-            best = f"{units.loss(summary.best_val_loss)} nats"
-            if summary.best_val_loss is not None:
-                best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
-            at = f" at step {summary.best_step:,}" if summary.best_step is not None else ""
-            size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
-            model = f"{summary.preset}{size}, trained on {summary.corpus}"
-            if summary.task in _COMPARED:
-                figure, models = _COMPARED[summary.task]
-                best = figure.format(units.best(summary))
-                at = f" (* partial: {summary.partial})" if summary.partial else ""
-                model = models.format(summary.corpus, summary.preset)
-            kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"
-            resumed = "not running; r resumes it exactly"
-            if summary.task != "train":
-                kept = summary.path
-                resumed = "not running" if summary.state == "done" else "not running; r reuses what was computed"
-            for name, value in (
-                ("best", best + at),
-                ("model", model),
-                ("on disk", kept),
-                ("owner", f"process {summary.owner}" if summary.owner else resumed),
-            ):
-                text.append(f"{name:<9}", "bright_black")
-                text.append(safe(value, lines=False) + "\n")
+        """What is known of a run; of two that are marked, how they differ."""
+        width = max(20, self.size.width - 2)
+        text = views.about(summary, width) if summary is not None else Text()
+        if len(self._losses) == 2:
+            text = Text("\n").join(views.differences(*self._losses, width))
         if text != self._told:
             self._told = text
             self.query_one("#about-run", Static).update(text)
@@ -231,6 +193,29 @@ class RunsPane(Pane):
             return
         self.post_message(self.Resumed(run))
 
+    def action_mark(self) -> None:
+        """Put the selected training into the plot, or take it out."""
+        summary = self.selected
+        if summary is None or summary.task != "train" or summary.why:
+            return
+        if summary.name in self._marked:
+            self._marked.remove(summary.name)
+        elif len(self._marked) < len(SERIES):
+            self._marked.append(summary.name)
+        self.look()
+
+    def action_losses(self) -> None:
+        """The plot above the facts, where it is not beside the table anyway."""
+        self.toggle_class("-losses")
+        self.call_after_refresh(self._draw_losses)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Marks and plots need trainings."""
+        if action in ("mark", "losses"):
+            wide = self.screen.has_class("-wide")
+            return bool(self.selected and self.selected.task == "train") and not (action == "losses" and wide)
+        return True
+
     def action_again(self) -> None:
         """The form with the values of the selected run."""
         if summary := self._readable():
@@ -265,30 +250,33 @@ class RunsPane(Pane):
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
-    def _short(self, summary: Summary) -> tuple[str, str]:
-        roomy = self.app.size.width >= _ROOMY
-        name = summary.name if roomy else _STAMP.sub("", summary.name, count=1)
-        return name, "bold" if summary.owner else ""
+    def _shape(self, name: str) -> str:
+        """The mark of a run in the plot."""
+        return views.SHAPES[self._marked.index(name)] if name in self._marked else ""
 
-    def _show(self, found: list[Summary], empty: str) -> None:
+    def _show(self, found: list[Summary], losses: tuple[views.Losses, ...], empty: str) -> None:
         self.set_class(not found, "-empty")
         if not found:
             self.query_one("#no-runs", Static).update(Content(safe(empty)))
         kept, names = self.selected, [summary.name for summary in found]
+        self._marked = [name for name in self._marked if name in names]
+        self._losses = losses
+        marked = f"{len(self._marked)} marked" if self._marked else ""
+        self.table.entitle(f"{len(found):,} run{'s' * (len(found) != 1)}, newest first", marked)
         self.table.show(found, names.index(kept.name) if kept and kept.name in names else self.table.cursor)
         self._tell_about(self.selected)
+        self._draw_losses()
+
+    def _draw_losses(self) -> None:
+        view = self.query_one("#runs-plot", Lines)
+        if view.size:
+            view.entitle("validation loss, nats per character", views.legend(self._losses, view.size.width - 2))
+            view.set_strips(views.plot(self._losses, *view.size))
 
 
-def _state(summary: Summary) -> tuple[str, str]:
-    colour = _COLOURS.get(summary.state, "bright_blue" if summary.state in _WORDS else "")
-    return f"{'●' if summary.owner else ' '} {_WORDS.get(summary.state, summary.state)}", colour
+class RunsTable(TableView):
+    """The runs, in a panel."""
 
-
-def _age(summary: Summary) -> str:
-    if summary.owner:
-        return "now"
-    seconds = time.time() - summary.changed
-    for limit, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= limit:
-            return f"{seconds // limit:.0f} {unit}"
-    return "< 1 min"
+    def __init__(self, columns: Sequence[Column], *, id: str) -> None:
+        super().__init__(columns, id=id)
+        self.add_class("panel")

@@ -1,0 +1,190 @@
+"""What the Runs pane draws: the columns of its table, facts about a run, and losses of runs in one plot."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.text import Text
+from textual.strip import Strip
+
+from checkpoints.run import Run
+from checkpoints.store import CheckpointError
+from engine.runs.listing import Summary, figure
+from tui import units
+from tui.follow import state as states
+from tui.text import run_title, safe
+from tui.widgets.line_table import Column
+from tui.widgets.plot import Plot, axis
+from tui.widgets.styled import MUTED, SERIES, message, wrap
+
+SHAPES = "●◆▲■▼✚"  # of the evaluations, one for each of SERIES
+SMALLEST = (24, 6)  # columns and rows below which a plot says nothing
+_STATES = {"training": states.RUNNING, "unreadable": states.FAILED}
+_UNITS = {"train": "nats", "retrieve": "nDCG@10"}
+_COMPARED = {
+    "classify": ("accuracy {} on the test split", "classifiers of {}, {} pooling"),
+    "choose": ("accuracy {} on the judged questions", "rankers of {}, {} pooling"),
+    "retrieve": ("nDCG@10 {} on the judged queries", "rankers of {}, encoder {}"),
+}
+"""by task: its best figure, and its models by data and pooling or encoder"""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What one run adds to the plot and to the comparison of settings."""
+
+    name: str
+    points: Sequence[tuple[int, float]] = ()
+    """step and validation loss of every evaluation"""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_losses(run: Run) -> Losses:
+    """Evaluations and settings of a training; none of what cannot be read. Reads the whole journal."""
+    points: list[tuple[int, float]] = []
+    spec: Mapping[str, Any] = {}
+    try:
+        spec = run.read_json("spec.json")
+        with run.events.open("rb") as journal:
+            for line in journal:
+                if b'"evaluated"' in line or b'"started"' in line:
+                    _add(points, line)
+    except (OSError, CheckpointError):
+        pass
+    return Losses(run.name, points, spec)
+
+
+def _add(points: list[tuple[int, float]], line: bytes) -> None:
+    try:
+        event = json.loads(line)
+        step, loss = event.get("step"), figure(event.get("val_loss"))
+    except (ValueError, AttributeError, RecursionError):
+        return
+    if event.get("event") == "started" and type(step) is int:  # what was said about later steps holds no more
+        points[:] = [point for point in points if point[0] <= step]
+    elif event.get("event") == "evaluated" and type(step) is int and loss is not None:
+        points.append((step, loss))
+
+
+def state(summary: Summary) -> tuple[str, str, str]:
+    """Word, mark and colour of a run's state."""
+    found = _STATES.get(summary.state, states.ENDS.get(summary.state, summary.state))
+    mark, colour = states.MARKS.get(found, states.MARKS[states.FAILED])
+    return summary.state if summary.state == "unreadable" else found, mark, colour
+
+
+def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
+    """Of the table of runs; ``marked`` gives the shape of a run that is in the plot."""
+
+    def standing(summary: Summary) -> Text:
+        word, mark, colour = state(summary)
+        return Text.assemble((f"{mark} ", colour), safe(word, lines=False))
+
+    def name(summary: Summary) -> tuple[str, str]:
+        shape = marked(summary.name)
+        return f"{shape or ' '} {run_title(summary.name)}", "bold" if summary.owner else ""
+
+    def best(summary: Summary) -> str:
+        shown = units.best(summary)
+        return shown if shown == "–" else f"{shown} {_UNITS.get(summary.task, 'accuracy')}"
+
+    return (
+        Column("state", 14, standing, left=True),
+        Column("  name", 0, name, left=True, least=16),
+        Column("task", 9, lambda run: (run.task, MUTED), left=True, priority=2),
+        Column("steps", 14, lambda run: "" if run.why else f"{run.step:,} / {run.steps:,}", priority=1),
+        Column("best", 15, best),
+        Column("age", 9, age, priority=1),
+    )
+
+
+def age(summary: Summary) -> str:
+    """How long ago a run changed."""
+    if summary.owner:
+        return "now"
+    seconds = time.time() - summary.changed
+    for limit, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= limit:
+            return f"{seconds // limit:.0f} {unit}"
+    return "< 1 min"
+
+
+def about(summary: Summary, width: int) -> Text:
+    """Figures, model, place and owner of a run, or why it cannot be read."""
+    text = Text()
+    if summary.why:
+        told = Text(f"unreadable: {safe(summary.why, lines=False)}")
+        return Text("\n").join([*wrap(told, width)[:3], Text(safe(summary.path, lines=False), MUTED)])
+    best = f"{units.loss(summary.best_val_loss)} nats"
+    if summary.best_val_loss is not None:
+        best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
+    at = f" at step {summary.best_step:,}" if summary.best_step is not None else ""
+    size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
+    model = f"{summary.preset}{size}, trained on {summary.corpus}"
+    if summary.task in _COMPARED:
+        shown, models = _COMPARED[summary.task]
+        best = shown.format(units.best(summary))
+        at = f" (* partial: {summary.partial})" if summary.partial else ""
+        model = models.format(summary.corpus, summary.preset)
+    kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"
+    resumed = "not running; r resumes it exactly"
+    if summary.task != "train":
+        kept = summary.path
+        resumed = "not running" if summary.state == "done" else "not running; r reuses what was computed"
+    for name, value in (
+        ("best", best + at),
+        ("model", model),
+        ("on disk", kept),
+        ("owner", f"process {summary.owner}" if summary.owner else resumed),
+    ):
+        text.append(f"{name:<9}", MUTED).append(safe(value, lines=False) + "\n")
+    return text
+
+
+def plot(shown: Sequence[Losses], width: int, height: int) -> list[Strip]:
+    """Validation losses of runs by step, each in its colour and with its mark."""
+    every = [point for losses in shown for point in losses.points]
+    if not every or width < SMALLEST[0] or height < SMALLEST[1]:
+        said = "Space marks trainings whose validation losses are compared here." if not every else "no room"
+        return message(said, width, height)
+    made = Plot(width, height, 6)
+    apart = max(2, made.rows // 8)
+    made.scale(
+        axis(0, max(1, *(step for step, _ in every)), made.columns, (10, 24)),
+        axis(min(loss for _, loss in every), max(loss for _, loss in every), made.rows, (apart, 2 * apart + 1), 1),
+    )
+    for losses, colour in zip(shown, SERIES, strict=False):
+        made.line(losses.points, colour)
+    for losses, colour, shape in zip(shown, SERIES, SHAPES, strict=False):
+        for step, loss in losses.points if len(losses.points) <= made.columns // 4 else losses.points[-1:]:
+            made.mark(step, loss, shape, colour)
+    return made.lines()
+
+
+def legend(shown: Sequence[Losses], width: int) -> Text:
+    """The runs of the plot with their marks and best losses, as far as there is room."""
+    text = Text()
+    for losses, colour, shape in zip(shown, SERIES, SHAPES, strict=False):
+        best = min((loss for _, loss in losses.points), default=None)
+        said = f" {run_title(safe(losses.name, lines=False))} {units.loss(best)}"
+        if text.cell_len + len(said) + 3 > width:
+            return text.append(" …", MUTED)
+        text.append("  " * bool(text)).append(shape, colour).append(said, MUTED)
+    return text
+
+
+def differences(first: Losses, second: Losses, width: int) -> list[Text]:
+    """In which settings a run differs from another, and whose best validation loss is lower."""
+    names = [name for name in first.spec if name != "name" and first.spec[name] != second.spec.get(name)]
+    told = ", ".join(f"{name.replace('_', ' ')} {first.spec[name]} → {second.spec.get(name)}" for name in names)
+    one, other = (run_title(safe(run.name, lines=False)) for run in (first, second))
+    text = f"{other} differs from {one}: {safe(told, lines=False)}." if told else f"{other} has the settings of {one}."
+    if first.points and second.points:
+        by = min(loss for _, loss in second.points) - min(loss for _, loss in first.points)
+        text += f" Its best is {abs(by):.3f} nats {'lower' if by < 0 else 'higher'}."
+    return wrap(Text(text), width)
