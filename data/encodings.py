@@ -303,7 +303,7 @@ def _line_ends(text: str, after_cr: bool = False) -> int:
 
 def _utf8(content: bytes) -> str | None:
     """``content`` where it is flawless UTF-8 and text."""
-    if b"\0" in content or _many_controls(content[:SAMPLE]) or _JIS.search(content[:SAMPLE]):
+    if b"\0" in content or _JIS.search(content[:SAMPLE]):
         return None
     try:
         return content.decode("utf-8-sig")
@@ -331,13 +331,13 @@ def _encoding(pieces: list[bytes]) -> str:
     if _JIS.search(head):
         return "iso2022_jp"
     sample = head[:SAMPLE]
-    if _many_controls(sample):
-        wide = _wide(sample)
-        if not wide:
-            raise TextError("this is a binary file (it contains NUL or control bytes); a text is needed")
-        return wide
-    if _is_utf8(pieces):
+    odd = _many_controls(sample)  # a terminal's recording may be full of them, and is UTF-8
+    if not (odd and b"\0" in sample) and _is_utf8(pieces):
         return "utf-8-sig"
+    if odd:
+        if wide := _wide(sample):
+            return wide
+        raise TextError("this is a binary file (it contains NUL or control bytes); a text is needed")
     rich = b"\n".join(map(_rich, pieces))[: 2 * SAMPLE]
     latin = _latin(rich.decode("cp1252", "replace"))
     return _multibyte(rich) or (not latin and _other_script(rich)) or _code_page(rich)

@@ -46,7 +46,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "encoding"), TEXTS)
+@pytest.mark.parametrize(("text", "encoding"), [*TEXTS, (JAPANESE, "iso2022_jp")])
 def test_an_encoding_is_found_and_told(text: str, encoding: str) -> None:
     found = decode(text.encode(encoding))
     assert found.text == text
@@ -164,6 +164,11 @@ def test_one_bad_byte_changes_no_encoding(text: str, encoding: str) -> None:
         expected = bytes(raw).decode(encoding, "replace")
         assert decode(bytes(raw)).text == expected
         assert decode(bytes(raw)).replaced == expected.count("\ufffd")
+
+
+def test_control_characters_without_zeros_are_text() -> None:
+    text = "\x1b]0;title\x07\x01\x02 più\n" * 5
+    assert decode(text.encode()) == encodings.Decoded(text, "utf-8")
 
 
 def test_ascii_with_a_byte_that_is_no_letter_is_utf8() -> None:
