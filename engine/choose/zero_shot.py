@@ -135,8 +135,7 @@ class Reader:
         """The known tokens of a text, and the number of unknown or lost characters."""
         encoding = self.lm.tokenizer.encode(text)
         known = [token for token in encoding.ids if token != UNKNOWN]
-        if known and max(known) >= self.lm.vocabulary:
-            raise ValueError(f"the text holds the token {max(known)}, and {self.lm.name} has {self.lm.vocabulary:,}")
+        self.lm.check(known)
         return known, len(encoding) - len(known) + len(encoding.lost)
 
 
