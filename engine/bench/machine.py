@@ -67,12 +67,24 @@ def bandwidth(device: torch.device) -> float:
     return 2 * size / _fastest(device, lambda: there.copy_(block))
 
 
+def clock(device: torch.device) -> float:
+    """Seconds, when the device has done its work; on a CPU those of this thread, whatever other processes take."""
+    from engine.device import synchronise
+
+    synchronise(device)
+    return time.thread_time() if device.type == "cpu" else time.perf_counter()
+
+
 def _fastest(device: torch.device, work: Callable[[], object]) -> float:
-    """Least seconds of ``work``, of several times after a warm-up: an idle GPU needs some time for its clocks."""
-    until = time.monotonic() + (0.5 if device.type == "cuda" else 0.0)
-    while seconds_of(device, work) >= 0 and time.monotonic() < until:
-        pass
-    return min(seconds_of(device, work) for _ in range(7))
+    """Least seconds of ``work``, repeated for half a second after a warm-up as long: an idle GPU needs it."""
+    times = []
+    for _ in range(2):
+        times, until = [], time.monotonic() + 0.5
+        while not times or time.monotonic() < until:
+            begun = clock(device)
+            work()
+            times.append(clock(device) - begun)
+    return min(times)
 
 
 def seconds_of(device: torch.device, work: Callable[[], object]) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from unittest import mock
 
 from engine.bench import setups
-from engine.bench.machine import bandwidth, matrix_peak, seconds_of
+from engine.bench.machine import bandwidth, clock, matrix_peak, seconds_of
 from engine.bench.rows import Row, judged, measured, skipped, spread, within
 from engine.bench.setups import Setup
 
@@ -221,7 +221,6 @@ def _profile(setup: Setup, recipe: str) -> Iterator[Row]:
     """
     import torch
 
-    from engine.device import synchronise
     from engine.gpt.loss_buffer import LossBuffer
 
     made, called = setups.trainer(setups.spec(setup, recipe), setups.corpus(setup)), setups.named(setup, recipe)
@@ -229,17 +228,13 @@ def _profile(setup: Setup, recipe: str) -> Iterator[Row]:
     peak, bus, losses = matrix_peak(made.placement), bandwidth(device), LossBuffer(device)
     spent: dict[str, list[float]] = defaultdict(list)
 
-    def now() -> float:
-        synchronise(device)
-        return time.thread_time() if device.type == "cpu" else time.perf_counter()
-
     def clocked(part: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def run(*given: Any, **named: Any) -> Any:
-            begun = now()
+            begun = clock(device)
             try:
                 return work(*given, **named)
             finally:
-                spent[part][-1] += now() - begun
+                spent[part][-1] += clock(device) - begun
 
         return run
 
