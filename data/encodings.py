@@ -349,17 +349,18 @@ def _many_controls(sample: bytes) -> bool:
 
 def _wide(sample: bytes) -> str:
     """UTF-16 or UTF-32 without a byte order mark, where that makes text of ``sample``; else nothing."""
-    shares = {}
+    found, best = "", 0.0
     for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         text = sample[: len(sample) // 4 * 4].decode(encoding, "llmlab-mark")
-        good = sum(
-            count
-            for character, count in Counter(text).items()
-            if character in "\t\n\r\f" or unicodedata.category(character)[0] in "LMNPSZ"
-        )
-        shares[encoding] = good / max(1, len(text))
-    best = max(shares, key=lambda encoding: shares[encoding])
-    return best if shares[best] >= PLAUSIBLE else ""
+        good = usual = 0
+        for character, count in Counter(text).items():
+            if character in "\t\n\r\f" or unicodedata.category(character)[0] in "LMNPSZ":
+                good += count
+                usual += count * (character < "\x7f" or character in _FREQUENT)
+        share = (good + usual) / max(1, len(text))  # of the usual, since few words make Chinese of any order of bytes
+        if good >= PLAUSIBLE * len(text) and share > best:
+            found, best = encoding, share
+    return found
 
 
 def _is_utf8(pieces: list[bytes]) -> bool:
@@ -442,6 +443,11 @@ def _multibyte(sample: bytes) -> str:
     return found
 
 
+def _has_c1(text: str) -> bool:
+    """Whether there are control characters as a wrong code page has them."""
+    return bool(re.search("[\x80-\x9f]", text))
+
+
 def _other_script(sample: bytes) -> str:
     """The encoding of letters other than Latin that charset-normalizer finds; else nothing."""
     from charset_normalizer import from_bytes
@@ -454,5 +460,5 @@ def _other_script(sample: bytes) -> str:
         if text.count(_BAD) <= letters // 50 + 1:
             tried[text.replace(_BAD, "").encode(encoding, "ignore")] = None
     found = [match for clean in tried for match in from_bytes(clean, cp_isolation=[*known, "cp1252", "cp1250"])]
-    best = max(found, key=lambda match: match.coherence - match.chaos, default=None)
+    best = max(found, key=lambda match: match.coherence - match.chaos - _has_c1(str(match)), default=None)
     return str(best.encoding) if best is not None and best.encoding in known else ""

@@ -31,12 +31,17 @@ JAPANESE = (
     "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。\n今日は天気がいいですね。\n"
 )
 KOREAN = "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.\n오늘은 날씨가 아주 좋습니다.\n"
+GREEK = (
+    "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα.\n"
+    "Είναι προικισμένοι με λογική και συνείδηση.\n"
+)
 TEXTS = [
     (ITALIAN, "cp1252"),
     ("“It’s a good day” – he said… naïve café\n" * 5, "cp1252"),
     (POLISH, "cp1250"),
     (RUSSIAN, "cp1251"),
     (RUSSIAN, "koi8_r"),
+    (GREEK, "cp1253"),
     (CHINESE, "gb18030"),
     (TAIWANESE, "big5"),
     (JAPANESE, "shift_jis"),
@@ -135,6 +140,15 @@ def test_letters_late_in_a_file_are_found(tmp_path: Path) -> None:
     assert detect(path) == "utf-8-sig"
 
 
+@pytest.mark.parametrize("wide", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", [ITALIAN, RUSSIAN, CHINESE, JAPANESE, KOREAN, "hello world\n"])
+def test_utf_16_without_a_mark_may_be_cut_anywhere(text: str, wide: str) -> None:
+    raw = text.encode(wide)
+    for end in range(20, min(len(raw), 120)):
+        expected = raw[:end].decode(wide, "replace")
+        assert (decode(raw[:end]).encoding, decode(raw[:end]).text) == (wide, expected)
+
+
 # Western texts in which another rule goes wrong: few letters outside ASCII, repeated ones, signs, single letters.
 @pytest.mark.parametrize(
     "text",
@@ -156,14 +170,16 @@ def test_western_texts_are_cp1252(text: str, times: int) -> None:
 
 
 @pytest.mark.parametrize(("text", "encoding"), [case for case in TEXTS if "utf" not in case[1]])
-def test_one_bad_byte_changes_no_encoding(text: str, encoding: str) -> None:
+def test_one_bad_byte_and_a_cut_change_no_encoding(text: str, encoding: str) -> None:
     rng = random.Random(2)
     for _ in range(20):
         raw = bytearray((text * 5).encode(encoding))
+        del raw[rng.randrange(len(raw) // 2, len(raw)) :]
         raw[rng.randrange(len(raw))] = rng.choice(b"\x80\x9d\xff")
-        expected = bytes(raw).decode(encoding, "replace")
-        assert decode(bytes(raw)).text == expected
-        assert decode(bytes(raw)).replaced == expected.count("\ufffd")
+        found = decode(bytes(raw))
+        assert found.text == bytes(raw).decode(found.encoding, "replace")
+        assert found.encoding in (encoding, {"euc_kr": "cp949", "big5": "big5hkscs"}.get(encoding))
+        assert found.replaced == found.text.count("\ufffd")
 
 
 def test_control_characters_without_zeros_are_text() -> None:
