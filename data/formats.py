@@ -99,6 +99,12 @@ class Reading:
     rows: int = 0
     """of all files so far"""
 
+    def count(self, rows: int) -> None:
+        """Count ``rows`` more. Raises :class:`TableError` where there are too many."""
+        self.rows += rows
+        if self.rows > MOST_ROWS:
+            raise TableError(f"there are more than {MOST_ROWS:,} rows, the most that are read: give a part of them")
+
     def features(self, features: Any) -> None:
         """Keep the names of labels in ``features`` as the Hub's library writes them; anything else has none."""
         for column, kind in features.items() if isinstance(features, dict) else ():
@@ -131,9 +137,7 @@ def rows_of(path: Path, reading: Reading) -> list[Row]:
         raise TableError(f"{path} does not fit into memory") from None
     if not rows:
         raise TableError("; ".join([f"{path} holds no rows", *reading.repairs[told:]]))
-    reading.rows += len(rows)
-    if reading.rows > MOST_ROWS:
-        raise TableError(f"there are more than {MOST_ROWS:,} rows, the most that are read: give a part of them")
+    reading.count(len(rows))
     return rows
 
 

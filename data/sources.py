@@ -362,8 +362,9 @@ def from_hub(name: str, unreachable: Callable[[], str], *, most: int = 0) -> Raw
     columns: list[str] = []
     for split, named in _chosen(list(map(str, loaded)), reading.repairs).items():
         table = loaded[named]
-        rows = (table.select(range(min(most, len(table)))) if most else table).to_list()
-        splits[split] = [Row(row, named, number) for number, row in enumerate(rows, 1)]
+        table = table.select(range(min(most, len(table)))) if most else table
+        reading.count(len(table))
+        splits[split] = [Row(row, named, number) for number, row in enumerate(table.to_list(), 1)]
         columns = columns or list(table.column_names)
         reading.features({column: {"names": getattr(kind, "names", None)} for column, kind in table.features.items()})
     return _finished(splits, columns, reading.names, reading.repairs)

@@ -197,6 +197,15 @@ def test_a_text_may_begin_with_a_hyphen(trained: str, capfd: pytest.CaptureFixtu
     assert {one["text"] for one in records(capfd.readouterr().out)[:-1]} == {"- the card", "-3 degrees"}
 
 
+def test_names_of_labels_and_encodings_are_checked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("text,label\n" + "".join(f"text {n},{n % 3 - 1}\n" for n in range(30)))
+    assert cli.main(["classify", "--data", str(source), "--label-names", "bad,good"]) == 2
+    assert "2 names for 3 labels (-1, 0, 1)" in " ".join(capfd.readouterr().err.split())
+    assert cli.main(["classify", "--data", str(source), "--encoding", "utf-9"]) == 2
+    assert "'utf-9' is not an encoding" in " ".join(capfd.readouterr().err.split())
+
+
 def test_every_command_refuses_an_option_that_it_does_not_know(capfd: pytest.CaptureFixture[str]) -> None:
     needed = {"resume": 1, "own": 1, "export": 2, "sample": 1, "predict": 1, "suspects": 1, "bench": 1}
     values = {"bench": ["start"]}

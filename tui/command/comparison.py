@@ -24,8 +24,8 @@ from tui.text import safe
 
 @options(
     ClassifySpec,
-    "data test text_column label_column encoder pooling head class_weights limit length epochs learning_rate "
-    "curve suspects seeds seed name device gpus",
+    "data test text_column label_column label_names encoding encoder pooling head class_weights limit length epochs "
+    "learning_rate curve suspects seeds seed name device gpus",
 )
 def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
     """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.

@@ -595,6 +595,17 @@ def test_a_spec_tells_everything_that_is_wrong_with_it() -> None:
     assert [problem.field for problem in error.value.problems] == ["pooling", "heads", "limit", "epochs"]
 
 
+def test_names_of_labels_and_the_encoding_reach_the_data(spec: ClassifySpec, tmp_path: Path) -> None:
+    file = tmp_path / "żółw.csv"
+    file.write_bytes(("text,label\n" + "".join(f"żółw {n},{n % 3 - 1}\n" for n in range(60))).encode("cp1250"))
+    made = dataclasses.replace(spec, data=str(file), test="", label_names="bad, so so,good", encoding="cp1250")
+    loaded = next(event for event in classify(made, Control()) if isinstance(event, Loaded))
+    assert loaded.classes == ("bad", "so so", "good")
+    assert "żółw.csv is read as cp1250" in loaded.repairs
+    with pytest.raises(BadSpec, match="encoding: 'utf-9' is not an encoding"):
+        list(classify(dataclasses.replace(made, encoding="utf-9"), Control()))
+
+
 def test_a_failure_is_recorded_and_told(tmp_path: Path) -> None:
     from data.tables import TableError
 
