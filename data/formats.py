@@ -14,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -112,6 +112,11 @@ class Reading:
                 self.names[str(column)] = [str(name) for name in kind["names"]]
 
 
+def some(names: Sequence[str]) -> str:
+    """The first of many names, for a message."""
+    return ", ".join(names[:8]) + ", …" * (len(names) > 8)
+
+
 def kind_of(path: Path) -> str:
     """The suffix that tells the format, in lower case and without that of a compression; empty if it tells none."""
     name = path.name.lower()
@@ -186,10 +191,13 @@ def _csv(name: str, kind: str, lines: Iterator[str], reading: Reading) -> Iterat
     before = csv.field_size_limit(LARGEST_CELL)
     try:
         head = list(islice(lines, _SNIFFED))
-        delimiter = _delimiter(head, "\t" if kind == ".tsv" else "")
-        skipped = bool(head and _SEP.fullmatch(head[0]))
-        reader = csv.reader(chain(head[skipped:], lines), delimiter=delimiter)
-        header = _header(name, next(reader, []), list(csv.reader(head[skipped:], delimiter=delimiter))[1:])
+        skipped = sum(1 for _ in takewhile(str.isspace, head))
+        told = _SEP.fullmatch("".join(head[skipped : skipped + 1]))
+        skipped += bool(told)
+        head = head[skipped:]
+        delimiter = told[1] if told else _delimiter(head, "\t" if kind == ".tsv" else "")
+        reader = csv.reader(chain(head, lines), delimiter=delimiter)
+        header = _header(name, next(reader, []), list(csv.reader(head, delimiter=delimiter))[1:])
         width, last = len(header), reader.line_num
         for number, cells in enumerate(reader, 1):
             first, last = last + 1, reader.line_num
@@ -211,8 +219,6 @@ def _csv(name: str, kind: str, lines: Iterator[str], reading: Reading) -> Iterat
 
 def _delimiter(head: Sequence[str], preferred: str) -> str:
     """The delimiter of these first lines: of those in the header the one that most rows follow."""
-    if head and (told := _SEP.fullmatch(head[0])):
-        return told[1]
     found = [delimiter for delimiter in ",;\t|" if delimiter in "".join(head[:1])]
     if preferred in found or not found:
         return preferred or ","

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data.formats import TableError
+from data.formats import TableError, some
 from data.sources import cell
 
 MOST_CLASSES = 1_000
@@ -124,10 +124,11 @@ def _named(
     if given:
         if names:
             ordered = list(map(str, range(len(names))))
+        shown = some([value[:40] for value in ordered])
         if not whole:
-            raise TableError(f"names of labels are for numbers, and the column {column!r} holds {_some(ordered)}")
+            raise TableError(f"names of labels are for numbers, and the column {column!r} holds {shown}")
         if len(given) != len(ordered):
-            raise TableError(f"{len(given)} names for {len(ordered)} labels ({_some(ordered)}): give one for each")
+            raise TableError(f"{len(given)} names for {len(ordered)} labels ({shown}): give one for each")
         return tuple(given), {value: place for place, value in enumerate(ordered)}
     if not names:
         return tuple(ordered), {value: place for place, value in enumerate(ordered)}
@@ -141,7 +142,3 @@ def _named(
 def _is_no_label(values: set[str], rows: int) -> bool:
     fractions = all(map(_NUMBER.fullmatch, values)) and not all(re.fullmatch(r"-?\d+", value) for value in values)
     return fractions or 2 * len(values) > rows
-
-
-def _some(values: Sequence[str]) -> str:
-    return ", ".join(value[:40] for value in values[:8]) + ", …" * (len(values) > 8)

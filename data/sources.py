@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from data.formats import SUFFIXES, Reading, Row, TableError, Tally, is_number, kind_of, rows_of
+from data.formats import SUFFIXES, Reading, Row, TableError, Tally, is_number, kind_of, rows_of, some
 
 __all__ = [
     "Preview",
@@ -227,7 +227,7 @@ def _files(folder: Path, repairs: list[str]) -> dict[str, list[Path]]:
         splits[split] = own[best]
     read = {file for files in splits.values() for file in files}
     if left := [str(file.relative_to(folder)) for file in found if file not in read]:
-        repairs.append(f"not used: {_some(left)}, beside {_some([file.name for file in read])}")
+        repairs.append(f"not used: {some(left)}, beside {some([file.name for file in read])}")
     return splits
 
 
@@ -252,13 +252,13 @@ def _split_word(folder: Path, file: Path) -> str:
 
 
 def _no_split(folder: Path, tables: Sequence[Path]) -> str:
-    there = _some([file.name for file in tables]) or "no table"
+    there = some([file.name for file in tables]) or "no table"
     if (folder / "corpus.jsonl").exists():
         return f"{folder} is a collection to search in, not a table of texts and labels: Retrieve reads it"
     inner = [inner.name for inner in sorted(folder.iterdir()) if inner.is_dir() and _tables(inner)]
     formats = ", ".join(suffix[1:] for suffix in SUFFIXES)
     return f"{folder} holds {there}: name the splits train, validation and test ({formats}), or give one file" + (
-        f", or one of the folders in it: {_some(inner)}" if inner else ""
+        f", or one of the folders in it: {some(inner)}" if inner else ""
     )
 
 
@@ -277,7 +277,7 @@ def _chosen(names: Sequence[str], repairs: list[str]) -> dict[str, str]:
         if split := split_called(name):
             found.setdefault(split, name)
     if left := [name for name in names if name not in found.values()]:
-        repairs.append(f"not used: the split{'s' * (len(left) != 1)} {_some(left)}")
+        repairs.append(f"not used: the split{'s' * (len(left) != 1)} {some(left)}")
     return found
 
 
@@ -317,10 +317,6 @@ def _json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise TableError(f"{file} cannot be read ({error})") from None
     return found if isinstance(found, dict) else {}
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + ", …" * (len(names) > 8)
 
 
 # -- the Hub ---------------------------------------------------------------------------------------------------------

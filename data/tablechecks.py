@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from data.formats import some
+
 SKEWED = 3.0  # times that the largest class must be larger than the smallest to be called skewed
 SHORT_SUPPORT = 8  # rows of a class in train below which it is named
 
@@ -61,9 +63,9 @@ class Checks:
         empty = [name for name in self.classes if name.strip().lower() in ("nan", "null", "n/a")]
         rare = [name for name, count in zip(self.classes, counts, strict=True) if count < SHORT_SUPPORT]
         for wrong, text in (
-            (twins, f"labels that differ only in case or spaces are classes of their own: {_some(twins)}"),
+            (twins, f"labels that differ only in case or spaces are classes of their own: {some(twins)}"),
             (empty, f"the class {', '.join(map(repr, empty))} may be rows without a label"),
-            (rare, f"fewer than {SHORT_SUPPORT} training rows: {_some(rare)}"),
+            (rare, f"fewer than {SHORT_SUPPORT} training rows: {some(rare)}"),
             (self.repeated, f"{self.repeated:,} training texts are repeated"),
             (self.contradicted, f"{self.contradicted:,} training texts carry more than one label"),
             (self.leaked, f"{len(self.leaked):,} test texts are in train too: results are given with and without them"),
@@ -73,7 +75,7 @@ class Checks:
                 told.append(text)
         for split in ("validation", "test"):
             lacking = [name for name, count in zip(self.classes, self.counts[split], strict=True) if not count]
-            told += [f"{split} has no rows of {_some(lacking)}"] if lacking else []
+            told += [f"{split} has no rows of {some(lacking)}"] if lacking else []
         return tuple(told)
 
 
@@ -98,10 +100,6 @@ def check(classes: Sequence[str], splits: Mapping[str, tuple[Sequence[str], Sequ
         tuple(row for row, text in enumerate(splits["test"][0]) if normalized(text) in seen),
         tuple(row for row, text in enumerate(splits["validation"][0]) if normalized(text) in seen),
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + ", …" * (len(names) > 8)
 
 
 def _counts(labels: Sequence[int], classes: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 from data import sources
+from data.formats import some
 from data.labels import SEVERAL, Labels, key, read_labels
 from data.sources import Preview, Raw, Row, TableError, Tally, cell
 from data.tablechecks import Checks, check, normalized
@@ -260,7 +261,7 @@ def _drop_unlearnable(
             file, line = part.places[lost[0]]
             repairs.append(
                 f"{split}: {len(lost):,} row{'s' * (len(lost) != 1)} left out, whose label train lacks "
-                f"({', '.join(strange[:5])}{', …' * (len(strange) > 5)}); the first is row {line:,} of {file}"
+                f"({some(strange)}); the first is row {line:,} of {file}"
             )
         taken = _take(part, kept)
         result[split] = replace(taken, labels=tuple(place[label] for label in taken.labels))

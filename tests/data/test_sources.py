@@ -63,6 +63,7 @@ def parquet(path: Path, rows: list[dict[str, Any]] = ROWS, **more: Any) -> Path:
         ("a.csv", csv_of("\t")),
         ("a.csv", csv_of("|")),
         ("a.csv", "sep=;\n" + csv_of(";")),
+        ("a.csv", "\n \n" + csv_of(";")),
         ("a.tsv", csv_of("\t")),
         ("A.CSV", csv_of()),
         ("a.csv.gz", gzip.compress(csv_of().encode())),

@@ -242,3 +242,6 @@ def test_a_data_set_of_the_hub_library_is_read(tmp_path: Path, monkeypatch: pyte
     data = tables.load("dair-ai/emotion")
     assert (data.classes, len(data.test), data.repairs) == (("sad", "glad"), 10, ())
     assert data.train.labels == (0, 1) * 5
+    assert len(tables.preview("dair-ai/emotion", count=3).rows) == 3
+    made["unsupervised"] = made["train"]
+    assert tables.load("dair-ai/emotion").repairs == ("not used: the split unsupervised",)
