@@ -73,15 +73,17 @@ def encode(
     device: str = "auto",
     budget: int = 0,
     cached: bool = True,
+    role: str = "",
 ) -> Generator[Event, None, Features]:
     """Features of ``texts``, from the disk as far as they are there and undamaged.
 
+    ``role`` is ``query``, ``document`` or neither: an encoder may have a prompt for it.
     ``length`` cuts each text, in tokens; ``budget`` is the number of tokens in a batch, 0 for what suits the device.
     These ``poolings`` are put on the disk and verified there, all of the group when none are named.
     Yields :class:`Encoded`, :class:`Paused`, :class:`Continued`, :class:`Notice`. Raises :class:`EncodeFailed`,
     :class:`NoEncoder` and, with all but the last ``EVERY`` seconds of encoding on the disk, :class:`Stopped`.
     """
-    length = min(length, encoder.positions)
+    length, texts = min(length, encoder.positions), encoder.prompted(texts, role)
     from engine.device import place as place_on
 
     placement = place_on(device)
@@ -89,8 +91,8 @@ def encode(
     where, dtype = str(placement.device), placement.precision
     place = shelf(encoder.identity, texts, length, dtype, group)
     numbers = range(-(-len(texts) // ROWS))
-    pieces = [name for one in poolings for name in pieces_of(one, encoder.layers)]
-    pieces = list(dict.fromkeys(pieces or pieces_in(group, encoder.layers)))
+    pieces = [name for one in poolings for name in pieces_of(one, encoder.layers, encoder.sentence)]
+    pieces = list(dict.fromkeys(pieces or pieces_in(group, encoder.layers, encoder.sentence)))
     shards: dict[int, Shard] = {}
     damaged: list[Exception] = []
     for number in numbers if cached else ():
@@ -109,25 +111,28 @@ def encode(
     if missing := [number for number in numbers if number not in shards]:
         machine = _Machine(encoder, where, dtype, budget)
         meter = _Meter(encoder.name, len(texts), there)
-        kept, names = place if cached else None, pieces if poolings else pieces_in(place.group, encoder.layers)
+        kept = place if cached else None
+        names = pieces if poolings else pieces_in(place.group, encoder.layers, encoder.sentence)
         yield from _fill(texts, names, control, machine, meter, length, kept, missing, shards)
         cache.trim()
-    return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width)
+    return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width, encoder.sentence)
 
 
-def encode_now(texts: Sequence[str], machine: _Machine, length: int, pooling: str) -> NDArray[np.float32]:
+def encode_now(
+    texts: Sequence[str], machine: _Machine, length: int, pooling: str, role: str = ""
+) -> NDArray[np.float32]:
     """Features of a few texts, at once and without the disk: for a sentence that is being typed."""
     import numpy as np
 
-    rows = np.arange(len(texts), dtype=np.int64)
-    ids = machine.encoder.ids(list(texts), min(length, machine.encoder.positions))
+    rows, encoder = np.arange(len(texts), dtype=np.int64), machine.encoder
+    ids = encoder.ids(encoder.prompted(texts, role), min(length, encoder.positions))
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
-    names = pieces_of(pooling, machine.encoder.layers)
+    names = pieces_of(pooling, encoder.layers, encoder.sentence)
     pieces: dict[str, Any] = {}
     for _ in machine.run([ids[row] for row in order], names, lambda _, found, __: pieces.update(found), Control()):
         pass
     held = Shard(rows[order], None, pieces)
-    return Features([held], len(texts), machine.encoder.layers, machine.encoder.width).pooled(pooling)
+    return Features([held], len(texts), encoder.layers, encoder.width, encoder.sentence).pooled(pooling)
 
 
 def machine_for(encoder: Encoder, device: str = "auto", budget: int = 0) -> _Machine:
@@ -377,6 +382,12 @@ class _Machine:
                 result[name] = top[:, 0]
             elif name == "last":
                 result[name] = top[torch.arange(len(batch), device=self.device), counts - 1]
+            elif name in ("weighted", "sqrt"):
+                weights = torch.ones(len(batch), longest, device=self.device)
+                weights = weights.cumsum(1) if name == "weighted" else weights
+                weights = weights if mask is None else weights * mask
+                whole = weights.sum(1, keepdim=True)
+                result[name] = (top * weights[..., None]).sum(1) / (whole if name == "weighted" else whole.sqrt())
             elif name == "max":
                 result[name] = (top if mask is None else top.masked_fill(~mask[..., None], -torch.inf)).amax(1)
             else:

@@ -1,8 +1,9 @@
 """Feature vectors of texts, kept on disk in safetensors shards under a hash of everything that decides them.
 
 A row of features is several *pieces*, each as wide as the encoder: ``cls`` (the first token of the last layer),
-``last`` (its last token), ``max`` (its largest values) and ``mean.N`` (the mean of layer N's tokens, layer 0 being the
-embeddings). A pooling puts pieces side by side. No torch here: a second run reads arrays and loads no model.
+``last`` (its last token), ``max`` (its largest values), ``weighted`` and ``sqrt`` (its mean weighted by position, and
+its sum by the root of the length, for layouts that ask for them), and ``mean.N`` (the mean of layer N's tokens, layer 0
+being the embeddings). A pooling puts pieces side by side. No torch here: a second run reads arrays and loads no model.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from engine.encoders.sentence import SentenceLayout
+
     Matrix: TypeAlias = NDArray[np.float32]
 
 Group: TypeAlias = Literal["top", "every"]
@@ -34,7 +37,7 @@ MEASURED = ("truncated", "seconds")
 POOLINGS = ("cls", "mean", "max", "last", "last4", "all")
 POOLING_HELP: Mapping[str, str] = {
     "cls": "the first token of the last layer",
-    "mean": "the mean of the last layer's tokens",
+    "mean": "the mean of the last layer's tokens; of a sentence-transformers folder, the vector that it defines",
     "max": "the largest value of the last layer's tokens",
     "last": "the last token of the last layer: for GPT-2, the only one that has seen the whole text",
     "last4": "the means of each of the last four layers, side by side",
@@ -42,8 +45,13 @@ POOLING_HELP: Mapping[str, str] = {
 }
 
 
-def pieces_of(pooling: str, layers: int) -> list[str]:
-    """The pieces that a pooling puts side by side. Raises :class:`ValueError` for a pooling there is not."""
+def pieces_of(pooling: str, layers: int, sentence: SentenceLayout | None = None) -> list[str]:
+    """The pieces that a pooling puts side by side. Raises :class:`ValueError` for a pooling there is not.
+
+    ``mean`` of an encoder in the layout of sentence-transformers is the vector that its ``sentence`` layout defines.
+    """
+    if sentence is not None and pooling == "mean":
+        return sentence.pieces(layers)
     means = [f"mean.{layer}" for layer in range(layers + 1)]
     if pooling not in POOLINGS:
         raise ValueError(f"no pooling {pooling!r}; there are: {', '.join(POOLINGS)}")
@@ -56,11 +64,10 @@ def group_of(pooling: str) -> Group:
     return "every" if pooling == "all" else "top"
 
 
-def pieces_in(group: Group, layers: int) -> list[str]:
+def pieces_in(group: Group, layers: int, sentence: SentenceLayout | None = None) -> list[str]:
     """The pieces that a group computes in one pass."""
-    if group == "every":
-        return pieces_of("all", layers)
-    return ["cls", "last", "max", *pieces_of("last4", layers)]
+    known = pieces_of("all", layers) if group == "every" else ["cls", "last", "max", *pieces_of("last4", layers)]
+    return list(dict.fromkeys([*known, *pieces_of("mean", layers, sentence)]))
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,12 @@ class Shard:
 class Features:
     """The features of ``count`` texts; arrays are read when a pooling is asked for."""
 
-    def __init__(self, shards: Sequence[Shard], count: int, layers: int, width: int) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], count: int, layers: int, width: int, sentence: SentenceLayout | None = None
+    ) -> None:
+        """``sentence`` says what the pooling ``mean`` stands for, see :func:`pieces_of`."""
         self.shards, self.count, self.layers, self.width = list(shards), count, layers, width
+        self._sentence = sentence
 
     @property
     def cost(self) -> Cost:
@@ -101,19 +112,19 @@ class Features:
         return sum((shard.cost for shard in self.shards), Cost())
 
     def pooled(self, pooling: str) -> Matrix:
-        """Rows in the order of the texts ``(count, pieces x width)``, float32.
+        """Rows in the order of the texts ``(count, pieces x width)``, float32; of a layout's own vectors its width.
 
         Raises :class:`OSError`, also when a piece is damaged that :func:`encode` was not asked to verify.
         """
         import numpy as np
 
-        names = pieces_of(pooling, self.layers)
+        names = pieces_of(pooling, self.layers, self._sentence)
         result = np.empty((self.count, len(names) * self.width), np.float32)
         for shard in self.shards:
             parts = shard.held if shard.held is not None else _read(shard, names)
             for place, name in enumerate(names):
                 result[shard.rows, place * self.width : (place + 1) * self.width] = parts[name]
-        return result
+        return self._sentence.apply(result) if self._sentence is not None and pooling == "mean" else result
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,17 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from checkpoints import home, store
 from data import packaged
 from engine import hub, limits
+from engine.encoders import sentence
+from engine.encoders.sentence import SentenceLayout
 from engine.hub import INDEX, WEIGHTS, model_folder
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, handle_messages
@@ -59,6 +61,8 @@ class Encoder:
     config: dict[str, Any]
     weights: tuple[Path, ...]
     tokenizer: Tokenizer
+    sentence: SentenceLayout | None = None
+    """what its folder says of the vectors of texts, in the layout of sentence-transformers"""
     _truncating: dict[int, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """copies of the tokenizer's backend by the length that they cut to"""
 
@@ -73,7 +77,8 @@ class Encoder:
     @property
     def positions(self) -> int:
         """Tokens that it takes at most."""
-        return limits.positions(self.config) or limits.UNLIMITED
+        most = self.sentence.length if self.sentence is not None else None
+        return min(limits.positions(self.config) or limits.UNLIMITED, most or limits.UNLIMITED)
 
     @cached_property
     def parameters(self) -> int:
@@ -95,7 +100,13 @@ class Encoder:
         for file in self.weights:
             digest.update(content_hash(file).encode())
         digest.update(_tokenizer_hash(self.tokenizer).encode())
+        digest.update(self.sentence.digest.encode() if self.sentence is not None else b"")
         return digest.hexdigest()
+
+    def prompted(self, texts: Sequence[str], role: str = "") -> list[str]:
+        """``texts`` with the prompt for their role before each; see :meth:`SentenceLayout.prompt`."""
+        prompt = self.sentence.prompt(role) if self.sentence is not None else ""
+        return [prompt + text for text in texts] if prompt else list(texts)
 
     def ids(self, texts: list[str], length: int) -> list[list[int]]:
         """Token ids of every text, special tokens included, cut to ``length``. No list is empty.
@@ -106,6 +117,8 @@ class Encoder:
 
     def truncated(self, texts: list[str], length: int) -> list[tuple[list[int], bool]]:
         """The same, each with whether something was cut off."""
+        if self.sentence is not None and self.sentence.lower:
+            texts = [text.lower() for text in texts]
         spare = self.tokenizer.eos if self.tokenizer.eos is not None else 0
         if isinstance(self.tokenizer, BackedTokenizer):
             backend = self._cutting(self.tokenizer, length)
@@ -223,6 +236,15 @@ class Encoder:
 
 
 def find(name: str, control: Control | None = None) -> Generator[Event, None, Encoder]:
+    """The encoder that ``name`` names, as :func:`_find` finds it; its layout is told where it has one."""
+    encoder = yield from _find(name, control)
+    if encoder.sentence is not None:
+        said = f"{encoder.name} is in the layout of sentence-transformers: mean is the vector that it defines"
+        yield Notice(f"{said} ({encoder.sentence})", "info", "sentence")
+    return encoder
+
+
+def _find(name: str, control: Control | None) -> Generator[Event, None, Encoder]:
     """The encoder that ``name`` names, from the first place that has it; downloads it where it must.
 
     ``auto``, ``minilm``, a folder that ``transformers`` saved, or a name on the Hugging Face Hub. Yields ``Progress``
@@ -240,7 +262,7 @@ def find(name: str, control: Control | None = None) -> Generator[Event, None, En
             return minilm()
     with contextlib.suppress(OSError):  # a name that no file can have
         path = Path(os.path.expanduser(name))
-        if (path / "config.json").is_file():
+        if (path / "config.json").is_file() or (path / sentence.MODULES).is_file():
             return of_folder(path, name, str(path), str(path))
         if path.exists():
             raise NoEncoder(f"{path} is no folder with config.json, {WEIGHTS} and tokenizer.json")
@@ -263,8 +285,20 @@ def minilm() -> Encoder:
     return Encoder(packaged.MINILM, words.source, MINILM_CONFIG, (weights,), words)
 
 
-def of_folder(folder: Path, name: str, source: str, words: str) -> Encoder:
-    """The encoder in a folder that ``transformers`` saved; ``words`` names its tokenizer."""
+def of_folder(
+    folder: Path, name: str, source: str, words: str, get: Callable[[str], Path | None] | None = None
+) -> Encoder:
+    """The encoder in a folder that ``transformers`` or sentence-transformers saved; ``words`` names its tokenizer.
+
+    ``get`` gives further files by their path in the folder, None for those that are not there.
+    """
+    try:
+        layout = sentence.read(get or partial(_inside, folder))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise NoEncoder(f"{name} cannot be used as its {sentence.MODULES} says ({hub.first_line(error)})") from None
+    if layout is not None and layout.transformer and get is None:
+        folder = folder / layout.transformer
+        words = str(folder)
     try:
         config = json.loads((folder / "config.json").read_bytes())
         if (folder / WEIGHTS).is_file():
@@ -286,7 +320,7 @@ def of_folder(folder: Path, name: str, source: str, words: str) -> Encoder:
     if config.get("is_encoder_decoder"):
         raise NoEncoder(f"{name} is an encoder with a decoder; give one of the BERT or GPT-2 kind")
     try:
-        return Encoder(name, source, config, tuple(weights), tokenizer.load(words))
+        return Encoder(name, source, config, tuple(weights), tokenizer.load(words), layout)
     except NoTokenizer as error:
         raise NoEncoder(f"{name} comes without a tokenizer that can be used ({error})") from None
 
@@ -322,9 +356,25 @@ def _of_hub(name: str, control: Control | None) -> Generator[Event, None, Encode
 
     folder, source = yield from model_folder(repository, obey)
     try:
-        return of_folder(folder, name, source, repository)
+        return of_folder(folder, name, source, repository, partial(_more, repository, source))
     except NoEncoder as error:
         raise hub.NotOnHub(str(error)) from None
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    """A file in a folder, or in one below it."""
+    path = folder / name
+    return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
+
+
+def _more(repository: str, source: str, name: str) -> Path | None:
+    """A further file of a repository. What is cached does not wait for a network unless it is a sentence encoder."""
+    known = source.startswith("Hugging Face cache") and not repository.startswith("sentence-transformers/")
+    if known and hub.cached(repository, sentence.MODULES) is None:
+        return None
+    with contextlib.suppress(hub.NotOnHub):
+        return hub.fetch(repository, name)
+    return None
 
 
 @contextlib.contextmanager

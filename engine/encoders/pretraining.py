@@ -30,8 +30,11 @@ def pretraining(encoder: Encoder) -> str:
     Sentence encoders are the bundled MiniLM, models of the organisation sentence-transformers, and folders in its
     layout. Encoders of words are those whose configuration names a head that predicts words.
     """
-    layout = any((file.parent / "modules.json").is_file() for file in encoder.weights)
-    if layout or encoder.name == packaged.MINILM or encoder.name.startswith("sentence-transformers/"):
+    if (
+        encoder.sentence is not None
+        or encoder.name == packaged.MINILM
+        or encoder.name.startswith("sentence-transformers/")
+    ):
         return SIMILARITY
     heads = encoder.config.get("architectures")
     named = heads if isinstance(heads, list) else []

@@ -21,7 +21,7 @@ from engine.retrieve.metrics import DEPTH, Ranked
 from engine.retrieve.rankers import QUERY_TOKENS, Ranker, Rankers
 from engine.retrieve.results import WHOLE, Store
 from engine.retrieve.spec import BM25, HYBRID, MEAN, TRAINED, RetrieveSpec
-from engine.retrieve.training_data import BiSettings, TrainingInputs
+from engine.retrieve.training_data import BiSettings, CannotTrain, TrainingInputs
 from engine.runs.events import EncodingDone, Event, Notice, Progress
 from engine.runs.messages import Control, handle_messages
 
@@ -76,7 +76,7 @@ class BuiltRankers(Rankers):
         if self.store is not None and name == self.spec.encoders[0]:
             self.store.encoder(encoder, MEAN, self.spec.length)
         length = min(QUERY_TOKENS, encoder.positions)
-        some = encoder.truncated(list(self.queries), length)
+        some = encoder.truncated(encoder.prompted(self.queries, "query"), length)
         yield from _truncated("queries", len(some), sum(cut for _, cut in some), length)
 
     def encoded(self, what: str, encoder: Encoder, cost: Cost) -> Iterator[Event]:
@@ -93,6 +93,11 @@ class BuiltRankers(Rankers):
     def trained(self, control: Control) -> Generator[Event, None, Ranker]:
         spec, collection = self.spec, self.collection
         encoder = (yield from self.embedder(control)).encoder
+        if spec.mode == "whole" and encoder.sentence is not None and not encoder.sentence.is_mean:
+            raise CannotTrain(
+                f"the whole encoder is trained with mean pooling, and {encoder.name} has {encoder.sentence}: "
+                "train a projection"
+            )
         frozen = yield from self.frozen(MEAN, control)
         names = list(collection.qrels.get("train", {}))
         texts = [collection.queries[name] for name in names]

@@ -15,8 +15,10 @@ from checkpoints.store import CheckpointError
 from data.beir import BeirError
 from engine.comparison.model_card import ModelCard
 from engine.encoders import find as encoders
+from engine.encoders import sentence
 from engine.encoders.find import Encoder
-from engine.model_folder import exported, size, write_json, write_tokenizer
+from engine.encoders.sentence import SentenceLayout, Step
+from engine.model_folder import exported, size, write_tokenizer
 from engine.retrieve import results as retrieve_results
 from engine.retrieve.metrics import MAP, MRR, NDCG, RECALL
 from engine.retrieve.results import PROJECTION, WHOLE
@@ -24,13 +26,6 @@ from engine.retrieve.runs import spec_of
 from engine.retrieve.spec import TRAINED, load_collection
 from engine.runs.messages import Control, finish
 from engine.tokenization.encoding import BackedTokenizer
-
-_MODULES = (
-    ("", "Transformer"),
-    ("1_Pooling", "Pooling"),
-    ("2_Dense", "Dense"),
-    ("3_Normalize", "Normalize"),
-)
 
 _USE = """
 from sentence_transformers import SentenceTransformer
@@ -88,10 +83,12 @@ def _card(run: Run) -> ModelCard:
 
 
 def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: int, folder: Path) -> None:
-    """Transformer, mean pooling, ``projection`` ``(width, width)`` or none, normalising. Raises :class:`OSError`."""
+    """Transformer, pooling and layers of its layout, ``projection`` ``(width, width)`` or none, normalising.
+
+    Raises :class:`OSError`.
+    """
     from dataclasses import replace
 
-    from safetensors.numpy import save_file
     from safetensors.torch import save_file as save_tensors
 
     if not isinstance(encoder.tokenizer, BackedTokenizer):
@@ -103,24 +100,11 @@ def write(encoder: Encoder, weights: tuple[Path, ...], projection: Any, length: 
     save_tensors(tensors, folder / WHOLE, metadata={"format": "pt"})
     length = min(length, encoder.positions)
     write_tokenizer(encoder.tokenizer, folder, length, None)
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
-    used = [entry for entry in _MODULES if projection is not None or entry[1] != "Dense"]
-    listed = [
-        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for place, (path, kind) in enumerate(used)
-    ]
-    write_json(folder / "modules.json", listed)
-    for path, _ in used[1:]:
-        (folder / path).mkdir()
-    pooling = {"word_embedding_dimension": encoder.width, "pooling_mode_mean_tokens": True}
-    off = ("cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
-    write_json(folder / "1_Pooling" / "config.json", pooling | {f"pooling_mode_{name}": False for name in off})
-    if projection is not None:
-        dense = {"in_features": encoder.width, "out_features": encoder.width, "bias": False}
-        activation = {"activation_function": "torch.nn.modules.linear.Identity"}
-        write_json(folder / "2_Dense" / "config.json", dense | activation)
-        save_file({"linear.weight": projection}, folder / "2_Dense" / "model.safetensors")
-    write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+    layout = replace(encoder.sentence or SentenceLayout(), length=length, transformer="")
+    steps = layout.steps if projection is None else (*layout.steps, Step(projection))
+    if not steps or steps[-1].weight is not None:
+        steps = (*steps, Step())
+    sentence.write(replace(layout, steps=steps), folder, encoder.width)
 
 
 def write_trec(run: Run, file: Path) -> list[Path]:

@@ -156,8 +156,8 @@ class Embedder:
         self.encoder, self._device = encoder, device
 
     def __call__(self, texts: Sequence[str], pooling: str = MEAN, projection: Matrix | None = None) -> Matrix:
-        """Unit vectors ``(len(texts), width)``, through ``projection`` ``(width, width)`` when there is one."""
-        return projected(encode_now(list(texts), self._machine, QUERY_TOKENS, pooling), projection)
+        """Unit vectors of queries ``(len(texts), width)``, through a ``projection`` ``(width, width)``, if any."""
+        return projected(encode_now(list(texts), self._machine, QUERY_TOKENS, pooling, "query"), projection)
 
     @cached_property
     def _machine(self) -> Any:
@@ -258,7 +258,8 @@ class Rankers:
     ) -> Generator[Event, None, Features]:
         """Encode texts, see :meth:`encoded`."""
         begun, device = time.monotonic(), self.spec.device
-        found = yield from encode(texts, encoder, control, length=length, poolings=poolings, device=device)
+        role = "query" if what == "queries" else "document"
+        found = yield from encode(texts, encoder, control, length=length, poolings=poolings, device=device, role=role)
         self.encoding += time.monotonic() - begun
         yield from self.encoded(what, encoder, found.cost)
         return found

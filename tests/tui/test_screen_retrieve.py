@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
+from engine.encoders import sentence
 from engine.retrieve import runs as retrieve_runs
 from engine.retrieve.export import write_trec
 from engine.retrieve.search import library
@@ -321,7 +322,7 @@ async def test_rankings_are_written_as_trec_run_files_by_a_key(kept: Run, tmp_pa
 def test_what_the_encoder_was_trained_for_is_said_once(encoder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sentences"
     shutil.copytree(encoder, folder)
-    (folder / "modules.json").write_text("[]")  # the layout of sentence-transformers
+    sentence.write(sentence.SentenceLayout(), folder, 16)
     spec = RetrieveSpec(str(collection(tmp_path / "small")), str(folder), methods=("bm25", "mean"), device="cpu")
     story, seen = RetrieveStory(), []
     for event in retrieve(spec, Control()):

@@ -23,6 +23,8 @@ from checkpoints.run import Run
 from data import beir
 from engine.comparison.verdict import p_words
 from engine.encoders import find as encoders
+from engine.encoders import sentence
+from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.pretraining import about_encoder, pretraining
 from engine.retrieve import contenders, rankers, search
 from engine.retrieve import export as retrieve_export
@@ -33,7 +35,7 @@ from engine.retrieve.results import Store
 from engine.retrieve.search import NotTrained
 from engine.retrieve.spec import RANKERS, RetrieveSpec, name_of, pairs
 from engine.retrieve.task import retrieve
-from engine.retrieve.training_data import BiSettings, Split, TrainingData, TrainingInputs
+from engine.retrieve.training_data import BiSettings, CannotTrain, Split, TrainingData, TrainingInputs
 from engine.runs.events import (
     Classified,
     ContenderDone,
@@ -159,7 +161,7 @@ def test_frozen_vectors_of_several_encoders_are_compared_and_the_first_is_traine
     for folder, head in ((encoder, "BertForMaskedLM"), (other, "")):
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps({**config, "architectures": [head]}))
-    (other / "modules.json").write_text("[]")  # a sentence encoder
+    sentence.write(sentence.SentenceLayout(), other, 16)
     both = replace(spec, encoder=f"{spec.encoder}, {other}")
     run, events = driven(both)
     last = events[-1]
@@ -207,7 +209,7 @@ def test_the_bundled_minilm_and_sentence_transformers_are_sentence_encoders(enco
     folder = tmp_path / "other"
     shutil.copytree(encoder, folder)
     assert pretraining(encoders.of_folder(folder, "x", "", str(folder))) == ""
-    (folder / "modules.json").write_text("[]")
+    sentence.write(sentence.SentenceLayout(), folder, 16)
     assert pretraining(encoders.of_folder(folder, "x", "", str(folder))) == "similarity"
 
 
@@ -359,9 +361,11 @@ def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec,
     with pytest.raises(store.CheckpointError, match="not empty"):
         retrieve_export.export(run, tmp_path / "theirs")
     assert [file.name for file in (tmp_path / "theirs").iterdir()] == ["config.json"]
+    again: encoders.Encoder = tiny.finish(encoders.find(str(tmp_path / "exported")))[1]
+    asked = [*texts[:4], library.collection.documents[0]]
+    assert np.allclose(rankers.Embedder(again, "cpu")(asked), ranker.embed(asked), atol=1e-5)  # its layers included
     sentences = pytest.importorskip("sentence_transformers")
     model = sentences.SentenceTransformer(str(tmp_path / "exported"), device="cpu")
-    asked = [*texts[:4], library.collection.documents[0]]
     assert np.allclose(model.encode(asked), ranker.embed(asked), atol=1e-5)
     readme = (tmp_path / "exported" / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
@@ -371,6 +375,46 @@ def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec,
     assert np.allclose(defined["scores"], ranker.embed(given[:1]) @ ranker.embed(given[1:]).T, atol=1e-5)
     assert f"| **trained** | {events[-1].results['trained']['ndcg@10']:.4f} |" in readme  # type: ignore[attr-defined]
     assert str(Path(spec.data).parent) not in readme
+
+
+def test_a_folder_of_sentence_transformers_is_searched_trained_and_exported_with_its_own_layers(
+    spec: RetrieveSpec, encoder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sentences"
+    shutil.copytree(encoder, folder)
+    rng = np.random.default_rng(4)
+    dense = sentence.Step(rng.normal(size=(12, 16)).astype(np.float32), rng.normal(size=12).astype(np.float32), "Tanh")
+    prompts = {"query": "where is my ", "document": "the "}
+    sentence.write(sentence.SentenceLayout(("cls",), (dense,), 20, prompts=prompts), folder, 16)
+    run, events = driven(replace(spec, encoder=str(folder), methods=("mean", "trained")))
+    told = [event.text for event in events if isinstance(event, Notice) and event.kind == "sentence"]
+    assert any(
+        "cls pooling, a dense layer 16x12 (Tanh), at most 20 tokens, prompt query 'where is my '" in line
+        for line in told
+    )
+    collection = beir.load(spec.data)
+    opened: encoders.Encoder = tiny.finish(encoders.find(str(folder)))[1]
+
+    def vectors(texts: list[str], prompt: str) -> Any:
+        raw = encode_now(
+            [prompt + text for text in texts], machine_for(replace(opened, sentence=None), "cpu"), 20, "cls"
+        )
+        found = np.tanh(raw @ dense.weight.T + dense.bias)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    queries = retrieve_results.read(run).queries
+    asked = vectors([collection.queries[name] for name in queries], "where is my ")
+    scores = asked @ vectors(collection.documents, "the ").T
+    for row, ranked in enumerate(retrieve_results.read(run).judged["mean"].rankings):
+        assert np.allclose([scores[row, place] for place in ranked.rows], ranked.scores, atol=1e-5)
+        assert np.all(np.diff(scores[row, list(ranked.rows)]) < 1e-5)
+    retrieve_export.export(run, tmp_path / "exported")
+    again: encoders.Encoder = tiny.finish(encoders.find(str(tmp_path / "exported")))[1]
+    ranker = made(search.library(retrieve_runs.spec_of(run), run), "trained")
+    texts = [collection.queries[name] for name in queries]
+    assert np.allclose(rankers.Embedder(again, "cpu")(texts), ranker.embed(texts), atol=1e-5)
+    with pytest.raises(CannotTrain, match="the whole encoder is trained with mean pooling"):
+        driven(replace(spec, encoder=str(folder), methods=("trained",), mode="whole"))
 
 
 def test_a_whole_encoder_is_searched_while_it_trains_and_when_it_has(spec: RetrieveSpec, tmp_path: Path) -> None:
