@@ -34,7 +34,7 @@ _WIDGETS = {
     "SweepView": "Generate: completions side by side",
     "TableView": "list of runs",
     "Ticks": "field with several values to tick",
-    "TokenEditor": "text editor of Tokens and Generate",
+    "Editor": "text editor of Tokens and Generate",
     "TokenSearch": "Tokens: search in a vocabulary",
 }
 _DESCRIPTIONS = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from checkpoints import home as places
@@ -19,6 +21,8 @@ from engine.runs.messages import Control, Detach, Message
 from engine.runs.spec import to_dict
 from tui.app import LabApp
 from tui.follow.story import Story
+from tui.tokens import aligned_text
+from tui.widgets import editor, glyphs
 
 SIZES = [(60, 20), (80, 24), (120, 40), (200, 50)]
 HOSTILE = "\x1b]0;PAYLOAD\x07[red]x[/nonsense] \x1b[2J\x9b31m\x00\x08\u202e[bold"
@@ -57,6 +61,20 @@ async def shows(pilot: Pilot[Any], *texts: str) -> None:
         return all(text in screen for text in texts)
 
     await until(pilot, all_there)
+
+
+def count_glyphs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the characters that are laid out or drawn from now on."""
+    counted: Counter[str] = Counter()
+    glyph = glyphs.glyph
+
+    def counting(character: str, marks: bool = True) -> tuple[str, int]:
+        counted[character] += 1
+        return glyph(character, marks)
+
+    for module in (glyphs, editor, aligned_text):
+        monkeypatch.setattr(module, "glyph", counting)
+    return counted
 
 
 def started(run: str = "run", *, step: int = 0, steps: int = 100, corpus: str = "verse") -> Started:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fakemodel import FakeModels
 from rich.style import Style
-from stage import HOSTILE, SIZES, FakeTrainers, controls, recorded, shown, shows, until
+from stage import HOSTILE, SIZES, FakeTrainers, controls, count_glyphs, recorded, shown, shows, until
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -501,6 +501,27 @@ async def test_everything_is_there_again_in_the_next_program(models: FakeModels)
         assert of(pilot).mode == WALK
 
 
+async def test_typing_into_a_megabyte_of_one_line_lays_out_a_screen(
+    models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "nel mezzo del cammin di nostra vita " * 28_000
+    async with generate() as pilot:
+        pilot.app.post_message(UsePrompt(text))
+        await until(pilot, lambda: of(pilot).tokens.text == text)
+        await quiet(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: of(pilot).mode == EDIT)
+        laid_out = count_glyphs(monkeypatch)
+        for key in ("x", "left", "up", "backspace", "pageup", "home", "y"):
+            laid_out.clear()
+            await pilot.press(key)
+            await pilot.pause()
+            assert 0 < laid_out.total() < 20_000
+        assert len(of(pilot).editor.buffer.text) == len(text) + 1
+        await pilot.press("escape")
+        assert of(pilot).tokens.text == of(pilot).editor.buffer.text
+
+
 async def test_what_is_in_the_editor_is_kept_without_leaving_it(models: FakeModels, home: Path) -> None:
     async with generate() as pilot:
         await write(pilot, "not finished")
@@ -560,7 +581,7 @@ async def test_a_text_too_large_for_a_clipboard_goes_into_the_file_only(models: 
         await quiet(pilot)
         await pilot.press("y")
         await until(pilot, lambda: (home / "generate" / "copied.txt").exists())
-        await shows(pilot, "more than a terminal's clipboard takes")
+        await shows(pilot, "too much for a terminal's clipboard")
         assert pilot.app.clipboard == ""
         assert len(of(pilot).tokens.path) < 2_000  # of a text that no context holds, the end is taken apart
         assert of(pilot).tokens.text == "word " * 20_000

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 from pseudoterminal import Terminal
-from stage import HOSTILE, SIZES, controls, shown, shows, until, view
+from stage import HOSTILE, SIZES, controls, count_glyphs, shown, shows, until, view
 from textual.events import MouseDown, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from checkpoints import store
 from engine.tokenization import lexicon
-from engine.tokenization.encoding import Tokenizer
+from engine.tokenization.encoding import Encoding, Tokenizer
 from engine.tokenization.find import load
 from engine.tokenization.spans import tensor_line
 from tui.app import LabApp
@@ -387,14 +387,14 @@ async def test_copying_goes_to_the_terminal_and_to_a_file(home: Path) -> None:
         for key, text in (("c", "[15496, 2159]"), ("y", "tensor([[15496,  2159]])")):
             await pilot.press("escape", key)
             await until(pilot, lambda text=text: path.exists() and path.read_text("utf-8") == text)  # type: ignore[misc]
-            await shows(pilot, "clipboard", "copied.txt")
+            await shows(pilot, "copied", "copied.txt")
             assert pilot.app.clipboard == text
 
 
 async def test_what_is_too_large_for_a_clipboard_is_only_written(home: Path) -> None:
     async with opened(names=("gpt2",), text="word " * 20_000) as (pilot, pane):
         await pilot.press("escape", "c")
-        await shows(pilot, "too much for it", "copied.txt")
+        await shows(pilot, "too much for a terminal's clipboard", "copied.txt")
         assert pilot.app.clipboard == ""
         assert pane.tokenizers.current is not None
         assert pane.tokenizers.current.view is not None
@@ -558,7 +558,37 @@ async def test_a_tokenizer_that_breaks_on_a_text_is_named_and_the_others_go_on(
         pane.editor.post_message(Paste(f"x\n{'a' * 60}b"))  # the library panics on this one
         await until(pilot, lambda: bool(theirs.problem) and pane.tokenizers.text.startswith("x"))
         assert pane.tokenizers.ready == [ours]
-        assert pane.tokenizers.tensor(0)[0]
+        assert pane.tensor()[0]
         await shows(pilot, "its tokenizer breaks on a text")
         await put(pilot, pane, "ab")
         assert (theirs.problem, pane.tokenizers.ready) == ("", [ours, theirs])
+
+
+async def test_moving_in_a_megabyte_of_one_line_tokenizes_nothing_on_the_event_loop_and_lays_out_a_screen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_loop: list[int] = []
+    line = "Nel mezzo del cammin di nostra vita " * 28_000
+
+    async with opened(names=("gpt2",)) as (pilot, pane):
+        kind, loop = type(pane.tokenizers.entries[0].tokenizer), threading.get_ident()
+        encode: Any = kind.encode
+
+        def counted(self: Tokenizer, text: str, **options: Any) -> Encoding:
+            on_loop.extend([len(text)] if threading.get_ident() == loop else [])
+            return encode(self, text, **options)  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(kind, "encode", counted)
+        laid_out = count_glyphs(monkeypatch)
+        await put(pilot, pane, f"{line}\nend")
+        assert len(pane.tokenizers.text) > 1_000_000
+        for key in ("left", "up", "up", "home", "left", "ctrl+left", "pageup", "right"):
+            laid_out.clear()
+            await pilot.press(key)
+            await pilot.pause()
+            assert laid_out.total() < 20_000
+        expected = tensor_line(load("gpt2").encode(line).ids)
+        await until(pilot, lambda: pane.tensor()[1] == expected)
+        await pilot.press("x")
+        await settled(pilot, pane)
+        assert on_loop == [len(line)]  # that of this test

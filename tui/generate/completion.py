@@ -17,7 +17,6 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.strip import Strip
 from textual.timer import Timer
-from textual.widgets import TextArea
 
 from engine.lm.sampling import Sampling
 from engine.runs.events import Compared, Completed, Event, Notice, Progress, Token
@@ -28,7 +27,6 @@ from tui.generate import status_lines, token_view
 from tui.generate.candidate_cache import CandidateCache, ids_before, number_of, source
 from tui.generate.candidate_view import CandidateView, Position
 from tui.generate.generation_tasks import Loaded, Probed, ReportWritten, Tokenized
-from tui.generate.prompt_editor import PromptEditor
 from tui.generate.session import Damaged, Session, SessionFile
 from tui.generate.settings_strip import SettingsStrip
 from tui.generate.status_lines import Activity
@@ -37,6 +35,7 @@ from tui.generate.token_tree import RAW, TokenTree
 from tui.generate.token_view import TokenView
 from tui.pane import Pane
 from tui.text import safe
+from tui.widgets.editor import Editor
 from tui.widgets.lines import Lines
 from tui.widgets.styled import notice_text, strip
 from tui.widgets.styles import style_sheet
@@ -91,7 +90,7 @@ class CompletionPane(Pane):
         self.start_wanted = False
         """whether a completion is to begin as soon as there is a model"""
         self._here = False
-        self._editor = PromptEditor(id="gen-editor", placeholder=PLACEHOLDER)
+        self.editor = Editor(id="gen-editor", placeholder=PLACEHOLDER, tabs=False)
         self._stood: tuple[str, State | None] = ("", None)
         self._early: list[str] = []
         self._cache = CandidateCache()
@@ -111,7 +110,7 @@ class CompletionPane(Pane):
         yield Lines(id="gen-head")
         with Container(id="gen-body"):
             with Container(id="gen-text"):
-                yield self._editor
+                yield self.editor
                 yield TokenView(id="gen-walk")
                 yield SweepView(id="gen-sweep")
                 yield Lines(id="gen-legend")
@@ -437,7 +436,7 @@ class CompletionPane(Pane):
     def show_mode(self, mode: str, *, focus: bool = True) -> None:
         """Show the editor, the tokens or the comparison."""
         self.mode = mode
-        self._editor.display = mode == EDIT
+        self.editor.display = mode == EDIT
         self.query_one(TokenView).display = mode == WALK
         self.query_one(SweepView).display = mode == SWEEP
         self.query_one("#gen-side").display = mode != SWEEP
@@ -456,9 +455,8 @@ class CompletionPane(Pane):
     def edit(self) -> None:
         """Write: the text in an editor. What only looked at the text is given up."""
         self.drop_work()
-        with self._editor.prevent(TextArea.Changed):
-            self._editor.fill(self.tokens.text)
-        self._baseline = self._editor.text
+        self.editor.load(self.tokens.text, len(self.tokens.text))
+        self._baseline = self.editor.buffer.text
         self.show_mode(EDIT)
 
     def walk(self) -> None:
@@ -472,15 +470,15 @@ class CompletionPane(Pane):
 
     def _read_editor(self) -> None:
         """Take over what was written; tokens of the unchanged beginning stay."""
-        text = self._editor.text
+        text = self.editor.buffer.text
         if text != self._baseline:
             self._baseline = text
             self.tokens.write(text)
 
-    @on(TextArea.Changed)
-    def _edited(self, event: TextArea.Changed) -> None:
+    @on(Editor.Changed)
+    def _edited(self, event: Editor.Changed) -> None:
         event.stop()
-        if self.mode == EDIT:
+        if self.mode == EDIT and self.editor.buffer.text != self._baseline:
             self._dirty = True
             self._save_later()
 

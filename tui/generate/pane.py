@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from textual import on, work
 
@@ -16,6 +15,7 @@ from engine.lm.sampling import SetSampling
 from engine.lm.sweep import Comparison
 from engine.runs.messages import Continue, Pause
 from tui.actions import bindings
+from tui.clipboard import copy
 from tui.generate import generation_tasks as tasks
 from tui.generate.candidate_cache import ids_before, source, spelled
 from tui.generate.candidate_view import CandidateView
@@ -25,8 +25,8 @@ from tui.generate.settings_strip import SettingsDialog, SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
 from tui.generate.token_view import TokenView
 from tui.widgets.dialogs import Entry, ask_path
+from tui.widgets.editor import Editor
 
-CLIPBOARD = 70_000  # bytes that common terminals take
 SAMPLES = 4  # completions that are offered to be drawn at once
 MOST_SAMPLES = 32
 
@@ -298,25 +298,26 @@ class GeneratePane(CompletionPane):
         name = f"{time.strftime('%Y%m%d-%H%M%S')}.txt"
         proposed = str(self.session_file.folder / name)
         path = await ask_path(self.app, "Save the text", "As plain UTF-8.", proposed, blank="name a file")
-        if path is not None:
-            await self._write_text(path, "saved as {}")
-
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_copy(self) -> None:
-        content = self.tokens.text.encode("utf-8", "replace")
-        told = f"{len(content):,} bytes are more than a terminal's clipboard takes: they are in {{}}"
-        if len(content) <= CLIPBOARD:
-            self.app.copy_to_clipboard(content.decode())
-            told = f"{len(content):,} bytes sent to the terminal's clipboard (OSC 52) and written to {{}}"
-        await self._write_text(self.session_file.folder / "copied.txt", told)
-
-    async def _write_text(self, target: Path, told: str) -> None:
+        if path is None:
+            return
         try:
-            await asyncio.to_thread(write_text, target, self.tokens.text)
+            await asyncio.to_thread(write_text, path, self.tokens.text)
         except OSError as error:
-            self.tell("It cannot be written", f"{target}: {error.strerror or error}")
+            self.tell("It cannot be written", f"{path}: {error.strerror or error}")
         else:
-            self.say(told.format(target))
+            self.say(f"saved as {path}")
+
+    def action_copy(self) -> None:
+        self._copy(self.tokens.text)
+
+    @on(Editor.Cut)
+    def _cut(self, event: Editor.Cut) -> None:
+        self._copy(event.text)
+
+    @work(exclusive=True, group="copy", exit_on_error=False)
+    async def _copy(self, text: str) -> None:
+        told, whole = await copy(self.app, text, self.session_file.folder / "copied.txt")
+        self.say(told, "info" if whole else "warning")
 
 
 def _count_problem(text: str) -> str:

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from textual import on, work
 from textual.content import Content
+from textual.worker import get_current_worker
 
-from engine.tokenization.spans import Token
-from tui import units
+from engine.tokenization.encoding import NoTokenizer
+from engine.tokenization.spans import Token, Tokenized, tokenize
+from tui.clipboard import copy
 from tui.pane import Pane
 from tui.text import safe
 from tui.tokens import storage, token_details
 from tui.tokens.search import TokenSearch
 from tui.tokens.tokenizer_list import TokenizerList
 from tui.widgets.dialogs import Page, ask_path
-from tui.widgets.editor import LIMIT, TokenEditor
+from tui.widgets.editor import LIMIT, Editor
+from tui.widgets.lines import Lines
 
 PAGE = 84  # cells of a page
-CLIPBOARD = 70_000  # bytes; common terminals drop more without a word
+COMPUTING = "…"
+Line = tuple[Tokenized, int, int]
+"""a line of the text: the text in a vocabulary, start and end in characters"""
 
 
 class TokensInputOutput(Pane):
     """The part of the Tokens pane that talks to the user and to the disk; the pane itself draws and moves."""
 
     tokenizers: TokenizerList
-    editor: TokenEditor
+    editor: Editor
     """where the text is typed"""
+
+    _line: tuple[Line | None, str] = None, ""
+    """the line whose tensor was asked for last, and the tensor"""
 
     _index: int | None = None
     """of the caret's token; None for the token under the caret"""
@@ -41,6 +50,41 @@ class TokensInputOutput(Pane):
         if self._index is not None and self._index < len(entry.view):
             return entry.view.token(self._index)
         return self.tokenizers.under(entry, self.editor.buffer.caret)
+
+    def tensor(self) -> tuple[str, str]:
+        """What ``return_tensors="pt"`` gives for the caret's line as a text of its own, and what to call it.
+
+        A line is tokenized in a thread; until it is, the pane shows :data:`COMPUTING`.
+        """
+        entry = self.tokenizers.current
+        if entry is None or entry.view is None:
+            return "", ""
+        if "\n" not in self.tokenizers.text:
+            return "tensor", entry.view.tensor_line()
+        line = (entry.view, *self.tokenizers.line(self.editor.buffer.caret))
+        if line != self._line[0]:
+            self._line = line, COMPUTING
+            self._tokenize_line(line, self.tokenizers.text[line[1] : line[2]])
+        return "this line alone", self._line[1]
+
+    @work(thread=True, exclusive=True, group="line", exit_on_error=False)
+    def _tokenize_line(self, line: Line, text: str) -> None:
+        worker = get_current_worker()
+        made = ""
+        with contextlib.suppress(NoTokenizer):  # it breaks on this line alone
+            view = tokenize(line[0].tokenizer, text, stale=lambda: worker.is_cancelled)
+            made = view.tensor_line() if view is not None else ""
+        self.call_later(self._line_made, line, made)
+
+    def _line_made(self, line: Line, tensor: str) -> None:
+        if line == self._line[0]:
+            self._line = line, tensor
+            self.show_tensor()
+
+    def show_tensor(self) -> None:
+        """Show what :meth:`tensor` gives."""
+        bar = self.query_one("#tokens-tensor", Lines)
+        bar.set_strips([token_details.tensor(*self.tensor(), bar.content_size.width)])
 
     def action_card(self) -> None:
         if self.tokenizers.current is not None:
@@ -91,33 +135,22 @@ class TokensInputOutput(Pane):
             self._copy(lambda: str(view.ids))
 
     def action_copy_tensor(self) -> None:
-        line = self.tokenizers.tensor(self.editor.buffer.caret)[1]
-        if line:
+        line = self.tensor()[1]
+        if line and line != COMPUTING:
             self._copy(lambda: line)
 
-    @on(TokenEditor.Cut)
-    def _cut(self, event: TokenEditor.Cut) -> None:
+    @on(Editor.Cut)
+    def _cut(self, event: Editor.Cut) -> None:
         self._copy(lambda: event.text)
 
-    @on(TokenEditor.Full)
+    @on(Editor.Full)
     def _full(self) -> None:
         self.app.notify(f"only the first {LIMIT:,} characters were taken", severity="warning")
 
     @work(exclusive=True, group="copy", exit_on_error=False)
     async def _copy(self, make: Callable[[], str]) -> None:
-        """To the terminal's clipboard if it is not too large for one, and always into a file."""
-        text = await asyncio.to_thread(make)
-        content = text.encode("utf-8", "replace")
-        told = f"{units.size(len(content))} are too much for it"
-        if len(content) <= CLIPBOARD:
-            self.app.copy_to_clipboard(content.decode())
-            told = f"sent {units.size(len(content))} to the terminal's clipboard"
-        try:
-            path = await asyncio.to_thread(storage.copied, text)
-        except OSError as error:
-            self.app.notify(f"{told}; not kept: {reason(error)}", markup=False, severity="warning")
-        else:
-            self.app.notify(safe(f"{told}; it is in {path}", lines=False), markup=False, timeout=8)
+        told, whole = await copy(self.app, await asyncio.to_thread(make), storage.folder() / "copied.txt")
+        self.app.notify(told, markup=False, severity="information" if whole else "warning", timeout=8)
 
 
 def reason(error: Exception) -> str:

@@ -27,7 +27,7 @@ from tui.tokens.input_output import TokensInputOutput, reason
 from tui.tokens.token_rows import TokenRows
 from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
 from tui.widgets.dialogs import ask
-from tui.widgets.editor import TokenEditor
+from tui.widgets.editor import Editor
 from tui.widgets.lines import Lines
 from tui.widgets.styles import style_sheet
 
@@ -75,7 +75,7 @@ class TokensPane(TokensInputOutput):
     def __init__(self) -> None:
         super().__init__(id="tokens")
         self.tokenizers = TokenizerList()
-        self.editor = TokenEditor(id="tokens-editor")
+        self.editor = Editor(id="tokens-editor")
         self._ids, self._marks = True, True
         self._aligned: AlignedText | None = None
         self._index: int | None = None
@@ -152,7 +152,7 @@ class TokensPane(TokensInputOutput):
             entry.learn(lambda: worker.is_cancelled)
         self.call_later(self._draw)
 
-    @on(TokenEditor.Changed)
+    @on(Editor.Changed)
     def _changed(self) -> None:
         """Tokenize once the keys rest; what was on its way is no longer wanted."""
         self._index = None
@@ -229,14 +229,14 @@ class TokensPane(TokensInputOutput):
         bold = tokenizers.ready.index(tokenizers.current) if tokenizers.current is not None else 0
         self.rows.show(self._aligned, min(caret, len(tokenizers.text)), current, bold, tokenizers.said())
         self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
-        counts, card, bar = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card", "tensor"))
+        counts, card = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card"))
         table = token_details.counts(tokenizers, self._reference_name, counts.content_size.width)
         height = str(len(table) + 1) if self.has_class("-broad") else "100%"
         if str(counts.styles.height) != height:  # setting it lays the screen out anew
             counts.styles.height = height
         counts.set_strips(table)
         card.set_strips(token_details.card(tokenizers, token, card.content_size.width))
-        bar.set_strips([token_details.tensor(*self.tokenizers.tensor(caret), bar.content_size.width)])
+        self.show_tensor()
         self._titles()
 
     def _titles(self) -> None:
@@ -249,7 +249,7 @@ class TokensPane(TokensInputOutput):
 
     # -- the caret ---------------------------------------------------------------------------------------------------
 
-    @on(TokenEditor.Moved)
+    @on(Editor.Moved)
     def _moved(self) -> None:
         self._index = None
         self._draw()

@@ -70,13 +70,6 @@ def export_path() -> Path:
     return folder() / f"ids-{time.strftime('%Y%m%d-%H%M%S')}.json"
 
 
-def copied(text: str) -> Path:
-    """Keep what was copied, for terminals without a clipboard; returns the path. Raises :class:`OSError`."""
-    path = folder() / "copied.txt"
-    _write(path, text)
-    return path
-
-
 def read(path: Path) -> str:
     """The text of a file. Raises :class:`OSError` and :class:`data.encodings.TextError`, which say what is wrong."""
     size = path.stat().st_size

@@ -134,20 +134,11 @@ class TokenizerList:
         found = entry.view.token(index) if index is not None else None
         return found if found is not None and found.start < token.end else None
 
-    def tensor(self, caret: int) -> tuple[str, str]:
-        """What ``return_tensors="pt"`` gives for the caret's line as a text of its own, and what to call it."""
-        entry = self.current
-        if entry is None or entry.tokenizer is None or entry.view is None:
-            return "", ""
-        if "\n" not in self.text:
-            return "tensor", entry.view.tensor_line()
+    def line(self, caret: int) -> tuple[int, int]:
+        """Where the line of ``caret`` begins and ends, without its line break."""
         caret = min(caret, len(self.text))
-        line = self.text[:caret].rpartition("\n")[2] + self.text[caret:].partition("\n")[0]
-        try:
-            view = tokenize(entry.tokenizer, line)
-        except NoTokenizer:  # it breaks on this line alone
-            view = None
-        return "this line alone", view.tensor_line() if view is not None else ""
+        end = self.text.find("\n", caret)
+        return self.text.rfind("\n", 0, caret) + 1, len(self.text) if end < 0 else end
 
     def said(self) -> list[tuple[str, bool]]:
         """Lines to say above the rows, with whether something is wrong: what loads, what failed, what to do."""

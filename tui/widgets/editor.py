@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset
@@ -15,14 +16,15 @@ from textual.strip import Strip
 
 from tui.widgets.buffer import Buffer
 from tui.widgets.glyphs import Rows, Span, columns, glyph, place, words
-from tui.widgets.lines import Lines
+from tui.widgets.lines import FocusLines, Lines
+from tui.widgets.styled import MUTED, SELECTED, strips, wrap
 
 LIMIT = 8_000_000  # characters
 _CARET = Style(reverse=True)
 _AWAY = Style(underline=True, bold=True)
-_SELECTED = Style.parse("black on bright_blue")
+_SELECTED = Style.parse(SELECTED)
 _TOKEN = Style(underline=True)
-_MARK = Style.parse("bright_black")
+_MARK = Style.parse(MUTED)
 
 
 def _moves() -> list[BindingType]:
@@ -47,7 +49,7 @@ def _moves() -> list[BindingType]:
     return made
 
 
-class TokenEditor(Lines, can_focus=True):
+class Editor(FocusLines):
     """Text with a caret. Letters are typed; Escape leaves it, as the pane decides."""
 
     BINDINGS = [
@@ -63,7 +65,7 @@ class TokenEditor(Lines, can_focus=True):
         Binding("ctrl+x", "cut", show=False),
         Binding("ctrl+a", "select_all", show=False),
     ]
-    DEFAULT_CSS = "TokenEditor { height: 1fr; }"
+    DEFAULT_CSS = "Editor { height: 1fr; }"
 
     class Changed(Message):
         """The text is another one."""
@@ -80,10 +82,12 @@ class TokenEditor(Lines, can_focus=True):
 
         text: str
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None, placeholder: str = "", tabs: bool = True) -> None:
+        """``placeholder`` is shown while there is no text; without ``tabs`` the tab key moves the focus."""
         super().__init__(id=id)
         self.buffer = Buffer()
         self.marks = False
+        self._placeholder, self._tabs = placeholder, tabs
         self.token: Span = (0, 0)
         """what is marked as the caret's token"""
         self._rows: tuple[object, Rows] | None = None
@@ -111,15 +115,15 @@ class TokenEditor(Lines, can_focus=True):
     def go_to(self, offset: int) -> None:
         """Put the caret somewhere, without a message about it."""
         self.buffer.move(offset)
-        self.redraw()
+        self.draw()
 
     def mark(self, token: Span) -> None:
         """Show which characters are the caret's token."""
         if token != self.token:
             self.token = token
-            self.redraw()
+            self.draw()
 
-    def redraw(self) -> None:
+    def draw(self) -> None:
         """Show the rows around the caret."""
         width, height = self.size.width, self.size.height
         if not width or not height:
@@ -127,6 +131,11 @@ class TokenEditor(Lines, can_focus=True):
         rows = self._layout()
         caret = rows.at(self.buffer.caret)
         self._top = rows.top(self._top, self.buffer.caret, height)
+        if not self.buffer.text and self._placeholder:
+            told = wrap(Text(self._placeholder, MUTED), width)
+            told[0].stylize(_CARET if self.has_focus else "", 0, 1)
+            self.set_strips(strips(told, width, height))
+            return
         self.set_strips([self._strip(row, row == caret) for row in rows.down(self._top, height)])
 
     # -- keys and the mouse ------------------------------------------------------------------------------------------
@@ -137,7 +146,7 @@ class TokenEditor(Lines, can_focus=True):
 
     async def _on_key(self, event: events.Key) -> None:
         typed = {"enter": "\n", "tab": "\t"}.get(event.key, event.character if event.is_printable else None)
-        if typed is not None:
+        if typed is not None and (self._tabs or typed != "\t"):
             event.stop()
             event.prevent_default()
             self.insert(typed)
@@ -147,35 +156,20 @@ class TokenEditor(Lines, can_focus=True):
         event.prevent_default()
         self.insert(event.text.replace("\r\n", "\n").replace("\r", "\n"))
 
-    def _on_focus(self, event: events.Focus) -> None:
-        super()._on_focus(event)
-        self.redraw()
-
-    def _on_blur(self, event: events.Blur) -> None:
-        super()._on_blur(event)
-        self.redraw()
-
-    def on_resize(self) -> None:
-        self.redraw()
-
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self.capture_mouse()
-        self._point(event.offset, select=event.shift)
+        self._point(event.get_content_offset_capture(self), select=event.shift)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if self.app.mouse_captured is self:
-            self._point(event.offset, select=True)
+            self._point(event.get_content_offset_capture(self), select=True)
 
     def on_mouse_up(self) -> None:
         self.release_mouse()
 
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+    def on_lines_scrolled(self, event: Lines.Scrolled) -> None:
         event.stop()
-        self.action_go("down")
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.action_go("up")
+        self.action_go("down" if event.by > 0 else "up")
 
     def action_go(self, where: str, select: bool = False) -> None:
         """Move the caret."""
@@ -204,7 +198,7 @@ class TokenEditor(Lines, can_focus=True):
                 target, column = self._vertical(step)
         buffer.move(target, select=select)
         self._column = column
-        self.redraw()
+        self.draw()
         self.post_message(self.Moved())
 
     def action_delete(self, to: str) -> None:
@@ -245,7 +239,7 @@ class TokenEditor(Lines, can_focus=True):
 
     def _after(self, version: int) -> None:
         self._column = None
-        self.redraw()
+        self.draw()
         if self.buffer.version != version:
             self.post_message(self.Changed())
 
@@ -280,7 +274,7 @@ class TokenEditor(Lines, can_focus=True):
         if not select or target != self.buffer.caret:
             self.buffer.move(target, select=select)
             self._column = None
-            self.redraw()
+            self.draw()
             self.post_message(self.Moved())
 
     def _strip(self, row: Span, holds_caret: bool) -> Strip:
