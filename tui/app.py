@@ -67,7 +67,9 @@ class LabApp(OrderedKeys[int]):
         super().__init__(driver_class=TerminalDriver)
         for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):
             self.register_theme(known)
-        self.theme = themes.SIXTEEN.name if self.no_color else theme or themes.DARK.name
+        self._few = self.no_color or theme == themes.SIXTEEN.name
+        """whether the terminal shows no more than 16 colours: then there is one theme"""
+        self.theme = themes.SIXTEEN.name if self._few else theme or themes.DARK.name
         self._few_colours = themes.FewColours(none=self.no_color)
         self.ansi_theme_dark, self.ansi_theme_light = themes.ANSI_DARK, themes.ANSI_LIGHT
         self._leaving = 0
@@ -157,7 +159,7 @@ class LabApp(OrderedKeys[int]):
         if action in ("start", "pause", "stop", "sample"):
             mounted = any(switcher.current for switcher in self.query("#panes").results(ContentSwitcher))
             return not mounted or self.working.allows(action)
-        return True
+        return action != "theme" or not self._few
 
     async def run_action(
         self,
@@ -308,9 +310,7 @@ class LabApp(OrderedKeys[int]):
         self.refresh(layout=True)
 
     def action_theme(self) -> None:
-        """The next theme; none where NO_COLOR asks for no colours."""
-        if self.no_color:
-            return
+        """The next theme."""
         where = themes.CYCLE.index(self.theme) if self.theme in themes.CYCLE else -1
         self.theme = themes.CYCLE[(where + 1) % len(themes.CYCLE)]
 

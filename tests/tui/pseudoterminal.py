@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fcntl import ioctl
 from pathlib import Path
 from types import TracebackType
@@ -49,9 +49,11 @@ class Terminal:
         term: str | None = "xterm-256color",
         program: Sequence[str] = (sys.executable, "-m", "llmlab_tui"),
         cwd: Path = PROJECT,
+        more: Mapping[str, str] | None = None,
     ) -> None:
+        """``more`` are variables of its environment beside those of this process."""
         environment = {name: value for name, value in os.environ.items() if name not in ("TERM", "COLORTERM")}
-        environment |= {"COLORTERM": "truecolor"} | ({"TERM": term} if term is not None else {})
+        environment |= {"COLORTERM": "truecolor"} | ({"TERM": term} if term is not None else {}) | dict(more or {})
         self.master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.process = subprocess.Popen(
@@ -83,6 +85,14 @@ class Terminal:
     def text(self) -> str:
         """What stands on the screen."""
         return "\n".join(self._screen.display)
+
+    def cells(self) -> Iterator[tuple[str, str, str, bool]]:
+        """Character, colours of it and of its background, and whether they are swapped, of all that is visible."""
+        for row in range(self._screen.lines):
+            for column in range(self._screen.columns):
+                cell = self._screen.buffer[row][column]
+                if cell.data.strip():
+                    yield cell.data, cell.fg, cell.bg, cell.reverse
 
     def resize(self, columns: int, rows: int) -> None:
         """Another size; the kernel tells the program."""
