@@ -77,7 +77,7 @@ def clock(device: torch.device) -> float:
 
 def _fastest(device: torch.device, work: Callable[[], object]) -> float:
     """Least seconds of ``work``, repeated for half a second after a warm-up as long: an idle GPU needs it."""
-    times = []
+    times: list[float] = []
     for _ in range(2):
         times, until = [], time.monotonic() + 0.5
         while not times or time.monotonic() < until:
