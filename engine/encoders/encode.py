@@ -168,6 +168,12 @@ def _fill(
             cut.append(truncated)
         tokenizing += time.monotonic() - begun
         yield from handle_messages(control, meter.done)
+    words = machine.encoder.tokenizer
+    silent = words.specials - {words.unknown} | {words.eos if words.eos is not None else 0}
+    bare = sum(silent.issuperset(found) and bool(text.strip()) for text, found in zip(texts, ids, strict=True))
+    if bare:
+        said = f"{bare:,} of {len(texts):,} texts have no token in the vocabulary of {machine.encoder.name}"
+        yield Notice(f"{said}: their vectors are all the same", "warning", "vocabulary")
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
     meter.begin(sum(len(ids[row]) for number in missing for row in order[number * ROWS : (number + 1) * ROWS]))
     parts = []

@@ -98,7 +98,8 @@ class Tokenizer(abc.ABC):
     """Text to ids and back. Every method may be called from any thread.
 
     ``name`` is what the user asked for, ``source`` where it came from, ``size`` the number of ids, ``eos`` the id that
-    ends a text, if there is one, ``specials`` the ids that stand for no text.
+    ends a text, if there is one, ``specials`` the ids that stand for no text, ``unknown`` the one that stands for what
+    is not in the vocabulary, if there is one.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Tokenizer(abc.ABC):
     size: int
     eos: int | None
     specials: frozenset[int]
+    unknown: int | None = None
 
     @property
     @abc.abstractmethod
@@ -215,9 +217,9 @@ class BackedTokenizer(Tokenizer):
         self.kind = "bpe" if model == "BPE" and self._by_byte else kinds.get(model, "other")
         self._prefix = str(getattr(backend.model, "continuing_subword_prefix", None) or "")
         unknown = getattr(backend.model, "unk_token", None)
-        self._unknown = backend.token_to_id(unknown) if isinstance(unknown, str) else None
+        self.unknown = backend.token_to_id(unknown) if isinstance(unknown, str) else None
         if model == "Unigram":
-            self._unknown = self.model().get("unk_id")
+            self.unknown = self.model().get("unk_id")
         bytes_only = self._by_byte or "ByteLevel" in repr(backend.pre_tokenizer)
         self._exact = bytes_only and backend.normalizer is None
         self._drops = model == "BPE" and not (unknown or bytes_only or getattr(backend.model, "byte_fallback", False))
@@ -231,13 +233,13 @@ class BackedTokenizer(Tokenizer):
         offsets = found.offsets
         starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
         lost = () if self._exact else self._lost(text, ids, starts, ends)
-        marked = self.specials | {self._unknown}
+        marked = self.specials | {self.unknown}
         if marked.isdisjoint(ids):
             return Encoding(ids, starts, ends, lost=lost)
         unknown = frozenset(
             position
             for position, token in enumerate(ids)
-            if token == self._unknown and text[starts[position] : ends[position]] != self.token(token)
+            if token == self.unknown and text[starts[position] : ends[position]] != self.token(token)
         )
         special_ones = frozenset(position for position, token in enumerate(ids) if token in self.specials) - unknown
         return Encoding(ids, starts, ends, unknown, special_ones, lost)

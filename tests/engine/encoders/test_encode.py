@@ -558,3 +558,19 @@ def test_a_wrong_hash_in_that_file_is_noticed(folders: Any) -> None:
     notes = home.cache() / "hashes.json"
     notes.write_text(notes.read_text().replace(right, "0" * 64))
     assert encoders.content_hash(weights) == right
+
+
+def test_texts_without_a_token_are_counted(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, processors
+
+    tiny.bert(tmp_path)
+    made = Tokenizer(models.BPE({"<s>": 0, "α": 1, "β": 2}, []))
+    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    made.add_special_tokens(["<s>"])
+    made.save(str(tmp_path / "tokenizer.json"))
+    encoder = encoders.of_folder(tmp_path, "greek", "", str(tmp_path))
+    events, _ = tiny.finish(
+        encode(["αβ", "late", "", "α late", "card"], encoder, Control(), device="cpu", cached=False)
+    )
+    told = [event.text for event in events if isinstance(event, Notice) and event.kind == "vocabulary"]
+    assert told == ["2 of 5 texts have no token in the vocabulary of greek: their vectors are all the same"]
