@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,7 +135,7 @@ def rows_of(path: Path, reading: Reading) -> list[Row]:
             rows = list(islice(found, most))
     except OSError as error:
         raise TableError(f"{path}: {error.strerror or error}") from None
-    except (EOFError, zlib.error, TextError) as error:
+    except TextError as error:
         raise TableError(f"{path.name} cannot be read: {error}") from None
     except MemoryError:
         raise TableError(f"{path} does not fit into memory") from None
