@@ -16,7 +16,7 @@ from checkpoints.store import CheckpointError
 from data.vocabulary import Vocabulary
 from engine.gpt.model import GPT
 from engine.gpt.spec import build
-from engine.gpt.trained import Trained, load, write_export
+from engine.gpt.trained import Trained, bundled, load, write_export
 
 transformers = pytest.importorskip("transformers")
 
@@ -44,7 +44,7 @@ def trained(vocabulary: Vocabulary = ITALIAN, **fields: Any) -> Trained:
 
 
 def largest_difference(folder: Path, ours: GPT) -> float:
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder).float().eval()
     assert type(theirs).__name__ == ("NanoChatForCausalLM" if ours.config.qk_norm else "GPT2LMHeadModel")
     torch.manual_seed(3)
     ids = torch.randint(ours.config.vocabulary, (3, ours.config.context))
@@ -57,6 +57,12 @@ def test_transformers_computes_the_same_logits(shape: str, tmp_path: Path) -> No
     given = trained(**SHAPES[shape])
     write_export(given, tmp_path / "out")
     assert largest_difference(tmp_path / "out", given.model) < 1e-5
+
+
+def test_the_bundled_model_is_the_same_in_transformers() -> None:
+    made = load("bundled")
+    assert largest_difference(bundled(), made.model) < 1e-4  # logits up to 15, from float16 weights
+    assert 1 < float(made.val_loss or 0) < 1.5
 
 
 def test_the_model_of_the_video_exports_exactly(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_completion_is_data_on_stdout_and_the_same_in_a_process_that_reads_its
     events = command("generate", "-", *BUNDLED, "--max-new-tokens", 30, "--seed", 3, "--json", input="Nel mezzo")
     assert events.returncode == 0, events.stderr
     assert found.out == records(events.stdout)[-1]["text"]
-    assert "2,707,968 parameters" in found.err
+    assert "2,681,856 parameters" in found.err
 
 
 def test_several_samples(run: Command) -> None:
