@@ -52,6 +52,7 @@ def unusual(kind: type, folder: Path) -> Any:
     values |= {name: str(file) for name in ("corpus", "test") if name in values}
     values |= {"label_column": "another"} if "label_column" in values else {}
     values |= {"heads": 3, "width": 54} if "width" in values else {}
+    values |= {"encoding": "cp1252"} if "encoding" in values else {}
     values |= {"gpus": "2"} if "gpus" in values else {}
     values |= {"encoding": "gb18030"} if "encoding" in values else {}
     values |= {"seed": (1 << 62) - 1}  # a float cannot hold it

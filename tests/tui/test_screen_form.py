@@ -181,7 +181,7 @@ async def test_a_corrected_value_starts_a_run_with_what_was_typed(
         spec = json.loads((trainers.started[0].path / "spec.json").read_text())
         assert (spec["corpus"], spec["heads"], spec["sample_prompt"]) == (str(verse), 8, "re\nma")
         assert {**build({}, preset_for_auto="nano").__dict__, **spec} == spec
-        await shows(pilot, "training", trainers.started[0].name[:12])
+        await shows(pilot, "● running", trainers.started[0].name[:12])
 
 
 async def test_what_was_typed_counts_even_when_the_start_follows_at_once(verse: Path) -> None:
@@ -242,12 +242,53 @@ async def test_letters_and_digits_in_a_field_are_text_and_not_commands(
         assert not trainers.started
 
 
-async def test_outside_a_field_the_same_letters_are_commands() -> None:
+async def test_beside_the_fields_only_letters_that_are_shown_act_and_digits_are_panes() -> None:
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
         theme = pilot.app.theme
+        for widget in (pilot.app.query_one("#go"), pilot.app.query_one("#field-preset")):
+            widget.focus()
+            await pilot.pause()
+            await pilot.press("t", "w", "l", "T")
+            assert pilot.app.theme == theme
+            assert len(pilot.app.screen_stack) == 1
+        await put(pilot, "steps", "77")
+        await pilot.press("escape", "u")
+        await until(pilot, lambda: pilot.app.query_one("#field-steps", Input).value != "77")
+        await pilot.press("7")
+        await until(pilot, lambda: pilot.app.here.id == "runs")  # type: ignore[attr-defined]
         await pilot.press("t")
         await until(pilot, lambda: pilot.app.theme != theme)
+
+
+async def test_typing_replaces_what_stands_in_a_field_and_escape_leaves_it() -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        field = pilot.app.query_one("#field-steps", Input)
+        for text in ("12", "345"):
+            field.focus()
+            await pilot.pause()
+            await pilot.press(*text)
+            await until(pilot, lambda text=text: field.value == text)
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#go"))
+
+
+async def test_tab_completes_a_path_as_a_shell_does_and_else_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("folder/verse-a.txt", "folder/verse-b.txt", ".hidden", "fo\x1b[2Jo"):
+        (tmp_path / name).write_text("x")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await put(pilot, "corpus", f"{tmp_path}/fol")
+        field = pilot.app.query_one("#field-corpus", Input)
+        for key, expected in (("tab", "folder/"), ("tab", "folder/verse-"), ("b", "folder/verse-b")):
+            await pilot.press(key)
+            await until(pilot, lambda expected=expected: field.value == f"{tmp_path}/{expected}")
+        await until(pilot, lambda: field._suggestion == f"{tmp_path}/folder/verse-b.txt")
+        await pilot.press("right")
+        await until(pilot, lambda: field.value.endswith("verse-b.txt"))
+        await pilot.press("tab")
+        await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-preset"))
 
 
 @pytest.mark.parametrize("field", ["corpus", "name", "sample_prompt"])

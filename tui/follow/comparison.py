@@ -294,15 +294,14 @@ class ComparePane(FollowPane):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense now."""
-        if action in self.OF_RESULTS:
+        if action in self.OF_RESULTS or action == "back":
             return self.showing_results
+        if action == "view":
+            return self.run_shown is not None
         return super().check_action(action, parameters)
 
     def action_view(self, name: str) -> None:
         """The results from another side."""
-        if self.run_shown is None:
-            self.say(f"{headline.EMPTY}, o opens an earlier run")
-            return
         self.view_state.look(name)
         self.show_results()
         self.app.refresh_bindings()
@@ -312,9 +311,7 @@ class ComparePane(FollowPane):
 
     def action_back(self) -> None:
         """Out of a line that is typed into, so that letters are keys again, out of a text, to the first view."""
-        if not self.showing_results:
-            self.focus_shown()
-        elif any(line.has_focus for line in self.typed):
+        if any(line.has_focus for line in self.typed):
             self.board.focus()
         elif self.view_state.reading:
             self.view_state.reading = False

@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.content import Content
-from textual.events import DescendantFocus
+from textual.events import DescendantFocus, Key
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Static
@@ -22,10 +22,10 @@ from data import sources
 from engine.runs.spec import BadSpec, Problem, changed, convert, options, spelled, typed
 from tui.follow import last_values
 from tui.text import safe
-from tui.widgets.field import Choice, Field, Ticks, Values
+from tui.widgets.field import Choice, Field, PathField, Ticks, Values
 from tui.widgets.styles import style_sheet
 
-KEYS = "↑↓ or Tab between fields, ←→ choose, Space ticks, F1 for help."
+KEYS = "↑↓ between fields, ←→ choose, Space ticks, Tab completes paths, Esc leaves a field."
 
 
 def groups(kind: type, *, advanced: bool = False) -> dict[str, list[str]]:
@@ -63,6 +63,7 @@ class Form(Container):
     BINDINGS = [
         Binding("down", "app.focus_next", "Next field", show=False),
         Binding("up", "app.focus_previous", "Field before", show=False),
+        Binding("escape", "leave", "Out of the field", show=False),
     ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
@@ -147,11 +148,11 @@ class Form(Container):
     def widget(self, name: str, ident: str) -> Widget:
         """The widget of a field; its ``value`` is text."""
         known, value, default = self.known[name], self._put[name], getattr(self.default, name)
-        if isinstance(default, tuple):
+        if isinstance(default, tuple) and known.choices:
             return Ticks(known.choices, value, id=ident, names=known.meanings)
         if (known.choices and not known.numbered) or isinstance(default, bool):
             return Choice(known.choices or ("off", "on"), value, id=ident)
-        return Field(value, id=ident, compact=True, select_on_focus=False)
+        return PathField(value, id=ident) if known.path else Field(value, id=ident, compact=True)
 
     def name_of(self, widget: Widget | None) -> str:
         """The field that a widget is of; empty when it is of none."""
@@ -215,7 +216,7 @@ class Form(Container):
         kept = last_values.read(self.FILE, self.known)
         for name, text in list(kept.items()):
             able, default = self.known[name].choices, getattr(self.default, name)
-            if isinstance(default, tuple):
+            if isinstance(default, tuple) and able:
                 kept[name] = " ".join(one for one in able if one in text.split())
             elif able and not self.known[name].allows(text):
                 del kept[name]
@@ -298,6 +299,17 @@ class Form(Container):
             self.edited(name)
             self.refresh_all()
         self._help(event.control)
+
+    def on_key(self, event: Key) -> None:
+        """A letter beside the fields that are typed into acts only if the line of keys shows it."""
+        if event.is_printable and (event.character or "").isalpha():
+            active = self.screen.active_bindings.get(event.key)
+            if active is None or not active.binding.show:
+                event.stop()
+
+    def action_leave(self) -> None:
+        """Out of a field, so that letters and digits are keys again."""
+        self.query_one(".go", Button).focus()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Say what the field in focus is for."""

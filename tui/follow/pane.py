@@ -412,6 +412,7 @@ class FollowPane(Pane):
         """Put the form on the screen."""
         self.query_one(ContentSwitcher).current = self.form.id
         self.focus_shown()
+        self.call_after_refresh(self.redraw)
         self.app.refresh_bindings()
 
     def focus_shown(self) -> None:

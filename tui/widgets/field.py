@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from textual.binding import Binding
 from textual.content import Content
@@ -11,10 +14,13 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
+from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.text import safe
+
+ENTRIES = 5_000  # of a folder that are looked at to complete a path
 
 
 class Field(Input):
@@ -29,6 +35,53 @@ class Field(Input):
     def validate_value(self, value: str) -> str:
         """What of ``value`` can be shown."""
         return safe(value, lines=False)
+
+
+class PathField(Field):
+    """For text that may be a path: what could follow is shown dimmed, and Tab or → takes it."""
+
+    BINDINGS = [Binding("tab", "complete", show=False)]
+
+    def __init__(self, value: str, *, id: str) -> None:
+        super().__init__(value, id=id, compact=True, suggester=_Paths(use_cache=False, case_sensitive=True))
+
+    async def action_complete(self) -> None:
+        """Take what could follow, else go to the next field."""
+        before = self.value
+        longer = await asyncio.to_thread(completed, before) if self.cursor_at_end else None
+        if self.value != before:
+            return  # typed meanwhile
+        if longer is None:
+            self.screen.focus_next()
+        else:
+            self.value, self.cursor_position = longer, len(longer)
+
+
+class _Paths(Suggester):
+    async def get_suggestion(self, value: str) -> str | None:
+        return await asyncio.to_thread(completed, value)
+
+
+def completed(text: str) -> str | None:
+    """``text`` with what all paths that begin with it share, or the whole of the only one; None where it is as long.
+
+    Reads a folder: not for the thread of a screen. A folder ends with a slash.
+    """
+    folder, start = os.path.split(text)
+    place = os.path.expanduser(folder or ".")
+    try:
+        with os.scandir(place) as entries:
+            some = islice(entries, ENTRIES)
+            names = [entry.name for entry in some if entry.name.startswith(start) and safe(entry.name) == entry.name]
+    except (OSError, ValueError):
+        return None
+    if not start.startswith("."):
+        names = [name for name in names if not name.startswith(".")]
+    shared = os.path.commonprefix(names)  # noqa: RUF071 - characters, not folders
+    if len(names) == 1 and os.path.isdir(os.path.join(place, shared)):
+        shared += "/"
+    longer = text[: len(text) - len(start)] + shared
+    return longer if len(longer) > len(text) else None
 
 
 class Values(Widget, can_focus=True):
