@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,18 @@ class TrainSpec:
         """Shape of the model for a vocabulary of that size."""
         names = [entry.name for entry in dataclasses.fields(GPTConfig) if entry.name != "vocabulary"]
         return GPTConfig(vocabulary, **{name: getattr(self, name) for name in names})
+
+    def rate(self, step: int, peak: float) -> float:
+        """Learning rate of ``step`` (0-based): linear warm-up that begins above 0, then the schedule from ``peak``."""
+        if step < self.warmup:
+            return peak * (step + 1) / (self.warmup + 1)
+        if self.schedule == "constant":
+            return peak
+        share = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        if self.schedule == "linear":
+            left = min(1.0, (1 - share) / self.cooldown)
+            return peak * (self.final_rate + (1 - self.final_rate) * left)
+        return peak * (self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * share)))
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with the spec by itself, without looking at corpus or device."""

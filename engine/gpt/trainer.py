@@ -87,17 +87,8 @@ class Trainer:
         self.position = Position(learning_rate=spec.learning_rate, micro_batch=spec.batch)
 
     def rate(self, step: int) -> float:
-        """Learning rate of ``step`` (0-based): linear warm-up that begins above 0, then the schedule."""
-        spec, peak = self.spec, self.position.learning_rate
-        if step < spec.warmup:
-            return peak * (step + 1) / (spec.warmup + 1)
-        if spec.schedule == "constant":
-            return peak
-        share = min(1.0, (step - spec.warmup) / max(1, spec.steps - spec.warmup))
-        if spec.schedule == "linear":
-            left = min(1.0, (1 - share) / spec.cooldown)
-            return peak * (spec.final_rate + (1 - spec.final_rate) * left)
-        return peak * (spec.final_rate + (1 - spec.final_rate) * 0.5 * (1 + math.cos(math.pi * share)))
+        """Learning rate of ``step`` (0-based)."""
+        return self.spec.rate(step, self.position.learning_rate)
 
     def meet(self) -> None:
         """Take weights and optimizer of rank 0, before the first step; of every rank."""

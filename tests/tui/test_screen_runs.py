@@ -21,9 +21,11 @@ from checkpoints import home as places
 from checkpoints import run as runs
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
+from engine.gpt.spec import build
 from engine.runs import owner
-from engine.runs.events import Classified, Event
+from engine.runs.events import Classified, Event, Step
 from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
+from engine.runs.spec import to_dict
 from tui.app import LabApp
 from tui.runs import views
 from tui.runs.pane import RunsPane
@@ -508,3 +510,53 @@ async def test_figures_of_a_stopped_comparison_are_marked_as_partial() -> None:
         await shows(pilot, "accuracy 51.2%* on the judged questions (* partial: 33 of 300)")
         pilot.app.query_one(TableView).move(named["all"])
         await until(pilot, lambda: "partial" not in shown(pilot.app))
+
+
+@pytest.mark.parametrize("preset", ["nano", "fast"])
+@pytest.mark.parametrize("reached", [1, 40, 90])
+async def test_the_rate_dialog_offers_the_peak_of_the_schedule(
+    trainers: FakeTrainers, preset: str, reached: int
+) -> None:
+    """In warm-up, at the top and in the fall; the peak is what was set last, not what the run was asked for."""
+    spec = build({"preset": preset, "steps": 100, "warmup": 20}, preset_for_auto="nano")
+    rates = [spec.rate(number, 3e-4) for number in range(reached)]
+    assert spec.learning_rate != 3e-4
+    told = [Step(number, 3.0, rate, 0.5, 1000.0, 0.1, 1.0) for number, rate in enumerate(rates, 1)]
+    trainers.play = lambda run: [started(run), *told]
+    run = recorded("rates", preset=preset, steps=100, warmup=20)
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("r")
+        await asked(pilot, "Train to which step?")
+        pilot.app.screen.query_one(Input).value = "101"
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.pane.story.step == reached)  # type: ignore[attr-defined]
+        run.write_json("spec.json", to_dict(spec))
+        await pilot.press("l")
+        await asked(pilot, "New peak learning rate")
+        assert pilot.app.screen.query_one(Input).value == "3e-4"
+
+
+async def test_enter_on_the_question_does_not_delete() -> None:
+    run = recorded("kept")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("d")
+        await asked(pilot, "Delete this run?")
+        await pilot.press("enter")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        assert run.path.exists()
+
+
+@pytest.mark.parametrize("preset", ["gigantic", "", "[red]"])
+async def test_a_run_with_an_unknown_preset_is_copied_and_the_form_says_so(preset: str) -> None:
+    run = recorded("newer")
+    run.write_json("spec.json", {**run.spec(), "preset": preset})
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("c")
+        await shows(pilot, "preset: ")
+        await pilot.press("f5")
+        await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-preset"))
+        await pilot.press("right")
+        await until(pilot, lambda: pilot.app.query_one("#field-preset").value == "auto")  # type: ignore[attr-defined]

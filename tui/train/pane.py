@@ -15,6 +15,7 @@ from textual.strip import Strip
 from textual.widgets import ContentSwitcher
 
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine.runs import messages as ask
 from engine.runs import owner
 from engine.runs.events import Event, Finished
@@ -28,7 +29,7 @@ from tui.text import safe
 from tui.train import views
 from tui.train.form import TrainForm
 from tui.train.resuming import ask_steps
-from tui.train.runs import Trainings, sampling
+from tui.train.runs import Trainings, peak_rate, sampling
 from tui.widgets.curve import CurveOptions, draw, legend
 from tui.widgets.dialogs import Entry, Option, Question
 from tui.widgets.lines import Lines
@@ -266,12 +267,18 @@ class TrainPane(FollowPane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_learning_rate(self) -> None:
         """Change the learning rate from the next step on."""
-        last = self.story.last
+        run, last = self.run_shown, self.story.last
+        if run is None:
+            return
+        try:
+            now = await asyncio.to_thread(peak_rate, run, last)
+        except (OSError, CheckpointError):
+            now = None
         answer = await self.app.push_screen_wait(
             Entry(
                 "Learning rate",
-                "The schedule's peak from the next step on.",
-                units.rate(last.learning_rate) if last else "",
+                "New peak learning rate, from the next step. The schedule goes on from it.",
+                units.rate(now) if now is not None else "",
                 _rate_problem,
             )
         )

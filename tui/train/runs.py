@@ -9,7 +9,7 @@ from pathlib import Path
 from checkpoints.run import Run
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import TrainSpec
-from engine.runs.events import Event
+from engine.runs.events import Event, Step
 from engine.runs.messages import Control, Stop
 from engine.runs.spec import convert
 from engine.runs.worker import Task
@@ -31,6 +31,16 @@ class Trainings(TaskRuns):
         trained = load(str(run.path))
         write_export(trained, folder, force=force)
         return f"{trained.source} exported to {folder}" + (f"\n\n{trained.notice}" if trained.notice else "")
+
+
+def peak_rate(run: Run, last: Step | None) -> float:
+    """The learning rate at which the schedule of a run peaks, as it was at the ``last`` step, where there was one.
+
+    Raises what reading its spec raises.
+    """
+    spec = gpt_runs.spec_of(run)
+    share = spec.rate(last.step - 1, 1.0) if last is not None else 0.0
+    return last.learning_rate / share if last is not None and share else spec.learning_rate
 
 
 def extend(run: Run, steps: str) -> None:
