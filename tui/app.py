@@ -29,10 +29,11 @@ from engine.runs import owner
 from engine.runs.listing import explain
 from engine.runs.spec import BadSpec
 from tui import panes, themes
-from tui.actions import ACTIONS, bindings
+from tui.actions import ACTIONS
 from tui.driver import TerminalDriver, leave_if_hung_up
+from tui.follow import last_values
 from tui.key_order import OrderedKeys
-from tui.pane import Pane, UseModel, UsePrompt
+from tui.pane import Pane, UseModel, UsePrompt, bindings
 from tui.terminal import SMALLEST
 from tui.text import safe
 from tui.train.pane import TrainPane
@@ -63,13 +64,15 @@ class LabApp(OrderedKeys[int]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
     CSS_PATH = "app.tcss"
 
-    def __init__(self, *, theme: str | None = None) -> None:
+    def __init__(self, *, theme: str = "", wrong: str = "") -> None:
+        """``theme`` is the name of one of ours, any other means the usual; ``wrong`` is wrong with the configuration."""
         super().__init__(driver_class=TerminalDriver)
+        self._wrong = wrong
         for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):
             self.register_theme(known)
         self._few = self.no_color or theme == themes.SIXTEEN.name
         """whether the terminal shows no more than 16 colours: then there is one theme"""
-        self.theme = themes.SIXTEEN.name if self._few else theme or themes.DARK.name
+        self.theme = themes.SIXTEEN.name if self._few else theme if theme in themes.CYCLE else themes.DARK.name
         self._few_colours = themes.FewColours(none=self.no_color)
         self.ansi_theme_dark, self.ansi_theme_light = themes.ANSI_DARK, themes.ANSI_LIGHT
         self._leaving = 0
@@ -104,6 +107,8 @@ class LabApp(OrderedKeys[int]):
         if not self.is_headless:
             self.set_interval(WATCHDOG, leave_if_hung_up)
         self.set_timer(0.5, self._settle)
+        if self._wrong:
+            self.tell("The configuration is not used", self._wrong)
 
     def _settle(self) -> None:
         """What can wait until the first picture is there."""
@@ -313,6 +318,7 @@ class LabApp(OrderedKeys[int]):
         """The next theme."""
         where = themes.CYCLE.index(self.theme) if self.theme in themes.CYCLE else -1
         self.theme = themes.CYCLE[(where + 1) % len(themes.CYCLE)]
+        last_values.write("screen.json", {"theme": self.theme})
 
     @work(exclusive=True, group="leave", exit_on_error=False)
     async def action_leave(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
 
 from checkpoints.run import Run
+from tui.actions import ACTIONS, key_name
 from tui.widgets import dialogs
 
 
@@ -24,6 +27,26 @@ class UseModel(Message):
     """Load this model, the name of a run, in the Generate pane."""
 
     name: str
+
+
+def bindings(where: str) -> list[BindingType]:
+    """Textual's bindings for the actions of one pane, or of everywhere."""
+    made: list[BindingType] = []
+    for action in ACTIONS:
+        if action.where != where:
+            continue
+        for number, key in enumerate(action.keys):
+            binding = Binding(
+                key,
+                action.target,
+                action.title,
+                tooltip=action.help,
+                show=action.shown and number == 0,
+                key_display=key_name(key) if number == 0 else None,
+                priority=bool(re.fullmatch(r"f\d+|ctrl\+[qcl]", key)),
+            )
+            made.append(binding)
+    return made
 
 
 class Pane(Container):

@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tui.follow.task_runs import TaskRuns
     from tui.pane import Pane
 
 
-class Entry(NamedTuple):
-    """A pane; ``kind`` and ``runs`` name classes as ``module:class``."""
+@dataclass(frozen=True)
+class Entry:
+    """A pane: ``tui.<name>.pane`` holds the class ``<title>Pane``.
+
+    A task has a command of the same name, and ``tui.<name>.runs`` holds the class that makes and reads its runs.
+    """
 
     name: str
     key: str
     title: str
-    kind: str
+    help: str
     runs: str = ""
-    """of the task that the pane is for, if it is for one"""
+    """the class of the runs of its task, if the pane is for one"""
+    figure: str = ""
+    """of a comparison: its best figure, in words"""
+    models: str = ""
+    """of a comparison: its methods, by the data and by pooling or encoder"""
 
 
 PANES = (
-    Entry("train", "1", "Train", "tui.train.pane:TrainPane", "tui.train.runs:Trainings"),
-    Entry("tokens", "2", "Tokens", "tui.tokens.pane:TokensPane"),
-    Entry("generate", "3", "Generate", "tui.generate.pane:GeneratePane"),
-    Entry("classify", "4", "Classify", "tui.classify.pane:ClassifyPane", "tui.classify.runs:Classifications"),
-    Entry("choose", "5", "Choose", "tui.choose.pane:ChoosePane", "tui.choose.runs:Rankings"),
-    Entry("retrieve", "6", "Retrieve", "tui.retrieve.pane:RetrievePane", "tui.retrieve.runs:Retrievals"),
-    Entry("runs", "7", "Runs", "tui.runs.pane:RunsPane"),
+    Entry("train", "1", "Train", "The Train pane: form, curve, sample.", "Trainings"),
+    Entry("tokens", "2", "Tokens", "The Tokens pane: a text in several vocabularies."),
+    Entry("generate", "3", "Generate", "The Generate pane: a text that a language model completes."),
+    Entry(
+        "classify",
+        "4",
+        "Classify",
+        "The Classify pane: methods from text to class, compared.",
+        "Classifications",
+        "accuracy {} on the test split",
+        "classifiers of {}, {} pooling",
+    ),
+    Entry(
+        "choose",
+        "5",
+        "Choose",
+        "The Choose pane: multiple choice, ranked and compared.",
+        "Rankings",
+        "accuracy {} on the judged questions",
+        "rankers of {}, {} pooling",
+    ),
+    Entry(
+        "retrieve",
+        "6",
+        "Retrieve",
+        "The Retrieve pane: search engines, trained and compared.",
+        "Retrievals",
+        "nDCG@10 {} on the judged queries",
+        "rankers of {}, encoder {}",
+    ),
+    Entry("runs", "7", "Runs", "The Runs pane: every run there is."),
 )
-_BY_NAME = {entry.name: entry for entry in PANES}
+BY_NAME = {entry.name: entry for entry in PANES}
 
 
 def make(name: str) -> Pane:
     """A new pane."""
-    module, kind = _BY_NAME[name].kind.split(":")
-    made: Pane = getattr(import_module(module), kind)()
+    made: Pane = getattr(import_module(f"tui.{name}.pane"), f"{BY_NAME[name].title}Pane")()
     return made
 
 
 def runs_of(task: str) -> TaskRuns:
     """What can be done with the runs of a task. Raises :class:`KeyError`."""
-    module, kind = _BY_NAME[task].runs.split(":")
-    made: TaskRuns = getattr(import_module(module), kind)()
+    made: TaskRuns = getattr(import_module(f"tui.{task}.runs"), BY_NAME[task].runs)()
     return made

@@ -7,7 +7,9 @@ import os
 import sys
 
 from checkpoints import home
-from tui import terminal
+from engine.runs.spec import BadSpec
+from tui import actions, config, terminal
+from tui.follow import last_values
 from tui.output import print_message
 
 
@@ -20,11 +22,17 @@ def open_screen() -> int:
         return 2
     few = terminal.colours(os.environ) == 16 and "TEXTUAL_COLOR_SYSTEM" not in os.environ
     os.environ.update(terminal.settings(os.environ))
+    problems, found = "", config.Config()
+    try:
+        found = config.read()
+        actions.use(found.keys)
+    except BadSpec as error:
+        problems = f"{config.path()}\n\n{error}"
+    theme = config.THEMES["16"] if few else found.theme or last_values.read("screen.json", ["theme"]).get("theme", "")
     from tui.app import LabApp
-    from tui.themes import SIXTEEN
 
     log = home.home() / "screen.log"
-    app = LabApp(theme=SIXTEEN.name if few else None)
+    app = LabApp(theme=theme, wrong=problems)
     gc.collect()
     gc.freeze()
     with terminal.guarded(log):

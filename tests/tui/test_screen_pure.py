@@ -19,11 +19,11 @@ from textual.strip import Strip
 
 from engine.runs.events import Finished, Notice, SampleText, Step
 from tui import panes, terminal, units
-from tui.actions import ACTIONS, bindings, table
+from tui.actions import ACTIONS, table
 from tui.app import LabApp
 from tui.follow.series import CAPACITY, Series
 from tui.follow.story import EVALUATIONS, NOTICES, SAMPLES, Story
-from tui.pane import Pane
+from tui.pane import Pane, bindings
 from tui.widgets.bar import PANES
 from tui.widgets.key_bar import Shown, fitting
 from tui.widgets.lines import Lines

@@ -12,7 +12,6 @@ from checkpoints.run import Run
 from data.choices import Item
 from engine.runs.events import ContenderDone, Event, ItemJudged, Loaded
 from engine.runs.worker import Task
-from tui.actions import bindings
 from tui.choose import own
 from tui.choose.form import ChooseForm
 from tui.choose.overview import overview
@@ -22,6 +21,7 @@ from tui.choose.runs import Rankings
 from tui.choose.story import ChooseStory, listed
 from tui.choose.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
+from tui.pane import bindings
 from tui.text import safe
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tui.actions import views
 from tui.choose.story import FILTERS, SORTS
 from tui.follow import headline
 
@@ -25,8 +26,7 @@ COLOURS = {
     "cross-entropy": "bright_yellow",
     "finetune": "bright_green",
 }
-VIEWS = (("overview", "a", "All methods"), ("items", "i", "Questions"), ("own", "e", "Your own"))
-"""name, key and title of every view"""
+VIEWS = views("choose")
 
 
 @dataclass

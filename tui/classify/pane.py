@@ -10,7 +10,6 @@ from textual.strip import Strip
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, Event
 from engine.runs.worker import Task
-from tui.actions import bindings
 from tui.classify import figures, pages, sentence
 from tui.classify.form import ClassifyForm
 from tui.classify.overview import overview
@@ -20,6 +19,7 @@ from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
+from tui.pane import bindings
 from tui.widgets.styled import message
 
 

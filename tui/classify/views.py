@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tui.actions import views
 from tui.follow import headline
 
 NAMES = {
@@ -22,16 +23,7 @@ COLOURS = {
     "finetune": "bright_green",
 }
 
-VIEWS = (
-    ("overview", "a", "All"),
-    ("matrix", "m", "Matrix"),
-    ("classes", "c", "Classes"),
-    ("calibration", "k", "Calibration"),
-    ("labels", "l", "Labels"),
-    ("suspects", "s", "Suspects"),
-    ("sentence", "e", "Sentence"),
-)
-"""name, key and title of every view"""
+VIEWS = views("classify")
 
 
 @dataclass

@@ -32,6 +32,7 @@ from tui import units
 from tui.command.cache import cache
 from tui.command.comparison import choose, classify, retrieve
 from tui.command.comparison import resume as resume_comparison
+from tui.command.config import config
 from tui.command.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.command.generate import generate, sweep
 from tui.command.interrupt import INTERRUPTED
@@ -47,9 +48,8 @@ from tui.text import safe
 
 _BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
 
-_SHARED = ("own", "resume", "train", "classify", "choose", "retrieve")
+_SHARED = ("own", "resume", *owner.TASKS)
 """commands whose work torchrun may share out among several processes"""
-_COMPARISONS = {"classify": "trains classifiers", "choose": "ranks choices", "retrieve": "is a retrieval"}
 
 app = App(
     name="llmlab-tui",
@@ -184,14 +184,10 @@ def resume(
     """
     found = runs.find(home.runs(), run)
     task, _ = owner.task_of(found)
-    if task in _COMPARISONS:
+    if task != "train":
         if steps is not None or learning_rate is not None or gpus is not None:
             raise BadSpec(
-                [
-                    Problem(
-                        "", f"{found.name} {_COMPARISONS[task]}: it has no steps or rate to change, and keeps its GPUs"
-                    )
-                ]
+                [Problem("", f"{found.name} is a run of {task}: it has no steps or rate to change, and keeps its GPUs")]
             )
         return resume_comparison(found, task, as_json=json, quiet=quiet)
     spec = gpt_runs.spec_of(found)
@@ -334,7 +330,7 @@ def sample(
     return DONE
 
 
-for command in (tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, cache):
+for command in (tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, cache, config):
     app.command(command)
 
 

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from engine.runs.events import Finished
 from tui.text import safe
-from tui.widgets import styled
+from tui.widgets.styled import BAD, DIM, FAIR, GOOD
 
 NONE, STARTING, RUNNING, PAUSED, STOPPING = "none", "starting", "running", "paused", "stopping"
 STOPPED, FINISHED, FAILED, INTERRUPTED = "stopped", "finished", "failed", "interrupted"
@@ -15,17 +15,17 @@ PAUSING, CONTINUING = "pausing", "continuing"
 RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
 ENDS = {"steps": FINISHED, "early_stop": FINISHED, "done": FINISHED, "stopped": STOPPED, "died": INTERRUPTED}
 MARKS = {
-    NONE: styled.MARKS["waiting"],
-    STARTING: ("○", styled.WARN),
-    RUNNING: styled.MARKS["running"],
-    PAUSING: ("●", styled.WARN),
-    CONTINUING: ("●", styled.WARN),
-    PAUSED: styled.MARKS["paused"],
-    STOPPING: ("■", styled.WARN),
-    STOPPED: styled.MARKS["stopped"],
-    FINISHED: styled.MARKS["finished"],
-    FAILED: styled.MARKS["failed"],
-    INTERRUPTED: styled.MARKS["warning"],
+    NONE: ("○", DIM),
+    STARTING: ("○", FAIR),
+    RUNNING: ("●", GOOD),
+    PAUSING: ("●", FAIR),
+    CONTINUING: ("●", FAIR),
+    PAUSED: ("‖", FAIR),
+    STOPPING: ("■", FAIR),
+    STOPPED: ("■", ""),
+    FINISHED: ("✓", GOOD),
+    FAILED: ("✗", BAD),
+    INTERRUPTED: ("▲", FAIR),
 }
 """mark and colour by state"""
 

@@ -14,7 +14,6 @@ from engine.lm import sweep as sweeps
 from engine.lm.sampling import SetSampling
 from engine.lm.sweep import Comparison
 from engine.runs.messages import Continue, Pause
-from tui.actions import bindings
 from tui.clipboard import copy
 from tui.generate import generation_tasks as tasks
 from tui.generate.candidate_cache import ids_before, source, spelled
@@ -24,6 +23,7 @@ from tui.generate.session import read_text, write_text
 from tui.generate.settings_strip import SettingsDialog, SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
 from tui.generate.token_view import TokenView
+from tui.pane import bindings
 from tui.widgets.dialogs import Entry, ask_path
 from tui.widgets.editor import Editor
 

@@ -14,10 +14,10 @@ from checkpoints.run import Run
 from engine.retrieve.spec import RANKERS
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
 from engine.runs.worker import Task
-from tui.actions import bindings
 from tui.background import Opened
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
+from tui.pane import bindings
 from tui.retrieve import columns, searching
 from tui.retrieve.figures import batch, figures, gain_lines, ordered
 from tui.retrieve.form import RetrieveForm

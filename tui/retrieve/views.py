@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engine.retrieve import spec
 from engine.retrieve.spec import RANKERS
+from tui.actions import views
 from tui.follow import headline
 from tui.text import safe
 
@@ -17,13 +18,7 @@ def name_of(method: str) -> str:
     return safe(spec.name_of(method), lines=False)[:LONGEST]
 
 
-VIEWS = (
-    ("search", "s", "Columns"),
-    ("figures", "a", "Figures"),
-    ("gains", "g", "Gains"),
-    ("batch", "m", "Batch"),
-)
-"""name, key and title of every view"""
+VIEWS = views("retrieve")
 MIDDLE = ("mean", "cls", "hybrid")
 """what the middle column can show"""
 

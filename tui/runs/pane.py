@@ -20,9 +20,8 @@ from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
 from engine.runs.listing import Summary, summarise
-from tui.actions import bindings
 from tui.follow.exporting import export
-from tui.pane import Pane
+from tui.pane import Pane, bindings
 from tui.panes import runs_of
 from tui.runs import views
 from tui.text import safe

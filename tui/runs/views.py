@@ -17,6 +17,7 @@ from checkpoints.store import CheckpointError
 from engine.runs.listing import Summary, figure
 from tui import units
 from tui.follow import state as states
+from tui.panes import BY_NAME
 from tui.text import run_title, safe
 from tui.widgets.line_table import Column
 from tui.widgets.plot import Plot, axis
@@ -26,12 +27,6 @@ SHAPES = "●◆▲■▼✚"  # of the evaluations, one for each of SERIES
 SMALLEST = (24, 6)  # columns and rows below which a plot says nothing
 _STATES = {"training": states.RUNNING, "unreadable": states.FAILED}
 _UNITS = {"train": "nats", "retrieve": "nDCG@10"}
-_COMPARED = {
-    "classify": ("accuracy {} on the test split", "classifiers of {}, {} pooling"),
-    "choose": ("accuracy {} on the judged questions", "rankers of {}, {} pooling"),
-    "retrieve": ("nDCG@10 {} on the judged queries", "rankers of {}, encoder {}"),
-}
-"""by task: its best figure, and its models by data and pooling or encoder"""
 
 
 @dataclass(frozen=True)
@@ -126,9 +121,9 @@ def about(summary: Summary, width: int) -> Text:
     at = f" at step {summary.best_step:,}" if summary.best_step is not None else ""
     size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
     model = f"{summary.preset}{size}, trained on {summary.corpus}"
-    if summary.task in _COMPARED:
-        shown, models = _COMPARED[summary.task]
-        best = shown.format(units.best(summary))
+    if summary.task != "train":
+        entry = BY_NAME[summary.task]
+        best, models = entry.figure.format(units.best(summary)), entry.models
         at = f" (* partial: {summary.partial})" if summary.partial else ""
         model = models.format(summary.corpus, summary.preset)
     kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"

@@ -17,9 +17,8 @@ from textual.worker import get_current_worker
 from engine.tokenization.encoding import NoTokenizer
 from engine.tokenization.lexicon import corpus
 from engine.tokenization.spans import Tokenized, tokenize
-from tui.actions import bindings
 from tui.background import FileWriter
-from tui.pane import UsePrompt
+from tui.pane import UsePrompt, bindings
 from tui.text import safe
 from tui.tokens import palette, samples, storage, token_details
 from tui.tokens.aligned_text import AlignedText, Look, short

@@ -20,11 +20,10 @@ from engine.runs import messages as ask
 from engine.runs import owner
 from engine.runs.events import Event, Finished
 from tui import units
-from tui.actions import bindings
 from tui.follow import state as states
 from tui.follow.pane import FollowPane
 from tui.follow.story import Story
-from tui.pane import UseModel
+from tui.pane import UseModel, bindings
 from tui.text import safe
 from tui.train import views
 from tui.train.form import TrainForm
