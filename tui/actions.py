@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import string
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -45,31 +47,32 @@ _NAMES = {
     "pageup": "PgUp",
     "pagedown": "PgDn",
 }
-_SHORT = {"slash": "solidus", "minus": "hyphen-minus", "plus": "plus sign", "at": "commercial at"}
+_SHORT = {
+    "solidus": "slash",
+    "reverse_solidus": "backslash",
+    "commercial_at": "at",
+    "hyphen_minus": "minus",
+    "plus_sign": "plus",
+    "low_line": "underscore",
+}
 """names of keys that differ from the names of their characters in Unicode"""
 
 
 def key_of(character: str) -> str:
-    """The key that types a character, by its name: ``a``, ``7``, ``right_square_bracket``."""
+    """The key that types a character, as Textual names it: ``a``, ``7``, ``right_square_bracket``."""
     if character.isalnum():
         return character
-    name = unicodedata.name(character, character).lower()
-    short = {long: key for key, long in _SHORT.items()}
-    return short.get(name, name).replace(" ", "_").replace("-", "_")
+    name = re.sub("[ -]", "_", unicodedata.name(character, character).lower())
+    return _SHORT.get(name, name)
 
 
-def _character(key: str) -> str:
-    """What a key of this name types; empty for one that types nothing."""
-    try:
-        return key if len(key) == 1 else unicodedata.lookup(_SHORT.get(key, key.replace("_", " ")))
-    except KeyError:
-        return ""
+_CHARACTERS = {key_of(character): character for character in string.punctuation}
 
 
 def key_name(key: str) -> str:
     """A key as it is printed on a keyboard: ``F5``, ``Ctrl+Q``, ``PgUp``, ``[``; a letter alone as it is typed."""
     *modifiers, last = key.split("+")
-    character = _character(last)
+    character = last if len(last) == 1 else _CHARACTERS.get(last, "")
     plain = character if character > " " and character.isprintable() and not modifiers else last.capitalize()
     return "+".join([*(part.capitalize() for part in modifiers), _NAMES.get(last, plain)])
 
@@ -88,6 +91,82 @@ ACTIONS: list[Action] = [
     Action("sample", ("f8",), "Sample", "Sample now, with a prompt of your own; in Generate: once more.", shown=True),
     Action("next_pane", ("f2",), "Pane", "The next pane, also from inside a text."),
     *(Action(f"show_pane('{pane.name}')", (pane.key,), pane.title, pane.help) for pane in PANES),
+    Action(
+        "resume",
+        ("r", "f5"),
+        "Resume",
+        "Continue the stopped run exactly; a finished one to a later step.",
+        "train",
+        True,
+    ),
+    Action("generate", ("3",), "Generate", "Complete texts with the model of this run, in Generate.", "train", True),
+    Action("form", ("n",), "New run", "The form, for a new run.", "train", True),
+    Action("results", ("n",), "Back", "From the form to the run that is shown.", "train", True),
+    Action("defaults", ("u",), "Defaults", "Reset the form to its defaults.", "train", True),
+    Action("save", ("w",), "Save", "Write a checkpoint now and keep it for good.", "train"),
+    Action("learning_rate", ("l",), "Rate", "Change the learning rate of the run while it trains.", "train", True),
+    Action("log", ("g",), "Log", "Loss axis linear or logarithmic.", "train", True),
+    Action("smoothing", ("s",), "Smooth", "Batch loss averaged over 5, 20 or 100 steps, or not shown.", "train"),
+    Action("other", ("v",), "Sample", "On a narrow screen the sample in place of the curve, and back.", "train", True),
+    Action("cursor(-1)", ("left",), "Back", "Walk back along the curve: values and sample of that step.", "train"),
+    Action("cursor(1)", ("right",), "Forward", "Walk forward along the curve.", "train"),
+    Action("cursor_first", ("home",), "First", "Cursor to the first sample.", "train"),
+    Action("cursor_off", ("escape", "end"), "Now", "Cursor away: show what happens now.", "train"),
+    Action("edit", ("e", "enter"), "Edit", "Into the text; letters are typed there.", "tokens", True),
+    Action("leave_text", ("escape",), "Tokens", "Out of the text: arrows walk over its tokens.", "tokens", True),
+    Action("walk(-1)", ("left",), "Back", "The token before, with its card.", "tokens"),
+    Action("walk(1)", ("right",), "Forward", "The next token, also within a code point.", "tokens"),
+    Action("line(-1)", ("up",), "Up", "A row up.", "tokens"),
+    Action("line(1)", ("down",), "Down", "A row down.", "tokens"),
+    Action("page(-1)", ("pageup",), "Page up", "A screen of rows up.", "tokens"),
+    Action("page(1)", ("pagedown",), "Page down", "A screen of rows down.", "tokens"),
+    Action("ends(0)", ("home",), "First", "The first token.", "tokens"),
+    Action("ends(1)", ("end",), "Last", "The last token.", "tokens"),
+    Action("card", ("space",), "Card", "All that is known about the token, on a page of its own.", "tokens"),
+    Action("lab", ("l",), "Lab", "The lab's five examples, a line each.", "tokens", True),
+    Action("english", ("s",), "English", "A page of English.", "tokens", True),
+    Action("dante", ("d",), "Dante", "Some tercets of the corpus at hand.", "tokens", True),
+    Action("reference", ("f",), "Reference", "Measure other texts against this one.", "tokens"),
+    Action("next_vocabulary", ("k",), "Vocabulary", "Card and arrows go to the next vocabulary.", "tokens", True),
+    Action("add", ("a",), "Add", "Another vocabulary beside the others.", "tokens", True),
+    Action("remove", ("z",), "Remove", "Take a vocabulary away.", "tokens"),
+    Action("search", ("v", "slash"), "Search", "Search in the vocabulary.", "tokens", True),
+    Action("ids", ("i",), "Ids", "Ids under the spans, or not.", "tokens"),
+    Action("marks", ("w",), "Spaces", "Spaces and tabs visible, or not.", "tokens"),
+    Action("open_file", ("o",), "Open", "A text file into the editor.", "tokens"),
+    Action("save_ids", ("x",), "Save", "Text, ids and offsets as JSON.", "tokens"),
+    Action("copy_ids", ("c",), "Copy ids", "All ids to the clipboard, and into a file.", "tokens"),
+    Action("copy_tensor", ("y",), "Copy tensor", "The tensor to the clipboard, and into a file.", "tokens"),
+    Action("edit", ("e",), "Write", "Write the text; Esc or F5 leaves the editor.", "generate", True),
+    Action("take(True)", ("enter",), "Take", "Take the picked candidate and go on from there.", "generate", True),
+    Action("take(False)", ("space",), "Take one", "Take the picked candidate and look what could follow.", "generate"),
+    Action(
+        "alternative(1)", ("j",), "Next", "Pick the next candidate; Tab goes to them, and to the settings.", "generate"
+    ),
+    Action("alternative(-1)", ("k",), "Before", "Pick the candidate before.", "generate"),
+    Action(
+        "again", ("r",), "Again", "The last completion again with the same seed; F8: the next seed.", "generate", True
+    ),
+    Action("undo", ("u",), "Undo", "Back to before the last change of the text.", "generate", True),
+    Action("redo", ("U",), "Redo", "Forward again.", "generate"),
+    Action("branch(1)", ("right_square_bracket",), "Branch", "The next branch at the nearest fork.", "generate", True),
+    Action("branch(-1)", ("left_square_bracket",), "Back", "The branch before.", "generate"),
+    Action("models", ("m",), "Model", "Choose the model: bundled, gpt2, a run, any name or path.", "generate", True),
+    Action("sweep", ("w",), "Sweep", "The prompt under greedy and a ladder of temperatures.", "generate", True),
+    Action("ab", ("a",), "A/B", "Two settings on common random numbers.", "generate"),
+    Action("several", ("n",), "Several", "Several samples, each with its own seed.", "generate"),
+    Action("open_text", ("o",), "Open", "A text file as the prompt.", "generate"),
+    Action("save_text", ("x",), "Save", "The text into a file.", "generate"),
+    Action("copy", ("y",), "Copy", "The text to the terminal's clipboard, and into a file.", "generate"),
+    Action("walk(-1)", ("left",), "Back", "The token before.", "generate"),
+    Action("walk(1)", ("right",), "Forward", "The next token.", "generate"),
+    Action("line(-1)", ("up",), "Up", "A line up.", "generate"),
+    Action("line(1)", ("down",), "Down", "A line down.", "generate"),
+    Action("page(-1)", ("pageup",), "Page up", "A page up.", "generate"),
+    Action("page(1)", ("pagedown",), "Page down", "A page down.", "generate"),
+    Action("line_start", ("home",), "Start", "To the start of the line, then of the text.", "generate"),
+    Action("text_end", ("end",), "End", "To the end of the text, where a completion goes on.", "generate"),
+    Action("walk_mode", ("escape",), "Tokens", "From the editor or a comparison to the tokens.", "generate"),
     Action("resume", ("f5",), "Resume", "Continue a stopped run; finished methods are reused.", "classify", True),
     Action("form", ("n",), "New run", "The form, for a new run.", "classify", True),
     Action("results", ("n",), "Back", "From the form to the run that is shown.", "classify", True),
@@ -122,9 +201,7 @@ ACTIONS: list[Action] = [
     Action("form", ("n",), "New run", "The form, for a new run.", "choose", True),
     Action("results", ("n",), "Back", "From the form to the run that is shown.", "choose", True),
     Action("defaults", ("u",), "Defaults", "Reset the form to its defaults.", "choose", True),
-    Action(
-        "view('overview')", ("a",), "All methods", "All methods: figures, controls, margins, losses.", "choose", True
-    ),
+    Action("view('overview')", ("a",), "All methods", "Figures, controls, margins and losses.", "choose", True),
     Action("view('items')", ("i",), "Questions", "The judged questions, with every method's scores.", "choose", True),
     Action("view('own')", ("e",), "Your own", "A question of your own, ranked as you type.", "choose", True),
     Action("read", ("enter",), "Read", "The question under the cursor alone, or beside the others.", "choose", True),

@@ -65,7 +65,7 @@ class LabApp(OrderedKeys[int]):
     CSS_PATH = "app.tcss"
 
     def __init__(self, *, theme: str = "", wrong: str = "") -> None:
-        """``theme`` is the name of one of ours, any other means the usual; ``wrong`` is wrong with the configuration."""
+        """``theme`` is the name of a theme, or empty; ``wrong`` says what is wrong with the configuration."""
         super().__init__(driver_class=TerminalDriver)
         self._wrong = wrong
         for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):

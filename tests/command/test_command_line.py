@@ -160,7 +160,7 @@ def test_an_unusable_corpus_is_refused_and_leaves_no_run(kind: str, tmp_path: Pa
         (["--corpus", "/nowhere/x.txt"], ["/nowhere/x.txt: there is no such file"]),
         (["--corpus", "/"], ["folder; name a text file"]),
         (["--corpus", "/nowhere/\x1b[31mred.txt"], ["␛[31mred.txt"]),
-        (["--corpus", "v", "--widht", "8"], ["did you mean width?"]),
+        (["--corpus", "v", "--widht", "8"], ["Did you mean --width?"]),
         (["--corpus", "v", "--heads", "3", "--width", "16"], ["3 do not divide the width 16"]),
         (["--corpus", "v", "--batch", "0", "--tied", "perhaps"], ["tied: 'perhaps'", "batch: must be at least 1"]),
         (["--corpus", "v", "--learning-rate", "fast"], ["'fast' is not a number"]),

@@ -9,9 +9,9 @@ import traceback
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from checkpoints import home, store
 from checkpoints import run as runs
@@ -21,7 +21,7 @@ from data.corpus import CorpusError
 from data.vocabulary import UnknownCharacterError
 from engine.bench.setups import Setup
 from engine.gpt import runs as gpt_runs
-from engine.gpt.spec import TrainSpec, build, read_toml
+from engine.gpt.spec import PRESETS, TrainSpec, build, read_toml
 from engine.lm.find import LoadingStopped, NoModel
 from engine.runs import owner
 from engine.runs.listing import summarise
@@ -37,7 +37,7 @@ from tui.command.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.command.generate import generate, sweep
 from tui.command.interrupt import INTERRUPTED
 from tui.command.narrate import Narrator
-from tui.command.options import Json, Quiet
+from tui.command.options import Json, Quiet, asked
 from tui.command.predict import predict, suspects
 from tui.command.rank import rank
 from tui.command.search import search
@@ -100,41 +100,18 @@ def _work_for_rank_0() -> int:
 
 
 @app.command
+@asked(TrainSpec, PRESETS)
 def train(
+    given: dict[str, Any],
     *,
-    corpus: str = "dante",
-    preset: Literal["auto", "nano", "small", "karpathy", "fast", "fast-karpathy"] = "auto",
-    steps: int | None = None,
-    seed: int | None = None,
-    name: str = "",
-    config: Path | None = None,
+    config: Annotated[
+        Path | None, Parameter(help="A TOML file with fields; options on the command line override it.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
-    **fields: str,
 ) -> int:
-    """Train a GPT from scratch on a text file, without the screen.
-
-    Parameters
-    ----------
-    corpus
-        A text file, or dante (fetched once) or dantesque (bundled).
-    preset
-        Model and hyperparameters; auto chooses by device.
-    steps
-        Optimizer steps.
-    seed
-        Seed of initial weights, batches, dropout and samples.
-    name
-        Name of the run; defaults to corpus and preset.
-    config
-        A TOML file with fields; options on the command line override it.
-    fields
-        Any other field, such as --learning-rate 3e-4; `llmlab-tui fields` lists them.
-    """
-    given: dict[str, Any] = read_toml(config) if config else {}
-    told = {"corpus": corpus, "preset": preset, "steps": steps, "seed": seed, "name": name, **fields}
-    defaults = {"corpus": "dante", "preset": "auto", "name": "", "steps": None, "seed": None}
-    given |= {key: value for key, value in told.items() if key not in defaults or value != defaults[key]}
+    """Train a GPT from scratch on a text file, without the screen."""
+    given = {**(read_toml(config) if config else {}), **given}
     build(given, preset_for_auto="nano")  # what is wrong by itself is told before torch is loaded
     from engine.device import best_device
     from engine.machine import preset_for
@@ -332,6 +309,10 @@ def sample(
 
 for command in (tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, cache, config):
     app.command(command)
+
+app.register_install_completion_command(
+    help="Install completion of commands and options for bash, zsh or fish, the shell in use by default."
+)
 
 
 @app.command

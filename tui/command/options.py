@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
 from typing import Annotated, Any, Literal
 
@@ -56,6 +56,39 @@ def options(kind: type, names: str) -> Callable[[Callable[..., int]], Callable[.
 
         run.__annotations__ = {one.name: one.annotation for one in given}
         run.__signature__ = inspect.Signature(given, return_annotation=int)  # type: ignore[attr-defined]
+        return run
+
+    return wrap
+
+
+def asked(kind: type, presets: Mapping[str, Mapping[str, Any]]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command that takes what was given for any field of a spec of this kind, by field; nothing has a default.
+
+    Other keyword arguments of the command are options too. Advanced fields stand in a group of their own.
+    """
+    by_preset = {name for preset in presets.values() for name in preset}
+
+    def parameter(entry: Field[Any]) -> inspect.Parameter:
+        known: Option = entry.metadata["option"]
+        value: Any = Literal[known.choices] if known.choices and not known.numbered else str
+        unit = f", in {known.unit}" if known.unit else ", true or false" if isinstance(entry.default, bool) else ""
+        default = "by the preset" if entry.name in by_preset else repr(entry.default)
+        group = {"group": "Advanced"} if known.advanced else {}
+        about = Parameter(negative="", help=f"{known.help}{unit}. Default: {default}.", **group)  # type: ignore[arg-type]
+        annotation = Annotated[value | None, about]
+        return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+    def wrap(command: Callable[..., int]) -> Callable[..., int]:
+        own = [*inspect.signature(command, eval_str=True).parameters.values()][1:]
+        made = [parameter(entry) for entry in fields(kind)]
+
+        @functools.wraps(command, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        def run(**values: Any) -> int:
+            more = {one.name: values.pop(one.name) for one in own if one.name in values}
+            return command({name: value for name, value in values.items() if value is not None}, **more)
+
+        run.__annotations__ = {one.name: one.annotation for one in (*made, *own)}
+        run.__signature__ = inspect.Signature([*made, *own], return_annotation=int)  # type: ignore[attr-defined]
         return run
 
     return wrap
