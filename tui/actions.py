@@ -113,7 +113,9 @@ ACTIONS: list[Action] = [
     Action("cursor_first", ("home",), "First", "Cursor to the first sample.", "train"),
     Action("cursor_off", ("escape", "end"), "Now", "Cursor away: show what happens now.", "train"),
     Action("edit", ("e", "enter"), "Edit", "Into the text; letters are typed there.", "tokens", True),
-    Action("leave_text", ("escape",), "Tokens", "Out of the text: arrows walk over its tokens.", "tokens", True),
+    Action(
+        "leave_text", ("escape",), "Leave the text", "Letters and digits are keys again: 1 to 7 panes.", "tokens", True
+    ),
     Action("walk(-1)", ("left",), "Back", "The token before, with its card.", "tokens"),
     Action("walk(1)", ("right",), "Forward", "The next token, also within a code point.", "tokens"),
     Action("line(-1)", ("up",), "Up", "A row up.", "tokens"),
@@ -166,7 +168,14 @@ ACTIONS: list[Action] = [
     Action("page(1)", ("pagedown",), "Page down", "A page down.", "generate"),
     Action("line_start", ("home",), "Start", "To the start of the line, then of the text.", "generate"),
     Action("text_end", ("end",), "End", "To the end of the text, where a completion goes on.", "generate"),
-    Action("walk_mode", ("escape",), "Tokens", "From the editor or a comparison to the tokens.", "generate"),
+    Action(
+        "walk_mode",
+        ("escape",),
+        "Leave the text",
+        "From the editor or a comparison to the tokens: letters and digits are keys again, 1 to 7 panes.",
+        "generate",
+        True,
+    ),
     Action("resume", ("f5",), "Resume", "Continue a stopped run; finished methods are reused.", "classify", True),
     Action("form", ("n",), "New run", "The form, for a new run.", "classify", True),
     Action("results", ("n",), "Back", "From the form to the run that is shown.", "classify", True),

@@ -65,6 +65,8 @@ async def generate(size: tuple[int, int] = (120, 40)) -> AsyncIterator[Pilot[int
         await pilot.press("3")
         await until(pilot, lambda: pilot.app.query(GeneratePane) and of(pilot).lm is not None)
         await quiet(pilot)
+        if not of(pilot).tokens.text:
+            await pilot.press("e")
         yield pilot
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakemodel import FakeModels
 from pseudoterminal import Terminal
 from stage import HOSTILE, SIZES, controls, count_glyphs, shown, shows, until, view
 from textual.events import MouseDown, Paste
@@ -29,6 +30,7 @@ from tui.tokens import pane as pane_module
 from tui.tokens import samples, storage, tokenizer_list
 from tui.tokens.pane import TokensPane
 from tui.tokens.search import TokenSearch
+from tui.widgets.editor import Editor
 from tui.widgets.line_table import TableView
 
 LAB = ([15496, 2159], [31373, 2159], [23748, 2159], [15496, 10603], [15496, 2159, 220])
@@ -72,6 +74,8 @@ async def opened(
         pane = app.query_one(TokensPane)
         await until(pilot, lambda: all(entry.problem or entry.learnt for entry in pane.tokenizers.entries))
         await settled(pilot, pane)
+        pane.editor.focus()
+        await until(pilot, lambda: pane.editor.has_focus)
         yield pilot, pane
 
 
@@ -157,6 +161,29 @@ async def test_the_whole_card_on_a_page_of_its_own() -> None:
         await shows(pilot, "ĠW+orld→ĠWorld", "beside", "shares", "0 in dantesque")
         await pilot.press("escape", "e", "space")
         assert pane.editor.buffer.text == "Hello World "
+
+
+async def test_digits_change_panes_until_a_text_is_entered_and_escape_leaves_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    FakeModels(monkeypatch)
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        for pane, key in (("tokens", "2"), ("generate", "3"), ("runs", "7")):
+            await pilot.press(key)
+            await until(pilot, lambda pane=pane: app.here.id == pane and app.focused is not None)
+        for pane, key in (("tokens", "2"), ("generate", "3")):
+            await pilot.press(key)
+            await until(pilot, lambda pane=pane: app.here.id == pane)
+            editor = app.query_one(f"#{pane} Editor", Editor)
+            await shows(pilot, "e ")
+            await pilot.press("e")
+            await until(pilot, lambda editor=editor: editor.has_focus)
+            await pilot.press("7")
+            assert (app.here.id, editor.buffer.text) == (pane, "7")
+            await shows(pilot, "Esc Leave the text")
+            await pilot.press("escape", "7")
+            await until(pilot, lambda: app.here.id == "runs")
 
 
 async def test_letters_act_outside_the_text_only() -> None:
@@ -528,6 +555,8 @@ def test_on_a_real_terminal_it_shows_pastes_rests_and_sends_nothing_that_acts(ho
         terminal.shows("Start training")
         terminal.press(b"2")
         terminal.shows("Text", "ch/tok", "wordpiece")
+        terminal.press(b"e")
+        terminal.shows("Leave the text")
         terminal.press(b"\x1b[200~Hello World \x1b]0;PAYLOAD\x07[red]\x1b[201~")
         terminal.shows("·World", "15496", "2159", "PAYLOAD")
         terminal.settle(1.5)

@@ -89,7 +89,6 @@ class CompletionPane(Pane):
         self.session_file = SessionFile()
         self.start_wanted = False
         """whether a completion is to begin as soon as there is a model"""
-        self._here = False
         self.editor = Editor(id="gen-editor", placeholder=PLACEHOLDER, tabs=False)
         self._stood: tuple[str, State | None] = ("", None)
         self._early: list[str] = []
@@ -166,8 +165,6 @@ class CompletionPane(Pane):
         self.query_one(SettingsStrip).show(self.sampling)
         for text in self._early:
             self.tokens.begin(text)
-        if not self.tokens.text and self._here:
-            self.edit()
         self.redraw()
         if self.lm is None and not self.background.active:
             self.load(tasks.first_choices(self.session.recent))
@@ -491,10 +488,7 @@ class CompletionPane(Pane):
 
     def arrive(self) -> None:
         """The text as it is now."""
-        self._here = True
         self.focus_mode()
-        if self.ready and not self.tokens.text and self.mode == WALK:
-            self.edit()
         self.call_after_refresh(self.redraw)
         self.look_soon()
 

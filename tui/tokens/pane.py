@@ -110,7 +110,7 @@ class TokensPane(TokensInputOutput):
     # -- the shell's questions ---------------------------------------------------------------------------------------
 
     def arrive(self) -> None:
-        self.editor.focus()
+        self.rows.focus()
         self._draw()
 
     def take(self, text: str) -> None:
