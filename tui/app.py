@@ -332,12 +332,12 @@ class LabApp(OrderedKeys[int]):
         whose = "trains in a process of its own" if len(names) == 1 else "train in processes of their own"
         answer = await self.push_screen_wait(
             Question(
-                "A run is training",
+                "Quit while training?",
                 f"{' and '.join(names)} {whose}.",
                 (
-                    Option("keep", "keep it running", "k"),
-                    Option("stop", "save and stop it", "s"),
-                    Option("stay", "stay", "y"),
+                    Option("keep", "quit, keep training", "k"),
+                    Option("stop", "stop and quit", "s"),
+                    Option("stay", "cancel", "c"),
                 ),
             )
         )

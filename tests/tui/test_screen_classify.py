@@ -69,7 +69,7 @@ async def test_results_appear_as_they_come_with_progress_and_time_left(fake_runs
     async with LabApp().run_test(size=(120, 40)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5")
-        await shows(pilot, "encoding", "40/100", "123 sequences/s", "2 s left", "waiting")
+        await shows(pilot, "encoding", "40 / 100", "123 sequences/s", "2 s left", "waiting")
         assert pilot.app.query_one(ClassifyPane).trains.endswith("classify-helpdesk")
         for event in (
             ContenderDone("tfidf", report("tfidf")),
@@ -321,10 +321,10 @@ async def test_leaving_asks_about_a_classification_that_runs(fake_runs: FakeRuns
         await pilot.press("f5")
         await shows(pilot, "encoding")
         await pilot.press("q")
-        await shows(pilot, "trains in a process of", "keep it running")
-        await pilot.press("y")
+        await shows(pilot, "Quit while training?", "Quit, keep training")
+        await pilot.press("c")
         await pilot.press("q")
-        await shows(pilot, "save and stop it")
+        await shows(pilot, "Stop and quit")
         await pilot.press("s")
         await until(pilot, lambda: pilot.app.return_code is not None or not pilot.app.is_running)
     assert any(isinstance(message, Stop) for message in fake.messages)

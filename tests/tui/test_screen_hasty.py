@@ -113,8 +113,8 @@ async def test_an_answer_given_twice_in_one_packet_answers_once(trainers: FakeTr
         await pilot.press("f5")
         await until(pilot, lambda: app.training)
         await pilot.press("q")
-        await shows(pilot, "A run is training")
-        packet(pilot, "y", "y")
+        await shows(pilot, "Quit while training?")
+        packet(pilot, "c", "c")
         await until(pilot, lambda: not dialog(pilot))
         await pilot.press("f1")
         await shows(pilot, "Keys everywhere")
@@ -331,7 +331,7 @@ async def test_a_burst_of_changed_keys_draws_the_last_line_a_few_times_and_ends_
         drawn, training = 0, shown()
         for _ in range(100):
             app.screen.bindings_updated_signal.publish(app.screen)
-        await pilot.press("7")
+        await pilot.press("2")
         await until(pilot, lambda: shown() and shown() != training)
         await pilot.pause(0.2)
         assert shown() <= {active.binding.action for active in app.screen.active_bindings.values() if active.enabled}

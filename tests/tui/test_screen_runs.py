@@ -329,7 +329,7 @@ async def test_keys_of_a_run_do_nothing_when_nothing_trains(trainers: FakeTraine
         assert not trainers.messages
 
 
-@pytest.mark.parametrize(("answer", "stops", "leaves"), [("k", False, True), ("s", True, True), ("y", False, False)])
+@pytest.mark.parametrize(("answer", "stops", "leaves"), [("k", False, True), ("s", True, True), ("c", False, False)])
 async def test_leaving_asks_about_a_run_that_trains(
     trainers: FakeTrainers,
     answer: str,
@@ -340,7 +340,7 @@ async def test_leaving_asks_about_a_run_that_trains(
     async with app.run_test(size=(80, 24)) as pilot:
         await begin(pilot, trainers)
         await pilot.press("q")
-        await asked(pilot, "A run is training")
+        await asked(pilot, "Quit while training?")
         await pilot.press(answer)
         if leaves:
             await until(pilot, lambda: app.return_value == 0)
@@ -356,7 +356,7 @@ async def test_leaving_twice_leaves_without_an_answer(trainers: FakeTrainers) ->
     async with app.run_test(size=(80, 24)) as pilot:
         await begin(pilot, trainers)
         await pilot.press("ctrl+c")
-        await asked(pilot, "A run is training")
+        await asked(pilot, "Quit while training?")
         await pilot.press("ctrl+c")
         await until(pilot, lambda: app.return_value == 0)
         assert Stop() not in trainers.messages

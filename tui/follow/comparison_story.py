@@ -79,7 +79,10 @@ class Method:
         self.result = result
 
     def step(self, event: ContenderStep) -> None:
-        """Take in a step of its training, with the losses."""
+        """Take in a step of its training, with the losses. A refit begins anew, and so does its curve."""
+        if self.last is not None and event.step < self.last.step:
+            self.curve.train.forget_after(event.step - 1)
+            self.curve.evaluations = [point for point in self.curve.evaluations if point.step < event.step]
         self.last = event
         if event.loss and event.loss != event.held_out_loss:
             self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))

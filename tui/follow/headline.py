@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,14 +13,12 @@ from engine.runs.listing import partial
 from tui import units
 from tui.follow import state as states
 from tui.follow.comparison_story import CompareStory
-from tui.text import safe
+from tui.text import run_title, safe
 from tui.widgets.lines import doing
-from tui.widgets.styled import DIM, FAIR, GOOD, cut, notice_text, strip
+from tui.widgets.styled import ACCENT, BORDER, BRIGHT, MUTED, TEXT, cut, notice_text, strip
 
 EMPTY = "no results yet: F5 runs the methods"
-ROOMY = 100  # columns from which a run's name is shown with its date
 SHORTEST = 3  # characters of a view's title at least
-_STAMP = re.compile(r"^\d{8}-\d{6}-")  # before the name of every run
 
 
 @dataclass
@@ -61,55 +58,55 @@ class Words:
 def head(story: CompareStory, words: Words, name: str, state: str, width: int) -> Strip:
     """What is done now, on what, how fast, and how long it will take."""
     mark, word, colour = _doing(story, state, words.doing)
-    text = Text(no_wrap=True).append(f"{mark} {word:<11}", f"bold {colour}")
+    text = Text.assemble((f"{mark} ", colour), f"{word:<9}")
     if not name:
-        return strip(text.append(EMPTY, DIM), width)
-    text.append(f" {safe(name if width >= ROOMY else _STAMP.sub('', name), lines=False)}  ", "bold")
+        return strip(text.append(f"  {EMPTY}", MUTED), width)
+    text.append(f"  {run_title(safe(name, lines=False))}   ", "bold")
     encoded, method = story.encoded, story.methods.get(story.doing)
     if story.finished is not None:
         if (best := story.best) is not None:
-            text.append("best ", DIM).append(words.methods.get(best.name, best.name), GOOD)
-            text.append(f" {best.accuracy:.3f}{'*' * bool(partial(best.result))}{best.UNIT}  ", "bold")
-        text.append(units.duration(story.finished.seconds), DIM)
+            text.append("best ", MUTED).append(words.methods.get(best.name, best.name))
+            text.append(f" {best.accuracy:.3f}{'*' * bool(partial(best.result))}{best.UNIT}   ", f"bold {BRIGHT}")
+        text.append(units.duration(story.finished.seconds), MUTED)
     elif story.progress is not None:
         done = story.progress
         part = f" {done.done / done.total:.0%}" if done.total else ""
-        text.append(f"{safe(done.what, lines=False)}{part}…", DIM)
+        text.append(f"{safe(done.what, lines=False)}{part}…", MUTED)
     elif story.doing == "encode" and encoded is not None:
-        far(text, encoded.done, encoded.total, colour, width)
+        far(text, encoded.done, encoded.total, width)
         if encoded.sequences_per_second:
             text.append(f"  {encoded.sequences_per_second:,.0f} sequences/s", "bold")
-            text.append(f"  {units.duration(encoded.seconds_left)} left", DIM)
+            text.append(f"  {units.duration(encoded.seconds_left)} left", MUTED)
         elif encoded.cached:
-            text.append("  from the disk", DIM)
+            text.append("  from the disk", MUTED)
     elif method is not None and (seen := method.running) is not None and seen.done < seen.total:
-        far(text, seen.done, seen.total, colour, width)
-        text.append(f"  accuracy {seen.accuracy:.3f}", "bold").append(f" ({seen.low:.3f}–{seen.high:.3f})", DIM)
+        far(text, seen.done, seen.total, width)
+        text.append(f"  accuracy {seen.accuracy:.3f}", "bold").append(f" ({seen.low:.3f}–{seen.high:.3f})", MUTED)
     elif method is not None and method.last is not None:
-        training(text, method.last, colour, width)
+        training(text, method.last, width)
     else:
-        text.append(story.detail, DIM)
+        text.append(story.detail, MUTED)
     return strip(text, width)
 
 
-def far(text: Text, done: int, total: int, colour: str, width: int) -> None:
+def far(text: Text, done: int, total: int, width: int) -> None:
     """Append a bar and ``done/total``."""
     cells = max(6, min(20, width - 44 - text.cell_len))
     full = round(max(0.0, min(1.0, done / max(1, total))) * cells)
-    text.append("━" * full, colour).append("━" * (cells - full), DIM).append(f" {done:,}/{total:,}")
+    text.append("━" * full, TEXT).append("━" * (cells - full), BORDER).append(f"  {done:,} / {total:,}", BRIGHT)
 
 
-def training(text: Text, last: ContenderStep, colour: str, width: int) -> None:
+def training(text: Text, last: ContenderStep, width: int) -> None:
     """Append how far a training is, its loss, the best held-out score and the time left, where they are known."""
     if last.steps:
-        far(text, last.step, last.steps, colour, width)
+        far(text, last.step, last.steps, width)
     elif last.note:
         text.append(safe(last.note, lines=False))
     text.append(f"  loss {last.loss:.3f}", "bold")
     if last.best_score is not None:
-        text.append(f"  held-out {last.best_score:.3f}", GOOD)
+        text.append("  held out ", MUTED).append(f"{last.best_score:.3f}", BRIGHT)
     if last.seconds_left:
-        text.append(f"  {units.duration(last.seconds_left)} left", DIM)
+        text.append(f"  {units.duration(last.seconds_left)} left", MUTED)
 
 
 def tabs(words: Words, shown: str, width: int, key: str = "", told: str = "") -> Strip:
@@ -125,12 +122,13 @@ def tabs(words: Words, shown: str, width: int, key: str = "", told: str = "") ->
         names[longest] = cut(names[longest], len(names[longest]) - 1)
     text = Text(no_wrap=True)
     for view, letter, _ in words.views:
-        tab = Text.assemble((f" {letter}", "bold"), (f" {names[view]} ", "bold" if view == shown else DIM))
-        tab.stylize("reverse" if view == shown else "")
+        here = view == shown
+        tab = Text.assemble((f" {letter}", f"bold {ACCENT}" if here else MUTED))
+        tab.append(f" {names[view]} ", f"bold {BRIGHT}" if here else MUTED)
         text.append_text(doing(tab, f"view('{view}')"))
     room = width - text.cell_len - len(f"{key} {told} ")
     if key and room >= 0:
-        text.append(" " * room).append(key, "bold").append(f" {told} ", FAIR)
+        text.append(" " * room).append(key, f"bold {ACCENT}").append(f" {told} ", TEXT)
     return strip(text, width)
 
 

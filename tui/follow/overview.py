@@ -11,15 +11,28 @@ from engine.runs.listing import partial
 from tui import units
 from tui.follow.comparison_story import CompareStory, Method
 from tui.text import safe
-from tui.widgets.curve import CurveOptions, draw
+from tui.widgets.curve import CurveOptions, draw, legend
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.lines import pointing
-from tui.widgets.styled import DIM, FAIR, GOOD, interval, limits, message, share, shortened, side_by_side, strip, strips
+from tui.widgets.styled import (
+    GOOD,
+    MUTED,
+    TEXT,
+    interval,
+    limits,
+    message,
+    share,
+    shortened,
+    side_by_side,
+    strip,
+    strips,
+)
 
 PLOT = 24  # cells of the drawn interval at most
 SPLIT = 80  # columns from which words and curves stand side by side
 CURVE = 7  # lines below which a curve says nothing
 NARROWEST = 30  # cells of a curve beside others
+PROGRESS = ("epoch", "before")  # how notes begin that do not name a part of the work
 BY_EPOCH = ("mlp",)  # methods whose steps are epochs
 
 
@@ -44,10 +57,13 @@ def table(
 ) -> list[Text]:
     """Heading and a line for each method, the chosen one marked; what is left of ``width`` holds drawn intervals."""
 
-    def name(method: Method) -> tuple[str, str]:
-        return names.get(method.name, method.name), colours.get(method.name, "")
+    best, lines = story.best, []
 
-    widest = max(map(len, names.values())) + 2
+    def name(method: Method) -> Text:
+        shown = Text(names.get(method.name, method.name), colours.get(method.name, ""))
+        return shown.append(" ✓", GOOD) if method is best and not partial(method.result or {}) else shown
+
+    widest = max(map(len, names.values())) + 4
     shown = LineTable((Column("method", widest, name, left=True), *columns), width)
     named, brief = LineTable(shown.columns[:1], width), LineTable(shown.columns[:3], width)
     room = width - shown.width - 3
@@ -55,23 +71,23 @@ def table(
     axis = limits([method.interval for method in story.methods.values() if method.interval is not None])
     head = shown.heading()
     if plot:
-        head.append(f"   {axis[0]:.2f}{'':<{plot - 8}}{axis[1]:.2f}", DIM)
-    best, lines = story.best, [head]
+        head.append(f"   {axis[0]:.2f}{'':<{plot - 8}}{axis[1]:.2f}", MUTED)
+    lines.append(head)
     for place, method in enumerate(story.methods.values()):
         here = method.name == chosen
         if method.done:
             line = shown.row(method, here=here)
-            if method is best and not partial(method.result or {}):
-                line.stylize(GOOD, named.width, LineTable(shown.columns[:2], width).width)
         else:
             line = named.row(method, here=here)
-            line.append(f"   {how_far(story, method)}", FAIR if story.doing == method.name else DIM)
+            line.append(f"   {how_far(story, method)}", TEXT if story.doing == method.name else MUTED)
         if plot and method.interval is not None and line.cell_len < width - plot - 3 + method.done:
             line.pad_right(width - plot - line.cell_len if not method.done else 3)
-            line.append_text(interval(axis, method.interval, method.accuracy, name(method)[1], plot, chance))
+            line.append_text(
+                interval(axis, method.interval, method.accuracy, colours.get(method.name, ""), plot, chance)
+            )
         lines.append(pointing(line, place))
-        lines += [Text(brief.row(way).plain, DIM) for way in method.ways]
-    return lines + [Text(f"  {safe(str(done), lines=False)}", DIM) for done in story.encodings.values()]
+        lines += [Text(brief.row(way).plain, MUTED) for way in method.ways]
+    return lines + [Text(f"  {safe(str(done), lines=False)}", MUTED) for done in story.encodings.values()]
 
 
 def span(ends: tuple[float, float] | None) -> str:
@@ -157,10 +173,11 @@ def losses(
         shown, each = [method for method in shown if method.name == wanted] or shown[-1:], width
     columns: list[tuple[list[Strip], int]] = []
     for method in shown:
-        name, unit = names.get(method.name, method.name), "epoch" if method.name in BY_EPOCH else "step"
-        head = Text.assemble((name, colours.get(method.name, "")), (f" loss by {unit}  ", DIM))
-        head.append("─", DIM).append(" train  ").append("─", FAIR).append(" held out  ").append("●", GOOD)
-        head.append(" best")
         options = CurveOptions(smoothing=5 if method.name == "finetune" else 0)
+        unit, note = "epoch" if method.name in BY_EPOCH else "step", method.last.note if method.last else ""
+        note = "" if note.startswith(PROGRESS) else note
+        head = Text.assemble((names.get(method.name, method.name), colours.get(method.name, "")))
+        head.append(f" loss by {unit}{', ' * bool(note)}{safe(note, lines=False)}   ", MUTED)
+        head.append_text(legend(options, short=True, evaluated="held out"))
         columns += [([strip(head, each - 1), *draw(method.curve, each - 1, height - 1, options)], each - 1), ([], 1)]
     return [row.adjust_cell_length(width) for row in side_by_side(columns, height)]

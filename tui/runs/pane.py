@@ -235,7 +235,7 @@ class RunsPane(Pane):
         answer = await self.app.push_screen_wait(
             Question(
                 "Delete this run?",
-                f"{summary.name} with everything that it trained and said. There is no way back.",
+                f"{summary.name} including checkpoints and samples. This cannot be undone.",
                 (Option("delete", "delete", "d"), Option("keep", "keep", "k")),
             )
         )

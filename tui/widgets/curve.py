@@ -74,9 +74,9 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     return plot.lines()
 
 
-def legend(options: CurveOptions, *, short: bool = False) -> Text:
-    """What the marks of the curve mean."""
-    text = Text(no_wrap=True, overflow="ellipsis").append("● ", SERIES[0]).append("validation", MUTED)
+def legend(options: CurveOptions, *, short: bool = False, evaluated: str = "validation") -> Text:
+    """What the marks of the curve mean; ``evaluated`` is the split that the line is of."""
+    text = Text(no_wrap=True, overflow="ellipsis").append("● ", SERIES[0]).append(evaluated, MUTED)
     if options.smoothing:
         text.append(f"  ─ mean of {options.smoothing} steps", MUTED)
     text.append("  ⣿ ", BORDER).append("batch" if short else "batch, least to most", MUTED)
