@@ -264,6 +264,7 @@ ACTIONS: list[Action] = [
     Action("delete", ("delete", "d"), "Delete", "Remove the run and all its checkpoints; asks first.", "runs", True),
     Action("theme", ("t",), "Theme", "Next theme: dark, light, 16 colours."),
     Action("doctor", ("f12",), "Doctor", "Versions, device, terminal and paths."),
+    Action("screenshot", ("f9",), "Screenshot", "The screen as a picture, an SVG file."),
     Action("repaint", ("ctrl+l",), "Repaint", "Draw the whole screen again, when something else has written on it."),
     Action("command_palette", ("ctrl+p",), "Palette", "Find any of these by name."),
     Action("leave", ("q", "ctrl+q", "ctrl+c"), "Quit", "Leave. A run that trains is asked about.", shown=True),

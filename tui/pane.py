@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -27,6 +28,14 @@ class UseModel(Message):
     """Load this model, the name of a run, in the Generate pane."""
 
     name: str
+
+
+@dataclass
+class UseRun(Message):
+    """Take this run to the pane of its task."""
+
+    run: Run
+    what: Literal["opened", "resumed", "copied"]
 
 
 def bindings(where: str) -> list[BindingType]:
@@ -72,7 +81,7 @@ class Pane(Container):
     def open(self, run: Run) -> None:
         """Show this run, which did this pane's task."""
 
-    async def resume(self, run: Run) -> None:
+    def resume(self, run: Run) -> None:
         """Go on with this run, which did this pane's task."""
 
     def copy(self, run: Run) -> None:

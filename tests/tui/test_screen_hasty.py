@@ -67,7 +67,8 @@ class SlowPane(Pane):
 async def composed(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Panes are not composed until it is set."""
     SlowPane.ready = asyncio.Event()
-    monkeypatch.setattr(panes, "make", lambda name: SlowPane(id=name))
+    make = panes.make
+    monkeypatch.setattr(panes, "make", lambda name: make(name) if name == "train" else SlowPane(id=name))
     return SlowPane.ready
 
 
@@ -111,7 +112,7 @@ async def test_an_answer_given_twice_in_one_packet_answers_once(trainers: FakeTr
     async with app.run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
         await pilot.press("f5")
-        await until(pilot, lambda: app.training)
+        await until(pilot, lambda: app.pane.running)
         await pilot.press("q")
         await shows(pilot, "Quit while training?")
         packet(pilot, "c", "c")
@@ -121,7 +122,7 @@ async def test_an_answer_given_twice_in_one_packet_answers_once(trainers: FakeTr
         packet(pilot, "escape", "escape", "escape")
         await until(pilot, lambda: not dialog(pilot))
         assert app.is_running
-        assert app.training
+        assert app.pane.running
 
 
 async def test_a_run_is_kept_and_exported_once_when_the_answer_comes_twice(

@@ -74,7 +74,7 @@ async def test_a_recorded_run_shows_its_state_curve_numbers_and_sample(size: tup
         assert all(value in view(app, "run-numbers") for value in ("2.500", "3.61"))
         assert "✓ Finished at step 100, saved." in view(app, "run-notices")
         assert "told at the end" in view(app, "run-notices")
-        assert not app.training
+        assert not app.pane.running
 
 
 async def test_the_cursor_shows_values_and_sample_of_its_step_and_goes_away_again() -> None:

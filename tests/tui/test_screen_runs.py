@@ -29,6 +29,7 @@ from engine.runs.spec import to_dict
 from tui.app import LabApp
 from tui.runs import views
 from tui.runs.pane import RunsPane
+from tui.tokens.pane import TokensPane
 from tui.widgets.line_table import TableView
 from tui.widgets.lines import Lines
 
@@ -53,7 +54,7 @@ async def begin(pilot: Pilot[int], trainers: FakeTrainers) -> None:
     """Start a run of the stand-in."""
     await shows(pilot, "Start training")
     await pilot.press("f5")
-    await until(pilot, lambda: pilot.app.training and pilot.app.pane.story.step == 5)  # type: ignore[attr-defined]
+    await until(pilot, lambda: pilot.app.pane.running and pilot.app.pane.story.step == 5)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -390,7 +391,7 @@ async def test_a_start_that_is_asked_for_twice_at_once_is_one_run(trainers: Fake
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
         await pilot.press("f5", "f5", "f5")
-        await until(pilot, lambda: pilot.app.training)  # type: ignore[attr-defined]
+        await until(pilot, lambda: pilot.app.pane.running)  # type: ignore[attr-defined]
         await pilot.pause(0.2)
         assert len(trainers.started) == len(runs.every(places.runs())) == 1
         await pilot.press("f5")  # beside its curve, F5 starts nothing
@@ -430,6 +431,33 @@ async def test_the_palette_carries_out_what_is_chosen() -> None:
         await until(pilot, lambda: listed.highlighted_option and "Theme" in str(listed.highlighted_option.prompt))
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.theme != theme)
+
+
+async def test_the_palette_offers_what_can_be_done_now_and_finds_what_other_panes_can_do() -> None:
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        offered = {command.title: command for command in app.get_system_commands(app.screen)}
+        assert {"Start", "Screenshot", "Theme", "Defaults"} <= offered.keys()
+        assert not {"Pause", "Stop", "Resume", "Rate", "Save"} & offered.keys()
+        assert offered["Start"].discover
+        assert not offered["Tokens: Dante"].discover
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        await pilot.press(*"tokens dante")
+        listed = pilot.app.screen.query_one(OptionList)
+        await until(pilot, lambda: listed.highlighted_option and "Dante" in str(listed.highlighted_option.prompt))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.here.id == "tokens")
+        await until(pilot, lambda: app.query_one(TokensPane).editor.buffer.text.count("\n") > 3)
+
+
+async def test_a_screenshot_is_a_picture_of_the_screen(home: Path) -> None:
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        await pilot.press("f9")
+        await until(pilot, lambda: list(home.glob("screenshots/*.svg")))
+        await until(pilot, lambda: "training" in next(home.glob("screenshots/*.svg")).read_text())
 
 
 async def test_a_question_is_answered_before_anything_else_is_done(trainers: FakeTrainers) -> None:

@@ -86,6 +86,9 @@ async def put(pilot: Pilot[int], task: str, state: str) -> FollowPane:
             pane.job = cast(Any, SimpleNamespace(active=True, state=job, control=Control(), channel=Channel()))
         pane.show_results()
     await pilot.pause()
+    await until(pilot, lambda: pane.size)
+    pane.redraw()
+    await pilot.pause()
     return pane
 
 

@@ -243,7 +243,7 @@ class FollowPane(Pane):
         event.stop()
         self._launch(partial(self.task_runs.create, event.spec), new=True)
 
-    async def resume(self, run: Run) -> None:
+    def resume(self, run: Run) -> None:
         """Go on with a run that was stopped, in a process of its own."""
         self._launch(lambda: run)
 
@@ -437,7 +437,7 @@ class FollowPane(Pane):
         """Resume the run that is shown."""
         run = self.run_shown
         if run is not None and await self.may_resume(run):
-            await self.resume(run)
+            self.resume(run)
 
     def action_defaults(self) -> None:
         """Reset the form to its defaults."""

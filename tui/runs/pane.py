@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
@@ -12,7 +11,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
 from checkpoints import home
@@ -21,7 +19,7 @@ from checkpoints.lock import Locked
 from checkpoints.run import Run
 from engine.runs.listing import Summary, summarise
 from tui.follow.exporting import export
-from tui.pane import Pane, bindings
+from tui.pane import Pane, UseRun, bindings
 from tui.panes import runs_of
 from tui.runs import views
 from tui.text import safe
@@ -51,24 +49,6 @@ class RunsPane(Pane):
     BINDINGS = bindings("runs")
     DEFAULT_CSS = style_sheet(__file__)
     SCOPED_CSS = False  # the class for wide screens sits on the screen
-
-    @dataclass
-    class Opened(Message):
-        """Show this run."""
-
-        run: Run
-
-    @dataclass
-    class Resumed(Message):
-        """Train this run further."""
-
-        run: Run
-
-    @dataclass
-    class Copied(Message):
-        """Fill the form of the run's task with what it was asked for."""
-
-        run: Run
 
     def __init__(self) -> None:
         super().__init__(id="runs")
@@ -168,7 +148,7 @@ class RunsPane(Pane):
     def action_open(self) -> None:
         """Show the selected run."""
         if summary := self._readable():
-            self.post_message(self.Opened(Run(Path(summary.path))))
+            self.post_message(UseRun(Run(Path(summary.path)), "opened"))
 
     def _readable(self) -> Summary | None:
         """The selected run; None, with the reason shown, when it cannot be read."""
@@ -186,11 +166,11 @@ class RunsPane(Pane):
             return
         run = Run(Path(summary.path))
         if summary.owner is not None or summary.state == "done":
-            self.post_message(self.Opened(run))
+            self.post_message(UseRun(run, "opened"))
             return
         if summary.task == "train" and not await ask_steps(self, run):
             return
-        self.post_message(self.Resumed(run))
+        self.post_message(UseRun(run, "resumed"))
 
     def action_mark(self) -> None:
         """Put the selected training into the plot, or take it out."""
@@ -218,7 +198,7 @@ class RunsPane(Pane):
     def action_again(self) -> None:
         """The form with the values of the selected run."""
         if summary := self._readable():
-            self.post_message(self.Copied(Run(Path(summary.path))))
+            self.post_message(UseRun(Run(Path(summary.path)), "copied"))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:

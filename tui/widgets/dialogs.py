@@ -216,3 +216,15 @@ def help_page(where: str, about: Content) -> Page:
             keys.add_row(*row)
         parts += [Content.styled(title, "bold $bright"), keys, ""]
     return Page("llmlab-tui: help", *parts, about)
+
+
+def doctor_page() -> Page:
+    """Versions, device, terminal and paths."""
+    from tui.command.doctor import report
+
+    parts: list[Content] = []
+    for section, entries in report().items():
+        parts.append(Content.styled(f"{section}\n", "bold $bright"))
+        for key, value in entries.items():
+            parts += [Content.styled(f"  {key:<14}", "$muted"), Content(f"{safe(value, lines=False)}\n")]
+    return Page("doctor", Content.assemble(*parts))
