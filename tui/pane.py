@@ -50,6 +50,7 @@ def bindings(where: str) -> list[BindingType]:
                 action.target,
                 action.title,
                 tooltip=action.help,
+                id=f"{action.name}/{key}",
                 show=action.shown and number == 0,
                 key_display=key_name(key) if number == 0 else None,
                 priority=bool(re.fullmatch(r"f\d+|ctrl\+[qcl]", key)),
