@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
 from checkpoints import home
-from data import dante
-from data.corpus import CorpusError
 from engine.runs.messages import finish
 from engine.tokenization.encoding import BackedTokenizer, Tokenizer, repaired
 from engine.tokenization.spans import Token, Tokenized, tokenize
@@ -217,6 +215,9 @@ class Lexicon:
 
 def corpus() -> tuple[str, str, str]:
     """``(name, text, fingerprint)`` of the corpus at hand: the cached Inferno, else the bundled ``dantesque``."""
+    from data import dante  # numpy with it, for whoever asks
+    from data.corpus import CorpusError
+
     if (home.cache() / "inferno.txt").exists():
         try:
             found = finish(dante.load("dante", cache=home.cache(), urls=()))

@@ -17,7 +17,7 @@ from checkpoints import home, store
 from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.store import CheckpointError
-from data.corpus import CorpusError
+from data.encodings import TextError
 from data.vocabulary import UnknownCharacterError
 from engine.bench.setups import Setup
 from engine.gpt import runs as gpt_runs
@@ -37,7 +37,7 @@ from tui.command.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.command.generate import generate, sweep
 from tui.command.interrupt import INTERRUPTED
 from tui.command.narrate import Narrator
-from tui.command.options import Json, Quiet, asked
+from tui.command.options import Json, Quiet, asked, flowing
 from tui.command.predict import predict, suspects
 from tui.command.rank import rank
 from tui.command.search import search
@@ -46,7 +46,7 @@ from tui.output import SafeStream, on_terminal, print_json, print_message, print
 from tui.terminal import QUIET
 from tui.text import safe
 
-_BAD = (BadSpec, CorpusError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
+_BAD = (BadSpec, TextError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
 
 _SHARED = ("own", "resume", *owner.TASKS)
 """commands whose work torchrun may share out among several processes"""
@@ -56,6 +56,7 @@ app = App(
     help="A laboratory for language models in one terminal program. Without a command it opens full-screen.",
     version_flags=["--version"],
     result_action="return_value",
+    help_format="plaintext",  # the parser of Markdown would take a third of the time of --help
 )
 
 
@@ -377,3 +378,8 @@ def bench(
 
     setup = Setup(device, quick, corpus, model, nanogpt, seconds)
     return check_gpu(setup, only, out, as_json=json) if what == "gpu" else measure(what, setup, as_json=json)
+
+
+for described in (app[name].default_command for name in app if not name.startswith("-")):
+    if described is not None:
+        described.__doc__ = flowing(described.__doc__ or "")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from checkpoints.lock import Locked
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from data.corpus import CorpusError
 from engine.lm.find import NoModel
 from engine.runs import owner
 from engine.runs.events import Classified, Event, Finished, Started
@@ -75,6 +74,7 @@ def drive(
 def _bad_input() -> tuple[type[Exception], ...]:
     """What is raised for input that cannot be used."""
     from data.beir import BeirError
+    from data.corpus import CorpusError
     from data.sources import TableError
     from engine.encoders.find import NoEncoder
     from engine.retrieve.training_data import CannotTrain

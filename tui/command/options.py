@@ -94,6 +94,23 @@ def asked(kind: type, presets: Mapping[str, Mapping[str, Any]]) -> Callable[[Cal
     return wrap
 
 
+def flowing(text: str) -> str:
+    """A docstring with every paragraph, and every description of a parameter, in one line: help is wrapped later."""
+    lines: list[str] = []
+    for line in inspect.cleandoc(text).splitlines():
+        indent, before = _indent(line), lines[-1] if lines else ""
+        ruled = before.startswith("--") or line.startswith("--")
+        if line and before and indent == _indent(before) and not ruled:
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
 def _parameter(name: str, entry: Field[Any], hint: Any) -> inspect.Parameter:
     known: Option = entry.metadata["option"]
     default, about = entry.default, known.help
