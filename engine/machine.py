@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import contextlib
 import os
 import platform
 from dataclasses import dataclass
@@ -147,12 +147,20 @@ class CpuGauge:
         return sum(values) - idle, sum(values)
 
 
-def likely_device(gpus: list[GpuGauge]) -> str:
-    """The kind of device that training will find, without asking torch (which takes seconds to load)."""
-    try:
-        cpu_build = importlib.metadata.version("torch").endswith("+cpu")
-    except importlib.metadata.PackageNotFoundError:
-        cpu_build = True
-    if gpus and not cpu_build and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
-        return "cuda"
+def has_driver() -> bool:
+    """Whether a driver of NVIDIA is loaded, without asking it: it may be slow to answer."""
+    return any(map(os.path.exists, ("/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")))
+
+
+def likely_device(gpus: bool) -> str:
+    """The kind of device that training will find, without asking torch (which takes seconds to load).
+
+    ``gpus`` says whether there are any of NVIDIA.
+    """
+    if gpus and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
+        from importlib import metadata  # it reads mails: the first picture need not wait for that
+
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            if not metadata.version("torch").endswith("+cpu"):
+                return "cuda"
     return "mps" if platform.system() == "Darwin" and platform.machine() == "arm64" else "cpu"

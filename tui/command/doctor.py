@@ -55,7 +55,7 @@ def _machine(ask_torch: bool) -> dict[str, str]:
         facts[f"gpu {number}"] = f"{gauge.name}, {units.size(gauge.used)} of {units.size(gauge.total)} used"
     if not gauges:
         facts["gpu"] = "none that NVIDIA's management library knows"
-    kind = machine.likely_device(gauges)
+    kind = machine.likely_device(bool(gauges))
     if ask_torch:
         import torch
 

@@ -31,7 +31,7 @@ class TrainForm(Form):
     BUILT_IN = frozenset({"dante", "dantesque"})
 
     def __init__(self) -> None:
-        self._auto, self._reason = machine.preset_for(machine.likely_device(machine.Gpus().read()))
+        self._auto, self._reason = machine.preset_for(machine.likely_device(machine.has_driver()))
         self._corpus: tuple[int, Vocabulary, str] | None = None
         """characters, vocabulary and the first character"""
         self._corpus_problem = ""

@@ -41,7 +41,7 @@ class Bar(Lines):
         """the first cell after each name, and its pane"""
 
     def on_mount(self) -> None:
-        self.read()
+        self.set_timer(0.2, self.read)  # after the first picture: it imports what asks the driver
 
     def on_resize(self) -> None:
         self._draw()
