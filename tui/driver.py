@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from textual.drivers import linux_driver
+from textual.events import AppBlur, AppFocus
+from textual.message import Message
 
 # One byte that is not UTF-8, from a Latin-1 terminal or out of a torn paste, would end the program.
 linux_driver.getincrementaldecoder = lambda _: lambda: codecs.getincrementaldecoder("utf-8")("replace")  # type: ignore
@@ -45,6 +47,13 @@ class TerminalDriver(linux_driver.LinuxDriver):
                 os.kill(os.getpid(), number)
 
         signal.signal(number, handle)
+
+    def process_message(self, message: Message) -> None:
+        """Hand on what came from the terminal, but not its focus: Textual would take the focus out of the widget that
+        has it and back, and draw the screen anew each time.
+        """
+        if not isinstance(message, AppBlur | AppFocus):
+            super().process_message(message)
 
     @property
     def _drawing(self) -> bool:

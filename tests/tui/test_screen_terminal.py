@@ -80,6 +80,18 @@ def test_keys_that_arrive_in_one_burst_take_effect_in_the_order_in_which_they_we
         assert "b" * 2 not in terminal.text
 
 
+def test_a_terminal_that_loses_the_focus_and_gets_it_back_is_sent_nothing() -> None:
+    with Terminal() as terminal:
+        terminal.shows("Start training", "corpus dante")
+        for pane in (b"1", b"2", b"7"):
+            terminal.press(pane)
+            terminal.settle(1.0)
+            terminal.press(b"\x1b[O")
+            assert terminal.count(0.5) == 0
+            terminal.press(b"\x1b[I")
+            assert terminal.count(0.5) == 0
+
+
 def test_a_request_to_end_gives_the_terminal_back_too() -> None:
     with Terminal(size=(80, 24)) as terminal:
         terminal.shows("Start training")
