@@ -16,9 +16,11 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.tokenization.spans import Token, Tokenized
-from tui.tokens.palette import Palette, colour
+from tui.tokens.palette import CURRENT, SPECIAL, UNKNOWN, Palette, colour
 from tui.widgets.glyphs import PART, Rows, Span, glyph
-from tui.widgets.styled import cut
+from tui.widgets.styled import BRIGHT, MUTED, cut
+
+_QUIET, _STRONG = Style(color=MUTED), Style(color=BRIGHT, bold=True)
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,8 @@ class AlignedText:
         return max(1, sum(1 + self.id_lines(view) for view in self.views) + 1)
 
     def id_lines(self, view: Tokenized) -> int:
-        """Lines for ids under a vocabulary's spans: characters have theirs written downwards."""
-        if not self.look.ids:
-            return 0
-        return len(str(view.tokenizer.size - 1)) if view.tokenizer.kind == "characters" else 1
+        """Lines for ids under a vocabulary's spans: none under single characters, whose ids would not fit."""
+        return int(self.look.ids and view.tokenizer.kind != "characters")
 
     def strips(self, row: Span, current: Sequence[Token | None], bold: int = 0) -> list[Strip]:
         """The lines of one row of text.
@@ -159,7 +159,6 @@ class AlignedText:
     # -- lines -------------------------------------------------------------------------------------------------------
 
     def _spans(self, row: Span, view: Tokenized, piece: _Row, name: str, now: Token | None) -> Strip:
-        palette = self.look.palette
         segments = [self._label(name)]
         used = 0
         for offset in range(*row):
@@ -168,7 +167,7 @@ class AlignedText:
             wide = self._wide[offset]
             used += wide
             if not holders:
-                segments.append(Segment(set_cell_size(shown, wide), palette.quiet))
+                segments.append(Segment(set_cell_size(shown, wide), _QUIET))
                 continue
             for number, place in enumerate(holders):
                 token = piece.tokens[place]
@@ -182,8 +181,7 @@ class AlignedText:
         return _strip(segments, self.look.gutter + used)
 
     def _ids(self, row: Span, view: Tokenized, piece: _Row, now: Token | None) -> list[Strip]:
-        lines = self.id_lines(view)
-        if not lines:
+        if not self.id_lines(view):
             return []
         marks: list[tuple[int, int, str, Style]] = []  # column, cells, id, style
         column = 0
@@ -196,40 +194,30 @@ class AlignedText:
                     marks[-1] = (marks[-1][0], marks[-1][1] + cells, *marks[-1][2:])
                 else:
                     begun.add(place)
-                    style = self.look.palette.strong if _is(token, now) else self.look.palette.quiet
+                    style = _STRONG if _is(token, now) else _QUIET
                     text = "" if token.start < row[0] else str(token.id) if token.id >= 0 else "?"
                     marks.append((column + inside, cells, text, style))
                 inside += cells
             column += self._wide[offset]
-        if view.tokenizer.kind == "characters":
-            return [
-                self._under([(x, w, text[line : line + 1], style) for x, w, text, style in marks])
-                for line in range(lines)
-            ]
         return [self._under([(x, w, text if len(text) < w or w == len(text) else "…", s) for x, w, text, s in marks])]
 
     def _under(self, marks: list[tuple[int, int, str, Style]]) -> Strip:
-        quiet = self.look.palette.quiet  # of the spaces too: what looks the same is sent in one piece
-        segments = [Segment(" " * self.look.gutter, quiet)]
+        segments = [Segment(" " * self.look.gutter, _QUIET)]  # spaces too: what looks the same is sent in one piece
         reached = 0
         for column, _, text, style in marks:
             if text:
-                segments += [Segment(" " * (column - reached), quiet), Segment(text, style)]
+                segments += [Segment(" " * (column - reached), _QUIET), Segment(text, style)]
                 reached = column + len(text)
         return _strip(segments, self.look.gutter + reached)
 
     def _label(self, name: str) -> Segment:
-        return Segment(set_cell_size(name, self.look.gutter - 1) + " ", self.look.palette.label)
+        return Segment(set_cell_size(name, self.look.gutter - 1) + " ", _QUIET)
 
     def _style(self, view: Tokenized, token: Token, now: Token | None) -> Style:
-        palette = self.look.palette
-        if _is(token, now):
-            return palette.current
-        if token.unknown:
-            return palette.unknown
+        style = UNKNOWN if token.unknown else self.look.palette.spans[colour(view, token.index)]
         if token.special:
-            return palette.special
-        return palette.spans[colour(view, token.index)]
+            style += SPECIAL
+        return style + CURRENT if _is(token, now) else style
 
 
 def short(name: str, width: int) -> str:

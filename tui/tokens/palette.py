@@ -1,7 +1,6 @@
-"""Colours of tokens: one per token, kept while the text around it changes, never equal beside each other.
+"""Colours of tokens: even places take a dark hue and odd ones a lighter, or the reverse, and the id picks the hue.
 
-The six of a palette fall into three classes of different lightness, and neighbours are always of different classes,
-so spans differ for eyes and terminals that know no colours. Where there are none at all, the classes are attributes.
+So neighbours differ in lightness for every kind of colour vision; where there are no colours, in an attribute.
 """
 
 from __future__ import annotations
@@ -11,91 +10,45 @@ from dataclasses import dataclass
 from rich.style import Style
 
 from engine.tokenization.spans import Tokenized
+from tui.widgets.styled import BAD
 
-CLASSES = 3
-_LOOK_BACK = 64  # equal tokens in a row after which the count starts from the text's beginning
+HUES = 4
+UNKNOWN = Style(color=BAD, underline=True)
+"""a token that the vocabulary lacks: no background"""
+SPECIAL = Style(italic=True)
+CURRENT = Style(reverse=True, bold=True)
+"""the caret's token; both are added to the style of a span"""
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Styles for six kinds of span, the caret's token, and what is to be noticed."""
+    """Styles of spans: ``HUES`` for even places, then as many for odd ones."""
 
     spans: tuple[Style, ...]
-    current: Style
-    unknown: Style
-    special: Style
-    quiet: Style
-    label: Style
-    strong: Style
 
 
-def _palette(spans: str, current: str, unknown: str, special: str) -> Palette:
-    return Palette(
-        tuple(Style.parse(span.strip()) for span in spans.split(",")),
-        Style.parse(current),
-        Style.parse(unknown),
-        Style.parse(special),
-        Style.parse("bright_black"),
-        Style.parse("bright_black"),
-        Style.parse("bold"),
-    )
+def _palette(text: str, even: str, odd: str) -> Palette:
+    return Palette(tuple(Style.parse(f"{text} on {colour}".strip()) for colour in f"{even} {odd}".split()))
 
 
-# Dark and light use colours that every terminal with 256 of them shows exactly.
-DARK = _palette(
-    "#d7d7ff on #00005f, #d7ffd7 on #005f5f, #ffffff on #5f5faf, "
-    "#ffd7d7 on #5f0000, #ffffd7 on #5f5f00, #ffffff on #875f87",
-    "bold #000000 on #ffaf5f",
-    "bold #ffffff on #d70000",
-    "bold #000000 on #d787ff",
+DARK = _palette("#ffffff", "#262c6b #123a30 #3b3512 #43203f", "#3e52a8 #305e56 #635427 #7b436b")
+LIGHT = _palette("#0d1016", "#d3ddff #b5f2d2 #f3eaa0 #fbd9e3", "#8fb2ee #72c79c #d6ae52 #d79bc0")
+SIXTEEN = Palette(
+    tuple(Style.parse(f"bright_white on {colour}") for colour in ("blue", "red", "blue", "red"))
+    + tuple(Style.parse(f"black on {colour}") for colour in ("green", "yellow", "cyan", "white"))
 )
-LIGHT = _palette(
-    "#000000 on #d7d7ff, #000000 on #afd7d7, #000000 on #87afff, "
-    "#000000 on #ffd7d7, #000000 on #d7d7af, #000000 on #ffaf87",
-    "bold #ffffff on #af5f00",
-    "bold #ffffff on #d70000",
-    "bold #ffffff on #8700af",
-)
-SIXTEEN = _palette(
-    "white on blue, underline black on green, black on white, "
-    "white on magenta, underline black on cyan, black on yellow",
-    "bold black on bright_yellow",
-    "bold white on red",
-    "bold black on bright_magenta",
-)
-NONE = _palette("none, underline, bold, none, underline, bold", "bold reverse", "bold reverse", "reverse")
+NONE = Palette((Style.null(),) * HUES + (Style(underline=True),) * HUES)
 
 
 def palette(theme: str, *, dark: bool, no_colour: bool) -> Palette:
     """The palette for a theme of this program."""
     if no_colour:
         return NONE
-    if theme.startswith("ansi"):
+    if theme == "lab-16":
         return SIXTEEN
     return DARK if dark else LIGHT
 
 
 def colour(view: Tokenized, index: int) -> int:
-    """The number of a token's span style, 0 to 5.
-
-    It follows from the id alone, but for tokens that stand beside one of the same class: every second of those takes
-    the next class that is free on both sides.
-    """
-    base = _base(view.id(index))
-    start = index
-    while start > 0 and index - start < _LOOK_BACK and _same(_base(view.id(start - 1)), base):
-        start -= 1
-    behind = index - start if index - start < _LOOK_BACK else index
-    if behind % 2 == 0:
-        return base
-    after = _base(view.id(index + 1)) if index + 1 < len(view) else base
-    other = (base + 1) % 6
-    return other if not _same(other, after) else (base + 2) % 6
-
-
-def _base(ident: int) -> int:
-    return ((ident + 1) * 2654435761 >> 9) % 6
-
-
-def _same(one: int, other: int) -> bool:
-    return one % CLASSES == other % CLASSES
+    """The place in :attr:`Palette.spans` of a token's style."""
+    return ((view.id(index) + 1) * 2654435761 >> 9) % HUES + HUES * (index % 2)
