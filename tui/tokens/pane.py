@@ -89,13 +89,11 @@ class TokensPane(TokensInputOutput):
     def compose(self) -> ComposeResult:
         with Container(id="tokens-body"):
             with Container(id="tokens-main"):
-                yield Lines(id="tokens-title", classes="tokens-title")
                 yield self.editor
-                yield Lines(id="tokens-status", classes="tokens-title")
                 yield TokenRows(id="tokens-rows")
             with Container(id="tokens-side"):
-                yield Lines(id="tokens-counts")
-                yield Lines(id="tokens-card")
+                yield Lines(id="tokens-counts", classes="panel")
+                yield Lines(id="tokens-card", classes="panel")
         yield Lines(id="tokens-tensor")
 
     def on_mount(self) -> None:
@@ -230,21 +228,21 @@ class TokensPane(TokensInputOutput):
         self.editor.mark((token.start, token.end) if token is not None and not self.behind else (0, 0))
         counts, card = (self.query_one(f"#tokens-{name}", Lines) for name in ("counts", "card"))
         table = token_details.counts(tokenizers, self._reference_name, counts.content_size.width)
-        height = str(len(table) + 1) if self.has_class("-broad") else "100%"
+        height = str(len(table) + 2) if self.has_class("-broad") else "100%"
         if str(counts.styles.height) != height:  # setting it lays the screen out anew
             counts.styles.height = height
+        counts.entitle(token_details.size_of(tokenizers))
         counts.set_strips(table)
+        card.entitle(token_details.card_title(tokenizers, token))
         card.set_strips(token_details.card(tokenizers, token, card.content_size.width))
         self.show_tensor()
         self._titles()
 
     def _titles(self) -> None:
-        editor, rows = self.editor, self.rows
-        large = self.behind and len(editor.buffer.text) > LARGE
-        self.query_one("#tokens-title", Lines).set_strips([token_details.title(editor.buffer, editor.has_focus)])
-        self.query_one("#tokens-status", Lines).set_strips(
-            [token_details.status(self.tokenizers, rows.has_focus, large)]
-        )
+        buffer = self.editor.buffer
+        late = self.behind and len(buffer.text) > LARGE
+        self.editor.entitle(token_details.title(buffer), "Esc leaves" if self.editor.has_focus else "e edits")
+        self.rows.entitle("tokens", "tokenizing…" if late else "←→ token · k vocabulary")
 
     # -- the caret ---------------------------------------------------------------------------------------------------
 
@@ -307,7 +305,10 @@ class TokensPane(TokensInputOutput):
     async def action_dante(self) -> None:
         name, text, _ = await asyncio.to_thread(corpus)
         self.editor.load(samples.verses(text))
-        self.app.notify(f"from {name}", timeout=3)
+        if name == "dantesque":
+            self.app.notify("The Inferno is not at hand: this verse was sampled from the bundled model", timeout=8)
+        else:
+            self.app.notify(f"from {name}", timeout=3)
 
     def action_reference(self) -> None:
         self._reference, self._reference_name = self.editor.buffer.text, "the text taken"

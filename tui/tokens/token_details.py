@@ -19,14 +19,13 @@ from tui.tokens.aligned_text import short
 from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
 from tui.widgets.buffer import Buffer
 from tui.widgets.glyphs import plain
+from tui.widgets.styled import ACCENT, BAD, BRIGHT, MUTED, WARN
 
 LABEL = 8  # cells of the names on the left
-_NAME = Style.parse("bright_black")
-_BOLD = Style.parse("bold")
-_FOCUS = Style.parse("bold reverse")
+_NAME = Style(color=MUTED)
+_BOLD = Style(color=BRIGHT, bold=True)
 _PLAIN = Style.null()
-_WARN = Style.parse("bright_yellow")
-_BAD = Style.parse("bright_red")
+_CHOSEN, _WARN, _BAD = Style(color=ACCENT), Style(color=WARN), Style(color=BAD)
 _SHOWN = 24  # characters or bytes of one token that are shown in full
 _LONG = 200  # characters of a token that is no word
 _TRIED = 3  # candidates of WordPiece that are shown of each piece
@@ -38,13 +37,12 @@ def card(tokenizers: TokenizerList, token: Token | None, width: int) -> list[Str
     entry, text = tokenizers.current, tokenizers.text
     if entry is None or entry.tokenizer is None or entry.view is None:
         return []
-    tokenizer, view = entry.tokenizer, entry.view
+    tokenizer = entry.tokenizer
     if token is None:
         return flow("token", [("none here", _NAME)], width)
     spelled = safe(tokenizer.token(token.id), lines=False)
     ident = "unknown" if token.id == UNKNOWN else f"{token.id}"
-    place = (f"{token.index + 1:,} of {len(view):,}", _NAME)
-    lines = flow("token", [(ident, _BOLD), (f" {spelled or '?'} ", Style(reverse=True)), place, *_notes(token)], width)
+    lines = flow("token", [(f" {spelled or '?'} ", Style(reverse=True)), (f"id {ident}", _BOLD), *_notes(token)], width)
     characters = (f"char {token.start:,}–{token.end:,}", _PLAIN)
     lines += flow("span", [characters, (f"byte {token.byte_start:,}–{token.byte_end:,}", _PLAIN)], width)
     piece = tokenizer.piece(token.id) if token.id != UNKNOWN else b""
@@ -66,22 +64,19 @@ def counts(tokenizers: TokenizerList, reference: str, width: int) -> list[Strip]
     """A table: a row for each vocabulary, and how much more tokens a character costs than in the reference."""
     if not tokenizers.views:
         return []
-    first = tokenizers.views[0].counts
-    special = sum(view.counts.special for view in tokenizers.views)
-    header = f"{first.characters:,} characters, {first.bytes:,} bytes" + (f", {special:,} special" if special else "")
-    lines = [_line([(set_cell_size(header, width), _BOLD)])]
     name_width = max(6, width - 32)
     titles = f"{'':<{name_width}}{'tokens':>9}{'ch/tok':>7}{'unk':>4}{'split':>6}{'ref':>6}"
-    lines.append(_line([(titles, _NAME)]))
+    lines = [_line([(titles, _NAME)])]
     for entry in tokenizers.ready:
         if entry.view is None:
             continue
         each, chosen = entry.view.counts, entry is tokenizers.current
         per = f"{each.characters_per_token:.2f}" if each.characters_per_token else "–"
         ratio = entry.against_reference()
-        name = ("▸" if chosen else " ") + short(safe(entry.name, lines=False), name_width - 2)
+        name = short(safe(entry.name, lines=False), name_width - 3)
         cells = [
-            (set_cell_size(name, name_width), _BOLD if chosen else _PLAIN),
+            ("▸ " if chosen else "  ", _CHOSEN),
+            (set_cell_size(name, name_width - 2), _BOLD if chosen else _PLAIN),
             (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
             (f"{_short(each.unknown + each.lost):>4}", _BAD if each.unknown + each.lost else _NAME),
             (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
@@ -99,24 +94,28 @@ def tensor(label: str, line: str, width: int) -> Strip:
     return _line([(f"{label}  ", _NAME), (line if len(line) <= room else line[: room - 1] + "…", _PLAIN)])
 
 
-def title(buffer: Buffer, focused: bool) -> Strip:
-    """The line above the editor."""
+def title(buffer: Buffer) -> str:
+    """What the editor shows, and where the caret is."""
     line = buffer.text.count("\n", 0, buffer.caret) + 1
-    column = buffer.caret - buffer.line_start() + 1
     chosen = f", {len(buffer.selected):,} selected" if buffer.selected else ""
-    facts = f"{len(buffer.text):,} characters, line {line:,}, column {column:,}{chosen}"
-    hint = "Esc: to its tokens" if focused else "e: edit"
-    return _line([(" Text ", _FOCUS if focused else _BOLD), (f" {facts}   {hint}", _NAME)])
+    return f"text, line {line:,} of {buffer.text.count(chr(10)) + 1:,}{chosen}"
 
 
-def status(tokenizers: TokenizerList, focused: bool, late: bool) -> Strip:
-    """The line above the rows."""
+def size_of(tokenizers: TokenizerList) -> str:
+    """How long the text is that all vocabularies show."""
+    if not tokenizers.views:
+        return "vocabularies"
+    first = tokenizers.views[0].counts
+    special = sum(view.counts.special for view in tokenizers.views)
+    return f"{first.characters:,} characters, {first.bytes:,} bytes" + (f", {special:,} special" if special else "")
+
+
+def card_title(tokenizers: TokenizerList, token: Token | None) -> str:
+    """Which token the card is about."""
     entry = tokenizers.current
-    facts = "no vocabulary yet"
-    if entry is not None and entry.view is not None:
-        facts = f"{safe(entry.name, lines=False)}: {len(entry.view):,} tokens"
-    hint = "   tokenizing…" if late else "   ←→ from token to token, k: next vocabulary" if focused else ""
-    return _line([(" Tokens ", _FOCUS if focused else _BOLD), (f" {facts}{hint}", _NAME)])
+    if token is None or entry is None or entry.view is None:
+        return "token"
+    return f"token {token.index + 1:,} of {len(entry.view):,}"
 
 
 def flow(label: str, chunks: Iterable[Chunk], width: int) -> list[Strip]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual import events
 from textual.message import Message
-from textual.strip import Strip
 
 from engine.tokenization.spans import Token
 from tui.text import safe
 from tui.tokens.aligned_text import AlignedText
 from tui.widgets.glyphs import Span
 from tui.widgets.lines import Lines
+from tui.widgets.styled import BAD, MUTED, strips, wrap
 
-_PROBLEM = Style.parse("bright_red")
-_QUIET = Style.parse("bright_black")
+_PROBLEM, _QUIET = Style(color=BAD), Style(color=MUTED)
 
 
 class TokenRows(Lines, can_focus=True):
@@ -33,7 +32,7 @@ class TokenRows(Lines, can_focus=True):
         offset: int
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="panel")
         self._aligned: AlignedText | None = None
         self._top = 0
         self._caret = 0
@@ -56,16 +55,21 @@ class TokenRows(Lines, can_focus=True):
         width, height = self.size.width, self.size.height
         if not width or not height:
             return
-        strips = [Strip([Segment(safe(text, lines=False), _PROBLEM if bad else _QUIET)]) for text, bad in said]
-        self._said = len(strips)
+        told = [
+            line
+            for text, bad in said
+            for line in wrap(Text(safe(text, lines=False), _PROBLEM if bad else _QUIET), width)
+        ]
+        shown = strips(told, width, height)
+        self._said = len(shown)
         self._shown = []
         if aligned is not None and aligned.views:
-            room = max(1, height - len(strips))
+            room = max(1, height - len(shown))
             self._top = aligned.rows.top(self._top, caret, max(1, room // aligned.height))
             self._shown = aligned.rows.down(self._top, -(-room // aligned.height))
             for row in self._shown:
-                strips += aligned.strips(row, current, bold)
-        self.set_strips(strips[:height])
+                shown += aligned.strips(row, current, bold)
+        self.set_strips(shown[:height])
 
     def away(self, rows: int) -> int:
         """The place as many rows of text below the caret, or above it."""
@@ -83,10 +87,10 @@ class TokenRows(Lines, can_focus=True):
         return max(1, self.size.height // self._aligned.height) if self._aligned else 1
 
     def on_click(self, event: events.Click) -> None:
-        aligned = self._aligned
-        line = event.y - self._said
-        if aligned is None or line < 0 or line // aligned.height >= len(self._shown):
+        aligned, at = self._aligned, event.get_content_offset(self)
+        line = at.y - self._said if at is not None else -1
+        if aligned is None or at is None or line < 0 or line // aligned.height >= len(self._shown):
             return
-        offset = aligned.offset(self._shown[line // aligned.height], event.x)
+        offset = aligned.offset(self._shown[line // aligned.height], at.x)
         if offset is not None:
             self.post_message(self.Pointed(offset))

@@ -84,7 +84,7 @@ class Editor(FocusLines):
 
     def __init__(self, *, id: str | None = None, placeholder: str = "", tabs: bool = True) -> None:
         """``placeholder`` is shown while there is no text; without ``tabs`` the tab key moves the focus."""
-        super().__init__(id=id)
+        super().__init__(id=id, classes="panel")
         self.buffer = Buffer()
         self.marks = False
         self._placeholder, self._tabs = placeholder, tabs
