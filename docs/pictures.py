@@ -1,18 +1,29 @@
-"""Make the pictures of the pages from the program itself: a real run on the bundled corpus, the real screen, as SVG.
+"""Make the pictures of the pages from the program itself: the real screen at two sizes, as SVG.
 
-``make pictures`` trains for a minute or two first. With ``LLMLAB_HOME`` set, the runs that are there are shown.
+``make pictures`` shows two recorded trainings (``docs/runs``) and three comparisons that it runs first, side by side.
+With ``LLMLAB_HOME`` set, the runs that are there are shown: at least one of every task.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from tui.app import LabApp
 
 FOLDER = Path(__file__).parent
-SIZE = (120, 36)
+SIZES = {"": (120, 40), "80": (80, 24)}
+"""columns and rows by what is appended to the name of a picture"""
 TEXT = (
     "Hello World, and hello tokenization!\n"
     "A tokenizer learns from English: «Galeotto fu il libro» costs it more.\n"
@@ -20,74 +31,105 @@ TEXT = (
 )
 PROMPT = "  Quando mi volsi a riguardar lo passo,\n"
 QUERY = "my drill bit slips when I bore into metal"
+COMPARISONS = (("classify",), ("choose", "--seeds", "1"), ("retrieve",))
+STEPS: tuple[tuple[str, str], ...] = (
+    ("", "form"),
+    ("7", ""),
+    ("end space up space", "runs"),
+    ("open train", ""),
+    ("left left left", "train"),
+    ("f1", "help"),
+    (f"escape 2 {TEXT}", ""),
+    ("escape right right right right right", "tokens"),
+    (f"3 {PROMPT}", ""),
+    ("f5", ""),
+    ("left " * 25, "generate"),
+    ("w", "sweep"),
+    ("escape", ""),
+    ("open classify", "classify"),
+    ("open choose", "choose"),
+    (f"open retrieve {QUERY}", "retrieve"),
+)
+"""keys, a text for the pane, or a task whose newest run is opened, and the picture that is saved then"""
+LONGEST = 20.0  # seconds that a step is waited for
 
 
 def prepare() -> None:
-    """Train what the pictures show."""
-    from engine.gpt import runs as gpt_runs
-    from engine.gpt.spec import build
-    from engine.runs.messages import Control
+    """Put the recorded trainings into the home, and run what else the pictures show."""
+    from checkpoints import home, run
 
-    for name, steps, width in (("first-try", "120", "64"), ("verse", "1000", "128")):
-        given = {"corpus": "dantesque", "preset": "nano", "name": name, "steps": steps, "width": width}
-        spec = build({**given, "evaluate_every": "50", "sample_every": "50"}, preset_for_auto="nano")
-        for _ in gpt_runs.drive(gpt_runs.create(spec), Control(), resume=False):
-            pass
-
-
-STEPS: tuple[tuple[str, float, str], ...] = (
-    ("", 1.5, "form"),
-    ("7", 1.5, "runs"),
-    ("enter", 2.5, ""),
-    ("left left left", 0.5, "train"),
-    ("f1", 0.5, "help"),
-    ("escape 2", 2, ""),
-    (TEXT, 3, ""),
-    ("escape right right right right right", 1, "tokens"),
-    ("3", 12, ""),
-    (PROMPT, 0, ""),
-    ("f5", 6, ""),
-    ("left " * 25, 1, "generate"),
-    ("w", 12, "sweep"),
-    ("escape 4", 2, ""),
-    ("f5", 45, "classify"),
-    ("5", 2, ""),
-    ("f5", 60, "choose"),
-    ("6", 2, ""),
-    ("f5", 60, ""),
-    (QUERY, 3, "retrieve"),
-)
-"""keys or a text for the pane, seconds to wait, and the picture that is saved then"""
+    commands = [
+        subprocess.Popen([sys.executable, "-m", "llmlab_tui", *command], stderr=subprocess.DEVNULL)
+        for command in COMPARISONS
+    ]
+    for name in ("first-try", "verse"):
+        spec, *events = (FOLDER / "runs" / f"{name}.jsonl").read_text("utf-8").splitlines(keepends=True)
+        made = run.create(home.runs(), name, json.loads(spec), {})
+        made.events.write_text("".join(events), "utf-8")
+    codes = [command.wait() for command in commands]
+    if any(codes):
+        raise SystemExit("a comparison failed")
 
 
-async def draw() -> None:
+async def draw(ending: str, size: tuple[int, int]) -> None:
     """Show the panes one after the other and save each."""
     from tui.app import LabApp
-    from tui.runs.pane import RunsPane
 
     app = LabApp()
-    async with app.run_test(size=SIZE) as pilot:
-        for sent, seconds, picture in STEPS:
-            if sent in (TEXT, PROMPT, QUERY):
-                app.here.take(sent)
+    async with app.run_test(size=size) as pilot:
+        for sent, picture in STEPS:
+            text = next((text for text in (TEXT, PROMPT, QUERY) if sent.endswith(text)), "")
+            keys = sent.removesuffix(text).split()
+            if keys[:1] == ["open"]:
+                await _open(pilot, keys[1])
             else:
-                await pilot.press(*sent.split())
-            await pilot.pause(seconds)
+                await pilot.press(*keys)
+            if text:
+                await _settled(pilot)
+                app.here.take(text)
+            await _settled(pilot)
             if picture:
-                _save(app, picture)
-            if picture == "runs":
-                assert app.query_one(RunsPane).selected is not None
+                path = FOLDER / f"{picture}{ending}.svg"
+                path.write_text(app.export_screenshot(title="llmlab-tui", simplify=True), "utf-8")
+                print(path.name, file=sys.stderr)
 
 
-def _save(app: object, name: str) -> None:
-    path = FOLDER / f"{name}.svg"
-    path.write_text(app.export_screenshot(title="llmlab-tui", simplify=True), "utf-8")  # type: ignore[attr-defined]
-    print(path.name, file=sys.stderr)
+async def _open(pilot: Pilot[int], task: str) -> None:
+    """Open the newest run of a task from the list."""
+    from tui.runs.pane import RunsPane
+
+    await pilot.press("7")
+    await _settled(pilot)
+    table = pilot.app.query_one(RunsPane).table
+    table.move(next(place for place, run in enumerate(table.entries) if run.task == task))
+    await pilot.press("enter")
+
+
+async def _settled(pilot: Pilot[int]) -> None:
+    """Wait until nothing has changed on the screen for a second, and nothing is being computed for it."""
+    app = cast("LabApp", pilot.app)
+    before, since, deadline = "", time.monotonic(), time.monotonic() + LONGEST
+    while time.monotonic() < min(since + 1.0, deadline):
+        await pilot.pause(0.1)
+        now = pilot.app.export_screenshot(simplify=True)
+        background = getattr(app.here, "background", None)
+        if now != before or (background is not None and background.active):
+            before, since = now, time.monotonic()
+
+
+def main() -> None:
+    """Prepare what is shown, and draw it at both sizes."""
+    if "LLMLAB_HOME" in os.environ:
+        for ending, size in SIZES.items():
+            asyncio.run(draw(ending, size))
+        return
+    with tempfile.TemporaryDirectory(prefix="llmlab-pictures-") as folder:
+        os.environ["LLMLAB_HOME"] = folder
+        prepare()
+        for ending, size in SIZES.items():
+            asyncio.run(draw(ending, size))
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the program does: see tui/__main__.py
-    if "LLMLAB_HOME" not in os.environ:
-        os.environ["LLMLAB_HOME"] = tempfile.mkdtemp(prefix="llmlab-pictures-")
-        prepare()
-    asyncio.run(draw())
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the program does: see llmlab_tui/__main__.py
+    main()

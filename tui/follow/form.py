@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -23,6 +26,7 @@ from engine.runs.spec import BadSpec, Problem, changed, convert, options, spelle
 from tui.follow import last_values
 from tui.text import safe
 from tui.widgets.field import Choice, Field, PathField, Ticks, Values
+from tui.widgets.styled import MUTED, TITLE
 from tui.widgets.styles import style_sheet
 
 KEYS = "↑↓ between fields, ←→ choose, Space ticks, Tab completes paths, Esc leaves a field."
@@ -357,9 +361,10 @@ class Form(Container):
         self.query_one(".fold", Button).label = f"{mark} advanced: {count}{f', {changed} changed' * bool(changed)}"
 
 
-def rows(title: str, entries: Iterable[tuple[str, str]]) -> Content:
-    """Names and values below a title."""
-    lines = [Content.styled(title, "bold $primary")]
+def rows(title: str, entries: Iterable[tuple[str, str]]) -> Group:
+    """Names and values below a title; what is long goes on below its value."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(style=MUTED, no_wrap=True)
     for name, value in entries:
-        lines.append(Content.assemble(Content.styled(f"{safe(name):<12}", "$foreground 60%"), Content(safe(value))))
-    return Content("\n").join(lines) + Content("\n")
+        table.add_row(Text(safe(name)), Text(safe(value)))  # text, since a plain string would be read as markup
+    return Group(Text(title, TITLE), table, "")

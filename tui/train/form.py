@@ -7,7 +7,7 @@ from typing import Any
 
 from textual import work
 from textual.app import ComposeResult
-from textual.content import Content
+from textual.visual import VisualType
 from textual.widgets import Static
 
 from checkpoints import home
@@ -22,6 +22,14 @@ from tui.text import safe
 
 LARGE = 64 << 20  # bytes of a corpus that is not read while the form is filled in
 
+FIRST = (
+    ("F5", "train a small GPT and watch it learn"),
+    ("2 and 3", "a text as tokens; a model continues it"),
+    ("4, 5, 6", "compare classifiers, answers, search"),
+    ("7 and F1", "all runs; all keys"),
+)
+"""shown before there is a run"""
+
 
 class TrainForm(Form):
     """Fields that are not set follow the preset."""
@@ -35,10 +43,12 @@ class TrainForm(Form):
         self._corpus: tuple[int, Vocabulary, str] | None = None
         """characters, vocabulary and the first character"""
         self._corpus_problem = ""
-        self._facts = Content("")
+        self._facts: VisualType = ""
         super().__init__(TrainSpec())
 
     def facts(self) -> ComposeResult:
+        if not home.runs().exists():
+            yield Static(rows("what you can do here", FIRST), id="welcome")
         yield Static(id="cost")
         yield Static(id="corpus-facts")
 
@@ -74,10 +84,10 @@ class TrainForm(Form):
         return f"auto is {self._auto}, since {self._reason}. {self._auto}: {PRESET_HELP[self._auto]}."
 
     def refreshed(self, spec: TrainSpec | None) -> None:
-        self.query_one("#cost", Static).update(self._cost(spec) if spec else Content(""))
+        self.query_one("#cost", Static).update(self._cost(spec) if spec else "")
         self.query_one("#corpus-facts", Static).update(self._facts)
 
-    def _cost(self, spec: TrainSpec) -> Content:
+    def _cost(self, spec: TrainSpec) -> VisualType:
         characters, distinct = (self._corpus[0], len(self._corpus[1])) if self._corpus else (0, 72)
         shape = spec.model(distinct)
         needed, free = shape.training_memory(spec.batch), machine.available_memory()
@@ -134,7 +144,7 @@ class TrainForm(Form):
     ) -> None:
         self._corpus = known
         self._corpus_problem = problem
-        self._facts = rows(f"corpus {safe(source, lines=False)}", facts) if facts else Content("")
+        self._facts = rows(f"corpus {safe(source, lines=False)}", facts) if facts else ""
         self.refresh_all()
 
 

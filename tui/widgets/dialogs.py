@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from rich.table import Table
+from rich.text import Text
 from textual import on
 from textual.app import App, ComposeResult
 from textual.await_complete import AwaitComplete
@@ -213,7 +214,7 @@ def help_page(where: str, about: Content) -> Page:
         keys.add_column(min_width=12)
         keys.add_column(style=MUTED)
         for row in table(place):
-            keys.add_row(*row)
+            keys.add_row(*map(Text, row))
         parts += [Content.styled(title, "bold $bright"), keys, ""]
     return Page("llmlab-tui: help", *parts, about)
 

@@ -166,7 +166,7 @@ class Plot:
         """Write a label over the dashes of its line: as far to the right as no curve is in the way, or nowhere."""
         for end in range(self.columns, len(label) - 1, -1):
             cells = range(end - len(label), end)
-            if all(self._cells.get((column, row), ("╌", ""))[0] == "╌" for column in cells):
+            if all(self._cells.get((column, row), ("╌", ""))[0] in "╌│╎" for column in cells):
                 self._cells.update({(column, row): (char, MUTED) for column, char in zip(cells, label, strict=True)})
                 return
 
