@@ -18,7 +18,17 @@ HEAVY = {
     *("numpy", "scipy", "sklearn", "pandas", "pyarrow", "pynvml", "plotext"),
     *("markdown_it", "pygments", "multiprocessing", "http.client", "unittest"),
 }
-COMMAND = "import sys; from llmlab_tui.__main__ import main; sys.argv[1:] = {!r}\ntry: main()\nexcept SystemExit: pass\nfinally: print(sorted(sys.modules), file=sys.stderr)\n"
+COMMAND = """
+import sys
+from llmlab_tui.__main__ import main
+sys.argv[1:] = {!r}
+try:
+    main()
+except SystemExit:
+    pass
+finally:
+    print(sorted(sys.modules), file=sys.stderr)
+"""
 SCREEN = """
 import asyncio, sys, threading
 class Loop:
