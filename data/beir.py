@@ -7,24 +7,22 @@ used is left out, and counted with the place of the first.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from data import encodings, formats, passages, sources
 from data.collection import LONGEST, SPLITS, BeirError, Collection, Gathering, Qrels
 from data.encodings import TextError
-from data.formats import Reading, TableError, kind_of
+from data.formats import Reading, Row, TableError, kind_of
 
 __all__ = ["BUNDLED", "LONGEST", "SPLITS", "BeirError", "Collection", "Qrels", "load"]
 
 BUNDLED = "workshop"
 LARGEST = 1 << 32  # bytes of a file of a collection
 LOOKED_AT = 100  # records that tell which fields there are
-_ABOUT = ("dataset_info.json", "dataset_dict.json", "state.json")  # beside the tables that the Hub's library saves
 # Names of fields, the likeliest first.
 _ID = ("_id", "id", "doc_id", "docid", "docno", "pid", "corpus-id", "corpus_id", "qid", "query-id", "query_id")
 _TITLE = ("title", "headline")
@@ -35,22 +33,26 @@ _JUDGED = (
     ("corpus-id", "corpus_id", "doc-id", "doc_id", "docid", "docno", "pid"),
     ("score", "relevance", "grade", "label", "rel"),
 )
-Records: TypeAlias = Iterator[tuple[str, int, Mapping[str, Any]]]
-"""name of the file, line or row from 1, fields"""
 
 
 def load(
-    name: str, *, text_column: str = "", encoding: str = "", unreachable: Callable[[], str] = lambda: ""
+    name: str,
+    *,
+    text_column: str = "",
+    encoding: str = "",
+    most: int = 0,
+    unreachable: Callable[[], str] = lambda: "",
 ) -> Collection:
     """The collection that ``name`` names: ``workshop`` (bundled), a folder in BEIR layout, own documents, or the Hub's.
 
     ``text_column`` is the field of the documents' texts, found by its name where it is empty; files are read in
-    ``encoding``, or in the one that is found. ``unreachable`` says why the Hub cannot be asked, or nothing. Raises
-    :class:`BeirError` and :class:`OSError`.
+    ``encoding``, or in the one that is found. Where ``most`` is not 0, only so many rows of each file are read, to
+    look at them: judgements of other documents are passed over. ``unreachable`` says why the Hub cannot be asked, or
+    nothing. Raises :class:`BeirError` and :class:`OSError`.
     """
     if not name.strip():
         raise BeirError(f"no collection named: give {BUNDLED}, a folder, or a name on the Hub such as BeIR/scifact")
-    found = Gathering(Reading(encoding=encoding, largest=LARGEST))
+    found = Gathering(Reading(most, encoding, LARGEST))
     try:
         if name == BUNDLED:
             with resources.as_file(resources.files("data").joinpath("bundled", BUNDLED)) as folder:
@@ -68,12 +70,15 @@ def _path(path: Path, source: str, text_column: str, found: Gathering) -> Collec
     """A folder in BEIR layout, else a table of documents, or texts."""
     if path.is_dir() and _tables(path, "corpus", found):
         return _folder(path, path.name, source, text_column, found)
-    if texts := passages.texts(path):
-        passages.gather(texts, found)
+    texts, others = passages.texts(path)
+    if texts:
+        passages.gather(texts, others, found)
         return found.build(path.name, source)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    tables = [file for file in files if file.is_file() and kind_of(file) and file.name not in _ABOUT]
+    tables = [file for file in files if file.is_file() and kind_of(file) and file.name not in sources.ABOUT]
     if len(tables) == 1:
+        if others := [name for name in others if name != tables[0].name]:
+            found.checks.append(f"not used: {formats.some(others)}, beside {tables[0].name}")
         return _documents(tables[0], path.name, source, text_column, found)
     if tables:
         raise BeirError(f"{path} holds {', '.join(file.name for file in tables[:8])}: name the one of the documents")
@@ -112,56 +117,20 @@ def _tables(folder: Path, what: str, found: Gathering) -> list[Path]:
     """Files of ``corpus`` or ``queries``: one of that name, ``.jsonl`` first, or those in a folder of that name."""
     single = [file for file in folder.glob(f"{what}.*") if file.is_file() and kind_of(file)]
     single.sort(key=lambda file: (file.name != f"{what}.jsonl", file.name))
-    inner = [file for file in sorted((folder / what).rglob("*")) if kind_of(file) and file.name not in _ABOUT]
+    inner = [file for file in sorted((folder / what).rglob("*")) if kind_of(file) and file.name not in sources.ABOUT]
     used = single[:1] or [file for file in inner if kind_of(file) == kind_of(inner[0])]
     if left := [str(file.relative_to(folder)) for file in (*single, *inner) if file not in used]:
-        note = f"not used: {', '.join(left[:3])}{', …' if len(left) > 3 else ''}, beside {used[0].name}"
+        note = f"not used: {formats.some(left)}, beside {used[0].name}"
         found.checks += [note] if note not in found.checks else []
     return used
 
 
-def _records(files: Sequence[Path], found: Gathering) -> Records:
-    """Every record of some files."""
-    for file in files:
-        if file.suffix in (".jsonl", ".ndjson") and encodings.detect(file, found.reading.encoding) == "utf-8-sig":
-            yield from _json_lines(file, found)
-        else:
-            for row in formats.rows_of(file, found.reading):
-                yield row.file, row.line, row
-
-
-def _json_lines(file: Path, found: Gathering) -> Records:
-    """Records of JSON lines in UTF-8, as the large collections are: one in memory at a time."""
-    if file.stat().st_size > LARGEST:
-        raise BeirError(f"{file} is larger than {LARGEST >> 30} GiB")
-    name = file.name
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            try:
-                record = json.loads(line.decode())
-            except UnicodeDecodeError:
-                found.tell(name, "with bytes that are not UTF-8, which became U+FFFD", f"line {number:,}")
-                record = _json(line.decode("utf-8", "replace"))
-            except (ValueError, RecursionError):
-                record = None
-            if isinstance(record, dict):
-                yield name, number, record
-            elif line.strip():
-                found.leave(name, "that are no JSON objects", f"line {number:,}")
-
-
-def _json(text: str) -> Any:
-    """What a text stands for; None where it is no JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _records(files: Iterable[Path], found: Gathering) -> Iterator[Row]:
+    return chain.from_iterable(formats.stream(file, found.reading) for file in files)
 
 
 def _take(
-    records: Records, found: Gathering, *, queries: bool = False, text_column: str = "", own: bool = False
+    records: Iterator[Row], found: Gathering, *, queries: bool = False, text_column: str = "", own: bool = False
 ) -> None:
     """Take in documents or queries, whose fields are found by their names in the first records.
 
@@ -170,23 +139,23 @@ def _take(
     first = list(islice(records, LOOKED_AT))
     if not first:
         return
-    file, columns = first[0][0], list(dict.fromkeys(column for _, _, record in first for column in record))
+    file, columns = first[0].file, list(dict.fromkeys(column for record in first for column in record))
     key, text = _named(columns, _ID), text_column or _named(columns, _QUERY if queries else _DOCUMENT)
     title = "" if queries else _named(columns, _TITLE)
     if not text and own:
-        texts = [column for column in columns if column not in (key, title) and isinstance(first[0][2][column], str)]
+        texts = [column for column in columns if column not in (key, title) and isinstance(first[0].get(column), str)]
         text = texts[0] if len(texts) == 1 else ""
     if text not in columns and (text_column or own):
         problem = f"no field {text!r} in {file}" if text else f"no field of {file} is known to be the documents' text"
         raise BeirError(f"{problem}: name one of {', '.join(columns)} as text column")
     used = {"id": key, "title": title, "text": text}
     unused = [column for column in columns if column not in used.values()]
-    told = f"not used: the field{'s' * (len(unused) != 1)} {', '.join(map(repr, unused))}"
-    found.checks += [f"{file}: {told}"] if unused else []
+    told = f"; not used: the field{'s' * (len(unused) != 1)} {', '.join(map(repr, unused))}" if unused else ""
     roles = ", ".join(f"{role} from {column!r}" for role, column in used.items() if column)
-    found.fields.append(f"{file}: {roles}" + (f"; {told}" if unused else ""))
+    found.checks.append(f"{file}: {roles}{told}")
     put = found.query if queries else found.document
-    for file, number, record in chain(first, records):
+    for record in chain(first, records):
+        file, number = record.file, record.line
         name = _key(record.get(key)) if key or not own else str(number)
         content, heading = _text(record.get(text)), _text(record.get(title))
         if name and content is not None and heading is not None:
@@ -235,7 +204,7 @@ def _qrels(folder: Path) -> list[tuple[Path, str]]:
         found = []
         for file in files:
             suffix = Path(file.name.removesuffix(".gz").removesuffix(".zst")).suffix
-            if file.is_file() and (kind_of(file) or suffix in (".txt", ".qrels", ".trec")) and file.name not in _ABOUT:
+            if file.is_file() and (kind_of(file) or suffix in (".txt", ".qrels", ".trec")):
                 split = sources.split_called(file.name) or sources.split_called(file.parent.name) or "test"
                 found.append((file, _split(split)))
         if found:
@@ -298,11 +267,11 @@ def _hub(name: str, unreachable: Callable[[], str], text_column: str, found: Gat
     _take(_numbered(f"{name}:corpus", unreachable, ("corpus", "train")), found, text_column=text_column)
     _take(_numbered(f"{name}:queries", unreachable, ("queries", "train")), found, queries=True)
     try:
-        splits = _loaded(f"{name}-qrels", unreachable)
-    except BeirError as error:
+        splits = sources.loaded(f"{name}-qrels", unreachable, BUNDLED)
+    except TableError as error:
         try:
-            splits = _loaded(f"{name}:default", unreachable)
-        except BeirError:
+            splits = sources.loaded(f"{name}:default", unreachable, BUNDLED)
+        except TableError:
             raise error from None
     for split, rows in splits.items():
         if _split(split) in SPLITS:
@@ -310,30 +279,7 @@ def _hub(name: str, unreachable: Callable[[], str], text_column: str, found: Gat
     return found.build(name, f"the Hub ({name})")
 
 
-def _numbered(name: str, unreachable: Callable[[], str], splits: Sequence[str]) -> Records:
-    tables = _loaded(name, unreachable)
+def _numbered(name: str, unreachable: Callable[[], str], splits: Sequence[str]) -> Iterator[Row]:
+    tables = sources.loaded(name, unreachable, BUNDLED)
     table = next((tables[split] for split in splits if split in tables), next(iter(tables.values())))
-    for number, row in enumerate(table, 1):
-        yield name, number, row
-
-
-def _loaded(name: str, unreachable: Callable[[], str]) -> Mapping[str, Any]:
-    repository, _, configuration = name.partition(":")
-    if not sources.is_cached(repository) and (reason := unreachable()):
-        raise BeirError(
-            f"the collection {repository!r} cannot be had: no folder is called so, it is not cached, and {reason}. "
-            f"{BUNDLED} is bundled, and folders in BEIR layout or of text files can be given by path"
-        )
-    import datasets
-
-    datasets.disable_progress_bars()
-    try:
-        loaded: Mapping[str, Any] = datasets.load_dataset(
-            repository, configuration or None, download_config=datasets.DownloadConfig(max_retries=1)
-        )
-    except Exception as error:  # whatever a stranger's repository makes it raise
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise BeirError(f"{name} cannot be loaded from the Hub ({first})") from None
-    if not loaded:
-        raise BeirError(f"{name} on the Hub is empty")
-    return loaded
+    return (Row(row, name, number) for number, row in enumerate(table, 1))

@@ -20,6 +20,9 @@ from data.sources import TableError
 
 Cells = Mapping[str, Any]
 R = TypeVar("R", bound=Cells)
+_TEXTS, _LABELS = ("text", "atext", "choices"), ("label", "labels", "aid")  # keys of a choice
+_HEADLESS = dict(zip("123456", ("question", "A", "B", "C", "D", "answer"), strict=True))  # MMLU's own files
+_JOINED = {"ctx": ("ctxa", "ctxb"), "inputsentences": tuple(f"inputsentence{number}" for number in range(1, 5))}
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,14 @@ class Columns:
             return tuple(texts), self.choices[: len(texts)]
         given = _listed(row.get(self.choices[0]))
         labels: Sequence[Any] = ()
-        if isinstance(given, dict) and "text" in given:
-            labels, given = given.get("label") or (), given["text"]
+        if isinstance(given, dict) and (texts := _of(given, _TEXTS)) is not None:
+            labels, given = _of(given, _LABELS) or (), texts
         elif isinstance(given, dict):  # {"A": …, "B": …}
             labels, given = [*given], [*given.values()]
         elif isinstance(given, list) and any(isinstance(one, dict) for one in given):
             given = [one if isinstance(one, dict) else {"text": one} for one in given]
-            labels, given = [one["label"] for one in given if "label" in one], [one.get("text") for one in given]
+            labels = [label for one in given if (label := _of(one, _LABELS)) is not None]
+            given = [_of(one, _TEXTS) for one in given]
         if not isinstance(given, list) or any(isinstance(one, list | dict) for one in given):
             return (), ()
         return tuple(map(clean, given)), tuple(map(str, labels)) if len(labels) == len(given) else ()
@@ -133,13 +137,25 @@ def _columns(rows: Sequence[Cells]) -> list[str]:
 def flattened(rows: Sequence[R], made: Callable[[Cells, R], R]) -> Sequence[R]:
     """Rows of which each asks one question in columns of its own; ``made`` makes one of new cells and the row given.
 
-    CommonsenseQA's and ARC's authors nest stem and choices in the question; RACE's list all questions of an article.
+    CommonsenseQA's and ARC's authors nest stem and choices in the question; RACE's and DREAM's list all questions of a
+    text. Columns that are parts of one text (ctx_a and ctx_b of HellaSwag, the sentences of StoryCloze) become one.
     """
     if any(isinstance(row.get("question"), dict) for row in rows):
         return [made(_unnested(row), row) for row in rows]
     if any(isinstance(row.get("questions"), list) for row in rows):
         return [made(cells, row) for row in rows for cells in _asked(row)]
+    if rows and [*rows[0]] == [*_HEADLESS]:
+        return [made({_HEADLESS.get(name, name): value for name, value in row.items()}, row) for row in rows]
+    names = {_plain(name): name for name in (rows[0] if rows else ())}
+    for whole, parts in _JOINED.items():
+        if whole not in names and (own := [names[part] for part in parts if part in names]):
+            return [made(_joined(whole, own, row), row) for row in rows]
     return rows
+
+
+def _joined(whole: str, parts: Sequence[str], row: Cells) -> Cells:
+    text = " ".join(filter(None, (_text(row.get(name)) for name in parts)))
+    return {**{name: value for name, value in row.items() if name not in parts}, whole: text}
 
 
 def _unnested(row: Cells) -> Cells:
@@ -187,6 +203,11 @@ def _numbered(names: str, by_name: Mapping[str, str], lists: Collection[str]) ->
 
 
 # -- cells -----------------------------------------------------------------------------------------------------------
+
+
+def _of(choice: Cells, keys: Iterable[str]) -> Any:
+    """What stands under the first of some keys; None where there is none of them."""
+    return next((choice[key] for key in keys if key in choice), None)
 
 
 def _missing(value: Any) -> bool:

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-QUESTIONS = "question|questionstem|stem|query|prompt|problem|qtext|goal"
+QUESTIONS = "question|questionstem|questioncontent|questiontext|stem|query|prompt|problem|qtext|goal|input"
 CONTEXTS = "context|passage|article|premise|dialogue|support|fact1|paragraph|background|story"
 ANSWERS = (
     "answerkey|answer|label|gold|goldlabel|correct|correctanswer|correctoption|correctanswerid|correctindex|"
-    "answerindex|answeridx|answerid|cop|target"
+    "answerindex|answeridx|answerid|answerrightending|cop|target|ra"
 )
-LISTS = "choices|endings|options|answers|choice|candidates"
+LISTS = "choices|endings|options|answers|choice|candidates|candidateanswers|answerchoices|answeroptions"
 NUMBERED = ("choice#", "ending#", "option#", "answer#", "solution#", "sol#", "op#", "hypothesis#", "candidate#", "#")
 
 
@@ -97,6 +97,14 @@ def _sciq(parts: Parts) -> Parts:
     return parts._replace(choices=choices, labels=())
 
 
+def _one_hot(parts: Parts) -> Parts:
+    """Each choice is marked by a 1 or a 0, of which one is a 1; TruthfulQA's authors have the choices as keys."""
+    choices, marks = parts.choices, parts.labels
+    if {*choices} <= {"0", "1"}:
+        choices, marks = tuple(map(clean, marks)), choices
+    return parts._replace(choices=choices, labels=(), answer=marks.index("1") if marks.count("1") == 1 else None)
+
+
 def _yes_no(parts: Parts) -> Parts:
     return parts._replace(choices=("no", "yes"), labels=())
 
@@ -119,7 +127,16 @@ SCHEMAS = (
     Schema(
         "HellaSwag", ("ctx",), context="activitylabel", question="ctx", published="0", continued=True, shaped=_activity
     ),
-    Schema("HellaSwag", ("ctxa",), context="ctxa", question="ctxb", published="0", continued=True),
+    Schema(
+        "StoryCloze",
+        ("inputsentences",),
+        context="inputsentences",
+        question="",
+        choices="randomfifthsentencequiz#|sentencequiz#",
+        published="1",
+        continued=True,
+    ),
+    Schema("TruthfulQA", ("mc1targets",), choices="mc1targets", published="0", shaped=_one_hot),
     Schema("CosmosQA", ("context", "answer0", "answer1"), published="0"),
     Schema("MedMCQA", ("opa", "opb", "cop")),
     Schema("CommonsenseQA", ("questionconcept", "choices")),

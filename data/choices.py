@@ -110,16 +110,12 @@ def load(
     asked, or nothing. An item that cannot be used is left out and told in ``repairs``. Raises :class:`TableError` when
     none is left.
     """
-
-    def missing() -> str:
-        reason = unreachable()
-        return reason and f"{reason} (questions that are bundled: {BUNDLED})"
-
-    raw, source = sources.named(name, "questions", f"{BUNDLED}.jsonl", missing, most=most, encoding=encoding)
+    raw, source = sources.named(name, "questions", f"{BUNDLED}.jsonl", unreachable, most=most, encoding=encoding)
     raw = raw if source.startswith("the Hub") else sources.by_column(raw)
     found = read(raw, answer_base, context_column)
-    repairs = [*raw.repairs, *found.repairs]
-    splits = {split: items for split in found.rows if (items := _items(split, found, repairs))}
+    left = Tally()
+    splits = {split: items for split in found.rows if (items := _items(split, found, left))}
+    repairs = [*raw.repairs, *found.repairs, *left.lines()]
     if not splits:
         told = "; ".join((*repairs, *found.told))
         raise TableError(f"{name} holds no question that can be used: {told or 'it is empty'}")
@@ -137,6 +133,8 @@ def load(
         kept = "" if judged_split == "train" else f"; {judged_split} is used only for evaluation"
         repairs.append(f"{len(held):,} train items are held out for early stopping{kept}")
     if limit > 0:
+        counts = {"train": len(train), "early stopping": len(held), "evaluation": len(judged)}
+        repairs += sources.limited(limit, counts)
         train, held, judged = (_sample(part, limit, seed) for part in (train, held, judged))
     checks = _checks(train, judged)
     parts = tuple(train), tuple(held), tuple(judged)
@@ -158,7 +156,8 @@ def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = ""
         keys = answer_keys.decide(answered, published, columns.counted_from)
     else:
         keys = {split: AnswerKey(answer_base) for split, some in answered.items() if some}
-    told = ["; ".join(filter(None, (columns.told, raw.encoding and f"encoding: {raw.encoding}")))]
+    told = [line for line in (columns.told, raw.encoding and f"encoding: {raw.encoding}") if line]
+    told = ["; ".join(told)] if told else []
     repairs = sources.unused(replace(raw, columns=[*columns.unused]), ())
     for key in dict.fromkeys(keys.values()):  # one line where all splits are alike
         split = next(split for split, own in keys.items() if own == key)
@@ -170,12 +169,12 @@ def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = ""
         split: [one if isinstance(one, str) else _item(one, keys.get(split)) for one in some]
         for split, some in parts.items()
     }
+    cut = Tally()
     for split, some in parts.items():
-        cut = Tally()
         for row, one in zip(rows[split], some, strict=True):
             if not isinstance(one, str) and max(len(one.context), len(one.question)) > LONGEST:
-                cut.add(f"whose context or question was cut to {LONGEST:,} characters", row.place)
-        repairs += cut.lines(split)
+                cut.add(split, f"whose context or question was cut to {LONGEST:,} characters", row.place)
+    repairs += cut.lines()
     return Reading(rows, items, told, repairs)
 
 
@@ -219,16 +218,14 @@ def _item(parts: Parts, key: AnswerKey | None) -> Item | str:
     return Item(parts.question[:LONGEST], parts.choices, gold, parts.context[-LONGEST:], parts.continued)
 
 
-def _items(split: str, read: Reading, repairs: list[str]) -> list[Item]:
-    """The items with an answer; how many rows give none, and why, is told."""
+def _items(split: str, read: Reading, left: Tally) -> list[Item]:
+    """The items with an answer; rows that give none are counted as ``left`` out."""
     found: list[Item] = []
-    wrong = Tally()
     for row, item in zip(read.rows[split], read.items[split], strict=True):
         if isinstance(item, Item) and item.gold >= 0:
             found.append(item)
         else:
-            wrong.add(f"{item if isinstance(item, str) else 'without an answer'} left out", row.place)
-    repairs += wrong.lines(split)
+            left.add(split, f"{item if isinstance(item, str) else 'without an answer'} left out", row.place)
     return found
 
 

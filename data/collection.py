@@ -31,10 +31,8 @@ class Collection:
     texts: tuple[str, ...]
     queries: Mapping[str, str]
     qrels: Mapping[str, Qrels]
-    fields: tuple[str, ...] = field(default=())
-    """which field of a file is read as what, in words"""
     checks: tuple[str, ...] = field(default=())
-    """what was found and left as it is, in words"""
+    """which field of a file is read as what, and what was found and left as it is, in words"""
     repairs: tuple[str, ...] = field(default=())
     """what was left out, in words"""
 
@@ -100,18 +98,16 @@ class Gathering:
         self._spoken: dict[str, str] = {}
         self._unspoken: set[str] = set()
         self._qrels: dict[str, dict[str, dict[str, int]]] = {}
-        self._left: dict[str, Tally] = {}
-        self._told: dict[str, Tally] = {}
-        self.fields: list[str] = []
+        self._left, self._told = Tally(), Tally()
         self.checks: list[str] = []
 
     def leave(self, file: str, what: str, place: str) -> None:
         """Count a row of a file that is left out; ``what`` reads after "rows left out"."""
-        self._left.setdefault(file, Tally()).add(f"left out {what}", place)
+        self._left.add(file, f"left out {what}", place)
 
     def tell(self, file: str, what: str, place: str) -> None:
         """Count a row of a file that is used, but not as it stands there."""
-        self._told.setdefault(file, Tally()).add(what, place)
+        self._told.add(file, what, place)
 
     def document(self, name: str, title: str, text: str, file: str, number: int) -> None:
         """Take in a document from a line of a file."""
@@ -141,7 +137,9 @@ class Gathering:
         return None
 
     def grade(self, split: str, query: str, document: str, grade: float, file: str, number: int) -> None:
-        """Take in the relevance of a document to a query, both of which must be there already."""
+        """Take in the relevance of a document to a query, both of which must be there already unless only a part is."""
+        if self.reading.most and not (query in self._spoken and document in self._known):
+            return None
         if grade % 1 or query not in self._spoken or document not in self._known:  # the first also for NaN
             if query in self._spoken and document not in self._known:
                 self._qrels.setdefault(split, {}).setdefault(query, {})
@@ -159,7 +157,7 @@ class Gathering:
 
     def build(self, name: str, source: str) -> Collection:
         """What was gathered. Raises :class:`BeirError` where there is no document."""
-        repairs = [*self.reading.repairs, *self._lines(self._left)]
+        repairs = [*self.reading.repairs, *self._left.lines()]
         if not self.ids:
             raise BeirError("; ".join([f"{source}: the corpus is empty", *repairs]))
         kept: dict[str, dict[str, dict[str, int]]] = {}
@@ -168,17 +166,17 @@ class Gathering:
             for query, grades in judged.items():
                 if relevant := {document: grade for document, grade in grades.items() if grade > 0}:
                     kept.setdefault(split, {})[query] = relevant
-            lost = [query for query in judged if query not in kept.get(split, {})]
+            lost = [query for query in judged if query not in kept.get(split, {}) and not self.reading.most]
             repairs += _left_out(f"{split} queries without a relevant document", lost)
         shared = set(kept.get("train", {})) & set(kept.get("test", {}))
         repairs += _left_out("train queries that are in test too", sorted(shared))
         if shared:
             kept["train"] = {query: found for query, found in kept["train"].items() if query not in shared}
-        checks = [*self.checks, *self._lines(self._told)]
+        checks = [*self.checks, *self._told.lines()]
         spaced = [one for one in (*self.ids, *self._spoken) if any(map(str.isspace, one))]
         if spaced:
             checks.append(f"{_many(len(spaced), 'id')} with spaces, such as {spaced[0]!r}: used as they are")
-        named = set().union(*self._qrels.values())
+        named = set().union(*self._qrels.values()) if not self.reading.most else set()
         idle = [query for query in self._spoken if query not in named] if named else []
         if idle:
             checks.append(f"{_many(len(idle), 'query', 'queries')} that no qrels name, such as {idle[0]!r}: not judged")
@@ -191,12 +189,7 @@ class Gathering:
         if copies:
             checks.append(f"{_many(copies, 'document')} with the text of another one")
         parts = (tuple(self.ids), tuple(self._titles), tuple(self._texts))
-        notices = (tuple(self.fields), tuple(checks), tuple(repairs))
-        return Collection(name, source, *parts, self._spoken, kept, *notices)
-
-    @staticmethod
-    def _lines(tallies: Mapping[str, Tally]) -> list[str]:
-        return [line for file, tally in tallies.items() for line in tally.lines(file)]
+        return Collection(name, source, *parts, self._spoken, kept, tuple(checks), tuple(repairs))
 
 
 def _left_out(what: str, names: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ BLOCK = 1 << 20  # bytes read at a time
 SAMPLE = 1 << 16  # bytes in each of the pieces that an encoding is found by
 PIECES = 16
 COMPRESSED = (".gz", ".zst")
+FEW = 0.05  # share of bytes that are NUL in a text in which they are a mistake
 PLAUSIBLE = 0.95  # share of characters that text in UTF-16 consists of at least
 MARGIN = 8.0  # nats by which another Latin alphabet must be likelier than those of cp1252, and for each letter
 SURPLUS = 0.25
@@ -39,6 +40,7 @@ _CONTROL = bytes(byte for byte in range(32) if byte not in (9, 10, 12, 13, 27))
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xfe\xff")  # bytes that make no letter of a western language in cp1252
 _JIS = re.compile(rb"\x1b\$[@B].*\x1b\([BJ]")  # Japanese of e-mails, in 7 bits
 _BAD = "\udfff"  # what stands for a bad sequence while it is counted; no decoder yields it
+_ODD = re.compile(f"[{_BAD}\0]")
 # Letters outside ASCII of languages written in Latin letters, the most frequent first, by the code page that has them.
 _ALPHABETS = {
     "cp1252": (
@@ -87,7 +89,7 @@ codecs.register_error("llmlab-mark", _mark)
 
 @dataclass(frozen=True)
 class Decoded:
-    """Text, the codec that it was decoded with, and how many characters U+FFFD stand for bytes that it does not know.
+    """Text, its codec, and how many characters were replaced by U+FFFD since it does not know them, or dropped as NUL.
 
     ``first`` is the line (from 1) of the first of them; 0 where there is none.
     """
@@ -109,7 +111,8 @@ def notices(name: str, encoding: str, replaced: int, first: int) -> list[str]:
         found.append(f"{name} is read as {title(encoding)}")
     if replaced:
         bad = "1 character is" if replaced == 1 else f"{replaced:,} characters are"
-        found.append(f"{name}: {bad} not valid {title(encoding)} and became U+FFFD, the first in line {first:,}")
+        became = "became U+FFFD (NUL is dropped)"
+        found.append(f"{name}: {bad} not valid {title(encoding)} and {became}, the first in line {first:,}")
     return found
 
 
@@ -138,7 +141,8 @@ def named(encoding: str) -> str:
 def decode(content: bytes, encoding: str = "") -> Decoded:
     """The text of ``content``: in ``encoding``, or in the one that is found.
 
-    A bad byte costs its character only, which becomes U+FFFD and is counted. Line ends stay as they are.
+    A bad byte costs its character only, which becomes U+FFFD and is counted; so is NUL, which is dropped. Line ends
+    stay as they are.
     Raises :class:`TextError` for an unknown ``encoding`` and for binary content.
     """
     if not encoding and (valid := _utf8(content)) is not None:
@@ -148,10 +152,9 @@ def decode(content: bytes, encoding: str = "") -> Decoded:
     try:
         text = content.decode(name)
     except UnicodeDecodeError:
-        text, replaced, first = _unmarked(content.decode(name, "llmlab-mark"))
-    if "\0" in text:
-        text, nul, line = _unmarked(text.replace("\0", _BAD))
-        replaced, first = replaced + nul, min(first or line, line)
+        text = content.decode(name, "llmlab-mark")
+    if _BAD in text or "\0" in text:
+        text, replaced, first = _unmarked(text)
     return Decoded(text.removeprefix("\ufeff"), "utf-8" if name == "utf-8-sig" else name, replaced, first)
 
 
@@ -228,9 +231,7 @@ class Decoder:
         text: str = self._decoder.decode(block, final)
         if not self._begun and text:
             text, self._begun = text.removeprefix("\ufeff"), True
-        if "\0" in text:
-            text = text.replace("\0", _BAD)
-        if _BAD in text:
+        if _BAD in text or "\0" in text:
             text, replaced, first = _unmarked(text, self._cr)
             self.first = self.first or self._lines + first - 1
             self.replaced += replaced
@@ -287,9 +288,10 @@ class _Recoded(io.RawIOBase):
 
 
 def _unmarked(text: str, after_cr: bool = False) -> tuple[str, int, int]:
-    """``text`` with U+FFFD for every mark, their number, and the line of the first."""
-    before = text[: text.index(_BAD)]
-    return text.replace(_BAD, "\ufffd"), text.count(_BAD), _line_ends(before, after_cr) + 1
+    """``text`` with U+FFFD for every mark and without NUL, their number, and the line of the first."""
+    before = _ODD.split(text, 1)[0]
+    replaced = text.count(_BAD) + text.count("\0")
+    return text.replace(_BAD, "\ufffd").replace("\0", ""), replaced, _line_ends(before, after_cr) + 1
 
 
 def _line_ends(text: str, after_cr: bool = False) -> int:
@@ -332,7 +334,10 @@ def _encoding(pieces: list[bytes]) -> str:
         return "iso2022_jp"
     sample = head[:SAMPLE]
     odd = _many_controls(sample)  # a terminal's recording may be full of them, and is UTF-8
-    if not (odd and b"\0" in sample) and _is_utf8(pieces):
+    nul = sample.count(0)
+    if (not (odd and nul) or (nul < FEW * len(sample) and not _many_controls(sample.replace(b"\0", b"")))) and (
+        _is_utf8(pieces)
+    ):
         return "utf-8-sig"
     if odd:
         if wide := _wide(sample):

@@ -13,17 +13,19 @@ SUFFIXES = (".txt", ".md", ".rst", ".text", ".tex", ".org")
 PASSAGE = 1200  # characters of a document
 
 
-def texts(path: Path) -> list[tuple[str, Path]]:
-    """The text files of a folder that are not hidden, by their names in it, or a single one."""
-    if path.is_file():
-        return [(path.name, path)] if _is_text(path) else []
-    named = [(file.relative_to(path), file) for file in sorted(path.rglob("*")) if _is_text(file) and file.is_file()]
-    return [(name.as_posix(), file) for name, file in named if not any(part.startswith(".") for part in name.parts)]
+def texts(path: Path) -> tuple[list[tuple[str, Path]], list[str]]:
+    """The text files of a folder that are not hidden, by their names in it, or a single one; names of the others."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    named = [(file.relative_to(path if path.is_dir() else path.parent), file) for file in files if file.is_file()]
+    shown = [(name.as_posix(), file) for name, file in named if not any(part.startswith(".") for part in name.parts)]
+    return [one for one in shown if _is_text(one[1])], [name for name, file in shown if not _is_text(file)]
 
 
-def gather(files: Sequence[tuple[str, Path]], found: Gathering) -> None:
-    """Take in the passages of some files. Raises :class:`OSError`."""
-    for name, file in files:
+def gather(files: Sequence[tuple[str, Path]], others: Sequence[str], found: Gathering) -> None:
+    """Take in the passages of some files, and tell which ``others`` are not used. Raises :class:`OSError`."""
+    if others:
+        found.checks.append(f"not used, since they are not texts: {len(others):,} files; the first is {others[0]}")
+    for name, file in files[: found.reading.most or None]:
         with encodings.open_bytes(file) as opened:
             content = opened.read()
         try:

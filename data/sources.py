@@ -12,7 +12,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from data.formats import SUFFIXES, Reading, Row, TableError, Tally, is_number, kind_of, rows_of, some
+from data.formats import (
+    SPLITS,
+    SUFFIXES,
+    Reading,
+    Row,
+    TableError,
+    Tally,
+    is_number,
+    kind_of,
+    rows_of,
+    some,
+    split_called,
+    split_word,
+)
 
 __all__ = [
     "Preview",
@@ -24,7 +37,8 @@ __all__ = [
     "cell",
     "existing",
     "from_hub",
-    "is_cached",
+    "limited",
+    "loaded",
     "named",
     "possible",
     "preview",
@@ -33,11 +47,8 @@ __all__ = [
     "unused",
 ]
 
-_SPLITS = {"train": "train", "training": "train"}
-_SPLITS |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
-_SPLITS |= dict.fromkeys(("test", "testing", "eval", "evaluation"), "test")
 _INDEX = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # names of columns without one, as pandas writes them
-_ABOUT = (
+ABOUT = (
     "dataset_info.json",
     "dataset_infos.json",
     "dataset_dict.json",
@@ -99,6 +110,12 @@ def unused(raw: Raw, roles: Iterable[str]) -> list[str]:
     return [f"not used: the column{'s' * (len(left) != 1)} {', '.join(map(repr, left))}"] if left else []
 
 
+def limited(limit: int, counts: Mapping[str, int]) -> list[str]:
+    """A notice of the splits that have more rows than ``limit``; none where it is 0 or none has."""
+    cut = [f"{limit:,} of {count:,} in {split}" for split, count in counts.items() if 0 < limit < count]
+    return [f"max rows: {', '.join(cut)} are used"] if cut else []
+
+
 def cell(value: Any) -> str:
     """The text of a cell: empty for nothing and for what is no number."""
     if value is None or value != value:
@@ -125,7 +142,7 @@ def named(
     if (path := existing(name)) is not None:
         return read(path, most=most, encoding=encoding), str(path.absolute())
     if possible(name):
-        return from_hub(name, unreachable, most=most), f"the Hub ({name})"
+        return from_hub(name, unreachable, bundled, most=most), f"the Hub ({name})"
     raise TableError(f"there is no file or folder {name[:200]!r}, and no data set on the Hub can be called so")
 
 
@@ -146,11 +163,11 @@ def by_column(raw: Raw) -> Raw:
     tally = Tally()
     for row in raw.splits["train"]:
         told = str(row.get("split"))
-        if (split := split_called(told)) is None:
-            tally.add(f"whose split is {told[:40]!r} taken as train", row.place)
+        if not (split := split_called(told)):
+            tally.add("split", f"whose split is {told[:40]!r} taken as train", row.place)
         splits.setdefault(split or "train", []).append(row)
     columns = [column for column in raw.columns if column != "split"]
-    return replace(raw, splits=splits, columns=columns, repairs=[*raw.repairs, *tally.lines("split")])
+    return replace(raw, splits=splits, columns=columns, repairs=[*raw.repairs, *tally.lines()])
 
 
 def read(path: Path, *, most: int = 0, encoding: str = "") -> Raw:
@@ -166,15 +183,6 @@ def read(path: Path, *, most: int = 0, encoding: str = "") -> Raw:
     splits = {split: [row for file in own for row in rows_of(file, reading)] for split, own in files.items()}
     columns = _columns([row for rows in splits.values() for row in rows[:1000]])
     return _finished(splits, columns, reading.names, reading.repairs, ", ".join(reading.encodings))
-
-
-def split_called(name: str) -> str | None:
-    """The split that a file's or a cell's name tells: ``dev`` and ``val-00000-of-00001`` are validation."""
-    return next((_SPLITS[word] for word in _words(name) if word in _SPLITS), None)
-
-
-def _words(name: str) -> list[str]:
-    return re.findall(r"[a-z]+", name.lower())
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
@@ -216,7 +224,7 @@ def _files(folder: Path, repairs: list[str]) -> dict[str, list[Path]]:
     groups: dict[str, dict[tuple[Path, str, str], list[Path]]] = {}
     for file, word in found.items():
         if word:
-            groups.setdefault(_SPLITS[word], {}).setdefault((file.parent, kind_of(file), word), []).append(file)
+            groups.setdefault(SPLITS[word], {}).setdefault((file.parent, kind_of(file), word), []).append(file)
     if not groups and len(found) == 1:
         return {"train": list(found)}
     if not groups:
@@ -241,14 +249,14 @@ def _tables(folder: Path) -> list[Path]:
         file
         for place in places
         for file in sorted(place.iterdir())
-        if kind_of(file) and file.name not in _ABOUT and not file.name.startswith(".") and file.is_file()
+        if kind_of(file) and file.name not in ABOUT and not file.name.startswith(".") and file.is_file()
     ]
 
 
 def _split_word(folder: Path, file: Path) -> str:
     """The word in the name of a file, or before it of its folder, that tells the split; empty where none does."""
     outer = "" if file.parent in (folder, folder / "data") else file.parent.name
-    return next((word for word in _words(f"{outer} {file.name}") if word in _SPLITS), "")
+    return split_word(f"{outer} {file.name}")
 
 
 def _no_split(folder: Path, tables: Sequence[Path]) -> str:
@@ -273,7 +281,7 @@ def _saved(folder: Path) -> list[Path]:
 def _chosen(names: Sequence[str], repairs: list[str]) -> dict[str, str]:
     """Which of the names of splits is used as train, validation and test: the first that fits; others are told."""
     found: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: name not in _SPLITS.values()):
+    for name in sorted(names, key=lambda name: name not in SPLITS.values()):
         if split := split_called(name):
             found.setdefault(split, name)
     if left := [name for name in names if name not in found.values()]:
@@ -330,34 +338,42 @@ def possible(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and ("/" in name or not re.search(r"\.\w+$", name))
 
 
-def from_hub(name: str, unreachable: Callable[[], str], *, most: int = 0) -> Raw:
-    """Every labelled split of a data set. ``unreachable`` says why the Hub cannot be asked, or nothing.
+def loaded(name: str, unreachable: Callable[[], str], bundled: str) -> Mapping[str, Any]:
+    """Every split of a data set as the Hub's library loads it.
 
-    Raises :class:`TableError`, within seconds when neither the cache nor the Hub has it.
+    ``unreachable`` says why the Hub cannot be asked, or nothing; ``bundled`` is what can be used then. Raises
+    :class:`TableError`, within seconds when neither the cache nor the Hub has it.
     """
     repository, _, configuration = name.partition(":")
-    reason = "" if is_cached(repository) else unreachable()
-    if reason:
+    if not is_cached(repository) and (reason := unreachable()):
         raise TableError(
-            f"the data set {name!r} cannot be had: it is no file or folder here, it is not cached, and {reason}. "
-            "helpdesk is bundled, and CSV, JSON lines and Parquet can be given by path"
+            f"the data set {name!r} cannot be had: no file or folder has that name, it is not cached, and {reason}. "
+            f"{bundled} is bundled, and files and folders can be given by path"
         )
     import datasets
 
     datasets.disable_progress_bars()
     try:
-        loaded: Any = datasets.load_dataset(
+        found: Mapping[str, Any] = datasets.load_dataset(
             repository, configuration or None, download_config=datasets.DownloadConfig(max_retries=1)
         )
     except Exception as error:  # whatever a stranger's repository makes it raise
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         hint = " Name a configuration as owner/name:config." if "onfig" in str(error) else ""
         raise TableError(f"the data set {name!r} cannot be loaded from the Hub ({first}).{hint}") from None
+    if not found:
+        raise TableError(f"the data set {name!r} on the Hub is empty")
+    return found
+
+
+def from_hub(name: str, unreachable: Callable[[], str], bundled: str, *, most: int = 0) -> Raw:
+    """Every labelled split of a data set, see :func:`loaded`."""
+    tables = loaded(name, unreachable, bundled)
     reading = Reading()
     splits: dict[str, list[Row]] = {}
     columns: list[str] = []
-    for split, named in _chosen(list(map(str, loaded)), reading.repairs).items():
-        table = loaded[named]
+    for split, named in _chosen(list(map(str, tables)), reading.repairs).items():
+        table = tables[named]
         table = table.select(range(min(most, len(table)))) if most else table
         reading.count(len(table))
         splits[split] = [Row(row, named, number) for number, row in enumerate(table.to_list(), 1)]

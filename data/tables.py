@@ -98,6 +98,7 @@ def load(
     rows = {split: _labelled(split, own, keys[split], text, labels, repairs) for split, own in raw.splits.items()}
     rows = _complete(rows, seed, repairs)
     if limit > 0:
+        repairs += sources.limited(limit, {split: len(part) for split, part in rows.items()})
         rows = {split: _sample(part, limit, seed) for split, part in rows.items()}
     names, rows = _drop_unlearnable(labels.classes, rows, repairs)
     checks = check(names, {split: (part.texts, part.labels) for split, part in rows.items()})
@@ -178,7 +179,8 @@ def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
     if not problems and chosen[0] == chosen[1]:
         problems.append(f"text and label cannot both be the column {chosen[0]!r}")
     if problems:
-        raise TableError("; ".join(problems) + f". The columns are: {', '.join(map(repr, raw.columns)) or 'none'}")
+        problems.append(f"the columns are: {', '.join(map(repr, raw.columns)) or 'none'}")
+        raise TableError("; ".join((*problems, *raw.repairs)))
     return chosen[0], chosen[1]
 
 
@@ -199,22 +201,22 @@ def _labelled(
                     f"{row.place} has several labels: this is multi-label data, and classification takes one label of "
                     "each text. Choose another column, or keep one label in each row"
                 )
-            tally.add(index, row.place)
+            tally.add(split, index, row.place)
             continue
         if not isinstance(content, str):
             content = cell(content)
             if content:
-                tally.add("whose text was no text taken as it prints", row.place)
+                tally.add(split, "whose text was no text taken as it prints", row.place)
         if not content.strip():
-            tally.add("with an empty text left out", row.place)
+            tally.add(split, "with an empty text left out", row.place)
             continue
         if len(content) > LONGEST:
-            tally.add(f"cut to the first {LONGEST:,} characters", row.place)
+            tally.add(split, f"cut to the first {LONGEST:,} characters", row.place)
             content = content[:LONGEST]
         texts.append(content)
         indices.append(index)
         places.append((row.file, row.line))
-    repairs += tally.lines(split)
+    repairs += tally.lines()
     return Rows(tuple(texts), tuple(indices), tuple(places))
 
 

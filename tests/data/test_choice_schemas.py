@@ -149,15 +149,16 @@ KNOWN: dict[str, tuple[list[Cells], list[Item]]] = {
     "HellaSwag in two parts": (
         rows(
             ind=(1, 2, 3),
+            activity_label=("Cooking", "", "Sewing"),
             ctx_a=("A man cuts bread.", "A boat turns.", "She takes a needle."),
             ctx_b=("he", "", "she"),
             endings=LISTS,
             label="120",
         ),
         [
-            Item("he", C[0], 1, "A man cuts bread.", True),
-            Item("", C[1], 2, "A boat turns.", True),
-            Item("she", C[2], 0, "She takes a needle.", True),
+            Item("A man cuts bread. he", C[0], 1, "Cooking:", True),
+            Item("A boat turns.", C[1], 2, "", True),
+            Item("She takes a needle. she", C[2], 0, "Sewing:", True),
         ],
     ),
     "RACE": (

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from textual.content import Content
 
@@ -13,7 +11,7 @@ from data import sources
 from data.choices import BUNDLED, EXAMPLES, LETTERS, Item, TableError, load
 from engine.choose.spec import ChooseSpec
 from engine.runs.spec import typed
-from tui.follow.comparison_form import CompareForm, Seen
+from tui.follow.comparison_form import CompareForm, Seen, size
 from tui.text import safe
 
 SHOWN = 300  # characters of a context or a question
@@ -46,7 +44,7 @@ def look(values: Mapping[str, str]) -> SeenItems:
     given = typed(ChooseSpec, values)
     limit, seed = (int(given[field]) if given[field].isdecimal() else 0 for field in ("limit", "seed"))
     meant = {field: given[field] for field in ("answer_base", "context_column", "encoding")}
-    large = path is not None and size(path) > LARGE
+    large = path is not None and size(name) > LARGE
     try:
         data = load(name, **meant, most=HEAD if large else 0, limit=limit, seed=seed)
     except TableError as error:
@@ -54,15 +52,6 @@ def look(values: Mapping[str, str]) -> SeenItems:
     note = f"{name} is large: only the first {HEAD:,} rows of each file are shown here" if large else ""
     checks = (*data.read, *data.checks)
     return SeenItems(data.source, checks=checks, repairs=data.repairs, note=note, first=data.judged[:EXAMPLES])
-
-
-def size(path: Path) -> int:
-    """Bytes of a file, or of the first files in a folder and in the folders of it."""
-    files = itertools.islice(itertools.chain((path,), path.glob("*"), path.glob("*/*")), 1000)
-    try:
-        return sum(file.stat().st_size for file in files if file.is_file())
-    except OSError:  # told by what reads them
-        return 0
 
 
 class ChooseForm(CompareForm):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.content import Content
@@ -17,7 +15,7 @@ from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
 from engine.runs.spec import Problem
 from tui import units
-from tui.follow.comparison_form import CompareForm, Seen, kind_of
+from tui.follow.comparison_form import CompareForm, Seen, kind_of, size
 from tui.text import safe
 from tui.widgets.field import Choice
 
@@ -89,8 +87,8 @@ def ask_hub(values: Mapping[str, str]) -> SeenTable:
     if not text or not label:
         which = " and ".join(what for what, found in (("text", text), ("label", label)) if not found)
         return replace(seen, problem=f"choose the column with the {which}: the names do not tell")
-    if kind == "path" and (size := _size(name)) > LARGE:
-        return replace(seen, note=f"{units.size(size)}: the checks run when it is started")
+    if kind == "path" and (bytes_of_it := size(name)) > LARGE:
+        return replace(seen, note=f"{units.size(bytes_of_it)}: the checks run when it is started")
     limit = values["limit"].strip()
     seed = values["seed"].strip()
     try:
@@ -125,15 +123,6 @@ def _rows(
         return tuple(("", " │ ".join(row)) for row in rows[:ROWS])
     at, of = columns.index(text), columns.index(label) if label in columns else -1
     return tuple((row[of] if of >= 0 else "?", row[at]) for row in rows[:ROWS])
-
-
-def _size(name: str) -> int:
-    path = Path(os.path.expanduser(name))
-    try:
-        files = path.rglob("*") if path.is_dir() else [path]
-        return sum(file.stat().st_size for file in files if file.is_file())
-    except OSError:
-        return 0
 
 
 class ClassifyForm(CompareForm):

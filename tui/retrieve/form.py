@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from textual.content import Content
 
 from data.beir import BUNDLED
 from engine.retrieve.spec import RetrieveSpec
-from tui import units
-from tui.follow.comparison_form import CompareForm, Seen, kind_of
+from tui.follow.comparison_form import CompareForm, Seen, kind_of, size
 from tui.text import safe
 
-LARGE = 256 * 1024 * 1024  # bytes from which a corpus is not read just to look at it
+LARGE, HEAD = 16 << 20, 1000  # bytes from which only the first rows are read while the form is filled in
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class SeenCollection(Seen):
     """A collection, with its first texts."""
 
     first: tuple[tuple[str, str], ...] = ()
-    """which field is read as what; documents and queries, with their texts"""
+    """documents and queries, with their texts"""
 
     def samples(self) -> list[Content]:
         lines = []
@@ -43,26 +40,25 @@ def look(values: Mapping[str, str]) -> SeenCollection:
         return SeenCollection()
     if kind == "hub":
         return SeenCollection(note=f"{name} is fetched from the Hub, or taken from the cache, when you press F5.")
-    path = Path(os.path.expanduser(name))
     text_column, encoding = ("" if values[field] == "auto" else values[field] for field in ("text_column", "encoding"))
     try:
-        corpus = path if path.is_file() else path / "corpus.jsonl"
-        if corpus.is_file() and (size := corpus.stat().st_size) > LARGE:
-            return SeenCollection(source=str(corpus), note=f"{units.size(size)}: read when you press F5")
-        found = beir.load(name, text_column=text_column, encoding=encoding)
+        large = kind == "path" and size(name) > LARGE
+        found = beir.load(name, text_column=text_column, encoding=encoding, most=HEAD if large else 0)
     except beir.BeirError as error:
         return SeenCollection(problem=str(error))
     except OSError as error:
         return SeenCollection(problem=f"it cannot be read ({error.strerror or error})")
     sizes = [("documents", len(found)), *((f"{split} queries", len(part)) for split, part in found.qrels.items())]
-    samples = [("read", line) for line in found.fields]
-    samples.append((f"document {found.ids[0]}", f"{found.titles[0]}  {found.texts[0]}"))
+    note = f"{name} is large: only the first {HEAD:,} rows of each file are shown here" if large else ""
+    samples = [(f"document {found.ids[0]}", f"{found.titles[0]}  {found.texts[0]}")]
     if split := found.judged:
         query = next(iter(found.qrels[split]))
         samples.append((f"{split} query {query}", found.queries[query]))
         for row, grade in list(found.relevant(split, query).items())[:2]:
             samples.append((f"relevant to it, grade {grade}: {found.ids[row]}", found.documents[row]))
-    return SeenCollection(found.source, tuple(sizes), found.checks, found.repairs, first=tuple(samples))
+    return SeenCollection(
+        found.source, () if large else tuple(sizes), found.checks, found.repairs, note=note, first=tuple(samples)
+    )
 
 
 class RetrieveForm(CompareForm):
