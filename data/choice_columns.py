@@ -64,7 +64,7 @@ class Columns:
             row.get(name) if name else None for name in (self.context, self.question, self.answer)
         )
         choices, labels = self._choices(row)
-        schema = self.schema
+        schema, answer = self.schema, _single(answer, len(choices))
         if answer is not None and _missing(answer) and clean(answer) not in choices:
             answer = None
         question, context = _text(question), _text(context)
@@ -205,6 +205,16 @@ def _numbered(names: str, by_name: Mapping[str, str], lists: Collection[str]) ->
 # -- cells -----------------------------------------------------------------------------------------------------------
 
 
+def _single(answer: Any, choices: int) -> Any:
+    """The only answer of a list, or the place of the only 1 in one that marks every choice."""
+    if not isinstance(answer, list):
+        return answer
+    marks = [*map(clean, answer)]
+    if len(marks) == choices and sorted(marks) == ["0"] * (choices - 1) + ["1"]:
+        return marks.index("1")
+    return answer[0] if len(answer) == 1 else answer
+
+
 def _of(choice: Cells, keys: Iterable[str]) -> Any:
     """What stands under the first of some keys; None where there is none of them."""
     return next((choice[key] for key in keys if key in choice), None)
@@ -233,7 +243,9 @@ def _text(value: Any) -> str:
 
 
 def _listed(value: Any) -> Any:
-    """Choices of a CSV, where a list is a text."""
+    """Choices of a CSV, where a list is a text, or those of MathQA: "a ) one , b ) two"."""
+    if isinstance(value, str) and re.match(r"a \) .*, b \) ", value):
+        return re.split(r" ?(?:, )?\b[a-e] \) ", value)[1:]
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         for read in (json.loads, ast.literal_eval):
             try:

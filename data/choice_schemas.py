@@ -12,13 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-QUESTIONS = "question|questionstem|questioncontent|questiontext|stem|query|prompt|problem|qtext|goal|input"
+QUESTIONS = (
+    "question|questionstem|questioncontent|questiontext|stem|query|prompt|problem|qtext|goal|input|inputs|instruction|"
+    "startphrase"
+)
 CONTEXTS = "context|passage|article|premise|dialogue|support|fact1|paragraph|background|story"
 ANSWERS = (
     "answerkey|answer|label|gold|goldlabel|correct|correctanswer|correctoption|correctanswerid|correctindex|"
-    "answerindex|answeridx|answerid|answerrightending|cop|target|ra"
+    "answerindex|answeridx|answerid|answerrightending|cop|target|ra|labels|multiplechoicescores"
 )
-LISTS = "choices|endings|options|answers|choice|candidates|candidateanswers|answerchoices|answeroptions"
+LISTS = (
+    "choices|endings|options|answers|choice|candidates|candidateanswers|answerchoices|answeroptions|"
+    "multiplechoicetargets"
+)
 NUMBERED = ("choice#", "ending#", "option#", "answer#", "solution#", "sol#", "op#", "hypothesis#", "candidate#", "#")
 
 
@@ -87,7 +93,7 @@ def _activity(parts: Parts) -> Parts:
     return parts._replace(context=f"{parts.context}:") if parts.context else parts
 
 
-def _sciq(parts: Parts) -> Parts:
+def drawn(parts: Parts) -> Parts:
     """The correct answer among the distractors, at a place that its question draws."""
     if not parts.answer:
         return parts
@@ -109,7 +115,6 @@ def _yes_no(parts: Parts) -> Parts:
     return parts._replace(choices=("no", "yes"), labels=())
 
 
-SCIQ = "SciQ"
 SCHEMAS = (
     Schema("RACE", ("article", "options"), published="letter"),
     Schema("COPA", ("premise", "choice1", "choice2"), context="premise", published="0", continued=True, shaped=_copa),
@@ -119,7 +124,8 @@ SCHEMAS = (
     ),
     Schema("OpenBookQA", ("questionstem",), context="fact1", question="questionstem", continued=True),
     Schema("social_i_qa", ("context", "answera", "answerb"), published="1"),
-    Schema(SCIQ, ("correctanswer", "distractor1"), choices="distractor#", published="text", shaped=_sciq),
+    Schema("SciQ", ("correctanswer", "distractor1"), choices="distractor#", published="text", shaped=drawn),
+    Schema("GPQA", ("correctanswer", "incorrectanswer1"), choices="incorrectanswer#", published="text", shaped=drawn),
     Schema("DREAM", ("dialogue",), published="text"),
     Schema("QuAIL", ("answers", "correctanswerid"), published="0"),
     Schema("LogiQA", ("query", "options"), published="0"),

@@ -16,7 +16,7 @@ from typing import Any
 from data import answer_keys, sources
 from data.answer_keys import LETTERS, AnswerKey
 from data.choice_columns import Cells, Columns, find, flattened
-from data.choice_schemas import SCIQ, Parts
+from data.choice_schemas import Parts, drawn
 from data.sources import Raw, Row, TableError, Tally
 
 __all__ = ["BUNDLED", "LETTERS", "ChoiceData", "Item", "TableError", "examples", "load", "read"]
@@ -163,7 +163,7 @@ def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = ""
         split = next(split for split, own in keys.items() if own == key)
         line = key.told(answered[split][0], f"the first item of {split}")
         (repairs if key.rivals or key.kind == "1" else told).append(line)
-    if columns.schema.name == SCIQ:
+    if columns.schema.shaped is drawn:
         repairs.append("the place of each correct answer among the distractors is drawn by a hash of its question")
     items = {
         split: [one if isinstance(one, str) else _item(one, keys.get(split)) for one in some]

@@ -23,7 +23,6 @@ BLOCK = 1 << 20  # bytes read at a time
 SAMPLE = 1 << 16  # bytes in each of the pieces that an encoding is found by
 PIECES = 16
 COMPRESSED = (".gz", ".zst")
-FEW = 0.05  # share of bytes that are NUL in a text in which they are a mistake
 PLAUSIBLE = 0.95  # share of characters that text in UTF-16 consists of at least
 MARGIN = 8.0  # nats by which another Latin alphabet must be likelier than those of cp1252, and for each letter
 SURPLUS = 0.25
@@ -333,11 +332,12 @@ def _encoding(pieces: list[bytes]) -> str:
     if _JIS.search(head):
         return "iso2022_jp"
     sample = head[:SAMPLE]
-    odd = _many_controls(sample)  # a terminal's recording may be full of them, and is UTF-8
     nul = sample.count(0)
-    if (not (odd and nul) or (nul < FEW * len(sample) and not _many_controls(sample.replace(b"\0", b"")))) and (
-        _is_utf8(pieces)
-    ):
+    # With more spaces than UTF-16 has zeros for, they are a mistake.
+    stray = 2 * nul < sample.count(b" ") and not _many_controls(sample.replace(b"\0", b""))
+    odd = _many_controls(sample) and not (nul and stray)
+    # A terminal's recording may be full of control characters, and is UTF-8.
+    if not (odd and nul) and _is_utf8(pieces):
         return "utf-8-sig"
     if odd:
         if wide := _wide(sample):

@@ -35,11 +35,10 @@ _CHUNK = 1 << 16  # characters, or rows of a Parquet file
 _SNIFFED = 50  # lines of a CSV that tell its delimiter
 _COMPARED = 10_000  # rows that tell what rows look like
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # the line before the header by which Excel tells the delimiter
-_OBJECT = re.compile(r"""\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*[\[{]""")  # whose first value may be of rows or a column
 _BETWEEN = re.compile(r"[\s,]*")
-_ARRAY = re.compile(  # the opening of an array: at the top, or of objects under one of these keys after plain values
-    r"""\s*(?:\[|\{(?:\s*"[^"\\]*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\w.+-]+)\s*,)*\s*"(?:data|rows|examples)"\s*:\s*\[(?=\s*\{))"""
-)
+_OPENED = r"""\s*\{(?:\s*"[^"\\]*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\w.+-]+)\s*,)*\s*"""  # an object after plain values
+_OBJECT = re.compile(_OPENED + r"""(?:"[^"\\]*")\s*:\s*[\[{]""")  # with rows or a column
+_ARRAY = re.compile(rf"""\s*\[|{_OPENED}"(?:data|rows|examples)"\s*:\s*\[(?=\s*\{{)""")  # at the top, or of objects
 
 
 class TableError(Exception):
@@ -370,7 +369,12 @@ def _of_object(value: Any, name: str, reading: Reading) -> dict[str, list[Any]]:
 
 
 def _table(value: Any) -> list[Any]:
-    """A list of objects, or the rows of columns: lists, or objects by index as pandas writes them."""
+    """A list of objects, or the rows of columns: lists, or objects by index as pandas writes them.
+
+    It also writes lists of cells with the names of their columns.
+    """
+    if isinstance(value, dict) and value.keys() >= {"columns", "data"}:
+        value = [dict(zip(value["columns"], row, strict=False)) for row in value["data"]]
     if isinstance(value, list):
         return value if any(isinstance(row, dict) for row in value) else []
     if not isinstance(value, dict) or len(value) < 2 or not all(isinstance(one, dict | list) for one in value.values()):

@@ -161,6 +161,66 @@ KNOWN: dict[str, tuple[list[Cells], list[Item]]] = {
             Item("She takes a needle. she", C[2], 0, "Sewing:", True),
         ],
     ),
+    "StoryCloze": (
+        [
+            {f"InputSentence{number}": f"{passage} {number}." for number in range(1, 5)}
+            | {"RandomFifthSentenceQuiz1": C[0][0], "RandomFifthSentenceQuiz2": C[0][1], "AnswerRightEnding": answer}
+            for passage, answer in zip(PASSAGES, (1, 2, 1), strict=True)
+        ],
+        [
+            Item("", C[0][:2], answer - 1, " ".join(f"{passage} {number}." for number in range(1, 5)), True)
+            for passage, answer in zip(PASSAGES, (1, 2, 1), strict=True)
+        ],
+    ),
+    "HeadQA": (
+        [
+            {"qtext": question, "ra": gold + 1, "answers": [{"aid": n, "atext": one} for n, one in enumerate(some, 1)]}
+            for question, some, gold in zip(Q, C, GOLD, strict=True)
+        ],
+        PLAIN,
+    ),
+    "TruthfulQA": (
+        rows(
+            question=Q,
+            mc1_targets=[
+                {"choices": list(some), "labels": [int(place == gold) for place in range(3)]}
+                for some, gold in zip(C, GOLD, strict=True)
+            ],
+        ),
+        PLAIN,
+    ),
+    "TruthfulQA as its authors publish it": (
+        rows(
+            question=Q,
+            mc1_targets=[
+                {one: int(place == gold) for place, one in enumerate(some)} for some, gold in zip(C, GOLD, strict=True)
+            ],
+        ),
+        PLAIN,
+    ),
+    "BIG-bench": (
+        rows(
+            inputs=Q,
+            multiple_choice_targets=LISTS,
+            multiple_choice_scores=[[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+            targets=[[some[gold]] for some, gold in zip(C, GOLD, strict=True)],
+        ),
+        PLAIN,
+    ),
+    "answers in lists": (rows(query=Q, choices=LISTS, gold=[[gold] for gold in GOLD]), PLAIN),
+    "MMLU without a header": ([dict(zip("123456", (Q[1], *C[1], "fox", "B"), strict=True))] * 3,
+                              [Item(Q[1], (*C[1], "fox"), 1)] * 3),
+    "questions of other names": (rows(question_content=Q, candidate_answers=LISTS, correct=[C[n][n] for n in GOLD]), PLAIN),
+    "input and target": (beside(rows(input=Q, target="ABC"), columns("A", "B", "C")), PLAIN),
+    "instruction": (beside(rows(instruction=Q, answer="abc"), columns("option_a", "option_b", "option_c")), PLAIN),
+    "MathQA": (
+        rows(
+            Problem=Q,
+            options=[f"a ) {some[0]} , b ) {some[1]} , c ) {some[2]}" for some in C],
+            correct="abc",
+        ),
+        PLAIN,
+    ),
     "RACE": (
         rows(example_id="xyz", article=PASSAGES, answer="ABC", question=Q, options=LISTS),
         with_context(*PASSAGES),
