@@ -181,7 +181,7 @@ async def test_a_corrected_value_starts_a_run_with_what_was_typed(
         spec = json.loads((trainers.started[0].path / "spec.json").read_text())
         assert (spec["corpus"], spec["heads"], spec["sample_prompt"]) == (str(verse), 8, "re\nma")
         assert {**build({}, preset_for_auto="nano").__dict__, **spec} == spec
-        await shows(pilot, "● running", trainers.started[0].name[:12])
+        await shows(pilot, "● running", "verse-nano")
 
 
 async def test_what_was_typed_counts_even_when_the_start_follows_at_once(verse: Path) -> None:
@@ -288,7 +288,7 @@ async def test_tab_completes_a_path_as_a_shell_does_and_else_goes_on(tmp_path: P
         await pilot.press("right")
         await until(pilot, lambda: field.value.endswith("verse-b.txt"))
         await pilot.press("tab")
-        await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-preset"))
+        await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-encoding"))
 
 
 @pytest.mark.parametrize("field", ["corpus", "name", "sample_prompt"])
