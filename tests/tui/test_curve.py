@@ -12,7 +12,9 @@ import pytest
 from stage import evaluated, folded, started, step, story
 from textual.strip import Strip
 
-from engine.runs.events import Notice
+from engine.runs.events import ContenderStep, Notice
+from tui.follow.comparison_story import CompareStory, Method
+from tui.follow.overview import losses
 from tui.follow.story import Story
 from tui.widgets import curve
 from tui.widgets.curve import CurveOptions, draw, legend
@@ -196,3 +198,18 @@ def test_a_cursor_and_a_divergence_stand_at_their_steps() -> None:
     upright = {column for column, row in drawn.marks("│") if column > 6 and row < 28}
     assert len(upright) == 1
     assert abs(upright.pop() - drawn.place(50, 2)[0]) <= 1
+
+
+def test_a_refit_after_a_search_has_a_curve_of_its_own_whose_legend_names_the_split() -> None:
+    method = Method("mlp")
+    for number in range(1, 11):
+        method.step(ContenderStep("mlp", number, 20, 2.0 - number / 10, 2.1 - number / 10, 0.5, None, "epoch"))
+    for number in range(1, 4):
+        method.step(ContenderStep("mlp", number, 20, 0.9 - number / 10, None, None, None, "on all rows"))
+    assert [bucket.first for bucket in method.curve.train.buckets] == [1, 2, 3]
+    assert method.curve.evaluations == []
+    compared = CompareStory()
+    compared.methods["mlp"] = method
+    head = losses(compared, "mlp", {"mlp": "MLP"}, {}, 100, 20)[0].text
+    for word in ("MLP loss by epoch, on all rows", "● held out", "⣿ batch"):
+        assert word in head

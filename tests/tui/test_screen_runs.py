@@ -29,6 +29,7 @@ from engine.runs.spec import to_dict
 from tui.app import LabApp
 from tui.runs import views
 from tui.runs.pane import RunsPane
+from tui.themes import PALETTES
 from tui.tokens.pane import TokensPane
 from tui.widgets.line_table import TableView
 from tui.widgets.lines import Lines
@@ -106,6 +107,22 @@ async def test_marked_trainings_are_compared_in_one_plot_and_in_a_sentence(size:
         await pilot.press("space")
         await until(pilot, lambda: len(pane._losses) == 1)
         assert "differs" not in shown(pilot.app)
+
+
+async def test_enter_in_a_question_changes_nothing_and_the_pane_stays_visible_behind_it() -> None:
+    run = recorded("kept")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 1)
+        await pilot.press("d")
+        await asked(pilot, "Delete this run?")
+        focused = pilot.app.focused
+        assert focused is not None
+        assert focused.id == "keep"
+        assert focused.styles.background.hex.lower() == PALETTES["lab-dark"]["accent"]
+        assert "newest" in pilot.app.export_screenshot()
+        await pilot.press("enter")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        assert run.events.exists()
 
 
 def test_losses_are_read_as_they_were_evaluated_and_forgotten_where_a_run_went_back() -> None:
