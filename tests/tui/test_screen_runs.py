@@ -119,7 +119,7 @@ async def test_enter_in_a_question_changes_nothing_and_the_pane_stays_visible_be
         assert focused is not None
         assert focused.id == "keep"
         assert focused.styles.background.hex.lower() == PALETTES["lab-dark"]["accent"]
-        assert "newest" in pilot.app.export_screenshot()
+        await until(pilot, lambda: "newest" in pilot.app.export_screenshot())
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         assert run.events.exists()
