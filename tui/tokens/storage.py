@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import home, store
-from data import encodings, packaged
+from data import encodings
 from data.encodings import TextError
 from data.plaintext import normalise_line_ends
 from engine.runs import codec
@@ -47,8 +47,7 @@ def restore() -> TokensState:
     try:
         state = codec.decode(TokensState, store.read_object(folder() / "desk.json"))
     except (OSError, ValueError):
-        fetched = (home.models() / packaged.SMOLLM2_NAME / "tokenizer.json").is_file()
-        return TokensState(names=(*DEFAULTS, packaged.SMOLLM2_NAME) if fetched else DEFAULTS)
+        return TokensState()
     return replace(state, names=state.names[:MOST])
 
 
