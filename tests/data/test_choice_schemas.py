@@ -210,7 +210,8 @@ KNOWN: dict[str, tuple[list[Cells], list[Item]]] = {
     "answers in lists": (rows(query=Q, choices=LISTS, gold=[[gold] for gold in GOLD]), PLAIN),
     "MMLU without a header": ([dict(zip("123456", (Q[1], *C[1], "fox", "B"), strict=True))] * 3,
                               [Item(Q[1], (*C[1], "fox"), 1)] * 3),
-    "questions of other names": (rows(question_content=Q, candidate_answers=LISTS, correct=[C[n][n] for n in GOLD]), PLAIN),
+    "questions of other names": (
+        rows(question_content=Q, candidate_answers=LISTS, correct=[C[n][n] for n in GOLD]), PLAIN),
     "input and target": (beside(rows(input=Q, target="ABC"), columns("A", "B", "C")), PLAIN),
     "instruction": (beside(rows(instruction=Q, answer="abc"), columns("option_a", "option_b", "option_c")), PLAIN),
     "MathQA": (
