@@ -22,11 +22,7 @@ from tui.output import print_message, say
 from tui.text import safe
 
 
-@options(
-    ClassifySpec,
-    "data test text_column label_column label_names encoding encoder pooling head class_weights limit length epochs "
-    "learning_rate curve suspects seeds seed name device gpus",
-)
+@options(ClassifySpec)
 def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
     """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
 
@@ -35,11 +31,7 @@ def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
     return _compare(spec, json=json, quiet=quiet)
 
 
-@options(
-    ChooseSpec,
-    "data answer_base context_column encoding model encoder method pooling margin uninformative seeds limit length "
-    "epochs learning_rate seed name device gpus",
-)
+@options(ChooseSpec)
 def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     """Compare methods that answer multiple-choice questions by ranking the choices.
 
@@ -49,10 +41,7 @@ def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
     return _compare(spec, json=json, quiet=quiet)
 
 
-@options(
-    RetrieveSpec,
-    "data text_column encoding encoder method train hard_negatives epochs learning_rate length seed name device gpus",
-)
+@options(RetrieveSpec)
 def retrieve(
     spec: RetrieveSpec,
     *,

@@ -32,14 +32,14 @@ Texts = Parameter(allow_leading_hyphen=True, negative="", validator=_no_option)
 """positional text, which may begin with a hyphen but is no option"""
 
 
-def options(kind: type, names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A command that takes a spec of this kind, ``json`` and ``quiet``, from options for the fields in ``names``.
+def options(kind: type) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command that takes a spec of this kind, ``json`` and ``quiet``, from options for its fields.
 
     Other keyword arguments of the command are options too.
     """
     known = {entry.metadata["option"].name or entry.name: entry for entry in fields(kind)}
     hints = typing.get_type_hints(kind)
-    fixed = [_parameter(name, known[name], hints[known[name].name]) for name in names.split()]
+    fixed = [_parameter(name, entry, hints[entry.name]) for name, entry in known.items()]
     for name, annotation in (("json", Json), ("quiet", Quiet)):
         fixed.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
 

@@ -27,7 +27,8 @@ def columns(
     if answer is None:
         told = waiting or "Type a query (/ goes into the box): results update as you type."
         return [Strip.blank(width), *paragraph(told, width)][:height]
-    each = (width - 2) // 3
+    count = len(state.columns)
+    each = (width - count + 1) // count
     head = Text(no_wrap=True)
     if answer.known:
         head.append(f"{answer.known}: ", TITLE)
@@ -38,8 +39,8 @@ def columns(
     if answer.terms:
         head.append("   BM25 terms: ", DIM).append(safe(" ".join(answer.terms), lines=False))
     lines = _lines_each(height - 2)
-    made = [_column(answer, state, place, title, lines, each, height - 1) for place in range(3)]
-    rows = side_by_side([(made[0], each), ([], 1), (made[1], each), ([], 1), (made[2], each)], height - 1)
+    made = [_column(answer, state, place, title, lines, each, height - 1) for place in range(count)]
+    rows = side_by_side([part for one in made for part in ((one, each), ([], 1))][:-1], height - 1)
     return [strip(head, width), *(row.adjust_cell_length(width) for row in rows)][:height]
 
 

@@ -249,7 +249,7 @@ class RetrievePane(ComparePane):
         if state.view == "search" and state.reading:
             state.scroll = max(0, state.scroll + down)
         elif state.view == "search":
-            state.column = max(0, min(2, state.column + right))
+            state.column = max(0, min(len(state.columns) - 1, state.column + right))
             state.row = max(0, state.row + down)
             columns.under_cursor(self.found, state)
         else:

@@ -39,8 +39,8 @@ class ViewState(headline.ViewState):
     """of the document"""
 
     @property
-    def columns(self) -> tuple[str, str, str]:
-        """The rankers of the three columns."""
+    def columns(self) -> tuple[str, ...]:
+        """The rankers of the columns, from left to right."""
         return ("bm25", self.middle, "trained")
 
     def look(self, view: str) -> None:
