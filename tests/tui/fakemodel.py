@@ -65,7 +65,7 @@ class FakeModels:
             name=name, source=f"fake {name}", tokenizer=CharacterTokenizer(vocabulary, name, "fake"),
             parameters=1_000_000, bytes=4_000_000, precision="float32", device=SimpleNamespace(type="cpu"), context=200,
             eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), slides=False,
-            fingerprint=lambda: "f" * 64,
+            fingerprint=lambda: "f" * 64, check=lambda ids: None,
         )  # fmt: skip
 
     def generate(self, lm: Any, spec: GenerateSpec, control: Control) -> Iterator[Event]:

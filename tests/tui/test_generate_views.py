@@ -87,12 +87,13 @@ def test_there_is_no_token_beyond_the_lines() -> None:
 def test_the_ramp_has_a_step_for_every_probability_and_differs_without_colour_at_its_end() -> None:
     import math
 
-    steps = [token_view.probability_style(math.log(p)) for p in (0.95, 0.6, 0.3, 0.1, 0.02, 0.001)]
-    assert len(set(steps)) == 6
-    assert [bool(step.underline) for step in steps] == [False] * 5 + [True]
-    assert token_view.probability_style(None) == token_view.PLAIN
-    assert token_view.probability_style(-math.inf) == steps[-1]
-    assert token_view.probability_style(0.0) == token_view.probability_style(1e-9) == steps[0]  # rounding may pass zero
+    for ramp in token_view.RAMPS.values():
+        steps = [token_view.surprise(math.log(p), ramp) for p in (0.6, 0.3, 0.02, 0.001)]
+        assert len(set(steps)) == 4
+        assert [bool(step.underline and (step.bold or step.bgcolor)) for step in steps] == [False] * 3 + [True]
+        assert token_view.surprise(None, ramp) == token_view.PLAIN
+        assert token_view.surprise(-math.inf, ramp) == steps[-1]
+        assert token_view.surprise(0.0, ramp) == token_view.surprise(1e-9, ramp) == steps[0]  # rounding may pass zero
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_the_funnel_has_the_size_it_is_given_and_nothing_a_terminal_acts_on(widt
         position = Position(4, Node(0, 1, HOSTILE, 0, False), (1, 2), seen(*CANDIDATES), sampling)
         for picked in (0, 4):
             strips = candidate_view.draw(position, picked, width, height)
-            strips += candidate_view.card(position, width, focused=True)
+            strips += candidate_view.card(position, width)
             assert len(strips) <= max(2, height) + 3
             assert {strip.cell_length for strip in strips} == {width}
             assert not CONTROLS.findall(words(strips).replace("\n", ""))
@@ -147,7 +148,7 @@ def test_the_funnel_says_what_was_cut_by_what_and_how_much_of_the_probability() 
     assert lines[1].split()[-3:] == ["50.0", "60.0", "75.0"]
     assert lines[3].endswith("top-k")
     assert lines[4].endswith("top-p")
-    assert lines[5].endswith("min-p")
+    assert lines[5].strip() == "… 1 more"
     assert "2 kept, 20.0% cut by top-k, top-p, min-p" in text
     assert candidate_view.cut_mass(position) == pytest.approx(0.2)
 
@@ -245,11 +246,11 @@ def test_the_lines_around_the_text_fit_and_are_safe(width: int) -> None:
             assert line.cell_length == width
             assert not CONTROLS.findall(line.text)
     assert "7/1,024" in status_lines.head(FakeModel(), Activity(context=7), width).text  # type: ignore[arg-type]
-    assert status_lines.status(made, width).cell_length == width
+    assert not CONTROLS.findall(status_lines.text_title(made) + status_lines.text_facts(made))
     told = strip(notice_text(Notice(HOSTILE * 20, "error")), width)
     assert told.cell_length == width
     assert not CONTROLS.findall(told.text)
-    assert token_view.legend(width).cell_length == width
+    assert token_view.legend(width, token_view.RAMPS["dark"]).cell_length == width
 
 
 # -- comparisons -----------------------------------------------------------------------------------------------------

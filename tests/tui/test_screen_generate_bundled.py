@@ -69,7 +69,7 @@ async def test_tokens_and_probabilities_are_those_of_the_engine() -> None:
             if token.logprob is not None:
                 assert node.logprob == pytest.approx(token.logprob, abs=1e-4)
         perplexity = math.exp(-sum(token.logprob or 0 for token in scored[1:]) / (len(scored) - 1))
-        await shows(pilot, f"prompt {len(PROMPT)} tokens, perplexity {perplexity:.2f}")
+        await shows(pilot, f"{len(PROMPT)} prompt", f"perplexity  prompt {perplexity:.2f}")
         place = len(PROMPT) + 5
         pane.move(place)  # the settings cut there what they cut when it was drawn
         await until(pilot, lambda: pane.settled and pane.see()[0].candidates, 60)

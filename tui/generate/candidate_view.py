@@ -15,18 +15,17 @@ from textual.strip import Strip
 from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
 from tui.generate.token_tree import Node
-from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, probability_style
+from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN
 from tui.text import safe
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import cut, strips, wrap
+from tui.widgets.styled import ACCENT, MUTED, SELECTED, cut, strips, wrap
+from tui.widgets.styled import bar as eighths
 
-CUT = Style(color="bright_red", strike=True)
-GONE = Style(color="bright_red")
-KEPT = Style(color="bright_green")
-MINE = Style(color="bright_white", bold=True)
-TITLE = Style(color="bright_blue", bold=True)
-FOCUSED = Style(color="bright_blue", bold=True, reverse=True)
-PICKED = Style(bgcolor="bright_black", color="bright_white", bold=True)
+CUT = Style(color=MUTED, strike=True)
+GONE = Style(color=MUTED)
+ROW = Style.parse(SELECTED)
+PICK = Style(color=ACCENT)
+SMALLEST = 0.0001  # probability of a candidate that has a line
 CUTS = {"top_k": "top-k", "top_p": "top-p", "min_p": "min-p", "greedy": "greedy"}
 
 
@@ -75,41 +74,41 @@ def cut_mass(position: Position) -> float:
     return max(0.0, 1 - kept[0].tempered / kept[0].final) if kept and not _greedy(position) else 0.0
 
 
-def card(position: Position, width: int, *, focused: bool) -> list[Strip]:
-    """Three lines about the token itself."""
+def title(position: Position) -> str:
+    """Which place the candidates are of."""
     node, seen = position.node, position.seen
     if node is None:
-        title = [Segment(" next token ", FOCUSED if focused else TITLE), Segment(f" at {position.place:,}", DIM)]
-        entropy = seen.entropy if seen else None
-        facts = [("entropy", f"{entropy:.2f} nats" if entropy is not None else "–")]
-        drawn = [("Enter", "takes ▸ and goes on")] if position.candidates else []
-        return [_line(title, width), _facts(facts, width), _facts(drawn, width)]
+        entropy = f", entropy {seen.entropy:.2f}" if seen and seen.entropy is not None else ""
+        return f"next token, at {position.place:,}{entropy}"
+    return f"token {position.place:,}, {mark_spaces(node.text)[:16]}"
+
+
+def card(position: Position, width: int) -> list[Strip]:
+    """Two lines about the token itself; none at the end of the text."""
+    node = position.node
+    if node is None:
+        return []
     kind = "chosen by you" if node.chosen else "prompt" if node.prompt else "completion"
-    title = [
-        Segment(f" {mark_spaces(node.text)[: max(4, width - 26)]} ", FOCUSED if focused else TITLE),
-        Segment(f" token {position.place:,}", DIM),
-        Segment(f" · {kind}", DIM),
-    ]
-    own = f"{percent(math.exp(min(0.0, node.logprob))).strip()}%" if node.logprob is not None else "–"
+    own = f"{percent(math.exp(min(0.0, node.logprob))).strip()} %" if node.logprob is not None else "–"
     facts = [
         ("p", own),
         ("rank", f"{node.rank:,}" if node.rank is not None else "–"),
         ("entropy", f"{node.entropy:.2f}" if node.entropy is not None else "–"),
     ]
-    more = []
+    more = [("", kind)]
     if node.drawn_logprob is not None:
-        more.append(("drawn", f"{percent(math.exp(min(0.0, node.drawn_logprob))).strip()}%"))
+        more.append(("drawn", f"{percent(math.exp(min(0.0, node.drawn_logprob))).strip()} %"))
     if node.kept is not None:
         more.append(("kept", f"{node.kept:,}"))
     if position.branch[1] > 1:
         more.append(("branch", f"{position.branch[0]} of {position.branch[1]}"))
     elif node.id >= 0:
         more.append(("id", f"{node.id}"))
-    return [_line(title, width), _facts(facts, width, probability_style(node.logprob)), _facts(more, width)]
+    return [_facts(facts, width), _facts(more, width)]
 
 
 def draw(position: Position, picked: int, width: int, height: int) -> list[Strip]:
-    """A line for each candidate that has room, then what was cut."""
+    """A line for each candidate that has room and 0.01 %, the rest as one, then what was cut."""
     if not position.candidates:
         return _wrapped(position.note, width, height)
     sampling = position.sampling
@@ -117,49 +116,49 @@ def draw(position: Position, picked: int, width: int, height: int) -> list[Strip
     word = max(4, width - bar - 23)
     tempered = "T" if sampling is None or sampling.greedy else f"T {sampling.temperature:g}"
     last = "greedy" if sampling is not None and sampling.greedy else "drawn"
-    header = f"  {'could stand here':<{word + bar}}" if bar >= 8 else f"  {'token':<{word + bar}}"
-    header = set_cell_size(header, 2 + word + bar)
+    header = set_cell_size("", 2 + word + bar)
     strips = [Strip([Segment(f"{header} {'model':>5}  {tempered:>5}  {last:>6}", DIM)]).adjust_cell_length(width)]
-    rows = max(1, height - 2)
-    first = max(0, min(picked - rows // 2, len(position.candidates) - rows))
+    shown = [one for one in position.candidates if max(one.probability, one.final) >= SMALLEST]
+    shown = shown if len(shown) > picked else list(position.candidates[: picked + 1])
+    rows = max(1, height - 2 - (len(shown) < len(position.candidates)))
+    rows = rows if len(shown) <= rows else max(1, height - 3)
+    first = max(0, min(picked - rows // 2, len(shown) - rows))
     most = max(max(one.probability, one.final) for one in position.candidates)
     here = position.node.id if position.node is not None else None
-    for number, one in enumerate(position.candidates[first : first + rows], first):
+    for number, one in enumerate(shown[first : first + rows], first):
         strips.append(_row(one, number == picked, one.id == here, position, (word, bar), most, width))
+    if left := len(position.candidates) - min(first + rows, len(shown)):
+        strips.append(_line([Segment(f"  … {left:,} more", DIM)], width))
     if height > 2:
         strips.append(_line(_cuts(position), width))
-    return strips
+    return strips[:height]
 
 
 def _row(
     one: Candidate, picked: bool, here: bool, position: Position, sizes: tuple[int, int], most: float, width: int
 ) -> Strip:
     word, bar = sizes
-    background = PICKED if picked else PLAIN
+    background = ROW if picked else PLAIN
+    quiet = background if picked else DIM
     name = cut(mark_spaces(one.text), word - 1).rstrip()
-    style = CUT if one.cut else MINE if here else PLAIN
+    style = CUT if one.cut else BOLD if here else PLAIN
     segments = [
-        Segment("▸" if picked else " ", KEPT + background),
-        Segment("•" if here else " ", MINE + background),
+        Segment("▸" if picked else " ", PICK + Style(bgcolor=background.bgcolor)),
+        Segment("•" if here else " ", BOLD + background),
         Segment(name, style + background),
         Segment(" " * (word - cell_len(name)), background),
     ]
     if bar:
-        final = round(one.final / most * (bar - 1)) if most else 0
-        whole = max(final, round(one.probability / most * (bar - 1)) if most else 0)
-        segments.append(Segment("█" * final, KEPT + background))
-        segments.append(Segment("░" * (whole - final), (GONE if one.cut else DIM) + background))
-        segments.append(Segment(" " * (bar - whole), background))
-    segments.append(Segment(f" {percent(one.probability)}", probability_style(_log(one.probability)) + background))
+        segments.append(Segment(eighths(one.probability / most if most else 0.0, bar - 1) + " ", quiet))
+    segments.append(Segment(f" {percent(one.probability)}", background))
     if position.sampling is None:
         segments.append(Segment(f"  {'':>5}  {'':>6}", background))
     elif one.cut:
         after = "" if one.cut == "greedy" else percent(one.tempered)
-        segments.append(Segment(f"  {after:>5}  ", DIM + background))
-        segments.append(Segment(f"{CUTS.get(one.cut, one.cut):>6}", GONE + background))
+        segments.append(Segment(f"  {after:>5}  {CUTS.get(one.cut, one.cut):>6}", quiet))
     else:
-        segments.append(Segment(f"  {percent(one.tempered)}  ", DIM + background))
-        segments.append(Segment(f"{percent(one.final):>6}", BOLD + KEPT + background))
+        segments.append(Segment(f"  {percent(one.tempered)}  ", quiet))
+        segments.append(Segment(f"{percent(one.final):>6}", BOLD + background))
     return Strip(segments).simplify().adjust_cell_length(width, background)
 
 
@@ -183,14 +182,10 @@ def _greedy(position: Position) -> bool:
     return position.sampling is not None and position.sampling.greedy
 
 
-def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else -math.inf
-
-
-def _facts(facts: list[tuple[str, str]], width: int, first: Style = BOLD) -> Strip:
+def _facts(facts: list[tuple[str, str]], width: int) -> Strip:
     segments = []
-    for number, (name, value) in enumerate(facts):
-        segments += [Segment(f" {name} ", DIM), Segment(f"{value} ", BOLD if number else first + BOLD)]
+    for name, value in facts:
+        segments += [Segment(f" {name} " if name else " ", DIM), Segment(f"{value} ", BOLD)]
     return _line(segments, width)
 
 
@@ -205,14 +200,14 @@ def _wrapped(text: str, width: int, height: int) -> list[Strip]:
 class CandidateView(FocusLines):
     """Shows a :class:`Position`; up and down pick a candidate, Enter takes it."""
 
-    DEFAULT_CSS = "CandidateView { height: 1fr; width: 1fr; padding: 0 1; }"
+    DEFAULT_CSS = "CandidateView { height: 1fr; width: 1fr; }"
     BINDINGS = [
         Binding("up", "pick(-1)", "Up", show=False),
         Binding("down", "pick(1)", "Down", show=False),
     ]
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="panel")
         self.position = Position()
         self._picked: int | None = None
         self._most: int | None = None
@@ -241,7 +236,8 @@ class CandidateView(FocusLines):
         """Bring the lines up to date."""
         if self.size:
             width, height = self.size
-            head = card(self.position, width, focused=self.has_focus)
+            self.entitle(title(self.position), "Enter takes ▸" if self.position.candidates else "")
+            head = card(self.position, width)
             room = height - len(head)
             room = room if self._most is None else min(room, self._most + 2)
             self.set_strips([*head, *draw(self.position, self.picked, width, room)])

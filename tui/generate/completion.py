@@ -51,13 +51,10 @@ REST = 0.15  # seconds that the cursor stands still before candidates are comput
 SAVE = 1.0  # seconds from a change to the disk
 SAVE_STREAM = 10.0  # and while text streams, which can be drawn again
 SIDE = 100  # columns from which the candidates stand beside the text
-HINT = """Nothing is written yet.
-
-e   write a prompt, then F5: the model goes on from its end
-F5  let the model begin from nothing
-m   choose a model: the bundled Dante GPT, gpt2, your own runs
-w   one prompt under greedy and a ladder of temperatures
-o   open a text file"""
+HINT = (
+    "Nothing is written yet: e writes a prompt, which F5 continues; F5 alone begins from nothing. "
+    "m chooses a model, w compares temperatures, o opens a text file."
+)
 PLACEHOLDER = """Write a prompt here, then F5: the model goes on from its end.
 
 Esc leaves the editor. Then letters are keys: m chooses a model, w runs one
@@ -100,6 +97,7 @@ class CompletionPane(Pane):
         self._made, self._since, self._speed = 0, 0.0, 0.0
         self._numbers_at = self._candidates_at = 0.0
         self._dirty = False
+        self._titles = ("", "")
         self._ticker: Timer | None = None
         self._rest: Timer | None = None
         self._saver: Timer | None = None
@@ -108,7 +106,7 @@ class CompletionPane(Pane):
     def compose(self) -> ComposeResult:
         yield Lines(id="gen-head")
         with Container(id="gen-body"):
-            with Container(id="gen-text"):
+            with Container(id="gen-text", classes="panel"):
                 yield self.editor
                 yield TokenView(id="gen-walk")
                 yield SweepView(id="gen-sweep")
@@ -116,11 +114,11 @@ class CompletionPane(Pane):
             with Container(id="gen-side"):
                 yield CandidateView(id="gen-funnel")
                 yield SettingsStrip(id="gen-settings")
-        yield Lines(id="gen-status")
         yield Lines(id="gen-notice")
 
     def on_mount(self) -> None:
         self._ticker = self.set_interval(DRAIN, self._tick, pause=True)
+        self.watch(self.app, "theme", self.redraw, init=False)
         self.show_mode(WALK, focus=False)
         self._restore()
 
@@ -413,10 +411,18 @@ class CompletionPane(Pane):
         used = min(len(self.tokens.path), self.lm.context) if self.lm is not None else 0
         activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
         self._line("gen-head", lambda width: status_lines.head(self.lm, activity, width))
-        self._line("gen-legend", token_view.legend)
-        self._line("gen-status", lambda width: status_lines.status(self.tokens, width))
+        self._line("gen-legend", lambda width: token_view.legend(width, token_view.ramp(self.app)))
+        self._entitle()
         last = notice_text(self.notices[-1]) if self.notices else Text()
         self._line("gen-notice", lambda width: strip(last, width))
+
+    def _entitle(self) -> None:
+        """What the text is made of, in the border of its panel."""
+        titles = status_lines.text_title(self.tokens), status_lines.text_facts(self.tokens)
+        if titles != self._titles:
+            self._titles = titles
+            panel = self.query_one("#gen-text")
+            panel.border_title, panel.border_subtitle = titles
 
     def _line(self, name: str, make: Callable[[int], Strip]) -> None:
         view = self.query_one(f"#{name}", Lines)

@@ -38,14 +38,14 @@ class GeneratePane(CompletionPane):
     ABOUT = (
         (
             "What the colours say",
-            "Each token has the colour of the probability that the model itself gave it: blue was expected, red was "
-            "a surprise (underlined below 1%). Your prompt is bold and scored too: its perplexity is how many tokens "
+            "The stronger the background of a token, the less probable the model itself held it; below 1% it is "
+            "underlined too. ▏ stands where your prompt ends. It is scored as well: its perplexity is how many tokens "
             "the model hesitates between on average. ² marks a place with two branches; [ and ] change between them.\n",
         ),
         (
             "The funnel",
             "For the place under the cursor: the model's own probability, then after temperature, then that of the "
-            "draw; what top-k, top-p or min-p cut is red and says what cut it. Enter takes the picked token and goes "
+            "draw; what top-k, top-p or min-p cut is struck through and says what cut it. Enter takes the picked token and goes "
             "on from there, Space takes only it; what stood there stays as a branch. Tab goes to the candidates and "
             "to the settings, which act with the next token, also while the model writes.\n",
         ),

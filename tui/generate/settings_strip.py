@@ -16,11 +16,10 @@ from textual.widgets import Static
 
 from engine.lm.sampling import Sampling
 from engine.runs.spec import options
-from tui.generate.candidate_view import FOCUSED, TITLE
 from tui.generate.token_view import BOLD, DIM, PLAIN
 from tui.widgets.dialogs import Dialog, box
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import window
+from tui.widgets.styled import BAD, SELECTED, window
 
 NAMES = {
     "greedy": "greedy",
@@ -42,8 +41,8 @@ _LADDERS: dict[str, tuple[float, ...]] = {
     "repetition_penalty": (0.8, 0.9, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0),
     "max_new_tokens": (1, 5, 10, 20, 50, 100, 200, 300, 500, 1000),
 }
-_WRONG = Style(color="bright_red", bold=True)
-_ROW = Style(bgcolor="bright_black", color="bright_white")
+_WRONG = Style(color=BAD, bold=True)
+_ROW = Style.parse(SELECTED)
 
 
 def step(sampling: Sampling, name: str, by: int) -> Sampling:
@@ -125,7 +124,7 @@ class SettingsStrip(FocusLines):
         """Bring the lines up to date."""
         if self.size:
             width, height = self.size
-            title = Segment(" settings ", FOCUSED if self.has_focus else TITLE)
+            title = Segment(" settings ", BOLD)
             help_ = " ←→ step, 0–9 type, Enter" if self.has_focus else " Tab"
             foot = [Segment(f" ✗ {self._wrong}", _WRONG)] if self._wrong else []
             if not foot and self.has_focus:

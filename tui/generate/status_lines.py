@@ -15,18 +15,18 @@ from tui import units
 from tui.generate.token_tree import TokenTree
 from tui.generate.token_view import BOLD, DIM
 from tui.text import safe
+from tui.widgets.styled import BAD, GOOD, WARN
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
 
-WIDE = 98  # cells from which words are spelled out
 _WORDS = {
-    "load": ("◌", "loading", "bright_yellow"),
-    "complete": ("●", "writing", "bright_green"),
-    "replay": ("●", "reading", "bright_green"),
-    "compare": ("●", "comparing", "bright_green"),
-    "look": ("○", "reading", "bright_blue"),
-    "probe": ("○", "looking", "bright_blue"),
+    "load": ("◌", "loading", WARN),
+    "complete": ("●", "writing", GOOD),
+    "replay": ("●", "reading", GOOD),
+    "compare": ("●", "comparing", GOOD),
+    "look": ("✓", "reading", GOOD),
+    "probe": ("✓", "ready", GOOD),
 }
 
 
@@ -46,14 +46,14 @@ class Activity:
 
 def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
     """What is done, with which model, where it came from, what it costs, how much of its context is left."""
-    mark, word, colour = _WORDS.get(activity.kind, ("■", "ready", "bright_blue"))
+    mark, word, colour = _WORDS.get(activity.kind, ("✓", "ready", GOOD))
     if activity.state is State.PAUSED:
-        mark, word, colour = "‖", "paused", "bright_yellow"
+        mark, word, colour = "‖", "paused", WARN
     elif activity.state is State.STOPPING:
-        mark, word, colour = "◍", "stopping", "bright_yellow"
+        mark, word, colour = "◍", "stopping", WARN
     elif lm is None and activity.kind != "load":
-        mark, word, colour = "○", "no model", "bright_yellow"
-    parts = [Segment(f"{mark} {word:<9}", Style(color=colour, bold=True))]
+        mark, word, colour = "○", "no model", WARN
+    parts = [Segment(f"{mark} ", Style(color=colour)), Segment(f"{word:<9}")]
     if activity.kind == "load" and activity.progress is not None:
         progress = activity.progress
         share = f" {progress.done / progress.total:.0%}" if progress.total else ""
@@ -63,7 +63,7 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
         parts.append(Segment(" m chooses one", DIM))
     else:
         left = max(0, lm.context - activity.context)
-        spent = Style(color="bright_red") if not left else Style(color="bright_yellow") if left < 16 else DIM
+        spent = Style(color=BAD) if not left else Style(color=WARN) if left < 16 else DIM
         spent = DIM if lm.slides else spent  # it goes on when its context is full
         right = [Segment(f"context {activity.context:,}/{lm.context:,}", spent)]
         if activity.speed:
@@ -85,25 +85,25 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
     return Strip(parts).adjust_cell_length(width)
 
 
-def status(tree: TokenTree, width: int) -> Strip:
-    """What the text is made of."""
-    parts: list[Segment] = []
+def text_title(tree: TokenTree) -> str:
+    """How many tokens the text has."""
+    counts = [f"{tree.tally(prompt=prompt)[0]:,} {name}" for name, prompt in (("prompt", True), ("completed", False))]
+    draft = f", {len(tree.draft):,} characters not tokenized yet" if tree.draft else ""
+    return f"text, {' + '.join(counts)}{draft}" if tree.path else f"text{draft}"
+
+
+def text_facts(tree: TokenTree) -> str:
+    """The perplexities of prompt and completion, and the branch that the text takes."""
+    found = []
     for name, prompt in (("prompt", True), ("completion", False)):
-        number, perplexity = tree.tally(prompt=prompt)
-        if number:
-            tokens = (" token" if number == 1 else " tokens") if width >= WIDE else ""
-            parts += [Segment(f"{name} ", DIM), Segment(f"{number:,}{tokens}", BOLD)]
-            if perplexity is not None:
-                word = ", perplexity " if width >= WIDE else ", ppl "
-                parts += [Segment(word, DIM), Segment(_short(perplexity), BOLD)]
-            parts.append(Segment("   "))
-    if tree.draft:
-        parts += [Segment(f"{len(tree.draft):,} characters not tokenized yet", DIM), Segment("   ")]
+        perplexity = tree.tally(prompt=prompt)[1]
+        if perplexity is not None:
+            found.append(f"{name} {_short(perplexity)}")
+    told = f"perplexity  {'  '.join(found)}" if found else ""
     if (place := tree.fork()) is not None:
         now, of = tree.branches(place)
-        parts += [Segment(f"branch {now} of {of}", Style(color="bright_magenta", bold=True))]
-        parts.append(Segment(f" at token {place:,}  [ ]", DIM))
-    return Strip(parts).adjust_cell_length(width)
+        told = f"[ ] branch {now} of {of} at token {place:,}" + (f" · {told}" if told else "")
+    return told.replace("[", r"\[")
 
 
 def summary(done: Completed) -> str:

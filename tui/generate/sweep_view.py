@@ -14,16 +14,16 @@ from textual.strip import Strip
 from engine.lm.sweep import Comparison, Setting
 from engine.runs.events import Compared, Event, Token
 from tui.generate.token_layout import Item, TokenLayout
-from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, probability_style
+from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, ramp, surprise
 from tui.text import safe
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import side_by_side
+from tui.widgets.styled import BRIGHT, SELECTED, side_by_side
 
 NARROWEST = 18  # cells of a column that can still be read
 FIGURES = ("repetition", "distinct-2", "log-prob", "tokens/s")
 SHORT = ("repeat", "dist-2", "logp", "tok/s")
-_NAME = Style(color="bright_blue", bold=True)
-_CHOSEN = Style(color="black", bgcolor="bright_blue", bold=True)
+_NAME = Style(color=BRIGHT, bold=True)
+_CHOSEN = Style.parse(f"bold {SELECTED}")
 
 
 @dataclass
@@ -190,10 +190,10 @@ class SweepView(FocusLines):
             first = max(0, first if len(rows) - first <= height else len(rows) - height)
         else:
             first = min(self._top, max(0, len(rows) - height))
-        strips = []
+        strips, styles = [], ramp(self.app)
         for row in rows[first : first + max(0, height)]:
             segments = [Segment(" ")]
-            segments += [Segment(text, probability_style(column.tokens[place].logprob)) for place, text in row]
+            segments += [Segment(text, surprise(column.tokens[place].logprob, styles)) for place, text in row]
             strips.append(Strip(segments).adjust_cell_length(room))
         return strips
 

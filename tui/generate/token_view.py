@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.events import Click, MouseScrollDown, MouseScrollUp
+from rich.text import Text
+from textual.app import App
+from textual.events import Click
 from textual.message import Message
 from textual.strip import Strip
 
@@ -16,51 +20,56 @@ from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_tree import RAW, Node, TokenTree
 from tui.text import safe
 from tui.widgets.lines import Lines
+from tui.widgets.styled import BRIGHT, MUTED, strips, wrap
+
+LEAST = (0.5, 0.1, 0.01, 0.0)
+"""the probabilities from which a token has each style of a ramp: expected first, surprising last"""
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of the ramp: probabilities from ``least`` on."""
-
-    least: float
-    name: str
-    style: Style
+def _ramp(*styles: str) -> tuple[Style, ...]:
+    return tuple(map(Style.parse, styles))
 
 
-RAMP = (
-    Step(0.9, "≥90%", Style(color="bright_blue")),
-    Step(0.5, "≥50%", Style(color="bright_cyan")),
-    Step(0.2, "≥20%", Style(color="bright_green")),
-    Step(0.05, "≥5%", Style(color="bright_yellow")),
-    Step(0.01, "≥1%", Style(color="bright_red")),
-    Step(0.0, "<1%", Style(color="bright_red", underline=True)),
-)
-"""From expected to surprising; the last differs without colour too."""
+RAMPS = {
+    "dark": _ramp("none", "#ffffff on #2e2718", "#ffffff on #52401a", "underline #ffffff on #7a5010"),
+    "light": _ramp("none", "#0d1016 on #fbe3ae", "#0d1016 on #f5bd74", "underline #0d1016 on #ee9270"),
+    "16": _ramp("none", "yellow", "black on yellow", "underline black on bright_yellow"),
+    "none": _ramp("none", "italic", "underline", "bold underline"),
+}
+"""surprise as a background of one hue, by what the terminal shows; the last differs without colour too"""
 PLAIN = Style()
-DIM = Style(color="bright_black")
-BOLD = Style(bold=True)
-CURSOR = Style(color="black", bgcolor="bright_white", bold=True)
+DIM = Style(color=MUTED)
+BOLD = Style(color=BRIGHT, bold=True)
+CURSOR = Style(reverse=True, bold=True)
+PROMPT_END = "▏"
 MARKS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 NOTHING = "◌"  # stands for a token that adds no text
 SHOWN = 4_000  # characters of a piece without tokens
 CALM = 1.5  # seconds between two turns of the page while text streams
 
 
-def probability_style(logprob: float | None) -> Style:
+def ramp(app: App[Any]) -> tuple[Style, ...]:
+    """The styles of surprise in the theme of ``app``."""
+    if app.no_color:
+        return RAMPS["none"]
+    theme = app.current_theme
+    return RAMPS["16" if theme.name == "lab-16" else "dark" if theme.dark else "light"]
+
+
+def surprise(logprob: float | None, styles: Sequence[Style]) -> Style:
     """The style of a token by its log-probability; plain where there is none."""
     if logprob is None:
         return PLAIN
     probability = math.exp(min(0.0, logprob))
-    return next((step.style for step in RAMP if probability >= step.least), RAMP[-1].style)
+    return next(style for least, style in zip(LEAST, styles, strict=True) if probability >= least)
 
 
-def legend(width: int) -> Strip:
-    """What the colours and marks mean."""
-    segments = [Segment("probability ", DIM)]
-    for step in RAMP:
-        segments += [Segment(step.name, step.style), Segment(" ", PLAIN)]
-    segments += [Segment(" prompt", BOLD), Segment("  "), Segment("²", Style(color="bright_magenta"))]
-    segments.append(Segment(" branches", DIM))
+def legend(width: int, styles: Sequence[Style]) -> Strip:
+    """What the backgrounds mean."""
+    segments = [Segment("surprise  ", DIM)]
+    for name, style in zip(("≥ 50 %", "≥ 10 %", "≥ 1 %", "< 1 %"), styles, strict=True):
+        segments += [Segment(f" {name} ", style), Segment(" ", PLAIN)]
+    segments.append(Segment(f" {PROMPT_END} end of the prompt   ² branches", DIM))
     return Strip(segments).adjust_cell_length(width)
 
 
@@ -77,7 +86,7 @@ def glyphs(node: Node, branches: int) -> str:
 class TokenView(Lines, can_focus=True):
     """The text as tokens, with a cursor on one of them. Builds only the lines that are seen."""
 
-    DEFAULT_CSS = "TokenView { height: 1fr; width: 1fr; padding: 0 1; }"
+    DEFAULT_CSS = "TokenView { height: 1fr; width: 1fr; }"
 
     @dataclass
     class Walked(Message):
@@ -132,10 +141,14 @@ class TokenView(Lines, can_focus=True):
     def _items(self) -> list[Item]:
         tree = self._tree
         items = []
+        prompt = False
         for number in tree.path:
             node = tree.nodes[number]
             branches = len(tree.nodes[node.parent].children)
-            items.append(Item((number, branches > 1 and branches), glyphs(node, branches)))
+            ends = prompt and not node.prompt
+            prompt = node.prompt
+            text = PROMPT_END * ends + glyphs(node, branches)
+            items.append(Item((number, branches > 1 and branches, ends), text))
         if tree.draft:
             items.append(Item("draft", safe(tree.draft[-SHOWN:])))
         items.append(Item("end", " "))
@@ -164,7 +177,8 @@ class TokenView(Lines, can_focus=True):
     def _draw(self) -> None:
         tree = self._tree
         if not tree.path and not tree.draft and self.hint and not self.writing:
-            self.set_strips([Strip([Segment(line, DIM)]) for line in self.hint.splitlines()])
+            told = [line for part in self.hint.splitlines() for line in wrap(Text(part, MUTED), self.size.width)]
+            self.set_strips(strips(told, *self.size))
             return
         rows = self._layout.rows[self._top : self._top + self.size.height]
         self.set_strips([Strip(Segment.simplify(Segment(text, self._style(at)) for at, text in row)) for row in rows])
@@ -175,21 +189,15 @@ class TokenView(Lines, can_focus=True):
         if node is None:
             at_end = place == len(tree.path) + bool(tree.draft)
             return (Style(reverse=True) if self.writing else CURSOR) if at_end and self._at_end else DIM
-        style = DIM if node.model == RAW else probability_style(node.logprob)
-        if node.prompt:
-            style += BOLD
+        style = DIM if node.model == RAW else surprise(node.logprob, ramp(self.app))
         return style + CURSOR if place == tree.cursor else style
 
     def on_resize(self) -> None:
         self.show(self._tree, writing=self.writing)
 
-    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+    def on_lines_scrolled(self, event: Lines.Scrolled) -> None:
         event.stop()
-        self.scroll(3)
-
-    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        event.stop()
-        self.scroll(-3)
+        self.scroll(3 * event.by)
 
     def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self)
