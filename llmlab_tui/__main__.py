@@ -31,7 +31,11 @@ def main() -> None:
     else:
         from tui.start import open_screen
 
-        code = open_screen()
+        try:
+            code = open_screen()
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+            code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # at once: torch must not be taken down below a thread that still computes, or the process aborts

@@ -141,6 +141,8 @@ def open_screen():
     for _ in range(8):
         threading.Thread(target=compute, daemon=True).start()
     time.sleep(0.2)
+    if {fails}:
+        raise RuntimeError("the screen failed")
     return 3
 tui.start.open_screen = open_screen
 sys.argv = ["llmlab-tui"]
@@ -171,11 +173,13 @@ def test_a_request_to_stop_or_to_end_is_kept_while_hundreds_of_keys_wait() -> No
         assert terminal.ended() == 0
 
 
-def test_leaving_while_a_model_computes_does_not_abort_the_process() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _COMPUTING], cwd=PROJECT, capture_output=True, text=True, timeout=100, check=False
-    )
-    assert (done.returncode, done.stderr) == (3, "")
+@pytest.mark.parametrize("fails", [False, True])
+def test_leaving_while_a_model_computes_does_not_abort_the_process(fails: bool) -> None:
+    program = [sys.executable, "-c", _COMPUTING.format(fails=fails)]
+    done = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == (1 if fails else 3)
+    assert done.stderr.rstrip().endswith("RuntimeError: the screen failed" if fails else "")
+    assert bool(done.stderr) == fails
 
 
 def test_a_benchmark_ends_with_one_line_of_json() -> None:

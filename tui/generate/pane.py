@@ -45,7 +45,7 @@ class GeneratePane(CompletionPane):
         (
             "The funnel",
             "For the place under the cursor: the model's own probability, then after temperature, then that of the "
-            "draw; what top-k, top-p or min-p cut is struck through and says what cut it. Enter takes the picked token and goes "
+            "draw; what top-k, top-p or min-p cut is struck through. Enter takes the picked token and goes "
             "on from there, Space takes only it; what stood there stays as a branch. Tab goes to the candidates and "
             "to the settings, which act with the next token, also while the model writes.\n",
         ),
