@@ -188,7 +188,8 @@ ACTIONS: list[Action] = [
     Action("view('calibration')", ("k",), "Calibration", "Confidence against accuracy.", "classify"),
     Action("view('labels')", ("l",), "Labels", "Accuracy by the number of labels of each class.", "classify"),
     Action("view('suspects')", ("s",), "Suspects", "Training rows whose label is doubted.", "classify", True),
-    Action("view('sentence')", ("e",), "Sentence", "Type a sentence: every method answers.", "classify", True),
+    Action("view('map')", ("p",), "Map", "Test texts by their features in two dimensions; arrows walk.", "classify"),
+    Action("view('sentence')", ("e",), "Try", "Type a sentence: every method answers.", "classify", True),
     Action("method(1)", ("r",), "Method", "The views show the next method.", "classify", True),
     Action("read", ("enter",), "Texts", "Walk over the texts of the cell, and back.", "classify"),
     Action("back", ("escape",), "Back", "Out of the texts, out of the sentence, to all methods.", "classify"),
@@ -235,6 +236,7 @@ ACTIONS: list[Action] = [
     Action(
         "view('batch')", ("m",), "Batch", "Cosines of the batch in training: own on the diagonal.", "retrieve", True
     ),
+    Action("view('map')", ("p",), "Map", "Documents by their features in two dimensions; arrows walk.", "retrieve"),
     Action("jump(1)", ("right_square_bracket", "j"), "Next query", "The next query by gain.", "retrieve", True),
     Action("jump(-1)", ("left_square_bracket", "k"), "Query before", "The query before it.", "retrieve"),
     Action("pair(0)", ("c",), "Method", "Another method in the middle column, or first of the pair.", "retrieve", True),

@@ -185,7 +185,7 @@ class ClassifyResults:
         return list(map(int, self.checks.get("checks", {}).get("leaked", [])))
 
     def cell(self, method: str, true: int, predicted: int) -> list[int]:
-        """Test rows in a cell of the confusion matrix.
+        """Test rows in a cell of the confusion matrix, by the probability of the predicted class.
 
         The most confident mistakes first; on the diagonal the least confident.
         """
@@ -193,7 +193,8 @@ class ClassifyResults:
 
         found, gold = self.probabilities[method], np.asarray(self.labels)
         rows = np.flatnonzero((gold == true) & (found.argmax(1) == predicted))
-        return [int(row) for row in rows[np.argsort(found[rows, true], kind="stable")]]
+        sure = found[rows, predicted]
+        return [int(row) for row in rows[np.argsort(sure if true == predicted else -sure, kind="stable")]]
 
 
 def right_of(found: Sequence[NDArray[np.float64]], labels: Sequence[int]) -> list[Values]:

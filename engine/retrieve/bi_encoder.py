@@ -145,13 +145,16 @@ def _cross(trainings: Sequence[_BiTraining]) -> Generator[Event, None, BiState]:
     last = _BiTraining(lead.inputs, Split(every, every), lead.control, lead.keep)
     last.seen, last.offset = lead.seen, lead.step
     last.history = [replace(lead.history[best_epoch], step=lead.step + last.per_epoch * best_epoch)]
+    steps, note = lead.step + last.per_epoch * best_epoch, "on all train queries"
     for epoch in range(best_epoch):
         for event in last.epoch(epoch):
-            yield replace(event, note="on all train queries") if isinstance(event, ContenderStep) else event
+            yield replace(event, steps=steps, note=note) if isinstance(event, ContenderStep) else event
     yield from last.search()
     state = last.state(last.bi_encoder.tensors())
     last.keep(state)
-    yield last.event(f"trained on all train queries for {best_epoch} epochs" if best_epoch else "left as it was")
+    epochs = "1 epoch" if best_epoch == 1 else f"{best_epoch} epochs"
+    told = f"trained on all train queries for {epochs}" if best_epoch else "left as it was"
+    yield replace(last.event(told), steps=steps)
     return state
 
 

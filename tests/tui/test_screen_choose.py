@@ -84,7 +84,7 @@ async def test_f5_runs_the_methods_and_shows_them(workshop: dict[str, str]) -> N
         pane.form.fill(ChooseSpec(**workshop, seeds=1, limit=16))
         await pilot.press("f5")
         await until(pilot, lambda: pane.story.finished is not None)
-        await shows(pilot, "margin ranker", "cross-entropy", "chance", "always longest", "question hidden", "finished")
+        await shows(pilot, "margin ranker", "cross-entropy", "chance", "longest choice", "question hidden", "finished")
         assert pane.run_shown is not None
         assert pane.run_shown.read_json("spec.json")["methods"] == ["margin", "cross-entropy"]
         assert {"margin", "cross-entropy"} <= set(pane.run_shown.read_json("results.json"))
@@ -113,16 +113,16 @@ async def test_browsing(run: Run) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await opened(pilot, run)
         await pilot.press("i")
-        await shows(pilot, "12 questions", "f all", "s worst first", "✓ A")
+        await shows(pilot, "12 questions, worst first", "✓ A")
         before = pane.under_cursor
         await pilot.press("down", "down")
         assert pane.under_cursor != before
         await pilot.press("end")
         assert pane.under_cursor is not None
         await pilot.press("f")
-        await shows(pilot, "f wrong")
+        await shows(pilot, "wrong questions, worst first")
         await pilot.press("f", "s")
-        await shows(pilot, "f right", "s closest first")
+        await shows(pilot, "right questions, closest first")
         await pilot.press("f", "f")
         while pane.method != "zero-shot":
             await pilot.press("m")

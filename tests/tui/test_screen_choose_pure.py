@@ -18,11 +18,12 @@ from tui.choose import form as choose_form
 from tui.choose.form import ChooseForm, look
 from tui.choose.overview import overview
 from tui.choose.own import Own, item_of, ranks, spelled
-from tui.choose.questions import card, questions, shares, tokens
-from tui.choose.story import FILTERS, SORTS, ChooseStory, disagree, lead, listed
+from tui.choose.questions import card, questions, tokens
+from tui.choose.story import FILTERS, ORDERS, ChooseStory, disagree, lead, shares
 from tui.choose.views import NAMES, WORDS, ViewState
 from tui.follow import last_values
 from tui.follow.headline import head, notice, tabs
+from tui.widgets.panel import Frame
 
 ITEMS = tuple(Item(f"question {number} {HOSTILE}?", (f"a{HOSTILE}", "b", "c"), number % 3) for number in range(12))
 WAYS = {"sum": (-1.0, -2.0, -3.0), "token": (-1.0, -2.0, -3.0), "character": (-1.0, -2.0, -3.0), "pmi": (0.0, 1.0, 0.5)}
@@ -84,24 +85,29 @@ def text(strips: list[Any]) -> str:
     return "\n".join(strip.text for strip in strips)
 
 
+def drawn_card(item: int, ranked: dict[str, ItemJudged], method: str, width: int, height: int) -> list[Any]:
+    """A question in a panel of its own."""
+    return card(ITEMS[item], ranked, method, "question", Frame(width), width, height)
+
+
 def test_lead_filters_and_orders() -> None:
     told = story()
     assert lead(ranked("margin", 0, (0.5, 0.2, 0.1), gold=0)) == pytest.approx(0.3)
     assert lead(ranked("margin", 0, (0.5, 0.2, 0.1), gold=2)) == pytest.approx(-0.4)
-    leads = [lead(event) for event in listed(told, "margin", "all", "worst first")]
+    leads = [lead(event) for event in told.listed("margin", "all", "worst first")]
     assert leads == sorted(leads)
-    assert [abs(one) for one in (lead(e) for e in listed(told, "margin", "all", "closest first"))] == sorted(
+    assert [abs(one) for one in (lead(e) for e in told.listed("margin", "all", "closest first"))] == sorted(
         map(abs, leads)
     )
-    assert [event.item for event in listed(told, "margin", "all", "as given")] == list(range(12))
-    right, wrong = (listed(told, "margin", kept, "as given") for kept in ("right", "wrong"))
+    assert [event.item for event in told.listed("margin", "all", "as given")] == list(range(12))
+    right, wrong = (told.listed("margin", kept, "as given") for kept in ("right", "wrong"))
     assert {event.item for event in right} | {event.item for event in wrong} == set(range(12))
     assert all(lead(event) >= 0 for event in right)
     assert all(lead(event) <= 0 for event in wrong)
     assert disagree(told.methods["zero-shot"].ranked[0])
     # On the first three margin chooses b where zero-shot chooses a; with the ways in disagreement all are kept.
-    assert len(listed(told, "zero-shot", "disagreed", "as given")) == 12
-    assert listed(told, "unknown", "all", "as given") == []
+    assert len(told.listed("zero-shot", "disagreed", "as given")) == 12
+    assert told.listed("unknown", "all", "as given") == []
 
 
 def test_what_a_damaged_journal_says_is_passed_over() -> None:
@@ -113,21 +119,25 @@ def test_what_a_damaged_journal_says_is_passed_over() -> None:
     assert told.methods["margin"].ranked[3] == before
     assert told.methods["margin"].result == result(0.5)
     told.fold(Finished("died", 0, None, "run"))
-    assert text(overview(told, "margin", 80, 24))
+    assert text(overview(told, "margin", ViewState(), 80, 24))
 
 
 @pytest.mark.parametrize("width", [24, 58, 80, 118, 200])
 @pytest.mark.parametrize("finished", [True, False])
 def test_views_fit_and_hold_no_controls(width: int, finished: bool) -> None:
     told, state = story(finished=finished), ViewState()
-    drawn = [overview(told, "margin", width, 20), [head(told, WORDS, HOSTILE, "running", width)], [notice(told, width)]]
+    drawn = [
+        overview(told, "margin", ViewState(), width, 20),
+        [head(told, WORDS, HOSTILE, "running", width)],
+        [notice(told, width)],
+    ]
     drawn.append([tabs(WORDS, state.view, width, "m", NAMES["margin"])])
     for kept in FILTERS:
-        for order in SORTS:
+        for order in ORDERS:
             state.kept, state.order, state.row = kept, order, 99
             drawn.append(questions(told, ITEMS, "zero-shot", state, width, 20))
     drawn.append(
-        card(ITEMS[0], {name: one.ranked[0] for name, one in told.methods.items() if one.ranked}, "margin", width, 20)
+        drawn_card(0, {name: one.ranked[0] for name, one in told.methods.items() if one.ranked}, "margin", width, 20)
     )
     for strips in drawn:
         assert len(strips) <= 20
@@ -136,7 +146,7 @@ def test_views_fit_and_hold_no_controls(width: int, finished: bool) -> None:
 
 
 def test_the_overview_tells_what_to_believe() -> None:
-    shown = text(overview(story(), "margin", 118, 30))
+    shown = text(overview(story(), "margin", ViewState(), 118, 30))
     for part in ("0.500", "0.450–0.550", "question hidden 0.350", "1 of 12 answers change", "A 150%/100%", "by sum"):
         assert part in shown, part
 
@@ -144,7 +154,7 @@ def test_the_overview_tells_what_to_believe() -> None:
 def test_the_card_tells_right_and_wrong() -> None:
     told = story()
     shown = text(
-        card(ITEMS[1], {name: told.methods[name].ranked[1] for name in ("zero-shot", "margin")}, "margin", 118, 30)
+        drawn_card(1, {name: told.methods[name].ranked[1] for name in ("zero-shot", "margin")}, "margin", 118, 30)
     )
     assert "zero-shot ✗ A" in shown
     assert "margin ✓ B" in shown
@@ -200,11 +210,11 @@ def test_an_item_that_could_not_be_scored_is_neither_right_nor_wrong() -> None:
     none = float("-inf")
     told.fold(ranked("zero-shot", 0, (none, -2.0, -3.0), ways={"sum": (None, -2.0, -3.0)}, strips=STRIPS))
     for kept in ("right", "wrong"):
-        assert 0 not in [event.item for event in listed(told, "zero-shot", kept, "worst first")]
-    assert 0 in [event.item for event in listed(told, "zero-shot", "all", "worst first")]
+        assert 0 not in [event.item for event in told.listed("zero-shot", kept, "worst first")]
+    assert 0 in [event.item for event in told.listed("zero-shot", "all", "worst first")]
     event = told.methods["zero-shot"].ranked[0]
     assert (lead(event), disagree(event)) == (0.0, False)
-    text = "\n".join(line.text for line in card(ITEMS[0], {"zero-shot": event}, "zero-shot", 100, 40))
+    text = "\n".join(line.text for line in drawn_card(0, {"zero-shot": event}, "zero-shot", 100, 40))
     assert "not scored" in text
 
 

@@ -77,7 +77,7 @@ async def test_results_appear_as_they_come_with_progress_and_time_left(fake_runs
         ):
             pane.story.fold(event)
         pane.redraw()
-        await shows(pilot, "1.000", "epoch 3, the best so far", "step 3 of 100", "7 s left", "MLP loss by epoch")
+        await shows(pilot, "1.000", "epoch 3, the best so far", "step 3 of 100", "7 s left", "MLP, loss by epoch")
 
 
 async def test_keys_pause_go_on_and_stop_and_a_second_start_only_says_so(fake_runs: FakeRuns) -> None:
@@ -159,7 +159,9 @@ async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_b
         pane = await finished(pilot, fake_runs)
         await pilot.press("down")  # the method after the best: logistic regression
         assert pane.method == "lr"
-        await pilot.press("m", "down", "right")
+        await pilot.press("m")  # it starts on the largest confusion
+        await shows(pilot, "confusion matrix, logistic reg.", "1 of 3 billing taken for delivery")
+        await pilot.press("down")
         await shows(pilot, "2 of 3 delivery classified correctly")
         await pilot.press("right")
         await shows(pilot, "1 of 3 delivery taken for technical", "row 5 of the test split")

@@ -31,6 +31,7 @@ from tui.retrieve.pane import RetrievePane
 from tui.retrieve.runs import Retrievals
 from tui.retrieve.searching import Answer, searching
 from tui.retrieve.story import RetrieveStory
+from tui.retrieve.views import ViewState
 from tui.widgets.field import Field
 
 
@@ -108,12 +109,12 @@ async def test_a_typed_query_is_answered_by_three_rankers_and_relevant_documents
         await until(pilot, lambda: pane.found is not None and pane.found.query == query[:4].strip())
         pane.box.value = query
         await until(pilot, lambda: pane.found is not None and len(pane.found.found) == 3 and pane.found.known)
-        await shows(pilot, "test query q30: 1 relevant document ●", "BM25", "frozen mean", "trained")
+        await shows(pilot, "test query q30, 1 relevant document ●", "BM25", "frozen mean", "trained")
         answer = pane.found
         assert answer is not None
         assert answer.relevant == frozenset({30})
         text = shown(pilot.app)
-        assert any(mark in text for mark in ("↑", "↓", "=", "new"))
+        assert any(mark in text for mark in ("▲", "▼", "=", "new"))
         await pilot.press("enter", "right", "down", "enter")
         await shows(pilot, "rank in BM25")
         await pilot.press("escape")
@@ -254,7 +255,7 @@ def test_several_encoders_have_their_methods_costs_and_training_in_the_figures(w
         )
         against = {one: {"ndcg@10": {"mean": 0.1, "low": 0.01, "high": 0.2, "p": 0.01}} for one in methods[:place]}
         story.fold(ContenderDone(method, result, against))
-    lines = ["".join(part.text for part in strip) for strip in figures(story, width, 40)]
+    lines = ["".join(part.text for part in strip) for strip in figures(story, ViewState(), width, 40)]
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     assert "encoding (minilm): 1.2 s, 60 texts, 36 of them truncated" in text
@@ -274,7 +275,7 @@ def test_differences_say_which_could_be_chance_after_adjustment_and_in_runs_with
         for pair, found in pairs.items():
             first, second = pair.split("_")
             story.against[first, second] = {"ndcg@10": {"mean": 0.1, "low": 0.01, "high": 0.2, **found}}
-        shown = ["".join(part.text for part in strip) for strip in figures(story, width, 40)]
+        shown = ["".join(part.text for part in strip) for strip in figures(story, ViewState(), width, 40)]
         return [line.rstrip() for line in shown if " − " in line]
 
     one, two = lines(mean_cls={"p": 0.04}, hybrid_bm25={"p": 0.02})
@@ -294,7 +295,7 @@ async def test_the_verdict_comes_before_the_differences_that_it_sums_up(kept: Ru
     story = RetrieveStory()
     for event in Retrievals().follow(kept)(Control()):
         story.fold(event)
-    drawn = " ".join("".join(part.text for part in line).rstrip() for line in figures(story, 78, height))
+    drawn = " ".join("".join(part.text for part in line).rstrip() for line in figures(story, ViewState(), 78, height))
     assert drawn.count("steps of training.") == 1  # the end of the verdict
     assert ("differences in nDCG@10" in drawn) == both
 
@@ -328,7 +329,9 @@ def test_what_the_encoder_was_trained_for_is_said_once(encoder: Path, tmp_path: 
     for event in retrieve(spec, Control()):
         story.fold(event)
         if story.finished is not None or (isinstance(event, ContenderDone) and event.contender == "mean"):
-            drawn = "".join("".join(part.text for part in line).rstrip() + " " for line in figures(story, 200, 40))
+            drawn = "".join(
+                "".join(part.text for part in line).rstrip() + " " for line in figures(story, ViewState(), 200, 40)
+            )
             notices = " ".join(notice.text for notice in story.notices)
             seen.append((drawn + notices).count("trained for sentence similarity"))
     assert seen == [1, 1]  # before there is a verdict, and with it

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.text import Text
 from textual.strip import Strip
 
 from checkpoints.run import Run
@@ -17,7 +16,8 @@ from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
 from tui.background import Opened
 from tui.choose.questions import card
-from tui.widgets.styled import DIM, paragraph, strip
+from tui.widgets.panel import Frame
+from tui.widgets.styled import paragraph
 
 if TYPE_CHECKING:
     from engine.choose.answer import Chooser
@@ -127,11 +127,9 @@ class Own:
             )
             return paragraph(told, width)
         if self.item is None or not self.answers:
-            return [strip(Text(working or "…", DIM), width)]
-        lines = card(self.item, self.answers, method, width, height - 1, self.moved())
-        if working and typed != self.item:
-            lines.append(strip(Text(working, DIM), width))
-        return lines
+            return paragraph(working or "…", width)
+        title = f"your question{f', {working}' if working and typed != self.item else ''}"
+        return card(self.item, self.answers, method, title, Frame(width), width, height, self.moved())
 
 
 def ranks(scores: Sequence[float]) -> list[int]:

@@ -18,7 +18,7 @@ from tui.choose.overview import overview
 from tui.choose.own import Answered, Own
 from tui.choose.questions import questions
 from tui.choose.runs import Rankings
-from tui.choose.story import ChooseStory, listed
+from tui.choose.story import ChooseStory
 from tui.choose.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
 from tui.pane import bindings
@@ -116,7 +116,7 @@ class ChoosePane(ComparePane):
     @property
     def under_cursor(self) -> ItemJudged | None:
         """The question of the list that the cursor is on."""
-        found = listed(self.story, self.method, self.view_state.kept, self.view_state.order)
+        found = self.story.listed(self.method, self.view_state.kept, self.view_state.order)
         return found[max(0, min(self.view_state.row, len(found) - 1))] if found else None
 
     def turned(self) -> tuple[str, str]:
@@ -128,7 +128,7 @@ class ChoosePane(ComparePane):
             return self.own.draw(self._spelled(), self.method, able, self.working("rank"), width, height)
         if self.view_state.view == "items":
             return questions(self.story, self.items, self.method, self.view_state, width, height)
-        return overview(self.story, self.method, width, height)
+        return overview(self.story, self.method, self.view_state, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -179,10 +179,6 @@ class ChoosePane(ComparePane):
         else:
             self.view_state.row = max(0, self.view_state.row + down)
         self.redraw()
-
-    def action_page(self, by: int) -> None:
-        """A page of questions."""
-        self.action_walk(by * 10)
 
     def action_ends(self, last: int) -> None:
         """The first question, or the last."""

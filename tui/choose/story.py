@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from engine.runs.events import Event, ItemJudged
+from engine.runs.events import Event, ItemJudged, Loaded
 from tui.follow.comparison_story import CompareStory, Method
 
 CONTROLS = ("chance", "longest")
 FILTERS = ("all", "wrong", "right", "disagreed")
-SORTS = ("worst first", "closest first", "most confident first", "as given")
 
 
 @dataclass
@@ -19,12 +20,20 @@ class ChooseMethod(Method):
     """One way of ranking."""
 
     ranked: dict[int, ItemJudged] = field(default_factory=dict)
+    right: int = 0
+    """of the ranked items"""
 
     @property
     def ways(self) -> list[Method]:
         """Of counting log-probabilities."""
         ways = (self.result or {}).get("ways")
         return [Method(f"  by {way}", figures) for way, figures in ways.items()] if isinstance(ways, dict) else []
+
+    def rank(self, event: ItemJudged) -> None:
+        """Take in what it gives the choices of an item."""
+        before = self.ranked.get(event.item)
+        self.right += right(event) - (before is not None and right(before))
+        self.ranked[event.item] = self.running = event
 
 
 @dataclass
@@ -34,6 +43,9 @@ class ChooseStory(CompareStory):
     METHOD, CONTROLS = ChooseMethod, CONTROLS
 
     methods: dict[str, ChooseMethod] = field(default_factory=dict)
+    judged: list[int] = field(default_factory=list)
+    """items in the order in which methods judged them"""
+    _listing: Listing | None = None
 
     @property
     def browsable(self) -> list[str]:
@@ -44,10 +56,55 @@ class ChooseStory(CompareStory):
         """Take an event in. What a damaged journal says of a method is passed over."""
         super().fold(event)
         match event:
+            case Loaded():
+                self.judged, self._listing = [], None
             case ItemJudged() if _sound(event):
                 self.doing, self.progress = event.contender, None
-                method = self.method(event.contender)
-                method.ranked[event.item] = method.running = event
+                self.method(event.contender).rank(event)
+                self.judged.append(event.item)
+
+    def listed(self, name: str, kept: str, order: str) -> Sequence[ItemJudged]:
+        """The items of a method that a filter keeps, in an order."""
+        if self._listing is None or self._listing.key != (name, kept, order):
+            self._listing = Listing(self, name, kept, order)
+        return self._listing.updated()
+
+
+class Listing(Sequence[ItemJudged]):
+    """Items of a method in an order. Only what has been judged since the last look is looked at again."""
+
+    def __init__(self, story: ChooseStory, name: str, kept: str, order: str) -> None:
+        self.key = (name, kept, order)
+        self._story, self._ranked = story, story.methods[name].ranked if name in story.methods else {}
+        self._keep, self._value = kept, ORDERS[order]
+        self._places: dict[int, tuple[float, int]] = {}
+        self._rows: list[tuple[float, int]] = []
+        """what an item is sorted by, and the item, in order"""
+        self._seen = 0
+
+    def updated(self) -> Listing:
+        """The same with all that has been judged."""
+        changed = dict.fromkeys(self._story.judged[self._seen :])
+        self._seen = len(self._story.judged)
+        for item in changed:
+            if (place := self._places.pop(item, None)) is not None:
+                del self._rows[bisect_left(self._rows, place)]
+        for item in changed:
+            event = self._ranked.get(item)
+            if event is not None and _kept(self._story, event, self._keep):
+                self._places[item] = (self._value(event), item)
+                self._rows.append(self._places[item])
+        if changed:
+            self._rows.sort()
+        return self
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self._ranked[item] for _, item in self._rows[place]]
+        return self._ranked[self._rows[place][1]]
 
 
 def lead(event: ItemJudged) -> float:
@@ -56,6 +113,34 @@ def lead(event: ItemJudged) -> float:
         return 0.0
     others = [score for place, score in enumerate(event.scores) if place != event.gold]
     return event.scores[event.gold] - max(others)
+
+
+def confidence(event: ItemJudged) -> float:
+    """The share of the choice with the highest score; 0 where a choice could not be scored."""
+    return max(shares(event.scores)) if chosen(event.scores) >= 0 else 0.0
+
+
+def shares(scores: Sequence[float]) -> list[float]:
+    """Scores as shares of one (softmax)."""
+    top = max(scores)
+    if not math.isfinite(top):
+        return [1 / len(scores)] * len(scores)
+    raised = [math.exp(score - top) if math.isfinite(score) else 0.0 for score in scores]
+    return [one / sum(raised) for one in raised]
+
+
+ORDERS: Mapping[str, Callable[[ItemJudged], float]] = {
+    "worst first": lead,
+    "closest first": lambda event: abs(lead(event)),
+    "most confident first": lambda event: -confidence(event),
+    "as given": lambda event: 0.0,
+}
+"""what a list is sorted by, ascending; equal ones by item"""
+
+
+def right(event: ItemJudged) -> bool:
+    """Whether the right choice has the highest score."""
+    return chosen(event.scores) == event.gold
 
 
 def chosen(scores: Sequence[float]) -> int:
@@ -70,29 +155,11 @@ def disagree(event: ItemJudged) -> bool:
     return len({chosen(scores) for scores in event.ways.values() if scores}) > 1
 
 
-def listed(story: ChooseStory, name: str, kept: str, order: str) -> list[ItemJudged]:
-    """The items of a method that a filter keeps, in an order."""
-    method = story.methods.get(name)
-    if method is None:
-        return []
-    found = [event for event in method.ranked.values() if _kept(story, event, kept)]
-    if order == "worst first":
-        found.sort(key=lambda event: (lead(event), event.item))
-    elif order == "closest first":
-        found.sort(key=lambda event: (abs(lead(event)), event.item))
-    elif order == "most confident first":
-        found.sort(key=lambda event: (-lead(event), event.item))
-    else:
-        found.sort(key=lambda event: event.item)
-    return found
-
-
 def _kept(story: ChooseStory, event: ItemJudged, kept: str) -> bool:
-    right = chosen(event.scores) == event.gold
     if kept == "right":
-        return right
+        return right(event)
     if kept == "wrong":
-        return not right and chosen(event.scores) >= 0
+        return not right(event) and chosen(event.scores) >= 0
     if kept == "disagreed":
         others = {
             chosen(other.scores)

@@ -5,27 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui.actions import views
-from tui.choose.story import FILTERS, SORTS
+from tui.choose.story import FILTERS, ORDERS
 from tui.follow import headline
 
 NAMES = {
     "chance": "chance",
-    "longest": "always longest",
+    "longest": "longest choice",
     "zero-shot": "zero-shot LM",
     "margin": "margin ranker",
     "cross-entropy": "cross-entropy",
     "finetune": "fine-tuned",
 }
 """in a column of 14"""
-SHORT = {"zero-shot": "zero-shot", "margin": "margin", "cross-entropy": "cross-ent.", "finetune": "fine-tuned"}
-COLOURS = {
-    "chance": "bright_black",
-    "longest": "bright_black",
-    "zero-shot": "bright_magenta",
-    "margin": "bright_cyan",
-    "cross-entropy": "bright_yellow",
-    "finetune": "bright_green",
-}
+SHORT = {"zero-shot": "zero-shot", "margin": "margin", "cross-entropy": "cross-entropy", "finetune": "fine-tuned"}
 VIEWS = views("choose")
 
 
@@ -34,11 +26,13 @@ class ViewState(headline.ViewState):
     """With which questions are listed; ``row`` is among those."""
 
     kept: str = FILTERS[0]
-    order: str = SORTS[0]
+    order: str = next(iter(ORDERS))
 
     def look(self, view: str) -> None:
-        """Another view."""
-        self.view, self.reading = view, False
+        """Another view; the cursor stays on its question."""
+        row = self.row
+        super().look(view)
+        self.row = row
 
     def filter(self) -> None:
         """The next filter."""
@@ -46,7 +40,7 @@ class ViewState(headline.ViewState):
 
     def sort(self) -> None:
         """The next order."""
-        self.order, self.row = _next(SORTS, self.order), 0
+        self.order, self.row = _next(tuple(ORDERS), self.order), 0
 
 
 def _next(names: tuple[str, ...], name: str) -> str:

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.comparison.statistics import CHANCE, Report
+from engine.comparison.statistics import CHANCE, PairedTest, Report
 from engine.runs.events import Notice
 from tui import units
 from tui.classify.runs import Findings
-from tui.classify.story import ClassifyStory
-from tui.classify.views import COLOURS, NAMES
+from tui.classify.story import ClassifyMethod, ClassifyStory
+from tui.classify.views import NAMES, ViewState
 from tui.follow import overview as compare
 from tui.follow.overview import ACCURACY, INTERVAL, seconds
 from tui.text import safe
-from tui.widgets.line_table import Column
+from tui.widgets.line_table import Column, LineTable
 from tui.widgets.styled import (
-    BAD,
+    BRIGHT,
     DIM,
-    GOOD,
+    MUTED,
     TITLE,
     data_lines,
     notice_text,
@@ -38,24 +38,25 @@ def _column(title: str, width: int, told: Callable[[Report], str], priority: int
 COLUMNS = (
     ACCURACY,
     INTERVAL,
-    _column("n", 7, lambda report: f"{report.rows:,}", 3),
-    _column("macro-F1", 9, lambda report: share(report.macro_f1)),
-    _column("seconds", 9, lambda report: seconds(report.seconds)),
-    _column("log loss", 9, lambda report: share(report.log_loss), 1),
-    _column("calib.", 8, lambda report: share(report.calibration_error), 1),
-    _column(
-        "trained", 9, lambda report: units.count(report.trained_parameters) if report.trained_parameters else "–", 2
-    ),
+    _column("macro-F1", 10, lambda report: share(report.macro_f1), 2),
+    _column("log loss", 10, lambda report: share(report.log_loss), 3),
+    _column("calibration", 13, lambda report: share(report.calibration_error), 4),
+    _column("seconds", 9, lambda report: seconds(report.seconds), 5),
 )
 SEEDS = _column("seeds", 13, lambda report: f"{len(report.seeds)}, ±{report.spread or 0:.3f}" if report.seeds else "–")
-WITHOUT_LEAKS = _column("no leaks", 10, lambda report: share(report.accuracy_without_leaks), 4)
+WITHOUT_LEAKS = _column("no leaks", 10, lambda report: share(report.accuracy_without_leaks), 1)
 
 
-def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width: int, height: int) -> list[Strip]:
+def overview(
+    story: ClassifyStory, findings: Findings | None, chosen: str, state: ViewState, width: int, height: int
+) -> list[Strip]:
     """Table above; below it words to the left and curves to the right, or what matters more now where it is narrow."""
     leaks = any(method.report and method.report.accuracy_without_leaks is not None for method in story.done)
     seeds = any(method.report and method.report.seeds for method in story.done)
-    columns = (*COLUMNS, *([SEEDS] if seeds else []), *([WITHOUT_LEAKS] if leaks else []))
+    columns = (*COLUMNS[:2], *([SEEDS] if seeds else []), *([WITHOUT_LEAKS] if leaks else []), *COLUMNS[2:])
+    best = story.best
+    if findings is not None and best is not None and best.name in findings.results.probabilities:
+        columns = (*columns[:2], _against(best.name, findings), *columns[2:])
 
     notices = list(story.notices)
     if notices and notices[-1].level != "error" and notice_text(notices[-1]).cell_len <= width:
@@ -64,36 +65,45 @@ def overview(story: ClassifyStory, findings: Findings | None, chosen: str, width
     def words(width: int) -> list[Text]:
         return _words(story, notices, findings, chosen, width)
 
-    return compare.overview(story, chosen, columns, words, NAMES, COLOURS, width, height)
+    return compare.overview(story, chosen, columns, words, NAMES, state, width, height)
+
+
+def _against(best: str, findings: Findings) -> Column:
+    """The p of the best method against each other one."""
+
+    def told(method: ClassifyMethod) -> tuple[str, str]:
+        found = findings.pairs.get((best, method.name))
+        return ("" if found is None else p_value(found.p).removeprefix("p ").removeprefix("= "), "")
+
+    return Column("p, vs best", 12, told, priority=1)
 
 
 def differences(story: ClassifyStory, findings: Findings | None, chosen: str, width: int) -> list[Text]:
     """McNemar's test of the chosen method against every other one."""
     if findings is None or chosen not in findings.results.probabilities:
         return []
-    name = NAMES.get(chosen, chosen).strip()
-    roomy = width >= 52
-    head, told = f"{name} against", "  rows only one has right, McNemar's p (Holm)"
-    short = "  McNemar's p (Holm)"
-    if any(other.report and other.report.seeds for other in story.done):
-        told, short = "  rows one has right more often, p (Holm)", "  p (Holm)"
-    lines = [Text.assemble((head, TITLE), (told if len(head + told) <= width else short, DIM))]
-    for other in story.done:
-        found = findings.pairs.get((chosen, other.name))
-        if found is None:
-            continue
-        line = Text().append(f"  {NAMES.get(other.name, other.name):<15}", COLOURS.get(other.name, ""))
-        line.append(f"{found.better:>5,}:{found.worse:<5,}{p_value(found.p):>9} ")
-        if not found.better + found.worse:
-            line.append("=" + " equal" * roomy, DIM)
-        elif found.p >= CHANCE:
-            line.append("≈" + " could be chance" * roomy, DIM)
-        elif found.better > found.worse:
-            line.append("▲" + " better" * roomy, GOOD)
-        else:
-            line.append("▼" + " worse" * roomy, BAD)
-        lines.append(line)
-    return lines if len(lines) > 1 else []
+    pairs = [
+        (other, findings.pairs[chosen, other.name]) for other in story.done if (chosen, other.name) in findings.pairs
+    ]
+    seeds = any(other.report and other.report.seeds for other in story.done)
+    told = "rows one has right more often, p (Holm)" if seeds else "rows only one has right, McNemar's p (Holm)"
+    head = Text.assemble((f"{NAMES.get(chosen, chosen)} against", TITLE), (f"  {told}", DIM))
+    columns = (
+        Column("", 15, lambda pair: NAMES.get(pair[0].name, pair[0].name), left=True),
+        Column("", 8, lambda pair: f"{pair[1].better:,}:{pair[1].worse:,}"),
+        Column("", 11, lambda pair: p_value(pair[1].p)),
+        Column("", 0, lambda pair: f" {_outcome(pair[1])}", left=True),
+    )
+    return [*wrap(head, width), *LineTable(columns, width).rows(pairs, -1, len(pairs))] if pairs else []
+
+
+def _outcome(found: PairedTest) -> str:
+    """What a paired test says of the first against the second."""
+    if not found.better + found.worse:
+        return "= equal"
+    if found.p >= CHANCE:
+        return "≈ could be chance"
+    return "▲ better" if found.better > found.worse else "▼ worse"
 
 
 def _words(
@@ -102,14 +112,11 @@ def _words(
     lines: list[Text] = []
     for said in notices:
         if said.level == "error":
-            lines += [*wrap(Text(f"✗ {safe(said.text)}", f"bold {BAD}"), width), Text("")]
-    if story.verdict:
-        lines += wrap(Text(safe(story.verdict), "bold bright_white"), width)
-        lines.append(Text(""))
+            lines += [*wrap(notice_text(said), width), Text("")]
+    lines += compare.verdict(story.verdict, width)
     method = story.methods.get(chosen)
-    if method is not None and method.report is not None and method.report.settings:
-        what = "always predicts: " if chosen == "majority" else "chosen on validation: "
-        lines += wrap(Text.assemble((what, DIM), safe(method.report.settings)), width)
+    if method is not None and method.report is not None:
+        lines += [*_figures(method.report, chosen, width), Text("")]
     if told := differences(story, findings, chosen, width):
         lines += [*told, Text("")]
     if story.data is not None:
@@ -118,6 +125,25 @@ def _words(
         if said.kind != "screen" and said.level != "error":
             lines += wrap(notice_text(said), width)
     return lines
+
+
+def _figures(report: Report, chosen: str, width: int) -> list[Text]:
+    """The figures of the chosen method that the table may have no room for."""
+    told = [
+        ("macro-F1", share(report.macro_f1)),
+        ("log loss", f"{share(report.log_loss)} nats"),
+        ("calibration error", share(report.calibration_error)),
+        ("time", f"{seconds(report.seconds)} s"),
+        ("parameters trained", units.count(report.trained_parameters) if report.trained_parameters else "none"),
+    ]
+    head = Text(NAMES.get(chosen, chosen), TITLE)
+    if report.settings:
+        what = "always predicts" if chosen == "majority" else ""
+        head.append(f"  {what} {safe(report.settings, lines=False)}", DIM)
+    shown = Text()
+    for name, value in told:
+        shown.append(f"{name} ", MUTED).append(f"{value}   ", BRIGHT)
+    return [*wrap(head, width), *wrap(shown, width)]
 
 
 def _data(story: ClassifyStory, width: int) -> list[Text]:

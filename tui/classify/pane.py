@@ -10,7 +10,7 @@ from textual.strip import Strip
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, Event
 from engine.runs.worker import Task
-from tui.classify import figures, pages, sentence
+from tui.classify import figures, map, pages, sentence
 from tui.classify.form import ClassifyForm
 from tui.classify.overview import overview
 from tui.classify.runs import Classifications, Findings
@@ -19,6 +19,7 @@ from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
+from tui.follow.scatter import Mapped, step
 from tui.pane import bindings
 from tui.widgets.styled import message
 
@@ -70,6 +71,7 @@ class ClassifyPane(ComparePane):
         self.story, self.view_state = ClassifyStory(), ViewState()
         self.findings: Findings | None = None
         self.judged: Judgement | None = None
+        self.mapped: Mapped | None = None
 
     # -- what the run and the trained methods say ---------------------------------------------------------------------
 
@@ -86,6 +88,7 @@ class ClassifyPane(ComparePane):
 
     def know(self, found: Findings) -> None:
         self.findings = found
+        self._find_map()
 
     def answer(self) -> None:
         """Ask the trained methods about what has been typed; open them first."""
@@ -105,6 +108,20 @@ class ClassifyPane(ComparePane):
         super().answered(event)
         if isinstance(event, Judged):
             self.judged = event.judgement
+        elif isinstance(event, Mapped):
+            self.mapped = event
+
+    def _find_map(self) -> None:
+        """Read the stored features, if the map is looked at and there is none yet."""
+        missing = self.mapped is None or not self.mapped.points
+        if self.view_state.view == "map" and missing and self.findings is not None and self.run_shown is not None:
+            self.background.ask("map", map.mapping(self.run_shown, self.findings.results.texts))
+            self.wake()
+
+    def action_view(self, name: str) -> None:
+        """The results from another side."""
+        super().action_view(name)
+        self._find_map()
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -114,7 +131,7 @@ class ClassifyPane(ComparePane):
         return any(method.name != "majority" for method in self.story.done)
 
     def turned(self) -> tuple[str, str]:
-        one = self.method and self.view_state.view in ("matrix", "classes", "calibration")
+        one = self.method and self.view_state.view in ("matrix", "classes", "calibration", "map")
         return ("r", NAMES.get(self.method, self.method)) if one else ("", "")
 
     def draw_view(self, width: int, height: int) -> list[Strip]:
@@ -124,17 +141,19 @@ class ClassifyPane(ComparePane):
             return sentence.sentence(self.judged, self.typed[0].value, method, self.trained, working, width, height)
         if state.view == "suspects":
             return pages.suspects(self.findings, state, width, height)
+        if state.view == "map":
+            return map.draw(self.mapped, self.findings, method, state, width, height)
         if state.view == "labels":
             return figures.labels(story, width, height)
         if state.view == "overview":
-            return overview(story, self.findings, method, width, height)
+            return overview(story, self.findings, method, state, width, height)
         known = story.methods.get(method)
         if known is None or known.report is None:
             return message("Nothing to show yet: no method has finished.", width, height)
         if state.view == "matrix":
             return pages.matrix(known.report, self.findings, method, state, width, height)
         if state.view == "classes":
-            return pages.classes(known.report, state, width, height)
+            return pages.classes(known.report, method, state, width, height)
         return figures.calibration(known.report, method, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------
@@ -163,16 +182,13 @@ class ClassifyPane(ComparePane):
         elif state.view == "matrix" and not state.reading:
             report = self.story.methods[self.method].report if self.method else None
             state.move_cell(down, right, len(report.classes) if report else 0)
+        elif state.view == "map":
+            if self.mapped is not None and self.mapped.points:
+                state.row = step(self.mapped.points, state.within(len(self.mapped.points)), right, -down)
         elif right and state.view in ("calibration", "classes", "matrix"):
             self.action_method(right)
         else:
             state.row = max(0, state.row + down)
-        self.redraw()
-
-    def action_page(self, by: int) -> None:
-        """A page of rows."""
-        if self.view_state.view != "matrix" or self.view_state.reading:
-            self.view_state.row = max(0, self.view_state.row + by * 10)
         self.redraw()
 
     def action_read(self) -> None:

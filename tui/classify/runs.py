@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,19 @@ class Findings:
     results: ClassifyResults
     pairs: Mapping[tuple[str, str], PairedTest]
     """the paired test of every two methods, in both orders: McNemar's where each was trained once"""
+    _cells: dict[tuple[str, int, int], list[int]] = field(default_factory=dict)
 
     @property
     def unreadable(self) -> Mapping[str, str]:
         """Why the predictions of a method cannot be read."""
         return self.results.unreadable
+
+    def cell(self, method: str, true: int, predicted: int) -> list[int]:
+        """The test rows of a cell, see :meth:`ClassifyResults.cell`; found when first asked for."""
+        key = (method, true, predicted)
+        if key not in self._cells:
+            self._cells[key] = self.results.cell(*key)
+        return self._cells[key]
 
 
 class Classifications(TaskRuns):

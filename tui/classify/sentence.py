@@ -14,9 +14,11 @@ from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.worker import Task
 from tui.background import Opened
-from tui.classify.views import COLOURS, NAMES
+from tui.classify.views import NAMES
 from tui.text import safe
-from tui.widgets.styled import BAD, DIM, FAIR, GOOD, TITLE, bar, fit, message, strip, window, wrap
+from tui.widgets.line_table import Column, LineTable
+from tui.widgets.panel import Frame
+from tui.widgets.styled import BRIGHT, DIM, GOOD, MUTED, SERIES, TITLE, bar, cut, message, strips, wrap
 
 if TYPE_CHECKING:
     from engine.classify.predict import Classifier
@@ -94,37 +96,44 @@ def sentence(
         return message(HINT if not working else f"{HINT}\n\n{working}", width, height)
     if found is None:
         return message(working or "…", width, height)
-    lines: list[Text] = []
-    stale = found.text != text
-    methods = list(found.probabilities)
-    each = max(10, min(24, (width - 16) // max(1, len(methods))))
-    name = min(22, max(9, width - each * len(methods) - 1))
-    head = Text(" " * name)
-    for method in methods:
-        style = f"{COLOURS.get(method, '')} {'reverse ' if method == chosen else ''}bold".strip()
-        head.append(fit(NAMES.get(method, method), each - 2), style).append("  ")
-    lines.append(head)
+    frame = Frame(width)
+    inside = width - frame.across
+    words = _words(found, inside)
+    waits = working or ("…" if found.text != text else "")
+    below = frame.panel("words", strips(words, inside, height // 2), width) if words else []
+    table = _table(found, chosen, inside)
     order = sorted(
         range(len(found.classes)), key=lambda label: -max(float(p[label]) for p in found.probabilities.values())
     )
-    room = max(2, height - 7)
-    for label in order[:room] if len(order) > room else range(len(found.classes)):
-        line = Text().append(fit(found.classes[label], name - 1) + " ", "bold" if _wins(found, chosen, label) else DIM)
-        for method in methods:
-            value = float(found.probabilities[method][label])
-            wins = _wins(found, method, label)
-            colour = COLOURS.get(method, "")
-            line.append(f"{value:4.0%} ", f"bold {colour}" if wins else DIM)
-            line.append(bar(value, each - 7), colour if wins else DIM).append("  ")
-        lines.append(line)
+    room = max(2, height - len(below) - frame.down - 2)
+    shown = order[:room] if len(order) > room else range(len(order))
+    lines = [table.heading(), *(table.row(label) for label in shown)]
     if len(order) > room:
-        lines.append(Text(f"{len(order) - room} more, less probable", DIM))
-    lines.append(Text(""))
-    lines += _words(found, width)
-    lines.append(
-        Text(working or "…" if stale or working else "Esc: letters are keys again; r: another method's words", DIM)
-    )
-    return [strip(line, width) for line in lines[:height]]
+        lines.append(Text(f"  … {len(order) - room} more, less probable", DIM))
+    told = waits or "r other method · Esc leaves the text"
+    rows = strips(lines, inside, height)
+    return [*frame.panel("probability of each class", rows, width, subtitle=told), *below][:height]
+
+
+def _table(found: Judgement, chosen: str, width: int) -> LineTable:
+    """Rows are classes; a column for each method, with bars from 0 to 1."""
+    methods = list(found.probabilities)
+    name = min(22, max(9, *(len(one) + 2 for one in found.classes)))
+    each = max(10, min(32, (width - name - 2) // max(1, len(methods))))
+
+    def column(method: str) -> Column:
+        def cell(label: int) -> Text:
+            value, wins = float(found.probabilities[method][label]), _wins(found, method, label)
+            style = BRIGHT if wins else MUTED
+            line = Text(f"{value:5.0%} ", f"bold {style}" if wins else style)
+            return line.append("✓ " if wins else "  ", GOOD).append(bar(value, each - 10), style)
+
+        title = cut(NAMES.get(method, method), each - 4)
+        return Column(
+            f"{'▸' if method == chosen else ' '} {title}", each, cell, left=True, priority=int(method != chosen)
+        )
+
+    return LineTable([Column("", name, lambda label: found.classes[label], left=True), *map(column, methods)], width)
 
 
 def _wins(found: Judgement, method: str, label: int) -> bool:
@@ -136,34 +145,21 @@ def _words(found: Judgement, width: int) -> list[Text]:
     """The text with its words coloured, and the weightiest of them as figures."""
     if not found.words:
         return []
-    winner = safe(found.classes[found.winner], lines=False)
-    head = Text.assemble(
-        ("leave-one-out effect on ", DIM),
-        (winner, TITLE),
-        (" in ", DIM),
-        (NAMES.get(found.method, found.method), COLOURS.get(found.method, "")),
-        (": ", DIM),
-        ("for", GOOD),
-        (" / ", DIM),
-        ("against", BAD),
-    )
+    winner, method = safe(found.classes[found.winner], lines=False), NAMES.get(found.method, found.method)
+    head = Text.assemble(("leave-one-out effect on ", DIM), (winner, TITLE), (f" in {method}: ", DIM))
+    head.append("for", _style(0.1)).append(" / ", DIM).append("against", _style(-0.1))
     body = Text("")
     for word, change in found.words:
         body.append(safe(word, lines=False), _style(change)).append(" ")
-    lines = [*wrap(head, width), *wrap(body, width)]
-    strong = sorted(found.words, key=lambda one: -abs(one[1]))
     listed = Text("")
-    for place in window(len(strong), 0, 6):
-        word, change = strong[place]
+    for word, change in sorted(found.words, key=lambda one: -abs(one[1]))[:6]:
         if abs(change) >= 0.005:
-            listed.append(f"{safe(word, lines=False)[:18]} ", _style(change)).append(f"{change:+.2f}  ", "bold")
-    return [*lines, listed, Text("")]
+            listed.append(f"{cut(safe(word, lines=False), 18)} ", _style(change)).append(f"{change:+.2f}  ", BRIGHT)
+    return [*wrap(head, width), *wrap(body, width), *wrap(listed, width)]
 
 
 def _style(change: float) -> str:
+    """For: the first colour of a series; against: the second, and in italics."""
     if abs(change) < 0.01:
         return ""
-    colour = GOOD if change > 0 else BAD
-    if abs(change) >= 0.2:
-        return f"bold underline {colour}"
-    return f"bold {colour}" if abs(change) >= 0.05 else colour if change < 0 or abs(change) >= 0.02 else FAIR
+    return ("bold " if abs(change) >= 0.05 else "") + (SERIES[0] if change > 0 else f"italic {SERIES[1]}")

@@ -15,14 +15,6 @@ NAMES = {
     "finetune": "fine-tuned",
 }
 """names of the methods in a column of 14"""
-COLOURS = {
-    "majority": "bright_black",
-    "tfidf": "bright_magenta",
-    "lr": "bright_cyan",
-    "mlp": "bright_yellow",
-    "finetune": "bright_green",
-}
-
 VIEWS = views("classify")
 
 
@@ -30,8 +22,9 @@ VIEWS = views("classify")
 class ViewState(headline.ViewState):
     """With a cell of the matrix; ``reading`` walks over its texts, and ``row`` is among texts, classes or suspects."""
 
-    true: int = 0
-    predicted: int = 0
+    true: int = -1
+    """negative until a matrix has been drawn, which begins at the largest confusion"""
+    predicted: int = -1
 
     def move_cell(self, down: int, right: int, count: int) -> None:
         """Another cell of a matrix of ``count`` classes."""

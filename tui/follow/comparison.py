@@ -32,7 +32,7 @@ from tui.widgets.styles import style_sheet
 class Board(Lines, can_focus=True):
     """Holds the focus while results are shown, so that letters and arrows are keys of the pane."""
 
-    DEFAULT_CSS = "Board { height: 1fr; padding: 0 1; }"
+    DEFAULT_CSS = "Board { height: 1fr; }"
 
     class Sized(Message):
         """There is room to draw in, or another one."""
@@ -58,6 +58,8 @@ class ComparePane(FollowPane):
     """ids and placeholders of the lines that are typed into above the board"""
     TYPING: ClassVar[str] = ""
     """the view in which those lines are shown; empty for all"""
+    TEXTS: ClassVar[frozenset[str]] = frozenset({"overview"})
+    """views with a text that pages scroll"""
     REST: ClassVar[float] = 0.12
     """seconds that typing rests before it is answered"""
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
@@ -250,6 +252,14 @@ class ComparePane(FollowPane):
     def action_walk(self, down: int, right: int = 0) -> None:
         """Move the cursor of the view."""
         raise NotImplementedError
+
+    def action_page(self, by: int) -> None:
+        """A page of rows, or of the text of the view."""
+        if self.view_state.view in self.TEXTS:
+            self.view_state.scroll = max(0, self.view_state.scroll + by * 5)
+            self.redraw()
+        else:
+            self.action_walk(by * 10)
 
     def action_read(self) -> None:
         """Show what the cursor is on in full, where the view can."""

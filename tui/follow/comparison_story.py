@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -44,7 +45,9 @@ class Method:
     running: ItemJudged | None = None
     """the last item that it judged, with its figures until then"""
     curve: Story = field(default_factory=Story)
-    """the losses, as the curve of a run is drawn from them"""
+    """the losses, as the curve of a run is drawn from them; of the search, where a second training follows"""
+    refitted: str = ""
+    """how far the second training is, with the settings that the search has found"""
 
     @property
     def done(self) -> bool:
@@ -79,10 +82,11 @@ class Method:
         self.result = result
 
     def step(self, event: ContenderStep) -> None:
-        """Take in a step of its training, with the losses. A refit begins anew, and so does its curve."""
-        if self.last is not None and event.step < self.last.step:
-            self.curve.train.forget_after(event.step - 1)
-            self.curve.evaluations = [point for point in self.curve.evaluations if point.step < event.step]
+        """Take in a step of its training, with the losses; another number of steps says that another one began."""
+        if self.refitted or (self.last is not None and 0 < self.last.steps != event.steps > 0):
+            self.refitted = f"then: {event.note}"
+            self.last = event
+            return
         self.last = event
         if event.loss and event.loss != event.held_out_loss:
             self.curve.fold(Step(event.step, event.loss, 0.0, 0.0, 0.0, 0.0, event.seconds_left or 0.0))
@@ -176,6 +180,8 @@ class CompareStory(Told):
                 self.method(event.contender).step(event)
             case ContenderDone():
                 self.doing = "" if self.doing == event.contender else self.doing
+                kept = [notice for notice in self.notices if notice.level != "info" or notice.kind == "screen"]
+                self.notices = deque(kept, self.notices.maxlen)  # what was said has been read by now
                 with suppress(*DAMAGED):
                     self.method(event.contender).judge(event.result)
             case Encoded():

@@ -32,11 +32,13 @@ class ViewState:
     """whether one thing has the whole view, or the arrows walk within it"""
     method: str = ""
     """that is looked at; empty until the user has chosen one: then the best is"""
+    scroll: int = 0
+    """lines of a text above the first that is seen"""
 
     def look(self, view: str) -> None:
         """Another view, from its top."""
         if view != self.view:
-            self.view, self.row, self.reading = view, 0, False
+            self.view, self.row, self.reading, self.scroll = view, 0, False, 0
 
     def within(self, count: int) -> int:
         """The row of the cursor, moved into a list of ``count``."""

@@ -1,48 +1,58 @@
-"""All methods of a comparison at once: the table, and how words and curves stand below it."""
+"""All methods of a comparison at once: the table, and how words and losses stand below it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.runs.listing import partial
+from engine.runs.listing import partial as partial_of
 from tui import units
 from tui.follow.comparison_story import CompareStory, Method
+from tui.follow.headline import ViewState
 from tui.text import safe
-from tui.widgets.curve import CurveOptions, draw, legend
+from tui.widgets.curve import CurveOptions, draw
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.lines import pointing
+from tui.widgets.panel import Frame
+from tui.widgets.plot import axis, tick_labels
 from tui.widgets.styled import (
+    BORDER,
+    BRIGHT,
+    DIM,
     GOOD,
     MUTED,
-    TEXT,
+    SELECTED,
+    SERIES,
     interval,
-    limits,
     message,
     share,
-    shortened,
     side_by_side,
     strip,
     strips,
+    wrap,
 )
 
-PLOT = 24  # cells of the drawn interval at most
-SPLIT = 80  # columns from which words and curves stand side by side
-CURVE = 7  # lines below which a curve says nothing
-NARROWEST = 30  # cells of a curve beside others
-PROGRESS = ("epoch", "before")  # how notes begin that do not name a part of the work
-BY_EPOCH = ("mlp",)  # methods whose steps are epochs
+PLOT = (24, 56)  # cells of the drawn intervals, at least and at most
+DRAWN = 72  # columns of a table from which intervals are drawn
+CURVE = 9  # lines below which the panel of a curve says nothing
+NARROWEST = 38  # cells of a curve beside others
+BY_EPOCH = ("mlp", "margin", "cross-entropy")  # methods whose steps are epochs
 
 
 def _accuracy(method: Method) -> tuple[str, str]:
     """A figure of some of the items only is marked."""
-    return share(method.accuracy) + "*" * bool(partial(method.result or {})), "bold"
+    return share(method.accuracy) + "*" * bool(partial_of(method.result or {})), f"bold {BRIGHT}"
+
+
+def _span(method: Method) -> tuple[str, str]:
+    return span(method.interval), MUTED
 
 
 ACCURACY = Column("accuracy", 9, _accuracy)
-INTERVAL = Column("95% interval", 14, lambda method: span(method.interval))
+INTERVAL = Column("95% interval", 14, _span)
 
 
 def table(
@@ -50,44 +60,52 @@ def table(
     chosen: str,
     columns: Sequence[Column],
     names: Mapping[str, str],
-    colours: Mapping[str, str],
     width: int,
     *,
     chance: float | None = None,
 ) -> list[Text]:
-    """Heading and a line for each method, the chosen one marked; what is left of ``width`` holds drawn intervals."""
+    """Heading and a line for each method, the chosen one marked; to the right the intervals, drawn on one axis."""
 
-    best, lines = story.best, []
+    def name(method: Method) -> str:
+        return names.get(method.name, method.name)
 
-    def name(method: Method) -> Text:
-        shown = Text(names.get(method.name, method.name), colours.get(method.name, ""))
-        return shown.append(" ✓", GOOD) if method is best and not partial(method.result or {}) else shown
-
-    widest = max(map(len, names.values())) + 4
-    shown = LineTable((Column("method", widest, name, left=True), *columns), width)
+    cells = max(PLOT[0], min(PLOT[1], width * 2 // 5)) if width >= DRAWN else 0
+    widest = max(map(len, names.values())) + 2
+    shown = LineTable((Column("method", widest, name, left=True), *columns), width - (cells and cells + 2))
     named, brief = LineTable(shown.columns[:1], width), LineTable(shown.columns[:3], width)
-    room = width - shown.width - 3
-    plot = min(PLOT, room) if room >= 12 else 0
-    axis = limits([method.interval for method in story.methods.values() if method.interval is not None])
-    head = shown.heading()
-    if plot:
-        head.append(f"   {axis[0]:.2f}{'':<{plot - 8}}{axis[1]:.2f}", MUTED)
-    lines.append(head)
+    best, lines = story.best, [shown.heading()]
+    ends = [end for method in story.methods.values() if method.interval is not None for end in method.interval]
+    scale = axis(min(ends, default=0.0), max(ends, default=1.0), max(8, cells), (8, 20), 1)
+    if cells:
+        ticks = [(round(scale.cells(value)), label) for value, label in scale.ticks if 0 <= value <= 1]
+        lines[0].pad_right(width - cells - lines[0].cell_len)
+        lines[0].append(tick_labels(ticks, cells), MUTED)
     for place, method in enumerate(story.methods.values()):
         here = method.name == chosen
         if method.done:
             line = shown.row(method, here=here)
+            if method is best and not partial_of(method.result or {}) and not story.doing:
+                line = _best(line, LineTable(shown.columns[:2], width).width)
         else:
             line = named.row(method, here=here)
-            line.append(f"   {how_far(story, method)}", TEXT if story.doing == method.name else MUTED)
-        if plot and method.interval is not None and line.cell_len < width - plot - 3 + method.done:
-            line.pad_right(width - plot - line.cell_len if not method.done else 3)
-            line.append_text(
-                interval(axis, method.interval, method.accuracy, colours.get(method.name, ""), plot, chance)
-            )
+            line.append(f"  {how_far(story, method)}", "" if story.doing == method.name else DIM)
+        if cells and method.interval is not None and line.cell_len <= width - cells:
+            line.pad_right(width - cells - line.cell_len)
+            style = f"bold {BRIGHT}" if here else MUTED
+            line.append_text(interval(scale, method.interval, method.accuracy, cells, style, chance))
+        if here:  # the whole row
+            line.pad_right(width - line.cell_len)
+            line.stylize(SELECTED, shown.width if method.done else named.width)
         lines.append(pointing(line, place))
-        lines += [Text(brief.row(way).plain, MUTED) for way in method.ways]
-    return lines + [Text(f"  {safe(str(done), lines=False)}", MUTED) for done in story.encodings.values()]
+        lines += [Text(brief.row(way).plain, DIM) for way in method.ways]
+    if any(partial_of(method.result or {}) for method in story.methods.values()):
+        lines.append(Text("  * of the items judged so far, not of all", DIM))
+    return lines + [Text(f"  {safe(str(done), lines=False)}", DIM) for done in story.encodings.values()]
+
+
+def _best(line: Text, end: int) -> Text:
+    """A row with the mark of the best in the gap after its first figure."""
+    return Text.assemble(line[:end], ("✓", GOOD), line[end + 1 :]) if line.plain[end : end + 1] == " " else line
 
 
 def span(ends: tuple[float, float] | None) -> str:
@@ -104,7 +122,7 @@ def how_far(story: CompareStory, method: Method) -> str:
     if (seen := method.running) is not None:
         return f"{seen.done:,}/{seen.total:,}  {seen.accuracy:.3f} ({seen.low:.3f}–{seen.high:.3f})"
     if story.doing != method.name or last is None:
-        return "waiting"
+        return "○ waiting"
     told = [last.note] if last.note else []
     if last.steps:
         told.append(f"step {last.step:,} of {last.steps:,}")
@@ -121,46 +139,81 @@ def seconds(spent: float) -> str:
     return f"{spent:.2f}" if spent < 10 else f"{spent:.1f}" if spent < 1000 else f"{spent:,.0f}"
 
 
+def judged(story: CompareStory) -> str:
+    """On what the figures stand."""
+    return f"{safe(story.data.judged_split, lines=False)}, n = {story.data.judged:,}" if story.data else ""
+
+
+def verdict(text: str, width: int) -> list[Text]:
+    """What a comparison came to, a sentence on lines of its own, then a blank line."""
+    sentences = safe(text, lines=False).replace(". ", ".\n").split("\n")
+    return [line for one in sentences for line in wrap(Text(one), width)] + [Text("")] * bool(text)
+
+
+def scrolled(lines: Sequence[Strip], state: ViewState, height: int) -> tuple[Sequence[Strip], str]:
+    """The lines that ``state`` has scrolled to, and which of how many they are where there are more."""
+    state.scroll = max(0, min(state.scroll, len(lines) - height))
+    if len(lines) <= height:
+        return lines, ""
+    end = state.scroll + height
+    return lines[state.scroll : end], f"lines {state.scroll + 1}–{end} of {len(lines)} · PgUp PgDn"
+
+
 def overview(
     story: CompareStory,
     chosen: str,
     columns: Sequence[Column],
     words: Callable[[int], Sequence[Text]],
     names: Mapping[str, str],
-    colours: Mapping[str, str],
+    state: ViewState,
     width: int,
     height: int,
     *,
     chance: float | None = None,
+    charts: Callable[[Frame, int, int], list[Strip]] | None = None,
 ) -> list[Strip]:
-    """The table; below it ``words`` of a width to the left and losses to the right, or in turn where it is narrow."""
+    """The table; below it ``words`` of a width to the left and ``charts`` to the right, or in turn where it is narrow.
+
+    Without ``charts`` they are the losses.
+    """
 
     if not story.methods and not story.notices:
         return message("The process is starting and reads the data…", width, height)
-
-    def curve(width: int, height: int) -> list[Strip]:
-        return losses(story, chosen, names, colours, width, height)
-
-    top = table(story, chosen, columns, names, colours, width, chance=chance) if story.methods else []
-    curves = any(method.curve.version for method in story.methods.values())
-    lines = [*strips(top, width, height), Strip.blank(width)]
+    frame = Frame(width)
+    inside = width - frame.across
+    lines: list[Strip] = []
+    if story.methods:
+        rows = strips(table(story, chosen, columns, names, inside, chance=chance), inside, height)
+        lines = frame.panel("methods", rows, width, subtitle=judged(story), active=True)
     room = height - len(lines)
-    if room <= 0:
+    if room <= frame.down:
         return lines[:height]
-    if curves and width >= SPLIT and room >= CURVE:
-        left = max(38, min(width // 2, 64))
-        told, drawn = shortened(words(left - 2), left, room), curve(width - left, min(room, 18))
-        return lines + side_by_side([(told, left), (drawn, width - left)], room)
+
+    curves = any(method.curve.version for method in story.methods.values())
+
+    def drawn(width: int, height: int) -> list[Strip]:
+        return (charts or partial(losses, story, chosen, names))(frame, width, height)
+
+    def told(width: int, *, alone: bool) -> list[Strip]:
+        inside = width - frame.across
+        texts = words(inside)
+        made = strips(texts, inside, len(texts))
+        if curves and alone:
+            made += drawn(inside, CURVE + 2)
+        shown, where = scrolled(made, state, room - frame.down)
+        return frame.panel("results" if story.verdict else "so far", shown, width, room, where)
+
+    if curves and frame.boxed and room >= CURVE:
+        left = max(42, min(width // 2, 68))
+        right = width - left
+        return lines + side_by_side([(told(left, alone=False), left), (drawn(right, min(room, 20)), right)], room)
     if curves and story.finished is None and room >= CURVE:  # what matters now
-        return lines + curve(width, room)
-    told = shortened(words(width), width, room)
-    if curves and room - len(told) > CURVE:
-        told += [Strip.blank(width), *curve(width, room - len(told) - 1)]
-    return lines + told
+        return lines + drawn(width, room)
+    return lines + told(width, alone=True)
 
 
 def losses(
-    story: CompareStory, chosen: str, names: Mapping[str, str], colours: Mapping[str, str], width: int, height: int
+    story: CompareStory, chosen: str, names: Mapping[str, str], frame: Frame, width: int, height: int
 ) -> list[Strip]:
     """Training and held-out loss of the methods that have a curve, side by side.
 
@@ -173,11 +226,24 @@ def losses(
         shown, each = [method for method in shown if method.name == wanted] or shown[-1:], width
     columns: list[tuple[list[Strip], int]] = []
     for method in shown:
-        options = CurveOptions(smoothing=5 if method.name == "finetune" else 0)
-        unit, note = "epoch" if method.name in BY_EPOCH else "step", method.last.note if method.last else ""
-        note = "" if note.startswith(PROGRESS) else note
-        head = Text.assemble((names.get(method.name, method.name), colours.get(method.name, "")))
-        head.append(f" loss by {unit}{', ' * bool(note)}{safe(note, lines=False)}   ", MUTED)
-        head.append_text(legend(options, short=True, evaluated="held out"))
-        columns += [([strip(head, each - 1), *draw(method.curve, each - 1, height - 1, options)], each - 1), ([], 1)]
+        unit = "epoch" if method.name in BY_EPOCH else "step"
+        title = f"{names.get(method.name, method.name)}, loss by {unit}"
+        columns.append(
+            (loss(method, title, frame, each, height, smoothing=5 if method.name == "finetune" else 0), each)
+        )
     return [row.adjust_cell_length(width) for row in side_by_side(columns, height)]
+
+
+def loss(method: Method, title: str, frame: Frame, width: int, height: int, *, smoothing: int) -> list[Strip]:
+    """A panel with the losses of one method until its search ended, and what their marks mean."""
+    curve, inside = method.curve, width - frame.across
+    marks = Text(no_wrap=True)
+    if curve.evaluations:
+        marks.append("● ", SERIES[0]).append("held out  ", MUTED)
+    marks.append("⣿ ", BORDER).append("training", MUTED)
+    if smoothing:
+        marks.append(f"  ─ mean of {smoothing}", MUTED)
+    last = curve.train.buckets[-1].last.step if curve.train.buckets else 0
+    options = CurveOptions(smoothing=smoothing, end=last)
+    drawn = [strip(marks, inside), *draw(curve, inside, height - frame.down - 1, options)]
+    return frame.panel(title, drawn, width, height, method.refitted)

@@ -1,67 +1,101 @@
-"""Rankings of one query side by side: what rose and fell from column to column, and which documents are relevant."""
+"""Rankings of one query side by side: what rose and fell against BM25, and which documents are relevant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.comparison.scripts import bigrams
 from engine.retrieve.metrics import Ranked
-from tui.retrieve.searching import Answer
+from tui.retrieve.searching import DEPTH, Answer
 from tui.retrieve.views import ViewState, name_of
 from tui.text import safe
-from tui.widgets.styled import BAD, CURSOR, DIM, FAIR, GOOD, TITLE, fit, paragraph, side_by_side, strip, wrap
+from tui.widgets.panel import Frame
+from tui.widgets.styled import (
+    BRIGHT,
+    DIM,
+    GOOD,
+    MUTED,
+    SELECTED,
+    SELECTED_MARK,
+    cut,
+    message,
+    paragraph,
+    side_by_side,
+    strip,
+    strips,
+    wrap,
+)
 
 MARK = "●"  # a relevant document, told by shape as well as by colour
 MOST = 3  # lines of a document in a column
+ARROW = 4  # cells of what it moved
 
 Title = Callable[[int], tuple[str, str]]
 """title and text of a row of the collection"""
 
 
 def columns(
-    answer: Answer | None, state: ViewState, title: Title, waiting: str, width: int, height: int
+    answer: Answer | None,
+    state: ViewState,
+    title: Title,
+    figures: Mapping[str, str],
+    waiting: str,
+    width: int,
+    height: int,
 ) -> list[Strip]:
-    """Three columns, best documents first, in exactly ``height`` lines or fewer."""
+    """Three columns, best documents first; ``figures`` says of a method what stands below its column."""
     if answer is None:
-        told = waiting or "Type a query (/ goes into the box): results update as you type."
-        return [Strip.blank(width), *paragraph(told, width)][:height]
-    count = len(state.columns)
-    each = (width - count + 1) // count
-    head = Text(no_wrap=True)
+        return message(waiting or "Type a query (/ goes into the box): results update as you type.", width, height)
+    frame, head = Frame(width), Text(no_wrap=True)
     if answer.known:
-        head.append(f"{answer.known}: ", TITLE)
         there = len(answer.relevant)
-        head.append(f"{there} relevant document{'' if there == 1 else 's'} {MARK}", GOOD)
+        head.append(f" {safe(answer.known, lines=False)}, {there} relevant document{'' if there == 1 else 's'} {MARK}")
     else:
-        head.append("a query of your own: no document is known to be relevant", DIM)
-    if answer.terms:
-        head.append("   BM25 terms: ", DIM).append(safe(" ".join(answer.terms), lines=False))
-    lines = _lines_each(height - 2)
-    made = [_column(answer, state, place, title, lines, each, height - 1) for place in range(count)]
-    rows = side_by_side([part for one in made for part in ((one, each), ([], 1))][:-1], height - 1)
-    return [strip(head, width), *(row.adjust_cell_length(width) for row in rows)][:height]
+        head.append(" your own query: relevance unknown", DIM)
+    marks = "   ▲▼ ranks against BM25 "
+    if answer.terms and (room := width - head.cell_len - len(marks) - 16) > 8:
+        head.append("   BM25 terms: ", DIM).append(cut(safe(" ".join(answer.terms), lines=False), room))
+    head.truncate(max(1, width - len(marks)), overflow="ellipsis", pad=True)
+    head.append(marks, DIM)
+    each = width // len(state.columns)
+    wide = [each] * (len(state.columns) - 1)
+    wide.append(width - sum(wide))
+    lines = max(1, min(MOST, (height - 1 - frame.down) // 10))
+    made = []
+    for place, method in enumerate(state.columns):
+        rows = _column(answer, state, place, title, lines, wide[place] - frame.across, height - 1 - frame.down)
+        name = name_of(method) + (" ✓ best" if figures.get("best") == method else "")
+        below = figures.get(method, "")
+        made.append(
+            frame.panel(name, rows, wide[place], height - 1, below if frame.boxed else "", active=place == state.column)
+        )
+    return [strip(head, width), *side_by_side(list(zip(made, wide, strict=True)), height - 1)][:height]
 
 
 def document(answer: Answer | None, state: ViewState, title: Title, width: int, height: int) -> list[Strip]:
     """The whole document under the cursor, with its place in every ranking."""
-    row = under_cursor(answer, state)
+    row, frame = under_cursor(answer, state), Frame(width)
     if answer is None or row is None:
-        return [strip(Text("no document here", DIM), width)]
+        return paragraph("no document here", width)
     name, content = title(row)
     where = []
     for method, ranked in answer.found.items():
         place = ranked.rows.index(row) + 1 if row in ranked.rows else 0
-        where.append(f"{name_of(method)} {place or '>100'}")
-    head = Text(f"{MARK} relevant   " if row in answer.relevant else "", GOOD)
+        where.append(f"{name_of(method)} {place or f'>{DEPTH}'}")
+    head = Text(f"{MARK} ", GOOD).append("relevant   ", "") if row in answer.relevant else Text()
     head.append("rank in " + "   ".join(where), DIM)
-    body = Text(safe(content, lines=False))
-    for word in answer.terms:
-        body.highlight_regex(rf"(?i)\b{word}\b" if word.isalnum() else r"(?!)", f"bold {FAIR}")
-    lines = [Text(safe(name, lines=False) or "(no title)", TITLE), head, Text(""), *wrap(body, width)]
-    state.scroll = max(0, min(state.scroll, len(lines) - 1))
-    return [strip(line, width) for line in lines[state.scroll : state.scroll + height]]
+    inside = width - frame.across
+    lines = [head, Text(""), *wrap(highlighted(Text(safe(content, lines=False)), answer.terms), inside)]
+    room = height - frame.down
+    state.scroll = max(0, min(state.scroll, len(lines) - room))
+    end = min(len(lines), state.scroll + room)
+    told = f"lines {state.scroll + 1}–{end} of {len(lines)} · Esc back" if len(lines) > room else "Esc back"
+    shown = strips(lines[state.scroll : end], inside, room)
+    return frame.panel(safe(name, lines=False) or "(no title)", shown, width, height, told, active=True)
 
 
 def under_cursor(answer: Answer | None, state: ViewState) -> int | None:
@@ -75,14 +109,23 @@ def under_cursor(answer: Answer | None, state: ViewState) -> int | None:
     return ranked.rows[state.row]
 
 
-def moved(row: int, here: int, before: Ranked | None) -> tuple[str, str]:
-    """How a document moved from the column before, and the colour of that: ``↑12``, ``↓3``, ``=``, ``new``."""
+def moved(row: int, here: int, before: Ranked | None) -> str:
+    """How many ranks a document stands above or below its place in another ranking: ``▲12``, ``▼3``, ``=``, ``new``."""
     if before is None:
-        return "", DIM
+        return ""
     if row not in before.rows:
-        return "new", FAIR
+        return "new"
     by = before.rows.index(row) - here
-    return ("=", DIM) if by == 0 else (f"↑{by}", GOOD) if by > 0 else (f"↓{-by}", BAD)
+    return "=" if by == 0 else f"▲{by}" if by > 0 else f"▼{-by}"
+
+
+def highlighted(text: Text, terms: Sequence[str]) -> Text:
+    """``text`` with the words that BM25 looks for in bright; terms of scripts without spaces are found within words."""
+    for term in terms:
+        word = re.escape(term)
+        pattern = word if bigrams(term)[0] else rf"(?<!\w){word}(?!\w)"
+        text.highlight_regex(rf"(?i){pattern}", f"bold {BRIGHT}")
+    return text
 
 
 def _column(
@@ -90,41 +133,33 @@ def _column(
 ) -> list[Strip]:
     method = state.columns[place]
     ranked = answer.found.get(method)
-    before = answer.found.get(state.columns[place - 1]) if place else None
-    head = Text(name_of(method), "bold underline" if place == state.column else "bold")
-    if method in answer.seconds and width >= 26:
-        head.append(f"  {answer.seconds[method] * 1000:.0f} ms", DIM)
-    if (note := answer.notes.get(method)) and ranked is not None:
-        head.append(f"  {safe(note, lines=False)}", DIM)
-    made = [strip(head, width)]
+    first_column = answer.found.get(state.columns[0]) if place else None
     if ranked is None:
-        told = answer.notes.get(method) or "…"
-        return made + paragraph(safe(told, lines=False), width)
+        return paragraph(safe(answer.notes.get(method) or "…", lines=False), width)
     if not ranked.rows:
-        return [*made, strip(Text("no query word occurs in any document", DIM), width)]
-    shown = max(1, (height - 1) // lines)
+        return paragraph("no query word occurs in any document", width)
+    shown = max(1, height // lines)
     first = max(0, state.row - shown + 1) if place == state.column else 0
+    made = []
     for here in range(first, min(len(ranked.rows), first + shown)):
         row = ranked.rows[here]
-        relevant = row in answer.relevant
-        arrow, colour = moved(row, here, before)
         name, content = title(row)
-        text = Text(no_wrap=True)
-        text.append(f"{here + 1:>2} ", DIM)
-        text.append(MARK if relevant else " ", f"bold {GOOD}")
-        if place:
-            text.append(f"{arrow:<4}", colour)
-        rest = " ".join((name or content).split())
-        text.append(fit(rest, max(4, width - text.cell_len)), f"bold {GOOD}" if relevant else "")
-        if place == state.column and here == state.row:
-            text.stylize(CURSOR)
+        chosen = place == state.column and here == state.row
+        arrow = moved(row, here, first_column)
+        room = width - 6 - (ARROW if place else 0)
+        text = Text("▌" if chosen else " ", no_wrap=True).append(f"{here + 1:>2} ", DIM)
+        text.append(f"{MARK if row in answer.relevant else ' '} ", GOOD)
+        named = highlighted(Text(cut(safe(" ".join((name or content).split()), lines=False), room)), answer.terms)
+        named.truncate(room, pad=True)
+        text.append_text(named).append(f"{arrow:>{ARROW}}" if place else "", MUTED)
+        if chosen:
+            text.stylize(SELECTED)
+            text.stylize(SELECTED_MARK.style, 0, 1)
         made.append(strip(text, width))
-        body = " ".join((content if name else content[max(0, width - 4) :]).split())[: width * 3]
-        for extra in wrap(Text(safe(body, lines=False)), max(8, width - 4))[: lines - 1]:
-            made.append(strip(Text.assemble("    ", (extra.plain, DIM)), width))
+        body = " ".join((content if name else content[room:]).split())[: width * 3]
+        rest = wrap(Text(safe(body, lines=False), MUTED), max(8, width - 6))
+        for number, extra in enumerate(rest[: lines - 1]):
+            if number == lines - 2 and len(rest) >= lines:
+                extra = Text(cut(f"{extra.plain.rstrip()} …", width - 6), MUTED)
+            made.append(strip(Text("      ").append_text(highlighted(extra, answer.terms)), width))
     return made
-
-
-def _lines_each(height: int) -> int:
-    """Lines that a document may have so that ten of them fit."""
-    return max(1, min(MOST, height // 10))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,16 +17,18 @@ from engine.runs.worker import Task
 from tui.background import Opened
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
+from tui.follow.scatter import Mapped, step
 from tui.pane import bindings
-from tui.retrieve import columns, searching
-from tui.retrieve.figures import batch, figures, gain_lines, ordered
+from tui.retrieve import columns, map, searching
+from tui.retrieve.figures import batch, figures, gain_lines
 from tui.retrieve.form import RetrieveForm
-from tui.retrieve.runs import Gain, Retrievals
+from tui.retrieve.runs import Gain, Gains, Retrievals
 from tui.retrieve.searching import Answer
 from tui.retrieve.story import RetrieveStory
 from tui.retrieve.views import WORDS, ViewState, name_of
+from tui.text import safe
 from tui.widgets.field import Field
-from tui.widgets.styled import paragraph
+from tui.widgets.styled import message, paragraph
 
 if TYPE_CHECKING:
     from engine.retrieve.search import Library
@@ -39,6 +41,7 @@ class RetrievePane(ComparePane):
     WHAT = "retrieval"
     FIRST = "search"
     WORDS = WORDS
+    TEXTS = frozenset({"figures"})
     OF_RESULTS = frozenset({"walk", "read", "back", "page", "jump", "pair", "search", "export", "rankings"})
     TYPED = {"re-query": "/ to search: type a question"}
     REST = 0.08
@@ -46,8 +49,8 @@ class RetrievePane(ComparePane):
         (
             "Three columns",
             "What is typed is asked of BM25, of the frozen encoder (c changes to [CLS] or to hybrid) and of the "
-            "trained one. ↑ and ↓ tell how many ranks a document rose or fell from the column to its left, new that it "
-            "was not among its first hundred; ● marks what the qrels call relevant, when the query is one of theirs. "
+            "trained one. ▲ and ▼ tell how many ranks above or below its place in BM25 a document stands, new that it "
+            "is not among its first hundred; ● marks what the qrels call relevant, when the query is one of theirs. "
             "Enter reads the document under the cursor. The search works while training goes on, with the last "
             "checkpoint.\n",
         ),
@@ -76,8 +79,9 @@ class RetrievePane(ComparePane):
     def fresh(self) -> None:
         super().fresh()
         self.story, self.view_state = RetrieveStory(), ViewState()
-        self.gains: list[Gain] = []
+        self.gains = Gains()
         self.found: Answer | None = None
+        self.mapped: Mapped | None = None
         self._ready: frozenset[str] = frozenset()
 
     @property
@@ -119,12 +123,12 @@ class RetrievePane(ComparePane):
             built |= {"mean", "hybrid", "trained"}
         return frozenset(built)
 
-    def reader(self, run: Run) -> Callable[[], list[Gain]]:
+    def reader(self, run: Run) -> Callable[[], Gains]:
         """What every judged query came to."""
         queries = self.library.collection.queries if self.library is not None else {}
         return partial(self.task_runs.gains, run, queries)
 
-    def know(self, found: list[Gain]) -> None:
+    def know(self, found: Gains) -> None:
         self.gains = found
         names = self.story.judged
         chosen = self.view_state.chosen and {self.view_state.first, self.view_state.second} <= set(names)
@@ -137,6 +141,8 @@ class RetrievePane(ComparePane):
             self.look_again()
         elif isinstance(event, Answer):
             self.found = event
+        elif isinstance(event, Mapped):
+            self.mapped = event
         elif isinstance(event, Progress | Encoded) and not self.running:
             self.story.progress = event if isinstance(event, Progress) else None
 
@@ -183,6 +189,14 @@ class RetrievePane(ComparePane):
             return "", ""
         return collection.titles[row], collection.texts[row]
 
+    def action_view(self, name: str) -> None:
+        """The results from another side."""
+        super().action_view(name)
+        if name == "map" and self.library is not None and "mean" in self.ready:
+            self.mapped = None
+            self.background.ask("map", map.mapping(self.library, self.found.query if self.found is not None else ""))
+            self.wake()
+
     # -- drawing -----------------------------------------------------------------------------------------------------
 
     def turned(self) -> tuple[str, str]:
@@ -191,20 +205,43 @@ class RetrievePane(ComparePane):
     def draw_view(self, width: int, height: int) -> list[Strip]:
         story, state = self.story, self.view_state
         if state.view == "figures":
-            return figures(story, width, height)
+            return figures(story, state, width, height)
         if state.view == "gains":
             if story.data is not None and not story.data.judged_split:
                 empty = paragraph("There are no qrels, so no query can be judged.", width)
-                return [Strip.blank(width), *empty][:height]
+                return empty[:height]
             return gain_lines(story, self.gains, state, width, height)
         if state.view == "batch":
             return batch(story, width, height)
+        if state.view == "map":
+            if self.background.kind == "map":
+                return message("reading the stored features…", width, height)
+            documents = len(self.library.collection) if self.library is not None else 0
+            return map.draw(self.mapped, documents, self.found, self._title, state, width, height)
         if state.reading:
             return columns.document(self.found, state, self._title, width, height)
         waiting = "" if self.library is not None else "The collection is being read…"
         if self.refused:
             waiting = "The collection cannot be searched."
-        return columns.columns(self.found, state, self._title, waiting, width, height)
+        return columns.columns(self.found, state, self._title, self._below(), waiting, width, height)
+
+    def _below(self) -> dict[str, str]:
+        """What stands below the columns: nDCG@10 of a judged query, the time, notes; and the name of the best."""
+        told: dict[str, str] = {"best": self.story.best.name} if self.story.best is not None else {}
+        answer = self.found
+        if answer is None:
+            return told
+        split, _, name = answer.known.partition(" query ")
+        judged = self.story.data is not None and split == self.story.data.judged_split
+        values = next((one.values for one in self.gains if judged and one.name == name), {})
+        for method in self.view_state.columns:
+            parts = [f"nDCG@10 {values[method]:.2f}"] if method in values else []
+            if method in answer.seconds:
+                parts.append(f"{answer.seconds[method] * 1000:,.0f} ms")
+            if method in answer.found and (note := answer.notes.get(method)):
+                parts.append(note)
+            told[method] = safe(" · ".join(parts), lines=False)
+        return told
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
@@ -235,13 +272,18 @@ class RetrievePane(ComparePane):
 
     def action_jump(self, by: int) -> None:
         """The next query by gain, in the columns."""
-        listed = ordered(self.gains, self.view_state)
+        listed = self._listed
         if not listed:
             self.say("no judged queries to walk over yet")
             return
         here = next((place for place, one in enumerate(listed) if one.text == self.box.value), -1)
         place = (here + by) % len(listed) if here >= 0 else (0 if by > 0 else len(listed) - 1)
         self._ask_for(listed[place].text)
+
+    @property
+    def _listed(self) -> Sequence[Gain]:
+        """Queries as the view of gains lists them."""
+        return self.gains.between(self.view_state.first, self.view_state.second).queries
 
     def action_walk(self, down: int, right: int = 0) -> None:
         """The cursor of the view."""
@@ -252,20 +294,18 @@ class RetrievePane(ComparePane):
             state.column = max(0, min(len(state.columns) - 1, state.column + right))
             state.row = max(0, state.row + down)
             columns.under_cursor(self.found, state)
+        elif state.view == "map":
+            if self.mapped is not None:
+                state.row = step(self.mapped.points, state.within(len(self.mapped.points)), right, -down)
         else:
             state.row = max(0, state.row + down)
         self.redraw()
-
-    def action_page(self, by: int) -> None:
-        """A page of rows."""
-        self.action_walk(by * 10, 0)
 
     def action_read(self) -> None:
         """The document under the cursor, or the query in the columns."""
         state = self.view_state
         if state.view == "gains":
-            listed = ordered(self.gains, state)
-            if listed:
+            if listed := self._listed:
                 self._ask_for(listed[max(0, min(state.row, len(listed) - 1))].text)
         elif state.view == "search":
             state.reading = not state.reading and columns.under_cursor(self.found, state) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,32 @@ class Gain:
     values: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Between:
+    """Queries from the largest gain of one method on another to the largest loss."""
+
+    queries: Sequence[Gain]
+    gaps: Sequence[float]
+    better: int
+    worse: int
+
+
 class Gains(list[Gain]):
     """Every judged query."""
 
-    unreadable: Mapping[str, str]
+    unreadable: Mapping[str, str] = {}
     """why the rankings of a method cannot be read"""
+
+    def between(self, first: str, second: str) -> Between:
+        """Those that both have ranked; sorted when first asked for."""
+        known: dict[tuple[str, str], Between] = self.__dict__.setdefault("known", {})
+        if (first, second) not in known:
+            both = [one for one in self if first in one.values and second in one.values]
+            both.sort(key=lambda one: (one.values[second] - one.values[first], one.name))
+            gaps = [one.values[first] - one.values[second] for one in both]
+            better, worse = sum(gap > 1e-9 for gap in gaps), sum(gap < -1e-9 for gap in gaps)
+            known[first, second] = Between(both, gaps, better, worse)
+        return known[first, second]
 
 
 class Retrievals(TaskRuns):

@@ -35,18 +35,11 @@ class ViewState(headline.ViewState):
     chosen: bool = False
     """whether the user chose the pair: until then it is the last ranker there is against the first"""
     column: int = 0
-    scroll: int = 0
-    """of the document"""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The rankers of the columns, from left to right."""
         return ("bm25", self.middle, "trained")
-
-    def look(self, view: str) -> None:
-        if view != self.view:
-            self.scroll = 0
-        super().look(view)
 
     def another(self, which: int, known: tuple[str, ...]) -> None:
         """The next ranker: of the middle column, or in the list of gains of either side of the pair."""

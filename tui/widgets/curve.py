@@ -29,11 +29,13 @@ JOINED = 3  # evaluations from which a line joins them: two would read as a curv
 
 @dataclass(frozen=True)
 class CurveOptions:
-    """How to draw: logarithmic loss axis, the number of steps that are averaged, the cursor's step."""
+    """How to draw: logarithmic loss axis, the number of steps that are averaged, the cursor's step, the last step."""
 
     log: bool = False
     smoothing: int = 20
     cursor: int | None = None
+    end: int = 0
+    """of the axis; 0 for a round number beyond the last step"""
 
 
 def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[Strip]:
@@ -48,7 +50,8 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
         return _message("waiting for the first steps", width, height)
     plot = Plot(width, height, MARGIN)
     last = max([step for step, _ in evaluations[-1:]] + [bucket.last.step for bucket in buckets[-1:]])
-    steps = axis(0, _right_end(last, story.started.steps if story.started else 0), plot.columns, (10, 24))
+    end = options.end or _right_end(last, story.started.steps if story.started else 0)
+    steps = axis(0, max(last, end), plot.columns, (10, 24))
     bands = _bands(buckets, steps, plot.columns, options.smoothing)
     low = min([loss for _, loss in evaluations] + [least for _, least, _, _ in bands])
     high = max([loss for _, loss in evaluations] + [most for _, _, most, _ in bands])

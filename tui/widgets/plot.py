@@ -54,6 +54,16 @@ def axis(low: float, high: float, cells: int, each: tuple[int, int], digits: int
     return Axis(first * unit, unit, tuple((number * step, _label(number * step, step, digits)) for number in numbers))
 
 
+def tick_labels(ticks: Iterable[tuple[int, str]], cells: int) -> str:
+    """Labels in a line of ``cells``, each centred at its cell as far as the edges allow; none touches another."""
+    names = [" "] * (cells + 1)
+    for cell, label in ticks:
+        start = max(0, min(cell - len(label) // 2, cells - len(label)))
+        if "".join(names[max(0, start - 1) : start + len(label) + 1]).isspace():
+            names[start : start + len(label)] = label
+    return "".join(names)[:cells]
+
+
 def log_axis(low: float, high: float, cells: int, each: tuple[int, int], digits: int = 0) -> Axis:
     """A logarithmic axis for positive values: ticks at 1, 2 and 5 times powers of ten, or those of a linear one."""
     low = max(low, 1e-30)
@@ -144,6 +154,19 @@ class Plot:
             cells[cell] = cells.get(cell, 0) | _DOTS[down % 4][across % 2]
         self._cells.update({cell: (chr(0x2800 + bits), style) for cell, bits in cells.items()})
 
+    def dots(self, points: Iterable[tuple[float, float]], style: str) -> None:
+        """A dot at each point."""
+        self._paint(dict.fromkeys(self._dot(*point) for point in points), style)
+
+    def cells(self) -> list[Strip]:
+        """The plot without axes, in :attr:`rows` lines of :attr:`columns` cells."""
+        blank = (" ", "")
+        lines = [
+            Text.assemble(*(self._cells.get((column, row), blank) for column in range(self.columns)))
+            for row in range(self.rows)
+        ]
+        return [strip(line, self.columns) for line in lines]
+
     def lines(self) -> list[Strip]:
         """The plot with its axes, in exactly ``height`` lines of ``width`` cells."""
         for row, label in self._labels:
@@ -172,14 +195,12 @@ class Plot:
 
     def _foot(self) -> list[Text]:
         """The horizontal axis, and its labels centred below the ticks as far as the edges allow."""
-        rule, names = ["─"] * self.columns, [" "] * (self.width + 1)
+        rule, ticks = ["─"] * self.columns, []
         for value, label in self.x.ticks:
             column = self._dot(value, 0)[0] // 2
             rule[column] = "┬"
-            start = min(self._margin + 1 + column - len(label) // 2, self.width - len(label))
-            if start >= 0 and "".join(names[max(0, start - 1) : start + len(label) + 1]).isspace():
-                names[start : start + len(label)] = label
+            ticks.append((self._margin + 1 + column, label))
         return [
             Text.assemble(" " * self._margin, ("└" + "".join(rule), BORDER)),
-            Text("".join(names).rstrip(), MUTED),
+            Text(tick_labels(ticks, self.width).rstrip(), MUTED),
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -12,6 +13,9 @@ from textual.strip import Strip
 
 from engine.runs.events import Notice
 from tui.text import safe
+
+if TYPE_CHECKING:
+    from tui.widgets.plot import Axis
 
 BORDER, MUTED, TEXT, BRIGHT = "black", "bright_black", "white", "bright_white"
 """lines; labels, units and hints; text; figures and what the user typed"""
@@ -122,36 +126,28 @@ def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
-def limits(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Ends of the axis of drawn intervals: steps of 0.05, so that it seldom moves."""
-    low = max(0.0, min((low for low, _ in intervals), default=0.0))
-    high = min(1.0, max((high for _, high in intervals), default=1.0))
-    return int(low * 20) / 20, min(1.0, (int(high * 20) + 1) / 20)
-
-
 def interval(
-    axis: tuple[float, float],
+    axis: Axis,
     ends: tuple[float, float] | None,
     middle: float | None,
-    colour: str,
     cells: int,
-    chance: float | None = None,
+    style: str,
+    rule: float | None = None,
 ) -> Text:
-    """A figure and its interval as ``├──●──┤`` on ``axis``, ``chance`` as a dotted line behind it."""
-    low, high = axis
+    """A figure and its interval as ``├──●──┤`` on ``axis``, ``rule`` as a dotted line behind it."""
 
     def place(value: float) -> int:
-        return max(0, min(cells - 1, round((value - low) / max(1e-9, high - low) * (cells - 1))))
+        return max(0, min(cells - 1, round(axis.cells(value))))
 
     drawn = [" "] * cells
-    if chance is not None:
-        drawn[place(chance)] = "┊"
+    if rule is not None:
+        drawn[place(rule)] = "┊"
     if ends is not None and middle is not None:
         for column in range(place(ends[0]), place(ends[1]) + 1):
             drawn[column] = "─"
         drawn[place(ends[0])], drawn[place(ends[1])] = "├", "┤"
         drawn[place(middle)] = "●"
-    return Text("".join(drawn), colour)
+    return Text("".join(drawn), style)
 
 
 def data_lines(name: str, source: str, checks: Sequence[str], repairs: Sequence[str], width: int) -> list[Text]:
