@@ -121,6 +121,16 @@ class Reader:
     def read(self) -> list[dict[str, Any]]:
         """Events that were appended since the last call, up to about a megabyte of them; damaged lines are skipped.
 
+        Raises what :meth:`lines` raises.
+        """
+        events: list[dict[str, Any]] = []
+        while not events and (lines := self.lines()):  # a megabyte of damage is not the end
+            events += records(lines)
+        return events
+
+    def lines(self) -> list[bytes]:
+        """Lines that were appended since the last call, up to about a megabyte of them, without their ends.
+
         Raises :class:`OSError` when the journal is there and cannot be read.
         """
         if self._file is None:
@@ -128,11 +138,10 @@ class Reader:
                 self._file = store.open_file(self._path)
             except FileNotFoundError:
                 return []
-        events: list[dict[str, Any]] = []
-        while not events and (added := self._file.read(self.LIMIT)):  # a megabyte of damage is not the end
+        lines: list[bytes] = []
+        while not lines and (added := self._file.read(self.LIMIT)):
             *lines, self._rest = (self._rest + added).split(b"\n")
-            events += records(lines)
-        return events
+        return lines
 
     def close(self) -> None:
         """Let go of the file."""

@@ -22,7 +22,8 @@ from checkpoints.journal import Journal, Reader
 from checkpoints.run import Run
 from engine.machine import Gpus, cpu_name, physical_cores
 from engine.runs import events as happened
-from engine.runs.events import Event, Finished, Notice
+from engine.runs import past
+from engine.runs.events import Event, Finished, Notice, Progress
 from engine.runs.messages import Control, Detach, Message, from_record, to_record
 from engine.runs.spec import BadSpec, Spec, restored
 from engine.runs.worker import in_thread
@@ -196,42 +197,65 @@ def record(run: Run, events: Iterator[Event], journal: Journal | None = None) ->
         journal.close()
 
 
-def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = None) -> Iterator[Event]:
+def follow(
+    run: Run, control: Control, *, alive: Callable[[], bool] | None = None, at_once: bool = False
+) -> Iterator[Event]:
     """Everything that happened in ``run`` and, while a process owns it, everything that goes on to happen.
 
     Messages to ``control`` are posted to the owner, but :class:`Detach`, which ends this. Ends with
     the run's :class:`Finished`; when the owner died without one, with ``Finished("died")``.
-    ``alive`` says that an owner is expected that has not taken the lock yet.
+    ``alive`` says that an owner is expected that has not taken the lock yet. With ``at_once`` the first event is a
+    :class:`engine.runs.past.Past`, whose events must be read before the next one is asked for.
     """
     reader = Reader(run.events)
     last: Finished | None = None
-    step, best, left_out = 0, None, 0
-    try:
-        while True:
-            for message in control.take():
-                if isinstance(message, Detach):
-                    return
-                try:
-                    run.post(to_record(message))
-                except OSError as error:
-                    if not _removed(run):  # that is reported below
-                        reason = error.strerror or error
-                        yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
-            owned = run.owner() is not None or (alive is not None and alive())
-            records = reader.read()
-            for fields in records:
-                event = happened.from_dict(fields)
-                if event is None:
-                    left_out += 1
-                    continue
-                # Any other event after the end: the run was taken up again.
-                last = event if isinstance(event, Finished) else None
-                if last is not None:
-                    continue
+    step, best, left_out, detached = 0, None, 0, False
+
+    def posted() -> Iterator[Event]:
+        """Pass messages on to the owner."""
+        nonlocal detached
+        for message in control.take():
+            detached = detached or isinstance(message, Detach)
+            if detached:
+                return
+            try:
+                run.post(to_record(message))
+            except OSError as error:
+                if not _removed(run):  # that is reported below
+                    reason = error.strerror or error
+                    yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
+
+    def told(events: Iterator[Event | None]) -> Iterator[Event]:
+        nonlocal last, step, best, left_out
+        for event in events:
+            if event is None:
+                left_out += 1
+                continue
+            # Any other event after the end: the run was taken up again.
+            last = event if isinstance(event, Finished) else None
+            if last is None:
                 step = getattr(event, "step", None) or step
                 best = getattr(event, "best_val_loss", best)
                 yield event
-            if records:
+
+    def before_now() -> Iterator[Event]:
+        size, read = journal_size(run), 0
+        while not detached and (lines := reader.lines()):
+            yield from posted()
+            yield from told(past.condensed(lines))
+            read += sum(map(len, lines)) + len(lines)
+            yield Progress(past.READING, read, max(read, size))
+
+    try:
+        if at_once:
+            yield past.Past(before_now())
+        while not detached:
+            yield from posted()
+            if detached:
+                return
+            owned = run.owner() is not None or (alive is not None and alive())
+            if lines := reader.lines():
+                yield from told(past.each(lines))
                 continue
             if left_out:
                 text = f"{left_out:,} lines of the journal are damaged or of another version, and are left out"
@@ -242,6 +266,8 @@ def follow(run: Run, control: Control, *, alive: Callable[[], bool] | None = Non
             control.wait(POLL)
     finally:
         reader.close()
+    if detached:
+        return
     if last is not None:
         yield last
         return
@@ -260,10 +286,13 @@ def journal_size(run: Run) -> int:
         return 0
 
 
-def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: int) -> Iterator[Event]:
+def attend(
+    run: Run, process: subprocess.Popen[bytes], control: Control, told: int, *, at_once: bool = False
+) -> Iterator[Event]:
     """Follow ``run``, which ``process`` was started to train when its journal had ``told`` bytes.
 
     When it ends without having recorded anything, the end of its output is told in an error notice.
+    ``at_once`` is as in :func:`follow`.
     """
     begun = time.monotonic()
     owned = False
@@ -273,7 +302,7 @@ def attend(run: Run, process: subprocess.Popen[bytes], control: Control, told: i
         owned = owned or run.owner() is not None
         return not owned and process.poll() is None and time.monotonic() - begun < START_UP
 
-    for event in follow(run, control, alive=alive):
+    for event in follow(run, control, alive=alive, at_once=at_once):
         ended = isinstance(event, Finished) and event.reason == "died" and process.poll() not in (None, 0)
         if ended and not _removed(run) and journal_size(run) == told:
             yield Notice(_tail(run), "error", "failure")

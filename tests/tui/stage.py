@@ -138,7 +138,7 @@ class FakeTrainers:
     def spawn(self, run: Run) -> None:
         """As :func:`engine.runs.owner.spawn`, but nothing is started."""
 
-    def attend(self, run: Run, process: object, control: Control, told: int) -> Iterator[Event]:
+    def attend(self, run: Run, process: object, control: Control, told: int, **_: object) -> Iterator[Event]:
         """As :func:`engine.runs.owner.attend`, until it is asked to stop."""
         from engine.runs.events import Continued, Paused
         from engine.runs.messages import Continue, Pause, Stop

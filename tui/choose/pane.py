@@ -21,6 +21,7 @@ from tui.choose.runs import Rankings
 from tui.choose.story import ChooseStory
 from tui.choose.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
+from tui.follow.folding import Folded
 from tui.pane import bindings
 from tui.text import safe
 
@@ -76,7 +77,7 @@ class ChoosePane(ComparePane):
     # -- what the run and the methods say ----------------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
-        done = any(isinstance(event, ContenderDone) for event in events)
+        done = any(isinstance(event, ContenderDone | Folded) for event in events)
         if not self.items and (done or ended or any(isinstance(event, Loaded) for event in events)):
             self.look_again()
         if done:

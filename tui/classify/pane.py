@@ -19,6 +19,7 @@ from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
+from tui.follow.folding import Folded
 from tui.follow.scatter import Mapped, step
 from tui.pane import bindings
 from tui.widgets.styled import message
@@ -76,7 +77,7 @@ class ClassifyPane(ComparePane):
     # -- what the run and the trained methods say ---------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
-        if ended or any(isinstance(event, ContenderDone) for event in events):
+        if ended or any(isinstance(event, ContenderDone | Folded) for event in events):
             self.look_again()
             self.forget()
             if self.view_state.view == "sentence":

@@ -17,12 +17,14 @@ from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.runs import messages as ask
-from engine.runs.events import Event, Finished, Notice
+from engine.runs.events import Event, Finished, Notice, Progress
+from engine.runs.past import READING
 from engine.runs.spec import BadSpec
 from engine.runs.worker import Busy, Job, State, Task, Worker
 from tui.background import BackgroundTasks
 from tui.follow import state as states
 from tui.follow.exporting import export
+from tui.follow.folding import Folded, folding
 from tui.follow.form import Form
 from tui.follow.opener import Opener
 from tui.follow.task_runs import TaskRuns
@@ -36,6 +38,7 @@ class Followed(Protocol):
     """What a run has told so far."""
 
     finished: Finished | None
+    progress: Progress | None
     paused: bool
 
     @property
@@ -148,15 +151,22 @@ class FollowPane(Pane):
     # -- what the shell asks -----------------------------------------------------------------------------------------
 
     @property
+    def reading(self) -> bool:
+        """Whether what the run has told before now is being read."""
+        return self.story.progress is not None and self.story.progress.what == READING
+
+    @property
     def running(self) -> bool:
         """Whether the run that is shown is under way."""
-        return self.job is not None and self.job.active and self.story.finished is None
+        return self.job is not None and self.job.active and self.story.finished is None and not self.reading
 
     @property
     def state(self) -> str:
         """Of the run that is shown, one of :mod:`tui.follow.state`."""
         if self.run_shown is None:
             return states.NONE
+        if self.reading:
+            return states.OPENING
         if self.story.finished is not None:
             return states.ended(self.story.finished)
         if self.job is not None and self.job.state is State.STOPPING:
@@ -291,7 +301,7 @@ class FollowPane(Pane):
                 await asyncio.to_thread(self.job.wait, 10.0)
             self._worker = self._worker or Worker(self.task_runs.task)
             try:
-                job = self._worker.start(task)
+                job = self._worker.start(folding(task, type(self.story)()))
             except Busy as error:
                 self.tell("It cannot be shown", f"{error}: try again in a moment. The run itself goes on.")
                 return
@@ -331,7 +341,10 @@ class FollowPane(Pane):
         ended = not job.active  # before the last drain, so that nothing said before the end is missed
         events = job.channel.drain()
         for event in events:
-            self.story.fold(event)
+            if isinstance(event, Folded):
+                self.story = event.story
+            else:
+                self.story.fold(event)
         self._dirty = self._dirty or bool(events) or ended
         if self.story.paused == self.pausing or not self.running:
             self.pausing = None

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from engine.runs.events import Step
+from engine.runs.past import Steps
 
 CAPACITY = 2048  # buckets kept; two neighbours become one when they are full
 LARGEST = 1e30  # of the losses that are drawn; sums and squares of larger ones are no numbers any more
@@ -51,6 +52,22 @@ class Series:
         if len(self.buckets) == CAPACITY:
             self._halve()
         self.buckets.append(Bucket(step.step, step, loss, loss, loss, 1))
+
+    def add_all(self, steps: Steps) -> None:
+        """As :meth:`add` for each of them."""
+        losses = list(map(clipped, steps.losses))
+        at, end = 0, len(losses)
+        while at < end:
+            last = self.buckets[-1] if self.buckets else None
+            if last is None or last.count >= self._span:
+                self.add(steps.at(at))
+                at += 1
+            elif piece := losses[at : at + self._span - last.count]:
+                at += len(piece)
+                last.last = steps.at(at - 1)
+                last.low, last.high = min(last.low, *piece), max(last.high, *piece)
+                last.total += math.fsum(piece)
+                last.count += len(piece)
 
     def forget_after(self, step: int) -> None:
         """Forget what lies after ``step``: the run went on from there again.

@@ -8,14 +8,16 @@ from engine.runs.events import Finished
 from tui.text import safe
 from tui.widgets.styled import BAD, DIM, FAIR, GOOD
 
-NONE, STARTING, RUNNING, PAUSED, STOPPING = "none", "starting", "running", "paused", "stopping"
-STOPPED, FINISHED, FAILED, INTERRUPTED = "stopped", "finished", "failed", "interrupted"
+NONE, OPENING, STARTING, RUNNING, PAUSED = "none", "opening", "starting", "running", "paused"
+STOPPING, STOPPED, FINISHED = "stopping", "stopped", "finished"
+FAILED, INTERRUPTED = "failed", "interrupted"
 PAUSING, CONTINUING = "pausing", "continuing"
 """what F6 has asked for and the run has not answered"""
 RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
 ENDS = {"steps": FINISHED, "early_stop": FINISHED, "done": FINISHED, "stopped": STOPPED, "died": INTERRUPTED}
 MARKS = {
     NONE: ("○", DIM),
+    OPENING: ("○", FAIR),
     STARTING: ("○", FAIR),
     RUNNING: ("●", GOOD),
     PAUSING: ("●", FAIR),

@@ -20,6 +20,7 @@ from engine.runs.events import (
     Started,
     Step,
 )
+from engine.runs.past import Steps
 from tui.follow import state as states
 from tui.follow.series import Series
 
@@ -128,6 +129,9 @@ class Story(Told):
             case Step():
                 self.last, self.progress = event, None
                 self.train.add(event)
+            case Steps():
+                self.last, self.progress = event.at(-1), None
+                self.train.add_all(event)
             case SampleText():
                 self._fold_sample(event)
             case Evaluated():

@@ -85,7 +85,7 @@ class TaskRuns:
         process = owner.spawn(run)
 
         def task(control: Control) -> Iterator[Event]:
-            return owner.attend(run, process, control, told)
+            return owner.attend(run, process, control, told, at_once=True)
 
         return task
 
@@ -93,7 +93,7 @@ class TaskRuns:
         """A task that follows a run, living or done."""
 
         def task(control: Control) -> Iterator[Event]:
-            return owner.follow(run, control)
+            return owner.follow(run, control, at_once=True)
 
         return task
 

@@ -17,6 +17,7 @@ from engine.runs.worker import Task
 from tui.background import Opened
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
+from tui.follow.folding import Folded
 from tui.follow.scatter import Mapped, step
 from tui.pane import bindings
 from tui.retrieve import columns, map, searching
@@ -97,7 +98,7 @@ class RetrievePane(ComparePane):
     # -- what the run and the rankers say ----------------------------------------------------------------------------
 
     def heard(self, events: Iterable[Event], ended: bool) -> None:
-        more = ended or any(isinstance(event, ContenderDone) for event in events)
+        more = ended or any(isinstance(event, ContenderDone | Folded) for event in events)
         if more:
             self.refused = False  # it may be there now
         if self.story.data is not None:

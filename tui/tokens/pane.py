@@ -47,8 +47,8 @@ class TokensPane(TokensInputOutput):
             "Each row is the same text in one vocabulary; every character stands in the same columns in all of them. "
             "Coloured spans are tokens, the reversed one is the caret's. Text without a colour belongs to no token "
             "(WordPiece drops spaces). Underlined in red is unknown to the vocabulary, italic a special token, ┊ a "
-            "token that holds only the last bytes of the character before it. Under the spans are the ids, but not under "
-            "single characters.\n",
+            "token that holds only the last bytes of the character before it. Under the spans are the ids, but not "
+            "under single characters.\n",
         ),
         (
             "What the table counts",
