@@ -7,7 +7,7 @@ import gc
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult, SystemCommand
 from textual.events import Resize
 from textual.filter import LineFilter
@@ -215,9 +215,12 @@ class LabApp(EndingApp):
         """Keys, and what the screen shows."""
         self.push_screen(dialogs.help_page(self.here.id or "", self.here.help()))
 
-    def action_doctor(self) -> None:
-        """Versions, device, terminal, paths."""
-        self.push_screen(dialogs.doctor_page())
+    @work(exclusive=True, group="doctor", exit_on_error=False)
+    async def action_doctor(self) -> None:
+        """Versions, device, terminal, paths: read in a thread, since the files in packages are verified."""
+        from tui.command.doctor import report
+
+        self.push_screen(dialogs.doctor_page(await asyncio.to_thread(report)))
 
     def action_command_palette(self) -> None:
         """Find an action by its name."""

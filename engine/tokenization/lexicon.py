@@ -163,7 +163,7 @@ class Lexicon:
 
     def sharing(self, token: int, limit: int = 8) -> tuple[str, list[int]]:
         """The longest beginning that ``token`` shares with any other entry, and the entries that share it."""
-        self._prepare()
+        self.prepare()
         spelled = self._tokenizer.token(token)
         place = bisect_left(self._order, (spelled, token))
         beside = [self._order[near][0] for near in (place - 1, place + 1) if 0 <= near < len(self._order)]
@@ -179,7 +179,7 @@ class Lexicon:
 
         A space may be typed as itself or visibly (``·the``, ``␣the``, ``Ġthe``). A number also finds its id.
         """
-        self._prepare()
+        self.prepare()
         if not wanted:
             return []
         asked = {wanted, wanted.translate(SPACES)}
@@ -203,7 +203,8 @@ class Lexicon:
             found = list(dict.fromkeys([int(wanted), *found]))
         return found[:limit]
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Sort the vocabulary, unless it is sorted: not for the thread of a screen."""
         with self._lock:
             if self._order or not self._tokenizer.size:
                 return

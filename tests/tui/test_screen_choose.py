@@ -45,7 +45,7 @@ def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The work is done in the follower's thread; no process is started."""
     monkeypatch.setattr(owner, "spawn", lambda run: None)
     monkeypatch.setattr(
-        owner, "attend", lambda run, process, control, told: choose_runs.drive(run, Control(control.take))
+        owner, "attend", lambda run, process, control, told, **_: choose_runs.drive(run, Control(control.take))
     )
 
 

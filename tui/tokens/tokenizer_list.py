@@ -44,7 +44,7 @@ class TokenizerEntry:
         if stale():
             return
         lexicon = Lexicon(self.tokenizer)
-        lexicon.around(0)
+        lexicon.prepare()
         self.lexicon = lexicon
         self.occurrences = occurrences(self.tokenizer, *corpus(), stale=stale)
         self.learnt = self.occurrences is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -219,12 +219,10 @@ def help_page(where: str, about: Content) -> Page:
     return Page("llmlab-tui: help", *parts, about)
 
 
-def doctor_page() -> Page:
+def doctor_page(report: Mapping[str, Mapping[str, str]]) -> Page:
     """Versions, device, terminal and paths."""
-    from tui.command.doctor import report
-
     parts: list[Content] = []
-    for section, entries in report().items():
+    for section, entries in report.items():
         parts.append(Content.styled(f"{section}\n", "bold $bright"))
         for key, value in entries.items():
             parts += [Content.styled(f"  {key:<14}", "$muted"), Content(f"{safe(value, lines=False)}\n")]
