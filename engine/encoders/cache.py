@@ -1,4 +1,4 @@
-"""What is kept on the disk because it takes long to compute: features of texts, and indexes of documents.
+"""What is kept on the disk because it takes long to compute: features of texts, indexes of documents, converted models.
 
 An entry is a folder, whose time is that of its last use. When all of them are larger than the limit, those that were
 used longest ago are removed.
@@ -15,14 +15,14 @@ from pathlib import Path
 from checkpoints import home, store
 from engine.model_folder import size
 
-KINDS = ("features", "indexes")
+KINDS = ("features", "indexes", "models")
 LIMIT = 20 << 30  # bytes of all entries
 IN_USE = 3600.0  # seconds after its last use in which an entry is not removed: a run may be reading it
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One list of texts with its features, or one index."""
+    """One list of texts with its features, one index, or one model."""
 
     kind: str
     path: Path

@@ -17,7 +17,7 @@ NANOCHAT: Mapping[str, Any] = {
     "embedding_norm": True,
     "attention_scale": 0.0,
 }
-_ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}
+_ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "gelu": "gelu_erf", "relu": "relu"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class GPTConfig:
     context: int
     dropout: float = 0.0
     activation: str = "gelu"
-    """``gelu`` (GPT-2's tanh form), ``relu`` or ``relu2``, its square"""
+    """``gelu`` (GPT-2's tanh form), ``gelu_erf`` (the exact one), ``relu`` or ``relu2``, its square"""
     tied: bool = True
     """the head shares its matrix with the token embedding"""
     qkv_bias: bool = True
@@ -120,7 +120,7 @@ def to_transformers(shape: GPTConfig) -> dict[str, Any] | None:
         "n_embd": shape.width,
         "n_layer": shape.layers,
         "n_head": shape.heads,
-        "activation_function": "relu" if shape.activation == "relu" else "gelu_new",
+        "activation_function": {"gelu": "gelu_new", "gelu_erf": "gelu"}.get(shape.activation, shape.activation),
         "layer_norm_epsilon": 1e-5,
         **common,
     }

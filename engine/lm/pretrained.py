@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from engine.device import Placement
     from engine.gpt.model import GPT
     from engine.lm.model import Facts, LanguageModel
 
@@ -50,9 +49,7 @@ class Folder:
     """the name to load its tokenizer by"""
 
 
-def open_folder(
-    folder: Folder, control: Control | None, int8: bool, device: str
-) -> Generator[Event, None, LanguageModel]:
+def open_folder(folder: Folder, control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:
     """Load the model of a folder; events and errors as in :func:`engine.lm.find.load`."""
     config = _read_json(folder.path / "config.json")
     files = _files(folder.path)
@@ -80,50 +77,32 @@ def open_folder(
         yield from look(control, folder.name)
         model, context = _by_transformers(folder, placement.device)
         yield from placement.notices()
-        if int8:
-            yield Notice(
-                f"int8 weights are for GPT-2's and nanochat's architecture: {folder.name} stays as it is",
-                "warning",
-                "int8",
-            )
         return ForeignModel(facts, model, context)
     tensors: dict[str, Tensor] = {}
     for progress in _read(files, tensors, folder, halves=placement.device.type == "cuda"):
         yield progress
         yield from look(control, folder.name)
-    return (yield from own(facts, _built(shape, config, tensors, folder), placement, int8))
+    return (yield from own(facts, _built(shape, config, tensors, folder), device))
 
 
-def own(facts: Facts, gpt: GPT, placement: Placement, int8: bool) -> Generator[Event, None, LanguageModel]:
-    """A model of the project's own GPT, where it was placed."""
-    from engine.device import fitting, size_of
+def own(facts: Facts, gpt: GPT, device: str) -> Generator[Event, None, LanguageModel]:
+    """A model of the project's own GPT, on the device that a spec calls so."""
+    from engine.device import fitting, place, size_of
     from engine.lm.model import OwnModel, lay_out
 
+    placement = place(device)
     yield from placement.notices()
     kind = placement.device.type
     needed = size_of(gpt) + _cache_size(gpt.config, gpt.tokens.weight.element_size())
     with fitting(facts.name, needed, placement.device, SMALLER, NoModel):
         placed = lay_out(gpt.to(placement.device))
         plain = OwnModel(facts, placed)
-    if kind != "cpu":
-        if int8:
-            yield Notice(f"int8 weights are for a CPU: {facts.name} stays as it is on the GPU", "warning", "int8")
-        if kind == "cuda":
-            try:
-                plain.use_static_step()
-            except Exception as error:  # whatever the driver says: decoding works without
-                yield Notice(
-                    f"the decoding step runs without a CUDA graph ({hub.first_line(error)})", "warning", "graph"
-                )
-        return plain
-    if not int8:
-        return plain
-    from engine.lm.int8 import quantised
-
-    yield Progress(f"rounding the weights of {facts.name}", 0, 0)
-    model, effect = quantised(facts, placed)
-    yield Notice(effect.explain(), "info" if effect.speed > 1 else "warning", "int8")
-    return model
+    if kind == "cuda":
+        try:
+            plain.use_static_step()
+        except Exception as error:  # whatever the driver says: decoding works without
+            yield Notice(f"the decoding step runs without a CUDA graph ({hub.first_line(error)})", "warning", "graph")
+    return plain
 
 
 def _read_json(path: Path) -> dict[str, Any]:

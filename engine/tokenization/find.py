@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _GPT2_END = "<|endoftext|>"
 _GPT2 = ("openai-community/gpt2", "gpt2")
 _WORDPIECE = ("distilbert/distilbert-base-uncased", "distilbert-base-uncased")
-_SHORT = {"gpt2": _GPT2, "wordpiece": _WORDPIECE}
+_SMOLLM2 = ("HuggingFaceTB/SmolLM2-135M-Instruct",)
+_SHORT = {"gpt2": _GPT2, "wordpiece": _WORDPIECE, packaged.SMOLLM2_NAME: _SMOLLM2}
 # Repositories whose vocabulary is bundled, letter for letter.
 _SAME = {**dict.fromkeys(_GPT2, "gpt2"), **dict.fromkeys(_WORDPIECE, "wordpiece"), "wordpiece": "wordpiece"}
 _SAME |= dict.fromkeys(("bert-base-uncased", "google-bert/bert-base-uncased"), "wordpiece")
@@ -34,9 +35,9 @@ _PROBE = "Probe 7 \u2603\U0001f600\u0378\x00"
 def load(name: str) -> Tokenizer:
     """The tokenizer that ``name`` names, from the first place that has it.
 
-    ``gpt2``, ``wordpiece``, ``bundled`` (the Dante GPT's characters), a path of a ``tokenizer.json``, of a folder with
-    one or of a run, a run's name or ``latest``, or a name on the Hugging Face Hub. Places in order: the path, the
-    Hugging Face cache, the Hub if it answers within seconds, what is bundled. Raises :class:`NoTokenizer`.
+    ``gpt2``, ``wordpiece``, ``smollm2``, ``bundled`` (the Dante GPT's characters), a path of a ``tokenizer.json``, of
+    a folder with one or of a run, a run's name or ``latest``, or a name on the Hugging Face Hub. Places in order: the
+    path, the Hugging Face cache, the Hub if it answers within seconds, what is bundled. Raises :class:`NoTokenizer`.
     """
     if not name.strip():
         raise NoTokenizer("no tokenizer named: give gpt2, wordpiece, bundled, a run, a path or a name on the Hub")
@@ -46,6 +47,11 @@ def load(name: str) -> Tokenizer:
     with contextlib.suppress(OSError):  # a name that no file can have
         if (found := _of_path(Path(os.path.expanduser(name)), name)) is not None:
             return found
+    if name == packaged.SMOLLM2_NAME and not any(map(hub.has, _SMOLLM2)):
+        fetched = home.models() / name / "tokenizer.json"
+        if fetched.is_file():
+            ends = _end_of(fetched.with_name("tokenizer_config.json"))
+            return _of_file(fetched, name, "fetched from the package index", ends)
     if name not in _SHORT and (found := _of_run(name)) is not None:
         return found
     reasons: list[str] = []
@@ -58,7 +64,8 @@ def load(name: str) -> Tokenizer:
         return _bundled(_SAME[name], name, reasons[0])
     raise NoTokenizer(
         f"no tokenizer {name[:80]!r}: no file, folder or run is called so, the Hugging Face cache does not hold it, "
-        f"and {reasons[0]}. There are always gpt2, wordpiece and bundled; give others as a folder with tokenizer.json"
+        f"and {reasons[0]}. There are always gpt2, wordpiece and bundled, and, once fetched, smollm2; "
+        "give others as a folder with tokenizer.json"
     )
 
 
@@ -150,7 +157,9 @@ def _by_transformers(where: str, name: str, source: str, *, local: bool) -> Toke
     from transformers import AutoTokenizer
 
     with guarded(f"no tokenizer can be made of the files in {where}. Give a folder with tokenizer.json"):
-        made: Any = AutoTokenizer.from_pretrained(where, local_files_only=local, trust_remote_code=False)
+        bare, revision = (where, None) if Path(where).is_dir() else hub.at_revision(where)
+        given = {} if revision is None else {"revision": revision}
+        made: Any = AutoTokenizer.from_pretrained(bare, local_files_only=local, trust_remote_code=False, **given)
         backend = made.backend_tokenizer
     return from_backend(backend, name, source, made.eos_token)
 

@@ -37,7 +37,7 @@ class FakeModels:
         monkeypatch.setattr("engine.lm.find.load", self.load)
         monkeypatch.setattr("engine.lm.generate.generate", self.generate)
         monkeypatch.setattr("engine.lm.sweep.generate", self.generate)
-        monkeypatch.setattr("tui.generate.generation_tasks.hub.has", lambda repository: False)
+        monkeypatch.setattr("engine.hub.has", lambda repository: False)
 
     def hold(self) -> None:
         """From now on write only what :meth:`allow` lets through."""

@@ -1,4 +1,4 @@
-"""``llmlab-tui cache``: what is kept because it takes long to compute, shown or removed."""
+"""``llmlab-tui cache``: what can be had again, shown or removed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tui.text import safe
 
 
 def cache(*, clear: Annotated[bool, Flag] = False, json: Json = False) -> int:
-    """Show the size of the cache: features of texts, and indexes of documents.
+    """Show the size of the cache: features of texts, indexes of documents, converted models.
 
     Parameters
     ----------
     clear
-        Remove them; they are computed again when they are needed.
+        Remove them; they are computed or fetched again when they are needed.
     """
     from engine.encoders import cache as kept
 

@@ -34,6 +34,7 @@ from tui.command.comparison import choose, classify, retrieve
 from tui.command.comparison import resume as resume_comparison
 from tui.command.config import config
 from tui.command.driven import BAD_INPUT, DONE, FAILED, complain, drive
+from tui.command.fetch import fetch
 from tui.command.generate import generate, sweep
 from tui.command.interrupt import INTERRUPTED
 from tui.command.narrate import Narrator
@@ -308,7 +309,9 @@ def sample(
     return DONE
 
 
-for command in (tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, cache, config):
+for command in (
+    tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, fetch, cache, config
+):  # fmt: skip
     app.command(command)
 
 app.register_install_completion_command(

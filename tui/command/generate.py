@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.lm.find import load
+from engine.lm.find import AUTO, load, note_used
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.lm.sweep import PROMPT, Comparison, Setting, compare, ladder, samples
 from engine.runs.events import Compared, Completed, Event, Notice, Token
@@ -32,7 +32,7 @@ _Prompt = Annotated[str | None, Texts]
 def generate(
     prompt: _Prompt = None,
     *,
-    model: str = "gpt2",
+    model: str = AUTO,
     greedy: Annotated[bool, Flag] = False,
     temperature: float = 1.0,
     top_k: int = 50,
@@ -43,7 +43,6 @@ def generate(
     seed: int = 1337,
     n: Annotated[int, Parameter(name="--n")] = 1,
     score_prompt: Annotated[bool, Flag] = False,
-    int8: Annotated[bool, Flag] = False,
     device: str = "auto",
     json: Json = False,
 ) -> int:
@@ -57,7 +56,8 @@ def generate(
     prompt
         The text, or - for stdin; without it, stdin.
     model
-        gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
+        auto (the last used, else gpt2, smollm2 or bundled), gpt2, smollm2, bundled (the Dante GPT), a run (name, path
+        or latest), a folder, a .gguf file, nanoGPT's ckpt.pt, or a name on the Hugging Face Hub.
     greedy
         Always take the most probable token; of the other settings only the repetition penalty has an effect.
     temperature
@@ -78,8 +78,6 @@ def generate(
         Number of samples, with seeds from --seed upwards.
     score_prompt
         With --json, print the tokens of the prompt first.
-    int8
-        Round the weights to eight bits (GPT-2's architecture on a CPU) and report the difference.
     device
         auto (the GPU with the most free memory), cpu, cuda, cuda:N or mps.
     """
@@ -92,7 +90,7 @@ def generate(
     control = Control()
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
-    lm = finish(load(model, control, int8=int8, device=device), narrator.tell)
+    lm = _loaded(model, control, device, narrator)
     if not json:
         print_message(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
     reason = ""
@@ -109,7 +107,7 @@ def generate(
 def sweep(
     prompt: _Prompt = None,
     *,
-    model: str = "gpt2",
+    model: str = AUTO,
     setting: Annotated[list[str] | None, Flag] = None,
     max_new_tokens: int = 100,
     seed: int = 1337,
@@ -127,7 +125,8 @@ def sweep(
     prompt
         The text, or - for stdin. Default: "Who knows if God exists, but for sure I".
     model
-        gpt2, bundled (the Dante GPT), a run (name, path or latest), a folder, or a name on the Hugging Face Hub.
+        auto (the last used, else gpt2, smollm2 or bundled), gpt2, smollm2, bundled (the Dante GPT), a run (name, path
+        or latest), a folder, a .gguf file, nanoGPT's ckpt.pt, or a name on the Hugging Face Hub.
     setting
         A setting such as temperature=0.7,top-p=0.9 or greedy; repeat the option for several.
     max_new_tokens
@@ -156,7 +155,7 @@ def sweep(
     control = Control()
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
-    lm = finish(load(model, control, device=device), narrator.tell)
+    lm = _loaded(model, control, device, narrator)
     if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
         narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
     task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)
@@ -175,6 +174,14 @@ def sweep(
         _table(results)
         print_message(f"saved: {path}")
     return INTERRUPTED if came else FAILED if reason == "failed" or same is False else 0
+
+
+def _loaded(model: str, control: Control, device: str, narrator: Narrator) -> LanguageModel:
+    """The model, which is the last used one if it was named."""
+    lm = finish(load(model, control, device=device), narrator.tell)
+    if model != AUTO:
+        note_used(model)
+    return lm
 
 
 def _compared(event: Event, narrator: Narrator) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine import hub
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.lm.sweep import PROMPT
 from engine.runs.events import Completed, Event, Notice, Token
@@ -135,16 +134,11 @@ def load(names: Sequence[tuple[str, str]], control: Control) -> Iterator[Event]:
 
 
 def first_choices(recent: Sequence[str]) -> list[tuple[str, str]]:
-    """Models to begin with, in order, and why: the last used, GPT-2 where it is at hand, the bundled one."""
-    choices = [(name, "the model of last time") for name in recent[:1]]
-    if any(hub.has(repository) for repository in KNOWN_GPT2):
-        choices.append(("gpt2", "it is in the Hugging Face cache; m chooses another"))
-        choices.append(("bundled", "the program's own Dante GPT, since gpt2 could not be loaded"))
-    else:
-        choices.append(
-            ("bundled", "the program's own Dante GPT, since gpt2 is not in the Hugging Face cache (m loads it)")
-        )
-    return [one for place, one in enumerate(choices) if one[0] not in [name for name, _ in choices[:place]]]
+    """Models to begin with, in order, and why: the last used, else those that are at hand."""
+    from engine.lm import find as lm
+
+    last = [(name, "the last used model") for name in recent[:1]]
+    return last + [one for one in lm.candidates(ask=False) if one[0] not in recent[:1]]
 
 
 def complete(lm: LanguageModel, source: Source, sampling: Sampling, control: Control) -> Iterator[Event]:

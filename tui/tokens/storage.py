@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import home, store
-from data import encodings
+from data import encodings, packaged
 from data.encodings import TextError
 from data.plaintext import normalise_line_ends
 from engine.runs import codec
@@ -47,7 +47,8 @@ def restore() -> TokensState:
     try:
         state = codec.decode(TokensState, store.read_object(folder() / "desk.json"))
     except (OSError, ValueError):
-        return TokensState()
+        fetched = (home.models() / packaged.SMOLLM2_NAME / "tokenizer.json").is_file()
+        return TokensState(names=(*DEFAULTS, packaged.SMOLLM2_NAME) if fetched else DEFAULTS)
     return replace(state, names=state.names[:MOST])
 
 

@@ -1,0 +1,137 @@
+"""nanoGPT's ``ckpt.pt``, read with ``weights_only`` and computed by the project's own GPT.
+
+Its characters are those of the text that it was trained on: nanoGPT keeps them in ``meta.pkl``, a pickle, which is not
+read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import hub
+from engine.gpt.config import GPTConfig
+from engine.lm.pretrained import NoModel
+from engine.tokenization import find as tokenizers
+from engine.tokenization.encoding import CharacterTokenizer, NoTokenizer, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.gpt.model import GPT
+    from engine.lm.model import Facts
+
+GPT2_SIZE = 50257  # tokens of GPT-2's vocabulary, which nanoGPT fills up to 50,304
+_PARTS = {
+    "ln_1": "norm_1",
+    "attn.c_attn": "qkv",
+    "attn.c_proj": "project",
+    "ln_2": "norm_2",
+    "mlp.c_fc": "widen",
+    "mlp.c_proj": "narrow",
+}
+_AROUND = {"transformer.wte": "tokens", "transformer.wpe": "positions", "transformer.ln_f": "norm", "lm_head": "head"}
+
+
+def read(path: Path, name: str) -> tuple[Facts, GPT]:
+    """The model in a checkpoint of nanoGPT. Raises :class:`engine.lm.pretrained.NoModel`."""
+    import torch
+
+    from engine.gpt.model import GPT
+    from engine.lm.model import Facts
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a stranger's file makes it raise
+        raise NoModel(
+            f"{path} cannot be read without running code from it ({hub.first_line(error)}): give a folder with "
+            "safetensors, or nanoGPT's own ckpt.pt"
+        ) from None
+    try:
+        args, tensors = dict(content["model_args"]), dict(content["model"])
+        shape = _shape(args)
+        named = _named(tensors, shape)
+        dataset = str(dict(content.get("config") or {}).get("dataset", ""))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise NoModel(
+            f"{path} is no checkpoint of nanoGPT ({hub.first_line(error)} is missing or wrong): of other programs give "
+            "a folder that save_pretrained wrote"
+        ) from None
+    tokenizer = _tokenizer(path, name, dataset, shape.vocabulary)
+    try:
+        with torch.device("meta"):
+            gpt = GPT(shape)
+        gpt.load_state_dict(named, assign=True)
+        gpt.head.weight = gpt.tokens.weight
+    except RuntimeError as error:
+        raise NoModel(f"{path}: the weights do not fit its model_args ({hub.first_line(error)})") from None
+    start = tokenizer.id_of("\n") if tokenizer.kind == "characters" else tokenizer.eos
+    eos = frozenset() if tokenizer.kind == "characters" or tokenizer.eos is None else frozenset({tokenizer.eos})
+    facts = Facts(name, f"nanoGPT's {path}", tokenizer, eos, start or 0)
+    return facts, gpt.eval().requires_grad_(False)
+
+
+def _shape(args: dict[str, Any]) -> GPTConfig:
+    vocabulary = int(args["vocab_size"])
+    return GPTConfig(
+        vocabulary=GPT2_SIZE if vocabulary > GPT2_SIZE else vocabulary,
+        layers=int(args["n_layer"]),
+        heads=int(args["n_head"]),
+        width=int(args["n_embd"]),
+        context=int(args["block_size"]),
+        activation="gelu_erf",
+        qkv_bias=bool(args["bias"]),
+        bias=bool(args["bias"]),
+    )
+
+
+def _named(tensors: dict[str, Any], shape: GPTConfig) -> dict[str, Tensor]:
+    """The tensors under our names in float32; a norm without a bias gets one of zeros."""
+    import torch
+
+    named: dict[str, Tensor] = {}
+    for given, tensor in tensors.items():
+        stem, _, suffix = given.removeprefix("_orig_mod.").rpartition(".")  # the prefix is torch.compile's
+        if stem in _AROUND:
+            ours = _AROUND[stem]
+        else:
+            block, number, part = stem.removeprefix("transformer.").split(".", 2)
+            if block != "h" or part not in _PARTS:
+                continue  # the causal mask of older checkpoints
+            ours = f"blocks.{number}.{_PARTS[part]}"
+        named[f"{ours}.{suffix}"] = tensor.float()
+    for name in [name for name in named if "norm" in name and name.endswith("weight")]:
+        named.setdefault(name.replace("weight", "bias"), torch.zeros(shape.width))
+    named["tokens.weight"] = named["head.weight"] = named["tokens.weight"][: shape.vocabulary].contiguous()
+    return named
+
+
+def _tokenizer(path: Path, name: str, dataset: str, vocabulary: int) -> Tokenizer:
+    """GPT-2's, or the characters of the text beside the checkpoint or where nanoGPT has it."""
+    if vocabulary == GPT2_SIZE:
+        try:
+            return tokenizers.bundled("gpt2")
+        except NoTokenizer as error:
+            raise NoModel(str(error)) from None
+    from data.vocabulary import Vocabulary
+
+    places = [path.parent / "input.txt"]
+    if dataset and Path(dataset).name == dataset:
+        places.append(path.absolute().parent.parent / "data" / dataset / "input.txt")
+    for place in places:
+        try:
+            characters = sorted(set(place.read_text("utf-8")))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise NoModel(f"{place} cannot be read ({error})") from None
+        if len(characters) != vocabulary:
+            raise NoModel(
+                f"{place} has {len(characters)} distinct characters and {path.name} knows {vocabulary}: put the text "
+                "that it was trained on there"
+            )
+        return CharacterTokenizer(Vocabulary(characters), name, str(place))
+    raise NoModel(
+        f"{path} reads {vocabulary} characters, and which ones only its text says: put that as input.txt beside it "
+        "(meta.pkl is not read, since pickles can run code)"
+    )
