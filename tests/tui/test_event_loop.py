@@ -29,7 +29,7 @@ DANGEROUS = {"q", "ctrl+q", "ctrl+c"}
 
 
 class Watch:
-    """Records work of the thread that it was made in; ``found`` has ``(what was done, how much, while, who called)``."""
+    """Records work of its own thread; ``found`` has ``(what was done, how much, while, who called)``."""
 
     def __init__(self) -> None:
         self.thread = threading.current_thread()
