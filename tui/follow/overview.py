@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from rich.text import Text
@@ -75,7 +76,8 @@ def table(
     named, brief = LineTable(shown.columns[:1], width), LineTable(shown.columns[:3], width)
     best, lines = story.best, [shown.heading()]
     ends = [end for method in story.methods.values() if method.interval is not None for end in method.interval]
-    scale = axis(min(ends, default=0.0), max(ends, default=1.0), max(8, cells), (8, 20), 1)
+    scale = axis(min(ends, default=0.0), max(ends, default=1.0), max(8, cells - 2), (8, 20), 1)
+    scale = replace(scale, low=scale.low - scale.per_cell)  # a cell is free at either end, for the labels
     if cells:
         ticks = [(round(scale.cells(value)), label) for value, label in scale.ticks if 0 <= value <= 1]
         lines[0].pad_right(width - cells - lines[0].cell_len)

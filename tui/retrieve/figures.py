@@ -82,7 +82,7 @@ def differences(story: RetrieveStory, width: int) -> list[Text]:
     ends = [0.0, *(end for _, low, high in found.values() for end in (low, high))]
     scale = axis(min(ends), max(ends), max(8, cells), (6, 16), 1)
     ticks = tick_labels([(round(scale.cells(value)), label) for value, label in scale.ticks], max(8, cells))
-    short = width < 66
+    short = width < 90
 
     def drawn(pair: tuple[str, str]) -> Text:
         mean, low, high = found[pair]
@@ -93,7 +93,7 @@ def differences(story: RetrieveStory, width: int) -> list[Text]:
         return "" if sure else "  chance" if short else f"  {told}"
 
     columns = [
-        Column("", 0, lambda pair: f"{name_of(pair[0])} − {name_of(pair[1])}", left=True, least=20),
+        Column("", 0, lambda pair: f"{name_of(pair[0])} − {name_of(pair[1])}", left=True, least=34),
         Column("mean", 8, lambda pair: (f"{found[pair][0]:+.3f}", BRIGHT)),
         *([Column(ticks, cells + 1, drawn, priority=3)] if cells >= 16 else []),
         Column("95%", 18, lambda pair: (f"{found[pair][1]:+.3f} to {found[pair][2]:+.3f}", MUTED), priority=2),
