@@ -118,7 +118,7 @@ class CompletionPane(Pane):
 
     def on_mount(self) -> None:
         self._ticker = self.set_interval(DRAIN, self._tick, pause=True)
-        self.watch(self.app, "theme", self.redraw, init=False)
+        self.watch(self.app, "theme", lambda: self.redraw(), init=False)
         self.show_mode(WALK, focus=False)
         self._restore()
 

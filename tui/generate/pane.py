@@ -314,7 +314,7 @@ class GeneratePane(CompletionPane):
     def _cut(self, event: Editor.Cut) -> None:
         self._copy(event.text)
 
-    @work(exclusive=True, group="copy", exit_on_error=False)
+    @work(exclusive=True, group="copy", exit_on_error=False, description="copy")
     async def _copy(self, text: str) -> None:
         told, whole = await copy(self.app, text, self.session_file.folder / "copied.txt")
         self.say(told, "info" if whole else "warning")

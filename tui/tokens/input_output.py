@@ -67,7 +67,7 @@ class TokensInputOutput(Pane):
             self._tokenize_line(line, self.tokenizers.text[line[1] : line[2]])
         return "this line alone", self._line[1]
 
-    @work(thread=True, exclusive=True, group="line", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="line", exit_on_error=False, description="line")
     def _tokenize_line(self, line: Line, text: str) -> None:
         worker = get_current_worker()
         made = ""

@@ -140,7 +140,7 @@ class TokensPane(TokensInputOutput):
             self._learn(entry, self._reference)
             self._draw()
 
-    @work(thread=True, group="learning", exit_on_error=False)
+    @work(thread=True, group="learning", exit_on_error=False, description="learn")
     def _learn(self, entry: TokenizerEntry, reference: str) -> None:
         worker = get_current_worker()
         with contextlib.suppress(NoTokenizer):  # the card says less; the text itself may still be tokenized
@@ -166,7 +166,7 @@ class TokensPane(TokensInputOutput):
     def _retokenize(self) -> None:
         self._tokenize(self.editor.buffer.version, self.editor.buffer.text, list(self.tokenizers.entries))
 
-    @work(thread=True, exclusive=True, group="tokenize", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="tokenize", exit_on_error=False, description="tokenize")
     def _tokenize(self, version: int, text: str, entries: list[TokenizerEntry]) -> None:
         worker = get_current_worker()
         views: list[Tokenized] = []
