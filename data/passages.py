@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data import encodings
+from data import encodings, formats
 from data.collection import Gathering
 from data.encodings import TextError
 
@@ -24,7 +24,7 @@ def texts(path: Path) -> tuple[list[tuple[str, Path]], list[str]]:
 def gather(files: Sequence[tuple[str, Path]], others: Sequence[str], found: Gathering) -> None:
     """Take in the passages of some files, and tell which ``others`` are not used. Raises :class:`OSError`."""
     if others:
-        found.checks.append(f"not used, since they are not texts: {len(others):,} files; the first is {others[0]}")
+        found.checks.append(f"not used, since they are not texts: {formats.some(others)}")
     for name, file in files[: found.reading.most or None]:
         with encodings.open_bytes(file) as opened:
             content = opened.read()

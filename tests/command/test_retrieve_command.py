@@ -157,3 +157,25 @@ def test_bad_input_is_told_in_a_line_and_leaves_no_run(
     assert "Traceback" not in err
     # A retrieval that built something before it failed stays; what was bad from the start leaves nothing.
     assert not [run for run in runs.every(home.runs()) if not (run.path / "results.json").exists()]
+
+
+def test_the_column_and_the_encoding_of_own_documents_can_be_given(
+    tmp_path: Path, encoder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "notes.csv"
+    table.write_bytes("name;body;extra\na;zażółć card;late\nb;gęślą app;bill\n".encode("cp1250"))
+    more = ["--data", str(table), "--encoding", "cp1250", "--text-column"]
+    for column, query, expected in (("body", "zażółć", "zażółć card"), ("extra", "bill", "bill")):
+        assert cli.main(["search", *more, column, query, "--json", "--method", "bm25"]) == 0
+        assert [one["text"] for one in said(capfd) if "rank" in one] == [expected]
+    assert cli.main(["search", *more, "body", "gęślą", "--method", "bm25"]) == 0
+    told = capfd.readouterr().err
+    assert "notes.csv: text from 'body'; not used: the fields 'name', 'extra'" in told
+    assert "notes.csv is read as cp1250" in told
+    assert cli.main(["retrieve", *more, "body", "--method", "bm25", "--encoder", str(encoder)]) == 0
+    assert "notes.csv: text from 'body'" in capfd.readouterr().err
+    for command in (["search", "card"], ["retrieve", "--method", "bm25", "--encoder", str(encoder)]):
+        assert cli.main([*command, *more, "nothing"]) == 2
+        assert "no field 'nothing' in notes.csv: name one of name, body, extra" in capfd.readouterr().err
+        assert cli.main([*command, *more[:3], "utf-9"]) == 2
+        assert "utf-9" in capfd.readouterr().err

@@ -521,3 +521,26 @@ def test_long_documents_are_cut_and_told(tmp_path: Path) -> None:
     found = beir.load(str(tmp_path))
     assert len(found.texts[0]) == beir.LONGEST
     assert "corpus.jsonl: 1 row cut after 50,000 characters; the first is 10 in line 1" in found.checks
+
+
+def test_files_of_a_folder_that_are_not_used_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("first text")
+    (tmp_path / "c.pdf").write_bytes(b"%PDF\0")
+    (tmp_path / "d.txt").write_bytes(bytes(range(256)) * 9)
+    found = beir.load(str(tmp_path))
+    assert found.ids == ("a.txt",)
+    assert "not used, since they are not texts: c.pdf" in found.checks
+    assert [line for line in found.repairs if "binary" in line and line.endswith("the first is d.txt")]
+    for name in ("a.txt", "d.txt"):
+        (tmp_path / name).unlink()
+    (tmp_path / "own.csv").write_text("title,body\nA,text\n")
+    assert "not used: c.pdf, beside own.csv" in beir.load(str(tmp_path)).checks
+
+
+def test_a_pair_that_is_judged_twice_is_told(folder: Path) -> None:
+    with (folder / "qrels" / "test.tsv").open("a") as file:
+        file.write("q30\td30\t2\n")
+    found = beir.load(str(folder))
+    assert found.relevant("test", "q30") == {30: 2}
+    told = "qrels/test.tsv: 1 row judged before with another grade, which they replace; the first is line 10"
+    assert told in found.checks

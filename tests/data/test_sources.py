@@ -422,3 +422,84 @@ def test_every_row_of_a_csv_is_used_or_counted_in_a_notice(tmp_path: Path) -> No
             if (found := re.search(r": (\d+) rows? .*left out.*; the first is", line))
         )
         assert used + counted == len(lines), (seed, data.repairs)
+
+
+COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"train": ROWS, "test": ROWS[:9]}),
+        json.dumps({"train": ROWS, "test": ROWS[:9]}, indent=1),
+        "\ufeff" + json.dumps({"version": "1.0", "train": ROWS, "test": ROWS[:9], "about": {}}),
+        json.dumps({"training": COLUMNS, "eval": {name: cells[:9] for name, cells in COLUMNS.items()}}),
+        json.dumps({"train": [*ROWS, "no row", None], "test": ROWS[:9]}),
+    ],
+)
+def test_an_object_of_splits_gives_them(tmp_path: Path, content: str) -> None:
+    found = sources.by_column(sources.read(write(tmp_path / "a.json", content)))
+    plain = {split: [{name: row[name] for name in COLUMNS} for row in rows] for split, rows in found.splits.items()}
+    assert (plain, found.columns) == ({"train": ROWS, "test": ROWS[:9]}, ["text", "label"])
+    assert ("not used: version, about" in " ".join(found.repairs)) == ("version" in content)
+    assert ("a.json (train): 2 rows left out" in " ".join(found.repairs)) == ("no row" in content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        COLUMNS,
+        {name: {str(place): cell for place, cell in enumerate(cells)} for name, cells in COLUMNS.items()},  # pandas
+        {"columns": [*COLUMNS], "index": [*range(40)], "data": [[*row.values()] for row in ROWS]},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_object_of_columns_gives_rows(tmp_path: Path, content: Any, indent: int | None) -> None:
+    found = sources.read(write(tmp_path / "a.json", json.dumps(content, indent=indent)))
+    assert (found.splits["train"], found.columns, found.repairs) == (ROWS, ["text", "label"], [])
+
+
+def test_lines_that_begin_with_a_list_are_lines(tmp_path: Path) -> None:
+    rows = [{"tags": ["a", "b"] * 40_000 * (n == 0), "more": n} for n in range(30)]
+    assert sources.read(write(tmp_path / "a.json", lines_of(rows))).splits["train"] == rows
+    broken = '{"tags": ["a"\n' + lines_of(rows)
+    found = sources.read(write(tmp_path / "a.json", broken))
+    assert found.splits["train"] == rows
+    assert found.repairs == ["a.json: 1 row left out that are no JSON objects; the first is line 1"]
+
+
+def test_a_table_without_a_header_has_numbers_for_names(tmp_path: Path) -> None:
+    rows = [[str(n % 4 + 1), f"Title {n}, and more", f"text {n}"] for n in range(60)]
+    made = io.StringIO()
+    csv.writer(made).writerows(rows)
+    found = sources.read(write(tmp_path / "a.csv", made.getvalue()))
+    assert [[*row.values()] for row in found.splits["train"]] == rows
+    assert (found.columns, found.splits["train"][0].line) == (["1", "2", "3"], 1)
+    assert found.repairs == ["a.csv: no header, since the first row looks like data; columns are 1 to 3"]
+    kept = tables.load(str(tmp_path / "a.csv"), text_column="2", label_column="1")
+    assert (kept.classes, len(kept.train) + len(kept.validation) + len(kept.test)) == (("1", "2", "3", "4"), 60)
+    with pytest.raises(TableError, match="no header"):
+        tables.load(str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize("header", ["0,1", "1,2", ",0,1", "text,label", "3,text"])
+def test_a_header_is_one_although_a_name_of_it_may_be_a_number(tmp_path: Path, header: str) -> None:
+    width = header.count(",")
+    lines = "".join(f"{n},"[: 9 * (width == 2)] + f"text {n},{n % 2}\n" for n in range(40))
+    found = sources.read(write(tmp_path / "a.csv", f"{header}\n{lines}"))
+    assert len(found.splits["train"]) == 40
+    assert found.columns == header.lstrip(",").split(",")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_stray_zero_bytes_are_dropped_and_counted(tmp_path: Path, encoding: str) -> None:
+    lines = [f"a text of some wörds {n},{'ab'[n % 2]}" for n in range(60)]
+    spoilt = [line + "\0" * (n % 3 == 1) for n, line in enumerate(lines)]
+    found = sources.read(write(tmp_path / "a.csv", "\n".join(["text,label", *spoilt]).encode(encoding)))
+    assert [",".join(row.values()) for row in found.splits["train"]] == lines
+    assert "20 characters are not valid" in found.repairs[-1]
+    assert "the first in line 3" in found.repairs[-1]
+    rows = [json.dumps({"text": line}).replace("text of", "te\0xt of") for line in lines]
+    found = sources.read(write(tmp_path / "a.jsonl", "\n".join(rows)))
+    assert [row["text"] for row in found.splits["train"]] == lines
+    assert "60 characters are not valid UTF-8" in found.repairs[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny import texts, write_csv
 
-from data import tables
+from data import choices, tables
 from data.tables import TableError
 
 
@@ -245,3 +245,14 @@ def test_a_data_set_of_the_hub_library_is_read(tmp_path: Path, monkeypatch: pyte
     assert len(tables.preview("dair-ai/emotion", count=3).rows) == 3
     made["unsupervised"] = made["train"]
     assert tables.load("dair-ai/emotion").repairs == ("not used: the split unsupervised",)
+
+
+def test_a_limit_is_told(tmp_path: Path) -> None:
+    found = tables.load("helpdesk", limit=30)
+    (told,) = [line for line in found.repairs if "max rows" in line]
+    whole = tables.load("helpdesk")
+    for split in ("train", "validation", "test"):
+        count = len(getattr(whole, split))
+        assert (f"30 of {count} in {split}" in told) == (count > 30)
+    assert not [line for line in whole.repairs if "max rows" in line]
+    assert "max rows: 20 of" in " ".join(choices.load("everyday", limit=20).repairs)

@@ -26,7 +26,9 @@ from engine.runs.messages import Control
 from engine.runs.worker import Task
 from tui.app import LabApp
 from tui.follow import last_values
+from tui.retrieve import form
 from tui.retrieve.figures import differences, figures
+from tui.retrieve.form import look
 from tui.retrieve.pane import RetrievePane
 from tui.retrieve.runs import Retrievals
 from tui.retrieve.searching import Answer, searching
@@ -340,3 +342,25 @@ def test_what_the_encoder_was_trained_for_is_said_once(encoder: Path, tmp_path: 
             notices = " ".join(notice.text for notice in story.notices)
             seen.append((drawn + notices).count("trained for sentence similarity"))
     assert seen == [1, 1]  # before there is a verdict, and with it
+
+
+def test_the_form_shows_what_is_read_and_a_large_collection_by_its_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = collection(tmp_path / "small")
+    values = {"data": str(folder), "text_column": "auto", "encoding": "auto"}
+    seen = look(values)
+    assert seen.sizes == (("documents", 36), ("train queries", 24), ("test queries", 8))
+    text = seen.facts().plain
+    for line in ("corpus.jsonl: id from '_id', title from 'title', text from 'text'", "document d0", "test query q24"):
+        assert line in text, text
+    assert "no field 'x'" in look({**values, "text_column": "x"}).problem
+    assert "'utf-9' is not an encoding" in look({**values, "encoding": "utf-9"}).problem
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write("no JSON, and never read\n")
+    monkeypatch.setattr(form, "LARGE", 100)
+    monkeypatch.setattr(form, "HEAD", 30)
+    seen = look(values)
+    assert (seen.sizes, seen.repairs, seen.problem) == ((), (), "")
+    assert "only the first 30 rows" in seen.note
+    assert seen.first[0][0] == "document d0"

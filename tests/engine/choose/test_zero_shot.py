@@ -210,10 +210,18 @@ def test_a_choice_too_long_is_told_and_the_rest_is_judged(gpt2: tuple[Path, Any]
     assert not np.isfinite(judging.scores(LEADING)[0]).any()
 
 
-def test_logits_that_are_not_finite_are_one_error(gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_one_error(
+    gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
     lm = tinylm.load(gpt2[0])
     feed = lm.feed
-    monkeypatch.setattr(lm, "feed", lambda ids, **options: feed(ids, **options) * float("nan"))
+    one = torch.tensor([lm.tokenizer.encode("va").ids[-1] - 1])  # a token of which nothing is asked
+
+    def spoilt(ids: Any, **options: Any) -> Any:
+        return feed(ids, **options).index_fill(-1, one, bad)
+
+    monkeypatch.setattr(lm, "feed", spoilt)
     with pytest.raises(NoModel, match="not finite"):
         list(Judging(Reader(lm, ""), ITEMS).run(Control()))
 
