@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,16 @@ def write_nanochat(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
     model.save_pretrained(folder)
     write_tokenizer(folder)
     return model
+
+
+def cached(cache: Path, repository: str, revision: str = "main") -> Path:
+    """An empty folder in a Hugging Face cache for the files of a repository at a revision."""
+    place, commit = cache / f"models--{repository.replace('/', '--')}", hashlib.sha1(revision.encode()).hexdigest()
+    snapshot = place / "snapshots" / commit
+    (place / "refs").mkdir(parents=True, exist_ok=True)
+    (place / "refs" / revision).write_text(commit)
+    snapshot.mkdir(parents=True)
+    return snapshot
 
 
 def drive(task: Generator[Event, None, Any]) -> Any:

@@ -1,8 +1,8 @@
 """Causal language models behind one face: feed ids, get logits; keys and values of what was fed are kept.
 
-The project's own GPT computes its own checkpoints and every GPT-2; any other architecture goes through
-``transformers``. Both remember the ids whose keys and values they hold, so that a prompt whose end was edited costs
-only what changed.
+The project's own networks compute its own checkpoints, every GPT-2 and Llama's family; any other architecture goes
+through ``transformers``. Both remember the ids whose keys and values they hold, so that a prompt whose end was edited
+costs only what changed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from engine import limits
 from engine.device import free_memory, or_the_cpu, out_of_memory, size_of, threads
 from engine.gpt.model import GPT, Cache
+from engine.lm.llama import Llama
 from engine.machine import MemoryRanOut, gib, physical_cores
 from engine.runs.events import Token
 from engine.tokenization.encoding import Tokenizer
@@ -30,7 +31,7 @@ WARM = 3  # steps before the capture, in which the libraries allocate what they 
 class StaticStep:
     """``GPT.step`` on tensors that stay where they are. On a CPU it just runs, which is how it is tested."""
 
-    def __init__(self, gpt: GPT, cache: Cache) -> None:
+    def __init__(self, gpt: GPT | Llama, cache: Cache) -> None:
         """The cache must hold nothing yet: what is done to capture the step is written into its beginning."""
         device = gpt.tokens.weight.device
         self._gpt, self._cache = gpt, cache
@@ -181,12 +182,11 @@ class LanguageModel(abc.ABC):
 
 
 class OwnModel(LanguageModel):
-    """The project's GPT with a preallocated cache."""
+    """A network of the project with a preallocated cache, which grows to the context."""
 
-    def __init__(self, facts: Facts, gpt: GPT) -> None:
+    def __init__(self, facts: Facts, gpt: GPT | Llama) -> None:
         super().__init__(facts, gpt, gpt.config.context, gpt.config.vocabulary)
         self._gpt = gpt
-        self.parameters = gpt.config.parameters()  # rounded weights are no parameters to torch
         with torch.inference_mode():
             self._cache = gpt.new_cache()
         self._step: StaticStep | None = None
@@ -200,10 +200,24 @@ class OwnModel(LanguageModel):
             self._step = StaticStep(self._gpt, self._cache)
 
     def _logits(self, ids: Tensor, every: bool) -> Tensor:
+        self._make_room(len(self.held) + ids.shape[1])
         if self._step is not None and ids.shape[1] == 1:
             return self._step(ids, len(self.held))
         logits: Tensor = self._gpt(ids, self._cache, len(self.held), last=not every)
         return logits
+
+    def _make_room(self, length: int) -> None:
+        """Let the cache, if it is smaller than the context, hold ``length`` positions."""
+        room = self._cache[0][0].shape[2]
+        if length <= room:
+            return
+        assert isinstance(self._gpt, Llama), "a GPT's cache has room for its context"
+        old, self._cache = self._cache, self._gpt.new_cache(max(length, 2 * room))
+        if self._step is not None:
+            self._step = StaticStep(self._gpt, self._cache)
+        for pair, before in zip(self._cache, old, strict=True):
+            for ours, theirs in zip(pair, before, strict=True):
+                ours[:, :, :room] = theirs
 
     def _keep(self, length: int) -> int:
         return length
@@ -248,7 +262,7 @@ class ForeignModel(LanguageModel):
         return DynamicCache(config=self._model.config)
 
 
-def lay_out(gpt: GPT) -> GPT:
+def lay_out(gpt: GPT | Llama) -> GPT | Llama:
     """Store every matrix of a linear layer so that its longer side lies contiguous; the numbers stay the same.
 
     A product with a single token reads the whole matrix once, and the longer the pieces that lie together, the nearer

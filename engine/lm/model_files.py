@@ -67,12 +67,12 @@ def refused_folder(path: Path) -> str:
     if ggufs := sorted(path.glob("*.gguf")):
         return f"{path} holds {len(ggufs)} GGUF files and no config.json: give one, such as {ggufs[0]}"
     if any(path.glob("*.safetensors")):
-        return f"{path} holds safetensors without config.json: copy the config.json of the model beside them"
+        return f"{path} holds no config.json beside its safetensors: copy the model's config.json there"
     return f"the folder {path} holds no config.json, so it is no model that transformers saved"
 
 
 def _folders(path: Path) -> list[Path]:
     try:
         return [one for one in path.iterdir() if one.is_dir()]
-    except OSError:
+    except (OSError, ValueError):  # a name that no folder can have
         return []

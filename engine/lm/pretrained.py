@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.gpt.model import GPT
+    from engine.lm.llama import Llama, LlamaConfig
     from engine.lm.model import Facts, LanguageModel
 
 SMALLER = "Name a smaller model"
@@ -63,6 +64,7 @@ def open_folder(folder: Folder, control: Control | None, device: str) -> Generat
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     starts = generation.get("bos_token_id", config.get("bos_token_id"))
     from engine.device import place
+    from engine.lm import llama
     from engine.lm.model import Facts, ForeignModel
 
     eos = frozenset(ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else [])
@@ -70,7 +72,8 @@ def open_folder(folder: Folder, control: Control | None, device: str) -> Generat
     if start is None and spelled.kind == "characters":
         start = spelled.id_of("\n")
     facts = Facts(folder.name, folder.source, spelled, eos, start)
-    placement, shape = place(device), from_transformers(config)
+    placement = place(device)
+    shape = from_transformers(config) or llama.from_transformers(config)
     _check_memory(files, folder, config, shape, placement.device)
     if shape is None:
         yield Progress(f"loading {folder.name} with transformers", 0, 0)
@@ -85,8 +88,8 @@ def open_folder(folder: Folder, control: Control | None, device: str) -> Generat
     return (yield from own(facts, _built(shape, config, tensors, folder), device))
 
 
-def own(facts: Facts, gpt: GPT, device: str) -> Generator[Event, None, LanguageModel]:
-    """A model of the project's own GPT, on the device that a spec calls so."""
+def own(facts: Facts, gpt: GPT | Llama, device: str) -> Generator[Event, None, LanguageModel]:
+    """A model that the project computes itself, on the device that a spec calls so."""
     from engine.device import fitting, place, size_of
     from engine.lm.model import OwnModel, lay_out
 
@@ -122,17 +125,20 @@ def look(control: Control | None, name: str) -> Iterator[Event]:
     yield from ()
 
 
-def _built(shape: GPTConfig, config: dict[str, Any], tensors: dict[str, Tensor], folder: Folder) -> Any:
-    """The project's GPT around the tensors of a checkpoint, which it takes as they are where they may stay."""
+def _built(
+    shape: GPTConfig | LlamaConfig, config: dict[str, Any], tensors: dict[str, Tensor], folder: Folder
+) -> GPT | Llama:
+    """A network of the project around the tensors of a checkpoint, taken as they are where they may stay."""
     import torch
 
     from checkpoints import export
     from engine.gpt.model import GPT
+    from engine.lm import llama
 
     with torch.device("meta"):
-        model = GPT(shape)
+        model = GPT(shape) if isinstance(shape, GPTConfig) else llama.Llama(shape)
     try:
-        named = export.renamed(tensors, config)
+        named = export.renamed(tensors, config) if isinstance(shape, GPTConfig) else llama.renamed(tensors, shape)
         if shape.tied:
             named["head.weight"] = named["tokens.weight"]
         model.load_state_dict(named, assign=True)
@@ -224,7 +230,11 @@ def _files(path: Path) -> list[Path]:
 
 
 def _check_memory(
-    files: list[Path], folder: Folder, config: dict[str, Any], shape: GPTConfig | None, device: torch.device
+    files: list[Path],
+    folder: Folder,
+    config: dict[str, Any],
+    shape: GPTConfig | LlamaConfig | None,
+    device: torch.device,
 ) -> None:
     """Raise before a model that cannot fit takes the machine down. ``shape``: of one that has room for its context."""
     from engine.device import check_fit
@@ -236,6 +246,8 @@ def _check_memory(
     check_fit(folder.name, size, device, SMALLER, NoModel)
 
 
-def _cache_size(shape: GPTConfig, each: int) -> int:
-    """Bytes of the keys and values of a whole context, of numbers of ``each`` bytes."""
+def _cache_size(shape: GPTConfig | LlamaConfig, each: int) -> int:
+    """Bytes of a new cache of keys and values, of numbers of ``each`` bytes."""
+    if not isinstance(shape, GPTConfig):
+        return shape.cache_size(each)
     return 2 * shape.layers * shape.context * shape.width * each

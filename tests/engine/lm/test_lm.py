@@ -46,6 +46,14 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama with another activation, which only transformers computes."""
+    folder = tmp_path_factory.mktemp("foreign")
+    tinylm.write_llama(folder, hidden_act="gelu")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def nanochat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nanochat")
     tinylm.write_nanochat(folder)
@@ -74,7 +82,9 @@ def same(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, atol=2e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("model", "kind"), [("gpt2", OwnModel), ("nanochat", OwnModel), ("llama", ForeignModel)])
+@pytest.mark.parametrize(
+    ("model", "kind"), [("gpt2", OwnModel), ("nanochat", OwnModel), ("llama", OwnModel), ("foreign", ForeignModel)]
+)
 def test_logits_are_those_of_transformers(
     model: str, kind: type[LanguageModel], request: pytest.FixtureRequest
 ) -> None:
@@ -93,7 +103,7 @@ def test_logits_are_those_of_transformers(
     )
 
 
-@pytest.mark.parametrize("model", ["gpt2", "nanochat", "llama"])
+@pytest.mark.parametrize("model", ["gpt2", "nanochat", "llama", "foreign"])
 @pytest.mark.parametrize("pieces", [[1] * 16, [5, 1, 1, 6, 3], [16], [15, 1]])
 def test_pieces_give_the_logits_of_the_whole(model: str, pieces: list[int], request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(model)
@@ -104,7 +114,7 @@ def test_pieces_give_the_logits_of_the_whole(model: str, pieces: list[int], requ
     assert loaded.held == IDS
 
 
-@pytest.mark.parametrize("model", ["gpt2", "nanochat", "llama"])
+@pytest.mark.parametrize("model", ["gpt2", "nanochat", "llama", "foreign"])
 def test_a_changed_end_keeps_the_beginning(model: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(model)
     loaded = tinylm.load(folder)
@@ -319,7 +329,7 @@ def test_a_name_that_nothing_answers_to(name: str, message: str) -> None:
 
 
 def test_a_file_is_no_folder(gpt2: Path) -> None:
-    with pytest.raises(lm.NoModel, match="is a file"):
+    with pytest.raises(lm.NoModel, match="holds weights alone: give the folder"):
         tinylm.load(gpt2 / "model.safetensors")
 
 
