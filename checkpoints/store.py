@@ -216,27 +216,12 @@ def read(checkpoint: Path) -> tuple[State, dict[str, bytes]]:
     return state, contents
 
 
-def newest(folder: Path) -> Iterator[tuple[Path, State, dict[str, bytes]] | CheckpointError]:
-    """From the newest checkpoint on, each as ``(path, state, contents)`` or as the error that reading it gave.
-
-    The caller takes the first that is whole and can say what was passed over.
-    """
-    for checkpoint in checkpoints(folder):
-        try:
-            yield checkpoint, *read(checkpoint)
-        except CheckpointError as error:
-            yield error
-
-
-def prune(
-    folder: Path, *, newest: int | None = None, keep_last: int = 2, keep: frozenset[int] = frozenset()
-) -> list[Path]:
+def prune(folder: Path, *, newest: int | None = None, keep_last: int = 2, keep: frozenset[int] = frozenset()) -> None:
     """Remove checkpoints but the newest ``keep_last`` whole ones, the steps in ``keep`` and those the user pinned.
 
     A file ``pinned`` inside a checkpoint pins it. Steps after ``newest`` are neither counted nor removed: they are
-    what a resume passed over. Returns what was removed. Never removes the only whole one.
+    what a resume passed over. Never removes the only whole one.
     """
-    removed = []
     whole = 0
     for checkpoint in checkpoints(folder):
         if newest is not None and step_of(checkpoint) > newest:
@@ -255,8 +240,6 @@ def prune(
             except OSError:
                 continue
             remove(doomed)
-            removed.append(checkpoint)
-    return removed
 
 
 def sweep(folder: Path) -> None:

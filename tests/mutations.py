@@ -158,7 +158,7 @@ MUTATIONS = (
     # -- figures -----------------------------------------------------------------------------------------------------
     Mutation(
         "RRF with k = 1",
-        "engine/retrieve/rank_fusion.py",
+        "engine/retrieve/metrics.py",
         "k: int = 60",
         "k: int = 1",
         "engine/retrieve",

@@ -83,11 +83,9 @@ class EpochCheckpoints:
             return None
         store.sweep(self.folder)
         fresh: dict[str, Tensor] = {}
-        for found in store.newest(self.folder):
+        for epoch in store.checkpoints(self.folder):
             try:
-                if isinstance(found, store.CheckpointError):
-                    raise found
-                _, state, files = found
+                state, files = store.read(epoch)
                 best_files = store.read(self.folder / store.name_of(best(state)))[1]
                 fresh = fresh or weights_of(model)
                 restore_model(model, best_files)

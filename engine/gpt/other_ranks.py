@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -48,7 +46,7 @@ def receive_training(ranks: Ranks) -> Trainer:
 
 def follow_order(trainer: Trainer, order: Order, value: float) -> None:
     """Do what rank 0 does at the same time. Raises :class:`engine.ranks.RankLost`."""
-    with _short_of_memory():
+    try:
         match order:
             case Order.STEP:
                 trainer.step(value)
@@ -58,13 +56,6 @@ def follow_order(trainer: Trainer, order: Order, value: float) -> None:
                     pass
             case Order.MICRO_BATCH:
                 trainer.take_micro_batch(int(value))
-
-
-@contextlib.contextmanager
-def _short_of_memory() -> Iterator[None]:
-    """Rank 0 gets the same error, and tells what comes next."""
-    try:
-        yield
     except RuntimeError as error:
-        if not out_of_memory(error):
+        if not out_of_memory(error):  # rank 0 gets the same error, and tells what comes next
             raise

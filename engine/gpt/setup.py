@@ -100,11 +100,9 @@ def restore(run: Run, trainer: Trainer) -> tuple[int, list[Notice]]:
     Raises :class:`checkpoints.store.CheckpointError` when there are some and none fits.
     """
     skipped: list[str] = []
-    for found in store.newest(run.checkpoints):
+    for path in store.checkpoints(run.checkpoints):
         try:
-            if isinstance(found, store.CheckpointError):
-                raise found
-            path, saved, contents = found
+            saved, contents = store.read(path)
             position = position_of(path, saved)
             if saved["fingerprint"] != trainer.corpus.fingerprint:
                 raise store.CheckpointError(f"{path.name} was trained on another text than {trainer.corpus.source}")

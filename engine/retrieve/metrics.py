@@ -47,6 +47,19 @@ def rankings(rows: Rows, scores: Matrix) -> list[Ranked]:
     return [Ranked(tuple(row), tuple(score)) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
 
 
+def fuse(rankings: Sequence[Ranked], k: int = 60) -> Ranked:
+    """Reciprocal-rank fusion (Cormack, Clarke and Büttcher, 2009): each ranking gives ``1 / (k + rank)``.
+
+    Ties are in the order of the first ranking that has them.
+    """
+    total: dict[int, float] = {}
+    for ranked in rankings:
+        for rank, row in enumerate(ranked.rows, 1):
+            total[row] = total.get(row, 0.0) + 1 / (k + rank)
+    order = sorted(total, key=lambda row: -total[row])
+    return Ranked(tuple(order), tuple(total[row] for row in order))
+
+
 def judge(rankings: Sequence[Ranked], relevant: Sequence[Mapping[int, int]]) -> dict[str, Values]:
     """Every measure of every query, in order. ``relevant``: row of a document to its grade, 1 or more.
 

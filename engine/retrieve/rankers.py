@@ -20,8 +20,7 @@ from engine.encoders.encode import encode, encode_now, machine_for
 from engine.encoders.find import Encoder
 from engine.imports import import_without_jax
 from engine.model_folder import present, replaced
-from engine.retrieve.metrics import Ranked, rankings
-from engine.retrieve.rank_fusion import fuse
+from engine.retrieve.metrics import Ranked, fuse, rankings
 from engine.retrieve.spec import BM25, CLS, HYBRID, MEAN, TRAINED, RetrieveSpec
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control

@@ -32,9 +32,9 @@ class System:
 
 
 def first_whole(folder: Path) -> tuple[int, dict[str, bytes]]:
-    for found in store.newest(folder):
-        if not isinstance(found, CheckpointError):
-            return store.step_of(found[0]), found[2]
+    for path in store.checkpoints(folder):
+        with contextlib.suppress(CheckpointError):
+            return store.step_of(path), store.read(path)[1]
     raise AssertionError("no whole checkpoint")
 
 
@@ -220,11 +220,13 @@ for k in range(1, 100):
         work(folder)
         os._exit(0)
     _, status = os.waitpid(child, 0)
+    def read(path):
+        try:
+            return store.step_of(path), store.read(path)[1]["o"].decode()
+        except store.CheckpointError as error:
+            return str(error)
     def look():
-        return [
-            str(found) if isinstance(found, Exception) else (store.step_of(found[0]), found[2]["o"].decode())
-            for found in store.newest(folder)
-        ]
+        return [read(path) for path in store.checkpoints(folder)]
     before = look()
     store.sweep(folder)
     print(json.dumps({"killed": os.WIFSIGNALED(status) and os.WTERMSIG(status), "before": before, "after": look(),
@@ -289,10 +291,7 @@ def test_a_damaged_file_is_found_and_the_older_checkpoint_taken(how: str, name: 
     damage(path / name, how)
     with pytest.raises(CheckpointError, match=rf"step-000005/{name}"):
         store.read(path)
-    error, whole = store.newest(tmp_path)
-    assert isinstance(error, CheckpointError)
-    assert not isinstance(whole, CheckpointError)
-    assert (whole[0].name, whole[2]) == ("step-000004", OLD)
+    assert first_whole(tmp_path) == (4, OLD)
 
 
 @pytest.mark.parametrize(
@@ -331,10 +330,9 @@ def test_pruning_keeps_the_last_two_the_best_and_the_pinned(tmp_path: Path) -> N
     for step in range(1, 8):
         store.commit(tmp_path, step, OLD, {})
     (tmp_path / "step-000002" / "pinned").touch()
-    removed = store.prune(tmp_path, keep=frozenset({4}))
-    assert names(tmp_path) == ["step-000002", "step-000004", "step-000006", "step-000007"]
-    assert sorted(path.name for path in removed) == ["step-000001", "step-000003", "step-000005"]
-    assert store.prune(tmp_path, keep=frozenset({4})) == []
+    for _ in range(2):
+        store.prune(tmp_path, keep=frozenset({4}))
+        assert names(tmp_path) == ["step-000002", "step-000004", "step-000006", "step-000007"]
 
 
 def test_pruning_neither_counts_nor_removes_what_is_newer_than_the_newest(tmp_path: Path) -> None:

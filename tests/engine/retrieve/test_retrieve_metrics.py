@@ -12,8 +12,7 @@ import pytrec_eval
 from engine.comparison.statistics import interval, paired_test
 from engine.encoders import index
 from engine.retrieve import metrics as retrieve_metrics
-from engine.retrieve.metrics import Ranked
-from engine.retrieve.rank_fusion import fuse
+from engine.retrieve.metrics import Ranked, fuse
 
 
 def test_measures_equal_pytrec_eval_on_random_rankings_with_ties() -> None:
