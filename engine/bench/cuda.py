@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 COUNT = 20  # steps, and batches
 PIECES = ("cls", "max")  # pooled vectors of an encoder
 SCARCE = 0.75  # of the memory that the whole batch takes
-NOT_ONE = "no synchronisation"
 
 
 def sync(setup: Setup) -> Iterator[Row]:
@@ -28,8 +27,7 @@ def sync(setup: Setup) -> Iterator[Row]:
     from engine.gpt.loss_buffer import LossBuffer
 
     text = setups.corpus(setup)
-    steps = {"eager": setups.eager_step, "captured": setups.captured_step}
-    for recipe, (name, stepping) in itertools.product(setups.RECIPES, steps.items()):
+    for recipe, (name, stepping) in itertools.product(setups.RECIPES, setups.STEPPINGS.items()):
         made = setups.trainer(setups.spec(setup, recipe), text)
         losses, run = LossBuffer(made.placement.device), stepping(made)
         made.position.step = 50  # the positions of the windows are drawn anew at step 64
@@ -141,4 +139,4 @@ def _silent(compared: str, work: Callable[[], object]) -> Row:
         reason = f"it waits for the device in {place_of(error)}"
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return judged(compared, not reason, NOT_ONE, reason, done=done)
+    return judged(compared, not reason, "no synchronisation", reason, done=done)

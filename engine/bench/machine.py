@@ -34,7 +34,7 @@ def machine(setup: Setup) -> Iterator[Row]:
         torch=torch.__version__,
         transformers=transformers.__version__,
         python=platform.python_version(),
-        precision=str(here.dtype).removeprefix("torch."),
+        precision=here.precision,
         threads=here.threads,
         matrix_TFLOP_per_s=matrix_peak(here) / 1e12,
         memory_GB_per_s=bandwidth(here.device) / 1e9,

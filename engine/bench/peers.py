@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,16 +47,6 @@ def peers(setup: Setup) -> Iterator[Row]:
     yield from encoding.encode(setup)
 
 
-@dataclass(frozen=True)
-class _Trained:
-    """What nanoGPT printed."""
-
-    seconds: float
-    """of an iteration, the median of those without an evaluation"""
-    loss: float
-    """its estimate of the validation loss after the last iteration, nats per character"""
-
-
 def _nanogpt(setup: Setup) -> Iterator[Row]:
     """Steps of nanoGPT's recipe for a CPU and of ``nano``, and how soon ``fast`` has nanoGPT's loss.
 
@@ -71,20 +60,20 @@ def _nanogpt(setup: Setup) -> Iterator[Row]:
     ends: list[tuple[float, float, float]] = []
     for pair in range(setup.of(1, PAIRS)):
         before = _seconds_of_step(setups.trainer(nano, text), count // 10)
-        theirs = _train(setup, text, nano, count)
+        theirs, wanted = _train(setup, text, nano, count)
         ours = statistics.mean((before, _seconds_of_step(setups.trainer(nano, text), count // 10)))
-        steps.append(theirs.seconds / ours)
+        steps.append(theirs / ours)
         made = setups.trainer(setups.spec(setup, "fast", seed=pair + 1, steps=setup.of(100, 1000)), text)
-        seconds, loss = _seconds_to(theirs.loss, made)
-        if loss > theirs.loss:
-            yield skipped(f"fast at nanoGPT's loss of {theirs.loss:.3f}", f"it ended at {loss:.3f}")
+        seconds, loss = _seconds_to(wanted, made)
+        if loss > wanted:
+            yield skipped(f"fast at nanoGPT's loss of {wanted:.3f}", f"it ended at {loss:.3f}")
             continue
-        sooner.append(theirs.seconds * count / seconds)
-        ends.append((theirs.loss, loss, seconds))
+        sooner.append(theirs * count / seconds)
+        ends.append((wanted, loss, seconds))
     yield measured(
         f"a step of nanoGPT's recipe of {nano.layers} layers, {nano.width} wide, ours (nano) and nanoGPT's",
         **spread("times_as_fast", steps),
-        other_ms_per_step=theirs.seconds * 1e3,
+        other_ms_per_step=theirs * 1e3,
         threads=made.placement.threads,
     )
     if ends:
@@ -117,10 +106,11 @@ def _seconds_to(wanted: float, made: Trainer) -> tuple[float, float]:
     return time.perf_counter() - begun, loss
 
 
-def _train(setup: Setup, text: Corpus, shape: TrainSpec, count: int) -> _Trained:
+def _train(setup: Setup, text: Corpus, shape: TrainSpec, count: int) -> tuple[float, float]:
     """Train with nanoGPT's ``train.py`` on the same split, in a scratch folder that refers to the checkout.
 
-    Raises :class:`RuntimeError` when it fails or prints no times.
+    Returns the seconds of an iteration, the median of those without an evaluation, and its estimate of the validation
+    loss after the last one, nats per character. Raises :class:`RuntimeError` when it fails or prints no times.
     """
     import numpy as np
 
@@ -171,4 +161,4 @@ def _train(setup: Setup, text: Corpus, shape: TrainSpec, count: int) -> _Trained
     if done.returncode or not times or count not in losses:
         last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
         raise RuntimeError(f"nanoGPT's train.py ended with {done.returncode}: {last[:200]}")
-    return _Trained(statistics.median(times), losses[count])
+    return statistics.median(times), losses[count]

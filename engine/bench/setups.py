@@ -120,6 +120,7 @@ def trainer(asked: TrainSpec, text: Corpus, *, exact: bool = False) -> Trainer:
 
 
 Step = Callable[[], "tuple[Tensor, Tensor, float]"]
+Stepping = Callable[["Trainer"], Step]
 
 
 def eager_step(made: Trainer) -> Step:
@@ -132,6 +133,9 @@ def captured_step(made: Trainer) -> Step:
     from engine.gpt.captured import CapturedStep
 
     return CapturedStep(made)
+
+
+STEPPINGS: Mapping[str, Stepping] = {"eager": eager_step, "captured": captured_step}
 
 
 def not_captured(step: Step) -> str:

@@ -8,8 +8,8 @@ import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from engine.bench import setups
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from engine.gpt.spec import TrainSpec
     from engine.gpt.trainer import Trainer
 
-Stepping: TypeAlias = "Callable[[Trainer], setups.Step]"
-
 PRECISIONS = (
     ("float32", "float32", True, 1e-3, 1e-5),
     ("float32 with TF32", "float32", False, 1e-1, 1e-3),
@@ -36,7 +34,6 @@ in a training, where rounding grows from step to step, and with the same weights
 CAPTURED_LIMIT = 1e-2  # nats in bfloat16: the optimizer of a graph computes its step sizes on the device
 MUON_LIMIT = 1e-1  # nats: Muon's directions come from products in bfloat16 on a GPU
 LONGEST = 30.0  # seconds of a training to the best validation loss
-STEPPINGS: Mapping[str, Stepping] = {"eager": setups.eager_step, "captured": setups.captured_step}
 PAIRS = 5
 SPAN = 250  # steps of a recorded run that count
 
@@ -45,7 +42,7 @@ def losses(setup: Setup) -> Iterator[Row]:
     """Every loss of a training without dropout, whose masks differ between devices."""
     text, steps = setups.corpus(setup), setup.of(8, 50)
 
-    def found(preset: str, stepping: Stepping, *, exact: bool = False, **given: str) -> list[float]:
+    def found(preset: str, stepping: setups.Stepping, *, exact: bool = False, **given: str) -> list[float]:
         asked = setups.spec(setup, preset, dropout=0.0, warmup=10, **given)
         run = stepping(setups.trainer(asked, text, exact=exact))
         return [loss.item() for loss in [run()[0].clone() for _ in range(steps)]]
@@ -69,7 +66,7 @@ def losses(setup: Setup) -> Iterator[Row]:
 def resume(setup: Setup) -> Iterator[Row]:
     """A training against the same again and one restored in its middle, dropout included."""
     text, half = setups.corpus(setup), setup.of(3, 20)
-    for recipe, (how, stepping) in itertools.product(setups.RECIPES, STEPPINGS.items()):
+    for recipe, (how, stepping) in itertools.product(setups.RECIPES, setups.STEPPINGS.items()):
         asked, name = setups.spec(setup, recipe), f"{setups.named(setup, recipe)}, {how}"
         whole = _after(2 * half, asked, text, stepping)
         yield _equal(f"{2 * half} steps, twice, {name}", whole, _after(2 * half, asked, text, stepping))
@@ -99,11 +96,11 @@ def validation(setup: Setup) -> Iterator[Row]:
 def step(setup: Setup) -> Iterator[Row]:
     """Seconds of a step: eager, captured as one graph, compiled by torch, and compiled and captured."""
     text, peak = setups.corpus(setup), matrix_peak(setups.place(setup))
-    for recipe, (how, stepping) in itertools.product(setups.RECIPES, STEPPINGS.items()):
+    for recipe, (how, stepping) in itertools.product(setups.RECIPES, setups.STEPPINGS.items()):
         made, called = setups.trainer(setups.spec(setup, recipe), text), setups.named(setup, recipe)
         yield _timed(setup, f"{how} step of {called}", made, stepping, peak)
     recipe, *_ = setups.RECIPES
-    for how, stepping in STEPPINGS.items():
+    for how, stepping in setups.STEPPINGS.items():
         name = f"{how} step of {recipe} with torch.compile"
         if not setup.cuda:
             yield skipped(name, "takes minutes to compile on a CPU")
@@ -332,7 +329,7 @@ def _whole(setup: Setup, recipe: str) -> Row:
     )
 
 
-def _timed(setup: Setup, name: str, made: Trainer, stepping: Stepping, peak: float) -> Row:
+def _timed(setup: Setup, name: str, made: Trainer, stepping: setups.Stepping, peak: float) -> Row:
     """Time of a step, the median of series after a warm-up. ``peak`` in floating point operations per second."""
     device, count, run = made.placement.device, setup.of(3, 50), stepping(made)
 
@@ -360,7 +357,7 @@ def _after(
     count: int,
     asked: TrainSpec,
     text: Corpus,
-    stepping: Stepping,
+    stepping: setups.Stepping,
     before: Trainer | None = None,
 ) -> Trainer:
     """A trainer after ``count`` steps, from the start or from a checkpoint of where another stands.

@@ -8,7 +8,7 @@ from typing import ClassVar
 from data import answer_keys
 from data import choices as questions
 from engine.comparison import fields
-from engine.runs.spec import Problem, check, check_gpus, option
+from engine.runs.spec import Problem, check, check_encoding, check_gpus, option
 
 ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE = "zero-shot", "margin", "cross-entropy", "finetune"
 METHODS = (ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE)
@@ -94,7 +94,7 @@ class ChooseSpec:
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        found = check(self) + check_gpus(self.gpus, self.device) + fields.check_encoding(self.encoding)
+        found = check(self) + check_gpus(self.gpus, self.device) + check_encoding(self.encoding)
         if ZERO_SHOT in self.methods and not self.model.strip():
             found.append(Problem("model", "name bundled, gpt2, a run, a folder, or a model on the Hub"))
         return found

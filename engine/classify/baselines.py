@@ -1,15 +1,12 @@
-"""What every method has to beat: the most frequent class, and words or characters counted by TF-IDF."""
+"""Words or characters counted by TF-IDF, which every other method of a classification has to beat."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.comparison.heads import Head, logistic
 from engine.comparison.scripts import without_spaces
-from engine.runs.events import Event
-from engine.runs.messages import Control
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,14 +18,6 @@ GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 FEWEST = 2  # training texts that must hold a word or a pair of words, in sets that are not tiny
 TINY = 2000  # training texts
 _NGRAMS = {"word": (1, 2), "char": (1, 3)}
-
-
-def majority(labels: Sequence[int], classes: int, rows: int) -> NDArray[np.float64]:
-    """The training shares of the classes as the probabilities of every row."""
-    import numpy as np
-
-    shares = np.bincount(np.asarray(labels), minlength=classes) / len(labels)
-    return np.tile(shares, (rows, 1))
 
 
 @dataclass(frozen=True)
@@ -60,30 +49,6 @@ def count_words(texts: Sequence[str]) -> Words:
     vectorizer.fit(texts)
     vocabulary = {str(word): int(place) for word, place in vectorizer.vocabulary_.items()}
     return Words(vocabulary, vectorizer.idf_, analyzer)
-
-
-def tfidf(
-    train: tuple[Sequence[str], Sequence[int]],
-    validation: tuple[Sequence[str], Sequence[int]],
-    control: Control,
-    *,
-    classes: int,
-    class_weights: bool = False,
-) -> Generator[Event, None, tuple[Words, Head]]:
-    """Logistic regression on TF-IDF, its ``C`` chosen on validation. Raises :class:`ValueError` without any words."""
-    words = count_words(train[0])
-    head = yield from logistic(
-        TFIDF,
-        (words.features(train[0]), train[1]),
-        (words.features(validation[0]), validation[1]),
-        control,
-        classes=classes,
-        class_weights=class_weights,
-        standardise=False,
-        grid=GRID,
-        widen=True,
-    )
-    return words, head
 
 
 def words_from(vocabulary: Mapping[str, Any], idf: NDArray[np.float64], analyzer: str = "word") -> Words:

@@ -49,15 +49,18 @@ class FittedMajority:
     facts: Facts
 
     def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
+        import numpy as np
+
         yield from ()
-        return baselines.majority(self.labels, self.classes, len(inputs.items))
+        shares = np.bincount(np.asarray(self.labels), minlength=self.classes) / len(self.labels)
+        return np.tile(shares, (len(inputs.items), 1))
 
     def save(self, store: Store, steps: Sequence[ContenderStep]) -> None: ...
 
 
 @dataclass(frozen=True)
 class TfIdf:
-    """Words and pairs of words, or characters, counted by TF-IDF, under logistic regression."""
+    """Words and pairs of words, or characters, counted by TF-IDF, under logistic regression; ``C`` by held-out loss."""
 
     classes: int
     class_weights: bool
@@ -67,12 +70,17 @@ class TfIdf:
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
     ) -> Generator[Event, None, FittedTfIdf]:
         try:
-            words, head = yield from baselines.tfidf(
-                (train.items, train.labels),
-                (held_out.items, held_out.labels),
+            words = baselines.count_words(train.items)
+            head = yield from heads.logistic(
+                self.name,
+                (words.features(train.items), train.labels),
+                (words.features(held_out.items), held_out.labels),
                 control,
                 classes=self.classes,
                 class_weights=self.class_weights,
+                standardise=False,
+                grid=baselines.GRID,
+                widen=True,
             )
         except ValueError as error:
             raise LeftOut(f"TF-IDF is left out: {error}") from None

@@ -84,9 +84,7 @@ class Classifier:
         """
         found: dict[str, NDArray[np.float64]] = {}
         features: Any = None
-        for method in methods or self.methods:
-            if not texts:
-                continue
+        for method in (methods or self.methods) if texts else ():
             if method == baselines.TFIDF:
                 assert self.words is not None
                 found[method] = self.heads[method].probabilities(self.words.features(texts))

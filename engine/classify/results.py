@@ -21,6 +21,7 @@ from engine.comparison.seeds import mean_of
 from engine.comparison.statistics import Report, report_from
 from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.recorded_steps import rows_of, steps_from
+from engine.runs import codec
 from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ class Store(Results):
 
         Reports of the others stay in ``results.json`` until there are new ones.
         """
+        from engine.comparison.heads import head_from
+
         about = self._earlier_about()
         if about is None or not isinstance(heads := about.get("heads"), dict):
             return {}
@@ -142,17 +145,13 @@ class Store(Results):
                     read_words(self._run, about)
                     self._about["words"] = about.get("words", {})
                 if method in heads:
-                    found[method] = self._head_of(method, heads[method], results[method])
+                    facts, file = heads[method], self._run.path / "heads" / f"{method}.safetensors"
+                    head_from(arrays.read(file), facts["settings"])  # whether it is whole
+                    found[method] = self._judged(method, results[method], steps_from(facts.get("steps", ())))
                     self._about["heads"][method] = heads[method]
             except UNREADABLE:
                 continue
         return found
-
-    def _head_of(self, method: str, facts: Any, result: Any) -> Earlier:
-        from engine.comparison.heads import head_from
-
-        head_from(arrays.read(self._run.path / "heads" / f"{method}.safetensors"), facts["settings"])
-        return self._judged(method, result, steps_from(facts.get("steps", ())))
 
     def _judged(self, method: str, result: Any, steps: tuple[ContenderStep, ...]) -> Earlier:
         report_from(result)
@@ -245,10 +244,7 @@ def read(run: Run) -> ClassifyResults:
             reports,
             shares,
             right,
-            tuple(
-                (Suspect(**{name: value for name, value in one.items() if name != "text"}), str(one["text"]))
-                for one in listed
-            ),
+            tuple((codec.decode(Suspect, one), str(one["text"])) for one in listed),
             run.read_json("checks.json"),
             unreadable,
         )

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from data import tables
 from engine.comparison import fields
-from engine.runs.spec import Problem, check, check_gpus, option
+from engine.runs.spec import Problem, check, check_encoding, check_gpus, option
 
 LR, MLP, FINETUNE = "lr", "mlp", "finetune"
 HEADS = (LR, MLP, FINETUNE)
@@ -92,7 +92,7 @@ class ClassifySpec:
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        found = check(self) + check_gpus(self.gpus, self.device) + fields.check_encoding(self.encoding)
+        found = check(self) + check_gpus(self.gpus, self.device) + check_encoding(self.encoding)
         if self.text_column and self.text_column == self.label_column:
             found.append(Problem("label_column", "text and label cannot be the same column"))
         return found

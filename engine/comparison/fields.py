@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from data.encodings import TextError, named
 from engine.encoders.features import POOLING_HELP, POOLINGS
-from engine.runs.spec import Problem, option
 from engine.runs.spec import device as spec_device
+from engine.runs.spec import option
 
 encoder = partial(
     option,
@@ -49,13 +48,3 @@ name = partial(option, "", "Name of the run; defaults to task and data.", group=
 SEED = "Seed of splits, initial weights, order and dropout."
 EPOCHS = "Maximum epochs of fine-tuning."
 RATE = "Peak learning rate of fine-tuning; 0 chooses by the width of the encoder."
-
-
-def check_encoding(encoding: str) -> list[Problem]:
-    """What is wrong with an encoding; empty is that of each file."""
-    try:
-        if encoding:
-            named(encoding)
-    except TextError as error:
-        return [Problem("encoding", str(error))]
-    return []

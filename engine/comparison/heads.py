@@ -138,11 +138,11 @@ def logistic(
 
 
 def fit_once(
-    rows: Matrix, labels: Sequence[int], classes: int, penalty: float, control: Control, *, class_weights: bool = False
+    rows: Matrix, labels: Sequence[int], classes: int, penalty: float, control: Control
 ) -> Generator[Event, None, Head]:
     """Logistic regression with a given ``C`` on standardised features, without validation."""
     mean, scale = _standard(rows)
-    model = LogisticRegression((rows - mean) / scale, labels, class_weights=class_weights)
+    model = LogisticRegression((rows - mean) / scale, labels)
     for step, _ in enumerate(model.solve(penalty)):
         yield from handle_messages(control, step)
     return Head(mean, scale, (model.layer(classes),), f"C = {penalty:g}", penalty=penalty)

@@ -170,14 +170,11 @@ def efficiency(
             each = [rng.permutation(np.flatnonzero(gold == label))[:count] for label in range(classes)]
             picked = np.concatenate(each)
             for method, fit in fits.items():
-                head = yield from _without_steps(fit((features[picked], gold[picked].tolist()), validation, control))
+                work = fit((features[picked], gold[picked].tolist()), validation, control)
+                # Without the steps that it tells: those of the curve are not those of the method.
+                head = yield from passed(work, lambda event: () if isinstance(event, ContenderStep) else (event,))
                 scores[method].append(accuracy(head.probabilities(test_features)))
         for method, own in scores.items():
             yield CurvePoint(method, count, count * classes, sum(own) / len(own), min(own), max(own), len(own))
         yield from handle_messages(control, count)
         count *= 2
-
-
-def _without_steps(work: Generator[Event, None, Head]) -> Generator[Event, None, Head]:
-    """``work`` without the steps that it tells: those of the curve are not those of the method."""
-    return passed(work, lambda event: () if isinstance(event, ContenderStep) else (event,))

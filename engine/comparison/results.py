@@ -26,8 +26,6 @@ TUNED = "finetuned"
 """folder of the fine-tuned model"""
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 """what reading damaged files raises"""
-
-
 FORMAT = 1
 
 

@@ -71,7 +71,8 @@ def sentences(compared: Sequence[Pair], measure: str = "") -> list[str]:
         replace(one, test=replace(one.test, p=p))
         for one, p in zip(compared, holm([one.test.p for one in compared]), strict=True)
     ]
-    found = [_sentence([one for one in adjusted if one.first.name == name], measure) for name in _firsts(compared)]
+    firsts = dict.fromkeys(one.first.name for one in compared)
+    found = [_sentence([one for one in adjusted if one.first.name == name], measure) for name in firsts]
     if len(compared) > 1:
         found.append(f"All p-values are adjusted for {len(compared)} comparisons (Holm).")
     return found
@@ -100,10 +101,6 @@ def limits(
 def p_words(p: float) -> str:
     """``p < 0.001`` or ``p = 0.012``."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
-
-
-def _firsts(compared: Sequence[Pair]) -> list[str]:
-    return list(dict.fromkeys(one.first.name for one in compared))
 
 
 def _sentence(compared: Sequence[Pair], measure: str) -> str:

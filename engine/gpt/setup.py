@@ -72,8 +72,10 @@ def _fingerprint(run: Run) -> str:
     return next((str(record["fingerprint"]) for record in records if record.get("fingerprint")), "")
 
 
-def position_of(checkpoint: Path, saved: store.State) -> Position:
-    """Where a checkpoint stands. Raises :class:`checkpoints.store.CheckpointError` for one that is not understood.
+def position_of(checkpoint: Path, saved: store.State) -> tuple[Position, TrainSpec]:
+    """Where a checkpoint stands, and its spec.
+
+    Raises :class:`checkpoints.store.CheckpointError` for one that is not understood.
 
     A state with more or fewer fields than this version writes was written by another one, and cannot be continued
     exactly.
@@ -83,14 +85,14 @@ def position_of(checkpoint: Path, saved: store.State) -> Position:
         if other := saved.keys() - schema ^ KEYS:
             raise ValueError(f"more or fewer fields: {', '.join(sorted(other))}")
         position = Position.from_dict(saved["position"])
-        restored(TrainSpec, saved["spec"])
+        spec = restored(TrainSpec, saved["spec"])
         if position.step != saved["step"]:
             raise ValueError(f"its position is step {position.step}")
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise store.CheckpointError(
             f"{checkpoint.name}/{store.STATE} cannot be used by this version: {error}"
         ) from None
-    return position
+    return position, spec
 
 
 def restore(run: Run, trainer: Trainer) -> tuple[int, list[Notice]]:
@@ -103,16 +105,15 @@ def restore(run: Run, trainer: Trainer) -> tuple[int, list[Notice]]:
     for path in store.checkpoints(run.checkpoints):
         try:
             saved, contents = store.read(path)
-            position = position_of(path, saved)
+            position, before = position_of(path, saved)
             if saved["fingerprint"] != trainer.corpus.fingerprint:
                 raise store.CheckpointError(f"{path.name} was trained on another text than {trainer.corpus.source}")
-            before, spec = restored(TrainSpec, saved["spec"]), trainer.spec
             state.restore_model(trainer.model, contents)
             state.restore_optimizer(trainer.model, trainer.optimizer, contents)
         except (store.CheckpointError, TypeError, ValueError) as error:
             skipped.append(str(error))
             continue
-        trainer.position = position
+        trainer.position, spec = position, trainer.spec
         if before.batch != spec.batch:
             position.micro_batch = spec.batch
         if before.learning_rate != spec.learning_rate:
@@ -147,7 +148,7 @@ def describe(trainer: Trainer, *, run: Run | None, peak: float, free: int | None
         memory_needed=shape.training_memory(position.micro_batch),
         memory_free=free,
         device=placement.name,
-        precision=str(placement.dtype).removeprefix("torch."),
+        precision=placement.precision,
         threads=placement.threads,
         peak_flops=peak,
         preset=spec.preset,

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from data.encodings import TextError, named
 from data.vocabulary import UnknownCharacterError, Vocabulary
 from engine.gpt.config import NANOCHAT, GPTConfig
-from engine.runs.spec import BadSpec, Problem, changed, check, check_gpus, device, option
+from engine.runs.spec import BadSpec, Problem, changed, check, check_encoding, check_gpus, device, option
 
 PRESET_HELP: Mapping[str, str] = {
     "nano": "4 layers, 128 wide, context 64: minutes on a CPU",
@@ -166,11 +165,7 @@ class TrainSpec:
         """Everything that is wrong with the spec by itself, without looking at corpus or device."""
         found = check(self)
         wrong = {problem.field for problem in found}
-        if self.encoding:
-            try:
-                named(self.encoding)
-            except TextError as error:
-                found.append(Problem("encoding", str(error)))
+        found += check_encoding(self.encoding)
         if not wrong & {"heads", "width"} and self.width % self.heads:
             found.append(Problem("heads", f"{self.heads} do not divide the width {self.width}"))
         elif not wrong & {"heads", "width"} and self.positions == "rotary" and self.width // self.heads % 2:
@@ -234,6 +229,7 @@ _FAST: Mapping[str, Any] = {
     "clip": 0.0,
     "precision": "native",
 }
+_LARGE = {"layers": 6, "heads": 6, "width": 384, "context": 256, "batch": 64, "dropout": 0.2}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "nano": {},
     "small": {
@@ -247,12 +243,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "learning_rate": 1e-3,
     },
     "karpathy": {
-        "layers": 6,
-        "heads": 6,
-        "width": 384,
-        "context": 256,
-        "batch": 64,
-        "dropout": 0.2,
+        **_LARGE,
         "activation": "relu",
         "tied": False,
         "qkv_bias": False,
@@ -270,12 +261,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "fast": {**_FAST, "steps": 1000, "evaluate_every": 100, "sample_every": 100},
     "fast-karpathy": {
         **_FAST,
-        "layers": 6,
-        "heads": 6,
-        "width": 384,
-        "context": 256,
-        "batch": 64,
-        "dropout": 0.2,
+        **_LARGE,
         "steps": 2000,
         "evaluate_every": 100,
     },

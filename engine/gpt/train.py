@@ -158,7 +158,8 @@ class _Session:
         started = setup.describe(self.trainer, run=self.run, peak=self.peak, free=free)
         yield started
         if free is not None and started.memory_needed > free:
-            told = f"needs about {_gib(started.memory_needed)}, {_gib(free)} are free: it may run out"
+            needed, there = (f"{size / 2**30:.1f} GiB" for size in (started.memory_needed, free))
+            told = f"needs about {needed}, {there} are free: it may run out"
             notices.append(Notice(told, "warning", "memory"))
         yield from notices
 
@@ -505,7 +506,3 @@ class _Session:
             "randomness": "derived from the seed and the step",
             "torch": torch.__version__,
         }
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"

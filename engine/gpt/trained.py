@@ -26,7 +26,6 @@ from engine.gpt.trainer import Position
 from engine.model_folder import RECORD, exported
 from engine.runs import owner
 from engine.runs.events import Event, Finished, Notice, SampleText
-from engine.runs.spec import restored
 
 PIECE = 8  # characters between two events of a sample that is taken alone
 
@@ -72,9 +71,8 @@ def load(wanted: str, *, which: str = "best") -> Trained:
     for checkpoint in found:
         try:
             saved, contents = store.read(checkpoint)
-            position = position_of(checkpoint, saved)
+            position, spec = position_of(checkpoint, saved)
             vocabulary = Vocabulary(saved["vocabulary"])
-            spec: TrainSpec = restored(TrainSpec, saved["spec"])
             model = GPT(spec.model(len(vocabulary))).eval()
             state.restore_model(model, contents)
         except (store.CheckpointError, TypeError, ValueError) as error:
@@ -166,7 +164,7 @@ def _candidates(run: runs.Run, which: str) -> tuple[list[Path], int]:
     position = Position()
     for checkpoint in found:
         with contextlib.suppress(store.CheckpointError):
-            position = position_of(checkpoint, store.read_state(checkpoint))
+            position, _ = position_of(checkpoint, store.read_state(checkpoint))
             break
     best = runs.read_tail(run, frozenset({"evaluated"})).get("evaluated", {}).get("best_step")
     best = best if isinstance(best, int) else position.best_step

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from data.corpus import Corpus
 from data.windows import Windows, derive_seed, sweep
-from engine.device import Placement, out_of_memory, read, repeatable
+from engine.device import Placement, out_of_memory, read, release, repeatable
 from engine.gpt import optimizers
 from engine.gpt.diagnose import Evaluation
 from engine.gpt.model import GPT
@@ -104,8 +104,7 @@ class Trainer:
         self.ranks.tell(Order.MICRO_BATCH, windows)
         self.position.micro_batch = windows
         self.optimizer.zero_grad(set_to_none=True)
-        if self.placement.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release(self.placement.device)
 
     def step(
         self, rate: float | None = None, run: Callable[[], tuple[Tensor, Tensor]] | None = None

@@ -1,9 +1,10 @@
 """A retrieval in its run directory: rankings, figures and the trained bi-encoder, written as they come, read back.
 
-``results.json`` the figures of every ranker · ``comparisons.json`` their differences with intervals ·
-``collection.json`` queries and documents judged, by id · ``rankings/`` for each query the first hundred rows, their
-scores and every measure · ``checkpoints/`` the bi-encoder after each look at the held-out queries · ``trained.json``
-which of them is the best, when training has ended. Safetensors and JSON, no pickle.
+``results.json`` the figures of every ranker · ``comparisons.json`` their differences, ``first-second`` to measure to
+mean, low, high, better, worse, p and n · ``collection.json`` queries and documents judged, by id · ``rankings/`` for
+each query the first hundred rows, their scores and every measure · ``checkpoints/`` the bi-encoder after each look at
+the held-out queries · ``trained.json`` which of them is the best, when training has ended. Safetensors and JSON, no
+pickle.
 """
 
 from __future__ import annotations
@@ -47,8 +48,6 @@ class RetrieveResults:
     fingerprint: str
     """of the collection"""
     results: Mapping[str, Mapping[str, Any]]
-    comparisons: Mapping[str, Mapping[str, Any]]
-    """``first-second`` to measure to mean, low, high, better, worse, p and n; earlier versions wrote no p and n"""
     judged: Mapping[str, Judged]
     unreadable: Mapping[str, str]
     """why the rankings of a method cannot be read"""
@@ -174,8 +173,8 @@ def read(run: Run) -> RetrieveResults:
                 judged[method] = _judged(run.path / "rankings" / f"{method}.safetensors", len(queries))
             except (OSError, ValueError, KeyError) as error:
                 unreadable[method] = str(error)
-        split, fingerprint, compared = str(about["split"]), str(about["fingerprint"]), run.read_json("comparisons.json")
-        return RetrieveResults(split, queries, fingerprint, results, compared, judged, unreadable)
+        split, fingerprint = str(about["split"]), str(about["fingerprint"])
+        return RetrieveResults(split, queries, fingerprint, results, judged, unreadable)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise store.CheckpointError(f"{run.name} holds no retrieval that can be read ({error})") from None
 

@@ -12,15 +12,13 @@ from data import beir, sources
 from data.collection import Collection
 from engine import hub
 from engine.comparison import fields
-from engine.runs.spec import Problem, check, check_gpus, option
+from engine.runs.spec import Problem, check, check_encoding, check_gpus, option
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
 RANKERS = (BM25, CLS, MEAN, HYBRID, TRAINED)
 _NAMES = {BM25: "BM25", CLS: "frozen [CLS]", MEAN: "frozen mean", HYBRID: "hybrid", TRAINED: "trained"}
 _PAIRS = ((MEAN, CLS), (HYBRID, BM25), (HYBRID, MEAN), (TRAINED, MEAN), (TRAINED, BM25))
 MODES = ("projection", "whole")
-
-
 ENCODERS = (
     "minilm (bundled), a folder, a name on the Hub, or auto: DistilBERT if available, else minilm. Of several, "
     "separated by commas, the frozen vectors of all are compared and the first is trained."
@@ -112,7 +110,7 @@ class RetrieveSpec:
 
     def validate(self) -> list[Problem]:
         """Everything that is wrong with it by itself."""
-        found = check(self) + check_gpus(self.gpus, self.device) + fields.check_encoding(self.encoding)
+        found = check(self) + check_gpus(self.gpus, self.device) + check_encoding(self.encoding)
         if not self.encoders and self.encoder.strip():
             found.append(Problem("encoder", "name at least one encoder"))
         if len({_short(name) for name in self.encoders}) < len(self.encoders):

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from data.encodings import TextError, named
 from engine.runs import codec
 
 S = TypeVar("S")
@@ -135,6 +136,16 @@ def check_gpus(gpus: str, device: str) -> list[Problem]:
         return [Problem("gpus", f"{gpus!r} is neither all nor a number from 1 to 64")]
     if ":" in device and gpus != "1":
         return [Problem("device", f"{device} is one GPU: with several, use auto or cuda")]
+    return []
+
+
+def check_encoding(encoding: str) -> list[Problem]:
+    """What is wrong with an encoding; empty is that of each file."""
+    try:
+        if encoding:
+            named(encoding)
+    except TextError as error:
+        return [Problem("encoding", str(error))]
     return []
 
 
@@ -284,12 +295,7 @@ def _spell(known: Option, value: Any) -> str:
 
 def _unescaped(text: str) -> str:
     meant = {written: character for character, written in _ESCAPES.items()}
-    result, rest = "", text
-    while rest:
-        size = 2 if rest[:2] in meant else 1
-        result += meant.get(rest[:size], rest[:size])
-        rest = rest[size:]
-    return result
+    return re.sub(r"\\.", lambda found: meant.get(found[0], found[0]), text)
 
 
 @functools.cache

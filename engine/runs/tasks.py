@@ -22,7 +22,6 @@ BUNDLED = frozenset({tables.BUNDLED, choices.BUNDLED, beir.BUNDLED, packaged.MIN
 """names that never mean a file"""
 _ENDING = re.compile(r"\.(csv|tsv|json|jsonl|ndjson|parquet)(\.gz|\.zst)?$")
 
-
 S = TypeVar("S", bound=DataSpec)
 
 

@@ -113,12 +113,12 @@ class Job:
         """Ask a waiting task to go on."""
         self.control.send(Continue())
 
-    def stop(self, message: Stop | None = None) -> None:
+    def stop(self) -> None:
         """Ask the task to end after its next step. Safe to call again."""
         with self._lock:
             if self.active:
                 self._state = State.STOPPING
-        self.control.send(message or Stop())
+        self.control.send(Stop())
 
     def wait(self, seconds: float) -> bool:
         """Wait until the task has ended; not for the thread of a screen."""

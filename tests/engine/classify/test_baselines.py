@@ -14,9 +14,11 @@ import tiny
 from engine.classify import baselines
 from engine.classify import results as classify_results
 from engine.classify import runs as classify_runs
+from engine.classify.contenders import TfIdf
 from engine.classify.predict import Classifier
 from engine.classify.spec import ClassifySpec
 from engine.comparison import heads, scripts
+from engine.comparison.contender import Labelled
 from engine.runs.events import ContenderStep
 from engine.runs.messages import Control
 
@@ -58,7 +60,9 @@ def test_the_grid_goes_on_while_its_edge_is_chosen(noise: float) -> None:
         return texts, [1 - label if rng.random() < noise else label for label in labels]
 
     train, validation = some(160, 1), some(160, 2)
-    told, (_, head) = tiny.finish(baselines.tfidf(train, validation, Control(), classes=2))
+    splits: Any = (Labelled("train", *train), Labelled("validation", *validation), None)
+    told, fitted = tiny.finish(TfIdf(2, class_weights=False).fit(*splits, Control()))
+    head = fitted.head
     tried = [event for event in told if isinstance(event, ContenderStep) and event.held_out_loss is not None]
     values = [float(event.note.removeprefix("C = ")) for event in tried]
     losses = {penalty: loss_of(penalty, train, validation) for penalty in values}

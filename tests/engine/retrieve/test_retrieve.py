@@ -92,7 +92,7 @@ def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: Retrieve
     for method, one in found.judged.items():
         assert float(one.values["ndcg@10"].mean()) == pytest.approx(last.results[method]["ndcg@10"], abs=1e-6)
         assert all(len(ranked.rows) == len(set(ranked.rows)) for ranked in one.rankings)
-    assert found.comparisons["trained-mean"]["ndcg@10"]["mean"] == pytest.approx(
+    assert run.read_json("comparisons.json")["trained-mean"]["ndcg@10"]["mean"] == pytest.approx(
         last.results["trained"]["ndcg@10"] - last.results["mean"]["ndcg@10"], abs=1e-6
     )
     told = summarise(run)
@@ -103,7 +103,7 @@ def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: Retrieve
 def test_the_verdict_names_methods_as_the_tables_do_with_a_p_that_is_adjusted_for_all_pairs(spec: RetrieveSpec) -> None:
     run, events = driven(spec)
     verdict, figures = events[-1].verdict, events[-1].results  # type: ignore[attr-defined]
-    compared = {pair: found["ndcg@10"] for pair, found in retrieve_results.read(run).comparisons.items()}
+    compared = {pair: found["ndcg@10"] for pair, found in run.read_json("comparisons.json").items()}
     told = {(first, second): compared[f"{first}-{second}"] for first, second in pairs(RANKERS)}
     assert all(one["n"] == 8 for one in told.values())
     ordered, highest = sorted((one["p"], pair) for pair, one in told.items()), 0.0
@@ -182,7 +182,7 @@ def test_frozen_vectors_of_several_encoders_are_compared_and_the_first_is_traine
             assert separate.results[pooling]["ndcg@10"] == last.results[f"{pooling}{suffix}"]["ndcg@10"]
         if not suffix:
             assert separate.results["trained"]["ndcg@10"] == last.results["trained"]["ndcg@10"]
-    assert {"mean-other-mean", "trained-mean-other"} <= retrieve_results.read(run).comparisons.keys()
+    assert {"mean-other-mean", "trained-mean-other"} <= run.read_json("comparisons.json").keys()
     assert retrieve_runs.spec_of(run).encoders == (str(encoder), str(other))
     library = search.library(retrieve_runs.spec_of(run), run)
     stored = retrieve_results.read(run).judged["mean-other"].rankings
