@@ -131,7 +131,7 @@ def test_encoding_has_a_line_of_its_own_below_the_methods() -> None:
     assert "MLP" in lines[line - 1]
     assert not CONTROLS.findall(lines[line])
     unknown = folded([loaded(), EncodingDone("minilm", 320, None, None), *told()[2:]])
-    shown = text_of(overview.overview(unknown, None, "lr", 120, 30))
+    shown = text_of(overview.overview(unknown, None, "lr", ViewState(), 120, 30))
     assert "encoding (minilm): time not measured, 320 texts  " in shown
     assert "encoding" not in text_of(
         overview.overview(folded([*events, *told()[:1]]), None, "lr", ViewState(), 120, 30)

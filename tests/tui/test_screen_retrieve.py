@@ -301,8 +301,10 @@ async def test_the_verdict_comes_before_the_differences_and_both_can_be_scrolled
     assert whole.count("steps of training.") == 1  # the end of the verdict
     assert whole.index("steps of training.") < whole.index("differences in nDCG@10")
     assert "differences in nDCG@10" not in drawn(18)
-    state.scroll = 20
-    assert "differences in nDCG@10" in drawn(18)
+    seen = []
+    for state.scroll in range(0, 60, 4):
+        seen.append("differences in nDCG@10" in drawn(18))
+    assert any(seen)
     state.scroll = 10**6
     assert "held-out nDCG@10" in drawn(18)
 
