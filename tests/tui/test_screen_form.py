@@ -183,7 +183,7 @@ async def test_a_corrected_value_starts_a_run_with_what_was_typed(
         spec = json.loads((trainers.started[0].path / "spec.json").read_text())
         assert (spec["corpus"], spec["heads"], spec["sample_prompt"]) == (str(verse), 8, "re\nma")
         assert {**build({}, preset_for_auto="nano").__dict__, **spec} == spec
-        await shows(pilot, "● running", "verse-nano")
+        await shows(pilot, "● running", f"verse-{spec['preset']}")
 
 
 async def test_what_was_typed_counts_even_when_the_start_follows_at_once(verse: Path) -> None:
