@@ -143,8 +143,8 @@ MUTATIONS = (
     ),
     Mutation(
         "warm-up removed from the GPT's training",
-        "engine/gpt/trainer.py",
-        "return peak * (step + 1) / (spec.warmup + 1)",
+        "engine/gpt/spec.py",
+        "return peak * (step + 1) / (self.warmup + 1)",
         "return peak",
         "engine/gpt",
     ),
