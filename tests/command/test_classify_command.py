@@ -59,7 +59,7 @@ def test_classify_tells_json_and_predict_uses_what_was_trained(
     ("arguments", "words"),
     [
         (["--data", "missing.csv"], "no file or folder"),
-        (["--data", "DATA", "--text-column", "nope"], "The columns are: 'text', 'label'"),
+        (["--data", "DATA", "--text-column", "nope"], "the columns are: 'text', 'label'"),
         (["--data", "DATA", "--encoder", "nobody/nothing"], "minilm is bundled"),
         (["--data", "DATA", "--limit", "-3"], "limit: must not be negative"),
         (["--data", "DATA", "--head", "svm"], "svm"),
