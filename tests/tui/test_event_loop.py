@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from stage import FakeTrainers, recorded, shows, until
+from textual.dom import DOMNode
 
 from engine.tokenization.encoding import BackedTokenizer
 from tui.actions import ACTIONS
