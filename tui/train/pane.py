@@ -336,6 +336,12 @@ class TrainPane(FollowPane):
 class RunView(Lines, can_focus=True):
     """The curve of the run that is shown, or its sample; the arrows walk along the run."""
 
+    def on_resize(self) -> None:
+        """Also when the lines below it took room: the pane draws it anew."""
+        for pane in self.ancestors:
+            if isinstance(pane, TrainPane):
+                pane.call_after_refresh(pane.redraw)
+
 
 def _rate_problem(text: str) -> str:
     try:
