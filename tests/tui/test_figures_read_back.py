@@ -193,7 +193,7 @@ def test_the_table_marks_the_best_and_says_what_a_star_means() -> None:
     from tui.choose.overview import overview as choose_overview
 
     def drawn() -> str:
-        return "\n".join(lines_of(choose_overview(story, "margin", ChooseState(), 120, 30)))
+        return "\n".join(lines_of(choose_overview(story, "finetune", ChooseState(), 120, 30)))
 
     assert re.search(r"margin ranker +0\.700✓", drawn())
     assert not re.search(r"fine-tuned +0\.500✓", drawn())
