@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import IO, Any
 
 BLOCK = 1 << 20  # bytes read at a time
-SAMPLE = 1 << 16  # bytes in each of the pieces that an encoding is found by
-PIECES = 16
+SAMPLE = 1 << 16  # bytes at the beginning of a file that its encoding is found by
+STRIDE = 1 << 18  # bytes behind it, of each of which a piece is looked at
+PIECE = 1 << 14  # bytes of a piece
+PIECES = 64
 COMPRESSED = (".gz", ".zst")
 PLAUSIBLE = 0.95  # share of characters that text in UTF-16 consists of at least
 MARGIN = 8.0  # nats by which another Latin alphabet must be likelier than those of cp1252, and for each letter
@@ -167,15 +169,16 @@ def detect(path: Path, encoding: str = "", *, scan: bool = True) -> str:
         return named(encoding)
     with open_bytes(path) as file:
         head = file.read(SAMPLE)
-        pieces = [head]
-        while scan and len(pieces) < PIECES and (block := file.read(BLOCK)):
-            if not block.isascii():
-                middle = next(found.start() for found in re.finditer(rb"[\x80-\xff]", block))
-                pieces.append(block[max(0, middle - SAMPLE // 2) :][:SAMPLE])
+        pieces, block = [head], bytearray(STRIDE * (len(head) == SAMPLE))
+        while scan and len(pieces) < PIECES and (size := file.readinto(block)):
+            del block[size:]
+            if found := re.search(rb"[\x80-\xff]", block):
+                start = max(0, found.start() - PIECE // 2)
+                pieces.append(bytes(block[start : start + PIECE]))
         return _encoding(pieces)
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def open_bytes(path: Path) -> io.BufferedReader:
     """A file's bytes, decompressed where its name ends in ``.gz`` or ``.zst``.
 
     Raises :class:`OSError`, also on reading compressed content that is damaged or cut off.
@@ -197,7 +200,7 @@ class _Decompressed(io.RawIOBase):
             self._file = pyarrow.CompressedInputStream(self._plain, "zstd")
 
     @classmethod
-    def open(cls, path: Path) -> IO[bytes]:
+    def open(cls, path: Path) -> io.BufferedReader:
         return io.BufferedReader(cls(path), BLOCK)
 
     def readable(self) -> bool:
@@ -313,14 +316,14 @@ def _utf8(content: bytes) -> str | None:
 
 
 def _encoding_of(content: bytes) -> str:
-    if len(content) <= 2 * PIECES * SAMPLE:
+    if len(content) <= 2 * PIECES * PIECE:
         return _encoding([content])
     starts = list(range(0, len(content), len(content) // PIECES))
     try:
         content.decode()
     except UnicodeDecodeError as error:  # what lies here may be all that is not ASCII
-        starts.append(max(0, error.start - SAMPLE // 2))
-    return _encoding([content[start : start + SAMPLE] for start in starts])
+        starts.append(max(0, error.start - PIECE // 2))
+    return _encoding([content[:SAMPLE], *(content[start : start + PIECE] for start in starts)])
 
 
 def _encoding(pieces: list[bytes]) -> str:

@@ -398,10 +398,10 @@ def _objects(name: str, what: str, values: Iterable[tuple[int, Any]], reading: R
     tally = Tally()
     try:
         for number, value in values:
-            if isinstance(value, list) and len(value) == 3 and isinstance(value[1], list):  # as DREAM's authors do
-                value = dict(zip(("dialogue", "questions", "id"), value, strict=True))
-            if isinstance(value, dict):
+            if type(value) is dict:
                 yield Row(value, name, number)
+            elif isinstance(value, list) and len(value) == 3 and isinstance(value[1], list):  # as DREAM's authors do
+                yield Row(zip(("dialogue", "questions", "id"), value, strict=True), name, number)
             else:
                 tally.add(name, "left out that are no JSON objects", f"{what} {number:,}")
     finally:
@@ -420,8 +420,8 @@ def _utf8_lines(path: Path, reading: Reading) -> Iterator[tuple[int, Any]]:
         with encodings.open_bytes(path) as file:
             for number, line in enumerate(file, 1):
                 try:
-                    value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-                except (ValueError, RecursionError):
+                    value = json.loads(line.decode())
+                except (ValueError, RecursionError):  # also for a byte order mark
                     decoded = encodings.decode(line, "utf-8")
                     replaced, first = replaced + decoded.replaced, first or number * bool(decoded.replaced)
                     value = _value(decoded.text)
