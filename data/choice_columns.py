@@ -13,13 +13,12 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from data.choice_schemas import ANSWERS, QUESTIONS, SCHEMAS, Parts, Schema, clean
-from data.sources import TableError
+from data.formats import Row, TableError
 
 Cells = Mapping[str, Any]
-R = TypeVar("R", bound=Cells)
 _TEXTS, _LABELS = ("text", "atext", "choices"), ("label", "labels", "aid")  # keys of a choice
 _HEADLESS = dict(zip("123456", ("question", "A", "B", "C", "D", "answer"), strict=True))  # MMLU's own files
 _JOINED = {"ctx": ("ctxa", "ctxb"), "inputsentences": tuple(f"inputsentence{number}" for number in range(1, 5))}
@@ -134,23 +133,26 @@ def _columns(rows: Sequence[Cells]) -> list[str]:
     return list(found)
 
 
-def flattened(rows: Sequence[R], made: Callable[[Cells, R], R]) -> Sequence[R]:
-    """Rows of which each asks one question in columns of its own; ``made`` makes one of new cells and the row given.
+def flattened(rows: Sequence[Row]) -> Sequence[Row]:
+    """Rows of which each asks one question in columns of its own.
 
     CommonsenseQA's and ARC's authors nest stem and choices in the question; RACE's and DREAM's list all questions of a
     text. Columns that are parts of one text (ctx_a and ctx_b of HellaSwag, the sentences of StoryCloze) become one.
     """
-    if any(isinstance(row.get("question"), dict) for row in rows):
-        return [made(_unnested(row), row) for row in rows]
-    if any(isinstance(row.get("questions"), list) for row in rows):
-        return [made(cells, row) for row in rows for cells in _asked(row)]
-    if rows and [*rows[0]] == [*_HEADLESS]:
-        return [made({_HEADLESS.get(name, name): value for name, value in row.items()}, row) for row in rows]
+    made: Callable[[Row], Iterable[Cells]]
     names = {_plain(name): name for name in (rows[0] if rows else ())}
-    for whole, parts in _JOINED.items():
-        if whole not in names and (own := [names[part] for part in parts if part in names]):
-            return [made(_joined(whole, own, row), row) for row in rows]
-    return rows
+    parts = next((whole for whole in _JOINED if whole not in names and names.keys() & {*_JOINED[whole]}), "")
+    if any(isinstance(row.get("question"), dict) for row in rows):
+        made = _unnested
+    elif any(isinstance(row.get("questions"), list) for row in rows):
+        made = _asked
+    elif [*names.values()] == [*_HEADLESS]:
+        made = lambda row: [{_HEADLESS.get(name, name): value for name, value in row.items()}]  # noqa: E731
+    elif parts:
+        made = lambda row: [_joined(parts, [names[one] for one in _JOINED[parts] if one in names], row)]  # noqa: E731
+    else:
+        return rows
+    return [Row(cells, row.file, row.line) for row in rows for cells in made(row)]
 
 
 def _joined(whole: str, parts: Sequence[str], row: Cells) -> Cells:
@@ -158,11 +160,10 @@ def _joined(whole: str, parts: Sequence[str], row: Cells) -> Cells:
     return {**{name: value for name, value in row.items() if name not in parts}, whole: text}
 
 
-def _unnested(row: Cells) -> Cells:
+def _unnested(row: Cells) -> Iterator[Cells]:
     nested = row.get("question")
-    if not isinstance(nested, dict):
-        return row
-    return {**row, **{"question" if name == "stem" else name: value for name, value in {"stem": "", **nested}.items()}}
+    inner = {"stem": "", **nested}.items() if isinstance(nested, dict) else ()
+    yield {**row, **{"question" if name == "stem" else name: value for name, value in inner}}
 
 
 def _asked(row: Cells) -> Iterator[Cells]:

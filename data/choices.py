@@ -15,7 +15,7 @@ from typing import Any
 
 from data import answer_keys, sources
 from data.answer_keys import LETTERS, AnswerKey
-from data.choice_columns import Cells, Columns, find, flattened
+from data.choice_columns import Columns, find, flattened
 from data.choice_schemas import Parts, drawn
 from data.sources import Raw, Row, TableError, Tally
 
@@ -143,7 +143,7 @@ def load(
 
 def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = "") -> Reading:
     """The questions of all rows. Raises :class:`TableError` where there is no ``context_column``."""
-    rows = {split: flattened(rows, _again) for split, rows in raw.splits.items()}
+    rows = {split: flattened(rows) for split, rows in raw.splits.items()}
     apart = {name for some in raw.splits.values() for row in some[:HEAD] for name in row}.difference(raw.columns)
     columns = find([row for some in rows.values() for row in some], apart, context_column)
     parts = {split: [_parts(columns, row) for row in some] for split, some in rows.items()}
@@ -190,10 +190,6 @@ def examples(items: Iterable[Item]) -> list[str]:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
-
-
-def _again(cells: Cells, row: Row) -> Row:
-    return Row(cells, row.file, row.line)
 
 
 def _parts(columns: Columns, row: Row) -> Parts | str:

@@ -39,6 +39,7 @@ _MARKS = (  # UTF-32 before UTF-16, whose mark its own begins with
 )
 _CONTROL = bytes(byte for byte in range(32) if byte not in (9, 10, 12, 13, 27))
 _NO_LETTERS = frozenset(b"\x81\x8d\x8f\x90\x9d\xfe\xff")  # bytes that make no letter of a western language in cp1252
+_C1 = re.compile("[\x80-\x9f]")  # control characters, as a wrong code page has them
 _JIS = re.compile(rb"\x1b\$[@B].*\x1b\([BJ]")  # Japanese of e-mails, in 7 bits
 _BAD = "\udfff"  # what stands for a bad sequence while it is counted; no decoder yields it
 _ODD = re.compile(f"[{_BAD}\0]")
@@ -183,7 +184,7 @@ def open_bytes(path: Path) -> io.BufferedReader:
 
     Raises :class:`OSError`, also on reading compressed content that is damaged or cut off.
     """
-    return _Decompressed.open(path) if path.suffix.lower() in COMPRESSED else path.open("rb")
+    return _Decompressed.open(path) if path.suffix.lower() in COMPRESSED else io.BufferedReader(io.FileIO(path), SAMPLE)
 
 
 class _Decompressed(io.RawIOBase):
@@ -451,11 +452,6 @@ def _multibyte(sample: bytes) -> str:
     return found
 
 
-def _has_c1(text: str) -> bool:
-    """Whether there are control characters as a wrong code page has them."""
-    return bool(re.search("[\x80-\x9f]", text))
-
-
 def _other_script(sample: bytes) -> str:
     """The encoding of letters other than Latin that charset-normalizer finds; else nothing."""
     from charset_normalizer import from_bytes
@@ -468,5 +464,5 @@ def _other_script(sample: bytes) -> str:
         if text.count(_BAD) <= letters // 50 + 1:
             tried[text.replace(_BAD, "").encode(encoding, "ignore")] = None
     found = [match for clean in tried for match in from_bytes(clean, cp_isolation=[*known, "cp1252", "cp1250"])]
-    best = max(found, key=lambda match: match.coherence - match.chaos - _has_c1(str(match)), default=None)
+    best = max(found, key=lambda match: match.coherence - match.chaos - bool(_C1.search(str(match))), default=None)
     return str(best.encoding) if best is not None and best.encoding in known else ""

@@ -101,7 +101,7 @@ def test_labels_go_before_indices() -> None:
 
 def test_faulty_rows_do_not_change_the_meaning_of_the_others() -> None:
     rows = rows_of(TEXTS["digits"], (4,), int, 200)
-    faulty = [{**rows[0], "answer": answer} for answer in (4, 9, "none of these", [1], True)]
+    faulty = [{**rows[0], "answer": answer} for answer in (4, 9, "none of these", [1, 2], True)]
     found = read(raw_of([*rows, *faulty])).items["test"]
     assert [item.gold for item in found[:200] if isinstance(item, Item)] == [row["true_place"] for row in rows]
     assert found[200:] == ["whose answer is none of the choices"] * 5
