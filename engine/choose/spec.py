@@ -8,7 +8,7 @@ from typing import ClassVar
 from data import answer_keys
 from data import choices as questions
 from engine.comparison import fields
-from engine.runs.spec import Problem, check, check_encoding, check_gpus, option
+from engine.runs.spec import AUTO, Problem, check, check_encoding, check_gpus, option
 
 ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE = "zero-shot", "margin", "cross-entropy", "finetune"
 METHODS = (ZERO_SHOT, MARGIN, CROSS_ENTROPY, FINETUNE)
@@ -38,9 +38,9 @@ class ChooseSpec:
         required=f"name at least one of {', '.join(METHODS)}",
     )
     model: str = option(
-        "bundled",
-        "Causal language model for zero-shot: bundled (a character model of Dante: near chance on English), gpt2, a "
-        "run, a folder, or a name on the Hub.",
+        AUTO,
+        "Causal language model for zero-shot: gpt2, smollm2, bundled (a character model of Dante: near chance on "
+        "English), a run, a folder, a name on the Hub, or auto: the last used, else gpt2, smollm2 or bundled.",
         label="language model",
         group="zero-shot",
         path=True,
@@ -96,5 +96,5 @@ class ChooseSpec:
         """Everything that is wrong with it by itself."""
         found = check(self) + check_gpus(self.gpus, self.device) + check_encoding(self.encoding)
         if ZERO_SHOT in self.methods and not self.model.strip():
-            found.append(Problem("model", "name bundled, gpt2, a run, a folder, or a model on the Hub"))
+            found.append(Problem("model", "name auto, gpt2, smollm2, bundled, a run, a folder, or a model on the Hub"))
         return found

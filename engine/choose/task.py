@@ -25,6 +25,7 @@ from engine.comparison.results import Earlier
 from engine.comparison.statistics import PairedTest
 from engine.comparison.verdict import Judged, Pair, limits, pair, sentences
 from engine.encoders.pretraining import about_encoder
+from engine.lm.find import AUTO, candidates
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, handle_messages, passed
 from engine.runs.writes import PendingWrites
@@ -53,8 +54,13 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
     A new start goes on after the last item that zero-shot has judged, and finds features, a fine-tuned encoder and
     epochs that were finished. Raises :class:`data.choices.TableError`, :class:`engine.encoders.find.NoEncoder`,
     :class:`engine.lm.find.NoModel`, :class:`engine.encoders.encode.EncodeFailed`, and what
-    :func:`engine.comparison.comparison.compare` raises.
+    :func:`engine.comparison.comparison.compare` raises. ``auto`` as the model is chosen at the first start.
     """
+    if spec.model == AUTO and ZERO_SHOT in spec.methods:
+        earlier = run.read_json(RankingStore.ABOUT).get("model") if run is not None else None
+        named, why = candidates()[0] if not isinstance(earlier, str) else (earlier, "as at the first start")
+        yield Notice(f"the language model is {named}: {why}", "info", "model")
+        spec = replace(spec, model=named)
 
     def read() -> _Choosing:
         data = questions.load(

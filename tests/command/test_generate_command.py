@@ -54,7 +54,7 @@ def test_several_samples(run: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("generate", "x"), "the Hub is not asked"),
+        (("generate", "x", "--model", "gpt2"), "the Hub is not asked"),
         (("generate", "x", "--model", "nobody/nothing"), "no model 'nobody/nothing'"),
         (("generate", "日", *BUNDLED), "not in the vocabulary"),
         (("generate", "x", *BUNDLED, "--temperature", "0"), "temperature"),
