@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,8 +59,9 @@ def choose(logits: Tensor, generator: torch.Generator, temperature: float) -> Te
 
 @dataclass(frozen=True)
 class Request:
-    """A sample to be taken. ``ident`` names it, ``asked`` says that a user waits."""
+    """A sample to be taken from the weights of ``step``. ``ident`` names it, ``asked`` says that a user waits."""
 
+    step: int
     ident: str
     prompt: str
     ids: list[int]
@@ -75,41 +75,23 @@ class Sampler:
     def __init__(self, model: GPT, seed: int, temperature: float) -> None:
         self._source, self._seed, self._temperature = model, seed, temperature
         self._copy: GPT | None = None
-        self._queue: deque[Request] = deque()
         self._stream: Iterator[Tensor] | None = None
         self._left = 0
         self._credit = 0.0
         self.current: Request | None = None
-        self.step = 0
 
-    def ask(self, request: Request) -> None:
-        """Queue a sample; it is taken from the weights as they are when its turn comes."""
-        if request.asked:
-            self._queue.appendleft(request)
-        else:
-            self._queue.append(request)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a sample is under way or waiting."""
-        return self.current is not None or bool(self._queue)
-
-    def begin(self, step: int) -> Request | None:
-        """Start the next sample from the weights of ``step`` if none is under way; returns it."""
-        if self.current is not None or not self._queue:
-            return None
+    def begin(self, request: Request) -> None:
+        """Start a sample from the weights as they are; none may be under way."""
+        self.current, self._left, self._credit = request, request.length, 0.0
         if self._copy is None:
             self._copy = copy.deepcopy(self._source).eval()
         with torch.no_grad():
             torch._foreach_copy_(list(self._copy.parameters()), list(self._source.parameters()))
-        request = self._queue.popleft()
         device = self._copy.tokens.weight.device
         generator = torch.Generator(device).manual_seed(derive_seed(self._seed, "sample", request.ident))
         self._stream = sample(
             self._copy, request.ids, request.length, generator=generator, temperature=self._temperature
         )
-        self.current, self.step, self._left, self._credit = request, step, request.length, 0.0
-        return request
 
     def spend(self, seconds: float) -> Iterator[Tensor]:
         """Decode for the sample's share of ``seconds`` of training; yields ids ``(1, 1)`` on the device."""
@@ -130,17 +112,14 @@ class Sampler:
         """Whether every token of the sample under way has been decoded."""
         return self.current is not None and self._left == 0
 
-    def close(self) -> Request:
-        """Let go of the finished sample."""
-        assert self.current is not None
-        request, self.current, self._stream = self.current, None, None
-        return request
+    def close(self) -> None:
+        """Let go of the sample under way."""
+        self.current, self._stream, self._left = None, None, 0
 
-    def drop(self) -> Request:
-        """Let go of the sample under way, or of the next, and of the copy of the weights, after memory ran out."""
-        request = self.current or self._queue.popleft()
-        self.current, self._stream, self._copy, self._left = None, None, None, 0
-        return request
+    def drop(self) -> None:
+        """Let go of the sample under way and of the copy of the weights, after memory ran out."""
+        self.close()
+        self._copy = None
 
     def _next(self) -> Tensor:
         assert self._stream is not None

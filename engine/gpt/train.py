@@ -221,8 +221,7 @@ class _Session:
                 case ask.SampleNow(prompt=prompt, length=length):
                     yield from self._asked(prompt, length)
         if self.paused and self.stop is None:
-            if self.sampler.busy:
-                yield from self._begin_sample()
+            if self.sampler.current is not None:
                 yield from self._spend(PAUSED_SPENDS)
                 yield from self._read(everything=True)
             else:
@@ -238,19 +237,19 @@ class _Session:
         return Notice(f"learning rate {rate:g} from here on", "info", "learning_rate", self.position.step)
 
     def _asked(self, prompt: str, length: int) -> Iterator[Event]:
+        step, text = self.position.step, prompt or self.spec.sample_prompt
         try:
-            encoded = self.corpus.vocabulary.encode(prompt or self.spec.sample_prompt)
+            encoded = self.corpus.vocabulary.encode(text)
         except UnknownCharacterError as error:
             yield Notice(f"no sample: {error}", "warning", "prompt")
             return
         if encoded.mapped:
             yield Notice(f"prompt: {encoded.explain()}", "info", "prompt")
         self.position.requests += 1
-        ident = f"{self.position.step}-{self.position.requests}"
         length = min(length, LONGEST_SAMPLE) if length > 0 else self.spec.sample_length
         yield from self._finish_sample()  # somebody waits: no room for a leisurely one
-        self.sampler.ask(Request(ident, prompt or self.spec.sample_prompt, encoded.ids, length, asked=True))
-        yield from self._begin_sample()
+        request = Request(step, f"{step}-{self.position.requests}", text, encoded.ids, length, asked=True)
+        yield from self._begin_sample(request)
 
     # -- a step ------------------------------------------------------------------------------------------------------
 
@@ -310,9 +309,8 @@ class _Session:
                 peak_share=round(rate * self.flops / self.peak, 4),
                 seconds_left=round((self.spec.steps - one.step) * self.training_here / self.steps_read, 1),
             )
-        if ids and self.sampler.current is not None:
-            request = self.sampler.current
-            yield SampleText(self.sampler.step, request.ident, self.corpus.vocabulary.decode(ids))
+        if ids and (request := self.sampler.current) is not None:
+            yield SampleText(request.step, request.ident, self.corpus.vocabulary.decode(ids))
         if not self.estimated and self.steps_read >= ESTIMATE_AFTER:
             self.estimated = True
             each = self.training_here / self.steps_read
@@ -357,8 +355,8 @@ class _Session:
         if self._due(spec.sample_every) and position.sampled_step != step:
             yield from self._finish_sample()
             ids = self.corpus.vocabulary.encode(spec.sample_prompt).ids
-            self.sampler.ask(Request(str(step), spec.sample_prompt, ids, spec.sample_length, asked=False))
-            yield from self._begin_sample()
+            request = Request(step, str(step), spec.sample_prompt, ids, spec.sample_length, asked=False)
+            yield from self._begin_sample(request)
         self.losses.restart()
 
     def _evaluate(self) -> Iterator[Event]:
@@ -440,29 +438,29 @@ class _Session:
 
     # -- samples -----------------------------------------------------------------------------------------------------
 
-    def _begin_sample(self) -> Iterator[Event]:
+    def _begin_sample(self, request: Request) -> Iterator[Event]:
+        """Begin a sample, unless there is no memory for it; the one before has ended."""
         try:
-            request = self.sampler.begin(self.position.step)
+            self.sampler.begin(request)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            yield self._leave_out_sample()
+            yield self._leave_out(request)
             return
-        if request is not None:
-            yield from self._read(everything=True)
-            yield SampleText(self.position.step, request.ident, "", request.prompt)
+        yield from self._read(everything=True)
+        yield SampleText(request.step, request.ident, "", request.prompt)
 
     def _finish_sample(self) -> Iterator[Event]:
-        """Decode the sample under way to its end, if there is one, and begin the next."""
-        while self.sampler.current is not None:
-            yield from self._decode(self.sampler.drain())
-            if self.sampler.finished():
-                yield from self._read(everything=True)
-                request = self.sampler.close()
-                if not request.asked:
-                    self.position.sampled_step = self.sampler.step
-                yield SampleText(self.sampler.step, request.ident, "", done=True)
-            yield from self._begin_sample()
+        """Decode the sample under way to its end, if there is one."""
+        if (request := self.sampler.current) is None:
+            return
+        yield from self._decode(self.sampler.drain())
+        if self.sampler.finished():
+            yield from self._read(everything=True)
+            self.sampler.close()
+            if not request.asked:
+                self.position.sampled_step = request.step
+            yield SampleText(request.step, request.ident, "", done=True)
 
     def _decode(self, tokens: Iterator[torch.Tensor]) -> Iterator[Event]:
         """Note tokens of the sample under way, which ends where memory runs out."""
@@ -474,19 +472,18 @@ class _Session:
             if not out_of_memory(error):
                 raise
         yield from self._read(everything=True)
-        step, request = self.sampler.step, self.sampler.current
-        yield self._leave_out_sample()
-        if request is not None:
-            yield SampleText(step, request.ident, "", done=True)
+        if (request := self.sampler.current) is not None:
+            yield self._leave_out(request)
+            yield SampleText(request.step, request.ident, "", done=True)
 
-    def _leave_out_sample(self) -> Notice:
-        """Let go of the sample under way, or of the next, since there is no memory for it."""
-        step = self.position.step if self.sampler.current is None else self.sampler.step
-        request = self.sampler.drop()
+    def _leave_out(self, request: Request) -> Notice:
+        """Let go of a sample that has begun, since there is no memory for it."""
+        self.sampler.drop()
         if not request.asked:
-            self.position.sampled_step = step
+            self.position.sampled_step = request.step
         release(self.trainer.placement.device)
-        return Notice(f"out of memory: the sample of step {step:,} ends here", "warning", "memory", self.position.step)
+        text = f"out of memory: the sample of step {request.step:,} ends here"
+        return Notice(text, "warning", "memory", self.position.step)
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
