@@ -10,7 +10,6 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.content import Content
 from textual.widgets import Static
 
 from checkpoints import home
@@ -235,8 +234,9 @@ class RunsPane(Pane):
 
     def _show(self, found: list[Summary], losses: tuple[views.Losses, ...], empty: str) -> None:
         self.set_class(not found, "-empty")
-        if not found:
-            self.query_one("#no-runs", Static).update(Content(safe(empty)))
+        notice = self.query_one("#no-runs", Static)
+        if not found and notice.content != safe(empty):
+            notice.update(safe(empty))
         kept, names = self.selected, [summary.name for summary in found]
         self._marked = [name for name in self._marked if name in names]
         self._losses = losses
