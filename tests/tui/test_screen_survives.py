@@ -68,7 +68,7 @@ def begin_run(terminal: Terminal, corpus: Path, steps: int, *, frozen: bool = Fa
         owner = run.owner()
         assert owner is not None
         os.kill(owner.pid, signal.SIGSTOP)
-    terminal.shows("training", "% ", " left")
+    terminal.shows("● running", " left")
     return run
 
 
@@ -120,7 +120,7 @@ def test_a_killed_screen_leaves_a_run_that_the_next_screen_shows_pauses_and_stop
         eventually(lambda: len(of_kind(run, "step")) > seen + 20, "the trainer goes on")
 
         with Terminal() as second:
-            second.shows("training", run.name[:20], " left")
+            second.shows("● running", run.name[:20], " left")
             assert 0 < second.count(2.0) < 2 * 60_000, "a followed run sends differences, not whole pictures"
 
             second.press(F6)
@@ -171,9 +171,9 @@ def test_what_a_run_says_never_reaches_the_terminal_as_commands(home: Path, tmp_
                 terminal.shows("finished", "␛]0;PAYLOAD␇", seconds=40)
                 assert trainer.wait(30) == 0
                 terminal.press(b"7")
-                terminal.shows("corpus", "60/60")
+                terminal.shows("trained on [red]␛", "60 / 60")
                 terminal.press(b"1")
-                terminal.shows("verse of step 60")
+                terminal.shows("sample at step 60")
                 assert b"\x1b]0;PAYLOAD" not in terminal.raw
                 assert b"\x9b31m" not in terminal.raw
                 assert b"\x1b[?1049l" not in terminal.raw
