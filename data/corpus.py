@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ Reading: TypeAlias = Generator[tuple[str, int, int], None, "Corpus"]
 CHUNK = 4 * 1024 * 1024  # bytes read at a time
 CLEAN_LIMIT = 64 * 1024 * 1024  # bytes; larger texts are taken as they are, nobody wraps a book that long
 MEMORY_LIMIT = 256 * 1024 * 1024  # bytes of ids held in memory; more are memory-mapped
+MOST_FILES = 100_000  # of a folder, so that / is refused and not read
 DENSE_LIMIT = 1024  # vocabulary size up to which pairs are counted in a table of all that there could be
 
 
@@ -126,7 +128,7 @@ def from_file(path: Path, *, cache: Path, name: str | None = None, encoding: str
     except FileNotFoundError:
         raise CorpusError(f"{path}: there is no such file") from None
     except OSError as error:
-        raise CorpusError(f"{path}: {error.strerror or error}") from None
+        raise CorpusError(f"{error.filename or path}: {error.strerror or error}") from None
     except TextError as error:
         raise CorpusError(f"{path}: {error}") from None
 
@@ -159,8 +161,10 @@ class _Files:
         self._skipped: list[str] = []
         self.paths = [path]
         if self._folder:
-            found = sorted(file for file in path.rglob("*") if not file.is_dir())
-            self.paths = [file for file in found if self._usable(file)]
+            found = list(islice((file for file in path.rglob("*") if not file.is_dir()), MOST_FILES + 1))
+            if len(found) > MOST_FILES:
+                raise CorpusError(f"this folder has more than {MOST_FILES:,} files; name one with fewer")
+            self.paths = [file for file in sorted(found) if self._usable(file)]
             if not self.paths:
                 raise CorpusError("; ".join(["there is no text file in this folder", *self._notices()]))
         self.size = sum(file.stat().st_size for file in self.paths)
@@ -227,9 +231,10 @@ class _Files:
         try:
             if not why and not file.is_file():
                 why = "no regular file"
+            if not why and not file.stat().st_size:  # also those of /proc, some of which never end
+                why = "empty"
             if not why:
                 encodings.detect(file, self._encoding, scan=False)
-                why = "" if file.stat().st_size else "empty"
         except OSError as error:
             why = str(error.strerror or error)
         except TextError as error:

@@ -158,7 +158,7 @@ def test_an_unusable_corpus_is_refused_and_leaves_no_run(kind: str, tmp_path: Pa
     ("arguments", "says"),
     [
         (["--corpus", "/nowhere/x.txt"], ["/nowhere/x.txt: there is no such file"]),
-        (["--corpus", "/"], ["folder; name a text file"]),
+        (["--corpus", "/"], ["/: this folder has more than 2 files"]),
         (["--corpus", "/nowhere/\x1b[31mred.txt"], ["␛[31mred.txt"]),
         (["--corpus", "v", "--widht", "8"], ["Did you mean --width?"]),
         (["--corpus", "v", "--heads", "3", "--width", "16"], ["3 do not divide the width 16"]),
@@ -171,7 +171,10 @@ def test_an_unusable_corpus_is_refused_and_leaves_no_run(kind: str, tmp_path: Pa
         (["--steps"], ["--steps"]),
     ],
 )
-def test_bad_fields_are_refused(arguments: list[str], says: list[str], run: Command) -> None:
+def test_bad_fields_are_refused(
+    arguments: list[str], says: list[str], run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.corpus.MOST_FILES", 2)
     assert_refused(run("train", *arguments), *says)
     assert runs.every(home.runs()) == []
 

@@ -92,6 +92,26 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "folder", tmp_path)
 
 
+def test_a_folder_of_too_many_files_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "MOST_FILES", 2)
+    opened: list[str] = []
+    detect = corpus.encodings.detect
+    monkeypatch.setattr(
+        corpus.encodings, "detect", lambda file, *rest, **more: opened.append(file.name) or detect(file, *rest, **more)
+    )
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in (("1.txt", b"first\n"), ("2.txt", b"")):
+        write(folder, content, name)
+    assert read(folder, tmp_path).text() == "first\n"
+    assert "2.txt" not in opened  # files of /proc have no size and may never end
+    write(folder, b"third", "3.txt")
+    opened.clear()
+    with pytest.raises(CorpusError, match="folder: this folder has more than 2 files"):
+        read(folder, tmp_path)
+    assert not opened
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"nowhere\.txt: there is no such file"):
         read(tmp_path / "nowhere.txt", tmp_path)
