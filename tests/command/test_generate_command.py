@@ -51,6 +51,12 @@ def test_several_samples(run: Command) -> None:
     assert lines[-1] == ends[-1]
 
 
+def test_without_a_model_the_first_there_is_completes_and_is_named(run: Command) -> None:
+    found = run("generate", "Nel", "--max-new-tokens", 2)
+    assert (found.code, len(found.out)) == (0, 2)
+    assert "the model is bundled: the program's own Dante GPT" in found.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
