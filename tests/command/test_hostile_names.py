@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from workbench import PROJECT, TINY, VERSE, launch, notices, records
 
 from checkpoints import home
 from checkpoints import run as runs
+from engine.runs.events import Event
 from engine.runs.messages import Control
 from tui import output, start
 from tui.command import cli
@@ -113,6 +114,7 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 def test_every_command_is_tried_here() -> None:
     tried = {"train", "fields", "resume", "own", "runs", "export", "sample", "tokenize", "classify", "predict", "rank"}
     tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench", "cache", "suspects"}
+    tried |= {"fetch", "config"}
     assert {name for name in cli.app if not name.startswith("-")} == tried
 
 
@@ -294,6 +296,32 @@ def test_commands_without_a_stream_to_write_to(monkeypatch: pytest.MonkeyPatch) 
     assert cli.main(["resume", "nothing"]) == 2
 
 
+def test_a_configuration_of_strange_names(place: Place, said: Said) -> None:
+    name = json.dumps(HOSTILE).replace("\x7f", "\\u007f")
+    file = place.folder / "home" / "config.toml"
+    file.write_text(f'[keys.train]\n{name} = "a"\nsave = {name}\n', encoding="utf-8")
+    try:
+        code, out, err = said("config")
+        assert (code, "save = " in out) == (2, True)
+        assert "there is no such name" in err
+        file.write_text(HOSTILE, encoding="utf-8")
+        assert said("config")[0] == 2
+    finally:
+        file.unlink()
+
+
+def test_what_pip_says_of_a_download(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(*_: object) -> Generator[Event, None, tuple[int, str]]:
+        yield from ()
+        return 1, f"ERROR: {HOSTILE}"
+
+    monkeypatch.setattr("engine.lm.smollm2.followed", failed)
+    for more in ((), ("--json",)):
+        code, _, err = said("fetch", "smollm2", *more)
+        assert code == 2
+        assert "cannot be downloaded from the package index" in err
+
+
 def test_json_means_the_same_with_every_character() -> None:
     everything = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000, 7))))
     for value in (everything, "\\" + HOSTILE, "\ud800", {HOSTILE: [HOSTILE, "è \U000e0041"]}):
@@ -304,7 +332,11 @@ def test_json_means_the_same_with_every_character() -> None:
 
 
 def test_one_module_writes_to_stdout_and_stderr() -> None:
-    """``print``, ``sys.stdout`` and ``sys.stderr`` are used for writing in :mod:`tui.output` alone."""
+    """``print``, ``sys.stdout`` and ``sys.stderr`` are used for writing in :mod:`tui.output` alone.
+
+    Besides by ``python -m engine.bench``, which works without ``tui``, and by the process that converts a GGUF file:
+    what that prints goes to a file that its parent reads.
+    """
     found = set()
     packages = [folder.parent for folder in PROJECT.glob("*/__init__.py") if folder.parent.name != "tests"]
     assert len(packages) >= 4
@@ -313,13 +345,13 @@ def test_one_module_writes_to_stdout_and_stderr() -> None:
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 match node:
                     case ast.Call(func=ast.Name(id="print" | "pprint")):
-                        found.add(path.name)
+                        found.add(str(path.relative_to(PROJECT)))
                     case ast.Attribute(attr="write" | "writelines" | "buffer", value=ast.Attribute(attr=stream)):
                         if stream.strip("_") in ("stdout", "stderr"):
-                            found.add(path.name)
+                            found.add(str(path.relative_to(PROJECT)))
                     case ast.keyword(arg="file", value=value) if "sys." in ast.unparse(value):
-                        found.add(path.name)
+                        found.add(str(path.relative_to(PROJECT)))
                     case ast.Call(func=ast.Attribute(attr="write", value=ast.Name(id="os")), args=[to, _]):
                         if ast.unparse(to) in ("1", "2") or "fileno" in ast.unparse(to):
-                            found.add(path.name)
-    assert found == {"output.py"}
+                            found.add(str(path.relative_to(PROJECT)))
+    assert found == {"tui/output.py", "engine/bench/output.py", "engine/lm/gguf_file.py"}

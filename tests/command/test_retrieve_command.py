@@ -57,7 +57,7 @@ def test_retrieve_tells_json_and_search_uses_what_was_trained(
     assert cli.main(["resume", "latest", "--json"]) == 0
     assert said(capfd)[-1]["results"].keys() == last["results"].keys()
     assert cli.main(["resume", "latest", "--steps", "5"]) == 2
-    assert "retrieval" in capfd.readouterr().err
+    assert "is a run of retrieve: it has no steps or rate to change" in capfd.readouterr().err
 
 
 def test_a_table_for_people(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
