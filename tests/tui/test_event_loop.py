@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,11 @@ from typing import Any
 
 import pytest
 from stage import FakeTrainers, recorded, shows, until
+from textual.css.stylesheet import Stylesheet
 from textual.dom import DOMNode
+from textual.events import Resize
+from textual.geometry import Size
+from textual.screen import Screen
 
 from engine.tokenization.encoding import BackedTokenizer
 from tui.actions import ACTIONS
@@ -131,3 +136,44 @@ async def test_every_pane_and_every_key_leaves_the_work_to_threads(
                         await pilot.press("escape")
                     pilot.app.action_show_pane(pane.name)
     assert not watch.found, "\n".join(map(str, watch.found))
+
+
+async def test_a_resize_lays_out_a_few_times_and_then_rests(
+    trainers: FakeTrainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: Counter[str] = Counter()
+    layout, apply = Screen._refresh_layout, Stylesheet.apply
+
+    def laid_out(self: Screen[Any], *given: Any, **options: Any) -> Any:
+        done["layouts"] += 1
+        return layout(self, *given, **options)
+
+    def applied(self: Stylesheet, *given: Any, **options: Any) -> Any:
+        done["styles"] += 1
+        return apply(self, *given, **options)
+
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        for pane in PANES:
+            pilot.app.action_show_pane(pane.name)
+            await until(pilot, lambda pane=pane: pilot.app.here.id == pane.name)
+        await pilot.pause(0.5)
+        monkeypatch.setattr(Screen, "_refresh_layout", laid_out)
+        monkeypatch.setattr(Stylesheet, "apply", applied)
+        nodes = len(pilot.app.query("*"))
+        for size, restyled in (((121, 41), 0), ((300, 90), 0), ((79, 24), 3), ((60, 20), 3), ((200, 50), 3)):
+            done.clear()
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.3)
+            assert done["layouts"] <= 12, (size, done)
+            assert done["styles"] <= restyled * nodes + 60, (size, done)
+        done.clear()
+        for wide in range(60, 300, 4):  # as a window is dragged: sizes that nobody waits for are passed over
+            size = Size(wide, 20 + wide // 5)
+            pilot.app.post_message(Resize(size, size))
+        await pilot.pause(0.5)
+        assert done["layouts"] <= 24
+        assert done["styles"] <= 6 * nodes
+        done.clear()
+        await pilot.pause(0.3)
+        assert done["layouts"] <= 2
