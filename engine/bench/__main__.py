@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.bench import gpu
-from engine.bench.rows import printable
+from engine.bench import gpu, output
 from engine.bench.setups import Setup
-
-
-def say(line: str) -> None:
-    """Print one line of data on stdout."""
-    print(printable(line), flush=True)
-
-
-def print_message(line: str) -> None:
-    """Print one line for people on stderr."""
-    print(printable(line), file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             only=given.only,
             seconds=given.seconds,
             out=given.out,
-            say=say,
-            tell=print_message,
+            say=output.say,
+            tell=output.print_message,
         )
     except OSError as error:
         parser.error(f"{given.out}: {error.strerror or error}")
-    say(json.dumps(record))
+    output.print_json(record)
     return 1 if record["failed"] else 0
 
 
