@@ -72,8 +72,16 @@ def ladder(prompt: str, base: Sampling) -> Comparison:
 
 
 def ab(prompt: str, a: Sampling, b: Sampling) -> Comparison:
-    """Two settings on common random numbers: ``b`` is drawn with the seed of ``a``."""
-    return Comparison(prompt, (Setting("A", a), Setting("B", replace(b, seed=a.seed))))
+    """Two settings on common random numbers: ``b`` is drawn with the seed of ``a``. Their names say how they differ."""
+    b = replace(b, seed=a.seed)
+    differ = [name for name in SETTINGS if getattr(a, name) != getattr(b, name)]
+    told = [", ".join(_told(name, getattr(one, name)) for name in differ) for one in (a, b)]
+    return Comparison(prompt, (Setting(f"A  {told[0]}".rstrip(), a), Setting(f"B  {told[1]}".rstrip(), b)))
+
+
+def _told(name: str, value: float) -> str:
+    """A setting in words: ``top-k 50``."""
+    return f"{name.replace('_', '-')} {('no', 'yes')[value] if isinstance(value, bool) else f'{value:g}'}"
 
 
 def samples(prompt: str, sampling: Sampling, count: int) -> Comparison:

@@ -109,6 +109,9 @@ def test_two_settings_share_their_random_numbers(lm: LanguageModel) -> None:
     a = Sampling(seed=5, top_k=0, max_new_tokens=30)
     plan = ab("Nel", a, replace(a, seed=99, temperature=0.95))
     assert [setting.sampling.seed for setting in plan.settings] == [5, 5]
+    assert [setting.name for setting in plan.settings] == ["A  temperature 1", "B  temperature 0.95"]
+    more = ab("Nel", a, replace(a, greedy=True, top_k=3))
+    assert [setting.name for setting in more.settings] == ["A  greedy no, top-k 0", "B  greedy yes, top-k 3"]
     one, other = run(lm, ab("Nel", a, replace(a, seed=99)))
     assert one.text == other.text
 
