@@ -18,6 +18,7 @@ from tui.follow.overview import losses
 from tui.follow.story import Story
 from tui.widgets import curve
 from tui.widgets.curve import CurveOptions, draw, legend
+from tui.widgets.panel import Frame
 from tui.widgets.plot import axis
 from tui.widgets.styled import BORDER, MUTED, SERIES
 
@@ -200,16 +201,24 @@ def test_a_cursor_and_a_divergence_stand_at_their_steps() -> None:
     assert abs(upright.pop() - drawn.place(50, 2)[0]) <= 1
 
 
-def test_a_refit_after_a_search_has_a_curve_of_its_own_whose_legend_names_the_split() -> None:
+def test_a_training_that_begins_again_has_the_curve_of_the_second_time_only() -> None:
     method = Method("mlp")
     for number in range(1, 11):
         method.step(ContenderStep("mlp", number, 20, 2.0 - number / 10, 2.1 - number / 10, 0.5, None, "epoch"))
-    for number in range(1, 4):
-        method.step(ContenderStep("mlp", number, 20, 0.9 - number / 10, None, None, None, "on all rows"))
+    method.step(ContenderStep("mlp", 11, 12, 2.0, None, None, None, "on all rows"))
+    assert len(method.curve.train.buckets) == len(method.curve.evaluations) == 10
+    for number in range(1, 4):  # on the CPU, when there was no memory
+        method.step(ContenderStep("mlp", number, 20, 0.9 - number / 10, 1.0, 0.5, None, "epoch"))
     assert [bucket.first for bucket in method.curve.train.buckets] == [1, 2, 3]
-    assert method.curve.evaluations == []
+    assert [point.step for point in method.curve.evaluations] == [1, 2, 3]
+    assert method.refitted == ""
+
+
+def test_a_curve_of_losses_says_what_it_counts_and_how_far_the_training_after_the_search_is() -> None:
     compared = CompareStory()
-    compared.methods["mlp"] = method
-    head = losses(compared, "mlp", {"mlp": "MLP"}, {}, 100, 20)[0].text
-    for word in ("MLP loss by epoch, on all rows", "● held out", "⣿ batch"):
-        assert word in head
+    for number in range(1, 4):
+        compared.method("mlp").step(ContenderStep("mlp", number, 20, 0.9, 1.0, 0.5, None, "epoch"))
+    compared.method("mlp").step(ContenderStep("mlp", 4, 5, 0.8, None, None, None, "on all rows"))
+    drawn = "\n".join(line.text for line in losses(compared, "mlp", {"mlp": "MLP"}, Frame(120), 100, 20))
+    for words in ("MLP, loss by epoch", "● held out", "⣿ training", "then: on all rows"):
+        assert words in drawn

@@ -82,7 +82,14 @@ class Method:
         self.result = result
 
     def step(self, event: ContenderStep) -> None:
-        """Take in a step of its training, with the losses; another number of steps says that another one began."""
+        """Take in a step of its training, with the losses; another number of steps says that another one began.
+
+        A step before the last one says that the training began again, as on the CPU where a GPU had no memory.
+        """
+        if self.last is not None and event.step < self.last.step:
+            self.curve.train.forget_after(event.step - 1)
+            self.curve.evaluations = [point for point in self.curve.evaluations if point.step < event.step]
+            self.last, self.refitted = None, ""
         if self.refitted or (self.last is not None and 0 < self.last.steps != event.steps > 0):
             self.refitted = f"then: {event.note}"
             self.last = event
