@@ -8,11 +8,14 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 import tinylm
 from workbench import PROJECT, Command, command, process, records
+
+from engine.runs.events import Event, Progress
 
 BUNDLED = ("--model", "bundled")
 
@@ -55,6 +58,19 @@ def test_without_a_model_the_first_there_is_completes_and_is_named(run: Command)
     found = run("generate", "Nel", "--max-new-tokens", 2)
     assert (found.code, len(found.out)) == (0, 2)
     assert "the model is bundled: the program's own Dante GPT" in found.err
+
+
+def test_fetch_prints_where_the_model_is(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(obey: object) -> Generator[Event, None, Path]:
+        yield Progress("downloading", 1, 2)
+        return tmp_path
+
+    monkeypatch.setattr("engine.lm.smollm2.fetch", fetched)
+    found = run("fetch")
+    assert (found.code, found.out) == (0, f"{tmp_path}\n")
+    lines = records(run("fetch", "--json").out)
+    assert [line["event"] for line in lines] == ["progress", "finished"]
+    assert (lines[-1]["reason"], lines[-1]["path"]) == ("done", str(tmp_path))
 
 
 @pytest.mark.parametrize(

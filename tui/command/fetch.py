@@ -7,10 +7,11 @@ from typing import Literal
 from engine.lm.find import load_smollm2
 from engine.lm.smollm2 import SOURCE
 from engine.runs.messages import Control, finish
+from tui.command.driven import DONE
 from tui.command.interrupt import obey_signals
 from tui.command.narrate import Narrator
 from tui.command.options import Json
-from tui.output import print_message, say
+from tui.output import print_json, print_message, say
 from tui.text import safe
 
 
@@ -25,7 +26,9 @@ def fetch(model: Literal["smollm2"] = "smollm2", *, json: Json = False) -> int:
     control = Control()
     obey_signals(control)
     folder = finish(load_smollm2(control), Narrator(as_json=json).tell)
-    if not json:
-        print_message(f"{model}: {SOURCE}")
-        say(safe(str(folder), lines=False))
-    return 0
+    if json:
+        print_json({"event": "finished", "reason": "done", "path": str(folder)})
+        return DONE
+    print_message(f"{model}: {SOURCE}")
+    say(safe(str(folder), lines=False))
+    return DONE
