@@ -175,15 +175,12 @@ def test_an_interrupted_conversion_leaves_nothing(how: str, tmp_path: Path, monk
     task = lm.load(str(file), control)
     assert isinstance(next(task), Progress)
     if how == "killed":
-        home.models().mkdir(parents=True)
-        half = home.models() / f"tmp-999999-{gguf_file.place(file).name}"
-        half.mkdir()
-        (half / "model.safetensors").write_bytes(b"half")
-        for _ in range(3):
+        while not started:
             next(task)
-            if started:
-                started[0].kill()
-                break
+        half = home.models() / f"tmp-999999-{gguf_file.place(file).name}"
+        half.mkdir(parents=True)
+        (half / "model.safetensors").write_bytes(b"half")
+        started[0].kill()
         with pytest.raises(lm.NoModel, match="ended by the system"):
             tinylm.drive(task)
     else:
