@@ -65,11 +65,13 @@ def surprise(logprob: float | None, styles: Sequence[Style]) -> Style:
 
 
 def legend(width: int, styles: Sequence[Style]) -> Strip:
-    """What the backgrounds mean."""
+    """What the backgrounds mean, then what of the marks has room."""
     segments = [Segment("surprise  ", DIM)]
     for name, style in zip(("≥ 50 %", "≥ 10 %", "≥ 1 %", "< 1 %"), styles, strict=True):
         segments += [Segment(f" {name} ", style), Segment(" ", PLAIN)]
-    segments.append(Segment(f" {PROMPT_END} end of the prompt   ² branches", DIM))
+    for part in (f" {PROMPT_END} end of the prompt", "   ² branches"):
+        if sum(segment.cell_length for segment in segments) + len(part) <= width:
+            segments.append(Segment(part, DIM))
     return Strip(segments).adjust_cell_length(width)
 
 
