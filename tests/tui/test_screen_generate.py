@@ -100,7 +100,7 @@ async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(
 async def test_a_prompt_is_completed_in_the_same_text(models: FakeModels, size: tuple[int, int]) -> None:
     async with completed(size) as pilot:
         told = "perplexity  prompt 2.00  completion 2.00" if size[0] >= 100 else "3 prompt + 8 completed"
-        await shows(pilot, "abc▏defghijk", told, "settings", "1 M parameters" if size[0] >= 80 else "bundled")
+        await shows(pilot, "abc▏defghijk", told, "T 1", "top-k 50", "1 M parameters" if size[0] >= 80 else "bundled")
         assert of(pilot).mode == WALK
         spec = models.completions()[0]
         assert spec.score_prompt
@@ -183,7 +183,7 @@ async def test_settings_change_in_the_middle_of_a_stream(models: FakeModels) -> 
         await pilot.press("f5")
         models.allow(2)
         await until(pilot, lambda: len(of(pilot).tokens.path) == 5)
-        await pilot.press("tab", "tab", "down", "1", ".", "3", "enter")
+        await pilot.press("tab", "tab", "right", "1", ".", "3", "enter")
         await until(pilot, lambda: any(isinstance(message, SetSampling) for message in models.messages))
         models.allow(1)
         await until(pilot, lambda: len(of(pilot).tokens.path) == 6)
@@ -271,14 +271,14 @@ async def test_other_settings_show_other_candidates_without_changing_the_text(mo
         await pilot.press("left")
         await quiet(pilot)
         before = len(models.specs)
-        await pilot.press("tab", "tab", "down", "right")
+        await pilot.press("tab", "tab", "right", "up")
         await quiet(pilot)
         asked = models.specs[before:]
         assert [spec.sampling.max_new_tokens for spec in asked] == [1]
         assert asked[0].sampling.temperature == 1.1
         assert asked[0].ids == tuple(of(pilot).tokens.nodes[number].id for number in of(pilot).tokens.path[:10])
         await shows(pilot, "T 1.1")
-        await pilot.press("left")  # back to settings whose candidates are known
+        await pilot.press("down")  # back to settings whose candidates are known
         await quiet(pilot)
         assert len(models.specs) == before + 1
 
@@ -648,11 +648,12 @@ async def test_two_settings_are_compared_on_the_same_seed(models: FakeModels) ->
         before = len(models.completions())
         await pilot.press("a")
         await shows(pilot, "these are B")
-        await pilot.press("down", "0", ".", "5", "enter", "enter")
+        await pilot.press("right", "0", ".", "5", "enter", "enter")
         await until(pilot, lambda: len(models.completions()) == before + 2)
         a, b = [spec.sampling for spec in models.completions()[before:]]
         assert (a.temperature, b.temperature, a.seed == b.seed) == (1.0, 0.5, True)
         await quiet(pilot)
+        await shows(pilot, "A  temperature 1", "B  temperature 0.5")
         await pilot.press("escape", "a")
         await shows(pilot, "these are B")
         await pilot.press("escape")
@@ -711,8 +712,8 @@ async def test_f5_counts_what_is_typed_for_a_setting_and_leaves_the_focus_where_
         strip.focus()
         await until(pilot, lambda: strip.has_focus)
         strip.show(of(pilot).sampling)
-        while strip.name_of_row != "max_new_tokens":
-            strip.action_row(1)
+        while strip.chosen != "max_new_tokens":
+            strip.action_choose(1)
         await pilot.press("3", "f5")
         await quiet(pilot)
         assert of(pilot).tokens.text == "abcdefghijklmn"
@@ -725,14 +726,28 @@ async def test_f5_counts_what_is_typed_for_a_setting_and_leaves_the_focus_where_
 # -- settings and keys -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_all_settings_lie_in_one_or_two_lines_and_the_chosen_one_is_explained(
+    models: FakeModels, size: tuple[int, int]
+) -> None:
+    names = ("greedy no", "T 1 ", "top-k 50", "top-p off", "min-p off", "repetition off", "new 8", "seed 0")
+    async with completed(size) as pilot:
+        strip = of(pilot).query_one(SettingsStrip)
+        strip.show(of(pilot).sampling)
+        await shows(pilot, *names, "Tab changes")
+        assert strip.size.height == (1 if size[0] >= 100 else 2)
+        await pilot.press("tab", "tab", "right")
+        await shows(pilot, *names, "▌T 1 ", "divides the logits: below 1 sharper, above 1 flatter")
+
+
 async def test_a_wrong_setting_says_why_and_changes_nothing(models: FakeModels) -> None:
     async with completed() as pilot:
-        await pilot.press("tab", "tab", "down", "0", "enter")
+        await pilot.press("tab", "tab", "right", "0", "enter")
         await shows(pilot, "must lie in 0 < temperature")
         assert of(pilot).sampling.temperature == 1.0
         await pilot.press("escape", "plus", "plus", "minus")
         assert of(pilot).sampling.temperature == 1.1
-        await pilot.press("down", "down", "down", "down", "down", "4", "2")
+        await pilot.press("right", "right", "right", "right", "right", "4", "2")
         await pilot.press("tab")  # what was typed counts when the strip is left
         assert of(pilot).sampling.max_new_tokens == 42
 

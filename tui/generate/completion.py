@@ -111,9 +111,8 @@ class CompletionPane(Pane):
                 yield TokenView(id="gen-walk")
                 yield SweepView(id="gen-sweep")
                 yield Lines(id="gen-legend")
-            with Container(id="gen-side"):
-                yield CandidateView(id="gen-funnel")
-                yield SettingsStrip(id="gen-settings")
+            yield CandidateView(id="gen-funnel")
+        yield SettingsStrip(id="gen-settings")
         yield Lines(id="gen-notice")
 
     def on_mount(self) -> None:
@@ -442,7 +441,8 @@ class CompletionPane(Pane):
         self.editor.display = mode == EDIT
         self.query_one(TokenView).display = mode == WALK
         self.query_one(SweepView).display = mode == SWEEP
-        self.query_one("#gen-side").display = mode != SWEEP
+        for beside in ("#gen-funnel", "#gen-settings"):
+            self.query_one(beside).display = mode != SWEEP
         self.query_one("#gen-legend").display = mode != EDIT
         if focus:
             self.focus_mode()

@@ -1,4 +1,7 @@
-"""The settings of the draw as a strip of rows: arrows step, digits type, a wrong value says why and changes nothing."""
+"""The settings of the draw in one or two lines: arrows choose and step, digits type.
+
+A wrong value says why and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.events import Key
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import Static
@@ -19,16 +23,16 @@ from engine.runs.spec import options
 from tui.generate.token_view import BOLD, DIM, PLAIN
 from tui.widgets.dialogs import Dialog, box
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import BAD, SELECTED, window
+from tui.widgets.styled import BAD, SELECTED
 
 NAMES = {
     "greedy": "greedy",
-    "temperature": "temperature",
+    "temperature": "T",
     "top_k": "top-k",
     "top_p": "top-p",
     "min_p": "min-p",
     "repetition_penalty": "repetition",
-    "max_new_tokens": "new tokens",
+    "max_new_tokens": "new",
     "seed": "seed",
 }
 OFF: dict[str, Any] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -41,6 +45,8 @@ _LADDERS: dict[str, tuple[float, ...]] = {
     "repetition_penalty": (0.8, 0.9, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0),
     "max_new_tokens": (1, 5, 10, 20, 50, 100, 200, 300, 500, 1000),
 }
+HINT = "Tab changes"
+KEYS = "  ←→ setting  ↑↓ step  0–9 type", "  ←→ setting  ↑↓ step", "  ←→ ↑↓"
 _WRONG = Style(color=BAD, bold=True)
 _ROW = Style.parse(SELECTED)
 
@@ -86,14 +92,14 @@ def _on(sampling: Sampling, name: str) -> bool:
 
 
 class SettingsStrip(FocusLines):
-    """One row for each setting."""
+    """Settings in as many lines as they need; with the focus one more, about the chosen setting."""
 
-    DEFAULT_CSS = "SettingsStrip { height: 10; width: 1fr; padding: 0 1; }"
+    DEFAULT_CSS = "SettingsStrip { height: auto; width: 1fr; padding: 0 1; }"
     BINDINGS = [
-        Binding("up", "row(-1)", "Row before", show=False),
-        Binding("down", "row(1)", "Next row", show=False),
-        Binding("left,minus", "step(-1)", "Less", show=False),
-        Binding("right,plus", "step(1)", "More", show=False),
+        Binding("left", "choose(-1)", "Setting before", show=False),
+        Binding("right", "choose(1)", "Next setting", show=False),
+        Binding("down,minus", "step(-1)", "Less", show=False),
+        Binding("up,plus", "step(1)", "More", show=False),
         Binding("space", "step(1)", "More", show=False),
     ]
 
@@ -106,74 +112,93 @@ class SettingsStrip(FocusLines):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.sampling = Sampling()
-        self._row = 0
+        self._place = 0
         self._typed = ""
         self._wrong = ""
 
     @property
-    def name_of_row(self) -> str:
+    def chosen(self) -> str:
         """The setting that the keys act on."""
-        return list(NAMES)[self._row]
+        return list(NAMES)[self._place]
 
     def show(self, sampling: Sampling) -> None:
         """Show these settings."""
         self.sampling = sampling
         self.draw()
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width)) + self.has_focus
+
+    def watch_has_focus(self, focused: bool) -> None:
+        super().watch_has_focus(focused)
+        self.refresh(layout=True)
+
     def draw(self) -> None:
         """Bring the lines up to date."""
-        if self.size:
-            width, height = self.size
-            title = Segment(" settings ", BOLD)
-            help_ = " ←→ step, 0–9 type, Enter" if self.has_focus else " Tab"
-            foot = [Segment(f" ✗ {self._wrong}", _WRONG)] if self._wrong else []
-            if not foot and self.has_focus:
-                meaning = options(Sampling)[self.name_of_row].help
-                foot = [Segment(f" {meaning}"[:width], DIM)]
-            rows = [self._line(name, width) for name in NAMES]
-            room = height - 1 - len(foot)
-            first = window(len(rows), self._row, max(1, height - 2)).start if height < len(rows) + 1 else 0
-            strips = [Strip([title, Segment(help_, DIM)]), *rows[first:]][: room + 1] + ([Strip(foot)] if foot else [])
-            self.set_strips([strip.adjust_cell_length(width) for strip in strips])
+        if not self.size:
+            return
+        width, height = self.size
+        lines = self._lines(width)
+        if len(lines) + self.has_focus != height:
+            self.refresh(layout=True)
+        if self.has_focus:
+            lines = [*lines[: height - 1], self._foot(width)]
+        elif lines[-1].cell_length + len(HINT) <= width:
+            gap = Segment(" " * (width - lines[-1].cell_length - len(HINT)))
+            lines[-1] = Strip([*lines[-1], gap, Segment(HINT, DIM)])
+        self.set_strips([line.adjust_cell_length(width) for line in lines])
 
-    def _line(self, name: str, width: int) -> Strip:
-        mine = self.has_focus and name == self.name_of_row
+    def _lines(self, width: int) -> list[Strip]:
+        """The settings, broken between two of them into lines of at most ``width`` cells."""
+        lines, room = [list[Segment]()], width
+        for place, name in enumerate(NAMES):
+            item = self._setting(place, name)
+            length = sum(segment.cell_length for segment in item)
+            if length > room and lines[-1]:
+                lines.append([])
+                room = width
+            lines[-1] += item
+            room -= length
+        return [Strip(line) for line in lines]
+
+    def _setting(self, place: int, name: str) -> list[Segment]:
+        mine = self.has_focus and place == self._place
         back = _ROW if mine else PLAIN
-        value = spell(self.sampling, name)
-        if mine and self._typed:
-            value = f"{self._typed}▏"
+        on = _on(self.sampling, name)
+        value = f"{self._typed}▏" if mine and self._typed else spell(self.sampling, name) if on else "off"
         idle = self.sampling.greedy and name in ("temperature", "top_k", "top_p", "min_p", "seed")
-        style = _WRONG if mine and self._wrong else DIM if idle or not _on(self.sampling, name) else BOLD
-        marks = ("◂ ", " ▸") if mine else ("  ", "  ")
-        room = max(5, min(12, width - 18))
-        segments = [
-            Segment(f" {NAMES[name]:<12}", (PLAIN if mine else DIM) + back),
-            Segment(marks[0], back),
-            Segment(f"{value:>{room}}", style + back),
-            Segment(marks[1], back),
-        ]
-        if name in OFF and not _on(self.sampling, name) and width > room + 22:
-            segments.append(Segment(" off", DIM + back))
-        return Strip(segments).adjust_cell_length(width, back)
+        style = _WRONG if mine and self._wrong else DIM if idle or not on else BOLD
+        label = Segment(f"{'▌' if mine else ' '}{NAMES[name]} ", (PLAIN if mine else DIM) + back)
+        return [label, Segment(f"{value} ", style + back), Segment(" ")]
+
+    def _foot(self, width: int) -> Strip:
+        """What is wrong with what was typed, else what the chosen setting means and the keys."""
+        if self._wrong:
+            return Strip([Segment(f" ✗ {self._wrong}", _WRONG)])
+        meaning = f" {options(Sampling)[self.chosen].help}"
+        meaning = meaning if len(meaning) <= width else f"{meaning[: max(0, width - 1)]}…"
+        room = width - len(meaning)
+        keys = next((keys for keys in KEYS if len(keys) <= room), "")
+        return Strip([Segment(f"{meaning}{keys:>{room}}", DIM)])
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
-    def action_row(self, by: int) -> None:
-        """Another row."""
+    def action_choose(self, by: int) -> None:
+        """Another setting."""
         self.accept()
-        self._row = (self._row + by) % len(NAMES)
+        self._place = (self._place + by) % len(NAMES)
         self._wrong = ""
         self.draw()
 
     def action_step(self, by: int) -> None:
         """A step up or down."""
         self._typed = self._wrong = ""
-        self._change(step(self.sampling, self.name_of_row, by))
+        self._change(step(self.sampling, self.chosen, by))
 
     def on_key(self, event: Key) -> None:
         """Digits type a value; they are no keys of the program here."""
         character = event.character or ""
-        if self.name_of_row != "greedy" and ((character.isdigit() and character.isascii()) or character == "."):
+        if self.chosen != "greedy" and ((character.isdigit() and character.isascii()) or character == "."):
             self._typed = (self._typed + character)[:19]
             self._wrong = ""
         elif event.key == "backspace" and self._typed:
@@ -195,7 +220,7 @@ class SettingsStrip(FocusLines):
     def accept(self) -> Sampling | None:
         """Take over what has been typed; returns the settings when it is right."""
         if self._typed:
-            sampling, self._wrong = read(self.sampling, self.name_of_row, self._typed)
+            sampling, self._wrong = read(self.sampling, self.chosen, self._typed)
             if not self._wrong:
                 self._typed = ""
                 self._change(sampling)
@@ -223,7 +248,7 @@ class SettingsDialog(Dialog[Sampling | None]):
         self._title, self._text, self._sampling = title, text, sampling
 
     def compose(self) -> ComposeResult:
-        with box(self._title, "↑↓ row · ←→ step · digits type · Enter compare · Esc cancel"):
+        with box(self._title, "←→ setting · ↑↓ step · digits type · Enter compare · Esc cancel"):
             yield Static(self._text)
             yield SettingsStrip(id="settings-other")
 
