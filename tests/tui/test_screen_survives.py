@@ -20,7 +20,8 @@ from checkpoints import home as places
 from checkpoints import run as runs
 from checkpoints.run import Run
 
-MODEL: dict[str, int] = {"layers": 2, "width": 32, "context": 16}
+MODEL: dict[str, int] = {"layers": 2, "width": 32, "context": 16, "patience": 0}
+"""of a run that goes on until its last step"""
 
 
 def only_run() -> Run:
@@ -120,7 +121,7 @@ def test_a_killed_screen_leaves_a_run_that_the_next_screen_shows_pauses_and_stop
         eventually(lambda: len(of_kind(run, "step")) > seen + 20, "the trainer goes on")
 
         with Terminal() as second:
-            second.shows("● running", run.name[:20], " left")
+            second.shows("● running", run.name.split("-", 2)[2], " left")
             assert 0 < second.count(2.0) < 2 * 60_000, "a followed run sends differences, not whole pictures"
 
             second.press(F6)
