@@ -269,3 +269,12 @@ def test_a_comparison_is_folded_column_by_column() -> None:
     assert made.columns[0].figures() == ("0.50", "–", "-1.25", "9.9")
     made.fold(Token(0, 0, "x", None, None, None, None, None, False, (), 99))  # of no column
     assert [len(column.tokens) for column in made.columns] == [3] * 6
+
+
+@pytest.mark.parametrize("width", range(20, 90))
+def test_a_legend_says_a_mark_whole_or_not_at_all(width: int) -> None:
+    told = token_view.legend(width, token_view.RAMPS["dark"]).text
+    assert len(told) == width
+    assert "▏ end of the prompt" in told or "▏" not in told
+    assert "² branches" in told or "²" not in told
+    assert width < 80 or "² branches" in told
