@@ -306,11 +306,11 @@ async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
     monkeypatch.setattr(Classifications, "begin", begin)
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
-        await pane.resume(run)
+        pane.resume(run)
         await shows(pilot, "The run cannot be started", "Permission denied")
         await pilot.press("c")
-        await pane.resume(run)
-        await pane.resume(run)
+        pane.resume(run)
+        pane.resume(run)
         await shows(pilot, "encoding")
         assert pane.run_shown == run
         assert len(begun) == 2
