@@ -122,6 +122,7 @@ def test_a_killed_screen_leaves_a_run_that_the_next_screen_shows_pauses_and_stop
 
         with Terminal() as second:
             second.shows("● running", run.name.split("-", 2)[2], " left")
+            second.count(1.5)  # whole pictures, until all that it has told is drawn
             assert 0 < second.count(2.0) < 2 * 60_000, "a followed run sends differences, not whole pictures"
 
             second.press(F6)
