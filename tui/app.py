@@ -6,8 +6,11 @@ import asyncio
 import gc
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
+from rich.console import RenderableType
 from textual import on, work
+from textual._compositor import ChopsUpdate
 from textual.app import ComposeResult, SystemCommand
 from textual.events import Resize
 from textual.filter import LineFilter
@@ -20,6 +23,7 @@ from engine.runs.listing import explain
 from engine.runs.spec import BadSpec
 from tui import panes, screenshot, themes
 from tui.actions import ACTIONS, Action
+from tui.changes import Changes
 from tui.driver import TerminalDriver, leave_if_hung_up
 from tui.ending import EndingApp
 from tui.follow import last_values
@@ -67,6 +71,12 @@ class LabApp(EndingApp):
         if self.no_color or self.native_ansi_color:
             return [self._few_colours]
         return super().get_line_filters()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Send the cells that changed only: Textual would send each line of a widget from its first cell on."""
+        if isinstance(renderable, ChopsUpdate):
+            renderable = Changes(renderable.chops, renderable.spans, renderable.chop_ends)
+        super()._display(screen, renderable)
 
     # -- the screen --------------------------------------------------------------------------------------------------
 

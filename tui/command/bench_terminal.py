@@ -150,7 +150,7 @@ def ui(setup: Setup) -> Iterator[Row]:
         for _ in range(PAIRS):
             without.append(_steps_per_second(run.events, each))
             with Screen() as screen:
-                screen.wait_for("training", 30.0)
+                screen.wait_for("running", 30.0)
                 screen.read(2.0)
                 before, begun = screen.received, time.monotonic()
                 with_screen.append(_steps_per_second(run.events, each, meanwhile=screen.read))

@@ -57,6 +57,7 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     high = max([loss for _, loss in evaluations] + [most for _, _, most, _ in bands])
     known = [(getattr(story.started, field), name) for field, name in REFERENCES] if story.started else []
     high = max([high, *(loss for loss, _ in known if loss and loss <= high * 1.02)])
+    low, high = _whole(low, high, log=options.log)
     apart = max(2, plot.rows // 8)
     plot.scale(steps, (log_axis if options.log else axis)(low, high, plot.rows, (apart, 2 * apart + 1), 1))
     for loss, name in known:
@@ -91,6 +92,26 @@ def _right_end(step: int, steps: int) -> int:
     power = int(10 ** max(1, math.floor(math.log10(max(1, step)))))
     round_number = next(n * power for n in (1, 2, 5, 10) if n * power > step)
     return max(1, step, min(round_number, steps) if steps else round_number)
+
+
+def _whole(low: float, high: float, *, log: bool) -> tuple[float, float]:
+    """``low`` and ``high`` moved outwards to multiples of 1, 2 or 5, so that a new loss seldom moves the axis.
+
+    The multiple is of the range, a fifth to a half of it, but not smaller than the losses themselves call for: at the
+    start of a run the losses lie close to each other, and soon will not.
+    """
+    if log:
+        steps = 10  # to a factor of ten
+        return (
+            10 ** (math.floor(math.log10(max(low, 1e-30)) * steps) / steps),
+            10 ** (math.ceil(math.log10(max(high, 1e-30)) * steps) / steps),
+        )
+    least = max((high - low) / 5, max(abs(low), abs(high)) / 50)
+    if not least:
+        return low, high
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= least * (1 - 1e-9))
+    return math.floor(low / step) * step, math.ceil(high / step) * step
 
 
 def _bands(buckets: list[Bucket], steps: Axis, columns: int, smoothing: int) -> list[tuple[float, float, float, float]]:

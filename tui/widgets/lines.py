@@ -15,6 +15,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+BETWEEN = 3  # cells between two runs of changed cells that cost less to send again than to skip
+
 
 class Lines(Widget):
     """Shows strips. Textual repaints a whole widget by default; this one compares and refreshes what differs."""
@@ -61,9 +63,10 @@ class Lines(Widget):
         old, self._strips = self._strips, strips
         blank = Strip.blank(self.size.width)
         regions = [
-            Region(found[0], y, found[1], 1)
+            Region(column, y, width, 1)
             for y, (before, after) in enumerate(zip_longest(old, strips, fillvalue=blank))
-            if y < self.size.height and before != after and (found := change(before, after)) is not None
+            if y < self.size.height and before != after
+            for column, width in changes(before, after)
         ]
         if regions:
             self.refresh(*regions)
@@ -115,13 +118,17 @@ def _content(text: Text | str) -> Content:
     return Content(text) if isinstance(text, str) else Content.from_rich_text(text)
 
 
-def change(before: Strip, after: Strip) -> tuple[int, int] | None:
-    """``(column, width)`` from the first to the last cell in which two lines differ.
-
-    One stretch, since Textual sends a line of a widget from its first cell to the end of every stretch.
-    """
-    differ = [x for x, (one, other) in enumerate(zip_longest(_cells(before), _cells(after))) if one != other]
-    return (differ[0], differ[-1] + 1 - differ[0]) if differ else None
+def changes(before: Strip, after: Strip) -> list[tuple[int, int]]:
+    """``(column, width)`` of every run of cells in which two lines differ; runs with little between them are one."""
+    runs: list[tuple[int, int]] = []
+    for x, (one, other) in enumerate(zip_longest(_cells(before), _cells(after))):
+        if one == other:
+            continue
+        if runs and x - sum(runs[-1]) <= BETWEEN:
+            runs[-1] = runs[-1][0], x + 1 - runs[-1][0]
+        else:
+            runs.append((x, 1))
+    return runs
 
 
 def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
