@@ -63,7 +63,7 @@ def load(
             return _hub(name, unreachable, text_column, found)
     except (TableError, TextError) as error:
         raise BeirError(str(error)) from None
-    raise BeirError(f"there is no folder {name[:200]!r}, and no data set on the Hub can be called so")
+    raise BeirError(f"there is no folder {name[:200]!r}, and it is not a valid name on the Hub")
 
 
 def _path(path: Path, source: str, text_column: str, found: Gathering) -> Collection:

@@ -143,7 +143,7 @@ def named(
         return read(path, most=most, encoding=encoding), str(path.absolute())
     if possible(name):
         return from_hub(name, unreachable, bundled, most=most), f"the Hub ({name})"
-    raise TableError(f"there is no file or folder {name[:200]!r}, and no data set on the Hub can be called so")
+    raise TableError(f"there is no file or folder {name[:200]!r}, and it is not a valid name on the Hub")
 
 
 def existing(name: str) -> Path | None:

@@ -124,7 +124,7 @@ def fetch(repository: str, name: str) -> Path:
 def unreachable() -> str:
     """Why the Hub cannot be asked; nothing when it can."""
     if forbidden():
-        return "the Hub is not asked (HF_HUB_OFFLINE is set)"
+        return "Hub lookups are off (HF_HUB_OFFLINE is set)"
     return "" if answers() else "the Hub does not answer"
 
 

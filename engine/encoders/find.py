@@ -270,7 +270,7 @@ def _find(name: str, control: Control | None) -> Generator[Event, None, Encoder]
         return (yield from _of_hub(name, control))
     except hub.NotOnHub as error:
         raise NoEncoder(
-            f"no encoder {name[:80]!r}: no folder is called so, the Hugging Face cache does not hold it, and {error}. "
+            f"no encoder {name[:80]!r}: no folder has that name, the Hugging Face cache does not hold it, and {error}. "
             f"{packaged.MINILM} is bundled"
         ) from None
 

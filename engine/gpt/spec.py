@@ -56,7 +56,7 @@ class TrainSpec:
     layers: int = option(4, "transformer blocks", group="model", minimum=1)
     heads: int = option(4, "attention heads; must divide the width", group="model", minimum=1)
     width: int = option(128, "size of the residual stream", group="model", minimum=1)
-    context: int = option(64, "characters the model sees", unit="tokens", group="model", minimum=1)
+    context: int = option(64, "characters the model sees", unit="characters", group="model", minimum=1)
     dropout: float = option(0.0, "share of activations dropped in training", group="model", minimum=0, below=1)
     activation: str = _model(
         "gelu", "non-linearity of the MLP; relu2 is ReLU squared", choices=("gelu", "relu", "relu2")

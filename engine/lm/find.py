@@ -71,7 +71,7 @@ def load(name: str, control: Control | None = None, *, device: str = "auto") -> 
             continue
         return (yield from pretrained.open_folder(folder, control, device))
     raise NoModel(
-        f"no model {name[:80]!r}: no folder or run is called so, the Hugging Face cache does not hold it, and "
+        f"no model {name[:80]!r}: no folder or run has that name, the Hugging Face cache does not hold it, and "
         f"{reasons[0]}. {_ALWAYS}"
     )
 

@@ -63,7 +63,7 @@ def load(name: str) -> Tokenizer:
     if name in _SAME:
         return _bundled(_SAME[name], name, reasons[0])
     raise NoTokenizer(
-        f"no tokenizer {name[:80]!r}: no file, folder or run is called so, the Hugging Face cache does not hold it, "
+        f"no tokenizer {name[:80]!r}: no file, folder or run has that name, the Hugging Face cache does not hold it, "
         f"and {reasons[0]}. There are always gpt2, wordpiece and bundled, and, once fetched, smollm2; "
         "give others as a folder with tokenizer.json"
     )

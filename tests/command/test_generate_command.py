@@ -76,7 +76,7 @@ def test_fetch_prints_where_the_model_is(run: Command, tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("generate", "x", "--model", "gpt2"), "the Hub is not asked"),
+        (("generate", "x", "--model", "gpt2"), "Hub lookups are off"),
         (("generate", "x", "--model", "nobody/nothing"), "no model 'nobody/nothing'"),
         (("generate", "日", *BUNDLED), "not in the vocabulary"),
         (("generate", "x", *BUNDLED, "--temperature", "0"), "temperature"),
