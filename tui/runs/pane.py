@@ -249,7 +249,7 @@ class RunsPane(Pane):
     def _draw_losses(self) -> None:
         view = self.query_one("#runs-plot", Lines)
         if view.size:
-            view.entitle("validation loss, nats per character", views.legend(self._losses, view.size.width - 2))
+            view.entitle("validation loss, nats/char", views.legend(self._losses, view.size.width - 2))
             view.set_strips(views.plot(self._losses, *view.size))
 
 

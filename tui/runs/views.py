@@ -127,7 +127,7 @@ def about(summary: Summary, width: int) -> Text:
         at = f" (* partial: {summary.partial})" if summary.partial else ""
         model = models.format(summary.corpus, summary.preset)
     kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"
-    resumed = "not running; r resumes it exactly"
+    resumed = f"not running; r {'trains to a later step' if summary.state == 'done' else 'resumes it exactly'}"
     if summary.task != "train":
         kept = summary.path
         resumed = "not running" if summary.state == "done" else "not running; r reuses what was computed"
