@@ -31,7 +31,7 @@ from tui.follow.task_runs import TaskRuns
 from tui.pane import Pane
 
 DRAIN = 1 / 8  # seconds between two looks at what was said
-NUMBERS_EVERY = 0.3  # between two updates of the line that tells how far it is
+NUMBERS_EVERY = 0.5  # between two updates of the line that tells how far it is
 
 
 class Followed(Protocol):
@@ -61,7 +61,7 @@ class FollowPane(Pane):
     RESULTS: ClassVar[str]
     """the id of the widget with the results, which stands in one switcher with the form"""
     DRAW_EVERY: ClassVar[float] = 0.5
-    """seconds between two drawings of everything while something trains"""
+    """seconds, see :attr:`draw_every`"""
     story: Any
     """a :class:`Followed`"""
 
@@ -123,6 +123,11 @@ class FollowPane(Pane):
     def redraw_lines(self) -> None:
         """Bring up to date what is cheap to draw."""
         raise NotImplementedError
+
+    @property
+    def draw_every(self) -> float:
+        """Seconds between two drawings of everything while something trains."""
+        return self.DRAW_EVERY
 
     def drawn(self) -> None:
         """Everything is up to date."""
@@ -325,7 +330,7 @@ class FollowPane(Pane):
         self._hear_background()
         now = time.monotonic()
         if self._dirty and self.is_on_screen:
-            if now - self._drawn_at >= self.DRAW_EVERY or not self.running:
+            if now - self._drawn_at >= self.draw_every or not self.running:
                 self.redraw()
             elif now - self._told_at >= NUMBERS_EVERY:
                 self._told_at = now

@@ -36,6 +36,7 @@ from tui.widgets.styled import ACCENT, BORDER, strip
 from tui.widgets.styles import style_sheet
 
 ROOMY = 70  # columns from which curve and sample are both shown
+POINTS = 100  # of a curve, from which on it is drawn less often
 SMOOTHING = (0, 5, 20, 100)  # steps
 
 
@@ -43,7 +44,6 @@ class TrainPane(FollowPane):
     """Shows the form or the run."""
 
     WHAT, RESULTS = "training", "run"
-    DRAW_EVERY = 1.0  # the curve costs most
     ABOUT = (
         (
             "What the curve shows",
@@ -124,6 +124,11 @@ class TrainPane(FollowPane):
         return answer == "start"
 
     # -- drawing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def draw_every(self) -> float:
+        """The curve costs most, and the longer it is the less a few steps change it."""
+        return 1.0 if len(self.story.train) < POINTS else 2.0
 
     def redraw(self) -> None:
         """Bring every line up to date, and the curve."""
