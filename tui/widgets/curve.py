@@ -97,7 +97,7 @@ def _right_end(step: int, steps: int) -> int:
 def _whole(low: float, high: float, *, log: bool) -> tuple[float, float]:
     """``low`` and ``high`` moved outwards to multiples of 1, 2 or 5, so that a new loss seldom moves the axis.
 
-    The multiple is of the range, a fifth to a half of it, but not smaller than the losses themselves call for: at the
+    The multiple is of the range, an eighth to a third of it, but not smaller than the losses themselves call for: at the
     start of a run the losses lie close to each other, and soon will not.
     """
     if log:
@@ -106,7 +106,7 @@ def _whole(low: float, high: float, *, log: bool) -> tuple[float, float]:
             10 ** (math.floor(math.log10(max(low, 1e-30)) * steps) / steps),
             10 ** (math.ceil(math.log10(max(high, 1e-30)) * steps) / steps),
         )
-    least = max((high - low) / 5, max(abs(low), abs(high)) / 50)
+    least = max((high - low) / 8, max(abs(low), abs(high)) / 50)
     if not least:
         return low, high
     power = 10.0 ** math.floor(math.log10(least))
