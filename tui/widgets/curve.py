@@ -97,8 +97,8 @@ def _right_end(step: int, steps: int) -> int:
 def _whole(low: float, high: float, *, log: bool) -> tuple[float, float]:
     """``low`` and ``high`` moved outwards to multiples of 1, 2 or 5, so that a new loss seldom moves the axis.
 
-    The multiple is of the range, an eighth to a third of it, but not smaller than the losses themselves call for: at the
-    start of a run the losses lie close to each other, and soon will not.
+    The multiple is of the range, an eighth to a third of it, but not smaller than the losses themselves call for: at
+    the start of a run the losses lie close to each other, and soon will not.
     """
     if log:
         steps = 10  # to a factor of ten
