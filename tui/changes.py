@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rich.color import ColorSystem
-from rich.console import Console
+from rich.console import COLOR_SYSTEMS, Console
 from rich.control import Control
 from rich.segment import Segment
 from rich.style import Style
@@ -33,7 +33,7 @@ class Changes(ChopsUpdate):
 
     def render_segments(self, console: Console) -> str:
         """Everything to write, with the cursor left anywhere and no style set."""
-        system = ColorSystem[console.color_system.upper()] if console.color_system else None
+        system = COLOR_SYSTEMS.get(console.color_system or "", ColorSystem.TRUECOLOR)  # as Strip.render
         sent: list[str] = []
         now = Codes()
         for y, begin, end in self.spans:
@@ -49,14 +49,14 @@ class Changes(ChopsUpdate):
         return "".join(sent) + (_RESET if any(now) else "")
 
 
-def _render(segments: Iterable[Segment], now: Codes, system: ColorSystem | None, sent: list[str]) -> Codes:
+def _render(segments: Iterable[Segment], now: Codes, system: ColorSystem, sent: list[str]) -> Codes:
     """Append text and codes to ``sent``, from the codes that are in force; returns those in force afterwards."""
     for text, style, _ in segments:
         if style is not None and style.link:
-            sent += [_RESET if any(now) else "", Strip.render_style(style, text, system or ColorSystem.STANDARD)]
+            sent += [_RESET if any(now) else "", Strip.render_style(style, text, system)]
             now = Codes()
             continue
-        wanted = _codes(style, system) if style is not None and system is not None else Codes()
+        wanted = _codes(style, system) if style is not None else Codes()
         if not wanted.attributes and text.isspace():  # the colour of a blank cannot be seen
             wanted = wanted._replace(colour=now.colour or wanted.colour)
         if wanted != now:

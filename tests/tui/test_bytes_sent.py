@@ -141,10 +141,11 @@ async def test_lines_with_wide_characters_and_many_styles_arrive_as_they_are(
             sent.shows(app)
 
 
-def test_a_style_that_sets_less_than_the_one_before_it_leaves_nothing_of_it() -> None:
+@pytest.mark.parametrize("colours", ["standard", "256", "truecolor", None])
+def test_a_style_that_sets_less_than_the_one_before_it_leaves_nothing_of_it(colours: Any) -> None:
     rng = random.Random(3)
     styles = ("", "red", "on blue", "red on blue", "bold", "bold red", "underline on blue", "red link http://x")
-    console = Console(color_system="truecolor", force_terminal=True)
+    console = Console(color_system=colours, force_terminal=True)
     for _ in range(200):
         made = Strip([Segment(rng.choice("ab "), Style.parse(rng.choice(styles))) for _ in range(20)])
         whole, part = pyte.Screen(20, 1), pyte.Screen(20, 1)
