@@ -17,6 +17,7 @@ from classifying import fake_runs, told
 from retrieving import collection
 from stage import SIZES, recorded, shown, until
 from textual.pilot import Pilot
+from textual.screen import ModalScreen
 from textual.widgets import ContentSwitcher, Input
 
 from checkpoints import home as places
@@ -35,6 +36,7 @@ __all__ = ["fake_runs"]
 ROOM = (300, 100)  # a screen on which nothing has to be cut
 EDGE = 2  # cells between a cut word and the edge of its panel at most
 SHORTEST = 3  # letters of a word that is looked at
+CONTINUED = {"tokens-card"}  # goes on beyond its lines on small screens; Space shows it on a page of its own
 FRAME = re.compile("[│╭╮╰╯─┤├▐▌▎▏█┬└┴]+")
 
 
@@ -165,6 +167,15 @@ def cut_words(screen: str, known: set[str]) -> list[str]:
     return found
 
 
+def in_front(app: LabApp) -> str:
+    """What stands on the screen; of a dialog only what is in it, since it covers parts of words."""
+    lines = shown(app).splitlines()
+    if isinstance(app.screen, ModalScreen) and app.screen.children:
+        box = app.screen.children[0].region
+        return "\n".join(line[box.x : box.right] for line in lines[box.y : box.bottom])
+    return "\n".join(lines)
+
+
 def without_room(app: LabApp) -> list[str]:
     """Widgets on the screen that do not show all that they are given."""
     found = []
@@ -176,6 +187,8 @@ def without_room(app: LabApp) -> list[str]:
                 found.append(f"placeholder of {widget.id}: {widget.placeholder!r} in {widget.content_size.width} cells")
         elif isinstance(widget, Lines):
             strips = widget._strips
+            if widget.id in CONTINUED:
+                continue
             if len(strips) > widget.size.height or any(one.cell_length > widget.size.width for one in strips):
                 found.append(f"{widget.id}: {len(strips)} lines in {widget.size}")
     return found
@@ -198,7 +211,7 @@ async def test_every_state_fits_every_size(prepared: dict[str, Run], known: set[
             async for name in walk(pilot, prepared):
                 app: Any = pilot.app
                 where = f"{size[0]}×{size[1]}, {name}: "
-                problems += [where + one for one in (*cut_words(shown(app), known), *without_room(app))]
+                problems += [where + one for one in (*cut_words(in_front(app), known), *without_room(app))]
     assert not problems, "\n".join(problems)
 
 
