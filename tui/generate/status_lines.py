@@ -108,8 +108,8 @@ def text_facts(tree: TokenTree) -> str:
 
 def summary(done: Completed) -> str:
     """How a completion went."""
-    words = {"length": "as many as asked for", "eos": "the model ended the text", "stop": "stopped"}
-    reused = f", {done.reused:,} of {done.prompt_tokens:,} prompt tokens not computed again" if done.reused else ""
+    words = {"length": "limit reached", "eos": "the model ended the text", "stop": "stopped"}
+    reused = f", {done.reused:,} of {done.prompt_tokens:,} prompt tokens cached" if done.reused else ""
     speed = f", {done.tokens_per_second:,.1f} tokens/s" if done.tokens_per_second else ""
     return (
         f"{done.tokens:,} tokens, {words.get(done.reason, done.reason)}{speed}, "
