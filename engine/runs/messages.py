@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from engine.runs import codec
@@ -90,7 +91,8 @@ class Control:
 
     def __init__(self, poll: Callable[[], list[Message]] | None = None) -> None:
         self._messages: deque[Message] = deque()
-        self._arrived = threading.Event()
+        self._arrived: SimpleQueue[None] = SimpleQueue()
+        """one entry a message: unlike an Event it may be put into by a signal handler while its thread is waiting"""
         self._poll = poll
         self._polling = threading.Lock()
         self._polled = 0.0
@@ -102,11 +104,11 @@ class Control:
         """records that the run was stopped; for a process that then exits without waiting for the task"""
 
     def send(self, message: Message) -> None:
-        """Leave a message. Any thread, never blocks."""
+        """Leave a message. Any thread or signal handler, never blocks."""
         if isinstance(message, Stop) and self._stop_sent is None:
             self._stop_sent = time.monotonic()
         self._messages.append(message)
-        self._arrived.set()
+        self._arrived.put(None)
 
     def look(self) -> None:
         """Poll the outside source unless another thread does. Raises what ``poll`` raises."""
@@ -127,10 +129,11 @@ class Control:
         self._taken = now
         if not self._messages:
             return []
-        self._arrived.clear()
         taken = []
         while self._messages:
             taken.append(self._messages.popleft())
+            with contextlib.suppress(Empty):
+                self._arrived.get_nowait()
         self._stop_taken = self._stop_taken or any(isinstance(message, Stop) for message in taken)
         return taken
 
@@ -143,7 +146,8 @@ class Control:
     def wait(self, seconds: float) -> None:
         """Sleep until a message arrives, at most ``seconds``. A polled source is not woken by; keep it short."""
         if not self._messages:
-            self._arrived.wait(seconds)
+            with contextlib.suppress(Empty):
+                self._arrived.get(timeout=seconds)
 
 
 E = TypeVar("E")
