@@ -46,7 +46,7 @@ def status(story: Story, word: str, mark: str, colour: str, name: str, width: in
     elif ended is not None and ended.seconds:  # a process that was killed could not tell
         left = units.duration(ended.seconds)
     far = f"{story.step:,} / {steps:,}".rjust(len(f"{steps:,}") * 2 + 3)
-    cells = max(6, min(60, width - text.cell_len - len(far) - 20))
+    cells = max(6, min(60, width - text.cell_len - len(far) - 24))  # room for "12 h 07 min left"
     done = round(min(1.0, story.step / steps) * cells)
     text.append(f"  {'━' * done}", TEXT).append("━" * (cells - done), BORDER)
     return text.append(f"  {far}", BRIGHT).append(f"   {left}", MUTED)
