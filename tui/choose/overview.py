@@ -15,14 +15,14 @@ from tui.follow import overview as compare
 from tui.follow.overview import ACCURACY, seconds, span
 from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
-from tui.widgets.styled import BRIGHT, DIM, MUTED, TITLE, WARN, bar, data_lines, p_value, share, wrap
+from tui.widgets.styled import BRIGHT, MUTED, TITLE, WARN, bar, data_lines, p_value, share, wrap
 
 
 def _hidden(method: ChooseMethod) -> Text:
     """The accuracy without the question, marked where the method is no better with it."""
     hidden = (method.result or {}).get("question_hidden")
     if not isinstance(hidden, dict):
-        return Text("–  ", DIM)
+        return Text("–  ", MUTED)
     return Text(share(hidden["accuracy"])).append("  " if _reads(method, hidden) else " ▲", WARN)
 
 
@@ -44,7 +44,7 @@ def _seeds(method: ChooseMethod) -> tuple[str, str]:
     """How many trainings were averaged, and the standard deviation of their accuracies."""
     result = method.result or {}
     seeds, spread = result.get("seeds") or [], result.get("spread")
-    return f"{len(seeds)}, ±{spread:.3f}" if isinstance(spread, float) and seeds else "–", "" if seeds else DIM
+    return f"{len(seeds)}, ±{spread:.3f}" if isinstance(spread, float) and seeds else "–", "" if seeds else MUTED
 
 
 COLUMNS = (
@@ -83,7 +83,7 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
     result = method.result or {}
     head = Text(NAMES.get(method.name, method.name), TITLE)
     if settings := result.get("settings"):
-        head.append(f"  {safe(str(settings), lines=False)}", DIM)
+        head.append(f"  {safe(str(settings), lines=False)}", MUTED)
     lines = [head]
     if told := partial(result):
         lines.append(_doubt(told.removeprefix(", ")))
@@ -102,7 +102,7 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
     places = [one for one in result.get("places") or [] if isinstance(one, dict)]
     if places:
         total = max(1, sum(one["right"] for one in places))
-        line = Text("position, chosen/correct:", DIM)
+        line = Text("position, chosen/correct:", MUTED)
         for one in places:
             shares = f"{one['chosen'] / total:.0%}/{one['right'] / total:.0%}"
             line.append(f"  {one['place']} ", "").append(shares, BRIGHT)
@@ -116,7 +116,7 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
             Column("items", 7, lambda one: (f"{one['count']:,}", MUTED)),
         )
         table = LineTable(columns, width)
-        lines += [Text("accuracy by margin quintile", DIM), table.heading(), *map(table.row, bins)]
+        lines += [Text("accuracy by margin quintile", MUTED), table.heading(), *map(table.row, bins)]
     return lines
 
 

@@ -15,7 +15,7 @@ from tui.choose.views import SHORT, ViewState
 from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.panel import Frame
-from tui.widgets.styled import BAD, BRIGHT, DIM, GOOD, MUTED, WARN, bar, paragraph, side_by_side, strip, strips, wrap
+from tui.widgets.styled import BAD, BRIGHT, GOOD, MUTED, WARN, bar, paragraph, side_by_side, strip, strips, wrap
 
 BESIDE = 110  # columns from which list and question stand side by side
 COLUMN, NUMBER = 26, 15  # cells of one method's scores at most, and at least
@@ -69,8 +69,8 @@ def card(
         return frame.panel(title, paragraph("the text of this question is not there any more", inside), width, height)
     lines: list[Text] = []
     if item.context:
-        context = wrap(Text(safe(item.context, lines=False), DIM), inside)
-        lines += context[:3] + ([Text("…", DIM)] if len(context) > 3 else [])
+        context = wrap(Text(safe(item.context, lines=False), MUTED), inside)
+        lines += context[:3] + ([Text("…", MUTED)] if len(context) > 3 else [])
     if item.question:
         lines += wrap(Text(safe(item.question, lines=False), f"bold {BRIGHT}"), inside)
     names = [name for name in ranked if len(ranked[name].scores) == len(item.choices)]
@@ -122,11 +122,11 @@ def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str], wi
     for name in names:
         best, ordered = chosen(ranked[name].scores), sorted(ranked[name].scores, reverse=True)
         if best < 0:
-            found.append(Text(f"{SHORT.get(name, name)} not scored", DIM))
+            found.append(Text(f"{SHORT.get(name, name)} not scored", MUTED))
             continue
         mark = ("", "") if item.gold < 0 else ("✓ ", GOOD) if best == item.gold else ("✗ ", BAD)
-        text = Text.assemble((f"{SHORT.get(name, name)} ", DIM), mark, LETTERS[best])
-        found.append(text.append(f" by {ordered[0] - ordered[1]:.3g}", DIM))
+        text = Text.assemble((f"{SHORT.get(name, name)} ", MUTED), mark, LETTERS[best])
+        found.append(text.append(f" by {ordered[0] - ordered[1]:.3g}", MUTED))
     together = Text("   ").join(found)
     return [Text(""), *([together] if together.cell_len <= width else found)]
 
@@ -144,7 +144,7 @@ def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
     def cell(way: str) -> Callable[[int], tuple[str, str]]:
         return lambda place: (
             number(_real(event.ways[way][place])),
-            f"bold {BRIGHT}" if winners[way] == place else DIM,
+            f"bold {BRIGHT}" if winners[way] == place else MUTED,
         )
 
     columns = [Column("", 2, lambda place: LETTERS[place], left=True), *(Column(way, 10, cell(way)) for way in ways)]
@@ -156,7 +156,9 @@ def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
     table = LineTable(columns, width)
     places = range(min(len(item.choices), len(spelled)) if spelled else len(item.choices))
     lines = [Text(""), title, table.heading(), *map(table.row, places)]
-    return lines + ([] if beside else [Text(f"  {LETTERS[place]} ", DIM) + line for place, line in enumerate(spelled)])
+    return lines + (
+        [] if beside else [Text(f"  {LETTERS[place]} ", MUTED) + line for place, line in enumerate(spelled)]
+    )
 
 
 def number(score: float) -> str:
@@ -184,7 +186,7 @@ def _tokens(found: Sequence[Sequence[object]], *, figures: bool) -> Text:
         shown = safe(piece, lines=False).replace(" ", "·")
         line.append(shown, f"{style} underline" if probability < 0.01 else style)
         if figures:
-            line.append(f"{logprob:.1f} " if known else "? ", DIM)
+            line.append(f"{logprob:.1f} " if known else "? ", MUTED)
     return line
 
 
@@ -227,11 +229,11 @@ def _list(
 def _mark(event: ItemJudged) -> tuple[str, str]:
     """Whether the answer is right; of an item that could not be scored, neither."""
     best = chosen(event.scores)
-    return ("–", DIM) if best < 0 else ("✓", GOOD) if best == event.gold else ("✗", BAD)
+    return ("–", MUTED) if best < 0 else ("✓", GOOD) if best == event.gold else ("✗", BAD)
 
 
 def _nothing(story: ChooseStory, method: str, state: ViewState, width: int) -> list[Strip]:
     if not story.browsable:
         return paragraph("No question has been ranked yet.", width)
     told = f"No question of {SHORT.get(method, method)} is kept by the filter {state.kept}: f changes it."
-    return [strip(Text(told, DIM), width)]
+    return [strip(Text(told, MUTED), width)]

@@ -15,7 +15,7 @@ from tui.classify.views import NAMES
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.panel import Frame
 from tui.widgets.plot import Axis, Plot, axis
-from tui.widgets.styled import BORDER, BRIGHT, DIM, MUTED, SERIES, bar, message, share, side_by_side, strip, strips
+from tui.widgets.styled import BORDER, BRIGHT, MUTED, SERIES, bar, message, share, side_by_side, strip, strips
 
 TABLE, NARROW = 46, 31  # cells of the panel of figures beside a plot, and on a narrow screen
 FEW = 5  # rows of a bin from which its accuracy says something
@@ -52,11 +52,11 @@ def calibration(report: Report, method: str, width: int, height: int) -> list[St
 def _bins(report: Report, width: int) -> list[Strip]:
     most = max((one.count for one in report.bins), default=1)
     columns = (
-        Column("bin", 8, lambda one: (f"{one.low:.1f}–{one.high:.1f}", DIM), left=True),
+        Column("bin", 8, lambda one: (f"{one.low:.1f}–{one.high:.1f}", MUTED), left=True),
         Column("conf.", 6, lambda one: f"{one.confidence:.2f}"),
         Column("acc.", 6, lambda one: (f"{one.accuracy:.2f}", BRIGHT)),
-        Column("rows", 7, lambda one: (f"{one.count:,}", DIM)),
-        Column("", 0, lambda one: (" " + bar(one.count / most, max(0, width - 30)), DIM), left=True, priority=1),
+        Column("rows", 7, lambda one: (f"{one.count:,}", MUTED)),
+        Column("", 0, lambda one: (" " + bar(one.count / most, max(0, width - 30)), MUTED), left=True, priority=1),
     )
     table = LineTable(columns, width)
     known = [one for one in report.bins if one.count]
@@ -66,9 +66,9 @@ def _bins(report: Report, width: int) -> list[Strip]:
         table.heading(),
         *map(table.row, report.bins),
         Text(""),
-        Text.assemble(("calibration error ", DIM), (share(report.calibration_error), f"bold {BRIGHT}")),
-        Text(f"{word} overall" if width > 40 else word, DIM),
-        Text.assemble(("log loss ", DIM), (share(report.log_loss), f"bold {BRIGHT}"), (" nats per row", DIM)),
+        Text.assemble(("calibration error ", MUTED), (share(report.calibration_error), f"bold {BRIGHT}")),
+        Text(f"{word} overall" if width > 40 else word, MUTED),
+        Text.assemble(("log loss ", MUTED), (share(report.log_loss), f"bold {BRIGHT}"), (" nats per row", MUTED)),
     ]
     return strips(lines, width, len(lines))
 

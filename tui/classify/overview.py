@@ -19,7 +19,6 @@ from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.styled import (
     BRIGHT,
-    DIM,
     MUTED,
     TITLE,
     data_lines,
@@ -87,7 +86,7 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
     ]
     seeds = any(other.report and other.report.seeds for other in story.done)
     told = "rows one has right more often, p (Holm)" if seeds else "rows only one has right, McNemar's p (Holm)"
-    head = Text.assemble((f"{NAMES.get(chosen, chosen)} against", TITLE), (f"  {told}", DIM))
+    head = Text.assemble((f"{NAMES.get(chosen, chosen)} against", TITLE), (f"  {told}", MUTED))
     columns = (
         Column("", 15, lambda pair: NAMES.get(pair[0].name, pair[0].name), left=True),
         Column("", 8, lambda pair: f"{pair[1].better:,}:{pair[1].worse:,}"),
@@ -139,7 +138,7 @@ def _figures(report: Report, chosen: str, width: int) -> list[Text]:
     head = Text(NAMES.get(chosen, chosen), TITLE)
     if report.settings:
         what = "always predicts" if chosen == "majority" else ""
-        head.append(f"  {what} {safe(report.settings, lines=False)}", DIM)
+        head.append(f"  {what} {safe(report.settings, lines=False)}", MUTED)
     shown = Text()
     for name, value in told:
         shown.append(f"{name} ", MUTED).append(f"{value}   ", BRIGHT)
@@ -151,6 +150,6 @@ def _data(story: ClassifyStory, width: int) -> list[Text]:
     data = story.data
     assert data is not None
     sizes = (("train ", data.train), ("validation ", data.held_out), ("test ", data.judged))
-    counts = Text.assemble(*(part for name, count in sizes for part in ((name, DIM), (f"{count:,}  ", "bold"))))
+    counts = Text.assemble(*(part for name, count in sizes for part in ((name, MUTED), (f"{count:,}  ", "bold"))))
     lines = data_lines(data.data, data.source, data.checks, data.repairs, width)
     return [lines[0], counts, *lines[1:]]

@@ -16,8 +16,8 @@ from tui.widgets.panel import Frame
 from tui.widgets.styled import (
     BAD,
     BRIGHT,
-    DIM,
     GOOD,
+    MUTED,
     SELECTED,
     TITLE,
     bar,
@@ -77,22 +77,22 @@ def _grid(report: Report, state: ViewState, label: int, cell: int, width: int, h
     names = [one.name for one in report.classes]
     columns = window(len(names), state.predicted, max(1, (width - label) // cell))
     rows = window(len(names), state.true, max(1, height - 2))
-    head = Text().append(f"{'true ↓':<{label}}", DIM).append(" predicted →", DIM)
+    head = Text().append(f"{'true ↓':<{label}}", MUTED).append(" predicted →", MUTED)
     if len(columns) < len(names):
-        head.append(f"  {columns[0] + 1}–{columns[-1] + 1} of {len(names)}", DIM)
+        head.append(f"  {columns[0] + 1}–{columns[-1] + 1} of {len(names)}", MUTED)
     marks = Text(" " * label)
     for column in columns:
-        marks.append(fit(names[column], cell - 1).rstrip().rjust(cell), TITLE if column == state.predicted else DIM)
+        marks.append(fit(names[column], cell - 1).rstrip().rjust(cell), TITLE if column == state.predicted else MUTED)
     lines = [head, marks]
     for row in rows:
-        line = Text().append(fit(names[row], label - 1) + " ", TITLE if row == state.true else DIM)
+        line = Text().append(fit(names[row], label - 1) + " ", TITLE if row == state.true else MUTED)
         total = max(1, sum(report.confusion[row]))
         for column in columns:
             number = report.confusion[row][column]
             text = f"{_SHADES[_level(number / total)]}{number:>{cell - 2},}" if number else f"{'·':>{cell - 1}}"
             here = (row, column) == (state.true, state.predicted)
             style = f"underline {BRIGHT}" if state.reading else SELECTED
-            line.append(" ").append(text, style if here else DIM if row == column or not number else BRIGHT)
+            line.append(" ").append(text, style if here else MUTED if row == column or not number else BRIGHT)
         lines.append(line)
     return lines
 
@@ -119,14 +119,14 @@ def _texts(
     rows = findings.cell(method, state.true, state.predicted) if findings is not None and known else []
     if findings is None or not rows:
         told = "nothing here: arrows choose another cell" if known else "reading the texts…"
-        return frame.panel(title, strips(wrap(Text(told, DIM), inside), inside, height), width, height)
+        return frame.panel(title, strips(wrap(Text(told, MUTED), inside), inside, height), width, height)
     results = findings.results
     chosen = rows[state.within(len(rows))]
     full = strips(full_text(results, method, chosen, inside), inside, min(TEXT, height // 2) - frame.down)
     below = frame.panel(_place(chosen, results), full, width)
 
     def sure(row: int) -> tuple[str, str]:
-        return f"{results.probabilities[method][row][state.predicted]:.0%}", BRIGHT if row == chosen else DIM
+        return f"{results.probabilities[method][row][state.predicted]:.0%}", BRIGHT if row == chosen else MUTED
 
     columns = (Column("", 5, sure), Column("", 0, lambda row: f" {results.texts[row][:300]}", left=True))
     table = LineTable(columns, inside, painted=state.reading)
@@ -165,7 +165,7 @@ def classes(report: Report, method: str, state: ViewState, width: int, height: i
     room = max(0, min(40, inside - name - 42))
 
     def drawn(one: ClassReport) -> tuple[str, str]:
-        return "  " + bar(one.f1, room), BRIGHT if one is here else DIM
+        return "  " + bar(one.f1, room), BRIGHT if one is here else MUTED
 
     columns = (
         Column("class", name, lambda one: one.name, left=True),
@@ -173,7 +173,7 @@ def classes(report: Report, method: str, state: ViewState, width: int, height: i
         Column("recall", 9, lambda one: share(one.recall)),
         Column("F1", 8, lambda one: (share(one.f1), f"bold {BRIGHT}")),
         Column("", 2 + room, drawn),
-        Column("rows", 8, lambda one: (f"{one.support:,}", DIM)),
+        Column("rows", 8, lambda one: (f"{one.support:,}", MUTED)),
     )
     table = LineTable(columns, inside)
     below = frame.panel(safe(here.name, lines=False), strips(_about(report, state.row, inside), inside, 3), width)
@@ -188,11 +188,11 @@ def _about(report: Report, row: int, width: int) -> list[Text]:
     """What the class under the cursor is taken for, the most often first."""
     counts = [(number, label) for label, number in enumerate(report.confusion[row]) if label != row and number]
     if not counts:
-        return [Text("never misclassified", DIM)]
-    told = Text("taken for", DIM)
+        return [Text("never misclassified", MUTED)]
+    told = Text("taken for", MUTED)
     for number, label in sorted(counts, reverse=True):
         told.append(f"   {safe(report.classes[label].name, lines=False)} ").append(f"{number:,}", f"bold {BRIGHT}")
-    return wrap(told.append(f"   of {report.classes[row].support:,} rows", DIM), width)
+    return wrap(told.append(f"   of {report.classes[row].support:,} rows", MUTED), width)
 
 
 def suspects(findings: Findings | None, state: ViewState, width: int, height: int) -> list[Strip]:
@@ -209,8 +209,8 @@ def suspects(findings: Findings | None, state: ViewState, width: int, height: in
         Column("  text", 0, lambda one: f"  {one[1][:300]}", left=True),
     )
     chosen, text = found[state.within(len(found))]
-    told = Text("label ", DIM).append(safe(names[chosen.label], lines=False))
-    told.append(f" {chosen.probability:.0%}", BRIGHT).append("   suggested ", DIM)
+    told = Text("label ", MUTED).append(safe(names[chosen.label], lines=False))
+    told.append(f" {chosen.probability:.0%}", BRIGHT).append("   suggested ", MUTED)
     told.append(safe(names[chosen.suggested], lines=False)).append(f" {chosen.suggested_probability:.0%}", BRIGHT)
     full = [told, *wrap(Text(safe(text[:2000], lines=False)), inside)]
     file, line = chosen.place

@@ -18,7 +18,7 @@ from tui.classify.views import NAMES
 from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.panel import Frame
-from tui.widgets.styled import BRIGHT, DIM, GOOD, MUTED, SERIES, TITLE, bar, cut, message, strips, wrap
+from tui.widgets.styled import BRIGHT, GOOD, MUTED, SERIES, TITLE, bar, cut, message, strips, wrap
 
 if TYPE_CHECKING:
     from engine.classify.predict import Classifier
@@ -109,7 +109,7 @@ def sentence(
     shown = order[:room] if len(order) > room else range(len(order))
     lines = [table.heading(), *(table.row(label) for label in shown)]
     if len(order) > room:
-        lines.append(Text(f"  … {len(order) - room} more, less probable", DIM))
+        lines.append(Text(f"  … {len(order) - room} more, less probable", MUTED))
     told = waits or "r other method · Esc leaves the text"
     rows = strips(lines, inside, height)
     return [*frame.panel("probability of each class", rows, width, subtitle=told), *below][:height]
@@ -146,8 +146,8 @@ def _words(found: Judgement, width: int) -> list[Text]:
     if not found.words:
         return []
     winner, method = safe(found.classes[found.winner], lines=False), NAMES.get(found.method, found.method)
-    head = Text.assemble(("leave-one-out effect on ", DIM), (winner, TITLE), (f" in {method}: ", DIM))
-    head.append("for", _style(0.1)).append(" / ", DIM).append("against", _style(-0.1))
+    head = Text.assemble(("leave-one-out effect on ", MUTED), (winner, TITLE), (f" in {method}: ", MUTED))
+    head.append("for", _style(0.1)).append(" / ", MUTED).append("against", _style(-0.1))
     body = Text("")
     for word, change in found.words:
         body.append(safe(word, lines=False), _style(change)).append(" ")

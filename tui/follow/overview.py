@@ -22,7 +22,6 @@ from tui.widgets.plot import axis, tick_labels
 from tui.widgets.styled import (
     BORDER,
     BRIGHT,
-    DIM,
     GOOD,
     MUTED,
     SELECTED,
@@ -90,7 +89,7 @@ def table(
                 line = _best(line, LineTable(shown.columns[:2], width).width)
         else:
             line = named.row(method, here=here)
-            line.append(f"  {how_far(story, method)}", "" if story.doing == method.name else DIM)
+            line.append(f"  {how_far(story, method)}", "" if story.doing == method.name else MUTED)
         if cells and method.interval is not None and line.cell_len <= width - cells:
             line.pad_right(width - cells - line.cell_len)
             style = f"bold {BRIGHT}" if here else MUTED
@@ -99,10 +98,10 @@ def table(
             line.pad_right(width - line.cell_len)
             line.stylize(SELECTED, shown.width if method.done else named.width)
         lines.append(pointing(line, place))
-        lines += [Text(brief.row(way).plain, DIM) for way in method.ways]
+        lines += [Text(brief.row(way).plain, MUTED) for way in method.ways]
     if any(partial_of(method.result or {}) for method in story.methods.values()):
-        lines.append(Text("  * of the items judged so far, not of all", DIM))
-    return lines + [Text(f"  {safe(str(done), lines=False)}", DIM) for done in story.encodings.values()]
+        lines.append(Text("  * of the items judged so far, not of all", MUTED))
+    return lines + [Text(f"  {safe(str(done), lines=False)}", MUTED) for done in story.encodings.values()]
 
 
 def _best(line: Text, end: int) -> Text:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from engine.runs.events import Finished
 from tui.text import safe
-from tui.widgets.styled import BAD, DIM, FAIR, GOOD
+from tui.widgets.styled import BAD, GOOD, MUTED, WARN
 
 NONE, OPENING, STARTING, RUNNING, PAUSED = "none", "opening", "starting", "running", "paused"
 STOPPING, STOPPED, FINISHED = "stopping", "stopped", "finished"
@@ -16,18 +16,18 @@ PAUSING, CONTINUING = "pausing", "continuing"
 RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
 ENDS = {"steps": FINISHED, "early_stop": FINISHED, "done": FINISHED, "stopped": STOPPED, "died": INTERRUPTED}
 MARKS = {
-    NONE: ("○", DIM),
-    OPENING: ("○", FAIR),
-    STARTING: ("○", FAIR),
+    NONE: ("○", MUTED),
+    OPENING: ("○", WARN),
+    STARTING: ("○", WARN),
     RUNNING: ("●", GOOD),
-    PAUSING: ("●", FAIR),
-    CONTINUING: ("●", FAIR),
-    PAUSED: ("‖", FAIR),
-    STOPPING: ("■", FAIR),
+    PAUSING: ("●", WARN),
+    CONTINUING: ("●", WARN),
+    PAUSED: ("‖", WARN),
+    STOPPING: ("■", WARN),
     STOPPED: ("■", ""),
     FINISHED: ("✓", GOOD),
     FAILED: ("✗", BAD),
-    INTERRUPTED: ("▲", FAIR),
+    INTERRUPTED: ("▲", WARN),
 }
 """mark and colour by state"""
 

@@ -16,7 +16,6 @@ from tui.text import safe
 from tui.widgets.panel import Frame
 from tui.widgets.styled import (
     BRIGHT,
-    DIM,
     GOOD,
     MUTED,
     SELECTED,
@@ -55,12 +54,12 @@ def columns(
         there = len(answer.relevant)
         head.append(f" {safe(answer.known, lines=False)}, {there} relevant document{'' if there == 1 else 's'} {MARK}")
     else:
-        head.append(" your own query: relevance unknown", DIM)
+        head.append(" your own query: relevance unknown", MUTED)
     marks = "   ▲▼ ranks against BM25 "
     if answer.terms and (room := width - head.cell_len - len(marks) - 16) > 8:
-        head.append("   BM25 terms: ", DIM).append(cut(safe(" ".join(answer.terms), lines=False), room))
+        head.append("   BM25 terms: ", MUTED).append(cut(safe(" ".join(answer.terms), lines=False), room))
     head.truncate(max(1, width - len(marks)), overflow="ellipsis", pad=True)
-    head.append(marks, DIM)
+    head.append(marks, MUTED)
     each = width // len(state.columns)
     wide = [each] * (len(state.columns) - 1)
     wide.append(width - sum(wide))
@@ -87,7 +86,7 @@ def document(answer: Answer | None, state: ViewState, title: Title, width: int, 
         place = ranked.rows.index(row) + 1 if row in ranked.rows else 0
         where.append(f"{name_of(method)} {place or f'>{DEPTH}'}")
     head = Text(f"{MARK} ", GOOD).append("relevant   ", "") if row in answer.relevant else Text()
-    head.append("rank in " + "   ".join(where), DIM)
+    head.append("rank in " + "   ".join(where), MUTED)
     inside = width - frame.across
     lines = [head, Text(""), *wrap(highlighted(Text(safe(content, lines=False)), answer.terms), inside)]
     room = height - frame.down
@@ -147,7 +146,7 @@ def _column(
         chosen = place == state.column and here == state.row
         arrow = moved(row, here, first_column)
         room = width - 6 - (ARROW if place else 0)
-        text = Text("▌" if chosen else " ", no_wrap=True).append(f"{here + 1:>2} ", DIM)
+        text = Text("▌" if chosen else " ", no_wrap=True).append(f"{here + 1:>2} ", MUTED)
         text.append(f"{MARK if row in answer.relevant else ' '} ", GOOD)
         named = highlighted(Text(cut(safe(" ".join((name or content).split()), lines=False), room)), answer.terms)
         named.truncate(room, pad=True)

@@ -23,7 +23,6 @@ from tui.widgets.panel import Frame
 from tui.widgets.plot import Plot, axis, tick_labels
 from tui.widgets.styled import (
     BRIGHT,
-    DIM,
     MUTED,
     SERIES,
     TITLE,
@@ -59,7 +58,7 @@ def figures(story: RetrieveStory, state: ViewState, width: int, height: int) -> 
         for name, kind in {one.get("encoder"): one.get("pretraining") for one in results}.items():
             if kind in ABOUT:
                 told = f"The encoder{f' ({name})' if name else ''} {ABOUT[kind]}."
-                lines += wrap(Text(safe(told, lines=False), DIM), width)
+                lines += wrap(Text(safe(told, lines=False), MUTED), width)
         lines += differences(story, width)
         data = story.data
         return lines + (data_lines(data.data, data.source, data.checks, data.repairs, width) if data else [])
@@ -159,14 +158,16 @@ def batch(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     own = [float(row[place]) for place, row in enumerate(rows) if place < len(row)]
     others = [float(value) for place, row in enumerate(rows) for column, value in enumerate(row) if column != place]
     right = sum(bool(row) and max(row) <= row[place] for place, row in enumerate(rows) if place < len(row))
-    told = Text("cosine to own document ", DIM).append(f"{_mean(own):.3f}", f"bold {BRIGHT}").append("   others ", DIM)
-    told.append(f"{_mean(others):.3f}", BRIGHT).append("   right ", DIM).append(f"{right}/{len(own)}", BRIGHT)
+    told = (
+        Text("cosine to own document ", MUTED).append(f"{_mean(own):.3f}", f"bold {BRIGHT}").append("   others ", MUTED)
+    )
+    told.append(f"{_mean(others):.3f}", BRIGHT).append("   right ", MUTED).append(f"{right}/{len(own)}", BRIGHT)
     if step is not None:
-        told.append(f"   step {step.step:,} of {step.steps:,}   loss {step.loss:.3f}", DIM)
+        told.append(f"   step {step.step:,} of {step.steps:,}   loss {step.loss:.3f}", MUTED)
     lines = [told]
     cell = 3 if inside >= 3 * len(rows[0]) + 10 else 2
     for place, row in enumerate(rows[: max(0, height - frame.down - 3)]):
-        text = Text(f"{place + 1:>3} ", DIM)
+        text = Text(f"{place + 1:>3} ", MUTED)
         nearest = max(row) if row else 0.0
         for column, value in enumerate(row[: (inside - 8) // cell]):
             shade = SHADES[_shade(float(value))] * (cell - 1)
@@ -178,9 +179,9 @@ def batch(story: RetrieveStory, width: int, height: int) -> list[Strip]:
         lines.append(text)
     legend = Text("cosine ", MUTED)
     for place, shade in enumerate(SHADES[1:], 1):
-        legend.append(f"{shade * 2} ≥{_LOW + (_HIGH - _LOW) * place / len(SHADES):.2f} ", DIM)
+        legend.append(f"{shade * 2} ≥{_LOW + (_HIGH - _LOW) * place / len(SHADES):.2f} ", MUTED)
     lines.append(
-        legend.append("   ◆ ", WARN).append("own document is not the nearest" if width >= 90 else "not nearest", DIM)
+        legend.append("   ◆ ", WARN).append("own document is not the nearest" if width >= 90 else "not nearest", MUTED)
     )
     title = "last batch: queries in rows, documents in columns"
     return frame.panel(title, strips(lines, inside, height), width, min(height, len(lines) + frame.down), active=True)
@@ -207,12 +208,12 @@ def gain_lines(story: RetrieveStory, gains: Gains, state: ViewState, width: int,
     if not found.queries:
         empty = "Nothing to compare yet: both methods must have been judged. c and v choose others."
         return frame.panel(title, paragraph(empty, inside), width, active=True)[:height]
-    told = Text("mean ", DIM).append(f"{_mean(found.gaps):+.3f}", f"bold {BRIGHT}")
+    told = Text("mean ", MUTED).append(f"{_mean(found.gaps):+.3f}", f"bold {BRIGHT}")
     if (known := story.difference(state.first, state.second)) is not None:
         p = _p(story, state.first, state.second)
         words, _ = _chance(p, *known[1:])
         told.append(f"   95%: {known[1]:+.3f} to {known[2]:+.3f}", "")
-        told.append(f"   p = {p:.3f} (this pair alone)" if p is not None else "", DIM).append(f"  {words}")
+        told.append(f"   p = {p:.3f} (this pair alone)" if p is not None else "", MUTED).append(f"  {words}")
     room = BAR if width >= 66 else SHORT_BAR
     here = found.queries[state.within(len(found.queries))]
 
@@ -221,9 +222,9 @@ def gain_lines(story: RetrieveStory, gains: Gains, state: ViewState, width: int,
 
     columns = (
         Column("loss│gain".center(2 * room + 1), 2 * room + 1, lambda one: _bar(gap(one), room, bright=one is here)),
-        Column("gain", 7, lambda one: (f"{gap(one):+.2f}", f"bold {BRIGHT}" if abs(gap(one)) > 1e-9 else DIM)),
-        Column(second[:8], 10, lambda one: (f"{one.values[state.second]:.2f}", DIM), priority=1),
-        Column(first[:8], 10, lambda one: (f"{one.values[state.first]:.2f}", DIM), priority=1),
+        Column("gain", 7, lambda one: (f"{gap(one):+.2f}", f"bold {BRIGHT}" if abs(gap(one)) > 1e-9 else MUTED)),
+        Column(second[:8], 10, lambda one: (f"{one.values[state.second]:.2f}", MUTED), priority=1),
+        Column(first[:8], 10, lambda one: (f"{one.values[state.first]:.2f}", MUTED), priority=1),
         Column("  query", 0, lambda one: f"  {one.text}", left=True),
     )
     table = LineTable(columns, inside)
@@ -239,4 +240,4 @@ def _bar(gap: float, cells: int, *, bright: bool) -> Text:
     loss = "▐" + "█" * (filled - 1) if gap < 0 and filled else ""
     gain = "█" * filled if gap > 0 else ""
     style = BRIGHT if bright else MUTED
-    return Text.assemble((f"{loss:>{cells}}", style), ("│", DIM), (f"{gain:<{cells}}", style))
+    return Text.assemble((f"{loss:>{cells}}", style), ("│", MUTED), (f"{gain:<{cells}}", style))

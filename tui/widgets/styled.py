@@ -28,7 +28,8 @@ SERIES = ("bright_blue", "bright_yellow", "bright_cyan", "bright_magenta", "brig
 SELECTED = "bright_white on magenta"
 """a row that the cursor is on; reversed where there are 16 colours"""
 SELECTED_MARK = Text("▌", "blue on magenta")
-DIM, FAIR, TITLE, CURSOR = MUTED, WARN, f"bold {BRIGHT}", SELECTED
+TITLE = f"bold {BRIGHT}"
+"""of a panel or a heading"""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, file=io.StringIO())
 
@@ -66,7 +67,7 @@ def side_by_side(columns: Sequence[tuple[Sequence[Strip], int]], height: int) ->
 
 def message(text: str, width: int, height: int) -> list[Strip]:
     """What an empty view says, in its middle."""
-    lines = [part for line in text.split("\n") for part in (wrap(Text(line, DIM), width - 4) or [Text("")])]
+    lines = [part for line in text.split("\n") for part in (wrap(Text(line, MUTED), width - 4) or [Text("")])]
     above = max(0, (height - len(lines)) // 2)
     widest = max((line.cell_len for line in lines), default=0)
     left = " " * max(0, (width - widest) // 2)
@@ -75,7 +76,7 @@ def message(text: str, width: int, height: int) -> list[Strip]:
 
 def paragraph(text: str, width: int) -> list[Strip]:
     """A few words where there is nothing else to show."""
-    return [strip(line, width) for line in wrap(Text(text, DIM), width)]
+    return [strip(line, width) for line in wrap(Text(text, MUTED), width)]
 
 
 def wrap(text: Text, width: int) -> list[Text]:
@@ -153,8 +154,8 @@ def interval(
 def data_lines(name: str, source: str, checks: Sequence[str], repairs: Sequence[str], width: int) -> list[Text]:
     """What a data set is called, where it came from, what the checks found and what was repaired."""
     shown = f"  {safe(source, lines=False)}" if source != name else ""
-    lines = [Text.assemble((safe(name, lines=False), TITLE), (shown, DIM))]
-    for mark, style, entries in (("· ", DIM, checks), ("! ", FAIR, repairs)):
+    lines = [Text.assemble((safe(name, lines=False), TITLE), (shown, MUTED))]
+    for mark, style, entries in (("· ", MUTED, checks), ("! ", WARN, repairs)):
         for entry in entries:
             colour = BAD if "test texts are in train" in entry else style
             lines += wrap(Text(mark + safe(entry, lines=False), colour), width)
