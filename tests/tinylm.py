@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from workbench import VERSE
 
 if TYPE_CHECKING:
@@ -192,3 +196,17 @@ def tokens(events: list[Event], *, prompt: bool = False) -> list[Token]:
 def ids(events: list[Event]) -> list[int]:
     """Ids of the completion."""
     return [token.id for token in tokens(events)]
+
+
+def held_children(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every process that is started from now on stands still at once, and is in the list."""
+    started: list[Any] = []
+    popen = subprocess.Popen
+
+    def start(*args: Any, **given: Any) -> Any:
+        started.append(popen(*args, **given))
+        os.kill(started[-1].pid, signal.SIGSTOP)
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    return started

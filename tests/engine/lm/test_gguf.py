@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,15 +160,7 @@ def test_the_tokenizer_splits_as_the_file_says(tmp_path: Path) -> None:
 def test_an_interrupted_conversion_leaves_nothing(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "tiny.gguf"
     tinygguf.write(file, "llama", model_of("llama"), fields_of("llama"))
-    started: list[Any] = []
-    popen = subprocess.Popen
-
-    def start(*args: Any, **given: Any) -> Any:
-        started.append(popen(*args, **given))
-        os.kill(started[0].pid, signal.SIGSTOP)
-        return started[0]
-
-    monkeypatch.setattr(subprocess, "Popen", start)
+    started = tinylm.held_children(monkeypatch)
     control = Control()
     task = lm.load(str(file), control)
     assert isinstance(next(task), Progress)

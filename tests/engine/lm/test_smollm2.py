@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import signal
-import subprocess
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tinygguf
@@ -101,15 +98,7 @@ def test_without_an_index_it_says_so_and_leaves_nothing(index: Path) -> None:
 
 
 def test_a_download_is_stopped_and_leaves_nothing(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[Any] = []
-    popen = subprocess.Popen
-
-    def start(*args: Any, **given: Any) -> Any:
-        started.append(popen(*args, **given))
-        os.kill(started[0].pid, signal.SIGSTOP)
-        return started[0]
-
-    monkeypatch.setattr(subprocess, "Popen", start)
+    started = tinylm.held_children(monkeypatch)
     control = Control()
     task = lm.load("smollm2", control)
     while not started:
