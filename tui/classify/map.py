@@ -59,10 +59,9 @@ def draw(
         return message(EMPTY, width, height)
     names = [safe(name, lines=False) for name in results.classes]
 
-    def about(row: int) -> tuple[str, Sequence[Text]]:
-        side = (40 if width >= 100 else width) - 4
+    def about(row: int, width: int) -> tuple[str, Sequence[Text]]:
         known = method in results.probabilities
-        lines = full_text(results, method, row, side) if known else [Text(safe(results.texts[row], lines=False))]
+        lines = full_text(results, method, row, width) if known else [Text(safe(results.texts[row], lines=False))]
         return names[results.labels[row]], lines
 
     return scatter(found, groups_of(names), lambda row: results.labels[row], about, state, width, height)

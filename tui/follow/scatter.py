@@ -54,12 +54,13 @@ def scatter(
     found: Mapped,
     groups: Sequence[Group],
     group_of: Callable[[int], int],
-    about: Callable[[int], tuple[str, Sequence[Text]]],
+    about: Callable[[int, int], tuple[str, Sequence[Text]]],
     state: ViewState,
     width: int,
     height: int,
 ) -> list[Strip]:
-    """The map, and beside or below it what ``about`` says of the text under the cursor: its title and its lines.
+    """The map, and beside or below it what ``about`` says of the text under the cursor: its title and its lines of
+    a width.
 
     ``group_of`` tells the place among ``groups`` of a text; later groups are drawn over earlier ones.
     """
@@ -87,9 +88,9 @@ def scatter(
     told = f"{len(found.points):,} texts, {found.share:.0%} of the variance"
     drawn = [*strips(marks, inside, 2), *plot.cells()]
     left = frame.panel("features, first two principal components", drawn, wide, high, told, active=True)
-    title, lines = about(here)
-    room = height if frame.boxed else height - high
-    right = frame.panel(title, strips(lines, side - frame.across, room), side, room, f"{here + 1:,}")
+    room, across = height if frame.boxed else height - high, side - frame.across
+    title, lines = about(here, across)
+    right = frame.panel(title, strips(lines, across, room), side, room, f"{here + 1:,}")
     return side_by_side([(left, wide), (right, side)], height) if frame.boxed else [*left, *right]
 
 

@@ -77,14 +77,12 @@ def draw(
     if found is None or not found.points:
         return message(EMPTY, width, height)
 
-    def about(row: int) -> tuple[str, Sequence[Text]]:
+    def about(row: int, width: int) -> tuple[str, Sequence[Text]]:
         if row >= documents:
-            return "query", wrap(Text(safe(answer.query, lines=False) if answer is not None else ""), side)
+            return "query", wrap(Text(safe(answer.query, lines=False) if answer is not None else ""), width)
         name, content = title(row)
         terms = answer.terms if answer is not None else ()
-        body = wrap(highlighted(Text(safe(content[:2000], lines=False)), terms), side)
+        body = wrap(highlighted(Text(safe(content[:2000], lines=False)), terms), width)
         return safe(name, lines=False) or "(no title)", body
 
-    side = (40 if width >= 100 else width) - 4
-    groups = {row: group(row, documents, answer) for row in range(len(found.points))}
-    return scatter(found, GROUPS, groups.__getitem__, about, state, width, height)
+    return scatter(found, GROUPS, lambda row: group(row, documents, answer), about, state, width, height)
