@@ -17,6 +17,7 @@ from typing import Any
 
 from data.choice_schemas import ANSWERS, QUESTIONS, SCHEMAS, Parts, Schema, clean
 from data.formats import Row, TableError
+from data.sources import columns_of
 
 Cells = Mapping[str, Any]
 _TEXTS, _LABELS = ("text", "atext", "choices"), ("label", "labels", "aid")  # keys of a choice
@@ -99,7 +100,7 @@ def find(rows: Sequence[Cells], apart: Collection[str] = (), context: str = "") 
 
     Without choices, ``choices`` is empty. Raises :class:`TableError` for a context that there is no column for.
     """
-    columns = [name for name in _columns(rows) if name not in apart]
+    columns = [name for name in columns_of(rows) if name not in apart]
     if context and context not in columns:
         raise TableError(f"there is no column {context!r} for the context; there are: {', '.join(columns)}")
     some = {name: next((row[name] for row in rows if not _missing(row.get(name))), None) for name in columns}
@@ -121,16 +122,6 @@ def find(rows: Sequence[Cells], apart: Collection[str] = (), context: str = "") 
         found = Columns(Schema(""), context, _first(QUESTIONS, by_name, filled), (), "")
     used = {found.context, found.question, found.answer, *found.choices}
     return replace(found, unused=tuple(name for name in columns if name not in used))
-
-
-def _columns(rows: Sequence[Cells]) -> list[str]:
-    found: dict[str, None] = {}
-    last: Iterable[str] = ()
-    for row in rows:
-        if row.keys() != last:
-            last = row.keys()
-            found.update(dict.fromkeys(last))
-    return list(found)
 
 
 def flattened(rows: Sequence[Row]) -> Sequence[Row]:

@@ -35,6 +35,7 @@ __all__ = [
     "Tally",
     "by_column",
     "cell",
+    "columns_of",
     "existing",
     "from_hub",
     "limited",
@@ -181,14 +182,18 @@ def read(path: Path, *, most: int = 0, encoding: str = "") -> Raw:
         files = _files(path, reading.repairs)
         _described(path, reading)
     splits = {split: [row for file in own for row in rows_of(file, reading)] for split, own in files.items()}
-    columns = _columns([row for rows in splits.values() for row in rows[:1000]])
+    columns = columns_of([row for rows in splits.values() for row in rows[:1000]])
     return _finished(splits, columns, reading.names, reading.repairs, ", ".join(reading.encodings))
 
 
-def _columns(rows: Sequence[Row]) -> list[str]:
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The columns that any of the rows has, in the order in which they are met."""
     found: dict[str, None] = {}
+    last: Iterable[str] = ()
     for row in rows:
-        found.update(dict.fromkeys(row))
+        if row.keys() != last:
+            last = row.keys()
+            found.update(dict.fromkeys(last))
     return list(found)
 
 

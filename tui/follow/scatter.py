@@ -59,10 +59,10 @@ def scatter(
     width: int,
     height: int,
 ) -> list[Strip]:
-    """The map, and beside or below it what ``about`` says of the text under the cursor: its title and its lines of
-    a width.
+    """The map, and beside or below it the text under the cursor.
 
-    ``group_of`` tells the place among ``groups`` of a text; later groups are drawn over earlier ones.
+    ``about`` gives title and lines of a text, by its row and the width of the lines in cells; ``group_of`` its place
+    among ``groups``, of which later ones are drawn over earlier ones.
     """
     frame, here = Frame(width), state.within(len(found.points))
     side = TEXT if frame.boxed else width
