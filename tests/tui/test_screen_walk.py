@@ -30,6 +30,8 @@ from engine.retrieve.spec import RetrieveSpec
 from engine.runs.messages import Control
 from tui import panes
 from tui.app import LabApp
+from tui.ending import ANSWERS
+from tui.widgets.dialogs import Question
 from tui.widgets.lines import Lines
 
 __all__ = ["fake_runs"]
@@ -213,6 +215,19 @@ async def test_every_state_fits_every_size(prepared: dict[str, Run], known: set[
                 where = f"{size[0]}×{size[1]}, {name}: "
                 problems += [where + one for one in (*cut_words(in_front(app), known), *without_room(app))]
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_answers_of_a_question_are_whole_and_arrows_walk_over_them(size: tuple[int, int]) -> None:
+    app = LabApp()
+    async with app.run_test(size=size) as pilot:
+        app.push_screen(Question("Quit while training?", "verse trains in a process of its own.", ANSWERS))
+        await pilot.pause()
+        labels = ("c Cancel", "k Quit, keep training", "s Stop and quit")
+        await until(pilot, lambda: all(label in in_front(app) for label in labels))
+        for key, focused in (("right", "keep"), ("down", "stop"), ("up", "keep"), ("left", "stay")):
+            await pilot.press(key)
+            await until(pilot, lambda focused=focused: app.focused is not None and app.focused.id == focused)
 
 
 def test_a_cut_word_is_found_and_a_whole_one_or_one_with_an_ellipsis_is_not() -> None:

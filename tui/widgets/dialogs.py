@@ -114,8 +114,8 @@ class Question(Dialog[str]):
 
     BINDINGS = [
         Binding("escape", "answer_last", show=False),
-        Binding("left", "app.focus_previous", show=False),
-        Binding("right", "app.focus_next", show=False),
+        Binding("left,up", "app.focus_previous", show=False),
+        Binding("right,down", "app.focus_next", show=False),
     ]
 
     def __init__(self, title: str, text: str, options: tuple[Option, ...]) -> None:
