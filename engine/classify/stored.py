@@ -32,8 +32,9 @@ def stored(run: Run, texts: Sequence[str], control: Control) -> Generator[Event,
     encoder = yield from find.find(str(known["name"]), control)
     if encoder.identity != known.get("identity"):
         return None
-    length, names = min(spec.length, encoder.positions), pieces_of(spec.pooling, encoder.layers)
-    shelved = shelf(encoder.identity, texts, length, place(spec.device).precision, group_of(spec.pooling))
+    length, names = min(spec.length, encoder.positions), pieces_of(spec.pooling, encoder)
+    precision, group = place(spec.device).precision, group_of(spec.pooling)
+    shelved = shelf(encoder.identity, encoder.prompted(texts), length, precision, group)
     shards = []
     for number in range(-(-len(texts) // ROWS)):
         shard = shelved.shard(number, names)
@@ -41,4 +42,4 @@ def stored(run: Run, texts: Sequence[str], control: Control) -> Generator[Event,
             return None
         shards.append(shard)
         yield from handle_messages(control, 0)
-    return Features(shards, len(texts), encoder.layers, encoder.width).pooled(spec.pooling)
+    return Features(shards, len(texts), encoder).pooled(spec.pooling)

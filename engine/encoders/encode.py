@@ -91,8 +91,8 @@ def encode(
     where, dtype = str(placement.device), placement.precision
     place = shelf(encoder.identity, texts, length, dtype, group)
     numbers = range(-(-len(texts) // ROWS))
-    pieces = [name for one in poolings for name in pieces_of(one, encoder.layers, encoder.sentence)]
-    pieces = list(dict.fromkeys(pieces or pieces_in(group, encoder.layers, encoder.sentence)))
+    pieces = [name for one in poolings for name in pieces_of(one, encoder)]
+    pieces = list(dict.fromkeys(pieces or pieces_in(group, encoder)))
     shards: dict[int, Shard] = {}
     damaged: list[Exception] = []
     for number in numbers if cached else ():
@@ -112,10 +112,10 @@ def encode(
         machine = _Machine(encoder, where, dtype, budget)
         meter = _Meter(encoder.name, len(texts), there)
         kept = place if cached else None
-        names = pieces if poolings else pieces_in(place.group, encoder.layers, encoder.sentence)
+        names = pieces if poolings else pieces_in(place.group, encoder)
         yield from _fill(texts, names, control, machine, meter, length, kept, missing, shards)
         cache.trim()
-    return Features([shards[number] for number in numbers], len(texts), encoder.layers, encoder.width, encoder.sentence)
+    return Features([shards[number] for number in numbers], len(texts), encoder)
 
 
 def encode_now(
@@ -127,12 +127,12 @@ def encode_now(
     rows, encoder = np.arange(len(texts), dtype=np.int64), machine.encoder
     ids = encoder.ids(encoder.prompted(texts, role), min(length, encoder.positions))
     order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
-    names = pieces_of(pooling, encoder.layers, encoder.sentence)
+    names = pieces_of(pooling, encoder)
     pieces: dict[str, Any] = {}
     for _ in machine.run([ids[row] for row in order], names, lambda _, found, __: pieces.update(found), Control()):
         pass
     held = Shard(rows[order], None, pieces)
-    return Features([held], len(texts), encoder.layers, encoder.width, encoder.sentence).pooled(pooling)
+    return Features([held], len(texts), encoder).pooled(pooling)
 
 
 def machine_for(encoder: Encoder, device: str = "auto", budget: int = 0) -> _Machine:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from engine.encoders.sentence import SentenceLayout
+    from engine.encoders.find import Encoder
 
     Matrix: TypeAlias = NDArray[np.float32]
 
@@ -45,13 +45,14 @@ POOLING_HELP: Mapping[str, str] = {
 }
 
 
-def pieces_of(pooling: str, layers: int, sentence: SentenceLayout | None = None) -> list[str]:
+def pieces_of(pooling: str, encoder: Encoder) -> list[str]:
     """The pieces that a pooling puts side by side. Raises :class:`ValueError` for a pooling there is not.
 
-    ``mean`` of an encoder in the layout of sentence-transformers is the vector that its ``sentence`` layout defines.
+    ``mean`` of an encoder in the layout of sentence-transformers is the vector that its layout defines.
     """
-    if sentence is not None and pooling == "mean":
-        return sentence.pieces(layers)
+    layers = encoder.layers
+    if encoder.sentence is not None and pooling == "mean":
+        return encoder.sentence.pieces(layers)
     means = [f"mean.{layer}" for layer in range(layers + 1)]
     if pooling not in POOLINGS:
         raise ValueError(f"no pooling {pooling!r}; there are: {', '.join(POOLINGS)}")
@@ -64,10 +65,10 @@ def group_of(pooling: str) -> Group:
     return "every" if pooling == "all" else "top"
 
 
-def pieces_in(group: Group, layers: int, sentence: SentenceLayout | None = None) -> list[str]:
+def pieces_in(group: Group, encoder: Encoder) -> list[str]:
     """The pieces that a group computes in one pass."""
-    known = pieces_of("all", layers) if group == "every" else ["cls", "last", "max", *pieces_of("last4", layers)]
-    return list(dict.fromkeys([*known, *pieces_of("mean", layers, sentence)]))
+    known = pieces_of("all", encoder) if group == "every" else ["cls", "last", "max", *pieces_of("last4", encoder)]
+    return list(dict.fromkeys([*known, *pieces_of("mean", encoder)]))
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,8 @@ class Shard:
 class Features:
     """The features of ``count`` texts; arrays are read when a pooling is asked for."""
 
-    def __init__(
-        self, shards: Sequence[Shard], count: int, layers: int, width: int, sentence: SentenceLayout | None = None
-    ) -> None:
-        """``sentence`` says what the pooling ``mean`` stands for, see :func:`pieces_of`."""
-        self.shards, self.count, self.layers, self.width = list(shards), count, layers, width
-        self._sentence = sentence
+    def __init__(self, shards: Sequence[Shard], count: int, encoder: Encoder) -> None:
+        self.shards, self.count, self.encoder = list(shards), count, encoder
 
     @property
     def cost(self) -> Cost:
@@ -118,13 +115,14 @@ class Features:
         """
         import numpy as np
 
-        names = pieces_of(pooling, self.layers, self._sentence)
-        result = np.empty((self.count, len(names) * self.width), np.float32)
+        names, width = pieces_of(pooling, self.encoder), self.encoder.width
+        result = np.empty((self.count, len(names) * width), np.float32)
         for shard in self.shards:
             parts = shard.held if shard.held is not None else _read(shard, names)
             for place, name in enumerate(names):
-                result[shard.rows, place * self.width : (place + 1) * self.width] = parts[name]
-        return self._sentence.apply(result) if self._sentence is not None and pooling == "mean" else result
+                result[shard.rows, place * width : (place + 1) * width] = parts[name]
+        layout = self.encoder.sentence
+        return layout.apply(result) if layout is not None and pooling == "mean" else result
 
 
 @dataclass(frozen=True)

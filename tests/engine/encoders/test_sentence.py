@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 import tiny
 
+from engine.classify.results import Store
+from engine.classify.runs import create
+from engine.classify.spec import ClassifySpec
+from engine.classify.stored import stored
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode, encode_now, machine_for
 from engine.encoders.find import Encoder, NoEncoder, of_folder
@@ -161,6 +165,19 @@ def test_vectors_are_those_of_sentence_transformers(tmp_path: Path) -> None:
             ours = encode_now(TEXTS, machine_for(encoder, "cpu"), 128, "mean", role)
             theirs = getattr(model, method)(TEXTS, **(documents if role == "document" else {}))
             assert np.allclose(ours, theirs, atol=1e-4), (name, role)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_stored_vectors_of_a_classification_are_those_that_the_folder_defines(tmp_path: Path, name: str) -> None:
+    folder = layout(tmp_path / "model", **LAYOUTS[name])
+    _, encoder = tiny.finish(encoders.find(str(folder)))
+    run = create(ClassifySpec(encoder=str(folder), device="cpu"))
+    run.write_json(Store.ABOUT, {"encoder": {"name": encoder.name, "identity": encoder.identity}})
+    assert tiny.finish(stored(run, TEXTS, Control()))[1] is None
+    tiny.finish(encode(TEXTS, encoder, Control(), device="cpu", poolings=("mean",)))
+    prompt = PROMPTS.get(name, {}).get("", "")
+    exact = np.stack([expected(folder, LAYOUTS[name], prompt + text) for text in TEXTS])
+    assert np.allclose(tiny.finish(stored(run, TEXTS, Control()))[1], exact, atol=1e-4)
 
 
 def test_layouts_that_differ_are_other_encoders(tmp_path: Path) -> None:
