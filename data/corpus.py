@@ -120,7 +120,6 @@ def from_file(path: Path, *, cache: Path, name: str | None = None, encoding: str
         files = _Files(path, encoding)
         texts = files.texts() if files.size <= CLEAN_LIMIT else None
         if texts is None:
-            files = _Files(path, encoding)
             corpus = yield from _from_large(files, cache, name, str(path))
         else:
             corpus = from_text("".join(texts), name=name, source=str(path), wrapped=False)
@@ -174,7 +173,9 @@ class _Files:
 
     def texts(self) -> list[str] | None:
         """The text of every file, cleaned (:func:`data.plaintext.clean`); None where it is too much for memory."""
-        texts = []
+        texts: list[str] = []
+        read: dict[Path, Decoded | Decoder] = {}
+        every_cut: list[tuple[Path, Cut]] = []
         left = CLEAN_LIMIT
         for file in self.paths:
             with encodings.open_bytes(file) as opened:
@@ -182,11 +183,11 @@ class _Files:
             left -= len(content)
             if left < 0:
                 return None
-            decoded = encodings.decode(content, self._encoding)
-            self._read[file] = decoded
+            read[file] = decoded = encodings.decode(content, self._encoding)
             text, cuts = clean(normalise_line_ends(decoded.text))
-            self._cuts += [(file, cut) for cut in cuts]
+            every_cut += [(file, cut) for cut in cuts]
             texts.append(text + "\n" * (self._folder and not text.endswith("\n")))
+        self._read, self._cuts = read, every_cut
         return texts
 
     def chunks(self) -> Iterator[tuple[int, str]]:
