@@ -203,7 +203,7 @@ def _qrels(folder: Path) -> list[tuple[Path, str]]:
     for files in (*inner, sorted(folder.glob("qrels*"))):
         found = []
         for file in files:
-            suffix = Path(file.name.removesuffix(".gz").removesuffix(".zst")).suffix
+            suffix = Path(encodings.uncompressed(file.name)).suffix
             if file.is_file() and (kind_of(file) or suffix in (".txt", ".qrels", ".trec")):
                 split = sources.split_called(file.name) or sources.split_called(file.parent.name) or "test"
                 found.append((file, _split(split)))

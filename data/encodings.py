@@ -184,7 +184,14 @@ def open_bytes(path: Path) -> io.BufferedReader:
 
     Raises :class:`OSError`, also on reading compressed content that is damaged or cut off.
     """
-    return _Decompressed.open(path) if path.suffix.lower() in COMPRESSED else io.BufferedReader(io.FileIO(path), SAMPLE)
+    if path.suffix.lower() in COMPRESSED:
+        return io.BufferedReader(_Decompressed(path), BLOCK)
+    return io.BufferedReader(io.FileIO(path), SAMPLE)
+
+
+def uncompressed(name: str) -> str:
+    """The name of a file without the suffix of a compression."""
+    return name.removesuffix(".gz").removesuffix(".zst")
 
 
 class _Decompressed(io.RawIOBase):
@@ -199,10 +206,6 @@ class _Decompressed(io.RawIOBase):
             import pyarrow
 
             self._file = pyarrow.CompressedInputStream(self._plain, "zstd")
-
-    @classmethod
-    def open(cls, path: Path) -> io.BufferedReader:
-        return io.BufferedReader(cls(path), BLOCK)
 
     def readable(self) -> bool:
         return True

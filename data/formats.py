@@ -123,7 +123,7 @@ def some(names: Sequence[str]) -> str:
 def kind_of(path: Path) -> str:
     """The suffix that tells the format, in lower case and without that of a compression; empty if it tells none."""
     name = path.name.lower()
-    plain = name.removesuffix(".gz").removesuffix(".zst")
+    plain = encodings.uncompressed(name)
     suffix = Path(plain).suffix
     return suffix if suffix in (SUFFIXES if plain == name else TEXTS) else ""
 
@@ -190,7 +190,7 @@ def _text(path: Path, kind: str, reading: Reading) -> Generator[Row, None, None]
 
 def _size(path: Path, limit: int) -> int:
     """Bytes of a text, decompressed; no more than just above ``limit`` are counted."""
-    if kind_of(path) == path.suffix.lower():
+    if path.suffix.lower() not in encodings.COMPRESSED:
         return path.stat().st_size
     size = 0
     with encodings.open_bytes(path) as file:

@@ -8,6 +8,7 @@ from pathlib import Path
 from data import encodings, formats
 from data.collection import Gathering
 from data.encodings import TextError
+from data.plaintext import normalise_line_ends
 
 SUFFIXES = (".txt", ".md", ".rst", ".text", ".tex", ".org")
 PASSAGE = 1200  # characters of a document
@@ -47,13 +48,13 @@ def gather(files: Sequence[tuple[str, Path]], others: Sequence[str], found: Gath
 
 
 def _is_text(file: Path) -> bool:
-    return Path(file.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix in SUFFIXES
+    return Path(encodings.uncompressed(file.name.lower())).suffix in SUFFIXES
 
 
 def _passages(content: str) -> Iterator[str]:
     """Paragraphs put together up to ``PASSAGE`` characters; a longer one is cut at spaces."""
     held = ""
-    for paragraph in content.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
+    for paragraph in normalise_line_ends(content).split("\n\n"):
         rest = " ".join(paragraph.split())
         while rest:
             if held and len(held) + len(rest) + 1 > PASSAGE:
