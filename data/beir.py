@@ -139,7 +139,7 @@ def _take(
     first = list(islice(records, LOOKED_AT))
     if not first:
         return
-    file, columns = first[0].file, list(dict.fromkeys(column for record in first for column in record))
+    file, columns = first[0].file, sources.columns_of(first)
     key, text = _named(columns, _ID), text_column or _named(columns, _QUERY if queries else _DOCUMENT)
     title = "" if queries else _named(columns, _TITLE)
     if not text and own:
