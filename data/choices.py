@@ -26,7 +26,6 @@ FEWEST, MOST = 2, 10  # choices of an item
 LONGEST = 8_000  # characters of a question or a context that are kept
 HELD_OUT_SHARE, FEWEST_HELD_OUT = 0.1, 24  # of a small set up to a quarter, since few items tell little
 JUDGED_SHARE = 0.3
-HEAD = 1000  # rows whose columns are compared with those that the source found
 EXAMPLES, SHOWN = 2, 100  # items that are told as they are read, and characters of each text
 
 
@@ -144,8 +143,7 @@ def load(
 def read(raw: Raw, answer_base: str = answer_keys.AUTO, context_column: str = "") -> Reading:
     """The questions of all rows. Raises :class:`TableError` where there is no ``context_column``."""
     rows = {split: flattened(rows) for split, rows in raw.splits.items()}
-    apart = {name for some in raw.splits.values() for row in some[:HEAD] for name in row}.difference(raw.columns)
-    columns = find([row for some in rows.values() for row in some], apart, context_column)
+    columns = find([row for some in rows.values() for row in some], raw.dropped, context_column)
     parts = {split: [_parts(columns, row) for row in some] for split, some in rows.items()}
     answered = {
         split: [one for one in some if isinstance(one, Parts) and one.answer is not None]

@@ -67,6 +67,8 @@ class Raw:
     repairs: list[str] = field(default_factory=list)
     encoding: str = ""
     """of the texts, as ``UTF-8``; empty where no file was a text"""
+    dropped: tuple[str, ...] = ()
+    """columns that the rows have beside ``columns``: they number the rows or hold their splits"""
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,8 @@ def by_column(raw: Raw) -> Raw:
         if not (split := split_called(told)):
             tally.add("split", f"whose split is {told[:40]!r} taken as train", row.place)
         splits.setdefault(split or "train", []).append(row)
-    columns = [column for column in raw.columns if column != "split"]
-    return replace(raw, splits=splits, columns=columns, repairs=[*raw.repairs, *tally.lines()])
+    columns, dropped = [column for column in raw.columns if column != "split"], (*raw.dropped, "split")
+    return replace(raw, splits=splits, columns=columns, repairs=[*raw.repairs, *tally.lines()], dropped=dropped)
 
 
 def read(path: Path, *, most: int = 0, encoding: str = "") -> Raw:
@@ -205,11 +207,13 @@ def _finished(
     encoding: str = "",
 ) -> Raw:
     """Without the columns that have no name and only number the rows."""
+    dropped = []
     for column in filter(_INDEX.fullmatch, columns):
         if all(is_number(row.get(column)) for rows in splits.values() for row in rows):
             repairs.append(f"not used: the column {column or 'without a name'}, which numbers the rows")
-            columns = [other for other in columns if other != column]
-    return Raw(splits, columns, names, repairs, encoding)
+            dropped.append(column)
+    columns = [column for column in columns if column not in dropped]
+    return Raw(splits, columns, names, repairs, encoding, tuple(dropped))
 
 
 # -- folders ---------------------------------------------------------------------------------------------------------

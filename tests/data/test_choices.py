@@ -105,6 +105,14 @@ def test_splits_of_a_folder(tmp_path: Path) -> None:
     assert (found.judged_split, len(found.held_out), len(found.train)) == ("test", 30, 100)
 
 
+def test_columns_beside_the_split_of_each_row_are_found_wherever_they_begin(tmp_path: Path) -> None:
+    rows = [plain(number, split="train") for number in range(1100)]
+    rows += [plain(number, split="test", context="It was late.") for number in range(2000, 2020)]
+    found = load(str(write(tmp_path / "some.jsonl", rows)))
+    assert {item.context for item in found.judged} == {"It was late."}
+    assert not any("not used" in line for line in found.repairs)
+
+
 def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
     path = str(write(tmp_path / "some.jsonl", [plain(n) for n in range(60)]))
     one, two, other = load(path, limit=8), load(path, limit=8), load(path, limit=8, seed=2)
