@@ -17,6 +17,7 @@ from data import encodings, formats, passages, sources
 from data.collection import LONGEST, SPLITS, BeirError, Collection, Gathering, Qrels
 from data.encodings import TextError
 from data.formats import Reading, Row, TableError, kind_of
+from data.sources import column_called
 
 __all__ = ["BUNDLED", "LONGEST", "SPLITS", "BeirError", "Collection", "Qrels", "load"]
 
@@ -140,8 +141,8 @@ def _take(
     if not first:
         return
     file, columns = first[0].file, sources.columns_of(first)
-    key, text = _named(columns, _ID), text_column or _named(columns, _QUERY if queries else _DOCUMENT)
-    title = "" if queries else _named(columns, _TITLE)
+    key, text = column_called(columns, _ID), text_column or column_called(columns, _QUERY if queries else _DOCUMENT)
+    title = "" if queries else column_called(columns, _TITLE)
     if not text and own:
         texts = [column for column in columns if column not in (key, title) and isinstance(first[0].get(column), str)]
         text = texts[0] if len(texts) == 1 else ""
@@ -163,12 +164,6 @@ def _take(
         else:
             broken = text if content is None else title
             found.leave(file, f"with a {broken} that is no text" if name else "without an id", f"line {number:,}")
-
-
-def _named(columns: Iterable[str], names: Iterable[str]) -> str:
-    """The column of the likeliest name, in any case; empty where there is none."""
-    known = {column.lower(): column for column in columns}
-    return next((known[name] for name in names if name in known), "")
 
 
 def _key(value: Any) -> str:
@@ -242,7 +237,7 @@ def _judge(rows: Iterable[tuple[int, Sequence[Any]]], label: str, split: str, fo
     order: Sequence[int] = ()
     for number, cells in rows:
         if not order:
-            header = [_named(map(str, cells), names) for names in _JUDGED]
+            header = [column_called([*map(str, cells)], names) for names in _JUDGED]
             order = (
                 [cells.index(name) for name in header] if all(header) else (0, 2, 3) if len(cells) == 4 else (0, 1, 2)
             )

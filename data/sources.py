@@ -35,6 +35,7 @@ __all__ = [
     "Tally",
     "by_column",
     "cell",
+    "column_called",
     "columns_of",
     "existing",
     "from_hub",
@@ -197,6 +198,11 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
             last = row.keys()
             found.update(dict.fromkeys(last))
     return list(found)
+
+
+def column_called(columns: Sequence[str], names: Iterable[str]) -> str:
+    """The first column, in any case, of the first of ``names`` (lower case) that there is; empty where none is."""
+    return next((column for name in names for column in columns if column.lower() == name), "")
 
 
 def _finished(

@@ -17,7 +17,7 @@ from pathlib import Path
 from data import sources
 from data.formats import some
 from data.labels import SEVERAL, Labels, key, read_labels
-from data.sources import Preview, Raw, Row, TableError, Tally, cell
+from data.sources import Preview, Raw, Row, TableError, Tally, cell, column_called
 from data.tablechecks import Checks, check, normalized
 
 __all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "load", "preview"]
@@ -115,7 +115,7 @@ def read_texts(file: Path, column: str = "", encoding: str = "") -> tuple[list[R
     if not file.is_file():
         raise TableError(f"{file} is no file")
     raw = sources.read(file, encoding=encoding)
-    column = column or _found(raw.columns, TEXT_NAMES)
+    column = column or column_called(raw.columns, TEXT_NAMES)
     if column not in raw.columns:
         problem = f"there is no column {column!r}" if column else "which column holds the text cannot be told"
         named = ", ".join(map(repr, raw.columns))
@@ -137,8 +137,8 @@ def preview(
     Reads the beginning of each file only. Raises :class:`TableError`.
     """
     raw, source = _read(name, "", unreachable, most=count, encoding=encoding)
-    text = text_column or _found(raw.columns, TEXT_NAMES)
-    label = label_column or _found([column for column in raw.columns if column != text], LABEL_NAMES)
+    text = text_column or column_called(raw.columns, TEXT_NAMES)
+    label = label_column or column_called([column for column in raw.columns if column != text], LABEL_NAMES)
     return sources.preview(raw, source, {label: "label", text: "text"}, count=count)
 
 
@@ -157,11 +157,6 @@ def _read(
     return raw, source
 
 
-def _found(columns: Sequence[str], names: Sequence[str]) -> str:
-    """The column that is called by the first of ``names`` that there is; empty where none is."""
-    return next((column for name in names for column in columns if column.lower() == name), "")
-
-
 def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
     """The two columns: those that were named, else those whose names say it. All that is wrong is told at once."""
     problems: list[str] = []
@@ -172,7 +167,7 @@ def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
                 problems.append(f"there is no column {given!r}")
             chosen.append(given)
             continue
-        found = _found([column for column in raw.columns if column not in chosen], names)
+        found = column_called([column for column in raw.columns if column not in chosen], names)
         if not found:
             problems.append(f"which column holds the {what} cannot be told: name it with --{what}-column")
         chosen.append(found)
