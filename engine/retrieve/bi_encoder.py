@@ -144,8 +144,8 @@ def _cross(trainings: Sequence[_BiTraining]) -> Generator[Event, None, BiState]:
     every = tuple(sorted(lead.data.relevant))
     last = _BiTraining(lead.inputs, Split(every, every), lead.control, lead.keep)
     last.seen, last.offset = lead.seen, lead.step
-    last.history = [replace(lead.history[best_epoch], step=lead.step + last.per_epoch * best_epoch)]
     steps, note = lead.step + last.per_epoch * best_epoch, "on all train queries"
+    last.history = [replace(lead.history[best_epoch], step=steps)]
     for epoch in range(best_epoch):
         for event in last.epoch(epoch):
             yield replace(event, steps=steps, note=note) if isinstance(event, ContenderStep) else event
