@@ -36,7 +36,7 @@ class Item:
     question: str
     choices: tuple[str, ...]
     gold: int
-    """place of the right choice; -1 when nobody said"""
+    """place of the right choice; -1 where none is given"""
     context: str = ""
     continued: bool = False
 

@@ -95,8 +95,8 @@ class Gathering:
         self._titles: list[str] = []
         self._texts: list[str] = []
         self._known: set[str] = set()
-        self._spoken: dict[str, str] = {}
-        self._unspoken: set[str] = set()
+        self._queries: dict[str, str] = {}
+        self._empty_queries: set[str] = set()
         self._qrels: dict[str, dict[str, dict[str, int]]] = {}
         self._left, self._told = Tally(), Tally()
         self.checks: list[str] = []
@@ -126,24 +126,24 @@ class Gathering:
 
     def query(self, name: str, _: str, text: str, file: str, number: int) -> None:
         """Take in a query from a line of a file."""
-        if name in self._spoken or name in self._unspoken:
+        if name in self._queries or name in self._empty_queries:
             return self.leave(file, "with an id that occurred before", f"{name} in line {number:,}")
         if not text:
-            self._unspoken.add(name)
+            self._empty_queries.add(name)
             return self.leave(file, "without a text", f"{name} in line {number:,}")
         if len(text) > LONGEST:
             self.tell(file, f"cut after {LONGEST:,} characters", f"{name} in line {number:,}")
-        self._spoken[name] = text[:LONGEST]
+        self._queries[name] = text[:LONGEST]
         return None
 
     def grade(self, split: str, query: str, document: str, grade: float, file: str, number: int) -> None:
         """Take in the relevance of a document to a query, both of which must be there already unless only a part is."""
-        if self.reading.most and not (query in self._spoken and document in self._known):
+        if self.reading.most and not (query in self._queries and document in self._known):
             return None
-        if grade % 1 or query not in self._spoken or document not in self._known:  # the first also for NaN
-            if query in self._spoken and document not in self._known:
+        if grade % 1 or query not in self._queries or document not in self._known:  # the first also for NaN
+            if query in self._queries and document not in self._known:
                 self._qrels.setdefault(split, {}).setdefault(query, {})
-            there = query in self._spoken
+            there = query in self._queries
             what = f"for a {'document' if there else 'query'} that is not in the collection"
             what = "with a grade that is no whole number" if grade % 1 else what
             return self.leave(file, what, f"{grade:g} for document {document} of query {query} in line {number:,}")
@@ -173,11 +173,11 @@ class Gathering:
         if shared:
             kept["train"] = {query: found for query, found in kept["train"].items() if query not in shared}
         checks = [*self.checks, *self._told.lines()]
-        spaced = [one for one in (*self.ids, *self._spoken) if any(map(str.isspace, one))]
+        spaced = [one for one in (*self.ids, *self._queries) if any(map(str.isspace, one))]
         if spaced:
             checks.append(f"{_many(len(spaced), 'id')} with spaces, such as {spaced[0]!r}: used as they are")
         named = set().union(*self._qrels.values()) if not self.reading.most else set()
-        idle = [query for query in self._spoken if query not in named] if named else []
+        idle = [query for query in self._queries if query not in named] if named else []
         if idle:
             checks.append(f"{_many(len(idle), 'query', 'queries')} that no qrels name, such as {idle[0]!r}: not judged")
         both = [(query, found) for part in kept.values() for query, found in part.items() if query in self._known]
@@ -189,7 +189,7 @@ class Gathering:
         if copies:
             checks.append(f"{_many(copies, 'document')} with the text of another one")
         parts = (tuple(self.ids), tuple(self._titles), tuple(self._texts))
-        return Collection(name, source, *parts, self._spoken, kept, tuple(checks), tuple(repairs))
+        return Collection(name, source, *parts, self._queries, kept, tuple(checks), tuple(repairs))
 
 
 def _left_out(what: str, names: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ Reading: TypeAlias = Generator[tuple[str, int, int], None, "Corpus"]
 """Work in progress: yields ``(what, bytes done, bytes in all)`` and returns the corpus."""
 
 CHUNK = 4 * 1024 * 1024  # bytes read at a time
-CLEAN_LIMIT = 64 * 1024 * 1024  # bytes; larger texts are taken as they are, nobody wraps a book that long
+CLEAN_LIMIT = 64 * 1024 * 1024  # bytes; larger texts are taken as they are: no book is that long
 MEMORY_LIMIT = 256 * 1024 * 1024  # bytes of ids held in memory; more are memory-mapped
 MOST_FILES = 100_000  # of a folder, so that / is refused and not read
 DENSE_LIMIT = 1024  # vocabulary size up to which pairs are counted in a table of all that there could be

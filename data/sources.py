@@ -372,7 +372,7 @@ def loaded(name: str, unreachable: Callable[[], str], bundled: str) -> Mapping[s
         found: Mapping[str, Any] = datasets.load_dataset(
             repository, configuration or None, download_config=datasets.DownloadConfig(max_retries=1)
         )
-    except Exception as error:  # whatever a stranger's repository makes it raise
+    except Exception as error:  # whatever the files of a repository make it raise
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         hint = " Name a configuration as owner/name:config." if "onfig" in str(error) else ""
         raise TableError(f"the data set {name!r} cannot be loaded from the Hub ({first}).{hint}") from None

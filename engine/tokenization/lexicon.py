@@ -216,7 +216,7 @@ class Lexicon:
 
 def corpus() -> tuple[str, str, str]:
     """``(name, text, fingerprint)`` of the corpus at hand: the cached Inferno, else the bundled ``dantesque``."""
-    from data import dante  # numpy with it, for whoever asks
+    from data import dante  # imports numpy, which takes long
     from data.corpus import CorpusError
 
     if (home.cache() / "inferno.txt").exists():
