@@ -97,7 +97,10 @@ class Head:
 
     @classmethod
     def of(cls, path: Path, encoding: str, limit: int) -> Head:
-        """Of ``path``, ``large`` from ``limit`` bytes on. Raises :class:`OSError` and :class:`TextError`."""
+        """Of ``path``, ``large`` above ``limit`` bytes, of which a compressed one counts as 8.
+
+        Raises :class:`OSError` and :class:`TextError`.
+        """
         files = _Files(path, encoding)
         first = files.paths[0]
         codec = encodings.detect(first, encoding, scan=False)

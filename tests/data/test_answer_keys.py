@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from test_choice_schemas import raw_of
 
+from data.answer_keys import decide
+from data.choice_schemas import Parts
 from data.choices import Item, load, read
 
 Texts = Callable[[random.Random, int], list[str]]
@@ -50,6 +52,13 @@ def test_indices_from_0_are_never_looked_up_among_the_texts(
     texts: str, counts: tuple[int, ...], spelled: Callable[[int], Any]
 ) -> None:
     assert wrong(rows_of(TEXTS[texts], counts, spelled, 1000)) == 0
+
+
+@pytest.mark.parametrize(("odd", "kind"), [(1, "letter"), (2, "text")])
+def test_the_published_kind_is_kept_where_it_explains_nearly_as_many(odd: int, kind: str) -> None:
+    rows = [Parts("", "Which?", ("b", "a"), (), "a", False)] * (20 - odd)
+    rows += [Parts("", "Which?", ("x", "y"), (), "x", False)] * odd
+    assert decide({"test": rows}, "letter")["test"].kind == kind
 
 
 @pytest.mark.parametrize("texts", TEXTS)

@@ -174,6 +174,13 @@ def test_ones_own_texts_become_passages_that_can_be_searched(tmp_path: Path) -> 
     assert "own texts: they can be searched; without queries and qrels nothing can be judged" in found.checks
 
 
+def test_paragraphs_are_put_together_up_to_the_length_of_a_passage(tmp_path: Path) -> None:
+    paragraphs = ["a" * 600, "b" * (passages.PASSAGE - 601), "c" * (passages.PASSAGE - 1), "d"]
+    (tmp_path / "note.txt").write_text("\n\n".join(paragraphs))
+    one, two, three, four = paragraphs
+    assert beir.load(str(tmp_path)).texts == (f"{one} {two}", three, four)
+
+
 def test_names_that_lead_nowhere(tmp_path: Path) -> None:
     for name, words in (
         ("", "no collection named"),
@@ -435,6 +442,7 @@ def test_what_goes_in_is_used_or_counted(tmp_path: Path) -> None:
         (["1\t10\t0.5", "2\t11\t2.7"], {}, "2 rows left out with a grade that is no whole number; the first is 0.5"),
         (["1\t10\t-1", "1\t11\t2"], {"1": {"11": 2}}, "1 row with a grade of 0 or less: not relevant"),
         (["1\t10\t0", "2\t11\t1"], {"2": {"11": 1}}, "left out test queries without a relevant document: 1"),
+        (["1\t10\t0", "1\t11\t2"], {"1": {"11": 2}}, "1 row with a grade of 0 or less: not relevant"),
         (["1\t10\t1", "1\t10\t3"], {"1": {"10": 3}}, "1 row judged before with another grade, which they replace"),
         (
             ["1\t10\t1", "1\t99\t1"],

@@ -48,6 +48,11 @@ def test_items_are_divided_where_every_question_is_the_same(tmp_path: Path) -> N
     assert [len(part) for part in (found.train, found.held_out, found.judged)] == [5, 2, 3]
 
 
+def test_no_more_than_the_share_is_held_out_where_questions_come_in_pairs(tmp_path: Path) -> None:
+    rows = [plain(number // 2, choices=[f"a{number}", f"b{number}"]) for number in range(50)]
+    assert len(load(str(write(tmp_path / "pairs.jsonl", rows))).judged) == 14  # 30 percent are 15
+
+
 def test_splits_without_identical_questions_are_those_of_a_plain_draw(tmp_path: Path) -> None:
     found = load(str(write(tmp_path / "plain.jsonl", [plain(number) for number in range(100)])), seed=5)
     drawn = sorted(random.Random("5/judged").sample(range(100), 30))

@@ -352,5 +352,7 @@ def test_the_head_of_a_large_file_tells_its_encoding(tmp_path: Path) -> None:
     first = RUSSIAN.split("\n")[0][:60]
     assert corpus.Head.of(path, "", 1 << 20) == corpus.Head(False, "cp1251", f"{first}\n{first}")
     assert corpus.Head.of(path, "koi8-r", 9).encoding == "koi8-r"
+    size = path.stat().st_size
+    assert [corpus.Head.of(path, "", limit).large for limit in (size, size - 1)] == [False, True]
     make_folder(tmp_path / "folder")
     assert corpus.Head.of(tmp_path / "folder", "", 9) == corpus.Head(True, "utf-8", "più")

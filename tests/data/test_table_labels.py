@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from data import tables
+from data.labels import read_labels
 from data.tables import TableError, TextData
 
 NAN, INF = math.nan, math.inf
@@ -200,6 +201,13 @@ def test_labels_that_differ_in_case_or_spaces_are_named(tmp_path: Path, marks: l
         assert told == (
             [f"labels that differ only in case or spaces are classes of their own: {twins}"] if twins else []
         )
+
+
+def test_two_rows_on_average_are_enough_for_many_classes() -> None:
+    cells = {f"intent {number}": 2 for number in range(60)}
+    assert len(read_labels("label", cells, (), ()).classes) == 60
+    with pytest.raises(TableError, match="60 different values in 119 rows"):
+        read_labels("label", {**cells, "intent 0": 1}, (), ())
 
 
 def test_a_class_that_a_split_lacks_is_told(tmp_path: Path) -> None:

@@ -255,4 +255,5 @@ def test_a_limit_is_told(tmp_path: Path) -> None:
         count = len(getattr(whole, split))
         assert (f"30 of {count} in {split}" in told) == (count > 30)
     assert not [line for line in whole.repairs if "max rows" in line]
+    assert not [line for line in tables.load("helpdesk", limit=len(whole.train)).repairs if "max rows" in line]
     assert "max rows: 20 of" in " ".join(choices.load("everyday", limit=20).repairs)

@@ -423,6 +423,7 @@ def test_the_plane_is_that_of_scikit_learn() -> None:
     found, theirs = plane(vectors), PCA(2, svd_solver="full").fit(vectors)
     assert found.share == pytest.approx(theirs.explained_variance_ratio_.sum(), rel=1e-6)
     assert np.abs(found.points(vectors)) == pytest.approx(np.abs(theirs.transform(vectors)), abs=1e-4)
+    assert (found.axes.max(1) == np.abs(found.axes).max(1)).all()  # mirrored, it would be another picture
     assert found.points(vectors[:3]) == pytest.approx(found.points(vectors)[:3])
 
 
