@@ -475,6 +475,7 @@ def test_grades_that_are_not_used_as_they_are_are_told(
         ("notes.json", '[{"text": "no", "note": "card late"}, {"text": "no", "note": "app"}]', "note", ["1", "2"]),
         ("notes.csv", "a,b\nx,card late\ny,app\n", "b", ["1", "2"]),
         ("notes.csv", "id;Text\n7;card late\n8;app\n", "", ["7", "8"]),
+        ("notes.csv", "id,Text,text\n7,card late,no\n8,app,no\n", "", ["7", "8"]),
     ],
 )
 def test_a_table_of_ones_own_documents_can_be_searched(
