@@ -47,11 +47,11 @@ class ChoosePane(ComparePane):
         ),
         (
             "Whether to believe it",
-            "Hidden: the same method without the question; who is no better with it does not read it (red). Shuffled: "
-            "with the choices in another order; a ranker should not care. Place: where it chooses against where the "
-            "right choices stand. By margin: accuracy should grow with the lead. Seeds: number of trainings that "
-            "are averaged and the standard deviation of their accuracies. *: partial, not all items were judged. The "
-            "interval is 95%; F7 stops zero-shot early and keeps what was judged.\n",
+            "Hidden: the same method without the question; ▲ marks one that is no better with it, which may not use "
+            "it at all. Shuffled: with the choices in another order; the accuracy should stay. Position: how often "
+            "each is chosen against how often it is correct. By margin: accuracy should grow with the lead. Seeds: "
+            "number of trainings that are averaged and the standard deviation of their accuracies. *: partial, not "
+            "all items were judged. The interval is 95%; F7 stops zero-shot early and keeps what was judged.\n",
         ),
         (
             "A question of your own",

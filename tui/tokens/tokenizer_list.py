@@ -66,7 +66,7 @@ class TokenizerEntry:
 
 
 class TokenizerList:
-    """Studies in the order of their rows. ``text`` is what every view in ``views`` is of."""
+    """Vocabularies in the order of their rows. ``text`` is what every view in ``views`` is of."""
 
     def __init__(self) -> None:
         self.entries: list[TokenizerEntry] = []
@@ -143,7 +143,8 @@ class TokenizerList:
     def said(self) -> list[tuple[str, bool]]:
         """Lines to say above the rows, with whether something is wrong: what loads, what failed, what to do."""
         said = [(f"{entry.name}: {entry.problem}", True) for entry in self.entries if entry.problem]
-        said += [(f"{s.name}: loading…", False) for s in self.entries if not s.problem and s.tokenizer is None]
+        loading = [entry for entry in self.entries if not entry.problem and entry.tokenizer is None]
+        said += [(f"{entry.name}: loading…", False) for entry in loading]
         if not self.text and self.ready:
             said.append(
                 ("Type or paste a text. Keys outside the text: l the lab's examples, s English, d Dante.", False)

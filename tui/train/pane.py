@@ -47,10 +47,10 @@ class TrainPane(FollowPane):
     ABOUT = (
         (
             "What the curve shows",
-            "Loss is the mean cross-entropy in nats per character; divided by ln 2 it is bits per character. Grey is "
-            "each batch, cyan its moving average, yellow the whole validation split, green the best of it. The grey "
-            "lines are what a guesser reaches who knows nothing (ln V), how often each letter occurs (letters), and "
-            "the letter before (pairs).\n",
+            "Loss is the mean cross-entropy in nats per character; divided by ln 2 it is bits per character. ● is the "
+            "whole validation split, ⣿ the least to the most of the batch losses, and ─ their moving average. The "
+            "dashed lines are the losses of guessing: uniform (ln V), by letter frequencies, and by bigrams, which "
+            "know the letter before.\n",
         ),
         (
             "A run cannot be lost",
