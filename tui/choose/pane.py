@@ -33,7 +33,7 @@ class ChoosePane(ComparePane):
     WHAT = "ranking"
     FIRST = "overview"
     WORDS = WORDS
-    OF_RESULTS = frozenset({"method", "walk", "page", "ends", "back"})
+    OF_RESULTS = frozenset({"method", "walk", "page", "ends"})
     TYPED = {"ch-question": "a question of your own", "ch-choices": "*the right choice | another | a third"}
     TYPING = "own"
     ABOUT = (

@@ -151,8 +151,8 @@ def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
     room = width - sum(column.width for column in columns) - 5
     spelled = tokens(event.strips, room if room >= 24 else width - 5)
     if beside := room >= 24 and bool(spelled):
-        columns.append(Column("   tokens, the bolder the less probable", 0, lambda place: Text("   ") + spelled[place]))
-        columns[-1] = Column(columns[-1].title, 0, columns[-1].cell, left=True)
+        title_of = "   tokens, the bolder the less probable"
+        columns.append(Column(title_of, 0, lambda place: Text("   ") + spelled[place], left=True))
     table = LineTable(columns, width)
     places = range(min(len(item.choices), len(spelled)) if spelled else len(item.choices))
     lines = [Text(""), title, table.heading(), *map(table.row, places)]

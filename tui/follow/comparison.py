@@ -53,7 +53,7 @@ class ComparePane(FollowPane):
     """the view that is shown first"""
     WORDS: ClassVar[headline.Words]
     OF_RESULTS: ClassVar[frozenset[str]]
-    """actions that need results on the screen"""
+    """actions beside ``back`` that need results on the screen"""
     TYPED: ClassVar[Mapping[str, str]]
     """ids and placeholders of the lines that are typed into above the board"""
     TYPING: ClassVar[str] = ""

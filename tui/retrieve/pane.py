@@ -43,7 +43,7 @@ class RetrievePane(ComparePane):
     FIRST = "search"
     WORDS = WORDS
     TEXTS = frozenset({"figures"})
-    OF_RESULTS = frozenset({"walk", "read", "back", "page", "jump", "pair", "search", "export", "rankings"})
+    OF_RESULTS = frozenset({"walk", "read", "page", "jump", "pair", "search", "export", "rankings"})
     TYPED = {"re-query": "/ to search: type a question"}
     REST = 0.08
     ABOUT = (

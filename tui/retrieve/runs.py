@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,21 +31,22 @@ class Between:
 
 
 class Gains(list[Gain]):
-    """Every judged query."""
+    """Every judged query; ``unreadable`` says why the rankings of a method cannot be read."""
 
-    unreadable: Mapping[str, str] = {}
-    """why the rankings of a method cannot be read"""
+    def __init__(self, queries: Iterable[Gain] = (), unreadable: Mapping[str, str] | None = None) -> None:
+        super().__init__(queries)
+        self.unreadable = unreadable or {}
+        self._known: dict[tuple[str, str], Between] = {}
 
     def between(self, first: str, second: str) -> Between:
         """Those that both have ranked; sorted when first asked for."""
-        known: dict[tuple[str, str], Between] = self.__dict__.setdefault("known", {})
-        if (first, second) not in known:
+        if (first, second) not in self._known:
             both = [one for one in self if first in one.values and second in one.values]
             both.sort(key=lambda one: (one.values[second] - one.values[first], one.name))
             gaps = [one.values[first] - one.values[second] for one in both]
             better, worse = sum(gap > 1e-9 for gap in gaps), sum(gap < -1e-9 for gap in gaps)
-            known[first, second] = Between(both, gaps, better, worse)
-        return known[first, second]
+            self._known[first, second] = Between(both, gaps, better, worse)
+        return self._known[first, second]
 
 
 class Retrievals(TaskRuns):
@@ -61,7 +62,7 @@ class Retrievals(TaskRuns):
         from engine.retrieve.metrics import NDCG
 
         found = retrieve_results.read(run)
-        made = Gains(
+        queries = (
             Gain(
                 name,
                 texts.get(name, name),
@@ -69,8 +70,7 @@ class Retrievals(TaskRuns):
             )
             for row, name in enumerate(found.queries)
         )
-        made.unreadable = found.unreadable
-        return made
+        return Gains(queries, found.unreadable)
 
     def write_rankings(self, run: Run, file: Path) -> str:
         """TREC run files. Raises :class:`checkpoints.store.CheckpointError` and :class:`OSError`."""

@@ -77,7 +77,6 @@ class TokensPane(TokensInputOutput):
         self.editor = Editor(id="tokens-editor")
         self._ids, self._marks = True, True
         self._aligned: AlignedText | None = None
-        self._index: int | None = None
         self._reference, self._reference_name = samples.ENGLISH, "a page of English"
         self._wait: Timer | None = None
         self._keep: Timer | None = None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
 from textual.events import Click
-from textual.screen import Screen
 
 from tui.actions import key_name
 from tui.widgets.lines import Lines
@@ -43,14 +42,10 @@ class KeyBar(Lines):
         self._changed = False
 
     def on_mount(self) -> None:
-        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self._look_soon())
 
     def on_resize(self) -> None:
         self._look_soon()
-
-    def _bindings_changed(self, screen: Screen[Any]) -> None:
-        if self.app.app_focus:  # else nobody can press one, and every change of focus would be traffic
-            self._look_soon()
 
     def _look_soon(self) -> None:
         """Look once for all changes that wait."""
