@@ -20,7 +20,7 @@ from tui.classify.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
 from tui.follow.folding import Folded
-from tui.follow.scatter import Mapped, step
+from tui.follow.scatter import Mapped, walk
 from tui.pane import bindings
 from tui.widgets.styled import message
 
@@ -184,8 +184,7 @@ class ClassifyPane(ComparePane):
             report = self.story.methods[self.method].report if self.method else None
             state.move_cell(down, right, len(report.classes) if report else 0)
         elif state.view == "map":
-            if self.mapped is not None and self.mapped.points:
-                state.row = step(self.mapped.points, state.within(len(self.mapped.points)), right, -down)
+            walk(self.mapped, state, right, -down)
         elif right and state.view in ("calibration", "classes", "matrix"):
             self.action_method(right)
         else:

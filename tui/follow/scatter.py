@@ -50,6 +50,12 @@ def step(points: Sequence[tuple[float, float]], here: int, right: int, up: int) 
     return best if distance(best) < float("inf") else here
 
 
+def walk(found: Mapped | None, state: ViewState, right: int, up: int) -> None:
+    """Put the cursor on the nearest point in a direction."""
+    if found is not None and found.points:
+        state.row = step(found.points, state.within(len(found.points)), right, up)
+
+
 def scatter(
     found: Mapped,
     groups: Sequence[Group],

@@ -18,7 +18,7 @@ from tui.background import Opened
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
 from tui.follow.folding import Folded
-from tui.follow.scatter import Mapped, step
+from tui.follow.scatter import Mapped, walk
 from tui.pane import bindings
 from tui.retrieve import columns, map, searching
 from tui.retrieve.figures import batch, figures, gain_lines
@@ -296,8 +296,7 @@ class RetrievePane(ComparePane):
             state.row = max(0, state.row + down)
             columns.under_cursor(self.found, state)
         elif state.view == "map":
-            if self.mapped is not None:
-                state.row = step(self.mapped.points, state.within(len(self.mapped.points)), right, -down)
+            walk(self.mapped, state, right, -down)
         else:
             state.row = max(0, state.row + down)
         self.redraw()
