@@ -21,6 +21,7 @@ from engine.runs.events import (
     Loaded,
     Step,
 )
+from engine.runs.listing import partial
 from tui.follow import state as states
 from tui.follow.story import Story, Told
 
@@ -53,6 +54,11 @@ class Method:
     def done(self) -> bool:
         """Whether it has figures."""
         return self.result is not None
+
+    @property
+    def partial(self) -> bool:
+        """Whether its figures are of some of the items only."""
+        return bool(partial(self.result or {}))
 
     @property
     def accuracy(self) -> float | None:

@@ -9,7 +9,6 @@ from rich.text import Text
 from textual.strip import Strip
 
 from engine.runs.events import ContenderStep
-from engine.runs.listing import partial
 from tui import units
 from tui.follow import state as states
 from tui.follow.comparison_story import CompareStory
@@ -68,7 +67,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
     if story.finished is not None:
         if (best := story.best) is not None:
             text.append("best ", MUTED).append(words.methods.get(best.name, best.name))
-            text.append(f" {best.accuracy:.3f}{'*' * bool(partial(best.result))}{best.UNIT}   ", f"bold {BRIGHT}")
+            text.append(f" {best.accuracy:.3f}{'*' * best.partial}{best.UNIT}   ", f"bold {BRIGHT}")
         text.append(units.duration(story.finished.seconds), MUTED)
     elif story.progress is not None:
         done = story.progress

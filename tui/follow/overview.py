@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.runs.listing import partial as partial_of
 from tui import units
 from tui.follow.comparison_story import CompareStory, Method
 from tui.follow.headline import ViewState
@@ -39,12 +39,13 @@ PLOT = (24, 56)  # cells of the drawn intervals, at least and at most
 DRAWN = 72  # columns of a table from which intervals are drawn
 CURVE = 9  # lines below which the panel of a curve says nothing
 NARROWEST = 38  # cells of a curve beside others
+Line = TypeVar("Line")
 BY_EPOCH = ("mlp", "margin", "cross-entropy")  # methods whose steps are epochs
 
 
 def _accuracy(method: Method) -> tuple[str, str]:
     """A figure of some of the items only is marked."""
-    return share(method.accuracy) + "*" * bool(partial_of(method.result or {})), f"bold {BRIGHT}"
+    return share(method.accuracy) + "*" * method.partial, f"bold {BRIGHT}"
 
 
 def _span(method: Method) -> tuple[str, str]:
@@ -85,7 +86,7 @@ def table(
         here = method.name == chosen
         if method.done:
             line = shown.row(method, here=here)
-            if method is best and not partial_of(method.result or {}) and not story.doing:
+            if method is best and not method.partial and not story.doing:
                 line = _best(line, LineTable(shown.columns[:2], width).width)
         else:
             line = named.row(method, here=here)
@@ -99,7 +100,7 @@ def table(
             line.stylize(SELECTED, shown.width if method.done else named.width)
         lines.append(pointing(line, place))
         lines += [Text(brief.row(way).plain, MUTED) for way in method.ways]
-    if any(partial_of(method.result or {}) for method in story.methods.values()):
+    if any(method.partial for method in story.methods.values()):
         lines.append(Text("  * of the items judged so far, not of all", MUTED))
     return lines + [Text(f"  {safe(str(done), lines=False)}", MUTED) for done in story.encodings.values()]
 
@@ -151,13 +152,13 @@ def verdict(text: str, width: int) -> list[Text]:
     return [line for one in sentences for line in wrap(Text(one), width)] + [Text("")] * bool(text)
 
 
-def scrolled(lines: Sequence[Strip], state: ViewState, height: int) -> tuple[Sequence[Strip], str]:
+def scrolled(lines: Sequence[Line], state: ViewState, height: int) -> tuple[Sequence[Line], str]:
     """The lines that ``state`` has scrolled to, and which of how many they are where there are more."""
     state.scroll = max(0, min(state.scroll, len(lines) - height))
     if len(lines) <= height:
         return lines, ""
     end = state.scroll + height
-    return lines[state.scroll : end], f"lines {state.scroll + 1}–{end} of {len(lines)} · PgUp PgDn"
+    return lines[state.scroll : end], f"lines {state.scroll + 1}–{end} of {len(lines)}"
 
 
 def overview(
@@ -202,6 +203,7 @@ def overview(
         if curves and alone:
             made += drawn(inside, CURVE + 2)
         shown, where = scrolled(made, state, room - frame.down)
+        where += " · PgUp PgDn" * bool(where)
         return frame.panel("results" if story.verdict else "so far", shown, width, room, where)
 
     if curves and frame.boxed and room >= CURVE:

@@ -10,6 +10,7 @@ from textual.strip import Strip
 
 from engine.comparison.scripts import bigrams
 from engine.retrieve.metrics import Ranked
+from tui.follow.overview import scrolled
 from tui.retrieve.searching import DEPTH, Answer
 from tui.retrieve.views import ViewState, name_of
 from tui.text import safe
@@ -81,20 +82,18 @@ def document(answer: Answer | None, state: ViewState, title: Title, width: int, 
     if answer is None or row is None:
         return paragraph("no document here", width)
     name, content = title(row)
-    where = []
+    ranks = []
     for method, ranked in answer.found.items():
         place = ranked.rows.index(row) + 1 if row in ranked.rows else 0
-        where.append(f"{name_of(method)} {place or f'>{DEPTH}'}")
+        ranks.append(f"{name_of(method)} {place or f'>{DEPTH}'}")
     head = Text(f"{MARK} ", GOOD).append("relevant   ", "") if row in answer.relevant else Text()
-    head.append("rank in " + "   ".join(where), MUTED)
+    head.append("rank in " + "   ".join(ranks), MUTED)
     inside = width - frame.across
     lines = [head, Text(""), *wrap(highlighted(Text(safe(content, lines=False)), answer.terms), inside)]
-    room = height - frame.down
-    state.scroll = max(0, min(state.scroll, len(lines) - room))
-    end = min(len(lines), state.scroll + room)
-    told = f"lines {state.scroll + 1}–{end} of {len(lines)} · Esc back" if len(lines) > room else "Esc back"
-    shown = strips(lines[state.scroll : end], inside, room)
-    return frame.panel(safe(name, lines=False) or "(no title)", shown, width, height, told, active=True)
+    shown, where = scrolled(lines, state, height - frame.down)
+    told = f"{where} · Esc back" if where else "Esc back"
+    drawn = strips(shown, inside, len(shown))
+    return frame.panel(safe(name, lines=False) or "(no title)", drawn, width, height, told, active=True)
 
 
 def under_cursor(answer: Answer | None, state: ViewState) -> int | None:
