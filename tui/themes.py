@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from rich.color import Color as RichColor
 from rich.segment import Segment
 from rich.style import Style
 from rich.terminal_theme import TerminalTheme
+from textual.app import App
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.theme import Theme
@@ -144,6 +146,14 @@ SIXTEEN = Theme(
 )
 """for terminals with 16 colours, whatever they are"""
 CYCLE = (DARK.name, LIGHT.name, SIXTEEN.name)
+
+
+def colours_of(app: App[Any]) -> str:
+    """The colours that are shown: ``dark``, ``light``, ``16`` for the terminal's own, or ``none``."""
+    if app.no_color:
+        return "none"
+    theme = app.current_theme
+    return "16" if theme.name == SIXTEEN.name else "dark" if theme.dark else "light"
 
 
 class FewColours(LineFilter):

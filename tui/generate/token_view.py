@@ -19,6 +19,7 @@ from textual.strip import Strip
 from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_tree import RAW, Node, TokenTree
 from tui.text import safe
+from tui.themes import colours_of
 from tui.widgets.lines import Lines
 from tui.widgets.styled import BRIGHT, MUTED, strips, wrap
 
@@ -36,7 +37,7 @@ RAMPS = {
     "16": _ramp("none", "yellow", "black on yellow", "underline black on bright_yellow"),
     "none": _ramp("none", "italic", "underline", "bold underline"),
 }
-"""surprise as a background of one hue, by what the terminal shows; the last differs without colour too"""
+"""surprise as a background of one hue, by the colours that are shown; the last differs without colour too"""
 PLAIN = Style()
 DIM = Style(color=MUTED)
 BOLD = Style(color=BRIGHT, bold=True)
@@ -50,10 +51,7 @@ CALM = 1.5  # seconds between two turns of the page while text streams
 
 def ramp(app: App[Any]) -> tuple[Style, ...]:
     """The styles of surprise in the theme of ``app``."""
-    if app.no_color:
-        return RAMPS["none"]
-    theme = app.current_theme
-    return RAMPS["16" if theme.name == "lab-16" else "dark" if theme.dark else "light"]
+    return RAMPS[colours_of(app)]
 
 
 def surprise(logprob: float | None, styles: Sequence[Style]) -> Style:

@@ -28,7 +28,7 @@ class Palette:
 
 
 def _palette(text: str, even: str, odd: str) -> Palette:
-    return Palette(tuple(Style.parse(f"{text} on {colour}".strip()) for colour in f"{even} {odd}".split()))
+    return Palette(tuple(Style.parse(f"{text} on {colour}") for colour in f"{even} {odd}".split()))
 
 
 DARK = _palette("#ffffff", "#262c6b #123a30 #3b3512 #43203f", "#3e52a8 #305e56 #635427 #7b436b")
@@ -38,15 +38,8 @@ SIXTEEN = Palette(
     + tuple(Style.parse(f"black on {colour}") for colour in ("green", "yellow", "cyan", "white"))
 )
 NONE = Palette((Style.null(),) * HUES + (Style(underline=True),) * HUES)
-
-
-def palette(theme: str, *, dark: bool, no_colour: bool) -> Palette:
-    """The palette for a theme of this program."""
-    if no_colour:
-        return NONE
-    if theme == "lab-16":
-        return SIXTEEN
-    return DARK if dark else LIGHT
+PALETTES = {"dark": DARK, "light": LIGHT, "16": SIXTEEN, "none": NONE}
+"""by the colours that are shown, see :func:`tui.themes.colours_of`"""
 
 
 def colour(view: Tokenized, index: int) -> int:

@@ -17,6 +17,7 @@ from textual.worker import get_current_worker
 from engine.tokenization.encoding import NoTokenizer
 from engine.tokenization.lexicon import corpus
 from engine.tokenization.spans import Tokenized, tokenize
+from tui import themes
 from tui.background import FileWriter
 from tui.pane import UsePrompt, bindings
 from tui.text import safe
@@ -213,8 +214,7 @@ class TokensPane(TokensInputOutput):
             return
         tokenizers, caret, token = self.tokenizers, self.editor.buffer.caret, self.token
         if self._aligned is None:
-            theme = self.app.current_theme
-            colours = palette.palette(theme.name, dark=theme.dark, no_colour=self.app.no_color)
+            colours = palette.PALETTES[themes.colours_of(self.app)]
             look = Look(max(8, width - GUTTER), GUTTER, self._ids, self._marks, colours)
             names = [short(safe(entry.name, lines=False), GUTTER - 1) for entry in tokenizers.ready]
             self._aligned = AlignedText(tokenizers.text, tokenizers.views, names, look)
