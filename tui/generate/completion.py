@@ -15,6 +15,7 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.content import Content
 from textual.strip import Strip
 from textual.timer import Timer
 
@@ -421,7 +422,7 @@ class CompletionPane(Pane):
         if titles != self._titles:
             self._titles = titles
             panel = self.query_one("#gen-text")
-            panel.border_title, panel.border_subtitle = titles
+            panel.border_title, panel.border_subtitle = map(Content, titles)  # no markup
 
     def _line(self, name: str, make: Callable[[int], Strip]) -> None:
         view = self.query_one(f"#{name}", Lines)

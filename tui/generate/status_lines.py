@@ -103,7 +103,7 @@ def text_facts(tree: TokenTree) -> str:
     if (place := tree.fork()) is not None:
         now, of = tree.branches(place)
         told = f"[ ] branch {now} of {of} at token {place:,}" + (f" · {told}" if told else "")
-    return told.replace("[", r"\[")
+    return told
 
 
 def summary(done: Completed) -> str:
