@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -24,7 +23,7 @@ from tui.runs import views
 from tui.text import safe
 from tui.train.resuming import ask_steps
 from tui.widgets.dialogs import Option, Question
-from tui.widgets.line_table import Column, TableView
+from tui.widgets.line_table import TableView
 from tui.widgets.lines import Lines
 from tui.widgets.styled import SERIES
 from tui.widgets.styles import style_sheet
@@ -61,7 +60,7 @@ class RunsPane(Pane):
     def compose(self) -> ComposeResult:
         yield Static(NO_RUNS, id="no-runs", markup=False)
         with Container(id="runs-body"):
-            yield RunsTable(views.columns(self._shape), id="runs-table")
+            yield TableView(views.columns(self._shape), id="runs-table", classes="panel")
             yield Lines(id="runs-plot", classes="panel")
         yield Static(id="about-run")
 
@@ -251,11 +250,3 @@ class RunsPane(Pane):
         if view.size:
             view.entitle("validation loss, nats/char", views.legend(self._losses, view.size.width - 2))
             view.set_strips(views.plot(self._losses, *view.size))
-
-
-class RunsTable(TableView):
-    """The runs, in a panel."""
-
-    def __init__(self, columns: Sequence[Column], *, id: str) -> None:
-        super().__init__(columns, id=id)
-        self.add_class("panel")

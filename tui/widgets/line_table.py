@@ -117,8 +117,8 @@ class TableView(Lines, can_focus=True):
     class Chosen(Message):
         """Enter was pressed, or the row of the cursor clicked."""
 
-    def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, columns: Sequence[Column], *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
         self._columns = columns
         self._first = 0
         self.entries: Sequence[Any] = ()
