@@ -291,7 +291,7 @@ async def test_another_candidate_is_taken_and_gone_on_from(models: FakeModels, f
         await pilot.press(*focus, "down" if focus else "j", "enter")
         await quiet(pilot)
         assert of(pilot).tokens.text == "abcdefghj" + "jklmnopq"
-        await shows(pilot, "branch 2 of 2 at token 8")
+        await shows(pilot, "[ ] branch 2 of 2 at token 8")
         await pilot.press("left_square_bracket")
         assert of(pilot).tokens.text == "abcdefghijk"
         await shows(pilot, "branch 1 of 2", "²i")

@@ -14,7 +14,7 @@ from tui.follow import state as states
 from tui.follow.comparison_story import CompareStory
 from tui.text import run_title, safe
 from tui.widgets.lines import doing
-from tui.widgets.styled import ACCENT, BORDER, BRIGHT, MUTED, TEXT, cut, notice_text, strip
+from tui.widgets.styled import ACCENT, BRIGHT, MUTED, TEXT, cut, done_bar, notice_text, strip
 
 EMPTY = "no results yet: F5 runs the methods"
 SHORTEST = 3  # characters of a view's title at least
@@ -93,8 +93,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
 def far(text: Text, done: int, total: int, width: int) -> None:
     """Append a bar and ``done/total``."""
     cells = max(6, min(20, width - 44 - text.cell_len))
-    full = round(max(0.0, min(1.0, done / max(1, total))) * cells)
-    text.append("━" * full, TEXT).append("━" * (cells - full), BORDER).append(f"  {done:,} / {total:,}", BRIGHT)
+    text.append_text(done_bar(done, total, cells)).append(f"  {done:,} / {total:,}", BRIGHT)
 
 
 def training(text: Text, last: ContenderStep, width: int) -> None:

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from tui import units
 from tui.follow.story import Sample, Story
 from tui.text import run_title, safe
-from tui.widgets.styled import BORDER, BRIGHT, GOOD, MUTED, TEXT, notice_text, strip, wrap
+from tui.widgets.styled import BRIGHT, GOOD, MUTED, done_bar, notice_text, paragraph, strip, wrap
 
 BELOW = (
     ("bigram_entropy", "bigrams", "the model uses more than the last letter"),
@@ -47,8 +47,7 @@ def status(story: Story, word: str, mark: str, colour: str, name: str, width: in
         left = units.duration(ended.seconds)
     far = f"{story.step:,} / {steps:,}".rjust(len(f"{steps:,}") * 2 + 3)
     cells = max(6, min(60, width - text.cell_len - len(far) - 24))  # room for "12 h 07 min left"
-    done = round(min(1.0, story.step / steps) * cells)
-    text.append(f"  {'━' * done}", TEXT).append("━" * (cells - done), BORDER)
+    text.append("  ").append_text(done_bar(story.step, steps, cells))
     return text.append(f"  {far}", BRIGHT).append(f"   {left}", MUTED)
 
 
@@ -96,7 +95,7 @@ def figures(shown: dict[str, str], width: int) -> list[Strip]:
 def sample(shown: Sample | None, width: int, height: int) -> list[Strip]:
     """The end of a sample, as far as it is written."""
     if shown is None:
-        return [strip(line, width) for line in wrap(Text("The model writes here while it learns.", MUTED), width)]
+        return paragraph("The model writes here while it learns.", width)
     text = Text(safe(shown.prompt), MUTED)
     text.append(safe(shown.text), "default")
     if not shown.done:

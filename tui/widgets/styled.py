@@ -109,6 +109,12 @@ def bar(share: float, cells: int) -> str:
     return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(cells)
 
 
+def done_bar(done: float, total: float, cells: int) -> Text:
+    """A line of ``cells`` cells, bright as far as work is done."""
+    full = round(max(0.0, min(1.0, done / max(1, total))) * cells)
+    return Text.assemble(("━" * full, TEXT), ("━" * (cells - full), BORDER))
+
+
 def share(value: float | None, places: int = 3) -> str:
     """A share from 0 to 1 as people compare them: ``0.874``; a dash when unknown."""
     return "–" if value is None else f"{value:.{places}f}"
