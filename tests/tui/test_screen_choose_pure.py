@@ -14,14 +14,13 @@ from engine.choose.spec import ChooseSpec
 from engine.runs import spec as specs
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Finished, ItemJudged, Loaded, Notice
 from engine.runs.spec import BadSpec
-from tui.choose import form as choose_form
 from tui.choose.form import ChooseForm, look
 from tui.choose.overview import overview
 from tui.choose.own import Own, item_of, ranks, spelled
 from tui.choose.questions import card, questions, tokens
 from tui.choose.story import FILTERS, ORDERS, ChooseStory, disagree, lead, shares
 from tui.choose.views import NAMES, WORDS, ViewState
-from tui.follow import last_values
+from tui.follow import comparison_form, last_values
 from tui.follow.headline import head, notice, tabs
 from tui.widgets.panel import Frame
 
@@ -243,8 +242,8 @@ def test_a_look_at_the_data_shows_how_they_are_read(tmp_path: Path, monkeypatch:
     file.write_bytes(file.read_bytes().replace(b"What", b"\xccas"))
     assert "Ěas" in look({**values, "encoding": "cp1250"}).first[0].question
     assert "Ìas" in look({**values, "encoding": "cp1252"}).first[0].question
-    monkeypatch.setattr(choose_form, "LARGE", 100)
-    monkeypatch.setattr(choose_form, "HEAD", 10)
+    monkeypatch.setattr(comparison_form, "LARGE", 100)
+    monkeypatch.setattr(comparison_form, "HEAD", 10)
     seen = look(values)
     assert "only the first 10 rows" in seen.note
     assert "counted from 1" in seen.facts().plain

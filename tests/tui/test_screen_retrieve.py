@@ -25,8 +25,7 @@ from engine.runs.events import ContenderDone, ContenderStep, EncodingDone, Event
 from engine.runs.messages import Control
 from engine.runs.worker import Task
 from tui.app import LabApp
-from tui.follow import last_values
-from tui.retrieve import form
+from tui.follow import comparison_form, last_values
 from tui.retrieve.figures import differences, figures
 from tui.retrieve.form import look
 from tui.retrieve.pane import RetrievePane
@@ -359,8 +358,8 @@ def test_the_form_shows_what_is_read_and_a_large_collection_by_its_head(
     assert "'utf-9' is not an encoding" in look({**values, "encoding": "utf-9"}).problem
     with (folder / "corpus.jsonl").open("a") as file:
         file.write("no JSON, and never read\n")
-    monkeypatch.setattr(form, "LARGE", 100)
-    monkeypatch.setattr(form, "HEAD", 30)
+    monkeypatch.setattr(comparison_form, "LARGE", 100)
+    monkeypatch.setattr(comparison_form, "HEAD", 30)
     seen = look(values)
     assert (seen.sizes, seen.repairs, seen.problem) == ((), (), "")
     assert "only the first 30 rows" in seen.note

@@ -11,11 +11,10 @@ from data import sources
 from data.choices import BUNDLED, EXAMPLES, LETTERS, Item, TableError, load
 from engine.choose.spec import ChooseSpec
 from engine.runs.spec import typed
-from tui.follow.comparison_form import CompareForm, Seen, size
+from tui.follow.comparison_form import CompareForm, Seen, rows_to_read
 from tui.text import safe
 
 SHOWN = 300  # characters of a context or a question
-LARGE, HEAD = 16 << 20, 1000  # bytes from which only the first rows are read while the form is filled in
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,16 @@ class SeenItems(Seen):
 def look(values: Mapping[str, str]) -> SeenItems:
     """Read what lies on the disk. Never raises."""
     name = values["data"].strip()
-    path = sources.existing(name)
-    if path is None and name != BUNDLED:
+    if sources.existing(name) is None and name != BUNDLED:
         return SeenItems(note="it is looked for on the Hub when the methods run" if name else "")
     given = typed(ChooseSpec, values)
     limit, seed = (int(given[field]) if given[field].isdecimal() else 0 for field in ("limit", "seed"))
     meant = {field: given[field] for field in ("answer_base", "context_column", "encoding")}
-    large = path is not None and size(name) > LARGE
+    most, note = rows_to_read(name)
     try:
-        data = load(name, **meant, most=HEAD if large else 0, limit=limit, seed=seed)
+        data = load(name, **meant, most=most, limit=limit, seed=seed)
     except TableError as error:
         return SeenItems(problem=str(error))
-    note = f"{name} is large: only the first {HEAD:,} rows of each file are shown here" if large else ""
     checks = (*data.read, *data.checks)
     return SeenItems(data.source, checks=checks, repairs=data.repairs, note=note, first=data.judged[:EXAMPLES])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import work
@@ -21,6 +20,7 @@ from tui.follow.form import Form
 from tui.text import safe
 
 REST = 0.4  # seconds that typing rests before the data are looked at
+LARGE, HEAD = 16 << 20, 1000  # bytes from which only the first rows are read while the form is filled in
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,21 @@ def kind_of(name: str, bundled: str, *, folder: bool = False) -> str:
 
 def size(name: str) -> int:
     """Bytes of a file, or of the first files in a folder and in the folders of it; 0 where there is none."""
-    path = sources.existing(name) or Path()
+    path = sources.existing(name)
+    if path is None:
+        return 0
     files = islice(chain((path,), path.glob("*"), path.glob("*/*")), 1000)
     try:
         return sum(file.stat().st_size for file in files if file.is_file())
     except OSError:  # told by what reads them
         return 0
+
+
+def rows_to_read(name: str) -> tuple[int, str]:
+    """How many rows of each file are read to look at the data of a path, 0 for all; and what is said of that."""
+    if size(name) <= LARGE:
+        return 0, ""
+    return HEAD, f"{name} is large: only the first {HEAD:,} rows of each file are shown here"
 
 
 class CompareForm(Form):

@@ -9,10 +9,8 @@ from textual.content import Content
 
 from data.beir import BUNDLED
 from engine.retrieve.spec import RetrieveSpec
-from tui.follow.comparison_form import CompareForm, Seen, kind_of, size
+from tui.follow.comparison_form import CompareForm, Seen, kind_of, rows_to_read
 from tui.text import safe
-
-LARGE, HEAD = 16 << 20, 1000  # bytes from which only the first rows are read while the form is filled in
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,13 @@ def look(values: Mapping[str, str]) -> SeenCollection:
         return SeenCollection(note=f"{name} is fetched from the Hub, or taken from the cache, when you press F5.")
     text_column, encoding = ("" if values[field] == "auto" else values[field] for field in ("text_column", "encoding"))
     try:
-        large = kind == "path" and size(name) > LARGE
-        found = beir.load(name, text_column=text_column, encoding=encoding, most=HEAD if large else 0)
+        most, note = rows_to_read(name) if kind == "path" else (0, "")
+        found = beir.load(name, text_column=text_column, encoding=encoding, most=most)
     except beir.BeirError as error:
         return SeenCollection(problem=str(error))
     except OSError as error:
         return SeenCollection(problem=f"it cannot be read ({error.strerror or error})")
     sizes = [("documents", len(found)), *((f"{split} queries", len(part)) for split, part in found.qrels.items())]
-    note = f"{name} is large: only the first {HEAD:,} rows of each file are shown here" if large else ""
     samples = [(f"document {found.ids[0]}", f"{found.titles[0]}  {found.texts[0]}")]
     if split := found.judged:
         query = next(iter(found.qrels[split]))
@@ -57,7 +54,7 @@ def look(values: Mapping[str, str]) -> SeenCollection:
         for row, grade in list(found.relevant(split, query).items())[:2]:
             samples.append((f"relevant to it, grade {grade}: {found.ids[row]}", found.documents[row]))
     return SeenCollection(
-        found.source, () if large else tuple(sizes), found.checks, found.repairs, note=note, first=tuple(samples)
+        found.source, () if most else tuple(sizes), found.checks, found.repairs, note=note, first=tuple(samples)
     )
 
 
