@@ -76,6 +76,11 @@ def load(name: str, control: Control | None = None, *, device: str = "auto") -> 
     )
 
 
+def gpt2_cached() -> bool:
+    """Whether GPT-2 is in the Hugging Face cache."""
+    return any(hub.has(repository) for repository in _GPT2)
+
+
 def candidates(*, ask: bool = True) -> list[tuple[str, str]]:
     """What ``auto`` stands for, best first, each with why; the last is always there.
 
@@ -83,7 +88,7 @@ def candidates(*, ask: bool = True) -> list[tuple[str, str]]:
     the Dante GPT.
     """
     found = [(last, "the last used model")] if (last := _last_used()) else []
-    if any(hub.has(repository) for repository in _GPT2):
+    if gpt2_cached():
         found.append(("gpt2", "it is in the Hugging Face cache"))
     elif ask and not hub.unreachable():
         found.append(("gpt2", "the Hub answers"))

