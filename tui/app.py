@@ -157,17 +157,18 @@ class LabApp(EndingApp):
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
-        if action in _WORK:
-            mounted = any(switcher.current for switcher in self.query(PaneSwitcher))
-            return not mounted or self.working.allows(action)
-        return action != "theme" or not self._few
+        if action in _WORK and not any(switcher.current for switcher in self.query(PaneSwitcher)):
+            return True  # the panes are not mounted yet
+        return self._possible(action)
 
     def _now(self, action: Action, here: Pane) -> bool:
         """Whether an action makes sense once no dialog is on the screen."""
         name = action.name.partition("(")[0]
-        if action.where == "everywhere":
-            return self.working.allows(name) if name in _WORK else name != "theme" or not self._few
-        return bool(here.check_action(name, ()))
+        return self._possible(name) if action.where == "everywhere" else bool(here.check_action(name, ()))
+
+    def _possible(self, name: str) -> bool:
+        """Whether an action of everywhere makes sense now."""
+        return self.working.allows(name) if name in _WORK else name != "theme" or not self._few
 
     # -- what panes ask for ------------------------------------------------------------------------------------------
 
