@@ -17,13 +17,13 @@ from engine.runs.events import Classified
 from engine.runs.listing import partial
 from engine.runs.spec import BadSpec, Problem
 from tui.command.driven import DONE, drive
-from tui.command.options import options
+from tui.command.options import Json, Quiet, options
 from tui.output import print_message, say
 from tui.text import safe
 
 
 @options(ClassifySpec)
-def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
+def classify(spec: ClassifySpec, *, json: Json = False, quiet: Quiet = False) -> int:
     """Compare text classifiers: baselines, heads on frozen features of a pre-trained encoder, fine-tuning.
 
     Majority class and TF-IDF with logistic regression are always included.
@@ -32,7 +32,7 @@ def classify(spec: ClassifySpec, *, json: bool, quiet: bool) -> int:
 
 
 @options(ChooseSpec)
-def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
+def choose(spec: ChooseSpec, *, json: Json = False, quiet: Quiet = False) -> int:
     """Compare methods that answer multiple-choice questions by ranking the choices.
 
     Chance and the longest choice are always included; each method is also evaluated with the question hidden and with
@@ -45,8 +45,8 @@ def choose(spec: ChooseSpec, *, json: bool, quiet: bool) -> int:
 def retrieve(
     spec: RetrieveSpec,
     *,
-    json: bool,
-    quiet: bool,
+    json: Json = False,
+    quiet: Quiet = False,
     trec: Annotated[
         Path | None,
         Parameter(

@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
 from typing import Annotated, Any, Literal
 
@@ -33,38 +33,24 @@ Texts = Parameter(allow_leading_hyphen=True, negative="", validator=_no_option)
 
 
 def options(kind: type) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A command that takes a spec of this kind, ``json`` and ``quiet``, from options for its fields.
+    """A command whose first argument is a spec of this kind, made from options for its fields.
 
-    Other keyword arguments of the command are options too.
+    The other arguments of the command are options too.
     """
     known = {entry.metadata["option"].name or entry.name: entry for entry in fields(kind)}
     hints = typing.get_type_hints(kind)
-    fixed = [_parameter(name, entry, hints[entry.name]) for name, entry in known.items()]
-    for name, annotation in (("json", Json), ("quiet", Quiet)):
-        fixed.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
+    made = [_parameter(name, entry, hints[entry.name]) for name, entry in known.items()]
 
-    def wrap(command: Callable[..., int]) -> Callable[..., int]:
-        taken = inspect.signature(command, eval_str=True).parameters.values()
-        own = [one for one in taken if one.default is not inspect.Parameter.empty]
-        given = [*fixed, *own]
+    def spec(values: dict[str, Any]) -> Any:
+        return kind(**{known[name].name: _several(value) for name, value in values.items()})
 
-        @functools.wraps(command, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
-        def run(*, json: bool = False, quiet: bool = False, **values: Any) -> int:
-            more = {one.name: values.pop(one.name) for one in own if one.name in values}
-            made = {known[name].name: _several(value) for name, value in values.items() if value is not None}
-            return command(kind(**made), json=json, quiet=quiet, **more)
-
-        run.__annotations__ = {one.name: one.annotation for one in given}
-        run.__signature__ = inspect.Signature(given, return_annotation=int)  # type: ignore[attr-defined]
-        return run
-
-    return wrap
+    return _taking(made, spec)
 
 
 def asked(kind: type, presets: Mapping[str, Mapping[str, Any]]) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A command that takes what was given for any field of a spec of this kind, by field; nothing has a default.
+    """A command whose first argument is what was given for any field of a spec of this kind; nothing has a default.
 
-    Other keyword arguments of the command are options too. Advanced fields stand in a group of their own.
+    The other arguments of the command are options too. Advanced fields stand in a group of their own.
     """
     by_preset = {name for preset in presets.values() for name in preset}
 
@@ -78,14 +64,21 @@ def asked(kind: type, presets: Mapping[str, Mapping[str, Any]]) -> Callable[[Cal
         annotation = Annotated[value | None, about]
         return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
+    return _taking([parameter(entry) for entry in fields(kind)], dict)
+
+
+def _taking(
+    made: Sequence[inspect.Parameter], first: Callable[[dict[str, Any]], Any]
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command that takes the options ``made``; ``first`` turns what was given for them into its first argument."""
+
     def wrap(command: Callable[..., int]) -> Callable[..., int]:
         own = [*inspect.signature(command, eval_str=True).parameters.values()][1:]
-        made = [parameter(entry) for entry in fields(kind)]
 
         @functools.wraps(command, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         def run(**values: Any) -> int:
             more = {one.name: values.pop(one.name) for one in own if one.name in values}
-            return command({name: value for name, value in values.items() if value is not None}, **more)
+            return command(first({name: value for name, value in values.items() if value is not None}), **more)
 
         run.__annotations__ = {one.name: one.annotation for one in (*made, *own)}
         run.__signature__ = inspect.Signature([*made, *own], return_annotation=int)  # type: ignore[attr-defined]
