@@ -86,7 +86,7 @@ def generate(
     sampling.check()
     if n < 1:
         raise BadSpec([Problem("n", "must be at least 1")])
-    text = piped.given(prompt, "a prompt")
+    text = piped.given(prompt)
     control = Control()
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
@@ -149,7 +149,7 @@ def sweep(
             raise BadSpec([Problem("", "--from brings its own prompt and settings")])
         comparison, model = saved.comparison, saved.model
     else:
-        text = PROMPT if prompt is None else piped.given(prompt, "a prompt")
+        text = PROMPT if prompt is None else piped.given(prompt)
         comparison = Comparison(text, tuple(_setting(one, base) for one in setting)) if setting else ladder(text, base)
     comparison.check()
     control = Control()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 from engine.runs.spec import BadSpec, Problem
@@ -23,13 +22,9 @@ def read() -> str:
         return content.decode("utf-8", "replace")
 
 
-def given(text: str | None, what: str) -> str:
-    """The text of an argument, or of stdin without one. Raises :class:`engine.runs.spec.BadSpec`, ``what`` by name."""
-    if text is None or text == "-":
-        return read()
-    if re.fullmatch("--[a-z][a-z-]*", text):
-        raise BadSpec([Problem("", f"no option {text}; {what} that looks like one can come through a pipe")])
-    return text
+def given(text: str | None) -> str:
+    """The text of an argument, or of stdin without one. Raises :class:`engine.runs.spec.BadSpec`."""
+    return read() if text is None or text == "-" else text
 
 
 def lines() -> list[str]:

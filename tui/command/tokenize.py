@@ -47,7 +47,7 @@ def tokenize(
 
     begun = time.monotonic()
     tokenizers = [load(name) for name in tokenizer or ["gpt2"]]
-    content = piped.given(text, "a text")
+    content = piped.given(text)
     for number, each in enumerate(tokenizers):
         found = _describe(each, content, special)
         if json:
