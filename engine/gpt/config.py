@@ -75,6 +75,10 @@ class GPTConfig:
         multiplied = self.layers * 12 * c * c + self.vocabulary * c
         return 6.0 * multiplied + 12.0 * self.layers * c * self.context
 
+    def cache_size(self, each: int) -> int:
+        """Bytes of the keys and values of a whole context, of numbers of ``each`` bytes."""
+        return 2 * self.layers * self.context * self.width * each
+
     def training_memory(self, batch: int, bytes_per_activation: int = 4) -> int:
         """Bytes that training needs, estimated: what is certain plus what a block keeps for the backward pass.
 

@@ -165,9 +165,10 @@ def _of_file(path: Path, name: str, control: Control | None, device: str) -> Gen
             raise NoModel(f"{path}: {error}") from None
         return (yield from pretrained.open_folder(Folder(folder, name, str(path), str(folder)), control, device))
     if path.suffix in (".pt", ".pth"):
+        from engine.device import place
         from engine.lm import nanogpt
 
-        return (yield from pretrained.own(*nanogpt.read(path, name), device))
+        return (yield from pretrained.own(*nanogpt.read(path, name), place(device)))
     raise NoModel(model_files.refused_file(path))
 
 
@@ -185,6 +186,7 @@ def _is_run(name: str) -> bool:
 
 def _of_run(name: str, device: str) -> Generator[Event, None, LanguageModel]:
     """A character model of this project: a run's best checkpoint, or the bundled one."""
+    from engine.device import place
     from engine.gpt import trained as loading
     from engine.lm.model import Facts
 
@@ -198,7 +200,7 @@ def _of_run(name: str, device: str) -> Generator[Event, None, LanguageModel]:
     vocabulary = trained.vocabulary
     start = vocabulary.encode("\n").ids[0] if "\n" in vocabulary.characters else 0
     facts = Facts(name, source, CharacterTokenizer(vocabulary, name, source), start=start)
-    return (yield from pretrained.own(facts, trained.model, device))
+    return (yield from pretrained.own(facts, trained.model, place(device)))
 
 
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, Folder]:

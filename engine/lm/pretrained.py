@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from engine.device import Placement
     from engine.gpt.model import GPT
     from engine.lm.llama import Llama, LlamaConfig
     from engine.lm.model import Facts, LanguageModel
@@ -85,18 +86,17 @@ def open_folder(folder: Folder, control: Control | None, device: str) -> Generat
     for progress in _read(files, tensors, folder, halves=placement.device.type == "cuda"):
         yield progress
         yield from look(control, folder.name)
-    return (yield from own(facts, _built(shape, config, tensors, folder), device))
+    return (yield from own(facts, _built(shape, config, tensors, folder), placement))
 
 
-def own(facts: Facts, gpt: GPT | Llama, device: str) -> Generator[Event, None, LanguageModel]:
-    """A model that the project computes itself, on the device that a spec calls so."""
-    from engine.device import fitting, place, size_of
+def own(facts: Facts, gpt: GPT | Llama, placement: Placement) -> Generator[Event, None, LanguageModel]:
+    """A model that the project computes itself, where it was placed."""
+    from engine.device import fitting, size_of
     from engine.lm.model import OwnModel, lay_out
 
-    placement = place(device)
     yield from placement.notices()
     kind = placement.device.type
-    needed = size_of(gpt) + _cache_size(gpt.config, gpt.tokens.weight.element_size())
+    needed = size_of(gpt) + gpt.config.cache_size(gpt.tokens.weight.element_size())
     with fitting(facts.name, needed, placement.device, SMALLER, NoModel):
         placed = lay_out(gpt.to(placement.device))
         plain = OwnModel(facts, placed)
@@ -236,18 +236,11 @@ def _check_memory(
     shape: GPTConfig | LlamaConfig | None,
     device: torch.device,
 ) -> None:
-    """Raise before a model that cannot fit takes the machine down. ``shape``: of one that has room for its context."""
+    """Raise before a model that cannot fit takes the machine down. ``shape``: of one that the project computes."""
     from engine.device import check_fit
 
     short = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
     size = sum(file.stat().st_size for file in files) * (2 if short and device.type != "cuda" else 1)
     if shape is not None:
-        size += _cache_size(shape, 2 if short and device.type == "cuda" else 4)
+        size += shape.cache_size(2 if short and device.type == "cuda" else 4)
     check_fit(folder.name, size, device, SMALLER, NoModel)
-
-
-def _cache_size(shape: GPTConfig | LlamaConfig, each: int) -> int:
-    """Bytes of a new cache of keys and values, of numbers of ``each`` bytes."""
-    if not isinstance(shape, GPTConfig):
-        return shape.cache_size(each)
-    return 2 * shape.layers * shape.context * shape.width * each
