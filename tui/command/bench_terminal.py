@@ -21,6 +21,8 @@ from fcntl import ioctl
 from pathlib import Path
 
 from checkpoints import home
+from checkpoints import run as runs
+from checkpoints.run import Run
 from engine.bench import setups
 from engine.bench.rows import Row, measured, spread
 from engine.bench.setups import Setup
@@ -90,11 +92,6 @@ class Screen:
             found = time.monotonic() - 0.03
         return found - self._begun
 
-    @property
-    def recent(self) -> str:
-        """The end of what was sent."""
-        return self._seen.decode("utf-8", "replace")
-
     def press(self, key: str) -> None:
         """Send a key."""
         os.write(self._master, key.encode())
@@ -137,11 +134,11 @@ def start(setup: Setup) -> Iterator[Row]:
 
 def ui(setup: Setup) -> Iterator[Row]:
     """One run, watched and not watched in turn: steps per second, bytes to the terminal, key to paint; then idle."""
-    from engine.gpt import runs
+    from engine.gpt import runs as trainings
     from engine.runs import owner
     from engine.runs.messages import Stop
 
-    run = runs.create(setups.spec(setup, "nano", device="auto", steps=1_000_000, patience=0))
+    run = trainings.create(setups.spec(setup, "nano", device="auto", steps=1_000_000, patience=0))
     process = owner.spawn(run)
     each = max(4.0, setup.seconds / PAIRS / 2)
     try:
@@ -178,14 +175,14 @@ def panes(setup: Setup) -> Iterator[Row]:
     """Each pane runs its bundled example twice: bytes are counted in the first run, keys are timed in the second."""
     for name, (key, ready, views) in PANES.items():
         with Screen() as screen:
-            _start(screen, key, ready)
-            seconds = _bytes_a_second(screen)
+            run = _start(screen, key, ready)
+            seconds = [screen.read(1.0) for _ in _until_finished(run)]
             screen.read(1.0)
             idle = screen.read(REST) / REST
         shutil.rmtree(home.cache(), ignore_errors=True)  # so that there is as much to do again
         with Screen() as screen:
-            _start(screen, key, ready)
-            keys = _keys(screen, views)
+            run = _start(screen, key, ready)
+            keys = _keys(screen, run, views)
         busiest = max(sum(seconds[at : at + 5]) / len(seconds[at : at + 5]) for at in range(len(seconds)))
         yield measured(
             f"the screen while {name} runs its bundled example",
@@ -203,35 +200,39 @@ def _of_keys(keys: list[float]) -> dict[str, float]:
     return {**spread("key_to_paint_ms", keys, 1e3), "key_to_paint_ms_99th_percentile": last * 1e3, "keys": len(keys)}
 
 
-def _start(screen: Screen, key: str, ready: str) -> None:
+def _start(screen: Screen, key: str, ready: str) -> Run:
+    """Start the run of a pane's form. It is awaited on the disk: the screen sends changed cells, not whole words."""
+    before = runs.every(home.runs())
     screen.wait_for("Start training", 30.0)
     screen.press(key)
     screen.wait_for(ready, 30.0)
     screen.read(1.0)
     screen.press(F5)
-    screen.wait_for("starting", 60.0)
+    deadline = time.monotonic() + 60
+    while len(found := runs.every(home.runs())) == len(before):
+        if time.monotonic() > deadline:
+            raise TimeoutError("no run was started")
+        screen.read(0.05)
+    return found[0]
 
 
-def _bytes_a_second(screen: Screen) -> list[int]:
-    """Bytes of every second until the run has finished."""
-    return [screen.read(1.0) for _ in _until_finished(screen)]
-
-
-def _keys(screen: Screen, views: str) -> list[float]:
+def _keys(screen: Screen, run: Run, views: str) -> list[float]:
     """Seconds to the answer of keys that change the view, pressed until the run has finished."""
     found: list[float] = []
-    for number in _until_finished(screen):
+    for number in _until_finished(run):
         found.append(screen.key_to_paint(views[(number + 1) % 2]))
         screen.read(0.2)
     return found
 
 
-def _until_finished(screen: Screen) -> Iterator[int]:
-    """0, 1, 2 and so on while the run goes on."""
+def _until_finished(run: Run) -> Iterator[int]:
+    """0, 1, 2 and so on while the run goes on. Raises :class:`TimeoutError` after ``LONGEST`` seconds."""
     until = time.monotonic() + LONGEST
     for number in itertools.count():
-        if "■ finished" in screen.recent or time.monotonic() >= until:
+        if runs.read_tail(run, frozenset({"finished"})):
             return
+        if time.monotonic() >= until:
+            raise TimeoutError(f"{run.name} has not finished in {LONGEST:.0f} seconds")
         yield number
 
 
