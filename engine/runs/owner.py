@@ -249,7 +249,7 @@ def follow(
     try:
         if at_once:
             yield past.Past(before_now())
-        while not detached:
+        while True:
             yield from posted()
             if detached:
                 return
@@ -266,8 +266,6 @@ def follow(
             control.wait(POLL)
     finally:
         reader.close()
-    if detached:
-        return
     if last is not None:
         yield last
         return
