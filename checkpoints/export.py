@@ -62,7 +62,7 @@ def write(
 def to_gpt2(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Parameters under GPT-2's names; its linear layers are stored transposed."""
     result = {}
-    for our, their in _names(layers).items():
+    for our, their in gpt2_names(layers).items():
         if our in tensors:
             tensor = tensors[our].T if _is_transposed(our, tensors[our]) else tensors[our]
         else:  # zeros of its own: safetensors refuses tensors that share memory
@@ -118,7 +118,7 @@ def renamed(theirs: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str
         return {our: torch.cat([theirs[their] for their in _nanochat_names(our)]) for our in ours}
     # Checkpoints of the bare GPT-2, as the original is stored, lack the prefix.
     prefix = "transformer." if "transformer.wte.weight" in theirs else ""
-    tensors = {our: theirs[prefix + their] for our, their in _names(layers).items()}
+    tensors = {our: theirs[prefix + their] for our, their in gpt2_names(layers).items()}
     tensors = {our: tensor.T if _is_transposed(our, tensor) else tensor for our, tensor in tensors.items()}
     if "lm_head.weight" in theirs:
         tensors["head.weight"] = theirs["lm_head.weight"]
@@ -138,7 +138,7 @@ def _nanochat_names(our: str) -> list[str]:
     return [f"model.layers.{number}.{their}.weight" for their in _NANOCHAT_PARTS[part]]
 
 
-def _names(layers: int) -> dict[str, str]:
+def gpt2_names(layers: int) -> dict[str, str]:
     """GPT-2's name, without its prefix, for each parameter but the head's."""
     names = {"tokens.weight": "wte.weight", "positions.weight": "wpe.weight"}
     parts = {"norm": "ln_f"} | {f"blocks.{n}.{our}": f"h.{n}.{their}" for n in range(layers) for our, their in _PARTS}

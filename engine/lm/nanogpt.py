@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from engine.lm.model import Facts
 
 GPT2_SIZE = 50257  # tokens of GPT-2's vocabulary, which nanoGPT fills up to 50,304
-_PARTS = {
-    "ln_1": "norm_1",
-    "attn.c_attn": "qkv",
-    "attn.c_proj": "project",
-    "ln_2": "norm_2",
-    "mlp.c_fc": "widen",
-    "mlp.c_proj": "narrow",
-}
-_AROUND = {"transformer.wte": "tokens", "transformer.wpe": "positions", "transformer.ln_f": "norm", "lm_head": "head"}
 
 
 def read(path: Path, name: str) -> tuple[Facts, GPT]:
@@ -72,9 +63,8 @@ def read(path: Path, name: str) -> tuple[Facts, GPT]:
 
 
 def _shape(args: dict[str, Any]) -> GPTConfig:
-    vocabulary = int(args["vocab_size"])
     return GPTConfig(
-        vocabulary=GPT2_SIZE if vocabulary > GPT2_SIZE else vocabulary,
+        vocabulary=min(int(args["vocab_size"]), GPT2_SIZE),
         layers=int(args["n_layer"]),
         heads=int(args["n_head"]),
         width=int(args["n_embd"]),
@@ -86,20 +76,21 @@ def _shape(args: dict[str, Any]) -> GPTConfig:
 
 
 def _named(tensors: dict[str, Any], shape: GPTConfig) -> dict[str, Tensor]:
-    """The tensors under our names in float32; a norm without a bias gets one of zeros."""
+    """The tensors under our names in float32; a norm without a bias gets one of zeros.
+
+    Raises :class:`KeyError` for one that nanoGPT does not have.
+    """
     import torch
 
+    from checkpoints import export
+
+    ours = {f"transformer.{their}": our for our, their in export.gpt2_names(shape.layers).items()}
+    ours["lm_head.weight"] = "head.weight"
     named: dict[str, Tensor] = {}
     for given, tensor in tensors.items():
-        stem, _, suffix = given.removeprefix("_orig_mod.").rpartition(".")  # the prefix is torch.compile's
-        if stem in _AROUND:
-            ours = _AROUND[stem]
-        else:
-            block, number, part = stem.removeprefix("transformer.").split(".", 2)
-            if block != "h" or part not in _PARTS:
-                continue  # the causal mask of older checkpoints
-            ours = f"blocks.{number}.{_PARTS[part]}"
-        named[f"{ours}.{suffix}"] = tensor.float()
+        name = given.removeprefix("_orig_mod.")  # of torch.compile
+        if not name.endswith(".attn.bias"):  # the causal mask of older checkpoints
+            named[ours[name]] = tensor.float()
     for name in [name for name in named if "norm" in name and name.endswith("weight")]:
         named.setdefault(name.replace("weight", "bias"), torch.zeros(shape.width))
     named["tokens.weight"] = named["head.weight"] = named["tokens.weight"][: shape.vocabulary].contiguous()

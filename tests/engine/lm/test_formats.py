@@ -111,6 +111,8 @@ def write_nanogpt(
         wanted = functional.linear(norm(x), wte.weight)
     tensors = {f"{prefix}transformer.{name}": tensor for name, tensor in transformer.state_dict().items()}
     tensors[f"{prefix}lm_head.weight"] = wte.weight.detach()
+    if bias:  # as older checkpoints have it
+        tensors[f"{prefix}transformer.h.1.attn.bias"] = torch.ones(1, 1, 64, 64).tril()
     content = {
         "model": tensors, "optimizer": {"state": {}}, "model_args": args, "iter_num": 7,
         "best_val_loss": torch.tensor(1.5), "config": {"dataset": dataset},
@@ -149,6 +151,11 @@ def test_nanogpts_checkpoint_of_gpt2s_tokens(tmp_path: Path) -> None:
     assert loaded.tokenizer.encode("Hello world").ids == [15496, 995]
     assert loaded.vocabulary == 50257  # what fills it up is never drawn
     assert torch.allclose(loaded.feed(IDS, every=True), wanted[:, :50257], atol=1e-3)
+    content = torch.load(tmp_path / "ckpt.pt", weights_only=True)
+    content["model"]["transformer.h.1.attn.q_norm.weight"] = torch.ones(8)
+    torch.save(content, tmp_path / "ckpt.pt")
+    with pytest.raises(lm.NoModel, match=r"'transformer\.h\.1\.attn\.q_norm\.weight' is missing or wrong"):
+        tinylm.load(tmp_path / "ckpt.pt")  # another network, whose numbers would be others
 
 
 class Bomb:
