@@ -55,24 +55,41 @@ def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates
         yield Notice(str(error), "error", "memory")
 
 
-def prompt_ids(lm: LanguageModel, spec: GenerateSpec) -> list[int]:
-    """The ids that a spec's prompt stands for, with what the tokenizer puts before any text (a start of text, or none).
+def encoded(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int, list[Notice]]:
+    """The ids of a prompt, how many of them at its beginning stand for no text of it, and what to say about it.
 
-    An empty prompt begins from the model's start of text. Raises :class:`engine.runs.spec.BadSpec`.
+    What the tokenizer puts before any text (a start of text, or none) is among them; an empty prompt begins from the
+    model's start of text. Raises :class:`engine.runs.spec.BadSpec`.
     """
-    return _prompt(lm, spec)[0]
+    notices: list[Notice] = []
+    if spec.ids is not None:
+        ids, added = list(spec.ids), 0
+    else:
+        encoding = lm.tokenizer.encode(spec.prompt)
+        if lm.tokenizer.kind == "characters" and encoding.unknown:
+            place = encoding.starts[min(encoding.unknown)]
+            character = spec.prompt[place]
+            named = f"character {character!r} (U+{ord(character):04X}) at position {place}"
+            raise BadSpec([Problem("prompt", f"{named} is not in the vocabulary of {lm.name}")])
+        before = initial_ids(lm.tokenizer) if encoding.ids else []
+        ids, added = [*before, *encoding.ids], len(before)
+        if encoding.lost:
+            notices.append(_lost(lm.name, spec.prompt, encoding.lost))
+    if not ids:
+        if lm.start is None:
+            raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
+        ids, added = [lm.start], 1
+    _check_ids(lm, ids)
+    return ids, added, notices
 
 
-def lost(lm: LanguageModel, text: str) -> list[Notice]:
-    """A notice of the characters of a text that no token stands for, where there are any."""
-    places = lm.tokenizer.encode(text).lost
-    if not places:
-        return []
+def _lost(model: str, text: str, places: Sequence[int]) -> Notice:
+    """A notice of the characters at these places of a text, which no token stands for."""
     some = list(dict.fromkeys(text[place] for place in places))
     shown = ", ".join(map(repr, some[:5])) + (", …" if len(some) > 5 else "")
     count = f"{len(places):,} character{'s' * (len(places) != 1)}"
-    said = f"{count} of the prompt {'are' if len(places) != 1 else 'is'} in no token of {lm.name} and left out: {shown}"
-    return [Notice(said, "warning", "vocabulary")]
+    said = f"{count} of the prompt {'are' if len(places) != 1 else 'is'} in no token of {model} and left out: {shown}"
+    return Notice(said, "warning", "vocabulary")
 
 
 def initial_ids(tokenizer: Tokenizer) -> list[int]:
@@ -116,37 +133,16 @@ def window(length: int, context: int) -> int:
     return max(0, -(-(length - context) // half)) * half
 
 
-def _prompt(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int]:
-    """The ids of a prompt, and how many of them at its beginning stand for no text of it."""
-    if spec.ids is not None:
-        ids, added = list(spec.ids), 0
-    else:
-        encoding = lm.tokenizer.encode(spec.prompt)
-        if lm.tokenizer.kind == "characters" and encoding.unknown:
-            place = encoding.starts[min(encoding.unknown)]
-            character = spec.prompt[place]
-            named = f"character {character!r} (U+{ord(character):04X}) at position {place}"
-            raise BadSpec([Problem("prompt", f"{named} is not in the vocabulary of {lm.name}")])
-        before = initial_ids(lm.tokenizer) if encoding.ids else []
-        ids, added = [*before, *encoding.ids], len(before)
-    if not ids:
-        if lm.start is None:
-            raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
-        ids, added = [lm.start], 1
-    _check_ids(lm, ids)
-    return ids, added
-
-
 class _Completion:
     """One run of the decoding loop."""
 
     def __init__(self, lm: LanguageModel, spec: GenerateSpec, control: Control) -> None:
         self._begun, self._first = time.perf_counter(), 0.0
         spec.sampling.check()
-        given, added = _prompt(lm, spec)
+        given, added, notices = encoded(lm, spec)
         self._lm, self._spec, self._control, self._sampling = lm, spec, control, spec.sampling
-        self._ids, self._notices = fit(lm, given, spec.sampling.max_new_tokens)
-        self._notices = [*(lost(lm, spec.prompt) if spec.ids is None else ()), *self._notices]
+        self._ids, cut = fit(lm, given, spec.sampling.max_new_tokens)
+        self._notices = [*notices, *cut]
         self._prompt = len(self._ids)
         self._left_out = len(given) - self._prompt
         self._silent = 0 if self._left_out else added

@@ -16,7 +16,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from engine.lm.generate import generate, lost, prompt_ids
+from engine.lm.generate import encoded, generate
 from engine.lm.sampling import GenerateSpec, Sampling, SetSampling
 from engine.runs.events import Compared, Completed, Event, Token
 from engine.runs.messages import Control, Message
@@ -100,13 +100,13 @@ def compare(
     :class:`engine.runs.spec.BadSpec` before anything is computed.
     """
     comparison.check()
-    ids = tuple(prompt_ids(lm, GenerateSpec(comparison.prompt, comparison.ids)))
-    yield from lost(lm, comparison.prompt) if comparison.ids is None else ()
+    ids, _, notices = encoded(lm, GenerateSpec(comparison.prompt, comparison.ids))
+    yield from notices
     fixed = _Fixed(control)
     results: list[Compared] = []
     for stream, setting in enumerate(comparison.settings):
         tokens: list[Token] = []
-        spec = GenerateSpec(comparison.prompt, ids, setting.sampling, candidates, stream=stream)
+        spec = GenerateSpec(comparison.prompt, tuple(ids), setting.sampling, candidates, stream=stream)
         for event in generate(lm, spec, fixed):
             if isinstance(event, Completed):
                 results.append(_compared(setting, event, tokens))
