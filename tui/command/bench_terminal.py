@@ -177,7 +177,7 @@ def panes(setup: Setup) -> Iterator[Row]:
         with Screen() as screen:
             run = _start(screen, key, ready)
             seconds = [screen.read(1.0) for _ in _until_finished(run)]
-            screen.read(1.0)
+            screen.read(REST)  # the end of the run is shown some seconds after it is in the journal
             idle = screen.read(REST) / REST
         shutil.rmtree(home.cache(), ignore_errors=True)  # so that there is as much to do again
         with Screen() as screen:
