@@ -15,6 +15,7 @@ from engine.runs.events import Compared, Completed, Event, Notice, Token
 from engine.runs.messages import Control, finish
 from engine.runs.spec import BadSpec, Problem, check_device
 from tui.command import piped
+from tui.command.driven import DONE, FAILED
 from tui.command.interrupt import INTERRUPTED, obey_signals
 from tui.command.narrate import Narrator
 from tui.command.options import Flag, Json, Texts
@@ -24,7 +25,6 @@ from tui.text import safe
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
 
-FAILED = 1
 CANDIDATES = 10
 _Prompt = Annotated[str | None, Texts]
 
@@ -101,7 +101,7 @@ def generate(
             print_message(each.name)
         spec = GenerateSpec(text, None, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
         reason = _complete(lm, spec, control, narrator, json=json)
-    return INTERRUPTED if came else FAILED if reason == "failed" else 0
+    return INTERRUPTED if came else FAILED if reason == "failed" else DONE
 
 
 def sweep(
@@ -173,7 +173,7 @@ def sweep(
     else:
         _table(results)
         print_message(f"saved: {path}")
-    return INTERRUPTED if came else FAILED if reason == "failed" or same is False else 0
+    return INTERRUPTED if came else FAILED if reason == "failed" or same is False else DONE
 
 
 def _loaded(model: str, control: Control, device: str, narrator: Narrator) -> LanguageModel:

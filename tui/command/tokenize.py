@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from engine.tokenization.encoding import Tokenizer
 from tui.command import piped
+from tui.command.driven import DONE
 from tui.command.options import Flag, Json, Texts
 from tui.output import print_json, say
 from tui.text import safe
@@ -57,7 +58,7 @@ def tokenize(
     if json:
         seconds = round(time.monotonic() - begun, 3)
         print_json({"event": "finished", "reason": "done", "tokenizers": len(tokenizers), "seconds": seconds})
-    return 0
+    return DONE
 
 
 def _describe(tokenizer: Tokenizer, text: str, special: bool) -> dict[str, Any]:
