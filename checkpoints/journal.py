@@ -118,16 +118,6 @@ class Reader:
         self._file: BinaryIO | None = None
         self._rest = b""
 
-    def read(self) -> list[dict[str, Any]]:
-        """Events that were appended since the last call, up to about a megabyte of them; damaged lines are skipped.
-
-        Raises what :meth:`lines` raises.
-        """
-        events: list[dict[str, Any]] = []
-        while not events and (lines := self.lines()):  # a megabyte of damage is not the end
-            events += records(lines)
-        return events
-
     def lines(self) -> list[bytes]:
         """Lines that were appended since the last call, up to about a megabyte of them, without their ends.
 

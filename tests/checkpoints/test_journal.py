@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from checkpoints import journal as module
-from checkpoints.journal import Journal, Reader
+from checkpoints.journal import Journal, Reader, records
 
 
 class Disk:
@@ -45,8 +45,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 def every(path: Path) -> list[dict[str, Any]]:
     reader = Reader(path)
     found = []
-    while events := reader.read():
-        found += events
+    while lines := reader.lines():
+        found += records(lines)
     reader.close()
     return found
 
@@ -191,13 +191,13 @@ def test_a_name_that_is_not_utf_8_is_written_as_json_that_is(tmp_path: Path) -> 
 def test_a_reader_takes_up_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     reader = Reader(path)
-    assert reader.read() == []  # not even there yet
+    assert list(records(reader.lines())) == []  # not even there yet
     path.write_bytes(b'{"n":1}\n{"n":')
-    assert reader.read() == [{"n": 1}]
-    assert reader.read() == []
+    assert list(records(reader.lines())) == [{"n": 1}]
+    assert list(records(reader.lines())) == []
     with path.open("ab") as file:
         file.write(b'2}\nnull\n[1]\nnot json\n\n\xff\xfe\n{"n":3}\n')
-    assert reader.read() == [{"n": 2}, {"n": 3}]
+    assert list(records(reader.lines())) == [{"n": 2}, {"n": 3}]
     reader.close()
 
 
@@ -206,11 +206,11 @@ def test_a_long_journal_arrives_in_pieces(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "events.jsonl"
     path.write_text("".join(f'{{"n":{n}}}\n' for n in range(100)))
     reader = Reader(path)
-    first = reader.read()
+    first = list(records(reader.lines()))
     assert 1 < len(first) < 10
     rest = []
-    while events := reader.read():
-        rest += events
+    while lines := reader.lines():
+        rest += records(lines)
     assert [event["n"] for event in first + rest] == list(range(100))
     reader.close()
 

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from checkpoints import run as runs
 from checkpoints import store
-from checkpoints.journal import Reader
+from checkpoints.journal import Reader, records
 from checkpoints.run import Run
 from data import dante
 from engine.device import place
@@ -240,7 +240,7 @@ def test_two_machines_train_what_one_of_them_has(
         asked = {"work": "agent", "arguments": [*meeting, "-m", "llmlab_tui", "own", path], "environment": environment}
         processes.send(asked, node)
     assert [processes.answer(0), processes.answer(1)] == [{}, {}]
-    several = [event["loss"] for event in Reader(run.events).read() if event["event"] == "step"]
+    several = [event["loss"] for event in records(Reader(run.events).lines()) if event["event"] == "step"]
     assert furthest(several, alone) < 2e-6
 
 

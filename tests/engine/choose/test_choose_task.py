@@ -15,7 +15,7 @@ import tinylm
 from workbench import notices, only
 
 from checkpoints import store
-from checkpoints.journal import Reader
+from checkpoints.journal import Reader, records
 from checkpoints.run import Run
 from data.choices import Item, TableError, load
 from engine.choose import contenders, zero_shot
@@ -123,7 +123,7 @@ def test_every_method_is_told_with_its_items(done: tuple[Run, list[Any]]) -> Non
 def test_the_journal_gives_the_same_events(done: tuple[Run, list[Any]]) -> None:
     run, events = done
     reader = Reader(run.events)
-    back = [event for record in reader.read() if (event := happened.from_dict(record)) is not None]
+    back = [event for record in records(reader.lines()) if (event := happened.from_dict(record)) is not None]
     reader.close()
     saved_epochs = [event for event in events if type(event) not in happened.UNRECORDED]
     assert [type(event) for event in back] == [type(event) for event in saved_epochs]

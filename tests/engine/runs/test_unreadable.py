@@ -19,7 +19,7 @@ from workbench import NANO, new_run, spec, train
 
 from checkpoints import home, store
 from checkpoints import run as runs
-from checkpoints.journal import Reader
+from checkpoints.journal import Reader, records
 from checkpoints.run import NoSuchRun, Run
 from checkpoints.store import CheckpointError
 from engine.choose import runs as choose_runs
@@ -161,10 +161,10 @@ def test_odd_records_hide_no_run(healthy: Run, capfd: pytest.CaptureFixture[str]
         with run.events.open("ab") as file:
             file.write(b"\n" + json.dumps(last).encode() + b"\n")
         reader = Reader(run.events)
-        records = reader.read()
+        found = list(records(reader.lines()))
         reader.close()
-        assert records[-1] == last
-        assert all(event is None or isinstance(event, Event) for event in map(happened.from_dict, records))
+        assert found[-1] == last
+        assert all(event is None or isinstance(event, Event) for event in map(happened.from_dict, found))
         shutil.rmtree(run.path)
 
 
@@ -319,7 +319,7 @@ def test_no_odd_record_is_an_event(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join(line for line in ODD_LINES if b'"paused"' not in line) + b"\n")
     reader = Reader(path)
-    found = reader.read()
+    found = list(records(reader.lines()))
     reader.close()
     assert len(found) > 15
     assert [event for event in map(happened.from_dict, found) if event is not None] == []
@@ -338,7 +338,7 @@ def test_a_megabyte_of_damage_in_a_journal_is_not_its_end(tmp_path: Path, monkey
     path.write_bytes(b'{"event":"a"}\n' + bytes(1000) + b"\n" + b"x\n" * 1000 + b'{"event":"b"}\n')
     reader = Reader(path)
     found = []
-    while events := reader.read():
-        found += events
+    while lines := reader.lines():
+        found += records(lines)
     reader.close()
     assert [event["event"] for event in found] == ["a", "b"]
