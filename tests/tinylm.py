@@ -128,6 +128,12 @@ def write_nanochat(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
     return model
 
 
+def hub_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the Hugging Face cache there."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
+
+
 def cached(cache: Path, repository: str, revision: str = "main") -> Path:
     """An empty folder in a Hugging Face cache for the files of a repository at a revision."""
     place, commit = cache / f"models--{repository.replace('/', '--')}", hashlib.sha1(revision.encode()).hexdigest()

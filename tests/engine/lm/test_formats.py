@@ -195,8 +195,7 @@ def test_what_is_refused_says_what_to_do(name: str, advice: str, tmp_path: Path)
 
 
 def test_a_revision_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    tinylm.hub_in(tmp_path, monkeypatch)
     for seed, revision in enumerate(("main", "old")):
         tinylm.write_gpt2(tinylm.cached(tmp_path, "someone/model", revision), seed=seed)
     newest, old = tinylm.load("someone/model"), tinylm.load("someone/model@old")

@@ -14,7 +14,7 @@ import pytest
 import tinygguf
 import tinylm
 from test_gguf import fields_of, model_of
-from tinylm import cached
+from tinylm import cached, hub_in
 from workbench import notices
 
 from checkpoints import home
@@ -47,12 +47,6 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     return wheel
-
-
-def hub_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the Hugging Face cache there."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(folder))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
 
 
 def left() -> list[str]:
