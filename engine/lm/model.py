@@ -1,4 +1,4 @@
-"""Causal language models behind one face: feed ids, get logits; keys and values of what was fed are kept.
+"""Causal language models behind one interface: feed ids, get logits; keys and values of what was fed are kept.
 
 The project's own networks compute its own checkpoints, every GPT-2 and Llama's family; any other architecture goes
 through ``transformers``. Both remember the ids whose keys and values they hold, so that a prompt whose end was edited

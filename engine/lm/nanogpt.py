@@ -33,7 +33,7 @@ def read(path: Path, name: str) -> tuple[Facts, GPT]:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a stranger's file makes it raise
+    except Exception as error:  # whatever a damaged or malicious file makes it raise
         raise NoModel(
             f"{path} cannot be read without running code from it ({hub.first_line(error)}): give a folder with "
             "safetensors, or nanoGPT's own ckpt.pt"
@@ -118,11 +118,11 @@ def _tokenizer(path: Path, name: str, dataset: str, vocabulary: int) -> Tokenize
             raise NoModel(f"{place} cannot be read ({error})") from None
         if len(characters) != vocabulary:
             raise NoModel(
-                f"{place} has {len(characters)} distinct characters and {path.name} knows {vocabulary}: put the text "
+                f"{place} has {len(characters)} distinct characters and {path.name} has {vocabulary}: put the text "
                 "that it was trained on there"
             )
         return CharacterTokenizer(Vocabulary(characters), name, str(place))
     raise NoModel(
-        f"{path} reads {vocabulary} characters, and which ones only its text says: put that as input.txt beside it "
-        "(meta.pkl is not read, since pickles can run code)"
+        f"{path} has a vocabulary of {vocabulary} characters, which only its text gives: put that as input.txt beside "
+        "it (meta.pkl is not read, since pickles can run code)"
     )

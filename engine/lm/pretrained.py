@@ -189,7 +189,7 @@ def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
             use_safetensors=True,
             dtype="auto" if device.type == "cuda" else torch.float32,
         )
-    except Exception as error:  # whatever a stranger's files make it raise
+    except Exception as error:  # whatever damaged or malicious files make it raise
         raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
     text = model.config.get_text_config()
     with fitting(folder.name, size_of(model), device, SMALLER, NoModel):

@@ -1,4 +1,4 @@
-"""What a journal has told already, in as few values as possible: nearly all lines of a long one are steps."""
+"""The events that a journal holds already, in as few values as possible: nearly all lines of a long one are steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from checkpoints.journal import records
 from engine.runs.events import Event, Step, from_dict
 
-READING = "reading its journal"  # progress that is told meanwhile
+READING = "reading its journal"  # text of the progress meanwhile
 _NUMBER = rb"-?\d++(?:\.\d++)?(?:[eE][+-]?\d++)?"
 _START = b'{"event":"step",'
 _REST = b"".join(b',"%s":%s' % (entry.name.encode(), _NUMBER) for entry in dataclasses.fields(Step)[2:])
@@ -41,7 +41,7 @@ class Steps(Event):
 
 @dataclass(frozen=True)
 class Past(Event):
-    """Comes first from a journal that is followed: what it has told until now, to be read where it is folded."""
+    """First event of a journal that is followed: those that it holds already, to be read where they are folded."""
 
     events: Iterator[Event]
 

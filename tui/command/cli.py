@@ -211,9 +211,9 @@ def export(
 ) -> int:
     """Write what a run has trained as a folder that another program loads.
 
-    A training becomes GPT2LMHeadModel and AutoTokenizer of transformers; classify its fine-tuned model or a head with
-    its encoder, choose its fine-tuned encoder, each with a README that shows its use; retrieve a bi-encoder for
-    sentence-transformers.
+    A training becomes a folder for AutoModelForCausalLM and AutoTokenizer of transformers; classify its fine-tuned
+    model or a head with its encoder, choose its fine-tuned encoder, each with a README that shows its use; retrieve a
+    bi-encoder for sentence-transformers.
 
     Parameters
     ----------
