@@ -118,3 +118,17 @@ def check_parts(found: list[Row]) -> None:
         assert all("share of matrix peak" in parts[name] for name in ("forward", "backward", "optimizer"))
     muon: Any = parts["optimizer"]["share of matrix peak"]
     assert muon > 0
+
+
+def test_of_what_was_measured_several_times_median_and_both_ends_are_given() -> None:
+    assert rows.spread("ms", [4.0, 1.0, 2.0], 10.0) == {"ms": 20.0, "ms_least": 10.0, "ms_most": 40.0}
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_benchmark_with_a_failed_row_ends_with_1(good: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui.command import bench
+
+    found = [rows.measured("one", ms=1.0), rows.judged("other", good, "equal", "they differ")]
+    monkeypatch.setenv("LLMLAB_HOME", "")
+    monkeypatch.setattr(gpu, "rows_of", lambda name, part, setup: iter(found))
+    assert bench.measure("search", Setup("cpu"), as_json=True) == (0 if good else 1)

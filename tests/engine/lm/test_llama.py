@@ -84,6 +84,15 @@ def test_the_cache_grows_and_nothing_changes(static: bool, tmp_path: Path, monke
     assert ours._cache_bytes() == 12 * before  # the whole context, no more
 
 
+@pytest.mark.parametrize("context", [96, 3000])
+def test_the_size_of_a_new_cache_is_that_of_its_tensors(context: int, tmp_path: Path) -> None:
+    write(tmp_path, "Llama", max_position_embeddings=context)
+    ours = tinylm.load(tmp_path)
+    assert isinstance(ours.network, llama.Llama)
+    assert ours._cache_bytes() == ours.network.config.cache_size(4)
+    assert ours._cache_bytes() == 2 * 3 * 2 * 8 * 4 * min(context, llama.ROOM)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

