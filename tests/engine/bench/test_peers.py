@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from checkpoints.run import Run
 from data import dante
 from engine.bench import gpu, rows
 from engine.bench.rows import Row
@@ -132,3 +133,18 @@ def test_a_benchmark_with_a_failed_row_ends_with_1(good: bool, monkeypatch: pyte
     monkeypatch.setenv("LLMLAB_HOME", "")
     monkeypatch.setattr(gpu, "rows_of", lambda name, part, setup: iter(found))
     assert bench.measure("search", Setup("cpu"), as_json=True) == (0 if good else 1)
+
+
+def test_a_run_on_the_screen_is_awaited_until_its_journal_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui.command import bench_terminal
+
+    run = Run(tmp_path)
+    run.events.write_text('{"event":"loaded"}\n')
+    waiting = bench_terminal._until_finished(run)
+    assert list(islice(waiting, 3)) == [0, 1, 2]
+    run.events.write_text('{"event":"loaded"}\n{"event":"finished","reason":"done"}\n')
+    assert list(waiting) == []
+    monkeypatch.setattr(bench_terminal, "LONGEST", 0.0)
+    run.events.write_text("")
+    with pytest.raises(TimeoutError, match="has not finished"):
+        next(bench_terminal._until_finished(run))
