@@ -23,7 +23,7 @@ from engine.runs.spec import options
 from tui.generate.token_view import BOLD, DIM, PLAIN
 from tui.widgets.dialogs import Dialog, box
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import BAD, SELECTED
+from tui.widgets.styled import BAD, SELECTED, cut
 
 NAMES = {
     "greedy": "greedy",
@@ -153,7 +153,7 @@ class SettingsStrip(FocusLines):
         lines, room = [list[Segment]()], width
         for place, name in enumerate(NAMES):
             item = self._setting(place, name)
-            length = sum(segment.cell_length for segment in item)
+            length = Segment.get_line_length(item)
             if length > room and lines[-1]:
                 lines.append([])
                 room = width
@@ -175,8 +175,7 @@ class SettingsStrip(FocusLines):
         """What is wrong with what was typed, else what the chosen setting means and the keys."""
         if self._wrong:
             return Strip([Segment(f" ✗ {self._wrong}", _WRONG)])
-        meaning = f" {options(Sampling)[self.chosen].help}"
-        meaning = meaning if len(meaning) <= width else f"{meaning[: max(0, width - 1)]}…"
+        meaning = cut(f" {options(Sampling)[self.chosen].help}", width)
         room = width - len(meaning)
         keys = next((keys for keys in KEYS if len(keys) <= room), "")
         return Strip([Segment(f"{meaning}{keys:>{room}}", DIM)])

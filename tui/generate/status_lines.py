@@ -53,6 +53,7 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
         mark, word, colour = "◍", "stopping", WARN
     elif lm is None and activity.kind != "load":
         mark, word, colour = "○", "no model", WARN
+    length = Segment.get_line_length
     parts = [Segment(f"{mark} ", Style(color=colour)), Segment(f"{word:<9}")]
     if activity.kind == "load" and activity.progress is not None:
         progress = activity.progress
@@ -70,9 +71,9 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
             right.append(Segment(f"  {activity.speed:,.1f} tokens/s", BOLD))
         facts = [f"{units.count(lm.parameters)} parameters", f"{units.size(lm.bytes)} {lm.precision}", lm.device.type]
         name = safe(lm.name, lines=False)
-        room = max(8, width - _cells(parts) - _cells(right) - 3)
+        room = max(8, width - length(parts) - length(right) - 3)
         parts.append(Segment(f" {name if len(name) <= room else '…' + name[1 - room :]}", BOLD))
-        room = width - _cells(parts) - _cells(right) - 2
+        room = width - length(parts) - length(right) - 2
         while facts and len(", ".join(facts)) + 2 > room:
             facts.pop()
         told = f"  {', '.join(facts)}" if facts else ""
@@ -80,7 +81,7 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
         if facts and source != name and len(source) + len(told) + 2 <= room:
             told = f"  {source}{told}"
         parts.append(Segment(told, DIM))
-        parts.append(Segment(" " * max(1, width - _cells(parts) - _cells(right))))
+        parts.append(Segment(" " * max(1, width - length(parts) - length(right))))
         parts += right
     return Strip(parts).adjust_cell_length(width)
 
@@ -119,7 +120,3 @@ def summary(done: Completed) -> str:
 
 def _short(value: float) -> str:
     return f"{value:,.2f}" if value < 100 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
-
-
-def _cells(parts: list[Segment]) -> int:
-    return sum(part.cell_length for part in parts)

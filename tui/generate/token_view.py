@@ -68,7 +68,7 @@ def legend(width: int, styles: Sequence[Style]) -> Strip:
     for name, style in zip(("≥ 50 %", "≥ 10 %", "≥ 1 %", "< 1 %"), styles, strict=True):
         segments += [Segment(f" {name} ", style), Segment(" ", PLAIN)]
     for part in (f" {PROMPT_END} end of the prompt", "   ² branches"):
-        if sum(segment.cell_length for segment in segments) + len(part) <= width:
+        if Segment.get_line_length(segments) + len(part) <= width:
             segments.append(Segment(part, DIM))
     return Strip(segments).adjust_cell_length(width)
 
