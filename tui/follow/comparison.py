@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
@@ -20,25 +19,13 @@ from engine.runs.worker import Task
 from tui.background import Opened
 from tui.follow import headline
 from tui.follow.comparison_form import CompareForm
-from tui.follow.pane import FollowPane
+from tui.follow.pane import Board, FollowPane
 from tui.follow.task_runs import TaskRuns
 from tui.text import safe
 from tui.widgets.field import Field
 from tui.widgets.lines import Lines
 from tui.widgets.styled import message
 from tui.widgets.styles import style_sheet
-
-
-class Board(Lines, can_focus=True):
-    """Holds the focus while results are shown, so that letters and arrows are keys of the pane."""
-
-    DEFAULT_CSS = "Board { height: 1fr; }"
-
-    class Sized(Message):
-        """There is room to draw in, or another one."""
-
-    def on_resize(self) -> None:
-        self.post_message(self.Sized())
 
 
 class ComparePane(FollowPane):
@@ -198,12 +185,6 @@ class ComparePane(FollowPane):
         self.board.focus()
 
     # -- drawing -----------------------------------------------------------------------------------------------------
-
-    @on(Board.Sized)
-    def _sized(self, event: Board.Sized) -> None:
-        """Everything may have been told before the board was laid out."""
-        event.stop()
-        self.redraw()
 
     def redraw(self) -> None:
         """Bring every line up to date."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from rich.text import Text
 from textual import on, work
+from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher
 
@@ -29,6 +30,7 @@ from tui.follow.form import Form
 from tui.follow.opener import Opener
 from tui.follow.task_runs import TaskRuns
 from tui.pane import Pane
+from tui.widgets.lines import Lines
 
 DRAIN = 1 / 8  # seconds between two looks at what was said
 NUMBERS_EVERY = 0.5  # between two updates of the line that tells how far it is
@@ -50,6 +52,18 @@ class Followed(Protocol):
 
     def fold(self, event: Event) -> None:
         """Take an event in."""
+
+
+class Board(Lines, can_focus=True):
+    """Holds the focus while results are shown, so that letters and arrows are keys of the pane."""
+
+    DEFAULT_CSS = "Board { height: 1fr; }"
+
+    class Sized(Message):
+        """There is room to draw in, or another one."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Sized())
 
 
 class FollowPane(Pane):
@@ -418,6 +432,12 @@ class FollowPane(Pane):
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.redraw)
+
+    @on(Board.Sized)
+    def _sized(self, event: Board.Sized) -> None:
+        """Everything may have been told before a board was laid out, or lines beside it have taken room."""
+        event.stop()
+        self.redraw()
 
     def show_results(self) -> None:
         """Put on the screen what the run has told."""

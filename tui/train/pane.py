@@ -21,7 +21,7 @@ from engine.runs import owner
 from engine.runs.events import Event, Finished
 from tui import units
 from tui.follow import state as states
-from tui.follow.pane import FollowPane
+from tui.follow.pane import Board, FollowPane
 from tui.follow.story import Story
 from tui.pane import UseModel, bindings
 from tui.text import safe
@@ -79,8 +79,8 @@ class TrainPane(FollowPane):
             with Vertical(id="run"):
                 yield Lines(id="run-status")
                 with Container(id="run-body"):
-                    yield RunView(id="run-curve", classes="panel")
-                    yield RunView(id="run-sample", classes="panel")
+                    yield Board(id="run-curve", classes="panel")
+                    yield Board(id="run-sample", classes="panel")
                 yield Lines(id="run-numbers")
                 yield Lines(id="run-notices")
 
@@ -336,16 +336,6 @@ class TrainPane(FollowPane):
         stops = self.story.steps_to_visit()
         if stops:
             self._draw_with(cursor=stops[0])
-
-
-class RunView(Lines, can_focus=True):
-    """The curve of the run that is shown, or its sample; the arrows walk along the run."""
-
-    def on_resize(self) -> None:
-        """Also when the lines below it took room: the pane draws it anew."""
-        for pane in self.ancestors:
-            if isinstance(pane, TrainPane):
-                pane.call_after_refresh(pane.redraw)
 
 
 def _rate_problem(text: str) -> str:
