@@ -122,6 +122,17 @@ def test_a_reference_lies_at_its_loss_and_its_label_is_whole_and_beside_the_curv
     assert "1.86" not in text(draw(low, 80, 18, CurveOptions())) or any("╌ bigrams 1.86" in one for one in drawn.lines)
 
 
+@pytest.mark.parametrize(("first", "last"), [(100, 199), (1000, 1999), (2000, 4999), (5000, 9999)])
+def test_the_step_axis_stays_until_a_round_number_is_reached(first: int, last: int) -> None:
+    def axis_of(steps: int, of: int) -> list[str]:
+        return text(draw(folded(started(steps=of), step(1, 4.0), step(steps, 1.7)), 80, 18, NONE)).splitlines()[-2:]
+
+    assert axis_of(first, 1_000_000) == axis_of(first + 1, 1_000_000) == axis_of(last, 1_000_000)
+    assert axis_of(last, 1_000_000) != axis_of(last + 1, 1_000_000)
+    assert axis_of(last, last) == axis_of(last, last + 1), "the run ends before the round number"
+    assert axis_of(first, last + 1) == axis_of(first, 1_000_000)
+
+
 def test_two_evaluations_are_not_joined_and_three_are() -> None:
     for count, joined in ((2, False), (3, True)):
         made = folded(started(steps=100), *(evaluated(20 * n, 3.0 - n / 2) for n in range(1, count + 1)))

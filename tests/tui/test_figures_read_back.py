@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from classifying import CLASSES, GOLD, GUESSES, TEXTS, findings, loaded, probabilities, report
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
+from textual.app import App
 from textual.strip import Strip
 
 from data.choices import Item
@@ -23,17 +24,20 @@ from tui.choose.story import ChooseStory
 from tui.choose.views import ViewState as ChooseState
 from tui.classify import map as classify_map
 from tui.classify import overview, pages
+from tui.classify.pane import ClassifyPane
 from tui.classify.story import ClassifyStory
 from tui.classify.views import ViewState as ClassifyState
-from tui.follow.scatter import Mapped, step
+from tui.follow.scatter import Mapped, scatter, step
 from tui.retrieve import map as retrieve_map
 from tui.retrieve.columns import columns, document
 from tui.retrieve.figures import figures, gain_lines
+from tui.retrieve.pane import RetrievePane
 from tui.retrieve.runs import Gain, Gains
 from tui.retrieve.searching import Answer
 from tui.retrieve.story import RetrieveStory
 from tui.retrieve.views import ViewState as RetrieveState
 from tui.widgets.panel import Frame
+from tui.widgets.styled import SERIES
 
 DOCUMENTS = [(f"title{row}", f"body of document {row} with a drill bit") for row in range(8)]
 RANKINGS = {"bm25": (3, 1, 4, 0, 5), "mean": (1, 3, 6, 4, 0), "trained": (4, 3, 2, 1, 5)}
@@ -97,6 +101,28 @@ def test_the_document_tells_its_rank_in_every_column_and_shows_the_words_of_bm25
     assert [styled(line, "bold") for line in drawn if "drill" in line.text] == ["drill"]
     other = "\n".join(lines_of(document(answer(relevant=frozenset()), RetrieveState(), DOCUMENTS.__getitem__, 100, 9)))
     assert "●" not in other
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_long_document_is_scrolled_to_its_last_word_and_tells_which_lines_are_seen(width: int) -> None:
+    words = [f"word{number}" for number in range(400)]
+    found, state = Answer("q", {"bm25": Ranked((0,), (1.0,))}), RetrieveState()
+    seen, ends = [], []
+    for scroll in (0, 8, 16, 10**6):
+        state.scroll = scroll
+        drawn = "\n".join(lines_of(document(found, state, {0: ("t", " ".join(words))}.__getitem__, width, 12)))
+        (told,) = re.findall(r"lines (\d+)–(\d+) of (\d+) · Esc back", drawn)
+        first, last, count = map(int, told)
+        inside = drawn.splitlines()[1 : -1 if width >= 100 else None]
+        assert last - first + 1 == len(inside)
+        assert first == 1 or all("word" in line for line in inside)
+        ends.append((first, last, count))
+        seen.append(re.findall(r"word\d+", drawn))
+    assert [first for first, _, _ in ends[:3]] == [1, 9, 17]
+    assert seen[0] == words[: len(seen[0])]
+    assert seen[3] == words[-len(seen[3]) :]
+    assert ends[3][1] == ends[3][2]
+    assert seen[0][-1] in seen[1]
 
 
 def test_terms_are_found_as_words_or_within_scripts_without_spaces() -> None:
@@ -453,3 +479,28 @@ def test_the_map_of_documents_marks_the_relevant_and_the_first_ranks_and_the_que
     inside = [line[1:79] for line in lines_of(drawn)[2:-1]]
     assert [sum(line.count(mark) for line in inside) for mark in "◆●✚"] == [3, 2, 1]
     assert re.search(r"│ drill +│", "\n".join(lines_of(drawn)))  # the query is what the cursor is on
+
+
+@pytest.mark.parametrize("pane", [ClassifyPane, RetrievePane])
+async def test_arrows_move_the_cursor_of_a_map_to_where_they_point(pane: type[ClassifyPane | RetrievePane]) -> None:
+    async with App().run_test():  # type: ignore[var-annotated]
+        made = pane()
+        made.view_state.look("map")
+        made.mapped = found = Mapped([(0.0, 0.0), (0.0, 4.0), (4.0, 0.0), (0.0, -4.0), (-4.0, 0.0)], 1.0)
+
+        def cursor() -> tuple[int, int]:
+            """Column and line of the cell that is drawn as the cursor."""
+            group = ("all", "●", SERIES[0])
+            drawn = scatter(found, [group], lambda _: 0, lambda *_: ("", ()), made.view_state, 120, 30)
+            for y, strip in enumerate(drawn):
+                for x in range(strip.cell_length):
+                    if any(part.style and "on magenta" in str(part.style) for part in strip.crop(x, x + 1)):
+                        return x, y
+            raise AssertionError("there is no cursor")
+
+        for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+            made.view_state.row = 0
+            x, y = cursor()
+            made.action_walk(down, right)
+            moved = cursor()
+            assert ((moved[0] > x) - (moved[0] < x), (moved[1] > y) - (moved[1] < y)) == (right, down)

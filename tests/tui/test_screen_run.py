@@ -78,6 +78,24 @@ async def test_a_recorded_run_shows_its_state_curve_numbers_and_sample(size: tup
         assert not app.pane.running
 
 
+async def test_the_curve_is_drawn_anew_when_the_lines_below_it_take_room() -> None:
+    app = LabApp()
+
+    def whole() -> bool:
+        """Whether the axis of steps and its labels are the last two lines."""
+        return any("└" in line for line in view(app, "run-curve").splitlines()[-2:-1])
+
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        tell(app, "run", [event for event in story() if not isinstance(event, Finished)])
+        await until(pilot, whole)
+        height = app.query_one("#run-curve").size.height
+        app.pane.story.fold(Notice("word " * 60, "warning"))
+        app.pane.redraw_lines()
+        await until(pilot, lambda: app.query_one("#run-curve").size.height < height)
+        await until(pilot, whole)
+
+
 async def test_the_cursor_shows_values_and_sample_of_its_step_and_goes_away_again() -> None:
     recorded("past")
     app = LabApp()

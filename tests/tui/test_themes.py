@@ -13,7 +13,10 @@ from rich.color import Color
 from rich.style import Style
 from stage import recorded
 
-from tui.themes import PALETTES, few_colours
+from tui.app import LabApp
+from tui.generate.token_view import ramp
+from tui.themes import PALETTES, colours_of, few_colours
+from tui.tokens import palette
 from tui.widgets import styled
 
 Vector = NDArray[np.float64]
@@ -93,6 +96,24 @@ def test_everything_that_is_text_can_be_read_on_everything_that_it_lies_on(name:
     for colour in colours["series"].split():
         assert contrast(colour, colours["panel"]) >= 4.5, colour
     assert contrast(colours["background"], colours["accent"]) >= 4.5  # the label of the button that has the focus
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_backgrounds_of_tokens_are_nearer_to_the_theme_s_own_background_than_to_its_text(name: str) -> None:
+    app = LabApp(theme=name)
+    styles = (*palette.PALETTES[colours_of(app)].spans, *ramp(app))
+    backgrounds = [style.bgcolor.name for style in styles if style.bgcolor is not None]
+    assert len(backgrounds) == 11
+    for colour in backgrounds:
+        assert contrast(colour, PALETTES[name]["panel"]) < contrast(colour, PALETTES[name]["text"]), colour
+
+
+def test_few_colours_have_palettes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert palette.PALETTES[colours_of(LabApp(theme="lab-16"))] is palette.SIXTEEN
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = LabApp(theme="lab-dark")
+    assert palette.PALETTES[colours_of(app)] is palette.NONE
+    assert not any(style.color or style.bgcolor for style in ramp(app))
 
 
 def test_every_name_has_one_role() -> None:
