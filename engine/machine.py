@@ -22,7 +22,7 @@ def gib(size: int) -> str:
 def preset_for(device: str) -> tuple[str, str]:
     """The preset that ``auto`` means on a device, and why."""
     if device.startswith("cuda"):
-        return "karpathy", "a GPU is here: the full model of the video"
+        return "fast-karpathy", "a GPU is here: the large model, by the recipe that learns soonest"
     if device == "mps":
         return "small", "a laptop's GPU is here: the middle model"
     return "fast", "no GPU here: the recipe that learns on a CPU in a minute or two"

@@ -19,7 +19,7 @@ PRESET_HELP: Mapping[str, str] = {
     "small": "6 layers, 192 wide, context 128: a GPU of a laptop, or an hour and more on a CPU",
     "karpathy": "the GPT of the video, 10.8 M parameters: a GPU",
     "fast": "another recipe in nano's shape: rotary positions, RMS norms and Muon",
-    "fast-karpathy": "the recipe of fast in karpathy's shape: a GPU",
+    "fast-karpathy": "the recipe of fast in karpathy's shape, 10.7 M parameters: a GPU",
 }
 
 _model = functools.partial(option, group="model", advanced=True)
@@ -262,8 +262,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "fast-karpathy": {
         **_FAST,
         **_LARGE,
-        "steps": 2000,
-        "evaluate_every": 100,
+        "batch": 16,
+        "dropout": 0.3,
+        "steps": 400,
+        "evaluate_every": 50,
+        "sample_every": 50,
     },
 }
 
