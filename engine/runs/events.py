@@ -156,6 +156,17 @@ class Finished(Event):
     run: str
     seconds: float = 0.0
 
+    @property
+    def state(self) -> str:
+        """Of the run after this event: finished, stopped, interrupted or failed."""
+        return state_after(self.reason)
+
+
+def state_after(reason: str) -> str:
+    """The state of a run that ended for ``reason``."""
+    ends = {"stopped": "stopped", "died": "interrupted"} | dict.fromkeys(("steps", "early_stop", "done"), "finished")
+    return ends.get(reason, "failed")
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -14,7 +14,7 @@ from checkpoints import store
 from checkpoints.run import Run, read_tail
 from engine.runs import owner as run_owner
 from engine.runs.codec import LARGEST
-from engine.runs.events import names_of, renamed
+from engine.runs.events import names_of, renamed, state_after
 
 _LOADED = names_of("loaded")
 """what a comparison tells first once it is at work"""
@@ -30,7 +30,7 @@ class Summary:
     name: str
     path: str
     state: str
-    """training, paused, starting, interrupted, unreadable, or the reason that it finished for"""
+    """starting, running, paused, finished, stopped, failed, interrupted or unreadable"""
     step: int = 0
     steps: int = 0
     best_val_loss: float | None = None
@@ -52,6 +52,8 @@ class Summary:
     """``33 of 300`` where the best has judged only some of its items"""
     why: str = ""
     """why the run is unreadable"""
+    reason: str = ""
+    """that its last ``finished`` event gives; empty while a process owns it"""
 
 
 def summarise(run: Run) -> Summary:
@@ -130,10 +132,10 @@ def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str]) -> Summary:
     if (owner := run.owner()) is not None:
         if not last and (tail or run_owner.journal_size(run) > runs.TAIL_LIMIT):
             last = min(begun)  # it lies before the part of the journal that was read
-        state = {"": "starting", "finished": "starting", "paused": "paused"}.get(last, "training")
+        state = {"": "starting", "finished": "starting", "paused": "paused"}.get(last, "running")
         return replace(summary, state=state, owner=owner.pid)
     reason = tail[last].get("reason") if last == "finished" else None
-    return replace(summary, state=reason) if isinstance(reason, str) and reason else summary
+    return replace(summary, state=state_after(reason), reason=reason) if isinstance(reason, str) and reason else summary
 
 
 def _count(value: Any) -> int:

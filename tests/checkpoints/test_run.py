@@ -249,7 +249,7 @@ def test_a_summary_is_the_end_of_the_journal(run: Run) -> None:
     assert (found.state, found.step, found.steps, found.corpus) == ("interrupted", 4, 10, "verse")
     assert (found.best_val_loss, found.best_step, found.parameters, found.owner) == (1.5, 4, 123, None)
     write(run, {"event": "step", "step": 10}, {"event": "finished", "reason": "steps", "step": 10})
-    assert (summarise(run).state, summarise(run).step) == ("steps", 10)
+    assert (summarise(run).state, summarise(run).reason, summarise(run).step) == ("finished", "steps", 10)
     write(run, {**STARTED, "step": 10})  # taken up again, and killed
     assert summarise(run).state == "interrupted"
 
@@ -258,11 +258,11 @@ def test_a_summary_tells_an_owned_run_from_a_dead_one(run: Run) -> None:
     with run.lock():
         assert summarise(run).state == "starting"
         write(run, STARTED)
-        assert (summarise(run).state, summarise(run).owner) == ("training", os.getpid())
+        assert (summarise(run).state, summarise(run).owner) == ("running", os.getpid())
         write(run, {"event": "paused", "step": 3})
         assert summarise(run).state == "paused"
         write(run, {"event": "continued", "step": 3})
-        assert summarise(run).state == "training"
+        assert summarise(run).state == "running"
 
 
 def test_a_summary_reads_little_of_a_long_journal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,16 +281,16 @@ def test_a_run_is_not_starting_because_its_start_is_far_back(run: Run, monkeypat
     many = [{"event": "step", "step": n} for n in range(200)]
     with run.lock():
         write(run, STARTED, *many)
-        assert summarise(run).state == "training"
+        assert summarise(run).state == "running"
         write(run, *({"event": "sample_text", "text": "x" * 100} for _ in range(40)))  # not even a step is near the end
-        assert summarise(run).state == "training"
+        assert summarise(run).state == "running"
         write(run, {"event": "paused", "step": 199})
         assert summarise(run).state == "paused"
         write(run, {**STARTED, "step": 100})  # killed in a pause, and resumed
-        assert summarise(run).state == "training"
+        assert summarise(run).state == "running"
         write(run, *many, {"event": "finished", "reason": "steps", "step": 10})
         assert summarise(run).state == "starting"  # a finished run that is resumed and has not begun yet
-    assert summarise(run).state == "steps"
+    assert summarise(run).state == "finished"
 
 
 def test_a_damaged_run_can_still_be_listed(run: Run) -> None:

@@ -37,7 +37,7 @@ def test_events_as_json_and_the_run_again(tmp_path: Path, run: Command) -> None:
     assert "by character" in again.out
     assert "chance (0.389, p =" in again.out
     listed = records(run("runs", "--json").out)
-    assert (listed[0]["task"], listed[0]["state"]) == ("choose", "done")
+    assert (listed[0]["task"], listed[0]["state"]) == ("choose", "finished")
 
 
 def test_bad_input_is_told_and_leaves_no_run(tmp_path: Path, run: Command) -> None:

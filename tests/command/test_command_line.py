@@ -73,7 +73,7 @@ def test_without_json_stdout_is_the_runs_name_and_stderr_the_story(verse: Path, 
     ran = run("train", "--corpus", verse, *FLAGS)
     assert ran.code == 0
     assert lines_of(ran.out) == [runs.every(home.runs())[0].name]
-    for word in ("17 distinct", "validation loss", "sample of step 40", "saved", "finished (steps) at step 40"):
+    for word in ("17 distinct", "validation loss", "sample of step 40", "saved", "finished at step 40"):
         assert word in ran.err
     assert run("train", "--corpus", verse, *FLAGS, "--quiet") == Ran(0, "", "")
 
@@ -293,7 +293,12 @@ def test_a_run_in_use_is_refused(trained: runs.Run, run: Command, monkeypatch: p
 
 def test_runs_are_listed_for_programs_and_people(trained: runs.Run, run: Command) -> None:
     (listed,) = records(run("runs", "--json").out)
-    assert (listed["name"], listed["state"], listed["step"], listed["steps"]) == (trained.name, "steps", 40, 40)
+    assert (listed["name"], listed["state"], listed["reason"], listed["step"]) == (
+        trained.name,
+        "finished",
+        "steps",
+        40,
+    )
     assert (listed["corpus"], listed["preset"], listed["owner"]) == ("verse", "nano", None)
     (line,) = lines_of(run("runs").out)
     assert line.startswith(trained.name)

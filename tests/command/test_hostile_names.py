@@ -125,7 +125,7 @@ def test_runs_and_doctor(place: Place, said: Said) -> None:
     _, out, _ = said("runs", "--json")
     listed = records(out)
     assert {one["name"] for one in listed} == {place.run, f"odd{HOSTILE}"}
-    assert HOSTILE in {one["state"] for one in listed}
+    assert HOSTILE in {one["reason"] for one in listed}
     assert "\\u202e" in out
     _, out, _ = said("doctor")
     assert out.count("␛]0;P␇") >= 4

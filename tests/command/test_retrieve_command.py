@@ -66,7 +66,7 @@ def test_a_table_for_people(data: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert "nDCG@10" in out
     assert out.startswith("method ")
     assert "36 documents, 24 train queries, 8 test queries judged" in err
-    assert "finished (done): 1 method in " in err
+    assert "finished: 1 method in " in err
     assert cli.main(["search", "--data", str(data), "--method", "bm25", "-k", "2", "parcel password"]) == 0
     assert len(capfd.readouterr().out.splitlines()) <= 2
     assert cli.main(["search", "--data", str(data), "--method", "bm25", "xylophone"]) == 0

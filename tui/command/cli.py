@@ -175,7 +175,7 @@ def resume(
     asked = replace(changed, learning_rate=learning_rate if learning_rate is not None else spec.learning_rate)
     if problems := asked.validate():
         raise BadSpec(problems)
-    if summary.state == "steps" and summary.step >= changed.steps:
+    if summary.reason == "steps" and summary.step >= changed.steps:
         raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
     begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []

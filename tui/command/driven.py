@@ -22,7 +22,6 @@ from tui.output import print_message, say
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 _CONTROLS = frozenset({"majority", "chance", "longest"})
 """results that cost nothing"""
-_GOOD = ("done", "steps", "early_stop", "stopped")
 """reasons of an end that is no failure"""
 
 
@@ -68,7 +67,7 @@ def drive(
         say(run.name)
     if came:
         return INTERRUPTED
-    return DONE if last is not None and last.reason in _GOOD else FAILED
+    return DONE if last is not None and last.state in ("finished", "stopped") else FAILED
 
 
 def _bad_input() -> tuple[type[Exception], ...]:

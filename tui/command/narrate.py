@@ -131,10 +131,10 @@ class Narrator:
                 print_message(f"{event.contender}: {event.labels:,} labels per class: accuracy {event.accuracy:.4f}")
             case Classified():
                 methods = f"{event.step} method{'s' * (event.step != 1)}"
-                print_message(f"finished ({event.reason}): {methods} in {units.duration(event.seconds)}")
+                print_message(f"{_ending(event)}: {methods} in {units.duration(event.seconds)}")
             case Finished():
                 best = f", best validation loss {event.best_val_loss:.4f}" if event.best_val_loss is not None else ""
-                print_message(f"finished ({event.reason}) at step {event.step:,}{best}")
+                print_message(f"{_ending(event)} at step {event.step:,}{best}")
 
     def _due(self, always: bool = False) -> bool:
         """Whether it is time for another line about what goes on for long."""
@@ -142,6 +142,15 @@ class Narrator:
         due = always or now - self._told >= STEP_LINES
         self._told = now if due else self._told
         return due
+
+
+def _ending(last: Finished) -> str:
+    """The state that a run ended in, and why where that does not follow from it."""
+    return (
+        last.state
+        if last.reason in ("steps", "done", last.state)
+        else f"{last.state} ({last.reason.replace('_', ' ')})"
+    )
 
 
 def _tells_epoch(event: ContenderStep) -> bool:

@@ -120,7 +120,7 @@ def how_far(story: CompareStory, method: Method) -> str:
     last, ended = method.last, story.finished
     if ended is not None:
         of = f" of {last.steps:,}" if last and last.steps else ""
-        return f"{safe(ended.reason, lines=False)} at step {last.step:,}{of}" if last else "not run"
+        return f"{ended.state} at step {last.step:,}{of}" if last else "not run"
     if (seen := method.running) is not None:
         return f"{seen.done:,}/{seen.total:,}  {seen.accuracy:.3f} ({seen.low:.3f}–{seen.high:.3f})"
     if story.doing != method.name or last is None:

@@ -187,7 +187,7 @@ class FollowPane(Pane):
         if self.reading:
             return states.OPENING
         if self.story.finished is not None:
-            return states.ended(self.story.finished)
+            return str(self.story.finished.state)
         if self.job is not None and self.job.state is State.STOPPING:
             return states.STOPPING
         if self.pausing is not None:

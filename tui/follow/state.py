@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from engine.runs.events import Finished
 from tui.text import safe
 from tui.widgets.styled import BAD, GOOD, MUTED, WARN
 
 NONE, OPENING, STARTING, RUNNING, PAUSED = "none", "opening", "starting", "running", "paused"
 STOPPING, STOPPED, FINISHED = "stopping", "stopped", "finished"
-FAILED, INTERRUPTED = "failed", "interrupted"
+FAILED, INTERRUPTED, UNREADABLE = "failed", "interrupted", "unreadable"
 PAUSING, CONTINUING = "pausing", "continuing"
 """what F6 has asked for and the run has not answered"""
 RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
-ENDS = {"steps": FINISHED, "early_stop": FINISHED, "done": FINISHED, "stopped": STOPPED, "died": INTERRUPTED}
 MARKS = {
     NONE: ("○", MUTED),
     OPENING: ("○", WARN),
@@ -28,13 +26,9 @@ MARKS = {
     FINISHED: ("✓", GOOD),
     FAILED: ("✗", BAD),
     INTERRUPTED: ("▲", WARN),
+    UNREADABLE: ("✗", BAD),
 }
 """mark and colour by state"""
-
-
-def ended(last: Finished) -> str:
-    """The state of a run by its last event."""
-    return ENDS.get(last.reason, FAILED)
 
 
 def line(state: str, sentence: str) -> Text:

@@ -163,7 +163,7 @@ class RunsPane(Pane):
         if summary is None:
             return
         run = Run(Path(summary.path))
-        if summary.owner is not None or summary.state == "done":
+        if summary.owner is not None or summary.reason == "done":
             self.post_message(UseRun(run, "opened"))
             return
         if summary.task == "train" and not await ask_steps(self, run):

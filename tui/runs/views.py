@@ -25,7 +25,6 @@ from tui.widgets.styled import MUTED, SERIES, message, wrap
 
 SHAPES = "●◆▲■▼✚"  # of the evaluations, one for each of SERIES
 SMALLEST = (24, 6)  # columns and rows below which a plot says nothing
-_STATES = {"training": states.RUNNING, "unreadable": states.FAILED}
 _UNITS = {"train": "nats", "retrieve": "nDCG@10"}
 
 
@@ -66,19 +65,11 @@ def _add(points: list[tuple[int, float]], line: bytes) -> None:
         points.append((step, loss))
 
 
-def state(summary: Summary) -> tuple[str, str, str]:
-    """Word, mark and colour of a run's state."""
-    found = _STATES.get(summary.state, states.ENDS.get(summary.state, summary.state))
-    mark, colour = states.MARKS.get(found, states.MARKS[states.FAILED])
-    return summary.state if summary.state == "unreadable" else found, mark, colour
-
-
 def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
     """Of the table of runs; ``marked`` gives the shape of a run that is in the plot."""
 
     def standing(summary: Summary) -> Text:
-        word, mark, colour = state(summary)
-        return Text.assemble((f"{mark} ", colour), safe(word, lines=False))
+        return states.line(summary.state, summary.state)
 
     def name(summary: Summary) -> tuple[str, str]:
         shape = marked(summary.name)
@@ -127,10 +118,11 @@ def about(summary: Summary, width: int) -> Text:
         at = f" (* partial: {summary.partial})" if summary.partial else ""
         model = models.format(summary.corpus, summary.preset)
     kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'} in {summary.path}"
-    resumed = f"not running; r {'trains to a later step' if summary.state == 'done' else 'resumes it exactly'}"
+    finished = summary.reason in ("steps", "done")
+    resumed = f"not running; r {'trains to a later step' if finished else 'resumes it exactly'}"
     if summary.task != "train":
         kept = summary.path
-        resumed = "not running" if summary.state == "done" else "not running; r reuses what was computed"
+        resumed = "not running" if finished else "not running; r reuses finished parts"
     for name, value in (
         ("best", best + at),
         ("model", model),

@@ -17,7 +17,7 @@ from tui.widgets.dialogs import Entry
 async def ask_steps(pane: Pane, run: Run) -> bool:
     """Ask for a later step and write it into the spec; True when the run may be resumed."""
     summary = await asyncio.to_thread(summarise, run)
-    if summary.state != "steps":
+    if summary.reason != "steps":
         return True
     more = await pane.app.push_screen_wait(
         Entry(

@@ -132,7 +132,7 @@ def test_the_journal_gives_the_same_events(done: tuple[Run, list[Any]]) -> None:
     assert back[-1].results == json.loads(json.dumps(happened.to_dict(events[-1])))["results"]
     assert run.read_json("results.json") == back[-1].results
     assert summarise(run).task == "choose"
-    assert summarise(run).state == "done"
+    assert summarise(run).state == "finished"
 
 
 def test_the_run_ranks_its_own_items_again(done: tuple[Run, list[Any]]) -> None:

@@ -184,7 +184,7 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
     assert theirs.config.id2label == {0: "a", 1: "b", 2: "c"}
 
     summary = summarise(run)
-    assert (summary.task, summary.state, summary.step, summary.steps) == ("classify", "done", 5, 5)
+    assert (summary.task, summary.state, summary.step, summary.steps) == ("classify", "finished", 5, 5)
     assert summary.accuracy == max(last.results[method]["accuracy"] for method in ("tfidf", "lr", "mlp", "finetune"))
     journal = [json.loads(line) for line in run.events.read_text().splitlines()]
     assert [events.from_dict(record) for record in journal] == told

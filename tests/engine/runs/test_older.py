@@ -54,7 +54,7 @@ def test_every_line_of_their_journals_is_understood(name: str) -> None:
 @pytest.mark.parametrize(("name", "reason"), RUNS.items())
 def test_they_are_listed_with_how_they_ended(name: str, reason: str) -> None:
     found = summarise(Run(home.runs() / name))
-    assert (found.state, found.why) == (reason, "")
+    assert (found.reason, found.why) == (reason, "")
     assert found.step == found.steps > 0
 
 
@@ -110,7 +110,7 @@ def test_a_training_is_exported_and_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / "exported" / "model.safetensors").is_file()
     assert cli.main(["resume", "verse", "--steps", "40", "--quiet"]) == 0
     found = summarise(Run(home.runs() / "verse"))
-    assert (found.state, found.step) == ("steps", 40)
+    assert (found.state, found.step) == ("finished", 40)
 
 
 def test_a_fine_tuned_encoder_is_loaded_by_transformers() -> None:

@@ -68,7 +68,7 @@ def test_what_is_recorded_is_what_happened(verse: Path) -> None:
     assert followed(run) == events
     assert isinstance(events[-1], Finished)
     assert run.owner() is None
-    assert summarise(run).state == "steps"
+    assert summarise(run).state == "finished"
 
 
 def test_a_follower_of_a_resumed_run_reads_both_stretches(verse: Path) -> None:

@@ -136,7 +136,7 @@ def listed(capfd: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
 def still_there(healthy: Run, found: dict[str, dict[str, Any]]) -> None:
     """The healthy run is listed as ever and is found."""
     entry = found[healthy.name]
-    assert (entry["state"], entry["steps"], entry["task"], entry["why"]) == ("steps", 10, "train", "")
+    assert (entry["state"], entry["steps"], entry["task"], entry["why"]) == ("finished", 10, "train", "")
     assert runs.find(home.runs(), "healthy") == healthy
     assert Classifications().living() is None
     assert newest_on("nothing") is None
@@ -198,7 +198,7 @@ def test_whichever_file_is_damaged_no_run_is_hidden(
         elif str(name) == "spec.json" and damage.startswith("a "):
             assert found[run.name]["why"] == "spec.json: not a regular file"
         else:
-            assert found[run.name]["state"] in ("steps", "interrupted"), name
+            assert found[run.name]["state"] in ("finished", "interrupted"), name
         for folder in (home.runs() / "20990101-000000-folder", home.runs() / ".trash"):
             folder.mkdir(exist_ok=True)  # neither is a run
         shutil.rmtree(run.path)
