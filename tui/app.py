@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -17,19 +18,21 @@ from textual.filter import LineFilter
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
+from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.runs import owner
 from engine.runs.listing import explain
 from engine.runs.spec import BadSpec
-from tui import panes, screenshot, themes
+from tui import away, panes, screenshot, themes
 from tui.actions import ACTIONS, Action
 from tui.changes import Changes
+from tui.config import AtEnd
 from tui.driver import TerminalDriver, leave_if_hung_up
 from tui.ending import EndingApp
 from tui.follow import last_values
-from tui.pane import Pane, UseModel, UsePrompt, UseRun, bindings
+from tui.pane import Pane, RunEnded, UseModel, UsePrompt, UseRun, bindings
 from tui.switcher import PaneSwitcher
-from tui.terminal import SMALLEST
+from tui.terminal import SMALLEST, announcement
 from tui.train.pane import TrainPane
 from tui.widgets import dialogs
 from tui.widgets.bar import Bar
@@ -37,6 +40,7 @@ from tui.widgets.dialogs import BaseScreen, Palette
 from tui.widgets.key_bar import KeyBar
 
 GAUGES = 2.0  # seconds between two readings of the machine
+LOOK = 60.0  # seconds between two notes of the time at which runs were looked at
 WATCHDOG = 5.0  # seconds between two looks whether the terminal is still there
 _BENEATH = frozenset(action.name.partition("(")[0] for action in ACTIONS if action.where == "everywhere")
 _BENEATH -= {"leave", "repaint"}
@@ -54,10 +58,13 @@ class LabApp(EndingApp):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
     CSS_PATH = "app.tcss"
 
-    def __init__(self, *, theme: str = "", wrong: str = "") -> None:
-        """``theme`` is the name of a theme, or empty; ``wrong`` says what is wrong with the configuration."""
+    def __init__(self, *, theme: str = "", wrong: str = "", at_end: AtEnd | None = None) -> None:
+        """``theme`` is the name of a theme, or empty; ``wrong`` says what is wrong with the configuration.
+
+        ``at_end`` says how the terminal announces the end of a run.
+        """
         super().__init__(driver_class=TerminalDriver)
-        self._wrong = wrong
+        self._wrong, self._at_end = wrong, at_end or AtEnd()
         for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):
             self.register_theme(known)
         self._few = self.no_color or theme == themes.SIXTEEN.name
@@ -99,6 +106,19 @@ class LabApp(EndingApp):
         self.set_timer(0.5, self._settle)
         if self._wrong:
             self.tell("The configuration is not used", self._wrong)
+        self._look_back()
+
+    @work(exclusive=True, group="away", exit_on_error=False)
+    async def _look_back(self) -> None:
+        """Say what runs came to an end since the last look, and from then on keep the time of looking."""
+        found = await asyncio.to_thread(away.ended)
+        away.look()
+        self.set_interval(LOOK, away.look)
+        if found:
+            answer = await self.push_screen_wait(away.question(found))
+            if answer != "close":
+                chosen = found[int(answer.removeprefix("run-")) - 1]
+                await self._use_run(UseRun(Run(Path(chosen.path)), "opened"))
 
     def _settle(self) -> None:
         """What can wait until the first picture is there."""
@@ -193,6 +213,14 @@ class LabApp(EndingApp):
             {"opened": pane.open, "resumed": pane.resume, "copied": pane.copy}[event.what](event.run)
         except (OSError, CheckpointError, BadSpec) as error:
             self.tell(f"The run cannot be {event.what}", explain(event.run, error))
+
+    @on(RunEnded)
+    def _run_ended(self, event: RunEnded) -> None:
+        """Announce the end of a run as the configuration says."""
+        if self._at_end.bell:
+            self.bell()
+        if self._at_end.notify and self._driver is not None:
+            self._driver.write(announcement(self._at_end.notify, f"{event.run.name} {event.state}"))
 
     # -- keys everywhere ---------------------------------------------------------------------------------------------
 

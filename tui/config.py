@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,23 @@ EXAMPLE = """\
 # [keys.train]         # a pane, or everywhere; a key or a list of keys for an action
 # save = "W"
 # "cursor(1)" = ["right", "period"]
+
+# [at_end]             # of a run that finished, failed or was interrupted
+# bell = true          # the terminal's bell, while the screen shows the run
+# notify = "9"         # a notification of the terminal, by OSC 9 or OSC 777
+# command = 'notify-send "$LLMLAB_RUN $LLMLAB_STATE"'  # by the process that worked, with the screen or without
 """
+
+
+@dataclass(frozen=True)
+class AtEnd:
+    """What is done when a run ends."""
+
+    bell: bool = False
+    notify: str = ""
+    """``9`` or ``777``, the number of an OSC sequence of terminals, or empty"""
+    command: str = ""
+    """for the shell; LLMLAB_RUN, LLMLAB_RUN_PATH and LLMLAB_STATE are in its environment"""
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class Config:
     """as Textual names it; empty for the last used"""
     keys: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     """keys of actions, by pane and name of the action"""
+    at_end: AtEnd = AtEnd()
 
 
 def path() -> Path:
@@ -50,7 +67,7 @@ def read() -> Config:
         raise BadSpec([Problem("", f"{path()}: {error.strerror or error}")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSpec([Problem("", f"{path()}: {error}")]) from None
-    problems = _unknown("", found, ("theme", "keys"))
+    problems = _unknown("", found, ("theme", "keys", "at_end"))
     theme, keys = found.get("theme", ""), found.get("keys", {})
     if theme not in ("", *THEMES):
         problems.append(Problem("theme", f"{theme!r} is none of {', '.join(THEMES)}"))
@@ -59,9 +76,27 @@ def read() -> Config:
         keys = {}
     meant = _keys(keys, problems)
     problems += _clashes(meant)
+    at_end = _at_end(found.get("at_end", {}), problems)
     if problems:
         raise BadSpec(problems)
-    return Config(THEMES.get(theme, ""), meant)
+    return Config(THEMES.get(theme, ""), meant, at_end)
+
+
+def _at_end(found: Any, problems: list[Problem]) -> AtEnd:
+    """What is done when a run ends; what is wrong with it is added to ``problems``."""
+    if not isinstance(found, dict):
+        problems.append(Problem("at_end", "must be a table"))
+        return AtEnd()
+    problems += _unknown("at_end.", found, [one.name for one in fields(AtEnd)])
+    bell, notify, command = found.get("bell", False), found.get("notify", ""), found.get("command", "")
+    for name, right, meant in (
+        ("bell", isinstance(bell, bool), "true or false"),
+        ("notify", notify in ("", "9", "777"), '"9" or "777"'),
+        ("command", isinstance(command, str), "a text for the shell"),
+    ):
+        if not right:
+            problems.append(Problem(f"at_end.{name}", f"must be {meant}"))
+    return AtEnd(bell, notify, command)
 
 
 def _unknown(place: str, found: Iterable[str], known: Iterable[str]) -> list[Problem]:

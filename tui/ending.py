@@ -14,6 +14,7 @@ from textual.dom import DOMNode
 from textual.worker import Worker, WorkerState
 
 from checkpoints import home
+from tui import away
 from tui.key_order import OrderedKeys
 from tui.pane import Pane
 from tui.widgets import dialogs
@@ -64,6 +65,7 @@ class EndingApp(OrderedKeys[int]):
     def exit(self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         """End the program; workers and keys open nothing more meanwhile."""
         self._ending = True
+        away.look()
         self.workers.cancel_all()
         self.call_later(self._end, partial(super().exit, result, return_code, message))
 

@@ -38,6 +38,15 @@ class UseRun(Message):
     what: Literal["opened", "resumed", "copied"]
 
 
+@dataclass
+class RunEnded(Message):
+    """The run that a pane shows has finished, failed or been interrupted while it was shown."""
+
+    run: Run
+    state: str
+    """one of :mod:`tui.follow.state`"""
+
+
 def bindings(where: str) -> list[BindingType]:
     """Textual's bindings for the actions of one pane, or of everywhere."""
     made: list[BindingType] = []

@@ -29,10 +29,11 @@ def open_screen() -> int:
     except BadSpec as error:
         problems = f"{config.path()}\n\n{error}"
     theme = config.THEMES["16"] if few else found.theme or last_values.read("screen.json", ["theme"]).get("theme", "")
+    from tui import away
     from tui.app import LabApp
 
     log = home.home() / "screen.log"
-    app = LabApp(theme=theme, wrong=problems)
+    app = LabApp(theme=theme, wrong=problems, at_end=found.at_end)
     gc.collect()
     gc.freeze()
     with terminal.guarded(log):
@@ -40,4 +41,7 @@ def open_screen() -> int:
     if app.return_code:
         print_message(f"llmlab-tui: the screen failed; what it said is in {log}")
         return 1
+    if going_on := away.living():
+        goes = "goes on in a process of its own" if len(going_on) == 1 else "go on in processes of their own"
+        print_message(f"{', '.join(going_on)} {goes}. To see it again: llmlab-tui; to list all runs: llmlab-tui runs")
     return code or 0

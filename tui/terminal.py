@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from tui.text import safe
+
 SMALLEST = (60, 20)
 
 QUIET = {
@@ -102,3 +104,9 @@ def _open_log(log: Path) -> int:
         return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError:  # a read-only home is told when a run is started; the screen opens all the same
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def announcement(kind: str, text: str) -> str:
+    """The sequence by which a terminal shows a notification: OSC ``9`` or ``777``."""
+    said = safe(text, lines=False).replace(";", ",")
+    return f"\x1b]9;{said}\x07" if kind == "9" else f"\x1b]777;notify;llmlab-tui;{said}\x07"

@@ -51,6 +51,23 @@ def lines_of(text: str) -> list[str]:
     return text.strip().splitlines()
 
 
+# -- the end of a run --------------------------------------------------------------------------------------------------
+
+
+def test_the_command_of_the_configuration_runs_at_the_end(verse: Path, run: Command, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    home.home().mkdir(parents=True, exist_ok=True)
+    command = f'echo "$LLMLAB_RUN $LLMLAB_STATE $LLMLAB_RUN_PATH" > {told}.new; mv {told}.new {told}'
+    (home.home() / "config.toml").write_text(f"[at_end]\ncommand = '{command}'\n", encoding="utf-8")
+    assert run("train", "--corpus", verse, *FLAGS, "--name", "told", "--quiet").code == 0
+    (made,) = runs.every(home.runs())
+    deadline = time.monotonic() + 20
+    while not told.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert told.read_text("utf-8").split() == [made.name, "finished", str(made.path)]
+
+
 # -- training ----------------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,6 +17,7 @@ from engine.runs.events import Classified, Event, Finished, Started
 from engine.runs.messages import Control, Message, Stop
 from engine.runs.spec import BadSpec
 from engine.tokenization.encoding import NoTokenizer
+from tui import config as configuration
 from tui.command.interrupt import INTERRUPTED, obey_signals
 from tui.command.narrate import Narrator
 from tui.output import print_message, say
@@ -59,6 +62,9 @@ def drive(
         if isinstance(error, _failures()):
             return complain(str(error), FAILED)
         raise
+    finally:
+        if last is not None and last.state != "stopped":
+            _at_end(run, last.state)
     if not as_json and not quiet:
         if isinstance(last, Classified) and table is not None:
             table(last)
@@ -68,6 +74,23 @@ def drive(
     if came:
         return INTERRUPTED
     return DONE if last is not None and last.state in ("finished", "stopped") else FAILED
+
+
+def _at_end(run: Run, state: str) -> None:
+    """Start the user's command for the end of a run, if the configuration has one; nobody waits for it."""
+    with contextlib.suppress(BadSpec, OSError):
+        if command := configuration.read().at_end.command:
+            told = {"LLMLAB_RUN": run.name, "LLMLAB_RUN_PATH": str(run.path), "LLMLAB_STATE": state}
+            quiet = subprocess.DEVNULL
+            subprocess.Popen(
+                command,
+                shell=True,
+                env=os.environ | told,
+                stdin=quiet,
+                stdout=quiet,
+                stderr=quiet,
+                start_new_session=True,
+            )
 
 
 def _bad_input() -> tuple[type[Exception], ...]:

@@ -29,7 +29,7 @@ from tui.follow.folding import Folded, folding
 from tui.follow.form import Form
 from tui.follow.opener import Opener
 from tui.follow.task_runs import TaskRuns
-from tui.pane import Pane
+from tui.pane import Pane, RunEnded
 from tui.widgets.lines import Lines
 
 DRAIN = 1 / 8  # seconds between two looks at what was said
@@ -371,8 +371,10 @@ class FollowPane(Pane):
             self.job = None
         if events or ended:
             self.heard(events, ended)
-        if self.state != was:
+        if (now := self.state) != was:
             self.app.refresh_bindings()
+            if was in states.LIVE and now in states.ENDED and self.run_shown is not None:
+                self.post_message(RunEnded(self.run_shown, now))
 
     def _hear_background(self) -> None:
         news = self.background.look()

@@ -12,6 +12,9 @@ STOPPING, STOPPED, FINISHED = "stopping", "stopped", "finished"
 FAILED, INTERRUPTED, UNREADABLE = "failed", "interrupted", "unreadable"
 PAUSING, CONTINUING = "pausing", "continuing"
 """what F6 has asked for and the run has not answered"""
+LIVE = frozenset({STARTING, RUNNING, PAUSED, PAUSING, CONTINUING})
+ENDED = frozenset({FINISHED, FAILED, INTERRUPTED})
+"""without having been asked to"""
 RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
 MARKS = {
     NONE: ("○", MUTED),

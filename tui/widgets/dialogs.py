@@ -118,8 +118,9 @@ class Question(Dialog[str]):
         Binding("right,down", "app.focus_next", show=False),
     ]
 
-    def __init__(self, title: str, text: str, options: tuple[Option, ...]) -> None:
-        super().__init__()
+    def __init__(self, title: str, text: str, options: tuple[Option, ...], *, stacked: bool = False) -> None:
+        """``stacked`` puts each answer on a line of its own also where there is room for all in one."""
+        super().__init__(classes="stacked wide" if stacked else None)
         self._title, self.text, self._options = title, text, options
 
     def compose(self) -> ComposeResult:
@@ -128,8 +129,9 @@ class Question(Dialog[str]):
             yield Static(Content(safe(self.text)), classes="text")
             with Horizontal():
                 for option in (safest, *others):
-                    label = Content.assemble((option.key, "bold"), f" {option.label.capitalize()}")
-                    yield Button(label, id=option.value, compact=True)
+                    label = safe(option.label, lines=False)
+                    text = Content.assemble((option.key, "bold"), f" {label[:1].upper()}{label[1:]}")
+                    yield Button(text, id=option.value, compact=True)
 
     def on_key(self, event: Key) -> None:
         for option in self._options:
