@@ -158,12 +158,12 @@ def test_nothing_is_cut_where_all_is_kept_and_greedy_is_no_cut() -> None:
     assert "nothing cut" in words(candidate_view.draw(Position(1, None, seen=whole, sampling=Sampling()), 0, 60, 9))
     greedy = seen(Candidate(1, "a", 0.6, 0.6, 1.0), Candidate(2, "b", 0.4, 0.4, 0.0, "greedy"))
     text = words(candidate_view.draw(Position(1, None, seen=greedy, sampling=Sampling(greedy=True)), 0, 60, 9))
-    assert "greedy takes the most probable" in text
+    assert "greedy: the most probable token" in text
     assert "cut" not in text
 
 
 def test_a_place_without_candidates_says_why() -> None:
-    note = "Nothing comes before the first token, so nothing predicts it."
+    note = "The first token has no prediction: nothing precedes it."
     assert words(candidate_view.draw(Position(note=note), 0, 24, 5)).split() == note.split()
 
 

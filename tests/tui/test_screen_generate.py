@@ -371,7 +371,7 @@ async def test_a_model_that_cannot_be_had_is_told_and_the_one_before_stays(model
         await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
         await pilot.press("tab", *"no", "slash", *"such", "enter")
         await shows(
-            pilot, "The model cannot be loaded", "no model 'no/such': it is nowhere [bold", "bundled stays loaded"
+            pilot, "The model could not be loaded", "no model 'no/such': it is nowhere [bold", "bundled stays loaded"
         )
         await pilot.press("escape")
         await quiet(pilot)
@@ -395,7 +395,7 @@ async def test_no_model_at_all_leaves_the_pane_usable(models: FakeModels) -> Non
     models.missing.add("bundled")
     async with LabApp().run_test(size=(80, 24)) as pilot:
         await pilot.press("3")
-        await shows(pilot, "The model cannot be loaded")
+        await shows(pilot, "The model could not be loaded")
         await pilot.press("escape")
         await pilot.pause()
         await write(pilot, "abc")
@@ -417,7 +417,7 @@ async def test_runs_with_checkpoints_and_names_used_before_are_offered(models: F
         await pilot.press("escape", "m")
         await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
         await shows(
-            pilot, run.name, "your run on verse", "best loss 2.5000", "some/model", "used before", "␛]0;PAYLOAD"
+            pilot, run.name, "your run on verse", "best loss 2.5000", "some/model", "used earlier", "␛]0;PAYLOAD"
         )
         assert "without" not in shown(pilot.app)  # type: ignore[arg-type]
         assert controls(pilot.app) == []  # type: ignore[arg-type]
@@ -434,7 +434,7 @@ async def test_a_character_that_the_model_does_not_know_is_named(models: FakeMod
         of(pilot).take("abc 日本")
         await shows(pilot, "does not know '日' (U+65E5), '本' (U+672C)")
         await pilot.press("f5")
-        await shows(pilot, "The model cannot go on from this text")
+        await shows(pilot, "Cannot continue this text (m: another model)")
         await pilot.press("escape", "u", "f5")
         await until(pilot, lambda: len(of(pilot).tokens.text) > 50)
 
@@ -495,7 +495,7 @@ async def test_everything_is_there_again_in_the_next_program(models: FakeModels)
     models.missing.add("bundled")  # the text is there before any model
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await pilot.press("3")
-        await shows(pilot, "The model cannot be loaded")
+        await shows(pilot, "The model could not be loaded")
         await pilot.press("escape")
         tree = of(pilot).tokens
         assert (tree.text, tree.cursor, of(pilot).sampling.seed) == (text, cursor, 1)
@@ -566,7 +566,7 @@ async def test_a_text_file_is_opened_the_text_saved_and_copied(models: FakeModel
         await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
         pilot.app.screen.query_one(Input).value = str(tmp_path / "missing")
         await pilot.press("enter")
-        await shows(pilot, "It cannot be opened")
+        await shows(pilot, "The file could not be opened")
 
 
 async def test_a_prompt_longer_than_the_context_is_said_after_the_completion_too(models: FakeModels) -> None:

@@ -90,11 +90,11 @@ def _as_token(node: Node, place: int) -> Token:
 
 def _why_nothing(tree: TokenTree, place: int, lm: LanguageModel | None) -> str:
     if not tree.text and not tree.path:
-        return "For each token, what else could stand there, and what the settings cut."
+        return "Candidates for each token, with their probabilities before and after the settings."
     if lm is None:
-        return "With a model (m) this shows what could stand here."
+        return "Choose a model (m) to see the candidates."
     if tree.draft and place >= len(tree.path):
         return "…"
     if place == 0:
-        return "Nothing comes before the first token, so nothing predicts it."
-    return f"These are another model's tokens. F5 goes on with {safe(lm.name, lines=False)}; m changes it."
+        return "The first token has no prediction: nothing precedes it."
+    return f"These tokens are of another model. F5 continues with {safe(lm.name, lines=False)}; m changes the model."

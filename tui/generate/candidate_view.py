@@ -166,9 +166,9 @@ def _cuts(position: Position) -> list[Segment]:
     """How much the settings left, in words."""
     seen = position.seen
     if position.sampling is None or seen is None:
-        return [Segment("  the model alone; its settings count when it draws", DIM)]
+        return [Segment("  probabilities of the model, before the settings", DIM)]
     if _greedy(position):
-        return [Segment("  greedy takes the most probable", DIM)]
+        return [Segment("  greedy: the most probable token", DIM)]
     mass = cut_mass(position)
     kept = f"  {seen.kept:,} kept" if seen.kept is not None else " "
     if mass < 5e-5:
@@ -236,7 +236,7 @@ class CandidateView(FocusLines):
         """Bring the lines up to date."""
         if self.size:
             width, height = self.size
-            self.entitle(title(self.position), "Enter takes ▸" if self.position.candidates else "")
+            self.entitle(title(self.position), "Enter picks ▸" if self.position.candidates else "")
             head = card(self.position, width)
             room = height - len(head)
             room = room if self._most is None else min(room, self._most + 2)

@@ -53,17 +53,17 @@ SAVE = 1.0  # seconds from a change to the disk
 SAVE_STREAM = 10.0  # and while text streams, which can be drawn again
 SIDE = 100  # columns from which the candidates stand beside the text
 HINT = (
-    "Nothing is written yet: e writes a prompt, which F5 continues; F5 alone begins from nothing. "
+    "No text yet: e writes a prompt, F5 completes it (or starts without one). "
     "m chooses a model, w compares temperatures, o opens a text file."
 )
-PLACEHOLDER = """Write a prompt here, then F5: the model goes on from its end.
+PLACEHOLDER = """Write a prompt, then press F5: the model continues it.
 
-Esc leaves the editor. Then letters are keys: m chooses a model, w runs one
-prompt under a ladder of temperatures, arrows walk over the tokens."""
+Esc leaves the editor. Then letters are keys: m chooses a model, w compares
+several temperatures, arrows move over the tokens."""
 FAILURES = {
-    "load": "The model cannot be loaded",
-    "complete": "The model cannot go on from this text",
-    "compare": "The comparison has ended",
+    "load": "The model could not be loaded",
+    "complete": "Cannot continue this text (m: another model)",
+    "compare": "The comparison failed",
 }
 """titles of what must be read, by the work that failed"""
 EDIT, WALK, SWEEP = "edit", "walk", "sweep"
@@ -196,9 +196,12 @@ class CompletionPane(Pane):
             if dropped:
                 self.session_file.add("old-branches.txt", "\n\n".join(["", *dropped]))
             if (other := self.session_file.write(record)) is not None:
-                said = f"another llmlab-tui wrote its text meanwhile; that is now {other}"
+                said = f"another llmlab-tui has saved its text meanwhile; it is now in {other}"
         except OSError as error:
-            said, level = f"the text cannot be kept in {self.session_file.folder}: {error.strerror or error}", "error"
+            said, level = (
+                f"the text could not be saved in {self.session_file.folder}: {error.strerror or error}",
+                "error",
+            )
         if said:
             with contextlib.suppress(RuntimeError):  # the screen may be gone
                 self.app.call_from_thread(self.say, said, level)
@@ -305,7 +308,7 @@ class CompletionPane(Pane):
         sweep = self.query_one(SweepView).sweep
         if isinstance(event, ReportWritten):
             sweep.path = event.path
-            self.say(f"the comparison is saved as {event.path}")
+            self.say(f"comparison saved to {event.path}")
         else:
             sweep.fold(event)
 

@@ -180,7 +180,7 @@ def compare(lm: LanguageModel, comparison: Comparison, control: Control) -> Iter
         try:
             path = sweep_record.save(lm, comparison, results)
         except OSError as error:
-            yield Notice(f"the comparison cannot be saved: {error.strerror or error}", "error", "save")
+            yield Notice(f"the comparison could not be saved: {error.strerror or error}", "error", "save")
         else:
             yield ReportWritten(str(path))
 
@@ -218,7 +218,7 @@ def _tokenize(lm: LanguageModel, source: Source, max_new_tokens: int) -> tuple[T
     ids = [number for number, _ in (*source.tokens[:kept], *made)]
     if not ids:
         if lm.start is None:
-            raise BadSpec([Problem("", f"{lm.name} has no token to begin a text with: write something first")])
+            raise BadSpec([Problem("", f"{lm.name} has no token to start a text with: write a prompt first")])
         start = tokenizer.decode([lm.start]) if lm.start not in tokenizer.specials else ""
         made, ids = [(lm.start, start)], [lm.start]
     lead, most = "", 2 * lm.context
@@ -247,6 +247,4 @@ def _refuse_unknown(lm: LanguageModel, text: str) -> None:
         unknown = {text[encoding.starts[place]]: None for place in sorted(encoding.unknown)}
         names = ", ".join(f"{one!r} (U+{ord(one):04X})" for one in list(unknown)[:5])
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        raise BadSpec(
-            [Problem("", f"{lm.name} does not know {names}{more}: it only ever saw {lm.vocabulary} characters")]
-        )
+        raise BadSpec([Problem("", f"not in this model's {lm.vocabulary}-character vocabulary: {names}{more}")])

