@@ -129,7 +129,7 @@ async def test_the_labs_examples_are_one_key_and_give_the_labs_ids() -> None:
         assert tuple(told) == LAB
         for number, ids in enumerate(LAB):
             await pilot.press("e", "ctrl+home", *["down"] * number)
-            await shows(pilot, f"this line alone  {tensor_line(ids)}")
+            await shows(pilot, f"this line  {tensor_line(ids)}")
             assert pane.tokenizers.current is not None
             assert load("gpt2").encode(samples.LAB[number]).ids == ids
 
@@ -438,7 +438,7 @@ async def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
             await until(pilot, lambda: pilot.app.screen.query(Input))
             pilot.app.screen.query_one(Input).value = str(tmp_path / name)
             await pilot.press("enter")
-            await shows(pilot, "It cannot be opened", says)
+            await shows(pilot, "The file could not be opened", says)
             await pilot.press("escape")
         assert pane.editor.buffer.text == "mine"
 
@@ -588,7 +588,7 @@ async def test_a_tokenizer_that_breaks_on_a_text_is_named_and_the_others_go_on(
         await until(pilot, lambda: bool(theirs.problem) and pane.tokenizers.text.startswith("x"))
         assert pane.tokenizers.ready == [ours]
         assert pane.tensor()[0]
-        await shows(pilot, "its tokenizer breaks on a text")
+        await shows(pilot, "its tokenizer fails on a text")
         await put(pilot, pane, "ab")
         assert (theirs.problem, pane.tokenizers.ready) == ("", [ours, theirs])
 

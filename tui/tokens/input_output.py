@@ -65,7 +65,7 @@ class TokensInputOutput(Pane):
         if line != self._line[0]:
             self._line = line, COMPUTING
             self._tokenize_line(line, self.tokenizers.text[line[1] : line[2]])
-        return "this line alone", self._line[1]
+        return "this line", self._line[1]
 
     @work(thread=True, exclusive=True, group="line", exit_on_error=False, description="line")
     def _tokenize_line(self, line: Line, text: str) -> None:
@@ -94,14 +94,14 @@ class TokensInputOutput(Pane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open_file(self) -> None:
-        told = "A text file. What is in the editor now comes back with Ctrl+Z."
-        path = await ask_path(self.app, "Open", told, blank="give a name")
+        told = "Path of a text file. Ctrl+Z restores the current text."
+        path = await ask_path(self.app, "Open", told, blank="enter a file name")
         if path is None:
             return
         try:
             text = await asyncio.to_thread(storage.read, path)
         except (OSError, ValueError, RuntimeError) as error:
-            self.tell("It cannot be opened", reason(error))
+            self.tell("The file could not be opened", reason(error))
             return
         self.editor.load(text)
 
@@ -109,7 +109,7 @@ class TokensInputOutput(Pane):
     async def action_search(self) -> None:
         entry = self.tokenizers.current
         if entry is None or entry.lexicon is None:
-            self.app.notify("the vocabulary is still being read", timeout=3)
+            self.app.notify("the vocabulary is still loading", timeout=3)
             return
         text = await self.app.push_screen_wait(TokenSearch(entry))
         if text is not None:
@@ -118,14 +118,14 @@ class TokensInputOutput(Pane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_save_ids(self) -> None:
         views = self.tokenizers.views
-        told, proposed = "Text, ids and offsets in every vocabulary, as JSON.", str(storage.export_path())
-        path = await ask_path(self.app, "Save ids", told, proposed, blank="give a name")
+        told, proposed = "A JSON file with text, ids and offsets in every vocabulary.", str(storage.export_path())
+        path = await ask_path(self.app, "Save ids", told, proposed, blank="enter a file name")
         if path is None:
             return
         try:
             await asyncio.to_thread(storage.export, path, self.tokenizers.text, views)
         except (OSError, RuntimeError) as error:
-            self.tell("It cannot be saved", reason(error))
+            self.tell("The file could not be saved", reason(error))
         else:
             self.app.notify(safe(f"saved {path}", lines=False), markup=False, timeout=8)
 
@@ -145,7 +145,7 @@ class TokensInputOutput(Pane):
 
     @on(Editor.Full)
     def _full(self) -> None:
-        self.app.notify(f"only the first {LIMIT:,} characters were taken", severity="warning")
+        self.app.notify(f"only the first {LIMIT:,} characters were pasted", severity="warning")
 
     @work(exclusive=True, group="copy", exit_on_error=False)
     async def _copy(self, make: Callable[[], str]) -> None:

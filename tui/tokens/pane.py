@@ -44,28 +44,28 @@ class TokensPane(TokensInputOutput):
     WORKS = True
     ABOUT = (
         (
-            "What the rows show",
-            "Each row is the same text in one vocabulary; every character stands in the same columns in all of them. "
-            "Coloured spans are tokens, the reversed one is the caret's. Text without a colour belongs to no token "
-            "(WordPiece drops spaces). Underlined in red is unknown to the vocabulary, italic a special token, ┊ a "
-            "token that holds only the last bytes of the character before it. Under the spans are the ids, but not "
-            "under single characters.\n",
+            "Rows",
+            "Each row shows the same text in one vocabulary, aligned by character. Coloured spans are tokens; the "
+            "reversed one is under the caret. Text without colour belongs to no token (WordPiece drops spaces). Red "
+            "and underlined: not in the vocabulary. Italic: a special token. ┊: a token that holds only the last bytes "
+            "of the previous character. Ids are below the tokens, except below single characters.\n",
         ),
         (
-            "What the table counts",
-            "Tokens, characters per token, tokens unknown, code points that more than one token is needed for, and "
-            "ref: tokens per character here, divided by the same for the reference text (an English page until f "
-            "takes another). ×1.60 says that this text costs 60% more tokens than the reference, for as much text.\n",
+            "Counts",
+            "Tokens, characters per token, unknown tokens (unk), code points split over several tokens (split), and "
+            "ref: tokens per character divided by those of the reference text (a page of English, or the text set "
+            "with f). ×1.60 means 60% more tokens than the reference for the same amount of text.\n",
         ),
         (
-            "What is kept",
-            "The text is kept a second after you stop typing, with the vocabularies, and is there at the next start. "
-            "Saved ids, what was copied and the text lie under tokens/ in LLMLAB_HOME.\n",
+            "Files",
+            "The text and the list of vocabularies are saved one second after you stop typing and restored at the "
+            "next start. The text, saved ids and copies are in tokens/ under LLMLAB_HOME.\n",
         ),
         (
-            "Keys inside the text",
-            "Arrows, with Ctrl by words, with Shift to select; Home, End, PgUp, PgDn; Ctrl+W and Ctrl+U delete back, "
-            "Ctrl+K on; Ctrl+Z and Ctrl+Y undo and redo; Ctrl+X cuts, Ctrl+A selects everything. Esc leaves it.",
+            "Keys in the editor",
+            "Arrows, with Ctrl by word, with Shift to select; Home, End, PgUp, PgDn; Ctrl+W deletes the previous word, "
+            "Ctrl+U to the start of the line, Ctrl+K to its end; Ctrl+Z undo, Ctrl+Y redo, Ctrl+X cut, Ctrl+A select "
+            "all. Esc leaves the editor.",
         ),
     )
     BINDINGS = bindings("tokens")
@@ -305,12 +305,12 @@ class TokensPane(TokensInputOutput):
         name, text, _ = await asyncio.to_thread(corpus)
         self.editor.load(samples.verses(text))
         if name == "dantesque":
-            self.app.notify("The Inferno is not at hand: this verse was sampled from the bundled model", timeout=8)
+            self.app.notify("The Inferno is not cached: this verse was sampled from the bundled model", timeout=8)
         else:
             self.app.notify(f"from {name}", timeout=3)
 
     def action_reference(self) -> None:
-        self._reference, self._reference_name = self.editor.buffer.text, "the text taken"
+        self._reference, self._reference_name = self.editor.buffer.text, "the text set with f"
         for entry in self.tokenizers.entries:
             self._learn(entry, self._reference)
 
@@ -318,19 +318,19 @@ class TokensPane(TokensInputOutput):
     async def action_add(self) -> None:
         """Show one more vocabulary; one that failed before is tried again."""
         if len(self.tokenizers.entries) >= storage.MOST:
-            self.app.notify(f"{storage.MOST} vocabularies are the most; z takes one away", severity="warning")
+            self.app.notify(f"at most {storage.MOST} vocabularies; z removes one", severity="warning")
             return
         told = (
             "gpt2, wordpiece, bundled, a run (name or latest), a folder with tokenizer.json, or a name on the Hugging "
             "Face Hub."
         )
-        given = await ask(self.app, "Add a vocabulary", told, blank="give a name")
+        given = await ask(self.app, "Add a vocabulary", told, blank="enter a name")
         if given is None:
             return
         name = given.strip()
         entries = [entry for entry in self.tokenizers.entries if entry.name != name or not entry.problem]
         if any(entry.name == name for entry in entries):
-            self.app.notify(safe(f"{name} is there already", lines=False), markup=False)
+            self.app.notify(safe(f"{name} is already listed", lines=False), markup=False)
             return
         self.tokenizers.entries = [*entries, TokenizerEntry(name)]
         self._load(self.tokenizers.entries[-1])
@@ -373,7 +373,7 @@ class TokensPane(TokensInputOutput):
         try:
             storage.save(state)
         except OSError as error:
-            told = safe(f"the text is not kept: {reason(error)}", lines=False)
+            told = safe(f"the text could not be saved: {reason(error)}", lines=False)
             with contextlib.suppress(RuntimeError):  # the screen may be gone
                 self.app.call_from_thread(self.app.notify, told, severity="warning", markup=False)
 

@@ -36,7 +36,7 @@ class TokenSearch(Dialog[str | None]):
         self._case = False
 
     def compose(self) -> ComposeResult:
-        with box(f"Vocabulary of {self._entry.name}", "↓ list · Enter type it · F8 case · Esc close"):
+        with box(f"Vocabulary of {self._entry.name}", "↓ list · Enter insert · F8 case · Esc close"):
             yield Field(placeholder="part of a token, ·the with a space, or an id", compact=True)
             yield Static(id="found")
             yield TableView(

@@ -76,8 +76,8 @@ def read(path: Path) -> str:
     size = path.stat().st_size
     if size > LARGEST:
         raise TextError(
-            f"{path} has {size:,} bytes, more than the {LARGEST:,} that can be edited; "
-            "`llmlab-tui tokenize < FILE` takes any size"
+            f"{path} has {size:,} bytes, and the editor is limited to {LARGEST:,}; "
+            "`llmlab-tui tokenize < FILE` has no limit"
         )
     return normalise_line_ends(encodings.decode(path.read_bytes()).text)
 

@@ -39,7 +39,7 @@ def card(tokenizers: TokenizerList, token: Token | None, width: int) -> list[Str
         return []
     tokenizer = entry.tokenizer
     if token is None:
-        return flow("token", [("none here", _NAME)], width)
+        return flow("token", [("no token here", _NAME)], width)
     spelled = safe(tokenizer.token(token.id), lines=False)
     ident = "unknown" if token.id == UNKNOWN else f"{token.id}"
     lines = flow("token", [(f" {spelled or '?'} ", Style(reverse=True)), (f"id {ident}", _BOLD), *_notes(token)], width)
@@ -83,7 +83,7 @@ def counts(tokenizers: TokenizerList, reference: str, width: int) -> list[Strip]
             (f"{f'×{ratio:.2f}' if ratio else '–':>6}", _PLAIN),
         ]
         lines.append(_line(cells))
-    lines.append(_line([(set_cell_size(f"ref: this text against {reference}", width), _NAME)]))
+    lines.append(_line([(set_cell_size(f"ref: relative to {reference}", width), _NAME)]))
     return lines
 
 
@@ -153,7 +153,7 @@ def _notes(token: Token) -> list[Chunk]:
 
 def _characters(text: str) -> list[Chunk]:
     if len(text) == 1:
-        name = unicodedata.name(text, "no name").lower()
+        name = unicodedata.name(text, "unnamed").lower()
         return [(plain(text), _BOLD), (f"U+{ord(text):04X}", _PLAIN), (name, _NAME)]
     more = f"and {len(text) - _SHOWN:,} more" if len(text) > _SHOWN else ""
     return [(plain(text[:_SHOWN]), _BOLD), *([(more, _NAME)] if more else [])]
@@ -172,19 +172,19 @@ def _built(entry: TokenizerEntry, token: Token, text: str, width: int) -> list[S
     if entry.merges is not None:
         steps = entry.merges.steps(tokenizer.token(token.id))
         chunks: list[Chunk] = [(safe(f"{s.left}+{s.right}→{s.result} #{s.rank:,}", lines=False), _PLAIN) for s in steps]
-        return flow("merges", chunks or [("none: a single byte", _NAME)], width)
+        return flow("merges", chunks or [("none (single byte)", _NAME)], width)
     if tokenizer.kind != "wordpiece":
         return []
     if token.end - token.start > _LONG:
-        return flow("path", [("longer than any word it looks at", _NAME)], width)
+        return flow("path", [("word too long for WordPiece", _NAME)], width)
     path: list[Chunk] = []
     for match in matches(tokenizer, word_of(view, token, text)):
         tried = [safe(candidate, lines=False) for candidate in match.tried[-_TRIED:]]
         earlier = len(match.tried) - len(tried)
         path += [(("✗ " if number == 0 else "") + each, _NAME) for number, each in enumerate(tried)]
         if earlier:
-            path.append((f"(after {earlier} longer)", _NAME))
-        found = "✓ " + safe(match.text, lines=False) if match.id is not None else "nothing fits"
+            path.append((f"(after {earlier} longer ones)", _NAME))
+        found = "✓ " + safe(match.text, lines=False) if match.id is not None else "no match"
         path.append((found, _BOLD if match.id == token.id else _PLAIN))
     return flow("path", path, width)
 

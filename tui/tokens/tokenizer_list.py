@@ -33,7 +33,7 @@ class TokenizerEntry:
         except NoTokenizer as error:
             self.problem = str(error)
         except Exception as error:  # a stranger's files: told in the pane, which goes on
-            self.problem = f"it cannot be loaded ({type(error).__name__}: {error})"
+            self.problem = f"could not be loaded ({type(error).__name__}: {error})"
 
     def learn(self, stale: Callable[[], bool]) -> None:
         """Read merges and vocabulary and count the corpus: what the card of a token shows. A second or less."""
@@ -146,11 +146,9 @@ class TokenizerList:
         loading = [entry for entry in self.entries if not entry.problem and entry.tokenizer is None]
         said += [(f"{entry.name}: loading…", False) for entry in loading]
         if not self.text and self.ready:
-            said.append(
-                ("Type or paste a text. Keys outside the text: l the lab's examples, s English, d Dante.", False)
-            )
+            said.append(("Type or paste a text. Outside the editor: l the lab's examples, s English, d Dante.", False))
         if not self.entries:
             said.append(
-                ("No vocabulary. a adds one: gpt2, wordpiece, bundled, a run, a path, a name on the Hub.", False)
+                ("No vocabulary. a adds one: gpt2, wordpiece, bundled, a run, a path or a name on the Hub.", False)
             )
         return said
