@@ -101,16 +101,16 @@ def _folder(path: Path, name: str, source: str, text_column: str, found: Gatheri
         label = file.relative_to(path.parent if path not in file.parents else path).as_posix()
         _judge(_judgements(file, label, found), label, split, found)
     if not queries:
-        found.checks.append("there is no queries.jsonl: it can be searched, but nothing can be judged")
+        found.checks.append("there is no queries.jsonl: search only, no evaluation")
     elif not qrels:
-        found.checks.append("there is no qrels/train.tsv, dev.tsv or test.tsv: nothing can be judged")
+        found.checks.append("there is no qrels/train.tsv, dev.tsv or test.tsv: no evaluation")
     return found.build(name, source)
 
 
 def _documents(file: Path, name: str, source: str, text_column: str, found: Gathering) -> Collection:
     """A table of one's own documents."""
     _take(_records([file], found), found, text_column=text_column, own=True)
-    found.checks.append("a table of documents: it can be searched; without queries and qrels nothing can be judged")
+    found.checks.append("a table of documents; no queries or qrels: search only")
     return found.build(name, source)
 
 

@@ -187,7 +187,7 @@ class Gathering:
             checks.append(f"{many}: a query's own document is not ranked for it, as in BEIR")
         copies = len(self._texts) - len({*zip(self._titles, self._texts, strict=True)})
         if copies:
-            checks.append(f"{_many(copies, 'document')} with the text of another one")
+            checks.append(_many(copies, "duplicate document"))
         parts = (tuple(self.ids), tuple(self._titles), tuple(self._texts))
         return Collection(name, source, *parts, self._queries, kept, tuple(checks), tuple(repairs))
 

@@ -45,7 +45,7 @@ class Facts:
     characters: int
     distinct: int
     uniform: float
-    """ln V: the loss of knowing nothing."""
+    """ln V: the loss of uniform guessing."""
     unigram: float
     """Entropy of the character frequencies: the loss of knowing how often each character occurs."""
     bigram: float
@@ -128,7 +128,7 @@ def from_file(path: Path, *, cache: Path, name: str | None = None, encoding: str
             corpus = from_text("".join(texts), name=name, source=str(path), wrapped=False)
         return files.described(corpus)
     except FileNotFoundError:
-        raise CorpusError(f"{path}: there is no such file") from None
+        raise CorpusError(f"{path}: no such file") from None
     except OSError as error:
         raise CorpusError(f"{error.filename or path}: {error.strerror or error}") from None
     except TextError as error:
@@ -142,7 +142,7 @@ def from_text(text: str, *, name: str, source: str, wrapped: bool = True) -> Cor
     """
     text, cuts = clean(text) if wrapped else (text, [])
     if not text.replace("\ufffd", "").strip():
-        raise CorpusError("nothing is left of the text but white space")
+        raise CorpusError("the text has nothing but white space")
     points = _code_points(text)
     tally = _Tally()
     tally.add(points)

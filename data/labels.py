@@ -61,7 +61,7 @@ def read_labels(column: str, cells: Mapping[Hashable, int], names: Sequence[str]
     rows = sum(cells.values())
     if len(classes) > MOST_CLASSES:
         raise TableError(
-            f"the column {column!r} holds {len(classes):,} classes; at most {MOST_CLASSES:,} are told apart"
+            f"the column {column!r} holds {len(classes):,} classes; at most {MOST_CLASSES:,} are supported"
         )
     if not (names or given) and len(values) > FEW and _is_no_label(values, rows):
         raise TableError(

@@ -44,7 +44,7 @@ def gather(files: Sequence[tuple[str, Path]], others: Sequence[str], found: Gath
         for number, piece in enumerate(pieces, 1):
             called = name if len(pieces) == 1 else f"{name}#{number}"
             found.document(called, file.name.partition(".")[0], piece, name, number)
-    found.checks.append("own texts: they can be searched; without queries and qrels nothing can be judged")
+    found.checks.append("your own texts; no queries or qrels: search only")
 
 
 def _is_text(file: Path) -> bool:

@@ -113,11 +113,11 @@ def read_texts(file: Path, column: str = "", encoding: str = "") -> tuple[list[R
     The column is found by its name if it is not given. Raises :class:`TableError`.
     """
     if not file.is_file():
-        raise TableError(f"{file} is no file")
+        raise TableError(f"{file} is not a file")
     raw = sources.read(file, encoding=encoding)
     column = column or column_called(raw.columns, TEXT_NAMES)
     if column not in raw.columns:
-        problem = f"there is no column {column!r}" if column else "which column holds the text cannot be told"
+        problem = f"there is no column {column!r}" if column else "cannot tell which column holds the text"
         named = ", ".join(map(repr, raw.columns))
         raise TableError(f"{file.name}: {problem}: name it with --text-column. The columns are: {named}")
     return raw.splits["train"], column, raw.repairs
@@ -169,7 +169,7 @@ def _choose(raw: Raw, text: str, label: str) -> tuple[str, str]:
             continue
         found = column_called([column for column in raw.columns if column not in chosen], names)
         if not found:
-            problems.append(f"which column holds the {what} cannot be told: name it with --{what}-column")
+            problems.append(f"cannot tell which column holds the {what}: name it with --{what}-column")
         chosen.append(found)
     if not problems and chosen[0] == chosen[1]:
         problems.append(f"text and label cannot both be the column {chosen[0]!r}")
@@ -222,7 +222,7 @@ def _complete(rows: dict[str, Rows], seed: int, repairs: list[str]) -> dict[str,
         kept = f"{len(train):,} usable row{'s' * (len(train) != 1)} of {len(set(train.labels))} class"
         kept += "es" * (len(set(train.labels)) != 1)
         told = "".join(f"; {line}" for line in repairs)
-        raise TableError(f"train has {kept}: it takes two classes to tell apart{told}")
+        raise TableError(f"train has {kept}: at least two classes are needed{told}")
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if len(rows.get(split, ())) > 0:
             continue
@@ -246,7 +246,7 @@ def _drop_unlearnable(
     """Leave out rows of classes that train lacks: no method could ever be right on them."""
     known = sorted(set(rows["train"].labels))
     if len(known) < 2:
-        raise TableError("after that, train has rows of one class only: it takes two classes to tell apart")
+        raise TableError("after that, train has rows of one class only; at least two are needed")
     if len(known) == len(names):
         return names, rows
     place = {old: new for new, old in enumerate(known)}
@@ -257,13 +257,13 @@ def _drop_unlearnable(
             strange = sorted({names[part.labels[row]] for row in lost})
             file, line = part.places[lost[0]]
             repairs.append(
-                f"{split}: {len(lost):,} row{'s' * (len(lost) != 1)} left out, whose label train lacks "
+                f"{split}: {len(lost):,} row{'s' * (len(lost) != 1)} left out, label not in train "
                 f"({some(strange)}); the first is row {line:,} of {file}"
             )
         taken = _take(part, kept)
         result[split] = replace(taken, labels=tuple(place[label] for label in taken.labels))
         if not kept:
-            raise TableError(f"no row of {split} has a label that train knows")
+            raise TableError(f"no row of {split} has a label that occurs in train")
     return tuple(names[old] for old in known), result
 
 

@@ -22,10 +22,10 @@ def gib(size: int) -> str:
 def preset_for(device: str) -> tuple[str, str]:
     """The preset that ``auto`` means on a device, and why."""
     if device.startswith("cuda"):
-        return "fast-karpathy", "a GPU is here: the large model, by the recipe that learns soonest"
+        return "fast-karpathy", "GPU found"
     if device == "mps":
-        return "small", "a laptop's GPU is here: the middle model"
-    return "fast", "no GPU here: the recipe that learns on a CPU in a minute or two"
+        return "small", "Laptop GPU found"
+    return "fast", "No GPU found"
 
 
 def physical_cores() -> int:

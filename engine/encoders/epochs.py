@@ -252,7 +252,7 @@ class Training(ABC):
             self.step += 1
             self.spent += time.monotonic() - begun
             if (fewer := self.micro_batches.texts) != texts:
-                told = f"out of memory: {self.TITLE} takes {fewer:,} texts at a time from here on"
+                told = f"out of memory: {self.TITLE} takes {fewer:,} texts at a time from now on"
                 yield Notice(f"{told}; a step still learns from the whole batch", "warning", "memory")
             if time.monotonic() - shown >= INTERVAL or (self.step == 1 and self.FIRST == 0):
                 shown = time.monotonic()

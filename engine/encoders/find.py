@@ -123,7 +123,7 @@ class Encoder:
         if isinstance(self.tokenizer, BackedTokenizer):
             backend = self._cutting(self.tokenizer, length)
             try:
-                with guarded(f"{self.name}: its tokenizer breaks on a text"):
+                with guarded(f"{self.name}: its tokenizer fails on a text"):
                     every = backend.encode_batch_fast([_clean(text) for text in texts])
                     found = [(list(one.ids), bool(one.overflowing)) for one in every]
             except NoTokenizer as error:
@@ -232,7 +232,7 @@ class Encoder:
         for name in names:
             if name in self.config:
                 return self.config[name]
-        raise NoEncoder(f"{self.name}: config.json tells none of {', '.join(names)}")
+        raise NoEncoder(f"{self.name}: config.json has none of {', '.join(names)}")
 
 
 def find(name: str, control: Control | None = None) -> Generator[Event, None, Encoder]:
@@ -265,7 +265,7 @@ def _find(name: str, control: Control | None) -> Generator[Event, None, Encoder]
         if (path / "config.json").is_file() or (path / sentence.MODULES).is_file():
             return of_folder(path, name, str(path), str(path))
         if path.exists():
-            raise NoEncoder(f"{path} is no folder with config.json, {WEIGHTS} and tokenizer.json")
+            raise NoEncoder(f"{path} is not a folder with config.json, {WEIGHTS} and tokenizer.json")
     try:
         return (yield from _of_hub(name, control))
     except hub.NotOnHub as error:
@@ -281,7 +281,7 @@ def minilm() -> Encoder:
         weights = packaged.find(packaged.MINILM_WEIGHTS)
         words = tokenizer.bundled("wordpiece")
     except (packaged.NotPackaged, NoTokenizer) as error:
-        raise NoEncoder(f"the bundled MiniLM is not there: {error}") from None
+        raise NoEncoder(f"the bundled MiniLM is not installed: {error}") from None
     return Encoder(packaged.MINILM, words.source, MINILM_CONFIG, (weights,), words)
 
 
@@ -314,9 +314,9 @@ def of_folder(
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise NoEncoder(f"{folder} cannot be read as a model ({hub.first_line(error)})") from None
     if not isinstance(config, dict) or "model_type" not in config:
-        raise NoEncoder(f"{folder}/config.json names no model_type, so what it is cannot be told")
+        raise NoEncoder(f"{folder}/config.json names no model_type, so its kind is unknown")
     if "auto_map" in config:
-        raise NoEncoder(f"{name} needs code of its own to run (auto_map in config.json), and no such code is run")
+        raise NoEncoder(f"{name} needs code of its own to run (auto_map in config.json), which is never run")
     if config.get("is_encoder_decoder"):
         raise NoEncoder(f"{name} is an encoder with a decoder; give one of the BERT or GPT-2 kind")
     try:

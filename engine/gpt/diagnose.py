@@ -18,7 +18,7 @@ class Evaluation:
 def diagnose(history: Sequence[Evaluation], uniform: float) -> tuple[str, str] | None:
     """The kind of trouble that the last evaluations show and a sentence about it, or None.
 
-    ``uniform`` is ln V. The rules: *divergence*, the training loss is above that of knowing nothing after the
+    ``uniform`` is ln V. The rules: *divergence*, the training loss is above that of uniform guessing after the
     first evaluation; *overfitting*, the validation loss is at least 1% above its best for three evaluations while the
     training loss fell; *plateau*, the best of the last five evaluations improves on the best before them by less than
     0.2% and the curve is not overfitting.
@@ -31,7 +31,7 @@ def diagnose(history: Sequence[Evaluation], uniform: float) -> tuple[str, str] |
     falling = last.train_loss is not None and earlier.train_loss is not None and last.train_loss < earlier.train_loss
     if last.train_loss is not None and last.train_loss > uniform * 1.02 and history[-2].step > 0:
         return "divergence", (
-            f"the training loss ({last.train_loss:.2f}) is above that of knowing nothing ({uniform:.2f}): "
+            f"the training loss ({last.train_loss:.2f}) is above that of uniform guessing ({uniform:.2f}): "
             "the learning rate is too high"
         )
     since = [point for point in history if point.step > best.step]
@@ -45,7 +45,7 @@ def diagnose(history: Sequence[Evaluation], uniform: float) -> tuple[str, str] |
         before = min(point.val_loss for point in history[:-5])
         if recent > before * 0.998 and not falling:
             return "plateau", (
-                f"no progress worth the name since step {best.step:,} (best {best.val_loss:.3f}): "
+                f"no significant progress since step {best.step:,} (best {best.val_loss:.3f}): "
                 "a larger model or another learning rate may help, more steps will not"
             )
     return None

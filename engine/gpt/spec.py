@@ -39,17 +39,17 @@ class TrainSpec:
         required="name a text file or folder, 'dante' or 'dantesque'",
         path=True,
     )
-    encoding: str = option("", "of the text files, such as utf-8, cp1252 or gb18030; found when empty", group="run")
+    encoding: str = option("", "of the text files, such as utf-8, cp1252 or gb18030; detected when empty", group="run")
     preset: str = option(
         "auto",
-        "auto picks by device",
+        "auto chooses by device",
         group="run",
         choices=("auto", *PRESET_HELP),
         meanings=PRESET_HELP,
     )
-    name: str = option("", "name of the run; the corpus and preset when empty", group="run")
+    name: str = option("", "optional; defaults to corpus and preset", group="run")
     seed: int = option(
-        1337, "decides initial weights, batches, dropout and samples", group="run", minimum=0, maximum=(1 << 62) - 1
+        1337, "seed of initial weights, batches, dropout and samples", group="run", minimum=0, maximum=(1 << 62) - 1
     )
     steps: int = option(1500, "optimizer steps to train for", unit="steps", group="run", minimum=1)
 
@@ -67,7 +67,7 @@ class TrainSpec:
     bias: bool = _model(True, "bias in the output projections and the MLP")
     positions: str = _model(
         "learned",
-        "how a position is told: by an embedding, or by turning queries and keys",
+        "how positions are encoded: learned embeddings, or rotation of queries and keys",
         choices=("learned", "rotary"),
     )
     rotary_base: float = _model(10000.0, "of rotary positions; lower for a short context", above=1)
@@ -81,7 +81,7 @@ class TrainSpec:
     batch: int = option(12, "windows per step", unit="windows", group="training", minimum=1)
     order: str = _training(
         "random",
-        "windows from anywhere, or shuffled: every part of the text once in an epoch",
+        "windows at random positions, or shuffled: every part of the text once per epoch",
         choices=("random", "shuffled"),
     )
     optimizer: str = _training(
@@ -98,10 +98,10 @@ class TrainSpec:
     warmup: int = _training(100, "steps over which the learning rate rises", unit="steps", minimum=0)
     final_rate: float = _training(0.1, "share of the peak at which the schedule ends", minimum=0, maximum=1)
     weight_decay: float = _training(0.1, "AdamW's decay", minimum=0)
-    decay: str = _training("matrices", "what decays", choices=("matrices", "everything"))
+    decay: str = _training("matrices", "parameters that decay", choices=("matrices", "everything"))
     beta1: float = _training(0.9, "AdamW's decay of the mean gradient", minimum=0, below=1)
     beta2: float = _training(0.99, "AdamW's decay of the mean squared gradient", minimum=0, below=1)
-    clip: float = _training(1.0, "largest gradient norm; 0 does not clip", minimum=0)
+    clip: float = _training(1.0, "maximum gradient norm; 0 for no clipping", minimum=0)
 
     evaluate_every: int = option(
         250, "steps between evaluations on the whole validation split", unit="steps", group="training", minimum=1
@@ -115,15 +115,15 @@ class TrainSpec:
     )
     save_every: float = _training(30.0, "seconds between checkpoints at most", unit="s", minimum=0)
 
-    sample_every: int = option(250, "steps between samples; 0 takes none", unit="steps", group="samples", minimum=0)
+    sample_every: int = option(250, "steps between samples; 0 for none", unit="steps", group="samples", minimum=0)
     sample_length: int = option(
         240, "characters of a sample", unit="characters", group="samples", advanced=True, minimum=0
     )
     sample_prompt: str = option(
         "\n",
-        "text that samples begin after",
+        "prompt of the samples",
         group="samples",
-        required="must not be empty; a line break will do",
+        required="must not be empty; use a line break",
         escaped=True,
     )
     temperature: float = option(0.8, "of the samples; 0 is greedy", group="samples", minimum=0)
@@ -132,7 +132,9 @@ class TrainSpec:
         text="where to train; auto and cuda take the GPU with the most free memory, cuda:N a certain one",
         group="machine",
     )
-    gpus: str = option("1", "GPUs that train together, or all; on a CPU, processes", group="machine", advanced=True)
+    gpus: str = option(
+        "1", "number of GPUs that train together, or all; on a CPU, of processes", group="machine", advanced=True
+    )
     precision: str = option(
         "auto",
         "of matrix products; native is bfloat16 where the device has units for it, auto that on a GPU alone",

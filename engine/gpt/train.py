@@ -120,7 +120,7 @@ class _Session:
         placement = place(self.spec.device, self.spec.precision, self.spec.threads)
         corpus = yield from setup.load_corpus(self.spec, self.run, resume=resume)
         asked, self.spec = self.spec, self.spec.for_corpus(len(corpus.ids), corpus.vocabulary, corpus.text(0, 1))
-        yield Progress("measuring the machine", 0, 0)
+        yield Progress("measuring speed", 0, 0)
         self.ranks = join()
         free = free_memory(placement.device)
         self.corpus = corpus
@@ -136,7 +136,7 @@ class _Session:
         notices += [Notice(text, "warning", "corpus") for text in corpus.notices]
         notices += [Notice(f"{corpus.name}: {cut}", "info", "corpus") for cut in corpus.cuts]
         if self.spec.sample_prompt != asked.sample_prompt:
-            text = f"the corpus has no line break: samples begin with {self.spec.sample_prompt!r}"
+            text = f"the corpus has no line break; samples begin with {self.spec.sample_prompt!r}"
             notices.append(Notice(text, "info", "prompt"))
         if self.spec.sample_every and self.spec.unseen:
             text = (
@@ -232,9 +232,9 @@ class _Session:
 
     def _set_learning_rate(self, rate: float) -> Notice:
         if not 0 < rate <= 1:
-            return Notice(f"a learning rate of {rate:g} is out of range; it stays as it is", "warning", "learning_rate")
+            return Notice(f"a learning rate of {rate:g} is out of range and was ignored", "warning", "learning_rate")
         self.position.learning_rate, self.checkpointer.saved_step = rate, -1
-        return Notice(f"learning rate {rate:g} from here on", "info", "learning_rate", self.position.step)
+        return Notice(f"peak learning rate set to {rate:g}", "info", "learning_rate", self.position.step)
 
     def _asked(self, prompt: str, length: int) -> Iterator[Event]:
         step, text = self.position.step, prompt or self.spec.sample_prompt
@@ -275,8 +275,8 @@ class _Session:
             raise TrainingFailed(f"out of memory with one window at a time: {LESS}") from error
         self.trainer.take_micro_batch(math.ceil(micro / 2))
         return Notice(
-            f"out of memory: taking {self.position.micro_batch} windows at a time from here on; "
-            f"a step still learns from {batch}",
+            f"out of memory: taking {self.position.micro_batch} windows at a time from now on; "
+            f"the batch per step is unchanged: {batch}",
             "warning",
             "memory",
             self.position.step,
@@ -322,7 +322,7 @@ class _Session:
         saved = self.run is not None and (self.checkpointer.saved_step >= 0 or store.checkpoints(self.run.checkpoints))
         kept = "its last good checkpoint is kept" if saved else "there was no checkpoint yet"
         return Notice(
-            f"the loss is no longer a number at step {step:,}: stopped, {kept}. "
+            f"the loss became NaN or infinite at step {step:,}: stopped, {kept}. "
             f"Resume with a lower learning rate, say {self.position.learning_rate / 2:.2g}",
             "error",
             "divergence",
@@ -418,7 +418,7 @@ class _Session:
                 if self.trainer.evaluation_tokens <= self.spec.context:
                     raise TrainingFailed("out of memory in an evaluation of one window") from error
                 self.trainer.evaluation_tokens //= 2
-                text = f"out of memory: evaluating {self.trainer.evaluation_tokens:,} characters at a time from here on"
+                text = f"out of memory: evaluating {self.trainer.evaluation_tokens:,} characters at a time from now on"
                 yield Notice(text, "warning", "memory", self.position.step)
 
     def _look_for_stop(self) -> None:

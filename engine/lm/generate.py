@@ -319,8 +319,8 @@ def _told(lm: LanguageModel, token: Token, index: int, text: str, stream: int, c
 
 def _slid(context: int) -> Notice:
     return Notice(
-        f"the context of {context:,} tokens is full: {context - context // 2:,} to {context:,} of the text's last are "
-        "seen from here on",
+        f"the context of {context:,} tokens is full: the model now sees only the last {context - context // 2:,}–"
+        f"{context:,} tokens",
         "info",
         "context",
     )

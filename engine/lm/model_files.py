@@ -68,7 +68,7 @@ def refused_folder(path: Path) -> str:
         return f"{path} holds {len(ggufs)} GGUF files and no config.json: give one, such as {ggufs[0]}"
     if any(path.glob("*.safetensors")):
         return f"{path} holds no config.json beside its safetensors: copy the model's config.json there"
-    return f"the folder {path} holds no config.json, so it is no model that transformers saved"
+    return f"the folder {path} holds no config.json, so it was not saved by transformers"
 
 
 def _folders(path: Path) -> list[Path]:

@@ -206,7 +206,7 @@ def _refuse_others(config: dict[str, Any], folder: Folder) -> None:
     if kinds and not any(kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in kinds):
         raise NoModel(f"{folder.name} is a {kinds[0]}, no causal language model: it does not predict the next token")
     if not kinds and config.get("model_type") != "gpt2":
-        raise NoModel(f"{folder.name}: config.json names no architecture, so what it is cannot be told")
+        raise NoModel(f"{folder.name}: config.json names no architecture, so its kind is unknown")
 
 
 def _files(path: Path) -> list[Path]:

@@ -93,7 +93,7 @@ class _Retrieval(Comparison):
         ]
         said, trained = sentences(compared, "nDCG@10"), TRAINED in judged
         if self.split == "train" and trained:
-            said.append("Trained was judged on the queries that it was trained on: that says nothing about new ones.")
+            said.append("Trained was evaluated on its own training queries, which says nothing about new queries.")
         used: dict[str, Encoder] = {}  # by name; the first is the one that is trained further
         for method in judged:
             if method != BM25:
@@ -129,7 +129,7 @@ class _Retrieval(Comparison):
                     raise
                 yield Notice(f"nothing is trained: {error}", "warning", "train")
         if not self.queries:
-            yield Notice("there are no qrels, so nothing can be judged; the search works", "warning", "qrels")
+            yield Notice("no queries or qrels: search only", "warning", "qrels")
 
     def earlier(self, name: str, key: list[Any] | None) -> None:
         """Nothing: rankings are made again from the saved indexes and the saved epochs."""

@@ -60,7 +60,7 @@ def inbox(run: Run) -> Control:
 
     def poll() -> list[Message]:
         if _removed(run):
-            raise FileNotFoundError(f"{run.events} is gone: the run was removed or moved")
+            raise FileNotFoundError(f"{run.events} does not exist any more: the run was deleted or moved")
         return _messages(run, 0)
 
     return Control(poll)
@@ -184,7 +184,7 @@ def record(run: Run, events: Iterator[Event], journal: Journal | None = None) ->
                 failure = journal.failure
                 if failure is not None and not failing:
                     reason = failure.strerror or failure
-                    yield Notice(f"the run's journal cannot be written ({reason}); trying again", "error", "journal")
+                    yield Notice(f"the run's journal could not be written ({reason}); trying again", "error", "journal")
                 failing = failure is not None
     except GeneratorExit:
         raise
@@ -223,7 +223,7 @@ def follow(
             except OSError as error:
                 if not _removed(run):  # that is reported below
                     reason = error.strerror or error
-                    yield Notice(f"the training process was not reached: {reason}", "error", "inbox", step)
+                    yield Notice(f"the training process could not be reached: {reason}", "error", "inbox", step)
 
     def told(events: Iterator[Event | None]) -> Iterator[Event]:
         nonlocal last, step, best, left_out
@@ -258,7 +258,7 @@ def follow(
                 yield from told(past.each(lines))
                 continue
             if left_out:
-                text = f"{left_out:,} lines of the journal are damaged or of another version, and are left out"
+                text = f"{left_out:,} lines of the journal are damaged or from another version; they are ignored"
                 yield Notice(text, "warning", "journal", step)
                 left_out = 0
             if not owned:
@@ -270,9 +270,9 @@ def follow(
         yield last
         return
     if _removed(run):
-        yield Notice(f"{run.events} is gone: the run was removed or moved", "error", "died", step)
+        yield Notice(f"{run.events} does not exist any more: the run was deleted or moved", "error", "died", step)
     elif step or journal_size(run):
-        yield Notice("the process that trained this run is gone; resume it to go on", "warning", "died", step)
+        yield Notice("the training process died; resume the run to continue", "warning", "died", step)
     yield Finished("died", step, best, run.name)
 
 
@@ -387,4 +387,4 @@ def _tail(run: Run) -> str:
         lines = store.read_file(run.path / "trainer.log").decode("utf-8", "replace").strip().splitlines()
     except OSError:
         lines = []
-    return "the trainer could not start: " + (lines[-1] if lines else "it said nothing")
+    return "the trainer could not start: " + (lines[-1] if lines else "no error message")

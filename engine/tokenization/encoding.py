@@ -227,7 +227,7 @@ class BackedTokenizer(Tokenizer):
 
     def encode(self, text: str, *, special: bool = False) -> Encoding:
         text = repaired(text)
-        with guarded(f"{self.source}: its tokenizer breaks on a text"):
+        with guarded(f"{self.source}: its tokenizer fails on a text"):
             found = self.backend.encode(text, add_special_tokens=special)
         ids = found.ids
         offsets = found.offsets

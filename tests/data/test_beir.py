@@ -171,7 +171,7 @@ def test_ones_own_texts_become_passages_that_can_be_searched(tmp_path: Path) -> 
     assert " ".join(pieces).split() == long.split()
     assert not any("hidden" in name or "image" in name for name in found.ids)
     assert [line.partition(" (")[0] for line in found.repairs] == ["texts: 1 row left out"]
-    assert "own texts: they can be searched; without queries and qrels nothing can be judged" in found.checks
+    assert "your own texts; no queries or qrels: search only" in found.checks
 
 
 def test_paragraphs_are_put_together_up_to_the_length_of_a_passage(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_test_labels_that_train_lacks_are_left_out_and_named(tmp_path: Path) -> 
     write(tmp_path / "test.jsonl", rows(("good", "yes"), ("odd", "maybe"), ("bad", "no")))
     data = tables.load(str(tmp_path))
     assert (data.classes, data.test.texts) == (("no", "yes"), ("good", "bad"))
-    assert any("1 row left out, whose label train lacks (maybe)" in line for line in data.repairs)
+    assert any("1 row left out, label not in train (maybe)" in line for line in data.repairs)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_a_training_takes_what_fits_says_so_once_and_keeps_to_it(name: str, enco
     tiny.finish(plain.epoch(0))
     limit(training.model, 3)
     (told,) = notices(tiny.finish(training.epoch(0))[0])
-    assert f"takes {training.micro_batches.texts} texts at a time from here on" in told
+    assert f"takes {training.micro_batches.texts} texts at a time from now on" in told
     assert training.micro_batches.texts in (2, 3)
     assert training._epoch_losses == pytest.approx(plain._epoch_losses, abs=2e-5)
     assert notices(tiny.finish(training.epoch(0))[0]) == []
@@ -230,7 +230,7 @@ def test_a_gpt_learns_the_same_wherever_memory_runs_out_in_a_step(
         events = trained()
         assert full.count > 400
         (told,) = notices(events)
-        assert told == "out of memory: taking 2 windows at a time from here on; a step still learns from 4"
+        assert told == "out of memory: taking 2 windows at a time from now on; the batch per step is unchanged: 4"
         assert results(events, Step) == pytest.approx(results(undisturbed, Step), abs=1e-5), at
         assert results(events, Evaluated) == pytest.approx(results(undisturbed, Evaluated), abs=1e-5)
 
@@ -248,7 +248,7 @@ def test_an_evaluation_of_a_gpt_takes_what_fits_and_gives_the_same(
     monkeypatch.setattr(GPT, "loss", limited)
     events = trained()
     fewer = [1024, 512]
-    assert notices(events) == [f"out of memory: evaluating {one:,} characters at a time from here on" for one in fewer]
+    assert notices(events) == [f"out of memory: evaluating {one:,} characters at a time from now on" for one in fewer]
     assert results(events, Evaluated) == pytest.approx(results(undisturbed, Evaluated), rel=1e-6)
     assert results(events, Step) == results(undisturbed, Step)
     monkeypatch.setattr(GPT, "loss", Full(1).around(loss))

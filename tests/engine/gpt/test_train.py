@@ -170,7 +170,7 @@ def test_a_corpus_without_a_line_break_trains_with_the_defaults_and_resumes(tmp_
     assert made.sample_prompt == "\n"
     whole = train(made)
     (notice,) = notices("prompt", whole)
-    assert notice.text == "the corpus has no line break: samples begin with 'g'"
+    assert notice.text == "the corpus has no line break; samples begin with 'g'"
     assert {prompt for prompt, _ in samples(whole).values()} == {"g"}
     run = new_run(made)
     first = train(made, run=run, on=stop_at(20))

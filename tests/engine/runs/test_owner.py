@@ -404,7 +404,7 @@ def test_a_run_that_is_removed_while_it_trains_stops_and_says_so(
         seen.send(ask.Stop())
         *_, notice, last = run_owner.follow(run, seen)
         assert isinstance(notice, Notice)
-        assert notice.text == f"{run.events} is gone: the run was removed or moved"
+        assert notice.text == f"{run.events} does not exist any more: the run was deleted or moved"
         assert isinstance(last, Finished)
         assert last.reason == "died"
 

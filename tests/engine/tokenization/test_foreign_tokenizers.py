@@ -108,7 +108,7 @@ def test_a_regular_expression_without_end_is_one_clear_error(
         assert main([*command, str(tmp_path)]) == 2, command
         said = capfd.readouterr().err
         assert "Traceback" not in said
-        assert said.count("its tokenizer breaks on a text") == 1
+        assert said.count("its tokenizer fails on a text") == 1
 
 
 def test_a_comparison_tells_of_a_regular_expression_without_end(
@@ -123,7 +123,7 @@ def test_a_comparison_tells_of_a_regular_expression_without_end(
     code = main(["choose", "--data", str(data), "--method", "zero-shot", "--model", str(model)])
     said = capfd.readouterr().err
     assert (code, "Traceback" in said) == (2, False)
-    assert "its tokenizer breaks on a text" in said
+    assert "its tokenizer fails on a text" in said
 
 
 def test_an_interrupt_is_no_panic(tmp_path: Path) -> None:
