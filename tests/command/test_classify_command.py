@@ -111,7 +111,7 @@ def test_predict_reads_a_table_and_writes_it_with_predictions(
     assert cli.main(given) == 0
     told = capfd.readouterr()
     assert told.out == f"{output}\n"
-    assert "1 row without a text: not classified" in told.err
+    assert "1 row without text: not classified" in told.err
     assert cli.main(["predict", trained, *(text for text in texts if text), "--json"]) == 0
     expected = [one for one in records(capfd.readouterr().out) if one["event"] == "predicted"]
     with output.open(newline="", encoding="utf-8") as file:

@@ -58,7 +58,7 @@ def test_without_a_file_nothing_is_set_and_the_example_is_a_valid_one(run: Comma
         ("thme = 'dark'", ["thme", "did you mean theme?"]),
         ("[at_end]\nbell = 1\nnotify = '8'\ncomand = ''", ["true or false", '"9" or "777"', "did you mean command?"]),
         ("at_end = 1", ["at_end", "must be a table"]),
-        ("theme = 'drak'", ["'drak' is none of dark, light, 16"]),
+        ("theme = 'drak'", ["'drak' is not one of dark, light, 16"]),
         ("[keys.trian]\nsave = 'W'", ["keys.trian", "did you mean train?"]),
         (
             "[keys.train]\nsvae = 'W'\nlog = 7",

@@ -26,7 +26,7 @@ def cache(*, clear: Annotated[bool, Flag] = False, json: Json = False) -> int:
     if clear:
         owned = [run.name for run in runs.every(home.runs()) if run.owner() is not None]
         if owned:
-            return complain(f"{owned[0]} is running and may use the cache: stop it first", BAD_INPUT)
+            return complain(f"{owned[0]} is running and may use the cache; stop it first", BAD_INPUT)
         print_message(f"{units.size(kept.clear())} removed")
     there = kept.entries()
     told: dict[str, Any] = {

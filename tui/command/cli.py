@@ -54,7 +54,7 @@ _SHARED = ("own", "resume", *owner.TASKS)
 
 app = App(
     name="llmlab-tui",
-    help="A laboratory for language models in one terminal program. Without a command it opens full-screen.",
+    help="Train, inspect and compare language models. Without a command the full-screen program opens.",
     version_flags=["--version"],
     result_action="return_value",
     help_format="plaintext",  # the parser of Markdown would take a third of the time of --help
@@ -122,7 +122,7 @@ def train(
     chosen, reason = preset_for(best_device() if wanted == "auto" else wanted)
     spec = build(given, preset_for_auto=chosen)
     if given.get("preset", "auto") == "auto" and not (quiet or json):
-        print_message(f"preset {chosen}: {reason}")
+        print_message(f"{reason}, so auto uses {chosen}")
     run = gpt_runs.create(spec)
     work = gpt_runs.launch if owner.hands_over(spec.gpus) else partial(gpt_runs.drive, resume=False)
     return drive(run, work, as_json=json, quiet=quiet, fresh=True)
@@ -166,7 +166,12 @@ def resume(
     if task != "train":
         if steps is not None or learning_rate is not None or gpus is not None:
             raise BadSpec(
-                [Problem("", f"{found.name} is a run of {task}: it has no steps or rate to change, and keeps its GPUs")]
+                [
+                    Problem(
+                        "",
+                        f"{found.name} is a run of {task}: --steps, --learning-rate and --gpus are for trainings only",
+                    )
+                ]
             )
         return resume_comparison(found, task, as_json=json, quiet=quiet)
     spec = gpt_runs.spec_of(found)
@@ -176,7 +181,9 @@ def resume(
     if problems := asked.validate():
         raise BadSpec(problems)
     if summary.reason == "steps" and summary.step >= changed.steps:
-        raise BadSpec([Problem("steps", f"{found.name} has done its {summary.step:,} steps; give more with --steps")])
+        raise BadSpec(
+            [Problem("steps", f"{found.name} has finished its {summary.step:,} steps; give more with --steps")]
+        )
     begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
     work = gpt_runs.launch if owner.hands_over(changed.gpus) else partial(gpt_runs.drive, resume=begun)
@@ -289,7 +296,7 @@ def sample(
         for field, bad, what in (
             ("length", length < 1, "less than 1"),
             ("temperature", temperature < 0, "negative"),
-            ("prompt", not prompt, "empty; a line break will do"),
+            ("prompt", not prompt, "empty; use a line break"),
         )
         if bad
     ]

@@ -58,7 +58,7 @@ def retrieve(
     from engine.retrieve.export import write_trec
 
     if trec is not None and (trec.is_dir() or not trec.absolute().parent.is_dir()):
-        raise BadSpec([Problem("trec", f"{trec} is no file in a folder that there is")])
+        raise BadSpec([Problem("trec", f"{trec}: the folder does not exist")])
     run = _create(spec)
     code = resume(run, spec.task, as_json=json, quiet=quiet, fresh=True)
     if trec is not None and code == DONE:

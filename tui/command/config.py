@@ -14,7 +14,7 @@ def config() -> int:
     Names of panes and actions are those of docs/keys.md. A key is a character or a name such as f9 or ctrl+t.
     """
     file = configuration.path()
-    print_message(f"{file}{'' if file.exists() else ' (not there yet; an example:)'}")
+    print_message(f"{file}{'' if file.exists() else ' (does not exist yet; an example:)'}")
     found = file.read_text("utf-8", "replace") if file.exists() else configuration.EXAMPLE
     say(safe(found).rstrip("\n"))
     configuration.read()

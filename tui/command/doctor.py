@@ -54,7 +54,7 @@ def _machine(ask_torch: bool) -> dict[str, str]:
     for number, gauge in enumerate(gauges):
         facts[f"gpu {number}"] = f"{gauge.name}, {units.size(gauge.used)} of {units.size(gauge.total)} used"
     if not gauges:
-        facts["gpu"] = "none that NVIDIA's management library knows"
+        facts["gpu"] = "none reported by NVIDIA's management library"
     kind = machine.likely_device(bool(gauges))
     if ask_torch:
         import torch
@@ -112,7 +112,7 @@ def _writable(folder: Path) -> str:
     there = _existing(folder)
     if not there.is_dir():
         return f"no: {there} is not a folder"
-    return "yes" if os.access(there, os.W_OK) else f"no: {there} may not be written"
+    return "yes" if os.access(there, os.W_OK) else f"no: {there} is not writable"
 
 
 def _free(folder: Path) -> str:

@@ -146,7 +146,7 @@ def sweep(
     saved = record.read(source) if source else None
     if saved is not None:
         if prompt is not None or setting:
-            raise BadSpec([Problem("", "--from brings its own prompt and settings")])
+            raise BadSpec([Problem("", "--from has its own prompt and settings")])
         comparison, model = saved.comparison, saved.model
     else:
         text = PROMPT if prompt is None else piped.given(prompt)
@@ -157,7 +157,7 @@ def sweep(
     narrator = Narrator(as_json=json)
     lm = _loaded(model, control, device, narrator)
     if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
-        narrator.tell(Notice(f"{lm.name} has other weights than when the file was made", "warning", "fingerprint"))
+        narrator.tell(Notice(f"{lm.name} has other weights than when the file was written", "warning", "fingerprint"))
     task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)
     results = finish(task, narrator.tell if json else lambda event: _compared(event, narrator))
     path = record.save(lm, comparison, results)
@@ -165,7 +165,7 @@ def sweep(
     if saved is not None and len(saved.texts) == len(results):
         same = [result.text for result in results] == list(saved.texts)
         if not json:
-            print_message("the texts are those of the file" if same else "the texts differ from those of the file")
+            print_message("the texts equal those in the file" if same else "the texts differ from those in the file")
     reason = results[-1].reason if results[-1].reason in ("stop", "failed") else "done"
     if json:
         last = {"event": "finished", "reason": reason, "compared": len(results), "path": str(path)}
@@ -224,7 +224,7 @@ def _setting(text: str, base: Sampling) -> Setting:
         name = name.strip().replace("-", "_")
         if name not in kinds:
             known = ", ".join(sorted(kind.replace("_", "-") for kind in kinds))
-            raise BadSpec([Problem("setting", f"{name!r} is none; there are {known}")])
+            raise BadSpec([Problem("setting", f"{name!r} is not a setting; there are {known}")])
         try:
             changes[name] = (
                 value.strip().lower() in ("", "true", "yes", "1") if name == "greedy" else kinds[name](value)

@@ -66,8 +66,8 @@ class Narrator:
                 )
                 print_message(
                     f"needs about {units.size(event.memory_needed)} of {units.size(event.memory_free)} free; "
-                    f"loss of knowing nothing {event.uniform_entropy:.3f}, "
-                    f"letter frequencies {event.unigram_entropy:.3f}, pairs {units.loss(event.bigram_entropy)}"
+                    f"reference losses: uniform {event.uniform_entropy:.3f}, "
+                    f"letter frequencies {event.unigram_entropy:.3f}, bigrams {units.loss(event.bigram_entropy)}"
                 )
             case Step() if self._due(event.seconds_left == 0):
                 print_message(
@@ -84,12 +84,12 @@ class Narrator:
             case SampleText():
                 self._sample += event.text
                 if event.done:
-                    print_message(f"sample of step {event.step:,}:")
+                    print_message(f"sample at step {event.step:,}:")
                     print_message("  │ " + self._sample.strip("\n").replace("\n", "\n  │ "))
                     self._sample = ""
             case Estimated():
                 print_message(
-                    f"{event.seconds_per_step * 1000:.1f} ms a step, {units.duration(event.seconds_left)} to go"
+                    f"{event.seconds_per_step * 1000:.1f} ms per step, {units.duration(event.seconds_left)} left"
                 )
             case Saved():
                 print_message(f"step {event.step:>7,}  saved {units.size(event.bytes)} in {event.seconds:.2f} s")
@@ -105,7 +105,7 @@ class Narrator:
                 for line in (*event.repairs, *event.checks):
                     print_message(f"  {line}")
             case Encoded() if self._due(event.done == event.total):
-                speed = f", {event.sequences_per_second:.0f} a second" if event.sequences_per_second else ", cached"
+                speed = f", {event.sequences_per_second:.0f} per second" if event.sequences_per_second else ", cached"
                 left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
                 print_message(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
             case EncodingDone():
@@ -173,7 +173,7 @@ def _figures(told: Mapping[str, Any]) -> str:
         count = f", n = {told['queries']:,}" if "queries" in told else ""
         return (
             f"nDCG@10 {told['ndcg@10']:.4f} ({low:.4f} to {high:.4f}{count}), recall@100 "
-            f"{told['recall@100']:.4f}, {told['queries_per_second']:.0f} queries a second, index "
+            f"{told['recall@100']:.4f}, {told['queries_per_second']:.0f} queries per second, index "
             f"{units.size(told['index_bytes'])} built in {units.duration(told['index_seconds'])}"
         )
     if "macro_f1" in told:

@@ -17,7 +17,7 @@ from engine.runs.spec import Option
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL)
 Flag = Parameter(negative="")
 """an option without its opposite"""
-Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line on stdout.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object per line on stdout.")]
 Quiet = Annotated[bool, Parameter(negative="", help="Print errors only.")]
 
 
@@ -25,7 +25,7 @@ def _no_option(kind: Any, value: Any) -> None:
     """Refuse a text that was meant as an option: it would be taken as what it names otherwise."""
     for text in [value] if isinstance(value, str) else value or ():
         if _OPTION.fullmatch(text):
-            raise ValueError(f"no option {text}; a text that looks like one can come through a pipe")
+            raise ValueError(f"no option {text}; pass a text that looks like an option through a pipe")
 
 
 Texts = Parameter(allow_leading_hyphen=True, negative="", validator=_no_option)

@@ -7,7 +7,7 @@ import sys
 from engine.runs.spec import BadSpec, Problem
 from tui.output import print_message
 
-_NOTHING = Problem("", "no text: give it as an argument, or through a pipe")
+_NOTHING = Problem("", "no text: give it as an argument or through a pipe")
 
 
 def read() -> str:
@@ -18,7 +18,7 @@ def read() -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        print_message(f"stdin is not all UTF-8 (byte {error.start:,}): what is not is read as U+FFFD")
+        print_message(f"stdin is not valid UTF-8 (byte {error.start:,}): invalid bytes are read as U+FFFD")
         return content.decode("utf-8", "replace")
 
 

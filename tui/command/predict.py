@@ -78,7 +78,7 @@ def predict(
         for repair in repairs:
             print_message(repair)
         if blank := sum(not text_of(row, column) for row in rows):
-            print_message(f"{blank:,} row{'s' * (blank != 1)} without a text: not classified")
+            print_message(f"{blank:,} row{'s' * (blank != 1)} without text: not classified")
         if output is not None:
             return _into_file(classifier, rows, column, output, as_json=json)
         texts = [each for row in rows if (each := text_of(row, column))]

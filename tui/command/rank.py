@@ -40,7 +40,7 @@ def rank(run: str, /, *, file: Annotated[Path, Parameter(name="--input")], json:
     for problem in problems:
         print_message(problem)
     if not items:
-        return complain(f"{file} holds no question that can be used", BAD_INPUT)
+        return complain(f"{file} has no usable question", BAD_INPUT)
     for row, item in items.items():
         if not json:
             say(safe(item.question or item.context, lines=False))

@@ -65,7 +65,7 @@ def search(
     if not text and not sys.stdin.isatty():
         text = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
     if not text:
-        raise BadSpec([Problem("", "no query: give it as an argument, or through a pipe")])
+        raise BadSpec([Problem("", "no query: give it as an argument or through a pipe")])
     if not 1 <= k <= 10_000:
         raise BadSpec([Problem("k", "must be between 1 and 10,000")])
     methods: list[str] = list(dict.fromkeys(method)) if method else ["hybrid"]
@@ -124,7 +124,7 @@ def _search(text: str, data: str, methods: list[str], k: int, changes: dict[str,
             shown = safe(about, lines=False)[:160]
             say(f"{hit['rank']:>3}  {hit['score']:>9.4f}  {safe(hit['id'], lines=False)}  {shown}")
         if not hits:
-            say("  no document shares a word with the query")
+            say("  no query word occurs in any document")
     if json:
         counts = {name: {"hits": len(hits), "seconds": seconds[name]} for name, hits in found.items()}
         print_json({"event": "finished", "reason": "done", "query": text, "results": counts})
