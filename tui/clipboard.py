@@ -20,12 +20,12 @@ async def copy(app: App[Any], text: str, file: Path) -> tuple[str, bool]:
     content = text.encode("utf-8", "replace")
     size = units.size(len(content))
     fits = len(content) <= LIMIT
-    done = f"copied {size}; also" if fits else f"{size} are too much for a terminal's clipboard;"
+    done = f"copied {size}; also" if fits else f"{size} are too large for the terminal's clipboard;"
     told, written = f"{done} saved to {file}", True
     try:
         await asyncio.to_thread(_write, file, content)
     except OSError as error:
-        told, written = f"{done} not saved to {file}: {error.strerror or error}", False
+        told, written = f"{done} could not be saved to {file}: {error.strerror or error}", False
     if fits:
         app.copy_to_clipboard(content.decode())
     return safe(told, lines=False), written

@@ -70,7 +70,7 @@ def read() -> Config:
     problems = _unknown("", found, ("theme", "keys", "at_end"))
     theme, keys = found.get("theme", ""), found.get("keys", {})
     if theme not in ("", *THEMES):
-        problems.append(Problem("theme", f"{theme!r} is none of {', '.join(THEMES)}"))
+        problems.append(Problem("theme", f"{theme!r} is not one of {', '.join(THEMES)}"))
     if not isinstance(keys, dict):
         problems.append(Problem("keys", "must be a table"))
         keys = {}
@@ -100,7 +100,7 @@ def _at_end(found: Any, problems: list[Problem]) -> AtEnd:
 
 
 def _unknown(place: str, found: Iterable[str], known: Iterable[str]) -> list[Problem]:
-    """What is none of the known names, each with the nearest one."""
+    """What is not one of the known names, each with the nearest one."""
     problems = []
     for name in found:
         if name not in known:
@@ -127,7 +127,9 @@ def _keys(found: Mapping[str, Any], problems: list[Problem]) -> dict[str, dict[s
                 continue
             named = tuple(key_of(one) if len(one) == 1 else one.lower() for one in several)
             if strange := [one for one in named if not one.isprintable() or " " in one]:
-                problems.append(Problem(f"keys.{pane}.{name}", f"{strange[0]!r} is no name of a key, such as f9 or a"))
+                problems.append(
+                    Problem(f"keys.{pane}.{name}", f"{strange[0]!r} is not the name of a key, such as f9 or a")
+                )
             meant.setdefault(pane, {})[name] = named
     return meant
 

@@ -87,7 +87,7 @@ class EndingApp(OrderedKeys[int]):
         if not names or self._leaving > 1:
             self.exit(0)
             return
-        whose = "trains in a process of its own" if len(names) == 1 else "train in processes of their own"
+        whose = "trains in its own process" if len(names) == 1 else "train in their own processes"
         about = f"{' and '.join(names)} {whose}."
         answer = await self.push_screen_wait(Question("Quit while training?", about, ANSWERS))
         self._leaving = 0

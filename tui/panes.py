@@ -31,14 +31,14 @@ class Entry:
 
 
 PANES = (
-    Entry("train", "1", "Train", "The Train pane: form, curve, sample.", "Trainings"),
-    Entry("tokens", "2", "Tokens", "The Tokens pane: a text in several vocabularies."),
-    Entry("generate", "3", "Generate", "The Generate pane: a text that a language model completes."),
+    Entry("train", "1", "Train", "Train: a GPT from scratch, with loss curve and samples.", "Trainings"),
+    Entry("tokens", "2", "Tokens", "Tokens: one text in several vocabularies."),
+    Entry("generate", "3", "Generate", "Generate: text completed by a language model."),
     Entry(
         "classify",
         "4",
         "Classify",
-        "The Classify pane: methods from text to class, compared.",
+        "Classify: methods of text classification, compared.",
         "Classifications",
         "accuracy {} on the test split",
         "classifiers of {}, {} pooling",
@@ -47,21 +47,21 @@ PANES = (
         "choose",
         "5",
         "Choose",
-        "The Choose pane: multiple choice, ranked and compared.",
+        "Choose: methods of multiple choice, compared.",
         "Rankings",
-        "accuracy {} on the judged questions",
+        "accuracy {} on the evaluated questions",
         "rankers of {}, {} pooling",
     ),
     Entry(
         "retrieve",
         "6",
         "Retrieve",
-        "The Retrieve pane: search engines, trained and compared.",
+        "Retrieve: methods of search, compared.",
         "Retrievals",
         "nDCG@10 {} on the judged queries",
         "rankers of {}, encoder {}",
     ),
-    Entry("runs", "7", "Runs", "The Runs pane: every run there is."),
+    Entry("runs", "7", "Runs", "Runs: the list of all runs."),
 )
 BY_NAME = {entry.name: entry for entry in PANES}
 

@@ -23,6 +23,8 @@ async def write(app: App[Any]) -> None:
     try:
         await asyncio.to_thread(save)
     except OSError as error:
-        app.notify(f"{path}: {error.strerror or error}", title="No picture was written", severity="error", markup=False)
+        app.notify(
+            f"{path}: {error.strerror or error}", title="The picture could not be saved", severity="error", markup=False
+        )
     else:
-        app.notify(str(path), title="Picture written", markup=False)
+        app.notify(str(path), title="Picture saved", markup=False)

@@ -39,7 +39,7 @@ def open_screen() -> int:
     with terminal.guarded(log):
         code = app.run(mouse=os.environ.get("LLMLAB_MOUSE", "1") != "0")
     if app.return_code:
-        print_message(f"llmlab-tui: the screen failed; what it said is in {log}")
+        print_message(f"llmlab-tui: the screen failed; the log is in {log}")
         return 1
     if going_on := away.living():
         goes = "goes on in a process of its own" if len(going_on) == 1 else "go on in processes of their own"

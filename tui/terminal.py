@@ -28,16 +28,16 @@ QUIET = {
 def refusal(environment: Mapping[str, str], *, terminal: bool, size: tuple[int, int]) -> str | None:
     """Why the screen cannot open here, and what to do; None when it can."""
     if not terminal:
-        return "the screen needs a terminal; without one use a command: llmlab-tui train, runs, resume, sample (--help)"
+        return "the full-screen program needs a terminal; without one use a command, see llmlab-tui --help"
     if environment.get("TERM", "") in ("", "dumb"):
         return (
-            f"TERM is {environment.get('TERM') or 'not set'}: this terminal cannot show a screen. "
-            "Set TERM (xterm-256color fits most) or use a command: llmlab-tui train (--help)"
+            f"TERM is {environment.get('TERM') or 'not set'}: the full-screen program cannot be shown. "
+            "Set TERM (xterm-256color suits most terminals) or use a command, see llmlab-tui --help"
         )
     if size[0] < SMALLEST[0] or size[1] < SMALLEST[1]:
         return (
             f"the terminal has {size[0]}×{size[1]} cells; the screen needs {SMALLEST[0]}×{SMALLEST[1]}. "
-            "Enlarge it, or use a command: llmlab-tui train (--help)"
+            "Enlarge it or use a command, see llmlab-tui --help"
         )
     return None
 

@@ -226,7 +226,7 @@ def test_the_table_marks_the_best_and_says_what_a_star_means() -> None:
     assert "judged so far" not in drawn()
     story.fold(ContenderDone("margin", {"accuracy": 0.7, "interval": [0.4, 0.8], "judged": 5, "of": 12}))
     assert "0.700*" in drawn()
-    assert "* of the items judged so far, not of all" in drawn()
+    assert "* on the items evaluated so far" in drawn()
 
 
 # -- Classify --------------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ async def test_browsing(run: Run) -> None:
         await pilot.press("f", "f")
         while pane.method != "zero-shot":
             await pilot.press("m")
-        await shows(pilot, "zero-shot, ways of counting", "character", "pmi")
+        await shows(pilot, "zero-shot scores by normalization", "character", "pmi")
         await pilot.press("enter")
         assert pane.view_state.reading
         await pilot.press("escape", "escape")

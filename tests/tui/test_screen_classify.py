@@ -131,7 +131,7 @@ async def test_after_escape_letters_stay_keys_until_the_sentence_is_asked_for_ag
         await pilot.press("e", "c")
         assert pilot.app.query_one("#cl-sentence", Input).value == "bc"
         await pilot.press("f2", "4", "x")
-        await shows(pilot, "There is nothing to export", "tick fine-tune")
+        await shows(pilot, "Nothing to export", "tick fine-tune")
 
 
 @pytest.mark.parametrize("size", [SIZES[0], SIZES[2]])
@@ -284,7 +284,7 @@ async def test_a_home_that_cannot_be_written_is_told(fake_runs: FakeRuns, monkey
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         await pilot.press("f5")
-        await shows(pilot, "The run cannot be started", "Permission denied", "LLMLAB_HOME")
+        await shows(pilot, "The run could not be started", "Permission denied", "LLMLAB_HOME")
         await pilot.press("c")
         assert not pane.running
 
@@ -307,7 +307,7 @@ async def test_a_stopped_run_is_resumed_once_and_what_prevents_it_is_told(
     async with LabApp().run_test(size=(80, 24)) as pilot:
         pane = await go(pilot)
         pane.resume(run)
-        await shows(pilot, "The run cannot be started", "Permission denied")
+        await shows(pilot, "The run could not be started", "Permission denied")
         await pilot.press("c")
         pane.resume(run)
         pane.resume(run)
@@ -348,7 +348,7 @@ async def test_a_classification_is_opened_from_the_list_of_runs_and_by_its_own_k
         await pilot.press("enter")
         await shows(pilot, "TF-IDF + LR", "Counting words")
         await pilot.press("7", "x")
-        await shows(pilot, "There is nothing to export", "tick fine-tune")
+        await shows(pilot, "Nothing to export", "tick fine-tune")
         await pilot.press("c", "4")
         await pilot.press("n", "o")
         await shows(pilot, "Open which classifier?", run.name, "lr 0.81")

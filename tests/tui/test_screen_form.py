@@ -161,7 +161,7 @@ async def test_how_the_corpus_is_read_is_shown_before_it_is_trained_on(
         await until(pilot, lambda: "encoding: 'cp99' is not an encoding" in problems(pilot))
         monkeypatch.setattr("tui.train.form.LARGE", 99)
         await put(pilot, "encoding", "")
-        await shows(pilot, "large: it is read when training starts", "cp1250", "Zażółć gęślą jaźń,")
+        await shows(pilot, "large; read when training starts", "cp1250", "Zażółć gęślą jaźń,")
         await put(pilot, "sample_prompt", "Za" * 50)
         await shows(pilot, "first 36 characters exceed the context")
     assert not trainers.started

@@ -322,7 +322,7 @@ async def test_rankings_are_written_as_trec_run_files_by_a_key(kept: Run, tmp_pa
         await shows(pilot, "Export the rankings")
         pilot.app.screen.query_one(Field).value = str(tmp_path)
         await pilot.press("enter")
-        await shows(pilot, "It cannot be exported", "name a file")
+        await shows(pilot, "The export failed", "enter a file name")
         await pilot.press("escape", "X")
         await shows(pilot, "Export the bi-encoder")
 

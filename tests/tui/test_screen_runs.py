@@ -394,12 +394,12 @@ async def test_a_second_run_is_started_only_after_a_question(trainers: FakeTrain
         await shows(pilot, "Start training")
         with other.lock():
             await pilot.press("f5")
-            await asked(pilot, "Something trains already")
+            await asked(pilot, "A run is already training")
             await pilot.press("c")
             await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
             assert not trainers.started
             await pilot.press("f5")
-            await asked(pilot, "Something trains already")
+            await asked(pilot, "A run is already training")
             await pilot.press("s")
             await until(pilot, lambda: trainers.started)
 
@@ -413,7 +413,7 @@ async def test_a_start_that_is_asked_for_twice_at_once_is_one_run(trainers: Fake
         assert len(trainers.started) == len(runs.every(places.runs())) == 1
         await pilot.press("f5")  # beside its curve, F5 starts nothing
         await pilot.press("n", "f5")  # its process does not own it yet, but everybody can see that it is there
-        await asked(pilot, "Something trains already")
+        await asked(pilot, "A run is already training")
         await pilot.press("c")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         await pilot.pause(0.1)
@@ -519,7 +519,7 @@ async def test_a_home_that_cannot_hold_runs_is_explained_and_not_a_crash(
     async with LabApp().run_test(size=(80, 24)) as pilot:
         await shows(pilot, "Start training")
         await pilot.press("f5")
-        await asked(pilot, "The run cannot be started")
+        await asked(pilot, "The run could not be started")
         await shows(pilot, "LLMLAB_HOME")
         await pilot.press("escape")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)

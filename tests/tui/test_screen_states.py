@@ -31,20 +31,20 @@ SENTENCES = {
     "train": {
         "starting": "○ Starting: loading PyTorch and the corpus.",
         "paused": "‖ Paused at step 5.",
-        "stopping": "■ Stopping after this step; it is saved first.",
+        "stopping": "■ Stopping after this step; saving first.",
         "stopped": "■ Stopped at step 5, saved.",
         "finished": "✓ Finished at step 5, saved.",
         "failed": "✗ Failed at step 5, saved: no space left",
-        "interrupted": "▲ Interrupted at step 5, saved: the training process ended.",
+        "interrupted": "▲ Interrupted at step 5, saved: the training process died.",
     },
     "comparison": {
         "starting": "○ Starting: loading libraries and data.",
         "paused": "‖ Paused: 0 of 1 methods have results.",
-        "stopping": "■ Stopping; what is finished is kept.",
-        "stopped": "■ Stopped: 0 of 1 methods have results; resuming computes the rest.",
+        "stopping": "■ Stopping; finished methods are kept.",
+        "stopped": "■ Stopped: 0 of 1 methods have results; resuming computes the others.",
         "finished": "✓ Finished: 0 of 1 methods have results.",
         "failed": "✗ Failed: no space left. 0 of 1 methods have results.",
-        "interrupted": "▲ Interrupted: the process ended. 0 of 1 methods have results; resuming computes the rest.",
+        "interrupted": "▲ Interrupted: the process died. 0 of 1 methods have results; resuming computes the others.",
     },
 }
 

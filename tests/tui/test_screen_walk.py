@@ -221,7 +221,7 @@ async def test_every_state_fits_every_size(prepared: dict[str, Run], known: set[
 async def test_the_answers_of_a_question_are_whole_and_arrows_walk_over_them(size: tuple[int, int]) -> None:
     app = LabApp()
     async with app.run_test(size=size) as pilot:
-        app.push_screen(Question("Quit while training?", "verse trains in a process of its own.", ANSWERS))
+        app.push_screen(Question("Quit while training?", "verse trains in its own process.", ANSWERS))
         await pilot.pause()
         labels = ("c Cancel", "k Quit, keep training", "s Stop and quit")
         await until(pilot, lambda: all(label in in_front(app) for label in labels))

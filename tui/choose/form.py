@@ -38,7 +38,7 @@ def look(values: Mapping[str, str]) -> SeenItems:
     """Read what lies on the disk. Never raises."""
     name = values["data"].strip()
     if sources.existing(name) is None and name != BUNDLED:
-        return SeenItems(note="it is looked for on the Hub when the methods run" if name else "")
+        return SeenItems(note="looked up on the Hub when the methods run" if name else "")
     given = typed(ChooseSpec, values)
     limit, seed = (int(given[field]) if given[field].isdecimal() else 0 for field in ("limit", "seed"))
     meant = {field: given[field] for field in ("answer_base", "context_column", "encoding")}
@@ -59,10 +59,10 @@ class ChooseForm(CompareForm):
     NOTHING = SeenItems()
     LOOKED_AT = ("data", "answer_base", "context_column", "encoding", "limit", "seed")
     EXPLAINED = (
-        "A method gives every choice a score and takes the highest. Zero-shot: how probable a causal language model "
-        "finds it after the question. Margin and cross-entropy: a small scorer on features of an encoder that stays "
-        "as it is. Fine-tuning trains all of the encoder: best, and slowest by far without a GPU. Chance, the longest "
-        "choice and the question hidden always run beside them."
+        "Every method scores the choices and picks the highest. Zero-shot: the probability of the choice after the "
+        "question under a causal language model. Margin and cross-entropy: a small scorer on features of a frozen "
+        "encoder. Fine-tuning trains the whole encoder: usually best, and by far the slowest without a GPU. Chance, "
+        "the longest choice and the question hidden are always included as baselines."
     )
 
     def __init__(self) -> None:

@@ -87,7 +87,7 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
     lines = [head]
     if told := partial(result):
         lines.append(_doubt(told.removeprefix(", ")))
-    for what, name in (("could not be scored", "unscored"), ("had their question cut", "truncated")):
+    for what, name in (("could not be scored", "unscored"), ("had their question truncated", "truncated")):
         if isinstance(count := result.get(name), int) and count:
             lines.append(_doubt(f"{count:,} items {what}"))
     if "p_chance" in result:
@@ -98,11 +98,11 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
         real = _reads(method, hidden)
         lines.append(Text(told) if real else _doubt(f"{told}, the question may not be used at all"))
     if isinstance(moved := result.get("choices_shuffled"), dict):
-        lines.append(Text(f"choices in another order: {moved['changed']:,} of {moved['items']:,} answers change"))
+        lines.append(Text(f"choices shuffled: {moved['changed']:,} of {moved['items']:,} answers change"))
     places = [one for one in result.get("places") or [] if isinstance(one, dict)]
     if places:
         total = max(1, sum(one["right"] for one in places))
-        line = Text("position, chosen/correct:", MUTED)
+        line = Text("position: chosen / correct ", MUTED)
         for one in places:
             shares = f"{one['chosen'] / total:.0%}/{one['right'] / total:.0%}"
             line.append(f"  {one['place']} ", "").append(shares, BRIGHT)

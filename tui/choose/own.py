@@ -119,11 +119,13 @@ class Own:
     ) -> list[Strip]:
         """What the view shows."""
         if not able:
-            return paragraph("No method has finished yet: none can rank a question.", width)
+            return paragraph(
+                "No results yet: when a method has finished, your own questions can be ranked here.", width
+            )
         if typed is None:
             told = (
-                f"Type a question, and {FEWEST} to {MOST} choices with | between them; * before the right one. Every "
-                "method ranks them as you type. Enter goes to the choices, Esc leaves the line."
+                f"Type a question and {FEWEST} to {MOST} choices, separated by |; * marks the correct one. Every "
+                "method ranks them as you type. Enter moves to the choices, Esc leaves the text field."
             )
             return paragraph(told, width)
         if self.item is None or not self.answers:

@@ -34,29 +34,30 @@ class ChoosePane(ComparePane):
     FIRST = "overview"
     WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "page", "ends"})
-    TYPED = {"ch-question": "a question of your own", "ch-choices": "*the right choice | another | a third"}
+    TYPED = {"ch-question": "type your own question", "ch-choices": "*correct choice | another | a third"}
     TYPING = "own"
     ABOUT = (
         (
             "What is compared",
-            "Every method gives each choice a score and takes the highest. Zero-shot counts the log-probabilities of "
-            "its tokens in four ways: summed (long choices lose), the mean a token, over its characters, and PMI, what "
-            "the question adds to what the choice has after an uninformative prompt. ≠ marks a question on which they "
-            "disagree. The margin loss asks the right choice to lead each other one by the margin, cross-entropy asks "
-            "for probability.\n",
+            "Every method scores the choices and picks the highest. Zero-shot uses the log-probabilities of a choice's "
+            "tokens in four ways: their sum (which favours short choices), per token, per character, and PMI: the sum "
+            "minus that after a prompt without the question. ≠ marks a question on which they disagree. The margin "
+            "loss requires the correct choice to score higher than every other one by the margin; cross-entropy "
+            "maximises its probability.\n",
         ),
         (
-            "Whether to believe it",
-            "Hidden: the same method without the question; ▲ marks one that is no better with it, which may not use "
-            "it at all. Shuffled: with the choices in another order; the accuracy should stay. Position: how often "
-            "each is chosen against how often it is correct. By margin: accuracy should grow with the lead. Seeds: "
-            "number of trainings that are averaged and the standard deviation of their accuracies. *: partial, not "
-            "all items were judged. The interval is 95%; F7 stops zero-shot early and keeps what was judged.\n",
+            "Controls",
+            "Hidden: the same method without the question; ▲ marks a method that is no better with the question and "
+            "may not use it at all. Shuffled: the choices in another order; the accuracy should not change. Position: "
+            "how often each position is chosen and how often it is correct. By margin: accuracy should increase with "
+            "the lead. Seeds: number of trainings averaged and the standard deviation of their accuracies. *: "
+            "partial, not all questions were evaluated. Intervals are 95%. F7 stops zero-shot early and keeps its "
+            "results so far.\n",
         ),
         (
-            "A question of your own",
-            "e takes the question under the cursor into two lines; choices stand between |, the right one may begin "
-            "with *. Every method ranks them while you type: ▲ and ▼ say how many ranks a choice moved.",
+            "Your own question",
+            "e copies the selected question into two text fields; choices are separated by |, and * marks the correct "
+            "one. Every method ranks them as you type; ▲ and ▼ show by how many ranks a choice has moved.",
         ),
     )
     BINDINGS = bindings("choose")

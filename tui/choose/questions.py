@@ -66,7 +66,7 @@ def card(
     """
     inside = width - frame.across
     if item is None:
-        return frame.panel(title, paragraph("the text of this question is not there any more", inside), width, height)
+        return frame.panel(title, paragraph("the text of this question is no longer available", inside), width, height)
     lines: list[Text] = []
     if item.context:
         context = wrap(Text(safe(item.context, lines=False), MUTED), inside)
@@ -83,7 +83,7 @@ def card(
         columns.append(Column(title_of, each, cell, left=True, priority=int(name != method)))
     table = LineTable(columns, inside)
     lines += [Text(""), table.heading(), *map(table.row, range(len(item.choices)))]
-    lines += _said(item, ranked, names, inside)
+    lines += _choices(item, ranked, names, inside)
     told = "score · softmax"
     if "zero-shot" in ranked and (ways := _zero_shot(item, ranked["zero-shot"], inside)):
         lines += ways
@@ -116,8 +116,8 @@ def _scores(scores: Sequence[float], gold: int, width: int, moved: Sequence[int]
     return cell
 
 
-def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str], width: int) -> list[Text]:
-    """Who is right, and by how much: in one line where it fits, else a line each."""
+def _choices(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str], width: int) -> list[Text]:
+    """The choice of every method and its lead: in one line where it fits, else one line per method."""
     found = []
     for name in names:
         best, ordered = chosen(ranked[name].scores), sorted(ranked[name].scores, reverse=True)
@@ -126,19 +126,19 @@ def _said(item: Item, ranked: Mapping[str, ItemJudged], names: Sequence[str], wi
             continue
         mark = ("", "") if item.gold < 0 else ("✓ ", GOOD) if best == item.gold else ("✗ ", BAD)
         text = Text.assemble((f"{SHORT.get(name, name)} ", MUTED), mark, LETTERS[best])
-        found.append(text.append(f" by {ordered[0] - ordered[1]:.3g}", MUTED))
+        found.append(text.append(f", lead {ordered[0] - ordered[1]:.3g}", MUTED))
     together = Text("   ").join(found)
     return [Text(""), *([together] if together.cell_len <= width else found)]
 
 
 def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
-    """Four ways of counting, side by side, and each choice's tokens."""
+    """Scores by the four normalizations, side by side, and each choice's tokens."""
     ways = [way for way in WAYS if len(event.ways.get(way) or ()) == len(item.choices)]
     if not ways:
         return []
-    title = Text("zero-shot, ways of counting")
+    title = Text("zero-shot scores by normalization")
     if disagree(event):
-        title.append("  ≠ ", WARN).append("they disagree")
+        title.append("  ≠ ", WARN).append("disagree")
     winners = {way: chosen(event.ways[way]) for way in ways}
 
     def cell(way: str) -> Callable[[int], tuple[str, str]]:
@@ -151,7 +151,7 @@ def _zero_shot(item: Item, event: ItemJudged, width: int) -> list[Text]:
     room = width - sum(column.width for column in columns) - 5
     spelled = tokens(event.strips, room if room >= 24 else width - 5)
     if beside := room >= 24 and bool(spelled):
-        title_of = "   tokens, the bolder the less probable"
+        title_of = "   tokens (bold: less probable)"
         columns.append(Column(title_of, 0, lambda place: Text("   ") + spelled[place], left=True))
     table = LineTable(columns, width)
     places = range(min(len(item.choices), len(spelled)) if spelled else len(item.choices))
@@ -234,6 +234,6 @@ def _mark(event: ItemJudged) -> tuple[str, str]:
 
 def _nothing(story: ChooseStory, method: str, state: ViewState, width: int) -> list[Strip]:
     if not story.browsable:
-        return paragraph("No question has been ranked yet.", width)
-    told = f"No question of {SHORT.get(method, method)} is kept by the filter {state.kept}: f changes it."
+        return paragraph("No questions ranked yet.", width)
+    told = f"No question of {SHORT.get(method, method)} matches the filter {state.kept}; f changes the filter."
     return [strip(Text(told, MUTED), width)]

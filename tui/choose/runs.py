@@ -13,9 +13,9 @@ class Rankings(TaskRuns):
     task, runs, figure = "choose", "engine.choose.runs", "accuracy"
     exported = (
         "the fine-tuned model",
-        "As a folder with an encoder that AutoModel loads, its head, and how to use it.",
+        "A folder with the encoder for AutoModel, its head, and a README that shows their use.",
     )
-    nothing = "This run has no fine-tuned model: tick fine-tune in the form and run it."
+    nothing = "This run has no fine-tuned model: tick fine-tune in the form and run again."
 
     def items(self, run: Run) -> tuple[Item, ...]:
         """The judged questions of a run. Raises :class:`checkpoints.store.CheckpointError`."""

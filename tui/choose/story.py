@@ -133,7 +133,7 @@ ORDERS: Mapping[str, Callable[[ItemJudged], float]] = {
     "worst first": lead,
     "closest first": lambda event: abs(lead(event)),
     "most confident first": lambda event: -confidence(event),
-    "as given": lambda event: 0.0,
+    "data order": lambda event: 0.0,
 }
 """what a list is sorted by, ascending; equal ones by item"""
 

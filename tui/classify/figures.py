@@ -19,8 +19,9 @@ from tui.widgets.styled import BORDER, BRIGHT, MUTED, SERIES, bar, message, shar
 
 TABLE, NARROW = 46, 31  # cells of the panel of figures beside a plot, and on a narrow screen
 FEW = 5  # rows of a bin from which its accuracy says something
-EMPTY_LABELS = """The label-efficiency curve is drawn when the frozen features are there:
-accuracy with 8, 16, 32, … labels of each class."""
+EMPTY_LABELS = """No label-efficiency curve yet: it appears when the features of the frozen encoder are ready.
+
+It shows the accuracy with 8, 16, 32, … labels per class."""
 _MARKS = "●◆▲■"
 
 
@@ -109,7 +110,7 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
         for point in own:
             plot.mark(math.log2(point.labels), point.accuracy, mark, colour)
         legend.append(f"{mark} ", colour).append(f"{NAMES.get(name, name)}   ", MUTED)
-    legend.append("upright: least to most of the draws", MUTED)
+    legend.append("vertical: minimum to maximum of the draws", MUTED)
     drawn = [strip(legend, inside), *plot.lines()]
     title = "test accuracy by labels per class"
     return [*frame.panel(title, drawn, width, active=True), *table]

@@ -39,7 +39,7 @@ class SeenTable(Seen):
         if not self.rows:
             return Content("")
         chosen = safe(f"{self.label_column or '?'} │ {self.text_column or '?'}", lines=False)
-        lines = [Content(""), Content.styled(f"first rows: {chosen}", "bold $primary")]
+        lines = [Content(""), Content.styled(f"first rows: {chosen}", "bold $bright")]
         widest = min(14, max(len(safe(label, lines=False)) for label, _ in self.rows))
         for label, text in self.rows:
             shown = safe(label, lines=False)[:widest]
@@ -55,7 +55,7 @@ def look(values: Mapping[str, str]) -> SeenTable:
     """What the data set of these values holds. Reads files, not the Hub: not for the screen's thread."""
     name = values["data"].strip()
     if kind_of(name, BUNDLED) == "hub":
-        return SeenTable(note=f"{name} is looked up on the Hub when you press Enter here, or F5.")
+        return SeenTable(note=f"{name} is looked up on the Hub when you press Enter here or F5.")
     return ask_hub(values)
 
 
@@ -73,7 +73,7 @@ def ask_hub(values: Mapping[str, str]) -> SeenTable:
         first = preview(name, **columns, encoding=_auto(values, "encoding"), count=40, unreachable=unreachable)
     except TableError as error:
         if kind == "hub":  # it may be there the next time
-            return SeenTable(note=f"{error}\nEnter asks again; F5 asks too, and starts if it is there then.")
+            return SeenTable(note=f"{error}\nEnter tries again; F5 tries again and starts if it is found.")
         return SeenTable(problem=str(error))
     text = columns["text_column"] or first.column("text")
     label = columns["label_column"] or first.column("label")
@@ -86,9 +86,9 @@ def ask_hub(values: Mapping[str, str]) -> SeenTable:
         return replace(seen, problem=f"there is no column {', '.join(map(repr, missing))}")
     if not text or not label:
         which = " and ".join(what for what, found in (("text", text), ("label", label)) if not found)
-        return replace(seen, problem=f"choose the column with the {which}: the names do not tell")
+        return replace(seen, problem=f"choose the column with the {which}: it cannot be inferred from the names")
     if kind == "path" and (bytes_of_it := size(name)) > LARGE:
-        return replace(seen, note=f"{units.size(bytes_of_it)}: the checks run when it is started")
+        return replace(seen, note=f"{units.size(bytes_of_it)}: checked when the run starts")
     limit = values["limit"].strip()
     seed = values["seed"].strip()
     try:
@@ -133,9 +133,9 @@ class ClassifyForm(CompareForm):
     NOTHING = SeenTable()
     LOOKED_AT = ("data", "test", *COLUMNS, "label_names", "encoding", "limit", "seed")
     EXPLAINED = (
-        "The encoder stays as it is for logistic regression and MLP: their features are computed once and kept. "
-        "Fine-tuning trains all of it: best, and slowest by far without a GPU. The majority class and TF-IDF with "
-        "logistic regression always run beside them."
+        "Logistic regression and MLP are trained on features of the frozen encoder, which are computed once and "
+        "cached. Fine-tuning trains the whole encoder: usually best, and by far the slowest without a GPU. The "
+        "majority class and TF-IDF with logistic regression are always included as baselines."
     )
     seen: SeenTable
 
@@ -171,7 +171,7 @@ class ClassifyForm(CompareForm):
         """Enter in the name of a data set on the Hub looks it up first."""
         values = self.values()
         if name == "data" and kind_of(values["data"].strip(), BUNDLED) == "hub" and not self.seen.columns:
-            self.know(values, SeenTable(note="asking the Hub…"))
+            self.know(values, SeenTable(note="looking it up on the Hub…"))
             self.look(values, ask_hub)
         else:
             self.start_or_tell()

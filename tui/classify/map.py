@@ -18,10 +18,10 @@ from tui.follow.scatter import Mapped, groups_of, scatter
 from tui.text import safe
 from tui.widgets.styled import message
 
-EMPTY = """No features of this run are stored.
+EMPTY = """No stored features of this run.
 
-The map shows the test texts by the encoder's features. They are kept when logistic regression,
-an MLP or fine-tuning is ticked, until the cache needs the room; another run computes them again."""
+The map shows the test texts by the encoder's features. They are computed for logistic regression,
+MLP and fine-tuning, and removed when the cache is full; n starts another run, which computes them."""
 
 
 def mapping(run: Run, texts: Sequence[str]) -> Task:

@@ -85,7 +85,11 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
         (other, findings.pairs[chosen, other.name]) for other in story.done if (chosen, other.name) in findings.pairs
     ]
     seeds = any(other.report and other.report.seeds for other in story.done)
-    told = "rows one has right more often, p (Holm)" if seeds else "rows only one has right, McNemar's p (Holm)"
+    told = (
+        "rows classified correctly more often by one, p (Holm)"
+        if seeds
+        else "rows only one has correct, McNemar's p (Holm)"
+    )
     head = Text.assemble((f"{NAMES.get(chosen, chosen)} against", TITLE), (f"  {told}", MUTED))
     columns = (
         Column("", 15, lambda pair: NAMES.get(pair[0].name, pair[0].name), left=True),

@@ -114,21 +114,21 @@ def _texts(
     true, predicted = (safe(report.classes[label].name, lines=False) for label in (state.true, state.predicted))
     of = f"{report.confusion[state.true][state.predicted]:,} of {report.classes[state.true].support:,}"
     same, inside = state.true == state.predicted, width - frame.across
-    title = f"{of} {true} classified correctly" if same else f"{of} {true} taken for {predicted}"
+    title = f"{of} {true} classified correctly" if same else f"{of} {true} predicted as {predicted}"
     known = findings is not None and method in findings.results.probabilities
     rows = findings.cell(method, state.true, state.predicted) if findings is not None and known else []
     if findings is None or not rows:
-        told = "nothing here: arrows choose another cell" if known else "reading the texts…"
+        told = "no texts in this cell; arrows select another" if known else "reading the texts…"
         return frame.panel(title, strips(wrap(Text(told, MUTED), inside), inside, height), width, height)
     results = findings.results
     chosen = rows[state.within(len(rows))]
     full = strips(full_text(results, method, chosen, inside), inside, min(TEXT, height // 2) - frame.down)
     below = frame.panel(_place(chosen, results), full, width)
 
-    def sure(row: int) -> tuple[str, str]:
+    def confidence(row: int) -> tuple[str, str]:
         return f"{results.probabilities[method][row][state.predicted]:.0%}", BRIGHT if row == chosen else MUTED
 
-    columns = (Column("", 5, sure), Column("", 0, lambda row: f" {results.texts[row][:300]}", left=True))
+    columns = (Column("", 5, confidence), Column("", 0, lambda row: f" {results.texts[row][:300]}", left=True))
     table = LineTable(columns, inside, painted=state.reading)
     order = f"{'least' if same else 'most'} confident first"
     high = height - len(below)
@@ -153,12 +153,12 @@ def full_text(results: ClassifyResults, method: str, row: int, width: int) -> li
 
 EMPTY_SUSPECTS = """No suspicious labels yet.
 
-When a frozen method has run, rows are listed here whose label a model doubts
-that has not learned them: wrong labels, or texts that two classes fit."""
+When a method on frozen features has finished, training rows are listed here whose label
+is probably wrong: a model trained without them predicts another class."""
 
 
 def classes(report: Report, method: str, state: ViewState, width: int, height: int) -> list[Strip]:
-    """Precision, recall and F1 of every class, and what the one under the cursor is taken for."""
+    """Precision, recall and F1 of every class, and as what the one under the cursor is predicted."""
     frame, rows = Frame(width), report.classes
     inside, here = width - frame.across, rows[state.within(len(rows))]
     name = min(22, max(10, *(len(one.name) for one in rows)) + 1)
@@ -185,18 +185,18 @@ def classes(report: Report, method: str, state: ViewState, width: int, height: i
 
 
 def _about(report: Report, row: int, width: int) -> list[Text]:
-    """What the class under the cursor is taken for, the most often first."""
+    """As what the class under the cursor is predicted, most frequent first."""
     counts = [(number, label) for label, number in enumerate(report.confusion[row]) if label != row and number]
     if not counts:
         return [Text("never misclassified", MUTED)]
-    told = Text("taken for", MUTED)
+    told = Text("predicted as", MUTED)
     for number, label in sorted(counts, reverse=True):
         told.append(f"   {safe(report.classes[label].name, lines=False)} ").append(f"{number:,}", f"bold {BRIGHT}")
     return wrap(told.append(f"   of {report.classes[row].support:,} rows", MUTED), width)
 
 
 def suspects(findings: Findings | None, state: ViewState, width: int, height: int) -> list[Strip]:
-    """Rows whose label is doubted most, and the one under the cursor in full."""
+    """Rows with the most suspicious labels, and the one under the cursor in full."""
     if findings is None or not findings.results.suspects:
         return message(EMPTY_SUSPECTS, width, height)
     frame, found, names = Frame(width), findings.results.suspects, findings.results.classes
@@ -218,7 +218,7 @@ def suspects(findings: Findings | None, state: ViewState, width: int, height: in
     below = frame.panel(title, strips(full, inside, min(TEXT, height // 2) - frame.down), width)
     high, table = height - len(below), LineTable(columns, inside)
     lines = [table.heading(), *table.rows(found, state.row, high - frame.down - 1)]
-    title = f"{len(found):,} labels doubted by a model that has not seen their rows, most doubted first"
-    return [*frame.panel(title, strips(lines, inside, high), width, high, "x writes them", active=True), *below][
+    title = f"{len(found):,} suspicious labels, by a model trained without these rows, most suspicious first"
+    return [*frame.panel(title, strips(lines, inside, high), width, high, "x exports CSV", active=True), *below][
         :height
     ]

@@ -33,29 +33,28 @@ class ClassifyPane(ComparePane):
     FIRST = "overview"
     WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "read", "page", "export"})
-    TYPED = {"cl-sentence": "type a sentence to be classified"}
+    TYPED = {"cl-sentence": "type a sentence to classify"}
     TYPING = "sentence"
     DRAW_EVERY = 1.0
     ABOUT = (
         (
             "What is compared",
-            "The majority class and TF-IDF with logistic regression are what every method has to beat. Logistic "
-            "regression and MLP learn on features of an encoder that stays as it is; fine-tuning trains all of it. "
-            "The interval holds 95% of the accuracies that resampled test rows give; McNemar's test says whether two "
-            "methods differ by more than chance: it looks only at rows that one of them has right and the other wrong. "
-            "Calibration error is how far confidence and accuracy lie apart.\n",
+            "The majority class and TF-IDF with logistic regression are the baselines. Logistic regression and MLP are "
+            "trained on features of a frozen encoder; fine-tuning trains the whole encoder. Intervals are 95%. "
+            "McNemar's test shows whether two methods differ by more than chance; it uses the rows that only one of "
+            "them classifies correctly. Calibration error is the mean difference between confidence and accuracy.\n",
         ),
         (
-            "Reading the mistakes",
-            "In the matrix, arrows choose a cell, Enter walks over its texts, Esc goes back. Suspects are training "
-            "rows whose label a model doubts that has not seen them. Labels shows how many labels of each class it "
-            "takes.\n",
+            "Errors",
+            "In the matrix, arrows select a cell, Enter reads its texts, Esc goes back. Suspects are training rows "
+            "whose label is probably wrong: a model trained without them predicts another class. Labels shows the "
+            "accuracy by number of labels per class.\n",
         ),
         (
-            "Nothing is lost",
-            "It runs in a process of its own: close the terminal and it goes on. Features are kept in shards, "
-            "fine-tuning epoch by epoch, so that what was stopped goes on where it was. Results, heads and the "
-            "fine-tuned model lie in a run directory; o opens an older one, also for judging sentences.",
+            "Stop and resume",
+            "The comparison runs in its own process and continues when you close the terminal. Features and the "
+            "epochs of fine-tuning are saved as they are finished; a stopped run resumes from there. Results, heads "
+            "and the fine-tuned model are stored in the run directory; o opens an earlier run.",
         ),
     )
     BINDINGS = bindings("classify")
@@ -150,7 +149,7 @@ class ClassifyPane(ComparePane):
             return overview(story, self.findings, method, state, width, height)
         known = story.methods.get(method)
         if known is None or known.report is None:
-            return message("Nothing to show yet: no method has finished.", width, height)
+            return message("No results yet: no method has finished.", width, height)
         if state.view == "matrix":
             return pages.matrix(known.report, self.findings, method, state, width, height)
         if state.view == "classes":
@@ -169,9 +168,9 @@ class ClassifyPane(ComparePane):
         if self.view_state.view != "suspects":
             await super().export_from(run)
         elif self.findings is None or not self.findings.results.suspects:
-            self.say("there are no suspicious labels to write", "warning")
+            self.say("there are no suspicious labels to export", "warning")
         else:
-            about = "As CSV with the file and the row of each; replaced if it exists."
+            about = "A CSV file with the file and row of each label; an existing file is replaced."
             into = partial(self.task_runs.write_suspects, run)
             await write(self, "the suspicious labels", about, f"{run.name}-suspects.csv", into)
 

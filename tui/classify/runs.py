@@ -43,9 +43,9 @@ class Classifications(TaskRuns):
     task, runs, figure = "classify", "engine.classify.runs", "accuracy"
     exported = (
         "the trained classifier",
-        "The fine-tuned model, as transformers loads it, or else the best head with its encoder. README.md says how.",
+        "The fine-tuned model for transformers, else the best head with its encoder; README.md shows its use.",
     )
-    nothing = "This run has no trained classifier: tick fine-tune or a head, and run it."
+    nothing = "This run has no trained classifier: tick fine-tune or a head in the form and run again."
 
     def findings(self, run: Run) -> Findings:
         """What the methods said of every test row. Raises :class:`checkpoints.store.CheckpointError`."""

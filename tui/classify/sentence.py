@@ -65,10 +65,10 @@ def judging(classifier: Classifier, text: str, method: str) -> Task:
     return task
 
 
-HINT = """Type a sentence: every trained method gives its probabilities while you type,
-and the words are coloured by what they do. Esc leaves the line, e goes back into it."""
-NOTHING = """No trained method can answer yet: run the methods first (n shows the form, F5 runs),
-or open a classifier that was trained before with o."""
+HINT = """Type a sentence: every trained method shows its probabilities as you type, and words are
+coloured by their leave-one-out effect. Esc leaves the text field, e returns to it."""
+NOTHING = """No trained method yet: run the comparison first (n shows the form, F5 starts it),
+or open an earlier classification with o."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def sentence(
     lines = [table.heading(), *(table.row(label) for label in shown)]
     if len(order) > room:
         lines.append(Text(f"  … {len(order) - room} more, less probable", MUTED))
-    told = waits or "r other method · Esc leaves the text"
+    told = waits or "r next method · Esc leaves the text"
     rows = strips(lines, inside, height)
     return [*frame.panel("probability of each class", rows, width, subtitle=told), *below][:height]
 

@@ -122,7 +122,7 @@ class ComparePane(FollowPane):
     def working(self, kind: str) -> str:
         """What is said where an answer of this kind of task will stand."""
         waiting = {"open": "loading models…", kind: "…"}
-        return waiting.get(self.background.kind, "the methods of this run cannot be loaded" if self.refused else "")
+        return waiting.get(self.background.kind, "the methods of this run could not be loaded" if self.refused else "")
 
     # -- the method that is looked at --------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class ComparePane(FollowPane):
         """Not while the run that is shown goes on: both would share the machine."""
         if self.running:
             self.show_results()
-            self.say("it is running: F7 stops it, n shows the form again", "warning")
+            self.say("the run is not finished: F7 stops it, n shows the form", "warning")
         return not self.running
 
     def say(self, text: str, level: str = "info") -> None:

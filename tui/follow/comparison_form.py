@@ -40,7 +40,7 @@ class Seen:
         """Source, sizes, what the checks found, and something to look at."""
         lines: list[Content] = []
         if self.source:
-            lines.append(Content.styled(safe(self.source, lines=False), "bold $primary"))
+            lines.append(Content.styled(safe(self.source, lines=False), "bold $bright"))
         if self.sizes:
             lines.append(Content("   ".join(f"{count:,} {name}" for name, count in self.sizes)))
         for mark, style, entries in (("· ", "", self.checks), ("! ", "$warning", self.repairs)):
@@ -83,7 +83,7 @@ def rows_to_read(name: str) -> tuple[int, str]:
     """How many rows of each file are read to look at the data of a path, 0 for all; and what is said of that."""
     if size(name) <= LARGE:
         return 0, ""
-    return HEAD, f"{name} is large: only the first {HEAD:,} rows of each file are shown here"
+    return HEAD, f"{name} is large: only the first {HEAD:,} rows of each file are checked here"
 
 
 class CompareForm(Form):

@@ -146,15 +146,15 @@ class CompareStory(Told):
             case states.PAUSED:
                 return f"Paused: {ready}."
             case states.STOPPING:
-                return "Stopping; what is finished is kept."
+                return "Stopping; finished methods are kept."
             case states.STOPPED:
-                return f"Stopped: {ready}; resuming computes the rest."
+                return f"Stopped: {ready}; resuming computes the others."
             case states.FINISHED:
                 return f"Finished: {ready}."
             case states.FAILED:
                 return f"Failed: {self.failure}. {ready}.".replace("..", ".")
             case states.INTERRUPTED:
-                return f"Interrupted: the process ended. {ready}; resuming computes the rest."
+                return f"Interrupted: the process died. {ready}; resuming computes the others."
         return ""
 
     @property

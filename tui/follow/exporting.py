@@ -18,7 +18,7 @@ from tui.widgets.dialogs import ask_path
 async def export(pane: Pane, run: Run, task_runs: TaskRuns) -> None:
     """Ask for a folder, and write there what of the run another program can load."""
     if reason := await asyncio.to_thread(task_runs.cannot_export, run):
-        pane.tell("There is nothing to export", reason)
+        pane.tell("Nothing to export", reason)
         return
     what, about = task_runs.exported
     await write(pane, what, about, run.name, lambda folder: task_runs.export(run, folder))
@@ -30,7 +30,7 @@ async def write(pane: Pane, what: str, about: str, name: str, into: Callable[[Pa
     ``into`` says what it has written. It may raise :class:`checkpoints.store.CheckpointError` and :class:`OSError`.
     """
     place = str(home.home() / "exports" / name)
-    target = await ask_path(pane.app, f"Export {what}", about, place, blank="give a name")
+    target = await ask_path(pane.app, f"Export {what}", about, place, blank="enter a name")
     if target is None:
         return
     pane.notify("Exporting…", timeout=3)
@@ -42,6 +42,6 @@ async def write(pane: Pane, what: str, about: str, name: str, into: Callable[[Pa
     try:
         said = await asyncio.to_thread(written)
     except (CheckpointError, OSError) as error:
-        pane.tell("It cannot be exported", str(error))
+        pane.tell("The export failed", str(error))
     else:
         pane.notify(safe(said), markup=False, timeout=8)

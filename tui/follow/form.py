@@ -29,7 +29,7 @@ from tui.widgets.field import Choice, Field, PathField, Ticks, Values
 from tui.widgets.styled import MUTED, TITLE
 from tui.widgets.styles import style_sheet
 
-KEYS = "↑↓ between fields, ←→ choose, Space ticks, Tab completes paths, Esc leaves a field."
+KEYS = "↑↓ field, ←→ value, Space tick, Tab complete a path, Esc leave the field."
 
 
 def groups(kind: type, *, advanced: bool = False) -> dict[str, list[str]]:
@@ -66,8 +66,8 @@ class Form(Container):
     """values of fields for paths that never mean a file"""
     BINDINGS = [
         Binding("down", "app.focus_next", "Next field", show=False),
-        Binding("up", "app.focus_previous", "Field before", show=False),
-        Binding("escape", "leave", "Out of the field", show=False),
+        Binding("up", "app.focus_previous", "Previous field", show=False),
+        Binding("escape", "leave", "Leave the field", show=False),
     ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)

@@ -16,7 +16,7 @@ from tui.text import run_title, safe
 from tui.widgets.lines import doing
 from tui.widgets.styled import ACCENT, BRIGHT, MUTED, TEXT, cut, done_bar, notice_text, strip
 
-EMPTY = "no results yet: F5 runs the methods"
+EMPTY = "no results yet: press F5"
 SHORTEST = 3  # characters of a view's title at least
 
 
@@ -79,7 +79,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
             text.append(f"  {encoded.sequences_per_second:,.0f} sequences/s", "bold")
             text.append(f"  {units.duration(encoded.seconds_left)} left", MUTED)
         elif encoded.cached:
-            text.append("  from the disk", MUTED)
+            text.append("  cached", MUTED)
     elif method is not None and (seen := method.running) is not None and seen.done < seen.total:
         far(text, seen.done, seen.total, width)
         text.append(f"  accuracy {seen.accuracy:.3f}", "bold").append(f" ({seen.low:.3f}–{seen.high:.3f})", MUTED)

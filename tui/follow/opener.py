@@ -32,7 +32,7 @@ class Opener(Dialog[Run | None]):
                 yield Choices(*(Option(_spell(offer)) for offer in self._offers), compact=True, markup=False)
         else:
             with box(f"Open which {self._what}?", "Esc close"):
-                yield Static(Content("There is none yet: F5 in the form makes the first one."), classes="text")
+                yield Static(Content("No earlier run: F5 in the form starts one."), classes="text")
 
     def on_mount(self) -> None:
         if self._offers:

@@ -101,7 +101,7 @@ def table(
         lines.append(pointing(line, place))
         lines += [Text(brief.row(way).plain, MUTED) for way in method.ways]
     if any(method.partial for method in story.methods.values()):
-        lines.append(Text("  * of the items judged so far, not of all", MUTED))
+        lines.append(Text("  * on the items evaluated so far", MUTED))
     return lines + [Text(f"  {safe(str(done), lines=False)}", MUTED) for done in story.encodings.values()]
 
 
@@ -180,7 +180,7 @@ def overview(
     """
 
     if not story.methods and not story.notices:
-        return message("The process is starting and reads the data…", width, height)
+        return message("Starting: loading libraries and data…", width, height)
     frame = Frame(width)
     inside = width - frame.across
     lines: list[Strip] = []

@@ -297,9 +297,9 @@ class FollowPane(Pane):
             where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
             reason = getattr(error, "strerror", None) or error
             self.tell(
-                "The run cannot be started",
-                f"{where}{reason}\n\nRuns live under {home.home()}; set LLMLAB_HOME to a folder that can be written, "
-                "or make room on the disk.",
+                "The run could not be started",
+                f"{where}{reason}\n\nRuns are stored in {home.home()}; free disk space or set LLMLAB_HOME to another "
+                "folder.",
             )
         else:
             await self._hand_over(run, task)
@@ -322,7 +322,7 @@ class FollowPane(Pane):
             try:
                 job = self._worker.start(folding(task, type(self.story)()))
             except Busy as error:
-                self.tell("It cannot be shown", f"{error}: try again in a moment. The run itself goes on.")
+                self.tell("The run could not be shown", f"{error}: try again in a moment. The run is not affected.")
                 return
             self.background.drop()
             self.run_shown, self.job, self.pausing = run, job, None

@@ -89,24 +89,24 @@ class Story(Told):
     def outcome(self, state: str) -> str:
         """A sentence on how the run stands in one of :mod:`tui.follow.state`; empty while it simply runs."""
         step, saved = self.step, self.saved.step if self.saved else 0
-        kept = "saved" if saved >= step > 0 else f"the last checkpoint is of step {saved:,}" if saved else "not saved"
+        kept = "saved" if saved >= step > 0 else f"last checkpoint at step {saved:,}" if saved else "not saved"
         match state:
             case states.STARTING:
                 return "Starting: loading PyTorch and the corpus."
             case states.PAUSED:
                 return f"Paused at step {step:,}."
             case states.STOPPING:
-                return "Stopping after this step; it is saved first."
+                return "Stopping after this step; saving first."
             case states.STOPPED:
                 return f"Stopped at step {step:,}, {kept}."
             case states.FINISHED if self.finished and self.finished.reason == "early_stop":
-                return f"Finished early at step {step:,}, {kept}: the validation loss no longer falls."
+                return f"Finished early at step {step:,}, {kept}: the validation loss has stopped decreasing."
             case states.FINISHED:
                 return f"Finished at step {step:,}, {kept}."
             case states.FAILED:
                 return f"Failed at step {step:,}, {kept}: {self.failure}"
             case states.INTERRUPTED:
-                return f"Interrupted at step {step:,}, {kept}: the training process ended."
+                return f"Interrupted at step {step:,}, {kept}: the training process died."
         return ""
 
     @property

@@ -125,4 +125,4 @@ class TaskRuns:
         found = {name: one for name, one in results.items() if isinstance(one, dict)}
         figures = {name: figure(one.get(self.figure)) for name, one in found.items()}
         known = [f"{name} {one:.3f}{partial(found[name])}" for name, one in figures.items() if one is not None]
-        return ", ".join(known[-3:]) or "nothing finished"
+        return ", ".join(known[-3:]) or "no results yet"

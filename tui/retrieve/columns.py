@@ -49,14 +49,14 @@ def columns(
 ) -> list[Strip]:
     """Three columns, best documents first; ``figures`` says of a method what stands below its column."""
     if answer is None:
-        return message(waiting or "Type a query (/ goes into the box): results update as you type.", width, height)
+        return message(waiting or "Type a query (/ focuses the search box); results update as you type.", width, height)
     frame, head = Frame(width), Text(no_wrap=True)
     if answer.known:
         there = len(answer.relevant)
         head.append(f" {safe(answer.known, lines=False)}, {there} relevant document{'' if there == 1 else 's'} {MARK}")
     else:
-        head.append(" your own query: relevance unknown", MUTED)
-    marks = "   ▲▼ ranks against BM25 "
+        head.append(" your own query, relevance unknown", MUTED)
+    marks = "   ▲▼ rank change from BM25 "
     if answer.terms and (room := width - head.cell_len - len(marks) - 16) > 8:
         head.append("   BM25 terms: ", MUTED).append(cut(safe(" ".join(answer.terms), lines=False), room))
     head.truncate(max(1, width - len(marks)), overflow="ellipsis", pad=True)
@@ -80,7 +80,7 @@ def document(answer: Answer | None, state: ViewState, title: Title, width: int, 
     """The whole document under the cursor, with its place in every ranking."""
     row, frame = under_cursor(answer, state), Frame(width)
     if answer is None or row is None:
-        return paragraph("no document here", width)
+        return paragraph("no document selected", width)
     name, content = title(row)
     ranks = []
     for method, ranked in answer.found.items():

@@ -151,7 +151,9 @@ def batch(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     """The matrix of the last batch, darkest where query and document are nearest."""
     rows = [row for row in story.similarity if isinstance(row, list | tuple)]
     if not rows:
-        empty = "The matrix appears while a bi-encoder is trained: rows are queries, columns documents of the batch."
+        empty = (
+            "The matrix appears while a bi-encoder is training: rows are queries, columns are documents of the batch."
+        )
         return paragraph(empty, width)[:height]
     frame, step = Frame(width), story.trained.last
     inside = width - frame.across
@@ -206,7 +208,7 @@ def gain_lines(story: RetrieveStory, gains: Gains, state: ViewState, width: int,
     inside = width - frame.across
     title = f"{first} against {second}, nDCG@10 by query"
     if not found.queries:
-        empty = "Nothing to compare yet: both methods must have been judged. c and v choose others."
+        empty = "No comparison yet: both methods must have been evaluated. c and v choose other methods."
         return frame.panel(title, paragraph(empty, inside), width, active=True)[:height]
     told = Text("mean ", MUTED).append(f"{_mean(found.gaps):+.3f}", f"bold {BRIGHT}")
     if (known := story.difference(state.first, state.second)) is not None:

@@ -37,7 +37,7 @@ def look(values: Mapping[str, str]) -> SeenCollection:
     if kind == "nothing":
         return SeenCollection()
     if kind == "hub":
-        return SeenCollection(note=f"{name} is fetched from the Hub, or taken from the cache, when you press F5.")
+        return SeenCollection(note=f"{name} is loaded from the cache or the Hub when you press F5.")
     text_column, encoding = ("" if values[field] == "auto" else values[field] for field in ("text_column", "encoding"))
     try:
         most, note = rows_to_read(name) if kind == "path" else (0, "")
@@ -45,7 +45,7 @@ def look(values: Mapping[str, str]) -> SeenCollection:
     except beir.BeirError as error:
         return SeenCollection(problem=str(error))
     except OSError as error:
-        return SeenCollection(problem=f"it cannot be read ({error.strerror or error})")
+        return SeenCollection(problem=f"could not be read ({error.strerror or error})")
     sizes = [("documents", len(found)), *((f"{split} queries", len(part)) for split, part in found.qrels.items())]
     samples = [(f"document {found.ids[0]}", f"{found.titles[0]}  {found.texts[0]}")]
     if split := found.judged:
@@ -67,10 +67,10 @@ class RetrieveForm(CompareForm):
     LOOKED_AT = ("data", "text_column", "encoding")
     FOLDER = True
     EXPLAINED = (
-        "BM25 counts words. The frozen encoder compares vectors: of its first token ([CLS]), or the mean of all. "
-        "Hybrid fuses the ranks of BM25 and mean. Trained learns from the train queries: a projection takes seconds, "
-        "the whole encoder minutes; slow without a GPU. Your own documents (a table, or a folder of texts) can be "
-        "searched too."
+        "BM25 weights the words of the query. The frozen encoder compares vectors: of its first token ([CLS]), or the "
+        "mean of all tokens. Hybrid fuses the ranks of BM25 and mean. Trained learns from the train queries: a "
+        "projection in seconds, the whole encoder in minutes; slow without a GPU. Your own documents (a table or a "
+        "folder of texts) can be searched too."
     )
 
     def __init__(self) -> None:

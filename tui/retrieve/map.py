@@ -29,10 +29,10 @@ GROUPS = (
     ("relevant", "●", SERIES[1]),
     ("query", "✚", SERIES[2]),
 )
-EMPTY = """No features of this run are stored yet.
+EMPTY = """No stored features of this run.
 
-The map shows the documents by the frozen encoder's features, mean pooling.
-They are there when the method frozen mean has been built."""
+The map shows the documents by the frozen encoder's features with mean pooling;
+it appears when the method frozen mean has finished."""
 
 
 def mapping(library: Library, query: str) -> Task:
@@ -53,7 +53,7 @@ def mapping(library: Library, query: str) -> Task:
         except Stopped:
             return
         except (NoEncoder, EncodeFailed, OSError) as error:
-            yield Notice(f"the map cannot be made: {error}", "warning", "read")
+            yield Notice(f"the map could not be computed: {error}", "warning", "read")
             return
         yield Mapped([(x, y) for x, y in points], found.share)
 

@@ -44,28 +44,28 @@ class RetrievePane(ComparePane):
     WORDS = WORDS
     TEXTS = frozenset({"figures"})
     OF_RESULTS = frozenset({"walk", "read", "page", "jump", "pair", "search", "export", "rankings"})
-    TYPED = {"re-query": "/ to search: type a question"}
+    TYPED = {"re-query": "type a query (/ focuses this box)"}
     REST = 0.08
     ABOUT = (
         (
-            "Three columns",
-            "What is typed is asked of BM25, of the frozen encoder (c changes to [CLS] or to hybrid) and of the "
-            "trained one. ▲ and ▼ tell how many ranks above or below its place in BM25 a document stands, new that it "
-            "is not among its first hundred; ● marks what the qrels call relevant, when the query is one of theirs. "
-            "Enter reads the document under the cursor. The search works while training goes on, with the last "
-            "checkpoint.\n",
+            "Columns",
+            "The query is ranked by BM25, by the frozen encoder (c changes to [CLS] or hybrid) and by the trained "
+            "encoder. ▲ and ▼ show by how many ranks a document is above or below its rank in BM25, new that it is not "
+            "among the first 100 of BM25; ● marks relevant documents, if the qrels contain the query. Enter reads the "
+            "selected document. During training the search uses the last checkpoint.\n",
         ),
         (
             "Gains",
-            "Judged queries from the largest gain of one method on another to the largest loss. Enter, or ] and [, "
-            "show a query in the columns. The interval is a paired bootstrap over queries, p a paired test: from 0.05 "
-            "on the difference could be chance.\n",
+            "Judged queries from the largest gain of one method over another to the largest loss. Enter, or ] and [, "
+            "show a query in the columns. The interval is from a paired bootstrap over queries, p from a paired test; "
+            "with p ≥ 0.05 the difference could be chance.\n",
         ),
         (
             "Training",
-            "In a batch every query must find its own document among those of the others: the matrix shows the "
-            "cosines, and training lights up its diagonal. It ends when nDCG@10 on held-out train queries stops "
-            "rising. Everything runs in a process of its own and lies in a run directory; o opens an older one.",
+            "In a batch, every query must find its own document among those of the other queries: the matrix shows the "
+            "cosines, and training increases its diagonal. Training ends when nDCG@10 on held-out train queries stops "
+            "increasing. A comparison runs in its own process and stores its results in the run directory; o opens an "
+            "earlier run.",
         ),
     )
     BINDINGS = bindings("retrieve")
@@ -209,7 +209,7 @@ class RetrievePane(ComparePane):
             return figures(story, state, width, height)
         if state.view == "gains":
             if story.data is not None and not story.data.judged_split:
-                empty = paragraph("There are no qrels, so no query can be judged.", width)
+                empty = paragraph("No qrels: search only, no evaluation.", width)
                 return empty[:height]
             return gain_lines(story, self.gains, state, width, height)
         if state.view == "batch":
@@ -221,9 +221,9 @@ class RetrievePane(ComparePane):
             return map.draw(self.mapped, documents, self.found, self._title, state, width, height)
         if state.reading:
             return columns.document(self.found, state, self._title, width, height)
-        waiting = "" if self.library is not None else "The collection is being read…"
+        waiting = "" if self.library is not None else "loading the collection…"
         if self.refused:
-            waiting = "The collection cannot be searched."
+            waiting = "The collection could not be loaded."
         return columns.columns(self.found, state, self._title, self._below(), waiting, width, height)
 
     def _below(self) -> dict[str, str]:
@@ -265,9 +265,9 @@ class RetrievePane(ComparePane):
         """The rankings of the judged queries as TREC run files."""
         run = self.run_shown
         if run is None or not self.story.judged:
-            self.say("no method has been judged yet: there are no rankings to write", "warning")
+            self.say("no rankings yet: no method has been evaluated", "warning")
             return
-        about = "As a TREC run file; of several methods one each, such as run.bm25.txt. Replaced if it exists."
+        about = "A TREC run file; for several methods one file each, such as run.bm25.txt. Existing files are replaced."
         into = partial(self.task_runs.write_rankings, run)
         await write(self, "the rankings", about, f"{run.name}.txt", into)
 
@@ -275,7 +275,7 @@ class RetrievePane(ComparePane):
         """The next query by gain, in the columns."""
         listed = self._listed
         if not listed:
-            self.say("no judged queries to walk over yet")
+            self.say("no judged queries yet")
             return
         here = next((place for place, one in enumerate(listed) if one.text == self.box.value), -1)
         place = (here + by) % len(listed) if here >= 0 else (0 if by > 0 else len(listed) - 1)

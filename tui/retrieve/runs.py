@@ -53,8 +53,8 @@ class Retrievals(TaskRuns):
     """Runs that build and judge rankers."""
 
     task, runs, figure = "retrieve", "engine.retrieve.runs", "ndcg@10"
-    exported = ("the bi-encoder", "As a folder that SentenceTransformer loads: its encode gives the same vectors.")
-    nothing = "This run has trained no bi-encoder: tick trained in the form and run it."
+    exported = ("the bi-encoder", "A folder for SentenceTransformer; encode gives the same vectors.")
+    nothing = "This run has trained no bi-encoder: tick trained in the form and run again."
 
     def gains(self, run: Run, texts: Mapping[str, str]) -> Gains:
         """Every judged query with its nDCG@10 by ranker. Raises :class:`checkpoints.store.CheckpointError`."""
@@ -77,5 +77,5 @@ class Retrievals(TaskRuns):
         from engine.retrieve.export import write_trec
 
         if file.is_dir():
-            raise CheckpointError(f"{file} is a folder: name a file")
+            raise CheckpointError(f"{file} is a folder: enter a file name")
         return f"rankings written to {', '.join(map(str, write_trec(run, file)))}"

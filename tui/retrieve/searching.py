@@ -52,7 +52,7 @@ def opening(run: Run) -> Task:
         except Stopped:
             return
         except BeirError as error:
-            yield Notice(f"nothing can be searched: {error}", "error", "search")
+            yield Notice(f"the collection could not be loaded: {error}", "error", "search")
             return
         yield Opened(run, opened)
 
@@ -80,7 +80,7 @@ def searching(library: Library, query: str, methods: tuple[str, ...], ready: fro
         try:
             for method in methods:
                 if method not in ready:
-                    notes[method] = "not trained yet" if method == TRAINED else "not built yet"
+                    notes[method] = "not trained yet" if method == TRAINED else "not indexed yet"
                 else:
                     try:
                         ranker = yield from library.ranker(method, control)

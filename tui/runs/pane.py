@@ -1,4 +1,4 @@
-"""The Runs pane: every run there is, newest first, whoever trains it."""
+"""The Runs pane: all runs, newest first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tui.widgets.styled import SERIES
 from tui.widgets.styles import style_sheet
 
 REFRESH = 2.0  # seconds
-NO_RUNS = "No runs yet.\n\nF5 trains the first one; whatever you start is listed here for good."
+NO_RUNS = "No runs yet.\n\nF5 starts a training; every run of every pane is listed here."
 
 
 class RunsPane(Pane):
@@ -37,10 +37,9 @@ class RunsPane(Pane):
 
     ABOUT = (
         (
-            "What the table shows",
-            "Every run on this machine, newest first, whoever trains it: ● has a process that owns it. The best loss "
-            "is that of the whole validation split, in nats per character. Resuming goes on from the newest whole "
-            "checkpoint, exactly.",
+            "Table",
+            "All runs on this machine, newest first; ● running. The best loss of a training is on the whole "
+            "validation split, in nats per character. A training resumes exactly from its newest undamaged checkpoint.",
         ),
     )
 
@@ -87,7 +86,7 @@ class RunsPane(Pane):
         try:
             every, why = runs.every(home.runs()), ""
         except OSError as error:
-            every, why = [], f"The runs cannot be listed.\n\n{home.runs()}: {error.strerror or error}"
+            every, why = [], f"The runs could not be listed.\n\n{home.runs()}: {error.strerror or error}"
         for run in every:
             try:
                 stat = run.events.stat()
@@ -222,7 +221,7 @@ class RunsPane(Pane):
         try:
             await asyncio.to_thread(Run(Path(summary.path)).delete)
         except (Locked, OSError) as error:
-            self.tell("It cannot be deleted", str(error))
+            self.tell("The run could not be deleted", str(error))
         self.look()
 
     # -- showing -----------------------------------------------------------------------------------------------------

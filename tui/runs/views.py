@@ -137,7 +137,11 @@ def plot(shown: Sequence[Losses], width: int, height: int) -> list[Strip]:
     """Validation losses of runs by step, each in its colour and with its mark."""
     every = [point for losses in shown for point in losses.points]
     if not every or width < SMALLEST[0] or height < SMALLEST[1]:
-        said = "Space marks trainings whose validation losses are compared here." if not every else "no room"
+        said = (
+            "Space marks a training; the validation losses of marked trainings are plotted here."
+            if not every
+            else "not enough room for the plot"
+        )
         return message(said, width, height)
     made = Plot(width, height, 6)
     apart = max(2, made.rows // 8)
@@ -170,7 +174,11 @@ def differences(first: Losses, second: Losses, width: int) -> list[Text]:
     names = [name for name in first.spec if name != "name" and first.spec[name] != second.spec.get(name)]
     told = ", ".join(f"{name.replace('_', ' ')} {first.spec[name]} → {second.spec.get(name)}" for name in names)
     one, other = (run_title(safe(run.name, lines=False)) for run in (first, second))
-    text = f"{other} differs from {one}: {safe(told, lines=False)}." if told else f"{other} has the settings of {one}."
+    text = (
+        f"{other} differs from {one}: {safe(told, lines=False)}."
+        if told
+        else f"{other} has the same settings as {one}."
+    )
     if first.points and second.points:
         by = min(loss for _, loss in second.points) - min(loss for _, loss in first.points)
         text += f" Its best is {abs(by):.3f} nats {'lower' if by < 0 else 'higher'}."

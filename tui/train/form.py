@@ -24,9 +24,9 @@ LARGE = 64 << 20  # bytes of a corpus that is not read while the form is filled 
 
 FIRST = (
     ("F5", "train a small GPT and watch it learn"),
-    ("2 and 3", "a text as tokens; a model continues it"),
-    ("4, 5, 6", "compare classifiers, answers, search"),
-    ("7 and F1", "all runs; all keys"),
+    ("2 and 3", "tokenize a text; generate text with a model"),
+    ("4, 5, 6", "compare classifiers, multiple choice, search"),
+    ("7 and F1", "list all runs; show all keys"),
 )
 """shown before there is a run"""
 
@@ -81,7 +81,7 @@ class TrainForm(Form):
         preset = self.text("preset")
         if preset in PRESETS:
             return f"{preset}: {PRESET_HELP[preset]}."
-        return f"auto is {self._auto}, since {self._reason}. {self._auto}: {PRESET_HELP[self._auto]}."
+        return f"{self._reason}, so auto uses {self._auto}: {PRESET_HELP[self._auto]}."
 
     def refreshed(self, spec: TrainSpec | None) -> None:
         self.query_one("#cost", Static).update(self._cost(spec) if spec else "")
@@ -122,13 +122,13 @@ class TrainForm(Form):
         try:
             if source == "dante" and not (cache / "inferno.txt").exists():
                 facts = [
-                    ("Inferno", "fetched once, when training starts"),
-                    ("no network?", "'dantesque' trains instead:"),
+                    ("Inferno", "downloaded once, when training starts"),
+                    ("offline", "trains on 'dantesque' instead:"),
                     ("", "verse sampled from the bundled model"),
-                    ("your text", "give the path of any .txt file"),
+                    ("your text", "enter the path of a text file"),
                 ]
             elif source not in self.BUILT_IN and path and (head := Head.of(path, encoding, LARGE)).large:
-                facts = [(path.name, "large: it is read when training starts"), *_read(head.encoding, head.excerpt)]
+                facts = [(path.name, "large; read when training starts"), *_read(head.encoding, head.excerpt)]
             else:
                 corpus = finish(dante.load(source, cache=cache, encoding=encoding))
         except (OSError, TextError) as error:
@@ -154,17 +154,17 @@ def _facts(corpus: Any, source: str) -> list[tuple[str, str]]:
     found = [
         ("characters", f"{facts.characters:,}, {facts.distinct} distinct"),
         ("ln V", f"{facts.uniform:.3f}  uniform"),
-        ("letters", f"{facts.unigram:.3f}  letter frequencies"),
-        ("pairs", f"{facts.bigram:.3f}  bigrams"),
+        ("unigrams", f"{facts.unigram:.3f}  letter frequencies"),
+        ("bigrams", f"{facts.bigram:.3f}  letter pairs"),
         *(("cut", str(cut).removeprefix("cut ")) for cut in corpus.cuts),
         *_read(corpus.encoding, corpus.excerpt),
         *(("", notice) for notice in corpus.notices),
     ]
     if "\n" not in corpus.vocabulary.characters:
-        found.append(("samples", f"begin with {corpus.text(0, 1)!r}: it has no line break"))
+        found.append(("samples", f"begin with {corpus.text(0, 1)!r}: the text has no line break"))
     if source == "dantesque":
         found.append(("", "verse sampled from the bundled Dante model,"))
-        found.append(("", "not Dante: for that give a text file"))
+        found.append(("", "not Dante; for Dante enter a text file"))
     return found
 
 

@@ -48,14 +48,15 @@ class TrainPane(FollowPane):
         (
             "What the curve shows",
             "Loss is the mean cross-entropy in nats per character; divided by ln 2 it is bits per character. ● is the "
-            "whole validation split, ⣿ the least to the most of the batch losses, and ─ their moving average. The "
-            "dashed lines are the losses of guessing: uniform (ln V), by letter frequencies, and by bigrams, which "
-            "know the letter before.\n",
+            "loss on the whole validation split, ⣿ the range of the batch losses, and ─ their moving average. The "
+            "dashed lines are reference losses: uniform (ln V), letter frequencies (unigrams), and bigrams, which use "
+            "the previous letter.\n",
         ),
         (
-            "A run cannot be lost",
-            "Training runs in a process of its own. Close the terminal, lose the link, kill this program: it goes on. "
-            "Start llmlab-tui again and you see it live. Stop saves first; resume goes on to the bit.",
+            "Stop and resume",
+            "Training runs in its own process and continues when the terminal is closed, the connection breaks or this "
+            "program is killed. Start llmlab-tui again to see it live. Stop saves a checkpoint first; resumed training "
+            "is bit-identical to uninterrupted training.",
         ),
     )
 
@@ -110,11 +111,11 @@ class TrainPane(FollowPane):
             return True
         answer = await self.app.push_screen_wait(
             Question(
-                "Something trains already",
-                f"{living[0].name} is training on this machine. Two runs share it and each is slower.",
+                "A run is already training",
+                f"{living[0].name} is training on this machine. A second run slows both down.",
                 (
                     Option("start", "start anyway", "s"),
-                    Option("show", "show it", "v"),
+                    Option("show", "show that run", "v"),
                     Option("cancel", "cancel", "c"),
                 ),
             )
@@ -200,7 +201,7 @@ class TrainPane(FollowPane):
             text = f"▸ Step {shown['step']}: batch loss {shown['batch loss']}, validation {shown['validation']}"
             lines = [strip(Text(text), width)]
         else:
-            lines = views.last_said(self.story, self.outcome, width, 3)
+            lines = views.last_notices(self.story, self.outcome, width, 3)
         self.query_one("#run-notices").styles.height = max(1, len(lines))
         return lines
 
@@ -213,7 +214,7 @@ class TrainPane(FollowPane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def _sample_after_prompt(self) -> None:
         prompt = await self.app.push_screen_wait(
-            Entry("Sample now", "The model goes on from your text. Empty: a new line.", "", lambda _: "")
+            Entry("Sample now", "The model continues your text; leave empty to start on a new line.", "", lambda _: "")
         )
         if prompt is None or self.run_shown is None:
             return
@@ -281,7 +282,7 @@ class TrainPane(FollowPane):
         answer = await self.app.push_screen_wait(
             Entry(
                 "Learning rate",
-                "New peak learning rate, from the next step. The schedule goes on from it.",
+                "New peak learning rate, from the next step.",
                 units.rate(now) if now is not None else "",
                 _rate_problem,
             )
@@ -295,13 +296,13 @@ class TrainPane(FollowPane):
         self.redraw()
 
     def action_other(self) -> None:
-        """The sample in place of the curve, and back."""
+        """Show the sample instead of the curve, and back."""
         self.toggle_class("-sample")
         self.focus_results()
         self.call_after_refresh(self.redraw)
 
     def action_log(self) -> None:
-        """Loss axis linear or logarithmic."""
+        """Linear or logarithmic loss axis."""
         self._draw_with(log=not self.options.log)
 
     def action_smoothing(self) -> None:
@@ -340,6 +341,6 @@ class TrainPane(FollowPane):
 
 def _rate_problem(text: str) -> str:
     try:
-        return "" if 0 < float(text) <= 1 else "it must lie in 0 < rate ≤ 1"
+        return "" if 0 < float(text) <= 1 else "must be above 0 and at most 1"
     except ValueError:
-        return "it must be a number, like 3e-4"
+        return "must be a number, such as 3e-4"

@@ -1,4 +1,4 @@
-"""Resuming a training that has done its steps: to which step it goes on is asked first."""
+"""Resuming a training that has done its steps: the new number of steps is asked first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def ask_steps(pane: Pane, run: Run) -> bool:
     more = await pane.app.push_screen_wait(
         Entry(
             f"{summary.name} is finished",
-            f"It has done its {summary.steps:,} steps. Train to which step?",
+            f"It has trained for {summary.steps:,} steps. Continue to which step?",
             str(summary.steps * 2),
             lambda text: _problem(text, summary.steps),
         )
@@ -39,6 +39,6 @@ async def ask_steps(pane: Pane, run: Run) -> bool:
 
 def _problem(text: str, done: int) -> str:
     try:
-        return "" if int(convert(TrainSpec, "steps", text)) > done else f"more than the {done:,} it has done"
+        return "" if int(convert(TrainSpec, "steps", text)) > done else f"must be more than {done:,}"
     except BadSpec:
-        return "it must be a whole number"
+        return "must be a whole number"

@@ -20,7 +20,7 @@ class Trainings(TaskRuns):
     """Runs that train a model from scratch."""
 
     task, runs = "train", "engine.gpt.runs"
-    exported = ("the best checkpoint", "As a folder that AutoModelForCausalLM and AutoTokenizer load.")
+    exported = ("the best checkpoint", "A folder for AutoModelForCausalLM and AutoTokenizer.")
 
     def cannot_export(self, run: Run) -> str:
         return ""

@@ -1,4 +1,4 @@
-"""What the Train pane draws around the curve: how far the run is, its figures, a sample, and what was said last."""
+"""What the Train pane draws around the curve: how far the run is, its figures, a sample, and the last notices."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tui.text import run_title, safe
 from tui.widgets.styled import BRIGHT, GOOD, MUTED, done_bar, notice_text, paragraph, strip, wrap
 
 BELOW = (
-    ("bigram_entropy", "bigrams", "the model uses more than the last letter"),
-    ("unigram_entropy", "letter frequencies", "the model uses the letters before"),
+    ("bigram_entropy", "bigrams", "the model uses more than the previous letter"),
+    ("unigram_entropy", "letter frequencies", "the model uses previous letters"),
 )
 """references that a validation loss can lie below, the lowest first, and what follows then"""
 COLUMNS = (
@@ -95,7 +95,7 @@ def figures(shown: dict[str, str], width: int) -> list[Strip]:
 def sample(shown: Sample | None, width: int, height: int) -> list[Strip]:
     """The end of a sample, as far as it is written."""
     if shown is None:
-        return paragraph("The model writes here while it learns.", width)
+        return paragraph("Samples appear here during training.", width)
     text = Text(safe(shown.prompt), MUTED)
     text.append(safe(shown.text), "default")
     if not shown.done:
@@ -106,7 +106,7 @@ def sample(shown: Sample | None, width: int, height: int) -> list[Strip]:
     return [strip(line, width) for line in lines[-height:]]
 
 
-def last_said(story: Story, outcome: Text | None, width: int, height: int) -> list[Strip]:
+def last_notices(story: Story, outcome: Text | None, width: int, height: int) -> list[Strip]:
     """The last notices, and below them how the run stands, or while it trains what the validation loss says."""
     last = [outcome] if outcome is not None else meaning(story)
     below = [line for text in last for line in wrap(text, width)][:height]

@@ -41,7 +41,7 @@ class CurveOptions:
 def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[Strip]:
     """The curve of a story in exactly ``height`` lines of ``width`` cells."""
     if width < SMALLEST[0] or height < SMALLEST[1]:
-        return _message("the curve needs more room", width, height)
+        return _message("not enough room for the curve", width, height)
     buckets = story.train.buckets
     evaluations = [
         (point.step, clipped(point.val_loss)) for point in story.evaluations if math.isfinite(point.val_loss)
@@ -83,7 +83,7 @@ def legend(options: CurveOptions, *, short: bool = False, evaluated: str = "vali
     text = Text(no_wrap=True, overflow="ellipsis").append("● ", SERIES[0]).append(evaluated, MUTED)
     if options.smoothing:
         text.append(f"  ─ mean of {options.smoothing} steps", MUTED)
-    text.append("  ⣿ ", BORDER).append("batch" if short else "batch, least to most", MUTED)
+    text.append("  ⣿ ", BORDER).append("batch" if short else "batch, min to max", MUTED)
     return text.append("  log", MUTED) if options.log else text
 
 

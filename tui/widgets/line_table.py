@@ -102,13 +102,13 @@ class TableView(Lines, can_focus=True):
 
     DEFAULT_CSS = "TableView { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "a row up", show=False),
-        Binding("down", "move(1)", "a row down", show=False),
-        Binding("pageup", "page(-1)", "a screen up", show=False),
-        Binding("pagedown", "page(1)", "a screen down", show=False),
+        Binding("up", "move(-1)", "one row up", show=False),
+        Binding("down", "move(1)", "one row down", show=False),
+        Binding("pageup", "page(-1)", "one page up", show=False),
+        Binding("pagedown", "page(1)", "one page down", show=False),
         Binding("home", "ends(0)", "first row", show=False),
         Binding("end", "ends(1)", "last row", show=False),
-        Binding("enter", "choose", "take the row", show=False),
+        Binding("enter", "choose", "open the row", show=False),
     ]
 
     class Moved(Message):
