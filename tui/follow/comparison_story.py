@@ -56,6 +56,15 @@ class Method:
         return self.result is not None
 
     @property
+    def axis_end(self) -> int:
+        """Where the step axis of its losses ends: at the planned steps while it trains, then at the last one.
+
+        0 where neither is known.
+        """
+        planned = self.last.steps if self.last is not None and not (self.done or self.refitted) else 0
+        return max([planned, *(bucket.last.step for bucket in self.curve.train.buckets[-1:])])
+
+    @property
     def partial(self) -> bool:
         """Whether its figures are of some of the items only."""
         return bool(partial(self.result or {}))

@@ -18,6 +18,7 @@ from tui.widgets.styled import ACCENT, BRIGHT, MUTED, TEXT, cut, done_bar, notic
 
 EMPTY = "no results yet: press F5"
 SHORTEST = 3  # characters of a view's title at least
+WIDE = 100  # columns from which there is room for what is done on the method
 
 
 @dataclass
@@ -58,12 +59,14 @@ class Words:
 
 def head(story: CompareStory, words: Words, name: str, state: str, width: int) -> Strip:
     """What is done now, on what, how fast, and how long it will take."""
-    mark, word, colour = _doing(story, state, words.doing)
-    text = Text.assemble((f"{mark} ", colour), f"{word:<9}")
+    mark, colour = states.MARKS[state]
+    text = Text.assemble((f"{mark} ", colour), f"{'ready' if state == states.NONE else state:<9}")
     if not name:
         return strip(text.append(f"  {EMPTY}", MUTED), width)
     text.append(f"  {run_title(safe(name, lines=False))}   ", "bold")
     encoded, method = story.encoded, story.methods.get(story.doing)
+    if state == states.RUNNING and story.doing and width >= WIDE:
+        text.append(f"{words.doing.get(story.doing, 'training')}  ")
     if story.finished is not None:
         if (best := story.best) is not None:
             text.append("best ", MUTED).append(words.methods.get(best.name, best.name))
@@ -139,10 +142,3 @@ def notice(story: CompareStory, width: int, outcome: Text | None = None, *, of_r
         return strip(told, width)
     shown = outcome if outcome is not None else told
     return strip(shown, width) if of_run and shown is not None else Strip.blank(width)
-
-
-def _doing(story: CompareStory, state: str, words: Mapping[str, str]) -> tuple[str, str, str]:
-    mark, colour = states.MARKS[state]
-    if state == states.RUNNING:
-        return mark, words.get(story.doing, "training" if story.doing else "working"), colour
-    return mark, "ready" if state == states.NONE else state, colour

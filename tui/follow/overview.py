@@ -246,7 +246,6 @@ def loss(method: Method, title: str, frame: Frame, width: int, height: int, *, s
     marks.append("⣿ ", BORDER).append("training", MUTED)
     if smoothing:
         marks.append(f"  ─ mean of {smoothing}", MUTED)
-    last = curve.train.buckets[-1].last.step if curve.train.buckets else 0
-    options = CurveOptions(smoothing=smoothing, end=last)
+    options = CurveOptions(smoothing=smoothing, end=method.axis_end)
     drawn = [strip(marks, inside), *draw(curve, inside, height - frame.down - 1, options)]
     return frame.panel(title, drawn, width, height, method.refitted)

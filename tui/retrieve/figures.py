@@ -132,10 +132,11 @@ def training(story: RetrieveStory, frame: Frame, width: int, height: int) -> lis
         return lines
     plot = Plot(width - frame.across, height - len(lines) - frame.down, 6)
     values = [value for _, value in story.looks]
+    low, high = min(values), max(*values, min(values) + 0.02)
     best = max(story.looks, key=lambda look: look[1])
     plot.scale(
-        axis(0, max(1, story.looks[-1][0]), plot.columns, (10, 24)),
-        axis(min(values), max(values), plot.rows, (2, 5), 2),
+        axis(0, max(1, method.axis_end, story.looks[-1][0]), plot.columns, (10, 24)),
+        axis(low, high, plot.rows, (2, 5), 2),
     )
     plot.line(story.looks, SERIES[0])
     plot.mark(*best, "●", SERIES[0])
