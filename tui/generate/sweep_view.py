@@ -135,8 +135,7 @@ class SweepView(FocusLines):
 
     def _foot(self, width: int) -> Strip:
         said = "←→ column  ↑↓ scroll  Enter use this text  Esc back"
-        saved = f"saved to {self.sweep.path}  " if self.sweep.path else ""
-        return Strip([Segment(f" {safe(saved, lines=False)}", PLAIN), Segment(said, DIM)])
+        return Strip([Segment(f" {said}", DIM)])
 
     def _side_by_side(self, room: int, height: int) -> list[Strip]:
         line = [Strip([Segment("│", DIM)])] * height

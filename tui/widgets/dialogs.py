@@ -210,10 +210,10 @@ class Page(Dialog[None]):
 def help_page(where: str, about: Content) -> Page:
     """The help: keys from the table of actions, and what the pane ``where`` says about itself."""
     parts: list[VisualType] = []
-    for title, place in ((f"Keys of this pane ({where})", where), ("Keys everywhere", "everywhere")):
+    for title, place in (("Keys of this pane", where), ("Keys everywhere", "everywhere")):
         keys = Table.grid(padding=(0, 2, 0, 0))
         keys.add_column(style=f"bold {ACCENT}", min_width=16)
-        keys.add_column(min_width=12)
+        keys.add_column(min_width=14)
         keys.add_column(style=MUTED)
         for row in table(place):
             keys.add_row(*map(Text, row))
@@ -224,8 +224,9 @@ def help_page(where: str, about: Content) -> Page:
 def doctor_page(report: Mapping[str, Mapping[str, str]]) -> Page:
     """Versions, device, terminal and paths."""
     parts: list[Content] = []
+    width = max(len(key) for entries in report.values() for key in entries) + 2
     for section, entries in report.items():
         parts.append(Content.styled(f"{section}\n", "bold $bright"))
         for key, value in entries.items():
-            parts += [Content.styled(f"  {key:<14}", "$muted"), Content(f"{safe(value, lines=False)}\n")]
+            parts += [Content.styled(f"  {key:<{width}}", "$muted"), Content(f"{safe(value, lines=False)}\n")]
     return Page("doctor", Content.assemble(*parts))
