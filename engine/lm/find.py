@@ -207,6 +207,7 @@ def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Ev
     """The folder of a repository's files, downloaded where needed. Raises :class:`engine.hub.NotOnHub`."""
     folder, source = yield from model_folder(repository, lambda: pretrained.look(control, repository))
     known = source.startswith("Hugging Face cache")
-    with contextlib.suppress(hub.NotOnHub):
-        (hub.cached if known else hub.fetch)(repository, "generation_config.json")
+    for other in ("generation_config.json", "chat_template.jinja"):
+        with contextlib.suppress(hub.NotOnHub):
+            (hub.cached if known else hub.fetch)(repository, other)
     return Folder(folder, name, source, repository)

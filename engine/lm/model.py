@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from engine import limits
 from engine.device import free_memory, or_the_cpu, out_of_memory, size_of, threads
 from engine.gpt.model import GPT, Cache
+from engine.lm.chat import ChatTemplate
 from engine.lm.llama import Llama
 from engine.machine import MemoryRanOut, gib, physical_cores
 from engine.runs.events import Token
@@ -82,6 +83,7 @@ class Facts:
     """ids that end a text"""
     start: int | None = None
     """the id that an empty prompt begins from"""
+    chat: ChatTemplate | None = None
 
 
 class LanguageModel(abc.ABC):
@@ -89,7 +91,7 @@ class LanguageModel(abc.ABC):
 
     def __init__(self, facts: Facts, network: nn.Module, context: int, vocabulary: int) -> None:
         self.name, self.source, self.tokenizer = facts.name, facts.source, facts.tokenizer
-        self.eos, self.start = facts.eos, facts.start
+        self.eos, self.start, self.chat = facts.eos, facts.start, facts.chat
         self.context, self.vocabulary = context, vocabulary
         self.slides = facts.tokenizer.kind == "characters"
         """whether a completion goes on when the context is full, seeing the end of the text: a model of characters was

@@ -65,14 +65,17 @@ def open_folder(folder: Folder, control: Control | None, device: str) -> Generat
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     starts = generation.get("bos_token_id", config.get("bos_token_id"))
     from engine.device import place
-    from engine.lm import llama
+    from engine.lm import chat, llama
     from engine.lm.model import Facts, ForeignModel
 
     eos = frozenset(ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else [])
     start = next((one for one in (starts, *sorted(eos), spelled.eos) if isinstance(one, int)), None)
     if start is None and spelled.kind == "characters":
         start = spelled.id_of("\n")
-    facts = Facts(folder.name, folder.source, spelled, eos, start)
+    template = chat.find(folder.tokenizer)
+    if template is not None and spelled.eos is not None:
+        eos |= {spelled.eos}  # the end of an answer, which the settings of a base model do not name
+    facts = Facts(folder.name, folder.source, spelled, eos, start, template)
     placement = place(device)
     shape = from_transformers(config) or llama.from_transformers(config)
     _check_memory(files, folder, config, shape, placement.device)

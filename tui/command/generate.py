@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from engine.lm.chat import Conversation
+from engine.lm.chat import prompt as prompt_of
 from engine.lm.find import AUTO, load, note_used
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.lm.sweep import PROMPT, Comparison, Setting, compare, ladder, samples
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
 
 CANDIDATES = 10
 _Prompt = Annotated[str | None, Texts]
+_System = Annotated[str | None, Flag]
 
 
 def generate(
     prompt: _Prompt = None,
     *,
     model: str = AUTO,
+    chat: Annotated[bool, Flag] = False,
+    system: _System = None,
     greedy: Annotated[bool, Flag] = False,
     temperature: float = 1.0,
     top_k: int = 50,
@@ -58,6 +63,10 @@ def generate(
     model
         auto (the last used, else gpt2, smollm2 or bundled), gpt2, smollm2, bundled (the Dante GPT), a run (name, path
         or latest), a folder, a .gguf file, nanoGPT's ckpt.pt, or a name on the Hugging Face Hub.
+    chat
+        Put the prompt into the model's chat template, as a user's message; the text that it makes is shown.
+    system
+        With --chat, the system message. Default: that of the template, if it has one.
     greedy
         Always take the most probable token; of the other settings only the repetition penalty has an effect.
     temperature
@@ -86,6 +95,7 @@ def generate(
     sampling.check()
     if n < 1:
         raise BadSpec([Problem("n", "must be at least 1")])
+    _check_system(system, chat=chat)
     text = piped.given(prompt)
     control = Control()
     came = obey_signals(control)
@@ -93,13 +103,14 @@ def generate(
     lm = _loaded(model, control, device, narrator)
     if not json:
         print_message(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
+    text, ids = _conversed(lm, text, system, narrator) if chat else (text, None)
     reason = ""
     for stream, each in enumerate(samples(text, sampling, n).settings):
         if came:
             break
         if n > 1 and not json:
             print_message(each.name)
-        spec = GenerateSpec(text, None, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
+        spec = GenerateSpec(text, ids, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
         reason = _complete(lm, spec, control, narrator, json=json)
     return INTERRUPTED if came else FAILED if reason == "failed" else DONE
 
@@ -108,6 +119,8 @@ def sweep(
     prompt: _Prompt = None,
     *,
     model: str = AUTO,
+    chat: Annotated[bool, Flag] = False,
+    system: _System = None,
     setting: Annotated[list[str] | None, Flag] = None,
     max_new_tokens: int = 100,
     seed: int = 1337,
@@ -127,6 +140,10 @@ def sweep(
     model
         auto (the last used, else gpt2, smollm2 or bundled), gpt2, smollm2, bundled (the Dante GPT), a run (name, path
         or latest), a folder, a .gguf file, nanoGPT's ckpt.pt, or a name on the Hugging Face Hub.
+    chat
+        Put the prompt into the model's chat template, as a user's message; the text that it makes is shown.
+    system
+        With --chat, the system message. Default: that of the template, if it has one.
     setting
         A setting such as temperature=0.7,top-p=0.9 or greedy; repeat the option for several.
     max_new_tokens
@@ -143,9 +160,10 @@ def sweep(
 
     base = Sampling(max_new_tokens=max_new_tokens, seed=seed)
     base.check()
+    _check_system(system, chat=chat)
     saved = record.read(source) if source else None
     if saved is not None:
-        if prompt is not None or setting:
+        if prompt is not None or setting or chat:
             raise BadSpec([Problem("", "--from has its own prompt and settings")])
         comparison, model = saved.comparison, saved.model
     else:
@@ -156,6 +174,9 @@ def sweep(
     came = obey_signals(control)
     narrator = Narrator(as_json=json)
     lm = _loaded(model, control, device, narrator)
+    if chat:
+        text, ids = _conversed(lm, comparison.prompt, system, narrator)
+        comparison = replace(comparison, prompt=text, ids=ids)
     if saved is not None and saved.fingerprint not in ("", lm.fingerprint()):
         narrator.tell(Notice(f"{lm.name} has other weights than when the file was written", "warning", "fingerprint"))
     task = compare(lm, comparison, control, candidates=CANDIDATES if json else 0)
@@ -182,6 +203,18 @@ def _loaded(model: str, control: Control, device: str, narrator: Narrator) -> La
     if model != AUTO:
         note_used(model)
     return lm
+
+
+def _check_system(system: str | None, *, chat: bool) -> None:
+    if system is not None and not chat:
+        raise BadSpec([Problem("system", "is a part of --chat")])
+
+
+def _conversed(lm: LanguageModel, text: str, system: str | None, narrator: Narrator) -> tuple[str, tuple[int, ...]]:
+    """What the model's chat template makes of a prompt, as text and ids; the text is told."""
+    made, ids = prompt_of(lm, Conversation(text, system or ""))
+    narrator.tell(Notice(made, "info", "chat"))
+    return made, ids
 
 
 def _compared(event: Event, narrator: Narrator) -> None:

@@ -1,0 +1,105 @@
+"""Chat templates: a system message and a user's message as the text that an instruct model was trained to answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import hub
+from engine.runs.spec import BadSpec, Problem
+from engine.tokenization.encoding import NoTokenizer, guarded
+
+if TYPE_CHECKING:
+    from engine.lm.model import LanguageModel
+
+LONGEST = 1 << 22  # characters of a text that a template makes
+SECONDS = 10.0  # that a template may take: it is a program of the model's author, and need not end
+_TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a chat template is applied to."""
+
+    user: str
+    system: str = ""
+    """empty: no system message, so a template may put in its own"""
+
+
+class ChatTemplate:
+    """The chat template of one tokenizer, which ``transformers`` loads when it is first applied."""
+
+    def __init__(self, where: str) -> None:
+        """``where``: the folder or the repository of the tokenizer."""
+        self._where = where
+
+    def apply(self, conversation: Conversation) -> str:
+        """The text of ``conversation`` up to where the answer begins, by ``transformers``' sandboxed Jinja.
+
+        Any thread. Raises :class:`BadSpec` for a template that raises an error (some have no system message), makes
+        more than ``LONGEST`` characters or takes longer than ``SECONDS``.
+        """
+        made: list[str | NoTokenizer] = []
+
+        def work() -> None:
+            try:
+                with guarded("the chat template cannot be applied"):
+                    made.append(self._apply(conversation))
+            except NoTokenizer as error:
+                made.append(error)
+
+        thread = threading.Thread(target=work, name="chat-template", daemon=True)
+        thread.start()
+        thread.join(SECONDS)
+        found = made[0] if made else NoTokenizer(f"the chat template was not done after {SECONDS:g} s")
+        if isinstance(found, str) and len(found) > LONGEST:
+            found = NoTokenizer(f"the chat template made {len(found):,} characters; up to {LONGEST:,} are used")
+        if not isinstance(found, str):
+            raise BadSpec([Problem("chat", str(found))])
+        return found
+
+    def _apply(self, conversation: Conversation) -> str:
+        messages = [{"role": "system", "content": conversation.system}] if conversation.system else []
+        messages.append({"role": "user", "content": conversation.user})
+        text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        name, revision = (self._where, None) if Path(self._where).is_dir() else hub.at_revision(self._where)
+        return AutoTokenizer.from_pretrained(
+            name, revision=revision or "main", local_files_only=True, trust_remote_code=False
+        )
+
+
+def find(where: str) -> ChatTemplate | None:
+    """The chat template that lies in the folder or the Hub's cache beside a tokenizer; None where there is none."""
+    folder = Path(where)
+
+    def file(name: str) -> Path | None:
+        return folder / name if folder.is_dir() else hub.cached(where, name)
+
+    there = any((found := file(name)) is not None and found.is_file() for name in _TEMPLATE_FILES)
+    if not there and (config := file("tokenizer_config.json")) is not None:
+        try:
+            there = bool(json.loads(config.read_bytes()).get("chat_template"))
+        except (OSError, ValueError, AttributeError):
+            there = False
+    return ChatTemplate(where) if there else None
+
+
+def prompt(lm: LanguageModel, conversation: Conversation) -> tuple[str, tuple[int, ...]]:
+    """The text of ``conversation`` for ``lm``, and its ids: what the template spells, nothing before or after it.
+
+    Raises :class:`BadSpec`, also for a model without a chat template.
+    """
+    if lm.chat is None:
+        raise BadSpec([Problem("chat", f"{lm.name} has no chat template; instruct models have one, such as smollm2")])
+    text = lm.chat.apply(conversation)
+    return text, tuple(lm.tokenizer.encode(text).ids)
