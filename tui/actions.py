@@ -193,6 +193,8 @@ ACTIONS: list[Action] = [
         "generate",
         True,
     ),
+    Action("chat", ("c",), "Chat", "Put the prompt into the model's chat template, or take it out.", "generate", True),
+    Action("system", ("s",), "System", "The system message of the chat template.", "generate"),
     Action("sweep", ("w",), "Sweep", "Compare greedy and several temperatures on the prompt.", "generate", True),
     Action("ab", ("a",), "A/B", "Compare two settings with the same random numbers.", "generate"),
     Action("several", ("n",), "Several", "Draw several samples, each with its own seed.", "generate"),

@@ -122,6 +122,10 @@ class Pane(Container):
     def sample(self) -> None:
         """Give another sample."""
 
+    def lit(self, action: str) -> bool:
+        """Whether the key bar shows the key of an action of the pane; one that it does not show says why it cannot."""
+        return True
+
     def allows(self, action: str) -> bool:
         """Whether start, pause, stop or sample make sense now; what does not has no key."""
         return action == "start"

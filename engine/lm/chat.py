@@ -7,14 +7,11 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine import hub
 from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.encoding import NoTokenizer, guarded
-
-if TYPE_CHECKING:
-    from engine.lm.model import LanguageModel
 
 LONGEST = 1 << 22  # characters of a text that a template makes
 SECONDS = 10.0  # that a template may take: it is a program of the model's author, and need not end
@@ -94,12 +91,8 @@ def find(where: str) -> ChatTemplate | None:
     return ChatTemplate(where) if there else None
 
 
-def prompt(lm: LanguageModel, conversation: Conversation) -> tuple[str, tuple[int, ...]]:
-    """The text of ``conversation`` for ``lm``, and its ids: what the template spells, nothing before or after it.
-
-    Raises :class:`BadSpec`, also for a model without a chat template.
-    """
-    if lm.chat is None:
-        raise BadSpec([Problem("chat", f"{lm.name} has no chat template; instruct models have one, such as smollm2")])
-    text = lm.chat.apply(conversation)
-    return text, tuple(lm.tokenizer.encode(text).ids)
+def needed(template: ChatTemplate | None, model: str) -> ChatTemplate:
+    """The chat template of a model. Raises :class:`BadSpec` for a model without one."""
+    if template is None:
+        raise BadSpec([Problem("chat", f"{model} has no chat template; instruct models have one, such as smollm2")])
+    return template

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from data.vocabulary import Vocabulary
+from engine.lm.chat import Conversation
 from engine.lm.sampling import GenerateSpec, SetSampling
 from engine.runs.events import Candidate, Completed, Continued, Event, Notice, Paused, Progress, Token
 from engine.runs.messages import Continue, Control, Message, Pause, Stop
+from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.encoding import CharacterTokenizer
 
 LETTERS = string.ascii_lowercase
@@ -30,6 +32,9 @@ class FakeModels:
         self.missing: set[str] = set()
         self.spell: Callable[[int], str] = lambda number: ""
         """another text for an id; empty for its own"""
+        self.chatting: set[str] = set()
+        """models with a chat template: the system message in brackets, the user's message, a colon"""
+        self.chat = SimpleNamespace(apply=self.converse)
         self.warn = ""
         """a warning to begin a completion with"""
         self._allowed = threading.Semaphore(0)
@@ -52,6 +57,12 @@ class FakeModels:
         """What was asked for but looks at one place."""
         return [spec for spec in self.specs if spec.sampling.max_new_tokens > 1]
 
+    def converse(self, conversation: Conversation) -> str:
+        """As :meth:`engine.lm.chat.ChatTemplate.apply`."""
+        if conversation.system == "refused":
+            raise BadSpec([Problem("chat", "no system message [bold \x1b[31m")])
+        return f"System {conversation.system or 'own'}. User {conversation.user}. Answer "
+
     def load(self, name: str, control: Control | None = None) -> Generator[Event, None, Any]:
         """As :func:`engine.lm.find.load`."""
         from engine.lm.find import NoModel
@@ -66,6 +77,7 @@ class FakeModels:
             parameters=1_000_000, bytes=4_000_000, precision="float32", device=SimpleNamespace(type="cpu"), context=200,
             eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), slides=False,
             fingerprint=lambda: "f" * 64, check=lambda ids: None,
+            chat=self.chat if name in self.chatting else None,
         )  # fmt: skip
 
     def generate(self, lm: Any, spec: GenerateSpec, control: Control) -> Iterator[Event]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.lm.chat import Conversation
-from engine.lm.chat import prompt as prompt_of
+from engine.lm.chat import Conversation, needed
 from engine.lm.find import AUTO, load, note_used
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.lm.sweep import PROMPT, Comparison, Setting, compare, ladder, samples
@@ -212,9 +211,9 @@ def _check_system(system: str | None, *, chat: bool) -> None:
 
 def _conversed(lm: LanguageModel, text: str, system: str | None, narrator: Narrator) -> tuple[str, tuple[int, ...]]:
     """What the model's chat template makes of a prompt, as text and ids; the text is told."""
-    made, ids = prompt_of(lm, Conversation(text, system or ""))
+    made = needed(lm.chat, lm.name).apply(Conversation(text, system or ""))
     narrator.tell(Notice(made, "info", "chat"))
-    return made, ids
+    return made, tuple(lm.tokenizer.encode(made).ids)
 
 
 def _compared(event: Event, narrator: Narrator) -> None:

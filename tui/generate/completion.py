@@ -19,6 +19,7 @@ from textual.content import Content
 from textual.strip import Strip
 from textual.timer import Timer
 
+from engine.lm.chat import Conversation
 from engine.lm.sampling import Sampling
 from engine.runs.events import Compared, Completed, Event, Notice, Progress, Token
 from engine.runs.worker import State, Task
@@ -27,7 +28,7 @@ from tui.generate import generation_tasks as tasks
 from tui.generate import status_lines, token_view
 from tui.generate.candidate_cache import CandidateCache, ids_before, number_of, source
 from tui.generate.candidate_view import CandidateView, Position
-from tui.generate.generation_tasks import Loaded, Probed, ReportWritten, Tokenized
+from tui.generate.generation_tasks import Conversed, Loaded, Probed, ReportWritten, Tokenized
 from tui.generate.session import Damaged, Session, SessionFile
 from tui.generate.settings_strip import SettingsStrip
 from tui.generate.status_lines import Activity
@@ -60,10 +61,15 @@ PLACEHOLDER = """Write a prompt, then press F5: the model continues it.
 
 Esc leaves the editor. Then letters are keys: m chooses a model, w compares
 several temperatures, arrows move over the tokens."""
+MESSAGE = """Write your message, then press F5: the model answers.
+
+The text around it comes from the model's chat template. Esc shows
+all of it; s writes a system message."""
 FAILURES = {
     "load": "The model could not be loaded",
     "complete": "Cannot continue this text (m: another model)",
     "compare": "The comparison failed",
+    "chat": "The chat template cannot be applied",
 }
 """titles of what must be read, by the work that failed"""
 EDIT, WALK, SWEEP = "edit", "walk", "sweep"
@@ -97,6 +103,7 @@ class CompletionPane(Pane):
         self._warned: list[str] = []
         self._made, self._since, self._speed = 0, 0.0, 0.0
         self._numbers_at = self._candidates_at = 0.0
+        self._conversation: tuple[object, Conversation | None] = (None, None)
         self._dirty = False
         self._titles = ("", "")
         self._ticker: Timer | None = None
@@ -150,6 +157,29 @@ class CompletionPane(Pane):
         """Whether nothing is under way or about to be."""
         return self.ready and not self.background.active and self._rest is None
 
+    @property
+    def conversation(self) -> Conversation | None:
+        """What a chat template made the prompt of; None for a prompt without one."""
+        now = id(self.tokens), self.tokens.edition, len(self.session.conversations)
+        if self._conversation[0] != now:
+            known = self.session.conversations
+            self._conversation = now, known.get(self.tokens.prompt) if known else None
+        return self._conversation[1]
+
+    @property
+    def message(self) -> str | None:
+        """The user's message of a conversation, as it was written last; None for a text without a chat template."""
+        if self.session.message is not None:
+            return self.session.message
+        return self.conversation.user if self.conversation is not None else None
+
+    @property
+    def chat(self) -> str:
+        """The setting: ``on``, ``off``, or ``none`` for a model without a chat template."""
+        if self.message is not None:
+            return "on"
+        return "none" if self.lm is not None and self.lm.chat is None else "off"
+
     # -- keeping -----------------------------------------------------------------------------------------------------
 
     @work(exclusive=True, group="restore", exit_on_error=False)
@@ -160,7 +190,6 @@ class CompletionPane(Pane):
         except Damaged as error:
             self.say(str(error), "warning")
         self.ready = True
-        self.query_one(SettingsStrip).show(self.sampling)
         for text in self._early:
             self.tokens.begin(text)
         self.redraw()
@@ -255,6 +284,15 @@ class CompletionPane(Pane):
                 partial(tasks.score, self.lm, source(self.tokens, self.lm), self.sampling),
             )
 
+    def converse(self, conversation: Conversation) -> None:
+        """Make what the model's chat template makes of a conversation the text."""
+        if self.lm is not None:
+            self.ask("chat", partial(tasks.converse, self.lm, conversation))
+
+    def converse_again(self) -> None:
+        """Apply the template to the message that waits for it."""
+        self.converse(Conversation(self.session.message or "", self.session.system))
+
     def _tick(self) -> None:
         news = self.background.look()
         if news is not None:
@@ -281,6 +319,10 @@ class CompletionPane(Pane):
                 self._arrived(event.model)
             case Tokenized() if self.lm is not None:
                 tree.settle(event.kept, event.tokens, number_of(tree, self.lm), event.base, event.lead)
+            case Conversed():
+                self.session.converse(event.conversation, event.text)
+                self.session.message = None
+                tree.write(event.text)
             case Probed():
                 self._cache.learn(tree.before(event.place), event.sampling, event.token)
             case Token() | Compared() | ReportWritten() if kind == "compare":
@@ -317,14 +359,14 @@ class CompletionPane(Pane):
         if failed:
             self._failed_at = self.tokens.version
             self.start_wanted = False
-        if kind in ("complete", "replay", "look"):
+        if kind in ("complete", "replay", "look", "chat"):
             self.changed()
         if kind in ("complete", "replay"):
             self._save()
         columns = self.query_one(SweepView).sweep.columns
         if kind == "compare" and failed and self.mode == SWEEP and columns and not columns[0].tokens:
             self.walk()
-        if kind == "load" and self.start_wanted:
+        if kind in ("load", "chat") and self.start_wanted:
             self.start_wanted = False
             self.start()
         if not self.background.active:
@@ -335,9 +377,13 @@ class CompletionPane(Pane):
         self._cache.forget()
         self.session.used(model.name)
         self.changed()
-        if before is not None and self.tokens.text and self.tokens.model != number_of(self.tokens, model):
+        if self.session.message is not None and model.chat is not None:
+            self.converse_again()
+        elif before is not None and self.tokens.text and self.tokens.model != number_of(self.tokens, model):
             self.tokens.remember()
-            if not self.start_wanted:
+            if model.chat is not None and self.conversation is not None:
+                self.converse(self.conversation)
+            elif not self.start_wanted:
                 self.read_text()
 
     def _count(self) -> None:
@@ -413,6 +459,7 @@ class CompletionPane(Pane):
         state = self.background
         used = min(len(self.tokens.path), self.lm.context) if self.lm is not None else 0
         activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
+        self.query_one(SettingsStrip).show(self.sampling, self.chat)
         self._line("gen-head", lambda width: status_lines.head(self.lm, activity, width))
         self._line("gen-legend", lambda width: token_view.legend(width, token_view.ramp(self.app)))
         self._entitle()
@@ -460,9 +507,12 @@ class CompletionPane(Pane):
         self.query_one(names[self.mode]).focus()
 
     def edit(self) -> None:
-        """Write: the text in an editor. What only looked at the text is given up."""
+        """Write: the text in an editor, of a conversation the user's message. What only looked at it is given up."""
         self.drop_work()
-        self.editor.load(self.tokens.text, len(self.tokens.text))
+        message = self.message
+        text = self.tokens.text if message is None else message
+        self.editor.load(text, len(text))
+        self.editor.placeholder = PLACEHOLDER if message is None else MESSAGE
         self._baseline = self.editor.buffer.text
         self.show_mode(EDIT)
 
@@ -473,14 +523,21 @@ class CompletionPane(Pane):
         if self.mode != WALK:
             self.show_mode(WALK)
             self.changed()
-            self.look_soon()
+            if self.session.message is not None and self.lm is not None and self.background.kind != "load":
+                self.converse_again()
+            else:
+                self.look_soon()
 
     def _read_editor(self) -> None:
-        """Take over what was written; tokens of the unchanged beginning stay."""
+        """Take over what was written; tokens of the unchanged beginning stay. A message waits for its template."""
         text = self.editor.buffer.text
         if text != self._baseline:
             self._baseline = text
-            self.tokens.write(text)
+            if self.message is None or (self.lm is not None and self.lm.chat is None):
+                self.session.message = None
+                self.tokens.write(text)
+            else:
+                self.session.message = text
 
     @on(Editor.Changed)
     def _edited(self, event: Editor.Changed) -> None:
@@ -509,6 +566,7 @@ class CompletionPane(Pane):
             return
         self.walk()
         self.drop_work()
+        self.session.message = None
         self.tokens.begin(text)
         self.changed()
         self.focus_mode()

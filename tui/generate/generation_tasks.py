@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from engine.lm.chat import Conversation, needed
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.lm.sweep import PROMPT
 from engine.runs.events import Completed, Event, Notice, Token
@@ -74,6 +75,14 @@ class Loaded(Event):
     """A model is there."""
 
     model: LanguageModel
+
+
+@dataclass(frozen=True)
+class Conversed(Event):
+    """The model's chat template made ``text`` of a conversation."""
+
+    conversation: Conversation
+    text: str
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,11 @@ def complete(lm: LanguageModel, source: Source, sampling: Sampling, control: Con
     yield from generate(lm, GenerateSpec("", tuple(ids), sampling, CANDIDATES, score), control)
 
 
+def converse(lm: LanguageModel, conversation: Conversation, control: Control) -> Iterator[Event]:
+    """Apply the model's chat template: ``Conversed``."""
+    yield Conversed(conversation, needed(lm.chat, lm.name).apply(conversation))
+
+
 def score(lm: LanguageModel, source: Source, sampling: Sampling, control: Control) -> Iterator[Event]:
     """Tokenize and score a text, and find what could come next."""
     known, ids, unscored = _tokenize(lm, source, 1)
@@ -171,10 +185,15 @@ def replay(lm: LanguageModel, source: Source, tokens: Sequence[Token], control: 
     yield from tokens
 
 
-def compare(lm: LanguageModel, comparison: Comparison, control: Control) -> Iterator[Event]:
-    """Run every setting, then write the results as Markdown: ``ReportWritten`` says where."""
+def compare(lm: LanguageModel, comparison: Comparison, control: Control, *, templated: bool = False) -> Iterator[Event]:
+    """Run every setting, then write the results as Markdown: ``ReportWritten`` says where.
+
+    ``templated``: a chat template made the prompt, so the tokenizer puts nothing before it.
+    """
     from engine.lm import sweep, sweep_record
 
+    if templated:
+        comparison = replace(comparison, ids=tuple(lm.tokenizer.encode(comparison.prompt).ids))
     results = yield from sweep.compare(lm, comparison, control)
     if results:
         try:

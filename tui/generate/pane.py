@@ -11,6 +11,7 @@ from functools import partial
 from textual import on, work
 
 from engine.lm import sweep as sweeps
+from engine.lm.chat import Conversation
 from engine.lm.sampling import SetSampling
 from engine.lm.sweep import Comparison
 from engine.runs.messages import Continue, Pause
@@ -70,8 +71,13 @@ class GeneratePane(CompletionPane):
             self.start_wanted = True
             if self.background.kind != "load":
                 self.load(tasks.first_choices(self.session.recent))
-        elif self.background.kind == "load":
+        elif self.background.kind in ("load", "chat"):
             self.start_wanted = True
+        elif self.session.message is not None:
+            self.start_wanted = True
+            self.converse_again()
+        elif self.conversation is not None and self.tokens.ended(self.lm.eos):
+            self.say("the answer has ended: e writes another message, F8 draws another answer")
         else:
             self.tokens.remember()
             self.complete()
@@ -105,9 +111,19 @@ class GeneratePane(CompletionPane):
             return self.mode != EDIT
         if action == "walk_mode":
             return self.mode != WALK
+        if action in ("chat", "system"):
+            return self.mode != SWEEP
         if action in ("take", "walk", "line", "page", "alternative"):
             return self.mode == WALK
         return True
+
+    def lit(self, action: str) -> bool:
+        """Whether the key bar has room for an action that says why it cannot be done."""
+        if action in ("chat", "system"):
+            return self.lm is not None and self.lm.chat is not None
+        if action == "branch(1)":
+            return self.tokens.fork() is not None
+        return action != "undo" or self.tokens.undoable
 
     def action_edit(self) -> None:
         if self.ready:
@@ -202,6 +218,58 @@ class GeneratePane(CompletionPane):
         self.changed()
         self.look_soon()
 
+    # -- chat ----------------------------------------------------------------------------------------------------------
+
+    def action_chat(self) -> None:
+        """Put the prompt into the model's chat template, or take the message out of it."""
+        if not self._can_chat():
+            return
+        self.walk()
+        self.drop_work()
+        message = self.message
+        if message is None:
+            self._converse(self.tokens.prompt)
+        else:
+            self.session.message = None
+            self.tokens.write(message)
+            self.changed()
+            self.look_soon()
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_system(self) -> None:
+        if not self._can_chat():
+            return
+        told = "Stands before the user's message. Empty: the chat template's own, if it has one."
+        text = await self.app.push_screen_wait(Entry("System message", told, self.session.system, lambda line: ""))
+        if text is not None:
+            self.walk()
+            self.drop_work()
+            self.session.system = text.strip()
+            self._converse(self.tokens.prompt if self.message is None else self.message)
+
+    def _can_chat(self) -> bool:
+        """Whether the model has a chat template; says so if it has none."""
+        if self.lm is None or self.background.kind == "load":
+            self.say("the model is not loaded yet", "warning")
+        elif self.lm.chat is None:
+            self.say(f"{self.lm.name} has no chat template; instruct models have one, smollm2 for example", "warning")
+        else:
+            return True
+        return False
+
+    def _converse(self, message: str) -> None:
+        """Apply the template to a message; one that is empty is written first."""
+        if message.strip():
+            self.converse(Conversation(message, self.session.system))
+        else:
+            self.session.message = message
+            self.edit()
+
+    @on(SettingsStrip.ChatChanged)
+    def _chat_changed(self, event: SettingsStrip.ChatChanged) -> None:
+        event.stop()
+        self.action_chat()
+
     # -- comparisons -------------------------------------------------------------------------------------------------
 
     def action_sweep(self) -> None:
@@ -248,7 +316,7 @@ class GeneratePane(CompletionPane):
             return
         comparison = make(self.tokens.prompt or tasks.usual_prompt(self.lm))
         self.show_comparison(Sweep(comparison))
-        self.ask("compare", partial(tasks.compare, self.lm, comparison))
+        self.ask("compare", partial(tasks.compare, self.lm, comparison, templated=self.conversation is not None))
 
     @on(SweepView.Taken)
     def _taken(self, event: SweepView.Taken) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from checkpoints import home, store
 from data import encodings
+from engine.lm.chat import Conversation
 from engine.lm.sampling import Sampling
 from engine.runs import codec
 from engine.runs.codec import Misfit
@@ -43,6 +44,7 @@ def write_text(path: Path, text: str) -> None:
 
 VERSION = 1
 RECENT = 8  # names of models
+CONVERSATIONS = 50  # whose texts are known
 
 
 class Damaged(Exception):
@@ -57,6 +59,19 @@ class Session:
     sampling: Sampling = field(default_factory=Sampling)
     recent: list[str] = field(default_factory=list)
     """names of models as the user gave them, the last used first"""
+    conversations: dict[str, Conversation] = field(default_factory=dict)
+    """what chat templates made, the newest last, by the text that they made of it"""
+    system: str = ""
+    """the system message of the next conversation"""
+    message: str | None = None
+    """what was written as a user's message that no template has been applied to"""
+
+    def converse(self, conversation: Conversation, text: str) -> None:
+        """``text`` is what a template made of ``conversation``."""
+        self.conversations.pop(text, None)
+        self.conversations[text] = conversation
+        while len(self.conversations) > CONVERSATIONS:
+            del self.conversations[next(iter(self.conversations))]
 
     def used(self, model: str) -> None:
         """``model`` is the last used."""
@@ -74,6 +89,9 @@ class Session:
             "draft": tree.draft,
             "cursor": tree.cursor,
             "nodes": [_row(node) for node in tree.nodes[1:]],
+            "conversations": [[text, one.user, one.system] for text, one in self.conversations.items()],
+            "system": self.system,
+            "message": self.message,
         }
 
 
@@ -182,7 +200,18 @@ def _restored(record: dict[str, Any]) -> Session:
     if type(tip) is not int or not 0 <= tip < len(tree.nodes):
         raise ValueError("the text ends nowhere")
     tree.show(tree.way(tip), str(record["draft"]), int(record["cursor"]))
-    return Session(tree, _settings(record["sampling"]), [str(name) for name in record["recent"]][:RECENT])
+    message = record.get("message")  # earlier versions had no conversations
+    return Session(
+        tree,
+        _settings(record["sampling"]),
+        [str(name) for name in record["recent"]][:RECENT],
+        {
+            str(text): Conversation(str(user), str(system))
+            for text, user, system in record.get("conversations", [])[-CONVERSATIONS:]
+        },
+        str(record.get("system", "")),
+        str(message) if message is not None else None,
+    )
 
 
 def _settings(record: dict[str, Any]) -> Sampling:

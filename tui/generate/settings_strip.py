@@ -45,6 +45,13 @@ _LADDERS: dict[str, tuple[float, ...]] = {
     "repetition_penalty": (0.8, 0.9, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0),
     "max_new_tokens": (1, 5, 10, 20, 50, 100, 200, 300, 500, 1000),
 }
+CHAT = "chat"
+CHATS = {
+    "on": "the model's chat template is around the message; e edits it, s writes a system message",
+    "off": "put the prompt into the model's chat template, as a user's message",
+    "none": "this model has no chat template; instruct models have one",
+}
+"""the setting that is no part of the draw, and what its values mean"""
 HINT = "Tab edits"
 KEYS = "  ←→ setting  ↑↓ step  0–9 type", "  ←→ setting  ↑↓ step", "  ←→ ↑↓"
 _WRONG = Style(color=BAD, bold=True)
@@ -109,9 +116,13 @@ class SettingsStrip(FocusLines):
 
         sampling: Sampling
 
+    class ChatChanged(Message):
+        """The chat template is wanted, or no longer."""
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.sampling = Sampling()
+        self._chat = ""
         self._place = 0
         self._typed = ""
         self._wrong = ""
@@ -119,12 +130,17 @@ class SettingsStrip(FocusLines):
     @property
     def chosen(self) -> str:
         """The setting that the keys act on."""
-        return list(NAMES)[self._place]
+        return self._names[self._place]
 
-    def show(self, sampling: Sampling) -> None:
-        """Show these settings."""
-        self.sampling = sampling
-        self.draw()
+    @property
+    def _names(self) -> list[str]:
+        return [*NAMES, CHAT] if self._chat else [*NAMES]
+
+    def show(self, sampling: Sampling, chat: str = "") -> None:
+        """Show these settings, and whether there is a chat template around the prompt: one of ``CHATS``."""
+        if (sampling, chat) != (self.sampling, self._chat):
+            self.sampling, self._chat = sampling, chat
+            self.draw()
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._lines(width)) + self.has_focus
@@ -151,7 +167,7 @@ class SettingsStrip(FocusLines):
     def _lines(self, width: int) -> list[Strip]:
         """The settings, broken between two of them into lines of at most ``width`` cells."""
         lines, room = [list[Segment]()], width
-        for place, name in enumerate(NAMES):
+        for place, name in enumerate(self._names):
             item = self._setting(place, name)
             length = Segment.get_line_length(item)
             if length > room and lines[-1]:
@@ -164,6 +180,12 @@ class SettingsStrip(FocusLines):
     def _setting(self, place: int, name: str) -> list[Segment]:
         mine = self.has_focus and place == self._place
         back = _ROW if mine else PLAIN
+        if name == CHAT:
+            style = BOLD if self._chat == "on" else DIM
+            return [
+                Segment(f"{'▌' if mine else ' '}chat ", (PLAIN if mine else DIM) + back),
+                Segment(f"{self._chat} ", style + back),
+            ]
         on = _on(self.sampling, name)
         value = f"{self._typed}▏" if mine and self._typed else spell(self.sampling, name) if on else "off"
         idle = self.sampling.greedy and name in ("temperature", "top_k", "top_p", "min_p", "seed")
@@ -175,7 +197,7 @@ class SettingsStrip(FocusLines):
         """What is wrong with what was typed, else what the chosen setting means and the keys."""
         if self._wrong:
             return Strip([Segment(f" ✗ {self._wrong}", _WRONG)])
-        meaning = cut(f" {options(Sampling)[self.chosen].help}", width)
+        meaning = cut(f" {CHATS[self._chat] if self.chosen == CHAT else options(Sampling)[self.chosen].help}", width)
         room = width - len(meaning)
         keys = next((keys for keys in KEYS if len(keys) <= room), "")
         return Strip([Segment(f"{meaning}{keys:>{room}}", DIM)])
@@ -185,19 +207,22 @@ class SettingsStrip(FocusLines):
     def action_choose(self, by: int) -> None:
         """Another setting."""
         self.accept()
-        self._place = (self._place + by) % len(NAMES)
+        self._place = (self._place + by) % len(self._names)
         self._wrong = ""
         self.draw()
 
     def action_step(self, by: int) -> None:
         """A step up or down."""
         self._typed = self._wrong = ""
+        if self.chosen == CHAT:
+            self.post_message(self.ChatChanged())
+            return
         self._change(step(self.sampling, self.chosen, by))
 
     def on_key(self, event: Key) -> None:
         """Digits type a value; they are no keys of the program here."""
         character = event.character or ""
-        if self.chosen != "greedy" and ((character.isdigit() and character.isascii()) or character == "."):
+        if self.chosen not in ("greedy", CHAT) and ((character.isdigit() and character.isascii()) or character == "."):
             self._typed = (self._typed + character)[:19]
             self._wrong = ""
         elif event.key == "backspace" and self._typed:

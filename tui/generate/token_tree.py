@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from engine.lm.sampling import Sampling
@@ -140,6 +140,16 @@ class TokenTree:
         if model not in self.models:
             self.models.append(model)
         return self.models.index(model)
+
+    @property
+    def undoable(self) -> bool:
+        """Whether there is something to undo."""
+        return any((view.tip, view.draft) != (self.tip, self.draft) for view in self._undo)
+
+    def ended(self, eos: Container[int]) -> bool:
+        """Whether the text ends with a completion that the model itself ended, with one of the ids ``eos``."""
+        last = self.nodes[self.tip]
+        return not (last.prompt or self.draft) and last.id in eos
 
     def tally(self, *, prompt: bool) -> tuple[int, float | None]:
         """How many of the text's tokens are the prompt's, or the completion's, and their perplexity under the model.

@@ -87,7 +87,7 @@ class Editor(FocusLines):
         super().__init__(id=id, classes="panel")
         self.buffer = Buffer()
         self.marks = False
-        self._placeholder, self._tabs = placeholder, tabs
+        self.placeholder, self._tabs = placeholder, tabs
         self.token: Span = (0, 0)
         """what is marked as the caret's token"""
         self._rows: tuple[object, Rows] | None = None
@@ -131,8 +131,8 @@ class Editor(FocusLines):
         rows = self._layout()
         caret = rows.at(self.buffer.caret)
         self._top = rows.top(self._top, self.buffer.caret, height)
-        if not self.buffer.text and self._placeholder:
-            told = wrap(Text(self._placeholder, MUTED), width)
+        if not self.buffer.text and self.placeholder:
+            told = wrap(Text(self.placeholder, MUTED), width)
             told[0].stylize(_CARET if self.has_focus else "", 0, 1)
             self.set_strips(strips(told, width, height))
             return

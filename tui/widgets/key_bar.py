@@ -58,8 +58,9 @@ class KeyBar(Lines):
         if not self.is_attached or self.app.screen is not self.screen:  # a dialog has its own keys in its border
             return
         found: dict[str, Shown] = {}
-        for _, binding, enabled, _ in self.screen.active_bindings.values():
-            if binding.show and enabled:
+        for node, binding, enabled, _ in self.screen.active_bindings.values():
+            lit = getattr(node, "lit", None)  # of a pane
+            if binding.show and enabled and (lit is None or lit(binding.action)):
                 name = binding.key_display or key_name(binding.key)
                 found.setdefault(binding.action, Shown(binding.key, name, binding.description, binding.action))
         self.keys = fitting(list(found.values()), self.size.width)
