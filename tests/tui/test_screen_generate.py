@@ -291,7 +291,7 @@ async def test_another_candidate_is_taken_and_gone_on_from(models: FakeModels, f
         await pilot.press(*focus, "down" if focus else "j", "enter")
         await quiet(pilot)
         assert of(pilot).tokens.text == "abcdefghj" + "jklmnopq"
-        await shows(pilot, "[ ] branch 2 of 2 at token 8")
+        await shows(pilot, "branch 2 of 2")
         await pilot.press("left_square_bracket")
         assert of(pilot).tokens.text == "abcdefghijk"
         await shows(pilot, "branch 1 of 2", "²i")
@@ -647,7 +647,7 @@ async def test_two_settings_are_compared_on_the_same_seed(models: FakeModels) ->
     async with completed() as pilot:
         before = len(models.completions())
         await pilot.press("a")
-        await shows(pilot, "these are B")
+        await shows(pilot, "set B here")
         await pilot.press("right", "0", ".", "5", "enter", "enter")
         await until(pilot, lambda: len(models.completions()) == before + 2)
         a, b = [spec.sampling for spec in models.completions()[before:]]
@@ -655,7 +655,7 @@ async def test_two_settings_are_compared_on_the_same_seed(models: FakeModels) ->
         await quiet(pilot)
         await shows(pilot, "A  temperature 1", "B  temperature 0.5")
         await pilot.press("escape", "a")
-        await shows(pilot, "these are B")
+        await shows(pilot, "set B here")
         await pilot.press("escape")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         assert len(models.completions()) == before + 2

@@ -236,7 +236,7 @@ class CandidateView(FocusLines):
         """Bring the lines up to date."""
         if self.size:
             width, height = self.size
-            self.entitle(title(self.position), "Enter picks ▸" if self.position.candidates else "")
+            self.entitle(title(self.position), "Enter picks ▸ and continues" if self.position.candidates else "")
             head = card(self.position, width)
             room = height - len(head)
             room = room if self._most is None else min(room, self._most + 2)

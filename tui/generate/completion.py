@@ -53,18 +53,13 @@ REST = 0.15  # seconds that the cursor stands still before candidates are comput
 SAVE = 1.0  # seconds from a change to the disk
 SAVE_STREAM = 10.0  # and while text streams, which can be drawn again
 SIDE = 100  # columns from which the candidates stand beside the text
-HINT = (
-    "No text yet: e writes a prompt, F5 completes it (or starts without one). "
-    "m chooses a model, w compares temperatures, o opens a text file."
-)
-PLACEHOLDER = """Write a prompt, then press F5: the model continues it.
+PLACEHOLDER = """Write a prompt here, then F5: the model continues it.
 
-Esc leaves the editor. Then letters are keys: m chooses a model, w compares
-several temperatures, arrows move over the tokens."""
-MESSAGE = """Write your message, then press F5: the model answers.
+Esc leaves the editor. Then letters are keys."""
+MESSAGE = """Write a message here, then F5: the model answers it.
 
-The text around it comes from the model's chat template. Esc shows
-all of it; s writes a system message."""
+The text around it comes from the model's chat template: Esc shows all
+of it. s writes a system message."""
 FAILURES = {
     "load": "The model could not be loaded",
     "complete": "Cannot continue this text (m: another model)",
@@ -93,7 +88,7 @@ class CompletionPane(Pane):
         self.session_file = SessionFile()
         self.start_wanted = False
         """whether a completion is to begin as soon as there is a model"""
-        self.editor = Editor(id="gen-editor", placeholder=PLACEHOLDER, tabs=False)
+        self.editor = Editor(id="gen-editor", placeholder=PLACEHOLDER, tabs=False, classes="")
         self._stood: tuple[str, State | None] = ("", None)
         self._early: list[str] = []
         self._cache = CandidateCache()
@@ -445,7 +440,7 @@ class CompletionPane(Pane):
         now = time.monotonic()
         if self.mode == WALK:
             view = self.query_one(TokenView)
-            view.hint = HINT if self.ready and not self.writing else ""
+            view.hint = status_lines.welcome(self.lm) if self.ready and not self.writing else []
             view.show(self.tokens, writing=self.writing and not self.paused)
         elif self.mode == SWEEP:
             self.query_one(SweepView).draw()
@@ -461,17 +456,24 @@ class CompletionPane(Pane):
         activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
         self.query_one(SettingsStrip).show(self.sampling, self.chat)
         self._line("gen-head", lambda width: status_lines.head(self.lm, activity, width))
-        self._line("gen-legend", lambda width: token_view.legend(width, token_view.ramp(self.app)))
+        self._line(
+            "gen-legend", lambda width: token_view.legend(width, token_view.ramp(self.app), marks=self.mode == WALK)
+        )
         self._entitle()
         last = notice_text(self.notices[-1]) if self.notices else Text()
         self._line("gen-notice", lambda width: strip(last, width))
 
     def _entitle(self) -> None:
-        """What the text is made of, in the border of its panel."""
-        titles = status_lines.text_title(self.tokens), status_lines.text_facts(self.tokens)
+        """What is written or what the text is made of, in the border of its panel."""
+        panel = self.query_one("#gen-text")
+        if self.mode == EDIT:
+            titles = "text" if self.message is None else "message to the model", "F5 completes · Esc leaves"
+        elif self.mode == SWEEP:
+            titles = self.query_one(SweepView).title(panel.size.width - 4), "←→ column · ↑↓ scroll"
+        else:
+            titles = status_lines.text_title(self.tokens), status_lines.text_facts(self.tokens)
         if titles != self._titles:
             self._titles = titles
-            panel = self.query_one("#gen-text")
             panel.border_title, panel.border_subtitle = map(Content, titles)  # no markup
 
     def _line(self, name: str, make: Callable[[int], Strip]) -> None:

@@ -119,11 +119,15 @@ class GeneratePane(CompletionPane):
 
     def lit(self, action: str) -> bool:
         """Whether the key bar has room for an action that says why it cannot be done."""
-        if action in ("chat", "system"):
-            return self.lm is not None and self.lm.chat is not None
-        if action == "branch(1)":
-            return self.tokens.fork() is not None
-        return action != "undo" or self.tokens.undoable
+        now = {
+            "chat": self.lm is not None and self.lm.chat is not None,
+            "take(True)": bool(self.query_one(CandidateView).position.candidates),
+            "again": self.tokens.tally(prompt=False)[0] > 0,
+            "undo": self.tokens.undoable,
+            "branch(1)": self.tokens.fork() is not None,
+        }
+        texts = ("again", "undo", "branch(1)")
+        return now.get(action, True) and not (self.mode == SWEEP and action in texts)
 
     def action_edit(self) -> None:
         if self.ready:

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.strip import Strip
 
 from engine.runs.events import Completed, Progress
 from engine.runs.worker import State
 from tui import units
+from tui.actions import ACTIONS, key_name
 from tui.generate.token_tree import TokenTree
 from tui.generate.token_view import BOLD, DIM
 from tui.text import safe
-from tui.widgets.styled import BAD, GOOD, WARN
+from tui.widgets.styled import ACCENT, BAD, BRIGHT, GOOD, MUTED, WARN, cut
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
 
+SOURCE = 32  # cells that where a model came from is shown from
 _WORDS = {
     "load": ("◌", "loading", WARN),
     "complete": ("●", "writing", GOOD),
@@ -28,6 +31,17 @@ _WORDS = {
     "look": ("✓", "reading", GOOD),
     "probe": ("✓", "ready", GOOD),
 }
+
+
+WELCOME = (
+    ("edit", "write a prompt; F5 continues it"),
+    ("start", "continue from nothing"),
+    ("chat", "chat: the model answers a message"),
+    ("sweep", "the lab's prompt, greedy and at five temperatures"),
+    ("models", "choose another model"),
+    ("open_text", "open a text file as the prompt"),
+)
+"""what an empty text proposes, by action"""
 
 
 @dataclass(frozen=True)
@@ -78,12 +92,25 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
             facts.pop()
         told = f"  {', '.join(facts)}" if facts else ""
         source = safe(lm.source, lines=False)
-        if facts and source != name and len(source) + len(told) + 2 <= room:
-            told = f"  {source}{told}"
+        if facts and source != name and room - len(told) >= SOURCE:
+            told = f"  {cut(source, room - len(told) - 2)}{told}"
         parts.append(Segment(told, DIM))
         parts.append(Segment(" " * max(1, width - length(parts) - length(right))))
         parts += right
     return Strip(parts).adjust_cell_length(width)
+
+
+def welcome(lm: LanguageModel | None) -> list[Text]:
+    """What an empty text shows: what can be done, and which model does it."""
+    keys = {action.name: action.keys[0] for action in reversed(ACTIONS) if action.where in ("generate", "everywhere")}
+    lines = [Text("Nothing is written yet.", MUTED), Text("")]
+    for name, told in WELCOME:
+        if name != "chat" or (lm is not None and lm.chat is not None):
+            lines.append(Text.assemble((f"{key_name(keys[name]):>3}", f"bold {ACCENT}"), f"  {told}"))
+    if lm is not None:
+        source = f": {safe(lm.source, lines=False)}" if lm.source != lm.name else ""
+        lines += [Text(""), Text.assemble(("Model  ", MUTED), (safe(lm.name, lines=False), BRIGHT), (source, MUTED))]
+    return lines
 
 
 def text_title(tree: TokenTree) -> str:
@@ -103,7 +130,7 @@ def text_facts(tree: TokenTree) -> str:
     told = f"perplexity  {'  '.join(found)}" if found else ""
     if (place := tree.fork()) is not None:
         now, of = tree.branches(place)
-        told = f"[ ] branch {now} of {of} at token {place:,}" + (f" · {told}" if told else "")
+        told = f"branch {now} of {of}" + (f" · {told}" if told else "")
     return told
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding
@@ -17,11 +17,12 @@ from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, ramp, surprise
 from tui.text import safe
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import BRIGHT, SELECTED, side_by_side
+from tui.widgets.styled import BORDER, BRIGHT, SELECTED, side_by_side
 
 NARROWEST = 18  # cells of a column that can still be read
 FIGURES = ("repetition", "distinct-2", "log-prob", "tokens/s")
 SHORT = ("repeat", "dist-2", "logp", "tok/s")
+EDGE = Style(color=BORDER)
 _NAME = Style(color=BRIGHT, bold=True)
 _CHOSEN = Style.parse(f"bold {SELECTED}")
 
@@ -51,8 +52,6 @@ class Sweep:
     def __init__(self, comparison: Comparison) -> None:
         self.comparison = comparison
         self.columns = [Column(setting) for setting in comparison.settings]
-        self.current = 0
-        """the column that is written"""
         self.path = ""
         """where it has been saved"""
 
@@ -65,7 +64,6 @@ class Sweep:
         """Take in a token, or the end of a column."""
         if isinstance(event, Token | Compared) and 0 <= event.stream < len(self.columns):
             column = self.columns[event.stream]
-            self.current = event.stream
             if isinstance(event, Compared):
                 column.compared = event
             else:
@@ -75,7 +73,7 @@ class Sweep:
 class SweepView(FocusLines):
     """Draws a :class:`Sweep`. Left and right choose a column, up and down look further up or down in the texts."""
 
-    DEFAULT_CSS = "SweepView { height: 1fr; width: 1fr; padding: 0 1; }"
+    DEFAULT_CSS = "SweepView { height: 1fr; width: 1fr; }"
     BINDINGS = [
         Binding("left", "choose(-1)", "Previous column", show=False),
         Binding("right", "choose(1)", "Next column", show=False),
@@ -115,30 +113,23 @@ class SweepView(FocusLines):
         width, height = self.size
         columns = self.sweep.columns
         room = (width - (len(columns) - 1)) // len(columns)
-        if self._follow and not self.sweep.done:
-            self.chosen = self.sweep.current
-        strips = [self._prompt(width)]
+        if self._follow and not self.sweep.done:  # the first that is still written: several are at a time
+            under_way = (n for n, column in enumerate(columns) if column.tokens and column.compared is None)
+            self.chosen = next(under_way, self.chosen)
         if room >= NARROWEST or len(columns) == 1:
-            strips += self._side_by_side(min(room, 72), height - 2)
+            strips = self._side_by_side(min(room, 72), height)
         else:
-            strips += self._one_at_a_time(width, height - 2)
-        strips = strips[: height - 1]
-        strips += [Strip.blank(width)] * (height - 1 - len(strips))
-        strips.append(self._foot(width))
-        self.set_strips([strip.adjust_cell_length(width) for strip in strips])
+            strips = self._one_at_a_time(width, height)
+        self.set_strips([strip.adjust_cell_length(width) for strip in strips[:height]])
 
-    def _prompt(self, width: int) -> Strip:
+    def title(self, room: int) -> str:
+        """What is compared: the end of the prompt, in at most ``room`` cells."""
         prompt = safe(self.sweep.comparison.prompt, lines=False)
-        room = max(8, width - 9)
-        shown = prompt if len(prompt) <= room else f"…{prompt[1 - room :]}"
-        return Strip([Segment(" prompt ", DIM), Segment(shown, BOLD)])
-
-    def _foot(self, width: int) -> Strip:
-        said = "←→ column  ↑↓ scroll  Enter use this text  Esc back"
-        return Strip([Segment(f" {said}", DIM)])
+        left = room - len("sweep of “”")
+        return f"sweep of “{prompt if cell_len(prompt) <= left else f'…{prompt[1 - max(2, left) :]}'}”"
 
     def _side_by_side(self, room: int, height: int) -> list[Strip]:
-        line = [Strip([Segment("│", DIM)])] * height
+        line = [Strip([Segment("┼" if row == len(FIGURES) + 1 else "│", EDGE)]) for row in range(height)]
         columns: list[tuple[list[Strip], int]] = []
         for number, column in enumerate(self.sweep.columns):
             columns += [(line, 1), (self._column(number, column, room, height), room)]
@@ -149,7 +140,7 @@ class SweepView(FocusLines):
         for name, value in zip(FIGURES, column.figures(), strict=True):
             text = f" {name:<11}"
             head.append(Strip([Segment(text, DIM), Segment(f"{value:>{room - len(text) - 1}} ", BOLD)]))
-        head.append(Strip([Segment("─" * room, DIM)]))
+        head.append(Strip([Segment("─" * room, EDGE)]))
         return head + self._text(column, room, height - len(head))
 
     def _one_at_a_time(self, width: int, height: int) -> list[Strip]:
@@ -161,23 +152,23 @@ class SweepView(FocusLines):
             style = _CHOSEN if number == self.chosen else _NAME
             values = "".join(f"{value:>{cell}}" for value in column.figures())
             title = set_cell_size(safe(column.setting.name, lines=False), name)
-            mark = self._mark(number, column)
+            mark = self._mark(column)
             rows.append(Strip([Segment(f"{mark} ", _NAME), Segment(title, style), Segment(values, PLAIN)]))
         if len(rows) > height // 2:  # many samples: those around the one that is chosen
             first = max(1, min(self.chosen + 1 - height // 4, len(rows) - height // 2 + 1))
             rows = [rows[0], *rows[first : first + height // 2 - 1]]
-        rows.append(Strip([Segment("─" * width, DIM)]))
+        rows.append(Strip([Segment("─" * width, EDGE)]))
         return rows + self._text(self.sweep.columns[self.chosen], width, height - len(rows))
 
     def _title(self, number: int, column: Column, room: int) -> Strip:
         style = _CHOSEN if number == self.chosen and self.has_focus else _NAME
         name = set_cell_size(safe(column.setting.name, lines=False), max(0, room - 3))
-        return Strip([Segment(f" {name}", style), Segment(f"{self._mark(number, column)} ", style)])
+        return Strip([Segment(f" {name}", style), Segment(f"{self._mark(column)} ", style)])
 
-    def _mark(self, number: int, column: Column) -> str:
+    def _mark(self, column: Column) -> str:
         if column.compared is not None:
             return {"eos": "■", "stop": "✗", "failed": "✗"}.get(column.compared.reason, " ")
-        return "▌" if number == self.sweep.current and column.tokens else " "
+        return "▌" if column.tokens else " "
 
     def _text(self, column: Column, room: int, height: int) -> list[Strip]:
         items = [Item(token.index, safe(token.text) or NOTHING) for token in column.tokens]

@@ -62,12 +62,12 @@ def surprise(logprob: float | None, styles: Sequence[Style]) -> Style:
     return next(style for least, style in zip(LEAST, styles, strict=True) if probability >= least)
 
 
-def legend(width: int, styles: Sequence[Style]) -> Strip:
-    """What the backgrounds mean, then what of the marks has room."""
+def legend(width: int, styles: Sequence[Style], *, marks: bool = True) -> Strip:
+    """What the backgrounds mean, then what of the marks of a text has room."""
     segments = [Segment("surprise  ", DIM)]
     for name, style in zip(("≥ 50 %", "≥ 10 %", "≥ 1 %", "< 1 %"), styles, strict=True):
         segments += [Segment(f" {name} ", style), Segment(" ", PLAIN)]
-    for part in (f" {PROMPT_END} end of the prompt", "   ² branches"):
+    for part in (f" {PROMPT_END} end of the prompt", "   ² branches") if marks else ():
         if Segment.get_line_length(segments) + len(part) <= width:
             segments.append(Segment(part, DIM))
     return Strip(segments).adjust_cell_length(width)
@@ -104,8 +104,8 @@ class TokenView(Lines, can_focus=True):
         self._grown = 0
         self.writing = False
         """whether a completion streams: the end is marked and followed without haste"""
-        self.hint = ""
-        """what an empty text shows"""
+        self.hint: list[Text] = []
+        """what an empty text shows, as paragraphs"""
 
     def show(self, tree: TokenTree, *, writing: bool) -> None:
         """Show the text of ``tree``, with the cursor in sight."""
@@ -177,7 +177,7 @@ class TokenView(Lines, can_focus=True):
     def _draw(self) -> None:
         tree = self._tree
         if not tree.path and not tree.draft and self.hint and not self.writing:
-            told = [line for part in self.hint.splitlines() for line in wrap(Text(part, MUTED), self.size.width)]
+            told = [line for part in self.hint for line in wrap(part, self.size.width)]
             self.set_strips(strips(told, *self.size))
             return
         rows = self._layout.rows[self._top : self._top + self.size.height]

@@ -82,9 +82,11 @@ class Editor(FocusLines):
 
         text: str
 
-    def __init__(self, *, id: str | None = None, placeholder: str = "", tabs: bool = True) -> None:
+    def __init__(
+        self, *, id: str | None = None, placeholder: str = "", tabs: bool = True, classes: str = "panel"
+    ) -> None:
         """``placeholder`` is shown while there is no text; without ``tabs`` the tab key moves the focus."""
-        super().__init__(id=id, classes="panel")
+        super().__init__(id=id, classes=classes)
         self.buffer = Buffer()
         self.marks = False
         self.placeholder, self._tabs = placeholder, tabs
