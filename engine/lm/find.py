@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +94,8 @@ def candidates(*, ask: bool = True) -> list[tuple[str, str]]:
     elif ask and not hub.unreachable():
         found.append(("gpt2", "the Hub answers"))
     if smollm2.at_hand():
-        found.append((smollm2.NAME, f"since gpt2 is not cached (licence {smollm2.LICENCE})"))
-    missing = "since gpt2 is not cached and smollm2 is not downloaded"
+        found.append((smollm2.NAME, "since gpt2 is not in the Hugging Face cache"))
+    missing = "since gpt2 is not in the Hugging Face cache and smollm2 is not downloaded"
     found.append(("bundled", f"the bundled Dante GPT, {missing}"))
     return [one for place, one in enumerate(found) if one[0] not in [name for name, _ in found[:place]]]
 
@@ -151,6 +152,7 @@ def _smollm2(control: Control | None, device: str) -> Generator[Event, None, Lan
         except hub.NotOnHub as error:
             yield Notice(f"{repository}: {error}", "warning", "no_model")
         else:
+            folder = replace(folder, source=f"{smollm2.ABOUT}, {folder.source}")
             return (yield from pretrained.open_folder(folder, control, device))
     found = yield from load_smollm2(control)
     return (yield from pretrained.open_folder(Folder(found, name, smollm2.SOURCE, str(found)), control, device))

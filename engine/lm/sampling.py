@@ -17,7 +17,7 @@ class Sampling:
     settings under one seed are compared on common random numbers.
     """
 
-    greedy: bool = option(False, "always the most probable token; only repetition applies")
+    greedy: bool = option(False, "always the most probable token; only the repetition penalty still counts")
     temperature: float = option(1.0, "divides the logits: below 1 sharper, above 1 flatter")
     top_k: int = option(50, "keep this many most probable tokens; 0 keeps all")
     top_p: float = option(1.0, "keep the most probable tokens that together reach this probability; 1 keeps all")

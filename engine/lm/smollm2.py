@@ -20,7 +20,8 @@ from engine.runs.events import Event, Progress
 NAME = packaged.SMOLLM2_NAME
 REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LICENCE = "Apache-2.0"
-SOURCE = f"SmolLM2-135M-Instruct ({LICENCE}), 4-bit weights of the package {packaged.SMOLLM2.requirement}"
+ABOUT = f"SmolLM2-135M-Instruct ({LICENCE})"
+SOURCE = f"{ABOUT}, 4-bit weights of the package {packaged.SMOLLM2.requirement}"
 
 Obey = Callable[[], Iterator[Event]]
 

@@ -35,6 +35,7 @@ class FakeModels:
         self.chatting: set[str] = set()
         """models with a chat template: the system message in brackets, the user's message, a colon"""
         self.chat = SimpleNamespace(apply=self.converse)
+        self.eos: set[int] = set()
         self.warn = ""
         """a warning to begin a completion with"""
         self._allowed = threading.Semaphore(0)
@@ -75,7 +76,7 @@ class FakeModels:
         return SimpleNamespace(
             name=name, source=f"fake {name}", tokenizer=CharacterTokenizer(vocabulary, name, "fake"),
             parameters=1_000_000, bytes=4_000_000, precision="float32", device=SimpleNamespace(type="cpu"), context=200,
-            eos=frozenset(), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), slides=False,
+            eos=frozenset(self.eos), start=vocabulary.id_of("\n"), vocabulary=len(vocabulary), slides=False,
             fingerprint=lambda: "f" * 64, check=lambda ids: None,
             chat=self.chat if name in self.chatting else None,
         )  # fmt: skip

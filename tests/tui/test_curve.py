@@ -233,9 +233,11 @@ def test_the_step_axis_of_a_method_ends_at_the_planned_steps_while_it_trains_and
     for number in range(1, 8):
         compared.method("mlp").step(ContenderStep("mlp", number, 20, 0.9 - number / 20, 1.0, 0.5, None, "epoch"))
         seen.add(axis_of(compared))
-    assert len(seen) == 1 and " 20 " in seen.pop()
+    assert len(seen) == 1
+    assert " 20 " in seen.pop()
     compared.method("mlp").judge({"accuracy": 0.5, "interval": (0.4, 0.6)})
-    assert " 20 " not in axis_of(compared) and " 6 " in axis_of(compared)
+    assert " 20 " not in axis_of(compared)
+    assert " 6 " in axis_of(compared)
 
 
 def test_a_curve_of_losses_says_what_it_counts_and_how_far_the_training_after_the_search_is() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -80,6 +80,8 @@ class CompletionPane(Pane):
         super().__init__(id="generate")
         self.session = Session()
         self.lm: LanguageModel | None = None
+        self.ends: Mapping[int, str] = {}
+        """how the model's ids that end a text are spelled"""
         self.background = BackgroundTasks("generator")
         self.mode = WALK
         self.ready = False
@@ -311,7 +313,7 @@ class CompletionPane(Pane):
         tree = self.tokens
         match event:
             case Loaded():
-                self._arrived(event.model)
+                self._arrived(event.model, event.ends)
             case Tokenized() if self.lm is not None:
                 tree.settle(event.kept, event.tokens, number_of(tree, self.lm), event.base, event.lead)
             case Conversed():
@@ -367,8 +369,9 @@ class CompletionPane(Pane):
         if not self.background.active:
             self.look_soon()
 
-    def _arrived(self, model: LanguageModel) -> None:
-        before, self.lm = self.lm, model
+    def _arrived(self, model: LanguageModel, ends: Mapping[int, str]) -> None:
+        before, self.lm, self.ends = self.lm, model, ends
+        self.tokens.ends.update({(number_of(self.tokens, model), number): text for number, text in ends.items()})
         self._cache.forget()
         self.session.used(model.name)
         self.changed()
@@ -456,6 +459,7 @@ class CompletionPane(Pane):
         activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
         self.query_one(SettingsStrip).show(self.sampling, self.chat)
         self._line("gen-head", lambda width: status_lines.head(self.lm, activity, width))
+        self.query_one("#gen-legend").display = self.mode == SWEEP or (self.mode == WALK and bool(self.tokens.text))
         self._line(
             "gen-legend", lambda width: token_view.legend(width, token_view.ramp(self.app), marks=self.mode == WALK)
         )
@@ -496,7 +500,6 @@ class CompletionPane(Pane):
         self.query_one(SweepView).display = mode == SWEEP
         for beside in ("#gen-funnel", "#gen-settings"):
             self.query_one(beside).display = mode != SWEEP
-        self.query_one("#gen-legend").display = mode != EDIT
         if focus:
             self.focus_mode()
         if self.is_attached:

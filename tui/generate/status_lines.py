@@ -103,7 +103,7 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
 def welcome(lm: LanguageModel | None) -> list[Text]:
     """What an empty text shows: what can be done, and which model does it."""
     keys = {action.name: action.keys[0] for action in reversed(ACTIONS) if action.where in ("generate", "everywhere")}
-    lines = [Text("Nothing is written yet.", MUTED), Text("")]
+    lines = []
     for name, told in WELCOME:
         if name != "chat" or (lm is not None and lm.chat is not None):
             lines.append(Text.assemble((f"{key_name(keys[name]):>3}", f"bold {ACCENT}"), f"  {told}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
@@ -49,8 +50,9 @@ class Column:
 class Sweep:
     """A comparison as far as it has come. Plain state."""
 
-    def __init__(self, comparison: Comparison) -> None:
-        self.comparison = comparison
+    def __init__(self, comparison: Comparison, ends: Mapping[int, str] | None = None) -> None:
+        """``ends``: how the ids that end a text are spelled."""
+        self.comparison, self.ends = comparison, ends or {}
         self.columns = [Column(setting) for setting in comparison.settings]
         self.path = ""
         """where it has been saved"""
@@ -171,7 +173,10 @@ class SweepView(FocusLines):
         return "▌" if column.tokens else " "
 
     def _text(self, column: Column, room: int, height: int) -> list[Strip]:
-        items = [Item(token.index, safe(token.text) or NOTHING) for token in column.tokens]
+        items = [
+            Item(token.index, safe(token.text or self.sweep.ends.get(token.id, "")) or NOTHING)
+            for token in column.tokens
+        ]
         column.layout.lay(items, room - 1)
         rows = column.layout.rows
         if column.compared is None and self._follow:
