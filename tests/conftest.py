@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hub_server import stand_in  # noqa: F401 - a fixture
 from workbench import VERSE
 
 from checkpoints import home
