@@ -239,7 +239,7 @@ def _type(annotation: ast.expr) -> str:
     spelled = ast.unparse(annotation)
     if isinstance(annotation, ast.BinOp):
         return f"{_type(annotation.left)} or {_type(annotation.right)}"
-    if spelled.startswith("dict"):
+    if spelled.startswith(("dict", "Mapping")):
         return "object"
     if found := re.fullmatch(r"tuple\[(\w+), \.\.\.\]", spelled):
         return {"Any": "array"}.get(found[1]) or f"array of {_JSON.get(found[1], 'object')}s"

@@ -330,6 +330,9 @@ ACTIONS: list[Action] = [
     Action("rankings", ("x",), "Rankings", "Save the rankings of judged queries as TREC run files.", "retrieve"),
     Action("export", ("X",), "Export", "Export the bi-encoder as a folder for sentence-transformers.", "retrieve"),
     Action("open", ("enter",), "Open", "Show the run, live while it is running.", "runs", True),
+    Action("filter", ("slash",), "Filter", "Show only runs that have the words and figures typed.", "runs", True),
+    Action("sort", ("s",), "Sort", "Order the runs by age, best figure, name, task, state or steps.", "runs", True),
+    Action("clear", ("escape",), "All", "Clear the filter.", "runs", True),
     Action("mark", ("space",), "Mark", "Add the losses of a training to the plot, or remove them.", "runs", True),
     Action(
         "losses", ("v",), "Losses", "On a narrow screen: show or hide the plot of the marked trainings.", "runs", True

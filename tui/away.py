@@ -10,6 +10,7 @@ from checkpoints import home, run
 from engine.runs.listing import Summary, summarise
 from tui import units
 from tui.panes import BY_NAME
+from tui.text import run_title
 from tui.widgets.dialogs import Option, Question
 
 LISTED = 9
@@ -59,8 +60,8 @@ def question(found: Sequence[Summary]) -> Question:
 
 
 def _line(summary: Summary) -> str:
-    """A run by the end of its name, how it ended, its progress and best figure."""
-    name = summary.name.partition("-")[2].partition("-")[2] or summary.name  # without date and time
+    """A run by its name without the time, how it ended, its progress and best figure."""
+    name = run_title(summary.name)
     if summary.why:
         return f"open {name}: {summary.why}"
     best = units.best(summary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ class Summary:
     """``33 of 300`` where the best has judged only some of its items"""
     why: str = ""
     """why the run is unreadable"""
+    method: str = ""
+    """of a comparison: the best of what was trained"""
+    chance: float | None = None
+    """of a comparison: the figure of guessing, where it has one"""
+    spec: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    """what the run was started with"""
     reason: str = ""
     """that its last ``finished`` event gives; empty while a process owns it"""
 
@@ -83,7 +89,7 @@ def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
     evaluated, started = tail.get("evaluated", {}), tail.get("started", {})
     best_step = evaluated.get("best_step")
     return replace(
-        _begun(run, tail, frozenset({"started"})),
+        _begun(run, tail, frozenset({"started"}), spec),
         step=max(_count(tail.get(kind, {}).get("step")) for kind in ("step", "evaluated")),
         steps=_count(started.get("steps")) or _count(spec.get("steps")),
         best_val_loss=figure(evaluated.get("best_val_loss")),
@@ -102,32 +108,35 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
     results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
     lists = (loaded.get("contenders"), spec.get("heads"), spec.get("methods"))
     asked = next((found for found in lists if found and isinstance(found, list)), [])
-    able = [one for name, one in results.items() if name not in _CONTROLS]
+    measured = "ndcg@10" if task == "retrieve" else "accuracy"
+    able = {name: one for name, one in results.items() if name not in _CONTROLS}
     if task == "classify":  # the majority class is nobody's success
-        able = [one for one in able if one.get("trained_parameters")]
-    scored = [(figure(one.get("ndcg@10" if task == "retrieve" else "accuracy")), one) for one in able]
-    known = [(score, one) for score, one in scored if score is not None]
-    best, of_best = max(known, key=lambda pair: pair[0], default=(None, {}))
+        able = {name: one for name, one in able.items() if one.get("trained_parameters")}
+    known = {name: score for name, one in able.items() if (score := figure(one.get(measured))) is not None}
+    best = max(known, key=known.__getitem__, default="")
+    guessed = next((results[name] for name in ("chance", "majority") if name in results), {})
     if task == "retrieve":
         stands_on = _text(run.read_json("encoder.json").get("name"), spec.get("encoder"))
     else:
         stands_on = _text(run.read_json("classifier.json").get("pooling"), spec.get("pooling"))
     return replace(
-        _begun(run, tail, _LOADED),
+        _begun(run, tail, _LOADED, spec),
         step=len(results),
         steps=max(len(asked), len(results)),
         corpus=_text(loaded.get("data"), spec.get("data")),
         preset=stands_on,
         task=task,
-        accuracy=best if task != "retrieve" else None,
-        ndcg=best if task == "retrieve" else None,
-        partial=partial(of_best).removeprefix(", partial: "),
+        accuracy=known.get(best) if task != "retrieve" else None,
+        ndcg=known.get(best) if task == "retrieve" else None,
+        partial=partial(results.get(best, {})).removeprefix(", partial: "),
+        method=best,
+        chance=figure(guessed.get(measured)),
     )
 
 
-def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str]) -> Summary:
+def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str], spec: Mapping[str, Any]) -> Summary:
     """What is told of a run of any task. ``tail`` holds the last event of each kind, newest first."""
-    summary = Summary(run.name, str(run.path), "interrupted", changed=_changed(run))
+    summary = Summary(run.name, str(run.path), "interrupted", changed=_changed(run), spec=spec)
     last = next((kind for kind in tail if kind in begun or kind in _STATES), "")
     if (owner := run.owner()) is not None:
         if not last and (tail or run_owner.journal_size(run) > runs.TAIL_LIMIT):

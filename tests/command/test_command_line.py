@@ -320,6 +320,13 @@ def test_runs_are_listed_for_programs_and_people(trained: runs.Run, run: Command
     (line,) = lines_of(run("runs").out)
     assert line.startswith(trained.name)
     assert f"{listed['best_val_loss']:.4f}" in line
+    assert listed["spec"]["width"] == TINY["width"]
+    assert run("runs", "--filter", f"best>{listed['best_val_loss'] + 0.01}", "--sort", "best").out == ""
+    assert lines_of(run("runs", "--filter", f"verse width={TINY['width']}").out) == [line]
+    for wrong in (["--filter", "best<"], ["--sort", "worst"]):
+        refused = run("runs", *wrong)
+        assert refused.code == 2
+        assert len(lines_of(refused.err)) == 1
 
 
 def test_a_sample_is_decided_by_its_seed(trained: runs.Run, run: Command) -> None:

@@ -201,6 +201,39 @@ async def test_the_table_takes_the_columns_that_a_new_width_has_room_for() -> No
         await shows(pilot, "age", "second", "2.5000")
 
 
+@pytest.mark.parametrize("size", SIZES[1:3])
+async def test_a_filter_and_an_order_choose_what_the_table_shows(size: tuple[int, int]) -> None:
+    for number in range(12):
+        recorded(
+            f"run-{number:02}",
+            lambda name, loss=3.0 - number / 10: [started(name), step(1), evaluated(1, loss)],  # type: ignore[misc]
+            seed=str(number),
+        )
+    async with LabApp().run_test(size=size) as pilot:
+        await list_runs(pilot, 12)
+        table = pilot.app.query_one(RunsPane).table
+
+        def names() -> list[str]:
+            return [entry.name[-2:] for entry in table.entries]
+
+        await pilot.press("s")
+        assert names() == [f"{number:02}" for number in range(11, -1, -1)]
+        await shows(pilot, "12 runs, by best")
+        await pilot.press("s")
+        assert names() == [f"{number:02}" for number in range(12)]
+        await pilot.press("slash", *"best<2.5 seed!=7")
+        await shows(pilot, "5 of 12 runs, by name")
+        assert names() == ["06", "08", "09", "10", "11"]
+        await pilot.press("backspace", *"x1")
+        await pilot.press(*" seed<")
+        await shows(pilot, "there is no number after <")
+        assert len(names()) == 12
+        assert pilot.app.query_one(RunsPane).is_on_screen
+        await pilot.press("escape")
+        await shows(pilot, "12 runs, by name")
+        assert pilot.app.focused is table
+
+
 async def test_clicks_the_wheel_and_keys_move_the_cursor_and_rows_beyond_the_screen_come_into_view() -> None:
     for number in range(30):
         recorded(f"run-{number:02}")

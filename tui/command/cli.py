@@ -23,7 +23,7 @@ from engine.bench.setups import Setup
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import PRESETS, TrainSpec, build, read_toml
 from engine.lm.find import LoadingStopped, NoModel
-from engine.runs import owner
+from engine.runs import owner, query
 from engine.runs.listing import summarise
 from engine.runs.messages import SetLearningRate
 from engine.runs.spec import BadSpec, Problem, options
@@ -198,10 +198,15 @@ def own(run: str) -> int:
 
 
 @app.command(name="runs")
-def list_runs(*, json: Json = False) -> int:
+def list_runs(
+    *,
+    filter: Annotated[str, Parameter(help="Words and figures that a run must have: preset:nano best<1.8")] = "",
+    sort: Annotated[str, Parameter(help=f"Order: {', '.join(query.SORTS)}.")] = query.SORTS[0],
+    json: Json = False,
+) -> int:
     """List every run: state, steps, best validation loss."""
-    for run in runs.every(home.runs()):
-        found = summarise(run)
+    asked = query.matching(filter)
+    for found in query.ordered((one for one in map(summarise, runs.every(home.runs())) if asked(one)), sort):
         if json:
             print_json(asdict(found))
         elif found.state == "unreadable":

@@ -9,13 +9,15 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
+from engine.runs import query
 from engine.runs.listing import Summary, summarise
+from engine.runs.spec import BadSpec
 from tui.follow.exporting import export
 from tui.pane import Pane, UseRun, bindings
 from tui.panes import runs_of
@@ -23,12 +25,14 @@ from tui.runs import views
 from tui.text import safe
 from tui.train.resuming import ask_steps
 from tui.widgets.dialogs import Option, Question
+from tui.widgets.field import Field
 from tui.widgets.line_table import TableView
 from tui.widgets.lines import Lines
 from tui.widgets.styled import SERIES
 from tui.widgets.styles import style_sheet
 
 REFRESH = 2.0  # seconds
+FILTER = "words, or fields: task:choose  preset:nano  best<1.8  seed=3"
 NO_RUNS = "No runs yet.\n\nF5 starts a training; every run of every pane is listed here."
 
 
@@ -55,11 +59,16 @@ class RunsPane(Pane):
         self._marked: list[str] = []
         """names of the runs in the plot, at most as many as there are colours"""
         self._losses: tuple[views.Losses, ...] = ()
+        self._found: list[Summary] = []
+        """every run, the newest first"""
+        self._sort = query.SORTS[0]
 
     def compose(self) -> ComposeResult:
         yield Static(NO_RUNS, id="no-runs", markup=False)
         with Container(id="runs-body"):
-            yield TableView(views.columns(self._shape), id="runs-table", classes="panel")
+            with Container(id="runs-list"):
+                yield Field(id="runs-filter", placeholder=FILTER, compact=True)
+                yield TableView(views.columns(self._shape), id="runs-table", classes="panel")
             yield Lines(id="runs-plot", classes="panel")
         yield Static(id="about-run")
 
@@ -186,7 +195,9 @@ class RunsPane(Pane):
         self.call_after_refresh(self._draw_losses)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Marks and plots need trainings."""
+        """Marks and plots need trainings, clearing a filter."""
+        if action == "clear":
+            return self.has_class("-filter")
         if action in ("mark", "losses"):
             wide = self.screen.has_class("-wide")
             return bool(self.selected and self.selected.task == "train") and not (action == "losses" and wide)
@@ -224,6 +235,52 @@ class RunsPane(Pane):
             self.tell("The run could not be deleted", str(error))
         self.look()
 
+    # -- which runs, in which order ------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Type what the runs in the table must have."""
+        self.add_class("-filter")
+        self.query_one("#runs-filter", Field).focus()
+
+    def action_sort(self) -> None:
+        """The next order."""
+        self._sort = query.SORTS[(query.SORTS.index(self._sort) + 1) % len(query.SORTS)]
+        self._list()
+
+    def action_clear(self) -> None:
+        """Show all runs again."""
+        self.query_one("#runs-filter", Field).value = ""
+        self.remove_class("-filter")
+        self.table.focus()
+
+    @on(Input.Changed, "#runs-filter")
+    def _filtered(self, event: Input.Changed) -> None:
+        event.stop()
+        self._list()
+
+    @on(Input.Submitted, "#runs-filter")
+    def _filter_done(self, event: Input.Submitted) -> None:
+        event.stop()
+        if not event.value.strip():
+            self.action_clear()
+        self.table.focus()
+
+    def _list(self) -> None:
+        """The runs that are asked for, in the order that is asked for; of a filter that means nothing, why."""
+        asked, problem = self.query_one("#runs-filter", Field).value, ""
+        try:
+            shown = [one for one in self._found if query.matching(asked)(one)]
+        except BadSpec as error:
+            shown, problem = self._found, error.problems[0].message
+        shown = query.ordered(shown, self._sort)
+        kept, names = self.selected, [summary.name for summary in shown]
+        many = f"{len(shown):,} of " if len(shown) < len(self._found) else ""
+        order = "newest first" if self._sort == query.SORTS[0] else f"by {self._sort}"
+        title = f"{many}{len(self._found):,} run{'s' * (len(self._found) != 1)}, {order}"
+        self.table.entitle(safe(problem) or title, f"{len(self._marked)} marked" if self._marked else "")
+        self.table.show(shown, names.index(kept.name) if kept and kept.name in names else self.table.cursor)
+        self._tell_about(self.selected)
+
     # -- showing -----------------------------------------------------------------------------------------------------
 
     def _shape(self, name: str) -> str:
@@ -235,13 +292,10 @@ class RunsPane(Pane):
         notice = self.query_one("#no-runs", Static)
         if not found and notice.content != safe(empty):
             notice.update(safe(empty))
-        kept, names = self.selected, [summary.name for summary in found]
+        names = {summary.name for summary in found}
         self._marked = [name for name in self._marked if name in names]
-        self._losses = losses
-        marked = f"{len(self._marked)} marked" if self._marked else ""
-        self.table.entitle(f"{len(found):,} run{'s' * (len(found) != 1)}, newest first", marked)
-        self.table.show(found, names.index(kept.name) if kept and kept.name in names else self.table.cursor)
-        self._tell_about(self.selected)
+        self._losses, self._found = losses, found
+        self._list()
         self._draw_losses()
 
     def _draw_losses(self) -> None:

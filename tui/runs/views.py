@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -14,6 +15,7 @@ from textual.strip import Strip
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
+from engine.runs import query
 from engine.runs.listing import Summary, figure
 from tui import units
 from tui.follow import state as states
@@ -79,14 +81,32 @@ def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
         shown = units.best(summary)
         return shown if shown == "–" else f"{shown} {_UNITS.get(summary.task, 'accuracy')}"
 
+    def setting(name: str, width: int, title: str, priority: int) -> Column:
+        return Column(title, width, lambda run: f"{run.spec[name]}" if name in run.spec else "", priority=priority)
+
     return (
         Column("state", 14, standing, left=True),
         Column("  name", 0, name, left=True, least=16),
         Column("task", 9, lambda run: (run.task, MUTED), left=True, priority=2),
         Column("steps", 14, lambda run: "" if run.why else f"{run.step:,} / {run.steps:,}", priority=1),
         Column("best", 15, best),
+        Column("bits, chance", 13, bits_or_chance, priority=5),
+        Column("data", 16, lambda run: f"  {Path(run.corpus).name}", left=True, priority=3),
+        Column(
+            "model, method", 16, lambda run: run.preset if run.task == "train" else run.method, left=True, priority=4
+        ),
+        setting("learning_rate", 9, "rate", 6),
+        setting("seed", 7, "seed", 7),
         Column("age", 9, age, priority=1),
     )
+
+
+def bits_or_chance(summary: Summary) -> str:
+    """Bits per character of a training; what guessing reaches in a comparison."""
+    bits = query.value(summary, "bits")
+    if bits is not None:
+        return f"{bits:.3f}"
+    return "" if summary.chance is None else f"{summary.chance:.1%}"
 
 
 def age(summary: Summary) -> str:
