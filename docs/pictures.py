@@ -51,6 +51,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     (f"open retrieve {QUERY}", "retrieve"),
 )
 """keys, a text for the pane, or a task whose newest run is opened, and the picture that is saved then"""
+QUIET = 0.3  # seconds without a change after which a step is over: longer than the panes wait for more typing
 LONGEST = 20.0  # seconds that a step is waited for
 
 
@@ -106,14 +107,15 @@ async def _open(pilot: Pilot[int], task: str) -> None:
 
 
 async def _settled(pilot: Pilot[int]) -> None:
-    """Wait until nothing has changed on the screen for a second, and nothing is being computed for it."""
+    """Wait until nothing has changed on the screen for :data:`QUIET`, and nothing is being computed for it."""
     app = cast("LabApp", pilot.app)
     before, since, deadline = "", time.monotonic(), time.monotonic() + LONGEST
-    while time.monotonic() < min(since + 1.0, deadline):
+    while time.monotonic() < min(since + QUIET, deadline):
         await pilot.pause(0.1)
-        now = pilot.app.export_screenshot(simplify=True)
+        now = app.export_screenshot(simplify=True)
         background = getattr(app.here, "background", None)
-        if now != before or (background is not None and background.active):
+        active = [getattr(app.here, "reading", False), background is not None and background.active]
+        if now != before or any(active) or any(worker.is_running for worker in app.workers):
             before, since = now, time.monotonic()
 
 
