@@ -98,7 +98,7 @@ def test_without_json_stdout_is_the_runs_name_and_stderr_the_story(verse: Path, 
 def test_a_preset_chosen_for_the_machine_is_explained(verse: Path, run: Command) -> None:
     ran = run("train", "--corpus", verse, *flags(preset=None, steps=1))
     assert ran.code == 0
-    assert "preset fast: no GPU here" in ran.err
+    assert "No GPU found, so auto uses fast" in ran.err
 
 
 def test_the_command_line_goes_before_the_file_of_fields(verse: Path, tmp_path: Path, run: Command) -> None:
@@ -244,7 +244,7 @@ def test_a_run_that_is_removed_under_a_command_ends_it(
     monkeypatch.setattr("engine.gpt.train.measure_peak", lambda _: shutil.rmtree(trained.path) or 1e9)
     ran = run("resume", "done", "--steps", 100_000, "--quiet")
     assert ran.code == 1
-    assert f"{trained.events} is gone: the run was removed" in ran.err
+    assert f"{trained.events} does not exist any more: the run was deleted" in ran.err
     assert not trained.path.exists()
 
 

@@ -255,7 +255,7 @@ def test_the_matrix_holds_the_counts_of_scikit_learn_in_their_cells(method: str,
     true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     assert (state.true, state.predicted) == (true, predicted)  # it starts on the largest confusion
     text = "\n".join(drawn)
-    assert f"{wrong.max()} of {GOLD.count(true)} {CLASSES[true]} taken for {CLASSES[predicted]}"[:24] in text
+    assert f"{CLASSES[true]} as {CLASSES[predicted]}: {wrong.max()} of {GOLD.count(true)}"[:24] in text
 
 
 def test_texts_of_a_cell_are_sorted_by_the_probability_that_stands_beside_them() -> None:
@@ -331,7 +331,7 @@ def test_the_card_shows_scores_softmax_the_choice_and_the_right_one(scores: tupl
         assert row[2] == ("" if place != best else "✓" if best == ITEM.gold else "✗")
     ordered = sorted(scores)
     mark = "✓" if best == ITEM.gold else "✗"
-    assert f"margin {mark} {'ABC'[best]} by {ordered[-1] - ordered[-2]:.3g}" in "\n".join(drawn)
+    assert f"margin {mark} {'ABC'[best]}, lead {ordered[-1] - ordered[-2]:.3g}" in "\n".join(drawn)
 
 
 def test_choices_of_ones_own_show_by_how_many_ranks_they_moved() -> None:
@@ -467,7 +467,7 @@ def test_the_map_marks_classes_and_says_what_the_cursor_is_on() -> None:
     assert (step(points, 0, 0, 1), step(points, 0, -1, 0), step(points, 5, 0, -1)) == (4, 0, 1)
     assert TEXTS[1] in "\n".join(lines_of(classify_map.draw(Mapped(points, 0.5), findings(), "lr", state, 120, 30)))
     empty = "\n".join(lines_of(classify_map.draw(Mapped((), 0.0), findings(), "lr", state, 80, 19)))
-    assert "No features of this run are stored." in empty
+    assert "No stored features of this run." in empty
 
 
 def test_the_map_of_documents_marks_the_relevant_and_the_first_ranks_and_the_query() -> None:

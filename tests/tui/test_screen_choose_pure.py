@@ -98,15 +98,15 @@ def test_lead_filters_and_orders() -> None:
     assert [abs(one) for one in (lead(e) for e in told.listed("margin", "all", "closest first"))] == sorted(
         map(abs, leads)
     )
-    assert [event.item for event in told.listed("margin", "all", "as given")] == list(range(12))
-    right, wrong = (told.listed("margin", kept, "as given") for kept in ("right", "wrong"))
+    assert [event.item for event in told.listed("margin", "all", "data order")] == list(range(12))
+    right, wrong = (told.listed("margin", kept, "data order") for kept in ("right", "wrong"))
     assert {event.item for event in right} | {event.item for event in wrong} == set(range(12))
     assert all(lead(event) >= 0 for event in right)
     assert all(lead(event) <= 0 for event in wrong)
     assert disagree(told.methods["zero-shot"].ranked[0])
     # On the first three margin chooses b where zero-shot chooses a; with the ways in disagreement all are kept.
-    assert len(told.listed("zero-shot", "disagreed", "as given")) == 12
-    assert list(told.listed("unknown", "all", "as given")) == []
+    assert len(told.listed("zero-shot", "disagreed", "data order")) == 12
+    assert list(told.listed("unknown", "all", "data order")) == []
 
 
 def test_what_a_damaged_journal_says_is_passed_over() -> None:
@@ -157,7 +157,7 @@ def test_the_card_tells_right_and_wrong() -> None:
     )
     assert "zero-shot ✗ A" in shown
     assert "margin ✓ B" in shown
-    assert "they disagree" in shown
+    assert "≠ disagree" in shown
     assert "·a-0.1" in shown
 
 
@@ -189,7 +189,7 @@ def test_moves_since_the_last_change() -> None:
     own.answer(second, ItemJudged("margin", -1, 1, 1, -1, (0.1, 0.9, 0.5), 0.0, 0.0, 1.0))
     assert own.moved() == {"margin": [-2, 1, 0]}
     assert "▼2" in text(own.draw(second, "margin", ["margin"], "", 80, 20))
-    assert "No method" in text(own.draw(None, "", [], "", 80, 20))
+    assert "No results yet" in text(own.draw(None, "", [], "", 80, 20))
 
 
 def test_values_are_checked_and_remembered() -> None:

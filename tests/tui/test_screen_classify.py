@@ -160,11 +160,11 @@ async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_b
         await pilot.press("down")  # the method after the best: logistic regression
         assert pane.method == "lr"
         await pilot.press("m")  # it starts on the largest confusion
-        await shows(pilot, "confusion matrix, logistic reg.", "1 of 3 billing taken for delivery")
+        await shows(pilot, "confusion matrix, logistic reg.", "billing as delivery: 1 of 3")
         await pilot.press("down")
-        await shows(pilot, "2 of 3 delivery classified correctly")
+        await shows(pilot, "delivery correct: 2 of 3")
         await pilot.press("right")
-        await shows(pilot, "1 of 3 delivery taken for technical", "row 5 of the test split")
+        await shows(pilot, "delivery as technical: 1 of 3", "row 5 of the test split")
         await pilot.press("left", "enter", "down")
         assert (pane.view_state.true, pane.view_state.predicted, pane.view_state.row) == (1, 1, 1)
         await pilot.press("escape", "up")
@@ -172,7 +172,7 @@ async def test_arrows_choose_a_cell_enter_walks_over_its_texts_and_escape_goes_b
         for _ in range(9):
             await pilot.press("right", "up")
         assert (pane.view_state.true, pane.view_state.predicted) == (0, 2)
-        await shows(pilot, "0 of 3 billing taken for technical", "nothing here")
+        await shows(pilot, "billing as technical: 0 of 3", "no texts in this cell")
         await pilot.press("r")
         assert pane.method == "mlp"
 
@@ -436,7 +436,7 @@ async def test_a_method_that_finishes_later_answers_too(fake_runs: FakeRuns) -> 
         await pilot.press("f5")
         await shows(pilot, "majority class", "1.5")
         await pilot.press("e", *"bill")
-        await shows(pilot, "No trained method can answer yet")
+        await shows(pilot, "No trained method yet")
         assert pane.job is not None
         pane.job.channel.put(ContenderDone("tfidf", report("tfidf")))
         await shows(pilot, "billing", "80%")

@@ -149,7 +149,7 @@ def test_several_seeds_have_a_column_and_their_test_is_not_mcnemars() -> None:
     assert "MLP" in line
     assert "3, ±0.100" in line
     assert "McNemar" not in shown
-    assert "rows one has right more often" in shown
+    assert "rows classified correctly more often by one" in shown
 
 
 # -- figures ---------------------------------------------------------------------------------------------------------
@@ -243,11 +243,11 @@ def test_the_matrix_shows_the_chosen_cell_its_texts_and_the_leak() -> None:
     known = story.methods["lr"].report
     assert known is not None
     shown = text_of(pages.matrix(known, findings(), "lr", ViewState(true=0, predicted=0), 118, 34))
-    assert "2 of 3 billing classified correctly" in shown
+    assert "billing correct: 2 of 3" in shown
     assert "row 0 of the test split" in shown
     assert "also in train" in shown
     wrong = text_of(pages.matrix(known, findings(), "lr", ViewState(true=0, predicted=1), 118, 34))
-    assert "1 of 3 billing taken for delivery" in wrong
+    assert "billing as delivery: 1 of 3" in wrong
     assert "row 2 of the test split" in wrong
 
 
@@ -359,7 +359,7 @@ def test_a_look_shows_the_encoding_and_what_is_not_used(tmp_path: Path, monkeypa
     folder = tmp_path / "set" / "data"
     folder.mkdir(parents=True)
     file.rename(folder / "train.csv")
-    assert "checks run when it is started" in look({**values, "data": str(folder.parent)}).note
+    assert "checked when the run starts" in look({**values, "data": str(folder.parent)}).note
 
 
 def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:

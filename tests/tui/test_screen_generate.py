@@ -90,9 +90,9 @@ async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(
     models: FakeModels, size: tuple[int, int]
 ) -> None:
     async with generate(size) as pilot:
-        await shows(pilot, "Write a prompt here, then F5", "bundled", "since gpt2 is not")
+        await shows(pilot, "Write a prompt, then press F5", "bundled", "since gpt2 is not")
         await pilot.press("escape")
-        await shows(pilot, "Nothing is written yet", "m chooses a")
+        await shows(pilot, "No text yet", "m chooses a")
         assert models.asked == ["bundled"]
 
 
@@ -212,7 +212,7 @@ async def test_an_empty_prompt_in_a_terminal_of_a_few_columns(models: FakeModels
         for size in ((100, 30), (2, 30), (100, 30), (21, 19), (100, 30)):
             await pilot.resize_terminal(*size)
             await pilot.pause(0.1)
-        await shows(pilot, "Write a prompt here")
+        await shows(pilot, "Write a prompt, then")
 
 
 async def test_leaving_in_the_middle_of_a_stream_does_not_wait_and_keeps_the_text(
@@ -259,7 +259,7 @@ async def test_walking_shows_each_token_with_its_numbers_and_candidates(models: 
         await pilot.press("left")
         await shows(pilot, "token 10", "completion", "p 50.0 %", "rank 1", "drawn 75.0 %", "top-k", "top-p", "cut")
         await pilot.press("home")
-        await shows(pilot, "token 0", "prompt", "Nothing comes before the first token")
+        await shows(pilot, "token 0", "prompt", "The first token has no prediction")
         await pilot.press("right")
         await shows(pilot, "token 1", "rank 1", "drawn")
         await pilot.press("end")
@@ -354,7 +354,7 @@ async def test_what_another_model_wrote_is_walked_but_gone_on_from_as_text(model
         assert (tree.text, tree.branches(0)) == ("abcdefghijk", (2, 2))
         assert all(tree.nodes[number].prompt for number in tree.path)
         await pilot.press("left_square_bracket", "end")
-        await shows(pilot, "another model's tokens")
+        await shows(pilot, "tokens are of another model")
         await pilot.press("enter")
         await quiet(pilot)
         assert tree.text == "abcdefghijklmnopqrs"
@@ -388,7 +388,7 @@ async def test_the_first_model_is_the_last_used_else_the_next_with_a_word_why(mo
     async with generate() as pilot:
         assert models.asked == ["gone", "bundled"]
         assert [notice.level for notice in of(pilot).notices] == ["warning", "info"]
-        await shows(pilot, "since gpt2 is not in the Hugging Face cache")
+        await shows(pilot, "since gpt2 is not cached")
 
 
 async def test_no_model_at_all_leaves_the_pane_usable(models: FakeModels) -> None:
@@ -584,7 +584,7 @@ async def test_a_text_too_large_for_a_clipboard_goes_into_the_file_only(models: 
         await quiet(pilot)
         await pilot.press("y")
         await until(pilot, lambda: (home / "generate" / "copied.txt").exists())
-        await shows(pilot, "too much for a terminal's clipboard")
+        await shows(pilot, "too large for the terminal's clipboard")
         assert pilot.app.clipboard == ""
         assert len(of(pilot).tokens.path) < 2_000  # of a text that no context holds, the end is taken apart
         assert of(pilot).tokens.text == "word " * 20_000

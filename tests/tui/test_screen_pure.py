@@ -233,7 +233,7 @@ def test_a_terminal_is_refused_for_one_stated_reason_or_taken() -> None:
         said = terminal.refusal(environment, terminal=there, size=size)
         assert said is not None
         assert word in said
-        assert "llmlab-tui train" in said
+        assert "llmlab-tui --help" in said
         assert "\n" not in said
 
 

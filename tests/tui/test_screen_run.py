@@ -228,9 +228,9 @@ async def test_losses_that_are_no_numbers_are_survived_and_the_divergence_is_tol
     async with app.run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
         bad = [step(2, float("nan")), step(3, float("inf")), step(4, float("-inf")), step(5, 1e30)]
-        lost = Notice("the loss is no longer a number", "error", "divergence", 5)
+        lost = Notice("the loss became NaN or infinite", "error", "divergence", 5)
         tell(app, "run", [started(), step(1), *bad, lost, Finished("diverged", 5, None, "run")])
-        await shows(pilot, "✗ failed", "Failed at step 5", "no longer a number")
+        await shows(pilot, "✗ failed", "Failed at step 5", "became NaN or infinite")
         await pilot.press("g")
         await pilot.pause()
         assert app.is_running

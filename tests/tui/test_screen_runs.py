@@ -92,7 +92,7 @@ async def test_marked_trainings_are_compared_in_one_plot_and_in_a_sentence(size:
         if size[0] < 100:
             assert not plot.display
             await pilot.press("v")
-        await shows(pilot, "Space marks trainings")
+        await shows(pilot, "Space marks a training")
         names = [summary.name[-4:] for summary in pane.table.entries]
         pane.table.move(names.index("slow"))
         await pilot.press("space")
@@ -356,7 +356,7 @@ async def test_keys_of_the_run_send_messages_to_its_trainer(trainers: FakeTraine
         box = pilot.app.screen.query_one(Input)
         box.value = "7"
         await pilot.press("enter")
-        await shows(pilot, "it must lie in")
+        await shows(pilot, "must be above 0")
         box.value = "2e-4"
         await pilot.press("enter")
         await until(pilot, lambda: SetLearningRate(2e-4) in trainers.messages)
@@ -605,7 +605,7 @@ async def test_the_rate_dialog_offers_the_peak_of_the_schedule(
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await list_runs(pilot, 1)
         await pilot.press("r")
-        await asked(pilot, "Train to which step?")
+        await asked(pilot, "Continue to which step?")
         pilot.app.screen.query_one(Input).value = "101"
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.pane.story.step == reached)  # type: ignore[attr-defined]

@@ -165,7 +165,7 @@ async def test_a_finished_run_goes_on_to_a_later_step_that_is_asked_for(trainers
         pilot.app.query_one("#train", FollowPane).open(run)
         await shows(pilot, "✓ Finished at step 100, saved.")
         await pilot.press("r")
-        await shows(pilot, "Train to which step?")
+        await shows(pilot, "Continue to which step?")
         await pilot.press("enter")
         await until(pilot, lambda: trainers.started == [run])
         assert gpt_runs.spec_of(run).steps == 200

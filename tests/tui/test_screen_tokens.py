@@ -387,7 +387,7 @@ async def test_a_disk_that_refuses_is_told_and_the_text_stays(monkeypatch: pytes
     async with opened(names=("gpt2",)) as (pilot, pane):
         monkeypatch.setattr(store, "replace_file", full)
         await put(pilot, pane, "Hello")
-        await shows(pilot, "the text is not kept", "No space left")
+        await shows(pilot, "the text could not be saved", "No space left")
         await pilot.press("escape", "c")
         await shows(pilot, "not kept: ")
         assert pane.editor.buffer.text == "Hello"
@@ -421,7 +421,7 @@ async def test_copying_goes_to_the_terminal_and_to_a_file(home: Path) -> None:
 async def test_what_is_too_large_for_a_clipboard_is_only_written(home: Path) -> None:
     async with opened(names=("gpt2",), text="word " * 20_000) as (pilot, pane):
         await pilot.press("escape", "c")
-        await shows(pilot, "too much for a terminal's clipboard", "copied.txt")
+        await shows(pilot, "too large for the terminal's clipboard", "copied.txt")
         assert pilot.app.clipboard == ""
         assert pane.tokenizers.current is not None
         assert pane.tokenizers.current.view is not None

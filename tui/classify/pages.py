@@ -114,7 +114,7 @@ def _texts(
     true, predicted = (safe(report.classes[label].name, lines=False) for label in (state.true, state.predicted))
     of = f"{report.confusion[state.true][state.predicted]:,} of {report.classes[state.true].support:,}"
     same, inside = state.true == state.predicted, width - frame.across
-    title = f"{of} {true} classified correctly" if same else f"{of} {true} predicted as {predicted}"
+    title = f"{true} correct: {of}" if same else f"{true} as {predicted}: {of}"
     known = findings is not None and method in findings.results.probabilities
     rows = findings.cell(method, state.true, state.predicted) if findings is not None and known else []
     if findings is None or not rows:
@@ -218,7 +218,7 @@ def suspects(findings: Findings | None, state: ViewState, width: int, height: in
     below = frame.panel(title, strips(full, inside, min(TEXT, height // 2) - frame.down), width)
     high, table = height - len(below), LineTable(columns, inside)
     lines = [table.heading(), *table.rows(found, state.row, high - frame.down - 1)]
-    title = f"{len(found):,} suspicious labels, by a model trained without these rows, most suspicious first"
+    title = f"{len(found):,} suspicious labels, most suspicious first"
     return [*frame.panel(title, strips(lines, inside, high), width, high, "x exports CSV", active=True), *below][
         :height
     ]

@@ -67,8 +67,8 @@ def judging(classifier: Classifier, text: str, method: str) -> Task:
 
 HINT = """Type a sentence: every trained method shows its probabilities as you type, and words are
 coloured by their leave-one-out effect. Esc leaves the text field, e returns to it."""
-NOTHING = """No trained method yet: run the comparison first (n shows the form, F5 starts it),
-or open an earlier classification with o."""
+NOTHING = """No trained method yet: run the comparison first (n form, F5 start),
+or open an earlier classification (o)."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tui.widgets.styled import ACCENT, BRIGHT, MUTED, TEXT, cut, done_bar, notic
 
 EMPTY = "no results yet: press F5"
 SHORTEST = 3  # characters of a view's title at least
-WIDE = 100  # columns from which there is room for what is done on the method
+BAR = 6  # cells of a bar at least
 
 
 @dataclass
@@ -65,7 +65,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
         return strip(text.append(f"  {EMPTY}", MUTED), width)
     text.append(f"  {run_title(safe(name, lines=False))}   ", "bold")
     encoded, method = story.encoded, story.methods.get(story.doing)
-    if state == states.RUNNING and story.doing and width >= WIDE:
+    if state == states.RUNNING and story.doing:
         text.append(f"{words.doing.get(story.doing, 'training')}  ")
     if story.finished is not None:
         if (best := story.best) is not None:
@@ -94,9 +94,11 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
 
 
 def far(text: Text, done: int, total: int, width: int) -> None:
-    """Append a bar and ``done/total``."""
-    cells = max(6, min(20, width - 44 - text.cell_len))
-    text.append_text(done_bar(done, total, cells)).append(f"  {done:,} / {total:,}", BRIGHT)
+    """Append a bar, where there is room, and ``done / total``."""
+    cells = min(20, width - 44 - text.cell_len)
+    if cells >= BAR:
+        text.append_text(done_bar(done, total, cells)).append("  ")
+    text.append(f"{done:,} / {total:,}", BRIGHT)
 
 
 def training(text: Text, last: ContenderStep, width: int) -> None:

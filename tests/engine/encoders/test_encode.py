@@ -514,7 +514,7 @@ def test_encoders_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     for name, words in (
         (str(folder), "Only safetensors"),
         (str(strange), "no such code is run"),
-        (str(tmp_path), "no folder with config.json"),
+        (str(tmp_path), "not a folder with config.json"),
         ("nobody/nothing", "minilm is bundled"),
         (" ", "no encoder named"),
     ):

@@ -396,7 +396,7 @@ def test_a_run_that_is_removed_while_it_trains_stops_and_says_so(
             while run.path.exists():  # a save under way makes a folder in it
                 shutil.rmtree(run.path, ignore_errors=True)
 
-    with pytest.raises(FileNotFoundError, match=rf"{run.events} is gone: the run was removed"):
+    with pytest.raises(FileNotFoundError, match=rf"{run.events} does not exist any more: the run was deleted"):
         drive(run, on)
     assert not run.path.exists()
     if when != "set up":
@@ -560,7 +560,7 @@ def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
     run = runs.create(home.runs(), "short", {**dataclasses.asdict(spec("x")), **NANO}, {})
     run.write_json("spec.json", {**run.read_json("spec.json"), "corpus": str(tmp_path / "none.txt")})
     events = list(launch(run, Control()))
-    assert "there is no such file" in notices("failure", events)[0].text
+    assert "no such file" in notices("failure", events)[0].text
     assert only(Finished, events)[0].reason == "failed"
     assert run.owner() is None
 
