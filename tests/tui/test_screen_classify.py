@@ -92,7 +92,7 @@ async def test_keys_pause_go_on_and_stop_and_a_second_start_only_says_so(fake_ru
         await until(pilot, lambda: not pane.story.paused)
         await pilot.press("f5")  # beside the results it is no key
         await pilot.press("n", "f5")
-        await shows(pilot, "it is running")
+        await shows(pilot, "the run is not finished")
         assert len(fake.asked) == 1
         await pilot.press("f7")
         await shows(pilot, "■ stopped", "not run", "Stopped: 0 of 4 methods have results")
@@ -143,7 +143,7 @@ async def test_every_view_is_a_key_away_and_back(size: tuple[int, int], fake_run
             ("c", "precision", "recall"),
             ("k", "calibration error", "log loss"),
             ("l", "labels per class", "0.800"),
-            ("s", "2 labels", "train.csv row 8", "my parcel was charged twice"),
+            ("s", "2 suspicious labels", "train.csv row 8", "my parcel was charged twice"),
             ("a", "macro-F1", "Counting words"),
         ):
             await pilot.press(key)
@@ -365,7 +365,7 @@ async def test_without_any_classifier_views_say_how_to_begin(fake_runs: FakeRuns
         for key in ("m", "e", "r", "up", "escape"):
             await pilot.press(key)
         await pilot.press("o")
-        await shows(pilot, "There is none yet")
+        await shows(pilot, "No earlier run")
         await pilot.press("escape", "m")
         await shows(pilot, "no results yet")
 
