@@ -274,7 +274,7 @@ def _checks(train: Sequence[Item], judged: Sequence[Item]) -> list[str]:
     told.append(f"the answer is {shares}")
     seen = set(map(_whole, train))
     if leaked := sum(_whole(item) in seen for item in judged):
-        told.append(f"{leaked:,} evaluated items are in train too")
+        told.append(f"evaluated items that are in train too: {leaked:,}")
     if twins := sum(len(set(map(str.casefold, item.choices))) < len(item.choices) for item in judged):
-        told.append(f"{twins:,} evaluated items contain duplicate choices")
+        told.append(f"evaluated items with duplicate choices: {twins:,}")
     return told

@@ -68,8 +68,11 @@ class Checks:
             (rare, f"fewer than {SHORT_SUPPORT} training rows: {some(rare)}"),
             (self.repeated, f"{self.repeated:,} training texts are repeated"),
             (self.contradicted, f"{self.contradicted:,} training texts carry more than one label"),
-            (self.leaked, f"{len(self.leaked):,} test texts are in train too: results are given with and without them"),
-            (self.leaked_validation, f"{len(self.leaked_validation):,} validation texts are in train too"),
+            (
+                self.leaked,
+                f"test texts that are in train too: {len(self.leaked):,}; results are given with and without them",
+            ),
+            (self.leaked_validation, f"validation texts that are in train too: {len(self.leaked_validation):,}"),
         ):
             if wrong:
                 told.append(text)

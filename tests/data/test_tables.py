@@ -163,7 +163,7 @@ def test_leaks_repeats_and_contradictions_are_counted(tmp_path: Path) -> None:
     write(tmp_path / "test.jsonl", rows(*test))
     checks = tables.load(str(tmp_path)).checks
     assert (checks.leaked, checks.repeated, checks.contradicted) == ((0, 2), 2, 1)
-    assert any("2 test texts are in train too" in line for line in checks.lines())
+    assert any("test texts that are in train too: 2" in line for line in checks.lines())
 
 
 def test_what_can_be_repaired_is_repaired_and_said(tmp_path: Path) -> None:

@@ -66,7 +66,10 @@ def report(method: str, classes: tuple[str, ...] = CLASSES, seconds: float = 1.5
 def loaded(classes: tuple[str, ...] = CLASSES, data: str = "helpdesk") -> Loaded:
     """The first thing that a classification says."""
     methods = tuple(GUESSES)
-    told = ("3 classes, balanced in train", "1 test texts are in train too: results are given with and without them")
+    told = (
+        "3 classes, balanced in train",
+        "test texts that are in train too: 1; results are given with and without them",
+    )
     return Loaded(
         "classify", data, "bundled", 20, 5, 10, "test", "f" * 64, methods, told, ("2 rows left out",),
         classes, "text", "label", "auto",

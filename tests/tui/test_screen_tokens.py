@@ -158,7 +158,7 @@ async def test_walking_goes_from_token_to_token_with_its_card() -> None:
 async def test_the_whole_card_on_a_page_of_its_own() -> None:
     async with opened((60, 20), names=("gpt2",), text="Hello World") as (pilot, pane):
         await pilot.press("escape", "end", "space")
-        await shows(pilot, "ĠW+orld→ĠWorld", "beside", "shares", "0 in dantesque")
+        await shows(pilot, "ĠW+orld→ĠWorld", "neighbours", "prefix", "0 in dantesque")
         await pilot.press("escape", "e", "space")
         assert pane.editor.buffer.text == "Hello World "
 

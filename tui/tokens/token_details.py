@@ -21,7 +21,7 @@ from tui.widgets.buffer import Buffer
 from tui.widgets.glyphs import plain
 from tui.widgets.styled import ACCENT, BAD, BRIGHT, MUTED, WARN
 
-LABEL = 8  # cells of the names on the left
+LABEL = 11  # cells of the names on the left
 _NAME = Style(color=MUTED)
 _BOLD = Style(color=BRIGHT, bold=True)
 _PLAIN = Style.null()
@@ -197,12 +197,12 @@ def _neighbours(entry: TokenizerEntry, token: Token, width: int) -> list[Strip]:
     def named(ident: int) -> str:
         return safe(tokenizer.token(ident), lines=False).replace(" ", "␣")
 
-    beside = [(f"{ident} {named(ident)}", _PLAIN) for ident in lexicon.around(token.id)]
-    lines = flow("beside", beside, width)
+    near = [(f"{ident} {named(ident)}", _PLAIN) for ident in lexicon.around(token.id)]
+    lines = flow("neighbours", near, width)
     prefix, sharing = lexicon.sharing(token.id)
     if sharing:
         shown = [(named(ident), _PLAIN) for ident in sharing]
-        lines += flow("shares", [(f"{safe(prefix, lines=False)}…", _NAME), *shown], width)
+        lines += flow("prefix", [(f"{safe(prefix, lines=False)}…", _NAME), *shown], width)
     return lines
 
 

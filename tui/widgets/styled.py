@@ -163,7 +163,7 @@ def data_lines(name: str, source: str, checks: Sequence[str], repairs: Sequence[
     lines = [Text.assemble((safe(name, lines=False), TITLE), (shown, MUTED))]
     for mark, style, entries in (("· ", MUTED, checks), ("! ", WARN, repairs)):
         for entry in entries:
-            colour = BAD if "test texts are in train" in entry else style
+            colour = BAD if "test texts" in entry and "in train" in entry else style
             lines += wrap(Text(mark + safe(entry, lines=False), colour), width)
     return lines
 

@@ -155,7 +155,7 @@ def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path:
     points = [(event.contender, event.labels) for event in only(CurvePoint, told)]
     assert points == [(method, labels) for labels in (8, 16, 32) for method in ("lr", "mlp")]
     loaded = only(Loaded, told)[0]
-    assert "2 test texts are in train too" in " ".join(loaded.checks)
+    assert "test texts that are in train too: 2" in " ".join(loaded.checks)
 
     read = classify_results.read(run)
     assert read.texts[0] == TEST[0][0]
