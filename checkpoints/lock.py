@@ -13,7 +13,7 @@ from types import TracebackType
 
 from checkpoints import store
 
-PATIENCE = 1.0  # seconds; a reader that looks who owns the run holds the lock for microseconds
+LOCK_TIMEOUT = 1.0  # seconds; a reader that looks who owns the run holds the lock for microseconds
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LOCK_TIMEOUT
         while not _try(self._file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 os.close(self._file)

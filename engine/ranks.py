@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-PATIENCE = datetime.timedelta(days=30)  # a paused run tells the others nothing; a process that ends is noticed at once
+TIMEOUT = datetime.timedelta(days=30)  # a paused run tells the others nothing; a process that ends is noticed at once
 
 LOST = "another process of this run ended, or its connection broke"
 
@@ -132,7 +132,7 @@ def join() -> Ranks:
         return Ranks()
     if not dist.is_initialized():
         with _lost():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
     return Ranks(dist.get_rank(), world)
 
 

@@ -166,8 +166,8 @@ MUTATIONS = (
     Mutation(
         "McNemar: which method is better is swapped",
         "engine/comparison/statistics.py",
-        "better, worse = int((gaps > ALIKE).sum()), int((gaps < -ALIKE).sum())",
-        "better, worse = int((gaps < -ALIKE).sum()), int((gaps > ALIKE).sum())",
+        "better, worse = int((gaps > ROUNDING).sum()), int((gaps < -ROUNDING).sum())",
+        "better, worse = int((gaps < -ROUNDING).sum()), int((gaps > ROUNDING).sum())",
         "engine/comparison",
     ),
     Mutation(

@@ -10,7 +10,7 @@ from textual import events
 from textual.app import App, ReturnType
 from textual.message import Message
 
-PATIENCE = 1.0  # seconds that a key waits for the one before it
+KEY_TIMEOUT = 1.0  # seconds that a key waits for the one before it
 
 
 class Passed(Message, bubble=True):
@@ -41,10 +41,10 @@ class OrderedKeys(App[ReturnType]):
     async def _hand_on(self) -> None:
         while self._arrived:
             waited = time.monotonic() - self._handed_on
-            if waited < PATIENCE:
+            if waited < KEY_TIMEOUT:
                 # Its widget may have been removed with the key in its queue, or may be waiting for something.
                 if len(self._arrived) == 1:
-                    self.set_timer(PATIENCE - waited, self._hand_on)
+                    self.set_timer(KEY_TIMEOUT - waited, self._hand_on)
                 return
             event, target = self._arrived.popleft(), self.focused or self.screen
             key = isinstance(event, events.Key | events.Paste)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TELL = 0.25  # seconds between two events of progress
+PROGRESS_EVERY = 0.25  # seconds between two events of progress
 GRID = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 WIDEST = (1e-6, 1e6)
 HIDDEN = 256
@@ -114,7 +114,7 @@ def logistic(
         tried.append(penalty := pending.pop(0))
         for loss in model.solve(penalty):
             step += 1
-            if told and time.monotonic() - shown >= TELL:
+            if told and time.monotonic() - shown >= PROGRESS_EVERY:
                 shown = time.monotonic()
                 yield ContenderStep(method, step, 0, loss, None, None, None, f"C = {penalty:g}")
             yield from handle_messages(control, step)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 RESAMPLES = 2000  # of a bootstrap
 FLIPS = 9999  # random signs of a paired test; with thirteen items or fewer, all of them
 BATCH = 100  # resamples or flips that are in memory at once
-ALIKE = 1e-9  # differences up to this are rounding
+ROUNDING = 1e-9  # differences up to this are rounding
 CHANCE = 0.05  # a difference with this p or a higher one could be chance
 BINS = 10
-SURE = 0.95  # of the interval
+CONFIDENCE = 0.95  # of the interval
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def wilson(right: int, total: int) -> tuple[float, float]:
 
     if not total:
         return 0.0, 1.0
-    found = binomtest(right, total).proportion_ci(SURE, "wilson")
+    found = binomtest(right, total).proportion_ci(CONFIDENCE, "wilson")
     return float(found.low), float(found.high)
 
 
@@ -228,14 +228,14 @@ def paired_test(first: Values, second: Values, seed: int = 1337) -> PairedTest:
     both = ~(np.isnan(one) | np.isnan(two))
     one, two = one[both], two[both]
     gaps = one - two
-    better, worse = int((gaps > ALIKE).sum()), int((gaps < -ALIKE).sum())
+    better, worse = int((gaps > ROUNDING).sum()), int((gaps < -ROUNDING).sum())
     stats = import_beside_torch("scipy.stats")
     if not better + worse:
         p = 1.0
     elif _binary(one) and _binary(two):
         p = float(stats.binomtest(better, better + worse, 0.5).pvalue)
     else:
-        p = _sign_flips(gaps[np.abs(gaps) > ALIKE], seed)  # the sign of nothing changes nothing
+        p = _sign_flips(gaps[np.abs(gaps) > ROUNDING], seed)  # the sign of nothing changes nothing
     low, high = _bootstrap(gaps, seed)
     mean = float(gaps.mean()) if len(gaps) else 0.0
     return PairedTest(mean, low, high, better, worse, p, len(gaps))
@@ -275,7 +275,7 @@ def _bootstrap(values: Values, seed: int) -> tuple[float, float]:
         np.mean,
         n_resamples=RESAMPLES,
         batch=BATCH,
-        confidence_level=SURE,
+        confidence_level=CONFIDENCE,
         method="percentile",
         random_state=np.random.default_rng(seed),
     )
@@ -289,7 +289,7 @@ def _sign_flips(gaps: Values, seed: int) -> float:
     """
     import numpy as np
 
-    least = abs(gaps.sum()) - ALIKE
+    least = abs(gaps.sum()) - ROUNDING
     if 2 ** len(gaps) <= FLIPS:
         return float(np.mean([abs(np.dot(signs, gaps)) >= least for signs in product((-1, 1), repeat=len(gaps))]))
     rng, hits = np.random.default_rng(seed), 0

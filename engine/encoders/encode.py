@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Take = Callable[[slice, Mapping[str, Matrix], float], object]
     """gets some rows in order: which they are, their pieces by name, and the seconds that they took"""
 
-TELL = 0.25  # seconds between two words about progress
+PROGRESS_EVERY = 0.25  # seconds between two words about progress
 EVERY = 3.0  # seconds of encoding that a stop or a kill loses at most
 BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 """tokens in a batch, padding included; on a CPU small enough for what is computed on to stay in its caches"""
@@ -228,7 +228,7 @@ class _Meter:
     def add(self, texts: int, tokens: int) -> Iterator[Event]:
         self.done += texts
         self._tokens_done += tokens
-        if time.monotonic() - self._told >= TELL:
+        if time.monotonic() - self._told >= PROGRESS_EVERY:
             yield self.event()
 
     def waited(self, seconds: float) -> None:
@@ -326,7 +326,7 @@ class _Machine:
                         yield from meter.add(len(batch), sum(map(len, batch)))
                     begun = time.monotonic()
                     yield from handle_messages(control, meter.done if meter is not None else done)
-                    if (waited := time.monotonic() - begun) > TELL:
+                    if (waited := time.monotonic() - begun) > PROGRESS_EVERY:
                         since += waited
                         if meter is not None:
                             meter.waited(waited)

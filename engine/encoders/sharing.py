@@ -25,7 +25,7 @@ STATE, DONE, ENDED, FAILURE = "state", "done", "ended", "failure"
 """keys of the store: one of the states below, texts that the others have encoded, others that have ended, an error"""
 GO, PAUSE, STOP = "go", "pause", "stop"
 WAIT = 0.1  # seconds between looks at how far the others are
-PATIENCE = 5.0  # seconds that the others have to finish a batch after a stop
+STOP_TIMEOUT = 5.0  # seconds that the others have to finish a batch after a stop
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def share(
             control.wait(WAIT)
     finally:
         store.set(STATE, STOP)
-        latest = time.monotonic() + PATIENCE
+        latest = time.monotonic() + STOP_TIMEOUT
         while store.add(ENDED, 0) < world - 1 and time.monotonic() < latest:
             time.sleep(WAIT)
     if store.check([FAILURE]):

@@ -48,7 +48,7 @@ def held(run: Run) -> Iterator[int]:
 def test_a_second_owner_is_refused_and_told_who_the_first_is(
     run: Run, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "PATIENCE", 0.0)
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", 0.0)
     found = run.owner()
     assert found is not None
     assert found.pid == held

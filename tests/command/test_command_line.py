@@ -297,7 +297,7 @@ def test_a_damaged_checkpoint_is_refused(trained: runs.Run, tmp_path: Path, run:
 
 
 def test_a_run_in_use_is_refused(trained: runs.Run, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checkpoints.lock.PATIENCE", 0.0)
+    monkeypatch.setattr("checkpoints.lock.LOCK_TIMEOUT", 0.0)
     before = trained.events.read_bytes()
     with trained.lock():
         assert_refused(run("resume", "done", "--steps", "50", "--quiet"), f"in use by process {os.getpid()}")

@@ -71,14 +71,14 @@ def _words(story: ChooseStory, chosen: str, width: int) -> list[Text]:
     lines = compare.verdict(story.verdict, width)
     method = story.methods.get(chosen)
     if method is not None and method.result is not None and chosen not in CONTROLS:
-        lines += [*_believe(method, width), Text("")]
+        lines += [*_controls(method, width), Text("")]
     if story.data is not None:
         data = story.data
         lines += data_lines(data.data, data.source, list(map(str, data.checks)), data.repairs, width)
     return lines
 
 
-def _believe(method: ChooseMethod, width: int) -> list[Text]:
+def _controls(method: ChooseMethod, width: int) -> list[Text]:
     """The figures that tell whether to believe the accuracy of a method."""
     result = method.result or {}
     head = Text(NAMES.get(method.name, method.name), TITLE)
@@ -86,17 +86,17 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
         head.append(f"  {safe(str(settings), lines=False)}", MUTED)
     lines = [head]
     if told := partial(result):
-        lines.append(_doubt(told.removeprefix(", ")))
+        lines.append(_warning(told.removeprefix(", ")))
     for what, name in (("could not be scored", "unscored"), ("had their question truncated", "truncated")):
         if isinstance(count := result.get(name), int) and count:
-            lines.append(_doubt(f"{count:,} items {what}"))
+            lines.append(_warning(f"{count:,} items {what}"))
     if "p_chance" in result:
         told = f"against chance {share(result.get('chance'))}: {p_value(result['p_chance'])}"
-        lines.append(Text(told) if result["p_chance"] < 0.05 else _doubt(f"{told}, could be guessing"))
+        lines.append(Text(told) if result["p_chance"] < 0.05 else _warning(f"{told}, could be guessing"))
     if isinstance(hidden := result.get("question_hidden"), dict):
         told = f"question hidden {share(hidden['accuracy'])}: {p_value(hidden['p'])}"
         real = _reads(method, hidden)
-        lines.append(Text(told) if real else _doubt(f"{told}, the question may not be used at all"))
+        lines.append(Text(told) if real else _warning(f"{told}, the question may not be used at all"))
     if isinstance(moved := result.get("choices_shuffled"), dict):
         lines.append(Text(f"choices shuffled: {moved['changed']:,} of {moved['items']:,} answers change"))
     places = [one for one in result.get("places") or [] if isinstance(one, dict)]
@@ -120,6 +120,6 @@ def _believe(method: ChooseMethod, width: int) -> list[Text]:
     return lines
 
 
-def _doubt(told: str) -> Text:
+def _warning(told: str) -> Text:
     """What makes a figure doubtful."""
     return Text.assemble(("▲ ", WARN), told)

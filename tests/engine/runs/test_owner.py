@@ -422,7 +422,7 @@ def test_a_run_copied_without_its_empty_folders_can_be_stopped_again(verse: Path
 
 
 def test_a_run_has_one_owner(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checkpoints.lock.PATIENCE", 0.0)
+    monkeypatch.setattr("checkpoints.lock.LOCK_TIMEOUT", 0.0)
     run = new_run(spec(verse))
     with run.lock(), pytest.raises(Locked, match=f"process {os.getpid()}"):
         drive(run)
