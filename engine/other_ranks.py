@@ -20,8 +20,8 @@ def serve() -> None:
         signal.signal(number, signal.SIG_IGN)
     trainer = None
     try:
-        while (told := ranks.hear())[0] is not Order.END:
-            order, value = told
+        while (received := ranks.receive_order())[0] is not Order.END:
+            order, value = received
             if order is Order.ENCODE:
                 encode_share(ranks)
             elif order is Order.TRAIN:

@@ -73,18 +73,18 @@ class Ranks:
         """Whether something failed in any process."""
         return bool(self.sum(torch.tensor(int(failed))).item()) if self.world > 1 else failed
 
-    def tell(self, order: Order, value: float = 0.0) -> None:
-        """Tell the others what comes next; of rank 0."""
+    def send_order(self, order: Order, value: float = 0.0) -> None:
+        """Send the others what comes next; of rank 0."""
         if self.world > 1 and self.rank == 0:
             with _lost():
                 dist.broadcast(torch.tensor([float(order), value], dtype=torch.float64), 0)
 
-    def hear(self) -> tuple[Order, float]:
-        """Wait for what rank 0 tells."""
-        told = torch.zeros(2, dtype=torch.float64)
+    def receive_order(self) -> tuple[Order, float]:
+        """Wait for the next order of rank 0."""
+        received = torch.zeros(2, dtype=torch.float64)
         with _lost():
-            dist.broadcast(told, 0)
-        order, value = told.tolist()
+            dist.broadcast(received, 0)
+        order, value = received.tolist()
         return Order(int(order)), value
 
     def share(self, tensors: Iterable[Tensor]) -> None:
@@ -99,7 +99,7 @@ class Ranks:
         if self.world == 1 or not dist.is_initialized():
             return True
         try:
-            self.tell(Order.END)
+            self.send_order(Order.END)
         except RankLost:
             return False
         finally:

@@ -67,7 +67,7 @@ def share(
     ranks = join()
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     store.set(STATE, GO)
-    ranks.tell(Order.ENCODE)
+    ranks.send_order(Order.ENCODE)
     sizes, flat = packed([part for place, part in enumerate(parts) if place % world])
     told = {"names": list(names), "shelf": str(shelf.path), "group": shelf.group, "port": store.port, "sizes": sizes}
     ranks.send({**record, **told}, flat)

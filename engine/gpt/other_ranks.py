@@ -27,7 +27,7 @@ def send_training(trainer: Trainer) -> None:
             "vocabulary": list(corpus.vocabulary.characters),
             "fingerprint": corpus.fingerprint,
         }
-        ranks.tell(Order.TRAIN)
+        ranks.send_order(Order.TRAIN)
         ranks.send(record, np.asarray(corpus.ids))
     trainer.meet()
 

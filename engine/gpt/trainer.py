@@ -101,7 +101,7 @@ class Trainer:
 
     def take_micro_batch(self, windows: int) -> None:
         """Take so many windows in a forward pass from here on, after memory ran out."""
-        self.ranks.tell(Order.MICRO_BATCH, windows)
+        self.ranks.send_order(Order.MICRO_BATCH, windows)
         self.position.micro_batch = windows
         self.optimizer.zero_grad(set_to_none=True)
         release(self.placement.device)
@@ -118,7 +118,7 @@ class Trainer:
         position, ranks = self.position, self.ranks
         if rate is None:
             rate = self.rate(position.step)
-            ranks.tell(Order.STEP, rate)
+            ranks.send_order(Order.STEP, rate)
         optimizers.set_rate(self.optimizer, rate)
         if self.spec.dropout:
             own = (ranks.rank,) if ranks.rank else ()
@@ -167,7 +167,7 @@ class Trainer:
         nats per character. Raises :class:`torch.OutOfMemoryError`, in every rank.
         """
         ranks = self.ranks
-        ranks.tell(Order.EVALUATE, self.evaluation_tokens)
+        ranks.send_order(Order.EVALUATE, self.evaluation_tokens)
         self.model.eval()
         sums: list[Tensor] = []
         done, every = 0, len(self.validation) - 1
