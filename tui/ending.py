@@ -92,6 +92,6 @@ class EndingApp(OrderedKeys[int]):
         answer = await self.push_screen_wait(Question("Quit while training?", about, ANSWERS))
         self._leaving = 0
         if answer == "stop":
-            await asyncio.gather(*(pane.see_out() for pane in working))
+            await asyncio.gather(*(pane.stop_and_wait() for pane in working))
         if answer != "stay":
             self.exit(0)

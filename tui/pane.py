@@ -102,7 +102,7 @@ class Pane(Container):
         """The run that a process of its own works on for this pane; empty when there is none."""
         return ""
 
-    async def see_out(self) -> None:
+    async def stop_and_wait(self) -> None:
         """Ask that run to keep what it made and to end, and wait until it has, though not for ever."""
 
     @property

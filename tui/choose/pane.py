@@ -77,7 +77,7 @@ class ChoosePane(ComparePane):
 
     # -- what the run and the methods say ----------------------------------------------------------------------------
 
-    def heard(self, events: Iterable[Event], ended: bool) -> None:
+    def receive_events(self, events: Iterable[Event], ended: bool) -> None:
         done = any(isinstance(event, ContenderDone | Folded) for event in events)
         if not self.items and (done or ended or any(isinstance(event, Loaded) for event in events)):
             self.look_again()

@@ -75,7 +75,7 @@ class ClassifyPane(ComparePane):
 
     # -- what the run and the trained methods say ---------------------------------------------------------------------
 
-    def heard(self, events: Iterable[Event], ended: bool) -> None:
+    def receive_events(self, events: Iterable[Event], ended: bool) -> None:
         if ended or any(isinstance(event, ContenderDone | Folded) for event in events):
             self.look_again()
             self.forget()

@@ -23,7 +23,7 @@ from engine.runs.events import (
 )
 from engine.runs.listing import partial
 from tui.follow import state as states
-from tui.follow.story import Story, Told
+from tui.follow.story import BaseStory, Story
 
 DAMAGED = (AttributeError, KeyError, TypeError, ValueError)
 """raised by figures of another kind than was expected"""
@@ -119,7 +119,7 @@ class Method:
 
 
 @dataclass
-class CompareStory(Told):
+class CompareStory(BaseStory):
     """The state that every comparison has."""
 
     METHOD: ClassVar[type[Method]] = Method

@@ -148,7 +148,7 @@ class FollowPane(Pane):
         self._dirty = False
         self._drawn_at = self._told_at = time.monotonic()
 
-    def heard(self, events: Iterable[Event], ended: bool) -> None:
+    def receive_events(self, events: Iterable[Event], ended: bool) -> None:
         """The story has taken these in; ``ended`` says that nothing more comes."""
 
     def answered(self, event: Event) -> None:
@@ -209,7 +209,7 @@ class FollowPane(Pane):
     def trains(self) -> str:
         return self.run_shown.name if self.running and self.run_shown is not None else ""
 
-    async def see_out(self) -> None:
+    async def stop_and_wait(self) -> None:
         if self.running and self.job is not None:
             self.job.stop()
             await asyncio.to_thread(self.job.wait, 15.0)
@@ -340,8 +340,8 @@ class FollowPane(Pane):
     def _tick(self) -> None:
         if not self.is_running:
             return
-        self._hear_run()
-        self._hear_background()
+        self._receive_run()
+        self._receive_background()
         now = time.monotonic()
         if self._dirty and self.is_on_screen:
             if now - self._drawn_at >= self.draw_every or not self.running:
@@ -352,7 +352,7 @@ class FollowPane(Pane):
         if self.job is None and not self.background.active and self._ticker is not None:
             self._ticker.pause()
 
-    def _hear_run(self) -> None:
+    def _receive_run(self) -> None:
         job = self.job
         if job is None:
             return
@@ -370,13 +370,13 @@ class FollowPane(Pane):
         if ended:
             self.job = None
         if events or ended:
-            self.heard(events, ended)
+            self.receive_events(events, ended)
         if (now := self.state) != was:
             self.app.refresh_bindings()
             if was in states.LIVE and now in states.ENDED and self.run_shown is not None:
                 self.post_message(RunEnded(self.run_shown, now))
 
-    def _hear_background(self) -> None:
+    def _receive_background(self) -> None:
         news = self.background.look()
         if news is None:
             return

@@ -41,7 +41,7 @@ class Sample:
 
 
 @dataclass
-class Told:
+class BaseStory:
     """What a run of any task tells: whether it goes on, and notices."""
 
     notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=NOTICES))
@@ -69,7 +69,7 @@ class Told:
 
 
 @dataclass
-class Story(Told):
+class Story(BaseStory):
     """The state of one training as its events tell it. ``version`` grows with every change."""
 
     started: Started | None = None

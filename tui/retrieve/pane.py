@@ -97,7 +97,7 @@ class RetrievePane(ComparePane):
 
     # -- what the run and the rankers say ----------------------------------------------------------------------------
 
-    def heard(self, events: Iterable[Event], ended: bool) -> None:
+    def receive_events(self, events: Iterable[Event], ended: bool) -> None:
         more = ended or any(isinstance(event, ContenderDone | Folded) for event in events)
         if more:
             self.refused = False  # it may be there now

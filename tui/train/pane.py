@@ -97,7 +97,7 @@ class TrainPane(FollowPane):
         alone = self.has_class("-single", "-sample")
         self.query_one("#run-sample" if alone else "#run-curve").focus()
 
-    def heard(self, events: Iterable[Event], ended: bool) -> None:
+    def receive_events(self, events: Iterable[Event], ended: bool) -> None:
         """A sample appears as it is written; the rest is drawn in turn."""
         if self.is_attached and self.showing_results:
             self._draw_texts()
