@@ -6,54 +6,52 @@ A repository is named ``OWNER/NAME`` or, at a revision (branch, tag or commit), 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import os
 import re
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
-from engine.runs.events import Event, Progress
+from engine import hub_requests
+from engine.hub_requests import PORTAL, UNANSWERED, NotOnHub, Offline, cache, first_line, run, unreachable, waited
+from engine.runs.events import Event
 
-TIMEOUT = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
+__all__ = ["NotOnHub", "Offline", "cache", "first_line", "run", "unreachable", "waited"]
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
 LONGEST = 96  # characters of a repository's name
-REMEMBERED = 60.0  # seconds for which an answer, or its absence, is believed
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
-_answers: dict[str, tuple[float, bool]] = {}
-
-
-class NotOnHub(Exception):
-    """A file can be had neither from the cache nor from the Hub; the message is a clause that says why."""
 
 
 class NoSuchFile(NotOnHub):
     """The repository is there and holds no file of this name."""
 
 
-class Offline(NotOnHub):
-    """The Hub does not answer, or the user forbade to ask."""
-
-
 def cached(repository: str, name: str) -> Path | None:
     """The newest cached copy of a file of a repository, without any network."""
-    if not has(repository):
-        return None
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        bare, revision = at_revision(repository)
-        found = try_to_load_from_cache(bare, name, revision=revision)
-    except HFValidationError:
-        return None
+    found = _looked_up(repository, name)
     return Path(found) if isinstance(found, str) else None
 
 
 def has(repository: str) -> bool:
     """Whether the cache holds anything of a repository."""
-    return len(repository) <= LONGEST and (_place(repository) / "snapshots").is_dir()
+    bare = at_revision(repository)[0]
+    return len(bare) <= LONGEST and (_place(repository) / "snapshots").is_dir()
+
+
+def holds(repository: str, name: str = WEIGHTS) -> bool:
+    """Whether the cache holds a file of a repository, or weights in parts; looks only at the names of files."""
+    return has(repository) and any((_place(repository) / "snapshots").glob(f"*/{name}*"))
+
+
+def of_aliases(repositories: Sequence[str], name: str = WEIGHTS) -> str:
+    """Of several names of one repository that under which the cache holds a file; else the first.
+
+    The Hub knows them all, so that only one is ever asked for.
+    """
+    return next((repository for repository in repositories if holds(repository, name)), repositories[0])
 
 
 def at_revision(repository: str) -> tuple[str, str | None]:
@@ -66,89 +64,36 @@ def _place(repository: str) -> Path:
     return cache() / f"models--{at_revision(repository)[0].replace('/', '--')}"
 
 
-def cache() -> Path:
-    """The folder of the Hugging Face cache, as its library finds it, without importing it."""
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-
-
-def forbidden() -> bool:
-    """Whether the user's settings keep Hugging Face libraries off the network."""
-    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in names)
-
-
-def answers() -> bool:
-    """Whether the Hub answers within ``TIMEOUT``. Any answer counts; it is remembered for a minute."""
-    address = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    known = _answers.get(address)
-    if known is None or time.monotonic() - known[0] > REMEMBERED:
-        answer: list[bool] = []
-        # Looking up a host's name knows no time limit, so a thread does it that nobody has to wait for.
-        thread = threading.Thread(target=lambda: answer.append(_ask(address)), daemon=True, name="hub")
-        thread.start()
-        thread.join(TIMEOUT)
-        known = _answers[address] = (time.monotonic(), bool(answer) and answer[0])
-    return known[1]
-
-
 def fetch(repository: str, name: str) -> Path:
     """A file of a repository, from the cache or downloaded into it. Raises :class:`NotOnHub`."""
+    return waited(download(repository, name, lambda: iter(())))
+
+
+def beside(repository: str, name: str, *, ask: bool) -> Path | None:
+    """A file that a repository need not have, downloaded where ``ask``; None where there is none. What the cache knows
+    to be missing is not asked for again. Raises :class:`NotOnHub`.
+    """
+    found = _looked_up(repository, name)
+    if found is None and ask:
+        with contextlib.suppress(NoSuchFile):
+            return fetch(repository, name)
+    return Path(found) if isinstance(found, str) else None
+
+
+def download(repository: str, name: str, obey: Callable[[], Iterator[Event]]) -> Generator[Event, None, Path]:
+    """As :func:`fetch`, while the task can tell how far it is, and be stopped by what ``obey`` raises."""
     bare, revision = at_revision(repository)
-    if len(repository) > LONGEST or not _NAME.fullmatch(bare):
+    if len(bare) > LONGEST or not _NAME.fullmatch(bare):
         raise NotOnHub("this cannot be the name of a repository on the Hub")
-    if (found := cached(repository, name)) is not None:
-        return found
+    found = _looked_up(repository, name)
+    if isinstance(found, str):
+        return Path(found)
+    if found is not None and _COMMIT.fullmatch(revision or ""):
+        raise NoSuchFile(f"its repository on the Hub holds no {name}")
     if reason := unreachable():
         raise Offline(reason)
-    from huggingface_hub import errors, hf_hub_download
-
-    try:
-        return Path(hf_hub_download(bare, name, revision=revision, etag_timeout=TIMEOUT * 2))
-    except errors.HFValidationError:
-        raise NotOnHub("this cannot be the name of a repository on the Hub") from None
-    except errors.GatedRepoError:
-        raise NotOnHub("the Hub gives it only to those who accepted its terms") from None
-    except errors.RevisionNotFoundError:
-        raise NotOnHub(f"its repository on the Hub has no revision {revision}") from None
-    except errors.RepositoryNotFoundError:
-        raise NotOnHub("the Hub has no public repository of this name") from None
-    except errors.LocalEntryNotFoundError:
-        raise Offline("the Hub does not answer") from None
-    except errors.EntryNotFoundError:
-        raise NoSuchFile(f"its repository on the Hub holds no {name}") from None
-    except (errors.HfHubHTTPError, OSError) as error:
-        raise NotOnHub(f"the Hub failed ({first_line(error)})") from None
-
-
-def unreachable() -> str:
-    """Why the Hub cannot be asked; nothing when it can."""
-    if forbidden():
-        return "Hub lookups are off (HF_HUB_OFFLINE is set)"
-    return "" if answers() else "the Hub does not answer"
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error of somebody else's code says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
-def _ask(address: str) -> bool:
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(address, method="HEAD", headers={"User-Agent": "llmlab-tui"})
-    try:
-        urllib.request.urlopen(request, timeout=TIMEOUT).close()
-    except urllib.error.HTTPError:
-        return True  # it refuses, so it is there
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+    work = functools.partial(_from_hub, bare, revision, name)
+    return (yield from run(f"downloading {name} of {bare}", work, obey))
 
 
 def model_folder(repository: str, obey: Callable[[], Iterator[Event]]) -> Generator[Event, None, tuple[Path, str]]:
@@ -156,17 +101,18 @@ def model_folder(repository: str, obey: Callable[[], Iterator[Event]]) -> Genera
 
     ``obey`` is called while a download runs; what it raises ends the task. Raises :class:`NotOnHub`.
     """
-    known = cached(repository, "config.json") is not None
-    config = fetch(repository, "config.json")
+    known = holds(repository) and cached(repository, "config.json") is not None
+    config = yield from download(repository, "config.json", obey)
+    at = f"{at_revision(repository)[0]}@{config.parent.name}"  # of this commit: a branch may move between two files
     try:
-        yield from _file(repository, WEIGHTS, obey)
+        yield from download(at, WEIGHTS, obey)
     except NoSuchFile:
         try:
-            index = yield from _file(repository, INDEX, obey)
+            index = yield from download(at, INDEX, obey)
         except NoSuchFile:
             raise NotOnHub(f"{repository} holds no safetensors, and no other weights are loaded") from None
         for shard in shards(index):
-            yield from _file(repository, shard, obey)
+            yield from download(at, shard, obey)
     return config.parent, f"{'Hugging Face cache' if known else 'the Hub'} ({repository})"
 
 
@@ -179,36 +125,35 @@ def shards(index: Path) -> list[str]:
     return sorted(Path(str(name)).name for name in named)
 
 
-def _file(repository: str, name: str, obey: Callable[[], Iterator[Event]]) -> Generator[Event, None, Path]:
-    """One file, in a thread of its own so that the task can tell how far it is and be stopped."""
-    if (found := cached(repository, name)) is not None:
-        return found
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+def _from_hub(bare: str, revision: str | None, name: str) -> Path:
+    """Download a file. Raises :class:`NotOnHub`."""
+    from huggingface_hub import errors, hf_hub_download
 
-    result: Future[Path] = Future()
-
-    def attempt() -> None:
-        try:
-            result.set_result(fetch(repository, name))
-        except NotOnHub as error:
-            result.set_exception(error)
-        except Exception as error:
-            result.set_exception(NotOnHub(f"the Hub failed ({first_line(error)})"))
-
-    thread = threading.Thread(target=attempt, daemon=True, name="download")
-    yield Progress(f"downloading {name} of {repository}", 0, 0)
-    bars = are_progress_bars_disabled()
-    disable_progress_bars()
-    thread.start()
-    blobs = _place(repository) / "blobs"
     try:
-        while thread.is_alive():
-            thread.join(0.25)
-            with contextlib.suppress(OSError):
-                arrived = sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
-                yield Progress(f"downloading {name} of {repository}", arrived, 0)
-            yield from obey()
-    finally:
-        if not bars:
-            enable_progress_bars()
-    return result.result()
+        return Path(hf_hub_download(bare, name, revision=revision, etag_timeout=hub_requests.TIMEOUT * 2))
+    except NotOnHub:
+        raise
+    except errors.HFValidationError:
+        raise NotOnHub("this cannot be the name of a repository on the Hub") from None
+    except errors.LocalEntryNotFoundError as error:
+        raise (
+            NotOnHub(PORTAL) if isinstance(error.__cause__, errors.FileMetadataError) else Offline(UNANSWERED)
+        ) from None
+    except errors.EntryNotFoundError:
+        raise NoSuchFile(f"its repository on the Hub holds no {name}") from None
+    except Exception as error:  # of whatever the libraries below it are made
+        raise NotOnHub(f"the download failed ({first_line(error)})") from None
+
+
+def _looked_up(repository: str, name: str) -> object:
+    """The path of a file in the cache; None when nothing is known of it, something else when it is known not to be."""
+    if not has(repository):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        bare, revision = at_revision(repository)
+        return try_to_load_from_cache(bare, name, revision=revision)
+    except HFValidationError:
+        return None

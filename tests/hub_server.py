@@ -395,7 +395,7 @@ def point_at(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants, hf_api
     from huggingface_hub.utils import _http
 
-    import engine.hub
+    from engine import hub_requests
 
     monkeypatch.setattr(constants, "ENDPOINT", url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
@@ -433,5 +433,5 @@ def point_at(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("HF_UPDATE_DOWNLOAD_COUNTS", "0")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    engine.hub._answers.clear()
+    hub_requests._answers.clear()
     _http.close_session()

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.runs.events import Progress
     from engine.runs.listing import Summary
 
 
@@ -27,6 +28,17 @@ def size(bytes_: float | None) -> str:
             return f"{bytes_:.0f} B" if unit == "B" else f"{bytes_:.1f} {unit}"
         bytes_ /= 1024
     raise AssertionError
+
+
+def progress(event: Progress) -> str:
+    """How far a part of the work is, after a space: a share, or bytes with speed and time left; empty if unknown."""
+    speed = event.bytes_per_second
+    if speed is None:
+        return f" {event.done / event.total:.0%}" if event.total else ""
+    parts = [f" {size(event.done)}" + (f" of {size(event.total)}" if event.total else ""), f"{size(speed)}/s"]
+    if event.total and speed:
+        parts.append(f"{duration((event.total - event.done) / speed)} left")
+    return ", ".join(parts)
 
 
 def duration(seconds: float | None) -> str:

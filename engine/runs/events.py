@@ -89,11 +89,12 @@ class SampleText(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """Progress of a part of the work. ``total`` is 0 when unknown."""
+    """Progress of a part of the work. ``total`` is 0 when unknown; with a speed, both are bytes."""
 
     what: str
     done: float
     total: float
+    bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from functools import partial
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,19 +55,16 @@ def load(name: str) -> Tokenizer:
             return _of_file(fetched, name, "fetched from the package index", ends)
     if name not in _SHORT and (found := _of_run(name)) is not None:
         return found
-    reasons: list[str] = []
-    for repository in _SHORT.get(name, (name,)):
-        try:
-            return _of_hub(repository, name)
-        except hub.NotOnHub as error:
-            reasons.append(str(error))
-    if name in _SAME:
-        return _bundled(_SAME[name], name, reasons[0])
-    raise NoTokenizer(
-        f"no tokenizer {name[:80]!r}: no file, folder or run has that name, the Hugging Face cache does not hold it, "
-        f"and {reasons[0]}. There are always gpt2, wordpiece and bundled, and, once fetched, smollm2; "
-        "give others as a folder with tokenizer.json"
-    )
+    try:
+        return _of_hub(hub.of_aliases(_SHORT.get(name, (name,)), "tokenizer.json"), name)
+    except hub.NotOnHub as error:
+        if name in _SAME:
+            return _bundled(_SAME[name], name, str(error))
+        raise NoTokenizer(
+            f"no tokenizer {name[:80]!r}: no file, folder or run has that name, the Hugging Face cache does not hold "
+            f"it, and {error}. There are always gpt2, wordpiece and bundled, and, once fetched, smollm2; "
+            "give others as a folder with tokenizer.json"
+        ) from None
 
 
 def bundled(which: str) -> Tokenizer:
@@ -144,10 +142,9 @@ def _of_hub(repository: str, name: str) -> Tokenizer:
         if not hub.has(repository):
             raise
         return _by_transformers(repository, name, "Hugging Face cache", local=True)
-    look = hub.cached if known else hub.fetch  # what is cached must not wait for a network
     config = None
     with contextlib.suppress(hub.NotOnHub):  # without it the usual spellings of the end are looked for
-        config = look(repository, "tokenizer_config.json")
+        config = hub.beside(repository, "tokenizer_config.json", ask=known is None)  # what is cached does not wait
     source = f"{'Hugging Face cache' if known else 'the Hub'} ({repository})"
     return _of_file(file, name, source, _end_of(config) if config else None)
 
@@ -159,7 +156,8 @@ def _by_transformers(where: str, name: str, source: str, *, local: bool) -> Toke
     with guarded(f"no tokenizer can be made of the files in {where}. Give a folder with tokenizer.json"):
         bare, revision = (where, None) if Path(where).is_dir() else hub.at_revision(where)
         given = {} if revision is None else {"revision": revision}
-        made: Any = AutoTokenizer.from_pretrained(bare, local_files_only=local, trust_remote_code=False, **given)
+        load = partial(AutoTokenizer.from_pretrained, bare, local_files_only=local, trust_remote_code=False, **given)
+        made: Any = load() if local else hub.waited(hub.run(f"downloading {where}", load, lambda: iter(())))
         backend = made.backend_tokenizer
     return from_backend(backend, name, source, made.eos_token)
 

@@ -44,6 +44,7 @@ class Narrator:
     def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
         self._json, self._quiet = as_json, quiet
         self._told = 0.0
+        self._doing = ""
         self._sample = ""
 
     def tell(self, event: Event) -> None:
@@ -97,9 +98,9 @@ class Narrator:
                 print_message(f"{event.level}: {event.text}" if event.level != "info" else event.text)
             case Paused():
                 print_message(f"paused at step {event.step:,}")
-            case Progress() if self._due(event.total == 0):
-                share = f" {event.done / event.total:.0%}" if event.total else ""
-                print_message(f"{event.what}{share}")
+            case Progress() if self._due(event.what != self._doing):
+                self._doing = event.what
+                print_message(f"{event.what}{units.progress(event)}")
             case Loaded():
                 print_message(f"{event.data} ({event.source}): {_counts(event)}")
                 for line in (*event.repairs, *event.checks):

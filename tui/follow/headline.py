@@ -73,9 +73,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
             text.append(f" {best.accuracy:.3f}{'*' * best.partial}{best.UNIT}   ", f"bold {BRIGHT}")
         text.append(units.duration(story.finished.seconds), MUTED)
     elif story.progress is not None:
-        done = story.progress
-        part = f" {done.done / done.total:.0%}" if done.total else ""
-        text.append(f"{safe(done.what, lines=False)}{part}…", MUTED)
+        text.append(f"{safe(story.progress.what, lines=False)}{units.progress(story.progress)}…", MUTED)
     elif story.doing == "encode" and encoded is not None:
         far(text, encoded.done, encoded.total, width)
         if encoded.sequences_per_second:

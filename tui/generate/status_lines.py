@@ -70,10 +70,8 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
     length = Segment.get_line_length
     parts = [Segment(f"{mark} ", Style(color=colour)), Segment(f"{word:<9}")]
     if activity.kind == "load" and activity.progress is not None:
-        progress = activity.progress
-        share = f" {progress.done / progress.total:.0%}" if progress.total else ""
-        share = share or (f" {units.size(progress.done)}" if progress.done else "")
-        parts.append(Segment(f" {safe(progress.what, lines=False)}{share}…", DIM))
+        what = safe(activity.progress.what, lines=False)
+        parts.append(Segment(f" {what}{units.progress(activity.progress)}…", DIM))
     elif lm is None:
         parts.append(Segment(" m chooses one", DIM))
     else:

@@ -35,8 +35,7 @@ def status(story: Story, word: str, mark: str, colour: str, name: str, width: in
     )
     progress, ended = story.progress, story.finished
     if progress is not None and ended is None:
-        part = f" {progress.done / progress.total:.0%}" if progress.total else ""
-        return text.append(f"  {safe(progress.what, lines=False)}{part}…", MUTED)
+        return text.append(f"  {safe(progress.what, lines=False)}{units.progress(progress)}…", MUTED)
     if story.started is None or not story.started.steps:
         return text
     steps = story.started.steps

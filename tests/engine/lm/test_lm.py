@@ -16,7 +16,6 @@ from torch import Tensor
 from workbench import notices, python
 
 from data.choices import Item
-from engine import hub
 from engine.choose.zero_shot import Reader
 from engine.gpt.model import GPT
 from engine.lm import find as lm
@@ -421,58 +420,3 @@ def test_memory_that_runs_out_ends_a_scoring_with_a_notice(gpt2: Path, monkeypat
     assert [one.kind for one in events if isinstance(one, Notice)] == ["memory"]
     with pytest.raises(lm.NoModel, match="ran out of memory"):
         Reader(model).score(Item("la selva", ("oscura", "alta"), 0))
-
-
-@pytest.mark.parametrize("sharded", [False, True])
-def test_a_model_from_the_hub(sharded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a Hub that is played by a folder: what is downloaded is told, and once there it is not asked again."""
-    remote, local = tmp_path / "remote", tmp_path / "local"
-    remote.mkdir()
-    local.mkdir()
-    model = tinylm.write_gpt2(remote)
-    if sharded:
-        (remote / "model.safetensors").unlink()
-        model.save_pretrained(remote, max_shard_size="40KB")
-    asked: list[str] = []
-
-    def cached(repository: str, name: str) -> Path | None:
-        return local / name if (local / name).is_file() else None
-
-    def fetch(repository: str, name: str) -> Path:
-        assert repository == "somebody/something"
-        if (found := cached(repository, name)) is not None:
-            return found
-        asked.append(name)
-        if not (remote / name).is_file():
-            raise hub.NoSuchFile(f"no {name}")
-        return Path(shutil.copy(remote / name, local / name))
-
-    monkeypatch.setattr(hub, "cached", cached)
-    monkeypatch.setattr(hub, "fetch", fetch)
-    events = []
-    task = lm.load("somebody/something")
-    while True:
-        try:
-            events.append(next(task))
-        except StopIteration as end:
-            loaded = end.value
-            break
-    assert loaded.source == "the Hub (somebody/something)"
-    told = " ".join(event.what for event in events if isinstance(event, Progress))
-    assert "downloading model" in told
-    assert same(loaded.feed(IDS, every=True), theirs(remote, IDS))
-    asked.clear()
-    assert tinylm.load("somebody/something").source == "Hugging Face cache (somebody/something)"
-    assert not [name for name in asked if name.startswith("model-")]
-
-
-def test_a_repository_of_pickles_is_refused(monkeypatch: pytest.MonkeyPatch, gpt2: Path) -> None:
-    def fetch(repository: str, name: str) -> Path:
-        if "safetensors" in name:
-            raise hub.NoSuchFile(f"no {name}")
-        return gpt2 / name
-
-    monkeypatch.setattr(hub, "fetch", fetch)
-    monkeypatch.setattr(hub, "cached", lambda repository, name: None)
-    with pytest.raises(lm.NoModel, match="holds no safetensors, and no other weights are loaded"):
-        tinylm.load("somebody/something")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from nasty import texts
 
 from data import packaged
 from data.vocabulary import Vocabulary
-from engine import hub
 from engine.tokenization.encoding import UNKNOWN, CharacterTokenizer, NoTokenizer, Tokenizer, repaired
 from engine.tokenization.find import from_backend, load
 
@@ -261,13 +259,3 @@ def test_cache_goes_before_what_is_bundled(
     theirs["wordpiece"].save_pretrained(repository / "snapshots" / "abc")
     tokenizer = load("gpt2")
     assert (tokenizer.kind, tokenizer.source) == ("wordpiece", "Hugging Face cache (openai-community/gpt2)")
-
-
-def test_hub_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HF_HUB_OFFLINE")
-    monkeypatch.setattr(hub, "TIMEOUT", 0.05)
-    monkeypatch.setattr(hub, "_answers", {})
-    monkeypatch.setattr(hub, "_ask", lambda address: time.sleep(2) or True)
-    assert load("gpt2").source == "bundled"
-    with pytest.raises(NoTokenizer, match="does not answer"):
-        load("nobody/nothing")
