@@ -274,9 +274,11 @@ def test_a_sentence_encoder_is_not_taken_for_another(stand_in: StandIn, models: 
 # A network that loses things.
 
 
-def test_bytes_total_and_speed_are_told(stand_in: StandIn) -> None:
+def test_bytes_total_and_speed_are_told(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a download that takes longer than a silence may."""
+    monkeypatch.setattr(hub_requests, "SILENCE", 1.0)
     stand_in.publish("someone/model", {"model.safetensors": BIG})
-    stand_in.fail("GET /large/", drip=len(BIG) // 30)
+    stand_in.fail("GET /large/", drip=len(BIG) // 130)
     events, path = get()
     assert path.read_bytes() == BIG
     told = [event for event in events if isinstance(event, Progress) and event.bytes_per_second is not None]

@@ -1,0 +1,33 @@
+"""What is printed of progress: not every event, and bytes with their speed."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.runs.events import Progress
+from tui import units
+from tui.command.narrate import Narrator
+
+
+@pytest.mark.parametrize("total", [0, 940])
+def test_equal_lines_are_not_repeated(total: int, capfd: pytest.CaptureFixture[str]) -> None:
+    narrator = Narrator(as_json=False)
+    for what in ("downloading config.json", "downloading weights"):
+        for done in range(0, 940, 10):
+            narrator.tell(Progress(what, done, total, 100.0))
+    said = capfd.readouterr().err.splitlines()
+    assert [line.split(" ")[1] for line in said] == ["config.json", "weights"]
+
+
+@pytest.mark.parametrize(
+    ("progress", "says"),
+    [
+        (Progress("x", 0, 0), ""),
+        (Progress("x", 3, 12), " 25%"),
+        (Progress("x", 1024, 3072, 512.0), " 1.0 KiB of 3.0 KiB, 512 B/s, 4 s left"),
+        (Progress("x", 1024, 0, 512.0), " 1.0 KiB, 512 B/s"),
+        (Progress("x", 0, 1024, 0.0), " 0 B of 1.0 KiB, 0 B/s"),
+    ],
+)
+def test_how_far_it_is(progress: Progress, says: str) -> None:
+    assert units.progress(progress) == says
