@@ -115,7 +115,7 @@ class GPT(nn.Module):
         The same as :meth:`forward`, with nothing in it that depends on where it is, so that a graph of it can be
         captured and replayed; the price is that it attends over the whole cache.
         """
-        mask = torch.arange(self.config.context, device=ids.device)[None] <= position
+        mask = torch.arange(cache[0][0].shape[2], device=ids.device)[None] <= position
         return self._logits(ids, position, cache, position, mask, True)
 
     def _logits(
@@ -157,10 +157,10 @@ class GPT(nn.Module):
         logits = self(inputs).flatten(0, 1).float()
         return functional.cross_entropy(logits, targets.flatten(), ignore_index=-100, reduction=reduction)
 
-    def new_cache(self, batch: int = 1) -> Cache:
-        """Room for the keys and values of a whole context."""
+    def new_cache(self, batch: int = 1, *, room: int = 0) -> Cache:
+        """Space for the keys and values of ``room`` positions of each row; 0 is the whole context."""
         config = self.config
-        shape = (batch, config.heads, config.context, config.width // config.heads)
+        shape = (batch, config.heads, room or config.context, config.width // config.heads)
         where: dict[str, Any] = {"device": self.tokens.weight.device, "dtype": self.tokens.weight.dtype}
         return [(torch.zeros(shape, **where), torch.zeros(shape, **where)) for _ in self.blocks]
 

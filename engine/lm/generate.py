@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from engine.runs.spec import BadSpec, Problem
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from engine.lm.batch import Batch
     from engine.lm.model import LanguageModel
     from engine.tokenization.encoding import Tokenizer
 
@@ -35,7 +37,26 @@ def generate(lm: LanguageModel, spec: GenerateSpec, control: Control) -> Iterato
 
     Raises :class:`engine.runs.spec.BadSpec` for settings or a prompt that cannot be, before anything is computed.
     """
-    yield from _Completion(lm, spec, control).run()
+    yield from generate_together(lm, [spec], control, adjustable=True)
+
+
+def generate_together(
+    lm: LanguageModel, specs: Sequence[GenerateSpec], control: Control, *, adjustable: bool = False
+) -> Iterator[Event]:
+    """Complete one prompt under several settings, as :func:`generate` does for each, told apart by their ``stream``.
+
+    The prompt is fed once, and every step computes all that go on, so their events come in turn. A token is drawn with
+    the number that it would be drawn with alone. Where memory runs out, halves go on one after the other. A stop is
+    one of all. ``SetSampling`` is obeyed by all if they are ``adjustable``, else by none.
+    """
+    for spec in specs:
+        spec.sampling.check()
+    ids, added, notices = encoded(lm, specs[0])
+    yield from notices
+    # What is cut of a prompt that fills the context depends on the tokens that are to follow.
+    for _, alike in itertools.groupby(specs, lambda spec: len(fit(lm, ids, spec.sampling.max_new_tokens)[0])):
+        if not (yield from _Completions(lm, list(alike), control, ids, added, adjustable).run()):
+            return
 
 
 def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
@@ -133,138 +154,243 @@ def window(length: int, context: int) -> int:
     return max(0, -(-(length - context) // half)) * half
 
 
-class _Completion:
-    """One run of the decoding loop."""
+class _Row:
+    """One of the completions that are made together."""
 
-    def __init__(self, lm: LanguageModel, spec: GenerateSpec, control: Control) -> None:
-        self._begun, self._first = time.perf_counter(), 0.0
-        spec.sampling.check()
-        given, added, notices = encoded(lm, spec)
-        self._lm, self._spec, self._control, self._sampling = lm, spec, control, spec.sampling
-        self._ids, cut = fit(lm, given, spec.sampling.max_new_tokens)
-        self._notices = [*notices, *cut]
-        self._prompt = len(self._ids)
-        self._left_out = len(given) - self._prompt
+    def __init__(self, lm: LanguageModel, spec: GenerateSpec, prompt: list[int]) -> None:
+        self.spec, self.sampling, self.ids = spec, spec.sampling, [*prompt]
+        self.text: list[str] = []
+        self.spelled = lm.tokenizer.stream()
+        for token in prompt[-PRIMED:]:
+            self.spelled.step(token)
+        self.first = 0.0
+        """when its first token was there"""
+        self.reason = ""
+        """why it ended; empty while it goes on"""
+
+
+class _Completions:
+    """One run of the decoding loop, for completions that differ in settings and stream alone.
+
+    Those that are computed together have the same length at every step; one that ends leaves the others.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        specs: list[GenerateSpec],
+        control: Control,
+        ids: list[int],
+        added: int,
+        adjustable: bool,
+    ) -> None:
+        self._begun = time.perf_counter()
+        self._lm, self._control, self._adjustable = lm, control, adjustable
+        cuts = [fit(lm, ids, spec.sampling.max_new_tokens) for spec in specs]
+        prompt = cuts[0][0]
+        self._notices = [notice for _, notices in cuts for notice in notices]
+        self._prompt, self._left_out = len(prompt), len(ids) - len(prompt)
         self._silent = 0 if self._left_out else added
-        self._reused = 0
-        self._text: list[str] = []
+        self._rows = [_Row(lm, spec, prompt) for spec in specs]
+        self._reused: int | None = None
         self._waited = 0.0
 
-    def run(self) -> Iterator[Event]:
-        """Every event of it."""
-        yield from self._notices
-        try:
-            yield from self._complete()
-        except MemoryRanOut as error:
-            yield Notice(str(error), "error", "memory")
-            yield self._completed("failed")
+    def run(self) -> Generator[Event, None, bool]:
+        """Every event of it. Returns whether none was stopped or failed."""
+        from engine.device import release
 
-    def _complete(self) -> Iterator[Event]:
-        lm, spec = self._lm, self._spec
-        self._reused = lm.reuse(self._ids)
-        if spec.score_prompt:
-            self._reused = min(self._reused, len(lm.scored))
-            logits = yield from _scored(lm, self._ids, self._control, spec.candidates, spec.stream, self._silent)
-        else:
-            logits = yield from self._prefill()
-        if logits is None:
-            yield self._completed("stop")
-        else:
-            yield from self._decode(logits)
-
-    def _prefill(self) -> Generator[Event, None, Tensor | None]:
-        """Feed what is not held of the prompt, and return the last logits unless it was stopped."""
-        for start in range(self._reused, self._prompt, PIECE):
+        yield from dict.fromkeys(self._notices)
+        together = len(self._rows) if self._lm.branches else 1
+        waiting = [self._rows[start : start + together] for start in range(0, len(self._rows), together)]
+        while waiting:
+            rows = waiting.pop(0)
             try:
-                yield from self._obey()
+                yield from self._decode(rows)
+                continue
             except Stopped:
-                return None
-            last = self._lm.feed(self._ids[start : start + PIECE])
-        return last
+                for row in self._rows:
+                    if not row.reason and (row in rows or row.first):
+                        yield self._ended(row, "stop")
+                return False
+            except MemoryRanOut as error:
+                told = str(error)
+            release(self._lm.device)
+            going = [row for row in rows if not row.reason]
+            if half := len(going) // 2:
+                text = f"out of memory: {len(going) - half} of {len(going)} completions at a time"
+                yield Notice(text, "warning", "memory")
+                waiting[:0] = [going[:-half], going[-half:]]
+            else:
+                yield Notice(told, "error", "memory")
+                yield self._ended(going[0], "failed")
+                return False
+        return all(row.reason != "failed" for row in self._rows)
 
-    def _decode(self, logits: Tensor) -> Iterator[Event]:
+    def _decode(self, rows: list[_Row]) -> Iterator[Event]:
+        """Bring rows of one length to their end. Raises :class:`Stopped` and :class:`MemoryRanOut`."""
+        import torch
+
+        lm = self._lm
+        batch, logits = yield from self._start(rows)
+        seen, begin = self._seen(rows), self._begin(rows)
+        while True:
+            yield from self._obey(rows)
+            index = len(rows[0].ids) - begin
+            chosen = yield from self._draw(rows, logits, seen[:, :index])
+            going = [place for place, row in enumerate(rows) if not row.reason]
+            if not going:
+                return
+            with torch.inference_mode():
+                if len(going) < len(rows):
+                    rows, chosen, seen = [rows[place] for place in going], chosen[going], seen[going]
+                    if batch is not None:
+                        batch.keep(going)
+                if (moved := self._begin(rows)) == begin:
+                    seen[:, index] = chosen[:, 0]
+            if moved > begin:
+                if not begin and not self._left_out:
+                    yield _slid(lm.context)
+                seen, begin = self._seen(rows), moved
+                batch, logits = yield from self._start(rows, batch)
+            elif batch is None and len(rows) == 1:
+                logits = lm.feed(rows[0].ids[-1:], there=chosen[0])[None]
+            else:
+                batch = batch or lm.branch(len(rows), self._room(rows))
+                logits = lm.feed_batch(batch, chosen)
+
+    def _start(
+        self, rows: list[_Row], batch: Batch | None = None
+    ) -> Generator[Event, None, tuple[Batch | None, Tensor]]:
+        """Feed what the model sees of ``rows``, as far as it is not held; also the logits ``(rows, vocabulary)`` of it.
+
+        Once where the rows are the same; in a batch, a new one unless there is one, what each drew by itself.
+        """
+        import torch
+
+        lm, begin = self._lm, self._begin(rows)
+        ids = rows[0].ids[begin:]
+        if batch is None:
+            parted = len(rows) > 1 and len(rows[0].ids) > self._prompt
+            shared = ids[: max(0, self._prompt - begin)] if parted else ids
+            logits = yield from self._prefill(rows, shared)
+            if not parted:
+                return None, logits.expand(len(rows), -1)
+            batch = lm.branch(len(rows), self._room(rows))
+        else:
+            shared = []
+            batch.restart()
+        own = torch.tensor([row.ids[begin + len(shared) :] for row in rows], device=lm.device)
+        return batch, lm.feed_batch(batch, own)
+
+    def _prefill(self, rows: list[_Row], ids: list[int]) -> Generator[Event, None, Tensor]:
+        """Feed ``ids`` as far as they are not held, and return the last logits."""
+        import torch
+
+        lm, first, logits = self._lm, self._reused is None, torch.empty(0)
+        reused = lm.reuse(ids) if ids else lm.keep(0)
+        self._reused = reused if first else self._reused
+        if first and rows[0].spec.score_prompt:
+            self._reused = min(reused, len(lm.scored))
+            for spec in [row.spec for row in rows]:
+                scored = yield from _scored(lm, ids, self._control, spec.candidates, spec.stream, self._silent)
+                if scored is None:
+                    raise Stopped
+                logits = scored
+            return logits
+        for start in range(reused, len(ids), PIECE):
+            yield from self._obey(rows)
+            logits = lm.feed(ids[start : start + PIECE])
+        return logits
+
+    def _draw(self, rows: list[_Row], logits: Tensor, seen: Tensor) -> Generator[Event, None, Tensor]:
+        """Choose the next token of each row ``(rows, 1)`` and tell it; says of those that end why."""
         import torch
 
         from engine.device import threads
         from engine.lm import processors
 
-        lm, spec = self._lm, self._spec
-        stream = lm.tokenizer.stream()
-        for token in self._ids[-PRIMED:]:
-            stream.step(token)
-        seen = torch.zeros(lm.context, dtype=torch.long, device=lm.device)
-        seen[: self._prompt] = torch.tensor(self._ids, device=lm.device)
-        begin = 0  # of what the model sees, in ``self._ids``
-        reason = ""
-        while not reason:
-            try:
-                yield from self._obey()
-            except Stopped:
-                reason = "stop"
-                break
-            sampling, index = self._sampling, len(self._ids)
-            with torch.inference_mode(), threads(1):
-                u = processors.number(sampling.seed, self._left_out + index)
-                chosen, row = processors.choose(logits, sampling, seen[: index - begin], u, spec.candidates)
-                place = processors.read(row.tolist(), sampling.greedy)
+        lm, index = self._lm, len(rows[0].ids)
+        with torch.inference_mode(), threads(1):
+            drawn = []
+            for row, given, ids in zip(rows, logits, seen, strict=True):
+                u = processors.number(row.sampling.seed, self._left_out + index)
+                drawn.append(processors.choose(given, row.sampling, ids, u, row.spec.candidates))
+            told = iter(torch.cat([numbers for _, numbers in drawn]).tolist())
+            chosen = torch.stack([one for one, _ in drawn])
+        notices: dict[Notice, None] = {}
+        for row, (_, numbers) in zip(rows, drawn, strict=True):
+            place = processors.read(list(itertools.islice(told, len(numbers))), row.sampling.greedy)
             if place is None:
-                yield _not_numbers(index)
-                reason = "failed"
-                break
+                notices[_not_numbers(index)] = None
+                row.reason = "failed"
+                continue
             ended = place.id in lm.eos
-            text = "" if ended else stream.step(place.id)
-            self._ids.append(place.id)
-            self._text.append(text)
-            if not self._first:
-                self._first = time.perf_counter()
-            yield _told(lm, place, index, text, spec.stream, spec.candidates)
+            text = "" if ended else row.spelled.step(place.id)
+            row.ids.append(place.id)
+            row.text.append(text)
+            row.first = row.first or time.perf_counter()
+            yield _told(lm, place, index, text, row.spec.stream, row.spec.candidates)
             if ended:
-                reason = "eos"
-            elif len(self._ids) - self._prompt >= self._sampling.max_new_tokens:
-                reason = "length"
-            elif not lm.slides and len(self._ids) >= lm.context:
-                if self._spec.sampling.max_new_tokens <= lm.context - self._prompt:  # else it was said at the start
-                    yield Notice(f"the context of {lm.context:,} tokens is full", "warning", "context")
-                reason = "length"
-            elif lm.slides and (moved := window(self._left_out + index + 1, lm.context) - self._left_out) > begin:
-                if not begin and not self._left_out:
-                    yield _slid(lm.context)
-                begin, ids = moved, self._ids[moved:]
-                logits = lm.feed(ids[lm.reuse(ids) :])
-                seen[: len(ids)] = torch.tensor(ids, device=lm.device)
-            else:
-                with torch.inference_mode():
-                    seen[index - begin] = chosen[0]
-                logits = lm.feed([place.id], there=chosen)
-        if self._text:  # else what is incomplete is the prompt's
-            self._text.append(stream.flush())
-        yield self._completed(reason)
+                row.reason = "eos"
+            elif len(row.ids) - self._prompt >= row.sampling.max_new_tokens:
+                row.reason = "length"
+            elif not lm.slides and len(row.ids) >= lm.context:
+                if row.spec.sampling.max_new_tokens <= lm.context - self._prompt:  # else it was said at the start
+                    notices[Notice(f"the context of {lm.context:,} tokens is full", "warning", "context")] = None
+                row.reason = "length"
+        yield from notices
+        for row in rows:
+            if row.reason:
+                yield self._ended(row, row.reason)
+        return chosen
 
-    def _obey(self) -> Iterator[Event]:
+    def _begin(self, rows: list[_Row]) -> int:
+        """Where what the model sees of rows begins, in their ids."""
+        lm = self._lm
+        return max(0, window(self._left_out + len(rows[0].ids), lm.context) - self._left_out) if lm.slides else 0
+
+    def _seen(self, rows: list[_Row]) -> Tensor:
+        """What the model sees of each, where it computes, with space for what it will ``(rows, context)``."""
+        import torch
+
+        lm, begin = self._lm, self._begin(rows)
+        ids = torch.tensor([row.ids[begin:] for row in rows], device=lm.device)
+        return torch.nn.functional.pad(ids, (0, lm.context - ids.shape[1]))
+
+    def _room(self, rows: list[_Row]) -> int:
+        """Tokens that the longest of rows can hold."""
+        most = self._prompt + max(row.sampling.max_new_tokens for row in rows)
+        return self._lm.context if self._lm.slides else min(self._lm.context, most)
+
+    def _obey(self, rows: list[_Row]) -> Iterator[Event]:
         """Take what the control holds; wait while paused. Raises :class:`engine.runs.messages.Stopped`."""
         since = time.perf_counter()
-        yield from handle_messages(self._control, len(self._ids) - self._prompt, self._change_sampling)
-        self._waited += time.perf_counter() - since if self._first else 0.0
+        yield from handle_messages(self._control, len(rows[0].ids) - self._prompt, self._change_sampling)
+        self._waited += time.perf_counter() - since if rows[0].first else 0.0
 
     def _change_sampling(self, message: Message) -> None:
-        if isinstance(message, SetSampling) and not message.sampling.validate():
-            self._sampling = message.sampling
+        if self._adjustable and isinstance(message, SetSampling) and not message.sampling.validate():
+            for row in self._rows:
+                row.sampling = message.sampling
 
-    def _completed(self, reason: str) -> Completed:
+    def _ended(self, row: _Row, reason: str) -> Completed:
+        row.reason = reason
+        if row.text:  # else what is incomplete is the prompt's
+            row.text.append(row.spelled.flush())
         now = time.perf_counter()
-        made = len(self._ids) - self._prompt
-        first = self._first or now
+        made = len(row.ids) - self._prompt
+        first = row.first or now
         decoding = now - first - self._waited
         return Completed(
             reason=reason,
-            text="".join(self._text),
+            text="".join(row.text),
             prompt_tokens=self._prompt,
             tokens=made,
-            reused=self._reused,
+            reused=self._reused or 0,
             first_token_seconds=first - self._begun,
             tokens_per_second=(made - 1) / decoding if made > 1 and decoding > 0 else 0.0,
             seconds=now - self._begun,
-            stream=self._spec.stream,
+            stream=row.spec.stream,
         )
 
 

@@ -89,7 +89,7 @@ def from_transformers(config: Mapping[str, Any]) -> LlamaConfig | None:
 
 
 class Block(nn.Module):
-    """Attention and SwiGLU, each normed first and added to the residual stream. ``(1, time, width)`` in and out."""
+    """Attention and SwiGLU, each normed first and added to the residual stream. ``(batch, time, width)`` in and out."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
@@ -106,9 +106,9 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, cache: tuple[Tensor, Tensor], position: int | Tensor, mask: Tensor | None, rotation: Tensor
     ) -> Tensor:
-        config, time = self.config, x.shape[1]
+        config, (batch, time, _) = self.config, x.shape
         heads, groups = config.heads, config.groups
-        qkv = self.qkv(self.norm_1(x)).view(1, time, -1, config.head).transpose(1, 2)
+        qkv = self.qkv(self.norm_1(x)).view(batch, time, -1, config.head).transpose(1, 2)
         qk, v = torch.split(qkv, [heads + groups, groups], 1)
         if config.qk_norm:
             q, k = torch.split(qk, [heads, groups], 1)
@@ -122,9 +122,9 @@ class Block(nn.Module):
             keys[:, :, position:end], values[:, :, position:end] = k, v
             k, v = keys[:, :, :end], values[:, :, :end]
         # The queries that share keys stand one after the other, as if they were later positions: nothing is copied.
-        q = q.reshape(1, groups, -1, config.head)
+        q = q.reshape(batch, groups, -1, config.head)
         mixed = functional.scaled_dot_product_attention(q, k, v, mask)
-        mixed = mixed.view(1, heads, time, config.head).transpose(1, 2).reshape(1, time, -1)
+        mixed = mixed.view(batch, heads, time, config.head).transpose(1, 2).reshape(batch, time, -1)
         x = x + self.project(mixed)
         gate, up = self.widen(self.norm_2(x)).chunk(2, -1)
         out: Tensor = x + self.narrow(functional.silu(gate) * up)
@@ -132,7 +132,7 @@ class Block(nn.Module):
 
 
 class Llama(nn.Module):
-    """Token ids ``(1, time)`` to logits ``(1, time, vocabulary)``."""
+    """Token ids ``(batch, time)`` to logits ``(batch, time, vocabulary)``."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class Llama(nn.Module):
     def forward(self, ids: Tensor, cache: Cache, position: int = 0, *, last: bool = False) -> Tensor:
         """Logits for ``ids`` that begin at ``position``; the cache must have room for them.
 
-        ``last`` gives the logits of the last position alone: ``(1, 1, vocabulary)``.
+        ``last`` gives the logits of the last position alone: ``(batch, 1, vocabulary)``.
         """
         time, mask = ids.shape[1], None
         if time > 1:
@@ -177,10 +177,10 @@ class Llama(nn.Module):
         angles = where[:, None].float() * config.rotary_base**-powers
         return torch.stack((angles.cos(), angles.sin())).to(weight.dtype)
 
-    def new_cache(self, room: int = ROOM) -> Cache:
-        """Room for the keys and values of so many positions, or of the context where that is shorter."""
+    def new_cache(self, batch: int = 1, *, room: int = ROOM) -> Cache:
+        """Space for the keys and values of ``room`` positions of each row, or of the context where that is shorter."""
         config, weight = self.config, self.tokens.weight
-        shape = (1, config.groups, min(room, config.context), config.head)
+        shape = (batch, config.groups, min(room, config.context), config.head)
         return [(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]
 
 

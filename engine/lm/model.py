@@ -8,9 +8,10 @@ costs only what changed.
 from __future__ import annotations
 
 import abc
+import contextlib
 import hashlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,55 +20,13 @@ from torch import Tensor, nn
 
 from engine import limits
 from engine.device import free_memory, or_the_cpu, out_of_memory, size_of, threads
-from engine.gpt.model import GPT, Cache
+from engine.gpt.model import GPT
+from engine.lm.batch import Batch, ForeignBatch, OwnBatch, StaticStep
 from engine.lm.chat import ChatTemplate
 from engine.lm.llama import Llama
 from engine.machine import MemoryRanOut, gib, physical_cores
 from engine.runs.events import Token
 from engine.tokenization.encoding import Tokenizer
-
-WARM = 3  # steps before the capture, in which the libraries allocate what they need
-
-
-class StaticStep:
-    """``GPT.step`` on tensors that stay where they are. On a CPU it just runs, which is how it is tested."""
-
-    def __init__(self, gpt: GPT | Llama, cache: Cache) -> None:
-        """The cache must hold nothing yet: what is done to capture the step is written into its beginning."""
-        device = gpt.tokens.weight.device
-        self._gpt, self._cache = gpt, cache
-        self._ids = torch.zeros(1, 1, dtype=torch.long, device=device)
-        self._position = torch.zeros(1, dtype=torch.long, device=device)
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._logits = self._run()
-        if device.type == "cuda":
-            self._capture()
-
-    def __call__(self, ids: Tensor, position: int) -> Tensor:
-        """Logits ``(1, 1, vocabulary)`` after the id ``(1, 1)`` at ``position``."""
-        self._ids.copy_(ids)
-        self._position.fill_(position)
-        if self._graph is None:
-            return self._run()
-        self._graph.replay()
-        return self._logits.clone()
-
-    def _run(self) -> Tensor:
-        return self._gpt.step(self._ids, self._cache, self._position)
-
-    def _capture(self) -> None:
-        device = self._ids.device
-        aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(aside):
-            for _ in range(WARM):
-                self._run()
-        torch.cuda.current_stream(device).wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        # Another thread may use the device meanwhile: only this one's calls belong into the graph.
-        with torch.cuda.device(device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._logits = self._run()
-        self._graph = graph
 
 
 @dataclass(frozen=True)
@@ -130,20 +89,47 @@ class LanguageModel(abc.ABC):
         held then.
         """
         self.check(ids)
-        if len(self.held) + len(ids) > self.context:
-            raise ValueError(f"{len(self.held) + len(ids)} tokens are more than the context of {self.context}")
+        length = len(self.held) + len(ids)
+        if length > self.context:
+            raise ValueError(f"{length} tokens are more than the context of {self.context}")
         given = torch.tensor(ids, device=self.device) if there is None else there
+        with self._computing(1, len(ids), length):
+            logits = self._logits(given[None], every)[0].float()
+        self.held += ids
+        return logits if every else logits[-1]
+
+    def branch(self, rows: int, room: int) -> Batch:
+        """``rows`` sequences that begin with what is held, and whose keys and values have space for ``room`` tokens.
+
+        Raises :class:`engine.machine.MemoryRanOut` where they would not fit, and as :meth:`feed`.
+        """
+        with self._computing(rows, 1, room):
+            free = free_memory(self.device)
+            if free is not None and rows * room * self._position_bytes() > free:
+                raise MemoryError
+            return self._branch(rows, room)
+
+    def feed_batch(self, batch: Batch, ids: Tensor) -> Tensor:
+        """Logits ``(rows, vocabulary)``, float32, after the last of ``ids`` ``(rows, n)`` in the rows of ``batch``.
+
+        Raises :class:`engine.machine.MemoryRanOut`; nothing is held then, and the batch is of no more use.
+        """
+        rows, count = ids.shape
+        with self._computing(rows, count, batch.length + count):
+            return batch.logits(ids).float()
+
+    @contextlib.contextmanager
+    def _computing(self, rows: int, count: int, length: int) -> Iterator[None]:
+        """Where ``count`` tokens are fed to each of ``rows``, which are ``length`` tokens long then."""
         try:
-            with torch.inference_mode(), threads(1 if len(ids) == 1 else physical_cores()):
-                logits = self._logits(given[None], every)[0].float()
+            with torch.inference_mode(), threads(1 if count == 1 else physical_cores()):
+                yield
         except BaseException as error:
-            told = self._out_of_memory(len(self.held) + len(ids)) if out_of_memory(error) else ""
+            told = self._out_of_memory(rows, length) if out_of_memory(error) else ""
             self.forget()
             if told:
                 raise MemoryRanOut(told) from None
             raise
-        self.held += ids
-        return logits if every else logits[-1]
 
     def check(self, ids: Sequence[int]) -> None:
         """Raise :class:`ValueError` for an id without an embedding."""
@@ -163,16 +149,29 @@ class LanguageModel(abc.ABC):
             digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
-    def _out_of_memory(self, tokens: int) -> str:
-        free = free_memory(self.device)
+    def _out_of_memory(self, rows: int, length: int) -> str:
+        free, tokens = free_memory(self.device), rows * length
         sizes = [f"the weights take {gib(self.bytes)}", f"keys and values {gib(self._cache_bytes())}"]
         sizes += [f"{gib(free)} are free"] if free is not None else []
         advice = or_the_cpu("Shorten the text, name a smaller model", self.device)
         return f"{self.name} ran out of memory on {self.device} at {tokens:,} tokens: {', '.join(sizes)}. {advice}"
 
+    @property
+    def branches(self) -> bool:
+        """Whether :meth:`branch` can be had."""
+        return False
+
     def _cache_bytes(self) -> int:
         """Bytes of the keys and values; 0 where there are none."""
         return 0
+
+    def _position_bytes(self) -> float:
+        """Bytes of the keys and values of one token, when some are held."""
+        return 0.0
+
+    def _branch(self, rows: int, room: int) -> Batch:
+        """As :meth:`branch`, without regard to memory."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def _logits(self, ids: Tensor, every: bool) -> Tensor:
@@ -214,7 +213,7 @@ class OwnModel(LanguageModel):
         if length <= room:
             return
         assert isinstance(self._gpt, Llama), "a GPT's cache has room for its context"
-        old, self._cache = self._cache, self._gpt.new_cache(max(length, 2 * room))
+        old, self._cache = self._cache, self._gpt.new_cache(room=max(length, 2 * room))
         if self._step is not None:
             self._step = StaticStep(self._gpt, self._cache)
         for pair, before in zip(self._cache, old, strict=True):
@@ -227,6 +226,16 @@ class OwnModel(LanguageModel):
     def _cache_bytes(self) -> int:
         return sum(part.nbytes for pair in self._cache for part in pair)
 
+    def _position_bytes(self) -> float:
+        return self._cache_bytes() / self._cache[0][0].shape[2]
+
+    @property
+    def branches(self) -> bool:
+        return True
+
+    def _branch(self, rows: int, room: int) -> Batch:
+        return OwnBatch(self._gpt, self._cache, len(self.held), rows, room, static=self._step is not None)
+
 
 class ForeignModel(LanguageModel):
     """Any causal language model of ``transformers``."""
@@ -234,11 +243,11 @@ class ForeignModel(LanguageModel):
     def __init__(self, facts: Facts, model: Any, context: int) -> None:
         super().__init__(facts, model, context, model.get_output_embeddings().weight.shape[0])
         self._model = model
-        self._trims = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
         self._cache = self._new_cache()
 
     def _logits(self, ids: Tensor, every: bool) -> Tensor:
-        only = {"logits_to_keep": 1} if self._trims and not every else {}
+        only = {} if every else self._last
         out = self._model(input_ids=ids, past_key_values=self._cache, use_cache=True, **only)
         logits: Tensor = out.logits
         return logits
@@ -253,6 +262,16 @@ class ForeignModel(LanguageModel):
     def _cache_bytes(self) -> int:
         kept = [getattr(layer, name, None) for layer in self._cache.layers for name in ("keys", "values")]
         return sum(part.nbytes for part in kept if isinstance(part, Tensor))
+
+    @property
+    def branches(self) -> bool:
+        return self._crops()
+
+    def _position_bytes(self) -> float:
+        return self._cache_bytes() / max(1, len(self.held))
+
+    def _branch(self, rows: int, room: int) -> Batch:
+        return ForeignBatch(self._model, self._cache, len(self.held), rows, self._last)
 
     def _crops(self) -> bool:
         """Whether every layer keeps all keys and values; a sliding or recurrent one cannot go back."""

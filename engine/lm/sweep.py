@@ -1,4 +1,4 @@
-"""One prompt under several settings, one after the other, with figures that compare what came out.
+"""One prompt under several settings, with figures that compare what came out.
 
 repetition rate
     The share of a completion's tokens that lie in a repeated run of four: four tokens in a row, at any place, that
@@ -16,10 +16,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from engine.lm.generate import encoded, generate
-from engine.lm.sampling import GenerateSpec, Sampling, SetSampling
+from engine.lm.generate import generate_together
+from engine.lm.sampling import GenerateSpec, Sampling
 from engine.runs.events import Compared, Completed, Event, Token
-from engine.runs.messages import Control, Message
+from engine.runs.messages import Control
 from engine.runs.spec import BadSpec, Problem
 
 if TYPE_CHECKING:
@@ -93,31 +93,28 @@ def samples(prompt: str, sampling: Sampling, count: int) -> Comparison:
 def compare(
     lm: LanguageModel, comparison: Comparison, control: Control, *, candidates: int = 0
 ) -> Generator[Event, None, list[Compared]]:
-    """Run every setting: its ``Token`` events, which carry its number as ``stream``, then ``Compared``.
+    """Run every setting, all together: ``Token`` events, which carry its number as ``stream``, then ``Compared``.
 
-    A ``Stop`` ends the setting under way, which is still compared, and those after it do not begin; changes of the
-    sampling are not taken, since a comparison is of what was asked for. Returns what ``Compared`` said of each. Raises
+    A ``Stop`` ends all that are under way, which are still compared; changes of the sampling are not taken, since a
+    comparison is of what was asked for. Returns what ``Compared`` said of each, in the order of the settings. Raises
     :class:`engine.runs.spec.BadSpec` before anything is computed.
     """
     comparison.check()
-    ids, _, notices = encoded(lm, GenerateSpec(comparison.prompt, comparison.ids))
-    yield from notices
-    fixed = _Fixed(control)
+    specs = [
+        GenerateSpec(comparison.prompt, comparison.ids, setting.sampling, candidates, stream=stream)
+        for stream, setting in enumerate(comparison.settings)
+    ]
+    tokens: list[list[Token]] = [[] for _ in specs]
     results: list[Compared] = []
-    for stream, setting in enumerate(comparison.settings):
-        tokens: list[Token] = []
-        spec = GenerateSpec(comparison.prompt, tuple(ids), setting.sampling, candidates, stream=stream)
-        for event in generate(lm, spec, fixed):
-            if isinstance(event, Completed):
-                results.append(_compared(setting, event, tokens))
-                yield results[-1]
-                continue
-            if isinstance(event, Token):
-                tokens.append(event)
-            yield event
-        if results[-1].reason in ("stop", "failed"):
-            break
-    return results
+    for event in generate_together(lm, specs, control):
+        if isinstance(event, Completed):
+            results.append(_compared(comparison.settings[event.stream], event, tokens[event.stream]))
+            yield results[-1]
+            continue
+        if isinstance(event, Token):
+            tokens[event.stream].append(event)
+        yield event
+    return sorted(results, key=lambda result: result.stream)
 
 
 def repetition_rate(ids: Sequence[int]) -> float:
@@ -142,20 +139,6 @@ def mean_logprob(tokens: Sequence[Token]) -> float | None:
     """Mean log-probability of tokens under the model itself, in nats; None without tokens."""
     found = [token.logprob for token in tokens if token.logprob is not None]
     return sum(found) / len(found) if found else None
-
-
-class _Fixed(Control):
-    """Passes on every message but changes of the sampling."""
-
-    def __init__(self, inner: Control) -> None:
-        super().__init__()
-        self._inner = inner
-
-    def take(self) -> list[Message]:
-        return [message for message in self._inner.take() if not isinstance(message, SetSampling)]
-
-    def wait(self, seconds: float) -> None:
-        self._inner.wait(seconds)
 
 
 def _compared(setting: Setting, end: Completed, tokens: list[Token]) -> Compared:

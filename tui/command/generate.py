@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,15 +104,13 @@ def generate(
     if not json:
         print_message(f"{lm.name}: {lm.source}, {lm.parameters:,} parameters, {lm.precision} on {lm.device}")
     text, ids = _conversed(lm, text, system, narrator) if chat else (text, None)
-    reason = ""
-    for stream, each in enumerate(samples(text, sampling, n).settings):
-        if came:
-            break
-        if n > 1 and not json:
-            print_message(each.name)
-        spec = GenerateSpec(text, ids, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
-        reason = _complete(lm, spec, control, narrator, json=json)
-    return INTERRUPTED if came else FAILED if reason == "failed" else DONE
+    settings = samples(text, sampling, n).settings
+    specs = [
+        GenerateSpec(text, ids, each.sampling, CANDIDATES if json else 0, score_prompt and json, stream)
+        for stream, each in enumerate(settings)
+    ]
+    reasons = _complete(lm, specs, [each.name for each in settings], control, narrator, json=json)
+    return INTERRUPTED if came else FAILED if "failed" in reasons else DONE
 
 
 def sweep(
@@ -186,7 +185,7 @@ def sweep(
         same = [result.text for result in results] == list(saved.texts)
         if not json:
             print_message("the texts equal those in the file" if same else "the texts differ from those in the file")
-    reason = results[-1].reason if results[-1].reason in ("stop", "failed") else "done"
+    reason = next((result.reason for result in results if result.reason in ("stop", "failed")), "done")
     if json:
         last = {"event": "finished", "reason": reason, "compared": len(results), "path": str(path)}
         print_json(last | ({} if same is None else {"same": same}))
@@ -224,27 +223,52 @@ def _compared(event: Event, narrator: Narrator) -> None:
         narrator.tell(event)
 
 
-def _complete(lm: LanguageModel, spec: GenerateSpec, control: Control, narrator: Narrator, *, json: bool) -> str:
-    """One completion, told as it comes; returns the reason it ended for."""
-    from engine.lm.generate import generate as task
+def _complete(
+    lm: LanguageModel, specs: list[GenerateSpec], names: list[str], control: Control, narrator: Narrator, *, json: bool
+) -> set[str]:
+    """Completions, told one after the other as they come; the reasons they ended for."""
+    from engine.lm.generate import generate_together
 
-    told = 0
-    for event in task(lm, spec, control):
-        if json or isinstance(event, Notice):
+    reasons: set[str] = set()
+    events = generate_together(lm, specs, control)
+    begun = told = 0
+    for event in events if json else _sorted(events):
+        if isinstance(event, Completed):
+            reasons.add(event.reason)
+        if json or not isinstance(event, Token | Completed):
             narrator.tell(event)
-        elif isinstance(event, Token):
+            continue
+        if event.stream == begun:
+            begun, told = begun + 1, 0
+            if len(names) > 1:
+                print_message(names[event.stream])
+        if isinstance(event, Token):
             told += len(event.text)
             print_text(event.text)
-        elif isinstance(event, Completed):
+        else:
             print_text(event.text[told:])  # what an incomplete character left
-            print_text("\n" if on_terminal() or spec.stream else "")
+            print_text("\n" if on_terminal() or event.stream else "")
             print_message(
                 f"{event.tokens} tokens ({event.reason}), {event.tokens_per_second:.1f} tokens/s, first after "
                 f"{event.first_token_seconds:.2f} s"
             )
-        if isinstance(event, Completed):
-            reason = event.reason
-    return reason
+    return reasons
+
+
+def _sorted(events: Iterator[Event]) -> Iterator[Event]:
+    """What comes of several completions in turn, in their order: the first unfinished one's at once."""
+    waiting: dict[int, list[Event]] = {}
+    current = 0
+    for event in events:
+        if not isinstance(event, Token | Completed):
+            yield event
+            continue
+        waiting.setdefault(event.stream, []).append(event)
+        while found := waiting.pop(current, None):
+            yield from found
+            if not isinstance(found[-1], Completed):
+                break
+            current += 1
 
 
 def _setting(text: str, base: Sampling) -> Setting:

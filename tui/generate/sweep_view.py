@@ -62,6 +62,12 @@ class Sweep:
         """Whether every setting has been run."""
         return all(column.compared is not None for column in self.columns)
 
+    @property
+    def current(self) -> int:
+        """The first column that is written, else the last one that was."""
+        begun = [number for number, column in enumerate(self.columns) if column.tokens or column.compared]
+        return next((number for number in begun if self.columns[number].compared is None), max(begun, default=0))
+
     def fold(self, event: Event) -> None:
         """Take in a token, or the end of a column."""
         if isinstance(event, Token | Compared) and 0 <= event.stream < len(self.columns):

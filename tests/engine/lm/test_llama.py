@@ -68,7 +68,7 @@ def test_greedy_is_generates_in_50_prompts(kind: str, static: bool, tmp_path: Pa
 @pytest.mark.parametrize("static", [False, True])
 def test_the_cache_grows_and_nothing_changes(static: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = write(tmp_path, "Llama")
-    monkeypatch.setattr(llama.Llama.new_cache, "__defaults__", (8,))
+    monkeypatch.setattr(llama.Llama.new_cache, "__kwdefaults__", {"room": 8})
     ours = tinylm.load(tmp_path)
     assert isinstance(ours, OwnModel)
     if static:
