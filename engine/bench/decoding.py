@@ -6,7 +6,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,7 +20,11 @@ from engine.bench.setups import Setup
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
 
-SMALL = {"n_layer": 3, "n_head": 4, "n_embd": 64, "initializer_range": 0.3}
+SMALL: Mapping[str, dict[str, Any]] = {
+    "GPT-2": {"n_layer": 3, "n_head": 4, "n_embd": 64, "initializer_range": 0.3},
+    "SmolLM2": {"num_hidden_layers": 3, "hidden_size": 36, "intermediate_size": 64, "initializer_range": 0.3},
+}
+ROWS = 8  # completions that are made together
 PROMPT = 100  # tokens
 PAIRS = 5
 SETTINGS: tuple[dict[str, Any], ...] = (
@@ -49,20 +53,38 @@ def sample(setup: Setup) -> Iterator[Row]:
 
 def greedy(setup: Setup) -> Iterator[Row]:
     """A small random GPT-2 in float32 without TF32, in which every token has one that is clearly the most probable."""
+    yield from _against_generate(setup, "GPT-2", SMALL["GPT-2"])
+
+
+def llama(setup: Setup) -> Iterator[Row]:
+    """A random SmolLM2-135M likewise, by the captured step where there is CUDA."""
+    yield from _against_generate(setup, "SmolLM2", SMALL["SmolLM2"] if setup.quick else {"initializer_range": 0.05})
+
+
+def _against_generate(setup: Setup, name: str, shape: Mapping[str, Any]) -> Iterator[Row]:
+    """In float32 without TF32: logits and greedy tokens against transformers, and samples together and alone."""
     import torch
 
     with tempfile.TemporaryDirectory() as folder:
-        setups.gpt2_folder(Path(folder), torch.float32, **SMALL)
+        setups.model_folder(Path(folder), torch.float32, name, **shape)
         ours = setups.language_model(setup, Path(folder), exact=True)
         theirs = _transformers(folder, torch.float32, ours.device)
+    how = f"a random {name} of {ours.parameters / 1e6:.0f} M parameters, {_how(ours)}"
     ids, count = _prompt(ours, 120), setup.of(8, 64)
+    with torch.inference_mode():
+        logits = theirs(torch.tensor([ids[:40]], device=ours.device)).logits[0]
+    apart = max(float((ours.feed([token]) - place).abs().max()) for token, place in zip(ids[:40], logits, strict=True))
+    yield within(f"logits of 40 tokens of {how}, transformers and ours fed one by one", apart, 1e-3)
     wanted: list[int] = []
     found: list[int] = []
     for start in range(0, 120, 40):
         prompt = ids[start : start + 40]
         found += _complete(ours, prompt, count).ids
         wanted += _generate(theirs, prompt, count).ids
-    yield _agreeing("greedy decoding of a random GPT-2, generate and ours", wanted, found)
+    yield _agreeing(f"greedy decoding of {how}, generate and ours", wanted, found)
+    count = setup.of(8, 24)  # and few candidates: the more bounds a number can fall between, the more rounding shows
+    wanted, found = (_samples(ours, ids[:40], count, at_once, top_k=10).ids for at_once in (1, ROWS))
+    yield _agreeing(f"{ROWS} samples of {how}, alone and together", wanted, found)
 
 
 def processors(setup: Setup) -> Iterator[Row]:
@@ -92,22 +114,28 @@ def processors(setup: Setup) -> Iterator[Row]:
 
 
 def decode(setup: Setup) -> Iterator[Row]:
-    """Tokens per second of a random GPT-2 124M, or of ``setup.model``, against ``generate`` and the memory's bandwidth.
+    """Tokens per second of a random GPT-2 124M and SmolLM2-135M, or of ``setup.model``.
 
-    In pairs, on the same weights. On a CPU ``generate`` gets one thread or all, whichever is faster at first.
+    Against ``generate`` and the memory's bandwidth, and of several samples together against one after the other. In
+    pairs, on the same weights. On a CPU ``generate`` gets one thread or all, whichever is faster at first.
     """
+    for name in (setup.model,) if setup.model else setups.SHAPES:
+        yield from _decode(setup, name)
+
+
+def _decode(setup: Setup, model: str) -> Iterator[Row]:
     from engine.lm import find
     from engine.runs.messages import finish
 
     placement = setups.place(setup)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = _folder(setup, Path(scratch), placement.dtype)
+        folder = _folder(setup, model, Path(scratch), placement.dtype)
         ours = finish(find.load(folder, device=setup.device))
         dtype = next(ours.network.parameters()).dtype
         on_cpu = ours.device.type == "cpu"
         theirs = _transformers(folder, dtype, ours.device)
     limit, times = bandwidth(ours.device) / ours.bytes, setup.of(1, PAIRS)
-    name = f"{setup.model or 'GPT-2'} of {ours.parameters / 1e6:.0f} M parameters"
+    name = f"{model} of {ours.parameters / 1e6:.0f} M parameters"
     prompt = _prompt(ours, min(setup.of(20, PROMPT), ours.context // 2))
     count = min(setup.of(8, 48 if on_cpu else 200), ours.context - len(prompt))
     threads = _threads(theirs, prompt)
@@ -137,9 +165,8 @@ def decode(setup: Setup) -> Iterator[Row]:
             other_threads=threads,
             seconds_of_warm_up=warm,
         )
-    how = "captured" if setups.decodes_captured(ours) else "eager"
+    compared = f"decoding {name} in {ours.precision}, {_how(ours)}"
     rate = statistics.median(rates or [_complete(ours, prompt, count).rate])
-    compared = f"decoding {name} in {ours.precision}, {how}"
     MiB = ours.bytes / 2**20
     for what, each in (
         ("with 10 candidates a token", rate),
@@ -148,19 +175,37 @@ def decode(setup: Setup) -> Iterator[Row]:
         yield measured(
             f"{compared}, {what}", tokens_per_s=each, ms_per_token=1e3 / each, share_of_bandwidth=each / limit, MiB=MiB
         )
+    _samples(ours, prompt, 2, ROWS)
+    batches = [(_samples(ours, prompt, count, ROWS), _samples(ours, prompt, count, 1)) for _ in range(min(times, 3))]
+    yield measured(
+        f"{compared}, {ROWS} samples together and one after the other",
+        **spread("times_as_fast", [one.rate / other.rate for one, other in batches]),
+        together_tokens_per_s=statistics.median(one.rate for one, _ in batches),
+        alone_tokens_per_s=statistics.median(other.rate for _, other in batches),
+        same_tokens=f"{sum(a == b for a, b in zip(*(one.ids for one in batches[0]), strict=True))} of {ROWS * count}",
+    )
 
 
-def _folder(setup: Setup, scratch: Path, dtype: Any) -> str:
+def _how(ours: LanguageModel) -> str:
+    return "captured" if setups.decodes_captured(ours) else "eager"
+
+
+def _folder(setup: Setup, model: str, scratch: Path, dtype: Any) -> str:
     """A folder or name that both sides load the model from."""
-    if not setup.model:
-        setups.gpt2_folder(scratch, dtype, **(SMALL if setup.quick else {}))
+    if model in setups.SHAPES:
+        setups.model_folder(scratch, dtype, model, **(SMALL[model] if setup.quick else {}))
         return str(scratch)
-    path = Path(setup.model).expanduser()
-    if (path / "config.json").is_file() or ("/" in setup.model and not path.exists()) or setup.model == "gpt2":
-        return setup.model
+    if model == "smollm2":
+        from engine.lm.find import load_smollm2
+        from engine.runs.messages import finish
+
+        return str(finish(load_smollm2(None)))
+    path = Path(model).expanduser()
+    if (path / "config.json").is_file() or ("/" in model and not path.exists()) or model == "gpt2":
+        return model
     from engine.gpt.trained import load, write_export
 
-    write_export(load(setup.model), scratch, force=True)
+    write_export(load(model), scratch, force=True)
     return str(scratch)
 
 
@@ -204,6 +249,32 @@ def _complete(lm: LanguageModel, prompt: list[int], count: int, seed: int | None
     assert isinstance(end, Completed)
     ids = [event.id for event in events if isinstance(event, Token)]
     return Timed(ids, end.first_token_seconds, end.tokens_per_second)
+
+
+def _samples(lm: LanguageModel, prompt: list[int], count: int, at_once: int, top_k: int = 50) -> Timed:
+    """``ROWS`` samples of ``count`` tokens, so many ``at_once``; the prompt is fed once.
+
+    Their ids, one sample after the other, and tokens of all per second.
+    """
+    from engine.lm.generate import generate_together
+    from engine.lm.sampling import GenerateSpec, Sampling
+    from engine.runs.events import Token
+    from engine.runs.messages import Control
+
+    lm.forget()
+    specs = [
+        GenerateSpec("", tuple(prompt), Sampling(max_new_tokens=count, seed=row, top_k=top_k), stream=row)
+        for row in range(ROWS)
+    ]
+    ids: list[list[int]] = [[] for _ in specs]
+    begun, first = time.perf_counter(), 0.0
+    for start in range(0, ROWS, at_once):
+        for event in generate_together(lm, specs[start : start + at_once], Control()):
+            if isinstance(event, Token):
+                first = first or time.perf_counter()
+                ids[event.stream].append(event.id)
+    every = [token for row in ids for token in row]
+    return Timed(every, first - begun, len(every) / (time.perf_counter() - begun))
 
 
 def _step_rate(lm: LanguageModel, prompt: list[int], count: int) -> float:

@@ -26,7 +26,7 @@ from engine.runs.spec import BadSpec, Problem
 SECONDS = 480.0  # the whole check at most
 ROOT = Path(__file__).resolve().parents[2]
 _LOG = 20_000  # characters of a part's other output that are kept, from its end
-_PRELOADED = ["torch", "transformers.models.gpt2.modeling_gpt2", "transformers.models.bert.modeling_bert"]
+_PRELOADED = ["torch", *(f"transformers.models.{kind}.modeling_{kind}" for kind in ("gpt2", "llama", "bert"))]
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,16 @@ PARTS: dict[str, Part] = {
     "validation": Part("engine.bench.training", "loss on the whole validation split, CPU and device"),
     "sample": Part("engine.bench.decoding", "samples with and without the captured decoding step"),
     "greedy": Part("engine.bench.decoding", "greedy decoding and generate of transformers"),
+    "llama": Part("engine.bench.decoding", "a random SmolLM2 against transformers, and samples together", 90),
     "processors": Part("engine.bench.decoding", "logits processors, CPU and device"),
     "encoders": Part("engine.bench.encoding", "losses of bi-encoder, fine-tuning, scorer and MLP, CPU and device", 120),
     "sync": Part("engine.bench.cuda", "no synchronisation in a step or batch", cuda=True),
     "memory": Part("engine.bench.cuda", "halved batches after memory ran out", 90, cuda=True),
     "step": Part("engine.bench.training", "time of a training step: eager, captured, compiled", 120),
     "best": Part("engine.bench.training", "time to the best validation loss", 100),
-    "decode": Part("engine.bench.decoding", "decoding speed against generate of transformers", 120),
+    "decode": Part(
+        "engine.bench.decoding", "decoding speed against generate of transformers, and of samples together", 240
+    ),
     "features": Part("engine.bench.encoding", "speed of encoder features against other loops", 90),
     "ranks": Part("engine.bench.ranks", "one training on two processes and on one", 90),
 }

@@ -161,19 +161,36 @@ def dante_model(setup: Setup, *, captured: bool) -> LanguageModel:
     return made
 
 
-def gpt2_folder(folder: Path, dtype: torch.dtype, **shape: Any) -> None:
-    """A random GPT-2, GPT-2 124M without a ``shape``, as ``save_pretrained`` leaves it, with GPT-2's tokenizer.
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "GPT-2": {},
+    "SmolLM2": {
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 2048,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e5},
+        "tie_word_embeddings": True,
+    },
+}
+"""GPT-2 124M, which is the default of transformers, and SmolLM2-135M with a shorter context"""
+
+
+def model_folder(folder: Path, dtype: torch.dtype, name: str, **changes: Any) -> None:
+    """A random model of one of ``SHAPES`` as ``save_pretrained`` leaves it, with GPT-2's tokenizer.
 
     No token ends a text, so that a completion has the length that is asked for.
     """
     import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
     from engine.tokenization import find as tokenizers
 
     torch.manual_seed(1)
-    config = GPT2Config(**shape, bos_token_id=None, eos_token_id=None)
-    model: Any = GPT2LMHeadModel(config)
+    kinds: tuple[Any, Any] = (GPT2Config, GPT2LMHeadModel) if name == "GPT-2" else (LlamaConfig, LlamaForCausalLM)
+    model = kinds[1](kinds[0](**{**SHAPES[name], **changes}, bos_token_id=None, eos_token_id=None))
     model.to(dtype).save_pretrained(folder)
     words: Any = tokenizers.bundled("gpt2")
     words.backend.save(str(folder / "tokenizer.json"))

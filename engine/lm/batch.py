@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.gpt.model import GPT, Cache
 from engine.lm.llama import Llama
 
+STRIDE = 64  # positions: a cache has a multiple of so many, which kernels of attention want of a mask
 WARM = 3  # steps before the capture, in which the libraries allocate what they need
 
 
@@ -86,9 +87,10 @@ class OwnBatch(Batch):
     """With a network of the project. A captured step goes on computing all rows: those let go of are passed over."""
 
     def __init__(self, gpt: GPT | Llama, held: Cache, length: int, rows: int, room: int, *, static: bool) -> None:
-        """``rows`` with space for ``room`` positions that begin with the first ``length`` positions of ``held``."""
+        """``rows`` that begin with the first ``length`` positions of ``held``, with space for ``room`` or more."""
         super().__init__(length)
-        self._gpt, self._cache, self._rows = gpt, gpt.new_cache(rows, room=room), rows
+        self._gpt, self._rows = gpt, rows
+        self._cache = gpt.new_cache(rows, room=-(-room // STRIDE) * STRIDE)
         self._step = StaticStep(gpt, self._cache) if static else None
         self._live: Tensor | None = None
         for pair, before in zip(self._cache, held, strict=True):
