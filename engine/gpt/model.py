@@ -107,7 +107,8 @@ class GPT(nn.Module):
         mask = None
         if time > 1 and position:  # a later piece sees all before it and, of itself, what is not ahead
             mask = torch.ones(time, position + time, dtype=torch.bool, device=ids.device).tril(position)
-        return self._logits(ids, slice(position, position + time), cache, position, mask, last)
+        rows = slice(-1, None) if last else slice(None)
+        return self._logits(ids, slice(position, position + time), cache, position, mask, rows)
 
     def step(self, ids: Tensor, cache: Cache, position: Tensor) -> Tensor:
         """Logits ``(batch, 1, vocabulary)`` for one more id ``(batch, 1)`` at ``position`` ``(1,)``, kept as a tensor.
@@ -116,7 +117,14 @@ class GPT(nn.Module):
         captured and replayed; the price is that it attends over the whole cache.
         """
         mask = torch.arange(cache[0][0].shape[2], device=ids.device)[None] <= position
-        return self._logits(ids, position, cache, position, mask, True)
+        return self._logits(ids, position, cache, position, mask, slice(-1, None))
+
+    def tree(self, ids: Tensor, positions: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+        """Logits ``(1, rows, vocabulary)`` at ``rows`` of the nodes of a tree, ``ids`` and ``positions`` ``(nodes,)``.
+
+        ``mask`` ``(nodes, nodes)`` is true where a node attends to another.
+        """
+        return self._logits(ids[None], positions, None, 0, mask, rows)
 
     def _logits(
         self,
@@ -125,7 +133,7 @@ class GPT(nn.Module):
         cache: Cache | None,
         position: int | Tensor,
         mask: Tensor | None,
-        last: bool,
+        rows: slice | Tensor,
     ) -> Tensor:
         x, rotation = self.tokens(ids), None
         if self.config.positions == "learned":
@@ -138,7 +146,7 @@ class GPT(nn.Module):
             x = functional.dropout(x, self.config.dropout, True)
         for index, block in enumerate(self.blocks):
             x = block(x, cache[index] if cache is not None else None, position, mask, rotation)
-        logits: Tensor = self.head(self.norm(x[:, -1:] if last else x))
+        logits: Tensor = self.head(self.norm(x[:, rows]))
         if cap := self.config.soft_cap:
             exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
             logits = cap * torch.tanh(exact / cap)

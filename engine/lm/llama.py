@@ -154,20 +154,34 @@ class Llama(nn.Module):
             mask = torch.ones(time, position + time, dtype=torch.bool, device=ids.device).tril(position)
             mask = mask.repeat(self.config.heads // self.config.groups, 1)
         where = torch.arange(position, position + time, device=ids.device)
-        return self._logits(ids, where, cache, position, mask, last)
+        return self._logits(ids, where, cache, position, mask, slice(-1, None) if last else slice(None))
 
     def step(self, ids: Tensor, cache: Cache, position: Tensor) -> Tensor:
         """As :meth:`engine.gpt.model.GPT.step`: over the whole cache, so that a graph of it can be replayed."""
         mask = torch.arange(cache[0][0].shape[2], device=ids.device)[None] <= position
-        return self._logits(ids, position, cache, position, mask, True)
+        return self._logits(ids, position, cache, position, mask, slice(-1, None))
+
+    def tree(self, ids: Tensor, positions: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+        """As :meth:`engine.gpt.model.GPT.tree`."""
+        config, weight = self.config, self.tokens.weight
+        keys, values = weight.new_empty(2, 1, config.groups, len(ids), config.head)
+        mask = mask.repeat(config.heads // config.groups, 1)
+        # No later forward needs them, so the blocks write their keys and values into the same place.
+        return self._logits(ids[None], positions, [(keys, values)] * config.layers, 0, mask, rows)
 
     def _logits(
-        self, ids: Tensor, where: Tensor, cache: Cache, position: int | Tensor, mask: Tensor | None, last: bool
+        self,
+        ids: Tensor,
+        where: Tensor,
+        cache: Cache,
+        position: int | Tensor,
+        mask: Tensor | None,
+        rows: slice | Tensor,
     ) -> Tensor:
         x, rotation = self.tokens(ids), self._rotation(where)
         for block, kept in zip(self.blocks, cache, strict=True):
             x = block(x, kept, position, mask, rotation)
-        logits: Tensor = self.head(self.norm(x[:, -1:] if last else x))
+        logits: Tensor = self.head(self.norm(x[:, rows]))
         return logits
 
     def _rotation(self, where: Tensor) -> Tensor:

@@ -24,9 +24,12 @@ from engine.gpt.model import GPT
 from engine.lm.batch import Batch, ForeignBatch, OwnBatch, StaticStep
 from engine.lm.chat import ChatTemplate
 from engine.lm.llama import Llama
+from engine.lm.tree import TokenTree
 from engine.machine import MemoryRanOut, gib, physical_cores
 from engine.runs.events import Token
 from engine.tokenization.encoding import Tokenizer
+
+ALONE = 32  # tokens before the first whose logits are wanted, beyond which theirs are not computed
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,17 @@ class LanguageModel(abc.ABC):
         with self._computing(rows, count, batch.length + count):
             return batch.logits(ids).float()
 
+    def feed_tree(self, tree: TokenTree, nodes: Sequence[int]) -> Tensor:
+        """Logits ``(nodes, vocabulary)``, float32, after each of ``nodes``, which every leaf is among.
+
+        Nothing of it need be held afterwards. Raises as :meth:`feed`.
+        """
+        self.check(tree.ids)
+        if (longest := max(tree.positions) + 1) > self.context:
+            raise ValueError(f"{longest} tokens are more than the context of {self.context}")
+        with self._computing(1, len(tree), len(tree)):
+            return self._tree_logits(tree, nodes).float()
+
     @contextlib.contextmanager
     def _computing(self, rows: int, count: int, length: int) -> Iterator[None]:
         """Where ``count`` tokens are fed to each of ``rows``, which are ``length`` tokens long then."""
@@ -178,6 +192,10 @@ class LanguageModel(abc.ABC):
         """Logits ``(1, ids or 1, vocabulary)`` of ids that follow what is held, which then holds them too."""
 
     @abc.abstractmethod
+    def _tree_logits(self, tree: TokenTree, nodes: Sequence[int]) -> Tensor:
+        """As :meth:`feed_tree`, in any precision."""
+
+    @abc.abstractmethod
     def _keep(self, length: int) -> int:
         """Let go of keys and values beyond ``length``; returns how many are left, which may be fewer."""
 
@@ -206,6 +224,10 @@ class OwnModel(LanguageModel):
             return self._step(ids, len(self.held))
         logits: Tensor = self._gpt(ids, self._cache, len(self.held), last=not every)
         return logits
+
+    def _tree_logits(self, tree: TokenTree, nodes: Sequence[int]) -> Tensor:
+        ids, positions, rows = (torch.tensor(each).to(self.device) for each in (tree.ids, tree.positions, nodes))
+        return self._gpt.tree(ids, positions, torch.from_numpy(tree.seen()).to(self.device), rows)[0]
 
     def _make_room(self, length: int) -> None:
         """Let the cache, if it is smaller than the context, hold ``length`` positions."""
@@ -251,6 +273,21 @@ class ForeignModel(LanguageModel):
         out = self._model(input_ids=ids, past_key_values=self._cache, use_cache=True, **only)
         logits: Tensor = out.logits
         return logits
+
+    def _tree_logits(self, tree: TokenTree, nodes: Sequence[int]) -> Tensor:
+        """One sequence after another, since a mask of its own is not obeyed by every architecture."""
+        missing: dict[int, Tensor | None] = dict.fromkeys(nodes)
+        for path in tree.paths():
+            ids = [tree.ids[node] for node in path]
+            first = next(place for place, node in enumerate(path) if missing.get(node, False) is None)
+            kept = self.keep(min(self.reuse(ids), first))
+            if first - kept > ALONE:
+                self.feed(ids[kept:first])
+                kept = first
+            for node, row in zip(path[kept:], self.feed(ids[kept:], every=True), strict=True):
+                if node in missing:
+                    missing[node] = row
+        return torch.stack([row for row in missing.values() if row is not None])
 
     def _keep(self, length: int) -> int:
         if length and self._crops():
