@@ -9,10 +9,12 @@ as the question has by itself. :class:`Judging` scores many items; when it is st
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from data.choices import Item
 from engine.choose import report as choose_report
@@ -26,13 +28,12 @@ from engine.tokenization.encoding import UNKNOWN
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from engine.lm.model import LanguageModel
 
 WAYS = ("sum", "token", "character", "pmi")
 UNINFORMATIVE = "Answer:"
-ALONE = 32  # tokens of a prompt beyond which its logits are not all computed
+TOGETHER, ON_A_GPU = 256, 2048  # tokens that are computed together: more gain nothing, and a stop waits for them
 
 
 def prompt_of(item: Item) -> str:
@@ -41,6 +42,25 @@ def prompt_of(item: Item) -> str:
         return item.stem
     context = f"{item.context}\n" if item.context else ""
     return f"{context}Question: {item.question}\nAnswer:"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is computed for an item: each choice in tokens after its question, and after the uninformative prompt."""
+
+    item: Item
+    context: list[int]
+    choices: list[list[int]]
+    bare: list[int]
+    alone: list[list[int]]
+    truncated: bool
+    """whether the prompt was cut at its beginning"""
+
+    @property
+    def tokens(self) -> int:
+        """Those that have to be fed at most."""
+        every = (*self.choices, *self.alone)
+        return len(self.context) + len(self.bare) + sum(max(0, len(ids) - 1) for ids in every)
 
 
 class Reader:
@@ -52,11 +72,9 @@ class Reader:
         self.lm = lm
         self._before = initial_ids(lm.tokenizer)
         self._uninformative = uninformative
-        self._alone: dict[tuple[str, str], float] = {}
+        self._alone: dict[Asked, float] = {}
         self.unspelled = 0
         """characters left out so far because the model does not know them"""
-        self.truncated = False
-        """whether the prompt of the last item was cut at its beginning"""
 
     def uninformative(self, item: Item) -> str:
         """The prompt that stands for no question: that of the settings, else one of the item's own kind."""
@@ -64,61 +82,77 @@ class Reader:
             return self._uninformative
         return "" if item.continued else UNINFORMATIVE
 
-    def score(self, item: Item) -> tuple[ChoiceScore, ...]:
-        """Every choice of an item; the question is computed once.
+    def question(self, item: Item) -> Question:
+        """An item in tokens.
 
         Raises :class:`ValueError` for a choice that has no room in the context, a token without an embedding, and an
-        empty prompt where the model has no first token; :class:`engine.lm.pretrained.NoModel` where its logits are NaN
-        or memory runs out.
+        empty prompt where the model has no first token.
         """
+        context, choices, truncated = self._encoded(prompt_of(item), item.choices)
+        bare, alone, _ = self._encoded(self.uninformative(item), item.choices)
+        return Question(item, context, choices, bare, alone, truncated)
+
+    def score(self, item: Item) -> tuple[ChoiceScore, ...]:
+        """Every choice of one item; raises as :meth:`question` and :meth:`scores`."""
+        return self.scores([self.question(item)])[0]
+
+    def scores(self, questions: Sequence[Question]) -> list[tuple[ChoiceScore, ...]]:
+        """Every choice of every item, computed together: what texts begin with, each question above all, once.
+
+        Raises :class:`engine.lm.pretrained.NoModel` where the model's logits are NaN or memory runs out.
+        """
+        asked = [one for each in questions for one in _asked(each.context, each.choices)]
+        alone = [one for each in questions for one in _asked(each.bare, each.alone)]
+        missing = [one for one in dict.fromkeys(alone) if one not in self._alone]
         try:
-            return self._score(item)
+            found = logprobs(self.lm, [*asked, *missing])
         except MemoryRanOut as error:
+            if half := len(questions) // 2:
+                return [*self.scores(questions[:half]), *self.scores(questions[half:])]
             raise NoModel(str(error)) from None
-
-    def _score(self, item: Item) -> tuple[ChoiceScore, ...]:
-        prompt, bare = prompt_of(item), self.uninformative(item)
-        context, choices = self._pairs(prompt, item.choices)
-        truncated = self.truncated
-        found = logprobs(self.lm, context, choices)
-        missing = [choice for choice in dict.fromkeys(item.choices) if (bare, choice) not in self._alone]
-        if missing:
-            start, alone = self._pairs(bare, missing)
-            for choice, each in zip(missing, logprobs(self.lm, start, alone), strict=True):
-                self._alone[bare, choice] = _total(each)
+        self._alone.update(zip(missing, map(_total, found[len(asked) :]), strict=True))
+        values, totals = iter(found), iter(self._alone[one] for one in alone)
+        spelled = self.lm.tokenizer.spelled
         scores = []
-        for choice, ids, each in zip(item.choices, choices, found, strict=True):
-            total, alone_total = _total(each), self._alone[bare, choice]
-            strip = tuple((self.lm.tokenizer.spelled(token), value) for token, value in zip(ids, each, strict=True))
-            scores.append(
-                ChoiceScore(
-                    strip,
-                    total,
-                    total / max(1, len(each)),
-                    total / len(choice),
-                    total - alone_total if each else total,
-                    alone_total,
+        for question in questions:
+            row = []
+            for choice, ids in zip(question.item.choices, question.choices, strict=True):
+                each, alone_total = next(values), next(totals)
+                total = _total(each)
+                row.append(
+                    ChoiceScore(
+                        tuple((spelled(token), value) for token, value in zip(ids, each, strict=True)),
+                        total,
+                        total / max(1, len(each)),
+                        total / len(choice),
+                        total - alone_total if each else total,
+                        alone_total,
+                    )
                 )
-            )
-        self.truncated = truncated  # of the question's prompt, not of the uninformative one
-        return tuple(scores)
+            scores.append(tuple(row))
+        return scores
 
-    def _pairs(self, prompt: str, choices: Sequence[str]) -> tuple[list[int], list[list[int]]]:
-        """Ids of the prompt and of each choice after it, the prompt cut at its beginning to what has room.
+    def _encoded(self, prompt: str, choices: Sequence[str]) -> tuple[list[int], list[list[int]], bool]:
+        """Ids of the prompt, those of each choice after it, and whether the prompt was cut to what has room.
 
-        It begins with what the tokenizer puts before any text, as in Generate. Nothing for a choice of which the model
-        knows no character, whatever space is before it. Raises :class:`ValueError` as :meth:`score` does.
+        It begins with what the tokenizer puts before any text, as in Generate, and ends where the tokens of prompt and
+        choice together are no more those of the prompt alone, for any choice: a tokenizer may join what is on both
+        sides. Nothing for a choice of which the model knows no character, whatever space is before it. Raises
+        :class:`ValueError` as :meth:`question` does.
         """
         cut = len(prompt) - len(prompt.rstrip())
         prompt, space = prompt.rstrip(), prompt[len(prompt) - cut :] or " "
         context, lost = self._ids(prompt)
         self.unspelled += lost
-        spelled = []
+        joint = []
         for choice in choices:
             ids, unknown = self._ids(f"{prompt}{space}{choice}")
             self.unspelled += unknown - lost
-            known = ids[len(context) :]
-            spelled.append(known if any(self.lm.tokenizer.spelled(token).strip() for token in known) else [])
+            joint.append(ids)
+        shared = min(_alike(context, ids) for ids in joint)
+        before = self._text(context[shared:])
+        spelled = [ids[shared:] if self._text(ids[shared:]) != before else [] for ids in joint]
+        context = context[:shared]
         if not context:
             if self.lm.start is None:
                 raise ValueError(f"{self.lm.name} has no token to begin a text with: give an uninformative prompt")
@@ -128,8 +162,7 @@ class Reader:
         room = self.lm.context + 1 - max(map(len, spelled))
         if room < 1:
             raise ValueError(f"a choice is longer than the {self.lm.context:,} tokens of {self.lm.name}'s context")
-        self.truncated = len(context) > room
-        return context[-room:], spelled
+        return context[-room:], spelled, len(context) > room
 
     def _ids(self, text: str) -> tuple[list[int], int]:
         """The known tokens of a text, and the number of unknown or lost characters."""
@@ -138,36 +171,51 @@ class Reader:
         self.lm.check(known)
         return known, len(encoding) - len(known) + len(encoding.lost)
 
+    def _text(self, ids: Sequence[int]) -> str:
+        return "".join(map(self.lm.tokenizer.spelled, ids)).strip()
 
-def logprobs(lm: LanguageModel, context: Sequence[int], choices: Sequence[Sequence[int]]) -> list[list[float]]:
-    """The log-probability of each token of each choice after ``context``, which may not be empty.
 
-    Choices are walked in the order of their ids, so that the context and what several begin with are fed once.
+Asked: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+"""tokens of a context, which may not be empty, and of what may follow it"""
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return sum(1 for _ in pairs)
+
+
+def _asked(context: Sequence[int], choices: Sequence[Sequence[int]]) -> list[Asked]:
+    start = tuple(context)
+    return [(start, tuple(ids)) for ids in choices]
+
+
+def logprobs(lm: LanguageModel, asked: Sequence[Asked]) -> list[list[float]]:
+    """The log-probability of each token of what follows each context; every beginning they share is fed once.
+
+    Raises :class:`ValueError` and :class:`engine.machine.MemoryRanOut` as :meth:`LanguageModel.feed`, and
+    :class:`engine.lm.pretrained.NoModel` for logits that are not finite.
     """
     import torch
 
-    for choice in choices:
-        lm.check(choice)  # also its last token, which is not fed
-    first = len(context) - 1
-    rows: list[Tensor] = []  # log-probabilities of the token after position first, first + 1, …
-    found: dict[tuple[int, ...], list[float]] = {(): []}
-    for choice in sorted({tuple(ids) for ids in choices} - {()}):
-        ids = [*context, *choice[:-1]]  # after the last token nothing is asked
-        kept = lm.keep(min(lm.reuse(ids), first + len(rows)))
-        del rows[max(0, kept - first) :]
-        if first - kept > ALONE:
-            lm.feed(ids[kept:first])
-            kept = first
-        logits = lm.feed(ids[kept:], every=True)[max(0, first - kept) :]
-        with torch.inference_mode():
-            rows += logits.log_softmax(-1).unbind()
-            targets = torch.tensor(choice, device=logits.device)
-            places = torch.stack(rows)
-            picked = places.gather(1, targets[:, None])[:, 0]
-        if bool(places.isnan().any()):  # also where a logit is infinite
-            raise NoModel(f"the logits of {lm.name} are not finite (NaN or infinite): its weights are damaged")
-        found[choice] = picked.tolist()
-    return [found[tuple(ids)] for ids in choices]
+    from engine.lm.tree import TokenTree
+
+    tree, places = TokenTree(), []
+    for context, ids in asked:
+        # Nothing is asked after the last token, so it is not fed.
+        places += tree.add([*context, *ids[:-1]])[len(context) - 1 :] if ids else []
+    if not places:
+        return [[] for _ in asked]
+    rows = {node: row for row, node in enumerate(sorted(set(places)))}
+    logits = lm.feed_tree(tree, list(rows))
+    with torch.inference_mode():
+        where = torch.tensor([[rows[node] for node in places], [token for _, ids in asked for token in ids]])
+        row, target = where.to(logits.device)
+        picked = logits.log_softmax(-1)[row, target].tolist()
+    if any(map(math.isnan, picked)):  # also where a logit is infinite
+        raise NoModel(f"the logits of {lm.name} are not finite (NaN or infinite): its weights are damaged")
+    values = iter(picked)
+    return [list(itertools.islice(values, len(ids))) for _, ids in asked]
 
 
 def _total(each: Sequence[float]) -> float:
@@ -196,32 +244,61 @@ class Judging:
         Those that an earlier start has saved are taken over where the model scores the first of them alike.
         """
         saved = self._saved
-        if saved is not None and saved.found and not self._judge(self.items[0]).agrees(saved.found[0]):
-            saved.forget()
+        if saved is not None and saved.found:
+            (first,) = self._judge(*self._batches(self.items[:1]))
+            if not first.agrees(saved.found[0]):
+                saved.forget()
         earlier = saved.found[: len(self.items)] if saved is not None else []
-        for place, item in enumerate(self.items):
-            if place < len(earlier):
-                judged = earlier[place]
-            else:
-                yield from handle_messages(control, place)
-                judged = self._judge(item)
+        for judged in earlier:
+            yield self._done(judged)
+        for batch in self._batches(self.items[len(earlier) :]):
+            yield from handle_messages(control, len(self.done))
+            for judged in self._judge(batch):
                 if saved is not None:
                     saved.add(judged)
-            self.done.append(found := judged.choices)
-            self.truncated += judged.truncated
-            self.unscored.update([judged.reason] if judged.reason else [])
-            row = tuple(one.way(LEADING) for one in found)
-            strips = tuple(one.strip for one in found)
-            yield ItemJudged(METHOD, place, place + 1, len(self.items), -1, row, 0.0, 0.0, 1.0, ways(found), strips)
+                yield self._done(judged)
 
-    def _judge(self, item: Item) -> JudgedItem:
+    def _done(self, judged: JudgedItem) -> ItemJudged:
+        place, found = len(self.done), judged.choices
+        self.done.append(found)
+        self.truncated += judged.truncated
+        self.unscored.update([judged.reason] if judged.reason else [])
+        row = tuple(one.way(LEADING) for one in found)
+        strips = tuple(one.strip for one in found)
+        return ItemJudged(METHOD, place, place + 1, len(self.items), -1, row, 0.0, 0.0, 1.0, ways(found), strips)
+
+    def _batches(self, items: Sequence[Item]) -> Iterator[list[Question | JudgedItem]]:
+        """Items that are computed together; of one that cannot be, why."""
+        together = ON_A_GPU if self.reader.lm.device.type == "cuda" else TOGETHER
+        batch: list[Question | JudgedItem] = []
+        tokens = 0
+        for item in items:
+            asked, count = self._asked(item)
+            if batch and tokens + count > together:
+                yield batch
+                batch, tokens = [], 0
+            batch.append(asked)
+            tokens += count
+        if batch:
+            yield batch
+
+    def _asked(self, item: Item) -> tuple[Question | JudgedItem, int]:
+        """What is to be computed for an item, and how many tokens it has; or why it cannot be."""
         try:
-            found = self.reader.score(item)
+            question = self.reader.question(item)
         except ValueError as error:
-            return JudgedItem(tuple(ChoiceScore((), *[float("-inf")] * 5) for _ in item.choices), reason=str(error))
+            nothing = ChoiceScore((), *[float("-inf")] * 5)
+            return JudgedItem((nothing,) * len(item.choices), reason=str(error)), 1
+        return question, question.tokens
+
+    def _judge(self, batch: Sequence[Question | JudgedItem]) -> list[JudgedItem]:
+        scores = iter(self.reader.scores([one for one in batch if isinstance(one, Question)]))
+        return [self._judged(one, next(scores)) if isinstance(one, Question) else one for one in batch]
+
+    def _judged(self, question: Question, found: tuple[ChoiceScore, ...]) -> JudgedItem:
         known = all(one.strip for one in found)
         reason = "" if known else f"a choice has no character that {self.reader.lm.name} knows"
-        return JudgedItem(found, self.reader.truncated, reason)
+        return JudgedItem(found, question.truncated, reason)
 
     def scores(self, way: str) -> NDArray[np.float64]:
         """Scores of what was judged, by one way, ``(items, choices)``."""
@@ -241,15 +318,14 @@ class Judging:
     ) -> Generator[Event, None, tuple[NDArray[np.int64], NDArray[np.float64]]]:
         """The first ``most`` items again with their choices in another order: the orders, and the scores in them."""
         items = self.items[: min(most, len(self.done))]
-        order, rows = choose_report.orders(items, seed), []
-        for place, item in enumerate(items):
-            yield from handle_messages(control, place)
-            taken = [int(old) for old in order[place, : len(item.choices)]]
-            moved = replace(item, choices=tuple(item.choices[old] for old in taken))
-            done = self.done[place]
-            found = self.reader.score(moved) if all(one.strip for one in done) else done
-            rows.append([one.way(LEADING) for one in found])
-            yield Progress(f"{METHOD}: choices in another order", place + 1, len(items))
+        order, moved = choose_report.orders(items, seed), []
+        rows: list[list[float]] = []
+        for item, places in zip(items, order.tolist(), strict=True):
+            moved.append(replace(item, choices=tuple(item.choices[old] for old in places[: len(item.choices)])))
+        for batch in self._batches(moved):
+            yield from handle_messages(control, len(rows))
+            rows += [[one.way(LEADING) for one in judged.choices] for judged in self._judge(batch)]
+            yield Progress(f"{METHOD}: choices in another order", len(rows), len(items))
         return order, choose_report.matrix(rows)
 
 

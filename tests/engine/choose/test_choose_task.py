@@ -175,7 +175,10 @@ def test_controls_are_what_they_say(workshop: dict[str, str], done: tuple[Run, l
         assert sorted(row[: len(one.choices)]) == list(range(len(one.choices)))
 
 
-def test_stopping_keeps_what_zero_shot_has_judged(workshop: dict[str, str], tmp_path: Path) -> None:
+def test_stopping_keeps_what_zero_shot_has_judged(
+    workshop: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zero_shot, "TOGETHER", 1)  # a batch is ended before a stop
     run = choose_runs.create(ChooseSpec(**workshop, methods=(ZERO_SHOT, "margin")))
     control, events = Control(), []
     for event in choose_runs.drive(run, control):
@@ -393,14 +396,15 @@ def test_a_new_start_goes_on_after_the_last_judged_item(
 ) -> None:
     spec = ChooseSpec(**workshop, methods=(ZERO_SHOT,), device="cpu")
     whole = list(choose(spec, Control()))
+    monkeypatch.setattr(zero_shot, "TOGETHER", 1)  # a batch is ended before a stop
     asked: list[str] = []
-    score = zero_shot.Reader.score
+    question = zero_shot.Reader.question
 
     def counted(self: zero_shot.Reader, one: Item) -> Any:
         asked.append(one.question)
-        return score(self, one)
+        return question(self, one)
 
-    monkeypatch.setattr(zero_shot.Reader, "score", counted)
+    monkeypatch.setattr(zero_shot.Reader, "question", counted)
 
     def started(run: Run, after: int = 0) -> list[Any]:
         asked.clear()

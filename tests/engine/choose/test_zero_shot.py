@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from workbench import only
 
 from data.choices import Item
 from engine.choose import report as choose_report
+from engine.choose import zero_shot
 from engine.choose.zero_shot import LEADING, WAYS, ChoiceScore, Judging, Reader, logprobs, prompt_of
 from engine.lm.find import NoModel
-from engine.lm.model import LanguageModel
+from engine.lm.model import ForeignModel, LanguageModel
+from engine.lm.tree import TokenTree
 from engine.runs.events import ItemJudged
 from engine.runs.messages import Control, Stop, Stopped
 
@@ -99,24 +102,92 @@ def test_prompts() -> None:
     assert (reader.uninformative(ITEMS[0]), reader.uninformative(ITEMS[1])) == ("Answer:", "")
 
 
-def test_what_is_shared_is_fed_once(gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "nanochat", "sliding"])
+def test_items_together_score_as_one_forward_for_each_choice(kind: str, tmp_path: Path) -> None:
+    """Log-probabilities within 1e-4 of ``transformers`` and every prediction, with each size of a batch."""
+    write: dict[str, Callable[..., Any]] = {"gpt2": tinylm.write_gpt2, "nanochat": tinylm.write_nanochat}
+    changes = {"sliding_window": 6} if kind == "sliding" else {}
+    model = write.get(kind, tinylm.write_llama)(tmp_path, **changes)
+    lm = tinylm.load(tmp_path)
+    assert isinstance(lm, ForeignModel) is (kind == "sliding")
+    items = [*ITEMS, replace(ITEMS[0], choices=ITEMS[0].choices[::-1]), replace(ITEMS[3], question="va re?")]
+    wanted = [[brute(model, lm, prompt_of(item), choice) for choice in item.choices] for item in items]
+    for count in (1, 2, len(items)):
+        reader = Reader(lm, "ma")
+        found = []
+        for start in range(0, len(items), count):
+            found += reader.scores([reader.question(item) for item in items[start : start + count]])
+        for item, scores, each in zip(items, found, wanted, strict=True):
+            for choice, score, values in zip(item.choices, scores, each, strict=True):
+                assert [value for _, value in score.strip] == pytest.approx(values, abs=1e-4)
+                assert score.alone == pytest.approx(sum(brute(model, lm, "ma", choice)), abs=1e-4)
+            best = max(range(len(each)), key=lambda place, each=each: sum(each[place]))
+            assert max(range(len(scores)), key=lambda place, scores=scores: scores[place].sum) == best
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "sliding"])
+def test_what_is_shared_is_fed_once(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tinylm.load(request.getfixturevalue(kind)[0])
+    trees: list[TokenTree] = []
+    feed = lm.feed_tree
+
+    def counted(tree: TokenTree, nodes: Sequence[int]) -> Any:
+        trees.append(tree)
+        return feed(tree, nodes)
+
+    monkeypatch.setattr(lm, "feed_tree", counted)
+    context = tuple(range(40))
+    asked = [(context, choice) for choice in ((1, 2, 3, 4), (1, 2, 5), (1, 2, 3), (9,), (), (7, 7))]
+    found = logprobs(lm, asked)
+    # The context once; of the choices 1 2 3 and 7: the last token of each is never fed.
+    assert [tree.ids for tree in trees] == [[*context, 1, 2, 3, 7]]
+    assert [len(each) for each in found] == [4, 3, 3, 1, 0, 2]
+    for one, values in zip(asked, found, strict=True):
+        assert logprobs(lm, [one])[0] == pytest.approx(values, abs=1e-5)
+
+
+def test_what_a_choice_is_worth_alone_is_computed_once(gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     lm = tinylm.load(gpt2[0])
+    reader = Reader(lm, "ma")
+    first = reader.score(ITEMS[0])
     fed: list[int] = []
-    feed = lm.feed
+    feed = lm.feed_tree
+    monkeypatch.setattr(lm, "feed_tree", lambda tree, nodes: (fed.append(len(tree)), feed(tree, nodes))[1])
+    again = reader.score(replace(ITEMS[0], question="gu?"))
+    assert [one.alone for one in again] == [one.alone for one in first]
+    context = [*lm.tokenizer.encode("Question: gu?\nAnswer:").ids]
+    after = {
+        ids[:length]
+        for ids in reader.question(ITEMS[0]).choices
+        for ids in [tuple(ids)]
+        for length in range(1, len(ids))
+    }
+    assert fed == [len(context) + len(after)]  # nothing of the uninformative prompt
 
-    def counted(ids: Sequence[int], **options: Any) -> Any:
-        fed.extend(ids)
-        return feed(ids, **options)
 
-    monkeypatch.setattr(lm, "feed", counted)
-    context, choices = list(range(40)), [[1, 2, 3, 4], [1, 2, 5], [1, 2, 3], [9], [7, 7]]
-    found = logprobs(lm, context, choices)
-    # The context once; of the choices 1 2 3, then 7: the last token of each is never fed. Where a path ends within
-    # what is held, its last token is fed again.
-    assert len(fed) <= len(context) + 8
-    assert [len(each) for each in found] == [4, 3, 3, 1, 2]
-    again = logprobs(lm, context, choices)
-    assert all(one == pytest.approx(other, abs=1e-5) for one, other in zip(again, found, strict=True))
+def test_a_tokenizer_that_joins_question_and_choice(tmp_path: Path) -> None:
+    """What is scored begins where the tokens of both together are no more those of the question, for every choice."""
+    from tokenizers import Tokenizer, decoders, models
+
+    model = tinylm.write_gpt2(tmp_path)
+    letters = [chr(code) for code in range(32, 127)] + ["\n"]
+    vocabulary = {token: number for number, token in enumerate([*letters, ": ", ": v", "va"])}
+    joining = Tokenizer(models.BPE(vocabulary, [(":", " "), (": ", "v"), ("v", "a")]))
+    joining.decoder = decoders.Fuse()
+    joining.save(str(tmp_path / "tokenizer.json"))
+    lm = tinylm.load(tmp_path)
+    reader = Reader(lm, "ma")
+    item = Item("ma?", ("va", "gu"), 0)
+    scores = reader.score(item)
+    for choice, score in zip(item.choices, scores, strict=True):
+        ids = lm.tokenizer.encode(f"{prompt_of(item)} {choice}").ids
+        begin = len(lm.tokenizer.encode(prompt_of(item)).ids) - 1  # the colon is joined to what follows
+        with torch.no_grad():
+            rows = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        wanted = [float(rows[place - 1, ids[place]]) for place in range(begin, len(ids))]
+        assert [value for _, value in score.strip] == pytest.approx(wanted, abs=1e-4)
+        assert "".join(text for text, _ in score.strip) == f": {choice}"
+    assert scores[0].strip[0][0] == ": v"
 
 
 def test_a_long_prompt_loses_its_beginning(gpt2: tuple[Path, Any]) -> None:
@@ -161,7 +232,11 @@ def test_characters_that_a_model_does_not_know(tmp_path: Path) -> None:
     assert all(found[1].way(way) > float("-inf") for way in WAYS)
 
 
-def test_judging_tells_every_item_and_stopping_keeps_them(gpt2: tuple[Path, Any]) -> None:
+@pytest.mark.parametrize(("together", "count"), [(1, 6), (140, 8)])  # with several items at once their batch is ended
+def test_judging_tells_every_item_and_stopping_keeps_them(
+    together: int, count: int, gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zero_shot, "TOGETHER", together)
     judging = Judging(Reader(tinylm.load(gpt2[0]), ""), ITEMS * 3)
     control = Control()
     events = []
@@ -175,18 +250,18 @@ def test_judging_tells_every_item_and_stopping_keeps_them(gpt2: tuple[Path, Any]
     with pytest.raises(Stopped):
         run()
     ranked = only(ItemJudged, events)
-    assert [event.item for event in ranked] == list(range(6))
+    assert [event.item for event in ranked] == list(range(count))
     assert all(set(event.ways) == set(WAYS) for event in ranked)
     assert [list(event.scores) for event in ranked] == [[one.way(LEADING) for one in found] for found in judging.done]
     scores = {way: judging.scores(way) for way in WAYS}
-    assert {len(found) for found in scores.values()} == {6} == {len(judging.alone())}
+    assert {len(found) for found in scores.values()} == {count} == {len(judging.alone())}
     result = choose_report.of_controls(choose_report.Controls(scores), scores[LEADING], ITEMS * 3, 1)
     for way in WAYS:
         hits = [
             max(range(len(found)), key=lambda choice, found=found, way=way: found[choice].way(way)) == item.gold
             for found, item in zip(judging.done, ITEMS * 3, strict=False)
         ]
-        assert result["ways"][way]["accuracy"] == pytest.approx(sum(hits) / 6, abs=1e-6)
+        assert result["ways"][way]["accuracy"] == pytest.approx(sum(hits) / count, abs=1e-6)
 
 
 def test_the_order_of_the_choices_changes_nothing(gpt2: tuple[Path, Any]) -> None:
@@ -215,13 +290,13 @@ def test_logits_that_are_not_finite_are_one_error(
     gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
     lm = tinylm.load(gpt2[0])
-    feed = lm.feed
+    feed = lm.feed_tree
     one = torch.tensor([lm.tokenizer.encode("va").ids[-1] - 1])  # a token of which nothing is asked
 
-    def spoilt(ids: Any, **options: Any) -> Any:
-        return feed(ids, **options).index_fill(-1, one, bad)
+    def spoilt(tree: TokenTree, nodes: Sequence[int]) -> Any:
+        return feed(tree, nodes).index_fill(-1, one, bad)
 
-    monkeypatch.setattr(lm, "feed", spoilt)
+    monkeypatch.setattr(lm, "feed_tree", spoilt)
     with pytest.raises(NoModel, match="not finite"):
         list(Judging(Reader(lm, ""), ITEMS).run(Control()))
 

@@ -418,5 +418,6 @@ def test_memory_that_runs_out_ends_a_scoring_with_a_notice(gpt2: Path, monkeypat
     monkeypatch.setattr(model, "_logits", full)
     events = list(score(model, [1, 2, 3], Control()))
     assert [one.kind for one in events if isinstance(one, Notice)] == ["memory"]
+    monkeypatch.setattr(model, "_tree_logits", full)
     with pytest.raises(lm.NoModel, match="ran out of memory"):
         Reader(model).score(Item("la selva", ("oscura", "alta"), 0))
