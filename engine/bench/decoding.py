@@ -68,7 +68,7 @@ def _against_generate(setup: Setup, name: str, shape: Mapping[str, Any]) -> Iter
     with tempfile.TemporaryDirectory() as folder:
         setups.model_folder(Path(folder), torch.float32, name, **shape)
         ours = setups.language_model(setup, Path(folder), exact=True)
-        theirs = _transformers(folder, torch.float32, ours.device)
+        theirs = by_transformers(folder, torch.float32, ours.device)
     how = f"a random {name} of {ours.parameters / 1e6:.0f} M parameters, {_how(ours)}"
     ids, count = _prompt(ours, 120), setup.of(8, 64)
     with torch.inference_mode():
@@ -129,11 +129,11 @@ def _decode(setup: Setup, model: str) -> Iterator[Row]:
 
     placement = setups.place(setup)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = _folder(setup, model, Path(scratch), placement.dtype)
+        folder = model_folder(setup, model, Path(scratch), placement.dtype)
         ours = finish(find.load(folder, device=setup.device))
         dtype = next(ours.network.parameters()).dtype
         on_cpu = ours.device.type == "cpu"
-        theirs = _transformers(folder, dtype, ours.device)
+        theirs = by_transformers(folder, dtype, ours.device)
     limit, times = bandwidth(ours.device) / ours.bytes, setup.of(1, PAIRS)
     name = f"{model} of {ours.parameters / 1e6:.0f} M parameters"
     prompt = _prompt(ours, min(setup.of(20, PROMPT), ours.context // 2))
@@ -190,7 +190,7 @@ def _how(ours: LanguageModel) -> str:
     return "captured" if setups.decodes_captured(ours) else "eager"
 
 
-def _folder(setup: Setup, model: str, scratch: Path, dtype: Any) -> str:
+def model_folder(setup: Setup, model: str, scratch: Path, dtype: Any) -> str:
     """A folder or name that both sides load the model from."""
     if model in setups.SHAPES:
         setups.model_folder(scratch, dtype, model, **(SMALL[model] if setup.quick else {}))
@@ -292,7 +292,7 @@ def _step_rate(lm: LanguageModel, prompt: list[int], count: int) -> float:
     return count / seconds_of(lm.device, steps)
 
 
-def _transformers(folder: str, dtype: Any, device: Any) -> Any:
+def by_transformers(folder: str, dtype: Any, device: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)

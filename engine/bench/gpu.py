@@ -58,6 +58,9 @@ PARTS: dict[str, Part] = {
     "decode": Part(
         "engine.bench.decoding", "decoding speed against generate of transformers, and of samples together", 240
     ),
+    "zero-shot": Part(
+        "engine.bench.zero_shot", "scores and speed of zero-shot against one forward for each choice", 120
+    ),
     "features": Part("engine.bench.encoding", "speed of encoder features against other loops", 90),
     "ranks": Part("engine.bench.ranks", "one training on two processes and on one", 90),
 }
@@ -66,16 +69,17 @@ BENCHES: dict[str, Part] = {
     "train": Part("engine.bench.training", "a recorded training against the bare loop, and where a step's time goes"),
     "save": Part("engine.bench.training", "how long training stands still for a checkpoint"),
     "decode": Part("engine.bench.decoding", "decoding against generate of transformers and the memory's bandwidth"),
+    "zero-shot": Part("engine.bench.zero_shot", "Choose's zero-shot scores against one forward for each choice"),
     "encode": Part("engine.bench.encoding", "encoding against sentence-transformers"),
     "search": Part("engine.bench.encoding", "exact search among 100,000 vectors"),
     "peers": Part("engine.bench.peers", "training against nanoGPT, and decode and encode"),
 }
-"""What is measured by itself, in the process that asks; ``decode`` is a part of the check too."""
+"""What is measured by itself, in the process that asks; ``decode`` and ``zero-shot`` are parts of the check too."""
 
 
 def rows_of(name: str, part: Part, setup: Setup) -> Iterator[Row]:
     """What a part finds, row by row."""
-    found: Iterator[Row] = getattr(importlib.import_module(part.module), name)(setup)
+    found: Iterator[Row] = getattr(importlib.import_module(part.module), name.replace("-", "_"))(setup)
     return found
 
 

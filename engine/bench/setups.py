@@ -45,11 +45,13 @@ class Setup:
     """small models and few steps"""
     corpus: str = "dantesque"
     model: str = ""
-    """for ``decode`` and ``encode``: in place of a random GPT-2 and of MiniLM"""
+    """for ``decode``, ``zero-shot`` and ``encode``: in place of a random GPT-2 and of MiniLM"""
     nanogpt: str = ""
     """for ``peers``: the folder of a checkout of nanoGPT"""
     seconds: float = 20.0
     """for ``ui``"""
+    data: str = ""
+    """for ``zero-shot``: in place of the bundled questions"""
 
     @property
     def cuda(self) -> bool:

@@ -349,11 +349,12 @@ def doctor(*, json: Json = False) -> int:
 
 @app.command
 def bench(
-    what: Literal["start", "train", "ui", "save", "decode", "encode", "search", "panes", "peers", "gpu"],
+    what: Literal["start", "train", "ui", "save", "decode", "zero-shot", "encode", "search", "panes", "peers", "gpu"],
     *,
     json: Json = False,
     seconds: float = 20.0,
     model: str = "",
+    data: str = "",
     nanogpt: str = "",
     device: str = "auto",
     quick: bool = False,
@@ -367,15 +368,18 @@ def bench(
     ----------
     what
         start (first paint), train (against the bare loop, and the parts of a step), ui (training with and without the
-        screen), save (stalls), decode (against transformers' generate and the memory bus), encode (against
-        sentence-transformers), search (exact, among 100,000 vectors), panes (what Classify, Choose and Retrieve send
-        while they work), peers (training against nanoGPT, decode and encode; nothing is fetched), gpu (what a GPU
-        computes, against the CPU, and its speed: at most 8 minutes).
+        screen), save (stalls), decode (against transformers' generate and the memory bus), zero-shot (items per second
+        of Choose, against one forward for each choice), encode (against sentence-transformers), search (exact, among
+        100,000 vectors), panes (what Classify, Choose and Retrieve send while they work), peers (training against
+        nanoGPT, decode and encode; nothing is fetched), gpu (what a GPU computes, against the CPU, and its speed: at
+        most 8 minutes).
     seconds
         For ui: approximate duration.
     model
-        For decode, any model; by default GPT-2's 124M shape with random weights. For encode, any encoder; by default
-        minilm.
+        For decode and zero-shot, any model; by default GPT-2's 124M shape with random weights. For encode, any
+        encoder; by default minilm.
+    data
+        For zero-shot: multiple-choice questions, as for choose; by default the bundled ones.
     nanogpt
         For peers: the folder of a checkout of nanoGPT.
     device
@@ -391,7 +395,7 @@ def bench(
     """
     from tui.command.bench import check_gpu, measure
 
-    setup = Setup(device, quick, corpus, model, nanogpt, seconds)
+    setup = Setup(device, quick, corpus, model, nanogpt, seconds, data)
     return check_gpu(setup, only, out, as_json=json) if what == "gpu" else measure(what, setup, as_json=json)
 
 

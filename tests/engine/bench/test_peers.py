@@ -91,7 +91,7 @@ def test_a_peer_that_is_missing_or_fails_is_named(tmp_path: Path) -> None:
     assert silent.result == rows.FAILED
 
 
-@pytest.mark.parametrize("name", ["save", "search", "decode", "encode", "train"])
+@pytest.mark.parametrize("name", ["save", "search", "decode", "zero-shot", "encode", "train"])
 def test_every_benchmark_has_figures(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LLMLAB_HOME", str(tmp_path))
     found = list(gpu.rows_of(name, gpu.BENCHES[name], Setup("cpu", quick=True)))
