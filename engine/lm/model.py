@@ -265,12 +265,14 @@ class ForeignModel(LanguageModel):
     def __init__(self, facts: Facts, model: Any, context: int) -> None:
         super().__init__(facts, model, context, model.get_output_embeddings().weight.shape[0])
         self._model = model
-        self._last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+        named = inspect.signature(model.forward).parameters
+        self._last = {"logits_to_keep": 1} if "logits_to_keep" in named else {}
+        self._cache_argument = "cache" if "cache" in named else "past_key_values"  # its name since 5.24, and before
         self._cache = self._new_cache()
 
     def _logits(self, ids: Tensor, every: bool) -> Tensor:
         only = {} if every else self._last
-        out = self._model(input_ids=ids, past_key_values=self._cache, use_cache=True, **only)
+        out = self._model(input_ids=ids, use_cache=True, **{self._cache_argument: self._cache}, **only)
         logits: Tensor = out.logits
         return logits
 
