@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import tarfile
 from pathlib import Path
@@ -18,6 +19,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the program does: two workers that compute would block each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # likewise: solvers of tiny problems mostly waited for threads
 gc.set_threshold(200_000, 10, 10)  # hundreds of screens come and go: at the usual 700 it took a tenth of the time
+
+
+class _Deprecated(logging.Handler):
+    """Raises what ``transformers`` logs about a deprecated call in place of warning of it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "deprecated" in (said := record.getMessage()):
+            raise DeprecationWarning(said)
+
+
+logging.getLogger("transformers").addHandler(_Deprecated())
 
 
 @pytest.fixture(autouse=True)
