@@ -121,11 +121,15 @@ class OwnBatch(Batch):
 class ForeignBatch(Batch):
     """With a model of ``transformers`` whose cache keeps all keys and values."""
 
-    def __init__(self, model: Any, held: Any, length: int, rows: int, given: dict[str, int]) -> None:
-        """``held`` is a cache of ``length`` tokens, ``given`` what the model is called with beside ids and cache."""
+    def __init__(self, model: Any, held: Any, length: int, rows: int, given: dict[str, int], argument: str) -> None:
+        """``held`` is a cache of ``length`` tokens, ``given`` what the model is called with beside ids and cache.
+
+        The cache is the model's ``argument``.
+        """
         super().__init__(length)
-        self._model, self._given = model, given
+        self._model = model
         self._cache = copy.deepcopy(held)
+        self._given = {**given, argument: self._cache}
         self._cache.batch_repeat_interleave(rows)
 
     def keep(self, rows: list[int]) -> None:
@@ -136,6 +140,6 @@ class ForeignBatch(Batch):
         self.length = 0
 
     def _logits(self, ids: Tensor) -> Tensor:
-        out = self._model(input_ids=ids, past_key_values=self._cache, use_cache=True, **self._given)
+        out = self._model(input_ids=ids, use_cache=True, **self._given)
         logits: Tensor = out.logits
         return logits

@@ -310,7 +310,7 @@ class ForeignModel(LanguageModel):
         return self._cache_bytes() / max(1, len(self.held))
 
     def _branch(self, rows: int, room: int) -> Batch:
-        return ForeignBatch(self._model, self._cache, len(self.held), rows, self._last)
+        return ForeignBatch(self._model, self._cache, len(self.held), rows, self._last, self._cache_argument)
 
     def _crops(self) -> bool:
         """Whether every layer keeps all keys and values; a sliding or recurrent one cannot go back."""
