@@ -124,7 +124,7 @@ class Block(nn.Module):
         # The queries that share keys stand one after the other, as if they were later positions: nothing is copied.
         q = q.reshape(batch, groups, -1, config.head)
         mixed = functional.scaled_dot_product_attention(q, k, v, mask)
-        mixed = mixed.view(batch, heads, time, config.head).transpose(1, 2).reshape(batch, time, -1)
+        mixed = mixed.reshape(batch, heads, time, config.head).transpose(1, 2).reshape(batch, time, -1)
         x = x + self.project(mixed)
         gate, up = self.widen(self.norm_2(x)).chunk(2, -1)
         out: Tensor = x + self.narrow(functional.silu(gate) * up)
