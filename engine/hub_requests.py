@@ -27,7 +27,7 @@ LOOK = 0.25  # seconds between two looks at a download
 ENDING = 0.5  # seconds for which a download that was stopped is waited for, that it removes what it has written
 REMEMBERED = 60.0  # seconds for which an answer, or its absence, is believed
 UNANSWERED = "the Hub does not answer"
-PORTAL = "a web page answers in place of the Hub: log in to this network, or look at its proxy"
+PORTAL = "a web page answers instead of the Hub: log in to this network, or check its proxy"
 _LOG_IN = "set HF_TOKEN or run hf auth login"
 _LIMITS = ("connect", "read", "write", "pool")
 _answers: dict[str, tuple[float, bool]] = {}
@@ -114,7 +114,7 @@ def run(what: str, work: Callable[[], T], obey: Callable[[], Iterator[Event]]) -
             yield from obey()
             if now - heard > (SILENCE if exchange.answered else TIMEOUT * 2):
                 _answers[_address()] = (now, False)
-                raise Offline("the Hub stopped answering" if exchange.answered else UNANSWERED)
+                raise Offline("the Hub stopped sending" if exchange.answered else UNANSWERED)
     finally:
         exchange.end()
         thread.join(ENDING)
@@ -202,22 +202,22 @@ def _refusal(response: Any) -> NotOnHub | None:
     if code == "EntryNotFound":
         return None
     if code == "GatedRepo":
-        return NotOnHub(f"the Hub gives it only to those who accepted its terms on its page: accept, then {_LOG_IN}")
+        return NotOnHub(f"it is gated: accept its terms on its page on the Hub, then {_LOG_IN}")
     if code == "RevisionNotFound":
         named = re.search(r"/(?:resolve|revision|tree)/(refs/[^/]+/[^/]+|[^/]+)", unquote(response.request.url.path))
         return NotOnHub(f"its repository on the Hub has no revision {named[1] if named else ''}".rstrip())
     if code == "RepoNotFound":
-        return NotOnHub(f"the Hub has no public repository of this name (if it is private, {_LOG_IN})")
+        return NotOnHub(f"the Hub has no public repository of this name (for a private one, {_LOG_IN})")
     if status in (401, 403):
-        return NotOnHub(f"the Hub forbids it ({about}): {_LOG_IN}, with a token that may read it")
+        return NotOnHub(f"the Hub denies access ({about}): {_LOG_IN}, with a token that may read it")
     if status == 429:
         later = response.headers.get("Retry-After", "")
-        when = f" for {later} s" if later.isdigit() else ""
-        return NotOnHub(f"the Hub takes no more requests{when} ({about}); to be allowed more, {_LOG_IN}")
+        when = f"in {later} s" if later.isdigit() else "later"
+        return NotOnHub(f"the Hub limits requests ({about}): retry {when}; for a higher limit, {_LOG_IN}")
     if status >= 500:
-        return NotOnHub(f"the Hub has a fault of its own ({about}): try again later")
+        return NotOnHub(f"the Hub failed ({about}): try again later")
     if status >= 400:
-        return NotOnHub(f"the Hub answers {about}")
+        return NotOnHub(f"the Hub answered {about}")
     ours = response.request.url.netloc.decode() == urlsplit(_address()).netloc
     page = response.headers.get("Content-Type", "").startswith("text/html")
     if status == 200 and ours and page and "X-Repo-Commit" not in response.headers:
