@@ -7,6 +7,7 @@ import pytest
 from engine.runs.events import Progress
 from tui import units
 from tui.command.narrate import Narrator
+from tui.widgets.styled import progress_text
 
 
 @pytest.mark.parametrize("total", [0, 940])
@@ -31,3 +32,9 @@ def test_equal_lines_are_not_repeated(total: int, capfd: pytest.CaptureFixture[s
 )
 def test_how_far_it_is(progress: Progress, says: str) -> None:
     assert units.progress(progress) == says
+
+
+def test_in_a_narrow_line_the_figures_stay() -> None:
+    progress = Progress("downloading model.safetensors of owner/name", 1024, 3072, 512.0)
+    assert progress_text(progress, 60) == "downloading model.sa… 1.0 KiB of 3.0 KiB, 512 B/s, 4 s left…"
+    assert progress_text(progress, 100) == f"{progress.what}{units.progress(progress)}…"

@@ -14,7 +14,7 @@ from tui.follow import state as states
 from tui.follow.comparison_story import CompareStory
 from tui.text import run_title, safe
 from tui.widgets.lines import doing
-from tui.widgets.styled import ACCENT, BRIGHT, MUTED, TEXT, cut, done_bar, notice_text, strip
+from tui.widgets.styled import ACCENT, BRIGHT, MUTED, TEXT, cut, done_bar, notice_text, progress_text, strip
 
 EMPTY = "no results yet: press F5"
 SHORTEST = 3  # characters of a view's title at least
@@ -73,7 +73,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
             text.append(f" {best.accuracy:.3f}{'*' * best.partial}{best.UNIT}   ", f"bold {BRIGHT}")
         text.append(units.duration(story.finished.seconds), MUTED)
     elif story.progress is not None:
-        text.append(f"{safe(story.progress.what, lines=False)}{units.progress(story.progress)}…", MUTED)
+        text.append(progress_text(story.progress, width - text.cell_len), MUTED)
     elif story.doing == "encode" and encoded is not None:
         far(text, encoded.done, encoded.total, width)
         if encoded.sequences_per_second:

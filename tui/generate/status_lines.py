@@ -17,7 +17,7 @@ from tui.actions import ACTIONS, key_name
 from tui.generate.token_tree import TokenTree
 from tui.generate.token_view import BOLD, DIM
 from tui.text import safe
-from tui.widgets.styled import ACCENT, BAD, BRIGHT, GOOD, MUTED, WARN, cut
+from tui.widgets.styled import ACCENT, BAD, BRIGHT, GOOD, MUTED, WARN, cut, progress_text
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
@@ -70,8 +70,7 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
     length = Segment.get_line_length
     parts = [Segment(f"{mark} ", Style(color=colour)), Segment(f"{word:<9}")]
     if activity.kind == "load" and activity.progress is not None:
-        what = safe(activity.progress.what, lines=False)
-        parts.append(Segment(f" {what}{units.progress(activity.progress)}…", DIM))
+        parts.append(Segment(" " + progress_text(activity.progress, width - length(parts) - 1), DIM))
     elif lm is None:
         parts.append(Segment(" m chooses one", DIM))
     else:

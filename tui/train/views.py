@@ -10,7 +10,7 @@ from textual.strip import Strip
 from tui import units
 from tui.follow.story import Sample, Story
 from tui.text import run_title, safe
-from tui.widgets.styled import BRIGHT, GOOD, MUTED, done_bar, notice_text, paragraph, strip, wrap
+from tui.widgets.styled import BRIGHT, GOOD, MUTED, done_bar, notice_text, paragraph, progress_text, strip, wrap
 
 BELOW = (
     ("bigram_entropy", "bigrams", "the model uses more than the previous letter"),
@@ -35,7 +35,7 @@ def status(story: Story, word: str, mark: str, colour: str, name: str, width: in
     )
     progress, ended = story.progress, story.finished
     if progress is not None and ended is None:
-        return text.append(f"  {safe(progress.what, lines=False)}{units.progress(progress)}…", MUTED)
+        return text.append("  " + progress_text(progress, width - text.cell_len - 2), MUTED)
     if story.started is None or not story.started.steps:
         return text
     steps = story.started.steps

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.runs.events import Notice
+from engine.runs.events import Notice, Progress
+from tui import units
 from tui.text import safe
 
 if TYPE_CHECKING:
@@ -94,6 +95,12 @@ def fit(text: str, width: int) -> str:
 def cut(text: str, width: int) -> str:
     """``text`` in at most ``width`` cells; an ellipsis stands for what is cut off its end."""
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + "…"
+
+
+def progress_text(progress: Progress, width: int) -> str:
+    """What is done and how far it is, in at most ``width`` cells; what is done is cut first."""
+    part = f"{units.progress(progress)}…"
+    return cut(safe(progress.what, lines=False), width - cell_len(part)) + part
 
 
 def notice_text(notice: Notice) -> Text:
