@@ -24,6 +24,7 @@ T = TypeVar("T")
 TIMEOUT = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
 SILENCE = 15.0  # seconds without a byte after which a download is given up
 LOOK = 0.25  # seconds between two looks at a download
+STALE = 60.0  # seconds without a byte after which a partial file is nobody's
 ENDING = 0.5  # seconds for which a download that was stopped is waited for, that it removes what it has written
 REMEMBERED = 60.0  # seconds for which an answer, or its absence, is believed
 UNANSWERED = "the Hub does not answer"
@@ -294,14 +295,18 @@ def _ask(address: str) -> bool:
 
 
 def _sweep() -> None:
-    """Remove partial files of downloads that were killed: those whose lock nobody holds. They are not continued."""
+    """Remove partial files of downloads that were killed, which the library does not continue.
+
+    Nobody holds their lock and nothing was written for a while: on some network file systems everybody gets a lock.
+    """
     for part in cache().glob("*/blobs/*.*.incomplete"):
         lock = cache() / ".locks" / part.parent.parent.name / f"{part.name.partition('.')[0]}.lock"
         with contextlib.suppress(OSError):
             lock.parent.mkdir(parents=True, exist_ok=True)
             with lock.open("a") as opened:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                part.unlink()
+                if time.time() - part.stat().st_mtime > STALE:
+                    part.unlink()
 
 
 def _address() -> str:

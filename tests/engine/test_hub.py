@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -313,9 +315,11 @@ def test_what_killed_downloads_left_is_removed_and_not_counted(stand_in: StandIn
     stand_in.publish("someone/model", {"model.safetensors": BIG})
     blobs = hub.cache() / "models--someone--model" / "blobs"
     blobs.mkdir(parents=True)
-    (blobs / "0123.456789ab.incomplete").write_bytes(bytes(10**7))
+    for age, digest in enumerate(("0123", "4567")):
+        (blobs / f"{digest}.456789ab.incomplete").write_bytes(bytes(10**7))
+        os.utime(blobs / f"{digest}.456789ab.incomplete", (time.time() - 3600 * age,) * 2)
     events, _ = get()
-    assert partial_files() == []
+    assert [file.name[:4] for file in partial_files()] == ["0123"]  # which may be written to
     assert max(event.done for event in events if isinstance(event, Progress)) <= len(BIG)
 
 
@@ -328,6 +332,7 @@ def test_what_another_process_downloads_is_left_alone(stand_in: StandIn) -> None
     for file in (part, lock):
         file.parent.mkdir(parents=True)
         file.touch()
+        os.utime(file, (time.time() - 3600,) * 2)
     with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         get()
