@@ -16,6 +16,7 @@ check: .venv/.test-stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/generate.py --check
 
 docs: .venv/.test-stamp
 	$(BIN)/python docs/generate.py

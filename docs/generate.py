@@ -1,7 +1,7 @@
 """Write the generated parts of the pages from the program itself: keys, commands, fields, presets and events.
 
 A generated part lies between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``. ``make docs`` writes them;
-tests/command/test_documents.py fails when one is out of date.
+``make check`` and tests/command/test_documents.py fail when one is out of date.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -260,14 +261,18 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]
     ]
 
 
-def main() -> None:
-    """Write every page whose generated parts have changed."""
+def main(arguments: list[str]) -> int:
+    """Write every page whose generated parts have changed; with ``--check`` name them, and return 1 where there are."""
+    check, changed = "--check" in arguments, 0
     for page in pages():
         text = page.read_text("utf-8")
         if (filled := fill(text)) != text:
-            page.write_text(filled, "utf-8")
-            print(f"{page.relative_to(ROOT)} written")
+            changed += 1
+            if not check:
+                page.write_text(filled, "utf-8")
+            print(f"{page.relative_to(ROOT)} {'is out of date: run make docs' if check else 'written'}")
+    return int(check and changed > 0)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(sys.argv[1:]))
