@@ -79,7 +79,7 @@ def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
 
     def best(summary: Summary) -> str:
         shown = units.best(summary)
-        return shown if shown == "–" else f"{shown} {_UNITS.get(summary.task, 'accuracy')}"
+        return f"{shown} {'' if shown == '–' else _UNITS.get(summary.task, 'accuracy'):<8}"  # figures below each other
 
     def setting(name: str, width: int, title: str, priority: int) -> Column:
         return Column(title, width, lambda run: f"{run.spec[name]}" if name in run.spec else "", priority=priority)
@@ -89,7 +89,7 @@ def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
         Column("  name", 0, name, left=True, least=16),
         Column("task", 9, lambda run: (run.task, MUTED), left=True, priority=2),
         Column("steps", 14, lambda run: "" if run.why else f"{run.step:,} / {run.steps:,}", priority=1),
-        Column("best", 15, best),
+        Column("best", 17, best),
         Column("bits, chance", 13, bits_or_chance, priority=5),
         Column("data", 16, lambda run: f"  {Path(run.corpus).name}", left=True, priority=3),
         Column(
