@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from textual import on, work
+from textual import getters, on, work
 from textual._compositor import ChopsUpdate
 from textual.app import ComposeResult, SystemCommand
 from textual.events import Resize
@@ -57,6 +57,10 @@ class LabApp(EndingApp):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-middle"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
     CSS_PATH = "app.tcss"
+    bar = getters.query_one(Bar)
+    switcher = getters.query_one(PaneSwitcher)
+    pane = getters.query_one(TrainPane)
+    """the Train pane, which is always there"""
 
     def __init__(self, *, theme: str = "", wrong: str = "", at_end: AtEnd | None = None) -> None:
         """``theme`` is the name of a theme, or empty; ``wrong`` says what is wrong with the configuration.
@@ -99,7 +103,7 @@ class LabApp(EndingApp):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one(Bar).show("train")
+        self.bar.show("train")
         self.set_interval(GAUGES, self._read_gauges)
         if not self.is_headless:
             self.set_interval(WATCHDOG, leave_if_hung_up)
@@ -133,22 +137,12 @@ class LabApp(EndingApp):
 
     def _read_gauges(self) -> None:
         if self.is_running:
-            self.query_one(Bar).read(busy=any(pane.busy for pane in self.query(Pane)))
-
-    @property
-    def switcher(self) -> PaneSwitcher:
-        """The panes."""
-        return self.query_one(PaneSwitcher)
+            self.bar.read(busy=any(pane.busy for pane in self.query(Pane)))
 
     @property
     def here(self) -> Pane:
         """The pane on the screen."""
         return self.switcher.here
-
-    @property
-    def pane(self) -> TrainPane:
-        """The Train pane, which is always there."""
-        return self.query_one(TrainPane)
 
     @property
     def working(self) -> Pane:

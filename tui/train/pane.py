@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rich.text import Text
-from textual import work
+from textual import getters, work
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.strip import Strip
@@ -61,6 +61,8 @@ class TrainPane(FollowPane):
     )
 
     BINDINGS = bindings("train")
+    curve_view = getters.query_one("#run-curve", Lines)
+    sample_view = getters.query_one("#run-sample", Lines)
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
 
@@ -95,7 +97,7 @@ class TrainPane(FollowPane):
 
     def focus_results(self) -> None:
         alone = self.has_class("-single", "-sample")
-        self.query_one("#run-sample" if alone else "#run-curve").focus()
+        (self.sample_view if alone else self.curve_view).focus()
 
     def receive_events(self, events: Iterable[Event], ended: bool) -> None:
         """A sample appears as it is written; the rest is drawn in turn."""
@@ -160,14 +162,14 @@ class TrainPane(FollowPane):
         written = (sample.ident, len(sample.text), sample.done) if sample else None
         title = f"sample at step {sample.step:,}" if sample else "sample"
         prompt = f"prompt “{safe(sample.prompt, lines=False)}”" if sample else ""
-        self.query_one("#run-sample", Lines).entitle(title, prompt)
+        self.sample_view.entitle(title, prompt)
         self._lines("run-sample", lambda width, height: views.sample(sample, width, height), written)
         told = (len(notices), notices[-1] if notices else None, len(self.story.evaluations), self.outcome)
         self._lines("run-notices", self._notices, (told, self.options.cursor))
 
     def _entitle_curve(self) -> None:
         """The title of the curve, and the legend: below it, or beside it where there is only a rule above."""
-        view, title, marks = self.query_one("#run-curve", Lines), Text("loss, nats per character"), legend(self.options)
+        view, title, marks = self.curve_view, Text("loss, nats per character"), legend(self.options)
         if not view.styles.border_bottom[0]:
             title, beside = Text("loss, nats/char"), legend(self.options, short=True)
             room = view.size.width - title.cell_len - beside.cell_len - 6
