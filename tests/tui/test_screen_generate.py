@@ -432,7 +432,7 @@ async def test_a_character_that_the_model_does_not_know_is_named(models: FakeMod
         await write(pilot, "abc")
         of(pilot).walk()
         of(pilot).take("abc 日本")
-        await shows(pilot, "does not know '日' (U+65E5), '本' (U+672C)")
+        await shows(pilot, "vocabulary: '日' (U+65E5), '本' (U+672C)")
         await pilot.press("f5")
         await shows(pilot, "Cannot continue this text (m: another model)")
         await pilot.press("escape", "u", "f5")
@@ -538,7 +538,7 @@ async def test_a_damaged_file_is_told_and_put_aside(models: FakeModels, home: Pa
     (home / "generate").mkdir(parents=True)
     (home / "generate" / "session.json").write_text("{")
     async with generate() as pilot:
-        assert "put aside" in of(pilot).notices[0].text
+        assert "was renamed to" in of(pilot).notices[0].text
         assert list((home / "generate").glob("session-damaged-*"))
         await write(pilot, "abc")
         await pilot.press("f5")

@@ -585,7 +585,7 @@ async def test_figures_of_a_stopped_comparison_are_marked_as_partial() -> None:
         }
         await shows(pilot, "51.2% ", "51.2%*")
         pilot.app.query_one(TableView).move(named["some"])
-        await shows(pilot, "accuracy 51.2%* on the judged questions (* partial: 33 of 300)")
+        await shows(pilot, "accuracy 51.2%* on the evaluated questions (* partial: 33 of 300)")
         pilot.app.query_one(TableView).move(named["all"])
         await until(pilot, lambda: "partial" not in shown(pilot.app))
 

@@ -389,7 +389,7 @@ async def test_a_disk_that_refuses_is_told_and_the_text_stays(monkeypatch: pytes
         await put(pilot, pane, "Hello")
         await shows(pilot, "the text could not be saved", "No space left")
         await pilot.press("escape", "c")
-        await shows(pilot, "not kept: ")
+        await shows(pilot, "could not be saved")
         assert pane.editor.buffer.text == "Hello"
 
 
@@ -433,7 +433,7 @@ async def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"x" * (storage.LARGEST + 1))
     async with opened(names=("gpt2",), text="mine") as (pilot, pane):
         await pilot.press("escape")
-        for name, says in (("binary", "binary"), ("large", "more than the"), ("none", "No such file")):
+        for name, says in (("binary", "binary"), ("large", "the editor is limited to"), ("none", "No such file")):
             await pilot.press("o")
             await until(pilot, lambda: pilot.app.screen.query(Input))
             pilot.app.screen.query_one(Input).value = str(tmp_path / name)
@@ -538,7 +538,7 @@ async def test_what_does_not_fit_is_cut_off_and_told(monkeypatch: pytest.MonkeyP
     async with opened(names=("gpt2",)) as (pilot, pane):
         await put(pilot, pane, "0123456789abc")
         assert pane.editor.buffer.text == "0123456789"
-        await shows(pilot, "were taken")
+        await shows(pilot, "were pasted")
 
 
 async def test_cut_and_paste_inside_the_editor() -> None:

@@ -15,7 +15,7 @@ from tui.follow import overview as compare
 from tui.follow.overview import ACCURACY, seconds, span
 from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
-from tui.widgets.styled import BRIGHT, MUTED, TITLE, WARN, bar, data_lines, p_value, share, wrap
+from tui.widgets.styled import BRIGHT, MUTED, TITLE, WARN, bar, data_lines, flow, p_value, share, wrap
 
 
 def _hidden(method: ChooseMethod) -> Text:
@@ -99,15 +99,14 @@ def _controls(method: ChooseMethod, width: int) -> list[Text]:
         lines.append(Text(told) if real else _warning(f"{told}, the question may not be used at all"))
     if isinstance(moved := result.get("choices_shuffled"), dict):
         lines.append(Text(f"choices shuffled: {moved['changed']:,} of {moved['items']:,} answers change"))
-    places = [one for one in result.get("places") or [] if isinstance(one, dict)]
-    if places:
+    lines = [part for line in lines for part in wrap(line, width)]
+    if places := [one for one in result.get("places") or [] if isinstance(one, dict)]:
         total = max(1, sum(one["right"] for one in places))
-        line = Text("position: chosen / correct ", MUTED)
+        parts = [Text("position: chosen / correct", MUTED)]
         for one in places:
             shares = f"{one['chosen'] / total:.0%}/{one['right'] / total:.0%}"
-            line.append(f"  {one['place']} ", "").append(shares, BRIGHT)
-        lines.append(line)
-    lines = [part for line in lines for part in wrap(line, width)]
+            parts.append(Text.assemble(f"{one['place']} ", (shares, BRIGHT)))
+        lines += flow(parts, width)
     if bins := [one for one in result.get("margins") or [] if isinstance(one, dict)]:
         columns = (
             Column("margin", 20, lambda one: f"{one['low']:.2f} – {one['high']:.2f}"),

@@ -22,6 +22,7 @@ from tui.widgets.styled import (
     MUTED,
     TITLE,
     data_lines,
+    flow,
     notice_text,
     p_value,
     share,
@@ -143,10 +144,8 @@ def _figures(report: Report, chosen: str, width: int) -> list[Text]:
     if report.settings:
         what = "always predicts" if chosen == "majority" else ""
         head.append(f"  {what} {safe(report.settings, lines=False)}", MUTED)
-    shown = Text()
-    for name, value in told:
-        shown.append(f"{name} ", MUTED).append(f"{value}   ", BRIGHT)
-    return [*wrap(head, width), *wrap(shown, width)]
+    parts = [Text.assemble((f"{name} ", MUTED), (value, BRIGHT)) for name, value in told]
+    return [*wrap(head, width), *flow(parts, width)]
 
 
 def _data(story: ClassifyStory, width: int) -> list[Text]:

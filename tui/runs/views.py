@@ -89,7 +89,7 @@ def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
         Column("  name", 0, name, left=True, least=16),
         Column("task", 9, lambda run: (run.task, MUTED), left=True, priority=2),
         Column("steps", 14, lambda run: "" if run.why else f"{run.step:,} / {run.steps:,}", priority=1),
-        Column("best", 17, best),
+        Column("best", 16, best),
         Column("bits, chance", 13, bits_or_chance, priority=5),
         Column("data", 16, lambda run: f"  {Path(run.corpus).name}", left=True, priority=3),
         Column(

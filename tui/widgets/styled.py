@@ -164,6 +164,17 @@ def interval(
     return Text("".join(drawn), style)
 
 
+def flow(parts: Iterable[Text], width: int) -> list[Text]:
+    """``parts`` three cells apart, in as many lines of ``width`` cells as they take; none is broken."""
+    lines: list[Text] = []
+    for part in parts:
+        if lines and lines[-1].cell_len + 3 + part.cell_len <= width:
+            lines[-1].append("   ").append_text(part)
+        else:
+            lines.append(part)
+    return lines
+
+
 def data_lines(name: str, source: str, checks: Sequence[str], repairs: Sequence[str], width: int) -> list[Text]:
     """What a data set is called, where it came from, what the checks found and what was repaired."""
     shown = f"  {safe(source, lines=False)}" if source != name else ""
