@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine import limits
 from engine.device import free_memory, or_the_cpu, out_of_memory, size_of, threads
@@ -30,6 +32,7 @@ from engine.runs.events import Token
 from engine.tokenization.encoding import Tokenizer
 
 ALONE = 32  # tokens before the first whose logits are wanted, beyond which theirs are not computed
+PAGE = 4096  # bytes
 
 
 @dataclass(frozen=True)
@@ -322,19 +325,47 @@ class ForeignModel(LanguageModel):
         return DynamicCache(config=self._model.config)
 
 
-def lay_out(gpt: GPT | Llama) -> GPT | Llama:
-    """Store every matrix of a linear layer so that its longer side lies contiguous; the numbers stay the same.
+class _Product(nn.Linear):
+    """A linear layer in float32, computed by oneDNN."""
 
-    A product with a single token reads the whole matrix once, and the longer the pieces that lie together, the nearer
-    it comes to what the memory bus gives: for GPT-2's head twice the speed, for the other layers up to 1.8 times.
+    def forward(self, x: Tensor) -> Tensor:
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return product
+
+
+@functools.cache
+def _has_product() -> bool:
+    """Whether torch was built with oneDNN and computes a linear layer with it as it should."""
+    layer = _Product(3, 5)
+    layer.weight = nn.Parameter(layer.weight.detach().T.contiguous().T)
+    x = torch.ones(1, 1, 3)
+    try:
+        with torch.inference_mode():
+            return torch.allclose(layer(x), functional.linear(x, layer.weight, layer.bias), atol=1e-5)
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def lay_out(gpt: GPT | Llama) -> GPT | Llama:
+    """Store the matrices of linear layers as they are read fastest for a few rows; the numbers stay the same.
+
+    On a CPU in float32 for oneDNN: MKL, which torch takes for linear layers, can need 1.3 times as long for a single
+    token and twice as long for eight. By columns there, unless they lie whole pages apart and share lines of the cache.
+    Elsewhere the longer side lies contiguous: a product with a single token reads the whole matrix once, and the longer
+    the pieces that lie together, the nearer it comes to what the memory bus gives.
     """
+    weight = gpt.tokens.weight
+    by_onednn = weight.device.type == "cpu" and weight.dtype == torch.float32 and _has_product()
     for layer in gpt.modules():
         if isinstance(layer, nn.Linear):
             shared = layer.weight is gpt.tokens.weight
             weight = layer.weight.detach()
-            by_columns = weight.shape[0] > weight.shape[1]
+            rows, columns = weight.shape
+            by_columns = 4 * rows % PAGE > 0 if by_onednn else rows > columns
             laid = weight.T.contiguous().T if by_columns else weight.contiguous()
             layer.weight = nn.Parameter(laid, requires_grad=False)
             if shared:
                 gpt.tokens.weight = layer.weight
+            if by_onednn:
+                layer.__class__ = _Product
     return gpt
