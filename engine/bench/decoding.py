@@ -6,7 +6,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -117,7 +117,8 @@ def decode(setup: Setup) -> Iterator[Row]:
     """Tokens per second of a random GPT-2 124M and SmolLM2-135M, or of ``setup.model``.
 
     Against ``generate`` and the memory's bandwidth, and of several samples together against one after the other. In
-    pairs, on the same weights. On a CPU ``generate`` gets one thread or all, whichever is faster at first.
+    pairs, on the same weights. On a CPU on one thread each, whose processor time is compared too: it does not depend on
+    what else the machine does.
     """
     for name in (setup.model,) if setup.model else setups.SHAPES:
         yield from _decode(setup, name)
@@ -138,31 +139,28 @@ def _decode(setup: Setup, model: str) -> Iterator[Row]:
     name = f"{model} of {ours.parameters / 1e6:.0f} M parameters"
     prompt = _prompt(ours, min(setup.of(20, PROMPT), ours.context // 2))
     count = min(setup.of(8, 48 if on_cpu else 200), ours.context - len(prompt))
-    threads = _threads(theirs, prompt)
     _complete(ours, prompt, 8)
     rates: list[float] = []
     for how, given in (("eager", {}), ("with a static cache", {"cache_implementation": "static"})):
         compared = f"decoding {name} in {ours.precision}, ours and generate {how}"
         begun = time.perf_counter()
         try:
-            _generate(theirs, prompt, count, threads, **given)
+            _generate(theirs, prompt, count, **given)
         except Exception as error:  # of transformers or its compiler, whose fault is none of ours
             yield skipped(compared, f"generate raised {type(error).__name__}: {' '.join(str(error).split())[:150]}")
             continue
         warm = time.perf_counter() - begun
-        pairs = [
-            (_complete(ours, prompt, count), _generate(theirs, prompt, count, threads, **given)) for _ in range(times)
-        ]
+        pairs = [(_complete(ours, prompt, count), _generate(theirs, prompt, count, **given)) for _ in range(times)]
         rates = [one.rate for one, _ in pairs]
         yield measured(
             compared,
             **spread("times_as_fast", [one.rate / other.rate for one, other in pairs]),
+            **_busy(ours, pairs),
             ours_tokens_per_s=statistics.median(rates),
             other_tokens_per_s=statistics.median(other.rate for _, other in pairs),
             ours_first_token_s=statistics.median(one.first for one, _ in pairs),
             other_first_token_s=statistics.median(other.first for _, other in pairs),
             same_tokens=sum(one.ids == other.ids for one, other in pairs),
-            other_threads=threads,
             seconds_of_warm_up=warm,
         )
     compared = f"decoding {name} in {ours.precision}, {_how(ours)}"
@@ -180,6 +178,7 @@ def _decode(setup: Setup, model: str) -> Iterator[Row]:
     yield measured(
         f"{compared}, {ROWS} samples together and one after the other",
         **spread("times_as_fast", [one.rate / other.rate for one, other in batches]),
+        **_busy(ours, batches),
         together_tokens_per_s=statistics.median(one.rate for one, _ in batches),
         alone_tokens_per_s=statistics.median(other.rate for _, other in batches),
         same_tokens=f"{sum(a == b for a, b in zip(*(one.ids for one in batches[0]), strict=True))} of {ROWS * count}",
@@ -209,16 +208,6 @@ def model_folder(setup: Setup, model: str, scratch: Path, dtype: Any) -> str:
     return str(scratch)
 
 
-def _threads(theirs: Any, prompt: list[int]) -> int:
-    """One thread or all: with which ``generate`` is faster just now."""
-    from engine.machine import physical_cores
-
-    if theirs.device.type != "cpu":
-        return 1
-    _generate(theirs, prompt, 2, 1)
-    return max({1, physical_cores()}, key=lambda count: _generate(theirs, prompt, 12, count).rate)
-
-
 def _prompt(lm: LanguageModel, length: int) -> list[int]:
     """The first tokens of the bundled verse, those that the model has."""
     text = resources.files("data").joinpath("bundled", "dantesque.txt").read_text("utf-8")
@@ -234,6 +223,19 @@ class Timed:
     """seconds to the first token"""
     rate: float
     """tokens per second after it"""
+    busy: float
+    """seconds of this thread's processor time for each of them"""
+
+
+def _busy(lm: LanguageModel, pairs: Sequence[tuple[Timed, Timed]]) -> dict[str, float]:
+    """Figures of the processor time of a token in pairs, where it is the processor that computes."""
+    if lm.device.type != "cpu":
+        return {}
+    return {
+        **spread("times_as_little_processor_time", [other.busy / one.busy for one, other in pairs]),
+        "ours_processor_ms": 1e3 * statistics.median(one.busy for one, _ in pairs),
+        "other_processor_ms": 1e3 * statistics.median(other.busy for _, other in pairs),
+    }
 
 
 def _complete(lm: LanguageModel, prompt: list[int], count: int, seed: int | None = None) -> Timed:
@@ -245,10 +247,14 @@ def _complete(lm: LanguageModel, prompt: list[int], count: int, seed: int | None
 
     lm.forget()
     sampling = Sampling(greedy=seed is None, max_new_tokens=count, seed=seed or 0)
-    *events, end = generate(lm, GenerateSpec(ids=tuple(prompt), sampling=sampling), Control())
-    assert isinstance(end, Completed)
-    ids = [event.id for event in events if isinstance(event, Token)]
-    return Timed(ids, end.first_token_seconds, end.tokens_per_second)
+    ids, begun = [], 0.0
+    for event in generate(lm, GenerateSpec(ids=tuple(prompt), sampling=sampling), Control()):
+        if isinstance(event, Token):
+            begun = begun or time.thread_time()
+            ids.append(event.id)
+    busy = time.thread_time() - begun
+    assert isinstance(event, Completed)
+    return Timed(ids, event.first_token_seconds, event.tokens_per_second, busy / max(1, len(ids) - 1))
 
 
 def _samples(lm: LanguageModel, prompt: list[int], count: int, at_once: int, top_k: int = 50) -> Timed:
@@ -267,14 +273,15 @@ def _samples(lm: LanguageModel, prompt: list[int], count: int, at_once: int, top
         for row in range(ROWS)
     ]
     ids: list[list[int]] = [[] for _ in specs]
-    begun, first = time.perf_counter(), 0.0
+    begun, busy, first = time.perf_counter(), time.thread_time(), 0.0
     for start in range(0, ROWS, at_once):
         for event in generate_together(lm, specs[start : start + at_once], Control()):
             if isinstance(event, Token):
                 first = first or time.perf_counter()
                 ids[event.stream].append(event.id)
     every = [token for row in ids for token in row]
-    return Timed(every, first - begun, len(every) / (time.perf_counter() - begun))
+    busy = (time.thread_time() - busy) / len(every)
+    return Timed(every, first - begun, len(every) / (time.perf_counter() - begun), busy)
 
 
 def _step_rate(lm: LanguageModel, prompt: list[int], count: int) -> float:
@@ -299,18 +306,20 @@ def by_transformers(folder: str, dtype: Any, device: Any) -> Any:
     return found.eval().to(device)
 
 
-def _generate(theirs: Any, prompt: list[int], count: int, threads: int = 0, **given: Any) -> Timed:
-    """The same by ``generate`` on ``threads`` of the CPU, or as many as torch has; timed by a streamer."""
+def _generate(theirs: Any, prompt: list[int], count: int, **given: Any) -> Timed:
+    """The same by ``generate``, on a CPU on one thread; timed by a streamer."""
     import torch
     from transformers.generation.streamers import BaseStreamer
 
-    from engine import device
+    from engine.device import threads
 
     times: list[float] = []
+    busy: list[float] = []
 
     class Clock(BaseStreamer):
         def put(self, value: Any) -> None:
             times.append(time.perf_counter())
+            busy.append(time.thread_time())
 
         def end(self) -> None:
             pass
@@ -318,10 +327,11 @@ def _generate(theirs: Any, prompt: list[int], count: int, threads: int = 0, **gi
     ids = torch.tensor([prompt], device=theirs.device)
     given |= {"do_sample": False, "max_new_tokens": count, "pad_token_id": 0, "streamer": Clock()}
     begun = time.perf_counter()
-    with torch.inference_mode(), device.threads(threads or torch.get_num_threads()):
+    with torch.inference_mode(), threads(1):
         out = theirs.generate(ids, attention_mask=torch.ones_like(ids), **given)
-    seconds = times[-1] - times[1]  # the first call brings the prompt
-    return Timed(out[0, len(prompt) :].tolist(), times[1] - begun, (len(times) - 2) / seconds if seconds else 0.0)
+    seconds, tokens = times[-1] - times[1], len(times) - 2  # the first call brings the prompt
+    rate = tokens / seconds if seconds else 0.0
+    return Timed(out[0, len(prompt) :].tolist(), times[1] - begun, rate, (busy[-1] - busy[1]) / max(1, tokens))
 
 
 def _agreeing(compared: str, wanted: list[int], found: list[int]) -> Row:

@@ -19,6 +19,7 @@ from data.choices import Item
 from engine.choose.zero_shot import Reader
 from engine.gpt.model import GPT
 from engine.lm import find as lm
+from engine.lm import model as models
 from engine.lm.generate import generate, score
 from engine.lm.model import ForeignModel, LanguageModel, OwnModel
 from engine.lm.sampling import GenerateSpec, Sampling
@@ -100,6 +101,29 @@ def test_logits_are_those_of_transformers(
     assert loaded.parameters == sum(
         p.numel() for p in transformers.AutoModelForCausalLM.from_pretrained(folder).parameters()
     )
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("onednn", [False, True])
+def test_logits_are_the_same_however_matrices_lie(
+    tied: bool, onednn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if onednn and not models._has_product():
+        pytest.skip("torch was built without oneDNN")
+    monkeypatch.setattr(models, "_has_product", lambda: onednn)
+    tinylm.write_gpt2(tmp_path, n_embd=256, n_layer=1, initializer_range=0.1, tie_word_embeddings=tied)
+    loaded = tinylm.load(tmp_path)
+    assert isinstance(loaded.network, GPT)
+    block = loaded.network.blocks[0]
+    by_columns = [layer.weight.stride(0) == 1 for layer in (block.qkv, block.project, block.widen, block.narrow)]
+    # Columns of 1,024 numbers would lie a page apart.
+    assert by_columns == ([True, True, False, True] if onednn else [True, False, True, False])
+    assert (loaded.network.head.weight is loaded.network.tokens.weight) is tied
+    wanted = theirs(tmp_path, IDS)
+    assert same(loaded.feed(IDS, every=True), wanted)
+    loaded.forget()
+    for token, each in zip(IDS, wanted, strict=True):
+        assert same(loaded.feed([token]), each)
 
 
 @pytest.mark.parametrize("model", ["gpt2", "nanochat", "llama", "foreign"])
