@@ -178,6 +178,21 @@ class LanguageModel(abc.ABC):
         """Whether :meth:`branch` can be had."""
         return False
 
+    def _tree_logits(self, tree: TokenTree, nodes: Sequence[int]) -> Tensor:
+        """As :meth:`feed_tree`, in any precision: one sequence after another, which every architecture computes."""
+        missing: dict[int, Tensor | None] = dict.fromkeys(nodes)
+        for path in tree.paths():
+            ids = [tree.ids[node] for node in path]
+            first = next(place for place, node in enumerate(path) if missing.get(node, False) is None)
+            kept = self.keep(min(self.reuse(ids), first))
+            if first - kept > ALONE:
+                self.feed(ids[kept:first])
+                kept = first
+            for node, row in zip(path[kept:], self.feed(ids[kept:], every=True), strict=True):
+                if node in missing:
+                    missing[node] = row
+        return torch.stack([row for row in missing.values() if row is not None])
+
     def _cache_bytes(self) -> int:
         """Bytes of the keys and values; 0 where there are none."""
         return 0
@@ -193,10 +208,6 @@ class LanguageModel(abc.ABC):
     @abc.abstractmethod
     def _logits(self, ids: Tensor, every: bool) -> Tensor:
         """Logits ``(1, ids or 1, vocabulary)`` of ids that follow what is held, which then holds them too."""
-
-    @abc.abstractmethod
-    def _tree_logits(self, tree: TokenTree, nodes: Sequence[int]) -> Tensor:
-        """As :meth:`feed_tree`, in any precision."""
 
     @abc.abstractmethod
     def _keep(self, length: int) -> int:
@@ -278,21 +289,6 @@ class ForeignModel(LanguageModel):
         out = self._model(input_ids=ids, use_cache=True, **{self._cache_argument: self._cache}, **only)
         logits: Tensor = out.logits
         return logits
-
-    def _tree_logits(self, tree: TokenTree, nodes: Sequence[int]) -> Tensor:
-        """One sequence after another, since a mask of its own is not obeyed by every architecture."""
-        missing: dict[int, Tensor | None] = dict.fromkeys(nodes)
-        for path in tree.paths():
-            ids = [tree.ids[node] for node in path]
-            first = next(place for place, node in enumerate(path) if missing.get(node, False) is None)
-            kept = self.keep(min(self.reuse(ids), first))
-            if first - kept > ALONE:
-                self.feed(ids[kept:first])
-                kept = first
-            for node, row in zip(path[kept:], self.feed(ids[kept:], every=True), strict=True):
-                if node in missing:
-                    missing[node] = row
-        return torch.stack([row for row in missing.values() if row is not None])
 
     def _keep(self, length: int) -> int:
         if length and self._crops():
