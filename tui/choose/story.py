@@ -145,9 +145,10 @@ def right(event: ItemJudged) -> bool:
 
 def chosen(scores: Sequence[float]) -> int:
     """The place of the highest score, the first of several; -1 where a choice has none that is finite."""
-    if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
+    try:
+        return scores.index(max(scores)) if all(map(math.isfinite, scores)) else -1
+    except TypeError:  # of a damaged journal
         return -1
-    return max(range(len(scores)), key=lambda place: (scores[place], -place))
 
 
 def disagree(event: ItemJudged) -> bool:
