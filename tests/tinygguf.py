@@ -108,7 +108,7 @@ def write(
     writer.close()
 
 
-def write_tokens(writer: Any, pre: str = "gpt-2", bos: bool = False) -> None:
+def write_tokens(writer: Any, pre: str = "gpt-2", bos: bool = False, template: str = "") -> None:
     """A byte-level vocabulary of ``VOCABULARY`` tokens, the last one the end of a text."""
     from tokenizers import pre_tokenizers
 
@@ -124,3 +124,5 @@ def write_tokens(writer: Any, pre: str = "gpt-2", bos: bool = False) -> None:
     writer.add_uint32("tokenizer.ggml.bos_token_id", VOCABULARY - 1)
     writer.add_uint32("tokenizer.ggml.eos_token_id", VOCABULARY - 1)
     writer.add_bool("tokenizer.ggml.add_bos_token", bos)
+    if template:
+        writer.add_string("tokenizer.chat_template", template)

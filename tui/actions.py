@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tui.panes import PANES
@@ -371,6 +371,12 @@ def views(where: str) -> tuple[tuple[str, str, str], ...]:
     """Name, key and title of every view of a pane, in order."""
     found = [one for one in ACTIONS if one.where == where and one.name.startswith("view(")]
     return tuple((one.name.split("'")[1], one.keys[0], one.title) for one in found)
+
+
+def proposals(where: str, told: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Keys and what they do, for an empty view: ``told`` has names of actions of a pane or of everywhere."""
+    keys = {one.name: key_name(one.keys[0]) for one in reversed(ACTIONS) if one.where in (where, "everywhere")}
+    return [(keys[name], text) for name, text in told]
 
 
 def table(where: str | None = None) -> list[tuple[str, str, str]]:

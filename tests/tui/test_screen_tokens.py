@@ -265,7 +265,7 @@ async def test_texts_with_nothing_to_see() -> None:
                 await pilot.press(key)
             assert pane.tokenizers.text == text
             if not text:
-                await shows(pilot, "Type or paste a text")
+                await shows(pilot, "type or paste a text")
 
 
 async def test_a_tokenizer_that_cannot_be_had_says_so_and_the_rest_works() -> None:

@@ -12,12 +12,11 @@ from textual.strip import Strip
 
 from engine.runs.events import Completed, Progress
 from engine.runs.worker import State
-from tui import units
-from tui.actions import ACTIONS, key_name
+from tui import actions, units
 from tui.generate.token_tree import TokenTree
 from tui.generate.token_view import BOLD, DIM
 from tui.text import safe
-from tui.widgets.styled import ACCENT, BAD, BRIGHT, GOOD, MUTED, WARN, cut, progress_text
+from tui.widgets.styled import BAD, BRIGHT, GOOD, MUTED, WARN, cut, progress_text, proposals
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
@@ -99,11 +98,8 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
 
 def welcome(lm: LanguageModel | None) -> list[Text]:
     """What an empty text shows: what can be done, and which model does it."""
-    keys = {action.name: action.keys[0] for action in reversed(ACTIONS) if action.where in ("generate", "everywhere")}
-    lines = []
-    for name, told in WELCOME:
-        if name != "chat" or (lm is not None and lm.chat is not None):
-            lines.append(Text.assemble((f"{key_name(keys[name]):>3}", f"bold {ACCENT}"), f"  {told}"))
+    chats = lm is not None and lm.chat is not None
+    lines = proposals(actions.proposals("generate", [one for one in WELCOME if one[0] != "chat" or chats]))
     if lm is not None:
         source = f": {safe(lm.source, lines=False)}" if lm.source != lm.name else ""
         lines += [Text(""), Text.assemble(("Model  ", MUTED), (safe(lm.name, lines=False), BRIGHT), (source, MUTED))]

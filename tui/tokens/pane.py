@@ -321,8 +321,8 @@ class TokensPane(TokensInputOutput):
             self.app.notify(f"at most {storage.MOST} vocabularies; z removes one", severity="warning")
             return
         told = (
-            "gpt2, wordpiece, bundled, a run (name or latest), a folder with tokenizer.json, or a name on the Hugging "
-            "Face Hub."
+            "gpt2, wordpiece, smollm2, bundled, a run (name or latest), a folder with tokenizer.json, or a name on the "
+            "Hugging Face Hub."
         )
         given = await ask(self.app, "Add a vocabulary", told, blank="enter a name")
         if given is None:

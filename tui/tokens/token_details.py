@@ -39,7 +39,7 @@ def card(tokenizers: TokenizerList, token: Token | None, width: int) -> list[Str
         return []
     tokenizer = entry.tokenizer
     if token is None:
-        return flow("token", [("no token here", _NAME)], width)
+        return flow("token", [("no token here", _NAME)], width) if text else []
     spelled = safe(tokenizer.token(token.id), lines=False)
     ident = "unknown" if token.id == UNKNOWN else f"{token.id}"
     lines = flow("token", [(f" {spelled or '?'} ", Style(reverse=True)), (f"id {ident}", _BOLD), *_notes(token)], width)

@@ -11,12 +11,22 @@ from textual import events
 from textual.message import Message
 
 from engine.tokenization.spans import Token
+from tui import actions
 from tui.text import safe
 from tui.tokens.aligned_text import AlignedText
 from tui.widgets.glyphs import Span
 from tui.widgets.lines import Lines
-from tui.widgets.styled import BAD, MUTED, strips, wrap
+from tui.widgets.styled import BAD, MUTED, proposals, strips, wrap
 
+WELCOME = (
+    ("edit", "type or paste a text"),
+    ("lab", "the lab's five spellings of Hello World"),
+    ("english", "a page of English"),
+    ("dante", "some tercets of Dante"),
+    ("open_file", "open a text file"),
+    ("add", "add a vocabulary"),
+)
+"""what an empty text proposes, by action"""
 _PROBLEM, _QUIET = Style(color=BAD), Style(color=MUTED)
 
 
@@ -55,7 +65,8 @@ class TokenRows(Lines, can_focus=True):
         width, height = self.size.width, self.size.height
         if not width or not height:
             return
-        told = [
+        told = proposals(actions.proposals("tokens", WELCOME)) if aligned is not None and not aligned.text else []
+        told += [
             line
             for text, bad in said
             for line in wrap(Text(safe(text, lines=False), _PROBLEM if bad else _QUIET), width)

@@ -141,14 +141,12 @@ class TokenizerList:
         return self.text.rfind("\n", 0, caret) + 1, len(self.text) if end < 0 else end
 
     def said(self) -> list[tuple[str, bool]]:
-        """Lines to say above the rows, with whether something is wrong: what loads, what failed, what to do."""
+        """Lines to say above the rows, with whether something is wrong: what loads, what failed."""
         said = [(f"{entry.name}: {entry.problem}", True) for entry in self.entries if entry.problem]
         loading = [entry for entry in self.entries if not entry.problem and entry.tokenizer is None]
         said += [(f"{entry.name}: loading…", False) for entry in loading]
-        if not self.text and self.ready:
-            said.append(("Type or paste a text. Outside the editor: l the lab's examples, s English, d Dante.", False))
         if not self.entries:
             said.append(
-                ("No vocabulary. a adds one: gpt2, wordpiece, bundled, a run, a path or a name on the Hub.", False)
+                ("No vocabulary. a adds one: gpt2, wordpiece, smollm2, bundled, a run, a path, a Hub name.", False)
             )
         return said

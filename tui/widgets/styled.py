@@ -75,6 +75,11 @@ def message(text: str, width: int, height: int) -> list[Strip]:
     return [Strip.blank(width)] * above + [strip(Text(left).append_text(line), width) for line in lines][:height]
 
 
+def proposals(keys: Sequence[tuple[str, str]]) -> list[Text]:
+    """What can be done where there is nothing yet: a line for each key."""
+    return [Text.assemble((f"{key:>3}", f"bold {ACCENT}"), (f"  {text}", TEXT)) for key, text in keys]
+
+
 def paragraph(text: str, width: int) -> list[Strip]:
     """A few words where there is nothing else to show."""
     return [strip(line, width) for line in wrap(Text(text, MUTED), width)]
