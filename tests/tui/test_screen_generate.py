@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 import time
 import tomllib
 from collections.abc import AsyncIterator
@@ -19,7 +20,8 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList
 
 from checkpoints import store
-from engine.lm.sampling import Sampling, SetSampling
+from data.vocabulary import Vocabulary
+from engine.lm.sampling import GenerateSpec, Sampling, SetSampling
 from engine.runs.messages import Stop
 from tui.actions import ACTIONS
 from tui.app import LabApp
@@ -90,9 +92,12 @@ async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(
     models: FakeModels, size: tuple[int, int]
 ) -> None:
     async with generate(size) as pilot:
-        await shows(pilot, "Write a prompt, then press F5", "bundled", "since gpt2 is not")
+        why = "the model is bundled: the program's own Dante GPT"
+        await shows(pilot, "Write a prompt here, then F5", f"{why}, since gpt2 is not" if size[0] >= 80 else why)
         await pilot.press("escape")
-        await shows(pilot, "No text yet", "m chooses a")
+        await shows(pilot, "e  write a prompt; F5 continues it", "m  choose another model", "w  the lab's prompt")
+        if size[0] >= 80:
+            await shows(pilot, "Model  bundled: fake bundled")
         assert models.asked == ["bundled"]
 
 
@@ -786,3 +791,152 @@ async def test_training_is_not_reached_by_the_keys_of_this_pane(models: FakeMode
         await quiet(pilot)
         assert trainers.started == []
         assert trainers.messages == []
+
+
+# -- chat ------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def chatting(
+    models: FakeModels, text: str = "Who", size: tuple[int, int] = (120, 40)
+) -> AsyncIterator[Pilot[int]]:
+    """The pane with a model that has a chat template, and a prompt outside the editor."""
+    models.chatting.add("bundled")
+    async with generate(size) as pilot:
+        of(pilot).session.sampling = Sampling(max_new_tokens=4, seed=0)
+        await write(pilot, "Who")
+        await pilot.press("escape")
+        await quiet(pilot)
+        yield pilot
+
+
+def prompt_of(spec: GenerateSpec) -> str:
+    letters = Vocabulary(string.ascii_letters + string.digits + " .,'\n")
+    return "".join(letters.characters[number] for number in spec.ids or ())
+
+
+async def test_c_puts_the_prompt_into_the_template_and_takes_it_out_again(models: FakeModels) -> None:
+    async with chatting(models) as pilot:
+        await shows(pilot, "c Chat", "chat off")
+        await pilot.press("c")
+        await quiet(pilot)
+        await shows(pilot, "System own. User Who. Answer", "chat on")
+        assert of(pilot).tokens.text == "System own. User Who. Answer "
+        await pilot.press("f5")
+        await quiet(pilot)
+        assert prompt_of(models.completions()[-1]) == "System own. User Who. Answer "
+        assert of(pilot).tokens.text.startswith("System own. User Who. Answer ")
+        assert of(pilot).tokens.tally(prompt=False)[0] == 4
+        await pilot.press("c")
+        await quiet(pilot)
+        assert of(pilot).tokens.text == "Who"
+        await shows(pilot, "chat off")
+        await pilot.press("u")  # back to the answer, with its setting
+        await quiet(pilot)
+        await shows(pilot, "System own. User Who. Answer", "chat on")
+
+
+async def test_in_a_chat_the_editor_holds_the_message_and_f5_answers_the_new_one(
+    models: FakeModels, home: Path
+) -> None:
+    async with chatting(models) as pilot:
+        await pilot.press("c")
+        await quiet(pilot)
+        await pilot.press("e")
+        await shows(pilot, "message to the model")
+        assert of(pilot).editor.buffer.text == "Who"
+        await write(pilot, "m")
+        await pilot.press("f5")
+        await until(pilot, lambda: of(pilot).tokens.tally(prompt=False)[0] == 4)
+        await quiet(pilot)
+        assert [prompt_of(spec) for spec in models.completions()] == ["System own. User Whom. Answer "]
+        assert of(pilot).message == "Whom"
+    async with generate() as pilot:  # another start
+        await shows(pilot, "System own. User Who²m. Answer", "chat on")
+        await pilot.press("e")
+        assert of(pilot).editor.buffer.text == "Whom"
+        await write(pilot, "s")
+        await until(pilot, lambda: '"message": "Whoms"' in (home / "generate" / "session.json").read_text())
+    async with generate() as pilot:  # a message that no template was applied to is not lost
+        await quiet(pilot)
+        assert of(pilot).tokens.text == "System own. User Whoms. Answer "
+
+
+async def test_a_system_message_and_one_that_the_template_refuses(models: FakeModels) -> None:
+    async with chatting(models) as pilot:
+        await pilot.press("s")
+        await shows(pilot, "System message")
+        await pilot.press(*"Du", "enter")
+        await quiet(pilot)
+        assert of(pilot).tokens.text == "System Du. User Who. Answer "
+        await pilot.press("s")
+        await shows(pilot, "System message")
+        await pilot.press(*"refused", "enter")
+        await shows(pilot, "The chat template cannot be applied", "no system message [bold ␛[31m")
+        assert controls(pilot.app) == []  # type: ignore[arg-type]
+        await pilot.press("escape")
+        await quiet(pilot)
+        assert of(pilot).tokens.text == "System Du. User Who. Answer "
+
+
+async def test_an_answer_that_has_ended_is_not_gone_on_with(models: FakeModels) -> None:
+    async with chatting(models) as pilot:
+        await pilot.press("c", "f5")
+        await until(pilot, lambda: of(pilot).tokens.tally(prompt=False)[0] == 4)
+        await quiet(pilot)
+        assert of(pilot).lm is not None
+        of(pilot).lm.eos = {of(pilot).tokens.nodes[of(pilot).tokens.tip].id}  # type: ignore[union-attr]
+        before = len(models.completions())
+        await pilot.press("f5")
+        await shows(pilot, "the answer has ended: e writes another message")
+        assert len(models.completions()) == before
+
+
+async def test_without_a_template_chat_has_no_key_and_says_why(models: FakeModels) -> None:
+    async with completed() as pilot:
+        await shows(pilot, "chat none")
+        assert "c Chat" not in shown(pilot.app)  # type: ignore[arg-type]
+        for key in ("c", "s"):
+            await pilot.press(key)
+            await shows(pilot, "bundled has no chat template; instruct models have one")
+        assert of(pilot).tokens.text == "abcdefghijk"
+
+
+async def test_the_setting_of_the_strip_is_the_same_switch(models: FakeModels) -> None:
+    async with chatting(models, size=(80, 24)) as pilot:
+        strip = of(pilot).query_one(SettingsStrip)
+        strip.focus()
+        await pilot.press("left")
+        assert strip.chosen == "chat"
+        await shows(pilot, "put the prompt into the model's chat template")
+        await pilot.press("up")
+        await quiet(pilot)
+        assert of(pilot).tokens.text == "System own. User Who. Answer "
+        await pilot.press("down")
+        await quiet(pilot)
+        assert of(pilot).tokens.text == "Who"
+
+
+async def test_a_sweep_of_a_chat_begins_from_exactly_what_the_template_made(models: FakeModels, home: Path) -> None:
+    async with chatting(models) as pilot:
+        await pilot.press("c")
+        await quiet(pilot)
+        before = len(models.completions())
+        await pilot.press("w")
+        await until(pilot, lambda: of(pilot).mode == SWEEP and pilot.app.query_one(SweepView).sweep.path)
+        assert {prompt_of(spec) for spec in models.completions()[before:]} == {"System own. User Who. Answer "}
+        await shows(pilot, "sweep of “System own. User Who. Answer ”")
+        saved = tomllib.loads(next((home / "sweeps").glob("*.md")).read_text().split("```toml\n")[1].split("\n```")[0])
+        assert len(saved["ids"]) == len("System own. User Who. Answer ")
+
+
+async def test_the_template_of_another_model_takes_the_place_of_the_first_ones(models: FakeModels) -> None:
+    async with chatting(models) as pilot:
+        await pilot.press("c")
+        await quiet(pilot)
+        models.chatting.add("another")
+        models.chat.apply = lambda conversation: f"A{conversation.user}B"
+        of(pilot).take_model("another")
+        await until(pilot, lambda: of(pilot).tokens.text == "AWhoB")
+        await quiet(pilot)
+        assert of(pilot).chat == "on"

@@ -127,7 +127,7 @@ def test_auto_is_the_last_used_else_what_is_at_hand(
     finish(lm.load_smollm2(None))
     name, text = chosen()
     assert name == "smollm2"
-    assert "Apache-2.0" in text
+    assert "since gpt2 is not in the Hugging Face cache" in text
     folder = tmp_path / "mine"
     folder.mkdir()
     tinylm.write_gpt2(folder)
