@@ -1,7 +1,9 @@
 """Make the pictures of the pages from the program itself: the real screen at two sizes, as SVG.
 
 ``make pictures`` shows two recorded trainings (``docs/runs``) and three comparisons that it runs first, side by side.
-With ``LLMLAB_HOME`` set, the runs that are there are shown: at least one of every task.
+Generate is shown with SmolLM2 where ``llmlab-tui fetch smollm2`` has put it into the cache, else with the Dante GPT.
+With ``LLMLAB_HOME`` set, the runs that are there are shown: at least one of every task. Seeds are fixed, so another
+drawing differs only in what was measured: seconds, speeds, the machine.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
+    from engine.lm.model import LanguageModel
     from tui.app import LabApp
 
 FOLDER = Path(__file__).parent
@@ -29,7 +32,9 @@ TEXT = (
     "A tokenizer learns from English: «Galeotto fu il libro» costs it more.\n"
     "\tNaïve café, 東京, 🎉 and [UNK]?"
 )
-PROMPT = "  Quando mi volsi a riguardar lo passo,\n"
+PROMPT = "the lab's prompt"
+"""stands for that, or for a verse where the model knows no other letters"""
+MESSAGE = "The capital of Italy"
 QUERY = "my drill bit slips when I bore into metal"
 COMPARISONS = (("classify",), ("choose", "--seeds", "1"), ("retrieve",))
 STEPS: tuple[tuple[str, str], ...] = (
@@ -45,20 +50,32 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("f5", ""),
     ("left " * 25, "generate"),
     ("w", "sweep"),
-    ("escape", ""),
+    (f"escape {MESSAGE}", ""),
+    ("c", ""),
+    ("tab tab up f5", ""),
+    ("escape left left left", "chat"),
     ("open classify", "classify"),
     ("open choose", "choose"),
     (f"open retrieve {QUERY}", "retrieve"),
 )
 """keys, a text for the pane, or a task whose newest run is opened, and the picture that is saved then"""
 QUIET = 0.3  # seconds without a change after which a step is over: longer than the panes wait for more typing
-LONGEST = 20.0  # seconds that a step is waited for
+LONGEST = 20.0  # seconds that a step is waited for once nothing is computed
 
 
-def prepare() -> None:
-    """Put the recorded trainings into the home, and run what else the pictures show."""
+def prepare(models: Path) -> None:
+    """Put the recorded trainings and SmolLM2 of the cache ``models`` into the home, and run what else is shown."""
     from checkpoints import home, run
+    from engine.lm import find, smollm2
 
+    if (models / smollm2.NAME / "config.json").is_file():
+        home.models().mkdir(parents=True)
+        (home.models() / smollm2.NAME).symlink_to(models / smollm2.NAME)
+        find.note_used(smollm2.NAME)
+    else:
+        print(
+            "SmolLM2 is not there, so Generate is drawn with the Dante GPT: llmlab-tui fetch smollm2", file=sys.stderr
+        )
     commands = [
         subprocess.Popen([sys.executable, "-m", "llmlab_tui", *command], stderr=subprocess.DEVNULL)
         for command in COMPARISONS
@@ -79,7 +96,9 @@ async def draw(ending: str, size: tuple[int, int]) -> None:
     app = LabApp()
     async with app.run_test(size=size) as pilot:
         for sent, picture in STEPS:
-            text = next((text for text in (TEXT, PROMPT, QUERY) if sent.endswith(text)), "")
+            if picture == "chat" and _model(app).chat is None:
+                continue  # the picture of last time stays
+            text = next((text for text in (TEXT, PROMPT, MESSAGE, QUERY) if sent.endswith(text)), "")
             keys = sent.removesuffix(text).split()
             if keys[:1] == ["open"]:
                 await _open(pilot, keys[1])
@@ -87,12 +106,27 @@ async def draw(ending: str, size: tuple[int, int]) -> None:
                 await pilot.press(*keys)
             if text:
                 await _settled(pilot)
-                app.here.take(text)
+                app.here.take(_usual_prompt(app) if text == PROMPT else text)
             await _settled(pilot)
             if picture:
                 path = FOLDER / f"{picture}{ending}.svg"
                 path.write_text(app.export_screenshot(title="llmlab-tui", simplify=True), "utf-8")
                 print(path.name, file=sys.stderr)
+
+
+def _model(app: LabApp) -> LanguageModel:
+    """The model of the Generate pane, which is shown."""
+    from tui.generate.pane import GeneratePane
+
+    model = app.query_one(GeneratePane).lm
+    assert model is not None
+    return model
+
+
+def _usual_prompt(app: LabApp) -> str:
+    from tui.generate.generation_tasks import usual_prompt
+
+    return usual_prompt(_model(app))
 
 
 async def _open(pilot: Pilot[int], task: str) -> None:
@@ -114,9 +148,12 @@ async def _settled(pilot: Pilot[int]) -> None:
         await pilot.pause(0.1)
         now = app.export_screenshot(simplify=True)
         background = getattr(app.here, "background", None)
-        active = [getattr(app.here, "reading", False), background is not None and background.active]
-        if now != before or any(active) or any(worker.is_running for worker in app.workers):
+        busy = background is not None and background.active
+        active = busy or getattr(app.here, "reading", False) or any(worker.is_running for worker in app.workers)
+        if now != before or active:
             before, since = now, time.monotonic()
+        if busy:
+            deadline = since + LONGEST
 
 
 def main() -> None:
@@ -125,10 +162,14 @@ def main() -> None:
         for ending, size in SIZES.items():
             asyncio.run(draw(ending, size))
         return
+    from checkpoints import home
+
+    models = home.models()
     with tempfile.TemporaryDirectory(prefix="llmlab-pictures-") as folder:
         os.environ["LLMLAB_HOME"] = folder
-        prepare()
+        prepare(models)
         for ending, size in SIZES.items():
+            (home.home() / "generate" / "session.json").unlink(missing_ok=True)  # settings of the size before
             asyncio.run(draw(ending, size))
 
 

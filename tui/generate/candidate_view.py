@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -78,7 +78,7 @@ def title(position: Position) -> str:
     """Which place the candidates are of."""
     node, seen = position.node, position.seen
     if node is None:
-        entropy = f", entropy {seen.entropy:.2f}" if seen and seen.entropy is not None else ""
+        entropy = f", entropy {seen.entropy:.2f} nats" if seen and seen.entropy is not None else ""
         return f"next token, at {position.place:,}{entropy}"
     return f"token {position.place:,}, {mark_spaces(node.text)[:16]}"
 
@@ -116,7 +116,7 @@ def draw(position: Position, picked: int, width: int, height: int) -> list[Strip
     word = max(4, width - bar - 23)
     tempered = "T" if sampling is None or sampling.greedy else f"T {sampling.temperature:g}"
     last = "greedy" if sampling is not None and sampling.greedy else "drawn"
-    header = set_cell_size("", 2 + word + bar)
+    header = f"{'%':>{2 + word + bar}}"
     strips = [Strip([Segment(f"{header} {'model':>5}  {tempered:>5}  {last:>6}", DIM)]).adjust_cell_length(width)]
     shown = [one for one in position.candidates if max(one.probability, one.final) >= SMALLEST]
     shown = shown if len(shown) > picked else list(position.candidates[: picked + 1])

@@ -80,8 +80,8 @@ class CompletionPane(Pane):
         super().__init__(id="generate")
         self.session = Session()
         self.lm: LanguageModel | None = None
-        self.ends: Mapping[int, str] = {}
-        """how the model's ids that end a text are spelled"""
+        self.marks: Mapping[int, str] = {}
+        """how the model's ids that add nothing to a text are spelled"""
         self.background = BackgroundTasks("generator")
         self.mode = WALK
         self.ready = False
@@ -313,7 +313,7 @@ class CompletionPane(Pane):
         tree = self.tokens
         match event:
             case Loaded():
-                self._arrived(event.model, event.ends)
+                self._arrived(event.model, event.marks)
             case Tokenized() if self.lm is not None:
                 tree.settle(event.kept, event.tokens, number_of(tree, self.lm), event.base, event.lead)
             case Conversed():
@@ -369,9 +369,9 @@ class CompletionPane(Pane):
         if not self.background.active:
             self.look_soon()
 
-    def _arrived(self, model: LanguageModel, ends: Mapping[int, str]) -> None:
-        before, self.lm, self.ends = self.lm, model, ends
-        self.tokens.ends.update({(number_of(self.tokens, model), number): text for number, text in ends.items()})
+    def _arrived(self, model: LanguageModel, marks: Mapping[int, str]) -> None:
+        before, self.lm, self.marks = self.lm, model, marks
+        self.tokens.marks.update({(number_of(self.tokens, model), number): text for number, text in marks.items()})
         self._cache.forget()
         self.session.used(model.name)
         self.changed()
@@ -409,6 +409,8 @@ class CompletionPane(Pane):
         position, more = self._cache.see(self.tokens, place, self.sampling, self.lm)
         if self.tokens.version == self._failed_at and self.notices and not position.candidates:
             position = replace(position, note=safe(self.notices[-1].text))
+        elif self.lm is None and self.background.kind == "load" and position.note:
+            position = replace(position, note="The model is loading.")
         return position, more
 
     def look_soon(self) -> None:

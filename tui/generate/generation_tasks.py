@@ -75,8 +75,8 @@ class Loaded(Event):
     """A model is there."""
 
     model: LanguageModel
-    ends: Mapping[int, str] = field(default_factory=dict)
-    """how the ids that end a text are spelled"""
+    marks: Mapping[int, str] = field(default_factory=dict)
+    """how the ids that begin or end a text, and add nothing to it, are spelled"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def load(names: Sequence[tuple[str, str]], control: Control) -> Iterator[Event]:
                 raise
             yield Notice(str(error), "warning", "no_model")
             continue
-        yield Loaded(model, {number: model.tokenizer.spelled(number) for number in model.eos})
+        marks = {*model.eos, model.start} & {*model.tokenizer.specials, *model.eos}
+        yield Loaded(model, {number: model.tokenizer.spelled(number) for number in marks})
         yield Notice(
             f"the model is {model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model"
         )

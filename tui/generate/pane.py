@@ -99,7 +99,8 @@ class GeneratePane(CompletionPane):
         self.action_again()
 
     def allows(self, action: str) -> bool:
-        return self.writing if action == "pause" else self.busy if action == "stop" else True
+        allowed = {"start": not self.writing or self.paused, "pause": self.writing, "stop": self.busy}
+        return allowed.get(action, True)
 
     def take_model(self, name: str) -> None:
         self.load([(name, "")])
@@ -109,8 +110,6 @@ class GeneratePane(CompletionPane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "edit":
             return self.mode != EDIT
-        if action == "walk_mode":
-            return self.mode != WALK
         if action in ("chat", "system"):
             return self.mode != SWEEP
         if action in ("take", "walk", "line", "page", "alternative"):
@@ -120,6 +119,7 @@ class GeneratePane(CompletionPane):
     def lit(self, action: str) -> bool:
         """Whether the key bar has room for an action that says why it cannot be done."""
         now = {
+            "walk_mode": self.mode != WALK,
             "chat": self.lm is not None and self.lm.chat is not None,
             "take(True)": bool(self.query_one(CandidateView).position.candidates),
             "again": self.tokens.tally(prompt=False)[0] > 0,
@@ -134,7 +134,9 @@ class GeneratePane(CompletionPane):
             self.edit()
 
     def action_walk_mode(self) -> None:
+        """To the tokens: from the editor, a comparison, the candidates or the settings."""
         self.walk()
+        self.focus_mode()
 
     def action_walk(self, by: int) -> None:
         self.move(self.tokens.cursor + by)
@@ -319,7 +321,7 @@ class GeneratePane(CompletionPane):
             self.say("the model is not loaded yet", "warning")
             return
         comparison = make(self.tokens.prompt or tasks.usual_prompt(self.lm))
-        self.show_comparison(Sweep(comparison, self.ends))
+        self.show_comparison(Sweep(comparison, self.marks))
         self.ask("compare", partial(tasks.compare, self.lm, comparison, templated=self.conversation is not None))
 
     @on(SweepView.Taken)

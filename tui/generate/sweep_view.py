@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
@@ -50,9 +50,9 @@ class Column:
 class Sweep:
     """A comparison as far as it has come. Plain state."""
 
-    def __init__(self, comparison: Comparison, ends: Mapping[int, str] | None = None) -> None:
-        """``ends``: how the ids that end a text are spelled."""
-        self.comparison, self.ends = comparison, ends or {}
+    def __init__(self, comparison: Comparison, marks: Mapping[int, str] | None = None) -> None:
+        """``marks``: how ids that add nothing to a text are spelled."""
+        self.comparison, self.marks = comparison, marks or {}
         self.columns = [Column(setting) for setting in comparison.settings]
         self.path = ""
         """where it has been saved"""
@@ -125,7 +125,8 @@ class SweepView(FocusLines):
             under_way = (n for n, column in enumerate(columns) if column.tokens and column.compared is None)
             self.chosen = next(under_way, self.chosen)
         if room >= NARROWEST or len(columns) == 1:
-            strips = self._side_by_side(min(room, 72), height)
+            rooms = [min(72, room + (number < (width + 1) % len(columns))) for number in range(len(columns))]
+            strips = self._side_by_side(rooms, height)
         else:
             strips = self._one_at_a_time(width, height)
         self.set_strips([strip.adjust_cell_length(width) for strip in strips[:height]])
@@ -136,10 +137,10 @@ class SweepView(FocusLines):
         left = room - len("sweep of “”")
         return f"sweep of “{prompt if cell_len(prompt) <= left else f'…{prompt[1 - max(2, left) :]}'}”"
 
-    def _side_by_side(self, room: int, height: int) -> list[Strip]:
+    def _side_by_side(self, rooms: Sequence[int], height: int) -> list[Strip]:
         line = [Strip([Segment("┼" if row == len(FIGURES) + 1 else "│", EDGE)]) for row in range(height)]
         columns: list[tuple[list[Strip], int]] = []
-        for number, column in enumerate(self.sweep.columns):
+        for number, (column, room) in enumerate(zip(self.sweep.columns, rooms, strict=True)):
             columns += [(line, 1), (self._column(number, column, room, height), room)]
         return side_by_side(columns[1:], height)
 
@@ -180,7 +181,7 @@ class SweepView(FocusLines):
 
     def _text(self, column: Column, room: int, height: int) -> list[Strip]:
         items = [
-            Item(token.index, safe(token.text or self.sweep.ends.get(token.id, "")) or NOTHING)
+            Item(token.index, safe(token.text or self.sweep.marks.get(token.id, "")) or NOTHING)
             for token in column.tokens
         ]
         column.layout.lay(items, room - 1)

@@ -66,8 +66,8 @@ class TokenTree:
     def __init__(self) -> None:
         self.nodes = [Node(-1, -1, "", RAW, True)]
         self.models: list[str] = []
-        self.ends: dict[tuple[int, int], str] = {}
-        """how tokens that end a text, and add nothing to it, are spelled, by model and id"""
+        self.marks: dict[tuple[int, int], str] = {}
+        """how tokens that begin or end a text, and add nothing to it, are spelled, by model and id"""
         self.path: list[int] = []
         """the nodes of the text, in order"""
         self.draft = ""

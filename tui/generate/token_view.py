@@ -73,10 +73,10 @@ def legend(width: int, styles: Sequence[Style], *, marks: bool = True) -> Strip:
     return Strip(segments).adjust_cell_length(width)
 
 
-def glyphs(node: Node, branches: int, end: str = "") -> str:
-    """What a token is shown as: never nothing, and marked with the number of its branches. ``end``: if it adds none."""
+def glyphs(node: Node, branches: int, mark: str = "") -> str:
+    """What a token is shown as: never nothing, and marked with the number of its branches. ``mark``: if it adds none."""
     text = node.text if len(node.text) <= SHOWN else f"…{node.text[-SHOWN:]}"
-    shown = safe(text or end) or NOTHING
+    shown = safe(text or mark) or NOTHING
     if branches < 2:
         return shown
     spaces = len(shown) - len(shown.lstrip(" "))
@@ -147,7 +147,7 @@ class TokenView(Lines, can_focus=True):
             branches = len(tree.nodes[node.parent].children)
             ends = prompt and not node.prompt
             prompt = node.prompt
-            text = PROMPT_END * ends + glyphs(node, branches, tree.ends.get((node.model, node.id), ""))
+            text = PROMPT_END * ends + glyphs(node, branches, tree.marks.get((node.model, node.id), ""))
             items.append(Item((number, branches > 1 and branches, ends), text))
         if tree.draft:
             items.append(Item("draft", safe(tree.draft[-SHOWN:])))
