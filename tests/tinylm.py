@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
     from engine.runs.messages import Control
 
 VOCABULARY = 300
-END = "<|endoftext|>"
+END, TURN = "<|endoftext|>", "<|im_end|>"
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 
 
 def write_tokenizer(folder: Path, *, start: bool = False) -> None:
@@ -100,6 +106,23 @@ def write_llama(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
     ).eval()
     model.save_pretrained(folder)
     write_tokenizer(folder, start=True)
+    return model
+
+
+def write_instruct(folder: Path, template: str | None = CHAT_TEMPLATE, *, apart: bool = False) -> Any:
+    """A random Llama whose tokenizer has turns, and a start of text before any text; returns that of transformers."""
+    from tokenizers import Tokenizer
+
+    model = write_llama(folder, vocab_size=VOCABULARY + 2, max_position_embeddings=128)
+    made = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    made.add_special_tokens(["<|im_start|>", TURN])
+    made.save(str(folder / "tokenizer.json"))
+    about: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": TURN}
+    if template is not None and apart:
+        (folder / "chat_template.jinja").write_text(template)
+    elif template is not None:
+        about["chat_template"] = template
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
     return model
 
 

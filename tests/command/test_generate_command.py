@@ -82,6 +82,10 @@ def test_fetch_prints_where_the_model_is(run: Command, tmp_path: Path, monkeypat
         (("generate", "x", *BUNDLED, "--temperature", "0"), "temperature"),
         (("generate", "x", *BUNDLED, "--n", "0"), "n: must be at least 1"),
         (("generate", "--no-such-option", *BUNDLED), "no option --no-such-option"),
+        (("generate", "x", *BUNDLED, "--chat"), "chat: bundled has no chat template"),
+        (("generate", "x", *BUNDLED, "--system", "y"), "system: is a part of --chat"),
+        (("sweep", "x", *BUNDLED, "--chat"), "chat: bundled has no chat template"),
+        (("sweep", "--chat", "--from", "nothing.md"), "nothing.md"),
         (("sweep", "x", *BUNDLED, "--setting", "warmth=3"), "'warmth' is none"),
         (("sweep", "x", *BUNDLED, "--setting", "top-k=many"), "cannot be 'many'"),
         (("sweep", "x", *BUNDLED, "--setting", "temperature=0"), "temperature=0: temperature"),
@@ -169,3 +173,24 @@ def test_a_sweep_for_people(run: Command) -> None:
     for name in ("greedy", "temperature 0.3", "temperature 2", "repetition", "distinct-2"):
         assert name in found.out
     assert "saved:" in found.err
+
+
+def test_a_chat_begins_from_the_models_template_which_is_shown(run: Command, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tinylm.write_instruct(tmp_path)
+    messages = [{"role": "system", "content": "Breve."}, {"role": "user", "content": "Chi sei?"}]
+    peer = AutoTokenizer.from_pretrained(tmp_path)
+    text = peer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    ids = peer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+    asked = ("Chi sei?", "--model", tmp_path, "--chat", "--system", "Breve.", "--max-new-tokens", 5)
+    assert text in run("generate", *asked).err
+    lines = records(run("generate", *asked, "--score-prompt", "--json").out)
+    assert [line["text"] for line in lines if line.get("kind") == "chat"] == [text]
+    assert [line["id"] for line in lines if line["event"] == "token" and line["prompt"]] == ids
+    swept = records(run("sweep", *asked, "--setting", "greedy", "--setting", "temperature=0.5", "--json").out)
+    saved = Path(swept[-1]["path"]).read_text()
+    assert json.dumps(text, ensure_ascii=False) in saved
+    assert f"ids = {json.dumps(ids)}" in saved
+    again = records(run("sweep", "--from", swept[-1]["path"], "--json").out)
+    assert again[-1]["same"] is True

@@ -138,8 +138,10 @@ def load(names: Sequence[tuple[str, str]], control: Control) -> Iterator[Event]:
                 raise
             yield Notice(str(error), "warning", "no_model")
             continue
-        marks = {*model.eos, model.start} & {*model.tokenizer.specials, *model.eos}
-        yield Loaded(model, {number: model.tokenizer.spelled(number) for number in marks})
+        starts = {model.start} & model.tokenizer.specials
+        yield Loaded(
+            model, {number: model.tokenizer.spelled(number) for number in model.eos | starts if number is not None}
+        )
         yield Notice(
             f"the model is {model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model"
         )

@@ -74,7 +74,7 @@ def legend(width: int, styles: Sequence[Style], *, marks: bool = True) -> Strip:
 
 
 def glyphs(node: Node, branches: int, mark: str = "") -> str:
-    """What a token is shown as: never nothing, and marked with the number of its branches. ``mark``: if it adds none."""
+    """What a token is shown as, with the number of its branches: never nothing, ``mark`` where it has no text."""
     text = node.text if len(node.text) <= SHOWN else f"…{node.text[-SHOWN:]}"
     shown = safe(text or mark) or NOTHING
     if branches < 2:

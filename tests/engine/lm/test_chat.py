@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tinygguf
@@ -20,30 +19,7 @@ from engine.runs.events import Completed, Token
 from engine.runs.messages import Control, finish
 from engine.runs.spec import BadSpec
 
-START, TURN = "<|im_start|>", "<|im_end|>"
-TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 TALKS = (Conversation("Nel mezzo"), Conversation("  Chi sei?\n", "Rispondi in versi."), Conversation(""))
-
-
-def write(folder: Path, template: str | None = TEMPLATE, *, apart: bool = False) -> Any:
-    """A random Llama whose tokenizer has turns, and a start of text before any text; returns that of transformers."""
-    from tokenizers import Tokenizer
-
-    model = tinylm.write_llama(folder, vocab_size=tinylm.VOCABULARY + 2, max_position_embeddings=128)
-    made = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    made.add_special_tokens([START, TURN])
-    made.save(str(folder / "tokenizer.json"))
-    about: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": tinylm.END, "eos_token": TURN}
-    if template is not None and apart:
-        (folder / "chat_template.jinja").write_text(template)
-    elif template is not None:
-        about["chat_template"] = template
-    (folder / "tokenizer_config.json").write_text(json.dumps(about))
-    return model
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -51,7 +27,7 @@ def test_text_ids_and_greedy_answers_are_those_of_transformers(tmp_path: Path, a
     import torch
     from transformers import AutoTokenizer
 
-    theirs, peer = write(tmp_path, apart=apart), AutoTokenizer.from_pretrained(tmp_path)
+    theirs, peer = tinylm.write_instruct(tmp_path, apart=apart), AutoTokenizer.from_pretrained(tmp_path)
     ours = finish(lm.load(str(tmp_path)), lambda event: None)
     for talk in TALKS:
         messages = [{"role": "system", "content": talk.system}] if talk.system else []
@@ -70,7 +46,7 @@ def test_text_ids_and_greedy_answers_are_those_of_transformers(tmp_path: Path, a
 
 
 def test_an_answer_ends_with_its_turn(tmp_path: Path) -> None:
-    write(tmp_path)
+    tinylm.write_instruct(tmp_path)
     turn = tinylm.VOCABULARY + 1
     ours = finish(lm.load(str(tmp_path)), lambda event: None)
     assert ours.eos == {tinylm.VOCABULARY - 1, turn}  # that of config.json, and the end of a turn
@@ -87,7 +63,7 @@ def test_an_answer_ends_with_its_turn(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_template_says_so(tmp_path: Path) -> None:
-    write(tmp_path, None)
+    tinylm.write_instruct(tmp_path, None)
     model = finish(lm.load(str(tmp_path)), lambda event: None)
     assert model.chat is None
     assert model.eos == {tinylm.VOCABULARY - 1}
@@ -110,7 +86,7 @@ def test_a_model_without_a_template_says_so(tmp_path: Path) -> None:
 def test_a_template_that_fails_or_attacks_is_one_sentence(
     tmp_path: Path, template: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path)
+    tinylm.write_instruct(tmp_path)
     found = ChatTemplate(str(tmp_path))
     found.apply(TALKS[0])  # the libraries are there, and the time is the template's
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
@@ -127,7 +103,7 @@ def test_a_template_that_fails_or_attacks_is_one_sentence(
 
 def test_a_gguf_file_carries_its_template(tmp_path: Path) -> None:
     file = tmp_path / "tiny.gguf"
-    tinygguf.write(file, "llama", model_of("llama"), fields_of("llama"), {"template": TEMPLATE})
+    tinygguf.write(file, "llama", model_of("llama"), fields_of("llama"), {"template": tinylm.CHAT_TEMPLATE})
     folder = tmp_path / "converted"
     folder.mkdir()
     gguf_file.convert(file, folder, lambda done, total: None)
