@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import string
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,7 +42,7 @@ class FakeModels:
         self._free = True
         monkeypatch.setattr("engine.lm.find.load", self.load)
         monkeypatch.setattr("engine.lm.generate.generate", self.generate)
-        monkeypatch.setattr("engine.lm.sweep.generate", self.generate)
+        monkeypatch.setattr("engine.lm.sweep.generate_together", self.generate_together)
         monkeypatch.setattr("engine.hub.has", lambda repository: False)
 
     def hold(self) -> None:
@@ -122,6 +122,14 @@ class FakeModels:
             made.append(token.text)
             yield token
         yield Completed(reason, "".join(made), prompt, len(made), 0, 0.01, 50.0, 1.0, spec.stream)
+
+    def generate_together(self, lm: Any, specs: Sequence[GenerateSpec], control: Control) -> Iterator[Event]:
+        """As :func:`engine.lm.generate.generate_together`, but one after the other."""
+        for spec in specs:
+            for event in self.generate(lm, spec, control):
+                yield event
+            if isinstance(event, Completed) and event.reason == "stop":
+                return
 
     def _token(self, lm: Any, index: int, number: int, spec: GenerateSpec, *, prompt: bool) -> Token:
         first = prompt and index == 0
