@@ -58,7 +58,6 @@ class LabApp(EndingApp):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
     CSS_PATH = "app.tcss"
     bar = getters.query_one(Bar)
-    switcher = getters.query_one(PaneSwitcher)
     pane = getters.query_one(TrainPane)
     """the Train pane, which is always there"""
 
@@ -69,6 +68,7 @@ class LabApp(EndingApp):
         """
         super().__init__(driver_class=TerminalDriver)
         self._wrong, self._at_end = wrong, at_end or AtEnd()
+        self.switcher = PaneSwitcher()
         for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):
             self.register_theme(known)
         self._few = self.no_color or theme == themes.SIXTEEN.name
@@ -96,7 +96,7 @@ class LabApp(EndingApp):
 
     def compose(self) -> ComposeResult:
         yield Bar()
-        yield PaneSwitcher()
+        yield self.switcher
         yield Static(
             "llmlab-tui needs {}×{} cells.\nEnlarge the terminal; nothing is lost.".format(*SMALLEST), id="too-small"
         )
@@ -171,7 +171,7 @@ class LabApp(EndingApp):
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
-        if action in _WORK and not any(switcher.current for switcher in self.query(PaneSwitcher)):
+        if action in _WORK and not self.switcher.current:
             return True  # the panes are not mounted yet
         return self._possible(action)
 
