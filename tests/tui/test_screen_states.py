@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
-from stage import FakeTrainers, recorded, shown, shows, started, step, story, until
+from stage import FakeTrainers, recorded, shown, shows, story, until
+from states import stand
 from textual.pilot import Pilot
 from workbench import new_run, spec, stop_at
 from workbench import train as trained
 
-from checkpoints.run import Run
 from engine.gpt import runs as gpt_runs
-from engine.runs.events import Classified, Event, Finished, Loaded, Notice, Paused, Saved
-from engine.runs.messages import Control
-from engine.runs.worker import Channel, State
+from engine.runs.events import Finished
 from tui.app import LabApp
 from tui.follow.pane import FollowPane
 from tui.generate.pane import GeneratePane
@@ -26,7 +23,6 @@ STATES = ("none", "starting", "running", "paused", "stopping", "stopped", "finis
 KEYS = ("f5", "f6", "f7", "f8", "r", "3", "n", "u", "w", "l")
 """those that depend on the state"""
 LIVE = {"f6": "Pause", "f7": "Stop"}
-SAVED = Saved(5, "/somewhere", 1, 0.1, 0.1, True)
 SENTENCES = {
     "train": {
         "starting": "○ Starting: loading PyTorch and the corpus.",
@@ -49,47 +45,12 @@ SENTENCES = {
 }
 
 
-def begun(task: str) -> list[Event]:
-    """What a run of this task tells until it is well under way."""
-    if task == "train":
-        return [started(), *(step(number) for number in range(1, 6)), SAVED]
-    method = {"classify": "tfidf", "choose": "chance", "retrieve": "bm25"}[task]
-    return [Loaded(task, "data", "bundled", 9, 3, 3, "test", "f" * 64, (method,), (), (), documents=9)]
-
-
-def told(task: str, state: str) -> list[Event]:
-    """What a run has told that is in this state."""
-    done, end = ("steps", Finished) if task == "train" else ("done", Classified)
-    ends = {
-        "stopped": [end("stopped", 5, None, "run")],
-        "finished": [end(done, 5, None, "run")],
-        "failed": [Notice("no space left", "error", "failure"), Finished("failed", 5, None, "run")],
-        "interrupted": [Finished("died", 5, None, "run")],
-        "paused": [Paused(5)],
-    }
-    return [] if state in ("none", "starting") else [*begun(task), *ends.get(state, [])]
-
-
 async def put(pilot: Pilot[int], task: str, state: str) -> FollowPane:
     """Show a run of this task in this state."""
     await shows(pilot, "Start training")
     await pilot.press(PANES[task])
     await until(pilot, lambda: pilot.app.here.id == task)  # type: ignore[attr-defined]
-    pane = pilot.app.query_one(f"#{task}", FollowPane)
-    if state != "none":
-        pane.run_shown = cast(Run, SimpleNamespace(name="run", path=Path("/nowhere")))
-        pane.fresh()
-        for event in told(task, state):
-            pane.story.fold(event)
-        if state in STATES[1:5]:
-            job = State.STOPPING if state == "stopping" else State.RUNNING
-            pane.job = cast(Any, SimpleNamespace(active=True, state=job, control=Control(), channel=Channel()))
-        pane.show_results()
-    await pilot.pause()
-    await until(pilot, lambda: pane.size)
-    pane.redraw()
-    await pilot.pause()
-    return pane
+    return await stand(pilot, task, state)
 
 
 def lit(pilot: Pilot[int]) -> dict[str, str]:

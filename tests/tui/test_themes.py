@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 
@@ -15,6 +16,7 @@ from stage import recorded
 
 from tui.app import LabApp
 from tui.generate.token_view import ramp
+from tui.terminal import colours as terminal_colours
 from tui.themes import PALETTES, colours_of, few_colours
 from tui.tokens import palette
 from tui.widgets import styled
@@ -145,31 +147,42 @@ def test_with_few_colours_selection_is_reversed_and_nothing_has_the_colour_of_it
     assert not few_colours(Style.parse(styled.TEXT), none=none).reverse
 
 
+TERMINALS = [("xterm-256color", ""), ("xterm", ""), ("xterm-direct", "truecolor"), ("screen", "")]
+"""TERM and COLORTERM"""
+
+
 @pytest.mark.parametrize("no_color", [False, True])
-@pytest.mark.parametrize(
-    ("term", "colorterm"), [("xterm-256color", ""), ("xterm", ""), ("xterm-direct", "truecolor"), ("screen", "")]
-)
-def test_no_cell_is_drawn_in_the_colour_that_it_lies_on(term: str, colorterm: str, no_color: bool) -> None:
+def test_no_cell_is_drawn_in_the_colour_that_it_lies_on(no_color: bool) -> None:
     recorded("past")
-    more = {"COLORTERM": colorterm} | ({"NO_COLOR": "1"} if no_color else {})
-    with Terminal(term=term, size=(100, 30), more=more) as terminal:
 
-        def check(where: str) -> None:
-            terminal.settle(0.3)
-            for character, front, back, _ in terminal.cells():
-                assert front != back or front == "default", f"{where}: {character!r} is {front} on {back}"
-                assert (front, back) != ("black", "default"), f"{where}: {character!r} is black"
-                assert not no_color or (front, back) == ("default", "default"), f"{where}: {character!r} has a colour"
+    def check(terminal: Terminal, where: str) -> None:
+        for character, front, back, _ in terminal.cells():
+            assert front != back or front == "default", f"{where}: {character!r} is {front} on {back}"
+            assert (front, back) != ("black", "default"), f"{where}: {character!r} is black"
+            assert not no_color or (front, back) == ("default", "default"), f"{where}: {character!r} has a colour"
 
-        terminal.shows("Start training")
+    with contextlib.ExitStack() as opened:  # side by side: most of the time each waits for what it has asked for
+        terminals: dict[Terminal, tuple[str, int]] = {}
+        for term, colorterm in TERMINALS:
+            more = {"COLORTERM": colorterm} | ({"NO_COLOR": "1"} if no_color else {})
+            terminal = opened.enter_context(Terminal(term=term, size=(100, 30), more=more))
+            themes = 1 if no_color or terminal_colours({"TERM": term, "COLORTERM": colorterm}) == 16 else 3
+            terminals[terminal] = term, themes
         for theme in range(3):
-            check(f"form, theme {theme}")
-            terminal.press(b"7")
-            terminal.shows("newest first", "finished")
-            check(f"runs, theme {theme}")
-            terminal.press(b"\x1bOP")
-            terminal.shows("Keys everywhere")
-            check(f"help, theme {theme}")
-            terminal.press(b"q", b"1", b"\x1bOP")
-            terminal.shows("Keys of this pane")
-            terminal.press(b"q", b"t")
+            steps = (
+                ("form", b"", ("Start training", "parameters")),
+                ("runs", b"7", ("newest first", "finished")),
+                ("help", b"\x1bOP", ("Keys everywhere",)),
+                ("runs again", b"q", ("newest first", "finished")),
+                ("form again", b"1", ("Start training", "parameters")),
+            )
+            for step, (name, key, texts) in enumerate(steps):
+                now = {one: term for one, (term, themes) in terminals.items() if theme < themes or not step}
+                for terminal in now:
+                    terminal.press(key)
+                for terminal, term in now.items():
+                    terminal.shows(*texts)
+                    terminal.settle(0.1)
+                    check(terminal, f"{term}, {name}, theme {theme}")
+            for terminal in terminals:
+                terminal.press(b"t")
