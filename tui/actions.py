@@ -350,6 +350,9 @@ ACTIONS: list[Action] = [
     Action("delete", ("delete", "d"), "Delete", "Delete the run with its checkpoints; asks first.", "runs", True),
     Action("theme", ("t",), "Theme", "Next theme: dark, light, 16 colours."),
     Action("doctor", ("f12",), "Doctor", "Versions, device, terminal and paths."),
+    Action(
+        "copy_text", ("f4",), "Copy", "Copy the text selected with the mouse, or the focused panel, to the clipboard."
+    ),
     Action("screenshot", ("f9",), "Screenshot", "Save the screen as an SVG picture."),
     Action(
         "repaint",

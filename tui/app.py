@@ -13,11 +13,12 @@ from rich.console import RenderableType
 from textual import getters, on, work
 from textual._compositor import ChopsUpdate
 from textual.app import ComposeResult, SystemCommand
-from textual.events import Resize
+from textual.events import Resize, TextSelected
 from textual.filter import LineFilter
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
+from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.runs import owner
@@ -26,6 +27,7 @@ from engine.runs.spec import BadSpec
 from tui import away, panes, screenshot, themes
 from tui.actions import ACTIONS, Action
 from tui.changes import Changes
+from tui.clipboard import copy
 from tui.config import AtEnd
 from tui.driver import TerminalDriver, leave_if_hung_up
 from tui.ending import EndingApp
@@ -38,6 +40,7 @@ from tui.widgets import dialogs
 from tui.widgets.bar import Bar
 from tui.widgets.dialogs import BaseScreen, Palette
 from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
 
 GAUGES = 2.0  # seconds between two readings of the machine
 LOOK = 60.0  # seconds between two notes of the time at which runs were looked at
@@ -262,6 +265,19 @@ class LabApp(EndingApp):
     def action_screenshot(self) -> None:  # type: ignore[override]
         """The screen as a picture in a file."""
         self.run_worker(screenshot.write(self), group="screenshot", exit_on_error=False)
+
+    @on(TextSelected)
+    def _text_selected(self) -> None:
+        """The mouse button has been released: what it has selected, if anything, is copied."""
+        if (self.screen.get_selected_text() or "").strip():
+            self.action_copy_text()
+
+    @work(exclusive=True, group="copy", exit_on_error=False)
+    async def action_copy_text(self) -> None:
+        """Copy what is selected with the mouse, or else what the panel in focus says."""
+        text = self.screen.get_selected_text() or (self.focused.plain if isinstance(self.focused, Lines) else "")
+        told, written = await copy(self, text, home.home() / "copied.txt")
+        self.notify(told, severity="information" if written else "warning", markup=False)
 
     def action_repaint(self) -> None:
         """Draw everything again."""

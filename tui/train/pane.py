@@ -11,6 +11,7 @@ from rich.text import Text
 from textual import getters, work
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
+from textual.events import Click
 from textual.strip import Strip
 from textual.widgets import ContentSwitcher
 
@@ -29,7 +30,7 @@ from tui.train import views
 from tui.train.form import TrainForm
 from tui.train.resuming import ask_steps
 from tui.train.runs import Trainings, peak_rate, sampling
-from tui.widgets.curve import CurveOptions, draw, legend
+from tui.widgets.curve import CurveOptions, draw, legend, step_at
 from tui.widgets.dialogs import Entry, Option, Question
 from tui.widgets.lines import Lines
 from tui.widgets.styled import ACCENT, BORDER, strip
@@ -333,6 +334,14 @@ class TrainPane(FollowPane):
         else:
             target = next((step for step in reversed(stops) if step < here), stops[0])
         self._draw_with(cursor=target)
+
+    def on_click(self, event: Click) -> None:
+        """Put the cursor on the step under the pointer."""
+        view = self.query_one("#run-curve", Lines)
+        at = event.get_content_offset(view) if self.showing_results else None
+        step = step_at(self.story, view.size.width, at.x, self.options) if at is not None else None
+        if step is not None:
+            self._draw_with(cursor=step)
 
     def action_cursor_first(self) -> None:
         """Cursor to the first step that has anything to show."""

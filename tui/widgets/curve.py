@@ -49,9 +49,7 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     if not buckets and not evaluations:
         return _message("waiting for the first steps", width, height)
     plot = Plot(width, height, MARGIN)
-    last = max([step for step, _ in evaluations[-1:]] + [bucket.last.step for bucket in buckets[-1:]])
-    end = options.end or _right_end(last, story.started.steps if story.started else 0)
-    steps = axis(0, max(last, end), plot.columns, (10, 24))
+    steps = _step_axis(story, plot.columns, options)
     bands = _bands(buckets, steps, plot.columns, options.smoothing)
     low = min([loss for _, loss in evaluations] + [least for _, least, _, _ in bands])
     high = max([loss for _, loss in evaluations] + [most for _, _, most, _ in bands])
@@ -85,6 +83,31 @@ def legend(options: CurveOptions, *, short: bool = False, evaluated: str = "vali
         text.append(f"  ─ mean of {options.smoothing} steps", MUTED)
     text.append("  ⣿ ", BORDER).append("batch" if short else "batch, min to max", MUTED)
     return text.append("  log", MUTED) if options.log else text
+
+
+def step_at(story: Story, width: int, column: int, options: CurveOptions) -> int | None:
+    """The step at a cell of a curve of ``width`` cells, one with an evaluation or a sample if it lies that near.
+
+    None left of the curve, or while there is none.
+    """
+    across, steps, last = column - MARGIN - 1, _step_axis(story, width - MARGIN - 1, options), _last_step(story)
+    if across < 0 or not last:
+        return None
+    step = min(last, round(steps.low + across * steps.per_cell))
+    near = min(story.steps_to_visit(), key=lambda stop: abs(stop - step))
+    return near if abs(near - step) <= steps.per_cell else step
+
+
+def _last_step(story: Story) -> int:
+    """Of the batch losses and the evaluations."""
+    evaluated = [point.step for point in story.evaluations if math.isfinite(point.val_loss)]
+    return max([0, *evaluated[-1:], *(bucket.last.step for bucket in story.train.buckets[-1:])])
+
+
+def _step_axis(story: Story, columns: int, options: CurveOptions) -> Axis:
+    last = _last_step(story)
+    end = options.end or _right_end(last, story.started.steps if story.started else 0)
+    return axis(0, max(last, end), columns, (10, 24))
 
 
 def _right_end(step: int, steps: int) -> int:

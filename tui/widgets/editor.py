@@ -52,6 +52,7 @@ def _moves() -> list[BindingType]:
 class Editor(FocusLines):
     """Text with a caret. Letters are typed; Escape leaves it, as the pane decides."""
 
+    ALLOW_SELECT = False  # it has a selection of its own
     BINDINGS = [
         *_moves(),
         Binding("backspace", "delete('left')", show=False),

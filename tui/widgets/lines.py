@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from rich.cells import cell_len
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.content import Content
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.geometry import Region
 from textual.message import Message
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
+
+from tui.widgets.styled import SELECTED
 
 BETWEEN = 3  # cells between two runs of changed cells that cost less to send again than to skip
 
@@ -39,6 +43,7 @@ class Lines(Widget):
         super().__init__(id=id, classes=classes)
         self._strips: list[Strip] = []
         self._titles: tuple[Content, Content] | None = None
+        self._painting = False
 
     def action_point(self, place: int) -> None:
         """Tell that a line was clicked."""
@@ -77,12 +82,43 @@ class Lines(Widget):
         if titles != self._titles:
             self._titles = self.border_title, self.border_subtitle = titles
 
+    @property
+    def plain(self) -> str:
+        """What the lines say."""
+        return "\n".join(strip.text.rstrip() for strip in self._strips)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str]:
+        """The text that the mouse has selected, without blanks at the ends of lines, and what follows it."""
+        return "\n".join(line.rstrip() for line in selection.extract(self.plain).splitlines()), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Show what is selected."""
+        self.refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._painting = True
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._painting = False
+
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        style = self.visual_style.rich_style
-        if y >= len(self._strips):
-            return Strip.blank(width, style)
-        return self._strips[y].adjust_cell_length(width, style).apply_style(style)
+        """A line to paint, or for Textual to find which character the mouse is on."""
+        width, style = self.size.width, self.visual_style.rich_style
+        line = self._strips[y].adjust_cell_length(width, style).apply_style(style) if y < len(self._strips) else None
+        line = line or Strip.blank(width, style)
+        if not self._painting:
+            return line.apply_offsets(0, y)
+        selected = self.text_selection.get_span(y) if self.text_selection is not None else None
+        return line if selected is None else self._with_selection(line, *selected)
+
+    def _with_selection(self, line: Strip, start: int, end: int) -> Strip:
+        """The line with its characters from ``start`` to ``end``, which may be -1, as selected."""
+        first, last = (cell_len(line.text[:place]) for place in (start, len(line.text) if end < 0 else end))
+        before, within, after = line.divide([first, last, line.cell_length])
+        selected = Style.parse(SELECTED)
+        made = [Segment(text, style + selected if style else selected) for text, style, _ in within]
+        return Strip.join([before, Strip(made, within.cell_length), after])
 
 
 class FocusLines(Lines, can_focus=True):
