@@ -200,7 +200,7 @@ def _option(argument: Any) -> tuple[str, str, str, str]:
         inside := [one for one in get_args(inner) if one not in (type(None), ...)]
     ):
         inner = inside[0]
-    choices = argument.get_choices()
+    choices = argument.get_choices() or (get_args(inner) if get_origin(inner) is Literal else ())
     if argument.field_info.kind is inspect.Parameter.VAR_KEYWORD:
         names, value = ["--FIELD"], "text"
     elif choices:

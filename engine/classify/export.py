@@ -16,9 +16,10 @@ from engine.classify import results
 from engine.classify.predict import Classifier
 from engine.classify.runs import spec_of
 from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
-from engine.comparison.model_card import ModelCard, without_folder
+from engine.comparison.model_card import ModelCard
 from engine.comparison.results import TUNED, UNREADABLE
 from engine.encoders import fine_tune
+from engine.markdown import without_folder
 from engine.model_folder import RECORD, exported, present, size, write_json
 from engine.runs import codec, owner
 from engine.runs.events import EncodingDone

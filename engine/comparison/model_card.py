@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.run import Run
+from engine.markdown import code, table, without_folder
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,14 @@ class ModelCard:
             "---",
             f"# {self.title}",
             "",
-            f"Exported by llmlab-tui from the run {_inline(run.name)}. In this folder:",
+            f"Exported by llmlab-tui from the run {code(run.name)}. In this folder:",
             "",
             "```python",
             f"{self.code.strip()}\n```",
             "",
             "## Data",
             "",
-            *(f"- {name}: {', '.join(map(_inline, entries))}" for name, entries in facts if entries),
+            *(f"- {name}: {', '.join(map(code, entries))}" for name, entries in facts if entries),
             "",
             "## Figures",
             "",
@@ -68,38 +69,12 @@ class ModelCard:
         shown = {key: title for key, title in self.columns.items() if key in known}
         if not shown:
             return ["The figures of the run cannot be read."]
-        lines = [f"On {self.judged}:", "", _row(("method", *shown.values())), "|---" * (len(shown) + 1) + "|"]
-        for name, one in results.items():
-            named = f"**{name}**" if name == self.method else name
-            lines.append(_row((named, *(_cell(one.get(key)) for key in shown))))
-        return lines
+        rows = [
+            (f"**{name}**" if name == self.method else name, *(_cell(one.get(key)) for key in shown))
+            for name, one in results.items()
+        ]
+        return [f"On {self.judged}:", "", *table(("method", *shown.values()), rows)]
 
 
-def _inline(text: Any) -> str:
-    """Text of users and data as a piece of code in a line: it can end neither the code, nor the line, nor a cell."""
-    shown = "".join(letter if letter.isprintable() else "·" for letter in str(text))
-    return "`" + (shown.replace("`", "'").replace("|", "/").strip() or "·") + "`"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(value: Any) -> str:
-    """A figure, the ends of an interval, or text."""
-    match value:
-        case float():
-            return f"{value:.4f}"
-        case int():
-            return f"{value:,}"
-        case [float() | int() as low, float() | int() as high]:
-            return f"{low:.4f} to {high:.4f}"
-        case str() if value:
-            return _inline(value)
-        case _:
-            return "–"
-
-
-def without_folder(value: Any) -> Any:
-    """A setting without the folders of the machine that the run was on."""
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+def _cell(value: Any) -> Any:
+    return code(value) if value and isinstance(value, str) else value

@@ -23,7 +23,7 @@ from checkpoints.run import Run
 from engine.machine import Gpus, cpu_name, physical_cores
 from engine.runs import events as happened
 from engine.runs import past
-from engine.runs.events import Event, Finished, Notice, Progress
+from engine.runs.events import Event, Finished, Notice, Progress, Step
 from engine.runs.messages import Control, Detach, Message, from_record, to_record
 from engine.runs.spec import BadSpec, Spec, restored
 from engine.runs.worker import in_thread
@@ -148,7 +148,7 @@ def own(run: Run, control: Control, begin: Callable[[Journal], Iterator[Event]])
                 return []
             ended = True  # first, since a signal may interrupt the rest
             ends: list[Event] = [Notice(LEFT, "warning", "stop", last.step), last]
-            journal.end(*map(happened.to_dict, ends))
+            journal.end(*map(_dated, ends))
             return ends
 
         work = record(run, _chain(told, begin(journal)), journal)
@@ -179,7 +179,7 @@ def record(run: Run, events: Iterator[Event], journal: Journal | None = None) ->
         with contextlib.closing(_chain([], events)) as work:  # what still saves syncs the journal: it ends first
             for event in work:
                 step = getattr(event, "step", None) or step
-                journal.append(happened.to_dict(event))
+                journal.append(_dated(event))
                 yield event
                 failure = journal.failure
                 if failure is not None and not failing:
@@ -191,7 +191,7 @@ def record(run: Run, events: Iterator[Event], journal: Journal | None = None) ->
     except BaseException as error:
         text = str(error) or type(error).__name__
         for last in (Notice(text, "error", "failure", step), Finished("failed", step, None, run.name)):
-            journal.append(happened.to_dict(last))
+            journal.append(_dated(last))
         raise
     finally:
         journal.close()
@@ -361,6 +361,12 @@ def send(run: Run, message: Message) -> bool:
         return False
     run.post(to_record(message))
     return True
+
+
+def _dated(event: Event) -> dict[str, Any]:
+    """An event as the journal has it: with the Unix time under ``time``, but for steps, whose speed tells theirs."""
+    record = happened.to_dict(event)
+    return record if isinstance(event, Step) else {**record, "time": round(time.time(), 3)}
 
 
 def _messages(run: Run, since: int) -> list[Message]:

@@ -1,0 +1,56 @@
+"""Pieces of Markdown pages that hold text of users, models and data, none of which can become markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def code(text: Any) -> str:
+    """Text as a piece of code in a line: it can end neither the code, nor the line, nor a cell."""
+    return "`" + (visible(str(text)).replace("`", "'").replace("|", "/").strip() or "·") + "`"
+
+
+def fenced(text: str, language: str = "text") -> list[str]:
+    """Lines of text as a block that ends only where it should."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", *(visible(line) for line in text.split("\n")), fence]
+
+
+def visible(text: str) -> str:
+    """Text with ``·`` for every character that does not print: controls, line breaks, marks of direction."""
+    return "".join(letter if letter.isprintable() else "·" for letter in text)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Lines of a table; headings and text among the cells may hold Markdown, see :func:`cell`."""
+    return [_row(heads), "|---" * len(heads) + "|", *(_row(list(map(cell, row))) for row in rows)]
+
+
+def cell(value: Any) -> str:
+    """A figure, the ends of an interval, or text, which must be Markdown that is safe in a cell."""
+    match value:
+        case float():
+            return f"{value:.4f}"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case [float() | int() as low, float() | int() as high]:
+            return f"{low:.4f} to {high:.4f}"
+        case str() if value:
+            return value
+        case _:
+            return "–"
+
+
+def without_folder(value: Any) -> Any:
+    """A setting without the folders of the machine that the run was on."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

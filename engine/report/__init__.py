@@ -1,0 +1,1 @@
+"""What is read out of runs once they are there: metrics in other formats, comparisons of runs, reports."""
