@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from checkpoints import store
 from checkpoints.journal import Reader, records
 from checkpoints.run import Run
 from engine.runs.events import Step, from_dict, names_of, renamed
@@ -67,7 +68,10 @@ def read(run: Run, fields: Sequence[str] = FIELDS) -> Iterator[Steps | Happened]
     clock, starts = _Clock(run), 0
     for lines in _blocks(run):
         others = [place for place, line in enumerate(lines) if not line.startswith(_START)]
-        steps = _parsed([line for line in lines if line.startswith(_START)], (*_NEEDED, *fields))
+        of_steps = [*lines]
+        for place in reversed(others):
+            del of_steps[place]
+        steps = _parsed(of_steps, (*_NEEDED, *fields))
         first = 0
         for count, place in enumerate((*others, len(lines))):
             limit = limits[starts] if starts < len(limits) else None
@@ -93,10 +97,17 @@ def _blocks(run: Run) -> Iterator[list[bytes]]:
 
 def _begun(run: Run) -> list[float]:
     """For each start of the run the last step before it that still counts; -1 where nothing does."""
-    found = []
-    for lines in _blocks(run):
-        for record in records(line for line in lines if line.startswith(_BEGINS)):
-            found.append(_step(record) if record["event"] == "started" else -1.0)
+    found: list[float] = []
+    rest = b""
+    try:
+        with store.open_file(run.events) as file:
+            while block := file.read(Reader.LIMIT):
+                block, _, rest = (rest + block).rpartition(b"\n")
+                if b'started"' in block or b'loaded"' in block:  # few blocks of a long journal
+                    lines = (line for line in block.split(b"\n") if line.startswith(_BEGINS))
+                    found += [_step(one) if one["event"] == "started" else -1.0 for one in records(lines)]
+    except FileNotFoundError:
+        pass
     return found
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,19 @@ class PairTest:
     p: float
     """adjusted for all pairs (Holm)"""
     n: int
+
+    def reversed(self) -> PairTest:
+        """The second less the first."""
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            difference=-self.difference,
+            low=-self.high,
+            high=-self.low,
+            better=self.worse,
+            worse=self.better,
+        )
 
 
 @dataclass(frozen=True)
@@ -137,22 +150,14 @@ def judged_of(run: Run) -> JudgedItems:
     raise store.CheckpointError(f"{run.name} is a training: it has no judged items")
 
 
-def pairs_of(runs: Sequence[Run], seed: int = 1337) -> list[PairTest]:
-    """Every two methods of comparisons that judged the same items; none where they judged others, or were trainings.
+def pairs_of(judged: Mapping[str, JudgedItems], seed: int = 1337) -> list[PairTest]:
+    """Every two methods of runs, by name, that judged the same items; none of more than ``MOST``.
 
-    Methods of several runs are called by run and method. Raises :class:`OSError`.
+    Where there are several runs, methods are called by run and method.
     """
-    judged = []
-    for run in runs:
-        try:
-            judged.append(judged_of(run))
-        except store.CheckpointError:
-            return []
-    if len({one.digest for one in judged}) != 1:
-        return []
     values = {
-        name if len(runs) == 1 else f"{run.name}: {name}": of
-        for run, one in zip(runs, judged, strict=True)
+        name if len(judged) == 1 else f"{run}: {name}": of
+        for run, one in judged.items()
         for name, of in one.values.items()
     }
     if len(values) > MOST:

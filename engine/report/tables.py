@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from checkpoints.run import Run
+from checkpoints.store import CheckpointError
 from engine.report import journal, methods
 from engine.report.journal import Happened, Steps
 
@@ -101,12 +103,13 @@ class Samples:
 
 def of_results(run: Run) -> Iterator[Block]:
     """What a comparison came to: a row for each method, and for each two methods on the same items."""
-    results = methods.results_of(run)
-    if results:
+    tests: list[dict[str, Any]] = []
+    if results := methods.results_of(run):
         rows = [{"method": name, **methods.scalars(one)} for name, one in results.items()]
         names = dict.fromkeys(name for row in rows for name in row)
         yield Block("results", {name: [row.get(name) for row in rows] for name in names})
-    tests = [asdict(test) for test in methods.pairs_of([run])]
+        with contextlib.suppress(CheckpointError):  # what each method did with each item cannot be read
+            tests = [asdict(test) for test in methods.pairs_of({run.name: methods.judged_of(run)})]
     if tests:
         yield Block("paired_tests", {name: [test[name] for test in tests] for name in tests[0]})
 

@@ -41,7 +41,7 @@ from tui.command.narrate import Narrator
 from tui.command.options import Json, Quiet, asked, flowing
 from tui.command.predict import predict, suspects
 from tui.command.rank import rank
-from tui.command.reports import export_metrics
+from tui.command.reports import compare, export_metrics
 from tui.command.search import search
 from tui.command.tokenize import tokenize
 from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
@@ -323,8 +323,8 @@ def sample(
 
 
 for command in (
-    tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, export_metrics, fetch,
-    cache, config,
+    tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, compare, export_metrics,
+    fetch, cache, config,
 ):  # fmt: skip
     app.command(command)
 
