@@ -8,21 +8,26 @@ from pathlib import Path
 from typing import Any
 
 
-def code(text: Any) -> str:
+def code(content: Any) -> str:
     """Text as a piece of code in a line: it can end neither the code, nor the line, nor a cell."""
-    return "`" + (visible(str(text)).replace("`", "'").replace("|", "/").strip() or "·") + "`"
+    return "`" + (visible(str(content)).replace("`", "'").replace("|", "/").strip() or "·") + "`"
 
 
-def fenced(text: str, language: str = "text") -> list[str]:
+def text(value: Any) -> str:
+    """Text as text of a line: nothing in it becomes markup, a link or a cell's end."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~&$@])", r"\\\1", visible(str(value)))
+
+
+def fenced(content: str, language: str = "text") -> list[str]:
     """Lines of text as a block that ends only where it should."""
-    longest = max(map(len, re.findall("`+", text)), default=0)
+    longest = max(map(len, re.findall("`+", content)), default=0)
     fence = "`" * max(3, longest + 1)
-    return [f"{fence}{language}", *(visible(line) for line in text.split("\n")), fence]
+    return [f"{fence}{language}", *(visible(line) for line in content.split("\n")), fence]
 
 
-def visible(text: str) -> str:
+def visible(content: str) -> str:
     """Text with ``·`` for every character that does not print: controls, line breaks, marks of direction."""
-    return "".join(letter if letter.isprintable() else "·" for letter in text)
+    return "".join(letter if letter.isprintable() else "·" for letter in content)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import journals
+import pytest
 from workbench import Command
 
 from checkpoints import home
@@ -39,3 +40,20 @@ def test_metrics_are_exported_into_a_folder_for_each_run(run: Command, tmp_path:
     assert len((tmp_path / "out" / "b" / "steps.csv").read_text().splitlines()) == 2
     assert run("export-metrics", "a", "--to", "xlsx", tmp_path / "out").code == 2
     assert run("export-metrics", "nobody", "--to", "csv", tmp_path / "out").code == 2
+
+
+def test_reports_of_several_runs_get_a_folder_each(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        journals.training(name, [2.0], {1: 2.5})
+    done = run("report", "a", "b", "--out", tmp_path / "out")
+    assert (done.code, done.out.split()) == (
+        0,
+        [str(tmp_path / "out" / f"{name}-report" / "report.md") for name in "ab"],
+    )
+    monkeypatch.chdir(tmp_path)
+    done = run("report", "a", "--sample", "1")
+    assert (done.code, done.out.split()) == (0, [str(tmp_path / "a-report" / "report.md")])
+    (tmp_path / "a-report" / "report.md").write_text("mine")
+    assert run("report", "a").code == 2

@@ -41,7 +41,7 @@ from tui.command.narrate import Narrator
 from tui.command.options import Json, Quiet, asked, flowing
 from tui.command.predict import predict, suspects
 from tui.command.rank import rank
-from tui.command.reports import compare, export_metrics
+from tui.command.reports import compare, export_metrics, report
 from tui.command.search import search
 from tui.command.tokenize import tokenize
 from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
@@ -324,7 +324,7 @@ def sample(
 
 for command in (
     tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, compare, export_metrics,
-    fetch, cache, config,
+    report, fetch, cache, config,
 ):  # fmt: skip
     app.command(command)
 

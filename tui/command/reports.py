@@ -1,4 +1,4 @@
-"""``llmlab-tui export-metrics`` and ``compare``: what runs measured, for other programs and beside each other."""
+"""``llmlab-tui export-metrics``, ``compare`` and ``report``: what runs measured, elsewhere and beside each other."""
 
 from __future__ import annotations
 
@@ -97,6 +97,34 @@ def compare(
     if any(story.validation for story in compared.stories):
         _section("validation loss, nats per character", [axis, *names], _losses(compared))
     _print_methods(compared)
+    return DONE
+
+
+def report(
+    run: Annotated[list[str], Parameter(negative="")],
+    /,
+    *,
+    out: Path | None = None,
+    sample: Annotated[list[int] | None, Parameter(negative="")] = None,
+) -> int:
+    """Write a report of a run: a page of Markdown with pictures of its curves, figures, samples, data and settings.
+
+    Parameters
+    ----------
+    run
+        One or more runs: name, path or latest.
+    out
+        The folder to write into, for several runs a folder in it for each; by default one named after the run, here.
+    sample
+        Of a training: a step whose sample is shown; may be given several times. By default the first, best and last.
+    """
+    from engine.report.page import write
+
+    found = [runs.find(home.runs(), name) for name in run]
+    for one in found:
+        folder = (out.expanduser() if out else Path()) / (f"{one.name}-report" if out is None or len(found) > 1 else "")
+        page = write(one, folder.absolute(), sample or ())
+        say(safe(str(page), lines=False))
     return DONE
 
 
