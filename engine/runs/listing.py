@@ -60,6 +60,8 @@ class Summary:
     """what the run was started with"""
     reason: str = ""
     """that its last ``finished`` event gives; empty while a process owns it"""
+    parent: str = ""
+    """of a branch: the run and the step that it began with, as ``RUN@STEP``"""
 
 
 def summarise(run: Run) -> Summary:
@@ -98,6 +100,7 @@ def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
         preset=_text(spec.get("preset")),
         parameters=_count(started.get("parameters")) or None,
         checkpoints=len(store.checkpoints(run.checkpoints)),
+        parent=parent if isinstance(parent := spec.get("parent"), str) else "",
     )
 
 

@@ -57,3 +57,23 @@ def test_reports_of_several_runs_get_a_folder_each(
     assert (done.code, done.out.split()) == (0, [str(tmp_path / "a-report" / "report.md")])
     (tmp_path / "a-report" / "report.md").write_text("mine")
     assert run("report", "a").code == 2
+
+
+@pytest.mark.usefixtures("known_peak")
+def test_a_branch_is_made_listed_and_equal_to_its_parent(run: Command, verse: Path) -> None:
+    fields = ("--layers", 1, "--heads", 2, "--width", 16, "--context", 8, "--batch", 2, "--sample-every", 0)
+    made = run("train", "--corpus", verse, "--steps", 10, "--evaluate-every", 5, *fields, "--device", "cpu", "--quiet")
+    assert made.code == 0
+    parent = json.loads(run("runs", "--json").out)
+    done = run("train", "--from", "latest@last", "--steps", 20, "--learning-rate", "0.002", "--name", "longer")
+    assert done.code == 0
+    longer, first = run("runs").out.splitlines()
+    assert longer.startswith(done.out.strip())
+    assert longer.endswith(f"  from {parent['name']}@10")
+    assert "  from " not in first
+    assert json.loads(run("runs", "--json").out.splitlines()[0])["parent"] == f"{parent['name']}@10"
+    steps = [json.loads(line) for line in (home.runs() / done.out.strip() / "events.jsonl").read_text().splitlines()]
+    assert [one["step"] for one in steps if one["event"] == "step"] == list(range(11, 21))
+    wrong = run("train", "--from", "latest@last", "--width", 32)
+    assert (wrong.code, "width" in wrong.err, len(run("runs").out.splitlines())) == (2, True, 2)
+    assert run("train", "--from", "nobody@5").code == 2

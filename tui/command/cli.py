@@ -20,6 +20,7 @@ from checkpoints.store import CheckpointError
 from data.encodings import TextError
 from data.vocabulary import UnknownCharacterError
 from engine.bench.setups import Setup
+from engine.gpt import branch as branches
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import PRESETS, TrainSpec, build, read_toml
 from engine.lm.find import LoadingStopped, NoModel
@@ -110,11 +111,23 @@ def train(
     config: Annotated[
         Path | None, Parameter(help="A TOML file with fields; options on the command line override it.")
     ] = None,
+    branch: Annotated[
+        str,
+        Parameter(
+            name="--from",
+            help="Continue a checkpoint, RUN@STEP, RUN@best or RUN@last, as a new run with the fields that are given.",
+        ),
+    ] = "",
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Train a GPT from scratch on a text file, without the screen."""
     given = {**(read_toml(config) if config else {}), **given}
+    if branch:
+        run = branches.branch(branch, given)
+        hands_over = owner.hands_over(gpt_runs.spec_of(run).gpus)
+        work = gpt_runs.launch if hands_over else partial(gpt_runs.drive, resume=True)
+        return drive(run, work, as_json=json, quiet=quiet, fresh=True)
     build(given, preset_for_auto="nano")  # what is wrong by itself is told before torch is loaded
     from engine.device import best_device
     from engine.machine import preset_for
@@ -213,8 +226,11 @@ def list_runs(
         elif found.state == "unreadable":
             say(f"{safe(found.name):<40}  unreadable: {safe(found.why, lines=False)}")
         else:
-            name, state, corpus = (safe(text, lines=False) for text in (found.name, found.state, found.corpus))
-            say(f"{name:<40}  {state:<11}  {found.step:>8,} / {found.steps:<8,}  {units.best(found):>7}  {corpus}")
+            texts = (found.name, found.state, found.corpus, found.parent)
+            name, state, corpus, parent = (safe(text, lines=False) for text in texts)
+            steps = f"{found.step:>8,} / {found.steps:<8,}"
+            branched = f"  from {parent}" if parent else ""
+            say(f"{name:<40}  {state:<11}  {steps}  {units.best(found):>7}  {corpus}{branched}")
     return DONE
 
 

@@ -138,10 +138,8 @@ def load(names: Sequence[tuple[str, str]], control: Control) -> Iterator[Event]:
                 raise
             yield Notice(str(error), "warning", "no_model")
             continue
-        starts = {model.start} & model.tokenizer.specials
-        yield Loaded(
-            model, {number: model.tokenizer.spelled(number) for number in model.eos | starts if number is not None}
-        )
+        starts = {model.start} & model.tokenizer.specials if model.start is not None else set()
+        yield Loaded(model, {number: model.tokenizer.spelled(number) for number in model.eos | starts})
         yield Notice(
             f"the model is {model.name}: {why}" if why else f"{model.name} is loaded: {model.source}", "info", "model"
         )
