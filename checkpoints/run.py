@@ -200,10 +200,15 @@ def find(runs: Path, wanted: str) -> Run:
         if is_run(path):
             return Run(path.resolve())
     for run in known:
-        if wanted in (run.name, run.name.partition("-")[2].partition("-")[2]):
+        if wanted in (run.name, after_time(run.name)):
             return run
     names = ", ".join(run.name for run in known[:5]) or "none yet"
     raise NoSuchRun(f"no run is called {wanted!r}; there are: {names}")
+
+
+def after_time(name: str) -> str:
+    """The name of a run without the time that it begins with."""
+    return name.partition("-")[2].partition("-")[2]
 
 
 def read_tail(run: Run, wanted: frozenset[str]) -> dict[str, dict[str, Any]]:

@@ -94,18 +94,18 @@ def key_names(names: Iterable[str]) -> str:
 
 def commands() -> str:
     """Every command with its options, from the functions that the command line is made of."""
-    from tui.command.cli import app
+    from tui.command import cli
 
     lines: list[str] = []
-    for name in app:
-        if name.startswith("-") or not app[name].show:
+    for name, command in cli.commands():
+        if not command.show:
             continue
-        arguments = [one for one in app[name].assemble_argument_collection(parse_docstring=True) if one.show]
+        arguments = [one for one in command.assemble_argument_collection(parse_docstring=True) if one.show]
         rows = [_option(one) for one in arguments]
         places = [f"{row[0].strip('`')}{' …' * row[1].endswith('…')}" for row in rows if not row[0].startswith("`-")]
         optional = [place if row[2] == "required" else f"[{place}]" for place, row in zip(places, rows, strict=False)]
         usage = " ".join(["llmlab-tui", name, *optional, *["[OPTIONS]"] * (len(rows) > len(places))])
-        about = inspect.cleandoc(app[name].help).partition("\nParameters\n")[0].strip()
+        about = inspect.cleandoc(command.help).partition("\nParameters\n")[0].strip()
         lines += [f"### {name}", "", f"    {usage}", "", *about.splitlines(), ""]
         lines += [*_table(("option", "value", "default", "meaning"), rows), ""] if rows else []
     return "\n".join(lines[:-1])

@@ -16,7 +16,7 @@ from engine.markdown import code, fenced, table, text, without_folder
 from engine.report import curves, methods, svg
 from engine.report.curves import LABELS, Story
 from engine.report.export import results_page
-from engine.runs import owner
+from engine.runs import notes, owner
 from engine.runs.listing import figure
 from engine.runs.spec import Spec, options
 
@@ -45,15 +45,18 @@ def write(run: Run, folder: Path, steps: Sequence[int] = ()) -> Path:
     if page.exists() and MADE not in page.read_text("utf-8", "replace"):
         raise CheckpointError(f"{page} is not a report of this program: choose another folder with --out")
     task, record = owner.task_of(run)
-    story = curves.read(run)
+    story, about = curves.read(run), notes.read(run)
+    branched = f", branched from {code(record['parent'])}" if record.get("parent") else ""
     spec = owner.spec_as(run, getattr(import_module(f"engine.{_package(task)}.spec"), _SPECS[task]))
     pictures = dict(_pictures(run, story))
     figures = _training(story) if task == "train" else _comparison(run, story, task)
     lines = [
-        f"# {code(run.name)}",
+        f"# {text(about.title) or code(run.name)}",
         "",
-        f"{_TITLES[task]}, {MADE}.",
+        f"{_TITLES[task]}, {MADE}: run {code(run.name)}{branched}.",
+        *(f"Tag {code(tag)}." for tag in about.tags),
         "",
+        *([*fenced(about.note), ""] if about.note else []),
         *(f"![{name.removesuffix('.svg')}]({name})\n" for name in pictures),
         *figures,
         *(_samples(story, steps) if task == "train" else ()),

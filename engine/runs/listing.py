@@ -12,6 +12,7 @@ from typing import Any
 from checkpoints import run as runs
 from checkpoints import store
 from checkpoints.run import Run, read_tail
+from engine.runs import notes
 from engine.runs import owner as run_owner
 from engine.runs.codec import LARGEST
 from engine.runs.events import names_of, renamed, state_after
@@ -62,6 +63,10 @@ class Summary:
     """that its last ``finished`` event gives; empty while a process owns it"""
     parent: str = ""
     """of a branch: the run and the step that it began with, as ``RUN@STEP``"""
+    title: str = ""
+    """what people call it, as the next two"""
+    tags: tuple[str, ...] = ()
+    pinned: bool = False
 
 
 def summarise(run: Run) -> Summary:
@@ -139,7 +144,17 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
 
 def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str], spec: Mapping[str, Any]) -> Summary:
     """What is told of a run of any task. ``tail`` holds the last event of each kind, newest first."""
-    summary = Summary(run.name, str(run.path), "interrupted", changed=_changed(run), spec=spec)
+    about = notes.read(run)
+    summary = Summary(
+        run.name,
+        str(run.path),
+        "interrupted",
+        changed=_changed(run),
+        spec=spec,
+        title=about.title,
+        tags=about.tags,
+        pinned=about.pinned,
+    )
     last = next((kind for kind in tail if kind in begun or kind in _STATES), "")
     if (owner := run.owner()) is not None:
         if not last and (tail or run_owner.journal_size(run) > runs.TAIL_LIMIT):

@@ -120,11 +120,11 @@ def test_every_picture_is_shown_and_comes_from_the_program() -> None:
 
 
 def _commands() -> list[str]:
-    return [name for name in cli.app if not name.startswith("-") and cli.app[name].show]
+    return [name for name, command in cli.commands() if command.show]
 
 
 def _options(command: str) -> set[str]:
-    arguments = cli.app[command].assemble_argument_collection(parse_docstring=True)
+    arguments = dict(cli.commands())[command].assemble_argument_collection(parse_docstring=True)
     return {name for one in arguments if one.index is None for name in one.names}
 
 
@@ -148,9 +148,10 @@ def test_every_command_shown_is_one(name: str) -> None:
             continue
         words = shlex.split(found[1], comments=True)
         assert words[0] in _commands(), code
+        command = " ".join(words[:2]) if " ".join(words[:2]) in _commands() else words[0]
         options = {word.partition("=")[0] for word in words[1:] if re.match(r"-\w|--\w", word)}
         fields = {f"--{entry.name.replace('_', '-')}" for entry in dataclasses.fields(TrainSpec)}
-        assert options <= _options(words[0]) | {"--help"} | (fields if words[0] == "train" else set()), code
+        assert options <= _options(command) | {"--help"} | (fields if words[0] == "train" else set()), code
         if words[1:] and not re.search(r"\b[A-Z]{3,}\b|…|\[", code) and "--help" not in options:
             try:
                 cli.app.parse_args(words, exit_on_error=False, print_error=False)

@@ -19,6 +19,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, LoadingIndicator, OptionList, Static
 
+from checkpoints import trash
 from checkpoints.run import Run
 from tui import panes
 from tui.app import LabApp
@@ -299,7 +300,7 @@ async def test_an_error_in_the_worker_of_a_pane_is_shown_once_and_ends_nothing(
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await show_runs(pilot)
-        monkeypatch.setattr(Run, "delete", fail)
+        monkeypatch.setattr(trash, "delete", fail)
         await pilot.press("d")
         await shows(pilot, "Delete this run?")
         await pilot.press("d")

@@ -19,6 +19,7 @@ from textual.widgets import Input, OptionList
 
 from checkpoints import home as places
 from checkpoints import run as runs
+from checkpoints import trash
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
 from engine.gpt.spec import build
@@ -295,6 +296,8 @@ async def test_a_run_is_deleted_only_after_a_yes() -> None:
         await pilot.press("d")
         await until(pilot, lambda: not run.path.exists())
         await shows(pilot, "No runs yet")
+    assert trash.restore(places.runs(), "latest") == run
+    assert run.path.is_dir()
 
 
 async def test_a_run_in_use_is_not_deleted_and_its_owner_is_named() -> None:

@@ -6,7 +6,8 @@ import contextlib
 import os
 import sys
 import traceback
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +25,7 @@ from engine.gpt import branch as branches
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import PRESETS, TrainSpec, build, read_toml
 from engine.lm.find import LoadingStopped, NoModel
-from engine.runs import owner, query
+from engine.runs import owner
 from engine.runs.listing import summarise
 from engine.runs.messages import SetLearningRate
 from engine.runs.spec import BadSpec, Problem, options
@@ -43,11 +44,11 @@ from tui.command.options import Json, Quiet, asked, flowing
 from tui.command.predict import predict, suspects
 from tui.command.rank import rank
 from tui.command.reports import compare, export_metrics, report
+from tui.command.runs import runs as runs_app
 from tui.command.search import search
 from tui.command.tokenize import tokenize
 from tui.output import SafeStream, on_terminal, print_json, print_message, print_text, say
 from tui.terminal import QUIET
-from tui.text import safe
 
 _BAD = (BadSpec, TextError, CheckpointError, Locked, UnknownCharacterError, runs.NoSuchRun, NoTokenizer, NoModel)
 
@@ -211,29 +212,6 @@ def own(run: str) -> int:
     return resume(run, quiet=True)
 
 
-@app.command(name="runs")
-def list_runs(
-    *,
-    filter: Annotated[str, Parameter(help="Words and figures that a run must have: preset:nano best<1.8")] = "",
-    sort: Annotated[str, Parameter(help=f"Order: {', '.join(query.SORTS)}.")] = query.SORTS[0],
-    json: Json = False,
-) -> int:
-    """List every run: state, steps, best validation loss."""
-    asked = query.matching(filter)
-    for found in query.ordered((one for one in map(summarise, runs.every(home.runs())) if asked(one)), sort):
-        if json:
-            print_json(asdict(found))
-        elif found.state == "unreadable":
-            say(f"{safe(found.name):<40}  unreadable: {safe(found.why, lines=False)}")
-        else:
-            texts = (found.name, found.state, found.corpus, found.parent)
-            name, state, corpus, parent = (safe(text, lines=False) for text in texts)
-            steps = f"{found.step:>8,} / {found.steps:<8,}"
-            branched = f"  from {parent}" if parent else ""
-            say(f"{name:<40}  {state:<11}  {steps}  {units.best(found):>7}  {corpus}{branched}")
-    return DONE
-
-
 @app.command
 def export(
     run: str, folder: Path, *, checkpoint: str = "best", method: str = "", half: bool = False, force: bool = False
@@ -340,7 +318,7 @@ def sample(
 
 for command in (
     tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, compare, export_metrics,
-    report, fetch, cache, config,
+    report, runs_app, fetch, cache, config,
 ):  # fmt: skip
     app.command(command)
 
@@ -417,6 +395,14 @@ def bench(
     return check_gpu(setup, only, out, as_json=json) if what == "gpu" else measure(what, setup, as_json=json)
 
 
-for described in (app[name].default_command for name in app if not name.startswith("-")):
-    if described is not None:
-        described.__doc__ = flowing(described.__doc__ or "")
+def commands(parent: App = app) -> Iterator[tuple[str, App]]:
+    """Every command with its words, those of groups such as ``runs tag`` after the group."""
+    for name in parent:
+        if not name.startswith("-"):
+            yield name, parent[name]
+            yield from ((f"{name} {inner}", command) for inner, command in commands(parent[name]))
+
+
+for _, shown in commands():
+    if shown.default_command is not None:
+        shown.default_command.__doc__ = flowing(shown.default_command.__doc__ or "")

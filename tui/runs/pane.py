@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widgets import Input, Static
 
-from checkpoints import home
+from checkpoints import home, trash
 from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
@@ -223,14 +223,14 @@ class RunsPane(Pane):
         answer = await self.app.push_screen_wait(
             Question(
                 "Delete this run?",
-                f"{summary.name} including checkpoints and samples. This cannot be undone.",
+                f"{summary.name} including checkpoints and samples (in the trash for a week).",
                 (Option("delete", "delete", "d"), Option("keep", "keep", "k")),
             )
         )
         if answer != "delete":
             return
         try:
-            await asyncio.to_thread(Run(Path(summary.path)).delete)
+            await asyncio.to_thread(trash.delete, Run(Path(summary.path)))
         except (Locked, OSError) as error:
             self.tell("The run could not be deleted", str(error))
         self.look()

@@ -21,6 +21,7 @@ from engine.classify.spec import ClassifySpec
 from engine.gpt.spec import TrainSpec, build
 from engine.report.page import command_of, write
 from engine.retrieve.spec import RetrieveSpec
+from engine.runs import notes
 from engine.runs.spec import options
 from tui.command import cli
 
@@ -60,6 +61,7 @@ def training() -> Run:
 
 
 def test_a_training_has_its_curve_figures_samples_data_and_settings(training: Run, tmp_path: Path) -> None:
+    notes.change(training, title="<b>Best</b> *run*", tags=("[a](b)",), note=SAMPLE)
     page = write(training, tmp_path / "out", [10, 29])
     tokens = parsed(page)
     kinds = {token.type for token in tokens}
@@ -67,8 +69,10 @@ def test_a_training_has_its_curve_figures_samples_data_and_settings(training: Ru
     assert [token.attrs["src"] for token in tokens if token.type == "image"] == ["loss.svg"]
     headings = [tokens[place + 1].content for place, token in enumerate(tokens) if token.type == "heading_open"]
     assert headings[1:] == ["Figures", "Losses", "Samples", "Data", "Settings", "Repeat it", "Machine and versions"]
-    blocks = [token.content for token in tokens if token.type == "fence"]
-    assert blocks[:2] == [SAMPLE.replace("\x1b", "·").replace("\u202e", "·") + "\n", "twenty\n"]
+    shown = SAMPLE.replace("\x1b", "·").replace("\u202e", "·") + "\n"
+    assert [token.content for token in tokens if token.type == "fence"][:3] == [shown, shown, "twenty\n"]
+    text = "".join(token.content for token in tokens if token.type in ("text", "code_inline"))
+    assert text.startswith("<b>Best</b> *run*")
     rows = cells(tokens)
     assert ["best validation loss, nats per character", "2.2500", "step 20; –"] in rows
     assert ["20", "–", "2.2500"] in rows
