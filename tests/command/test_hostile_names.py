@@ -114,8 +114,9 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 def test_every_command_is_tried_here() -> None:
     tried = {"train", "fields", "resume", "own", "runs", "export", "sample", "tokenize", "classify", "predict", "rank"}
     tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench", "cache", "suspects"}
-    tried |= {"fetch", "config"}
-    assert {name for name in cli.app if not name.startswith("-")} == tried
+    tried |= {"fetch", "config", "compare", "report", "export-metrics"}
+    tried |= {f"runs {name}" for name in ("tag", "note", "rename", "pin", "delete", "restore", "trash")}
+    assert {name for name, _ in cli.commands()} == tried
 
 
 def test_runs_and_doctor(place: Place, said: Said) -> None:
@@ -135,6 +136,33 @@ def test_runs_and_doctor(place: Place, said: Said) -> None:
     _, out, _ = said("cache")
     assert "␛]0;P␇" in out
     said("cache", "--json")
+
+
+def test_what_is_read_out_of_runs(place: Place, said: Said) -> None:
+    odd, out = f"odd{HOSTILE}", place.folder / "out"
+    _, told, _ = said("compare", place.run, odd)
+    assert "␛]0;P␇" in told
+    assert said("compare", place.run, odd, "--json")[0] == 0
+    for kind in ("csv", "tensorboard"):
+        assert said("export-metrics", place.run, odd, "--to", kind, out / kind)[0] == 0
+    assert said("report", place.run, odd, "--out", out / "reports")[0] == 0
+    pages = [*(out / "reports").rglob("*.md"), *(out / "reports").rglob("*.svg")]
+    assert len(pages) == 4
+    for page in pages:
+        assert dangerous(page.read_text()) == []
+
+
+def test_what_is_written_about_runs(place: Place, said: Said) -> None:
+    odd = f"odd{HOSTILE}"
+    assert said("runs", "tag", odd, HOSTILE)[0] == 2
+    assert said("runs", "rename", odd, HOSTILE)[0] == 2
+    assert said("runs", "note", odd, HOSTILE)[0] == 0
+    assert "␛]0;P␇" in said("runs", "note", odd)[1]
+    assert said("runs", "pin", odd)[0] == 0
+    assert said("runs", "delete", odd)[0] == 0
+    assert "␛]0;P␇" in said("runs", "trash")[1]
+    assert said("runs", "restore", HOSTILE)[0] == 2
+    assert said("runs", "restore", odd)[0] == 0
 
 
 def test_training_commands(place: Place, said: Said) -> None:
