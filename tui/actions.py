@@ -333,10 +333,9 @@ ACTIONS: list[Action] = [
     Action("filter", ("slash",), "Filter", "Show only runs that have the words and figures typed.", "runs", True),
     Action("sort", ("s",), "Sort", "Order the runs by age, best figure, name, task, state or steps.", "runs", True),
     Action("clear", ("escape",), "All", "Clear the filter.", "runs", True),
-    Action("mark", ("space",), "Mark", "Add the losses of a training to the plot, or remove them.", "runs", True),
-    Action(
-        "losses", ("v",), "Losses", "On a narrow screen: show or hide the plot of the marked trainings.", "runs", True
-    ),
+    Action("mark", ("space",), "Mark", "Mark the run or unmark it, for Compare, the plot and Delete.", "runs", True),
+    Action("compare", ("v",), "Compare", "The marked runs beside each other: curves, settings, figures.", "runs", True),
+    Action("losses", ("l",), "Losses", "On a narrow screen: show or hide the plot of the marked trainings.", "runs"),
     Action(
         "resume",
         ("r",),
@@ -347,7 +346,21 @@ ACTIONS: list[Action] = [
     ),
     Action("again", ("c",), "Copy", "Open the form with the settings of this run, for a new run.", "runs", True),
     Action("export", ("x",), "Export", "Export as a folder that transformers loads.", "runs", True),
-    Action("delete", ("delete", "d"), "Delete", "Delete the run with its checkpoints; asks first.", "runs", True),
+    Action(
+        "metrics",
+        ("X",),
+        "Metrics",
+        "Export metrics as CSV, JSON lines, Parquet or for TensorBoard.",
+        "runs",
+    ),
+    Action("report", ("o",), "Report", "Write a page of Markdown with curves, samples, settings and commands.", "runs"),
+    Action("branch", ("b",), "Branch", "A new run from a checkpoint of this training, with changed settings.", "runs"),
+    Action("rename", ("e",), "Rename", "Give the run a title; its directory keeps its name.", "runs"),
+    Action("tags", ("g",), "Tags", "Set the tags of the run; a filter finds them.", "runs"),
+    Action("note", ("m",), "Note", "Write a note about the run.", "runs"),
+    Action("pin", ("p",), "Pin", "Pin the run, such as a baseline, to the top; or take the pin off.", "runs"),
+    Action("delete", ("delete", "d"), "Delete", "Delete the run or the marked ones; asks first.", "runs", True),
+    Action("restore", ("u",), "Restore", "Restore the run that was deleted last, within a week.", "runs"),
     Action("theme", ("t",), "Theme", "Next theme: dark, light, 16 colours."),
     Action("doctor", ("f12",), "Doctor", "Versions, device, terminal and paths."),
     Action(

@@ -15,7 +15,7 @@ _TERM = re.compile(r"([a-z][a-z0-9_-]*)(<=|>=|!=|<|>|=|:)(.*)", re.IGNORECASE | 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-_WORDS = ("name", "task", "state", "corpus", "preset", "method")
+_WORDS = ("name", "title", "tags", "task", "state", "corpus", "preset", "method", "parent")
 _ORDER = ("train", "classify", "choose", "retrieve")
 ALIASES = {"data": "corpus", "model": "preset", "encoder": "preset", "pooling": "preset", "loss": "best_val_loss"}
 """other names of what is known of a run"""
@@ -42,7 +42,8 @@ def value(summary: Summary, field: str) -> Any:
 def matching(text: str) -> Callable[[Summary], bool]:
     """Whether a run has all that ``text`` asks for, in terms that are separated by spaces.
 
-    ``word`` must be in the run's name, task, state, data, preset or best method; ``field:word`` in that field; and
+    ``word`` must be in the run's name, title, tags, task, state, data, preset, best method or parent; ``field:word`` in
+    that field; and
     ``field<number``, also with ``<=``, ``>``, ``>=``, ``=`` and ``!=``, compares. Fields are those of the list
     (:class:`engine.runs.listing.Summary`, ``best``, ``bits``) and of the run's spec. Case does not matter.
 

@@ -11,7 +11,20 @@ from pathlib import Path
 
 import pytest
 from pseudoterminal import PROJECT
-from stage import HOSTILE, SIZES, FakeTrainers, controls, evaluated, recorded, shown, shows, started, step, until
+from stage import (
+    HOSTILE,
+    SIZES,
+    FakeTrainers,
+    controls,
+    evaluated,
+    recorded,
+    sample,
+    shown,
+    shows,
+    started,
+    step,
+    until,
+)
 from textual.events import MouseScrollDown
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
@@ -23,7 +36,7 @@ from checkpoints import trash
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
 from engine.gpt.spec import build
-from engine.runs import owner
+from engine.runs import notes, owner
 from engine.runs.events import Classified, Event, Step
 from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from engine.runs.spec import to_dict
@@ -92,7 +105,7 @@ async def test_marked_trainings_are_compared_in_one_plot_and_in_a_sentence(size:
         pane, plot = pilot.app.query_one(RunsPane), pilot.app.query_one("#runs-plot", Lines)
         if size[0] < 100:
             assert not plot.display
-            await pilot.press("v")
+            await pilot.press("l")
         await shows(pilot, "Space marks a training")
         names = [summary.name[-4:] for summary in pane.table.entries]
         pane.table.move(names.index("slow"))
@@ -233,6 +246,90 @@ async def test_a_filter_and_an_order_choose_what_the_table_shows(size: tuple[int
         await pilot.press("escape")
         await shows(pilot, "12 runs, by name")
         assert pilot.app.focused is table
+
+
+def compared_run(name: str, seed: int) -> runs.Run:
+    """A run whose losses depend on its seed."""
+
+    def told(run: str) -> list[Event]:
+        events: list[Event] = [started(run)]
+        for number in range(1, 41):
+            events.append(step(number, 3.0 - number / 20 + seed / 10))
+            if number % 10 == 0:
+                events += [
+                    evaluated(number, 3.0 - number / 25 + seed / 10),
+                    *sample(number, f"{name}-{number} {HOSTILE}"),
+                ]
+        return events
+
+    return recorded(name, told, seed=str(seed))
+
+
+@pytest.mark.parametrize("size", SIZES[1:3])
+async def test_marked_runs_are_compared_with_one_cursor(size: tuple[int, int]) -> None:
+    for seed in (1, 2):
+        compared_run(f"run{seed}", seed)
+    async with LabApp().run_test(size=size) as pilot:
+        await list_runs(pilot, 2)
+        assert not pilot.app.query_one(RunsPane).check_action("compare", ())
+        await pilot.press("space", "down", "space")
+        await until(pilot, lambda: pilot.app.query_one(RunsPane).check_action("compare", ()))
+        await pilot.press("v")
+        await asked(pilot, "Compare 2 runs")
+        await shows(pilot, "loss at 40", "1.5000", "1.6000", "seed", "run1-40" if size[0] > 100 else "run2")
+        assert not controls(pilot.app)  # type: ignore[arg-type]
+        await pilot.press("left", "left")
+        await shows(pilot, "loss at 20", "2.3000", "2.4000")
+        if size[0] > 100:
+            await shows(pilot, "run1-20", "run2-20")
+        await pilot.press("left", "left", "left", "right")
+        await shows(pilot, "loss at 20", "2.3000")
+        await pilot.press("a")
+        await shows(pilot, "by epoch", "loss at")
+        await pilot.press("s", "g")
+        await shows(pilot, "training loss smoothed", ", log") if size[0] > 100 else None
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ModalScreen))
+
+
+async def test_runs_are_renamed_tagged_pinned_deleted_together_and_restored() -> None:
+    for seed in (1, 2, 3):
+        compared_run(f"run{seed}", seed)
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, 3)
+        pane = pilot.app.query_one(RunsPane)
+
+        def listed() -> list[str]:
+            return [entry.name[-4:] for entry in pane.table.entries]
+
+        assert listed() == ["run3", "run2", "run1"]
+        await pilot.press("end", "e")
+        await asked(pilot, "Title")
+        await pilot.press(*"base", "enter")
+        await shows(pilot, "base")
+        await pilot.press("g")
+        await asked(pilot, "Tags")
+        await pilot.press(*"slow", "space", *"old", "enter")
+        await shows(pilot, "base #slow #old")
+        await pilot.press("p")
+        await until(pilot, lambda: listed() == ["run1", "run3", "run2"])
+        await pilot.press("m")
+        await asked(pilot, "Note")
+        await pilot.press(*"why", "enter")
+        (first,) = [run for run in runs.every(places.runs()) if run.name.endswith("run1")]
+        await until(pilot, lambda: notes.read(first) == notes.Notes("base", ("slow", "old"), "why", True))
+        await pilot.press("slash", *"old", "enter")
+        await until(pilot, lambda: listed() == ["run1"])
+        await pilot.press("escape", "home", "down", "space", "down", "space", "d")
+        await asked(pilot, "Delete these 2 runs?")
+        await pilot.press("d")
+        await until(pilot, lambda: listed() == ["run1"])
+        await until(pilot, lambda: pane.check_action("restore", ()))
+        await pilot.press("u")
+        await until(pilot, lambda: len(listed()) == 2)
+        await pilot.press("u")
+        await until(pilot, lambda: listed() == ["run1", "run3", "run2"])
+        assert not pane.check_action("restore", ())
 
 
 async def test_clicks_the_wheel_and_keys_move_the_cursor_and_rows_beyond_the_screen_come_into_view() -> None:

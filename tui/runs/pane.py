@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
@@ -15,22 +18,28 @@ from checkpoints import home, trash
 from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
-from engine.runs import query
+from checkpoints.store import CheckpointError
+from engine.gpt.branch import branch
+from engine.report import export as metrics
+from engine.report import page
+from engine.runs import notes, query
 from engine.runs.listing import Summary, summarise
 from engine.runs.spec import BadSpec
-from tui.follow.exporting import export
+from tui.follow.exporting import export, write
 from tui.pane import Pane, UseRun, bindings
 from tui.panes import runs_of
 from tui.runs import views
-from tui.text import safe
+from tui.runs.compare import CompareScreen
+from tui.text import run_title, safe
 from tui.train.resuming import ask_steps
-from tui.widgets.dialogs import Option, Question
+from tui.widgets.dialogs import Entry, Option, Question
 from tui.widgets.field import Field
 from tui.widgets.line_table import TableView
 from tui.widgets.lines import Lines
 from tui.widgets.styled import SERIES
 from tui.widgets.styles import style_sheet
 
+_CLOSE = Option("close", "close", "k")
 REFRESH = 2.0  # seconds
 FILTER = "words, or fields: task:choose  preset:nano  best<1.8  seed=3"
 NO_RUNS = "No runs yet.\n\nF5 starts a training; every run of every pane is listed here."
@@ -62,6 +71,8 @@ class RunsPane(Pane):
         self._found: list[Summary] = []
         """every run, the newest first"""
         self._sort = query.SORTS[0]
+        self._deleted = False
+        """whether a run can be restored"""
 
     def compose(self) -> ComposeResult:
         yield Static(NO_RUNS, id="no-runs", markup=False)
@@ -106,6 +117,9 @@ class RunsPane(Pane):
             if known is None or known[0] != stamp or known[1].why:  # what was unreadable may not be so any more
                 known = self._known[run.name] = (stamp, summarise(run))
             found.append(known[1])
+        with contextlib.suppress(OSError):
+            trash.sweep(home.runs())
+            self._deleted = bool(trash.deleted(home.runs()))
         marked = [run for run in every if run.name in self._marked]
         losses = [self._losses_of(run) for run in sorted(marked, key=lambda run: self._marked.index(run.name))]
         self.app.call_from_thread(self._show, found, tuple(losses), why or NO_RUNS)
@@ -179,15 +193,28 @@ class RunsPane(Pane):
         self.post_message(UseRun(run, "resumed"))
 
     def action_mark(self) -> None:
-        """Put the selected training into the plot, or take it out."""
+        """Mark the selected run, or take its mark off."""
         summary = self.selected
-        if summary is None or summary.task != "train" or summary.why:
+        if summary is None or summary.why:
             return
         if summary.name in self._marked:
             self._marked.remove(summary.name)
         elif len(self._marked) < len(SERIES):
             self._marked.append(summary.name)
+        else:
+            self.notify(f"At most {len(SERIES)} runs can be marked.")
+        self.app.refresh_bindings()
         self.look()
+
+    def action_compare(self) -> None:
+        """The marked runs beside each other."""
+        self.app.push_screen(CompareScreen([Run(Path(one.path)) for one in self._chosen_runs()]))
+
+    def _chosen_runs(self) -> list[Summary]:
+        """The marked runs in the order of their marks, or else the selected one."""
+        known = {one.name: one for one in self._found}
+        here = [self.selected] if self.selected else []
+        return [known[name] for name in self._marked if name in known] or here
 
     def action_losses(self) -> None:
         """The plot above the facts, where it is not beside the table anyway."""
@@ -195,12 +222,21 @@ class RunsPane(Pane):
         self.call_after_refresh(self._draw_losses)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Marks and plots need trainings, clearing a filter."""
-        if action == "clear":
-            return self.has_class("-filter")
-        if action in ("mark", "losses"):
-            wide = self.screen.has_class("-wide")
-            return bool(self.selected and self.selected.task == "train") and not (action == "losses" and wide)
+        """What needs a run, several marked ones, a training, a filter or a deleted run."""
+        here = self.selected
+        match action:
+            case "clear":
+                return self.has_class("-filter")
+            case "restore":
+                return self._deleted
+            case "compare":
+                return len(self._marked) > 1
+            case "losses":
+                return here is not None and here.task == "train" and not self.screen.has_class("-wide")
+            case "mark" | "metrics" | "report" | "rename" | "tags" | "note" | "pin":
+                return here is not None and not here.why
+            case "branch":
+                return here is not None and here.task == "train" and here.checkpoints > 0
         return True
 
     def action_again(self) -> None:
@@ -216,24 +252,124 @@ class RunsPane(Pane):
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_delete(self) -> None:
-        """Remove the selected run, after a question."""
-        summary = self.selected
-        if summary is None:
+        """Move the marked runs into the trash, or else the selected one, after a question."""
+        chosen = self._chosen_runs()
+        if not chosen:
             return
+        many = f"these {len(chosen)} runs" if len(chosen) > 1 else "this run"
+        names = "\n".join(one.name for one in chosen)
         answer = await self.app.push_screen_wait(
             Question(
-                "Delete this run?",
-                f"{summary.name} including checkpoints and samples (in the trash for a week).",
+                f"Delete {many}?",
+                f"{names}\n\nwith checkpoints and samples. They can be restored for a week (u).",
                 (Option("delete", "delete", "d"), Option("keep", "keep", "k")),
             )
         )
-        if answer != "delete":
+        if answer == "delete":
+            await self._write(
+                "The run could not be deleted", *(partial(trash.delete, self._run(one)) for one in chosen)
+            )
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_restore(self) -> None:
+        """Put back the run that was deleted last."""
+        await self._write("The run could not be restored", partial(trash.restore, home.runs(), "latest"))
+
+    # -- what is written about a run, and taken elsewhere --------------------------------------------------------------
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_pin(self) -> None:
+        """Pin the selected run, or take the pin off."""
+        if (here := self._readable()) is not None:
+            await self._note(here, pinned=not here.pinned)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_rename(self) -> None:
+        """Give the selected run a title."""
+        if (here := self._readable()) is not None:
+            about = f"{here.name} keeps its directory; the list shows the title. An empty one removes it."
+            if (title := await self._line("Title", about, here.title)) is not None:
+                await self._note(here, title=title.strip())
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_tags(self) -> None:
+        """Set the tags of the selected run."""
+        if (here := self._readable()) is not None:
+            about = "Words, separated by blanks. The filter finds them: / and a tag."
+            if (tags := await self._line("Tags", about, " ".join(here.tags))) is not None:
+                await self._note(here, tags=tuple(dict.fromkeys(tags.split())))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_note(self) -> None:
+        """Write a note about the selected run."""
+        if (here := self._readable()) is not None:
+            known = await asyncio.to_thread(notes.read, self._run(here))
+            if (note := await self._line("Note", f"About {here.name}.", known.note)) is not None:
+                await self._note(here, note=note.strip())
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_branch(self) -> None:
+        """Begin a new run with a checkpoint of the selected one."""
+        if (here := self._readable()) is None:
             return
+        about = (
+            f"A new run that begins with a checkpoint of {run_title(here.name)}: best, last or a step, then the "
+            "settings that change: last steps=3000 learning_rate=3e-4"
+        )
+        if (line := await self._line("Branch", about, "best ")) is None or not line.split():
+            return
+        which, *fields = line.split()
+        given = {name.replace("-", "_"): value for name, _, value in (field.partition("=") for field in fields)}
         try:
-            await asyncio.to_thread(trash.delete, Run(Path(summary.path)))
-        except (Locked, OSError) as error:
-            self.tell("The run could not be deleted", str(error))
+            run = await asyncio.to_thread(branch, f"{here.path}@{which}", given)
+        except (BadSpec, CheckpointError, OSError, runs.NoSuchRun) as error:
+            self.tell("The branch could not be made", str(error))
+        else:
+            self.post_message(UseRun(run, "resumed"))
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_metrics(self) -> None:
+        """Export the metrics of the marked runs, or of the selected one."""
+        chosen = self._chosen_runs()
+        answers = tuple(Option(kind, kind, kind[0]) for kind in metrics.FORMATS)
+        asked = Question("Export metrics", "Steps, evaluations, samples and results, as", (*answers, _CLOSE))
+        if not chosen or (kind := await self.app.push_screen_wait(asked)) == _CLOSE.value:
+            return
+
+        def written(folder: Path) -> str:
+            for one in chosen:
+                metrics.export(self._run(one), kind, folder)
+            return f"metrics of {len(chosen)} run{'s' * (len(chosen) > 1)} are in {folder}"
+
+        await write(self, "metrics", f"A folder, in which each run gets one for {kind}.", kind, written)
+
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_report(self) -> None:
+        """Write a report of the selected run."""
+        if (here := self._readable()) is not None:
+            about = "A folder for the page and its pictures."
+            await write(self, "a report", about, f"{here.name}-report", lambda to: str(page.write(self._run(here), to)))
+
+    async def _line(self, title: str, about: str, value: str) -> str | None:
+        """A line of text, which may be empty; None when the user leaves it."""
+        return await self.app.push_screen_wait(Entry(title, about, value, lambda _: ""))
+
+    async def _note(self, summary: Summary, **changes: object) -> None:
+        await self._write("It could not be written", partial(notes.change, self._run(summary), **changes))
+
+    async def _write(self, failed: str, *changes: Callable[[], object]) -> None:
+        """Make changes off the event loop, in order, as long as they succeed; then show the runs as they are."""
+        try:
+            for change in changes:
+                await asyncio.to_thread(change)
+        except (BadSpec, CheckpointError, Locked, OSError, runs.NoSuchRun) as error:
+            self.tell(failed, str(error))
+        self._known.clear()
         self.look()
+
+    @staticmethod
+    def _run(summary: Summary) -> Run:
+        return Run(Path(summary.path))
 
     # -- which runs, in which order ------------------------------------------------------------------------------------
 
@@ -272,7 +408,7 @@ class RunsPane(Pane):
             shown = [one for one in self._found if query.matching(asked)(one)]
         except BadSpec as error:
             shown, problem = self._found, error.problems[0].message
-        shown = query.ordered(shown, self._sort)
+        shown = sorted(query.ordered(shown, self._sort), key=lambda one: not one.pinned)
         kept, names = self.selected, [summary.name for summary in shown]
         many = f"{len(shown):,} of " if len(shown) < len(self._found) else ""
         order = "newest first" if self._sort == query.SORTS[0] else f"by {self._sort}"

@@ -75,7 +75,10 @@ def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
 
     def name(summary: Summary) -> tuple[str, str]:
         shape = marked(summary.name)
-        return f"{shape or ' '} {run_title(summary.name)}", "bold" if summary.owner else ""
+        said = " ".join(
+            [*["▲"] * summary.pinned, summary.title or run_title(summary.name), *(f"#{tag}" for tag in summary.tags)]
+        )
+        return f"{shape or ' '} {said}", "bold" if summary.owner else ""
 
     def best(summary: Summary) -> str:
         shown = units.best(summary)
