@@ -17,7 +17,14 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 _WORDS = ("name", "title", "tags", "task", "state", "corpus", "preset", "method", "parent")
 _ORDER = ("train", "classify", "choose", "retrieve")
-ALIASES = {"data": "corpus", "model": "preset", "encoder": "preset", "pooling": "preset", "loss": "best_val_loss"}
+ALIASES = {
+    "data": "corpus",
+    "model": "preset",
+    "encoder": "preset",
+    "pooling": "preset",
+    "loss": "best_val_loss",
+    "tag": "tags",
+}
 """other names of what is known of a run"""
 SORTS = ("newest", "best", "name", "task", "state", "steps")
 """orders of a list; ``best`` is by task, the best run first, runs without a figure last"""

@@ -30,6 +30,9 @@ def test_what_was_written_is_listed_and_pinned_runs_come_first(run: Command) -> 
     assert second.startswith("20261102-100000-b ")
     record = json.loads(run("runs", "--json").out.splitlines()[0])
     assert (record["title"], record["tags"], record["pinned"]) == ("The baseline", ["paper"], True)
+    for asked in ("tag:paper", "paper", "baseline", "title:base", "parent: tag:paper"):
+        assert [line.split()[0][-1] for line in run("runs", "--filter", asked).out.splitlines()] == ["a"]
+    assert run("runs", "--filter", "tag:other").out == ""
     assert run("runs", "note", "a").out == "line ␛[31m\nline\n"
     assert run("runs", "pin", "a", "--off").code == 0
     assert [line.split()[0][-1] for line in run("runs").out.splitlines()] == ["b", "a"]
