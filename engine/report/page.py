@@ -30,7 +30,7 @@ _TITLES = {
 }
 _ENTROPIES = {"uniform_entropy": "uniform", "unigram_entropy": "letter frequencies", "bigram_entropy": "bigrams"}
 _COUNTED = {"classify": "rows", "choose": "questions", "retrieve": "queries"}
-_ENDS = {"steps": "finished, all steps done", "early_stop": "finished early, by its patience"}
+_ENDS = {"steps": "finished, all steps done", "early_stop": "finished early, without a better validation loss"}
 ROWS = 12  # of the table of losses
 
 
