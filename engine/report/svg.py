@@ -32,7 +32,7 @@ class Line:
 
 
 def plot(lines: Sequence[Line], x: str, y: str, *, title: str = "", rules: Sequence[tuple[float, str]] = ()) -> str:
-    """A picture of ``lines``; ``x`` and ``y`` are the labels of the axes, with their units.
+    """A picture of ``lines``; ``x`` and ``y`` are the labels of the axes, with their units; steps are whole.
 
     ``rules`` are labelled horizontal lines; those outside of what the curves reach are left out.
     """
@@ -45,7 +45,7 @@ def plot(lines: Sequence[Line], x: str, y: str, *, title: str = "", rules: Seque
         return _page(parts, title)
     reached = [to for _, to in everything] + [end for band in bands for _, *ends in band for end in ends]
     room = (max(reached) - min(reached)) * 0.04
-    across = _Axis([at for at, _ in everything], _LEFT, WIDTH - _RIGHT, 7)
+    across = _Axis([at for at, _ in everything], _LEFT, WIDTH - _RIGHT, 7, 1.0 if x == "step" else 0.0)
     up = _Axis([min(reached) - room, max(reached) + room], HEIGHT - _BOTTOM, _TOP, 5)
     shown = [(at, name) for at, name in rules if min(reached) <= at <= max(reached)]
     parts += [*_axes(across, up, x, y), *_rules(shown, up)]
@@ -62,13 +62,16 @@ def plot(lines: Sequence[Line], x: str, y: str, *, title: str = "", rules: Seque
     return _page([*parts, *_legend([line.name for line in lines])], title)
 
 
-def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most ``most`` values from ``low`` to ``high`` at equal distances of 1, 2 or 5 times a power of ten."""
+def ticks(low: float, high: float, most: int, least: float = 0.0) -> list[float]:
+    """At most ``most`` values from ``low`` to ``high`` at equal distances of 1, 2 or 5 times a power of ten.
+
+    The distances are at least ``least``.
+    """
     span = high - low
     power = math.floor(math.log10(span / most))
-    for step in (mantissa * 10.0**exponent for exponent in (power, power + 1) for mantissa in (1, 2, 5)):
+    for step in (mantissa * 10.0**exponent for exponent in range(power, power + 3) for mantissa in (1, 2, 5)):
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last - first + 1 <= most:
+        if last - first + 1 <= most and step >= least:
             return [number * step for number in range(first, last + 1)]
     return [low, high]
 
@@ -76,11 +79,11 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 class _Axis:
     """Places values between two ends of the picture."""
 
-    def __init__(self, values: Sequence[float], start: float, end: float, most: int) -> None:
+    def __init__(self, values: Sequence[float], start: float, end: float, most: int, least: float = 0.0) -> None:
         room = abs(max(values)) * 0.1 or 1.0 if max(values) - min(values) <= 1e-9 * abs(max(values)) else 0.0
         self._low, self._high = min(values) - room, max(values) + room
         self._start, self._end = start, end
-        self.ticks = [(at, _label(at)) for at in ticks(self._low, self._high, most)]
+        self.ticks = [(at, _label(at)) for at in ticks(self._low, self._high, most, least)]
 
     def __call__(self, value: float) -> float:
         share = (value - self._low) / (self._high - self._low)

@@ -157,7 +157,7 @@ def _losses(compared: Compared) -> list[list[str]]:
     from engine.report.svg import ticks
 
     last = max(x for story in compared.stories for x, _ in story.validation)
-    places = [*ticks(0, last, ROWS), last] if last > 0 else [0.0]
+    places = [*ticks(0, last, ROWS, 1.0 if compared.axis == "step" else 0.0), last] if last > 0 else [0.0]
     return [
         [
             f"{x:,.0f}" if x == int(x) else f"{x:,.4g}",

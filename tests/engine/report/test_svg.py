@@ -46,7 +46,7 @@ def test_points_lie_where_the_ticks_say(most: float, low: float, high: float) ->
     for number in range(3):
         x = np.sort(rng.random(50)) * most
         lines.append(Line(f"run {number}", [*zip(x.tolist(), rng.uniform(low, high, 50).tolist(), strict=True)]))
-    root = ElementTree.fromstring(plot(lines, "step", "loss, nats per character"))
+    root = ElementTree.fromstring(plot(lines, "tokens", "loss, nats per character"))
     for number, line in enumerate(lines):
         found = read_back(root, number)
         assert len(found) == 50
@@ -59,6 +59,12 @@ def test_points_lie_where_the_ticks_say(most: float, low: float, high: float) ->
         step = values[1] - values[0]
         assert np.allclose(np.diff(values), step)
         assert round(step / 10 ** math.floor(math.log10(step) + 1e-9), 6) in (1, 2, 5)
+
+
+def test_steps_are_whole() -> None:
+    for last, wanted in ((2, [0, 1, 2]), (30, [0, 5, 10, 15, 20, 25, 30])):
+        root = ElementTree.fromstring(plot([Line("run", [(0, 1), (last, 2)])], "step", "loss"))
+        assert [value for _, value in ticks_of(root, across=True)] == wanted
 
 
 def test_hostile_names_are_text_and_nothing_else() -> None:
