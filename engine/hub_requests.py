@@ -102,10 +102,11 @@ def run(what: str, work: Callable[[], T], obey: Callable[[], Iterator[Event]]) -
     yield Progress(what, 0, 0)
     thread.start()
     seen, began = (0, 0), 0.0
-    heard = time.monotonic()
+    working, heard = True, time.monotonic()
     try:
-        while thread.is_alive():
+        while working:
             thread.join(LOOK)
+            working = thread.is_alive()
             now, arrived = time.monotonic(), exchange.arrived()
             if arrived != seen or not exchange.waits():
                 heard = now
@@ -241,7 +242,7 @@ def _listen() -> None:
         hooks, httpx = made.event_hooks, importlib.import_module(type(made).__module__.partition(".")[0])
 
         class Steady(httpx.SyncByteStream):  # type: ignore[misc, name-defined]
-            """An answer's bytes. A reset in their midst becomes an early end, after which the library continues."""
+            """An answer's bytes. A reset in their midst is raised as a timeout, after which the library continues."""
 
             def __init__(self, stream: Any, exchange: _Exchange) -> None:
                 self._stream, self._exchange, self.close = stream, exchange, stream.close
@@ -251,7 +252,7 @@ def _listen() -> None:
                     yield from self._stream
                 except httpx.TransportError as error:
                     self._exchange.check()
-                    raise httpx.RemoteProtocolError(str(error)) from error
+                    raise httpx.ReadTimeout(str(error)) from error
 
         def request(asked: Any) -> None:
             if (exchange := _current()) is not None:

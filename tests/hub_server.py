@@ -36,9 +36,9 @@ class Fault:
 
     ``silent``: the request is read and never answered. ``status``: an answer without a file, ``code`` in its header
     ``X-Error-Code`` and ``headers`` beside it. ``portal``: the page of a network that wants a log-in, with status 200.
-    Otherwise the file comes, with ``cut`` the connection is reset after so many bytes of it, with ``halt`` no more
-    bytes come after so many, with ``drip`` so many come every hundredth of a second; ``wrong_length`` is added to the
-    length that is stated. ``times``: for so many requests only.
+    Otherwise the file comes, with ``end`` the connection ends and with ``cut`` it is reset after so many bytes of it,
+    with ``halt`` no more bytes come after so many, with ``drip`` so many come every hundredth of a second;
+    ``wrong_length`` is added to the length that is stated. ``times``: for so many requests only.
     """
 
     silent: bool = False
@@ -46,6 +46,7 @@ class Fault:
     code: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     portal: bool = False
+    end: int | None = None
     cut: int | None = None
     halt: int | None = None
     drip: int = 0
@@ -285,7 +286,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault.wrong_length:
             self.close_connection = True
-        if fault.cut is not None:
+        if fault.end is not None:
+            self._write(content[: fault.end])
+            self.close_connection = True
+        elif fault.cut is not None:
             self._write(content[: fault.cut])
             # A reset, and not an end: a client could take an end for that of the file.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -404,7 +408,6 @@ def point_at(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HOME", str(home))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
-    monkeypatch.setattr(_http, "_HUB_ORIGINS", frozenset({_http._url_origin(url)}))
     if "datasets" in sys.modules:
         from datasets import config
         from huggingface_hub import HfFileSystem
