@@ -169,6 +169,7 @@ class _Exchange:
         asked = response.request
         if asked.method == "GET" and response.status_code in (200, 206) and not asked.url.path.startswith("/api/"):
             self._bodies[str(asked.url)] = response
+        self.check()  # after the answer is known, so that a stop at this moment is not missed
         self.refusal = _refusal(response)
         if self.refusal is not None and response.status_code not in (401, 403, 404):
             raise self.refusal

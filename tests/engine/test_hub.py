@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -203,7 +204,8 @@ def test_a_tokenizer_is_downloaded_once(stand_in: StandIn) -> None:
         )
     assert len(stand_in.files()) == 1
     assert tokenizers.load("gpt2").source == "bundled"  # this Hub has it not
-    assert command("tokenize", "x", "--tokenizer", "nobody/model").returncode == 2
+    with pytest.raises(NoTokenizer, match="no public repository of this name"):
+        tokenizers.load("nobody/model")
 
 
 def test_smollm2_comes_from_the_hub_where_it_answers(stand_in: StandIn, tmp_path: Path) -> None:
@@ -437,36 +439,34 @@ def test_auto_takes_what_is_there_when_the_hub_fails(stand_in: StandIn) -> None:
 # The commands.
 
 
-def test_a_command_downloads_once_and_tells_bytes(stand_in: StandIn, models: Path) -> None:
-    files = _files(models / GPT2)
-    stand_in.publish("someone/model", files)
-    stand_in.fail("GET /large/", drip=len(files["model.safetensors"]) // 100)
-    said = command("generate", "la", "--model", "someone/model", "--max-new-tokens", 2, "--json")
-    assert said.returncode == 0, said.stderr
-    told = [event for event in records(said.stdout) if event.get("bytes_per_second")]
-    assert {event["total"] for event in told if "model.safetensors" in event["what"]} == {
-        len(files["model.safetensors"])
-    }
-    stand_in.asked.clear()
-    assert tinylm.load("someone/model").source == "Hugging Face cache (someone/model)"
-    assert stand_in.asked == []
+def test_a_command_downloads_once(stand_in: StandIn, models: Path) -> None:
+    stand_in.publish("someone/model", models / GPT2)
+    for source in ("the Hub", "Hugging Face cache"):
+        said = command("tokenize", "la", "--tokenizer", "someone/model", "--json")
+        assert said.returncode == 0, said.stderr
+        assert records(said.stdout)[0]["source"] == f"{source} (someone/model)"
+        files = stand_in.files()
+    assert len([asked for asked in files if asked.endswith("tokenizer.json")]) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_command_whose_download_is_silent(
     number: signal.Signals, stand_in: StandIn, models: Path
 ) -> None:
+    """Which has told how many bytes there are, and of how many."""
     stand_in.publish(GPT2, models / GPT2)
     stand_in.fail("GET /large/", halt=1000)
-    with process([sys.executable, "-m", "llmlab_tui", "generate", "la", "--model", "gpt2"]) as child:
-        assert stand_in.waiting.wait(60)
+    started = [sys.executable, "-m", "llmlab_tui", "generate", "la", "--model", "gpt2", "--json"]
+    with process(started) as child:
+        assert child.stdout is not None
+        events = (json.loads(line) for line in child.stdout if "model.safetensors" in line)
+        told = next(event for event in events if event["done"])
         child.send_signal(number)
         _, said = child.communicate(timeout=10)
-    assert child.returncode in (130, 143), said
+    assert (told["done"], told["total"]) == (1000, (models / GPT2 / "model.safetensors").stat().st_size)
+    assert child.returncode == 130, said
     assert "Traceback" not in said
-    # One line when it begins and, of the same, none before two seconds are over.
-    lines = [line for line in said.splitlines() if "downloading model.safetensors" in line]
-    assert len(lines) <= 3, said
+    assert partial_files() == []
 
 
 def _files(folder: Path) -> dict[str, bytes]:
