@@ -96,15 +96,21 @@ def download(repository: str, name: str, obey: Callable[[], Iterator[Event]]) ->
     return (yield from run(f"downloading {name} of {bare}", work, obey))
 
 
-def model_folder(repository: str, obey: Callable[[], Iterator[Event]]) -> Generator[Event, None, tuple[Path, str]]:
+def model_folder(
+    repository: str, obey: Callable[[], Iterator[Event]], others: Sequence[str] = ()
+) -> Generator[Event, None, tuple[Path, str]]:
     """The folder with ``config.json`` and every safetensors file of a repository, and where they came from.
 
-    ``obey`` is called while a download runs; what it raises ends the task. Raises :class:`NotOnHub`.
+    Where the weights are not cached, the files of a tokenizer and ``others`` come before them, as far as the repository
+    holds them. ``obey`` is called while a download runs; what it raises ends the task. Raises :class:`NotOnHub`.
     """
     known = holds(repository) and cached(repository, "config.json") is not None
     config = yield from download(repository, "config.json", obey)
     at = f"{at_revision(repository)[0]}@{config.parent.name}"  # of this commit: a branch may move between two files
-    try:
+    for name in () if known else ("tokenizer.json", "tokenizer_config.json", *others):
+        with contextlib.suppress(NoSuchFile):
+            yield from download(at, name, obey)
+    try:  # last, so that a model whose weights are cached was downloaded whole
         yield from download(at, WEIGHTS, obey)
     except NoSuchFile:
         try:

@@ -352,7 +352,8 @@ def _of_hub(name: str, control: Control | None) -> Generator[Event, None, Encode
     def obey() -> Iterator[Event]:
         return handle_messages(control, 0) if control is not None else iter(())
 
-    folder, source = yield from model_folder(repository, obey)
+    others = (sentence.MODULES, sentence.SETTINGS, sentence.PROMPTS, "1_Pooling/config.json")
+    folder, source = yield from model_folder(repository, obey, others)
     try:
         return of_folder(folder, name, source, repository, partial(_more, repository, source))
     except NoEncoder as error:

@@ -203,9 +203,6 @@ def _of_run(name: str, device: str) -> Generator[Event, None, LanguageModel]:
 
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, Folder]:
     """The folder of a repository's files, downloaded where needed. Raises :class:`engine.hub.NotOnHub`."""
-    folder, source = yield from model_folder(repository, lambda: pretrained.look(control, repository))
-    ask = not source.startswith("Hugging Face cache")
-    for other in ("generation_config.json", "chat_template.jinja"):
-        with contextlib.suppress(hub.NotOnHub):
-            hub.beside(repository, other, ask=ask)
+    others = ("generation_config.json", "chat_template.jinja")
+    folder, source = yield from model_folder(repository, lambda: pretrained.look(control, repository), others)
     return Folder(folder, name, source, repository)

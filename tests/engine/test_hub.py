@@ -347,8 +347,13 @@ def test_what_another_process_downloads_is_left_alone(stand_in: StandIn) -> None
 
 @pytest.mark.parametrize(
     ("where", "fault"),
-    [("HEAD .*config.json", {"silent": True}), ("GET /large/", {"silent": True}), ("GET /large/", {"halt": 1000})],
-    ids=["before the first answer", "before the file", "within the file"],
+    [
+        ("HEAD .*config.json", {"silent": True}),
+        ("GET /large/", {"silent": True}),
+        ("GET /large/", {"halt": 1000}),
+        ("GET .*tokenizer.json", {"halt": 10}),
+    ],
+    ids=["before the first answer", "before the file", "within the file", "within another file"],
 )
 def test_a_stop_is_obeyed_while_the_hub_is_silent(
     where: str, fault: dict[str, Any], stand_in: StandIn, models: Path, monkeypatch: pytest.MonkeyPatch
@@ -367,11 +372,19 @@ def test_a_stop_is_obeyed_while_the_hub_is_silent(
     assert tinylm.load("gpt2").source == f"the Hub ({GPT2})"
 
 
-def test_an_encoder_s_download_is_stopped(stand_in: StandIn, models: Path) -> None:
-    stand_in.publish(MINILM, models / MINILM)
-    stand_in.fail("GET /large/", halt=100)
+@pytest.mark.parametrize("where", ["GET /large/", "GET .*tokenizer.json", "GET .*modules.json", "GET .*1_Pooling"])
+def test_an_encoder_s_download_is_stopped(
+    where: str, stand_in: StandIn, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is not taken for another encoder afterwards, with only some of its files."""
+    monkeypatch.setattr(hub_requests, "SILENCE", 600.0)
+    stand_in.publish("owner/encoder", models / MINILM)
+    stand_in.fail(where, halt=10)
     with pytest.raises(Stopped):
-        finish(encoders.find(MINILM, stopped_when_silent(stand_in)))
+        finish(encoders.find("owner/encoder", stopped_when_silent(stand_in)))
+    stand_in.clear()
+    stand_in.publish("owner/encoder", models / MINILM)
+    assert finish(encoders.find("owner/encoder"))[1].sentence.pooling == ("cls",)
 
 
 @pytest.mark.parametrize(
