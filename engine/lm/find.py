@@ -92,7 +92,7 @@ def candidates(*, ask: bool = True) -> list[tuple[str, str]]:
     if smollm2.at_hand():
         found.append((smollm2.NAME, "since gpt2 is not in the Hugging Face cache"))
     missing = "since gpt2 is not in the Hugging Face cache and smollm2 is not downloaded"
-    found.append(("bundled", f"the bundled Dante GPT, {missing}"))
+    found.append(("bundled", f"Dante GPT, {missing}"))
     return [one for place, one in enumerate(found) if one[0] not in [name for name, _ in found[:place]]]
 
 

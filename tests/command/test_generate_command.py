@@ -57,7 +57,7 @@ def test_several_samples(run: Command) -> None:
 def test_without_a_model_the_first_there_is_completes_and_is_named(run: Command) -> None:
     found = run("generate", "Nel", "--max-new-tokens", 2)
     assert (found.code, len(found.out)) == (0, 2)
-    assert "the model is bundled: the bundled Dante GPT" in found.err
+    assert "the model is bundled: Dante GPT" in found.err
 
 
 def test_fetch_prints_where_the_model_is(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(
     models: FakeModels, size: tuple[int, int]
 ) -> None:
     async with generate(size) as pilot:
-        why = "the model is bundled: the program's own Dante GPT"
+        why = "the model is bundled: Dante GPT"
         await shows(pilot, "Write a prompt here, then F5", f"{why}, since gpt2 is not" if size[0] >= 80 else why)
         await pilot.press("escape")
         await shows(pilot, "e  write a prompt; F5 continues it", "m  choose another model", "w  the lab's prompt")
@@ -217,7 +217,7 @@ async def test_an_empty_prompt_in_a_terminal_of_a_few_columns(models: FakeModels
         for size in ((100, 30), (2, 30), (100, 30), (21, 19), (100, 30)):
             await pilot.resize_terminal(*size)
             await pilot.pause(0.1)
-        await shows(pilot, "Write a prompt, then")
+        await shows(pilot, "Write a prompt here")
 
 
 async def test_leaving_in_the_middle_of_a_stream_does_not_wait_and_keeps_the_text(

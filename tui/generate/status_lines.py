@@ -34,7 +34,7 @@ _WORDS = {
 
 WELCOME = (
     ("edit", "write a prompt; F5 continues it"),
-    ("start", "continue from nothing"),
+    ("start", "start without a prompt"),
     ("chat", "chat: the model answers a message"),
     ("sweep", "the lab's prompt, greedy and at five temperatures"),
     ("models", "choose another model"),
