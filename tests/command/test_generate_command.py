@@ -86,7 +86,7 @@ def test_fetch_prints_where_the_model_is(run: Command, tmp_path: Path, monkeypat
         (("generate", "x", *BUNDLED, "--system", "y"), "system: is a part of --chat"),
         (("sweep", "x", *BUNDLED, "--chat"), "chat: bundled has no chat template"),
         (("sweep", "--chat", "--from", "nothing.md"), "nothing.md"),
-        (("sweep", "x", *BUNDLED, "--setting", "warmth=3"), "'warmth' is none"),
+        (("sweep", "x", *BUNDLED, "--setting", "warmth=3"), "'warmth' is not a setting"),
         (("sweep", "x", *BUNDLED, "--setting", "top-k=many"), "cannot be 'many'"),
         (("sweep", "x", *BUNDLED, "--setting", "temperature=0"), "temperature=0: temperature"),
         (("sweep", *BUNDLED, "--from", "nothing.md"), "nothing.md"),
