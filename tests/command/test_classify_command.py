@@ -167,7 +167,7 @@ def test_predict_reads_compressed_tables_and_other_encodings(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--input", "gone.csv"], "gone.csv is no file"),
+        (["--input", "gone.csv"], "gone.csv is not a file"),
         (["--input", "IN", "--text-column", "nope"], "no column 'nope'"),
         (["--input", "IN", "--output", "IN"], "is the input"),
         (["--input", "IN", "--output", "out.xlsx"], "written as .csv, .tsv, .jsonl"),

@@ -95,7 +95,7 @@ def test_without_json_stdout_is_the_runs_name_and_stderr_the_story(verse: Path, 
     ran = run("train", "--corpus", verse, *FLAGS)
     assert ran.code == 0
     assert lines_of(ran.out) == [runs.every(home.runs())[0].name]
-    for word in ("17 distinct", "validation loss", "sample of step 40", "saved", "finished at step 40"):
+    for word in ("17 distinct", "validation loss", "sample at step 40", "saved", "finished at step 40"):
         assert word in ran.err
     assert run("train", "--corpus", verse, *FLAGS, "--quiet") == Ran(0, "", "")
 
@@ -179,7 +179,7 @@ def test_an_unusable_corpus_is_refused_and_leaves_no_run(kind: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--corpus", "/nowhere/x.txt"], ["/nowhere/x.txt: there is no such file"]),
+        (["--corpus", "/nowhere/x.txt"], ["/nowhere/x.txt: no such file"]),
         (["--corpus", "/"], ["/: this folder has more than 2 files"]),
         (["--corpus", "/nowhere/\x1b[31mred.txt"], ["␛[31mred.txt"]),
         (["--corpus", "v", "--widht", "8"], ["Did you mean --width?"]),
@@ -283,7 +283,7 @@ def test_a_home_that_cannot_be_written_is_refused(
 
 
 def test_a_finished_run_goes_on_only_with_more_steps(trained: runs.Run, run: Command) -> None:
-    assert_refused(run("resume", "done"), "has done its 40 steps; give more with --steps")
+    assert_refused(run("resume", "done"), "has finished its 40 steps; give more with --steps")
     assert_refused(run("resume", "done", "--steps", "50", "--learning-rate", "7"), "learning_rate: must lie in")
     ran = run("resume", "done", "--steps", "45", "--json")
     assert ran.code == 0
