@@ -113,7 +113,7 @@ def test_a_folder_of_too_many_files_is_refused_unread(tmp_path: Path, monkeypatc
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"nowhere\.txt: there is no such file"):
+    with pytest.raises(CorpusError, match=r"nowhere\.txt: no such file"):
         read(tmp_path / "nowhere.txt", tmp_path)
 
 

@@ -131,7 +131,7 @@ async def test_a_corpus_without_a_line_break_starts_with_a_prompt_of_its_own(
     line.write_text("gattaca " * 400)
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await put(pilot, "corpus", str(line))
-        await shows(pilot, "begin with 'g': it has no line break")
+        await shows(pilot, "begin with 'g': no line break")
         assert not problems(pilot)
         await put(pilot, "sample_prompt", "Ω")
         await until(pilot, lambda: "sample prompt: character 'Ω'" in problems(pilot))

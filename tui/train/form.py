@@ -161,7 +161,7 @@ def _facts(corpus: Any, source: str) -> list[tuple[str, str]]:
         *(("", notice) for notice in corpus.notices),
     ]
     if "\n" not in corpus.vocabulary.characters:
-        found.append(("samples", f"begin with {corpus.text(0, 1)!r}: the text has no line break"))
+        found.append(("samples", f"begin with {corpus.text(0, 1)!r}: no line break"))
     if source == "dantesque":
         found.append(("", "verse sampled from the bundled Dante model,"))
         found.append(("", "not Dante; for Dante enter a text file"))
