@@ -81,14 +81,6 @@ class FakeModels:
             chat=self.chat if name in self.chatting else None,
         )  # fmt: skip
 
-    def generate_together(self, lm: Any, specs: Sequence[GenerateSpec], control: Control) -> Iterator[Event]:
-        """As :func:`engine.lm.generate.generate_together`, but one after the other; a stop ends those that follow."""
-        for spec in specs:
-            for event in self.generate(lm, spec, control):
-                yield event
-                if isinstance(event, Completed) and event.reason == "stop":
-                    return
-
     def generate(self, lm: Any, spec: GenerateSpec, control: Control) -> Iterator[Event]:
         """As :func:`engine.lm.generate.generate`: letters from the seed on, one after the other."""
         self.specs.append(spec)
