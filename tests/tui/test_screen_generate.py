@@ -92,7 +92,7 @@ async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(
     models: FakeModels, size: tuple[int, int]
 ) -> None:
     async with generate(size) as pilot:
-        why = "the model is bundled: Dante GPT"
+        why = "the model is bundled: the bundled Dante GPT"
         await shows(pilot, "Write a prompt here, then F5", f"{why}, since gpt2 is not" if size[0] >= 80 else why)
         await pilot.press("escape")
         await shows(pilot, "e  write a prompt; F5 continues it", "m  choose another model", "w  the lab's prompt")
@@ -393,7 +393,7 @@ async def test_the_first_model_is_the_last_used_else_the_next_with_a_word_why(mo
     async with generate() as pilot:
         assert models.asked == ["gone", "bundled"]
         assert [notice.level for notice in of(pilot).notices] == ["warning", "info"]
-        await shows(pilot, "since gpt2 is not cached")
+        await shows(pilot, "since gpt2 is not in the Hugging Face cache")
 
 
 async def test_no_model_at_all_leaves_the_pane_usable(models: FakeModels) -> None:
