@@ -436,7 +436,7 @@ def test_a_damaged_file_is_put_aside_and_not_deleted(damage: object, home: Path)
     session_file.write(grown().record())
     content = damage(session_file.path.read_text())  # type: ignore[operator]
     session_file.path.write_text(content)
-    with pytest.raises(Damaged, match="put aside"):
+    with pytest.raises(Damaged, match="renamed to"):
         SessionFile().read()
     aside = list((home / "generate").glob("session-damaged-*.json"))
     assert [path.read_text() for path in aside] == [content]
