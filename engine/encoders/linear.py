@@ -1,4 +1,4 @@
-"""Linear layers of a frozen encoder on a CPU: their float32 products by oneDNN."""
+"""Linear layers of a frozen model on a CPU: their float32 products by oneDNN."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ class OneDnnLinear(nn.Linear):
         return product
 
 
+def has_onednn() -> bool:
+    """Whether torch was built with oneDNN and has its operator."""
+    built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return built and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
 def use_onednn(model: nn.Module) -> None:
     """Let the linear layers of a float32 model on a CPU, ``Conv1D`` of GPT-2 included, compute through oneDNN.
 
@@ -26,8 +32,7 @@ def use_onednn(model: nn.Module) -> None:
     """
     from transformers.pytorch_utils import Conv1D
 
-    built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not built or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if not has_onednn():
         return
     for parent in list(model.modules()):
         for name, part in list(parent.named_children()):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import functools
 import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
@@ -18,10 +17,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from engine import limits
 from engine.device import free_memory, or_the_cpu, out_of_memory, size_of, threads
+from engine.encoders.linear import OneDnnLinear, has_onednn
 from engine.gpt.model import GPT
 from engine.lm.batch import Batch, ForeignBatch, OwnBatch, StaticStep
 from engine.lm.chat import ChatTemplate
@@ -321,27 +320,6 @@ class ForeignModel(LanguageModel):
         return DynamicCache(config=self._model.config)
 
 
-class _Product(nn.Linear):
-    """A linear layer in float32, computed by oneDNN."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-        return product
-
-
-@functools.cache
-def _has_product() -> bool:
-    """Whether torch was built with oneDNN and computes a linear layer with it as it should."""
-    layer = _Product(3, 5)
-    layer.weight = nn.Parameter(layer.weight.detach().T.contiguous().T)
-    x = torch.ones(1, 1, 3)
-    try:
-        with torch.inference_mode():
-            return torch.allclose(layer(x), functional.linear(x, layer.weight, layer.bias), atol=1e-5)
-    except (AttributeError, RuntimeError):
-        return False
-
-
 def lay_out(gpt: GPT | Llama) -> GPT | Llama:
     """Store the matrices of linear layers as they are read fastest for a few rows; the numbers stay the same.
 
@@ -351,7 +329,7 @@ def lay_out(gpt: GPT | Llama) -> GPT | Llama:
     the pieces that lie together, the nearer it comes to what the memory bus gives.
     """
     weight = gpt.tokens.weight
-    by_onednn = weight.device.type == "cpu" and weight.dtype == torch.float32 and _has_product()
+    by_onednn = weight.device.type == "cpu" and weight.dtype == torch.float32 and has_onednn()
     for layer in gpt.modules():
         if isinstance(layer, nn.Linear):
             shared = layer.weight is gpt.tokens.weight
@@ -363,5 +341,5 @@ def lay_out(gpt: GPT | Llama) -> GPT | Llama:
             if shared:
                 gpt.tokens.weight = layer.weight
             if by_onednn:
-                layer.__class__ = _Product
+                layer.__class__ = OneDnnLinear  # the same parameters
     return gpt

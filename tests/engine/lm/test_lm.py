@@ -108,9 +108,9 @@ def test_logits_are_those_of_transformers(
 def test_logits_are_the_same_however_matrices_lie(
     tied: bool, onednn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if onednn and not models._has_product():
+    if onednn and not models.has_onednn():
         pytest.skip("torch was built without oneDNN")
-    monkeypatch.setattr(models, "_has_product", lambda: onednn)
+    monkeypatch.setattr(models, "has_onednn", lambda: onednn)
     tinylm.write_gpt2(tmp_path, n_embd=256, n_layer=1, initializer_range=0.1, tie_word_embeddings=tied)
     loaded = tinylm.load(tmp_path)
     assert isinstance(loaded.network, GPT)
