@@ -372,8 +372,8 @@ def bench(
     seconds
         For ui: approximate duration.
     model
-        For decode and zero-shot, any model; by default GPT-2's 124M shape with random weights. For encode, any
-        encoder; by default minilm.
+        For decode and zero-shot, any model; by default GPT-2's 124M shape with random weights, and for decode
+        SmolLM2's too. For encode, any encoder; by default minilm.
     data
         For zero-shot: multiple-choice questions, as for choose; by default the bundled ones.
     nanogpt
