@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
     from engine.tokenization.encoding import Tokenizer
 
+TOGETHER = 32  # completions computed at once: a stop waits for one step of them
 PIECE = 128  # tokens of a prompt fed at once: a stop waits for no more than this
 SCORED = 32  # of them when each place's distribution is looked at: bounds the memory of the logits
 PRIMED = 16  # tokens of the prompt that the text of the first new ones may depend on
@@ -46,7 +47,8 @@ def generate_together(
     """Complete one prompt under several settings, as :func:`generate` does for each, told apart by their ``stream``.
 
     The prompt is fed once, and every step computes all that go on, so their events come in turn. A token is drawn with
-    the number that it would be drawn with alone. Where memory runs out, halves go on one after the other. A stop is
+    the number that it would be drawn with alone. At most ``TOGETHER``
+    are computed at once, and where memory runs out, halves go on one after the other. A stop is
     one of all. ``SetSampling`` is obeyed by all if they are ``adjustable``, else by none.
     """
     for spec in specs:
@@ -200,7 +202,7 @@ class _Completions:
         from engine.device import release
 
         yield from dict.fromkeys(self._notices)
-        together = len(self._rows) if self._lm.branches else 1
+        together = TOGETHER if self._lm.branches else 1
         waiting = [self._rows[start : start + together] for start in range(0, len(self._rows), together)]
         while waiting:
             rows = waiting.pop(0)

@@ -52,6 +52,10 @@ def test_several_samples(run: Command) -> None:
     assert [line["stream"] for line in ends] == [0, 1, 2]
     assert len({line["text"] for line in ends}) == 3
     assert lines[-1] == ends[-1]
+    told = run("generate", "Nel", *BUNDLED, "--max-new-tokens", 9, "--n", 3)
+    assert told.out == "".join(f"{end['text']}\n" for end in ends)
+    names = [line for line in told.err.splitlines() if line.startswith("seed ")]
+    assert names == ["seed 1337", "seed 1338", "seed 1339"]
 
 
 def test_without_a_model_the_first_there_is_completes_and_is_named(run: Command) -> None:

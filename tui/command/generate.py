@@ -247,7 +247,7 @@ def _complete(
             print_text(event.text)
         else:
             print_text(event.text[told:])  # what an incomplete character left
-            print_text("\n" if on_terminal() or event.stream else "")
+            print_text("\n" if on_terminal() or len(names) > 1 else "")
             print_message(
                 f"{event.tokens} tokens ({event.reason}), {event.tokens_per_second:.1f} tokens/s, first after "
                 f"{event.first_token_seconds:.2f} s"

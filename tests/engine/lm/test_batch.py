@@ -176,6 +176,18 @@ def test_rows_that_cannot_fit_are_not_begun(tmp_path: Path, monkeypatch: pytest.
     assert largest == 2
 
 
+def test_a_few_are_computed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tinylm.write_gpt2(tmp_path)
+    lm = tinylm.load(tmp_path)
+    wanted = alone(lm, samplings())
+    monkeypatch.setattr("engine.lm.generate.TOGETHER", 2)
+    sizes: set[int] = set()
+    logits = Batch.logits
+    monkeypatch.setattr(Batch, "logits", lambda self, ids: (sizes.add(ids.shape[0]), logits(self, ids))[1])
+    assert rows(together(lm, samplings())) == wanted
+    assert max(sizes) == 2
+
+
 def test_one_row_without_memory_fails_and_the_rest_is_not_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
