@@ -183,7 +183,12 @@ def test_a_few_are_computed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("engine.lm.generate.TOGETHER", 2)
     sizes: set[int] = set()
     logits = Batch.logits
-    monkeypatch.setattr(Batch, "logits", lambda self, ids: (sizes.add(ids.shape[0]), logits(self, ids))[1])
+
+    def noted(self: Batch, ids: torch.Tensor) -> torch.Tensor:
+        sizes.add(ids.shape[0])
+        return logits(self, ids)
+
+    monkeypatch.setattr(Batch, "logits", noted)
     assert rows(together(lm, samplings())) == wanted
     assert max(sizes) == 2
 
