@@ -7,11 +7,11 @@ import gc
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import RenderableType
 from textual import getters, on, work
-from textual._compositor import ChopsUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import ComposeResult, SystemCommand
 from textual.events import Resize, TextSelected
 from textual.filter import LineFilter
@@ -26,7 +26,7 @@ from engine.runs.listing import explain
 from engine.runs.spec import BadSpec
 from tui import away, panes, screenshot, themes
 from tui.actions import ACTIONS, Action
-from tui.changes import Changes
+from tui.changes import Changes, Layout, Picture
 from tui.clipboard import copy
 from tui.config import AtEnd
 from tui.driver import TerminalDriver, leave_if_hung_up
@@ -72,6 +72,7 @@ class LabApp(EndingApp):
         super().__init__(driver_class=TerminalDriver)
         self._wrong, self._at_end = wrong, at_end or AtEnd()
         self.switcher = PaneSwitcher()
+        self._picture = Picture()
         for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):
             self.register_theme(known)
         self._few = self.no_color or theme == themes.SIXTEEN.name
@@ -87,9 +88,12 @@ class LabApp(EndingApp):
         return super().get_line_filters()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        """Send the cells that changed only: Textual would send each line of a widget from its first cell on."""
+        """Send the cells that changed only: Textual would send whole lines, and the whole screen after a layout."""
         if isinstance(renderable, ChopsUpdate):
             renderable = Changes(renderable.chops, renderable.spans, renderable.chop_ends)
+            renderable.picture = self._picture
+        elif isinstance(renderable, LayoutUpdate):
+            renderable = Layout(renderable, self._picture)
         super()._display(screen, renderable)
 
     # -- the screen --------------------------------------------------------------------------------------------------
@@ -134,6 +138,7 @@ class LabApp(EndingApp):
         gc.set_threshold(20_000, 20, 20)
 
     def on_resize(self, event: Resize) -> None:
+        self._picture.forget()
         small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
         for screen in self.screen_stack:
             screen.set_class(small, "-small")
@@ -282,6 +287,12 @@ class LabApp(EndingApp):
     def action_repaint(self) -> None:
         """Draw everything again."""
         self.refresh(layout=True)
+
+    def refresh(self, *, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Draw again; with a layout, also what should be on the terminal already: something may have removed it."""
+        if layout:
+            self._picture.forget()
+        return super().refresh(repaint=repaint, layout=layout, recompose=recompose)
 
     def action_theme(self) -> None:
         """The next theme."""

@@ -11,8 +11,10 @@ from rich.console import COLOR_SYSTEMS, Console
 from rich.control import Control
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
+
+from tui.widgets.lines import changes
 
 _RESET = "\x1b[0m"
 
@@ -25,11 +27,31 @@ class Codes(NamedTuple):
     background: str = ""
 
 
+class Picture:
+    """What stands on the terminal, by row; empty as long as that is not known."""
+
+    def __init__(self) -> None:
+        self.rows: list[Strip] = []
+
+    def put(self, y: int, x: int, piece: Strip) -> None:
+        """Note that a piece of a row has been written."""
+        if y < len(self.rows):
+            row = self.rows[y]
+            self.rows[y] = Strip.join([row.crop(0, x), piece, row.crop(x + piece.cell_length)])
+
+    def forget(self) -> None:
+        """Something else has been written to the terminal, or the terminal has lost what was."""
+        self.rows = []
+
+
 class Changes(ChopsUpdate):
     """As Textual's update, but a span begins at its first cell, not at the first of the widget that it lies in.
 
     Between two pieces of text only what differs in their styles is sent, and one reset at the end.
     """
+
+    picture: Picture | None = None
+    """where to note what is sent"""
 
     def render_segments(self, console: Console) -> str:
         """Everything to write, with the cursor left anywhere and no style set."""
@@ -44,9 +66,34 @@ class Changes(ChopsUpdate):
                     continue
                 if left != here:
                     sent.append(Control.move_to(left, y).segment.text)
-                now = _render(strip.crop(left - x, right - x), now, system, sent)
+                piece = strip.crop(left - x, right - x)
+                now = _render(piece, now, system, sent)
+                if self.picture is not None:
+                    self.picture.put(y, left, piece)
                 here = right
         return "".join(sent) + (_RESET if any(now) else "")
+
+
+class Layout(LayoutUpdate):
+    """As Textual's update of the whole screen, after a change of focus or size of any part, but of changed cells."""
+
+    def __init__(self, update: LayoutUpdate, picture: Picture) -> None:
+        super().__init__([list(line) for line in update.strips], update.region)
+        self._picture = picture
+
+    def render_segments(self, console: Console) -> str:
+        """Everything to write: all rows where it is not known what stands there, or of another size."""
+        rows = [Strip.join(line) for line in self.strips]
+        before, self._picture.rows = self._picture.rows, rows
+        if [row.cell_length for row in before] != [row.cell_length for row in rows]:
+            return super().render_segments(console)
+        spans = [
+            (y, x, x + width)
+            for y, (old, new) in enumerate(zip(before, rows, strict=True))
+            if old != new
+            for x, width in changes(old, new)
+        ]
+        return Changes([{0: row} for row in rows], spans, [[row.cell_length] for row in rows]).render_segments(console)
 
 
 def _render(segments: Iterable[Segment], now: Codes, system: ColorSystem, sent: list[str]) -> Codes:

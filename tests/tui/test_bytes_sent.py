@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from stage import evaluated, shows, started, step
+from stage import evaluated, recorded, shows, started, step
 from textual._compositor import CompositorUpdate
 from textual.app import App, ComposeResult
 from textual.screen import Screen
@@ -105,6 +105,33 @@ async def test_a_training_sends_few_bytes_for_its_figures_and_its_curve(monkeypa
     assert statistics.median(curves) < 500
     assert sum(curves) / len(curves) < 1200
     assert max(curves[1:]) < 5000  # an axis moves
+
+
+async def test_a_layout_sends_the_cells_that_it_changes_and_the_terminal_shows_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded("one")
+    sent = Sent(monkeypatch, 120, 40)
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training", "parameters")
+        most = {"tab": 4_000, "x": 4_000, "7": 25_000, "down": 2_000, "f1": 45_000}
+        there, back = ["tab", "tab", "x", "escape", "escape", "7", "down", "up", "f1", "pagedown"], ["escape", "t", "4"]
+        for key in (*there, *back, "tab", "space", "escape", "ctrl+p", "c", "escape", "1"):
+            await pilot.pause(0.1)
+            sent.since()
+            await pilot.press(key)
+            await pilot.pause(0.1)
+            sent.shows(app)
+            assert (came := sent.since()) < most.get(key, 60_000), (key, came)
+        sent.screen.resize(24, 80)
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause(0.1)
+        sent.shows(app)
+        sent.screen.reset()
+        await pilot.press("ctrl+l")
+        await pilot.pause(0.1)
+        sent.shows(app)
 
 
 class Words(Screen[None]):
