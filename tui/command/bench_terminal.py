@@ -116,6 +116,15 @@ PANES = {
 }
 """key, what the form says, and two keys that change the view"""
 F5 = "\x1b[15~"
+KEYS = {
+    "next_field": "\t",
+    "focus_of_the_terminal": "\x1b[O\x1b[I",
+    "leave_field": "\x1b",
+    "pane_Runs": "7",
+    "next_row": "\x1b[B",
+    "help": "\x1bOP",
+}
+"""keys that are pressed one after the other, from the form of Train on, as a terminal sends them"""
 LONGEST = 180.0  # seconds that a bundled example may take
 PAIRS = 5
 REST = 6.0  # seconds for which nothing happens, that idle bytes are counted over
@@ -157,10 +166,14 @@ def ui(setup: Setup) -> Iterator[Row]:
         process.wait(60)
     finally:
         process.kill()
+    answers: dict[str, float] = {}
     with Screen() as screen:
         screen.wait_for("Runs", 30.0)
         screen.read(3.0)
         idle = screen.read(REST) / REST
+        for what, key in KEYS.items():
+            screen.press(key)
+            answers[what] = screen.read(1.0)
     yield measured(
         "steps of a training with the screen open and without",
         **spread("times_as_fast", [one / other for one, other in zip(with_screen, without, strict=True)]),
@@ -169,6 +182,7 @@ def ui(setup: Setup) -> Iterator[Row]:
     )
     yield measured("the screen meanwhile", **spread("KiB_per_s", sent, 1 / 1024), **_of_keys(keys))
     yield measured("the screen when nothing happens", bytes_per_s=idle)
+    yield measured("bytes to the terminal for a key", **answers)
 
 
 def panes(setup: Setup) -> Iterator[Row]:
