@@ -94,6 +94,8 @@ class LabApp(EndingApp):
             renderable.picture = self._picture
         elif isinstance(renderable, LayoutUpdate):
             renderable = Layout(renderable, self._picture)
+            if renderable.empty:
+                return
         super()._display(screen, renderable)
 
     # -- the screen --------------------------------------------------------------------------------------------------

@@ -79,12 +79,18 @@ class Layout(LayoutUpdate):
 
     def __init__(self, update: LayoutUpdate, picture: Picture) -> None:
         super().__init__([list(line) for line in update.strips], update.region)
+        self._rows = [Strip.join(line) for line in self.strips]
         self._picture = picture
+
+    @property
+    def empty(self) -> bool:
+        """Whether all of it stands on the terminal."""
+        return self._rows == self._picture.rows
 
     def render_segments(self, console: Console) -> str:
         """Everything to write: all rows where it is not known what stands there, or of another size."""
-        rows = [Strip.join(line) for line in self.strips]
-        before, self._picture.rows = self._picture.rows, rows
+        rows = self._rows
+        before, self._picture.rows = self._picture.rows, list(rows)
         if [row.cell_length for row in before] != [row.cell_length for row in rows]:
             return super().render_segments(console)
         spans = [

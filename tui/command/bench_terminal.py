@@ -170,6 +170,8 @@ def ui(setup: Setup) -> Iterator[Row]:
     with Screen() as screen:
         screen.wait_for("Runs", 30.0)
         screen.read(3.0)
+        screen.press("\x1b")  # the question about runs that have ended meanwhile
+        screen.read(1.0)
         idle = screen.read(REST) / REST
         for what, key in KEYS.items():
             screen.press(key)
