@@ -227,7 +227,8 @@ class _Handler(BaseHTTPRequestHandler):
     def about(self, name: str, commit: str, files: dict[str, bytes], path: str, query: Any) -> None:
         bare = name.removeprefix("datasets/")
         about = {"_id": commit[:24], "id": bare, "sha": commit, "private": False, "gated": False, "tags": []}
-        self._json({**about, "siblings": [{"rfilename": file} for file in files]})
+        sizes = {file: {"size": len(content)} if "blobs" in query else {} for file, content in files.items()}
+        self._json({**about, "siblings": [{"rfilename": file, **size} for file, size in sizes.items()]})
 
     def tree(self, name: str, commit: str, files: dict[str, bytes], path: str, query: Any) -> None:
         deep = query.get("recursive", ["false"])[0].lower() in ("true", "1")
