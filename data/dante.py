@@ -105,10 +105,11 @@ def _download(url: str, partial: Path) -> Iterator[tuple[int, int]]:
         if error.code == 416 and held:  # nothing is missing: the last attempt ended right after the last byte
             return
         raise
-    with answer, partial.open("ab" if answer.status == 206 else "wb") as file:
-        done = file.tell()
+    # Every byte is written at its own place and at once: another download of the same file does no harm.
+    with answer, partial.open("r+b" if answer.status == 206 else "wb", buffering=0) as file:
+        done = file.seek(held if answer.status == 206 else 0)
         total = done + int(answer.headers.get("Content-Length") or 0)
-        while block := answer.read(1 << 16):
+        while block := answer.read1(1 << 16):
             file.write(block)
             done += len(block)
             yield done, total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,37 @@ from typing import Any
 from checkpoints import home, state, store
 from checkpoints.run import Run, read_tail
 from data import dante
-from data.corpus import Corpus, CorpusError, Reading, from_text
+from data.corpus import Corpus, CorpusError, from_text
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import Position, Trainer
-from engine.runs.events import Event, Notice, Progress, Started
-from engine.runs.messages import passed
+from engine.runs.background import in_background
+from engine.runs.events import Event, Notice, Started
+from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import restored
 
 OWN_COPY = 64 * 1024 * 1024  # characters up to which a run keeps its own copy of the corpus
 KEYS = {"spec", "position", "vocabulary", "fingerprint", "randomness", "torch", "step", "files"}
 
 
-def load_corpus(spec: TrainSpec, run: Run | None, *, resume: bool) -> Generator[Event, None, Corpus]:
+def load_corpus(spec: TrainSpec, run: Run | None, control: Control, *, resume: bool) -> Generator[Event, None, Corpus]:
     """Load the corpus, the run's own copy first, and return it; yields how far it is.
 
     A run without an intact copy gets one. Raises :class:`data.corpus.CorpusError`, also when a run that resumes began
-    with another text.
+    with another text, and :class:`engine.runs.messages.Stopped`; other messages wait until the corpus is there.
     """
+
+    def obey() -> Iterator[Event]:
+        for message in control.take():
+            if isinstance(message, Stop):
+                raise Stopped
+            control.send(message)
+        return iter(())
+
+    def load() -> Generator[Event, None, Corpus]:
+        return in_background(dante.load(spec.corpus, cache=home.cache(), encoding=spec.encoding), obey)
+
     if run is None:
-        return (yield from _as_progress(dante.load(spec.corpus, cache=home.cache(), encoding=spec.encoding)))
+        return (yield from load())
     about, wanted = run.read_json("corpus.json"), _fingerprint(run)
     copy = run.path / "corpus.txt"
     raw = b""
@@ -43,7 +55,7 @@ def load_corpus(spec: TrainSpec, run: Run | None, *, resume: bool) -> Generator[
     else:
         damaged = f"{copy} is damaged or cannot be read. " if wanted and copy.exists() else ""
         try:
-            corpus = yield from _as_progress(dante.load(spec.corpus, cache=home.cache(), encoding=spec.encoding))
+            corpus = yield from load()
         except CorpusError as error:
             raise CorpusError(f"{damaged}{error}") from None
         if resume and wanted not in ("", corpus.fingerprint):
@@ -153,7 +165,3 @@ def describe(trainer: Trainer, *, run: Run | None, peak: float, free: int | None
         peak_flops=peak,
         preset=spec.preset,
     )
-
-
-def _as_progress(reading: Reading) -> Generator[Event, None, Corpus]:
-    return passed(reading, lambda part: (Progress(*part),))

@@ -103,7 +103,13 @@ class _Session:
     # -- the shape of a run ------------------------------------------------------------------------------------------
 
     def events(self, resume: bool) -> Iterator[Event]:
-        yield from self._set_up(resume)
+        try:
+            yield from self._set_up(resume)
+        except ask.Stopped:
+            saved = store.checkpoints(self.run.checkpoints) if self.run else []
+            step = store.step_of(saved[0]) if saved else 0
+            yield Finished("stopped", step, None, self.run.name if self.run else "")
+            return
         yield from self._boundary()
         while self.stop is None and self.position.step < self.spec.steps:
             yield from self._obey()
@@ -118,7 +124,7 @@ class _Session:
 
     def _set_up(self, resume: bool) -> Iterator[Event]:
         placement = place(self.spec.device, self.spec.precision, self.spec.threads)
-        corpus = yield from setup.load_corpus(self.spec, self.run, resume=resume)
+        corpus = yield from setup.load_corpus(self.spec, self.run, self.control, resume=resume)
         asked, self.spec = self.spec, self.spec.for_corpus(len(corpus.ids), corpus.vocabulary, corpus.text(0, 1))
         yield Progress("measuring speed", 0, 0)
         self.ranks = join()
