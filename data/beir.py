@@ -7,7 +7,7 @@ used is left out, and counted with the place of the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from data import encodings, formats, passages, sources
 from data.collection import LONGEST, SPLITS, BeirError, Collection, Gathering, Qrels
 from data.encodings import TextError
 from data.formats import Reading, Row, TableError, kind_of
+from data.hub import ABOUT, Fetched
 from data.sources import column_called
 
 __all__ = ["BUNDLED", "LONGEST", "SPLITS", "BeirError", "Collection", "Qrels", "load"]
@@ -42,14 +43,14 @@ def load(
     text_column: str = "",
     encoding: str = "",
     most: int = 0,
-    unreachable: Callable[[], str] = lambda: "",
+    fetched: Mapping[str, Fetched] | None = None,
 ) -> Collection:
     """The collection that ``name`` names: ``workshop`` (bundled), a folder in BEIR layout, own documents, or the Hub's.
 
     ``text_column`` is the field of the documents' texts, found by its name where it is empty; files are read in
     ``encoding``, or in the one that is found. Where ``most`` is not 0, only so many rows of each file are read, to
-    look at them: judgements of other documents are passed over. ``unreachable`` says why the Hub cannot be asked, or
-    nothing. Raises :class:`BeirError` and :class:`OSError`.
+    look at them: judgements of other documents are passed over. ``fetched`` are the files of a collection on the Hub:
+    its corpus, queries and qrels. Raises :class:`BeirError` and :class:`OSError`.
     """
     if not name.strip():
         raise BeirError(f"no collection named: give {BUNDLED}, a folder, or a name on the Hub such as BeIR/scifact")
@@ -60,11 +61,12 @@ def load(
                 return _folder(Path(folder), name, "bundled with the program", "", found)
         if (path := sources.existing(name)) is not None:
             return _path(path, str(path.absolute()), text_column, found)
-        if sources.possible(name):
-            return _hub(name, unreachable, text_column, found)
+        if fetched is not None:
+            return _hub(name, fetched, text_column, found)
     except (TableError, TextError) as error:
         raise BeirError(str(error)) from None
-    raise BeirError(f"there is no folder {name[:200]!r}, and it is not a valid name on the Hub")
+    hint = "" if sources.possible(name) else ", and it is not a valid name on the Hub"
+    raise BeirError(f"there is no folder {name[:200]!r}{hint}")
 
 
 def _path(path: Path, source: str, text_column: str, found: Gathering) -> Collection:
@@ -76,7 +78,7 @@ def _path(path: Path, source: str, text_column: str, found: Gathering) -> Collec
         passages.gather(texts, others, found)
         return found.build(path.name, source)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    tables = [file for file in files if file.is_file() and kind_of(file) and file.name not in sources.ABOUT]
+    tables = [file for file in files if file.is_file() and kind_of(file) and file.name not in ABOUT]
     if len(tables) == 1:
         if others := [name for name in others if name != tables[0].name]:
             found.checks.append(f"not used: {formats.some(others)}, beside {tables[0].name}")
@@ -118,7 +120,7 @@ def _tables(folder: Path, what: str, found: Gathering) -> list[Path]:
     """Files of ``corpus`` or ``queries``: one of that name, ``.jsonl`` first, or those in a folder of that name."""
     single = [file for file in folder.glob(f"{what}.*") if file.is_file() and kind_of(file)]
     single.sort(key=lambda file: (file.name != f"{what}.jsonl", file.name))
-    inner = [file for file in sorted((folder / what).rglob("*")) if kind_of(file) and file.name not in sources.ABOUT]
+    inner = [file for file in sorted((folder / what).rglob("*")) if kind_of(file) and file.name not in ABOUT]
     used = single[:1] or [file for file in inner if kind_of(file) == kind_of(inner[0])]
     if left := [str(file.relative_to(folder)) for file in (*single, *inner) if file not in used]:
         note = f"not used: {formats.some(left)}, beside {used[0].name}"
@@ -257,24 +259,14 @@ def _judge(rows: Iterable[tuple[int, Sequence[Any]]], label: str, split: str, fo
 # -- the Hub ---------------------------------------------------------------------------------------------------------
 
 
-def _hub(name: str, unreachable: Callable[[], str], text_column: str, found: Gathering) -> Collection:
-    """``owner/name`` with its configurations corpus and queries, and ``owner/name-qrels`` or its own default."""
-    _take(_numbered(f"{name}:corpus", unreachable, ("corpus", "train")), found, text_column=text_column)
-    _take(_numbered(f"{name}:queries", unreachable, ("queries", "train")), found, queries=True)
-    try:
-        splits = sources.loaded(f"{name}-qrels", unreachable, BUNDLED)
-    except TableError as error:
-        try:
-            splits = sources.loaded(f"{name}:default", unreachable, BUNDLED)
-        except TableError:
-            raise error from None
-    for split, rows in splits.items():
-        if _split(split) in SPLITS:
-            _judge(_cells(rows), f"{split} qrels", _split(split), found)
-    return found.build(name, f"the Hub ({name})")
-
-
-def _numbered(name: str, unreachable: Callable[[], str], splits: Sequence[str]) -> Iterator[Row]:
-    tables = sources.loaded(name, unreachable, BUNDLED)
-    table = next((tables[split] for split in splits if split in tables), next(iter(tables.values())))
-    return (Row(row, name, number) for number, row in enumerate(table, 1))
+def _hub(name: str, fetched: Mapping[str, Fetched], text_column: str, found: Gathering) -> Collection:
+    for what in ("corpus", "queries"):
+        splits = fetched[what].splits
+        files = next((splits[split] for split in (what, "train") if split in splits), next(iter(splits.values())))
+        rows = sources.hub_rows(files, f"{name}:{what}", found.reading)
+        _take(rows, found, queries=what == "queries", text_column=text_column if what == "corpus" else "")
+    for told, files in fetched["qrels"].splits.items():
+        split = _split(sources.split_called(told) or told)
+        for file in files if split in SPLITS else ():
+            _judge(_judgements(file, f"{told} qrels", found), f"{told} qrels", split, found)
+    return found.build(name, f"{fetched['corpus'].source} ({name})")

@@ -17,6 +17,7 @@ from data import answer_keys, sources
 from data.answer_keys import LETTERS, AnswerKey
 from data.choice_columns import Columns, find, flattened
 from data.choice_schemas import Parts, drawn
+from data.hub import Fetched
 from data.sources import Raw, Row, TableError, Tally
 
 __all__ = ["BUNDLED", "LETTERS", "ChoiceData", "Item", "TableError", "examples", "load", "read"]
@@ -99,18 +100,17 @@ def load(
     most: int = 0,
     limit: int = 0,
     seed: int = 1337,
-    unreachable: Callable[[], str] = lambda: "",
+    fetched: Fetched | None = None,
 ) -> ChoiceData:
     """The questions that ``name`` names: ``everyday`` (bundled), a file, a folder with a file a split, or the Hub's.
 
     ``answer_base`` says how the answers point at the choices (one of :data:`data.answer_keys.GIVEN`),
     ``context_column`` where the context is, ``encoding`` what the files are in. At most ``most`` rows of each file are
-    read, and ``limit`` items of each split kept, where these are not 0. ``unreachable`` says why the Hub cannot be
-    asked, or nothing. An item that cannot be used is left out and told in ``repairs``. Raises :class:`TableError` when
-    none is left.
+    read, and ``limit`` items of each split kept, where these are not 0. ``fetched`` are the files of a data set on the
+    Hub. An item that cannot be used is left out and told in ``repairs``. Raises :class:`TableError` when none is left.
     """
-    raw, source = sources.named(name, "questions", f"{BUNDLED}.jsonl", unreachable, most=most, encoding=encoding)
-    raw = raw if source.startswith("the Hub") else sources.by_column(raw)
+    raw, source = sources.named(name, "questions", f"{BUNDLED}.jsonl", fetched, most=most, encoding=encoding)
+    raw = sources.by_column(raw) if fetched is None else raw
     found = read(raw, answer_base, context_column)
     left = Tally()
     splits = {split: items for split in found.rows if (items := _items(split, found, left))}

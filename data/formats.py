@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from data import encodings
@@ -120,7 +120,7 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + ", …" * (len(names) > 8)
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: PurePath) -> str:
     """The suffix that tells the format, in lower case and without that of a compression; empty if it tells none."""
     name = path.name.lower()
     plain = encodings.uncompressed(name)

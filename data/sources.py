@@ -6,13 +6,15 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from data.formats import (
+    MOST_ROWS,
     SPLITS,
     SUFFIXES,
     Reading,
@@ -25,7 +27,9 @@ from data.formats import (
     some,
     split_called,
     split_word,
+    stream,
 )
+from data.hub import ABOUT, Fetched, by_split, head_of, label_names, possible
 
 __all__ = [
     "Preview",
@@ -38,10 +42,10 @@ __all__ = [
     "column_called",
     "columns_of",
     "existing",
-    "from_hub",
+    "hub_rows",
     "limited",
-    "loaded",
     "named",
+    "of_hub",
     "possible",
     "preview",
     "read",
@@ -50,12 +54,6 @@ __all__ = [
 ]
 
 _INDEX = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # names of columns without one, as pandas writes them
-ABOUT = (
-    "dataset_info.json",
-    "dataset_infos.json",
-    "dataset_dict.json",
-    "state.json",
-)  # beside tables, none themselves
 
 
 @dataclass(frozen=True)
@@ -130,12 +128,13 @@ def cell(value: Any) -> str:
 
 
 def named(
-    name: str, what: str, file: str, unreachable: Callable[[], str], *, most: int = 0, encoding: str = ""
+    name: str, what: str, file: str, fetched: Fetched | None, *, most: int = 0, encoding: str = ""
 ) -> tuple[Raw, str]:
     """The tables that ``name`` names, and where they came from: the bundled ``file``, a path, or the Hub's.
 
-    ``what`` they hold is said where there are none. ``most`` rows of each split are read where it is not 0; texts are
-    read in ``encoding`` where it is given. Raises :class:`TableError`.
+    ``what`` they hold is said where there are none; ``fetched`` are the files of a data set on the Hub. ``most`` rows
+    of each file are read where it is not 0; texts are read in ``encoding`` where it is given. Raises
+    :class:`TableError`.
     """
     bundled = Path(file).stem
     if not name.strip():
@@ -145,9 +144,10 @@ def named(
             return read(Path(found)), "bundled with the program"
     if (path := existing(name)) is not None:
         return read(path, most=most, encoding=encoding), str(path.absolute())
-    if possible(name):
-        return from_hub(name, unreachable, bundled, most=most), f"the Hub ({name})"
-    raise TableError(f"there is no file or folder {name[:200]!r}, and it is not a valid name on the Hub")
+    if fetched is not None:
+        return of_hub(fetched, most=most), f"{fetched.source} ({name})"
+    hint = "" if possible(name) else ", and it is not a valid name on the Hub"
+    raise TableError(f"there is no file or folder {name[:200]!r}{hint}")
 
 
 def existing(name: str) -> Path | None:
@@ -236,18 +236,11 @@ def _files(folder: Path, repairs: list[str]) -> dict[str, list[Path]]:
         names = [str(name) for name in _json(folder / "dataset_dict.json").get("splits", ())]
         return {split: _saved(folder / name) for split, name in _chosen(names, repairs).items()}
     found = {file: _split_word(folder, file) for file in _tables(folder)}
-    groups: dict[str, dict[tuple[Path, str, str], list[Path]]] = {}
-    for file, word in found.items():
-        if word:
-            groups.setdefault(SPLITS[word], {}).setdefault((file.parent, kind_of(file), word), []).append(file)
-    if not groups and len(found) == 1:
+    splits = by_split(found)
+    if not splits and len(found) == 1:
         return {"train": list(found)}
-    if not groups:
+    if not splits:
         raise TableError(_no_split(folder, list(found)))
-    splits = {}
-    for split, own in groups.items():
-        best = min(own, key=lambda group: (split != group[2], len(group[0].parts), SUFFIXES.index(group[1])))
-        splits[split] = own[best]
     read = {file for files in splits.values() for file in files}
     if left := [str(file.relative_to(folder)) for file in found if file not in read]:
         repairs.append(f"not used: {some(left)}, beside {some([file.name for file in read])}")
@@ -311,26 +304,8 @@ def _described(folder: Path, reading: Reading) -> None:
         for info in (about, *about.values()):
             reading.features(info.get("features") if isinstance(info, dict) else None)
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        head = re.match(r"---\n(.*?)\n---", (folder / "README.md").read_text("utf-8"), re.DOTALL)
-        if head and "class_label" in head[1]:
-            reading.features(_card_features(head[1]))
-
-
-def _card_features(head: str) -> dict[str, Any]:
-    """Features of a data set's README whose labels have names, as the Hub's library writes them elsewhere."""
-    import yaml  # type: ignore[import-untyped]
-
-    found: dict[str, Any] = {}
-    try:
-        infos = yaml.load(head, Loader=yaml.BaseLoader)["dataset_info"]  # every scalar as text
-        for info in infos if isinstance(infos, list) else [infos]:
-            for feature in info["features"]:
-                if isinstance(feature["dtype"], dict) and "class_label" in feature["dtype"]:
-                    names = feature["dtype"]["class_label"]["names"]  # by number
-                    found[feature["name"]] = {"names": [names[key] for key in sorted(names, key=int)]}
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
-        pass
-    return found
+        readme = (folder / "README.md").read_text("utf-8")
+        reading.names |= label_names(head_of(readme)) if "class_label" in readme else {}
 
 
 def _json(file: Path) -> dict[str, Any]:
@@ -345,60 +320,24 @@ def _json(file: Path) -> dict[str, Any]:
 # -- the Hub ---------------------------------------------------------------------------------------------------------
 
 
-_NAME = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(:\w[\w.-]{0,95})?", re.ASCII)
+def of_hub(fetched: Fetched, *, most: int = 0) -> Raw:
+    """Every labelled split of a data set of the Hub; ``most`` rows of each file where it is not 0.
 
-
-def possible(name: str) -> bool:
-    """Whether a data set on the Hub can be called so: ``owner/name``, or with a configuration ``owner/name:config``."""
-    return bool(_NAME.fullmatch(name)) and ("/" in name or not re.search(r"\.\w+$", name))
-
-
-def loaded(name: str, unreachable: Callable[[], str], bundled: str) -> Mapping[str, Any]:
-    """Every split of a data set as the Hub's library loads it.
-
-    ``unreachable`` says why the Hub cannot be asked, or nothing; ``bundled`` is what can be used then. Raises
-    :class:`TableError`, within seconds when neither the cache nor the Hub has it.
+    Raises :class:`TableError`.
     """
-    repository, _, configuration = name.partition(":")
-    if not is_cached(repository) and (reason := unreachable()):
-        raise TableError(
-            f"the data set {name!r} cannot be had: no file or folder has that name, it is not cached, and {reason}. "
-            f"{bundled} is bundled, and files and folders can be given by path"
-        )
-    import datasets
-
-    datasets.disable_progress_bars()
-    try:
-        found: Mapping[str, Any] = datasets.load_dataset(
-            repository, configuration or None, download_config=datasets.DownloadConfig(max_retries=1)
-        )
-    except Exception as error:  # whatever the files of a repository make it raise
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        hint = " Name a configuration as owner/name:config." if "onfig" in str(error) else ""
-        raise TableError(f"the data set {name!r} cannot be loaded from the Hub ({first}).{hint}") from None
-    if not found:
-        raise TableError(f"the data set {name!r} on the Hub is empty")
-    return found
-
-
-def from_hub(name: str, unreachable: Callable[[], str], bundled: str, *, most: int = 0) -> Raw:
-    """Every labelled split of a data set, see :func:`loaded`."""
-    tables = loaded(name, unreachable, bundled)
-    reading = Reading()
+    reading = Reading(most)
     splits: dict[str, list[Row]] = {}
-    columns: list[str] = []
-    for split, named in _chosen(list(map(str, tables)), reading.repairs).items():
-        table = tables[named]
-        table = table.select(range(min(most, len(table)))) if most else table
-        reading.count(len(table))
-        splits[split] = [Row(row, named, number) for number, row in enumerate(table.to_list(), 1)]
-        columns = columns or list(table.column_names)
-        reading.features({column: {"names": getattr(kind, "names", None)} for column, kind in table.features.items()})
-    return _finished(splits, columns, reading.names, reading.repairs)
+    for split, named in _chosen(list(fetched.splits), reading.repairs).items():
+        found = hub_rows(fetched.splits[named], named, reading)
+        splits[split] = list(islice(found, MOST_ROWS + 1 - reading.rows))
+        reading.count(len(splits[split]))
+    columns = columns_of([row for rows in splits.values() for row in rows[:1000]])
+    names = {**reading.names, **{column: list(own) for column, own in fetched.names.items()}}
+    return _finished(splits, columns, names, reading.repairs, ", ".join(reading.encodings))
 
 
-def is_cached(repository: str) -> bool:
-    """Whether the library holds anything of a data set."""
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    folder = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
-    return (folder / repository.replace("/", "___")).is_dir()
+def hub_rows(files: Iterable[Path], name: str, reading: Reading) -> Iterator[Row]:
+    """The rows of a split's files, whose places are in the split of this ``name``, whatever its files are called."""
+    for number, row in enumerate(chain.from_iterable(stream(file, reading) for file in files), 1):
+        row.file, row.line = name, number
+        yield row

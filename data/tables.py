@@ -9,13 +9,14 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 from data import sources
 from data.formats import some
+from data.hub import Fetched
 from data.labels import SEVERAL, Labels, key, read_labels
 from data.sources import Preview, Raw, Row, TableError, Tally, cell, column_called
 from data.tablechecks import Checks, check, normalized
@@ -80,15 +81,15 @@ def load(
     encoding: str = "",
     limit: int = 0,
     seed: int = 1337,
-    unreachable: Callable[[], str] = lambda: "",
+    fetched: Fetched | None = None,
 ) -> TextData:
     """The data set that ``name`` names: ``helpdesk`` (bundled), a file, a folder with one file a split, or the Hub's.
 
     ``test`` is a file with the test split. ``label_names`` are those of labels that are numbers, in their order.
     ``encoding`` is that of text files, found if it is not given. ``limit`` keeps at most so many rows of each split, in
-    the classes' shares. ``unreachable`` says why the Hub cannot be asked, or nothing. Raises :class:`TableError`.
+    the classes' shares. ``fetched`` are the files of a data set on the Hub. Raises :class:`TableError`.
     """
-    raw, source = _read(name, test, unreachable, encoding=encoding)
+    raw, source = _read(name, test, fetched, encoding=encoding)
     text, label = _choose(raw, text_column, label_column)
     repairs = [*raw.repairs, *sources.unused(raw, (text, label))]
     keys = {split: [key(row.get(label)) for row in rows] for split, rows in raw.splits.items()}
@@ -130,22 +131,20 @@ def preview(
     label_column: str = "",
     encoding: str = "",
     count: int = 20,
-    unreachable: Callable[[], str] = lambda: "",
+    fetched: Fetched | None = None,
 ) -> Preview:
     """Columns and first rows of a data set, the columns being found by their names where they are not given.
 
     Reads the beginning of each file only. Raises :class:`TableError`.
     """
-    raw, source = _read(name, "", unreachable, most=count, encoding=encoding)
+    raw, source = _read(name, "", fetched, most=count, encoding=encoding)
     text = text_column or column_called(raw.columns, TEXT_NAMES)
     label = label_column or column_called([column for column in raw.columns if column != text], LABEL_NAMES)
     return sources.preview(raw, source, {label: "label", text: "text"}, count=count)
 
 
-def _read(
-    name: str, test: str, unreachable: Callable[[], str], *, most: int = 0, encoding: str = ""
-) -> tuple[Raw, str]:
-    raw, source = sources.named(name, "data set", f"{BUNDLED}.csv", unreachable, most=most, encoding=encoding)
+def _read(name: str, test: str, fetched: Fetched | None, *, most: int = 0, encoding: str = "") -> tuple[Raw, str]:
+    raw, source = sources.named(name, "data set", f"{BUNDLED}.csv", fetched, most=most, encoding=encoding)
     raw = sources.by_column(raw)
     if test:
         other = sources.read(Path(os.path.expanduser(test)), most=most, encoding=encoding)

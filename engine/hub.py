@@ -92,7 +92,7 @@ def download(repository: str, name: str, obey: Callable[[], Iterator[Event]]) ->
         raise NoSuchFile(f"its repository on the Hub holds no {name}")
     if reason := unreachable():
         raise Offline(reason)
-    work = functools.partial(_from_hub, bare, revision, name)
+    work = functools.partial(from_hub, bare, revision, name)
     return (yield from run(f"downloading {name} of {bare}", work, obey))
 
 
@@ -131,12 +131,13 @@ def shards(index: Path) -> list[str]:
     return sorted(Path(str(name)).name for name in named)
 
 
-def _from_hub(bare: str, revision: str | None, name: str) -> Path:
-    """Download a file. Raises :class:`NotOnHub`."""
+def from_hub(bare: str, revision: str | None, name: str, kind: str = "model") -> Path:
+    """Download a file of a repository of this kind; for :func:`run`. Raises :class:`NotOnHub`."""
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        return Path(hf_hub_download(bare, name, revision=revision, etag_timeout=hub_requests.TIMEOUT * 2))
+        limit = hub_requests.TIMEOUT * 2
+        return Path(hf_hub_download(bare, name, repo_type=kind, revision=revision, etag_timeout=limit))
     except NotOnHub:
         raise
     except errors.HFValidationError:

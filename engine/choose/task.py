@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from checkpoints.run import Run
 from data import choices as questions
 from data.choices import ChoiceData, Item
-from engine import hub
 from engine.choose import report as choose_report
 from engine.choose.contenders import FittedRanker, Scorer, TunedRanker, ZeroShot, without_answers
 from engine.choose.fine_tune import Ranking, TuneRankSettings
@@ -25,6 +24,7 @@ from engine.comparison.results import Earlier
 from engine.comparison.statistics import PairedTest
 from engine.comparison.verdict import Judged, Pair, limits, pair, sentences
 from engine.encoders.pretraining import about_encoder
+from engine.hub_data import Obey, fetch
 from engine.lm.find import AUTO, candidates
 from engine.runs.events import ContenderStep, Event, ItemJudged, Loaded, Notice
 from engine.runs.messages import Control, Stopped, handle_messages, passed
@@ -62,7 +62,8 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
         yield Notice(f"the language model is {named}: {why}", "info", "model")
         spec = replace(spec, model=named)
 
-    def read() -> _Choosing:
+    def read(obey: Obey) -> Generator[Event, None, _Choosing]:
+        fetched = yield from fetch(spec.data, questions.BUNDLED, obey)
         data = questions.load(
             spec.data,
             answer_base=spec.answer_base,
@@ -70,7 +71,7 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
             encoding=spec.encoding,
             limit=spec.limit,
             seed=spec.seed,
-            unreachable=hub.unreachable,
+            fetched=fetched,
         )
         return _Choosing(spec, data, control)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from checkpoints.run import Run
 from data import tables
 from data.tables import TextData
-from engine import hub
 from engine.classify import baselines
 from engine.classify.contenders import FrozenHead, Majority, TfIdf, TunedClassifier
 from engine.classify.results import Store, right_of
@@ -27,6 +26,7 @@ from engine.comparison.statistics import Report
 from engine.comparison.verdict import Judged, limits, pairs, sentences
 from engine.encoders.fine_tune import Classifying, TuneSettings
 from engine.encoders.pretraining import about_encoder
+from engine.hub_data import Obey, fetch
 from engine.runs.events import ContenderStep, Event, Loaded
 from engine.runs.messages import Control
 from engine.runs.writes import PendingWrites
@@ -60,7 +60,8 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     :class:`engine.encoders.encode.EncodeFailed`, and what :func:`engine.comparison.comparison.compare` raises.
     """
 
-    def read() -> _Classification:
+    def read(obey: Obey) -> Generator[Event, None, _Classification]:
+        fetched = yield from fetch(spec.data, tables.BUNDLED, obey)
         data = tables.load(
             spec.data,
             test=spec.test,
@@ -70,7 +71,7 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
             encoding=spec.encoding,
             limit=spec.limit,
             seed=spec.seed,
-            unreachable=hub.unreachable,
+            fetched=fetched,
         )
         return _Classification(spec, data, control)
 

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from checkpoints.run import Run
@@ -14,6 +15,7 @@ from engine.comparison.tuned_encoder import FineTuned, FittedEncoder
 from engine.encoders.epoch_checkpoints import EpochCheckpoints
 from engine.encoders.epochs import Settings, Training, Tuned, made_of
 from engine.encoders.recorded_steps import recording
+from engine.hub_data import Obey
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Event, Loaded, Notice, Progress
 from engine.runs.messages import Control, Stopped, handle_messages
 from engine.runs.spec import BadSpec, DataSpec
@@ -181,10 +183,13 @@ class Comparison:
             yield from self.contend(seeded(0), saved_epochs, made_of(encoder, settings, fingerprint))
 
 
-def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[], Comparison]) -> Iterator[Event]:
+def compare(
+    spec: DataSpec, control: Control, run: Run | None, read: Callable[[Obey], Generator[Event, None, Comparison]]
+) -> Iterator[Event]:
     """Everything that happens in a comparison; the last event is :class:`Classified`, also after a :class:`Stop`.
 
-    What comes of it is written into ``run`` as it comes. Raises :class:`engine.runs.spec.BadSpec`, :class:`OSError` and
+    ``read`` is given what obeys messages while a download runs. What comes of it is written into ``run`` as it comes.
+    Raises :class:`engine.runs.spec.BadSpec`, :class:`OSError` and
     what ``read`` and the work raise.
     """
     if problems := spec.validate():
@@ -193,7 +198,7 @@ def compare(spec: DataSpec, control: Control, run: Run | None, read: Callable[[]
     work: Comparison | None = None
     try:
         yield Progress(f"reading {spec.data}", 0, 0)
-        found = read()
+        found = yield from read(partial(handle_messages, control, 0))
         yield from handle_messages(control, 0)
         work = found
         yield work.loaded()

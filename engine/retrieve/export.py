@@ -119,7 +119,7 @@ def write_trec(run: Run, file: Path) -> list[Path]:
     if not found.judged:
         raise CheckpointError(f"{run.name} has no rankings")
     try:
-        collection = load_collection(spec)
+        collection = finish(load_collection(spec, lambda: iter(())))
     except BeirError as error:
         raise CheckpointError(str(error)) from None
     if collection.fingerprint != found.fingerprint:

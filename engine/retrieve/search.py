@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Generator, Iterator
+from functools import partial
 
 from checkpoints import arrays, home
 from checkpoints import run as runs
@@ -18,7 +19,7 @@ from engine.retrieve.rankers import Dense, Embedder, Ranker, Rankers
 from engine.retrieve.results import PROJECTION, WHOLE, Checkpoint
 from engine.retrieve.spec import TRAINED, RetrieveSpec, load_collection
 from engine.runs.events import Event, Progress
-from engine.runs.messages import Control
+from engine.runs.messages import Control, handle_messages
 
 
 class NotTrained(Exception):
@@ -69,9 +70,14 @@ class Library(Rankers):
         return Dense(TRAINED, self.index(some["vectors"]), Embedder(tuned, self.spec.device), some["rows"])
 
 
-def library(spec: RetrieveSpec, run: Run | None = None) -> Library:
-    """The rankers of the collection that ``spec`` names. Raises :class:`data.beir.BeirError`, :class:`OSError`."""
-    return Library(spec, load_collection(spec), run)
+def library(spec: RetrieveSpec, control: Control, run: Run | None = None) -> Generator[Event, None, Library]:
+    """The rankers of the collection that ``spec`` names.
+
+    Raises :class:`data.beir.BeirError`, :class:`OSError` and, while it is downloaded,
+    :class:`engine.runs.messages.Stopped`.
+    """
+    collection = yield from load_collection(spec, partial(handle_messages, control, 0))
+    return Library(spec, collection, run)
 
 
 def newest_on(data: str) -> tuple[Run, RetrieveSpec] | None:

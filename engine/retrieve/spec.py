@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from data import beir, sources
-from data.collection import Collection
-from engine import hub
+from data.collection import BeirError, Collection
+from data.formats import TableError
 from engine.comparison import fields
+from engine.hub_data import Obey, fetch_collection
+from engine.runs.events import Event
 from engine.runs.spec import Problem, check, check_encoding, check_gpus, option
 
 BM25, CLS, MEAN, HYBRID, TRAINED = "bm25", "cls", "mean", "hybrid", "trained"
@@ -118,9 +120,16 @@ class RetrieveSpec:
         return found
 
 
-def load_collection(spec: RetrieveSpec) -> Collection:
-    """The collection that a spec names. Raises :class:`data.beir.BeirError` and :class:`OSError`."""
-    return beir.load(spec.data, text_column=spec.text_column, encoding=spec.encoding, unreachable=hub.unreachable)
+def load_collection(spec: RetrieveSpec, obey: Obey) -> Generator[Event, None, Collection]:
+    """The collection that a spec names; ``obey`` is called while it is downloaded.
+
+    Raises :class:`data.beir.BeirError` and :class:`OSError`.
+    """
+    try:
+        fetched = yield from fetch_collection(spec.data, beir.BUNDLED, obey)
+    except TableError as error:
+        raise BeirError(str(error)) from None
+    return beir.load(spec.data, text_column=spec.text_column, encoding=spec.encoding, fetched=fetched)
 
 
 def name_of(method: str) -> str:

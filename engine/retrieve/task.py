@@ -15,6 +15,7 @@ from engine.comparison.statistics import PairedTest, interval, paired_test
 from engine.comparison.verdict import Judged, Pair, limits, sentences
 from engine.encoders.find import Encoder
 from engine.encoders.pretraining import SIMILARITY, WORDS, about_encoder, pretraining
+from engine.hub_data import Obey
 from engine.retrieve import metrics as retrieve_metrics
 from engine.retrieve import results as retrieve_results
 from engine.retrieve.contenders import BuiltRankers, FittedRanker, Method
@@ -43,7 +44,12 @@ def retrieve(spec: RetrieveSpec, control: Control, run: Run | None = None) -> It
     :class:`engine.encoders.find.NoEncoder`, :class:`engine.encoders.encode.EncodeFailed`,
     :class:`engine.retrieve.training_data.CannotTrain`, and what :func:`engine.comparison.comparison.compare` raises.
     """
-    yield from compare(spec, control, run, lambda: _Retrieval(spec, load_collection(spec), control))
+
+    def read(obey: Obey) -> Generator[Event, None, _Retrieval]:
+        collection = yield from load_collection(spec, obey)
+        return _Retrieval(spec, collection, control)
+
+    yield from compare(spec, control, run, read)
 
 
 class _Retrieval(Comparison):

@@ -6,11 +6,9 @@ import gzip
 import json
 import random
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ from retrieving import collection, write
 
 from data import beir, passages
 from data.beir import BeirError
+from data.hub import Fetched
 
 
 @pytest.fixture
@@ -189,25 +188,21 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
     ):
         with pytest.raises(BeirError, match=words):
             beir.load(name)
-    with pytest.raises(BeirError, match=r"the Hub does not answer. workshop is bundled"):
-        beir.load("BeIR/scifact", unreachable=lambda: "the Hub does not answer")
 
 
-def test_the_hubs_tables_become_a_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hubs_tables_become_a_collection(tmp_path: Path) -> None:
     tables = {
-        ("BeIR/small", "corpus"): {"corpus": [{"_id": "1", "title": "T", "text": "card"}, {"_id": 2, "text": "app"}]},
-        ("BeIR/small", "queries"): {"queries": [{"_id": "7", "text": "which card"}]},
-        ("BeIR/small-qrels", None): {"test": [{"query-id": 7, "corpus-id": 1, "score": 1}], "validation": []},
+        "corpus": {"corpus": [{"_id": "1", "title": "T", "text": "card"}, {"_id": 2, "text": "app"}]},
+        "queries": {"queries": [{"_id": "7", "text": "which card"}]},
+        "qrels": {"test": [{"query-id": 7, "corpus-id": 1, "score": 1}], "other": []},
     }
-
-    def load_dataset(name: str, configuration: str | None, **_: Any) -> Any:
-        return tables[name, configuration]
-
-    fake = SimpleNamespace(
-        load_dataset=load_dataset, disable_progress_bars=lambda: None, DownloadConfig=lambda **_: None
-    )
-    monkeypatch.setitem(sys.modules, "datasets", fake)
-    found = beir.load("BeIR/small")
+    fetched = {}
+    for what, splits in tables.items():
+        files = {split: [tmp_path / f"{what}-{split}.jsonl"] for split in splits}
+        for split, rows in splits.items():
+            write(files[split][0], rows)
+        fetched[what] = Fetched(files, "the Hub")
+    found = beir.load("BeIR/small", fetched=fetched)
     assert found.ids == ("1", "2")
     assert found.relevant("test", "7") == {0: 1}
     assert found.source == "the Hub (BeIR/small)"

@@ -11,6 +11,7 @@ import pytest
 from tiny import texts, write_csv
 
 from data import choices, tables
+from data.hub import Fetched
 from data.tables import TableError
 
 
@@ -221,30 +222,24 @@ def test_the_limit_keeps_the_shares(tmp_path: Path) -> None:
     assert set(Counter(data.train.labels).values()) == {10}
 
 
-def test_the_hub_out_of_reach_is_told_at_once() -> None:
-    with pytest.raises(TableError, match=r"not cached, and the Hub does not answer.*helpdesk is bundled"):
-        tables.load("fancyzhx/ag_news", unreachable=lambda: "the Hub does not answer")
+def test_a_name_without_a_file_is_told() -> None:
     with pytest.raises(TableError, match="no file or folder"):
         tables.load("missing.csv")
 
 
-def test_a_data_set_of_the_hub_library_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-
-    kinds = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["sad", "glad"])})
-    made = datasets.DatasetDict(
-        {
-            split: datasets.Dataset.from_dict({"text": [f"{split} {n}" for n in range(10)], "label": [0, 1] * 5}, kinds)
-            for split in ("train", "validation", "test")
-        }
-    )
-    monkeypatch.setattr(datasets, "load_dataset", lambda *given, **more: made)
-    data = tables.load("dair-ai/emotion")
-    assert (data.classes, len(data.test), data.repairs) == (("sad", "glad"), 10, ())
+def test_splits_of_the_hub_that_are_not_labelled_are_left_out(tmp_path: Path) -> None:
+    splits = {}
+    for split in ("train", "validation", "test", "unsupervised"):
+        file = tmp_path / f"{split}-0.jsonl"
+        file.write_text("".join(f'{{"text": "{split} {row}", "label": {row % 2}}}\n' for row in range(10)))
+        splits[split] = [file]
+    fetched = Fetched(splits, "the Hub", {"label": ["sad", "glad"]})
+    data = tables.load("dair-ai/emotion", fetched=fetched)
+    assert (data.classes, len(data.test)) == (("sad", "glad"), 10)
     assert data.train.labels == (0, 1) * 5
-    assert len(tables.preview("dair-ai/emotion", count=3).rows) == 3
-    made["unsupervised"] = made["train"]
-    assert tables.load("dair-ai/emotion").repairs == ("not used: the split unsupervised",)
+    assert data.train.places[2] == ("train", 3)
+    assert data.repairs == ("not used: the split unsupervised",)
+    assert len(tables.preview("dair-ai/emotion", count=3, fetched=fetched).rows) == 3
 
 
 def test_a_limit_is_told(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from engine.retrieve.search import library
 from engine.retrieve.spec import RetrieveSpec
 from engine.retrieve.task import retrieve
 from engine.runs.events import ContenderDone, ContenderStep, EncodingDone, Event, Loaded
-from engine.runs.messages import Control
+from engine.runs.messages import Control, finish
 from engine.runs.worker import Task
 from tui.app import LabApp
 from tui.follow import comparison_form, last_values
@@ -225,10 +225,10 @@ def test_a_query_that_is_a_document_does_not_find_itself(tmp_path: Path) -> None
     folder = collection(tmp_path / "own")
     write(folder / "corpus.jsonl", [{"_id": name, "text": "card late"} for name in ("q30", "d1", "d2")])
     (folder / "qrels" / "test.tsv").write_text("q30\td1\t1\n")
-    found = library(RetrieveSpec(data=str(folder)))
+    found = finish(library(RetrieveSpec(data=str(folder)), Control()))
     asked = found.collection.queries["q30"]
     write(folder / "corpus.jsonl", [{"_id": name, "text": asked} for name in ("q30", "d1", "d2")])
-    found = library(RetrieveSpec(data=str(folder)))
+    found = finish(library(RetrieveSpec(data=str(folder)), Control()))
     (*_, last) = searching(found, asked, ("bm25",), frozenset({"bm25"}))(Control())
     assert isinstance(last, Answer)
     assert last.found["bm25"].rows == (1, 2)

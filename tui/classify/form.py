@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from data import sources
+from data.hub import Fetched
 from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
 from engine.runs.spec import Problem
@@ -54,29 +55,39 @@ class SeenTable(Seen):
 def look(values: Mapping[str, str]) -> SeenTable:
     """What the data set of these values holds. Reads files, not the Hub: not for the screen's thread."""
     name = values["data"].strip()
-    if kind_of(name, BUNDLED) == "hub":
+    kind = kind_of(name, BUNDLED)
+    if kind == "hub":
         return SeenTable(note=f"{name} is looked up on the Hub when you press Enter here or F5.")
-    return ask_hub(values)
+    return _seen(values, None) if kind != "nothing" else SeenTable()
 
 
 def ask_hub(values: Mapping[str, str]) -> SeenTable:
-    """What the data set of these values holds, from the Hub too."""
-    from data.tables import TableError, load, preview
-    from engine.hub import unreachable
+    """The first rows of a data set on the Hub; all that :func:`look` finds where it is in the cache."""
+    from data.tables import TableError
+    from engine.hub_data import first_rows
 
     name = values["data"].strip()
-    kind = kind_of(name, BUNDLED)
-    if kind == "nothing":
-        return SeenTable()
     try:
-        columns = {column: _auto(values, column) for column in COLUMNS}
-        first = preview(name, **columns, encoding=_auto(values, "encoding"), count=40, unreachable=unreachable)
+        with first_rows(name, BUNDLED) as fetched:
+            seen = _seen(values, fetched)
+    except TableError as error:  # it may be there the next time
+        return SeenTable(note=f"{error}\nEnter tries again; F5 tries again and starts if it is found.")
+    if fetched.bytes and not seen.problem:
+        return replace(seen, note=f"first rows only: F5 downloads {units.size(fetched.bytes)}, checks them and starts")
+    return seen
+
+
+def _seen(values: Mapping[str, str], fetched: Fetched | None) -> SeenTable:
+    """What the data set of these values holds; of the Hub's if its files are given."""
+    from data.tables import TableError, load, preview
+
+    name = values["data"].strip()
+    try:
+        text, label, encoding = (_auto(values, one) for one in (*COLUMNS, "encoding"))
+        first = preview(name, text_column=text, label_column=label, encoding=encoding, count=40, fetched=fetched)
     except TableError as error:
-        if kind == "hub":  # it may be there the next time
-            return SeenTable(note=f"{error}\nEnter tries again; F5 tries again and starts if it is found.")
         return SeenTable(problem=str(error))
-    text = columns["text_column"] or first.column("text")
-    label = columns["label_column"] or first.column("label")
+    text, label = text or first.column("text"), label or first.column("label")
     rows = _rows(first.columns, first.rows, text, label)
     source = f"{first.source} · {first.encoding}" if first.encoding else first.source
     seen = SeenTable(
@@ -87,7 +98,9 @@ def ask_hub(values: Mapping[str, str]) -> SeenTable:
     if not text or not label:
         which = " and ".join(what for what, found in (("text", text), ("label", label)) if not found)
         return replace(seen, problem=f"choose the column with the {which}: it cannot be inferred from the names")
-    if kind == "path" and (bytes_of_it := size(name)) > LARGE:
+    if fetched is not None and fetched.bytes:
+        return seen
+    if fetched is None and (bytes_of_it := size(name)) > LARGE:
         return replace(seen, note=f"{units.size(bytes_of_it)}: checked when the run starts")
     limit = values["limit"].strip()
     seed = values["seed"].strip()
@@ -98,10 +111,10 @@ def ask_hub(values: Mapping[str, str]) -> SeenTable:
             text_column=text,
             label_column=label,
             label_names=ClassifySpec(label_names=values["label_names"]).names_of_labels,
-            encoding=_auto(values, "encoding"),
+            encoding=encoding,
             limit=int(limit) if limit.isdigit() else 0,
             seed=int(seed) if seed.isdigit() else 1337,
-            unreachable=unreachable,
+            fetched=fetched,
         )
     except TableError as error:
         return replace(seen, problem=str(error))

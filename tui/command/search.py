@@ -96,8 +96,8 @@ def _search(text: str, data: str, methods: list[str], k: int, changes: dict[str,
     spec = replace(spec, **{name: value for name, value in changes.items() if value})
     if problems := spec.validate():
         raise BadSpec(problems)
-    opened = library(spec, owner)
     narrator = Narrator(as_json=False, quiet=json)
+    opened = finish(library(spec, Control(), owner), narrator.tell)
     for line in (*opened.collection.repairs, *opened.collection.checks):
         print_message(line)
     found: dict[str, list[dict[str, Any]]] = {}

@@ -46,7 +46,7 @@ def opening(run: Run) -> Task:
         from engine.retrieve.spec import BM25
 
         try:
-            opened = library(spec_of(run), run)
+            opened = yield from library(spec_of(run), control, run)
             yield from handle_messages(control, 0)
             yield from opened.ranker(BM25, control)
         except Stopped:

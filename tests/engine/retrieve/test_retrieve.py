@@ -49,7 +49,7 @@ from engine.runs.events import (
     to_dict,
 )
 from engine.runs.listing import summarise
-from engine.runs.messages import Control, Stop
+from engine.runs.messages import Control, Stop, finish
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_frozen_vectors_of_several_encoders_are_compared_and_the_first_is_traine
             assert separate.results["trained"]["ndcg@10"] == last.results["trained"]["ndcg@10"]
     assert {"mean-other-mean", "trained-mean-other"} <= run.read_json("comparisons.json").keys()
     assert retrieve_runs.spec_of(run).encoders == (str(encoder), str(other))
-    library = search.library(retrieve_runs.spec_of(run), run)
+    library = finish(search.library(retrieve_runs.spec_of(run), Control(), run))
     stored = retrieve_results.read(run).judged["mean-other"].rankings
     texts = [library.collection.queries[name] for name in retrieve_results.read(run).queries]
     assert [one.rows for one in made(library, "mean-other").rank(texts, 100)] == [one.rows for one in stored]
@@ -277,7 +277,7 @@ def test_dense_rankings_equal_transformers(spec: RetrieveSpec, encoder: Path) ->
     from tokenizers import Tokenizer
     from transformers import BertModel
 
-    library = search.library(spec)
+    library = finish(search.library(spec, Control()))
     model, words = BertModel.from_pretrained(encoder), Tokenizer.from_file(str(encoder / "tokenizer.json"))
 
     def vector(text: str, pooling: str) -> Any:
@@ -303,7 +303,7 @@ def test_an_index_is_used_again_until_a_document_changes(spec: RetrieveSpec) -> 
         file.write('{"_id": "new", "text": "card"}\n')
     events = list(retrieve(replace(spec, methods=("mean",)), Control()))
     assert any(isinstance(e, Notice) and "made again" in e.text for e in events)
-    library = search.library(spec)
+    library = finish(search.library(spec, Control()))
     assert len(library.collection) == 37
     assert made(library, "mean").index.count == 37
 
@@ -332,7 +332,7 @@ def test_features_are_stored_for_the_poolings_in_use_and_documents_encoded_once(
 
 
 def test_a_damaged_bm25_index_is_made_again(spec: RetrieveSpec) -> None:
-    collection = search.library(spec).collection
+    collection = finish(search.library(spec, Control())).collection
     rows = rankers.Bm25(collection).rank(list(collection.queries.values()), 5)
     for file in home.cache().glob("indexes/*/data*.npy"):
         content = file.read_bytes()
@@ -345,7 +345,7 @@ def test_the_trained_one_is_found_by_the_search_and_exported(spec: RetrieveSpec,
     known = search.newest_on(spec.data)
     assert known is not None
     assert known[0] == run
-    library = search.library(known[1], run)
+    library = finish(search.library(known[1], Control(), run))
     ranker = made(library, "trained")
     assert library.checkpoint is not None
     assert library.checkpoint.final
@@ -410,7 +410,7 @@ def test_a_folder_of_sentence_transformers_is_searched_trained_and_exported_with
         assert np.all(np.diff(scores[row, list(ranked.rows)]) < 1e-5)
     retrieve_export.export(run, tmp_path / "exported")
     again: encoders.Encoder = tiny.finish(encoders.find(str(tmp_path / "exported")))[1]
-    ranker = made(search.library(retrieve_runs.spec_of(run), run), "trained")
+    ranker = made(finish(search.library(retrieve_runs.spec_of(run), Control(), run)), "trained")
     texts = [collection.queries[name] for name in queries]
     assert np.allclose(rankers.Embedder(again, "cpu")(texts), ranker.embed(texts), atol=1e-5)
     with pytest.raises(CannotTrain, match="the whole encoder is trained with mean pooling"):
@@ -422,7 +422,7 @@ def test_a_whole_encoder_is_searched_while_it_trains_and_when_it_has(spec: Retri
     library = None
     for event in retrieve_runs.drive(run, Control()):
         if isinstance(event, ContenderStep) and event.held_out_score is not None and library is None:
-            library = search.library(retrieve_runs.spec_of(run), run)
+            library = finish(search.library(retrieve_runs.spec_of(run), Control(), run))
             early = made(library, "trained")
             assert len(early.pool) == 36
             assert library.checkpoint is not None
@@ -512,7 +512,7 @@ def test_what_cannot_be_judged_or_trained_is_told_and_the_rest_is_done(spec: Ret
     last = events[-1]
     assert isinstance(last, Classified)
     assert (last.reason, last.results, last.verdict) == ("done", {}, "")
-    library = search.library(replace(spec, data=str(own)), run)
+    library = finish(search.library(replace(spec, data=str(own)), Control(), run))
     assert made(library, "bm25").rank(["parcel"], 5)[0].rows == (0,)
     assert sorted(made(library, "hybrid").rank(["parcel"], 5)[0].rows) == [0, 1]
     with pytest.raises(NotTrained, match="nothing is trained"):

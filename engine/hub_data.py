@@ -1,0 +1,341 @@
+"""Data sets of the Hub: from the cache without any request, else downloaded; and a look at their first rows.
+
+What the Hub lists of a repository is kept beside the program's other caches, so that a data set of which every file was
+downloaded opens without a network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tempfile
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Any
+
+from checkpoints import home, store
+from data import hub as layout
+from data.formats import TableError, some, split_called
+from data.hub import Fetched, Splits
+from data.sources import existing
+from engine import hub
+from engine.hub import NoSuchFile, NotOnHub
+from engine.runs.events import Event, Progress
+from engine.runs.messages import finish, passed
+
+README = "README.md"
+HEAD = 1 << 18  # bytes of a text that are read to look at its first rows
+SHOWN = 100  # rows of a Parquet file that a look takes
+LARGEST_GROUP = 32 << 20  # bytes of a group of rows of a Parquet file that is read to look at
+BUFFER = 1 << 16  # bytes that a request for a part of a file asks for at least
+
+Obey = Callable[[], Iterator[Event]]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the Hub says of a repository of data."""
+
+    repository: str
+    commit: str
+    files: Mapping[str, int]
+    """path to size in bytes"""
+    head: Mapping[str, Any]
+    """of its README"""
+    converted: bool
+    """whether these are the Parquet files that the Hub made"""
+
+    def configurations(self) -> dict[str, Splits]:
+        """The files of each."""
+        files = list(self.files)
+        return layout.converted(files) if self.converted else layout.configurations(files, self.head)
+
+    def chosen(self, configuration: str) -> tuple[str, Splits]:
+        """A configuration by its name, or the default one, and its files. Raises :class:`TableError`."""
+        found = self.configurations()
+        name = configuration or layout.default_of(found, self.head)
+        if name in found:
+            return name, found[name]
+        if not found:
+            script = f"{self.repository.rpartition('/')[2]}.py" in self.files
+            why = "a script makes it, and none is run" if script else f"it holds {some(list(self.files))}"
+            raise TableError(f"{self.repository} on the Hub holds no table that can be read: {why}")
+        have = f"its configurations are {some(list(found))}: name one as {self.repository}:{next(iter(found))}"
+        problem = f"has no configuration {configuration}" if configuration else "has several configurations"
+        raise TableError(f"{self.repository} on the Hub {problem}; {have}")
+
+
+def fetch(name: str, bundled: str, obey: Obey) -> Generator[Event, None, Fetched | None]:
+    """The files of a data set on the Hub; None where ``name`` is that of a file or of the ``bundled`` data.
+
+    ``obey`` is called while the Hub is waited for; what it raises ends the task. Raises :class:`TableError`.
+    """
+    return (yield from _fetch(name, bundled, obey)) if _on_hub(name, bundled) else None
+
+
+def _on_hub(name: str, bundled: str) -> bool:
+    return name != bundled and existing(name) is None and layout.possible(name)
+
+
+def _fetch(name: str, bundled: str, obey: Obey) -> Generator[Event, None, Fetched]:
+    if (found := cached(name)) is not None:
+        return found
+    repository, revision, configuration = layout.parts(name)
+    try:
+        listing = yield from hub.run(f"asking the Hub for {name}", partial(_listed, repository, revision), obey)
+        chosen, splits = listing.chosen(configuration)
+        yield from _download(listing, splits, name, obey)
+        return _fetched(listing, chosen, splits, "the Hub")
+    except NotOnHub as error:
+        raise _cannot_be_had(name, bundled, error) from None
+
+
+def fetch_collection(name: str, bundled: str, obey: Obey) -> Generator[Event, None, dict[str, Fetched] | None]:
+    """Corpus, queries and qrels of a collection on the Hub in the BEIR layout, see :func:`fetch`."""
+    if not _on_hub(name, bundled):
+        return None
+    found: dict[str, Fetched] = {}
+    for what in ("corpus", "queries", "qrels"):
+        found[what] = yield from _fetch(_part(name, what), bundled, obey)
+    return found
+
+
+def cached(name: str) -> Fetched | None:
+    """The files of a data set, where all of them are on this machine. Makes no request."""
+    repository, revision, configuration = layout.parts(name)
+    if (listing := _saved(repository, revision)) is not None:
+        with contextlib.suppress(TableError, NoSuchFile):
+            return _fetched(listing, *listing.chosen(configuration), "Hugging Face cache")
+    return None if revision else layout.saved_by_datasets(repository, configuration)
+
+
+def _part(name: str, what: str) -> str:
+    """What the Hub calls a part of a collection: a configuration, or for the qrels mostly a repository of their own.
+
+    The repository has been listed, or is in a cache, when its qrels are asked for.
+    """
+    repository, revision, _ = layout.parts(name)
+    base = f"{repository}@{revision}" if revision else repository
+    if what != "qrels":
+        return f"{base}:{what}"
+    listing = _saved(repository, revision)
+    own = listing.configurations() if listing is not None else {}
+    inside = next((one for one in (what, layout.DEFAULT) if one in own), "")
+    return f"{base}:{inside}" if inside else f"{repository}-qrels"
+
+
+def _cannot_be_had(name: str, bundled: str, error: NotOnHub) -> TableError:
+    return TableError(
+        f"the data set {name!r} cannot be had: no file or folder has that name, it is not cached, and {error}. "
+        f"{bundled} is bundled, and files and folders can be given by path"
+    )
+
+
+def _fetched(listing: Listing, configuration: str, splits: Splits, source: str) -> Fetched:
+    """Raises :class:`NoSuchFile` where a file is not in the cache."""
+    found: dict[str, list[Path]] = {}
+    for split, files in splits.items():
+        found[split] = [place for file in files if (place := _in_cache(listing, file)) is not None]
+        if len(found[split]) < len(files):
+            raise NoSuchFile("it is not cached")
+    return Fetched(found, source, layout.label_names(listing.head, configuration))
+
+
+def _in_cache(listing: Listing, file: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(listing.repository, file, revision=listing.commit, repo_type="dataset")
+    return Path(found) if isinstance(found, str) else None
+
+
+def _download(listing: Listing, splits: Splits, name: str, obey: Obey) -> Iterator[Event]:
+    """Download those files that the cache lacks, as one progress."""
+    files = [file for own in splits.values() for file in own if _in_cache(listing, file) is None]
+    total = sum(listing.files[file] for file in files)
+
+    def work() -> None:
+        for file in files:
+            hub.from_hub(listing.repository, listing.commit, file, "dataset")
+
+    def of_all(event: Event) -> tuple[Event]:
+        return (replace(event, total=total) if isinstance(event, Progress) else event,)
+
+    yield from passed(hub.run(f"downloading {name}", work, obey), of_all)
+
+
+# -- listings --------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _requests() -> Iterator[None]:
+    """Raise what the Hub's library raises as :class:`NotOnHub`."""
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        yield
+    except (NotOnHub, TableError):
+        raise
+    except HFValidationError:
+        raise NotOnHub("this cannot be the name of a repository on the Hub") from None
+    except Exception as error:  # of whatever the libraries below it are made
+        raise NotOnHub(f"the request failed ({hub.first_line(error)})") from None
+
+
+@_requests()
+def _listed(repository: str, revision: str) -> Listing:
+    """What the Hub says of a repository, also saved. Raises :class:`NotOnHub`; for :func:`engine.hub.run`."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    if reason := hub.unreachable():
+        raise hub.Offline(reason)
+    commit, files = _files(repository, revision)
+    head: dict[str, Any] = {}
+    if README in files:
+        readme = hub.from_hub(repository, commit, README, "dataset")
+        head = layout.head_of(readme.read_text("utf-8", "replace"))
+    found = Listing(repository, commit, files, head, converted=False)
+    script = f"{repository.rpartition('/')[2]}.py" in files and "configs" not in head
+    if not revision and (script or not found.configurations()):
+        with contextlib.suppress(RevisionNotFoundError):
+            commit, files = _files(repository, layout.CONVERTED)
+            found = Listing(repository, commit, files, head, converted=True)
+    about = {"commit": found.commit, "files": found.files, "head": found.head, "converted": found.converted}
+    with contextlib.suppress(OSError):  # it is asked for again
+        place = _place(repository, revision)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        store.replace_file(place, json.dumps(about).encode())
+    return found
+
+
+def _files(repository: str, revision: str) -> tuple[str, dict[str, int]]:
+    """The commit of a revision, and its files with their sizes in bytes."""
+    from huggingface_hub import HfApi
+
+    about = HfApi().dataset_info(repository, revision=revision or None, files_metadata=True)
+    return about.sha or "", {file.rfilename: file.size or 0 for file in about.siblings or ()}
+
+
+def _saved(repository: str, revision: str) -> Listing | None:
+    """What the Hub said of a repository when it was last asked."""
+    try:
+        about = json.loads(_place(repository, revision).read_bytes())
+        files = {str(file): int(size) for file, size in about["files"].items()}
+        return Listing(repository, str(about["commit"]), files, dict(about["head"]), bool(about["converted"]))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _place(repository: str, revision: str) -> Path:
+    name = f"{repository}@{revision}" if revision else repository
+    return home.cache() / "listings" / f"{name.replace('/', '___')}.json"
+
+
+# -- first rows ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def first_rows(name: str, bundled: str) -> Iterator[Fetched]:
+    """The beginning of the first split of a data set on the Hub, in a folder that is removed afterwards.
+
+    A few small parts of one file are requested, unless all files are on this machine. Raises :class:`TableError`.
+    """
+    if (found := cached(name)) is not None:
+        yield found
+        return
+    with tempfile.TemporaryDirectory(prefix="llmlab-look-") as folder:
+        work = partial(_first_rows, name, Path(folder))
+        try:
+            found = finish(hub.run(f"asking the Hub for {name}", work, lambda: iter(())))
+        except NotOnHub as error:
+            raise _cannot_be_had(name, bundled, error) from None
+        yield found
+
+
+@_requests()
+def _first_rows(name: str, folder: Path) -> Fetched:
+    repository, revision, configuration = layout.parts(name)
+    listing = _listed(repository, revision)
+    chosen, splits = listing.chosen(configuration)
+    split = next((split for split in splits if split_called(split) == "train"), next(iter(splits)))
+    part = _beginning(_RemoteFile(listing, splits[split][0]), folder, PurePath(splits[split][0]).name)
+    size = sum(listing.files[file] for files in splits.values() for file in files)
+    return Fetched({split: [part]}, "the Hub", layout.label_names(listing.head, chosen), size)
+
+
+def _beginning(remote: _RemoteFile, folder: Path, name: str) -> Path:
+    """A file with the first rows of another."""
+    if name.endswith(".parquet"):
+        return _first_group(remote, folder / name)
+    content = remote.read(HEAD)
+    if name.endswith(".gz"):
+        name, content = name.removesuffix(".gz"), zlib.decompressobj(31).decompress(content)
+    elif name.endswith((".zst", ".arrow")):
+        raise TableError(f"{name} can be read only as a whole: it is downloaded when the methods run")
+    if len(content) >= HEAD:
+        content = content[: content.rfind(b"\n") + 1] or content
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def _first_group(remote: _RemoteFile, target: Path) -> Path:
+    """The first rows of the first group of rows of a Parquet file, with its schema."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(io.BufferedReader(remote, BUFFER))
+        if not file.num_row_groups:
+            raise TableError(f"{target.name} holds no rows")
+        group = file.metadata.row_group(0)
+        size = sum(group.column(place).total_compressed_size for place in range(group.num_columns))
+        if size > LARGEST_GROUP:
+            raise TableError(f"the first rows of {target.name} are {size >> 20:,} MiB: they are not looked at")
+        pyarrow.parquet.write_table(file.read_row_group(0, use_threads=False).slice(0, SHOWN), target)
+    except pyarrow.ArrowException as error:
+        raise TableError(f"{target.name} is no readable Parquet ({str(error).splitlines()[0]})") from None
+    return target
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file of a repository as it lies on the Hub; what is read is requested."""
+
+    def __init__(self, listing: Listing, file: str) -> None:
+        from huggingface_hub import hf_hub_url
+
+        self._url = hf_hub_url(listing.repository, file, repo_type="dataset", revision=listing.commit)
+        self._size, self._at = listing.files[file], 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Raises :class:`NotOnHub` and what the Hub's library raises."""
+        wanted = min(len(buffer), self._size - self._at)
+        if wanted <= 0:
+            return 0
+        from huggingface_hub import get_session, hf_raise_for_status
+        from huggingface_hub.utils._headers import build_hf_headers
+
+        headers = {**build_hf_headers(), "Range": f"bytes={self._at}-{self._at + wanted - 1}"}
+        with get_session().stream("GET", self._url, headers=headers, follow_redirects=True) as answer:
+            hf_raise_for_status(answer)
+            content = answer.read() if answer.status_code == 206 else b""
+        if len(content) != wanted:
+            raise NotOnHub("the Hub sends no parts of this file")
+        buffer[:wanted] = content
+        self._at += wanted
+        return wanted

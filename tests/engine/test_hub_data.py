@@ -1,0 +1,478 @@
+"""Data sets of the Hub against a stand-in of it that fails as networks do."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow.parquet
+import pytest
+from hub_server import StandIn, dropping, point_at
+
+from checkpoints import home
+from data import beir, choices, sources, tables
+from data.hub import Fetched, configurations
+from data.sources import TableError
+from engine import hub_data
+from engine.retrieve.spec import RetrieveSpec
+from engine.retrieve.task import retrieve
+from engine.runs.events import Classified, Event, Loaded, Progress
+from engine.runs.messages import Control, Stopped, finish
+
+TEXT = datasets.Value("string")
+LABELS = {"emotion": ["sadness", "joy", "anger"], "ag_news": ["World", "Sports"]}
+
+
+def parquet(rows: list[dict[str, Any]], kinds: datasets.Features | None = None) -> bytes:
+    """A file as the Hub's library writes it."""
+    table = datasets.Dataset.from_list(rows, kinds)
+    made = io.BytesIO()
+    pyarrow.parquet.write_table(table.data.table.combine_chunks(), made, row_group_size=1000)
+    return made.getvalue()
+
+
+def readme(configs: dict[str, dict[str, str]], default: str = "", labels: dict[str, list[str]] | None = None) -> bytes:
+    """A README with the configurations: split to pattern."""
+    lines = ["---", "configs:"]
+    for name, splits in configs.items():
+        lines += [f"- config_name: {name}", "  data_files:"]
+        lines += [line for split, path in splits.items() for line in (f"  - split: {split}", f"    path: {path}")]
+        lines += ["  default: true"] if name == default else []
+    for name in configs if labels else ():
+        lines += ["dataset_info:", f"  config_name: {name}", "  features:"]
+        lines += ["  - name: text", "    dtype: string"]
+        for column, names in (labels or {}).items():
+            lines += [f"  - name: {column}", "    dtype:", "      class_label:", "        names:"]
+            lines += [f"          '{number}': {name}" for number, name in enumerate(names)]
+        break
+    return "\n".join([*lines, "---", "# A data set", ""]).encode()
+
+
+def labelled(count: int, names: list[str], words: str = "a text of") -> tuple[list[dict[str, Any]], datasets.Features]:
+    kinds = datasets.Features({"text": TEXT, "label": datasets.ClassLabel(names=names)})
+    return [{"text": f"{words} {row}", "label": row % len(names)} for row in range(count)], kinds
+
+
+def emotion(hub: StandIn) -> None:
+    rows, kinds = labelled(40, LABELS["emotion"])
+    configs = {name: {"train": f"{name}/train-*", "test": f"{name}/test-*"} for name in ("split", "unsplit")}
+    files = {"README.md": readme(configs, "split", {"label": LABELS["emotion"]})}
+    files["split/train-00000-of-00002.parquet"] = parquet(rows[:25], kinds)
+    files["split/train-00001-of-00002.parquet"] = parquet(rows[25:], kinds)
+    files["split/test-00000-of-00001.parquet"] = parquet(rows[:12], kinds)
+    files["unsplit/train-00000-of-00001.parquet"] = parquet(rows[:3], kinds)
+    hub.publish("datasets/dair-ai/emotion", files)
+
+
+def ag_news(hub: StandIn, count: int = 30) -> None:
+    rows, kinds = labelled(count, LABELS["ag_news"], "news " + "of the world " * 9)
+    files = {"README.md": readme({"default": {"train": "data/train-*", "test": "data/test-*"}})}
+    files["data/train-00000-of-00001.parquet"] = parquet(rows, kinds)
+    files["data/test-00000-of-00001.parquet"] = parquet(rows[:20], kinds)
+    hub.publish("datasets/fancyzhx/ag_news", files)
+
+
+def commonsense_qa(hub: StandIn) -> None:
+    kinds = datasets.Features(
+        {
+            "id": TEXT,
+            "question": TEXT,
+            "question_concept": TEXT,
+            "choices": {"label": datasets.Sequence(TEXT), "text": datasets.Sequence(TEXT)},
+            "answerKey": TEXT,
+        }
+    )
+    rows = [
+        {
+            "id": str(row),
+            "question": f"Where is it the {row}th time?",
+            "question_concept": "time",
+            "choices": {"label": list("ABCDE"), "text": [f"{place} {row}" for place in ("at", "in", "on", "by", "up")]},
+            "answerKey": "ABCDE"[row % 5],
+        }
+        for row in range(30)
+    ]
+    files = {"README.md": readme({"default": {name: f"data/{name}-*" for name in ("train", "validation", "test")}})}
+    files["data/train-00000-of-00001.parquet"] = parquet(rows, kinds)
+    files["data/validation-00000-of-00001.parquet"] = parquet(rows[:20], kinds)
+    files["data/test-00000-of-00001.parquet"] = parquet([{**row, "answerKey": ""} for row in rows], kinds)
+    hub.publish("datasets/tau/commonsense_qa", files)
+
+
+def swag(hub: StandIn) -> None:
+    columns = (
+        "video-id",
+        "fold-ind",
+        "startphrase",
+        "sent1",
+        "sent2",
+        "gold-source",
+        *(f"ending{n}" for n in range(4)),
+    )
+    kinds = datasets.Features(
+        {**dict.fromkeys(columns, TEXT), "label": datasets.ClassLabel(names=["0", "1", "2", "3"])}
+    )
+    rows = [{**{name: f"{name} {row}" for name in columns}, "label": row % 4} for row in range(40)]
+    configs = {name: {split: f"{name}/{split}-*" for split in ("train", "validation")} for name in ("regular", "full")}
+    files = {"README.md": readme(configs)}
+    for place, pattern in enumerate(path for splits in configs.values() for path in splits.values()):
+        files[pattern.replace("*", "00000-of-00001.parquet")] = parquet(rows[place * 10 : place * 10 + 10], kinds)
+    hub.publish("datasets/allenai/swag", files)
+
+
+def scifact(hub: StandIn) -> None:
+    words = [f"{first}{second}" for first in ("alpha", "beta", "gamma") for second in ("cell", "gene", "drug", "bone")]
+    documents = [{"_id": str(row), "title": f"On {word}", "text": "A text."} for row, word in enumerate(words)]
+    queries = [{"_id": str(row), "title": "", "text": f"what is {word}"} for row, word in enumerate(words[:8])]
+    configs = {name: {name: f"{name}/{name}-*"} for name in ("corpus", "queries")}
+    files = {"README.md": readme(configs)}
+    files["corpus/corpus-00000-of-00001.parquet"] = parquet(documents)
+    files["queries/queries-00000-of-00001.parquet"] = parquet(queries)
+    hub.publish("datasets/BeIR/scifact", files)
+    lines = ["query-id\tcorpus-id\tscore", *(f"{row}\t{row}\t1" for row in range(8))]
+    splits = {"test.tsv": "\n".join(lines[:5]).encode(), "train.tsv": "\n".join(lines[:1] + lines[5:]).encode()}
+    hub.publish("datasets/BeIR/scifact-qrels", {"README.md": b"---\nlicense: mit\n---\n", **splits})
+
+
+LAYOUTS: dict[str, Callable[[StandIn], None]] = {
+    "dair-ai/emotion": emotion,
+    "fancyzhx/ag_news": ag_news,
+    "tau/commonsense_qa": commonsense_qa,
+    "allenai/swag:regular": swag,
+    "BeIR/scifact:corpus": scifact,
+    "BeIR/scifact-qrels": scifact,
+}
+
+
+def got(name: str, events: list[Event] | None = None) -> Fetched:
+    """The files of a data set."""
+    found = finish(hub_data.fetch(name, "bundled", lambda: iter(())), (events if events is not None else []).append)
+    assert found is not None
+    return found
+
+
+def within(seconds: float, work: Callable[[], object]) -> list[BaseException | None]:
+    """Do work in a thread that has to end in time; what it raised."""
+    raised: list[BaseException | None] = []
+
+    def attempt() -> None:
+        try:
+            work()
+            raised.append(None)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "it still waits"
+    return raised
+
+
+# -- what people have ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_data_set_is_downloaded_once_and_has_the_rows_of_the_hubs_library(name: str, stand_in: StandIn) -> None:
+    LAYOUTS[name](stand_in)
+    events: list[Event] = []
+    first = got(name, events)
+    assert first.source == "the Hub"
+    progress = [event for event in events if isinstance(event, Progress) and event.what == f"downloading {name}"]
+    size = sum(size for file, size in stand_in.sent.items() if "/large/" in file or file.endswith(".tsv"))
+    assert {event.total for event in progress} == {size}
+    assert progress[-1].done == size
+    stand_in.asked.clear()
+    stand_in.fail("", silent=True)
+    again = got(name)
+    assert again.splits == first.splits
+    assert not stand_in.asked
+    assert again.source == "Hugging Face cache"
+
+    stand_in.heal()
+    repository, _, configuration = name.partition(":")
+    theirs = datasets.load_dataset(repository, configuration or None)
+    assert set(theirs) == set(first.splits)
+    for split, table in theirs.items():
+        files = first.splits[split]
+        rows = list(sources.hub_rows(files, split, sources.Reading()))
+        expected = table.to_list()
+        if files[0].suffix == ".tsv":  # numbers are texts until they are read as judgements
+            expected = [{column: str(cell) for column, cell in row.items()} for row in expected]
+        assert [dict(row) for row in rows] == expected
+        assert rows[-1].place == f"row {len(table):,} of {split}"
+        names = {column: kind.names for column, kind in table.features.items() if isinstance(kind, datasets.ClassLabel)}
+        raw = sources.of_hub(Fetched({"train": files}, ""))
+        assert {**raw.names, **first.names} == names
+
+
+def test_every_task_finds_its_data(stand_in: StandIn) -> None:
+    for publish in (emotion, commonsense_qa, swag, scifact):
+        publish(stand_in)
+    read = tables.load("dair-ai/emotion", fetched=got("dair-ai/emotion"))
+    assert read.classes == tuple(LABELS["emotion"])
+    assert read.source == "the Hub (dair-ai/emotion)"
+    assert len(read.test) == 12
+    assert read.test.places[3] == ("test", 4)
+    asked = choices.load("tau/commonsense_qa", fetched=got("tau/commonsense_qa"))
+    assert asked.judged_split == "validation"
+    assert [item.gold for item in asked.judged[:6]] == [0, 1, 2, 3, 4, 0]
+    chosen = choices.load("allenai/swag:regular", fetched=got("allenai/swag:regular"))
+    assert {len(item.choices) for item in chosen.train} == {4}
+    fetched = finish(hub_data.fetch_collection("BeIR/scifact", "workshop", lambda: iter(())))
+    collection = beir.load("BeIR/scifact", fetched=fetched)
+    assert (len(collection), collection.judged, collection.source) == (12, "test", "the Hub (BeIR/scifact)")
+    assert {split: len(part) for split, part in collection.qrels.items()} == {"train": 4, "test": 4}
+
+    stand_in.fail("", silent=True)
+    *events, last = retrieve(RetrieveSpec(data="BeIR/scifact", methods=("bm25",)), Control())
+    (loaded,) = (event for event in events if isinstance(event, Loaded))
+    assert loaded.fingerprint == collection.fingerprint
+    assert isinstance(last, Classified)
+    assert last.results["bm25"]["ndcg@10"] == 1
+
+
+def test_what_the_datasets_library_cached_is_read_without_a_request(stand_in: StandIn) -> None:
+    emotion(stand_in)
+    theirs = datasets.load_dataset("dair-ai/emotion")
+    stand_in.asked.clear()
+    found = got("dair-ai/emotion")
+    assert not stand_in.asked
+    assert found.source == "cache of the datasets library"
+    read = sources.of_hub(found)
+    assert {split: [dict(row) for row in rows] for split, rows in read.splits.items()} == {
+        split: table.to_list() for split, table in theirs.items()
+    }
+    assert read.names == {"label": LABELS["emotion"]}
+
+
+def test_a_collection_may_hold_its_own_judgements(stand_in: StandIn) -> None:
+    files = {
+        "corpus.jsonl": b'{"_id": "d1", "text": "a card"}\n{"_id": "d2", "text": "a bill"}\n',
+        "queries.jsonl": b'{"_id": "q1", "text": "which card"}\n',
+        "qrels/test.jsonl": b'{"query-id": "q1", "corpus-id": "d1", "score": 1}\n',
+    }
+    stand_in.publish("datasets/mteb/small", files)
+    fetched = finish(hub_data.fetch_collection("mteb/small", "workshop", lambda: iter(())))
+    assert beir.load("mteb/small", fetched=fetched).qrels == {"test": {"q1": {"d1": 1}}}
+    assert not any("small-qrels" in asked for asked in stand_in.asked)
+
+
+# -- configurations and revisions ------------------------------------------------------------------------------------
+
+
+def test_several_configurations_are_listed_and_one_is_chosen(stand_in: StandIn) -> None:
+    swag(stand_in)
+    with pytest.raises(TableError, match=r"several configurations.*regular, full.*allenai/swag:regular"):
+        got("allenai/swag")
+    with pytest.raises(TableError, match=r"no configuration small.*regular, full"):
+        got("allenai/swag:small")
+    assert not stand_in.files() or all("README" in asked for asked in stand_in.files())
+    assert [path.parent.name for path in got("allenai/swag:full").splits["train"]] == ["full"]
+
+
+def test_a_revision_is_named_after_an_at_sign(stand_in: StandIn) -> None:
+    stand_in.publish("datasets/me/data", {"train.csv": b"text,label\nnew,a\n"})
+    stand_in.publish("datasets/me/data", {"train.csv": b"text,label\nold,a\n"}, revision="v1")
+    assert "old" in got("me/data@v1").splits["train"][0].read_text()
+    assert "new" in got("me/data").splits["train"][0].read_text()
+    with pytest.raises(TableError, match=r"no revision v2"):
+        got("me/data@v2")
+
+
+def test_a_script_is_not_run_and_the_hubs_parquet_is_read(stand_in: StandIn) -> None:
+    rows, kinds = labelled(8, ["no", "yes"])
+    stand_in.publish("datasets/me/scripted", {"scripted.py": b"raise SystemExit", "README.md": b"# Hello"})
+    with pytest.raises(TableError, match=r"no table that can be read: a script makes it"):
+        got("me/scripted")
+    made = {f"default/{split}/0000.parquet": parquet(rows, kinds) for split in ("train", "test")}
+    stand_in.publish("datasets/me/scripted", made, revision="refs/convert/parquet")
+    assert tables.load("me/scripted", fetched=got("me/scripted")).classes == ("no", "yes")
+    stand_in.asked.clear()
+    got("me/scripted")
+    assert not stand_in.asked
+
+
+def test_patterns_and_names_tell_the_splits() -> None:
+    files = [
+        "data/train-00000-of-00002.parquet",
+        "data/train-00001-of-00002.parquet",
+        "dev.csv",
+        ".x/train.csv",
+        "a.bin",
+    ]
+    assert configurations(files, {}) == {"default": {"train": files[:2], "validation": ["dev.csv"]}}
+    declared = {"configs": [{"config_name": "a", "data_files": [{"split": "train", "path": ["**/part-?.csv"]}]}]}
+    files = ["x/y/part-1.csv", "part-2.csv", "x/part-10.csv"]
+    assert configurations(files, declared) == {"a": {"train": ["part-2.csv", "x/y/part-1.csv"]}}
+    declared = {"configs": [{"config_name": "a", "data_dir": "x"}, {"config_name": "b", "data_files": "y/*.csv"}]}
+    files = ["x/test.csv", "x/train.csv", "y/one.csv"]
+    assert configurations(files, declared) == {
+        "a": {"test": ["x/test.csv"], "train": ["x/train.csv"]},
+        "b": {"train": ["y/one.csv"]},
+    }
+    assert configurations(["english/train.csv", "german/train.csv"], {}).keys() == {"english", "german"}
+
+
+# -- bad days --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"status": 500}, r"500"),
+        ({"status": 503}, r"503"),
+        ({"status": 401, "code": "GatedRepo"}, r"terms.*HF_TOKEN.*hf auth login"),
+        ({"status": 403, "code": "GatedRepo"}, r"terms.*HF_TOKEN.*hf auth login"),
+        ({"status": 403}, r"403.*HF_TOKEN.*hf auth login"),
+        ({"portal": True}, r"log in to this network"),
+    ],
+)
+@pytest.mark.parametrize("where", ["GET /api/datasets", "(HEAD|GET) .*train-"])
+def test_an_answer_is_told_as_it_is_and_asked_for_once(
+    fault: dict[str, Any], told: str, where: str, stand_in: StandIn
+) -> None:
+    ag_news(stand_in)
+    if fault.get("portal") and "train" in where:
+        where = "/large/"  # a portal that came up meanwhile
+        told = "downloaded|failed|portal|log in|Consistency|size"
+    stand_in.fail(where, **fault)
+    with pytest.raises(TableError, match=rf"(?s){told}.*bundled is bundled"):
+        got("fancyzhx/ag_news")
+    assert sum("/api/datasets" in asked for asked in stand_in.asked) == 1
+    stand_in.heal()
+    assert len(sources.of_hub(got("fancyzhx/ag_news")).splits["train"]) == 30
+
+
+def test_a_name_that_the_hub_does_not_know_is_told(stand_in: StandIn) -> None:
+    with pytest.raises(TableError, match=r"no public repository of this name.*bundled is bundled"):
+        got("me/nothing")
+    with pytest.raises(TableError, match=r"no public repository of this name"):
+        finish(hub_data.fetch_collection("me/nothing", "workshop", lambda: iter(())))
+    assert sum("/api/datasets" in asked for asked in stand_in.asked) == 2
+
+
+def test_a_hub_that_drops_packets_costs_seconds_and_nothing_where_all_is_cached(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ag_news(stand_in)
+    got("fancyzhx/ag_news")
+    with dropping() as url:
+        point_at(url, tmp_path / "hf", monkeypatch)
+        assert within(2, lambda: got("fancyzhx/ag_news")) == [None]
+        for _ in range(2):
+            (error,) = within(4, lambda: got("dair-ai/emotion"))
+            assert "the Hub does not answer" in str(error)
+
+
+def test_a_stop_is_obeyed_while_the_server_is_silent_and_the_next_start_goes_on(stand_in: StandIn) -> None:
+    emotion(stand_in)
+    for where in ("GET /api/datasets", "HEAD .*README", "GET .*/large/"):
+        stand_in.waiting.clear()
+        stand_in.heal()
+        stand_in.fail(where, **({"halt": 50} if "large" in where else {"silent": True}))
+
+        def obey() -> Iterator[Event]:
+            if stand_in.waiting.is_set():
+                raise Stopped
+            return iter(())
+
+        (error,) = within(3, lambda: finish(hub_data.fetch("dair-ai/emotion", "", obey)))
+        assert isinstance(error, Stopped)
+        assert hub_data.cached("dair-ai/emotion") is None
+    stand_in.clear()
+    emotion(stand_in)
+    assert len(sources.of_hub(got("dair-ai/emotion")).splits["train"]) == 40
+
+
+def test_a_connection_that_is_cut_leaves_no_half_of_a_data_set(stand_in: StandIn, tmp_path: Path) -> None:
+    emotion(stand_in)
+    stand_in.fail("/large/", times=1)  # the first file comes whole
+    stand_in.fail("/large/|HEAD .*train-00001", status=500)
+    with pytest.raises(TableError, match="500"):
+        got("dair-ai/emotion")
+    assert hub_data.cached("dair-ai/emotion") is None
+    whole = [path for path in (tmp_path / "hf").rglob("*.parquet") if path.is_file()]
+    assert len(whole) == 1
+    stand_in.heal()
+    stand_in.sent.clear()
+    found = got("dair-ai/emotion")
+    assert found.splits["train"][0].samefile(whole[0])
+    assert sum("/large/" in file for file in stand_in.sent) == 2
+    assert len(sources.of_hub(found).splits["train"]) == 40
+    assert not list((tmp_path / "hf").rglob("*.incomplete"))
+
+
+def test_a_damaged_listing_is_asked_for_again(stand_in: StandIn) -> None:
+    ag_news(stand_in)
+    got("fancyzhx/ag_news")
+    (listing,) = (home.cache() / "listings").iterdir()
+    for damaged in ("", "[]", json.dumps({"commit": 1, "files": [], "head": {}, "converted": 0})):
+        listing.write_text(damaged)
+        assert len(got("fancyzhx/ag_news").splits) == 2
+
+
+def test_a_command_that_downloads_obeys_a_signal_and_runs_the_next_time(stand_in: StandIn, tmp_path: Path) -> None:
+    scifact(stand_in)
+    stand_in.fail("GET .*/large/", halt=100)
+    command = [sys.executable, "-m", "llmlab_tui", "retrieve", "--data", "BeIR/scifact", "--method", "bm25"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        assert stand_in.waiting.wait(30)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=10)
+    assert process.returncode == 130, told
+    assert told.count("downloading") < 10
+    stand_in.heal()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode == 0, again.stderr
+
+
+# -- a look ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_reads_the_first_rows_only(stand_in: StandIn) -> None:
+    ag_news(stand_in, 100_000)
+    with hub_data.first_rows("fancyzhx/ag_news", "helpdesk") as fetched:
+        seen = tables.preview("fancyzhx/ag_news", count=40, fetched=fetched)
+        assert len(seen.rows) == 40
+        assert (seen.column("text"), seen.column("label")) == ("text", "label")
+        folder = fetched.splits["train"][0].parent
+    assert 0 < sum(stand_in.sent.values()) < fetched.bytes / 4
+    assert not folder.exists()
+    assert hub_data.cached("fancyzhx/ag_news") is None
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.jsonl", "train.csv.gz"])
+def test_a_look_at_a_text_reads_its_beginning_only(name: str, stand_in: StandIn) -> None:
+    import gzip
+    import random
+
+    rng = random.Random(0)
+    rows = [(f"text {row} {rng.random()} {rng.random()}", "ab"[row % 2]) for row in range(30_000)]
+    if "csv" in name:
+        content = "\n".join(["text,label", *map(",".join, rows)]).encode()
+    else:
+        content = "\n".join(json.dumps({"text": text, "label": label}) for text, label in rows).encode()
+    content = gzip.compress(content) if name.endswith("gz") else content
+    stand_in.publish("datasets/me/data", {name: content, "test.csv": b"text,label\nhi,a\n"})
+    with hub_data.first_rows("me/data", "helpdesk") as fetched:
+        seen = tables.preview("me/data", count=40, fetched=fetched)
+    assert [row[0] for row in seen.rows] == [text for text, _ in rows[:40]]
+    assert seen.repairs == ()
+    assert sum(stand_in.sent.values()) < len(content) / 2 < fetched.bytes
+
+
+def test_a_look_at_what_cannot_be_had_says_why(stand_in: StandIn) -> None:
+    ag_news(stand_in)
+    stand_in.fail("GET .*/large/", status=503)
+    with pytest.raises(TableError, match="503"), hub_data.first_rows("fancyzhx/ag_news", "helpdesk"):
+        pass
