@@ -22,6 +22,7 @@ ABOUT = (
 DEFAULT = "default"
 CONVERTED = "refs/convert/parquet"  # the branch in which the Hub keeps Parquet files of every data set
 _NAME = re.compile(r"(\w[\w.-]{0,95}(?:/\w[\w.-]{0,95})?)(?:@(\w[\w./-]{0,95}))?(?::(\w[\w.-]{0,95}))?", re.ASCII)
+_HEAD = re.compile(r"---\r?\n(.*?)\n---", re.DOTALL)
 _SHARD = re.compile(r"[-_.]?\d+(-of-\d+)?$")
 _DEEPEST = 12  # folders of a file that patterns are matched with
 
@@ -69,7 +70,7 @@ def configurations(files: Sequence[str], head: Mapping[str, Any]) -> dict[str, S
 
 def default_of(found: Mapping[str, Splits], head: Mapping[str, Any]) -> str:
     """The configuration that is read where none is named; empty where one has to be."""
-    marked = [str(one.get("config_name")) for one in _configs(head) if one.get("default") == "true"]
+    marked = [_text(one.get("config_name")) for one in _configs(head) if one.get("default") == "true"]
     candidates = [*marked, DEFAULT, *(found if len(found) == 1 else ())]
     return next((name for name in candidates if name in found), "")
 
@@ -79,16 +80,22 @@ def converted(files: Sequence[str]) -> dict[str, Splits]:
     found: dict[str, dict[str, list[str]]] = {}
     for file in sorted(files):
         places = PurePosixPath(file).parts
-        if len(places) == 3 and file.endswith(".parquet"):
+        if len(places) == 3 and _is_table(PurePosixPath(file)):
             found.setdefault(places[0], {}).setdefault(places[1].removeprefix("partial-"), []).append(file)
     return {name: dict(splits) for name, splits in found.items()}
+
+
+def head_text(readme: str) -> str:
+    """The beginning of a README to the end of its head; empty where it has none."""
+    found = _HEAD.match(readme)
+    return found[0] if found else ""
 
 
 def head_of(readme: str) -> dict[str, Any]:
     """The head of a README in YAML, every scalar as text; empty where it has none that can be read."""
     import yaml  # type: ignore[import-untyped]
 
-    found = re.match(r"---\r?\n(.*?)\n---", readme, re.DOTALL)
+    found = _HEAD.match(readme)
     try:
         head = yaml.load(found[1], Loader=yaml.BaseLoader) if found else None
     except (yaml.YAMLError, RecursionError):
@@ -107,7 +114,7 @@ def label_names(head: Mapping[str, Any], configuration: str = "") -> dict[str, l
             for feature in info["features"]:
                 if isinstance(feature["dtype"], dict) and "class_label" in feature["dtype"]:
                     names = feature["dtype"]["class_label"]["names"]  # by number
-                    found[feature["name"]] = [str(names[key]) for key in sorted(names, key=int)]
+                    found[feature["name"]] = [_text(names[key]) for key in sorted(names, key=int)]
         except (AttributeError, KeyError, TypeError, ValueError):
             continue
     return found
@@ -130,7 +137,13 @@ def by_split(found: Mapping[P, str]) -> dict[str, list[P]]:
 
 
 def _is_table(file: PurePath) -> bool:
-    return bool(kind_of(file)) and file.name not in ABOUT and not any(part.startswith(".") for part in file.parts)
+    hidden = file.is_absolute() or any(part.startswith(".") for part in file.parts)
+    return bool(kind_of(file)) and file.name not in ABOUT and not hidden
+
+
+def _text(value: Any) -> str:
+    """A scalar of a README; empty for anything else, which may be nested without end."""
+    return value if isinstance(value, str) else ""
 
 
 def _by_names(tables: Iterable[str]) -> dict[str, Splits]:
@@ -162,7 +175,7 @@ def _declared(tables: Sequence[str], head: Mapping[str, Any]) -> dict[str, Split
     """Configurations of the head of a README, with the files that its patterns match."""
     found: dict[str, Splits] = {}
     for one in _configs(head):
-        folder = str(one.get("data_dir") or "").strip("/")
+        folder = _text(one.get("data_dir")).strip("/")
         within = [table for table in tables if not folder or table.startswith(f"{folder}/")]
         patterns = one.get("data_files")
         if patterns is None:
@@ -178,7 +191,7 @@ def _declared(tables: Sequence[str], head: Mapping[str, Any]) -> dict[str, Split
             }
         splits = {split: list(dict.fromkeys(files)) for split, files in splits.items() if files}
         if splits:
-            found[str(one.get("config_name") or DEFAULT)] = splits
+            found[_text(one.get("config_name")) or DEFAULT] = splits
     return found
 
 
@@ -190,7 +203,7 @@ def _patterns(declared: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for entry in entries:
         split, path = (entry.get("split"), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
-        found.setdefault(str(split or "train"), []).extend(map(str, path if isinstance(path, list) else [path]))
+        found.setdefault(_text(split) or "train", []).extend(map(_text, path if isinstance(path, list) else [path]))
     return found
 
 

@@ -13,7 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -44,11 +44,17 @@ class Listing:
     commit: str
     files: Mapping[str, int]
     """path to size in bytes"""
-    head: Mapping[str, Any]
-    """of its README"""
+    readme: str
+    """to the end of its head"""
     converted: bool
     """whether these are the Parquet files that the Hub made"""
 
+    @cached_property
+    def head(self) -> dict[str, Any]:
+        """What the README declares."""
+        return layout.head_of(self.readme)
+
+    @cached_property
     def configurations(self) -> dict[str, Splits]:
         """The files of each."""
         files = list(self.files)
@@ -56,7 +62,7 @@ class Listing:
 
     def chosen(self, configuration: str) -> tuple[str, Splits]:
         """A configuration by its name, or the default one, and its files. Raises :class:`TableError`."""
-        found = self.configurations()
+        found = self.configurations
         name = configuration or layout.default_of(found, self.head)
         if name in found:
             return name, found[name]
@@ -123,7 +129,7 @@ def _part(name: str, what: str) -> str:
     if what != "qrels":
         return f"{base}:{what}"
     listing = _saved(repository, revision)
-    own = listing.configurations() if listing is not None else {}
+    own = listing.configurations if listing is not None else {}
     inside = next((one for one in (what, layout.DEFAULT) if one in own), "")
     return f"{base}:{inside}" if inside else f"{repository}-qrels"
 
@@ -162,7 +168,7 @@ def _download(listing: Listing, splits: Splits, name: str, obey: Obey) -> Iterat
             hub.from_hub(listing.repository, listing.commit, file, "dataset")
 
     def of_all(event: Event) -> tuple[Event]:
-        return (replace(event, total=total) if isinstance(event, Progress) else event,)
+        return (replace(event, total=total or event.total) if isinstance(event, Progress) else event,)
 
     yield from passed(hub.run(f"downloading {name}", work, obey), of_all)
 
@@ -193,17 +199,15 @@ def _listed(repository: str, revision: str) -> Listing:
     if reason := hub.unreachable():
         raise hub.Offline(reason)
     commit, files = _files(repository, revision)
-    head: dict[str, Any] = {}
+    readme = ""
     if README in files:
-        readme = hub.from_hub(repository, commit, README, "dataset")
-        head = layout.head_of(readme.read_text("utf-8", "replace"))
-    found = Listing(repository, commit, files, head, converted=False)
-    script = f"{repository.rpartition('/')[2]}.py" in files and "configs" not in head
-    if not revision and (script or not found.configurations()):
+        readme = layout.head_text(hub.from_hub(repository, commit, README, "dataset").read_text("utf-8", "replace"))
+    found = Listing(repository, commit, files, readme, converted=False)
+    script = f"{repository.rpartition('/')[2]}.py" in files and "configs" not in found.head
+    if not revision and (script or not found.configurations):
         with contextlib.suppress(RevisionNotFoundError):
-            commit, files = _files(repository, layout.CONVERTED)
-            found = Listing(repository, commit, files, head, converted=True)
-    about = {"commit": found.commit, "files": found.files, "head": found.head, "converted": found.converted}
+            found = Listing(repository, *_files(repository, layout.CONVERTED), readme, converted=True)
+    about = {name: getattr(found, name) for name in ("commit", "files", "readme", "converted")}
     with contextlib.suppress(OSError):  # it is asked for again
         place = _place(repository, revision)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +228,7 @@ def _saved(repository: str, revision: str) -> Listing | None:
     try:
         about = json.loads(_place(repository, revision).read_bytes())
         files = {str(file): int(size) for file, size in about["files"].items()}
-        return Listing(repository, str(about["commit"]), files, dict(about["head"]), bool(about["converted"]))
+        return Listing(repository, str(about["commit"]), files, str(about["readme"]), bool(about["converted"]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 

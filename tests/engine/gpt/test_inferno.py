@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,9 @@ from data import dante
 from engine.gpt import setup
 from engine.gpt.spec import TrainSpec
 from engine.gpt.train import train
+from engine.runs.background import in_background
 from engine.runs.events import Event, Finished, Progress, Started
-from engine.runs.messages import Control, SaveNow, Stop, Stopped, finish
+from engine.runs.messages import Control, SaveNow, Stop, finish
 
 BOOK = "*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\nCanto I\nNel mezzo del cammin di nostra vita\n\n"
 BOOK += "".join(f"Canto {number}\n\n{make_verse(200, number)}\n" for number in range(2, 35))
@@ -68,7 +69,7 @@ def test_a_stop_is_obeyed_while_the_server_is_silent(fault: dict[str, int], host
 
 
 def test_progress_tells_bytes_total_and_speed_and_other_messages_wait(hosts: StandIn) -> None:
-    hosts.fail("GET .*/gutenberg/", drip=20_000)
+    hosts.fail("GET .*/gutenberg/", drip=4_000)
     control, events = Control(), list[Event]()
     control.send(SaveNow())
     assert finish(setup.load_corpus(SPEC, None, control, resume=False), events.append).name == "inferno"
@@ -114,15 +115,22 @@ def test_hosts_that_drop_packets_end_in_the_bundled_verse(
         assert read([]).count("timed out") == 2
 
 
-def test_a_task_that_has_ended_is_not_asked_to_stop() -> None:
-    from engine.runs.background import in_background
+def test_progress_is_told_once_while_a_task_waits_and_its_end_needs_no_message() -> None:
+    looks = threading.Semaphore(0)
 
     def obey() -> Iterator[Event]:
-        raise Stopped
+        looks.release()
+        return iter(())
 
-    def task() -> Iterator[tuple[str, int, int]]:
+    def task() -> Generator[tuple[str, int, int], None, None]:
         yield "reading", 1, 2
+        for _ in range(3):
+            looks.acquire()
         raise ValueError("it is broken")
 
+    events: list[Event] = []
     with pytest.raises(ValueError, match="it is broken"):
-        list(in_background(task(), obey))  # type: ignore[arg-type]
+        finish(in_background(task(), obey), events.append)
+    assert [(event.what, event.done, event.total) for event in events if isinstance(event, Progress)] == [
+        ("reading", 1, 2)
+    ]
