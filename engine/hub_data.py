@@ -28,6 +28,7 @@ from engine.runs.events import Event, Progress
 from engine.runs.messages import finish, passed
 
 README = "README.md"
+PARTS = ("corpus", "queries", "qrels")
 HEAD = 1 << 18  # bytes of a text that are read to look at its first rows
 SHOWN = 100  # rows of a Parquet file that a look takes
 LARGEST_GROUP = 32 << 20  # bytes of a group of rows of a Parquet file that is read to look at
@@ -105,7 +106,7 @@ def fetch_collection(name: str, bundled: str, obey: Obey) -> Generator[Event, No
     if not _on_hub(name, bundled):
         return None
     found: dict[str, Fetched] = {}
-    for what in ("corpus", "queries", "qrels"):
+    for what in PARTS:
         found[what] = yield from _fetch(_part(name, what), bundled, obey)
     return found
 
@@ -242,12 +243,13 @@ def _place(repository: str, revision: str) -> Path:
 
 
 @contextlib.contextmanager
-def first_rows(name: str, bundled: str) -> Iterator[Fetched]:
-    """The beginning of the first split of a data set on the Hub, in a folder that is removed afterwards.
+def first_rows(name: str, bundled: str, *, ask: bool) -> Iterator[Fetched | None]:
+    """The cached files of a data set on the Hub, else with ``ask`` the beginning of its first split, else None.
 
-    A few small parts of one file are requested, unless all files are on this machine. Raises :class:`TableError`.
+    For that a few small parts of one file are requested, and kept in a folder that is removed afterwards. Raises
+    :class:`TableError`.
     """
-    if (found := cached(name)) is not None:
+    if (found := cached(name)) is not None or not ask:
         yield found
         return
     with tempfile.TemporaryDirectory(prefix="llmlab-look-") as folder:
@@ -257,6 +259,18 @@ def first_rows(name: str, bundled: str) -> Iterator[Fetched]:
         except NotOnHub as error:
             raise _cannot_be_had(name, bundled, error) from None
         yield found
+
+
+@contextlib.contextmanager
+def first_of_collection(name: str, bundled: str, *, ask: bool) -> Iterator[dict[str, Fetched] | None]:
+    """Corpus, queries and qrels of a collection on the Hub, see :func:`first_rows`."""
+    found: dict[str, Fetched] = {}
+    with contextlib.ExitStack() as stack:
+        for what in PARTS:
+            part = stack.enter_context(first_rows(_part(name, what), bundled, ask=ask))
+            if part is not None:
+                found[what] = part
+        yield found if len(found) == len(PARTS) else None
 
 
 @_requests()

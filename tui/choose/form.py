@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from data import sources
 from data.choices import BUNDLED, EXAMPLES, LETTERS, Item, TableError, load
+from data.hub import Fetched
 from engine.choose.spec import ChooseSpec
 from engine.runs.spec import typed
-from tui.follow.comparison_form import CompareForm, Seen, rows_to_read
+from tui.follow.comparison_form import CompareForm, Seen, look_at, rows_to_read
 from tui.text import safe
 
 SHOWN = 300  # characters of a context or a question
@@ -34,19 +34,24 @@ class SeenItems(Seen):
         return lines
 
 
-def look(values: Mapping[str, str]) -> SeenItems:
-    """Read what lies on the disk. Never raises."""
+def look(values: Mapping[str, str], *, ask: bool = False) -> SeenItems:
+    """What the questions of these values are, see :func:`tui.follow.comparison_form.look_at`."""
+    return look_at(values, SeenItems(), _seen, BUNDLED, ask=ask)
+
+
+def _seen(values: Mapping[str, str], fetched: Fetched | None) -> SeenItems:
+    """What the questions of these values are; of the Hub's if their files are given."""
     name = values["data"].strip()
-    if sources.existing(name) is None and name != BUNDLED:
-        return SeenItems(note="looked up on the Hub when the methods run" if name else "")
     given = typed(ChooseSpec, values)
     limit, seed = (int(given[field]) if given[field].isdecimal() else 0 for field in ("limit", "seed"))
     meant = {field: given[field] for field in ("answer_base", "context_column", "encoding")}
     most, note = rows_to_read(name)
     try:
-        data = load(name, **meant, most=most, limit=limit, seed=seed)
+        data = load(name, **meant, most=most, limit=limit, seed=seed, fetched=fetched)
     except TableError as error:
         return SeenItems(problem=str(error))
+    if fetched is not None and fetched.bytes:  # counts of the first rows tell nothing
+        return SeenItems(data.source, checks=data.read, first=data.judged[:EXAMPLES])
     checks = (*data.read, *data.checks)
     return SeenItems(data.source, checks=checks, repairs=data.repairs, note=note, first=data.judged[:EXAMPLES])
 

@@ -16,7 +16,7 @@ from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
 from engine.runs.spec import Problem
 from tui import units
-from tui.follow.comparison_form import CompareForm, Seen, kind_of, size
+from tui.follow.comparison_form import CompareForm, Seen, look_at, size
 from tui.text import safe
 from tui.widgets.field import Choice
 
@@ -52,29 +52,9 @@ class SeenTable(Seen):
         return Content("\n").join(lines)
 
 
-def look(values: Mapping[str, str]) -> SeenTable:
-    """What the data set of these values holds. Reads files, not the Hub: not for the screen's thread."""
-    name = values["data"].strip()
-    kind = kind_of(name, BUNDLED)
-    if kind == "hub":
-        return SeenTable(note=f"{name} is looked up on the Hub when you press Enter here or F5.")
-    return _seen(values, None) if kind != "nothing" else SeenTable()
-
-
-def ask_hub(values: Mapping[str, str]) -> SeenTable:
-    """The first rows of a data set on the Hub; all that :func:`look` finds where it is in the cache."""
-    from data.tables import TableError
-    from engine.hub_data import first_rows
-
-    name = values["data"].strip()
-    try:
-        with first_rows(name, BUNDLED) as fetched:
-            seen = _seen(values, fetched)
-    except TableError as error:  # it may be there the next time
-        return SeenTable(note=f"{error}\nEnter tries again; F5 tries again and starts if it is found.")
-    if fetched.bytes and not seen.problem:
-        return replace(seen, note=f"first rows only: F5 downloads {units.size(fetched.bytes)}, checks them and starts")
-    return seen
+def look(values: Mapping[str, str], *, ask: bool = False) -> SeenTable:
+    """What the data set of these values holds, see :func:`tui.follow.comparison_form.look_at`."""
+    return look_at(values, SeenTable(), _seen, BUNDLED, ask=ask)
 
 
 def _seen(values: Mapping[str, str], fetched: Fetched | None) -> SeenTable:
@@ -179,15 +159,6 @@ class ClassifyForm(CompareForm):
         for name in texts.keys() & self._widgets.keys() & set(COLUMNS):
             self._widgets[name].able = ("auto", *self._columns(texts[name]))
         super().put(texts)
-
-    def entered(self, name: str) -> None:
-        """Enter in the name of a data set on the Hub looks it up first."""
-        values = self.values()
-        if name == "data" and kind_of(values["data"].strip(), BUNDLED) == "hub" and not self.seen.columns:
-            self.know(values, SeenTable(note="looking it up on the Hub…"))
-            self.look(values, ask_hub)
-        else:
-            self.start_or_tell()
 
     def know(self, values: Mapping[str, str], seen: Seen) -> None:
         super().know(values, seen)

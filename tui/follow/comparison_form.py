@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -16,6 +16,7 @@ from textual.widgets import Static
 from data import sources
 from engine.runs.spec import Problem
 from engine.runs.tasks import BUNDLED
+from tui import units
 from tui.follow.form import Form
 from tui.text import safe
 
@@ -55,6 +56,9 @@ class Seen:
         return []
 
 
+S = TypeVar("S", bound=Seen)
+
+
 def kind_of(name: str, bundled: str, *, folder: bool = False) -> str:
     """Where data of this name would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Makes no request.
 
@@ -86,6 +90,41 @@ def rows_to_read(name: str) -> tuple[int, str]:
     return HEAD, f"{name} is large: only the first {HEAD:,} rows of each file are checked here"
 
 
+def look_at(
+    values: Mapping[str, str],
+    nothing: S,
+    see: Callable[[Mapping[str, str], Any], S],
+    bundled: str,
+    *,
+    collection: bool = False,
+    ask: bool = False,
+) -> S:
+    """What ``see`` finds in the data of these values: files, or what is given of a data set on the Hub.
+
+    Those of the Hub are taken from the cache or, with ``ask``, their first rows are requested. Reads files: called off
+    the event loop. Never raises.
+    """
+    from data.formats import TableError
+    from engine import hub_data
+
+    name = values["data"].strip()
+    kind = kind_of(name, bundled, folder=collection)
+    if kind == "nothing":
+        return nothing
+    if kind != "hub":
+        return see(values, None)
+    try:
+        with (hub_data.first_of_collection if collection else hub_data.first_rows)(name, bundled, ask=ask) as fetched:
+            if fetched is None:
+                return replace(nothing, note=f"{name} is looked up on the Hub when you press Enter here or F5.")
+            seen = see(values, fetched)
+    except TableError as error:  # it may be there the next time
+        return replace(nothing, note=f"{error}\nEnter tries again; F5 tries again and starts if it is found.")
+    download = sum(part.bytes for part in (fetched.values() if isinstance(fetched, Mapping) else [fetched]))
+    note = f"Only the first rows are shown: F5 downloads {units.size(download)}."
+    return replace(seen, note=note) if download and not seen.problem else seen
+
+
 class CompareForm(Form):
     """Looks at the data off the event loop whenever a field has changed that they depend on."""
 
@@ -103,6 +142,8 @@ class CompareForm(Form):
         super().__init__(default)
         self.seen = self.NOTHING
         self._rest: Timer | None = None
+        self._asked = ""
+        """data set whose first rows were asked for"""
 
     def facts(self) -> ComposeResult:
         yield Static(classes="seen")
@@ -111,9 +152,20 @@ class CompareForm(Form):
         self._look_soon(0.05)
 
     @staticmethod
-    def read(values: Mapping[str, str]) -> Seen:
-        """Look at the data of these values. Reads files: called off the event loop. Never raises."""
+    def read(values: Mapping[str, str], *, ask: bool = False) -> Seen:
+        """Look at the data of these values, see :func:`look_at`."""
         raise NotImplementedError
+
+    def entered(self, name: str) -> None:
+        """Enter in the name of a data set on the Hub looks at it first."""
+        values = self.values()
+        kind = kind_of(values["data"].strip(), self.default.data, folder=self.FOLDER)
+        if name == "data" and kind == "hub" and not self.seen.source:
+            self.know(values, replace(self.NOTHING, note="looking it up on the Hub…"))
+            self._asked = values["data"]
+            self.look(values)
+        else:
+            self.start_or_tell()
 
     def wrong(self, values: Mapping[str, str]) -> list[Problem]:
         return wrong_data(values, self.default.data, folder=self.FOLDER) or (
@@ -132,15 +184,15 @@ class CompareForm(Form):
     def _look_soon(self, seconds: float) -> None:
         if self._rest is not None:
             self._rest.stop()
-        self._rest = self.set_timer(seconds, lambda: self.look(self.values(), self.read))
+        self._rest = self.set_timer(seconds, lambda: self.look(self.values()))
 
     @work(thread=True, exclusive=True, group="look", exit_on_error=False)
-    def look(self, values: dict[str, str], read: Callable[[Mapping[str, str]], Seen]) -> None:
+    def look(self, values: dict[str, str]) -> None:
         """Read the data off the event loop."""
         from textual.worker import get_current_worker
 
         worker = get_current_worker()
-        seen = read(values)
+        seen = self.read(values, ask=values["data"] == self._asked)
         if not worker.is_cancelled:
             self.app.call_from_thread(self.know, values, seen)
 

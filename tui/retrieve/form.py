@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from data.beir import BUNDLED
+from data.hub import Fetched
 from engine.retrieve.spec import RetrieveSpec
-from tui.follow.comparison_form import CompareForm, Seen, kind_of, rows_to_read
+from tui.follow.comparison_form import HEAD, CompareForm, Seen, look_at, rows_to_read
 from tui.text import safe
 
 
@@ -28,20 +29,22 @@ class SeenCollection(Seen):
         return lines
 
 
-def look(values: Mapping[str, str]) -> SeenCollection:
-    """What a collection holds. Reads files: not for the screen's thread. The Hub is only asked by a run."""
+def look(values: Mapping[str, str], *, ask: bool = False) -> SeenCollection:
+    """What the collection of these values holds, see :func:`tui.follow.comparison_form.look_at`."""
+    return look_at(values, SeenCollection(), _seen, BUNDLED, collection=True, ask=ask)
+
+
+def _seen(values: Mapping[str, str], fetched: Mapping[str, Fetched] | None) -> SeenCollection:
+    """What the collection of these values holds; of the Hub's if its files are given."""
     from data import beir
 
     name = values["data"].strip()
-    kind = kind_of(name, BUNDLED, folder=True)
-    if kind == "nothing":
-        return SeenCollection()
-    if kind == "hub":
-        return SeenCollection(note=f"{name} is loaded from the cache or the Hub when you press F5.")
     text_column, encoding = ("" if values[field] == "auto" else values[field] for field in ("text_column", "encoding"))
     try:
-        most, note = rows_to_read(name) if kind == "path" else (0, "")
-        found = beir.load(name, text_column=text_column, encoding=encoding, most=most)
+        most, note = rows_to_read(name)
+        if fetched is not None and any(part.bytes for part in fetched.values()):
+            most = HEAD
+        found = beir.load(name, text_column=text_column, encoding=encoding, most=most, fetched=fetched)
     except beir.BeirError as error:
         return SeenCollection(problem=str(error))
     except OSError as error:

@@ -1,0 +1,64 @@
+"""What the forms show of a data set on the Hub before it is downloaded, and after."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hub_layouts import LAYOUTS
+from hub_server import StandIn
+
+from engine import hub_data
+from engine.choose.spec import ChooseSpec
+from engine.classify.spec import ClassifySpec
+from engine.retrieve.spec import RetrieveSpec
+from engine.runs.messages import finish
+from engine.runs.spec import spelled
+from tui.choose import form as choose
+from tui.classify import form as classify
+from tui.retrieve import form as retrieve
+
+
+@pytest.mark.parametrize(
+    ("form", "spec", "name", "shown", "whole"),
+    [
+        (classify, ClassifySpec(), "dair-ai/emotion", "a text of 0", "12 test"),
+        (choose, ChooseSpec(), "tau/commonsense_qa", "th time?", "items to train on"),
+        (choose, ChooseSpec(), "allenai/swag:regular", "sent2", "items to train on"),
+        (retrieve, RetrieveSpec(), "BeIR/scifact", "On alphacell", "12 documents"),
+    ],
+)
+def test_a_look_asks_only_when_told_to_and_shows_all_once_it_is_cached(
+    form: ModuleType, spec: Any, name: str, shown: str, whole: str, stand_in: StandIn
+) -> None:
+    LAYOUTS.get(name, LAYOUTS["BeIR/scifact:corpus"])(stand_in)
+    values = {**spelled(spec), "data": name}
+
+    def told(**asked: bool) -> str:
+        seen = form.look(values, **asked)
+        assert not seen.problem
+        rows = seen.first_rows().plain if form is classify else ""
+        return f"{seen.facts().plain}\n{rows}"
+
+    assert f"{name} is looked up on the Hub when you press Enter here or F5" in told()
+    assert not stand_in.asked
+    first = told(ask=True)
+    assert shown in first
+    assert "Only the first rows are shown: F5 downloads" in first
+    assert whole not in first
+    get = hub_data.fetch_collection if form is retrieve else hub_data.fetch
+    finish(get(name, "bundled", lambda: iter(())))
+    stand_in.asked.clear()
+    complete = told()
+    assert whole in complete
+    assert shown in complete
+    assert not stand_in.asked
+
+
+def test_a_look_tells_why_there_is_nothing_to_see(stand_in: StandIn) -> None:
+    LAYOUTS["allenai/swag:regular"](stand_in)
+    seen = choose.look({**spelled(ChooseSpec()), "data": "allenai/swag"}, ask=True)
+    assert not seen.problem
+    assert "its configurations are regular, full" in seen.note
+    assert "Enter tries again" in seen.note
