@@ -34,12 +34,13 @@ def zero_shot(setup: Setup) -> Iterator[Row]:
     import torch
 
     from data import choices
-    from engine import hub
+    from engine.hub_data import fetch
     from engine.lm import find
     from engine.runs.messages import finish
 
     placement = setups.place(setup)
-    data = choices.load(setup.data or choices.BUNDLED, unreachable=hub.unreachable)
+    asked = setup.data or choices.BUNDLED
+    data = choices.load(asked, fetched=finish(fetch(asked, choices.BUNDLED, lambda: iter(()))))
     every = [*data.judged, *data.train, *data.held_out]
     items = every[: setup.of(4, FEW if placement.device.type == "cpu" else MANY)]
     precisions = dict.fromkeys((torch.float32, placement.dtype)) if not setup.model else {placement.dtype: None}
