@@ -7,7 +7,6 @@ downloaded opens without a network.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import tempfile
 import zlib
@@ -31,8 +30,7 @@ README = "README.md"
 PARTS = ("corpus", "queries", "qrels")
 HEAD = 1 << 18  # bytes of a text that are read to look at its first rows
 SHOWN = 100  # rows of a Parquet file that a look takes
-LARGEST_GROUP = 32 << 20  # bytes of a group of rows of a Parquet file that is read to look at
-BUFFER = 1 << 16  # bytes that a request for a part of a file asks for at least
+BLOCK = 1 << 16  # bytes of a file that a request asks for at least
 
 Obey = Callable[[], Iterator[Event]]
 
@@ -243,11 +241,11 @@ def _place(repository: str, revision: str) -> Path:
 
 
 @contextlib.contextmanager
-def first_rows(name: str, bundled: str, *, ask: bool) -> Iterator[Fetched | None]:
+def first_rows(name: str, bundled: str, obey: Obey, *, ask: bool) -> Iterator[Fetched | None]:
     """The cached files of a data set on the Hub, else with ``ask`` the beginning of its first split, else None.
 
-    For that a few small parts of one file are requested, and kept in a folder that is removed afterwards. Raises
-    :class:`TableError`.
+    For that a few small parts of one file are requested, and kept in a folder that is removed afterwards. ``obey`` is
+    as for :func:`fetch`. Raises :class:`TableError`.
     """
     if (found := cached(name)) is not None or not ask:
         yield found
@@ -255,19 +253,19 @@ def first_rows(name: str, bundled: str, *, ask: bool) -> Iterator[Fetched | None
     with tempfile.TemporaryDirectory(prefix="llmlab-look-") as folder:
         work = partial(_first_rows, name, Path(folder))
         try:
-            found = finish(hub.run(f"asking the Hub for {name}", work, lambda: iter(())))
+            found = finish(hub.run(f"asking the Hub for {name}", work, obey))
         except NotOnHub as error:
             raise _cannot_be_had(name, bundled, error) from None
         yield found
 
 
 @contextlib.contextmanager
-def first_of_collection(name: str, bundled: str, *, ask: bool) -> Iterator[dict[str, Fetched] | None]:
+def first_of_collection(name: str, bundled: str, obey: Obey, *, ask: bool) -> Iterator[dict[str, Fetched] | None]:
     """Corpus, queries and qrels of a collection on the Hub, see :func:`first_rows`."""
     found: dict[str, Fetched] = {}
     with contextlib.ExitStack() as stack:
         for what in PARTS:
-            part = stack.enter_context(first_rows(_part(name, what), bundled, ask=ask))
+            part = stack.enter_context(first_rows(_part(name, what), bundled, obey, ask=ask))
             if part is not None:
                 found[what] = part
         yield found if len(found) == len(PARTS) else None
@@ -275,85 +273,45 @@ def first_of_collection(name: str, bundled: str, *, ask: bool) -> Iterator[dict[
 
 @_requests()
 def _first_rows(name: str, folder: Path) -> Fetched:
+    from huggingface_hub import HfFileSystem
+
     repository, revision, configuration = layout.parts(name)
     listing = _listed(repository, revision)
     chosen, splits = listing.chosen(configuration)
     split = next((split for split in splits if split_called(split) == "train"), next(iter(splits)))
-    part = _beginning(_RemoteFile(listing, splits[split][0]), folder, PurePath(splits[split][0]).name)
+    place = f"datasets/{repository}@{listing.commit}/{splits[split][0]}"
+    with HfFileSystem().open(place, block_size=BLOCK) as remote:
+        part = _beginning(remote, folder / PurePath(place).name)
     size = sum(listing.files[file] for files in splits.values() for file in files)
     return Fetched({split: [part]}, "the Hub", layout.label_names(listing.head, chosen), size)
 
 
-def _beginning(remote: _RemoteFile, folder: Path, name: str) -> Path:
-    """A file with the first rows of another."""
-    if name.endswith(".parquet"):
-        return _first_group(remote, folder / name)
+def _beginning(remote: Any, target: Path) -> Path:
+    """A file with the first rows of an open one, of the same format. Raises :class:`TableError`."""
+    if target.suffix == ".parquet":
+        return _first_batch(remote, target)
+    if target.suffix in (".zst", ".arrow"):
+        raise TableError(f"{target.name} can be read only as a whole: it is downloaded when the methods run")
     content = remote.read(HEAD)
-    if name.endswith(".gz"):
-        name, content = name.removesuffix(".gz"), zlib.decompressobj(31).decompress(content)
-    elif name.endswith((".zst", ".arrow")):
-        raise TableError(f"{name} can be read only as a whole: it is downloaded when the methods run")
+    if target.suffix == ".gz":
+        target, content = target.with_suffix(""), zlib.decompressobj(31).decompress(content)
     if len(content) >= HEAD:
         content = content[: content.rfind(b"\n") + 1] or content
-    (folder / name).write_bytes(content)
-    return folder / name
+    target.write_bytes(content)
+    return target
 
 
-def _first_group(remote: _RemoteFile, target: Path) -> Path:
-    """The first rows of the first group of rows of a Parquet file, with its schema."""
+def _first_batch(remote: Any, target: Path) -> Path:
+    """The first rows of a Parquet file; no more of its columns is read than they need."""
     import pyarrow
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(io.BufferedReader(remote, BUFFER))
+        file = pyarrow.parquet.ParquetFile(remote, buffer_size=BLOCK, pre_buffer=False)
         if not file.num_row_groups:
             raise TableError(f"{target.name} holds no rows")
-        group = file.metadata.row_group(0)
-        size = sum(group.column(place).total_compressed_size for place in range(group.num_columns))
-        if size > LARGEST_GROUP:
-            raise TableError(f"the first rows of {target.name} are {size >> 20:,} MiB: they are not looked at")
-        pyarrow.parquet.write_table(file.read_row_group(0, use_threads=False).slice(0, SHOWN), target)
+        batch = next(file.iter_batches(SHOWN, row_groups=[0], use_threads=False))
+        pyarrow.parquet.write_table(pyarrow.Table.from_batches([batch], file.schema_arrow), target)
     except pyarrow.ArrowException as error:
         raise TableError(f"{target.name} is no readable Parquet ({str(error).splitlines()[0]})") from None
     return target
-
-
-class _RemoteFile(io.RawIOBase):
-    """A file of a repository as it lies on the Hub; what is read is requested."""
-
-    def __init__(self, listing: Listing, file: str) -> None:
-        from huggingface_hub import hf_hub_url
-
-        self._url = hf_hub_url(listing.repository, file, repo_type="dataset", revision=listing.commit)
-        self._size, self._at = listing.files[file], 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Raises :class:`NotOnHub` and what the Hub's library raises."""
-        wanted = min(len(buffer), self._size - self._at)
-        if wanted <= 0:
-            return 0
-        from huggingface_hub import get_session, hf_raise_for_status
-        from huggingface_hub.utils._headers import build_hf_headers
-
-        headers = {**build_hf_headers(), "Range": f"bytes={self._at}-{self._at + wanted - 1}"}
-        with get_session().stream("GET", self._url, headers=headers, follow_redirects=True) as answer:
-            hf_raise_for_status(answer)
-            content = answer.read() if answer.status_code == 206 else b""
-        if len(content) != wanted:
-            raise NotOnHub("the Hub sends no parts of this file")
-        buffer[:wanted] = content
-        self._at += wanted
-        return wanted

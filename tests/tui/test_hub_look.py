@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hub_layouts import LAYOUTS
 from hub_server import StandIn
 
-from engine import hub_data
+from engine import hub_data, hub_requests
 from engine.choose.spec import ChooseSpec
 from engine.classify.spec import ClassifySpec
 from engine.retrieve.spec import RetrieveSpec
@@ -17,6 +18,7 @@ from engine.runs.messages import finish
 from engine.runs.spec import spelled
 from tui.choose import form as choose
 from tui.classify import form as classify
+from tui.follow import comparison_form
 from tui.retrieve import form as retrieve
 
 
@@ -62,3 +64,21 @@ def test_a_look_tells_why_there_is_nothing_to_see(stand_in: StandIn) -> None:
     assert not seen.problem
     assert "its configurations are regular, full" in seen.note
     assert "Enter tries again" in seen.note
+
+
+def test_a_look_that_is_not_waited_for_any_more_ends(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Worker:
+        @property
+        def is_cancelled(self) -> bool:
+            return stand_in.waiting.is_set()
+
+    LAYOUTS["dair-ai/emotion"](stand_in)
+    stand_in.fail("GET .*/large/", halt=10)
+    monkeypatch.setattr(hub_requests, "SILENCE", 600.0)
+    monkeypatch.setattr(comparison_form, "get_current_worker", Worker)
+    values = {**spelled(ClassifySpec()), "data": "dair-ai/emotion"}
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(classify.look(values, ask=True)), daemon=True)
+    thread.start()
+    thread.join(4)
+    assert found == [classify.SeenTable()]

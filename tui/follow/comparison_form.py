@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, ClassVar, TypeVar
@@ -12,8 +13,11 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
+from textual.worker import NoActiveWorker, get_current_worker
 
 from data import sources
+from engine.runs.events import Event
+from engine.runs.messages import Stopped
 from engine.runs.spec import Problem
 from engine.runs.tasks import BUNDLED
 from tui import units
@@ -113,16 +117,27 @@ def look_at(
         return nothing
     if kind != "hub":
         return see(values, None)
+    first = hub_data.first_of_collection if collection else hub_data.first_rows
     try:
-        with (hub_data.first_of_collection if collection else hub_data.first_rows)(name, bundled, ask=ask) as fetched:
+        with first(name, bundled, _obey, ask=ask) as fetched:
             if fetched is None:
                 return replace(nothing, note=f"{name} is looked up on the Hub when you press Enter here or F5.")
             seen = see(values, fetched)
+    except Stopped:
+        return nothing
     except TableError as error:  # it may be there the next time
         return replace(nothing, note=f"{error}\nEnter tries again; F5 tries again and starts if it is found.")
     download = sum(part.bytes for part in (fetched.values() if isinstance(fetched, Mapping) else [fetched]))
     note = f"Only the first rows are shown: F5 downloads {units.size(download)}."
     return replace(seen, note=note) if download and not seen.problem else seen
+
+
+def _obey() -> Iterator[Event]:
+    """Raise :class:`Stopped` in a worker that was cancelled, as by another look or the end of the program."""
+    with contextlib.suppress(NoActiveWorker):
+        if get_current_worker().is_cancelled:
+            raise Stopped
+    return iter(())
 
 
 class CompareForm(Form):
@@ -189,8 +204,6 @@ class CompareForm(Form):
     @work(thread=True, exclusive=True, group="look", exit_on_error=False)
     def look(self, values: dict[str, str]) -> None:
         """Read the data off the event loop."""
-        from textual.worker import get_current_worker
-
         worker = get_current_worker()
         seen = self.read(values, ask=values["data"] == self._asked)
         if not worker.is_cancelled:
