@@ -130,6 +130,32 @@ def test_what_the_datasets_library_cached_is_read_without_a_request(stand_in: St
     assert read.names == {"label": LABELS["emotion"]}
 
 
+def test_a_collection_that_the_datasets_library_cached_is_searched_without_a_request(stand_in: StandIn) -> None:
+    scifact(stand_in)
+    for configuration in ("corpus", "queries"):
+        datasets.load_dataset("BeIR/scifact", configuration)
+    datasets.load_dataset("BeIR/scifact-qrels")
+    stand_in.asked.clear()
+    fetched = finish(hub_data.fetch_collection("BeIR/scifact", "workshop", lambda: iter(())))
+    found = beir.load("BeIR/scifact", fetched=fetched)
+    assert not stand_in.asked
+    assert found.source == "cache of the datasets library (BeIR/scifact)"
+    assert (found.qrels["test"]["0"], found.qrels["train"]["7"], len(found)) == ({"0": 1}, {"7": 1}, 12)
+
+
+def test_half_of_a_data_set_is_not_taken_for_all_of_it_without_a_network(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emotion(stand_in)
+    stand_in.fail("/large/", times=1)
+    stand_in.fail("/large/", status=500)
+    with pytest.raises(TableError, match="500"):
+        got("dair-ai/emotion")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(TableError, match=r"it is not cached, and Hub lookups are off"):
+        got("dair-ai/emotion")
+
+
 def test_a_collection_may_hold_its_own_judgements(stand_in: StandIn) -> None:
     files = {
         "corpus.jsonl": b'{"_id": "d1", "text": "a card"}\n{"_id": "d2", "text": "a bill"}\n',
