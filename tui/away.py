@@ -55,7 +55,7 @@ def question(found: Sequence[Summary]) -> Question:
     listed = found[:LISTED]
     answers = [Option(f"run-{number}", _line(one), str(number)) for number, one in enumerate(listed, 1)]
     more = f" {len(found) - len(listed)} more are in the pane Runs." if len(found) > len(listed) else ""
-    text = f"These runs ended. A number opens one.{more}"
+    text = f"These runs have ended. Press a number to open one.{more}"
     return Question("While you were away", text, (*answers, Option("close", "close", "c")), stacked=True)
 
 
