@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 from dataclasses import dataclass
@@ -122,6 +123,15 @@ class Gpus:
         except Exception:
             return None
         return version // 1000, version % 1000 // 10
+
+
+@functools.cache
+def visible_gpus() -> int:
+    """How many GPUs of NVIDIA a process of this one's environment may use, without asking CUDA."""
+    if not has_driver():
+        return 0
+    there, shown = len(Gpus().read()), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return there if shown is None else min(there, sum(one.strip() not in ("", "-1") for one in shown.split(",")))
 
 
 class CpuGauge:

@@ -21,7 +21,7 @@ from textual.widgets import Static
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine.runs import owner
+from engine.runs import owner, queue
 from engine.runs.listing import explain
 from engine.runs.spec import BadSpec
 from tui import away, panes, screenshot, themes
@@ -123,7 +123,12 @@ class LabApp(EndingApp):
 
     @work(exclusive=True, group="away", exit_on_error=False)
     async def _look_back(self) -> None:
-        """Say what runs came to an end since the last look, and from then on keep the time of looking."""
+        """Go on with the queue, say what runs ended since the last look, and from then on keep the time of looking."""
+        try:
+            if started := await asyncio.to_thread(queue.advance):
+                self.pane.show_if_idle(started[0])
+        except (OSError, CheckpointError) as error:
+            self.tell("The queue of runs does not go on", str(error))
         found = await asyncio.to_thread(away.ended)
         away.look()
         self.set_interval(LOOK, away.look)

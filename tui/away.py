@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from checkpoints import home, run
+from engine.runs import queue
 from engine.runs.listing import Summary, summarise
 from tui import units
 from tui.panes import BY_NAME
@@ -28,16 +29,16 @@ def look() -> None:
 
 
 def ended() -> list[Summary]:
-    """The runs that came to an end after the last look, the newest first; none before there was one."""
+    """The runs that came to an end after the last look, but for those of the queue, the newest first."""
     try:
         since = (home.home() / FILE).stat().st_mtime
         every = run.every(home.runs())
     except OSError:
         return []
-    changed = []
+    changed, waiting = [], queue.names()
     for one in every:
         with contextlib.suppress(OSError):
-            if os.stat(one.events).st_mtime > since and one.owner() is None:
+            if os.stat(one.events).st_mtime > since and one.owner() is None and one.name not in waiting:
                 changed.append(one)
     return [summarise(one) for one in changed]
 

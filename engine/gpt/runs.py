@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +11,40 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.journal import Journal
 from checkpoints.run import Run
+from data import sources
 from engine.gpt.spec import TrainSpec
 from engine.runs import codec, owner
 from engine.runs.events import Event
 from engine.runs.messages import Control
-from engine.runs.spec import to_dict
+from engine.runs.spec import BadSpec, Problem, spelled, to_dict
 
 
-def create(spec: TrainSpec) -> Run:
-    """Make the run directory for ``spec``. Raises :class:`OSError`."""
-    name = spec.name or f"{Path(spec.corpus).stem or 'text'}-{spec.preset}"
+def create(spec: TrainSpec, also: str = "") -> Run:
+    """Make the run directory for ``spec``; its name ends in ``also``. Raises :class:`OSError`."""
+    name = (spec.name or f"{Path(spec.corpus).stem or 'text'}-{spec.preset}") + also
     if spec.corpus not in ("dante", "dantesque"):  # who trains it may stand in another folder
         spec = replace(spec, corpus=str(Path(os.path.expanduser(spec.corpus)).absolute()))
     return runs.create(home.runs(), name, to_dict(spec), owner.environment())
+
+
+def create_each(specs: Sequence[TrainSpec]) -> list[Run]:
+    """Make run directories, whose names tell in what the specs differ. An :class:`OSError` leaves none."""
+    texts, made = [spelled(spec) for spec in specs], []
+    differ = [name for name in texts[0] if len({text[name] for text in texts}) > 1]
+    try:
+        for spec, text in zip(specs, texts, strict=True):
+            made.append(create(spec, "".join(f"-{name}-{text[name]}" for name in differ)))
+    except OSError:
+        for run in made:
+            run.delete()
+        raise
+    return made
+
+
+def check_corpus(spec: TrainSpec) -> None:
+    """Raise :class:`engine.runs.spec.BadSpec` when the corpus is neither a built-in one nor there."""
+    if spec.corpus not in ("dante", "dantesque") and sources.existing(spec.corpus) is None:
+        raise BadSpec([Problem("corpus", f"{spec.corpus}: there is no such file")])
 
 
 def spec_of(run: Run) -> TrainSpec:

@@ -12,7 +12,7 @@ from typing import Any
 from checkpoints import run as runs
 from checkpoints import store
 from checkpoints.run import Run, read_tail
-from engine.runs import notes
+from engine.runs import notes, queue
 from engine.runs import owner as run_owner
 from engine.runs.codec import LARGEST
 from engine.runs.events import names_of, renamed, state_after
@@ -31,7 +31,7 @@ class Summary:
     name: str
     path: str
     state: str
-    """starting, running, paused, finished, stopped, failed, interrupted or unreadable"""
+    """queued, starting, running, paused, finished, stopped, failed, interrupted or unreadable"""
     step: int = 0
     steps: int = 0
     best_val_loss: float | None = None
@@ -67,6 +67,8 @@ class Summary:
     """what people call it, as the next two"""
     tags: tuple[str, ...] = ()
     pinned: bool = False
+    place: int = 0
+    """in the queue, from 1, of a run that is queued"""
 
 
 def summarise(run: Run) -> Summary:
@@ -162,7 +164,12 @@ def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str], spec: Mappi
         state = {"": "starting", "finished": "starting", "paused": "paused"}.get(last, "running")
         return replace(summary, state=state, owner=owner.pid)
     reason = tail[last].get("reason") if last == "finished" else None
-    return replace(summary, state=state_after(reason), reason=reason) if isinstance(reason, str) and reason else summary
+    if isinstance(reason, str) and reason:
+        summary = replace(summary, state=state_after(reason), reason=reason)
+    if summary.state in ("interrupted", "stopped"):
+        state, place = queue.standing(run)
+        summary = replace(summary, state=state or summary.state, place=place)
+    return summary
 
 
 def _count(value: Any) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import time
@@ -37,6 +38,8 @@ NICENESS = 5
 GRACE = 60.0  # seconds that the work has to take a stop
 SINCE = "LLMLAB_MESSAGES_SINCE"  # tells a launched process which messages are for it
 LEFT = "stopped without waiting for the current step: resuming continues from what was saved"
+_OF_TORCHRUN = re.compile(r"((LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE|NAME)|OMP_NUM_THREADS|(MASTER_|TORCH).*)$")
+"""variables of the environment"""
 PROGRAM = "llmlab_tui"  # the package whose ``python -m`` starts a process of this program
 
 
@@ -335,6 +338,9 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
     several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "-m"] if count > 1 else []
     # Without it torchrun takes one thread for all libraries; torch itself is given its own number.
     threads = {"OMP_NUM_THREADS": str(physical_cores())} if several else {}
+    # A process of torchrun that starts another run does not pass on what torchrun gave it.
+    ranked = "TORCHELASTIC_RUN_ID" in os.environ
+    alone = {name: value for name, value in os.environ.items() if not (ranked and _OF_TORCHRUN.match(name))}
     since = time.time_ns()
     log = os.open(run.path / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
@@ -345,7 +351,7 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
             cwd="/",
-            env={**threads, **os.environ, SINCE: str(since), "LLMLAB_HOME": str(home.home())},
+            env={**threads, **alone, SINCE: str(since), "LLMLAB_HOME": str(home.home())},
         )
         # Threads inherit it: whoever types beside the training comes first.
         with contextlib.suppress(OSError, AttributeError):

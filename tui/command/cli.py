@@ -25,9 +25,10 @@ from engine.gpt import branch as branches
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import PRESETS, TrainSpec, build, read_toml
 from engine.lm.find import LoadingStopped, NoModel
-from engine.runs import owner
+from engine.runs import owner, queue
 from engine.runs.listing import summarise
 from engine.runs.messages import SetLearningRate
+from engine.runs.several import combinations
 from engine.runs.spec import BadSpec, Problem, options
 from engine.tokenization.encoding import NoTokenizer
 from tui import units
@@ -42,6 +43,8 @@ from tui.command.interrupt import INTERRUPTED
 from tui.command.narrate import Narrator
 from tui.command.options import Json, Quiet, asked, flowing
 from tui.command.predict import predict, suspects
+from tui.command.queue import add_to_queue
+from tui.command.queue import queue as queue_app
 from tui.command.rank import rank
 from tui.command.reports import compare, export_metrics, report
 from tui.command.runs import runs as runs_app
@@ -122,14 +125,23 @@ def train(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Train a GPT from scratch on a text file, without the screen."""
-    given = {**(read_toml(config) if config else {}), **given}
+    """Train a GPT from scratch on a text file, without the screen.
+
+    A number may have several values: --learning-rate 1e-3,3e-3 --seed 1..3 puts six runs into the queue, which
+    processes of their own train; see llmlab-tui queue.
+    """
+    each = combinations(TrainSpec, {**(read_toml(config) if config else {}), **given})
+    given = each[0]
     if branch:
+        if len(each) > 1:
+            made = branches.branch_each(branch, each)
+            return add_to_queue(made, gpt_runs.spec_of(made[0]), as_json=json, quiet=quiet)
         run = branches.branch(branch, given)
         hands_over = owner.hands_over(gpt_runs.spec_of(run).gpus)
         work = gpt_runs.launch if hands_over else partial(gpt_runs.drive, resume=True)
         return drive(run, work, as_json=json, quiet=quiet, fresh=True)
-    build(given, preset_for_auto="nano")  # what is wrong by itself is told before torch is loaded
+    for one in each:
+        build(one, preset_for_auto="nano")  # what is wrong by itself is told before torch is loaded
     from engine.device import best_device
     from engine.machine import preset_for
 
@@ -138,6 +150,10 @@ def train(
     spec = build(given, preset_for_auto=chosen)
     if given.get("preset", "auto") == "auto" and not (quiet or json):
         print_message(f"{reason}, so auto uses {chosen}")
+    if len(each) > 1:
+        gpt_runs.check_corpus(spec)
+        made = gpt_runs.create_each([build(one, preset_for_auto=chosen) for one in each])
+        return add_to_queue(made, spec, as_json=json, quiet=quiet)
     run = gpt_runs.create(spec)
     work = gpt_runs.launch if owner.hands_over(spec.gpus) else partial(gpt_runs.drive, resume=False)
     return drive(run, work, as_json=json, quiet=quiet, fresh=True)
@@ -203,7 +219,8 @@ def resume(
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
     work = gpt_runs.launch if owner.hands_over(changed.gpus) else partial(gpt_runs.drive, resume=begun)
     work = partial(work, spec=changed if changed != spec else None)
-    return drive(found, work, messages=first, as_json=json, quiet=quiet, fresh=not begun)
+    fresh = not begun and found.name not in queue.names()  # a run of a queue stays in the list, with its failure
+    return drive(found, work, messages=first, as_json=json, quiet=quiet, fresh=fresh)
 
 
 @app.command(show=False)
@@ -318,7 +335,7 @@ def sample(
 
 for command in (
     tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, compare, export_metrics,
-    report, runs_app, fetch, cache, config,
+    report, runs_app, queue_app, fetch, cache, config,
 ):  # fmt: skip
     app.command(command)
 

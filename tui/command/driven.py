@@ -12,7 +12,7 @@ from checkpoints.lock import Locked
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.lm.find import NoModel
-from engine.runs import owner
+from engine.runs import owner, queue
 from engine.runs.events import Classified, Event, Finished, Started
 from engine.runs.messages import Control, Message, Stop
 from engine.runs.spec import BadSpec
@@ -47,12 +47,13 @@ def drive(
     for message in messages:
         control.send(message)
     came = obey_signals(control)
-    begun, last = False, None
+    begun, last, mine = False, None, True
     try:
         for event in narrated(work(run, control), Narrator(as_json=as_json, quiet=quiet), control):
             begun = begun or isinstance(event, Started)
             last = event if isinstance(event, Finished) else last
     except (Locked, CheckpointError) as error:
+        mine = not isinstance(error, Locked)
         return complain(str(error), BAD_INPUT)
     except Exception as error:
         if isinstance(error, _bad_input()):
@@ -65,6 +66,8 @@ def drive(
     finally:
         if last is not None and last.state != "stopped":
             _at_end(run, last.state)
+        if mine and not came:  # a signal is for the queue too: the next start of the program goes on with it
+            _start_next(run)
     if not as_json and not quiet:
         if isinstance(last, Classified) and table is not None:
             table(last)
@@ -74,6 +77,14 @@ def drive(
     if came:
         return INTERRUPTED
     return DONE if last is not None and last.state in ("finished", "stopped") else FAILED
+
+
+def _start_next(run: Run) -> None:
+    """Go on with the queue of runs, after this one."""
+    try:
+        queue.advance(run.name)
+    except (OSError, CheckpointError) as error:
+        print_message(f"warning: the next run of the queue was not started: {error}")
 
 
 def _at_end(run: Run, state: str) -> None:

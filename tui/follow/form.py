@@ -77,6 +77,8 @@ class Form(Container):
         """The user wants a run of this spec."""
 
         spec: Any
+        more: tuple[Any, ...] = ()
+        """specs of further runs"""
 
     def __init__(self, default: Any) -> None:
         """``default`` is the spec that the form begins with."""
@@ -84,6 +86,8 @@ class Form(Container):
         self.default, self.kind = default, type(default)
         self.known = options(self.kind)
         self.problems: list[Problem] = []
+        self.more: tuple[Any, ...] = ()
+        """where fields have several values: the specs that the form describes after the first"""
         self._touched: set[str] = set()
         self._put: dict[str, str] = {}
         """what the program wrote into each field; anything else there is the user's"""
@@ -250,7 +254,7 @@ class Form(Container):
             self.refresh_all()
             return False
         self._remember(self.given())
-        self.post_message(self.Wanted(spec))
+        self.post_message(self.Wanted(spec, self.more))
         return True
 
     def show_problem(self) -> None:

@@ -106,9 +106,10 @@ class FollowPane(Pane):
     def _find_living(self) -> None:
         """A run that a process works on already is shown live."""
         if (run := self.task_runs.living()) is not None:
-            self.app.call_from_thread(self._show_if_idle, run)
+            self.app.call_from_thread(self.show_if_idle, run)
 
-    def _show_if_idle(self, run: Run) -> None:
+    def show_if_idle(self, run: Run) -> None:
+        """Show a run, unless one is shown or started already."""
         if self.run_shown is None and not self._starting:
             self.open(run)
 
@@ -270,7 +271,12 @@ class FollowPane(Pane):
     @on(Form.Wanted)
     def _wanted(self, event: Form.Wanted) -> None:
         event.stop()
-        self._launch(partial(self.task_runs.create, event.spec), new=True)
+        if event.more:
+            self._launch(
+                partial(self.task_runs.queue, (event.spec, *event.more)), new=True, begin=self.task_runs.follow
+            )
+        else:
+            self._launch(partial(self.task_runs.create, event.spec), new=True)
 
     def resume(self, run: Run) -> None:
         """Go on with a run that was stopped, in a process of its own."""
@@ -283,8 +289,13 @@ class FollowPane(Pane):
         self.form.fill(spec)
 
     @work(group="start", exit_on_error=False)
-    async def _launch(self, run_of: Callable[[], Run], *, new: bool = False) -> None:
-        """Start a process, unless one is being started: that start must not be cancelled half-way."""
+    async def _launch(
+        self, run_of: Callable[[], Run], *, new: bool = False, begin: Callable[[Run], Task] | None = None
+    ) -> None:
+        """Start a process, unless one is being started: that start must not be cancelled half-way.
+
+        ``begin`` is for runs that are started by their queue.
+        """
         if self._starting:
             return
         self._starting = True
@@ -292,8 +303,8 @@ class FollowPane(Pane):
             if new and not await self.may_start():
                 return
             run = await asyncio.to_thread(run_of)
-            task = await asyncio.to_thread(self.task_runs.begin, run)
-        except (OSError, ValueError, BadSpec) as error:
+            task = await asyncio.to_thread(begin or self.task_runs.begin, run)
+        except (OSError, ValueError, BadSpec, CheckpointError) as error:
             where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
             reason = getattr(error, "strerror", None) or error
             self.tell(

@@ -8,6 +8,7 @@ from tui.text import safe
 from tui.widgets.styled import BAD, GOOD, MUTED, WARN
 
 NONE, OPENING, STARTING, RUNNING, PAUSED = "none", "opening", "starting", "running", "paused"
+QUEUED = "queued"
 STOPPING, STOPPED, FINISHED = "stopping", "stopped", "finished"
 FAILED, INTERRUPTED, UNREADABLE = "failed", "interrupted", "unreadable"
 PAUSING, CONTINUING = "pausing", "continuing"
@@ -19,6 +20,7 @@ RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
 MARKS = {
     NONE: ("○", MUTED),
     OPENING: ("○", WARN),
+    QUEUED: ("○", MUTED),
     STARTING: ("○", WARN),
     RUNNING: ("●", GOOD),
     PAUSING: ("●", WARN),

@@ -6,7 +6,7 @@ finds them. Everything here reads files or starts processes: not for the thread 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine.runs import owner
+from engine.runs import owner, queue
 from engine.runs.events import Event
 from engine.runs.listing import explain, figure, partial
 from engine.runs.messages import Control
@@ -52,6 +52,16 @@ class TaskRuns:
         """A run directory for a spec. Raises :class:`OSError` and :class:`engine.runs.spec.BadSpec`."""
         run: Run = import_module(self.runs).create(spec)
         return run
+
+    def queue(self, specs: Sequence[Any]) -> Run:
+        """Put a run for each spec into the queue; returns the one that the queue works on. Raises as :meth:`create`.
+
+        :class:`checkpoints.store.CheckpointError` says that the queue is damaged.
+        """
+        queue.read()
+        made: list[Run] = import_module(self.runs).create_each(specs)
+        started = queue.add(made) or [entry.run for entry in queue.read() if entry.live]
+        return (started or made)[0]
 
     def spec_of(self, run: Run) -> Any:
         """The spec of a run. Raises what :func:`engine.runs.owner.spec_as` raises."""
@@ -90,10 +100,10 @@ class TaskRuns:
         return task
 
     def follow(self, run: Run) -> Task:
-        """A task that follows a run, living or done."""
+        """A task that follows a run, living or done, or started by its queue."""
 
         def task(control: Control) -> Iterator[Event]:
-            return owner.follow(run, control, at_once=True)
+            return owner.follow(run, control, alive=lambda: queue.standing(run)[0] == "starting", at_once=True)
 
         return task
 

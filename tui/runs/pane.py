@@ -22,7 +22,7 @@ from checkpoints.store import CheckpointError
 from engine.gpt.branch import branch
 from engine.report import export as metrics
 from engine.report import page
-from engine.runs import notes, query
+from engine.runs import notes, query, queue
 from engine.runs.listing import Summary, summarise
 from engine.runs.spec import BadSpec
 from tui.follow.exporting import export, write
@@ -114,7 +114,7 @@ class RunsPane(Pane):
             except OSError:
                 stamp = (0.0, 0)
             known = self._known.get(run.name)
-            if known is None or known[0] != stamp or known[1].why:  # what was unreadable may not be so any more
+            if known is None or known[0] != stamp or known[1].why or known[1].place:  # not so any more?
                 known = self._known[run.name] = (stamp, summarise(run))
             found.append(known[1])
         with contextlib.suppress(OSError):
@@ -167,7 +167,10 @@ class RunsPane(Pane):
 
     def action_open(self) -> None:
         """Show the selected run."""
-        if summary := self._readable():
+        summary = self._readable()
+        if summary and summary.place:
+            self.tell("This run is queued", views.QUEUED.format(summary.place))
+        elif summary:
             self.post_message(UseRun(Run(Path(summary.path)), "opened"))
 
     def _readable(self) -> Summary | None:
@@ -237,7 +240,20 @@ class RunsPane(Pane):
                 return here is not None and not here.why
             case "branch":
                 return here is not None and here.task == "train" and here.checkpoints > 0
+            case "queue":
+                return bool(here and here.place)
         return True
+
+    @work(exclusive=True, group="queue", exit_on_error=False)
+    async def action_queue(self, to: str) -> None:
+        """Move the selected run in the queue, or cancel it."""
+        if summary := self.selected:
+            change = partial(queue.cancel, [summary.name]) if to == "cancel" else partial(queue.move, summary.name, to)
+            try:
+                await asyncio.to_thread(change)
+            except (OSError, ValueError, CheckpointError, runs.NoSuchRun, Locked) as error:
+                self.tell("The queue was not changed", str(error))
+            self.look()
 
     def action_again(self) -> None:
         """The form with the values of the selected run."""

@@ -26,6 +26,10 @@ from tui.widgets.plot import Plot, axis
 from tui.widgets.styled import MUTED, SERIES, message, wrap
 
 SHAPES = "●◆▲■▼✚"  # of the evaluations, one for each of SERIES
+QUEUED = (
+    "Its place in the queue is {}: it starts when the runs before it have ended. r starts it now; [ and ] move it, "
+    "{{ moves it to the front, k cancels it."
+)
 SMALLEST = (24, 6)  # columns and rows below which a plot says nothing
 _UNITS = {"train": "nats", "retrieve": "nDCG@10"}
 
@@ -71,7 +75,7 @@ def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
     """Of the table of runs; ``marked`` gives the shape of a run that is in the plot."""
 
     def standing(summary: Summary) -> Text:
-        return states.line(summary.state, summary.state)
+        return states.line(summary.state, f"{summary.state} {summary.place}" if summary.place else summary.state)
 
     def name(summary: Summary) -> tuple[str, str]:
         shape = marked(summary.name)

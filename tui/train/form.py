@@ -8,13 +8,15 @@ from typing import Any
 from textual import work
 from textual.app import ComposeResult
 from textual.visual import VisualType
-from textual.widgets import Static
+from textual.widgets import Button, Static
 
 from checkpoints import home
 from data.sources import existing
 from data.vocabulary import Vocabulary
 from engine import machine
 from engine.gpt.spec import PRESET_HELP, PRESETS, TrainSpec, build
+from engine.runs import queue
+from engine.runs.several import combinations
 from engine.runs.spec import Problem, spelled
 from tui import units
 from tui.follow.form import Form, rows
@@ -65,8 +67,10 @@ class TrainForm(Form):
         return {**spelled(made), "preset": self.default.preset}
 
     def made(self, given: Mapping[str, Any]) -> TrainSpec:
-        spec = build(given, preset_for_auto=self._auto)
-        return spec.for_corpus(*self._corpus) if self._corpus else spec
+        specs = [build(one, preset_for_auto=self._auto) for one in combinations(self.kind, given)]
+        first, *more = [spec.for_corpus(*self._corpus) for spec in specs] if self._corpus else specs
+        self.more = tuple(more)
+        return first
 
     def wrong(self, values: Mapping[str, str]) -> list[Problem]:
         return [Problem("corpus", self._corpus_problem)] if self._corpus_problem else []
@@ -84,6 +88,8 @@ class TrainForm(Form):
         return f"{self._reason}, so auto uses {self._auto}: {PRESET_HELP[self._auto]}."
 
     def refreshed(self, spec: TrainSpec | None) -> None:
+        several = f"{len(self.more) + 1:,} runs, {queue.manner(spec.device, spec.gpus)}" if spec and self.more else ""
+        self.query_one("#go", Button).label = f"{several or self.GO}   F5"
         self.query_one("#cost", Static).update(self._cost(spec) if spec else "")
         self.query_one("#corpus-facts", Static).update(self._facts)
 
