@@ -169,7 +169,10 @@ class RunsPane(Pane):
         """Show the selected run."""
         summary = self._readable()
         if summary and summary.place:
-            self.tell("This run is queued", views.QUEUED.format(summary.place))
+            self.tell(
+                f"Place {summary.place} in the queue",
+                f"It starts when the runs before it have ended.\n\n{views.QUEUED}.",
+            )
         elif summary:
             self.post_message(UseRun(Run(Path(summary.path)), "opened"))
 

@@ -26,10 +26,7 @@ from tui.widgets.plot import Plot, axis
 from tui.widgets.styled import MUTED, SERIES, message, wrap
 
 SHAPES = "●◆▲■▼✚"  # of the evaluations, one for each of SERIES
-QUEUED = (
-    "Its place in the queue is {}: it starts when the runs before it have ended. r starts it now; [ and ] move it, "
-    "{{ moves it to the front, k cancels it."
-)
+QUEUED = "queued; r starts it now, [ ] { move it, k cancels it"
 SMALLEST = (24, 6)  # columns and rows below which a plot says nothing
 _UNITS = {"train": "nats", "retrieve": "nDCG@10"}
 
@@ -150,6 +147,8 @@ def about(summary: Summary, width: int) -> Text:
     if summary.task != "train":
         kept = summary.path
         resumed = "not running" if finished else "not running; r reuses finished parts"
+    if summary.place:
+        resumed = QUEUED
     for name, value in (
         ("best", best + at),
         ("model", model),
