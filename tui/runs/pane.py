@@ -25,6 +25,7 @@ from engine.report import page
 from engine.runs import notes, query, queue
 from engine.runs.listing import Summary, summarise
 from engine.runs.spec import BadSpec
+from tui.follow import state as states
 from tui.follow.exporting import export, write
 from tui.pane import Pane, UseRun, bindings
 from tui.panes import runs_of
@@ -53,6 +54,11 @@ class RunsPane(Pane):
             "Table",
             "All runs on this machine, newest first; ● running. The best loss of a training is on the whole "
             "validation split, in nats per character. A training resumes exactly from its newest undamaged checkpoint.",
+        ),
+        (
+            "Queue",
+            "Several values in the form of Train make runs that wait here as queued, with their place. Each starts when "
+            "the one before it ends, without this program too; a start of the program resumes what was interrupted.",
         ),
     )
 
@@ -107,14 +113,15 @@ class RunsPane(Pane):
             every, why = runs.every(home.runs()), ""
         except OSError as error:
             every, why = [], f"The runs could not be listed.\n\n{home.runs()}: {error.strerror or error}"
+        waiting = queue.names()
         for run in every:
             try:
                 stat = run.events.stat()
-                stamp = (stat.st_mtime, 1 if run.owner() else 0)
+                stamp = (stat.st_mtime, 1 if run.owner() else 2 if run.name in waiting else 0)
             except OSError:
                 stamp = (0.0, 0)
             known = self._known.get(run.name)
-            if known is None or known[0] != stamp or known[1].why or known[1].place:  # not so any more?
+            if known is None or known[0] != stamp or known[1].state in states.UNTOLD:
                 known = self._known[run.name] = (stamp, summarise(run))
             found.append(known[1])
         with contextlib.suppress(OSError):

@@ -83,9 +83,10 @@ class TrainForm(Form):
 
     def explained(self) -> str:
         preset = self.text("preset")
+        about = f"{self._reason}, so auto uses {self._auto}: {PRESET_HELP[self._auto]}."
         if preset in PRESETS:
-            return f"{preset}: {PRESET_HELP[preset]}."
-        return f"{self._reason}, so auto uses {self._auto}: {PRESET_HELP[self._auto]}."
+            about = f"{preset}: {PRESET_HELP[preset]}."
+        return f"{about}\nSeveral values of a number, such as 1e-3,3e-3 or 1..3, make several runs."
 
     def refreshed(self, spec: TrainSpec | None) -> None:
         several = f"{len(self.more) + 1:,} runs, {queue.manner(spec.device, spec.gpus)}" if spec and self.more else ""
