@@ -44,7 +44,7 @@ def create_each(specs: Sequence[TrainSpec]) -> list[Run]:
 def check_corpus(spec: TrainSpec) -> None:
     """Raise :class:`engine.runs.spec.BadSpec` when the corpus is neither a built-in one nor there."""
     if spec.corpus not in ("dante", "dantesque") and sources.existing(spec.corpus) is None:
-        raise BadSpec([Problem("corpus", f"{spec.corpus}: there is no such file")])
+        raise BadSpec([Problem("corpus", f"{spec.corpus}: no such file")])
 
 
 def spec_of(run: Run) -> TrainSpec:

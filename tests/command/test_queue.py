@@ -90,7 +90,7 @@ def test_a_toml_file_may_hold_lists(run: Command, verse: Path, tmp_path: Path) -
         (["--seed", "1..2000"], "2,000 runs; the most is 1,000"),
         (["--seed", "1..40", "--batch", "1..40"], "1,600 runs are too many"),
         (["--width", "16,17"], "heads: 2 do not divide the width 17"),
-        (["--seed", "1..2", "--corpus", "/nowhere/\x1b[31m"], "there is no such file"),
+        (["--seed", "1..2", "--corpus", "/nowhere/\x1b[31m"], "no such file"),
         (["--seed", "1,two"], "'two' is not a whole number"),
     ],
 )

@@ -57,8 +57,9 @@ class RunsPane(Pane):
         ),
         (
             "Queue",
-            "Several values in the form of Train make runs that wait here as queued, with their place. Each starts when "
-            "the one before it ends, without this program too; a start of the program resumes what was interrupted.",
+            "Several values in the form of Train make runs that wait here as queued, with their place. Each starts "
+            "when the one before it ends, without this program too; a start of the program resumes what was "
+            "interrupted.",
         ),
     )
 
