@@ -51,9 +51,9 @@ class Lock:
         while not _try(self._file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 os.close(self._file)
-                raise Locked(last_owner(path))
+                raise Locked(_read(path))
             time.sleep(0.02)
-        self.inherited = last_owner(path)
+        self.inherited = _read(path)
         self._write(json.dumps(asdict(Owner(os.getpid(), socket.gethostname(), time.time()))).encode())
 
     def release(self) -> None:
@@ -81,7 +81,7 @@ def owner(path: Path) -> Owner | None:
     except OSError:
         return None
     try:
-        return None if _try(file, fcntl.LOCK_SH) else (last_owner(path) or Owner(0, "?", 0.0))
+        return None if _try(file, fcntl.LOCK_SH) else (_read(path) or Owner(0, "?", 0.0))
     finally:
         os.close(file)
 
@@ -94,8 +94,7 @@ def _try(file: int, kind: int) -> bool:
     return True
 
 
-def last_owner(path: Path) -> Owner | None:
-    """The process that took the lock last, living or not, if it has not released it."""
+def _read(path: Path) -> Owner | None:
     try:
         found = Owner(**store.read_object(path))
         return found if type(found.pid) is int and type(found.host) is str else None

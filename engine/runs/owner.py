@@ -38,7 +38,9 @@ NICENESS = 5
 GRACE = 60.0  # seconds that the work has to take a stop
 SINCE = "LLMLAB_MESSAGES_SINCE"  # tells a launched process which messages are for it
 LEFT = "stopped without waiting for the current step: resuming continues from what was saved"
-_OF_TORCHRUN = re.compile(r"((LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE|NAME)|OMP_NUM_THREADS|(MASTER_|TORCH).*)$")
+_OF_TORCHRUN = re.compile(
+    r"((LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE|NAME)|OMP_NUM_THREADS|(MASTER_|TORCHELASTIC_|TORCH_NCCL_).*)$"
+)
 """variables of the environment"""
 PROGRAM = "llmlab_tui"  # the package whose ``python -m`` starts a process of this program
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import home, store, trash
-from checkpoints.lock import Lock, Locked, last_owner
+from checkpoints.lock import Lock, Locked
 from checkpoints.run import NoSuchRun, Run, is_run, read_tail
 from checkpoints.store import CheckpointError
 from engine.machine import visible_gpus
@@ -60,8 +60,10 @@ class Entry:
             child.poll()
         if not self.pid or time.time() - self.since > owner.START_UP or not store.alive(str(self.pid)):
             return False
-        last = last_owner(self.run.path / "lock")  # a process that was killed may be there until its parent asks
-        return last is None or last.since < self.since
+        try:  # a lock that was taken since then says more: a process that has ended is there until its parent asks
+            return os.stat(self.run.path / "lock").st_mtime < self.since
+        except OSError:
+            return True
 
     @property
     def live(self) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from engine.gpt.spec import TrainSpec
 from engine.runs import owner, queue
 from engine.runs.events import Finished, Started
 from engine.runs.listing import summarise
-from engine.runs.messages import Control
+from engine.runs.messages import Control, Stop
 from engine.runs.several import combinations
 from engine.runs.spec import BadSpec
 
@@ -115,6 +116,38 @@ def test_four_runs_follow_each_other_after_their_starter_has_ended_and_a_kill_is
     for run in (four[0], four[1]):
         assert measured(told(run)) == undisturbed(run)
     assert sorted(four, key=lambda run: run.events.stat().st_mtime) == four
+
+
+def test_a_stop_ends_one_run_and_a_signal_holds_the_queue_until_the_next_start(verse: Path) -> None:
+    a, b = made(verse, 2, **{**LONG, "steps": 100_000})
+    queue.add([a, b])
+    until(lambda: a.events.stat().st_size)
+    assert owner.send(a, Stop())
+    until(lambda: b.events.stat().st_size)
+    assert states([a]) == ["stopped"]
+    assert queue.names() == (b.name,)
+    there = b.owner()
+    assert there is not None
+    os.kill(there.pid, signal.SIGTERM)
+    until(lambda: b.owner() is None)
+    assert states([b]) == ["stopped"]
+    assert queue.advance() == [b]
+    until(lambda: b.owner())
+    assert states([b]) == ["running"] or until(lambda: states([b]) == ["running"])
+
+
+def test_a_process_of_torchrun_passes_on_nothing_of_it(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "a", "GROUP_RANK": "0"}
+    for name, value in {**given, "OMP_NUM_THREADS": "1", "TORCH_HOME": "/t"}.items():
+        monkeypatch.setenv(name, value)
+    seen: dict[str, str] = {}
+    monkeypatch.setattr(
+        owner.subprocess, "Popen", lambda *_, env, **__: seen.update(env) or SimpleNamespace(pid=os.getpid())
+    )
+    monkeypatch.setattr(owner.os, "setpriority", lambda *_: None)
+    owner.spawn(made(verse, 1)[0])
+    assert not seen.keys() & {*given, "OMP_NUM_THREADS"}
+    assert {"PATH", "LLMLAB_HOME", "TORCH_HOME"} <= seen.keys()
 
 
 def test_two_starts_at_once_start_a_run_once(verse: Path, started: list[tuple[str, Any]]) -> None:
@@ -241,8 +274,8 @@ def test_each_gpu_has_a_run_of_its_own(
 ) -> None:
     monkeypatch.setattr(queue, "visible_gpus", lambda: 2)
     monkeypatch.setattr(owner, "processes", lambda gpus: int(gpus))
-    devices = ["auto", "cuda:1", "cuda", "cpu", "cpu", "auto"]
-    several = ["1", "1", "1", "1", "1", "2"]
+    devices = ["auto", "cuda:1", "cuda", "cpu", "cpu", "auto", "cpu"]
+    several = ["1", "1", "1", "1", "1", "2", "1"]
     base = spec(verse)
     each = [
         gpt_runs.create(replace(base, device=device, gpus=gpus)) for device, gpus in zip(devices, several, strict=True)
@@ -258,6 +291,8 @@ def test_each_gpu_has_a_run_of_its_own(
     assert started[4:] == [(each[4].name, "cpu")]
     queue.advance(each[4].name)
     assert started[5:] == [(each[5].name, "auto")]
+    queue.advance(each[5].name)
+    assert started[6:] == [(each[6].name, "cpu")]
     assert queue.manner() == "on 2 GPUs, one on each"
     assert queue.manner("cpu") == "one after the other"
 
