@@ -71,6 +71,7 @@ class LabApp(EndingApp):
         """
         super().__init__(driver_class=TerminalDriver)
         self._wrong, self._at_end = wrong, at_end or AtEnd()
+        self.animation_level = "none"  # every frame of a page that glides is sent
         self.switcher = PaneSwitcher()
         self._picture = Picture()
         for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):

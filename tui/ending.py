@@ -65,9 +65,12 @@ class EndingApp(OrderedKeys[int]):
     def exit(self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         """End the program; workers and keys open nothing more meanwhile."""
         self._ending = True
-        away.look()
         self.workers.cancel_all()
         self.call_later(self._end, partial(super().exit, result, return_code, message))
+
+    def on_unmount(self) -> None:
+        """What runs have come to until now was seen."""
+        away.look()
 
     async def _end(self, leave: Callable[[], None]) -> None:
         """Leave when all widgets are made: Textual gives those no children that compose later, but mounts them."""

@@ -92,7 +92,7 @@ async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(
     models: FakeModels, size: tuple[int, int]
 ) -> None:
     async with generate(size) as pilot:
-        why = "the model is bundled: the bundled Dante GPT"
+        why = "the model is bundled: Dante GPT"
         await shows(pilot, "Write a prompt here, then F5", f"{why}, since gpt2 is not" if size[0] >= 80 else why)
         await pilot.press("escape")
         await shows(pilot, "e  write a prompt; F5 continues it", "m  choose another model", "w  the lab's prompt")

@@ -513,7 +513,7 @@ def test_encoders_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     (strange / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "evil.py"}}))
     for name, words in (
         (str(folder), "Only safetensors"),
-        (str(strange), "no such code is run"),
+        (str(strange), "which is never run"),
         (str(tmp_path), "not a folder with config.json"),
         ("nobody/nothing", "minilm is bundled"),
         (" ", "no encoder named"),

@@ -96,7 +96,7 @@ def test_every_ranker_is_judged_and_compared_with_those_before_it(spec: Retrieve
         last.results["trained"]["ndcg@10"] - last.results["mean"]["ndcg@10"], abs=1e-6
     )
     told = summarise(run)
-    assert (told.task, told.state, told.step, told.steps) == ("retrieve", "done", 5, 5)
+    assert (told.task, told.state, told.step, told.steps) == ("retrieve", "finished", 5, 5)
     assert told.ndcg == max(result["ndcg@10"] for result in last.results.values())
 
 

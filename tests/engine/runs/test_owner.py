@@ -620,7 +620,7 @@ def test_lines_of_a_journal_that_are_not_understood_are_counted(verse: Path) -> 
     *rest, notice, last = followed(run)
     assert [*rest, last] == told
     assert isinstance(notice, Notice)
-    assert notice.text.startswith("2 lines of the journal are damaged or of another version")
+    assert notice.text.startswith("2 lines of the journal are damaged or from another version")
 
 
 def test_what_a_newer_version_has_put_into_the_spec_is_kept_when_a_run_is_given_more_steps(verse: Path) -> None:
