@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from workbench import PROJECT, TINY, VERSE, launch, notices, records
 
 from checkpoints import home
 from checkpoints import run as runs
+from engine.runs import queue
 from engine.runs.events import Event
 from engine.runs.messages import Control
 from tui import output, start
@@ -116,7 +119,22 @@ def test_every_command_is_tried_here() -> None:
     tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench", "cache", "suspects"}
     tried |= {"fetch", "config", "compare", "report", "export-metrics"}
     tried |= {f"runs {name}" for name in ("tag", "note", "rename", "pin", "delete", "restore", "trash")}
+    tried |= {"queue", "queue move", "queue cancel"}
     assert {name for name, _ in cli.commands()} == tried
+
+
+def test_the_queue(place: Place, said: Said) -> None:
+    made = runs.create(home.runs(), "x", {"task": "train", "corpus": HOSTILE}, {})
+    waits = runs.Run(made.path.rename(made.path.with_name(f"20270101-000000-{HOSTILE}")))
+    queue._write([queue.Entry(place.run), queue.Entry(waits.name, os.getpid(), time.time())])
+    assert said("queue")[0] == 0
+    assert said("queue", "move", waits.name, "up")[0] == 2
+    assert said("queue", "cancel", HOSTILE * 2)[0] == 2
+    assert said("queue", "cancel", waits.name)[0] == 0
+    waits.delete()
+    (home.runs() / queue.FILE).write_text(json.dumps({"runs": [{"name": HOSTILE, "pid": HOSTILE}]}))
+    assert said("queue")[0] == 2
+    assert said("queue", "cancel", "--all")[0] == 0
 
 
 def test_runs_and_doctor(place: Place, said: Said) -> None:
