@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,6 +153,19 @@ def create(runs: Path, name: str, spec: dict[str, Any], env: dict[str, Any]) -> 
     run.write_json("env.json", env)
     run.write_json("spec.json", spec)
     return run
+
+
+def all_or_none(makers: Iterable[Callable[[], Run]]) -> list[Run]:
+    """Make several runs; when one of the makers raises, those that were made before it are removed."""
+    made: list[Run] = []
+    try:
+        for make in makers:
+            made.append(make())
+    except Exception:
+        for run in made:
+            run.delete()
+        raise
+    return made
 
 
 def slug(name: str) -> str:

@@ -14,6 +14,7 @@ from textual.dom import DOMNode
 from textual.worker import Worker, WorkerState
 
 from checkpoints import home
+from engine.runs import queue
 from tui import away
 from tui.key_order import OrderedKeys
 from tui.pane import Pane
@@ -92,6 +93,8 @@ class EndingApp(OrderedKeys[int]):
             return
         whose = "trains in its own process" if len(names) == 1 else "train in their own processes"
         about = f"{' and '.join(names)} {whose}."
+        if any(name not in names for name in queue.names()):
+            about += " Others are queued: after a stop the next one starts."
         answer = await self.push_screen_wait(Question("Quit while training?", about, ANSWERS))
         self._leaving = 0
         if answer == "stop":

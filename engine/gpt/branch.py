@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,19 +64,6 @@ def branch(wanted: str, given: Mapping[str, Any]) -> Run:
         _copy(parent.checkpoints / store.name_of(best), run)
     store.commit(run.checkpoints, step, contents, saved)
     return run
-
-
-def branch_each(wanted: str, given: Sequence[Mapping[str, Any]]) -> list[Run]:
-    """Several branches of one checkpoint. Raises as :func:`branch`, and leaves none then."""
-    made: list[Run] = []
-    try:
-        for one in given:
-            made.append(branch(wanted, one))
-    except Exception:
-        for run in made:
-            run.delete()
-        raise
-    return made
 
 
 def _checkpoint(run: Run, which: str) -> Path:

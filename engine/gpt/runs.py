@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from checkpoints import home
@@ -29,16 +30,10 @@ def create(spec: TrainSpec, also: str = "") -> Run:
 
 def create_each(specs: Sequence[TrainSpec]) -> list[Run]:
     """Make run directories, whose names tell in what the specs differ. An :class:`OSError` leaves none."""
-    texts, made = [spelled(spec) for spec in specs], []
+    texts = [spelled(spec) for spec in specs]
     differ = [name for name in texts[0] if len({text[name] for text in texts}) > 1]
-    try:
-        for spec, text in zip(specs, texts, strict=True):
-            made.append(create(spec, "".join(f"-{name}-{text[name]}" for name in differ)))
-    except OSError:
-        for run in made:
-            run.delete()
-        raise
-    return made
+    also = ["".join(f"-{name}-{text[name]}" for name in differ) for text in texts]
+    return runs.all_or_none(partial(create, spec, name) for spec, name in zip(specs, also, strict=True))
 
 
 def check_corpus(spec: TrainSpec) -> None:

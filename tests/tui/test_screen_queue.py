@@ -58,6 +58,8 @@ async def test_several_values_are_counted_started_and_listed(size: tuple[int, in
         await pilot.press("7")
         await shows(pilot, "queued 1", "queued 2", "queued 3")
         assert not controls(app)
+        await pilot.press("q")
+        await shows(pilot, "Quit while training?", "Others are queued")
 
 
 async def test_keys_of_runs_move_and_cancel_what_waits(spawned: list[str]) -> None:

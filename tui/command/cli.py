@@ -132,9 +132,11 @@ def train(
     """
     each = combinations(TrainSpec, {**(read_toml(config) if config else {}), **given})
     given = each[0]
+    if len(each) > 1 and "RANK" in os.environ:
+        raise BadSpec([Problem("", "several values of a field make a queue: start it without torchrun, with --gpus")])
     if branch:
         if len(each) > 1:
-            made = branches.branch_each(branch, each)
+            made = runs.all_or_none(partial(branches.branch, branch, one) for one in each)
             return add_to_queue(made, gpt_runs.spec_of(made[0]), as_json=json, quiet=quiet)
         run = branches.branch(branch, given)
         hands_over = owner.hands_over(gpt_runs.spec_of(run).gpus)

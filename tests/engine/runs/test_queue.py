@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from checkpoints.lock import Lock
 from checkpoints.run import NoSuchRun, Run
 from checkpoints.store import CheckpointError
 from engine.gpt import runs as gpt_runs
-from engine.gpt.branch import branch_each
+from engine.gpt.branch import branch
 from engine.gpt.spec import TrainSpec
 from engine.runs import owner, queue
 from engine.runs.events import Finished, Started
@@ -325,9 +326,9 @@ def test_branches_of_one_checkpoint_are_all_made_or_none(verse: Path) -> None:
     train(gpt_runs.spec_of(parent), run=parent)
     before = runs.every(home.runs())
     with pytest.raises(BadSpec):
-        branch_each(parent.name, [{"steps": "80"}, {"steps": "80", "width": "32"}])
+        runs.all_or_none(partial(branch, parent.name, one) for one in ({"steps": "80"}, {"width": "32"}))
     assert runs.every(home.runs()) == before
-    two = branch_each(parent.name, [{"steps": "80"}, {"steps": "90"}])
+    two = runs.all_or_none(partial(branch, parent.name, {"steps": steps}) for steps in ("80", "90"))
     assert [run.spec()["steps"] for run in two] == [80, 90]
 
 
