@@ -137,6 +137,14 @@ def names() -> tuple[str, ...]:
     return ()
 
 
+def changed() -> float:
+    """Unix time at which the queue was changed last; 0 where there is none."""
+    try:
+        return _file().stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def standing(run: Run) -> tuple[str, int]:
     """``queued`` and the place among those that wait, from 1; or ``starting`` and 0; or nothing and 0.
 

@@ -87,7 +87,7 @@ def test_a_toml_file_may_hold_lists(run: Command, verse: Path, tmp_path: Path) -
     ("given", "told"),
     [
         (["--seed", "3..1"], "3..1: the range ends before it begins"),
-        (["--seed", "1..2000"], "2,000 runs; the most is 1,000"),
+        (["--seed", "1..2000"], "2,000 runs; the most is 200"),
         (["--seed", "1..40", "--batch", "1..40"], "1,600 runs are too many"),
         (["--width", "16,17"], "heads: 2 do not divide the width 17"),
         (["--seed", "1..2", "--corpus", "/nowhere/\x1b[31m"], "no such file"),

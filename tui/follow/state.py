@@ -17,7 +17,7 @@ LIVE = frozenset({STARTING, RUNNING, PAUSED, PAUSING, CONTINUING})
 ENDED = frozenset({FINISHED, FAILED, INTERRUPTED})
 """without having been asked to"""
 RESUMABLE = frozenset({STOPPED, FAILED, INTERRUPTED})
-UNTOLD = frozenset({QUEUED, STARTING, UNREADABLE})
+UNTOLD = frozenset({STARTING, UNREADABLE})
 """whose end no journal tells"""
 MARKS = {
     NONE: ("○", MUTED),

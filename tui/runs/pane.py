@@ -114,11 +114,11 @@ class RunsPane(Pane):
             every, why = runs.every(home.runs()), ""
         except OSError as error:
             every, why = [], f"The runs could not be listed.\n\n{home.runs()}: {error.strerror or error}"
-        waiting = queue.names()
+        waiting, changed = queue.names(), queue.changed()
         for run in every:
             try:
-                stat = run.events.stat()
-                stamp = (stat.st_mtime, 1 if run.owner() else 2 if run.name in waiting else 0)
+                stat, owned = run.events.stat(), run.owner() is not None
+                stamp = (changed, 2) if run.name in waiting and not owned else (stat.st_mtime, int(owned))
             except OSError:
                 stamp = (0.0, 0)
             known = self._known.get(run.name)
