@@ -32,7 +32,8 @@ def create_each(specs: Sequence[TrainSpec]) -> list[Run]:
     """Make run directories, whose names tell in what the specs differ. An :class:`OSError` leaves none."""
     texts = [spelled(spec) for spec in specs]
     differ = [name for name in texts[0] if len({text[name] for text in texts}) > 1]
-    also = ["".join(f"-{name}-{text[name]}" for name in differ) for text in texts]
+    short = {name: "".join(part[0] for part in name.split("_")) if "_" in name else name for name in differ}
+    also = ["".join(f"-{short[name]}{text[name]}" for name in differ) for text in texts]
     return runs.all_or_none(partial(create, spec, name) for spec, name in zip(specs, also, strict=True))
 
 

@@ -106,7 +106,7 @@ def test_wrong_values_make_no_run(run: Command, verse: Path, given: list[str], t
 def test_a_damaged_queue_is_told_and_put_aside(run: Command, verse: Path) -> None:
     assert run("train", "--corpus", verse, *FLAGS, "--seed", "1..2").code == 0
     file = home.runs() / queue.FILE
-    file.write_bytes(file.read_bytes().replace(b"queue", b"q").replace(b"seed-1", b"seed-\x1b"))
+    file.write_bytes(file.read_bytes().replace(b"queue", b"q").replace(b"seed1", b"seed\x1b"))
     for words in (["queue"], ["queue", "move", "latest", "up"], ["train", "--corpus", verse, *FLAGS, "--seed", "3..4"]):
         done = run(*words)
         assert done.code == 2
