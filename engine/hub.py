@@ -13,10 +13,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from engine import hub_requests
-from engine.hub_requests import PORTAL, UNANSWERED, NotOnHub, Offline, cache, first_line, run, unreachable, waited
+from engine.hub_requests import PORTAL, UNANSWERED, NotOnHub, Offline, cache, first_line, run, unreachable
 from engine.runs.events import Event
+from engine.runs.messages import finish
 
-__all__ = ["NotOnHub", "Offline", "cache", "first_line", "run", "unreachable", "waited"]
+__all__ = ["NotOnHub", "Offline", "cache", "first_line", "run", "unreachable"]
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -66,7 +67,7 @@ def _place(repository: str) -> Path:
 
 def fetch(repository: str, name: str) -> Path:
     """A file of a repository, from the cache or downloaded into it. Raises :class:`NotOnHub`."""
-    return waited(download(repository, name, lambda: iter(())))
+    return finish(download(repository, name, lambda: iter(())))
 
 
 def beside(repository: str, name: str, *, ask: bool) -> Path | None:

@@ -12,19 +12,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from engine.runs import background
 from engine.runs.events import Event, Progress
 
 T = TypeVar("T")
 
 TIMEOUT = 1.5  # seconds that the Hub has to answer; the library itself would try for half a minute
 SILENCE = 15.0  # seconds without a byte after which a download is given up
-LOOK = 0.25  # seconds between two looks at a download
-STALE = 60.0  # seconds without a byte after which a partial file is nobody's
+STALE = 60.0  # seconds without a byte after which a partial file counts as abandoned
 ENDING = 0.5  # seconds for which a download that was stopped is waited for, that it removes what it has written
 REMEMBERED = 60.0  # seconds for which an answer, or its absence, is believed
 UNANSWERED = "the Hub does not answer"
@@ -69,7 +68,7 @@ def answers() -> bool:
     known = _answers.get(address)
     if known is None or time.monotonic() - known[0] > REMEMBERED:
         answer: list[bool] = []
-        # Looking up a host's name knows no time limit, so a thread does it that nobody has to wait for.
+        # Looking up a host's name has no time limit, so it is done in a thread that need not be waited for.
         thread = threading.Thread(target=lambda: answer.append(_ask(address)), daemon=True, name="hub")
         thread.start()
         thread.join(TIMEOUT)
@@ -81,62 +80,51 @@ def run(what: str, work: Callable[[], T], obey: Callable[[], Iterator[Event]]) -
     """What ``work`` returns, which asks the Hub by the libraries of Hugging Face; it has a thread of its own.
 
     Yields the bytes that have arrived, with a total where the Hub states it, as progress of ``what``. ``obey`` is
-    called every ``LOOK`` seconds; when it raises, the connections are shut and ``work`` may ask nothing more. Raises
+    called several times a second; when it raises, the connections are shut and ``work`` may ask nothing more. Raises
     what ``work`` raises, or the :class:`NotOnHub` that says why the Hub refused; :class:`Offline` when it answers
     nothing for ``TIMEOUT`` twice over, or sends nothing for ``SILENCE`` seconds.
     """
     _listen()
     _sweep()
-    exchange, result = _Exchange(), Future[T]()
+    exchange, ended = _Exchange(), threading.Event()
+    seen, began, heard = (0, 0), 0.0, 0.0
 
-    def attempt() -> None:
+    def attempt() -> T:
         _asking[threading.get_ident()] = exchange
         try:
-            result.set_result(work())
-        except BaseException as error:
-            result.set_exception(error)
+            return work()
+        except Exception:
+            if exchange.refusal is not None:
+                raise exchange.refusal from None
+            raise
         finally:
             del _asking[threading.get_ident()]
+            ended.set()
 
-    thread = threading.Thread(target=attempt, daemon=True, name="hub")
+    def look() -> Iterator[Event]:
+        nonlocal seen, began, heard
+        now, arrived = time.monotonic(), exchange.arrived()
+        if arrived != seen or not exchange.waits():
+            heard = now
+        if arrived != seen:
+            seen, began = arrived, began or now - background.LOOK
+            yield Progress(what, *arrived, bytes_per_second=arrived[0] / (now - began))
+        yield from obey()
+        if now - heard > (SILENCE if exchange.answered else TIMEOUT * 2):
+            _answers[_address()] = (now, False)
+            raise Offline("the Hub stopped sending" if exchange.answered else UNANSWERED)
+
     yield Progress(what, 0, 0)
-    thread.start()
-    seen, began = (0, 0), 0.0
-    working, heard = True, time.monotonic()
+    heard = time.monotonic()
     try:
-        while working:
-            thread.join(LOOK)
-            working = thread.is_alive()
-            now, arrived = time.monotonic(), exchange.arrived()
-            if arrived != seen or not exchange.waits():
-                heard = now
-            if arrived != seen:
-                seen, began = arrived, began or now - LOOK
-                yield Progress(what, *arrived, bytes_per_second=arrived[0] / (now - began))
-            yield from obey()
-            if now - heard > (SILENCE if exchange.answered else TIMEOUT * 2):
-                _answers[_address()] = (now, False)
-                raise Offline("the Hub stopped sending" if exchange.answered else UNANSWERED)
+        return (yield from background.in_background(attempt, look))
     finally:
         exchange.end()
-        thread.join(ENDING)
-    if result.exception() is not None and exchange.refusal is not None:
-        raise exchange.refusal
-    return result.result()
-
-
-def waited(task: Generator[Event, None, T]) -> T:
-    """What a task returns, for those who tell nothing of how far it is."""
-    while True:
-        try:
-            next(task)
-        except StopIteration as end:
-            found: T = end.value
-            return found
+        ended.wait(ENDING)
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error of somebody else's code says."""
+    """The first line of an error's message, at most 300 characters; its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
@@ -152,7 +140,7 @@ class _Exchange:
         """the latest answer with a file in it, by its address"""
 
     def check(self) -> None:
-        """Raise when nobody waits for this any more."""
+        """Raise :class:`Offline` once :meth:`end` was called."""
         if self._over:
             raise Offline("the download was stopped")
 
@@ -299,7 +287,7 @@ def _ask(address: str) -> bool:
 def _sweep() -> None:
     """Remove partial files of downloads that were killed, which the library does not continue.
 
-    Nobody holds their lock and nothing was written for a while: on some network file systems everybody gets a lock.
+    Their lock is free and nothing was written for ``STALE`` seconds: some network file systems grant every lock.
     """
     for part in cache().glob("*/blobs/*.*.incomplete"):
         lock = cache() / ".locks" / part.parent.parent.name / f"{part.name.partition('.')[0]}.lock"

@@ -16,7 +16,7 @@ from data import dante
 from data.corpus import Corpus, CorpusError, from_text
 from engine.gpt.spec import TrainSpec
 from engine.gpt.trainer import Position, Trainer
-from engine.runs.background import in_background
+from engine.runs.background import with_progress
 from engine.runs.events import Event, Notice, Started
 from engine.runs.messages import Control, Stop, Stopped
 from engine.runs.spec import restored
@@ -40,7 +40,7 @@ def load_corpus(spec: TrainSpec, run: Run | None, control: Control, *, resume: b
         return iter(())
 
     def load() -> Generator[Event, None, Corpus]:
-        return in_background(dante.load(spec.corpus, cache=home.cache(), encoding=spec.encoding), obey)
+        return with_progress(dante.load(spec.corpus, cache=home.cache(), encoding=spec.encoding), obey)
 
     if run is None:
         return (yield from load())

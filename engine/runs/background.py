@@ -11,46 +11,67 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from engine.runs.events import Event, Progress
+from engine.runs.messages import Stopped, finish
 
 T = TypeVar("T")
 LOOK = 0.25  # seconds between two looks at the work
 
 
-def in_background(
+def in_background(work: Callable[[], T], look: Callable[[], Iterator[Event]]) -> Generator[Event, None, T]:
+    """What ``work`` returns, which runs in a daemon thread.
+
+    Yields the events of ``look``, which is called every ``LOOK`` seconds and once more after the work. When it raises,
+    the thread is left alone: whoever calls this makes it end. Raises what ``work`` raises.
+    """
+    result = Future[T]()
+
+    def attempt() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:
+            result.set_exception(error)
+
+    thread = threading.Thread(target=attempt, daemon=True, name="background")
+    thread.start()
+    working = True
+    while working:
+        thread.join(LOOK)
+        working = thread.is_alive()
+        yield from look()
+    return result.result()
+
+
+def with_progress(
     task: Generator[tuple[str, int, int], None, T], obey: Callable[[], Iterator[Event]]
 ) -> Generator[Event, None, T]:
     """What ``task`` returns, which yields what it does, the bytes done and the bytes in all.
 
-    ``obey`` is called every ``LOOK`` seconds until then; when it raises, the task is closed as soon as it yields again.
-    Raises what the task raises.
+    ``obey`` is called every ``LOOK`` seconds; when it raises, the task is closed as soon as it yields again. Raises
+    what the task raises.
     """
-    parts: deque[tuple[str, int, int]] = deque(maxlen=1)
-    result, over = Future[T](), threading.Event()
+    parts: deque[tuple[str, int, int]] = deque([("", 0, 0)], maxlen=1)
+    over = threading.Event()
+    told, began = parts[0], 0.0
 
-    def work() -> None:
+    def tell(part: tuple[str, int, int]) -> None:
+        if over.is_set():
+            raise Stopped
+        parts.append(part)
+
+    def work() -> T:
         with contextlib.closing(task):
-            try:
-                while not over.is_set():
-                    parts.append(next(task))
-            except StopIteration as end:
-                result.set_result(end.value)
-            except BaseException as error:
-                result.set_exception(error)
+            return finish(task, tell)
 
-    thread = threading.Thread(target=work, daemon=True, name="background")
-    thread.start()
-    told, began = ("", 0, 0), 0.0
+    def look() -> Iterator[Event]:
+        nonlocal told, began
+        part = parts[0]
+        if part != told:
+            began = time.monotonic() - LOOK if part[0] != told[0] else began
+            yield Progress(*part, bytes_per_second=part[1] / (time.monotonic() - began))
+            told = part
+        yield from obey()
+
     try:
-        while thread.is_alive():
-            thread.join(LOOK)
-            part = parts[-1] if parts else told
-            if part != told:
-                began = time.monotonic() - LOOK if part[0] != told[0] else began
-                speed = part[1] / (time.monotonic() - began)
-                yield Progress(*part, bytes_per_second=speed)
-                told = part
-            if thread.is_alive():
-                yield from obey()
+        return (yield from in_background(work, look))
     finally:
         over.set()
-    return result.result()

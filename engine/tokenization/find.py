@@ -16,6 +16,7 @@ from data import packaged
 from data.vocabulary import Vocabulary
 from engine import hub
 from engine.runs import owner
+from engine.runs.messages import finish
 from engine.tokenization.encoding import BackedTokenizer, CharacterTokenizer, NoTokenizer, Tokenizer, guarded
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _by_transformers(where: str, name: str, source: str, *, local: bool) -> Toke
         bare, revision = (where, None) if Path(where).is_dir() else hub.at_revision(where)
         given = {} if revision is None else {"revision": revision}
         load = partial(AutoTokenizer.from_pretrained, bare, local_files_only=local, trust_remote_code=False, **given)
-        made: Any = load() if local else hub.waited(hub.run(f"downloading {where}", load, lambda: iter(())))
+        made: Any = load() if local else finish(hub.run(f"downloading {where}", load, lambda: iter(())))
         backend = made.backend_tokenizer
     return from_backend(backend, name, source, made.eos_token)
 

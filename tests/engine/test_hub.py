@@ -25,6 +25,7 @@ from engine import hub, hub_requests
 from engine.encoders import find as encoders
 from engine.lm import find as lm
 from engine.lm import smollm2
+from engine.runs import background
 from engine.runs.events import Event, Progress
 from engine.runs.messages import Control, Stop, Stopped
 from engine.tokenization import find as tokenizers
@@ -45,7 +46,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_requests, "LOOK", 0.02)
+    monkeypatch.setattr(background, "LOOK", 0.02)
     monkeypatch.setattr(hub_requests, "TIMEOUT", 0.5)
 
 

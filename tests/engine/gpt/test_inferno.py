@@ -16,7 +16,7 @@ from data import dante
 from engine.gpt import setup
 from engine.gpt.spec import TrainSpec
 from engine.gpt.train import train
-from engine.runs.background import in_background
+from engine.runs.background import with_progress
 from engine.runs.events import Event, Finished, Progress, Started
 from engine.runs.messages import Control, SaveNow, Stop, finish
 
@@ -130,7 +130,7 @@ def test_progress_is_told_once_while_a_task_waits_and_its_end_needs_no_message()
 
     events: list[Event] = []
     with pytest.raises(ValueError, match="it is broken"):
-        finish(in_background(task(), obey), events.append)
+        finish(with_progress(task(), obey), events.append)
     assert [(event.what, event.done, event.total) for event in events if isinstance(event, Progress)] == [
         ("reading", 1, 2)
     ]
