@@ -13,7 +13,7 @@ from checkpoints.run import Run
 from engine.report import curves, methods
 from engine.report.curves import BINS, Story
 from engine.report.methods import JudgedItems, Method, PairTest
-from engine.runs import owner
+from engine.runs import codec, owner
 from engine.runs.listing import Summary, summarise
 
 _APART = ("task", "name")
@@ -113,24 +113,23 @@ def _fingerprint(run: Run, story: Story) -> str:
 
 
 def record(compared: Compared) -> dict[str, Any]:
-    """A comparison as JSON can hold it."""
-    return {
-        "runs": [dataclasses.asdict(one) for one in compared.runs],
-        "warnings": list(compared.warnings),
-        "differences": {name: list(each) for name, each in compared.differences.items()},
-        "axis": compared.axis,
-        "curves": [
-            {
-                "run": run.name,
-                "train": [dataclasses.astuple(one) for one in story.train],
-                "validation": [list(point) for point in story.validation],
-            }
-            for run, story in zip(compared.runs, compared.stories, strict=True)
-        ],
-        "methods": [_finite(dataclasses.asdict(one)) for one in compared.methods],
-        "paired_tests": [dataclasses.asdict(one) for one in compared.pairs],
-    }
-
-
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if value != value else value for name, value in record.items()}
+    """A comparison as JSON can hold it; figures that are NaN or infinite are None."""
+    found: dict[str, Any] = codec.plain(
+        {
+            "runs": [dataclasses.asdict(one) for one in compared.runs],
+            "warnings": compared.warnings,
+            "differences": compared.differences,
+            "axis": compared.axis,
+            "curves": [
+                {
+                    "run": run.name,
+                    "train": [dataclasses.astuple(one) for one in story.train],
+                    "validation": story.validation,
+                }
+                for run, story in zip(compared.runs, compared.stories, strict=True)
+            ],
+            "methods": [dataclasses.asdict(one) for one in compared.methods],
+            "paired_tests": [dataclasses.asdict(one) for one in compared.pairs],
+        }
+    )
+    return found

@@ -14,6 +14,7 @@ from checkpoints.store import CheckpointError
 from engine import markdown, model_folder
 from engine.report import tables
 from engine.report.tables import TABLES, Block
+from engine.runs import codec
 from engine.runs.spec import BadSpec, Problem
 
 if TYPE_CHECKING:
@@ -122,8 +123,7 @@ class _JsonLines:
 
     def write_table(self, table: pa.Table) -> None:
         for row in table.to_pylist():
-            known = {name: None if value != value else value for name, value in row.items()}  # JSON has no NaN
-            self._file.write(json.dumps(known) + "\n")
+            self._file.write(json.dumps(codec.plain(row)) + "\n")
 
     def close(self) -> None:
         self._file.close()

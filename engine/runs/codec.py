@@ -59,23 +59,23 @@ def unknown(kind: type, record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in _readers(kind)[0]}
 
 
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: None for NaN and infinity, lists for tuples. :func:`decode` does not undo it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, tuple | list) else value
+
+
 def _written(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, tuple | list):
         return [_written(entry) for entry in value]
     if isinstance(value, dict):
-        return _plain(value)
+        return plain(value)
     return encode(value) if dataclasses.is_dataclass(value) else value
-
-
-def _plain(value: Any) -> Any:
-    """``value`` without what JSON cannot hold; what type it is to have again nobody knows."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value
 
 
 @functools.cache

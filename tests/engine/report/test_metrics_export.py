@@ -244,3 +244,16 @@ def test_comparisons_of_each_task_have_tables(name: str, table: str, tmp_path: P
     folder = export(Run(home.runs() / name), "jsonl", tmp_path)
     assert read_back(folder, "jsonl", table)
     assert read_back(folder, "jsonl", "results")
+
+
+def test_json_lines_hold_no_number_that_json_has_not(tmp_path: Path) -> None:
+    """The losses of a run that diverged."""
+    run = Run(tmp_path / "20261101-101500-diverged")
+    run.path.mkdir()
+    run.write_json("spec.json", {"task": "train", "batch": 12, "context": 8})
+    losses = '"Infinity"', '"-Infinity"', '"NaN"', "2.5"
+    steps = [step(number, 0.5, 960.0).replace("0.5", loss, 1) for number, loss in enumerate(losses, 1)]
+    run.events.write_text("".join([begun(0, 1000.0), *steps]))
+    folder = export(run, "jsonl", tmp_path / "out")
+    rows = [json.loads(row, parse_constant=pytest.fail) for row in (folder / "steps.jsonl").read_text().splitlines()]
+    assert [row["loss"] for row in rows] == [None, None, None, 2.5]
