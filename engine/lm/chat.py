@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +17,7 @@ from engine.runs.spec import BadSpec, Problem
 from engine.tokenization.encoding import NoTokenizer, guarded
 
 LONGEST = 1 << 22  # characters of a text that a template makes
-SECONDS = 10.0  # that a template may take: it is a program of the model's author, and need not end
+SECONDS = 10.0  # that a template may take, which is a program of the model's author; then its thread is ended
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 
 
@@ -40,30 +43,14 @@ class ChatTemplate:
         Any thread. Raises :class:`BadSpec` for a template that raises an error (some have no system message), makes
         more than ``LONGEST`` characters or takes longer than ``SECONDS``.
         """
-        made: list[str | NoTokenizer] = []
-
-        def work() -> None:
-            try:
-                with guarded("the chat template cannot be applied"):
-                    made.append(self._apply(conversation))
-            except NoTokenizer as error:
-                made.append(error)
-
-        thread = threading.Thread(target=work, name="chat-template", daemon=True)
-        thread.start()
-        thread.join(SECONDS)
-        found = made[0] if made else NoTokenizer(f"the chat template was not done after {SECONDS:g} s")
-        if isinstance(found, str) and len(found) > LONGEST:
-            found = NoTokenizer(f"the chat template made {len(found):,} characters; up to {LONGEST:,} are used")
-        if not isinstance(found, str):
-            raise BadSpec([Problem("chat", str(found))])
-        return found
-
-    def _apply(self, conversation: Conversation) -> str:
         messages = [{"role": "system", "content": conversation.system}] if conversation.system else []
         messages.append({"role": "user", "content": conversation.user})
-        text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return text
+        try:
+            with guarded("the tokenizer cannot be loaded"):
+                tokenizer = self._tokenizer
+            return _rendered(tokenizer, messages)
+        except NoTokenizer as error:
+            raise BadSpec([Problem("chat", str(error))]) from None
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -73,6 +60,31 @@ class ChatTemplate:
         return AutoTokenizer.from_pretrained(
             name, revision=revision or "main", local_files_only=True, trust_remote_code=False
         )
+
+
+def _rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
+    """The text of ``messages`` by the template of ``tokenizer``. Raises :class:`NoTokenizer`."""
+    text = Future[str]()
+
+    def work() -> None:
+        with contextlib.suppress(SystemExit):
+            try:
+                with guarded("the chat template cannot be applied"):
+                    text.set_result(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            except NoTokenizer as error:
+                text.set_exception(error)
+
+    thread = threading.Thread(target=work, name="chat-template", daemon=True)
+    thread.start()
+    try:
+        found = text.result(SECONDS)
+    except TimeoutError:
+        if thread.is_alive():  # the next instruction of Python there raises SystemExit
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+        raise NoTokenizer(f"the chat template was not done after {SECONDS:g} s") from None
+    if len(found) > LONGEST:
+        raise NoTokenizer(f"the chat template made {len(found):,} characters; up to {LONGEST:,} are used")
+    return found
 
 
 def find(where: str) -> ChatTemplate | None:

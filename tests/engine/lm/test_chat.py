@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_model_without_a_template_says_so(tmp_path: Path) -> None:
         ("{{ messages.append(1) }}", "unsafe|sandbox"),
         ("{{ 'x' * 5000 }}", "made 5,000 characters; up to 4,000 are used"),
         ("{{ 1 / 0 }}\x1b[31m", "division by zero"),
-        ("{% for a in range(5000) %}{% for b in range(5000) %}{% endfor %}{% endfor %}", "not done after 0.1 s"),
+        ("{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}", "not done after 0.1 s"),
     ],
 )
 def test_a_template_that_fails_or_attacks_is_one_sentence(
@@ -99,6 +100,10 @@ def test_a_template_that_fails_or_attacks_is_one_sentence(
     with pytest.raises(BadSpec, match=message) as caught:
         ours.apply(Conversation("a", "b"))
     assert "\n" not in str(caught.value)
+    for thread in threading.enumerate():
+        if thread.name == "chat-template":
+            thread.join(10)
+            assert not thread.is_alive(), "a template that never ends is ended"
 
 
 def test_a_gguf_file_carries_its_template(tmp_path: Path) -> None:
