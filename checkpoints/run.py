@@ -26,6 +26,7 @@ from checkpoints.journal import records
 from checkpoints.lock import Lock, Owner, owner
 
 _serial = itertools.count()
+_STAMP = re.compile(r"\A\d{8}-\d{6}-")
 TAIL = 1 << 16  # bytes of the journal's end read at first for a summary
 TAIL_LIMIT = 1 << 22
 
@@ -220,8 +221,8 @@ def find(runs: Path, wanted: str) -> Run:
 
 
 def after_time(name: str) -> str:
-    """The name of a run without the time that it begins with."""
-    return name.partition("-")[2].partition("-")[2]
+    """The name of a run without the time that :func:`create` puts before it; the name itself where it has none."""
+    return _STAMP.sub("", name)
 
 
 def read_tail(run: Run, wanted: frozenset[str]) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from engine.runs.spec import BadSpec, Problem, changed, options, restored, to_di
 
 PARENT = "parent"
 """entry of ``spec.json``: the run and the step that a branch begins with, as ``RUN@STEP``"""
-_STAMP = re.compile(r"^\d{8}-\d{6}-")
 _COPIED = ("corpus.txt", "corpus.json")
 _KEPT = frozenset({"corpus", "encoding", "preset", "optimizer"}) | {
     name for name, known in options(TrainSpec).items() if known.group == "model" and name != "dropout"
@@ -54,7 +52,7 @@ def branch(wanted: str, given: Mapping[str, Any]) -> Run:
     if problems:
         raise BadSpec(problems)
     record = {**to_dict(spec), PARENT: f"{parent.name}@{step}"}
-    name = spec.name if "name" in given else f"{_STAMP.sub('', parent.name)}-at-{step}"
+    name = spec.name if "name" in given else f"{runs.after_time(parent.name)}-at-{step}"
     run = runs.create(home.runs(), name, record, owner.environment())
     for file in _COPIED:
         if (parent.path / file).is_file():

@@ -157,7 +157,15 @@ def test_without_runs_latest_says_so(folder: Path) -> None:
 def test_names_become_safe_folders(name: str, slug: str, folder: Path) -> None:
     made = runs.create(folder, name, {}, {})
     assert made.path.parent == folder
-    assert made.name.partition("-")[2].partition("-")[2] == slug
+    assert runs.after_time(made.name) == slug
+
+
+def test_a_directory_of_another_name_is_found_by_all_of_it(run: Run, folder: Path) -> None:
+    """One that was renamed, or copied from elsewhere: no part of its name is a time."""
+    other = Run(run.path.rename(folder / "my-old-run"))
+    assert runs.find(folder, "my-old-run") == other
+    with pytest.raises(runs.NoSuchRun):
+        runs.find(folder, "run")
 
 
 def test_messages_are_taken_once_and_in_order(run: Run) -> None:
