@@ -10,6 +10,7 @@ from typing import Any
 
 from checkpoints.run import Run
 from engine.markdown import code, table, without_folder
+from engine.runs.listing import results_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class ModelCard:
 
     def _figures(self, run: Run) -> list[str]:
         """A table of every method, the exported one in bold."""
-        results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
+        results = results_of(run)
         known = {key for one in results.values() for key, value in one.items() if value not in (None, "")}
         shown = {key: title for key, title in self.columns.items() if key in known}
         if not shown:

@@ -47,9 +47,9 @@ def generate_together(
     """Complete one prompt under several settings, as :func:`generate` does for each, told apart by their ``stream``.
 
     The prompt is fed once, and every step computes all that go on, so their events come in turn. A token is drawn with
-    the number that it would be drawn with alone. At most ``TOGETHER``
-    are computed at once, and where memory runs out, halves go on one after the other. A stop is
-    one of all. ``SetSampling`` is obeyed by all if they are ``adjustable``, else by none.
+    the number that it would be drawn with alone. At most ``TOGETHER`` are computed at once, and where memory runs out,
+    halves go on one after the other. A stop ends all of them. ``SetSampling`` is obeyed by all if they are
+    ``adjustable``, else by none. Raises as :func:`generate`.
     """
     for spec in specs:
         spec.sampling.check()

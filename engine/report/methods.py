@@ -14,7 +14,7 @@ from checkpoints.run import Run
 from engine.comparison import statistics
 from engine.comparison.results import UNREADABLE
 from engine.runs import owner
-from engine.runs.listing import figure
+from engine.runs.listing import figure, results_of
 
 if TYPE_CHECKING:
     from engine.comparison.statistics import Values
@@ -79,11 +79,6 @@ class JudgedItems:
     """of the items with their right answers: equal where they are the same"""
     values: Mapping[str, Values]
     """by method the figure of each item ``(items,)``; NaN where it could not be scored"""
-
-
-def results_of(run: Run) -> dict[str, dict[str, Any]]:
-    """The figures of each method that ``run`` has finished. Raises :class:`OSError`."""
-    return {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
 
 
 def scalars(result: Mapping[str, Any]) -> dict[str, float | int | str]:

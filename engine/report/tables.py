@@ -11,6 +11,7 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.report import journal, methods
 from engine.report.journal import Happened, Steps
+from engine.runs.listing import results_of
 
 _PLACE = {"tokens": float, "epoch": float, "seconds": float, "wall_time": float}
 TABLES: Mapping[str, Mapping[str, type]] = {
@@ -104,7 +105,7 @@ class Samples:
 def of_results(run: Run) -> Iterator[Block]:
     """What a comparison came to: a row for each method, and for each two methods on the same items."""
     tests: list[dict[str, Any]] = []
-    if results := methods.results_of(run):
+    if results := results_of(run):
         rows = [{"method": name, **methods.scalars(one)} for name, one in results.items()]
         names = dict.fromkeys(name for row in rows for name in row)
         yield Block("results", {name: [row.get(name) for row in rows] for name in names})

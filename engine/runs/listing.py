@@ -115,12 +115,12 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
     """A run that compares methods: those are its steps."""
     tail = read_tail(run, _LOADED | set(_STATES))
     loaded = next((renamed(tail[kind]) for kind in tail if kind in _LOADED), {})
-    results = {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
+    results = results_of(run)
     lists = (loaded.get("contenders"), spec.get("heads"), spec.get("methods"))
     asked = next((found for found in lists if found and isinstance(found, list)), [])
     measured = "ndcg@10" if task == "retrieve" else "accuracy"
     able = {name: one for name, one in results.items() if name not in _CONTROLS}
-    if task == "classify":  # the majority class is nobody's success
+    if task == "classify":  # the majority class is no method that was trained
         able = {name: one for name, one in able.items() if one.get("trained_parameters")}
     known = {name: score for name, one in able.items() if (score := figure(one.get(measured))) is not None}
     best = max(known, key=known.__getitem__, default="")
@@ -175,6 +175,11 @@ def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str], spec: Mappi
 def _count(value: Any) -> int:
     """A count from a file; 0 where the file holds none."""
     return value if type(value) is int and 0 <= value <= LARGEST else 0
+
+
+def results_of(run: Run) -> dict[str, dict[str, Any]]:
+    """The figures of each method that a comparison has finished. Raises :class:`OSError`."""
+    return {name: one for name, one in run.read_json("results.json").items() if isinstance(one, dict)}
 
 
 def figure(value: Any) -> float | None:

@@ -50,9 +50,8 @@ def matching(text: str) -> Callable[[Summary], bool]:
     """Whether a run has all that ``text`` asks for, in terms that are separated by spaces.
 
     ``word`` must be in the run's name, title, tags, task, state, data, preset, best method or parent; ``field:word`` in
-    that field; and
-    ``field<number``, also with ``<=``, ``>``, ``>=``, ``=`` and ``!=``, compares. Fields are those of the list
-    (:class:`engine.runs.listing.Summary`, ``best``, ``bits``) and of the run's spec. Case does not matter.
+    that field; and ``field<number``, also with ``<=``, ``>``, ``>=``, ``=`` and ``!=``, compares. Fields are those of
+    the list (:class:`engine.runs.listing.Summary`, ``best``, ``bits``) and of the run's spec. Case does not matter.
 
     Raises :class:`BadSpec` for a comparison without a number.
     """
@@ -66,7 +65,7 @@ def _term(term: str) -> Callable[[Summary], bool]:
         word = term.lower()
         return lambda summary: any(word in str(getattr(summary, name)).lower() for name in _WORDS)
     field, sign, wanted = found.groups()
-    if sign == ":" or (sign in "=!=" and _number(wanted) is None):
+    if sign == ":" or (sign in ("=", "!=") and _number(wanted) is None):
         return lambda summary: (wanted.lower() in _text(value(summary, field))) == (sign != "!=")
     number, compare = _number(wanted), _COMPARE[sign]
     if number is None:
