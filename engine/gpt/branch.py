@@ -54,13 +54,17 @@ def branch(wanted: str, given: Mapping[str, Any]) -> Run:
     record = {**to_dict(spec), PARENT: f"{parent.name}@{step}"}
     name = spec.name if "name" in given else f"{runs.after_time(parent.name)}-at-{step}"
     run = runs.create(home.runs(), name, record, owner.environment())
-    for file in _COPIED:
-        if (parent.path / file).is_file():
-            store.replace_file(run.path / file, store.read_file(parent.path / file))
-    best = saved["position"].get("best_step")
-    if type(best) is int and 0 <= best < step:
-        _copy(parent.checkpoints / store.name_of(best), run)
-    store.commit(run.checkpoints, step, contents, saved)
+    try:
+        for file in _COPIED:
+            if (parent.path / file).is_file():
+                store.replace_file(run.path / file, store.read_file(parent.path / file))
+        best = saved["position"].get("best_step")
+        if type(best) is int and 0 <= best < step:
+            _copy(parent.checkpoints / store.name_of(best), run)
+        store.commit(run.checkpoints, step, contents, saved)
+    except Exception:  # without its checkpoint it would begin anew under the parent's name
+        run.delete()
+        raise
     return run
 
 

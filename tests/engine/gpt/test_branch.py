@@ -122,3 +122,15 @@ def test_a_checkpoint_that_is_not_there_or_damaged_makes_no_run(verse: Path) -> 
     with pytest.raises(store.CheckpointError, match="SHA-256"):
         branch(f"{parent.name}@20", {})
     assert sorted(parent.path.parent.iterdir()) == before
+
+
+def test_a_branch_that_cannot_be_written_leaves_nothing(verse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, _ = parent_of(verse, **NANO)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(store, "commit", full)
+    with pytest.raises(OSError, match="no space left"):
+        branch(f"{parent.name}@20", {})
+    assert [path.name for path in parent.path.parent.iterdir()] == [parent.name]
