@@ -101,7 +101,8 @@ def _in_pairs(
 
 def _together(lm: LanguageModel, items: Sequence[Item]) -> Scores:
     """As a comparison does it, with its events."""
-    from engine.choose.zero_shot import Judging, Reader
+    from engine.choose.likelihood import Reader
+    from engine.choose.zero_shot import Judging
     from engine.runs.messages import Control
 
     judging = Judging(Reader(lm), items)
@@ -113,7 +114,7 @@ def _together(lm: LanguageModel, items: Sequence[Item]) -> Scores:
 def _one_by_one(lm: LanguageModel, model: Any, items: Sequence[Item]) -> Scores:
     import torch
 
-    from engine.choose.zero_shot import Reader
+    from engine.choose.likelihood import Reader
 
     reader, found = Reader(lm), []
     for item in items:

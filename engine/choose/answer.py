@@ -10,9 +10,9 @@ from checkpoints.store import CheckpointError
 from data import choices, sources
 from data.choices import Item
 from engine.choose import fine_tune
+from engine.choose.likelihood import LEADING, ways
 from engine.choose.results import read, read_ranker
 from engine.choose.runs import spec_of
-from engine.choose.zero_shot import LEADING, ways
 from engine.comparison.results import TUNED
 from engine.encoders import find as encoders
 from engine.encoders.encode import encode_now, machine_for
@@ -23,8 +23,8 @@ from engine.runs.events import ItemJudged
 from engine.runs.messages import Control, finish
 
 if TYPE_CHECKING:
+    from engine.choose.likelihood import Reader
     from engine.choose.scorer import GroupedHead
-    from engine.choose.zero_shot import Reader
 
 ZERO_SHOT, FINETUNE = "zero-shot", "finetune"
 
@@ -119,7 +119,7 @@ class Chooser:
 
     def _language_model(self) -> Reader:
         if self._reader is None:
-            from engine.choose.zero_shot import Reader
+            from engine.choose.likelihood import Reader
             from engine.lm import find as lm
 
             bare = self._about.get("uninformative")

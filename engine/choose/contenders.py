@@ -12,10 +12,11 @@ from data.choices import Item
 from engine.choose import report as choose_report
 from engine.choose.fine_tune import save, scores
 from engine.choose.judged_items import JudgedItems
+from engine.choose.likelihood import LEADING, WAYS, Reader
 from engine.choose.report import Controls
 from engine.choose.scorer import GroupedHead, PairFeatures, Pairs, RankSettings, fit
 from engine.choose.spec import MARGIN, ZERO_SHOT, ChooseSpec
-from engine.choose.zero_shot import LEADING, WAYS, Judging, Reader
+from engine.choose.zero_shot import Judging
 from engine.comparison.contender import Facts, Inputs, Labelled
 from engine.comparison.tuned_encoder import FittedEncoder
 from engine.runs.events import ContenderStep, Event, Notice, Progress

@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoModel
 
 from data.choices import Item
 from engine import limits
-from engine.choose.zero_shot import Judging, Reader
+from engine.choose.likelihood import Reader
+from engine.choose.zero_shot import Judging
 from engine.encoders.encode import encode
 from engine.encoders.find import NoEncoder, of_folder
 from engine.runs.messages import Control

@@ -18,7 +18,7 @@ from checkpoints import store
 from checkpoints.journal import Reader, records
 from checkpoints.run import Run
 from data.choices import Item, TableError, load
-from engine.choose import contenders, zero_shot
+from engine.choose import contenders, likelihood, zero_shot
 from engine.choose import report as choose_report
 from engine.choose import results as choose_results
 from engine.choose import runs as choose_runs
@@ -398,13 +398,13 @@ def test_a_new_start_goes_on_after_the_last_judged_item(
     whole = list(choose(spec, Control()))
     monkeypatch.setattr(zero_shot, "TOGETHER", 1)  # a batch is ended before a stop
     asked: list[str] = []
-    question = zero_shot.Reader.question
+    question = likelihood.Reader.question
 
-    def counted(self: zero_shot.Reader, one: Item) -> Any:
+    def counted(self: likelihood.Reader, one: Item) -> Any:
         asked.append(one.question)
         return question(self, one)
 
-    monkeypatch.setattr(zero_shot.Reader, "question", counted)
+    monkeypatch.setattr(likelihood.Reader, "question", counted)
 
     def started(run: Run, after: int = 0) -> list[Any]:
         asked.clear()

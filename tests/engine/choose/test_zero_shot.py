@@ -16,7 +16,9 @@ from workbench import only
 from data.choices import Item
 from engine.choose import report as choose_report
 from engine.choose import zero_shot
-from engine.choose.zero_shot import LEADING, WAYS, ChoiceScore, Judging, Reader, logprobs, prompt_of
+from engine.choose.judged_items import ChoiceScore
+from engine.choose.likelihood import LEADING, WAYS, Reader, logprobs, prompt_of
+from engine.choose.zero_shot import Judging
 from engine.lm.find import NoModel
 from engine.lm.model import ForeignModel, LanguageModel
 from engine.lm.tree import TokenTree

@@ -16,7 +16,7 @@ from torch import Tensor
 from workbench import notices, python
 
 from data.choices import Item
-from engine.choose.zero_shot import Reader
+from engine.choose.likelihood import Reader
 from engine.gpt.model import GPT
 from engine.lm import find as lm
 from engine.lm import model as models
