@@ -48,7 +48,7 @@ def branch(wanted: str, given: Mapping[str, Any]) -> Run:
         if getattr(spec, field) != getattr(before, field)
     ]
     if spec.steps <= step:
-        problems.append(Problem("steps", f"the checkpoint has done {step:,} steps; give more with --steps"))
+        problems.append(Problem("steps", f"the checkpoint has done {step:,} steps; give a higher number"))
     if problems:
         raise BadSpec(problems)
     record = {**to_dict(spec), PARENT: f"{parent.name}@{step}"}

@@ -39,11 +39,7 @@ class Compared:
     @property
     def differences(self) -> dict[str, tuple[Any, ...]]:
         """The fields of specs of one task that differ, with the value in each run; None where it has no such field."""
-        if len({spec.get("task", "train") for spec in self.specs}) > 1:
-            return {}
-        names = dict.fromkeys(name for spec in self.specs for name in spec if name not in _APART)
-        values = {name: tuple(spec.get(name) for spec in self.specs) for name in names}
-        return {name: each for name, each in values.items() if any(one != each[0] for one in each[1:])}
+        return differences(self.specs)
 
     def against_best(self) -> tuple[str, dict[str, PairTest]]:
         """The tested method with the highest figure, and the test of it and each other one, by their names in pairs."""
@@ -54,6 +50,15 @@ class Compared:
         best = max(names, key=lambda name: figures.get(name, -math.inf))
         tests = {one.second: one for one in self.pairs if one.first == best}
         return best, tests | {one.first: one.reversed() for one in self.pairs if one.second == best}
+
+
+def differences(specs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    """The fields of specs that differ, with the value in each or None; none of specs of different tasks."""
+    if len({spec.get("task", "train") for spec in specs}) > 1:
+        return {}
+    names = dict.fromkeys(name for spec in specs for name in spec if name not in _APART)
+    values = {name: tuple(spec.get(name) for spec in specs) for name in names}
+    return {name: each for name, each in values.items() if any(one != each[0] for one in each[1:])}
 
 
 def compare(runs: Sequence[Run], axis: str = "step", smoothing: float = 0.0, bins: int = BINS) -> Compared:

@@ -64,8 +64,9 @@ class Summary:
     parent: str = ""
     """of a branch: the run and the step that it began with, as ``RUN@STEP``"""
     title: str = ""
-    """what people call it, as the next two"""
+    """what people call it, as the next three"""
     tags: tuple[str, ...] = ()
+    note: str = ""
     pinned: bool = False
     place: int = 0
     """in the queue, from 1, of a run that is queued"""
@@ -155,6 +156,7 @@ def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str], spec: Mappi
         spec=spec,
         title=about.title,
         tags=about.tags,
+        note=about.note,
         pinned=about.pinned,
     )
     last = next((kind for kind in tail if kind in begun or kind in _STATES), "")

@@ -36,8 +36,8 @@ def read(run: Run) -> Notes:
 def change(run: Run, **changes: object) -> Notes:
     """Write notes with these fields changed, atomically. Raises :class:`engine.runs.spec.BadSpec` and OSError."""
     made = dataclasses.replace(read(run), **changes)  # type: ignore[arg-type]
-    if problems := _problems(made):
-        raise BadSpec(problems)
+    if found := problems(made):
+        raise BadSpec(found)
     newer = codec.unknown(Notes, run.read_json(FILE))
     run.write_json(FILE, {**newer, **codec.encode(made)})
     return made
@@ -50,7 +50,8 @@ def tag(run: Run, added: Iterable[str] = (), removed: Iterable[str] = ()) -> Not
     return change(run, tags=tuple(one for one in tags if one not in gone))
 
 
-def _problems(notes: Notes) -> list[Problem]:
+def problems(notes: Notes) -> list[Problem]:
+    """What is wrong with notes, before they are written."""
     found = []
     if not notes.title.isprintable():
         found.append(Problem("title", "must be one line of characters that print"))

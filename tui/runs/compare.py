@@ -23,6 +23,7 @@ from engine.report import compare
 from engine.report.compare import Compared
 from engine.report.curves import AXES, LABELS, Story
 from tui import units
+from tui.runs import views
 from tui.text import run_title, safe
 from tui.widgets.dialogs import Dialog, box
 from tui.widgets.lines import Lines
@@ -135,9 +136,9 @@ class CompareScreen(Dialog[None]):
         made.scale(across, scale(min(losses), max(losses), made.rows, (2, 5), 1))
         if at is not None:
             made.upright(at, "┊", MUTED)
-        for story, colour in zip(compared.stories, SERIES, strict=False):
+        for story in compared.stories:
             made.dots([(one.x, one.loss) for one in story.train], MUTED)
-            made.line(story.validation, colour)
+        views.draw(made, [story.validation for story in compared.stories])
         smooth = f", training loss smoothed {self._smoothing}" if self._smoothing else ", dots: training loss"
         said = f" validation loss, nats per character, by {LABELS[self._axis]}{smooth}{', log' * self._log}"
         return [*made.lines(), *message(said, width, 1)][:height]
@@ -148,7 +149,7 @@ class _Parts:
 
     def __init__(self, compared: Compared, at: float | None) -> None:
         self._compared, self._at = compared, at
-        self._names = [run_title(safe(one.name, lines=False)) for one in compared.runs]
+        self._names = [safe(one.title or run_title(one.name), lines=False) for one in compared.runs]
 
     def text(self, width: int) -> Any:
         """All sections as one renderable."""
@@ -162,13 +163,13 @@ class _Parts:
         """A row for each run with its colour, and its losses at the cursor."""
         at = "" if self._at is None else f"at {_place(self._at)}"
         rows: list[list[str | Text]] = []
-        runs = zip(self._compared.runs, self._compared.stories, SERIES, self._names, strict=False)
-        for one, story, colour, name in runs:
+        runs = zip(self._compared.runs, self._compared.stories, SERIES, views.SHAPES, self._names, strict=False)
+        for one, story, colour, shape, name in runs:
             here = None if self._at is None else story.validation_at(self._at)
             bits = "–" if one.best_val_loss is None else f"{one.best_val_loss / math.log(2):.3f}"
             steps = f"{one.step:,} / {one.steps:,}"
             rows.append(
-                [Text.assemble(("━━ ", colour), name), one.state, steps, units.loss(here), units.best(one), bits]
+                [Text.assemble((f"{shape} ", colour), name), one.state, steps, units.loss(here), units.best(one), bits]
             )
         return _table(["run", "state", "steps", f"loss {at}".strip(), "best", "bits"], rows, left=2)
 
@@ -179,8 +180,7 @@ class _Parts:
             yield Text("none" if len({one.task for one in self._compared.runs}) == 1 else "the tasks differ", MUTED)
             return
         rows = [
-            [safe(name, lines=False).replace("_", " "), *(_setting(value) for value in values)]
-            for name, values in differing.items()
+            [safe(name, lines=False).replace("_", " "), *map(views.value, values)] for name, values in differing.items()
         ]
         yield _table(["", *self._names], rows, left=1)
 
@@ -247,11 +247,6 @@ def _nearest(places: Sequence[float], place: float) -> int:
 
 def _place(at: float) -> str:
     return f"{at:,.0f}" if at == int(at) else f"{at:,.4g}"
-
-
-def _setting(value: Any) -> str:
-    shown = "–" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return safe(shown, lines=False)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], *, left: int) -> Table:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 from rich.text import Text
 from textual import on, work
@@ -19,28 +17,25 @@ from checkpoints import run as runs
 from checkpoints.lock import Locked
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
-from engine.gpt.branch import branch
-from engine.report import export as metrics
-from engine.report import page
 from engine.runs import notes, query, queue
 from engine.runs.listing import Summary, summarise
 from engine.runs.spec import BadSpec
 from tui.follow import state as states
-from tui.follow.exporting import export, write
+from tui.follow.exporting import export
 from tui.pane import Pane, UseRun, bindings
 from tui.panes import runs_of
-from tui.runs import views
+from tui.runs import views, writing
 from tui.runs.compare import CompareScreen
 from tui.text import run_title, safe
 from tui.train.resuming import ask_steps
-from tui.widgets.dialogs import Entry, Option, Question
+from tui.widgets.dialogs import Option, Question
 from tui.widgets.field import Field
 from tui.widgets.line_table import TableView
 from tui.widgets.lines import Lines
 from tui.widgets.styled import SERIES
 from tui.widgets.styles import style_sheet
 
-_CLOSE = Option("close", "close", "k")
+Stamp = tuple[float, float, bool]
 REFRESH = 2.0  # seconds
 FILTER = "words, or fields: task:choose  preset:nano  best<1.8  seed=3"
 NO_RUNS = "No runs yet.\n\nF5 starts a training; every run of every pane is listed here."
@@ -69,8 +64,8 @@ class RunsPane(Pane):
 
     def __init__(self) -> None:
         super().__init__(id="runs")
-        self._known: dict[str, tuple[tuple[float, int], Summary]] = {}
-        self._read: dict[str, tuple[tuple[float, int], views.Losses]] = {}
+        self._known: dict[str, tuple[Stamp, Summary]] = {}
+        self._read: dict[str, tuple[Stamp, views.Losses]] = {}
         self._told = Text()
         self._marked: list[str] = []
         """names of the runs in the plot, at most as many as there are colours"""
@@ -116,11 +111,7 @@ class RunsPane(Pane):
             every, why = [], f"The runs could not be listed.\n\n{home.runs()}: {error.strerror or error}"
         waiting, changed = queue.names(), queue.changed()
         for run in every:
-            try:
-                stat, owned = run.events.stat(), run.owner() is not None
-                stamp = (changed, 2) if run.name in waiting and not owned else (stat.st_mtime, int(owned))
-            except OSError:
-                stamp = (0.0, 0)
+            stamp = (changed, 0.0, False) if run.name in waiting and run.owner() is None else _stamp(run)
             known = self._known.get(run.name)
             if known is None or known[0] != stamp or known[1].state in states.UNTOLD:
                 known = self._known[run.name] = (stamp, summarise(run))
@@ -154,8 +145,9 @@ class RunsPane(Pane):
         """What is known of a run; of two that are marked, how they differ."""
         width = max(20, self.size.width - 2)
         text = views.about(summary, width) if summary is not None else Text()
-        if len(self._losses) == 2:
-            text = Text("\n").join(views.differences(*self._losses, width))
+        marked = self._marked_runs()
+        if len(marked) == 2:
+            text = Text("\n").join(views.differences(marked[0], marked[1], width))
         if text != self._told:
             self._told = text
             self.query_one("#about-run", Static).update(text)
@@ -182,7 +174,7 @@ class RunsPane(Pane):
                 f"It starts when the runs before it have ended.\n\n{views.QUEUED}.",
             )
         elif summary:
-            self.post_message(UseRun(Run(Path(summary.path)), "opened"))
+            self.post_message(UseRun(writing.run_of(summary), "opened"))
 
     def _readable(self) -> Summary | None:
         """The selected run; None, with the reason shown, when it cannot be read."""
@@ -198,7 +190,7 @@ class RunsPane(Pane):
         summary = self._readable()
         if summary is None:
             return
-        run = Run(Path(summary.path))
+        run = writing.run_of(summary)
         if summary.owner is not None or summary.reason == "done":
             self.post_message(UseRun(run, "opened"))
             return
@@ -222,13 +214,17 @@ class RunsPane(Pane):
 
     def action_compare(self) -> None:
         """The marked runs beside each other."""
-        self.app.push_screen(CompareScreen([Run(Path(one.path)) for one in self._chosen_runs()]))
+        self.app.push_screen(CompareScreen([writing.run_of(one) for one in self._marked_runs()]))
+
+    def _marked_runs(self) -> list[Summary]:
+        """The marked runs in the order of their marks."""
+        known = {one.name: one for one in self._found}
+        return [known[name] for name in self._marked if name in known]
 
     def _chosen_runs(self) -> list[Summary]:
-        """The marked runs in the order of their marks, or else the selected one."""
-        known = {one.name: one for one in self._found}
-        here = [self.selected] if self.selected else []
-        return [known[name] for name in self._marked if name in known] or here
+        """The marked runs, or else the selected one."""
+        here = self.selected
+        return self._marked_runs() or ([here] if here else [])
 
     def action_losses(self) -> None:
         """The plot above the facts, where it is not beside the table anyway."""
@@ -269,13 +265,13 @@ class RunsPane(Pane):
     def action_again(self) -> None:
         """The form with the values of the selected run."""
         if summary := self._readable():
-            self.post_message(UseRun(Run(Path(summary.path)), "copied"))
+            self.post_message(UseRun(writing.run_of(summary), "copied"))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_export(self) -> None:
         """Write the selected run for other programs."""
         if summary := self._readable():
-            await export(self, Run(Path(summary.path)), runs_of(summary.task))
+            await export(self, writing.run_of(summary), runs_of(summary.task))
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_delete(self) -> None:
@@ -293,110 +289,61 @@ class RunsPane(Pane):
             )
         )
         if answer == "delete":
-            await self._write(
-                "The run could not be deleted", *(partial(trash.delete, self._run(one)) for one in chosen)
-            )
+            failed = [await asyncio.to_thread(_delete, writing.run_of(one)) for one in chosen]
+            if problems := "\n".join(filter(None, failed)):
+                self.tell("Not deleted", problems)
+            if not all(failed):
+                self.notify("Deleted. u restores what was deleted last.")
+            self.look()
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_restore(self) -> None:
         """Put back the run that was deleted last."""
-        await self._write("The run could not be restored", partial(trash.restore, home.runs(), "latest"))
+        try:
+            restored = await asyncio.to_thread(trash.restore, home.runs(), "latest")
+        except (runs.NoSuchRun, OSError) as error:
+            self.tell("The run could not be restored", str(error))
+        else:
+            self.notify(f"Restored {safe(run_title(restored.name), lines=False)}.", markup=False)
+        self.look()
 
     # -- what is written about a run, and taken elsewhere --------------------------------------------------------------
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_pin(self) -> None:
+    def action_pin(self) -> None:
         """Pin the selected run, or take the pin off."""
-        if (here := self._readable()) is not None:
-            await self._note(here, pinned=not here.pinned)
+        self._ask(writing.pin)
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_rename(self) -> None:
+    def action_rename(self) -> None:
         """Give the selected run a title."""
-        if (here := self._readable()) is not None:
-            about = f"{here.name} keeps its directory; the list shows the title. An empty one removes it."
-            if (title := await self._line("Title", about, here.title)) is not None:
-                await self._note(here, title=title.strip())
+        self._ask(writing.rename)
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_tags(self) -> None:
+    def action_tags(self) -> None:
         """Set the tags of the selected run."""
-        if (here := self._readable()) is not None:
-            about = "Words, separated by blanks. The filter finds them: / and a tag."
-            if (tags := await self._line("Tags", about, " ".join(here.tags))) is not None:
-                await self._note(here, tags=tuple(dict.fromkeys(tags.split())))
+        self._ask(writing.tags)
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_note(self) -> None:
+    def action_note(self) -> None:
         """Write a note about the selected run."""
-        if (here := self._readable()) is not None:
-            known = await asyncio.to_thread(notes.read, self._run(here))
-            if (note := await self._line("Note", f"About {here.name}.", known.note)) is not None:
-                await self._note(here, note=note.strip())
+        self._ask(writing.note)
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_branch(self) -> None:
+    def action_branch(self) -> None:
         """Begin a new run with a checkpoint of the selected one."""
-        if (here := self._readable()) is None:
-            return
-        about = (
-            f"A new run that begins with a checkpoint of {run_title(here.name)}: best, last or a step, then the "
-            "settings that change: last steps=3000 learning_rate=3e-4"
-        )
-        if (line := await self._line("Branch", about, "best ")) is None or not line.split():
-            return
-        which, *fields = line.split()
-        given = {name.replace("-", "_"): value for name, _, value in (field.partition("=") for field in fields)}
-        try:
-            run = await asyncio.to_thread(branch, f"{here.path}@{which}", given)
-        except (BadSpec, CheckpointError, OSError, runs.NoSuchRun) as error:
-            self.tell("The branch could not be made", str(error))
-        else:
-            self.post_message(UseRun(run, "resumed"))
+        self._ask(writing.branch)
+
+    def action_report(self) -> None:
+        """Write a report of the selected run."""
+        self._ask(writing.report)
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_metrics(self) -> None:
         """Export the metrics of the marked runs, or of the selected one."""
-        chosen = self._chosen_runs()
-        answers = tuple(Option(kind, kind, kind[0]) for kind in metrics.FORMATS)
-        asked = Question("Export metrics", "Steps, evaluations, samples and results, as", (*answers, _CLOSE))
-        if not chosen or (kind := await self.app.push_screen_wait(asked)) == _CLOSE.value:
-            return
-
-        def written(folder: Path) -> str:
-            for one in chosen:
-                metrics.export(self._run(one), kind, folder)
-            return f"metrics of {len(chosen)} run{'s' * (len(chosen) > 1)} are in {folder}"
-
-        await write(self, "metrics", f"A folder, in which each run gets one for {kind}.", kind, written)
+        await writing.metrics(self, self._chosen_runs())
 
     @work(exclusive=True, group="ask", exit_on_error=False)
-    async def action_report(self) -> None:
-        """Write a report of the selected run."""
+    async def _ask(self, what: Callable[[Pane, Summary], Awaitable[None]]) -> None:
+        """Do one thing of :mod:`tui.runs.writing` for the selected run, then show the runs as they are."""
         if (here := self._readable()) is not None:
-            about = "A folder for the page and its pictures."
-            await write(self, "a report", about, f"{here.name}-report", lambda to: str(page.write(self._run(here), to)))
-
-    async def _line(self, title: str, about: str, value: str) -> str | None:
-        """A line of text, which may be empty; None when the user leaves it."""
-        return await self.app.push_screen_wait(Entry(title, about, value, lambda _: ""))
-
-    async def _note(self, summary: Summary, **changes: object) -> None:
-        await self._write("It could not be written", partial(notes.change, self._run(summary), **changes))
-
-    async def _write(self, failed: str, *changes: Callable[[], object]) -> None:
-        """Make changes off the event loop, in order, as long as they succeed; then show the runs as they are."""
-        try:
-            for change in changes:
-                await asyncio.to_thread(change)
-        except (BadSpec, CheckpointError, Locked, OSError, runs.NoSuchRun) as error:
-            self.tell(failed, str(error))
-        self._known.clear()
-        self.look()
-
-    @staticmethod
-    def _run(summary: Summary) -> Run:
-        return Run(Path(summary.path))
+            await what(self, here)
+            self.look()
 
     # -- which runs, in which order ------------------------------------------------------------------------------------
 
@@ -466,3 +413,21 @@ class RunsPane(Pane):
         if view.size:
             view.entitle("validation loss, nats/char", views.legend(self._losses, view.size.width - 2))
             view.set_strips(views.plot(self._losses, *view.size))
+
+
+def _stamp(run: Run) -> Stamp:
+    """What changes whenever a line of the list does: times of the journal and the notes, and whether it is in use."""
+    times = [0.0, 0.0]
+    for place, file in enumerate((run.events, run.path / notes.FILE)):
+        with contextlib.suppress(OSError):
+            times[place] = file.stat().st_mtime
+    return times[0], times[1], run.owner() is not None
+
+
+def _delete(run: Run) -> str:
+    """Move a run into the trash; why that failed, or an empty string."""
+    try:
+        trash.delete(run)
+    except (Locked, OSError) as error:
+        return f"{run.name}: {error}"
+    return ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from checkpoints.run import Run
-from checkpoints.store import CheckpointError
+from engine.report import compare
 from engine.runs import query
 from engine.runs.listing import Summary, figure
 from tui import units
@@ -33,27 +34,21 @@ _UNITS = {"train": "nats", "retrieve": "nDCG@10"}
 
 @dataclass(frozen=True)
 class Losses:
-    """What one run adds to the plot and to the comparison of settings."""
+    """What one run adds to the plot."""
 
     name: str
     points: Sequence[tuple[int, float]] = ()
     """step and validation loss of every evaluation"""
-    spec: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_losses(run: Run) -> Losses:
-    """Evaluations and settings of a training; none of what cannot be read. Reads the whole journal."""
+    """Evaluations of a training; none of what cannot be read. Reads the whole journal."""
     points: list[tuple[int, float]] = []
-    spec: Mapping[str, Any] = {}
-    try:
-        spec = run.read_json("spec.json")
-        with run.events.open("rb") as journal:
-            for line in journal:
-                if b'"evaluated"' in line or b'"started"' in line:
-                    _add(points, line)
-    except (OSError, CheckpointError):
-        pass
-    return Losses(run.name, points, spec)
+    with contextlib.suppress(OSError), run.events.open("rb") as journal:
+        for line in journal:
+            if b'"evaluated"' in line or b'"started"' in line:
+                _add(points, line)
+    return Losses(run.name, points)
 
 
 def _add(points: list[tuple[int, float]], line: bytes) -> None:
@@ -128,14 +123,16 @@ def about(summary: Summary, width: int) -> Text:
     """Figures, model, place and owner of a run, or why it cannot be read."""
     text = Text()
     if summary.why:
-        told = Text(f"unreadable: {safe(summary.why, lines=False)}")
-        return Text("\n").join([*wrap(told, width)[:3], Text(safe(summary.path, lines=False), MUTED)])
+        why = Text(f"unreadable: {safe(summary.why, lines=False)}")
+        return Text("\n").join([*wrap(why, width)[:3], Text(safe(summary.path, lines=False), MUTED)])
     best = f"{units.loss(summary.best_val_loss)} nats"
     if summary.best_val_loss is not None:
         best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
     at = f" at step {summary.best_step:,}" if summary.best_step is not None else ""
     size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
     model = f"{summary.preset}{size}, trained on {summary.corpus}"
+    if summary.parent:
+        model += f", from {run_title(summary.parent)}"
     if summary.task != "train":
         entry = BY_NAME[summary.task]
         best, models = entry.figure.format(units.best(summary)), entry.models
@@ -149,13 +146,15 @@ def about(summary: Summary, width: int) -> Text:
         resumed = "not running" if finished else "not running; r reuses finished parts"
     if summary.place:
         resumed = QUEUED
-    for name, value in (
+    noted = (("note", summary.note),) if summary.note else ()
+    for name, told in (
         ("best", best + at),
         ("model", model),
         ("on disk", kept),
         ("owner", f"process {summary.owner}" if summary.owner else resumed),
+        *noted,
     ):
-        text.append(f"{name:<9}", MUTED).append(safe(value, lines=False) + "\n")
+        text.append(f"{name:<9}", MUTED).append(safe(told, lines=False) + "\n")
     return text
 
 
@@ -175,12 +174,17 @@ def plot(shown: Sequence[Losses], width: int, height: int) -> list[Strip]:
         axis(0, max(1, *(step for step, _ in every)), made.columns, (10, 24)),
         axis(min(loss for _, loss in every), max(loss for _, loss in every), made.rows, (apart, 2 * apart + 1), 1),
     )
-    for losses, colour in zip(shown, SERIES, strict=False):
-        made.line(losses.points, colour)
-    for losses, colour, shape in zip(shown, SERIES, SHAPES, strict=False):
-        for step, loss in losses.points if len(losses.points) <= made.columns // 4 else losses.points[-1:]:
-            made.mark(step, loss, shape, colour)
+    draw(made, [losses.points for losses in shown])
     return made.lines()
+
+
+def draw(made: Plot, curves: Sequence[Sequence[tuple[float, float]]]) -> None:
+    """Add curves to a plot, each in its colour, with its mark at every point or, of many, at the last."""
+    for points, colour in zip(curves, SERIES, strict=False):
+        made.line(points, colour)
+    for points, colour, shape in zip(curves, SERIES, SHAPES, strict=False):
+        for x, loss in points if len(points) <= made.columns // 4 else points[-1:]:
+            made.mark(x, loss, shape, colour)
 
 
 def legend(shown: Sequence[Losses], width: int) -> Text:
@@ -195,17 +199,27 @@ def legend(shown: Sequence[Losses], width: int) -> Text:
     return text
 
 
-def differences(first: Losses, second: Losses, width: int) -> list[Text]:
-    """In which settings a run differs from another, and whose best validation loss is lower."""
-    names = [name for name in first.spec if name != "name" and first.spec[name] != second.spec.get(name)]
-    told = ", ".join(f"{name.replace('_', ' ')} {first.spec[name]} → {second.spec.get(name)}" for name in names)
-    one, other = (run_title(safe(run.name, lines=False)) for run in (first, second))
-    text = (
-        f"{other} differs from {one}: {safe(told, lines=False)}."
-        if told
-        else f"{other} has the same settings as {one}."
+def differences(first: Summary, second: Summary, width: int) -> list[Text]:
+    """In which settings a run differs from another, and whose best figure is lower or higher."""
+    told = ", ".join(
+        f"{name.replace('_', ' ')} {value(one)} → {value(other)}"
+        for name, (one, other) in compare.differences((first.spec, second.spec)).items()
     )
-    if first.points and second.points:
-        by = min(loss for _, loss in second.points) - min(loss for _, loss in first.points)
-        text += f" Its best is {abs(by):.3f} nats {'lower' if by < 0 else 'higher'}."
+    one, other = (safe(run.title or run_title(run.name), lines=False) for run in (first, second))
+    text = f"{other} differs from {one}: {safe(told, lines=False)}."
+    if first.task != second.task:
+        text = f"{one} and {other} have different tasks."
+    elif not told:
+        text = f"{other} has the same settings as {one}."
+    bests = query.best(first), query.best(second)
+    if first.task == second.task and bests[0] is not None and bests[1] is not None:
+        by = bests[1] - bests[0]
+        unit = " nats" if first.task == "train" else ""
+        text += f" Its best is {abs(by):.3f}{unit} {'lower' if by < 0 else 'higher'}."
     return wrap(Text(text), width)
+
+
+def value(known: Any) -> str:
+    """A setting of a run as text; a dash where it has none."""
+    shown = "–" if known is None else ", ".join(map(str, known)) if isinstance(known, list) else str(known)
+    return safe(shown, lines=False)

@@ -155,17 +155,20 @@ def tell(app: App[Any], title: str, text: str) -> None:
 
 
 class Entry(Dialog[str | None]):
-    """Ask for one line of text; ``check`` returns what is wrong with it, or an empty string."""
+    """Ask for one line of text; ``check`` returns what is wrong with it, or an empty string.
 
-    def __init__(self, title: str, text: str, value: str, check: Callable[[str], str]) -> None:
+    ``problem`` is what was wrong with ``value``, when the user has entered that before.
+    """
+
+    def __init__(self, title: str, text: str, value: str, check: Callable[[str], str], problem: str = "") -> None:
         super().__init__()
-        self._title, self._text, self._value, self._check = title, text, value, check
+        self._title, self._text, self._value, self._check, self._problem = title, text, value, check, problem
 
     def compose(self) -> ComposeResult:
         with box(self._title, "Enter confirm · Esc cancel"):
             yield Static(Content(safe(self._text)), classes="text")
             yield Field(self._value, compact=True)
-            yield Static(classes="problem")
+            yield Static(Content(safe(self._problem)), classes="problem")
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
