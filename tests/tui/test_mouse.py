@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from stage import recorded, shown, shows, until
 from textual.geometry import Offset
+from textual.screen import Screen
 
 from tui.app import LabApp
 from tui.widgets.lines import Lines
@@ -70,3 +72,16 @@ async def test_a_click_on_the_curve_shows_the_step_under_the_pointer() -> None:
         await shows(pilot, "sample-40", "Step 40")
         await pilot.click(offset=Offset(2, y - 5))  # among the labels of the losses
         assert app.pane.options.cursor == 40
+
+
+async def test_a_widget_that_was_taken_away_and_is_still_in_the_picture_is_not_selected_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = LabApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Start training")
+        gone = Lines()
+        monkeypatch.setattr(Screen, "get_widget_and_offset_at", lambda self, x, y: (gone, Offset(0, 0)))
+        await drag(pilot, Offset(10, 10), Offset(20, 10))
+        assert app.is_running
+        assert app.screen.selections == {}

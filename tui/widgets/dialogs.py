@@ -18,8 +18,10 @@ from textual.command import CommandList, CommandPalette
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Click, Key, Resize
+from textual.geometry import Offset
 from textual.screen import ModalScreen, Screen
 from textual.visual import VisualType
+from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList, Static
 from textual.worker import Worker
 
@@ -58,6 +60,12 @@ class BaseScreen(Screen[Result]):
         """Textual lays out for a size that has passed too; two that take turns in its queue never come to an end."""
         if event.size != self.app.size:
             event.prevent_default()
+
+    def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
+        """Where a selection begins: in no widget that was taken away and is still in the picture."""
+        widget, offset = super().get_widget_and_offset_at(x, y)
+        gone = widget is not None and widget.parent is None
+        return (None, None) if gone else (widget, offset)
 
     def dismiss(self, result: Result | None = None) -> AwaitComplete:
         """Close this screen and end its workers; Textual's closes whatever is on top when a key came twice."""
