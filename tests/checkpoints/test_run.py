@@ -277,10 +277,29 @@ def test_a_summary_reads_little_of_a_long_journal(run: Run, monkeypatch: pytest.
     monkeypatch.setattr(runs, "TAIL", 100)
     lines = [STARTED, EVALUATED, *({"event": "step", "step": n, "text": "è" * (n % 50)} for n in range(300))]
     write(run, *lines)
-    assert list(runs._backwards(run.events)) == lines[::-1]
+    assert [json.loads(line) for line in runs._backwards(run.events) if line] == lines[::-1]
     monkeypatch.setattr(runs, "TAIL_LIMIT", 1000)
     assert 0 < len(list(runs._backwards(run.events))) < 50
     assert summarise(run).step == 299
+
+
+def test_a_summary_parses_a_line_of_each_kind(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [{"event": "step", "step": n} for n in range(1000)]
+    write(run, STARTED, *steps[:500], EVALUATED, *steps[500:])
+    decode, parsed = store.decode, []
+    monkeypatch.setattr(store, "decode", lambda content: parsed.append(content) or decode(content))
+    found = runs.read_tail(run, frozenset({"started", "step", "evaluated", "paused"}))
+    assert found == {"step": steps[-1], "evaluated": EVALUATED, "started": STARTED}
+    assert len(parsed) < 10
+
+
+def test_lines_that_begin_otherwise_are_read_for_a_summary_too(run: Run) -> None:
+    many = [{"event": f"kind-{n}"} for n in range(2 * runs.KINDS)]
+    write(run, {"step": 3, "event": "step"}, {"step": 4, "event": "paused"}, *many, {"step": 5, "event": "step"})
+    assert runs.read_tail(run, frozenset({"step", "paused"})) == {
+        "step": {"step": 5, "event": "step"},
+        "paused": {"step": 4, "event": "paused"},
+    }
 
 
 def test_a_run_is_not_starting_because_its_start_is_far_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,9 @@ from textual.widgets import Input, OptionList
 
 from checkpoints import home as places
 from checkpoints import run as runs
-from checkpoints import trash
+from checkpoints import store, trash
+from checkpoints.journal import Reader
+from checkpoints.run import Run
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
 from engine.gpt.spec import build
@@ -141,11 +143,42 @@ async def test_enter_in_a_question_changes_nothing_and_the_pane_stays_visible_be
 
 def test_losses_are_read_as_they_were_evaluated_and_forgotten_where_a_run_went_back() -> None:
     run = recorded("past")
-    assert views.read_losses(run).points == [(20 * n, pytest.approx(3.0 - n / 10)) for n in range(6)]
+    assert views.LossReader(run).read().points == [(20 * n, pytest.approx(3.0 - n / 10)) for n in range(6)]
     with run.events.open("ab") as journal:
         for line in (b'{"event":"evaluated","step":"x"}', b"[1]", b'{"evaluated"', b'{"event":"started","step":40}'):
             journal.write(line + b"\n")
-    assert [step for step, _ in views.read_losses(run).points] == [0, 20, 40]
+    assert [step for step, _ in views.LossReader(run).read().points] == [0, 20, 40]
+
+
+async def test_a_look_at_the_runs_reads_what_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [recorded(f"run{number}") for number in range(12)]
+    trash.delete(made.pop())
+    opened: list[Path] = []
+    open_file, lines = store.open_file, Reader.lines
+    read: list[bytes] = []
+    monkeypatch.setattr("tui.runs.pane.REFRESH", 1e6)  # the looks are those below
+    monkeypatch.setattr(store, "open_file", lambda path: opened.append(path) or open_file(path))
+    monkeypatch.setattr(Reader, "lines", lambda self: read.extend(found := lines(self)) or found)
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await list_runs(pilot, len(made))
+        pane = pilot.app.query_one(RunsPane)
+        await pilot.press("space")
+        await until(pilot, lambda: len(pane._losses) == 1)
+        marked = pane._losses[0].name
+
+        async def look() -> list[str]:
+            opened.clear()
+            read.clear()
+            await pane.look().wait()
+            return sorted(f"{path.parent.name}/{path.name}" for path in opened)
+
+        assert await look() == [f"{marked}/spec.json"]
+        assert not read
+        with Run(places.runs() / marked).events.open("ab") as journal:
+            journal.write(b'{"event":"evaluated","step":120,"val_loss":1.25}\n')
+        assert {path.split("/")[0] for path in await look()} == {marked}
+        assert len(read) == 1
+        assert pane._losses[0].points[-1] == (120, 1.25)
 
 
 async def test_runs_that_cannot_be_read_are_listed_beside_the_others_and_say_why(home: Path) -> None:

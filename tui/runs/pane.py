@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
+from threading import Lock
 
 from rich.text import Text
 from textual import on, work
@@ -66,7 +67,9 @@ class RunsPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="runs")
         self._known: dict[str, tuple[Stamp, Summary]] = {}
-        self._read: dict[str, tuple[Stamp, views.Losses]] = {}
+        self._readers: dict[str, views.LossReader] = {}
+        """of the marked runs"""
+        self._one_look = Lock()
         self._told = Text()
         self._marked: list[str] = []
         """names of the runs in the plot, at most as many as there are colours"""
@@ -76,6 +79,8 @@ class RunsPane(Pane):
         self._sort = query.SORTS[0]
         self._deleted = False
         """whether a run can be restored"""
+        self._swept = False
+        """whether runs that were deleted long ago have been removed; once is enough"""
 
     def compose(self) -> ComposeResult:
         yield Static(NO_RUNS, id="no-runs", markup=False)
@@ -88,6 +93,10 @@ class RunsPane(Pane):
 
     def on_mount(self) -> None:
         self.set_interval(REFRESH, self.refresh_if_visible)
+
+    def on_unmount(self) -> None:
+        for reader in self._readers.values():
+            reader.close()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw_losses)
@@ -105,6 +114,12 @@ class RunsPane(Pane):
     @work(thread=True, exclusive=True, group="runs", exit_on_error=False)
     def look(self) -> None:
         """Read what changed and show it."""
+        with self._one_look:  # a thread goes on when the next look is asked for
+            seen = self._read()
+        self.app.call_from_thread(self._show, *seen)
+
+    def _read(self) -> tuple[list[Summary], tuple[views.Losses, ...], str]:
+        """All runs, the losses of those that are marked, and what is said where there are none."""
         found: list[Summary] = []
         try:
             every, why = runs.every(home.runs()), ""
@@ -118,19 +133,17 @@ class RunsPane(Pane):
                 known = self._known[run.name] = (stamp, summarise(run))
             found.append(known[1])
         with contextlib.suppress(OSError):
-            trash.sweep(home.runs())
-            self._deleted = bool(trash.deleted(home.runs()))
-        marked = [run for run in every if run.name in self._marked]
-        losses = [self._losses_of(run) for run in sorted(marked, key=lambda run: self._marked.index(run.name))]
-        self.app.call_from_thread(self._show, found, tuple(losses), why or NO_RUNS)
-
-    def _losses_of(self, run: Run) -> views.Losses:
-        """Of a marked run, read again when its journal has grown."""
-        stamp = self._known[run.name][0]
-        read = self._read.get(run.name)
-        if read is None or read[0] != stamp:
-            read = self._read[run.name] = (stamp, views.read_losses(run))
-        return read[1]
+            if not self._swept:
+                self._swept = True
+                trash.sweep(home.runs())
+            self._deleted = bool(runs.every(home.runs() / trash.FOLDER))
+        there = {run.name: run for run in every}
+        marked = [name for name in self._marked if name in there]
+        for name in self._readers.keys() - set(marked):
+            self._readers.pop(name).close()
+        for name in marked:
+            self._readers.setdefault(name, views.LossReader(there[name]))
+        return found, tuple(self._readers[name].read() for name in marked), why or NO_RUNS
 
     @on(TableView.Chosen)
     def _chosen(self, event: TableView.Chosen) -> None:
@@ -380,7 +393,7 @@ class RunsPane(Pane):
         """The runs that are asked for, in the order that is asked for; of a filter that means nothing, why."""
         asked, problem = self.query_one("#runs-filter", Field).value, ""
         try:
-            shown = [one for one in self._found if query.matching(asked)(one)]
+            shown = [*filter(query.matching(asked), self._found)]
         except BadSpec as error:
             shown, problem = self._found, error.problems[0].message
         shown = sorted(query.ordered(shown, self._sort), key=lambda one: not one.pinned)

@@ -14,6 +14,7 @@ from typing import Any
 from rich.text import Text
 from textual.strip import Strip
 
+from checkpoints.journal import Reader
 from checkpoints.run import Run
 from engine.report import compare
 from engine.runs import query
@@ -41,14 +42,26 @@ class Losses:
     """step and validation loss of every evaluation"""
 
 
-def read_losses(run: Run) -> Losses:
-    """Evaluations of a training; none of what cannot be read. Reads the whole journal."""
-    points: list[tuple[int, float]] = []
-    with contextlib.suppress(OSError), run.events.open("rb") as journal:
-        for line in journal:
-            if b'"evaluated"' in line or b'"started"' in line:
-                _add(points, line)
-    return Losses(run.name, points)
+class LossReader:
+    """Reads the evaluations of a training, each time from where the last look ended."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._journal = Reader(run.events)
+        self._points: list[tuple[int, float]] = []
+
+    def read(self) -> Losses:
+        """All that is known now. Reads the whole journal the first time."""
+        with contextlib.suppress(OSError):
+            while lines := self._journal.lines():
+                for line in lines:
+                    if b'"evaluated"' in line or b'"started"' in line:
+                        _add(self._points, line)
+        return Losses(self._run.name, [*self._points])
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
 
 
 def _add(points: list[tuple[int, float]], line: bytes) -> None:
