@@ -20,7 +20,7 @@ from engine.retrieve.metrics import Ranked
 from engine.runs.events import ContenderDone, ContenderStep, ItemJudged, Loaded, Notice
 from tui.choose.own import Own
 from tui.choose.questions import card, questions
-from tui.choose.story import ChooseStory
+from tui.choose.story import ChooseStory, Listing
 from tui.choose.views import ViewState as ChooseState
 from tui.classify import map as classify_map
 from tui.classify import overview, pages
@@ -171,7 +171,7 @@ def test_another_pair_of_the_same_gains_has_the_other_sign() -> None:
 
 
 def test_a_query_among_many_is_sorted_once() -> None:
-    """The list is drawn again with every key; what it is sorted by is not read again."""
+    """The list is drawn with every key; what it is sorted by was read before, in the thread that made it."""
     reads = 0
 
     class Counted(dict[str, float]):
@@ -182,7 +182,6 @@ def test_a_query_among_many_is_sorted_once() -> None:
 
     found = Gains(Gain(f"q{n}", "text", Counted(bm25=n % 7 / 7, trained=0.5)) for n in range(20_000))
     state = RetrieveState(view="gains")
-    gain_lines(RetrieveStory(), found, state, 120, 30)
     reads = 0
     for _ in range(5):
         state.row += 1
@@ -358,10 +357,15 @@ def ranking(count: int, scores: Any = None) -> tuple[ChooseStory, list[Item]]:
     return story, [Item(f"question {number}", ("a", "b", "c"), number % 3) for number in range(count)]
 
 
+def listed(story: ChooseStory, state: ChooseState) -> Listing:
+    return story.listing("margin", state.kept, state.order).updated()
+
+
 @pytest.mark.parametrize("order", ["worst first", "closest first", "most confident first"])
 def test_lists_of_questions_are_sorted_by_the_figure_that_stands_in_them(order: str) -> None:
     story, items = ranking(20)
-    drawn = lines_of(questions(story, items, "margin", ChooseState(order=order), 120, 30))
+    state = ChooseState(order=order)
+    drawn = lines_of(questions(story, listed(story, state), items, "margin", state, 120, 30))
     read = []
     for line in drawn:
         if row := re.search(r"([✓✗]) +(-?\d+\.\d\d|\d+%) +question (\d+)", line[:58]):
@@ -394,16 +398,16 @@ def test_a_draw_looks_at_the_scores_of_what_is_seen_and_of_what_is_new() -> None
     count, rng = 20_000, np.random.default_rng(2)
     story, items = ranking(count, [Counted(map(float, row)) for row in rng.normal(size=(count, 3))])
     state = ChooseState()
-    questions(story, items, "margin", state, 120, 30)
+    questions(story, listed(story, state), items, "margin", state, 120, 30)
     looks = 0
     for _ in range(5):
         state.row += 1
-        questions(story, items, "margin", state, 120, 30)
+        questions(story, listed(story, state), items, "margin", state, 120, 30)
     assert looks < 5 * 30 * 20
     looks = 0
     story.fold(ItemJudged("margin", 7, count, count, 1, Counted((-9.0, -99.0, 0.0)), 0.5, 0.4, 0.6))  # judged again
     state.row = 0
-    drawn = lines_of(questions(story, items, "margin", state, 120, 30))
+    drawn = lines_of(questions(story, listed(story, state), items, "margin", state, 120, 30))
     assert looks < 30 * 20
     assert "question 7" in next(line for line in drawn if "▌" in line)
     leads = [item for _, item in sorted(story._listing._rows)]  # type: ignore[union-attr]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ from checkpoints.run import Run
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
 from engine.runs import owner
-from engine.runs.events import ItemJudged
+from engine.runs.events import ItemJudged, Loaded
 from engine.runs.messages import Control
 from tui.app import LabApp
+from tui.choose import story as stories
 from tui.choose.pane import ChoosePane
 from tui.choose.runs import Rankings
+from tui.choose.story import ChooseStory
 from tui.text import safe
 
 WORDS = tiny.WORDS[9:]
@@ -106,6 +110,49 @@ async def test_what_is_wrong_is_told_and_nothing_starts(workshop: dict[str, str]
         await pilot.press("f5")
         await shows(pilot, "✗ margin", "✗ methods: name at least one")
         assert pane.run_shown is None
+
+
+async def test_many_questions_are_put_in_order_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, looks, kept = 20_000, Counter[bool](), stories._kept
+    story = ChooseStory()
+    story.fold(Loaded("choose", "d", "s", 9, 3, count, "test", "f", ("margin", "cross-entropy"), (), ()))
+
+    def judged(method: str, number: int) -> ItemJudged:
+        scores = (float(number % 7), float(number % (5 if method == "margin" else 11)), 1.0)
+        return ItemJudged(method, number, number + 1, count, number % 3, scores, 0.5, 0.4, 0.6)
+
+    def looked(*given: Any) -> bool:
+        looks[threading.current_thread() is threading.main_thread()] += 1
+        return kept(*given)
+
+    def choice(event: ItemJudged) -> int:
+        return max(range(3), key=lambda place: (event.scores[place], -place))
+
+    for method in ("margin", "cross-entropy"):
+        for number in range(count):
+            story.fold(judged(method, number))
+    monkeypatch.setattr(stories, "_kept", looked)
+    app = LabApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: app.query("ChoosePane"))
+        pane = app.query_one(ChoosePane)
+        pane.story, pane.view_state.view, pane.view_state.method = story, "items", "margin"
+        pane.view_state.kept, pane.view_state.order = "disagreed", "most confident first"
+        assert pane._listed is None
+        assert pane.under_cursor is None
+        await until(pilot, lambda: pane._ordering is None)
+        listed = pane._listed
+        assert listed is not None
+        assert looks == {False: count}
+        ones, others = (story.methods[name].ranked for name in ("margin", "cross-entropy"))
+        assert {one.item for one in listed} == {n for n in range(count) if choice(ones[n]) != choice(others[n])}
+        sure = [stories.confidence(one) for one in listed]
+        assert sure == sorted(sure, reverse=True)
+        for number in range(3):
+            story.fold(judged("margin", number))
+        assert pane._listed is listed
+        assert looks == {False: count, True: 3}
 
 
 async def test_browsing(run: Run) -> None:

@@ -93,20 +93,20 @@ def test_lead_filters_and_orders() -> None:
     told = story()
     assert lead(ranked("margin", 0, (0.5, 0.2, 0.1), gold=0)) == pytest.approx(0.3)
     assert lead(ranked("margin", 0, (0.5, 0.2, 0.1), gold=2)) == pytest.approx(-0.4)
-    leads = [lead(event) for event in told.listed("margin", "all", "worst first")]
+    leads = [lead(event) for event in told.listing("margin", "all", "worst first").updated()]
     assert leads == sorted(leads)
-    assert [abs(one) for one in (lead(e) for e in told.listed("margin", "all", "closest first"))] == sorted(
+    assert [abs(one) for one in (lead(e) for e in told.listing("margin", "all", "closest first").updated())] == sorted(
         map(abs, leads)
     )
-    assert [event.item for event in told.listed("margin", "all", "data order")] == list(range(12))
-    right, wrong = (told.listed("margin", kept, "data order") for kept in ("right", "wrong"))
+    assert [event.item for event in told.listing("margin", "all", "data order").updated()] == list(range(12))
+    right, wrong = (told.listing("margin", kept, "data order").updated() for kept in ("right", "wrong"))
     assert {event.item for event in right} | {event.item for event in wrong} == set(range(12))
     assert all(lead(event) >= 0 for event in right)
     assert all(lead(event) <= 0 for event in wrong)
     assert disagree(told.methods["zero-shot"].ranked[0])
     # On the first three margin chooses b where zero-shot chooses a; with the ways in disagreement all are kept.
-    assert len(told.listed("zero-shot", "disagreed", "data order")) == 12
-    assert list(told.listed("unknown", "all", "data order")) == []
+    assert len(told.listing("zero-shot", "disagreed", "data order").updated()) == 12
+    assert list(told.listing("unknown", "all", "data order").updated()) == []
 
 
 def test_what_a_damaged_journal_says_is_passed_over() -> None:
@@ -134,7 +134,8 @@ def test_views_fit_and_hold_no_controls(width: int, finished: bool) -> None:
     for kept in FILTERS:
         for order in ORDERS:
             state.kept, state.order, state.row = kept, order, 99
-            drawn.append(questions(told, ITEMS, "zero-shot", state, width, 20))
+            listing = told.listing("zero-shot", kept, order).updated()
+            drawn.append(questions(told, listing, ITEMS, "zero-shot", state, width, 20))
     drawn.append(
         drawn_card(0, {name: one.ranked[0] for name, one in told.methods.items() if one.ranked}, "margin", width, 20)
     )
@@ -209,8 +210,8 @@ def test_an_item_that_could_not_be_scored_is_neither_right_nor_wrong() -> None:
     none = float("-inf")
     told.fold(ranked("zero-shot", 0, (none, -2.0, -3.0), ways={"sum": (None, -2.0, -3.0)}, strips=STRIPS))
     for kept in ("right", "wrong"):
-        assert 0 not in [event.item for event in told.listed("zero-shot", kept, "worst first")]
-    assert 0 in [event.item for event in told.listed("zero-shot", "all", "worst first")]
+        assert 0 not in [event.item for event in told.listing("zero-shot", kept, "worst first").updated()]
+    assert 0 in [event.item for event in told.listing("zero-shot", "all", "worst first").updated()]
     event = told.methods["zero-shot"].ranked[0]
     assert (lead(event), disagree(event)) == (0.0, False)
     text = "\n".join(line.text for line in drawn_card(0, {"zero-shot": event}, "zero-shot", 100, 40))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from textual import work
 from textual.strip import Strip
 from textual.widgets import Input
 
@@ -18,12 +20,14 @@ from tui.choose.overview import overview
 from tui.choose.own import Answered, Own
 from tui.choose.questions import questions
 from tui.choose.runs import Rankings
-from tui.choose.story import ChooseStory
+from tui.choose.story import ChooseStory, Listing
 from tui.choose.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
 from tui.follow.folding import Folded
 from tui.pane import bindings
 from tui.text import safe
+
+MANY = 500  # judgements that are not put in order on the event loop
 
 
 class ChoosePane(ComparePane):
@@ -74,6 +78,8 @@ class ChoosePane(ComparePane):
         self.story, self.view_state = ChooseStory(), ViewState()
         self.items: tuple[Item, ...] = ()
         self.own = Own()
+        self._ordering: Listing | None = None
+        """the list that a thread puts in order"""
 
     # -- what the run and the methods say ----------------------------------------------------------------------------
 
@@ -118,8 +124,24 @@ class ChoosePane(ComparePane):
     @property
     def under_cursor(self) -> ItemJudged | None:
         """The question of the list that the cursor is on."""
-        found = self.story.listed(self.method, self.view_state.kept, self.view_state.order)
+        found = self._listed
         return found[max(0, min(self.view_state.row, len(found) - 1))] if found else None
+
+    @property
+    def _listed(self) -> Sequence[ItemJudged] | None:
+        """The questions of the list; None while a thread puts many of them in order, which this begins."""
+        listing = self.story.listing(self.method, self.view_state.kept, self.view_state.order)
+        if listing is not self._ordering and listing.behind > MANY:
+            self._ordering = listing
+            self._put_in_order(listing)
+        return None if listing is self._ordering else listing.updated()
+
+    @work(exclusive=True, group="order", exit_on_error=False)
+    async def _put_in_order(self, listing: Listing) -> None:
+        await asyncio.to_thread(listing.updated)
+        if self._ordering is listing:
+            self._ordering = None
+            self.redraw()
 
     def turned(self) -> tuple[str, str]:
         return ("m", NAMES.get(self.method, self.method)) if self.method else ("", "")
@@ -129,7 +151,7 @@ class ChoosePane(ComparePane):
             able = [method.name for method in self.story.done]
             return self.own.draw(self._spelled(), self.method, able, self.working("rank"), width, height)
         if self.view_state.view == "items":
-            return questions(self.story, self.items, self.method, self.view_state, width, height)
+            return questions(self.story, self._listed, self.items, self.method, self.view_state, width, height)
         return overview(self.story, self.method, self.view_state, width, height)
 
     # -- keys --------------------------------------------------------------------------------------------------------

@@ -23,10 +23,20 @@ WAYS = ("sum", "token", "character", "pmi")
 
 
 def questions(
-    story: ChooseStory, items: Sequence[Item], method: str, state: ViewState, width: int, height: int
+    story: ChooseStory,
+    found: Sequence[ItemJudged] | None,
+    items: Sequence[Item],
+    method: str,
+    state: ViewState,
+    width: int,
+    height: int,
 ) -> list[Strip]:
-    """The list above or to the left, and the question under the cursor."""
-    found = story.listed(method, state.kept, state.order)
+    """The list of what was ``found`` above or to the left, and the question under the cursor.
+
+    ``found`` is None while the questions are put in order.
+    """
+    if found is None:
+        return paragraph(f"putting the questions in order: {state.order}…", width)
     if not found or not items:
         return _nothing(story, method, state, width)
     here = found[state.within(len(found))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 from checkpoints.run import Run
@@ -24,29 +25,34 @@ class Gain:
 class Between:
     """Queries from the largest gain of one method on another to the largest loss."""
 
-    queries: Sequence[Gain]
-    gaps: Sequence[float]
-    better: int
-    worse: int
+    queries: Sequence[Gain] = ()
+    gaps: Sequence[float] = ()
+    better: int = 0
+    worse: int = 0
 
 
 class Gains(list[Gain]):
-    """Every judged query; ``unreadable`` says why the rankings of a method cannot be read."""
+    """Every judged query, by name; ``unreadable`` says why the rankings of a method cannot be read.
+
+    Making it sorts the queries for every two methods: not for the thread of a screen.
+    """
 
     def __init__(self, queries: Iterable[Gain] = (), unreadable: Mapping[str, str] | None = None) -> None:
-        super().__init__(queries)
+        super().__init__(sorted(queries, key=lambda one: one.name))
         self.unreadable = unreadable or {}
-        self._known: dict[tuple[str, str], Between] = {}
+        methods = dict.fromkeys(method for one in self for method in one.values)
+        self._known = {pair: self._sorted(*pair) for pair in permutations(methods, 2)}
 
     def between(self, first: str, second: str) -> Between:
-        """Those that both have ranked; sorted when first asked for."""
-        if (first, second) not in self._known:
-            both = [one for one in self if first in one.values and second in one.values]
-            both.sort(key=lambda one: (one.values[second] - one.values[first], one.name))
-            gaps = [one.values[first] - one.values[second] for one in both]
-            better, worse = sum(gap > 1e-9 for gap in gaps), sum(gap < -1e-9 for gap in gaps)
-            self._known[first, second] = Between(both, gaps, better, worse)
-        return self._known[first, second]
+        """Those that both have ranked."""
+        return self._known.get((first, second), Between())
+
+    def _sorted(self, first: str, second: str) -> Between:
+        both = [(one.values[first] - one.values[second], one) for one in self if {first, second} <= one.values.keys()]
+        both.sort(key=lambda each: each[0], reverse=True)  # of equals the first by name comes first
+        gaps = [gap for gap, _ in both]
+        better, worse = sum(gap > 1e-9 for gap in gaps), sum(gap < -1e-9 for gap in gaps)
+        return Between([one for _, one in both], gaps, better, worse)
 
 
 class Retrievals(TaskRuns):
