@@ -28,7 +28,7 @@ from engine.runs.messages import finish, passed
 
 README = "README.md"
 PARTS = ("corpus", "queries", "qrels")
-HEAD = 1 << 18  # bytes of a text that are read to look at its first rows
+HEAD = 1 << 18  # bytes of a text that a look reads, and keeps of what they decompress to
 SHOWN = 100  # rows of a Parquet file that a look takes
 BLOCK = 1 << 16  # bytes of a file that a request asks for at least
 
@@ -294,7 +294,7 @@ def _beginning(remote: Any, target: Path) -> Path:
         raise TableError(f"{target.name} can be read only as a whole: it is downloaded when the methods run")
     content = remote.read(HEAD)
     if target.suffix == ".gz":
-        target, content = target.with_suffix(""), zlib.decompressobj(31).decompress(content)
+        target, content = target.with_suffix(""), zlib.decompressobj(31).decompress(content, HEAD)
     if len(content) >= HEAD:
         content = content[: content.rfind(b"\n") + 1] or content
     target.write_bytes(content)

@@ -300,6 +300,7 @@ def _step_rate(lm: LanguageModel, prompt: list[int], count: int) -> float:
 
 
 def by_transformers(folder: str, dtype: Any, device: Any) -> Any:
+    """The model of a folder or of the Hub's cache as ``AutoModelForCausalLM`` loads it, for evaluation."""
     from transformers import AutoModelForCausalLM
 
     found: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Take = Callable[[slice, Mapping[str, Matrix], float], object]
     """gets some rows in order: which they are, their pieces by name, and the seconds that they took"""
 
-PROGRESS_EVERY = 0.25  # seconds between two words about progress
+PROGRESS_EVERY = 0.25  # seconds between two Progress events
 EVERY = 3.0  # seconds of encoding that a stop or a kill loses at most
 BUDGETS = {"cuda": 32768, "mps": 8192, "cpu": 1024}
 """tokens in a batch, padding included; on a CPU small enough for what is computed on to stay in its caches"""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
@@ -27,13 +27,6 @@ ROWS = 10_000  # of a table, until they are written
 _NO_TENSORBOARD = "its event files need the package tensorboard: pip install 'llmlab-tui[tensorboard]'"
 
 
-class Writer(Protocol):
-    """Writes blocks of tables into the files of one format."""
-
-    def write(self, block: Block) -> None: ...
-    def close(self) -> None: ...
-
-
 def export(run: Run, kind: str, folder: Path) -> Path:
     """Write the metrics of ``run`` in a format, one of ``FORMATS``, into a folder of its name in ``folder``.
 
@@ -44,21 +37,23 @@ def export(run: Run, kind: str, folder: Path) -> Path:
     target = folder / run.name
     if target.exists() and Run(target).read_json(RECORD).get("run") != run.name and any(target.iterdir()):
         raise CheckpointError(f"{target} is not empty and holds no export of {run.name}: choose another folder")
+    results = list(tables.of_results(run))
+    page = results_page(results)
     with model_folder.replaced(target) as temporary:
-        writer = _TensorBoard(run, temporary) if kind == "tensorboard" else _Files(temporary, kind)
+        writer = _TensorBoard(page, temporary) if kind == "tensorboard" else _Files(temporary, kind)
         with contextlib.closing(writer):
-            for block in chain(tables.of_journal(run), tables.of_results(run)):
+            for block in chain(tables.of_journal(run), results):
                 writer.write(block)
-        if lines := results_page(run):
-            (temporary / "results.md").write_text("\n".join([*lines, ""]), "utf-8", "replace")
+        if page:
+            (temporary / "results.md").write_text("\n".join([*page, ""]), "utf-8", "replace")
         model_folder.write_json(temporary / RECORD, {"run": run.name, "format": kind})
     return target
 
 
-def results_page(run: Run) -> list[str]:
-    """What a comparison came to as tables in Markdown; nothing for a training."""
+def results_page(results: Iterable[Block]) -> list[str]:
+    """Blocks of :func:`engine.report.tables.of_results` as tables in Markdown; nothing for a training."""
     lines: list[str] = []
-    for block in tables.of_results(run):
+    for block in results:
         rows = zip(*block.columns.values(), strict=True)
         shown = ([markdown.code(value) if isinstance(value, str) else value for value in row] for row in rows)
         lines += [f"## {block.table.replace('_', ' ').capitalize()}", ""]
@@ -163,14 +158,15 @@ _NAMES = {
 class _TensorBoard:
     """Event files, by torch's own writer. Scalars are of 32 bits there."""
 
-    def __init__(self, run: Run, folder: Path) -> None:
+    def __init__(self, page: Sequence[str], folder: Path) -> None:
+        """``page`` are the results of a comparison in Markdown. Raises :class:`engine.runs.spec.BadSpec`."""
         try:
             from tensorboard.compat.proto.summary_pb2 import Summary
             from torch.utils.tensorboard import FileWriter
             from torch.utils.tensorboard.summary import text
         except ModuleNotFoundError:
             raise BadSpec([Problem("tensorboard", _NO_TENSORBOARD)]) from None
-        self._run, self._summary = run, Summary
+        self._page, self._summary = page, Summary
         self._text: Any = text
         self._file = FileWriter(folder, max_queue=1000)
         self._last = 0.0
@@ -198,7 +194,7 @@ class _TensorBoard:
                     of = dict(zip(columns, row, strict=True))
                     shown = {f"results/{of['method']}/{name}": [value] for name, value in of.items() if _number(value)}
                     self._scalars([0], [self._last], shown)
-                self._add(self._text("results", "\n".join(results_page(self._run))), 0, self._last)
+                self._add(self._text("results", "\n".join(self._page)), 0, self._last)
 
     def close(self) -> None:
         self._file.close()

@@ -16,6 +16,7 @@ from engine.markdown import code, fenced, table, text, without_folder
 from engine.report import curves, methods, svg
 from engine.report.curves import LABELS, Story
 from engine.report.export import results_page
+from engine.report.tables import of_results
 from engine.runs import notes, owner
 from engine.runs.listing import figure
 from engine.runs.spec import Spec, options
@@ -190,7 +191,7 @@ def _comparison(run: Run, story: Story, task: str) -> list[str]:
         "",
         *table(("method", found[0].measure, "95% interval", f"{_COUNTED[task]} judged"), rows),
         "",
-        *(line.replace("## Results", "## All figures") for line in results_page(run)),
+        *(line.replace("## Results", "## All figures") for line in results_page(of_results(run))),
         "",
         "The intervals of differences are bootstrapped over items; p is adjusted for all pairs (Holm).",
         "",

@@ -389,6 +389,18 @@ def test_a_look_at_a_text_reads_its_beginning_only(name: str, stand_in: StandIn)
     assert sum(stand_in.sent.values()) < len(content) * 0.6 < fetched.bytes
 
 
+def test_a_look_keeps_little_of_what_decompresses_to_much(stand_in: StandIn) -> None:
+    import gzip
+
+    lines = b"text,label\n" + b"a text,a\nanother text,b\n" * (1 << 20)
+    stand_in.publish("datasets/me/data", {"train.csv.gz": gzip.compress(lines)})
+    with hub_data.first_rows("me/data", "helpdesk", lambda: iter(()), ask=True) as fetched:
+        (part,) = fetched.splits["train"]
+        assert part.stat().st_size <= hub_data.HEAD
+        assert lines.startswith(part.read_bytes())
+        assert part.read_bytes().endswith(b"\n")
+
+
 def test_a_look_at_what_cannot_be_had_says_why(stand_in: StandIn) -> None:
     ag_news(stand_in)
     stand_in.fail("GET .*/large/", status=503)
