@@ -195,7 +195,16 @@ def every(runs: Path) -> list[Run]:
         found = [Run(entry) for entry in runs.iterdir() if is_run(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(found, key=lambda run: run.name, reverse=True)
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(run: Run) -> tuple[str, int, str]:
+    """Later for newer runs: the time in the name; of one second, that of a file that is written once."""
+    made = 0
+    with contextlib.suppress(OSError):
+        made = (run.path / "env.json").stat().st_mtime_ns
+    stamp = _STAMP.match(run.name)
+    return stamp[0] if stamp else run.name, made, run.name
 
 
 def find(runs: Path, wanted: str) -> Run:

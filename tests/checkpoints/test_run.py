@@ -160,6 +160,22 @@ def test_names_become_safe_folders(name: str, slug: str, folder: Path) -> None:
     assert runs.after_time(made.name) == slug
 
 
+def test_runs_of_one_second_are_listed_in_the_order_in_which_they_were_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Still(runs.datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> runs.datetime:  # type: ignore[override]
+            return cls(2099, 1, 1, tzinfo=runs.UTC)
+
+    monkeypatch.setattr(runs, "datetime", Still)
+    made = [runs.create(folder, name, {}, {}) for name in ("b", "c", "a")]
+    for order, one in enumerate(made):  # clocks of files are coarse
+        os.utime(one.path / "env.json", ns=(10**18, 10**18 + order))
+    assert runs.every(folder) == made[::-1]
+    assert runs.find(folder, "latest") == made[-1]
+
+
 def test_a_directory_of_another_name_is_found_by_all_of_it(run: Run, folder: Path) -> None:
     """One that was renamed, or copied from elsewhere: no part of its name is a time."""
     other = Run(run.path.rename(folder / "my-old-run"))
