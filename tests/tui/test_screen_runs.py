@@ -38,7 +38,7 @@ from checkpoints.run import Run
 from engine.choose import runs as choose_runs
 from engine.choose.spec import ChooseSpec
 from engine.gpt.spec import build
-from engine.runs import notes, owner
+from engine.runs import notes, owner, queue
 from engine.runs.events import Classified, Event, Step
 from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from engine.runs.spec import to_dict
@@ -172,11 +172,11 @@ async def test_a_look_at_the_runs_reads_what_has_changed(monkeypatch: pytest.Mon
             await pane.look().wait()
             return sorted(f"{path.parent.name}/{path.name}" for path in opened)
 
-        assert await look() == [f"{marked}/spec.json"]
+        assert await look() == [f"{places.runs().name}/{queue.FILE}"]
         assert not read
         with Run(places.runs() / marked).events.open("ab") as journal:
             journal.write(b'{"event":"evaluated","step":120,"val_loss":1.25}\n')
-        assert {path.split("/")[0] for path in await look()} == {marked}
+        assert {path.split("/")[0] for path in await look()} == {marked, places.runs().name}
         assert len(read) == 1
         assert pane._losses[0].points[-1] == (120, 1.25)
 
