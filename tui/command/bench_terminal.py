@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import pty
@@ -14,6 +15,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -26,12 +28,29 @@ from checkpoints.run import Run
 from engine.bench import setups
 from engine.bench.rows import Row, measured, spread
 from engine.bench.setups import Setup
+from tui.command import stalls
 
 SIZE = (120, 40)
+WATCHED = """
+import pathlib, sys
+import llmlab_tui
+from tui.command import stalls
+from tui.start import open_screen
+stalls.watch(pathlib.Path(sys.argv[1]))
+open_screen()
+"""
 
 
 class Screen:
-    """The full-screen program on a pseudo-terminal of 120×40 cells, read as a terminal would."""
+    """The full-screen program on a pseudo-terminal of 120×40 cells, read as a terminal would.
+
+    Into the file ``watched`` it writes what holds up its event loop (:mod:`tui.command.stalls`).
+    """
+
+    def __init__(self, watched: Path | None = None) -> None:
+        self._program = ["-m", "llmlab_tui"]
+        if watched is not None:
+            self._program = ["-c", WATCHED, str(watched)]
 
     def __enter__(self) -> Screen:
         self._begun = time.monotonic()
@@ -39,7 +58,7 @@ class Screen:
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "llmlab_tui"],
+            [sys.executable, "-P", *self._program],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -142,7 +161,11 @@ def start(setup: Setup) -> Iterator[Row]:
 
 
 def ui(setup: Setup) -> Iterator[Row]:
-    """One run, watched and not watched in turn: steps per second, bytes to the terminal, key to paint; then idle."""
+    """One run, watched and not watched in turn: steps per second, bytes to the terminal, key to paint; then idle.
+
+    What holds up the event loop is counted in the screens that were watched, and in the last one, in which keys open
+    panes and help.
+    """
     from engine.gpt import runs as trainings
     from engine.runs import owner
     from engine.runs.messages import Stop
@@ -150,12 +173,14 @@ def ui(setup: Setup) -> Iterator[Row]:
     run = trainings.create(setups.spec(setup, "nano", device="auto", steps=1_000_000, patience=0))
     process = owner.spawn(run)
     each = max(4.0, setup.seconds / PAIRS / 2)
+    folder = Path(tempfile.mkdtemp(dir=home.home()))
+    files = [folder / f"{number}.json" for number in range(PAIRS + 1)]
     try:
         _wait_for_steps(run.events, 20)
         with_screen, without, sent, keys = [], [], [], []
-        for _ in range(PAIRS):
+        for file in files[:-1]:
             without.append(_steps_per_second(run.events, each))
-            with Screen() as screen:
+            with Screen(file) as screen:
                 screen.wait_for("running", 30.0)
                 screen.read(2.0)
                 before, begun = screen.received, time.monotonic()
@@ -167,7 +192,7 @@ def ui(setup: Setup) -> Iterator[Row]:
     finally:
         process.kill()
     answers: dict[str, float] = {}
-    with Screen() as screen:
+    with Screen(files[-1]) as screen:
         screen.wait_for("Runs", 30.0)
         screen.read(3.0)
         screen.press("\x1b")  # the question about runs that have ended meanwhile
@@ -185,6 +210,8 @@ def ui(setup: Setup) -> Iterator[Row]:
     yield measured("the screen meanwhile", **spread("KiB_per_s", sent, 1 / 1024), **_of_keys(keys))
     yield measured("the screen when nothing happens", bytes_per_s=idle)
     yield measured("bytes to the terminal for a key", **answers)
+    yield measured("the event loop during the training", **dataclasses.asdict(stalls.together(files[:-1])))
+    yield measured("the event loop while keys open panes", **dataclasses.asdict(stalls.together(files[-1:])))
 
 
 def panes(setup: Setup) -> Iterator[Row]:
