@@ -257,7 +257,9 @@ class LabApp(EndingApp):
         self.working.stop()
 
     def action_sample(self) -> None:
-        """Another sample."""
+        """Another sample, in sight."""
+        if not self.here.WORKS:
+            self.switcher.show("train")
         self.working.sample()
 
     def action_help(self) -> None:

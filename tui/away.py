@@ -61,8 +61,8 @@ def question(found: Sequence[Summary]) -> Question:
 
 
 def _line(summary: Summary) -> str:
-    """A run by its name without the time, how it ended, its progress and best figure."""
-    name = run_title(summary.name)
+    """A run by its title or its name without the time, how it ended, its progress and best figure."""
+    name = summary.title or run_title(summary.name)
     if summary.why:
         return f"open {name}: {summary.why}"
     best = units.best(summary)

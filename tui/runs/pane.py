@@ -81,6 +81,8 @@ class RunsPane(Pane):
         """whether a run can be restored"""
         self._swept = False
         """whether runs that were deleted long ago have been removed; once is enough"""
+        self._lit = False, False, False
+        """what the keys that make sense depend on"""
 
     def compose(self) -> ComposeResult:
         yield Static(NO_RUNS, id="no-runs", markup=False)
@@ -158,6 +160,10 @@ class RunsPane(Pane):
     def _tell_about(self, summary: Summary | None) -> None:
         """What is known of a run; of two that are marked, how they differ."""
         width = max(20, self.size.width - 2)
+        lit = self._deleted, len(self._marked) > 1, summary is not None and not summary.why
+        if lit != self._lit:
+            self._lit = lit
+            self.app.refresh_bindings()
         text = views.about(summary, width) if summary is not None else Text()
         marked = self._marked_runs()
         if len(marked) == 2:
@@ -223,7 +229,6 @@ class RunsPane(Pane):
             self._marked.append(summary.name)
         else:
             self.notify(f"At most {len(SERIES)} runs can be marked.")
-        self.app.refresh_bindings()
         self.look()
 
     def action_compare(self) -> None:

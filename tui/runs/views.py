@@ -159,13 +159,13 @@ def about(summary: Summary, width: int) -> Text:
         resumed = "not running" if finished else "not running; r reuses finished parts"
     if summary.place:
         resumed = QUEUED
-    noted = (("note", summary.note),) if summary.note else ()
+    note = " ".join([*(f"#{tag}" for tag in summary.tags), summary.note])
     for name, told in (
         ("best", best + at),
         ("model", model),
         ("on disk", kept),
         ("owner", f"process {summary.owner}" if summary.owner else resumed),
-        *noted,
+        *[("note", note)] * bool(note),
     ):
         text.append(f"{name:<9}", MUTED).append(safe(told, lines=False) + "\n")
     return text

@@ -24,7 +24,7 @@ from tui.widgets.dialogs import Entry, Option, Question
 
 FORMATS = (
     Option("csv", "CSV", "c"),
-    Option("jsonl", "JSON lines", "j"),
+    Option("jsonl", "JSONL", "j"),
     Option("parquet", "Parquet", "p"),
     Option("tensorboard", "TensorBoard", "t"),
 )

@@ -180,7 +180,8 @@ class Entry(Dialog[str | None]):
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
-        self.query_one(".problem", Static).update(Content(safe(self._check(event.value))))
+        before = self._problem if event.value == self._value else ""
+        self.query_one(".problem", Static).update(Content(safe(self._check(event.value) or before)))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
