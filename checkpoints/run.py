@@ -66,6 +66,15 @@ class Run:
         """The living process that owns the run, or None."""
         return owner(self.path / "lock")
 
+    def size(self) -> int:
+        """Bytes of its files on the disk. What vanishes meanwhile is not counted."""
+        total = 0
+        for folder, _, files in os.walk(self.path):
+            for file in files:
+                with contextlib.suppress(OSError):
+                    total += os.lstat(os.path.join(folder, file)).st_size
+        return total
+
     def read_json(self, name: str) -> dict[str, Any]:
         """Content of a JSON file of the run; empty when it is missing or damaged.
 

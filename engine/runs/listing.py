@@ -59,6 +59,8 @@ class Summary:
     """of a comparison: the figure of guessing, where it has one"""
     spec: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     """what the run was started with"""
+    size: int | None = None
+    """bytes of its files on the disk, where they were counted"""
     reason: str = ""
     """that its last ``finished`` event gives; empty while a process owns it"""
     parent: str = ""

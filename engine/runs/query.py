@@ -26,7 +26,7 @@ ALIASES = {
     "tag": "tags",
 }
 """other names of what is known of a run"""
-SORTS = ("newest", "best", "name", "task", "state", "steps")
+SORTS = ("newest", "best", "name", "task", "state", "steps", "size")
 """orders of a list; ``best`` is by task, the best run first, runs without a figure last"""
 
 
@@ -102,8 +102,8 @@ def ordered(summaries: Iterable[Summary], by: str) -> list[Summary]:
         return found
     if by == "best":
         return sorted(found, key=_rank)
-    if by == "steps":
-        return sorted(found, key=lambda summary: -summary.step)
+    if by in ("steps", "size"):
+        return sorted(found, key=lambda summary: -(summary.step if by == "steps" else summary.size or 0))
     return sorted(found, key=lambda summary: str(getattr(summary, by)).lower())
 
 

@@ -366,3 +366,11 @@ def test_only_the_screen_knows_the_screen_and_the_store_no_tensors() -> None:
     assert heavy == []
     assert screen == []
     assert count > 25
+
+
+def test_the_size_of_a_run_is_that_of_its_files(run: Run) -> None:
+    before = run.size()
+    assert before == sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file())
+    (run.checkpoints / "more").write_bytes(b"x" * 1000)
+    (run.path / "link").symlink_to("/nowhere")
+    assert run.size() == before + 1000 + len("/nowhere")

@@ -265,11 +265,11 @@ async def test_a_filter_and_an_order_choose_what_the_table_shows(size: tuple[int
 
         await pilot.press("s")
         assert names() == [f"{number:02}" for number in range(11, -1, -1)]
-        await shows(pilot, "12 runs, by best")
+        await shows(pilot, "12 runs, by best,")
         await pilot.press("s")
         assert names() == [f"{number:02}" for number in range(12)]
         await pilot.press("slash", *"best<2.5 seed!=7")
-        await shows(pilot, "5 of 12 runs, by name")
+        await shows(pilot, "5 of 12 runs, by name,")
         assert names() == ["06", "08", "09", "10", "11"]
         await pilot.press("backspace", *"x1")
         await pilot.press(*" seed<")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -33,7 +33,9 @@ def list_runs(
 ) -> int:
     """List every run: state, steps, best validation loss, and its title, tags and parent. Pinned ones come first."""
     asked = query.matching(filter)
-    every = query.ordered((one for one in map(summarise, directories.every(home.runs())) if asked(one)), sort)
+    counted = json or "size" in f"{sort} {filter}"
+    seen = (replace(summarise(run), size=run.size() if counted else None) for run in directories.every(home.runs()))
+    every = query.ordered((one for one in seen if asked(one)), sort)
     for found in sorted(every, key=lambda one: not one.pinned):
         if json:
             print_json(asdict(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 
@@ -22,6 +23,7 @@ from checkpoints.store import CheckpointError
 from engine.runs import notes, query, queue
 from engine.runs.listing import Summary, summarise
 from engine.runs.spec import BadSpec
+from tui import units
 from tui.follow import state as states
 from tui.follow.exporting import export
 from tui.pane import Pane, UseRun, bindings
@@ -132,7 +134,7 @@ class RunsPane(Pane):
             stamp = (changed, 0.0, False) if run.name in waiting and run.owner() is None else _stamp(run)
             known = self._known.get(run.name)
             if known is None or known[0] != stamp or known[1].state in states.UNTOLD:
-                known = self._known[run.name] = (stamp, summarise(run))
+                known = self._known[run.name] = (stamp, replace(summarise(run), size=run.size()))
             found.append(known[1])
         with contextlib.suppress(OSError):
             if not self._swept:
@@ -405,7 +407,8 @@ class RunsPane(Pane):
         kept, names = self.selected, [summary.name for summary in shown]
         many = f"{len(shown):,} of " if len(shown) < len(self._found) else ""
         order = "newest first" if self._sort == query.SORTS[0] else f"by {self._sort}"
-        title = f"{many}{len(self._found):,} run{'s' * (len(self._found) != 1)}, {order}"
+        size = units.size(sum(one.size or 0 for one in shown))
+        title = f"{many}{len(self._found):,} run{'s' * (len(self._found) != 1)}, {order}, {size}"
         self.table.entitle(safe(problem) or title, f"{len(self._marked)} marked" if self._marked else "")
         self.table.show(shown, names.index(kept.name) if kept and kept.name in names else self.table.cursor)
         self._tell_about(self.selected)

@@ -75,6 +75,7 @@ def test_orders_are_those_of_a_plain_sort_and_equals_keep_their_place(by: str) -
             f"{draw.choice('ab')}{number}",
             task=(task := draw.choice(["train", "classify", "retrieve"])),
             step=draw.randrange(3),
+            size=draw.choice([None, 10, 20]),
             best_val_loss=draw.choice([None, 1.0, 2.0]) if task == "train" else None,
             accuracy=draw.choice([None, 0.1, 0.9]) if task == "classify" else None,
             ndcg=draw.choice([None, 0.1, 0.9]) if task == "retrieve" else None,
@@ -88,6 +89,8 @@ def test_orders_are_those_of_a_plain_sort_and_equals_keep_their_place(by: str) -
             return False
         if by == "steps":
             return one.step > other.step
+        if by == "size":
+            return (one.size or 0) > (other.size or 0)
         if by != "best":
             return str(getattr(one, by)) < str(getattr(other, by))
         ranks = [["train", "classify", "choose", "retrieve"].index(run.task) for run in (one, other)]
