@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from importlib import import_module
 
 from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
@@ -52,6 +53,7 @@ class PaneSwitcher(ContentSwitcher):
     async def _make_and_put(self, name: str) -> Pane:
         async with self._making:
             if not self.query(f"PaneSwitcher > #{name}"):
+                await asyncio.to_thread(import_module, f"tui.{name}.pane")  # longer than a key may wait
                 await self.add_content(panes.make(name))
         if name == self._wanted:  # no other pane has been asked for meanwhile
             self._put(name)

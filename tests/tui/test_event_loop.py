@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import hashlib
+import importlib
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 
 from engine.tokenization.encoding import BackedTokenizer
+from tui import switcher
 from tui.actions import ACTIONS
 from tui.app import LabApp
 from tui.panes import PANES
@@ -143,6 +145,22 @@ async def test_every_pane_and_every_key_leaves_the_work_to_threads(
                     if pilot.app.here.id != pane.name:
                         pilot.app.action_show_pane(pane.name)
     assert not watch.found, "\n".join(map(str, watch.found))
+
+
+async def test_a_pane_is_imported_in_a_thread(trainers: FakeTrainers, monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: dict[str, bool] = {}
+
+    def import_module(name: str) -> object:
+        imported[name] = threading.current_thread() is threading.main_thread()
+        return importlib.import_module(name)
+
+    monkeypatch.setattr(switcher, "import_module", import_module)
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        for pane in PANES:
+            pilot.app.action_show_pane(pane.name)
+            await until(pilot, lambda pane=pane: pilot.app.here.id == pane.name)
+    assert imported == {f"tui.{pane.name}.pane": False for pane in PANES[1:]}
 
 
 async def test_a_resize_lays_out_a_few_times_and_then_rests(

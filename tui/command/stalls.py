@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 LIMIT = 0.04  # seconds that a key may wait
-SETTLED = 1.5  # seconds after the start in which the first picture is drawn, which is measured by itself
 
 
 @dataclass
@@ -45,15 +45,23 @@ def together(files: list[Path]) -> Stalls:
 
 
 def watch(file: Path) -> None:
-    """From now on ``file`` always holds what has held up the event loop of this process since the screen settled."""
-    run, stalls, settled = asyncio.Handle._run, Stalls(), time.monotonic() + SETTLED
+    """From now on ``file`` always holds what holds up the event loop of this process; SIGUSR1 counts from 0 again."""
+    run, stalls = asyncio.Handle._run, Stalls()
+
+    def write() -> None:
+        file.write_text(json.dumps(dataclasses.asdict(stalls)))
+
+    def begin(*_: object) -> None:
+        nonlocal stalls
+        stalls = Stalls()
+        write()
 
     def timed(handle: asyncio.Handle) -> None:
         begun, worked = time.perf_counter(), time.thread_time()
         run(handle)
         took, worked = time.perf_counter() - begun, time.thread_time() - worked
-        if time.monotonic() > settled and stalls.add(took, worked):
-            file.write_text(json.dumps(dataclasses.asdict(stalls)))
+        if stalls.add(took, worked):
+            write()
 
     asyncio.Handle._run = timed  # type: ignore[method-assign, assignment]
-    file.write_text(json.dumps(dataclasses.asdict(stalls)))
+    signal.signal(signal.SIGUSR1, begin)
