@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.table import Table
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.content import Content
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
@@ -20,6 +21,7 @@ from tui import units
 from tui.text import safe
 from tui.widgets.dialogs import Choices, Dialog, box
 from tui.widgets.field import Field
+from tui.widgets.styled import GOOD, MUTED
 from tui.widgets.styles import style_sheet
 
 RUNS = 30  # the newest that are offered
@@ -72,14 +74,16 @@ class ModelChooser(Dialog[str | None]):
         choices.highlighted = names.index(self._current) if self._current in names else 0
         choices.focus()
 
-    def _spell(self, offer: Offer) -> Content:
+    def _spell(self, offer: Offer) -> Table:
+        """The mark of the model in use, its name, and what is known of it, in lines below each other."""
         mark = "●" if offer.name == self._current else " "
-        width = min(26, max(len(one.name) for one in self._choices))
-        return Content.assemble(
-            Content.styled(f"{mark} ", "$success"),
-            Content.styled(safe(f"{offer.name:<{width}}", lines=False), "bold"),
-            Content.styled(f" {safe(offer.about, lines=False)}", "$muted"),
-        )
+        row = Table.grid(padding=(0, 1, 0, 0))
+        row.add_column(width=1)
+        row.add_column(width=min(26, max(len(one.name) for one in self._choices)))
+        row.add_column()
+        name, about = safe(offer.name, lines=False), safe(offer.about, lines=False)
+        row.add_row(Text(mark, GOOD), Text(name, "bold"), Text(about, MUTED))
+        return row
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
