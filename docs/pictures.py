@@ -41,6 +41,8 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("", "form"),
     ("7", ""),
     ("end space up space", "runs"),
+    ("v left left left", "compare"),
+    ("escape", ""),
     ("open train", ""),
     ("left left left", "train"),
     ("f1", "help"),
