@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,23 @@ async def test_metrics_of_the_marked_runs_are_exported_by_key(tmp_path: Path) ->
     with (tmp_path / "figures" / "verse" / "steps.csv").open() as file:
         read = [int(row["step"]) for row in csv.DictReader(file)]
     assert read == steps
+
+
+async def test_a_format_that_is_not_installed_is_told_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded("alone")
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "Start training")
+        await list_runs(pilot, "alone")
+        await pilot.press("X")
+        await asked(pilot, "Export metrics")
+        await pilot.press("t")
+        await asked(pilot, "TensorBoard, in a folder")
+        await answer(pilot, str(tmp_path / "out"))
+        await shows(pilot, "The export failed", "pip install")
 
 
 @pytest.mark.usefixtures("older_runs")

@@ -9,6 +9,7 @@ from pathlib import Path
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
+from engine.runs.spec import BadSpec
 from tui.follow.task_runs import TaskRuns
 from tui.pane import Pane
 from tui.text import safe
@@ -27,7 +28,8 @@ async def export(pane: Pane, run: Run, task_runs: TaskRuns) -> None:
 async def write(pane: Pane, what: str, about: str, name: str, into: Callable[[Path], str]) -> None:
     """Ask for a file or a folder, at first ``name`` among the exports, and write ``into`` it.
 
-    ``into`` says what it has written. It may raise :class:`checkpoints.store.CheckpointError` and :class:`OSError`.
+    ``into`` says what it has written. It may raise :class:`engine.runs.spec.BadSpec`,
+    :class:`checkpoints.store.CheckpointError` and :class:`OSError`.
     """
     place = str(home.home() / "exports" / name)
     target = await ask_path(pane.app, f"Export {what}", about, place, blank="enter a name")
@@ -41,7 +43,7 @@ async def write(pane: Pane, what: str, about: str, name: str, into: Callable[[Pa
 
     try:
         said = await asyncio.to_thread(written)
-    except (CheckpointError, OSError) as error:
+    except (BadSpec, CheckpointError, OSError) as error:
         pane.tell("The export failed", str(error))
     else:
         pane.notify(safe(said), markup=False, timeout=8)
