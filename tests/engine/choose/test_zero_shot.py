@@ -22,6 +22,7 @@ from engine.choose.zero_shot import Judging
 from engine.lm.find import NoModel
 from engine.lm.model import ForeignModel, LanguageModel
 from engine.lm.tree import TokenTree
+from engine.machine import MemoryRanOut
 from engine.runs.events import ItemJudged
 from engine.runs.messages import Control, Stop, Stopped
 
@@ -232,6 +233,29 @@ def test_characters_that_a_model_does_not_know(tmp_path: Path) -> None:
     assert reader.unspelled
     assert found[0] == ChoiceScore((), *[float("-inf")] * 5)  # the space before it alone is not the choice
     assert all(found[1].way(way) > float("-inf") for way in WAYS)
+
+
+def test_memory_that_runs_out_halves_a_batch(gpt2: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tinylm.load(gpt2[0])
+    wanted = [Reader(lm, "").score(item) for item in ITEMS]
+    reader, feed, sizes = Reader(lm, ""), lm.feed_tree, []
+    questions = [reader.question(item) for item in ITEMS]
+    limit = max(question.tokens for question in questions)
+
+    def short(tree: TokenTree, nodes: Any) -> Any:
+        sizes.append(len(tree))
+        if len(tree) > limit:
+            raise MemoryRanOut("no memory left")
+        return feed(tree, nodes)
+
+    monkeypatch.setattr(lm, "feed_tree", short)
+    found = reader.scores(questions)
+    assert len(sizes) > 2
+    for one, other in zip(found, wanted, strict=True):
+        assert [each.sum for each in one] == pytest.approx([each.sum for each in other], abs=1e-5)
+    limit = 1
+    with pytest.raises(NoModel, match="no memory left"):
+        Reader(lm, "").scores(questions)
 
 
 @pytest.mark.parametrize(("together", "count"), [(1, 6), (140, 8)])  # with several items at once their batch is ended
