@@ -14,8 +14,8 @@ from data.windows import derive_seed
 from engine.device import threads
 from engine.gpt.model import GPT
 
-SHARE = 0.03  # of the training time, for samples that nobody waits for
-SHARE_ASKED = 0.15  # for samples that somebody asked for
+SHARE = 0.03  # of the training time, for scheduled samples
+SHARE_ASKED = 0.15  # for requested samples
 
 
 def sample(

@@ -253,7 +253,7 @@ class _Session:
             yield Notice(f"prompt: {encoded.explain()}", "info", "prompt")
         self.position.requests += 1
         length = min(length, LONGEST_SAMPLE) if length > 0 else self.spec.sample_length
-        yield from self._finish_sample()  # somebody waits: no room for a leisurely one
+        yield from self._finish_sample()  # a request waits: the scheduled one is completed at once
         request = Request(step, f"{step}-{self.position.requests}", text, encoded.ids, length, asked=True)
         yield from self._begin_sample(request)
 

@@ -25,7 +25,7 @@ from engine.retrieve.training_data import BiSettings, CannotTrain, TrainingInput
 from engine.runs.events import EncodingDone, Event, Notice, Progress
 from engine.runs.messages import Control, handle_messages
 
-TIMED = 50  # queries that are asked one at a time, as somebody who searches does
+TIMED = 50  # queries that are asked one at a time, as in interactive search
 TOGETHER = 64  # the others
 
 

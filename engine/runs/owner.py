@@ -364,7 +364,7 @@ def spawn(run: Run) -> subprocess.Popen[bytes]:
 
 
 def send(run: Run, message: Message) -> bool:
-    """Post a message to the run's owner; False when nobody owns it."""
+    """Post a message to the run's owner; False when no process owns it."""
     if run.owner() is None:
         return False
     run.post(to_record(message))

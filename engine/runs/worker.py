@@ -17,7 +17,7 @@ from engine.runs.messages import Continue, Control, Pause, Stop
 
 
 class Channel:
-    """Events wait here until somebody drains them.
+    """Events wait here until they are drained.
 
     With ``limit`` steps inside, the next one waits up to ``wait_seconds`` seconds for a drain, so that who reads a long
     journal loses nothing; after that the oldest is dropped (it is in the journal). Pieces of one sample are merged,
