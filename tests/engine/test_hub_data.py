@@ -401,6 +401,26 @@ def test_a_look_keeps_little_of_what_decompresses_to_much(stand_in: StandIn) -> 
         assert part.read_bytes().endswith(b"\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"PAR1 no table PAR1", "train.parquet is no readable Parquet"), (None, "holds no rows")]
+)
+def test_a_look_at_a_parquet_file_without_rows_says_so(content: bytes | None, says: str, stand_in: StandIn) -> None:
+    import io
+
+    import pyarrow
+    from pyarrow import parquet
+
+    empty = io.BytesIO()
+    with parquet.ParquetWriter(empty, pyarrow.schema([("text", pyarrow.string())])):
+        pass
+    stand_in.publish("datasets/me/data", {"train.parquet": content or empty.getvalue()})
+    with (
+        pytest.raises(TableError, match=says),
+        hub_data.first_rows("me/data", "helpdesk", lambda: iter(()), ask=True),
+    ):
+        pass
+
+
 def test_a_look_at_what_cannot_be_had_says_why(stand_in: StandIn) -> None:
     ag_news(stand_in)
     stand_in.fail("GET .*/large/", status=503)
