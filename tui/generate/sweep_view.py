@@ -154,15 +154,15 @@ class SweepView(FocusLines):
 
     def _one_at_a_time(self, width: int, height: int) -> list[Strip]:
         figures, cell = (FIGURES, 11) if width >= 68 else (SHORT, 8)
-        name = min(20, width - 4 * cell - 2)
+        name = min(20, width - 4 * cell - 3)
         header = "".join(f"{figure:>{cell}}" for figure in figures)
-        rows = [Strip([Segment(f"  {'':<{name}}{header}", DIM)])]
+        rows = [Strip([Segment(f"   {'':<{name}}{header}", DIM)])]
         for number, column in enumerate(self.sweep.columns):
             style = _CHOSEN if number == self.chosen else _NAME
             values = "".join(f"{value:>{cell}}" for value in column.figures())
             title = set_cell_size(safe(column.setting.name, lines=False), name)
-            mark = self._mark(column)
-            rows.append(Strip([Segment(f"{mark} ", _NAME), Segment(title, style), Segment(values, PLAIN)]))
+            marks = f"{'▸' if number == self.chosen else ' '}{self._mark(column)} "
+            rows.append(Strip([Segment(marks, _NAME), Segment(title, style), Segment(values, PLAIN)]))
         if len(rows) > height // 2:  # many samples: those around the one that is chosen
             first = max(1, min(self.chosen + 1 - height // 4, len(rows) - height // 2 + 1))
             rows = [rows[0], *rows[first : first + height // 2 - 1]]
