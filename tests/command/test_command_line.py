@@ -253,6 +253,10 @@ def test_a_run_that_is_removed_under_a_command_ends_it(
     assert not trained.path.exists()
 
 
+def test_an_argument_too_many_is_named(run: Command) -> None:
+    assert_refused(run("train", "dante"), "unexpected argument: dante")
+
+
 @pytest.mark.parametrize("arguments", [["fly"], ["resume"], ["export", "latest"], ["sample"], ["runs", "--jason"]])
 def test_bad_commands_are_refused(arguments: list[str], run: Command) -> None:
     ran = run(*arguments)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from checkpoints import home, store
 from checkpoints import run as runs
@@ -81,6 +81,8 @@ def _run(arguments: list[str]) -> int:
         code = app(arguments, exit_on_error=False, print_error=False)
     except (KeyboardInterrupt, LoadingStopped):
         return INTERRUPTED
+    except UnusedCliTokensError as error:
+        return complain(f"unexpected argument: {' '.join(error.unused_tokens or ())}", BAD_INPUT)
     except (CycloptsError, *_BAD) as error:
         return complain(str(error), BAD_INPUT)
     except BrokenPipeError:
