@@ -164,7 +164,7 @@ async def test_a_look_at_the_runs_reads_what_has_changed(monkeypatch: pytest.Mon
         pane = pilot.app.query_one(RunsPane)
         await pilot.press("space")
         await until(pilot, lambda: len(pane._losses) == 1)
-        marked = pane._losses[0].name
+        (marked,) = pane._marked
 
         async def look() -> list[str]:
             opened.clear()

@@ -147,7 +147,7 @@ class RunsPane(Pane):
             self._readers.pop(name).close()
         for name in marked:
             self._readers.setdefault(name, views.LossReader(there[name]))
-        return found, tuple(self._readers[name].read() for name in marked), why or NO_RUNS
+        return found, tuple(self._readers[name].read(self._known[name][1].title) for name in marked), why or NO_RUNS
 
     @on(TableView.Chosen)
     def _chosen(self, event: TableView.Chosen) -> None:

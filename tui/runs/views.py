@@ -50,14 +50,14 @@ class LossReader:
         self._journal = Reader(run.events)
         self._points: list[tuple[int, float]] = []
 
-    def read(self) -> Losses:
-        """All that is known now. Reads the whole journal the first time."""
+    def read(self, title: str = "") -> Losses:
+        """All that is known now of the run, shown as ``title`` or by its name. Reads the whole journal at first."""
         with contextlib.suppress(OSError):
             while lines := self._journal.lines():
                 for line in lines:
                     if b'"evaluated"' in line or b'"started"' in line:
                         _add(self._points, line)
-        return Losses(self._run.name, [*self._points])
+        return Losses(title or run_title(self._run.name), [*self._points])
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -205,7 +205,7 @@ def legend(shown: Sequence[Losses], width: int) -> Text:
     text = Text()
     for losses, colour, shape in zip(shown, SERIES, SHAPES, strict=False):
         best = min((loss for _, loss in losses.points), default=None)
-        said = f" {run_title(safe(losses.name, lines=False))} {units.loss(best)}"
+        said = f" {safe(losses.name, lines=False)} {units.loss(best)}"
         if text.cell_len + len(said) + 3 > width:
             return text.append(" …", MUTED)
         text.append("  " * bool(text)).append(shape, colour).append(said, MUTED)
