@@ -109,7 +109,7 @@ async def test_a_damaged_queue_is_told_at_the_start(spawned: list[str]) -> None:
     (places.runs() / queue.FILE).write_text('{"runs": 1}')
     app = LabApp()
     async with app.run_test(size=(80, 24)) as pilot:
-        await shows(pilot, "The queue of runs does not go on", "cannot be used", "cancel --all")
+        await shows(pilot, "The queue of runs does not go on", "cannot", "aside")
         await pilot.press("escape")
         await pilot.press("7")
         await shows(pilot, "3 runs")

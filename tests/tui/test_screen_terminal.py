@@ -41,7 +41,7 @@ def test_without_a_terminal_the_commands_are_named_and_nothing_is_drawn() -> Non
     assert done.returncode == 2
     assert done.stdout == b""
     assert done.stderr.count(b"\n") == 1
-    assert b"llmlab-tui train" in done.stderr
+    assert b"llmlab-tui --help" in done.stderr
     assert b"\x1b" not in done.stderr
 
 

@@ -23,7 +23,6 @@ from checkpoints.store import CheckpointError
 from engine.runs import notes, query, queue
 from engine.runs.listing import Summary, summarise
 from engine.runs.spec import BadSpec
-from tui import units
 from tui.follow import state as states
 from tui.follow.exporting import export
 from tui.pane import Pane, UseRun, bindings
@@ -407,7 +406,7 @@ class RunsPane(Pane):
         kept, names = self.selected, [summary.name for summary in shown]
         many = f"{len(shown):,} of " if len(shown) < len(self._found) else ""
         order = "newest first" if self._sort == query.SORTS[0] else f"by {self._sort}"
-        size = units.size(sum(one.size or 0 for one in shown))
+        size = views.disk(sum(one.size or 0 for one in shown))
         title = f"{many}{len(self._found):,} run{'s' * (len(self._found) != 1)}, {order}, {size}"
         self.table.entitle(safe(problem) or title, f"{len(self._marked)} marked" if self._marked else "")
         self.table.show(shown, names.index(kept.name) if kept and kept.name in names else self.table.cursor)

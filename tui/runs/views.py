@@ -121,6 +121,11 @@ def bits_or_chance(summary: Summary) -> str:
     return "" if summary.chance is None else f"{summary.chance:.1%}"
 
 
+def disk(size: int) -> str:
+    """Bytes on the disk in whole MiB, so that a journal that grows does not change the line all the time."""
+    return "< 1 MiB" if size < 2**20 else units.size(size) if size >= 2**30 else f"{size >> 20:,} MiB"
+
+
 def age(summary: Summary) -> str:
     """How long ago a run changed."""
     if summary.owner:
@@ -134,7 +139,7 @@ def age(summary: Summary) -> str:
 
 def about(summary: Summary, width: int) -> Text:
     """Figures, model, place and owner of a run, or why it cannot be read."""
-    text, size = Text(), "" if summary.size is None else f"{units.size(summary.size)} in "
+    text, size = Text(), "" if summary.size is None else f"{disk(summary.size)} in "
     if summary.why:
         why = Text(f"unreadable: {safe(summary.why, lines=False)}")
         return Text("\n").join([*wrap(why, width)[:3], Text(safe(summary.path, lines=False), MUTED)])
