@@ -98,8 +98,6 @@ async def draw(ending: str, size: tuple[int, int]) -> None:
     app = LabApp()
     async with app.run_test(size=size) as pilot:
         for sent, picture in STEPS:
-            if picture == "chat" and _model(app).chat is None:
-                continue  # the picture of last time stays
             text = next((text for text in (TEXT, PROMPT, MESSAGE, QUERY) if sent.endswith(text)), "")
             keys = sent.removesuffix(text).split()
             if keys[:1] == ["open"]:
@@ -110,7 +108,7 @@ async def draw(ending: str, size: tuple[int, int]) -> None:
                 await _settled(pilot)
                 app.here.take(_usual_prompt(app) if text == PROMPT else text)
             await _settled(pilot)
-            if picture:
+            if picture and (picture != "chat" or _model(app).chat is not None):  # else that of last time stays
                 path = FOLDER / f"{picture}{ending}.svg"
                 path.write_text(app.export_screenshot(title="llmlab-tui", simplify=True), "utf-8")
                 print(path.name, file=sys.stderr)
