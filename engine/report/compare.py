@@ -6,15 +6,18 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkpoints import store
 from checkpoints.run import Run
 from engine.report import curves, methods
 from engine.report.curves import BINS, Story
-from engine.report.methods import JudgedItems, Method, PairTest
+from engine.report.methods import JudgedItems, Method
 from engine.runs import codec, owner
 from engine.runs.listing import Summary, summarise
+
+if TYPE_CHECKING:
+    from engine.comparison.statistics import PairedTest
 
 _APART = ("task", "name")
 """fields of a spec that say nothing about how a run went"""
@@ -33,23 +36,20 @@ class Compared:
     stories: tuple[Story, ...]
     methods: tuple[Method, ...]
     """of comparisons"""
-    pairs: tuple[PairTest, ...]
-    """every two methods, where all runs judged the same items"""
+    pairs: Mapping[tuple[str, str], PairedTest]
+    """every two methods, in both orders, where all runs judged the same items"""
 
     @property
     def differences(self) -> dict[str, tuple[Any, ...]]:
         """The fields of specs of one task that differ, with the value in each run; None where it has no such field."""
         return differences(self.specs)
 
-    def against_best(self) -> tuple[str, dict[str, PairTest]]:
+    def against_best(self) -> tuple[str, dict[str, PairedTest]]:
         """The tested method with the highest figure, and the test of it and each other one, by their names in pairs."""
-        names = dict.fromkeys(name for one in self.pairs for name in (one.first, one.second))
+        names = dict.fromkeys(name for pair in self.pairs for name in pair)
         figures = {f"{one.run}: {one.method}": one.figure for one in self.methods}
-        if not names:
-            return "", {}
-        best = max(names, key=lambda name: figures.get(name, -math.inf))
-        tests = {one.second: one for one in self.pairs if one.first == best}
-        return best, tests | {one.first: one.reversed() for one in self.pairs if one.second == best}
+        best = max(names, key=lambda name: figures.get(name, -math.inf), default="")
+        return best, {name: self.pairs[best, name] for name in names if name != best}
 
 
 def differences(specs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
@@ -71,7 +71,7 @@ def compare(runs: Sequence[Run], axis: str = "step", smoothing: float = 0.0, bin
     stories = tuple(curves.read(run, axis, smoothing, bins) for run in runs)
     every = tuple(one for run in runs for one in methods.methods_of(run))
     warnings: list[str] = []
-    pairs: list[PairTest] = []
+    pairs: Mapping[tuple[str, str], PairedTest] = {}
     if len(kinds) > 1:
         warnings.append(f"These runs have different tasks ({', '.join(kinds)}): their figures are not comparable.")
     elif kinds == ("train",):
@@ -90,7 +90,7 @@ def compare(runs: Sequence[Run], axis: str = "step", smoothing: float = 0.0, bin
         axis,
         stories,
         every,
-        tuple(pairs),
+        pairs,
     )
 
 
@@ -134,7 +134,7 @@ def record(compared: Compared) -> dict[str, Any]:
                 for run, story in zip(compared.runs, compared.stories, strict=True)
             ],
             "methods": [dataclasses.asdict(one) for one in compared.methods],
-            "paired_tests": [dataclasses.asdict(one) for one in compared.pairs],
+            "paired_tests": methods.records(compared.pairs),
         }
     )
     return found

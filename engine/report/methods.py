@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from engine.runs import owner
 from engine.runs.listing import figure, results_of
 
 if TYPE_CHECKING:
-    from engine.comparison.statistics import Values
+    from engine.comparison.statistics import PairedTest, Values
 
 MEASURES = {"classify": "accuracy", "choose": "accuracy", "retrieve": "ndcg@10"}
 """by which the methods of a task are compared"""
@@ -38,37 +38,6 @@ class Method:
     high: float
     n: int
     """judged items that the figure is of"""
-
-
-@dataclass(frozen=True)
-class PairTest:
-    """Two methods on the same judged items. ``difference`` is the mean of the first less that of the second."""
-
-    first: str
-    second: str
-    difference: float
-    low: float
-    """of the 95% interval, as the next"""
-    high: float
-    better: int
-    """items that the first does better"""
-    worse: int
-    p: float
-    """adjusted for all pairs (Holm)"""
-    n: int
-
-    def reversed(self) -> PairTest:
-        """The second less the first."""
-        return replace(
-            self,
-            first=self.second,
-            second=self.first,
-            difference=-self.difference,
-            low=-self.high,
-            high=-self.low,
-            better=self.worse,
-            worse=self.better,
-        )
 
 
 @dataclass(frozen=True)
@@ -145,8 +114,8 @@ def judged_of(run: Run) -> JudgedItems:
     raise store.CheckpointError(f"{run.name} is a training: it has no judged items")
 
 
-def pairs_of(judged: Mapping[str, JudgedItems], seed: int = 1337) -> list[PairTest]:
-    """Every two methods of runs, by name, that judged the same items; none of more than ``MOST``.
+def pairs_of(judged: Mapping[str, JudgedItems], seed: int = 1337) -> dict[tuple[str, str], PairedTest]:
+    """Every two methods of runs, by name and in both orders, that judged the same items; none of more than ``MOST``.
 
     Where there are several runs, methods are called by run and method.
     """
@@ -155,13 +124,16 @@ def pairs_of(judged: Mapping[str, JudgedItems], seed: int = 1337) -> list[PairTe
         for run, one in judged.items()
         for name, of in one.values.items()
     }
-    if len(values) > MOST:
-        return []
-    tests = statistics.paired_tests(values, seed)
+    return statistics.paired_tests(values, seed) if len(values) <= MOST else {}
+
+
+def records(pairs: Mapping[tuple[str, str], PairedTest]) -> list[dict[str, Any]]:
+    """The tests as JSON and tables have them, each two methods once, with the mean as ``difference``."""
+    names = dict.fromkeys(name for pair in pairs for name in pair)
     return [
-        PairTest(first, second, one.mean, one.low, one.high, one.better, one.worse, one.p, one.n)
-        for first, second in combinations(values, 2)
-        for one in (tests[first, second],)
+        {"first": first, "second": second, "difference": known.pop("mean"), **known}
+        for first, second in combinations(names, 2)
+        for known in (asdict(pairs[first, second]),)
     ]
 
 

@@ -110,7 +110,7 @@ def of_results(run: Run) -> Iterator[Block]:
         names = dict.fromkeys(name for row in rows for name in row)
         yield Block("results", {name: [row.get(name) for row in rows] for name in names})
         with contextlib.suppress(CheckpointError):  # what each method did with each item cannot be read
-            tests = [asdict(test) for test in methods.pairs_of({run.name: methods.judged_of(run)})]
+            tests = methods.records(methods.pairs_of({run.name: methods.judged_of(run)}))
     if tests:
         yield Block("paired_tests", {name: [test[name] for test in tests] for name in tests[0]})
 

@@ -199,7 +199,7 @@ async def test_two_comparisons_of_the_same_items_are_tested_in_pairs_in_one_tabl
         assert drawn.keys() == {best, *tests}
         assert drawn[best][-1] == "best"
         for name, test in tests.items():
-            assert float(drawn[name][-2 if test.p >= 0.001 else -3]) == pytest.approx(test.difference, abs=6e-4)
+            assert float(drawn[name][-2 if test.p >= 0.001 else -3]) == pytest.approx(test.mean, abs=6e-4)
             assert test.p < 0.001 or float(drawn[name][-1]) == pytest.approx(test.p, abs=6e-4)
 
 

@@ -143,13 +143,14 @@ def _print_methods(compared: Compared) -> None:
         ]
         name = f"{one.run}: {one.method}"
         if (test := tests.get(name)) is not None:
-            row += [f"{test.difference:+.4f}", _interval(test.low, test.high), _p(test.p)]
+            row += [f"{test.mean:+.4f}", _interval(test.low, test.high), _p(test.p)]
         elif best:
             row += ["best" if name == best else "–", "", ""]
         rows.append(row)
     _section("methods", heads + ["best less it", "95%", "p (Holm)"] * bool(best), rows, left=(0, 1, 2))
     if best:
-        say(f"paired tests on the same items; p is adjusted for all {len(compared.pairs):,} pairs, which --json lists")
+        count = len(compared.pairs) // 2
+        say(f"paired tests on the same items; p is adjusted for all {count:,} pairs, which --json lists")
 
 
 def _losses(compared: Compared) -> list[list[str]]:

@@ -193,7 +193,7 @@ class _Parts:
         for one in self._compared.methods:
             name, interval = f"{one.run}: {one.method}", "" if math.isnan(one.low) else f"{one.low:.3f}–{one.high:.3f}"
             test = tests.get(name)
-            less = "best" if name == best else "" if test is None else f"{test.difference:+.3f}"
+            less = "best" if name == best else "" if test is None else f"{test.mean:+.3f}"
             p = "" if test is None else "< 0.001" if test.p < 0.001 else f"{test.p:.3f}"
             rows.append(
                 [
