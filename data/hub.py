@@ -224,13 +224,20 @@ def _matches(table: str, pattern: str) -> bool:
 # -- what the datasets library cached --------------------------------------------------------------------------------
 
 
+def library_cache(variable: str, name: str) -> Path:
+    """The cache of a Hugging Face library, as that finds it, without importing it: ``variable`` names it, else the
+    folder ``name`` in the home of all of them.
+    """
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    return Path(os.environ.get(variable) or home / name).expanduser()
+
+
 def saved_by_datasets(repository: str, configuration: str) -> Fetched | None:
     """The newest copy in the cache of the ``datasets`` library, whose Arrow files earlier versions read.
 
     None where there is none, or several configurations and none is named.
     """
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    cache = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
+    cache = library_cache("HF_DATASETS_CACHE", "datasets")
     folder = cache / repository.replace("/", "___")
     made: dict[str, list[Path]] = {}
     for about in folder.glob("*/*/*/dataset_info.json"):  # configuration, version and hash

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from data.hub import library_cache
 from engine.runs import background
 from engine.runs.events import Event, Progress
 
@@ -51,9 +52,8 @@ def unreachable() -> str:
 
 
 def cache() -> Path:
-    """The folder of the Hugging Face cache, as its library finds it, without importing it."""
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    """The folder of the Hugging Face cache."""
+    return library_cache("HF_HUB_CACHE", "hub")
 
 
 def forbidden() -> bool:
