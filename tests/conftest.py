@@ -7,12 +7,15 @@ import logging
 import os
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hub_server import stand_in  # noqa: F401 - a fixture
 from workbench import VERSE
 
 from checkpoints import home
+from checkpoints.run import Run
+from engine.runs import owner
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same suite everywhere; set before torch looks for devices
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -59,3 +62,16 @@ def older_runs() -> None:
     home.runs().mkdir(parents=True)
     with tarfile.open(Path(__file__).parent / "engine" / "runs" / "older.tar.gz") as tar:
         tar.extractall(home.runs(), filter="data")
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the runs that processes are started for; there is this one instead."""
+    found: list[str] = []
+
+    def spawn(run: Run) -> SimpleNamespace:
+        found.append(run.name)
+        return SimpleNamespace(pid=os.getpid(), poll=lambda: None)
+
+    monkeypatch.setattr(owner, "spawn", spawn)
+    return found

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from workbench import NANO, Command
@@ -13,22 +11,12 @@ from workbench import NANO, Command
 from checkpoints import home, trash
 from checkpoints import run as runs
 from checkpoints.run import Run
-from engine.runs import owner, queue
+from engine.runs import queue
 
 FLAGS = [f"--{name.replace('_', '-')}={value}" for name, value in NANO.items()]
 
 
-@pytest.fixture(autouse=True)
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the runs that processes are started for; there is this one instead."""
-    found: list[str] = []
-
-    def spawn(run: Run) -> SimpleNamespace:
-        found.append(run.name)
-        return SimpleNamespace(pid=os.getpid(), poll=lambda: None)
-
-    monkeypatch.setattr(owner, "spawn", spawn)
-    return found
+pytestmark = pytest.mark.usefixtures("spawned")
 
 
 def specs() -> list[tuple[float, int, str]]:
@@ -38,14 +26,14 @@ def specs() -> list[tuple[float, int, str]]:
 
 
 def test_several_values_make_a_queue_that_is_listed_moved_and_cancelled(
-    run: Command, verse: Path, started: list[str]
+    run: Command, verse: Path, spawned: list[str]
 ) -> None:
     done = run("train", "--corpus", verse, *FLAGS, "--learning-rate", "1e-3,3e-3", "--seed", "1..2")
     assert done.code == 0
     assert "4 runs, one after the other; llmlab-tui queue" in done.err
     assert specs() == [(rate, seed, "adamw") for seed in (1, 2) for rate in (0.001, 0.003)]
     a, b, c, d = queue.names()
-    assert started == [a]
+    assert spawned == [a]
     rows = [line.split()[:3] for line in run("queue").out.splitlines()]
     assert rows == [[a, "starting", "0"], ["1", b, "queued"], ["2", c, "queued"], ["3", d, "queued"]]
     moved = run("queue", "move", d, "first")
@@ -71,7 +59,7 @@ def test_several_values_make_a_queue_that_is_listed_moved_and_cancelled(
     assert (empty.code, empty.out) == (0, "")
     assert "The queue is empty" in empty.err
     assert run("queue", "cancel", "--all").code == 0
-    assert started == [a]
+    assert spawned == [a]
 
 
 def test_a_toml_file_may_hold_lists(run: Command, verse: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from types import SimpleNamespace
 
 import pytest
 from stage import SIZES, controls, shown, shows, until
@@ -14,23 +13,12 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import build
-from engine.runs import owner, queue
+from engine.runs import queue
 from tui import away
 from tui.app import LabApp
 from tui.follow import last_values
 
-
-@pytest.fixture(autouse=True)
-def spawned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the runs that processes are started for; there is this one instead."""
-    found: list[str] = []
-
-    def spawn(run: Run) -> SimpleNamespace:
-        found.append(run.name)
-        return SimpleNamespace(pid=os.getpid(), poll=lambda: None)
-
-    monkeypatch.setattr(owner, "spawn", spawn)
-    return found
+pytestmark = pytest.mark.usefixtures("spawned")
 
 
 def three() -> list[Run]:
