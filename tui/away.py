@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 
 from checkpoints import home, run
+from checkpoints.run import after_time
 from engine.runs import queue
 from engine.runs.listing import Summary, summarise
 from tui import units
 from tui.panes import BY_NAME
-from tui.text import run_title
 from tui.widgets.dialogs import Option, Question
 
 LISTED = 9
@@ -62,7 +62,7 @@ def question(found: Sequence[Summary]) -> Question:
 
 def _line(summary: Summary) -> str:
     """A run by its title or its name without the time, how it ended, its progress and best figure."""
-    name = summary.title or run_title(summary.name)
+    name = summary.title or after_time(summary.name)
     if summary.why:
         return f"open {name}: {summary.why}"
     best = units.best(summary)

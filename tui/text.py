@@ -11,7 +11,6 @@ _UNSAFE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb"
     "\ud800-\udfff\ue000-\uf8ff\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
-_STAMP = re.compile(r"^\d{8}-\d{6}-")
 
 
 def safe(text: str, *, lines: bool = True, keep: str = "") -> str:
@@ -23,11 +22,6 @@ def safe(text: str, *, lines: bool = True, keep: str = "") -> str:
     """
     text = _UNSAFE.sub(lambda found: found[0] if found[0] in keep else _visible(found), text)
     return text if lines else text.replace("\n", "⏎")
-
-
-def run_title(name: str) -> str:
-    """The name of a run without the time at its start, which no two runs of a screen are told apart by."""
-    return _STAMP.sub("", name, count=1)
 
 
 def escaped(content: str) -> str:

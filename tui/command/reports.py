@@ -11,12 +11,13 @@ from cyclopts import Parameter
 
 from checkpoints import home
 from checkpoints import run as runs
+from checkpoints.run import after_time
 from engine.runs.spec import BadSpec, Problem
 from tui import units
 from tui.command.driven import DONE
 from tui.command.options import Json
 from tui.output import print_json, print_message, say
-from tui.text import run_title, safe
+from tui.text import safe
 
 if TYPE_CHECKING:
     from engine.report.compare import Compared
@@ -88,7 +89,7 @@ def compare(
     if json:
         print_json(reading.record(compared))
         return DONE
-    names = [run_title(one.name) for one in compared.runs]
+    names = [after_time(one.name) for one in compared.runs]
     rows = [[one.name, one.state, f"{one.step:,}", units.best(one), one.corpus] for one in compared.runs]
     _table(["run", "state", "steps", "best", "data"], rows, left=(0, 1, 4))
     differences = compared.differences.items()
@@ -134,7 +135,7 @@ def _print_methods(compared: Compared) -> None:
     heads, rows = ["run", "method", "measure", "figure", "95%", "n"], []
     for one in compared.methods:
         row = [
-            run_title(one.run),
+            after_time(one.run),
             one.method,
             one.measure,
             f"{one.figure:.4f}",

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.strip import Strip
 
+from checkpoints.run import after_time
 from engine.runs.events import ContenderStep
 from tui import units
 from tui.follow import state as states
 from tui.follow.comparison_story import CompareStory
-from tui.text import run_title, safe
+from tui.text import safe
 from tui.widgets.lines import doing
 from tui.widgets.styled import ACCENT, BRIGHT, MUTED, TEXT, cut, done_bar, notice_text, progress_text, strip
 
@@ -63,7 +64,7 @@ def head(story: CompareStory, words: Words, name: str, state: str, width: int) -
     text = Text.assemble((f"{mark} ", colour), f"{'ready' if state == states.NONE else state:<9}")
     if not name:
         return strip(text.append(f"  {EMPTY}", MUTED), width)
-    text.append(f"  {run_title(safe(name, lines=False))}   ", "bold")
+    text.append(f"  {after_time(safe(name, lines=False))}   ", "bold")
     encoded, method = story.encoded, story.methods.get(story.doing)
     if state == states.RUNNING and story.doing:
         text.append(f"{words.doing.get(story.doing, 'training')}  ")

@@ -17,14 +17,14 @@ from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Static
 
-from checkpoints.run import Run
+from checkpoints.run import Run, after_time
 from checkpoints.store import CheckpointError
 from engine.report import compare
 from engine.report.compare import Compared
 from engine.report.curves import AXES, LABELS, Story
 from tui import units
 from tui.runs import views
-from tui.text import run_title, safe
+from tui.text import safe
 from tui.widgets.dialogs import Dialog, box
 from tui.widgets.lines import Lines
 from tui.widgets.plot import Plot, axis, log_axis
@@ -149,7 +149,7 @@ class _Parts:
 
     def __init__(self, compared: Compared, at: float | None) -> None:
         self._compared, self._at = compared, at
-        self._names = [safe(one.title or run_title(one.name), lines=False) for one in compared.runs]
+        self._names = [safe(one.title or after_time(one.name), lines=False) for one in compared.runs]
 
     def text(self, width: int) -> Any:
         """All sections as one renderable."""
@@ -197,7 +197,7 @@ class _Parts:
             p = "" if test is None else "< 0.001" if test.p < 0.001 else f"{test.p:.3f}"
             rows.append(
                 [
-                    run_title(safe(one.run, lines=False)),
+                    after_time(safe(one.run, lines=False)),
                     one.method,
                     f"{one.figure:.3f}",
                     interval,

@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 from checkpoints import home, trash
 from checkpoints import run as runs
 from checkpoints.lock import Locked
-from checkpoints.run import Run
+from checkpoints.run import Run, after_time
 from checkpoints.store import CheckpointError
 from engine.runs import notes, query, queue
 from engine.runs.listing import Summary, summarise
@@ -29,7 +29,7 @@ from tui.pane import Pane, UseRun, bindings
 from tui.panes import runs_of
 from tui.runs import views, writing
 from tui.runs.compare import CompareScreen
-from tui.text import run_title, safe
+from tui.text import safe
 from tui.train.resuming import ask_steps
 from tui.widgets.dialogs import Option, Question
 from tui.widgets.field import Field
@@ -324,7 +324,7 @@ class RunsPane(Pane):
         except (runs.NoSuchRun, OSError) as error:
             self.tell("The run could not be restored", str(error))
         else:
-            self.notify(f"Restored {safe(run_title(restored.name), lines=False)}.", markup=False)
+            self.notify(f"Restored {safe(after_time(restored.name), lines=False)}.", markup=False)
         self.look()
 
     # -- what is written about a run, and taken elsewhere --------------------------------------------------------------

@@ -15,14 +15,14 @@ from rich.text import Text
 from textual.strip import Strip
 
 from checkpoints.journal import Reader
-from checkpoints.run import Run
+from checkpoints.run import Run, after_time
 from engine.report import compare
 from engine.runs import query
 from engine.runs.listing import Summary, figure
 from tui import units
 from tui.follow import state as states
 from tui.panes import BY_NAME
-from tui.text import run_title, safe
+from tui.text import safe
 from tui.widgets.line_table import Column
 from tui.widgets.plot import Plot, axis
 from tui.widgets.styled import MUTED, SERIES, message, wrap
@@ -57,7 +57,7 @@ class LossReader:
                 for line in lines:
                     if b'"evaluated"' in line or b'"started"' in line:
                         _add(self._points, line)
-        return Losses(title or run_title(self._run.name), [*self._points])
+        return Losses(title or after_time(self._run.name), [*self._points])
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -85,7 +85,7 @@ def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
     def name(summary: Summary) -> tuple[str, str]:
         shape = marked(summary.name)
         said = " ".join(
-            [*["▲"] * summary.pinned, summary.title or run_title(summary.name), *(f"#{tag}" for tag in summary.tags)]
+            [*["▲"] * summary.pinned, summary.title or after_time(summary.name), *(f"#{tag}" for tag in summary.tags)]
         )
         return f"{shape or ' '} {said}", "bold" if summary.owner else ""
 
@@ -150,7 +150,7 @@ def about(summary: Summary, width: int) -> Text:
     size = f", {units.count(summary.parameters)} parameters" if summary.parameters else ""
     model = f"{summary.preset}{size}, trained on {summary.corpus}"
     if summary.parent:
-        model += f", from {run_title(summary.parent)}"
+        model += f", from {after_time(summary.parent)}"
     if summary.task != "train":
         entry = BY_NAME[summary.task]
         best, models = entry.figure.format(units.best(summary)), entry.models
@@ -223,7 +223,7 @@ def differences(first: Summary, second: Summary, width: int) -> list[Text]:
         f"{name.replace('_', ' ')} {value(one)} → {value(other)}"
         for name, (one, other) in compare.differences((first.spec, second.spec)).items()
     )
-    one, other = (safe(run.title or run_title(run.name), lines=False) for run in (first, second))
+    one, other = (safe(run.title or after_time(run.name), lines=False) for run in (first, second))
     text = f"{other} differs from {one}: {safe(told, lines=False)}."
     if first.task != second.task:
         text = f"{one} and {other} have different tasks."

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from checkpoints.run import NoSuchRun, Run
+from checkpoints.run import NoSuchRun, Run, after_time
 from checkpoints.store import CheckpointError
 from engine.gpt.branch import branch as made_branch
 from engine.report import export, page
@@ -19,7 +19,6 @@ from engine.runs.notes import Notes
 from engine.runs.spec import BadSpec
 from tui.follow.exporting import write
 from tui.pane import Pane, UseRun
-from tui.text import run_title
 from tui.widgets.dialogs import Entry, Option, Question
 
 FORMATS = (
@@ -43,7 +42,7 @@ async def pin(pane: Pane, here: Summary) -> None:
 
 async def rename(pane: Pane, here: Summary) -> None:
     """Ask for the title of a run."""
-    about = f"Shown in place of the name {run_title(here.name)}; leave empty to show the name."
+    about = f"Shown in place of the name {after_time(here.name)}; leave empty to show the name."
     await _ask(pane, here, "Title", about, here.title, lambda line: {"title": line.strip()})
 
 
@@ -59,14 +58,14 @@ async def tags(pane: Pane, here: Summary) -> None:
 
 async def note(pane: Pane, here: Summary) -> None:
     """Ask for a note about a run."""
-    about = f"About {run_title(here.name)}; reports show it."
+    about = f"About {after_time(here.name)}; reports show it."
     await _ask(pane, here, "Note", about, here.note, lambda line: {"note": line.strip()})
 
 
 async def branch(pane: Pane, here: Summary) -> None:
     """Ask for a checkpoint and settings, and begin a new run with them; what is wrong can be corrected."""
     about = (
-        f"A new run from a checkpoint of {run_title(here.name)}: best, last or a step, then the settings that change, "
+        f"A new run from a checkpoint of {after_time(here.name)}: best, last or a step, then the settings that change, "
         "such as: last steps=3000 learning_rate=3e-4"
     )
     line = f"best steps={2 * here.steps}" if here.reason == "steps" else "best"

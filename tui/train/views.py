@@ -7,9 +7,10 @@ import math
 from rich.text import Text
 from textual.strip import Strip
 
+from checkpoints.run import after_time
 from tui import units
 from tui.follow.story import Sample, Story
-from tui.text import run_title, safe
+from tui.text import safe
 from tui.widgets.styled import BRIGHT, GOOD, MUTED, done_bar, notice_text, paragraph, progress_text, strip, wrap
 
 BELOW = (
@@ -31,7 +32,7 @@ COLUMNS = (
 def status(story: Story, word: str, mark: str, colour: str, name: str, width: int) -> Text:
     """State and name of the run, and how far it is."""
     text = Text.assemble(
-        (f"{mark} ", colour), f"{safe(word, lines=False)}  ", (run_title(safe(name, lines=False)), "bold")
+        (f"{mark} ", colour), f"{safe(word, lines=False)}  ", (after_time(safe(name, lines=False)), "bold")
     )
     progress, ended = story.progress, story.finished
     if progress is not None and ended is None:
