@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ from engine.choose.spec import ChooseSpec
 from engine.gpt.spec import build
 from engine.runs import notes, owner, queue
 from engine.runs.events import Classified, Event, Step
+from engine.runs.listing import Summary
 from engine.runs.messages import Continue, Pause, SampleNow, SaveNow, SetLearningRate, Stop
 from engine.runs.spec import to_dict
 from tui.app import LabApp
@@ -139,6 +141,18 @@ async def test_enter_in_a_question_changes_nothing_and_the_pane_stays_visible_be
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         assert run.events.exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "told"), [(None, "/runs/verse"), (900, "< 1 MiB in /runs/verse"), (5 << 20, "5 MiB in /runs/verse")]
+)
+def test_the_facts_of_a_run_have_its_place_on_the_disk(size: int | None, told: str) -> None:
+    known = Summary("verse", "/runs/verse", "finished", parameters=803_000, preset="fast", checkpoints=2, size=size)
+    lines = views.about(known, 100).plain.splitlines()
+    assert f"on disk  2 checkpoints, {told}" in lines
+    assert any(line.startswith("model    fast, 803 k parameters, trained on") for line in lines)
+    compared = replace(known, task="classify", accuracy=0.9)
+    assert f"on disk  {told}" in views.about(compared, 100).plain.splitlines()
 
 
 def test_losses_are_read_as_they_were_evaluated_and_forgotten_where_a_run_went_back() -> None:

@@ -139,7 +139,7 @@ def age(summary: Summary) -> str:
 
 def about(summary: Summary, width: int) -> Text:
     """Figures, model, place and owner of a run, or why it cannot be read."""
-    text, size = Text(), "" if summary.size is None else f"{disk(summary.size)} in "
+    text, place = Text(), f"{'' if summary.size is None else f'{disk(summary.size)} in '}{summary.path}"
     if summary.why:
         why = Text(f"unreadable: {safe(summary.why, lines=False)}")
         return Text("\n").join([*wrap(why, width)[:3], Text(safe(summary.path, lines=False), MUTED)])
@@ -156,11 +156,11 @@ def about(summary: Summary, width: int) -> Text:
         best, models = entry.figure.format(units.best(summary)), entry.models
         at = f" (* partial: {summary.partial})" if summary.partial else ""
         model = models.format(summary.corpus, summary.preset)
-    kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'}, {size}{summary.path}"
+    kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'}, {place}"
     finished = summary.reason in ("steps", "done")
     resumed = f"not running; r {'trains to a later step' if finished else 'resumes it exactly'}"
     if summary.task != "train":
-        kept = f"{size}{summary.path}"
+        kept = place
         resumed = "not running" if finished else "not running; r reuses finished parts"
     if summary.place:
         resumed = QUEUED
