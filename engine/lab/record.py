@@ -1,0 +1,121 @@
+"""What the lab keeps on the disk beside runs: settings, answers, guesses, texts and measurements.
+
+Each is a JSON file in ``home()/lab``, replaced atomically. A file that is missing, damaged or of another version counts
+as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checkpoints import home, store
+from engine.lab.results import Temperatures, Tokens, Verse
+from engine.runs import codec
+
+Measured = Tokens | Verse | Temperatures
+MEASURED: Mapping[str, type[Measured]] = {"tokens": Tokens, "verse": Verse, "temperatures": Temperatures}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the exercises work on: names as the fields of specs take them, and paths from the root."""
+
+    corpus: str = "dante"
+    emotion: str = "feelings"
+    news: str = "helpdesk"
+    questions: str = "everyday"
+    documents: str = "workshop"
+    encoder: str = "auto"
+    model: str = "auto"
+
+
+@dataclass(frozen=True)
+class _Texts:
+    texts: tuple[str, ...] = ()
+
+
+def folder() -> Path:
+    """Where the files are. It need not exist."""
+    return home.home() / "lab"
+
+
+def settings() -> Settings:
+    """The settings, with defaults for those that are absent or blank."""
+    known = codec.encode(_restored(Settings, "settings") or Settings())
+    return Settings(**{name: value for name, value in known.items() if value.strip()})
+
+
+def save_settings(chosen: Settings) -> None:
+    """Replace the settings. Raises :class:`OSError`, as all that saves."""
+    _write("settings", codec.encode(chosen))
+
+
+def answers() -> dict[str, str]:
+    """The sentences that were written, by number of the exercise."""
+    return {number: text for number, text in _table("answers").items() if isinstance(text, str) and text.strip()}
+
+
+def save_answer(number: str, text: str) -> None:
+    """Keep the sentences about an exercise; an empty text removes them."""
+    _write("answers", {"answers": {**answers(), number: text}})
+
+
+def guesses() -> dict[str, int]:
+    """How many tokens each text was guessed to have."""
+    return {text: count for text, count in _table("guesses").items() if type(count) is int and count >= 0}
+
+
+def save_guesses(given: Mapping[str, int]) -> None:
+    """Replace the guesses."""
+    _write("guesses", {"guesses": dict(given)})
+
+
+def own_texts() -> tuple[str, ...]:
+    """Texts of the student's own for the tokenizer."""
+    found = _restored(_Texts, "texts")
+    return found.texts if found else ()
+
+
+def save_own_texts(texts: Sequence[str]) -> None:
+    """Replace those texts."""
+    _write("texts", codec.encode(_Texts(tuple(texts))))
+
+
+def measured(name: str) -> Measured | None:
+    """A measurement, one of :data:`MEASURED`; None where there is none."""
+    found: Measured | None = _restored(MEASURED[name], name)
+    return found
+
+
+def save_measured(name: str, value: Measured) -> None:
+    """Replace a measurement."""
+    _write(name, codec.encode(value))
+
+
+def _restored(kind: type[Any], name: str) -> Any:
+    if not (record := _read(name)):
+        return None
+    try:
+        return codec.decode(kind, record)
+    except codec.Misfit:
+        return None
+
+
+def _table(name: str) -> dict[str, Any]:
+    table = _read(name).get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _read(name: str) -> dict[str, Any]:
+    try:
+        return store.read_object(folder() / f"{name}.json")
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(name: str, content: dict[str, Any]) -> None:
+    folder().mkdir(parents=True, exist_ok=True)
+    store.replace_file(folder() / f"{name}.json", store.encode(content))
