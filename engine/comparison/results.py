@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from checkpoints import arrays, store
 from checkpoints.run import Run
 from engine.encoders.find import Encoder
+from engine.encoders.pretraining import pretraining
 from engine.encoders.recorded_steps import rows_of, steps_from
 from engine.model_folder import present
 from engine.runs.events import ContenderStep
@@ -99,6 +100,7 @@ class Results:
             self._drop_encoded()
             self._about["tuned"] = None
         facts = {"name": encoder.name, "source": encoder.source, "identity": encoder.identity}
+        facts["pretraining"] = pretraining(encoder)
         self._about["encoder"] = facts | more
         self._describe()
 
