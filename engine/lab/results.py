@@ -163,6 +163,8 @@ class Comparison:
     """of a classification: training rows of each class"""
     controls: Mapping[str, Method] = field(default_factory=dict)
     """of a ranking of choices: by method its accuracy with the question hidden, and ``chance`` and ``longest``"""
+    hidden: Mapping[str, float] = field(default_factory=dict)
+    """of a ranking of choices: by method the p of the paired test with itself with the question hidden"""
     raw_encoder: bool | None = None
     """whether the encoder was pre-trained to predict words only; None where it is not known"""
     notices: tuple[str, ...] = ()
