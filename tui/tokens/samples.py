@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-LAB = ("Hello World", "hello World", " hello World", "HelloWorld", "Hello World ")
-"""Case, a leading space, no space and a space at the end: each gives GPT-2 other ids."""
+from engine.lab.tokens import EXAMPLES
+
+LAB = EXAMPLES
 
 ENGLISH = """\
 The old ferry leaves at ten past seven, and nobody on it talks before the second bridge. Fishermen look at the \
