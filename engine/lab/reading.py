@@ -8,9 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from checkpoints.run import Run
-from checkpoints.store import CheckpointError
 from engine.choose import report as choices
-from engine.comparison.results import UNREADABLE
 from engine.encoders.pretraining import SIMILARITY, WORDS
 from engine.lab.results import Comparison, Results, Sample, Temperatures, Tokens, Training, Verse
 from engine.markdown import without_folder
@@ -24,7 +22,6 @@ from engine.runs.listing import figure, partial, results_of
 if TYPE_CHECKING:
     from engine.comparison.statistics import PairedTest
 
-_DAMAGED = (CheckpointError, *UNREADABLE)
 _COMPARISONS = ("emotion", "weighted", "news", "questions", "documents")
 _SHALLOW = ("lr", "mlp")
 _ABOUT = {"classify": "classifier.json", "choose": "choices.json"}
@@ -56,7 +53,7 @@ def _read(reader: Callable[[R], T], given: R | None) -> T | None:
     """What ``reader`` makes of a run; None where there is none that can be read."""
     try:
         return None if given is None else reader(given)
-    except _DAMAGED:
+    except Exception:  # whatever is wrong with one run must not hide the others
         return None
 
 
