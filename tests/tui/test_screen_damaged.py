@@ -78,7 +78,7 @@ async def test_a_comparison_with_damaged_figures_is_shown(
     async with app.run_test(size=(120, 40)) as pilot:
         await shows(pilot, "Start training")
         await pilot.press("7")
-        await shows(pilot, run.name[:16])
+        await shows(pilot, "on disk")
         await pilot.press("enter")
         await until(pilot, lambda: app.here.id == task and app.here.story.finished)  # type: ignore[attr-defined]
         pane = app.here

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pseudoterminal import PROJECT
+from rich.cells import cell_len
 from stage import (
     HOSTILE,
     SIZES,
@@ -153,6 +154,29 @@ def test_the_facts_of_a_run_have_its_place_on_the_disk(size: int | None, told: s
     assert any(line.startswith("model    fast, 803 k parameters, trained on") for line in lines)
     compared = replace(known, task="classify", accuracy=0.9)
     assert f"on disk  {told}" in views.about(compared, 100).plain.splitlines()
+
+
+def test_the_path_of_a_run_is_shortened_at_its_beginning() -> None:
+    known = Summary("verse", "/有/" + "deep/" * 30 + "runs/verse", "finished", checkpoints=2, size=900)
+    for width in range(60, 200):
+        for about in (known, replace(known, task="choose"), replace(known, why="spec.json is damaged")):
+            (line,) = (line for line in views.about(about, width).plain.splitlines() if "verse" in line)
+            assert line.endswith("runs/verse")
+            assert cell_len(line) <= width
+            assert line.endswith(known.path) or cell_len(line) >= width - 1
+
+
+@pytest.mark.parametrize("cells", [80, 120])
+async def test_the_name_of_a_run_in_a_deep_directory_is_on_the_screen(
+    cells: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMLAB_HOME", str(tmp_path / "/".join(["a-directory"] * 12)))
+    run = recorded("poem")
+    async with LabApp().run_test(size=(cells, 24)) as pilot:
+        await list_runs(pilot, 1)
+        (line,) = (line for line in shown(pilot.app).splitlines() if "on disk" in line)  # type: ignore[arg-type]
+        assert line.rstrip().endswith(f"/runs/{run.name}")
+        assert " in …" in line
 
 
 def test_losses_are_read_as_they_were_evaluated_and_forgotten_where_a_run_went_back() -> None:

@@ -16,7 +16,7 @@ from tui import actions, units
 from tui.generate.token_tree import TokenTree
 from tui.generate.token_view import BOLD, DIM
 from tui.text import safe
-from tui.widgets.styled import BAD, BRIGHT, GOOD, MUTED, WARN, cut, progress_text, proposals
+from tui.widgets.styled import BAD, BRIGHT, GOOD, MUTED, WARN, cut, cut_start, progress_text, proposals
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
@@ -82,7 +82,7 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
         facts = [f"{units.count(lm.parameters)} parameters", f"{units.size(lm.bytes)} {lm.precision}", lm.device.type]
         name = safe(lm.name, lines=False)
         room = max(8, width - length(parts) - length(right) - 3)
-        parts.append(Segment(f" {name if len(name) <= room else '…' + name[1 - room :]}", BOLD))
+        parts.append(Segment(f" {cut_start(name, room)}", BOLD))
         room = width - length(parts) - length(right) - 2
         while facts and len(", ".join(facts)) + 2 > room:
             facts.pop()

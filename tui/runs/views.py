@@ -25,7 +25,7 @@ from tui.panes import BY_NAME
 from tui.text import safe
 from tui.widgets.line_table import Column
 from tui.widgets.plot import Plot, axis
-from tui.widgets.styled import MUTED, SERIES, message, wrap
+from tui.widgets.styled import MUTED, SERIES, cut_start, message, wrap
 
 SHAPES = "●◆▲■▼✚"  # of the evaluations, one for each of SERIES
 QUEUED = "queued; r starts it now, [ ] { move it, k cancels it"
@@ -139,10 +139,10 @@ def age(summary: Summary) -> str:
 
 def about(summary: Summary, width: int) -> Text:
     """Figures, model, place and owner of a run, or why it cannot be read."""
-    text, place = Text(), f"{'' if summary.size is None else f'{disk(summary.size)} in '}{summary.path}"
+    text, path = Text(), safe(summary.path, lines=False)
     if summary.why:
         why = Text(f"unreadable: {safe(summary.why, lines=False)}")
-        return Text("\n").join([*wrap(why, width)[:3], Text(safe(summary.path, lines=False), MUTED)])
+        return Text("\n").join([*wrap(why, width)[:3], Text(cut_start(path, width), MUTED)])
     best = f"{units.loss(summary.best_val_loss)} nats"
     if summary.best_val_loss is not None:
         best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
@@ -156,11 +156,12 @@ def about(summary: Summary, width: int) -> Text:
         best, models = entry.figure.format(units.best(summary)), entry.models
         at = f" (* partial: {summary.partial})" if summary.partial else ""
         model = models.format(summary.corpus, summary.preset)
-    kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'}, {place}"
+    kept = "" if summary.size is None else f"{disk(summary.size)} in "
     finished = summary.reason in ("steps", "done")
     resumed = f"not running; r {'trains to a later step' if finished else 'resumes it exactly'}"
-    if summary.task != "train":
-        kept = place
+    if summary.task == "train":
+        kept = f"{summary.checkpoints} checkpoint{'' if summary.checkpoints == 1 else 's'}, {kept}"
+    else:
         resumed = "not running" if finished else "not running; r reuses finished parts"
     if summary.place:
         resumed = QUEUED
@@ -168,7 +169,7 @@ def about(summary: Summary, width: int) -> Text:
     for name, told in (
         ("best", best + at),
         ("model", model),
-        ("on disk", kept),
+        ("on disk", kept + cut_start(path, width - 9 - len(kept))),
         ("owner", f"process {summary.owner}" if summary.owner else resumed),
         *[("note", note)] * bool(note),
     ):

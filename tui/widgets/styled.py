@@ -102,6 +102,11 @@ def cut(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + "…"
 
 
+def cut_start(text: str, width: int) -> str:
+    """``text``, such as a path, in at most ``width`` cells; an ellipsis stands for what is cut off its beginning."""
+    return text if cell_len(text) <= width else "…" + set_cell_size(text[::-1], max(0, width - 1))[::-1].lstrip()
+
+
 def progress_text(progress: Progress, width: int) -> str:
     """What is done and how far it is, in at most ``width`` cells; what is done is cut first."""
     part = f"{units.progress(progress)}…"
@@ -182,8 +187,9 @@ def flow(parts: Iterable[Text], width: int) -> list[Text]:
 
 def data_lines(name: str, source: str, checks: Sequence[str], repairs: Sequence[str], width: int) -> list[Text]:
     """What a data set is called, where it came from, what the checks found and what was repaired."""
-    shown = f"  {safe(source, lines=False)}" if source != name else ""
-    lines = [Text.assemble((safe(name, lines=False), TITLE), (shown, MUTED))]
+    title = cut_start(safe(name, lines=False), width)
+    shown = cut_start(safe(source, lines=False), width - cell_len(title) - 2) if source != name else ""
+    lines = [Text.assemble((title, TITLE), (f"  {shown}" * bool(shown), MUTED))]
     for mark, style, entries in (("· ", MUTED, checks), ("! ", WARN, repairs)):
         for entry in entries:
             colour = BAD if "test texts" in entry and "in train" in entry else style
