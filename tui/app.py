@@ -263,8 +263,8 @@ class LabApp(EndingApp):
         self.working.sample()
 
     def action_help(self) -> None:
-        """Keys, and what the screen shows."""
-        self.push_screen(dialogs.help_page(self.here.id or "", self.here.help()))
+        """What the figures on the screen mean, and the keys."""
+        self.push_screen(dialogs.help_page(self.here.id or "", self.here.help(), self.here.hints()))
 
     @work(exclusive=True, group="doctor", exit_on_error=False)
     async def action_doctor(self) -> None:

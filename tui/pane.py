@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,10 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 
 from checkpoints.run import Run
 from tui.actions import ACTIONS, key_name
+from tui.hints import Hint, seen
 from tui.widgets import dialogs
+from tui.widgets.lines import Lines
 
 
 @dataclass
@@ -133,6 +137,23 @@ class Pane(Container):
     def tell(self, title: str, text: str) -> None:
         """Say something that must be read."""
         dialogs.tell(self.app, title, text)
+
+    def explain(self, view: Lines) -> Sequence[Hint]:
+        """The hints of a view: its own, unless the pane draws it."""
+        return view.hints()
+
+    def hinted(self) -> list[tuple[Widget, Sequence[Hint]]]:
+        """The widgets on the screen that draw figures, that in focus first, with the hints of what is drawn now."""
+        views = sorted(self.query(Lines), key=lambda view: not view.has_focus)
+        return [(view, seen(self.explain(view), view.entitled)) for view in views if view.is_on_screen]
+
+    def hints(self) -> list[Hint]:
+        """What F1 explains: the field or the panel in focus, then every other figure on the screen."""
+        found: dict[str, Hint] = {}
+        for _, hints in self.hinted():
+            for hint in hints:
+                found.setdefault(hint.text, hint)
+        return [*found.values()]
 
     def help(self) -> Content:
         """What the screen shows, for F1."""

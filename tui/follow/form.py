@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +24,7 @@ from textual.widgets import Button, Input, Label, Static
 from data import sources
 from engine.runs.spec import BadSpec, Problem, changed, convert, options, spelled, typed
 from tui.follow import last_values
+from tui.hints import Hint
 from tui.text import safe
 from tui.widgets.field import Choice, Field, PathField, Ticks, Values
 from tui.widgets.styled import MUTED, TITLE
@@ -334,6 +335,32 @@ class Form(Container):
                 about = f"{about} ({', '.join(known.listed)})"
             text = f"{label(self.kind, name)}: {about}"
         self.query_one(".hint", Static).update(Content(safe(text)))
+
+    def hinted(self) -> list[tuple[Widget, Sequence[Hint]]]:
+        """The fields and what stands beside them, with the hints of the field in focus, or of all that are seen."""
+        here = self.name_of(self.screen.focused)
+        names = [here] if here else [name for name, widget in self._widgets.items() if widget.is_on_screen]
+        fields, side = self.query_one(".fields"), self.query_one(".side")
+        return [(fields, [self._hint(name) for name in names]), (side, self.facts_hints())]
+
+    def facts_hints(self) -> Sequence[Hint]:
+        """The hints of what is shown beside the fields."""
+        return ()
+
+    def _hint(self, name: str) -> Hint:
+        """What a field is for; then its value with the unit, its default, and what it may be."""
+        known, value, widget = self.known[name], self.text(name), self._widgets[name]
+        default = self.followed({one: text for one, text in self.given().items() if one != name})[name]
+        meant = f" ({known.meanings[value]})" if value in known.meanings else ""
+        now = f"It is {value} {known.unit}".rstrip() if value.strip() else "It is empty"
+        able = (*known.listed, *["off", "on"] * isinstance(getattr(self.default, name), bool))
+        bounded = any(limit is not None for limit in (known.minimum, known.above, known.maximum, known.below))
+        limits = f"; it is one of {', '.join(able)}" if able else f"; it {known.range(name)}" if bounded else ""
+        return Hint(
+            label(self.kind, name),
+            widget.drawn if isinstance(widget, Values) else (widget.value,),
+            f"{known.help[:1].upper()}{known.help[1:]}. {now}{meant}; the default is {default or 'empty'}{limits}.",
+        )
 
     def refresh_all(self) -> None:
         """Show what follows from the values: the fields that are not set, problems, and what a subclass shows."""

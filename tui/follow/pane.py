@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from textual import on, work
 from textual.message import Message
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
 from checkpoints import home
@@ -29,6 +30,7 @@ from tui.follow.folding import Folded, folding
 from tui.follow.form import Form
 from tui.follow.opener import Opener
 from tui.follow.task_runs import TaskRuns
+from tui.hints import Hint
 from tui.pane import Pane, RunEnded
 from tui.widgets.lines import Lines
 
@@ -430,6 +432,9 @@ class FollowPane(Pane):
 
     def on_unmount(self) -> None:
         self.background.drop()
+
+    def hinted(self) -> list[tuple[Widget, Sequence[Hint]]]:
+        return super().hinted() if self.showing_results else self.form.hinted()
 
     # -- the form and the results ------------------------------------------------------------------------------------
 

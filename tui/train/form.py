@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textual import work
 from textual.app import ComposeResult
-from textual.visual import VisualType
 from textual.widgets import Button, Static
 
 from checkpoints import home
@@ -20,8 +19,11 @@ from engine.runs.several import combinations
 from engine.runs.spec import Problem, spelled
 from tui import units
 from tui.follow.form import Form, rows
+from tui.hints import Hint
 from tui.text import safe
+from tui.train.hints import facts as explain
 
+DISTINCT = 72  # characters of a corpus that is not known yet
 LARGE = 64 << 20  # bytes of a corpus that is not read while the form is filled in
 
 FIRST = (
@@ -44,8 +46,9 @@ class TrainForm(Form):
         self._auto, self._reason = machine.preset_for(machine.likely_device(machine.has_driver()))
         self._corpus: tuple[int, Vocabulary, str] | None = None
         """characters, vocabulary and the first character"""
-        self._corpus_problem = ""
-        self._facts: VisualType = ""
+        self._corpus_problem = self._source = ""
+        self._costs: list[tuple[str, str]] = []
+        self._facts: list[tuple[str, str]] = []
         super().__init__(TrainSpec())
 
     def facts(self) -> ComposeResult:
@@ -91,11 +94,16 @@ class TrainForm(Form):
     def refreshed(self, spec: TrainSpec | None) -> None:
         several = f"{len(self.more) + 1:,} runs, {queue.manner(spec.device, spec.gpus)}" if spec and self.more else ""
         self.query_one("#go", Button).label = f"{several or self.GO}   F5"
-        self.query_one("#cost", Static).update(self._cost(spec) if spec else "")
-        self.query_one("#corpus-facts", Static).update(self._facts)
+        self._costs = self._cost(spec) if spec else []
+        self.query_one("#cost", Static).update(rows("cost", self._costs) if self._costs else "")
+        title = f"corpus {safe(self._source, lines=False)}"
+        self.query_one("#corpus-facts", Static).update(rows(title, self._facts) if self._facts else "")
 
-    def _cost(self, spec: TrainSpec) -> VisualType:
-        characters, distinct = (self._corpus[0], len(self._corpus[1])) if self._corpus else (0, 72)
+    def facts_hints(self) -> Sequence[Hint]:
+        return explain([*self._costs, *self._facts], len(self._corpus[1]) if self._corpus else DISTINCT)
+
+    def _cost(self, spec: TrainSpec) -> list[tuple[str, str]]:
+        characters, distinct = (self._corpus[0], len(self._corpus[1])) if self._corpus else (0, DISTINCT)
         shape = spec.model(distinct)
         needed, free = shape.training_memory(spec.batch), machine.available_memory()
         tokens = spec.batch * spec.context
@@ -109,7 +117,7 @@ class TrainForm(Form):
             entries.append(("whole run", f"{spec.steps * tokens / (characters * 0.9):,.1f} epochs"))
         if spec.sample_every and spec.unseen:
             entries.append(("prompt", f"first {spec.unseen:,} characters exceed the context"))
-        return rows("cost", entries)
+        return entries
 
     # -- the corpus --------------------------------------------------------------------------------------------------
 
@@ -151,7 +159,7 @@ class TrainForm(Form):
     ) -> None:
         self._corpus = known
         self._corpus_problem = problem
-        self._facts = rows(f"corpus {safe(source, lines=False)}", facts) if facts else ""
+        self._source, self._facts = source, facts
         self.refresh_all()
 
 

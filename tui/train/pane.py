@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,9 +24,10 @@ from tui import units
 from tui.follow import state as states
 from tui.follow.pane import Board, FollowPane
 from tui.follow.story import Story
+from tui.hints import Hint
 from tui.pane import UseModel, bindings
 from tui.text import safe
-from tui.train import views
+from tui.train import hints, views
 from tui.train.form import TrainForm
 from tui.train.resuming import ask_steps
 from tui.train.runs import Trainings, peak_rate, sampling
@@ -46,13 +47,6 @@ class TrainPane(FollowPane):
 
     WHAT, RESULTS = "training", "run"
     ABOUT = (
-        (
-            "What the curve shows",
-            "Loss is the mean cross-entropy in nats per character; divided by ln 2 it is bits per character. ● is the "
-            "loss on the whole validation split, ⣿ the range of the batch losses, and ─ their moving average. The "
-            "dashed lines are reference losses: uniform (ln V), letter frequencies (unigrams), and bigrams, which use "
-            "the previous letter.\n",
-        ),
         (
             "Stop and resume",
             "Training runs in its own process and continues when the terminal is closed, the connection breaks or this "
@@ -161,9 +155,8 @@ class TrainPane(FollowPane):
         """Bring the sample and the notices up to date."""
         sample, notices = self.story.sample_at(self.options.cursor), self.story.notices
         written = (sample.ident, len(sample.text), sample.done) if sample else None
-        title = f"sample at step {sample.step:,}" if sample else "sample"
         prompt = f"prompt “{safe(sample.prompt, lines=False)}”" if sample else ""
-        self.sample_view.entitle(title, prompt)
+        self.sample_view.entitle(views.sample_title(sample), prompt)
         self._lines("run-sample", lambda width, height: views.sample(sample, width, height), written)
         told = (len(notices), notices[-1] if notices else None, len(self.story.evaluations), self.outcome)
         self._lines("run-notices", self._notices, (told, self.options.cursor))
@@ -178,6 +171,19 @@ class TrainPane(FollowPane):
                 title.append(f" {'─' * room} ", ACCENT if view.has_focus else BORDER).append_text(beside)
             marks = Text()
         view.entitle(title, marks)
+
+    def explain(self, view: Lines) -> Sequence[Hint]:
+        cursor = self.options.cursor
+        match view.id:
+            case "run-status":
+                return hints.status(self.story)
+            case "run-curve":
+                return hints.curve(self.story, self.options)
+            case "run-sample":
+                return hints.sample(self.story, cursor)
+            case "run-numbers":
+                return hints.figures(self.story, cursor, view.size.width)
+        return hints.notices(self.story, cursor)
 
     @property
     def run_name(self) -> str:

@@ -37,18 +37,25 @@ def status(story: Story, word: str, mark: str, colour: str, name: str, width: in
     progress, ended = story.progress, story.finished
     if progress is not None and ended is None:
         return text.append("  " + progress_text(progress, width - text.cell_len - 2), MUTED)
-    if story.started is None or not story.started.steps:
+    far, left = how_far(story)
+    if not far or story.started is None:
         return text
-    steps = story.started.steps
+    cells = max(6, min(60, width - text.cell_len - len(far) - 24))  # room for "12 h 07 min left"
+    text.append("  ").append_text(done_bar(story.step, story.started.steps, cells))
+    return text.append(f"  {far}", BRIGHT).append(f"   {left}", MUTED)
+
+
+def how_far(story: Story) -> tuple[str, str]:
+    """Steps that are done of all, and the time left, or that the run has taken where that is known."""
+    if story.started is None or not story.started.steps:
+        return "", ""
+    steps, ended = story.started.steps, story.finished
     left = ""
     if ended is None and story.last is not None:
         left = f"{units.duration(story.last.seconds_left)} left"
     elif ended is not None and ended.seconds:  # a process that was killed could not tell
         left = units.duration(ended.seconds)
-    far = f"{story.step:,} / {steps:,}".rjust(len(f"{steps:,}") * 2 + 3)
-    cells = max(6, min(60, width - text.cell_len - len(far) - 24))  # room for "12 h 07 min left"
-    text.append("  ").append_text(done_bar(story.step, steps, cells))
-    return text.append(f"  {far}", BRIGHT).append(f"   {left}", MUTED)
+    return f"{story.step:,} / {steps:,}".rjust(len(f"{steps:,}") * 2 + 3), left
 
 
 def values(story: Story, cursor: int | None) -> dict[str, str]:
@@ -62,10 +69,10 @@ def values(story: Story, cursor: int | None) -> dict[str, str]:
     epoch = at * started.tokens_per_step / started.train_tokens if started and started.train_tokens else 0.0
     return {
         "step": f"{at:,}",
-        "batch loss": _loss(bucket.mean if bucket else step.loss if step else None),
-        "validation": _loss(evaluated.val_loss if evaluated else None),
+        "batch loss": loss(bucket.mean if bucket else step.loss if step else None),
+        "validation": loss(evaluated.val_loss if evaluated else None),
         "bits/char": f"{evaluated.bits_per_character:.2f}" if evaluated else "–",
-        "best": _loss(best.val_loss if best else None),
+        "best": loss(best.val_loss if best else None),
         "at step": f"{best.step:,}" if best else "–",
         "tokens/s": _rate(step.tokens_per_second) if step else "–",
         "of hardware peak": f"{step.peak_share:.0%}" if step else "–",
@@ -77,12 +84,17 @@ def values(story: Story, cursor: int | None) -> dict[str, str]:
     }
 
 
-def figures(shown: dict[str, str], width: int) -> list[Strip]:
-    """Two lines of figures, in as many columns as there is room for; the names are short where that saves one."""
-    rows = [Text(), Text()]
+def labels(width: int) -> dict[str, str]:
+    """What the figures are called in ``width`` cells: the names are short where that saves a column."""
     long = sum(max(len(name) for name, _, _ in column) + column[0][2] + 4 for column in COLUMNS[:5]) <= width
+    return {name: name if long else short for column in COLUMNS for name, short, _ in column}
+
+
+def figures(shown: dict[str, str], width: int) -> list[Strip]:
+    """Two lines of figures, in as many columns as there is room for."""
+    rows, named = [Text(), Text()], labels(width)
     for column in COLUMNS:
-        names = [name if long else short for name, short, _ in column]
+        names = [named[name] for name, _, _ in column]
         label, cells = max(map(len, names)), column[0][2]
         if rows[0].cell_len + label + cells + 1 > width:
             break
@@ -106,6 +118,11 @@ def sample(shown: Sample | None, width: int, height: int) -> list[Strip]:
     return [strip(line, width) for line in lines[-height:]]
 
 
+def sample_title(shown: Sample | None) -> str:
+    """Which sample is shown."""
+    return f"sample at step {shown.step:,}" if shown else "sample"
+
+
 def last_notices(story: Story, outcome: Text | None, width: int, height: int) -> list[Strip]:
     """The last notices, and below them how the run stands, or while it trains what the validation loss says."""
     last = [outcome] if outcome is not None else meaning(story)
@@ -122,18 +139,27 @@ def last_notices(story: Story, outcome: Text | None, width: int, height: int) ->
 
 def meaning(story: Story) -> list[Text]:
     """A line about the lowest reference that the validation loss lies below, and since when."""
+    if (found := below(story)) is None:
+        return []
+    name, since, follows = found
+    return [Text.assemble(("✓ ", GOOD), f"Below {name} since step {since:,}: {follows}.")]
+
+
+def below(story: Story) -> tuple[str, int, str] | None:
+    """The lowest reference that the validation loss lies below, since which step, and what follows."""
     for field, name, follows in BELOW:
         reference = getattr(story.started, field, None)
         since = None
         for point in story.evaluations:
-            below = reference is not None and math.isfinite(point.val_loss) and point.val_loss < reference
-            since = (since if since is not None else point.step) if below else None
+            lower = reference is not None and math.isfinite(point.val_loss) and point.val_loss < reference
+            since = (since if since is not None else point.step) if lower else None
         if since is not None:
-            return [Text.assemble(("✓ ", GOOD), f"Below {name} since step {since:,}: {follows}.")]
-    return []
+            return name, since, follows
+    return None
 
 
-def _loss(value: float | None) -> str:
+def loss(value: float | None) -> str:
+    """Nats with three decimals."""
     return "–" if value is None else f"{value:.3f}" if abs(value) < 1e4 else f"{value:.2e}"
 
 

@@ -60,7 +60,7 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     plot.scale(steps, (log_axis if options.log else axis)(low, high, plot.rows, (apart, 2 * apart + 1), 1))
     for loss, name in known:
         if loss and low <= loss <= high:
-            plot.rule(loss, f"{name} {loss:.2f}")
+            plot.rule(loss, f"{name} {reference(loss)}")
     if story.diverged_at is not None:
         plot.upright(story.diverged_at, "╎", BAD)
     if options.cursor is not None:
@@ -74,6 +74,11 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
         for step, loss in evaluations:
             plot.mark(step, loss, "●", SERIES[0])
     return plot.lines()
+
+
+def reference(loss: float) -> str:
+    """The loss of guessing as its rule is labelled."""
+    return f"{loss:.2f}"
 
 
 def legend(options: CurveOptions, *, short: bool = False, evaluated: str = "validation") -> Text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -26,11 +26,13 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.worker import Worker
 
 from tui.actions import table
+from tui.hints import Hint, definition
 from tui.text import safe
 from tui.widgets.field import Field
 from tui.widgets.styled import ACCENT, MUTED
 
 Result = TypeVar("Result")
+VALUES = 4  # of a figure that the help repeats
 
 _on_click = OptionList._on_click
 
@@ -219,9 +221,27 @@ class Page(Dialog[None]):
                 yield Static(part)
 
 
-def help_page(where: str, about: Content) -> Page:
-    """The help: keys from the table of actions, and what the pane ``where`` says about itself."""
-    parts: list[VisualType] = []
+def _explained(hints: Sequence[Hint]) -> list[VisualType]:
+    """The figures on the screen with their values; a term is defined where it is first used."""
+    parts: list[Content] = []
+    defined: set[str] = set()
+    for hint in hints:
+        told = dict.fromkeys(value for value in hint.shown if value != hint.name)
+        values = "  ".join([*list(told)[:VALUES], *["…"] * (len(told) > VALUES)])
+        parts += [
+            Content.styled(safe(hint.name, lines=False), "bold $bright"),
+            Content(f"  {safe(values, lines=False)}\n"),
+        ]
+        parts.append(Content(f"{safe(hint.text)}\n"))
+        if hint.term not in defined and (about := definition(hint.term)):
+            defined.add(hint.term)
+            parts.append(Content.styled(f"{hint.term}: {about}\n", "$muted"))
+    return [Content.styled("On this screen", "bold $bright"), Content.assemble(*parts)] if hints else []
+
+
+def help_page(where: str, about: Content, hints: Sequence[Hint] = ()) -> Page:
+    """The help: the figures on the screen, keys from the table of actions, and about the pane ``where``."""
+    parts: list[VisualType] = _explained(hints)
     for title, place in (("Keys of this pane", where), ("Keys everywhere", "everywhere")):
         keys = Table.grid(padding=(0, 2, 0, 0))
         keys.add_column(style=f"bold {ACCENT}", min_width=16)

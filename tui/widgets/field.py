@@ -120,6 +120,11 @@ class Values(Widget, can_focus=True):
         """The value that help is wanted for."""
         return self.value
 
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """What is chosen, as it is drawn."""
+        return (self.value,)
+
 
 class Choice(Values):
     """One of many values: all in a line where there is room, else the chosen one. Left and right choose."""
@@ -193,6 +198,11 @@ class Ticks(Values):
     @property
     def pointed(self) -> str:
         return self.able[self.place]
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        ticked = self.value.split()
+        return tuple(name for line in self._lines(self.size.width) for at, name in line if self.able[at] in ticked)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._lines(width))

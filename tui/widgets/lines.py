@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -17,6 +18,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.hints import Hint
 from tui.widgets.styled import SELECTED
 
 BETWEEN = 3  # cells between two runs of changed cells that cost less to send again than to skip
@@ -86,6 +88,21 @@ class Lines(Widget):
     def plain(self) -> str:
         """What the lines say."""
         return "\n".join(strip.text.rstrip() for strip in self._strips)
+
+    @property
+    def entitled(self) -> str:
+        """What the lines say, with the titles of the panel that they are or fill."""
+        titles = [
+            text
+            for one in (self, self.parent)
+            if isinstance(one, Widget) and one.has_class("panel")
+            for text in (one.border_title, one.border_subtitle)
+        ]
+        return "\n".join([*map(str, titles), self.plain])
+
+    def hints(self) -> Sequence[Hint]:
+        """What its figures mean, whether there is room for all of them or not."""
+        return ()
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
         """The text that the mouse has selected, without blanks at the ends of lines, and what follows it."""
