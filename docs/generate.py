@@ -170,8 +170,17 @@ def packaged() -> str:
     return "\n".join(_table(("file", "package", "SHA-256"), rows))
 
 
+def glossary() -> str:
+    """The terms of the field, with their sources."""
+    from engine.lab.glossary import page
+
+    rows = [(one.name, one.definition, f"[{one.source}]({one.url})" if one.url else one.source) for one in page()]
+    return "\n".join(_table(("term", "meaning", "source"), rows))
+
+
 PARTS: dict[str, Callable[[], str]] = {
-    make.__name__: make for make in (keys, widget_keys, commands, fields, presets, events, run_summary, packaged)
+    make.__name__: make
+    for make in (keys, widget_keys, commands, fields, presets, events, run_summary, packaged, glossary)
 }
 
 

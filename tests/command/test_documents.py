@@ -107,7 +107,7 @@ def test_every_page_can_be_reached_from_readme() -> None:
     while waiting:
         if (name := waiting.pop()) not in seen:
             seen.add(name)
-            links = re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", PAGES[name])
+            links = re.findall(r"\]\((?!https?:)([^)\s#]+\.md)[^)]*\)", PAGES[name])
             waiting += [str(((ROOT / name).parent / link).resolve().relative_to(ROOT)) for link in links]
     assert seen == set(NAMES)
 

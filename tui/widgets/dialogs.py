@@ -262,3 +262,13 @@ def doctor_page(report: Mapping[str, Mapping[str, str]]) -> Page:
         for key, value in entries.items():
             parts += [Content.styled(f"  {key:<{width}}", "$muted"), Content(f"{safe(value, lines=False)}\n")]
     return Page("doctor", Content.assemble(*parts))
+
+
+def glossary_page() -> Page:
+    """The terms of the field, what each means, and its source."""
+    from engine.lab.glossary import page
+
+    parts: list[Content | str | tuple[str, str]] = []
+    for term in page():
+        parts += [(term.name, "bold $bright"), f"  {term.definition}\n", (f"{term.source}\n\n", "$muted")]
+    return Page("glossary", Content.assemble(*parts))
