@@ -165,6 +165,11 @@ class LabApp(EndingApp):
         """The pane that start, pause, stop and sample reach."""
         return self.here if self.here.WORKS else self.pane
 
+    @property
+    def key_titles(self) -> dict[str, str]:
+        """What the key bar calls actions that differ from pane to pane."""
+        return {"app.start": self.working.START}
+
     # -- what can be done --------------------------------------------------------------------------------------------
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

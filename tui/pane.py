@@ -80,6 +80,8 @@ class Pane(Container):
     """
 
     WORKS = False
+    START = "Start"
+    """what F5 does here, on the key bar"""
     ABOUT: tuple[tuple[str, str], ...] = ()
     """sections of the help: title and text"""
 

@@ -107,6 +107,7 @@ async def test_a_prompt_is_completed_in_the_same_text(models: FakeModels, size: 
         told = "perplexity  prompt 2.00  completion 2.00" if size[0] >= 100 else "3 prompt + 8 completed"
         await shows(pilot, "abc▏defghijk", told, "T 1", "top-k 50", "1 M parameters" if size[0] >= 80 else "bundled")
         assert of(pilot).mode == WALK
+        assert "F5 Complete" in shown(pilot.app)
         spec = models.completions()[0]
         assert spec.score_prompt
         assert len(spec.ids or ()) == 3
@@ -414,7 +415,7 @@ async def test_no_model_at_all_leaves_the_pane_usable(models: FakeModels) -> Non
 async def test_runs_with_checkpoints_and_names_used_before_are_offered(models: FakeModels, home: Path) -> None:
     run = recorded("mine")
     (run.checkpoints / "step-000100").mkdir()
-    recorded("without")
+    recorded("unsaved")
     (home / "generate").mkdir(parents=True)
     empty = {"version": 1, "recent": ["some/model", HOSTILE], "sampling": {}, "models": [], "tip": 0, "draft": ""}
     (home / "generate" / "session.json").write_text(json.dumps({**empty, "cursor": 0, "nodes": []}))
@@ -424,7 +425,7 @@ async def test_runs_with_checkpoints_and_names_used_before_are_offered(models: F
         await shows(
             pilot, run.name, "your run on verse", "best loss 2.5000", "some/model", "used earlier", "␛]0;PAYLOAD"
         )
-        assert "without" not in shown(pilot.app)  # type: ignore[arg-type]
+        assert "unsaved" not in shown(pilot.app)  # type: ignore[arg-type]
         assert controls(pilot.app) == []  # type: ignore[arg-type]
         assert pilot.app.screen.query_one(OptionList).option_count == 6
         await pilot.press("escape")

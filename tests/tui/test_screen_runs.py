@@ -50,6 +50,7 @@ from tui.runs import views
 from tui.runs.pane import RunsPane
 from tui.themes import PALETTES
 from tui.tokens.pane import TokensPane
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.line_table import TableView
 from tui.widgets.lines import Lines
 
@@ -75,6 +76,21 @@ async def begin(pilot: Pilot[int], trainers: FakeTrainers) -> None:
     await shows(pilot, "Start training")
     await pilot.press("f5")
     await until(pilot, lambda: pilot.app.pane.running and pilot.app.pane.story.step == 5)  # type: ignore[attr-defined]
+
+
+def lit(pilot: Pilot[int]) -> list[str]:
+    """The keys of the key bar."""
+    return [f"{key.name} {key.title}" for key in pilot.app.query_one(KeyBar).keys]
+
+
+async def test_a_run_that_a_process_owns_has_no_key_that_resumes_it() -> None:
+    run = recorded("owned")
+    async with LabApp().run_test(size=(120, 40)) as pilot:
+        with run.lock():
+            await list_runs(pilot, 1)
+            await until(pilot, lambda: "c Copy" in lit(pilot))
+            assert "r Resume" not in lit(pilot)
+        await until(pilot, lambda: "r Resume" in lit(pilot))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -237,6 +253,7 @@ async def test_runs_that_cannot_be_read_are_listed_beside_the_others_and_say_why
         for name, why in whys.items():
             table.move(rows[bad[name].name])
             await shows(pilot, "unreadable: ", why)
+            await until(pilot, lambda: not {"r Resume", "c Copy", "x Export"} & set(lit(pilot)))
         for key in ("enter", "r", "c", "x"):
             await pilot.press(key)
             await asked(pilot, "This run cannot be read")

@@ -36,6 +36,7 @@ class GeneratePane(CompletionPane):
     """Every key of the pane, and what the keys everywhere mean here."""
 
     WORKS = True
+    START = "Complete"
     ABOUT = (
         (
             "Colours and marks",

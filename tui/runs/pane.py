@@ -82,7 +82,7 @@ class RunsPane(Pane):
         """whether a run can be restored"""
         self._swept = False
         """whether runs that were deleted long ago have been removed; once is enough"""
-        self._lit = False, False, False
+        self._lit = False, False, False, False
         """what the keys that make sense depend on"""
 
     def compose(self) -> ComposeResult:
@@ -161,7 +161,7 @@ class RunsPane(Pane):
     def _tell_about(self, summary: Summary | None) -> None:
         """What is known of a run; of two that are marked, how they differ."""
         width = max(20, self.size.width - 2)
-        lit = self._deleted, len(self._marked) > 1, summary is not None and not summary.why
+        lit = self._deleted, len(self._marked) > 1, self.lit("open"), self.lit("resume")
         if lit != self._lit:
             self._lit = lit
             self.app.refresh_bindings()
@@ -270,6 +270,13 @@ class RunsPane(Pane):
             case "queue":
                 return bool(here and here.place)
         return True
+
+    def lit(self, action: str) -> bool:
+        """A run that cannot be read can only be deleted; one that a process owns, or all is done of, not resumed."""
+        here = self.selected
+        if action == "resume" and here is not None and (here.owner is not None or here.reason == "done"):
+            return False
+        return here is not None and not here.why if action in ("open", "resume", "again", "export") else True
 
     @work(exclusive=True, group="queue", exit_on_error=False)
     async def action_queue(self, to: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -58,11 +58,13 @@ class KeyBar(Lines):
         if not self.is_attached or self.app.screen is not self.screen:  # a dialog has its own keys in its border
             return
         found: dict[str, Shown] = {}
+        titles: Mapping[str, str] = getattr(self.app, "key_titles", {})
         for node, binding, enabled, _ in self.screen.active_bindings.values():
             lit = getattr(node, "lit", None)  # of a pane
             if binding.show and enabled and (lit is None or lit(binding.action)):
                 name = binding.key_display or key_name(binding.key)
-                found.setdefault(binding.action, Shown(binding.key, name, binding.description, binding.action))
+                title = titles.get(binding.action, binding.description)
+                found.setdefault(binding.action, Shown(binding.key, name, title, binding.action))
         self.keys = fitting(list(found.values()), self.size.width)
         line = Text(no_wrap=True)
         for shown in self.keys:
