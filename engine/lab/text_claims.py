@@ -52,7 +52,7 @@ def _known(figures: VerseFigures) -> str:
 def _samples(results: Results) -> Verdict:
     if results.verse is None:
         return missing(_NO_VERSE)
-    counted = [one for one in results.verse.samples if one.words and one.known_words is not None]
+    counted = [one for one in results.verse.samples if one.known_words is not None]
     if len(counted) < 2:
         return missing("The run holds fewer than two samples with words: train with samples.")
     first, last = counted[0], counted[-1]
@@ -218,7 +218,10 @@ def _at_one(rungs: list[Rung]) -> Rung | None:
 
 
 def _of(temperatures: Temperatures | None) -> str:
-    return f" The model is {temperatures.model}." if temperatures is not None else ""
+    """Which model wrote the texts, where it is not that of the course."""
+    if temperatures is None or "gpt2" in temperatures.model.casefold():
+        return ""
+    return f" The model is {temperatures.model}; the course had GPT-2."
 
 
 def _greedy(results: Results) -> Verdict:

@@ -215,8 +215,8 @@ _TEMPERATURES = Work(
     "generate",
     "Measure the temperatures",
     roles={"model": "model"},
-    fields={"seeds": 8, "length": 60},
-    quick={"seeds": 5, "length": 40},
+    fields={"seeds": 8, "length": 80},
+    quick={"seeds": 4, "length": 60},
 )
 _MODEL_HUB = (
     "With the Hub, or where it is in the cache, the model is GPT-2, as in the course. Without it SmolLM2 is used, or "

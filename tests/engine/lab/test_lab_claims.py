@@ -348,6 +348,19 @@ ABSENT: dict[str, tuple[Results, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "results"),
+    [
+        ("2.1 trailing", tokens(examples={"Hello World ": (15496, 2159, 221)})),
+        ("2.1 words", tokens(examples={"Hello World": (1, 2, 3)})),
+        ("2.1 tensor", tokens(tensor_ids=(15496, 220))),
+        ("2.2 noise", ladder(distinct=(1.0, 0.97, 0.95, 0.9, 0.6, 0.2))),
+    ],
+)
+def test_each_part_of_a_claim_can_contradict_it(name: str, results: Results) -> None:
+    assert CLAIMS[name].judge(results).outcome == "does not hold"
+
+
 @pytest.mark.parametrize("name", CLAIMS)
 def test_of_results_with_a_part_missing_a_claim_says_which(name: str) -> None:
     results, why = ABSENT[name]
@@ -372,6 +385,17 @@ def test_a_claim_about_a_data_set_is_not_tested_on_another_one(name: str, result
     assert next(iter(results.comparisons.values())).data in found.why
 
 
+def test_a_ladder_without_greedy_says_nothing_of_it() -> None:
+    assert CLAIMS["2.2 greedy"].judge(rungs_without(0.0)).outcome == "not tested"
+
+
+def test_a_part_that_is_contradicted_outweighs_one_that_is_undecided() -> None:
+    orders = list(itertools.product(("holds", "could be chance", "does not hold"), repeat=2))
+    outcomes: list[str] = [judging.together(pair) for pair in orders]
+    rank = ["does not hold", "could be chance", "holds"]
+    assert outcomes == [min(pair, key=rank.index) for pair in orders]
+
+
 def test_a_training_that_has_not_ended_supports_a_claim_and_does_not_contradict_it() -> None:
     judge = CLAIMS["1 bigrams"].judge
     assert judge(training(1.8, finished=False)).outcome == "holds"
@@ -388,6 +412,15 @@ def test_a_claim_names_the_encoder_unless_it_is_one_as_that_of_the_course(raw: b
 def test_more_than_asked_is_enough_except_where_the_course_found_that_it_stops_there() -> None:
     assert CLAIMS["3.1 tuned"].judge(emotion(method("finetune", 0.99, 0.005))).outcome == "holds"
     assert CLAIMS["3.1 frozen"].judge(emotion(method("lr", 0.99, 0.005))).outcome == "does not hold"
+
+
+@pytest.mark.parametrize("model", ["openai-community/gpt2", "smollm2"])
+def test_a_claim_about_generated_text_names_a_model_that_is_not_that_of_the_course(model: str) -> None:
+    found = ladder().temperatures
+    assert found is not None
+    for name in ("greedy", "sampling", "noise", "nonsense"):
+        why = CLAIMS[f"2.2 {name}"].judge(Results(temperatures=replace(found, model=model))).why
+        assert ("The model is smollm2; the course had GPT-2." in why) is (model == "smollm2")
 
 
 def test_few_seeds_do_not_decide_what_most_completions_do() -> None:
@@ -432,7 +465,7 @@ def test_an_interval_decides_against_a_bound_and_around_a_figure() -> None:
     assert [judging.above(*ends, 0.2) for ends in bounds] == [
         "holds", "could be chance", "could be chance", "does not hold", "could be chance",
     ]  # fmt: skip
-    around = [(-0.02, 0.02), (-0.03, 0.0), (0.0, 0.03), (0.021, 0.03), (-0.05, -0.021), (-0.1, 0.1)]
+    around = [(-0.02, 0.02), (-0.03, -0.01), (0.0, 0.03), (0.021, 0.03), (-0.05, -0.021), (-0.1, 0.1)]
     assert [judging.near(*ends, 0.0, 0.02) for ends in around] == [
         "holds", "could be chance", "could be chance", "does not hold", "does not hold", "could be chance",
     ]  # fmt: skip
