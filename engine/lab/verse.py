@@ -83,18 +83,19 @@ def ending(line: str) -> str:
 def chains(text: str) -> Iterator[list[Stanza]]:
     """The stanzas of a text, those together that one chain of rhymes may join; lines without their indentation.
 
-    Empty lines end a stanza, two or more of them the chain. A stanza of more than three lines, as in editions that
-    print none between tercets, is divided: where the first line is indented otherwise than the second, before each line
-    with that indentation; else after every third line. Thus lines at a distance of two are compared in any text.
+    Empty lines end a stanza, two or more of them the chain. Where none are printed between tercets a new stanza begins
+    after every third line, and at each line with the rarer of two indentations, by which some editions mark tercets.
+    Thus lines at a distance of two are compared in any text.
     """
     for block in re.split(r"\n(?:[^\S\n]*\n){2,}", text):
         found: list[Stanza] = []
         for paragraph in re.split(r"\n(?:[^\S\n]*\n)+", block):
             lines = [line for line in paragraph.split("\n") if line.strip()]
             indents = [len(line) - len(line.lstrip()) for line in lines]
-            outer = len(lines) > 3 and indents[0] != indents[1]
+            two = len(lines) > 3 and len(set(indents)) == 2
+            rarer = min(indents, key=indents.count) if two else None
             for place, line in enumerate(lines):
-                if indents[place] == indents[0] if outer else place % 3 == 0:
+                if not place or indents[place] == rarer or len(found[-1]) == 3:
                     found.append([])
                 found[-1].append(line.strip())
         yield found
@@ -108,11 +109,10 @@ def pairs(text: str) -> list[tuple[str, str]]:
     """
     found = []
     for stanzas in chains(text):
-        for stanza, following in zip(stanzas, [*stanzas[1:], []], strict=True):
-            if len(stanza) >= 3:
+        for place, stanza in enumerate(stanzas):
+            if len(stanza) == 3:
                 found.append((stanza[0], stanza[2]))
-            if len(stanza) == 3 and following:
-                found.append((stanza[1], following[0]))
+                found += [(stanza[1], following[0]) for following in stanzas[place + 1 : place + 2]]
     return found
 
 
@@ -128,16 +128,13 @@ def figures(name: str, text: str, training: Training, step: int | None = None) -
     from engine.comparison.statistics import wilson
 
     copied = longest_copy(text, training.text)
-    if re.search(r"\s", text):
-        found = words(text[: max(place for place, one in enumerate(text) if one.isspace())])
-    else:
-        found = words(text)
+    found = words(re.sub(r"\S+\Z", "", text) or text)
     known = sum(word in training.words for word in found)
     whole = text[: text.rfind("\n") + 1]
-    lengths = [len(line.strip()) for line in whole.split("\n") if line.strip()]
+    lines = [line.strip() for line in whole.split("\n") if line.strip()]
+    lengths = [*map(len, lines)]
     tested = pairs(whole)
     rhymes = sum(ending(one) == ending(two) != "" for one, two in tested)
-    lines = [line for stanzas in chains(whole) for stanza in stanzas if len(stanza) >= 3 for line in stanza]
     return VerseFigures(
         name=name,
         step=step,
