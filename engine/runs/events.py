@@ -405,10 +405,27 @@ class Classified(Finished):
     """by each frozen encoder"""
 
 
+@dataclass(frozen=True)
+class LabStep(Event):
+    """A step of the lab has another state than before; the first events of a lab give that of every step."""
+
+    exercise: str
+    """its number"""
+    step: str
+    state: str
+    """not started, running, done or failed"""
+    outcome: str = ""
+    """of a claim that is done: holds, does not hold, could be chance or not tested"""
+    text: str = ""
+    """the figures, or why the work has failed"""
+    seconds: float | None = None
+    """of work that is not done: the time that it takes on this machine, estimated"""
+
+
 _NAMES = {kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in Event.__subclasses__()}
 _NAMES |= dict.fromkeys((Completed, Classified), "finished")  # every command's last event carries this name
-UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed, Compared})
-"""kinds that no journal holds: completions are kept by who asked for them"""
+UNRECORDED: frozenset[type[Event]] = frozenset({Token, Completed, Compared, LabStep})
+"""kinds that no journal holds: completions are kept by who asked for them, steps of the lab are read from runs"""
 _KINDS: dict[str, type[Event]] = {
     name: kind for kind, name in _NAMES.items() if kind not in UNRECORDED and kind is not Classified
 }
