@@ -1,4 +1,4 @@
-"""The work of the lab as specs and runs: what each needs, and which runs are that work already.
+"""The work of the lab as specs and runs: what each needs, which runs are that work already, how long it takes.
 
 Nothing links a run to the lab: a run belongs to a work when its task is the work's and every field that the work fixes
 is equal in its spec.
@@ -16,15 +16,15 @@ from typing import Any
 
 from checkpoints import home
 from checkpoints import run as runs
-from checkpoints.run import Run
+from checkpoints.run import Run, read_tail
 from checkpoints.store import CheckpointError
-from engine.lab import record
+from engine.lab import estimates, record
 from engine.lab.exercise import RUNS, State, Work
 from engine.lab.record import Measured, Settings
 from engine.lab.results import Temperatures, Tokens, Verse
 from engine.machine import likely_device, visible_gpus
 from engine.runs import owner
-from engine.runs.listing import summarise
+from engine.runs.listing import figure, summarise
 from engine.runs.spec import changed, options, to_dict
 from engine.runs.tasks import absolute
 
@@ -84,6 +84,27 @@ def find(works: Iterable[Work], settings: Settings, *, quick: bool = False) -> d
     return {name: run for name, (_, run) in found.items()}
 
 
+def estimate(work: Work, settings: Settings, *, quick: bool = False, gpu: bool | None = None) -> float:
+    """Seconds that a work takes on this machine, roughly; what a finished run of it took corrects the reference time.
+
+    Not for the thread of a screen. Raises :class:`OSError`.
+    """
+    gpu = has_gpu() if gpu is None else gpu
+    if work.task not in RUNS:
+        return estimates.seconds(work.task, fields(work, settings, quick=quick, gpu=gpu), gpu=gpu)
+    expected = estimates.seconds(work.task, to_dict(spec(work, settings, quick=quick, gpu=gpu)), gpu=gpu)
+    run = find([work], settings, quick=True).get(work.name)
+    if run is None or state(run) != "done":
+        return expected
+    took = figure(read_tail(run, frozenset({"finished"})).get("finished", {}).get("seconds"))
+    return expected * took / estimates.seconds(work.task, _spec_of(run)[1], gpu=gpu) if took else expected
+
+
+def placed(name: str) -> str:
+    """A name of data or a model as the spec of a run has it: a path is one from the root."""
+    return name if name in ("dante", "dantesque") else absolute(name)
+
+
 def state(run: Run) -> State:
     """The state of a run as that of a step: one that was interrupted or stopped counts as not started."""
     written, (known, ended) = mark(run.events), _ended.get(run.path, (None, "not started"))
@@ -111,10 +132,14 @@ def measured(work: Work, settings: Settings, trained: Run | None, *, quick: bool
         case Verse() as verse if trained is not None and verse.run == trained.name:
             return verse if len(verse.text) >= asked.get("length", 0) else None
         case Temperatures() as ladder if ladder.rungs and settings.model in ("auto", ladder.model):
-            seeds = min(len(rung.seeds) for rung in ladder.rungs)
-            enough = seeds >= asked.get("seeds", 1) and ladder.tokens >= asked.get("length", 0)
+            enough = seeds_of(ladder) >= asked.get("seeds", 1) and ladder.tokens >= asked.get("length", 0)
             return ladder if enough or work.task == "ladder" else None
     return None
+
+
+def seeds_of(ladder: Temperatures) -> int:
+    """By how many seeds each temperature was sampled, the least; greedy decoding needs one."""
+    return min((len(rung.seeds) for rung in ladder.rungs if rung.temperature), default=0)
 
 
 _ended: dict[Path, tuple[object, State]] = {}
@@ -149,15 +174,10 @@ def _wanted(work: Work, settings: Settings, *, quick: bool) -> list[tuple[dict[s
     for quickly, gpu in ((quick, False), (quick, True), (False, False), (False, True)):
         made = _spec(work, fields(work, settings, quick=quickly, gpu=gpu))
         places = [name for name, known in options(type(made)).items() if known.path and name in fixed]
-        asked = to_dict(replace(made, **{name: _placed(getattr(made, name)) for name in places}))
+        asked = to_dict(replace(made, **{name: placed(getattr(made, name)) for name in places}))
         way = {field: asked[field] for field in fixed}, quick and not quickly
         ways += [way] if way not in ways else []
     return ways
-
-
-def _placed(name: str) -> str:
-    """A name as the spec of a run has it."""
-    return name if name in ("dante", "dantesque") else absolute(name)
 
 
 def _spec(work: Work, given: Mapping[str, Any]) -> Any:

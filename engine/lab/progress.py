@@ -6,12 +6,12 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 from checkpoints.run import Run
-from engine.lab import plan, record
+from engine.lab import plan, reading, record
 from engine.lab.exercise import Exercise, State, Step, Verdict, Work
+from engine.lab.exercises import LAB
 from engine.lab.record import Settings
 from engine.lab.results import Results, Temperatures, Tokens, Verse
 
@@ -49,14 +49,20 @@ class Lab:
     """by number of the exercise"""
     guesses: Mapping[str, int]
 
+    @property
+    def trained(self) -> Run | None:
+        """The run whose verse is measured, once it is finished."""
+        works = [work for exercise in self.exercises for work in exercise.works]
+        done = [work.name for work in works if work.task == "train" and self.works[work.name] == "done"]
+        return self.found[done[0]] if done else None
 
-def read(quick: bool = False, exercises: Sequence[Exercise] | None = None, settings: Settings | None = None) -> Lab:
+
+def read(quick: bool = False, exercises: Sequence[Exercise] = LAB, settings: Settings | None = None) -> Lab:
     """The state of the lab now, or of other ``exercises``; with ``settings`` None, by those that are stored.
 
     What has not changed since the last call is not read again. Not for the thread of a screen. Raises
     :class:`OSError`.
     """
-    exercises = import_module("engine.lab.exercises").LAB if exercises is None else exercises
     settings = settings or record.settings()
     works = {work.name: work for exercise in exercises for work in exercise.works}
     found = plan.find(works.values(), settings, quick=quick)
@@ -93,7 +99,7 @@ def figures(work: Work, results: Results) -> str:
         return f"{len(results.tokens.examples) + len(results.tokens.own)} texts, tokenizer {results.tokens.tokenizer}"
     if work.task in ("ladder", "temperatures") and results.temperatures is not None:
         rungs = results.temperatures.rungs
-        seeds = min(len(rung.seeds) for rung in rungs)
+        seeds = plan.seeds_of(results.temperatures)
         return f"{len(rungs)} settings, {seeds} seed{'s' * (seeds != 1)} each, model {results.temperatures.model}"
     return ""
 
@@ -126,5 +132,4 @@ def _guessed(guesses: Mapping[str, int], tokens: Tokens | None) -> StepState:
 @functools.lru_cache(2)
 def _results(found: tuple[tuple[str, Run], ...], marks: tuple[object, ...]) -> Results:
     """The results of these runs; ``marks`` differ when a file of them was written."""
-    results: Results = import_module("engine.lab.reading").read(dict(found))
-    return results
+    return reading.read(dict(found), {})

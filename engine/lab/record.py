@@ -14,6 +14,7 @@ from typing import Any
 from checkpoints import home, store
 from engine.lab.results import Temperatures, Tokens, Verse
 from engine.runs import codec
+from engine.runs.spec import Problem, option, options
 
 Measured = Tokens | Verse | Temperatures
 MEASURED: Mapping[str, type[Measured]] = {"tokens": Tokens, "verse": Verse, "temperatures": Temperatures}
@@ -23,13 +24,17 @@ MEASURED: Mapping[str, type[Measured]] = {"tokens": Tokens, "verse": Verse, "tem
 class Settings:
     """What the exercises work on: names as the fields of specs take them, and paths from the root."""
 
-    corpus: str = "dante"
-    emotion: str = "feelings"
-    news: str = "helpdesk"
-    questions: str = "everyday"
-    documents: str = "workshop"
-    encoder: str = "auto"
-    model: str = "auto"
+    corpus: str = option("dante", "Exercise 1: a text file, dante or dantesque.", group="data", path=True)
+    emotion: str = option("feelings", "Exercise 3.1: texts with skewed classes.", group="data", path=True)
+    news: str = option("helpdesk", "Exercise 3.1: texts with balanced classes.", group="data", path=True)
+    questions: str = option("everyday", "Exercise 3.2: multiple-choice questions.", group="data", path=True)
+    documents: str = option("workshop", "Exercise 3.3: documents, queries and qrels.", group="data", path=True)
+    encoder: str = option("auto", "Exercises 3.1 to 3.3, as in the tasks.", group="models", path=True)
+    model: str = option("auto", "Exercises 2.2 and 3.2: a causal language model.", group="models", path=True)
+
+    def validate(self) -> list[Problem]:
+        """Everything that is wrong with the names by themselves."""
+        return [Problem(name, "must not be empty") for name in options(Settings) if not getattr(self, name).strip()]
 
 
 @dataclass(frozen=True)

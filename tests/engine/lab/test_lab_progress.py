@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from small_lab import LAB, SETTINGS, TRAIN, made
@@ -25,11 +23,11 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Run]]:
     """Stands in for what reads runs; the list has what it was asked for."""
     asked: list[dict[str, Run]] = []
 
-    def read(found: Mapping[str, Run]) -> Results:
+    def read(found: Mapping[str, Run], measured: Mapping[str, object]) -> Results:
         asked.append(dict(found))
         return Results(training=replace(TRAINING, run=found["inferno"].name) if "inferno" in found else None)
 
-    monkeypatch.setitem(sys.modules, "engine.lab.reading", SimpleNamespace(read=read))
+    monkeypatch.setattr("engine.lab.reading.read", read)
     progress._results.cache_clear()
     return asked
 
@@ -117,10 +115,11 @@ def test_sentences_and_guesses_are_done_once_they_are_stored() -> None:
     now = progress.read(False, table, SETTINGS).steps
     assert now["g"] == StepState("done", "4 of 5 guesses right")
     assert now["t"].state == "done"
-    rung = Rung("greedy", 0.0, (1,), ("x",), (0.0,), (0.0,), (1.0,))
-    record.save_measured("temperatures", Temperatures("gpt2", "", "", 9, (rung,)))
+    greedy = Rung("greedy", 0.0, (1,), ("x",), (0.0,), (0.0,), (1.0,))
+    rung = replace(greedy, temperature=0.7)
+    record.save_measured("temperatures", Temperatures("gpt2", "", "", 9, (greedy, rung)))
     assert (states()["l"], states()["w"]) == ("done", "not started")  # one seed is enough for the ladder alone
-    record.save_measured("temperatures", Temperatures("gpt2", "", "", 9, (replace(rung, seeds=(1, 2)),)))
+    record.save_measured("temperatures", Temperatures("gpt2", "", "", 9, (greedy, replace(rung, seeds=(1, 2)))))
     assert (states()["l"], states()["w"]) == ("done", "done")
     other = progress.read(False, table, replace(SETTINGS, model="smollm2"))
     assert (other.steps["l"].state, other.results.temperatures) == ("not started", None)
