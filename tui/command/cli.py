@@ -40,6 +40,7 @@ from tui.command.driven import BAD_INPUT, DONE, FAILED, complain, drive
 from tui.command.fetch import fetch
 from tui.command.generate import generate, sweep
 from tui.command.interrupt import INTERRUPTED
+from tui.command.lab import lab
 from tui.command.narrate import Narrator
 from tui.command.options import Json, Quiet, asked, flowing
 from tui.command.predict import predict, suspects
@@ -339,7 +340,7 @@ def sample(
 
 for command in (
     tokenize, classify, predict, suspects, choose, rank, retrieve, search, generate, sweep, compare, export_metrics,
-    report, runs_app, queue_app, fetch, cache, config,
+    report, lab, runs_app, queue_app, fetch, cache, config,
 ):  # fmt: skip
     app.command(command)
 
