@@ -43,6 +43,7 @@ CPU: Mapping[str, Cost] = {
     "retrieve": Cost(10, 60),
     "tokens": Cost(2),
     "verse": Cost(15),
+    "ladder": Cost(10),
     "temperatures": Cost(5, 60),
 }
 """by task, for the methods that the lab compares"""

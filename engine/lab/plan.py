@@ -84,16 +84,24 @@ def find(works: Iterable[Work], settings: Settings, *, quick: bool = False) -> d
     return {name: run for name, (_, run) in found.items()}
 
 
-def estimate(work: Work, settings: Settings, *, quick: bool = False, gpu: bool | None = None) -> float:
+def estimate(
+    work: Work,
+    settings: Settings,
+    *,
+    quick: bool = False,
+    gpu: bool | None = None,
+    found: Mapping[str, Run] | None = None,
+) -> float:
     """Seconds that a work takes on this machine, roughly; what a finished run of it took corrects the reference time.
 
-    Not for the thread of a screen. Raises :class:`OSError`.
+    ``found`` has the runs where they are known, best those of the quick lab, which are of either. Not for the thread
+    of a screen. Raises :class:`OSError`.
     """
     gpu = has_gpu() if gpu is None else gpu
     if work.task not in RUNS:
         return estimates.seconds(work.task, fields(work, settings, quick=quick, gpu=gpu), gpu=gpu)
     expected = estimates.seconds(work.task, to_dict(spec(work, settings, quick=quick, gpu=gpu)), gpu=gpu)
-    run = find([work], settings, quick=True).get(work.name)
+    run = (find([work], settings, quick=True) if found is None else found).get(work.name)
     if run is None or state(run) != "done":
         return expected
     took = figure(read_tail(run, frozenset({"finished"})).get("finished", {}).get("seconds"))

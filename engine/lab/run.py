@@ -65,7 +65,12 @@ def run(
     begun, settings = time.monotonic(), settings or record.settings()
     lab = progress.read(quick, exercises, settings)
     works = [(exercise, work) for exercise in exercises for work in exercise.works]
-    seconds = {work.name: plan.estimate(work, settings, quick=quick) for _, work in works}
+    found = plan.find([work for _, work in works], settings, quick=True)
+    seconds = {
+        work.name: plan.estimate(work, settings, quick=quick, found=found)
+        for exercise, work in works
+        if not _waits(work, exercise)
+    }
     failed: dict[str, str] = {}
     told: dict[str, LabStep] = {}
 
