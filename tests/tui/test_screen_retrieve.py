@@ -327,11 +327,14 @@ async def test_rankings_are_written_as_trec_run_files_by_a_key(kept: Run, tmp_pa
         await shows(pilot, "Export the bi-encoder")
 
 
-def test_what_the_encoder_was_trained_for_is_said_once(encoder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "sentences"
+def test_what_the_encoder_was_trained_for_is_said_once(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # so that the names are short
+    folder = Path("sentences")
     shutil.copytree(encoder, folder)
     sentence.write(sentence.SentenceLayout(), folder, 16)
-    spec = RetrieveSpec(str(collection(tmp_path / "small")), str(folder), methods=("bm25", "mean"), device="cpu")
+    spec = RetrieveSpec(str(collection(Path("small"))), str(folder), methods=("bm25", "mean"), device="cpu")
     story, seen = RetrieveStory(), []
     for event in retrieve(spec, Control()):
         story.fold(event)

@@ -387,7 +387,9 @@ async def test_a_disk_that_refuses_is_told_and_the_text_stays(monkeypatch: pytes
     async with opened(names=("gpt2",)) as (pilot, pane):
         monkeypatch.setattr(store, "replace_file", full)
         await put(pilot, pane, "Hello")
-        await shows(pilot, "the text could not be saved", "No space left")
+        await shows(pilot, "the text could not be saved")
+        told, *_ = pilot.app._notifications
+        assert told.message.endswith("desk.json: No space left on device")
         await pilot.press("escape", "c")
         await shows(pilot, "could not be saved")
         assert pane.editor.buffer.text == "Hello"
